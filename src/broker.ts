@@ -1,0 +1,256 @@
+/**
+ * The seam between the typed API (producer, consumer) and the backends (local, RabbitMQ).
+ *
+ * Everything here is about messages as bytes or text; schemas and handlers live above it, sockets and stores
+ * below it. Each sentence of this page that promises something is a case of the contract suites in
+ * test/contract/, which every backend passes.
+ */
+
+/**
+ * Where a message is sent, in the terms of AMQP 0-9-1: an exchange and a routing key. The exchange `''` is the
+ * default exchange, which routes to the queue that is named like the routing key.
+ */
+export interface Address {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+/** A message on its way out or in. */
+export interface Message {
+  /** Chosen by the sender; the same on every re-sending of the same message. Consumers dedupe by it. */
+  readonly id: string;
+  /** A media type, or `''` where the sender gave none. */
+  readonly contentType: string;
+  /** Names that start with `x-millrace-` belong to the toolkit. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Text is kept as text where the backend can; it is UTF-8 on every wire and disk. */
+  readonly body: Uint8Array | string;
+  /** When the sender made it, in milliseconds since the epoch. RabbitMQ keeps whole seconds. */
+  readonly timestamp?: number | undefined;
+  /** 0 to 31, the greater first; unset counts as {@link DEFAULT_PRIORITY}. */
+  readonly priority?: number | undefined;
+  /** Set on a received message whose body is encoded, as `gzip`: a foreign sender's. The body is as it came. */
+  readonly contentEncoding?: string | undefined;
+  readonly correlationId?: string | undefined;
+  readonly replyTo?: string | undefined;
+}
+
+/** What a message without a priority counts as: RabbitMQ's own default for quorum queues since 4.3. */
+export const DEFAULT_PRIORITY = 4;
+
+/** The highest {@link Message.priority} (RabbitMQ 4.3, quorum queues: 32 levels). */
+export const MAX_PRIORITY = 31;
+
+/** Why a message became a dead letter; the first part of what its headers say. */
+export type DeadLetterCode =
+  /** The handler threw `RejectMessage`. */
+  | 'rejected'
+  /** The handler failed at each of its attempts. */
+  | 'failed'
+  /** The bytes do not decode. */
+  | 'undecodable'
+  /** The value fails the queue's schema. */
+  | 'invalid'
+  /** The body is over the size limit. */
+  | 'too-large'
+  /** Delivered more often than the queue's delivery limit without ever being settled. */
+  | 'delivery-limit';
+
+/** Why an attempt failed, as kept in the headers of a retried message and of a dead letter. */
+export interface Failure {
+  readonly code: DeadLetterCode;
+  /** The error's text. */
+  readonly error: string;
+}
+
+/**
+ * One message, handed to one subscriber. It stays the subscriber's until it is settled by exactly one of the
+ * four verbs, or until it is lost (see {@link SubscribeOptions.onLost}); a second settlement, and one after the
+ * loss, do nothing. A settlement goes to where the delivery came from, never to a later connection.
+ */
+export interface Delivery {
+  readonly message: Message;
+  /** 1 on the first try; raised by each retry, and by each delivery that died with its process where the backend counts those. */
+  readonly attempt: number;
+  /** Whether this message may have been handed out before. Unset means: certainly not. */
+  readonly redelivered: boolean;
+  /** Done: the message is removed. */
+  ack(): void;
+  /**
+   * Later: the message comes again after `delayMs` (0: at once) with `attempt` raised, others go on meanwhile.
+   * Resolves when that is stored. Should storing it fail, the message goes back to its queue and the promise
+   * rejects.
+   */
+  retry(delayMs: number, failure: Failure): Promise<void>;
+  /**
+   * Never: the message moves to its queue's dead-letter queue with headers that say why, or is dropped where
+   * the queue was declared without one. Resolves when that is stored; waits while the dead-letter queue is
+   * full. Should it fail, the message goes back to its queue and the promise rejects.
+   */
+  deadLetter(failure: Failure): Promise<void>;
+  /** Not now: the message goes back to its queue at no cost; `attempt` is not raised. */
+  release(): void;
+}
+
+/** What bounds a wait. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds; `Infinity` (the default at this level): as long as it takes. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface SubscribeOptions extends WaitOptions {
+  /** How many unsettled deliveries this subscriber holds at most: 1 to 65535 (a quorum queue caps it at 2000). */
+  readonly prefetch: number;
+  /**
+   * The delivery is no longer this subscriber's, though it is not settled: its link is gone, its time at the
+   * broker ran out. The message comes again, to someone. Must not throw.
+   */
+  readonly onLost?: ((delivery: Delivery, reason: Error) => void) | undefined;
+}
+
+/** A running flow of deliveries. It outlives reconnects: the backend subscribes again by itself. */
+export interface Subscription {
+  /** No further deliveries; those that are out may still be settled. Always resolves. */
+  cancel(): Promise<void>;
+  /** As `cancel`, and what is unsettled goes back to the queue, marked `redelivered`. Always resolves. */
+  close(): Promise<void>;
+  /**
+   * Resolves when the subscription is closed, by `close` or by the broker's `close`. Rejects when it can't go
+   * on: the queue was deleted and is not ours to declare (`QUEUE_MISSING`), the permission was taken
+   * (`ACCESS_REFUSED`). Whoever does not look at it gets no unhandled rejection.
+   */
+  readonly ended: Promise<void>;
+}
+
+export interface PublishOptions extends WaitOptions {
+  /** Do not wait for room: reject with `FULL` where `publish` would have to. Default: false. */
+  readonly noWait?: boolean | undefined;
+}
+
+/** How a queue's declaration meets a queue that is there already. */
+export type DeclareMode =
+  /** Create it, or find it with exactly these properties; otherwise `QUEUE_MISMATCH`. */
+  | 'match'
+  /**
+   * Take an existing queue as it is, whatever its properties. Create it where there is none, plainly: with its
+   * type and what was asked for by name, without the toolkit's own defaults, so that other programs that share
+   * the queue can declare it as they do. Its dead-letter queue is made when it is first needed.
+   */
+  | 'if-missing'
+  /** Take an existing queue as it is; `QUEUE_MISSING` where there is none. Dead letters as with `if-missing`. */
+  | 'existing';
+
+/** A queue as it is to be. Built by `defineQueue`, which knows the defaults and checks the values. */
+export interface QueueSpec {
+  readonly name: string;
+  readonly declare: DeclareMode;
+  /** The RabbitMQ queue type; the local backend has one kind, which keeps the promises of both. */
+  readonly type: 'quorum' | 'classic';
+  /** Whether the queue survives a restart of the broker. The local broker in memory survives nothing. */
+  readonly durable: boolean;
+  /** For the declaring connection alone, and gone with it. */
+  readonly exclusive: boolean;
+  /** Deleted when its last subscriber leaves. */
+  readonly autoDelete: boolean;
+  /** How many messages the queue holds before `publish` waits; undefined: the backend's default. */
+  readonly capacity: number | undefined;
+  /** Where dead letters go; false: they are dropped. */
+  readonly deadLetter: { readonly queue: string; readonly capacity: number | undefined } | false;
+  /**
+   * How often a message may come back unsettled from dead processes before the broker dead-letters it (quorum
+   * queues); undefined: as the broker does by itself.
+   */
+  readonly deliveryLimit: number | undefined;
+  /** The highest priority of a classic queue (`x-max-priority`); quorum and local queues always have them all. */
+  readonly maxPriority: number | undefined;
+  /** Further `x-` arguments for RabbitMQ, as they are. The local backend has no use for them. */
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+export interface QueueStats {
+  /** Messages ready to be delivered: neither unsettled nor waiting for a retry. */
+  readonly ready: number;
+  /** Subscribers. */
+  readonly consumers: number;
+}
+
+/**
+ * `connected`: usable. `connecting`: the link is gone and being sought; sends wait. `blocked`: the broker takes
+ * no publishes at present (an alarm); sends wait, deliveries go on. `closed`: by `close()`, or given up.
+ */
+export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
+
+/** What happens to a broker's links, for logs and metrics. The local backend has none of these. */
+export type BrokerEvent =
+  | { readonly type: 'connected'; readonly link: 'publish' | 'consume'; readonly address: string }
+  | {
+      readonly type: 'disconnected';
+      readonly link: 'publish' | 'consume';
+      readonly reason: Error;
+      /** Milliseconds until the next try; undefined: there is none. */
+      readonly retryInMs: number | undefined;
+    }
+  | { readonly type: 'blocked'; readonly reason: string }
+  | { readonly type: 'unblocked' }
+  /** Unconfirmed messages that are being sent again, under their ids, after a reconnect. */
+  | { readonly type: 'resent'; readonly count: number }
+  /** The broker ended a subscription, or starting it again failed; it is tried again after `retryInMs`. */
+  | {
+      readonly type: 'unsubscribed';
+      readonly queue: string;
+      readonly reason: Error;
+      readonly retryInMs: number;
+    }
+  | { readonly type: 'resubscribed'; readonly queue: string };
+
+/** A message broker: in this process, on disk, or RabbitMQ. Made by `connect`. */
+export interface Broker {
+  /** What this broker is connected to, without any password. */
+  readonly address: string;
+  readonly state: BrokerState;
+  /** Larger bodies are refused on `publish` with `TOO_LARGE`, and by consumers on receipt. Bytes. */
+  readonly maxMessageBytes: number;
+
+  /**
+   * Makes sure that the queue, and its dead-letter queue, are there. Repeating it is cheap. After a reconnect
+   * what was declared is declared again. A refused declaration disturbs nothing else.
+   * Rejects: `QUEUE_MISMATCH`, `QUEUE_MISSING`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   */
+  declare(queue: QueueSpec, options?: WaitOptions): Promise<void>;
+
+  /**
+   * Resolves when the message is routed to a queue and stored: in memory, flushed to disk, or confirmed by
+   * RabbitMQ. Waits while there is no room: the queue is at its capacity, too many messages are unconfirmed,
+   * the socket is full, the broker blocks publishers or can't be reached. When the wait is ended by `signal` or
+   * `timeoutMs`, `ABORTED` or `TIMEOUT` mean that nothing was stored; `UNCONFIRMED` that it may have been.
+   * Rejects: `TOO_LARGE`, `FULL`, `TIMEOUT`, `ABORTED`, `UNROUTABLE`, `REFUSED`, `UNCONFIRMED`, `CLOSED`,
+   * `INVALID_MESSAGE` (properties that the backend can't carry), `ACCESS_REFUSED`, `BROKER_ERROR`.
+   */
+  publish(to: Address, message: Message, options?: PublishOptions): Promise<void>;
+
+  /**
+   * Hands messages of the queue to `onDelivery`, which must not throw, as they come, at most `prefetch`
+   * unsettled at a time. Several subscribers of a queue are served in turn.
+   * The signal and the time limit bound the beginning of the subscription, not the subscription.
+   * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   */
+  subscribe(
+    queue: string,
+    options: SubscribeOptions,
+    onDelivery: (delivery: Delivery) => void,
+  ): Promise<Subscription>;
+
+  /** Rejects with `QUEUE_MISSING` where there is no such queue. */
+  inspect(queue: string, options?: WaitOptions): Promise<QueueStats>;
+
+  /** Removes the ready messages and says how many. Rejects with `QUEUE_MISSING` where there is no such queue. */
+  purge(queue: string, options?: WaitOptions): Promise<number>;
+
+  /**
+   * Ends everything: publishes that wait reject with `CLOSED`, unconfirmed ones are given a moment to be
+   * confirmed and else reject with `UNCONFIRMED`, subscriptions end and what is unsettled goes back.
+   * Always settles, within seconds, whatever the peer does; a second call waits for the same end.
+   */
+  close(): Promise<void>;
+}

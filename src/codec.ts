@@ -1,0 +1,74 @@
+import { isUtf8 } from 'node:buffer';
+import secureJson from 'secure-json-parse';
+
+/** How the values of a queue become bytes or text, and back. Both directions throw on what they can't do. */
+export interface Codec {
+  /** The media type that messages are labelled with. */
+  readonly contentType: string;
+  encode(value: unknown): Uint8Array | string;
+  decode(body: Uint8Array | string): unknown;
+  /**
+   * Decode every message of the queue with this codec, whatever its own content type says. Default: false; a
+   * message labelled as JSON, plain text or bytes is decoded as what it says it is.
+   */
+  readonly ignoresContentType?: boolean;
+}
+
+/** The codecs that need no code of the user's. */
+export type CodecName = 'json' | 'text' | 'bytes';
+
+/** Text as it is; bytes only where they are UTF-8, because replacement characters would hide the damage. */
+function toText(body: Uint8Array | string): string {
+  if (typeof body === 'string') return body;
+  if (!isUtf8(body)) throw new TypeError(`the ${body.byteLength} bytes are not UTF-8`);
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+}
+
+const json: Codec = {
+  contentType: 'application/json',
+  encode(value) {
+    const text = JSON.stringify(value) as string | undefined;
+    if (text === undefined) throw new TypeError(`JSON has no form for a value of type ${typeof value}`);
+    return text;
+  },
+  decode(body) {
+    // Refuses `__proto__` and `constructor.prototype` keys, which poison objects that are merged from the value.
+    return secureJson.parse(toText(body));
+  },
+};
+
+const text: Codec = {
+  contentType: 'text/plain',
+  encode(value) {
+    if (typeof value !== 'string')
+      throw new TypeError(`the codec 'text' takes a string, not ${typeof value}`);
+    return value;
+  },
+  decode: toText,
+};
+
+const bytes: Codec = {
+  contentType: 'application/octet-stream',
+  encode(value) {
+    if (!(value instanceof Uint8Array)) {
+      throw new TypeError(`the codec 'bytes' takes a Uint8Array, not ${typeof value}`);
+    }
+    return value;
+  },
+  decode(body) {
+    return typeof body === 'string' ? Buffer.from(body) : body;
+  },
+};
+
+export const codecs: Readonly<Record<CodecName, Codec>> = { json, text, bytes };
+
+const byContentType = new Map([json, text, bytes].map((codec) => [codec.contentType, codec]));
+
+/** The codec for one message: that of its content type where it is a known one, else the queue's own. */
+export function codecFor(contentType: string, queueCodec: Codec): Codec {
+  if (contentType === queueCodec.contentType || contentType === '' || queueCodec.ignoresContentType) {
+    return queueCodec;
+  }
+  const essence = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  return byContentType.get(essence) ?? queueCodec;
+}

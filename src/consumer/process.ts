@@ -1,0 +1,73 @@
+import type { Delivery } from '../broker.js';
+import type { Queue } from '../queue.js';
+import { decode } from './decode.js';
+import type { ConsumerEvent } from './events.js';
+import type { Handler, HandlerRun } from './handler.js';
+import { type Outcome, settlementFor } from './settlement.js';
+
+/** All that handling a message depends on and that stays the same from message to message. */
+export interface ProcessSettings<Out> {
+  readonly queue: Pick<Queue<never, Out>, 'name' | 'decode'>;
+  readonly handler: Handler<Out>;
+  readonly handlerTimeoutMs: number;
+  readonly delaysMs: readonly number[];
+  readonly maxMessageBytes: number;
+  readonly emit: ((event: ConsumerEvent) => void) | undefined;
+}
+
+/**
+ * The way of one message: decode, validate, handle, settle. Never rejects. Waits only for what is a promise, since
+ * most of what it calls is not and each wait costs as much as the rest.
+ */
+export async function process<Out>(
+  delivery: Delivery,
+  run: HandlerRun,
+  settings: ProcessSettings<Out>,
+): Promise<void> {
+  const decoding = decode(delivery.message, settings.queue, settings.maxMessageBytes);
+  const decoded = decoding instanceof Promise ? await decoding : decoding;
+  let outcome: Outcome;
+  if (decoded.ok) {
+    const running = run.outcome(settings.handler, decoded.value, settings.handlerTimeoutMs);
+    outcome = running instanceof Promise ? await running : running;
+  } else {
+    outcome = { type: 'hopeless', code: decoded.failure.code, text: decoded.failure.error };
+  }
+  if (run.abandoned) return;
+  const settling = settle(delivery, outcome, settings);
+  if (settling !== undefined) await settling;
+}
+
+/** A promise only where the settlement has to be stored. Never throws or rejects. */
+function settle<Out>(
+  delivery: Delivery,
+  outcome: Outcome,
+  { queue, delaysMs, emit }: ProcessSettings<Out>,
+): Promise<void> | undefined {
+  const settlement = settlementFor(outcome, delivery.attempt, delaysMs);
+  if (settlement.verb === 'ack') {
+    delivery.ack();
+    emit?.({ type: 'handled', ...deliveryInfo(queue.name, delivery) });
+    return undefined;
+  }
+  const error = outcome.type === 'handled' ? undefined : outcome.error;
+  const { failure } = settlement;
+  const stored =
+    settlement.verb === 'retry' ? delivery.retry(settlement.delayMs, failure) : delivery.deadLetter(failure);
+  return stored.then(
+    () => {
+      const info = deliveryInfo(queue.name, delivery);
+      if (settlement.verb === 'retry') {
+        emit?.({ type: 'retried', ...info, delayMs: settlement.delayMs, failure, error });
+      } else {
+        emit?.({ type: 'dead-lettered', ...info, failure, error });
+      }
+    },
+    (reason: Error) =>
+      emit?.({ type: 'settle-failed', ...deliveryInfo(queue.name, delivery), error: reason }),
+  );
+}
+
+export function deliveryInfo(queue: string, { message, attempt, redelivered }: Delivery) {
+  return { queue, id: message.id, attempt, redelivered };
+}

@@ -1,0 +1,33 @@
+/** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
+import type { DeadLetterCode, Failure } from '../broker.js';
+
+/** How an attempt at one message ended. */
+export type Outcome =
+  | { readonly type: 'handled' }
+  /** The handler failed, or outlived its time limit: worth another try. */
+  | { readonly type: 'failed'; readonly error: unknown; readonly text: string }
+  /** No further try can help. */
+  | {
+      readonly type: 'hopeless';
+      readonly code: DeadLetterCode;
+      readonly error?: unknown;
+      readonly text: string;
+    };
+
+export type Settlement =
+  | { readonly verb: 'ack' }
+  | { readonly verb: 'retry'; readonly delayMs: number; readonly failure: Failure }
+  | { readonly verb: 'dead-letter'; readonly failure: Failure };
+
+const ACK: Settlement = { verb: 'ack' };
+
+/** What to do with a message after its `attempt`th attempt (from 1) under the delays of the retry policy. */
+export function settlementFor(outcome: Outcome, attempt: number, delaysMs: readonly number[]): Settlement {
+  if (outcome.type === 'handled') return ACK;
+  if (outcome.type === 'hopeless') {
+    return { verb: 'dead-letter', failure: { code: outcome.code, error: outcome.text } };
+  }
+  const failure: Failure = { code: 'failed', error: outcome.text };
+  const delayMs = delaysMs[attempt - 1];
+  return delayMs === undefined ? { verb: 'dead-letter', failure } : { verb: 'retry', delayMs, failure };
+}

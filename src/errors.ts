@@ -1,0 +1,87 @@
+/**
+ * What can go wrong, by code. The set is closed: every rejection of the toolkit is a {@link QueueError} with
+ * one of these.
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `INVALID_OPTION` | an argument or option is unusable; nothing was done |
+ * | `INVALID_MESSAGE` | the value fails its schema or can't be encoded; nothing was sent |
+ * | `TOO_LARGE` | the encoded message is over the size limit; nothing was sent |
+ * | `FULL` | there is no room right now and the caller asked not to wait; nothing was stored |
+ * | `TIMEOUT` | the time limit ended before there was room, or before the peer answered; nothing was stored |
+ * | `ABORTED` | the caller's signal was aborted first; nothing was stored |
+ * | `UNROUTABLE` | no queue takes the message; nothing was stored |
+ * | `REFUSED` | the broker refused the message (a negative confirm); nothing was stored |
+ * | `UNCONFIRMED` | the message was handed over and its fate is unknown: it may have arrived |
+ * | `QUEUE_MISSING` | the queue does not exist |
+ * | `QUEUE_MISMATCH` | the queue exists with other properties than the wanted ones |
+ * | `UNREACHABLE` | no broker answered at any of the addresses |
+ * | `ACCESS_REFUSED` | the broker refused the user, the password, the virtual host or the permission |
+ * | `BROKER_ERROR` | the broker answered with an error that has no code of its own here |
+ * | `STORAGE_FULL` | the disk has no room left; nothing was stored, and nothing stored before was harmed |
+ * | `STORAGE_ERROR` | the folder of the queue on disk can't be used: damaged, of another program or version, not permitted |
+ * | `CLOSED` | the queue, the broker or the consumer was closed |
+ */
+export type QueueErrorCode =
+  | 'INVALID_OPTION'
+  | 'INVALID_MESSAGE'
+  | 'TOO_LARGE'
+  | 'FULL'
+  | 'TIMEOUT'
+  | 'ABORTED'
+  | 'UNROUTABLE'
+  | 'REFUSED'
+  | 'UNCONFIRMED'
+  | 'QUEUE_MISSING'
+  | 'QUEUE_MISMATCH'
+  | 'UNREACHABLE'
+  | 'ACCESS_REFUSED'
+  | 'BROKER_ERROR'
+  | 'STORAGE_FULL'
+  | 'STORAGE_ERROR'
+  | 'CLOSED';
+
+/** How far a `sendMany` came before it stopped. Positions count from 0 in the order of the values given. */
+export interface SendManyProgress {
+  /** Values taken from the iterable. Those at this position and after it were never touched. */
+  readonly taken: number;
+  /** How many of the taken values are stored: all of them but `failed`. */
+  readonly stored: number;
+  /** The taken values that are not known to be stored; `UNCONFIRMED` ones may have arrived. */
+  readonly failed: readonly { readonly position: number; readonly error: QueueError }[];
+}
+
+/** The one error class of the toolkit. Tell cases apart by {@link QueueError.code}, never by the text. */
+export class QueueError extends Error {
+  override readonly name = 'QueueError';
+  readonly code: QueueErrorCode;
+  /** Set on errors of `sendMany`. */
+  readonly progress?: SendManyProgress;
+
+  constructor(
+    code: QueueErrorCode,
+    message: string,
+    options?: { readonly cause?: unknown; readonly progress?: SendManyProgress },
+  ) {
+    super(message, options !== undefined && 'cause' in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    if (options?.progress !== undefined) this.progress = options.progress;
+  }
+}
+
+/** Whether `error` is a {@link QueueError} with one of `codes` (with any code where none is given). */
+export function isQueueError(error: unknown, ...codes: readonly QueueErrorCode[]): error is QueueError {
+  return error instanceof QueueError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/**
+ * Thrown by a handler to say that a message can never be handled: it becomes a dead letter at once, whatever
+ * the retry policy says.
+ *
+ * ```ts
+ * if (order.total < 0) throw new RejectMessage(`negative total ${order.total}`);
+ * ```
+ */
+export class RejectMessage extends Error {
+  override readonly name = 'RejectMessage';
+}

@@ -1,0 +1,52 @@
+export type {
+  Address,
+  Broker,
+  BrokerEvent,
+  BrokerState,
+  DeadLetterCode,
+  DeclareMode,
+  Delivery,
+  Failure,
+  Message,
+  PublishOptions,
+  QueueSpec,
+  QueueStats,
+  SubscribeOptions,
+  Subscription,
+  WaitOptions,
+} from './broker.js';
+export type { Codec, CodecName } from './codec.js';
+export { type ConnectOptions, connect } from './connect.js';
+export {
+  type Consumer,
+  type ConsumerOptions,
+  type ConsumerState,
+  createConsumer,
+  type RetryPolicy,
+  type StopOptions,
+  type Stopped,
+} from './consumer/consumer.js';
+export type { ConsumerEvent } from './consumer/events.js';
+export type { Handler, HandlerContext } from './consumer/handler.js';
+export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
+export {
+  isQueueError,
+  QueueError,
+  type QueueErrorCode,
+  RejectMessage,
+  type SendManyProgress,
+} from './errors.js';
+export { type DeadLetterHistory, deadLetterHistory } from './failure-headers.js';
+export { LocalQueue } from './local-queue/local-queue.js';
+export type { MessageOptions } from './producer/message-options.js';
+export {
+  createProducer,
+  type Producer,
+  type ProducerOptions,
+  type SendOptions,
+  type SendWait,
+  type Sent,
+} from './producer/producer.js';
+export type { SendManyResult, Values } from './producer/send-many.js';
+export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
+export type { RabbitMqOptions } from './rabbitmq/options.js';

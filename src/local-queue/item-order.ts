@@ -1,0 +1,100 @@
+import TinyQueue from 'tinyqueue';
+import { QueueError } from '../errors.js';
+import { checkOptionNames, invalidOption, quote } from '../options.js';
+import { Fifo } from './fifo.js';
+
+/**
+ * In which order items are taken: the oldest first, the newest first, or the one with the smallest priority first
+ * and the oldest first among equals.
+ */
+export type ItemOrder<T> = 'fifo' | 'lifo' | { readonly priority: (item: T) => number };
+
+/** Where the items of a queue are kept. Each order has its own. */
+export interface ItemStore<T> {
+  readonly length: number;
+  push(item: T, priority: number): void;
+  /** Undefined where there is none. */
+  shift(): T | undefined;
+  clear(): void;
+}
+
+/** The store for an order, and how to ask an item for its priority where the order wants that. */
+export function storeFor<T>(order: ItemOrder<T> | undefined): {
+  readonly store: ItemStore<T>;
+  readonly priorityOf: ((item: T) => number) | undefined;
+} {
+  if (order === undefined || order === 'fifo') return { store: new Fifo<T>(), priorityOf: undefined };
+  if (order === 'lifo') return { store: new Stack<T>(), priorityOf: undefined };
+  if (typeof order !== 'object' || order === null || typeof order.priority !== 'function') {
+    throw invalidOption('order', "'fifo', 'lifo' or { priority: (item) => number }", order);
+  }
+  checkOptionNames('order', order, ['priority']);
+  return { store: new PriorityItems<T>(), priorityOf: checkedPriority(order.priority) };
+}
+
+/** NaN compares as neither smaller nor greater, which would silently spoil the order of the others too. */
+function checkedPriority<T>(priorityOf: (item: T) => number): (item: T) => number {
+  return (item) => {
+    let priority: number;
+    try {
+      priority = priorityOf(item);
+    } catch (error) {
+      throw new QueueError('INVALID_OPTION', `order.priority threw on ${quote(item)}`, { cause: error });
+    }
+    if (typeof priority === 'number' && !Number.isNaN(priority)) return priority;
+    throw invalidOption(`order.priority of ${quote(item)}`, 'a number', priority);
+  };
+}
+
+class Stack<T> implements ItemStore<T> {
+  #items: T[] = [];
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    return this.#items.pop();
+  }
+
+  clear(): void {
+    this.#items = [];
+  }
+}
+
+interface Ranked<T> {
+  readonly item: T;
+  readonly priority: number;
+  /** A heap does not keep the order of equals; this does. */
+  readonly arrival: number;
+}
+
+function compareRanked(a: Ranked<unknown>, b: Ranked<unknown>): number {
+  if (a.priority !== b.priority) return a.priority < b.priority ? -1 : 1;
+  return a.arrival - b.arrival;
+}
+
+class PriorityItems<T> implements ItemStore<T> {
+  #heap = new TinyQueue<Ranked<T>>([], compareRanked);
+  #arrivals = 0;
+
+  get length(): number {
+    return this.#heap.length;
+  }
+
+  push(item: T, priority: number): void {
+    this.#heap.push({ item, priority, arrival: this.#arrivals++ });
+  }
+
+  shift(): T | undefined {
+    return this.#heap.pop()?.item;
+  }
+
+  clear(): void {
+    this.#heap = new TinyQueue<Ranked<T>>([], compareRanked);
+  }
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import type { Address, Broker, Message, PublishOptions } from '../broker.js';
+import { isQueueError } from '../errors.js';
+import { checkOptionNames, durationOption, invalidOption } from '../options.js';
+import type { EncodedValue, Queue } from '../queue.js';
+import { checkMessageOptions, type MessageOptions } from './message-options.js';
+import { type SendManyResult, sendAll, type Values } from './send-many.js';
+
+export interface ProducerOptions {
+  /**
+   * How long a `send` may take in all, waits for room included, unless it says otherwise itself.
+   * Milliseconds, `Infinity` for no limit. Default: 30 000.
+   */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What bounds a send. */
+export interface SendWait {
+  /** Ends the send: `ABORTED` where nothing was stored, `UNCONFIRMED` where that is not known. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds, `Infinity` for no limit. Default: the producer's. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface SendOptions extends MessageOptions, SendWait {}
+
+export interface Sent {
+  /** The message's id: the one given, or a new UUID. */
+  readonly id: string;
+}
+
+/** Sends values to one queue. Made by {@link createProducer}; holds nothing that must be closed. */
+export interface Producer<In> {
+  /**
+   * Resolves when the message is routed to the queue and stored: in memory, flushed to disk, or confirmed by
+   * RabbitMQ. Waits while there is no room, which is the back-pressure. Declares the queue when it is first used.
+   *
+   * Rejects: `INVALID_MESSAGE` and `TOO_LARGE` before any I/O; `TIMEOUT`, `ABORTED`, `UNROUTABLE`, `REFUSED`,
+   * `CLOSED` where nothing was stored; `UNCONFIRMED` where the message may have arrived (send it again under the
+   * same `id`, and let the consumer tell the two apart by it); and what declaring the queue may reject with.
+   */
+  send(value: In, options?: SendOptions): Promise<Sent>;
+
+  /**
+   * As {@link send}, but never waits for room: resolves to undefined, with nothing stored, where `send` would
+   * have to wait.
+   */
+  trySend(value: In, options?: SendOptions): Promise<Sent | undefined>;
+
+  /**
+   * Sends many values, as many at once as the window of unconfirmed messages takes, in order. Takes values from
+   * the iterable only as they can be sent. Stops at the first error: takes no further value, waits for those
+   * under way, and rejects with that error and its `progress`, which says what is stored and what is not. An
+   * error of the iterable itself ends it in the same way, with `ABORTED` and that error as the `cause`.
+   */
+  sendMany(values: Values<In>, options?: SendWait): Promise<SendManyResult>;
+}
+
+const WAIT_OPTION_NAMES = ['signal', 'timeoutMs'] as const;
+const SEND_OPTION_NAMES = [
+  ...WAIT_OPTION_NAMES,
+  'id',
+  'headers',
+  'priority',
+  'correlationId',
+  'replyTo',
+] as const;
+
+/**
+ * A producer for one queue.
+ *
+ * ```ts
+ * const producer = createProducer(broker, orders);
+ * await producer.send({ id: 'A-1', total: 12.5 });
+ * ```
+ *
+ * Throws `INVALID_OPTION`.
+ */
+export function createProducer<In>(
+  broker: Broker,
+  queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+  options?: ProducerOptions,
+): Producer<In> {
+  checkOptionNames('createProducer', options, ['timeoutMs']);
+  const defaultTimeoutMs = timeLimit(options?.timeoutMs, 30_000);
+  const defaultWait: PublishOptions = { timeoutMs: defaultTimeoutMs };
+  const address: Address = { exchange: '', routingKey: queue.name };
+  let declared = false;
+
+  /** Declares the queue if that is still to be done, and returns the part of the time limit that is left. */
+  async function declare(wait: PublishOptions): Promise<PublishOptions> {
+    const before = performance.now();
+    await broker.declare(queue.spec, wait);
+    declared = true;
+    const spent = performance.now() - before;
+    return { ...wait, timeoutMs: Math.max(0, (wait.timeoutMs ?? Number.POSITIVE_INFINITY) - spent) };
+  }
+
+  async function publish(value: In, options: SendOptions | undefined, wait: PublishOptions): Promise<Sent> {
+    const encoding = queue.encode(value);
+    const encoded = encoding instanceof Promise ? await encoding : encoding;
+    const message = toMessage(encoded, options);
+    await broker.publish(address, message, declared ? wait : await declare(wait));
+    return { id: message.id };
+  }
+
+  function waitOf(options: SendWait): PublishOptions {
+    if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+      throw invalidOption('signal', 'an AbortSignal', options.signal);
+    }
+    return { signal: options.signal, timeoutMs: timeLimit(options.timeoutMs, defaultTimeoutMs) };
+  }
+
+  async function sendWith(options: SendOptions, value: In): Promise<Sent> {
+    checkOptionNames('send', options, SEND_OPTION_NAMES);
+    return publish(value, options, waitOf(options));
+  }
+
+  return {
+    send(value, options) {
+      return options === undefined ? publish(value, undefined, defaultWait) : sendWith(options, value);
+    },
+
+    async trySend(value, options = {}) {
+      checkOptionNames('trySend', options, SEND_OPTION_NAMES);
+      // The first one has to declare the queue, which would wait for the link.
+      if (!declared && broker.state === 'connecting') return undefined;
+      try {
+        return await publish(value, options, { ...waitOf(options), noWait: true });
+      } catch (error) {
+        if (isQueueError(error, 'FULL')) return undefined;
+        throw error;
+      }
+    },
+
+    async sendMany(values, options = {}) {
+      checkOptionNames('sendMany', options, WAIT_OPTION_NAMES);
+      const wait = waitOf(options);
+      return sendAll(values, (value) => publish(value, undefined, wait), options.signal);
+    },
+  };
+}
+
+function timeLimit(value: number | undefined, fallback: number): number {
+  return durationOption('timeoutMs', value, { infinity: true, default: fallback });
+}
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+
+function toMessage(encoded: EncodedValue, options: SendOptions | undefined): Message {
+  if (options !== undefined) checkMessageOptions(options);
+  return {
+    id: options?.id ?? randomUUID(),
+    contentType: encoded.contentType,
+    headers: options?.headers ?? NO_HEADERS,
+    body: encoded.body,
+    timestamp: Date.now(),
+    priority: options?.priority,
+    correlationId: options?.correlationId,
+    replyTo: options?.replyTo,
+  };
+}

@@ -1,0 +1,118 @@
+import type { ConsumeMessage } from 'amqplib';
+import type { Delivery, Failure, Message } from '../broker.js';
+import { QueueError } from '../errors.js';
+import { attemptOf } from '../failure-headers.js';
+import { MAX_DELAY_MS } from '../options.js';
+import type { Mover } from './mover.js';
+import type { ServerVersion } from './server-version.js';
+import { fromWire, RESENT_HEADER } from './wire.js';
+
+/** What a delivery is settled through: the channel that it came on, for as long as that is there. */
+export interface DeliverySource {
+  readonly queue: string;
+  readonly version: ServerVersion;
+  ack(delivery: RabbitMqDelivery): void;
+  /** Back to the queue, as a failure: counted. */
+  fail(delivery: RabbitMqDelivery): void;
+  /** Back to the queue at no cost. */
+  release(delivery: RabbitMqDelivery): void;
+  /** Away, without a place to go. */
+  drop(delivery: RabbitMqDelivery): void;
+}
+
+/**
+ *   open ──ack, release──► over
+ *    │ └──retry, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
+ *    └──lost──► over ◄──lost────┘
+ */
+export class RabbitMqDelivery implements Delivery {
+  readonly message: Message;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+  /** As it came, for moving it on. */
+  readonly raw: ConsumeMessage;
+
+  readonly #source: DeliverySource;
+  readonly #mover: Mover;
+  #state: 'open' | 'moving' | 'over' = 'open';
+  #lost: AbortController | undefined;
+
+  constructor(raw: ConsumeMessage, source: DeliverySource, mover: Mover) {
+    this.raw = raw;
+    this.#source = source;
+    this.#mover = mover;
+    const headers = raw.properties.headers ?? {};
+    const returns = Number(headers['x-delivery-count'] ?? 0);
+    // Before 4.3 it counts returns at no cost as well, which are to raise nothing.
+    const failures = source.version.countsFailuresOnly && returns > 0 ? returns : 0;
+    this.message = fromWire(raw);
+    this.attempt = attemptOf(headers) + failures;
+    this.redelivered =
+      raw.fields.redelivered || returns > 0 || this.attempt > 1 || headers[RESENT_HEADER] !== undefined;
+  }
+
+  get tag(): number {
+    return this.raw.fields.deliveryTag;
+  }
+
+  get isMoving(): boolean {
+    return this.#state === 'moving';
+  }
+
+  ack(): void {
+    if (this.#take('over')) this.#source.ack(this);
+  }
+
+  release(): void {
+    if (this.#take('over')) this.#source.release(this);
+  }
+
+  async retry(delayMs: number, failure: Failure): Promise<void> {
+    if (!this.#take('moving')) return;
+    await this.#move(async (signal) => {
+      if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
+        throw new QueueError('INVALID_OPTION', `delayMs: expected 0 to ${MAX_DELAY_MS} ms, got ${delayMs}`);
+      }
+      await this.#mover.retry(this.#source.queue, this, Math.ceil(delayMs), failure, signal);
+      return true;
+    });
+  }
+
+  async deadLetter(failure: Failure): Promise<void> {
+    if (!this.#take('moving')) return;
+    await this.#move((signal) => this.#mover.deadLetter(this.#source.queue, this, failure, signal));
+  }
+
+  /** It can't be settled any more. False where it was settled before. */
+  lose(reason: Error): boolean {
+    if (this.#state === 'over') return false;
+    this.#state = 'over';
+    this.#lost?.abort(reason);
+    return true;
+  }
+
+  /** Stores it elsewhere first, and only then removes it: between the two it may be there twice, never not at all. */
+  async #move(store: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
+    this.#lost = new AbortController();
+    let stored: boolean;
+    try {
+      stored = await store(this.#lost.signal);
+    } catch (error) {
+      if (this.#state === 'moving') {
+        this.#state = 'over';
+        this.#source.fail(this);
+      }
+      throw error;
+    }
+    if (this.#state !== 'moving') return;
+    this.#state = 'over';
+    if (stored) this.#source.ack(this);
+    else this.#source.drop(this);
+  }
+
+  #take(next: 'moving' | 'over'): boolean {
+    if (this.#state !== 'open') return false;
+    this.#state = next;
+    return true;
+  }
+}

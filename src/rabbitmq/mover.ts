@@ -1,0 +1,75 @@
+import type { Failure } from '../broker.js';
+import { isQueueError } from '../errors.js';
+import { deadLetterHeaders, retryHeaders } from '../failure-headers.js';
+import type { RabbitMqDelivery } from './delivery.js';
+import type { Publisher } from './publisher.js';
+import type { Topology } from './topology.js';
+import { republished, type WireMessage } from './wire.js';
+
+/** How long storing a message for another attempt may take; then it goes back to its queue at once. */
+const RETRY_LIMIT_MS = 30_000;
+
+/**
+ * Moves received messages to other queues, for later or for good. It has a publisher to itself: behind the sends
+ * that wait for a full queue, the consumers that are to make room in it would wait for ever.
+ */
+export class Mover {
+  readonly #publisher: Publisher;
+  readonly #topology: Topology;
+
+  constructor(publisher: Publisher, topology: Topology) {
+    this.#publisher = publisher;
+    this.#topology = topology;
+  }
+
+  /** Resolves when the message is stored, to come to `queue` again after the delay. */
+  async retry(
+    queue: string,
+    delivery: RabbitMqDelivery,
+    delayMs: number,
+    failure: Failure,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
+    const target = async () => (delayMs === 0 ? queue : await this.#topology.waitQueue(queue, delayMs, wait));
+    await this.#publish(target, wait, (to) =>
+      republished(to, delivery.raw, delivery.message.id, (headers) =>
+        retryHeaders(headers, delivery.attempt + 1, failure),
+      ),
+    );
+  }
+
+  /** Resolves when the message is stored in the dead-letter queue of `queue`; to false where it has none. */
+  async deadLetter(
+    queue: string,
+    delivery: RabbitMqDelivery,
+    failure: Failure,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const wait = { signal };
+    const target = () => this.#topology.deadLetterQueue(queue, wait);
+    return this.#publish(target, wait, (to) =>
+      republished(to, delivery.raw, delivery.message.id, (headers) =>
+        deadLetterHeaders(headers, { queue, attempt: delivery.attempt, failure }),
+      ),
+    );
+  }
+
+  /** A queue that is missing although it was there is declared once more. */
+  async #publish(
+    target: () => Promise<string | undefined>,
+    wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },
+    make: (queue: string) => WireMessage,
+  ): Promise<boolean> {
+    const queue = await target();
+    if (queue === undefined) return false;
+    try {
+      await this.#publisher.publish(make(queue), wait);
+    } catch (error) {
+      if (!isQueueError(error, 'UNROUTABLE')) throw error;
+      this.#topology.doubt({ exchange: '', routingKey: queue });
+      await this.#publisher.publish(make((await target()) ?? queue), wait);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,156 @@
+import { basename } from 'node:path';
+import type { BrokerEvent } from '../broker.js';
+import { DEFAULT_MAX_MESSAGE_BYTES } from '../message-size.js';
+import { booleanOption, checkOptionNames, durationOption, integerOption, invalidOption } from '../options.js';
+
+/** What `connect` takes for RabbitMQ. All have defaults. */
+export interface RabbitMqOptions {
+  /**
+   * How long the first connection may take, over all addresses together, and each later try. Milliseconds.
+   * Default: 10 000. `connection_timeout` in an address bounds that address further.
+   */
+  readonly connectTimeoutMs?: number | undefined;
+  /** How the connections are called on RabbitMQ's management page. Default: `millrace <program> <pid>`. */
+  readonly connectionName?: string | undefined;
+  /** For `amqps:`. What an address says in its query goes before. */
+  readonly tls?: RabbitMqTlsOptions | undefined;
+  /**
+   * A link that is silent for two to three of these is taken for dead. 0 turns that off. Seconds. Default: 30.
+   * `heartbeat` in an address goes before.
+   */
+  readonly heartbeatSeconds?: number | undefined;
+  readonly reconnect?: RabbitMqReconnectOptions | undefined;
+  /**
+   * How many messages may be on their way without the broker's confirmation; further ones wait. Default: 1000.
+   * Besides, no more than 64 MiB of them are on their way at once.
+   */
+  readonly maxUnconfirmed?: number | undefined;
+  /** Larger bodies are refused. Bytes. Default: 1 MiB. RabbitMQ's own limit is 16 MiB since 4.0. */
+  readonly maxMessageBytes?: number | undefined;
+  /** Told what happens to the links. What it throws is ignored. */
+  readonly observe?: ((event: BrokerEvent) => void) | undefined;
+}
+
+/** As in Node's `tls.connect`. */
+export interface RabbitMqTlsOptions {
+  readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined;
+  readonly cert?: string | Buffer | undefined;
+  readonly key?: string | Buffer | undefined;
+  readonly pfx?: string | Buffer | undefined;
+  readonly passphrase?: string | undefined;
+  readonly servername?: string | undefined;
+  /** Default: true. */
+  readonly rejectUnauthorized?: boolean | undefined;
+}
+
+/** Waits grow exponentially from `initialDelayMs` to `maxDelayMs`; each is drawn at random from 0 to that. */
+export interface RabbitMqReconnectOptions {
+  /** Milliseconds. Default: 100. */
+  readonly initialDelayMs?: number | undefined;
+  /** Milliseconds. Default: 30 000. */
+  readonly maxDelayMs?: number | undefined;
+  /** Tries in a row before the broker is given up, which closes it. Default: `Infinity`. */
+  readonly maxAttempts?: number | undefined;
+}
+
+export const RABBITMQ_OPTION_NAMES = [
+  'connectTimeoutMs',
+  'connectionName',
+  'tls',
+  'heartbeatSeconds',
+  'reconnect',
+  'maxUnconfirmed',
+  'maxMessageBytes',
+  'observe',
+] as const satisfies readonly (keyof RabbitMqOptions)[];
+
+const TLS_OPTION_NAMES = [
+  'ca',
+  'cert',
+  'key',
+  'pfx',
+  'passphrase',
+  'servername',
+  'rejectUnauthorized',
+] as const satisfies readonly (keyof RabbitMqTlsOptions)[];
+
+/** The options, checked, with their defaults. */
+export interface RabbitMqSettings {
+  readonly connectTimeoutMs: number;
+  readonly connectionName: string;
+  readonly tls: RabbitMqTlsOptions;
+  readonly heartbeatSeconds: number;
+  readonly reconnect: {
+    readonly initialDelayMs: number;
+    readonly maxDelayMs: number;
+    readonly maxAttempts: number;
+  };
+  readonly maxUnconfirmed: number;
+  readonly maxMessageBytes: number;
+  /** Never throws. */
+  readonly observe: (event: BrokerEvent) => void;
+}
+
+/** Throws `INVALID_OPTION`. */
+export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings {
+  checkOptionNames('connect', options, RABBITMQ_OPTION_NAMES);
+  const { connectionName, tls, reconnect } = options;
+  if (connectionName !== undefined && typeof connectionName !== 'string') {
+    throw invalidOption('connectionName', 'a string', connectionName);
+  }
+  checkOptionNames('tls', tls, TLS_OPTION_NAMES);
+  booleanOption('tls.rejectUnauthorized', tls?.rejectUnauthorized, true);
+  checkOptionNames('reconnect', reconnect, ['initialDelayMs', 'maxDelayMs', 'maxAttempts']);
+  const initialDelayMs = durationOption('reconnect.initialDelayMs', reconnect?.initialDelayMs, {
+    min: 1,
+    default: 100,
+  });
+  return {
+    connectTimeoutMs: durationOption('connectTimeoutMs', options.connectTimeoutMs, {
+      min: 1,
+      default: 10_000,
+    }),
+    connectionName: connectionName ?? `millrace ${basename(process.argv[1] ?? 'node')} ${process.pid}`,
+    tls: { ...tls },
+    heartbeatSeconds: integerOption('heartbeatSeconds', options.heartbeatSeconds, {
+      min: 0,
+      max: 65_535,
+      default: 30,
+    }),
+    reconnect: {
+      initialDelayMs,
+      maxDelayMs: durationOption('reconnect.maxDelayMs', reconnect?.maxDelayMs, {
+        min: initialDelayMs,
+        default: Math.max(30_000, initialDelayMs),
+      }),
+      maxAttempts: integerOption('reconnect.maxAttempts', reconnect?.maxAttempts, {
+        min: 0,
+        infinity: true,
+        default: Number.POSITIVE_INFINITY,
+      }),
+    },
+    maxUnconfirmed: integerOption('maxUnconfirmed', options.maxUnconfirmed, {
+      min: 1,
+      max: 65_535,
+      default: 1000,
+    }),
+    maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, {
+      min: 1,
+      default: DEFAULT_MAX_MESSAGE_BYTES,
+    }),
+    observe: observer(options.observe),
+  };
+}
+
+/** An observer that throws must not change what it observes. */
+function observer(observe: RabbitMqOptions['observe']): (event: BrokerEvent) => void {
+  if (observe === undefined) return () => {};
+  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
+  return (event) => {
+    try {
+      observe(event);
+    } catch {
+      // Documented: what an observer throws is ignored.
+    }
+  };
+}

@@ -1,0 +1,93 @@
+import type { Options } from 'amqplib';
+import type { QueueSpec } from '../broker.js';
+import type { ServerVersion } from './server-version.js';
+
+/** A queue as the broker is asked for it. */
+export interface QueueDeclaration {
+  readonly name: string;
+  readonly options: Options.AssertQueue & { readonly arguments: Readonly<Record<string, unknown>> };
+}
+
+/**
+ * The queue of a definition. The type is always said: what a server takes for unsaid depends on its version and
+ * on its virtual host. Where the definition shares its queue with other programs (`if-missing`), what it did not
+ * ask for by name is left out, so that their declarations fit.
+ */
+export function queueDeclaration(spec: QueueSpec): QueueDeclaration {
+  const deadLetter =
+    spec.deadLetter === false || spec.declare !== 'match'
+      ? {}
+      : deadLetterArguments(spec.type, spec.deadLetter.queue);
+  return {
+    name: spec.name,
+    options: {
+      durable: spec.durable,
+      exclusive: spec.exclusive,
+      autoDelete: spec.autoDelete,
+      arguments: {
+        'x-queue-type': spec.type,
+        ...capacityArguments(spec.capacity),
+        ...deadLetter,
+        ...(spec.type === 'quorum' && spec.deliveryLimit !== undefined
+          ? { 'x-delivery-limit': spec.deliveryLimit }
+          : {}),
+        ...(spec.maxPriority === undefined ? {} : { 'x-max-priority': spec.maxPriority }),
+        ...spec.arguments,
+      },
+    },
+  };
+}
+
+/**
+ * A dead-letter queue. It is a durable quorum queue whatever its main queue is, since it holds the only copies.
+ * It never drops one: over its capacity it refuses, and a reader that dies again and again uses nothing up.
+ */
+export function deadLetterQueueDeclaration(
+  name: string,
+  capacity: number | undefined,
+  version: ServerVersion,
+): QueueDeclaration {
+  return {
+    name,
+    options: {
+      durable: true,
+      arguments: {
+        'x-queue-type': 'quorum',
+        ...capacityArguments(capacity),
+        ...(version.limitsDeliveries ? { 'x-delivery-limit': -1 } : {}),
+      },
+    },
+  };
+}
+
+/**
+ * Where a retried message of `queue` waits for `delayMs`. One queue a delay: in a queue with several, a message
+ * is held up by those before it. Its time ends at the head of the queue, whence the broker moves it back,
+ * and keeps it until it has arrived there.
+ */
+export function waitQueueDeclaration(queue: string, delayMs: number): QueueDeclaration {
+  return {
+    name: `${queue}.retry.${delayMs}`,
+    options: {
+      durable: true,
+      arguments: {
+        'x-queue-type': 'quorum',
+        'x-message-ttl': delayMs,
+        ...deadLetterArguments('quorum', queue),
+      },
+    },
+  };
+}
+
+/** Rather refuse a publish than drop the oldest message, which is what RabbitMQ does unless told otherwise. */
+function capacityArguments(capacity: number | undefined): Record<string, unknown> {
+  if (capacity === undefined || capacity === Number.POSITIVE_INFINITY) return {};
+  return { 'x-max-length': capacity, 'x-overflow': 'reject-publish' };
+}
+
+/** At-least-once dead-lettering is for quorum queues, and wants `reject-publish` there. */
+function deadLetterArguments(type: 'quorum' | 'classic', queue: string): Record<string, unknown> {
+  const to = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': queue };
+  if (type === 'classic') return to;
+  return { ...to, 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' };
+}
