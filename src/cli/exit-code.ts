@@ -1,0 +1,69 @@
+import { isQueueError, type QueueErrorCode } from '../errors.js';
+
+/** The exit codes of `millrace`. From 64 on they are those of sysexits.h, and 128 + n for signal n. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  /** Some of it was done and some was not. */
+  partial: 3,
+  /** Nothing was found: the queue is empty, or does not exist. */
+  empty: 4,
+  invalidData: 65,
+  unreachable: 69,
+  /** Not now: there was no room or no answer in time, or no queue takes the message. */
+  temporary: 75,
+  accessRefused: 77,
+  configuration: 78,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export type StopSignal = 'SIGINT' | 'SIGTERM';
+
+/** What ends the command with one line on standard error and this exit code. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
+}
+
+const BY_CODE: Readonly<Record<QueueErrorCode, ExitCode>> = {
+  INVALID_OPTION: EXIT.usage,
+  INVALID_MESSAGE: EXIT.invalidData,
+  TOO_LARGE: EXIT.invalidData,
+  FULL: EXIT.temporary,
+  TIMEOUT: EXIT.temporary,
+  ABORTED: EXIT.failed,
+  UNROUTABLE: EXIT.temporary,
+  REFUSED: EXIT.failed,
+  UNCONFIRMED: EXIT.temporary,
+  QUEUE_MISSING: EXIT.empty,
+  QUEUE_MISMATCH: EXIT.configuration,
+  UNREACHABLE: EXIT.unreachable,
+  ACCESS_REFUSED: EXIT.accessRefused,
+  BROKER_ERROR: EXIT.failed,
+  STORAGE_FULL: EXIT.temporary,
+  STORAGE_ERROR: EXIT.configuration,
+  CLOSED: EXIT.failed,
+};
+
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof CommandError) return error.exitCode;
+  if (!isQueueError(error)) return EXIT.failed;
+  if (error.progress !== undefined && error.progress.stored > 0) return EXIT.partial;
+  // `sendMany` wraps what its input threw, or why it was ended.
+  if (error.code === 'ABORTED' && error.cause !== undefined) return exitCodeOf(error.cause);
+  return BY_CODE[error.code];
+}
+
+/** For work that a signal ended before it was finished. */
+export function exitCodeOfSignal(signal: StopSignal): ExitCode {
+  return signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
+}

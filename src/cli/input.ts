@@ -1,0 +1,71 @@
+/** The bodies that `send` reads. None of these holds more than one message in memory. */
+import { fstatSync } from 'node:fs';
+import { QueueError } from '../errors.js';
+
+/** Whether something was piped or redirected into this process, rather than a keyboard or nothing at all. */
+export function isPiped(fileDescriptor: number): boolean {
+  try {
+    const stat = fstatSync(fileDescriptor);
+    return stat.isFIFO() || stat.isFile() || stat.isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** All of the input as one body. Throws `TOO_LARGE` without reading on. */
+export async function wholeBody(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.byteLength;
+    if (bytes > maxBytes) throw tooLarge('the input', maxBytes);
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+
+/**
+ * The lines of the input, each as one body. A line ends at LF or CR LF, which are not part of it. An empty line is an
+ * empty body; what follows the last line end is a line where it is not empty. Throws `TOO_LARGE`.
+ */
+export async function* lines(
+  chunks: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let count = 0;
+  /** The line that the chunks so far have begun and not ended. */
+  let begun: Uint8Array[] = [];
+  let begunBytes = 0;
+  const lineOf = (parts: readonly Uint8Array[]): Uint8Array => {
+    count++;
+    const line = withoutCarriageReturn(parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
+    if (line.byteLength > maxBytes) throw tooLarge(`line ${count}`, maxBytes);
+    return line;
+  };
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
+      yield lineOf([...begun, chunk.subarray(start, end)]);
+      begun = [];
+      begunBytes = 0;
+      start = end + 1;
+    }
+    if (start === chunk.byteLength) continue;
+    begun.push(chunk.subarray(start));
+    begunBytes += chunk.byteLength - start;
+    // One byte more may be the CR of the line's end.
+    if (begunBytes > maxBytes + 1) throw tooLarge(`line ${count + 1}`, maxBytes);
+  }
+  if (begunBytes > 0) yield lineOf(begun);
+}
+
+function withoutCarriageReturn(line: Uint8Array): Uint8Array {
+  return line.at(-1) === CR ? line.subarray(0, -1) : line;
+}
+
+function tooLarge(what: string, maxBytes: number): QueueError {
+  return new QueueError('TOO_LARGE', `${what} has more than the ${maxBytes} bytes that a message may have`);
+}

@@ -1,0 +1,44 @@
+/** How the values of command-line options are read. What can't be read is a usage error that quotes it. */
+import { InvalidArgumentError } from 'commander';
+import { parseDuration } from './duration.js';
+
+export function durationValue(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  throw new InvalidArgumentError('Write a duration of up to 24 days such as 500ms, 5s, 2m or 1500.');
+}
+
+/** As {@link durationValue}, for a wait that must not be empty. */
+export function positiveDurationValue(text: string): number {
+  const ms = durationValue(text);
+  if (ms > 0) return ms;
+  throw new InvalidArgumentError('Write a duration of at least 1ms.');
+}
+
+/** `1s,10s`, or `none` for no delays at all. */
+export function delaysValue(text: string): readonly number[] {
+  return text === 'none' ? [] : text.split(',').map(durationValue);
+}
+
+export function integerValue(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`Write a whole number ${range}.`);
+  };
+}
+
+export function oneOrMore(text: string): number {
+  return integerValue(1)(text);
+}
+
+/** `name:value`; spaces around the value are not part of it. Repeating the option adds to what was there. */
+export function headerValue(
+  text: string,
+  previous: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const colon = text.indexOf(':');
+  if (colon < 1) throw new InvalidArgumentError("Write 'name:value'.");
+  return { ...previous, [text.slice(0, colon).trim()]: text.slice(colon + 1).trim() };
+}
