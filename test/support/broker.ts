@@ -1,0 +1,147 @@
+import { randomUUID } from 'node:crypto';
+import { type ChannelModel, connect } from 'amqplib';
+import { afterAll, inject } from 'vitest';
+import type { BrokerContainer } from './broker-container.js';
+import { run } from './command.js';
+import { eventually } from './eventually.js';
+import type { TestBroker } from './test-broker.js';
+
+const CONNECT_LIMIT_MS = 10_000;
+
+const openConnections = new Set<ChannelModel>();
+const ownBrokers = new Set<BrokerContainer>();
+
+afterAll(async () => {
+  for (const connection of openConnections) await connection.close();
+  for (const broker of ownBrokers) await broker.stop();
+});
+
+export function amqpUrl(): string {
+  return testBroker().amqpUrl;
+}
+
+/** Without its credentials, which `fetch` refuses in a URL; `management` sends them along. */
+export function managementUrl(): string {
+  return management().url;
+}
+
+/** Unique in every test of every run, so that all can share one broker. */
+export function uniqueName(prefix: string): string {
+  return `${prefix}-${randomUUID().slice(0, 13)}`;
+}
+
+/** A connection of amqplib's own, for the other side of a test. Closed at the end of the test file. */
+export async function rawConnection(url = amqpUrl()): Promise<ChannelModel> {
+  const connection = await connect(url, { timeout: CONNECT_LIMIT_MS });
+  openConnections.add(connection);
+  connection.on('error', () => {});
+  connection.on('close', () => openConnections.delete(connection));
+  return connection;
+}
+
+/** Whether `rabbitmqctl` works: where TEST_AMQP_URL names the broker, TEST_BROKER_CONTAINER must name its container. */
+export function brokerRunsInContainer(): boolean {
+  return testBroker().container !== undefined;
+}
+
+/** Whether `startOwnBroker` works: not where TEST_AMQP_URL names the broker. */
+export function canStartOwnBroker(): boolean {
+  return testBroker().more !== undefined;
+}
+
+/** Runs `rabbitmqctl` inside the broker's container and returns what it prints. */
+export async function rabbitmqctl(...args: string[]): Promise<string> {
+  const { container } = testBroker();
+  if (container === undefined) {
+    throw new Error(
+      'rabbitmqctl needs a broker in a container: TEST_BROKER_CONTAINER names that of TEST_AMQP_URL',
+    );
+  }
+  const command = ['exec', container, 'rabbitmqctl', '--quiet', ...args];
+  const { exitCode, stdout, stderr } = await run('docker', command, { timeoutMs: 30_000 });
+  if (exitCode !== 0)
+    throw new Error(`rabbitmqctl ${args.join(' ')} failed: ${stderr.trim() || stdout.trim()}`);
+  return stdout;
+}
+
+/** Calls the management API, for example `managementApi('GET', '/api/overview')`, and returns its answer. */
+export async function managementApi(method: string, path: string, body?: unknown): Promise<unknown> {
+  const { url, authorization } = management();
+  const response = await fetch(new URL(path, url), {
+    method,
+    headers: { authorization, 'content-type': 'application/json' },
+    body: body === undefined ? null : JSON.stringify(body),
+    signal: AbortSignal.timeout(10_000),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
+  return text === '' ? undefined : JSON.parse(text);
+}
+
+/**
+ * Closes, from the broker's side, all connections whose client calls itself `name` (the client property
+ * `connection_name`). Waits until there is at least one, and returns how many there were.
+ */
+export function closeConnectionsByName(name: string): Promise<number> {
+  const close = brokerRunsInContainer() ? closeInContainer : closeThroughManagementApi;
+  return eventually(async () => (await close(name)) || false);
+}
+
+/** The management API would show a new connection only with its next statistics, up to five seconds later. */
+async function closeInContainer(name: string): Promise<number> {
+  const closed = await rabbitmqctl(
+    'eval',
+    `length([rabbit_networking:close_connection(Pid, "closed by a test")
+      || Pid <- rabbit_networking:connections(),
+         [{client_properties, Properties}] <- [rabbit_networking:connection_info(Pid, [client_properties])],
+         {<<"connection_name">>, longstr, <<"${name}">>} <- Properties]).`,
+  );
+  return Number(closed);
+}
+
+async function closeThroughManagementApi(name: string): Promise<number> {
+  const all = (await managementApi('GET', '/api/connections')) as ConnectionInfo[];
+  const named = all.filter((connection) => connection.client_properties?.connection_name === name);
+  for (const connection of named) {
+    await managementApi('DELETE', `/api/connections/${encodeURIComponent(connection.name)}`);
+  }
+  return named.length;
+}
+
+interface ConnectionInfo {
+  readonly name: string;
+  readonly client_properties?: { readonly connection_name?: string };
+}
+
+/**
+ * A second broker, for tests that restart or kill it, which the others must not feel. It takes some seconds to
+ * start, and is stopped at the end of the test file.
+ */
+export async function startOwnBroker(): Promise<BrokerContainer> {
+  const { more } = testBroker();
+  if (more === undefined)
+    throw new Error('a broker of its own needs Docker: run this test without TEST_AMQP_URL');
+  const { startBrokerContainer } = await import('./broker-container.js');
+  const broker = await startBrokerContainer(more.image, more.owner);
+  ownBrokers.add(broker);
+  return broker;
+}
+
+function management(): { url: string; authorization: string } {
+  const { managementUrl } = testBroker();
+  if (managementUrl === undefined)
+    throw new Error('this test needs the management API: set TEST_MANAGEMENT_URL');
+  const url = new URL(managementUrl);
+  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  url.username = '';
+  url.password = '';
+  return { url: url.href, authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
+}
+
+function testBroker(): TestBroker {
+  const broker = inject('broker') as TestBroker | undefined;
+  if (broker !== undefined) return broker;
+  throw new Error(
+    "no broker is started for this file: its path must be one of the project 'broker' (vitest.config.ts)",
+  );
+}

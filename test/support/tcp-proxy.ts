@@ -1,0 +1,229 @@
+import { EventEmitter, once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export type Direction = 'to-broker' | 'to-client';
+
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How bytes fare in one direction. */
+type Flow = 'open' | 'frozen' | 'dropping';
+
+/** One client's connection and the one to the broker that goes with it. */
+interface Link {
+  readonly client: Socket;
+  readonly broker: Socket;
+  /** Bytes are missing in it: it can only be reset. */
+  torn: boolean;
+}
+
+/** The pieces that a slowed-down link passes on, a second. */
+const PIECES_PER_SECOND = 20;
+
+/**
+ * Stands between a client and a broker on loopback and makes the outages of a network, from outside of both.
+ *
+ *   const proxy = await TcpProxy.start({ host: '127.0.0.1', port: 5672 });
+ *   const connection = await connect(proxy.url(amqpUrl()));
+ *   proxy.cut();
+ */
+export class TcpProxy {
+  readonly port: number;
+  /** Bytes passed on since the start. */
+  readonly passed: Record<Direction, number> = { 'to-broker': 0, 'to-client': 0 };
+
+  readonly #target: Target;
+  readonly #links = new Set<Link>();
+  readonly #flow: Record<Direction, Flow> = { 'to-broker': 'open', 'to-client': 'open' };
+  readonly #resetAfter = new Map<Direction, { bytes: number; done: () => void }>();
+  /** Emits 'thaw' when frozen bytes may go on. */
+  readonly #changes = new EventEmitter().setMaxListeners(0);
+  #bytesPerSecond = Number.POSITIVE_INFINITY;
+  #server: Server | undefined;
+  #closed = false;
+
+  static async start(target: Target): Promise<TcpProxy> {
+    const server = await listen(0);
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+    return new TcpProxy(target, server, address.port);
+  }
+
+  private constructor(target: Target, server: Server, port: number) {
+    this.#target = target;
+    this.port = port;
+    this.#serve(server);
+  }
+
+  /** The same address, through the proxy. */
+  url(brokerUrl: string): string {
+    const url = new URL(brokerUrl);
+    url.hostname = '127.0.0.1';
+    url.port = String(this.port);
+    return url.href;
+  }
+
+  /** How many connections go through the proxy at this moment. */
+  get connections(): number {
+    return this.#links.size;
+  }
+
+  /** Resets all connections. New ones are taken. */
+  cut(): void {
+    for (const link of this.#links) this.#reset(link);
+  }
+
+  /** Lets nobody new in (connection refused), or lets them in again. What is connected stays so. */
+  async refuse(refusing: boolean): Promise<void> {
+    if (this.#closed) throw new Error('the proxy is closed');
+    if (refusing) {
+      this.#server?.close();
+      this.#server = undefined;
+    } else if (this.#server === undefined) {
+      this.#serve(await listen(this.port));
+    }
+  }
+
+  /** No byte and no end of a stream passes in either direction. New connections are taken, and as silent. */
+  freeze(): void {
+    this.#flow['to-broker'] = 'frozen';
+    this.#flow['to-client'] = 'frozen';
+  }
+
+  /** Loses all bytes of one direction, and the end of the stream; the other direction goes on. */
+  halfOpen(lost: Direction): void {
+    this.#flow[lost] = 'dropping';
+  }
+
+  /** Ends `freeze` and `halfOpen`. What was frozen arrives now; connections that lost bytes are reset. */
+  thaw(): void {
+    this.#flow['to-broker'] = 'open';
+    this.#flow['to-client'] = 'open';
+    for (const link of this.#links) if (link.torn) this.#reset(link);
+    this.#changes.emit('thaw');
+  }
+
+  /** Passes on at most so many bytes a second, in each direction of each connection. `Infinity` ends it. */
+  slow(bytesPerSecond: number): void {
+    if (!(bytesPerSecond > 0))
+      throw new RangeError(`bytes a second must be more than 0, not ${bytesPerSecond}`);
+    this.#bytesPerSecond = bytesPerSecond;
+  }
+
+  /**
+   * Passes so many more bytes on in that direction, of all connections together, and then resets all of them, once.
+   * Resolves when that has happened; never, if it doesn't.
+   */
+  resetAfterBytes(bytes: number, direction: Direction): Promise<void> {
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`'${bytes}' is no number of bytes`);
+    return new Promise((done) => this.#resetAfter.set(direction, { bytes, done }));
+  }
+
+  /** Stops listening and resets all connections. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const server = this.#server;
+    this.#server = undefined;
+    const gone = server && once(server, 'close');
+    server?.close();
+    this.cut();
+    this.#changes.emit('thaw');
+    await gone;
+  }
+
+  #serve(server: Server): void {
+    this.#server = server;
+    server.on('connection', (client) => this.#link(client));
+  }
+
+  #link(client: Socket): void {
+    const broker = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
+    const link: Link = { client, broker, torn: false };
+    this.#links.add(link);
+    this.#watch(link, client, 'to-broker');
+    this.#watch(link, broker, 'to-client');
+    void this.#pump(link, client, broker, 'to-broker');
+    void this.#pump(link, broker, client, 'to-client');
+  }
+
+  /** Passes a reset on, as far as the flow lets it. */
+  #watch(link: Link, from: Socket, direction: Direction): void {
+    from.on('error', async () => {
+      await this.#thawed(direction);
+      if (this.#flow[direction] === 'dropping') link.torn = true;
+      else this.#reset(link);
+    });
+    from.on('close', () => {
+      if (link.client.destroyed && link.broker.destroyed) this.#links.delete(link);
+    });
+  }
+
+  /** Carries the bytes of one direction of one link, and then the end of the stream. Never rejects. */
+  async #pump(link: Link, from: Socket, to: Socket, direction: Direction): Promise<void> {
+    try {
+      // Not destroyed at its end: the other direction may still be open.
+      for await (const chunk of from.iterator({ destroyOnReturn: false })) {
+        let rest: Buffer = chunk;
+        while (rest.length > 0) rest = rest.subarray(await this.#carry(link, to, rest, direction));
+      }
+    } catch {
+      return; // 'error' tells
+    }
+    await this.#thawed(direction);
+    if (this.#flow[direction] === 'dropping') link.torn = true;
+    else if (!to.destroyed) to.end();
+  }
+
+  /** Passes on what may go at once, and returns how many of the bytes are dealt with. */
+  async #carry(link: Link, to: Socket, bytes: Buffer, direction: Direction): Promise<number> {
+    await this.#thawed(direction);
+    if (this.#flow[direction] === 'dropping') {
+      link.torn = true;
+      return bytes.length;
+    }
+    if (to.destroyed) return bytes.length;
+
+    const reset = this.#resetAfter.get(direction);
+    const atOnce = Math.max(1, Math.floor(this.#bytesPerSecond / PIECES_PER_SECOND));
+    const piece = bytes.subarray(0, Math.min(atOnce, reset?.bytes ?? bytes.length));
+    if (piece.length > 0) {
+      // Counted before they are written: other links share the limit, and who has received bytes finds them counted.
+      this.passed[direction] += piece.length;
+      if (reset !== undefined) reset.bytes -= piece.length;
+      await new Promise<void>((resolve) => to.write(piece, () => resolve()));
+    }
+    if (reset?.bytes === 0) {
+      this.#resetAfter.delete(direction);
+      this.cut();
+      reset.done();
+      return bytes.length;
+    }
+    if (Number.isFinite(this.#bytesPerSecond)) await delay((piece.length / this.#bytesPerSecond) * 1000);
+    return piece.length;
+  }
+
+  async #thawed(direction: Direction): Promise<void> {
+    while (this.#flow[direction] === 'frozen' && !this.#closed) await once(this.#changes, 'thaw');
+  }
+
+  #reset(link: Link): void {
+    link.client.resetAndDestroy();
+    link.broker.resetAndDestroy();
+    this.#links.delete(link);
+  }
+}
+
+function listen(port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer({ allowHalfOpen: true, noDelay: true });
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+}
