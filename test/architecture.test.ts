@@ -1,0 +1,163 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import {
+  findCycle,
+  type Import,
+  importsOf,
+  moduleGraph,
+  reachableFrom,
+  sourceFiles,
+} from './support/module-graph.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const source = fileURLToPath(new URL('../src', import.meta.url));
+const imports = moduleGraph(source);
+
+/** The folder that a file is in; files at the top are parts of their own. */
+const partOf = (file: string) => file.split('/')[0] ?? file;
+const isOurs = (file: string) => file.endsWith('.ts');
+const show = ({ from, to, kind }: Import) => `${from} → ${to} (${kind})`;
+const breaches = (isBreach: (arrow: Import) => boolean) => imports.filter(isBreach).map(show);
+
+const SIDES = ['producer', 'consumer'];
+const BACKENDS = ['local-queue', 'rabbitmq'];
+/** Small pure modules that every part may use. */
+const LEAVES = ['broker.ts', 'errors.ts', 'options.ts', 'failure-headers.ts', 'message-size.ts'];
+
+describe('the arrows between the parts', () => {
+  test('the seam and the errors import nothing', () => {
+    expect(breaches(({ from }) => from === 'broker.ts' || from === 'errors.ts')).toEqual([]);
+  });
+
+  test('the shared leaves import only one another and node', () => {
+    const allowed = (to: string) => LEAVES.includes(to) || to.startsWith('node:');
+    expect(breaches(({ from, to }) => LEAVES.includes(from) && !allowed(to))).toEqual([]);
+  });
+
+  test('producer and consumer import themselves, the queue and the leaves', () => {
+    const isAllowed = ({ from, to }: Import) =>
+      partOf(to) === partOf(from) || to === 'queue.ts' || LEAVES.includes(to) || to.startsWith('node:');
+    expect(breaches((arrow) => SIDES.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
+  });
+
+  test('backends import themselves, the leaves and their packages: they never see a schema or a codec', () => {
+    const isAllowed = ({ from, to }: Import) =>
+      partOf(to) === partOf(from) || LEAVES.includes(to) || !isOurs(to);
+    expect(breaches((arrow) => BACKENDS.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
+  });
+
+  test('from outside, only connect.ts and the public index import a backend', () => {
+    const isOutside = ({ from, to }: Import) => partOf(from) !== partOf(to);
+    const mayImport = ['connect.ts', 'index.ts'];
+    expect(
+      breaches(
+        (arrow) => BACKENDS.includes(partOf(arrow.to)) && isOutside(arrow) && !mayImport.includes(arrow.from),
+      ),
+    ).toEqual([]);
+  });
+
+  test('amqplib is imported in rabbitmq/ alone', () => {
+    expect(breaches(({ from, to }) => to === 'amqplib' && partOf(from) !== 'rabbitmq')).toEqual([]);
+    expect(breaches(({ to }) => to.startsWith('amqplib/'))).toEqual([]);
+  });
+
+  test('nothing that the index imports ahead of time needs amqplib', () => {
+    const atOnce = imports.filter(({ kind }) => kind === 'static');
+    const reached = reachableFrom('index.ts', atOnce);
+    expect(reached).toContain('connect.ts');
+    expect([...reached].filter((file) => file === 'amqplib')).toEqual([]);
+    expect([...reached].filter((file) => file === 'rabbitmq/rabbitmq-broker.ts')).toEqual([]);
+    expect(reachableFrom('index.ts', imports)).toContain('rabbitmq/rabbitmq-broker.ts');
+  });
+
+  test('the command line is imported by nobody, and the index by the command line alone', () => {
+    expect(breaches(({ from, to }) => partOf(to) === 'cli' && partOf(from) !== 'cli')).toEqual([]);
+    expect(breaches(({ from, to }) => to === 'index.ts' && partOf(from) !== 'cli')).toEqual([]);
+  });
+
+  test('there is no cycle at run time', () => {
+    expect(findCycle(imports.filter(({ kind }) => kind !== 'type'))).toBeUndefined();
+  });
+
+  test('there is no cycle between the parts, not even of types', () => {
+    const between = imports
+      .filter(({ from, to }) => isOurs(to) && partOf(from) !== partOf(to))
+      .map(({ from, to, kind }) => ({ from: partOf(from), to: partOf(to), kind }));
+    expect(findCycle(between)).toBeUndefined();
+  });
+});
+
+describe('imports', () => {
+  test('name files that are there', () => {
+    const files = new Set(sourceFiles(source));
+    expect(breaches(({ to }) => isOurs(to) && !files.has(to))).toEqual([]);
+  });
+
+  test('name packages that the package depends on, and node modules by their prefix', () => {
+    const { dependencies } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    const isKnown = (to: string) => isOurs(to) || to.startsWith('node:') || Object.hasOwn(dependencies, to);
+    expect(breaches(({ to }) => !isKnown(to))).toEqual([]);
+  });
+});
+
+describe('the tools of this test', () => {
+  test('see every form of import, and none in a comment', () => {
+    const code = [
+      "import type { A } from './a.js';",
+      "import { type B, b } from '../b.js';",
+      'import {',
+      '  c,',
+      "} from './deep/c.js';",
+      "import 'node:fs';",
+      "export * from './d.js';",
+      "export type { E } from './e.js';",
+      " * import { z } from 'zod';",
+      "// await import('never');",
+      "  const { f } = await import('./f.js');",
+      "export const g = 'not from anywhere';",
+    ].join('\n');
+    expect(importsOf('part/file.ts', code)).toEqual([
+      { from: 'part/file.ts', to: 'part/a.ts', kind: 'type' },
+      { from: 'part/file.ts', to: 'b.ts', kind: 'static' },
+      { from: 'part/file.ts', to: 'part/deep/c.ts', kind: 'static' },
+      { from: 'part/file.ts', to: 'node:fs', kind: 'static' },
+      { from: 'part/file.ts', to: 'part/d.ts', kind: 'static' },
+      { from: 'part/file.ts', to: 'part/e.ts', kind: 'type' },
+      { from: 'part/file.ts', to: 'part/f.ts', kind: 'dynamic' },
+    ]);
+  });
+
+  test('find a cycle where there is one', () => {
+    const arrow = (from: string, to: string): Import => ({ from, to, kind: 'type' });
+    const straight = [arrow('a', 'b'), arrow('b', 'c'), arrow('a', 'c')];
+    expect(findCycle(straight)).toBeUndefined();
+    expect(findCycle([...straight, arrow('c', 'b')])).toEqual(['b', 'c', 'b']);
+  });
+});
+
+describe('the built package', () => {
+  /** Runs in a process of its own, on what `npm run build` wrote, and prints whether amqplib is loaded. */
+  const script = `
+    import { createRequire } from 'node:module';
+    const { cache } = createRequire(import.meta.url);
+    const isLoaded = () => Object.keys(cache).some((file) => /[\\\\/]amqplib[\\\\/]/.test(file));
+    const { connect, createProducer } = await import('millrace');
+    const broker = await connect('local:');
+    await broker.close();
+    const before = isLoaded();
+    // Nobody listens there: the address is opened, in vain.
+    const error = await connect('amqp://127.0.0.1:1', { connectTimeoutMs: 2000 }).catch((reason) => reason);
+    console.log(JSON.stringify({ before, code: error.code, after: isLoaded() }));
+  `;
+
+  test('loads amqplib only when an amqp: address is opened', async () => {
+    const args = ['--input-type=module', '--eval', script];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
+    expect(JSON.parse(stdout)).toEqual({ before: false, code: 'UNREACHABLE', after: true });
+  });
+});

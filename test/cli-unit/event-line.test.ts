@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { brokerEventLine, consumerEventLine } from '../../src/cli/event-line.js';
+
+const info = { queue: 'q', id: 'm-1', attempt: 2, redelivered: false };
+const failure = { code: 'failed', error: 'no paper' } as const;
+
+test('a lost connection says why, and when the next try is', () => {
+  const line = brokerEventLine({
+    type: 'disconnected',
+    link: 'consume',
+    reason: new Error('socket closed'),
+    retryInMs: 1500,
+  });
+  expect(line).toMatchObject({ event: 'disconnected', level: 'warn' });
+  expect(line.text).toContain('socket closed');
+  expect(line.text).toContain('1.5 s');
+  expect(line.fields).toEqual({ link: 'consume', reason: 'socket closed', retryInMs: 1500 });
+});
+
+test('a connection that is given up says so', () => {
+  const reason = new Error('x');
+  const line = brokerEventLine({ type: 'disconnected', link: 'publish', reason, retryInMs: undefined });
+  expect(line.text).toContain('given up');
+});
+
+test('a retry names the message, the attempt, the reason and the wait', () => {
+  const line = consumerEventLine({ type: 'retried', ...info, failure, delayMs: 10_000 });
+  expect(line?.text).toBe('message m-1: attempt 2 failed (no paper); again in 10 s');
+  expect(line?.fields).toMatchObject({
+    queue: 'q',
+    id: 'm-1',
+    attempt: 2,
+    error: 'no paper',
+    delayMs: 10_000,
+  });
+});
+
+test('a dead letter names its reason', () => {
+  const line = consumerEventLine({ type: 'dead-lettered', ...info, failure });
+  expect(line?.text).toContain('failed: no paper');
+  expect(line?.fields).toMatchObject({ reason: 'failed', error: 'no paper' });
+});
+
+test('what went well needs no line', () => {
+  expect(consumerEventLine({ type: 'handled', ...info })).toBeUndefined();
+  expect(consumerEventLine({ type: 'released', ...info })).toBeUndefined();
+});
+
+test('all lines can be written as JSON', () => {
+  const line = consumerEventLine({ type: 'lost', ...info, error: new Error('gone') });
+  expect(JSON.parse(JSON.stringify(line?.fields))).toMatchObject({ error: 'gone' });
+});

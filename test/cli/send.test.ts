@@ -1,0 +1,180 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConfirmChannel } from 'amqplib';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { amqpUrl } from '../support/broker.js';
+import { eventually } from '../support/eventually.js';
+import { consume, declareAsTutorial, queueNames, rawChannel, ready, takeAll, texts } from './queues.js';
+import { Millrace, millrace, type SpawnOptions } from './spawn-millrace.js';
+
+const nextQueue = queueNames('cli-send');
+const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-send-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let channel: ConfirmChannel;
+beforeAll(async () => {
+  channel = await rawChannel();
+});
+
+function send(args: readonly string[], options?: SpawnOptions) {
+  return millrace(['send', ...args], { env: { MILLRACE_URL: amqpUrl() }, ...options });
+}
+
+test('words become one message, and the wire carries exactly the text', async () => {
+  const queue = nextQueue();
+  const ended = await send(['-q', queue, 'Hello', 'World!']);
+  expect(ended).toEqual({ exitCode: 0, stdout: " [x] Sent 'Hello World!'\n", stderr: '' });
+  const [message, ...more] = await takeAll(channel, queue);
+  expect(more).toEqual([]);
+  expect(message?.content).toEqual(Buffer.from('Hello World!'));
+  expect(message?.properties).toMatchObject({ contentType: 'text/plain', deliveryMode: 2 });
+});
+
+test('the queue is made as the tutorials declare theirs', async () => {
+  const queue = nextQueue();
+  expect((await send(['-q', queue, 'x'])).exitCode).toBe(0);
+  // Refused, and the channel closed, if it had any other argument.
+  await declareAsTutorial(channel, queue);
+  expect(texts(await takeAll(channel, queue))).toEqual(['x']);
+});
+
+test.each([
+  ['a durable classic queue', { durable: true, arguments: { 'x-queue-type': 'classic' } }],
+  [
+    'a quorum queue with arguments of its own',
+    { arguments: { 'x-queue-type': 'quorum', 'x-max-length': 5 } },
+  ],
+  ['a queue that expires', { durable: true, autoDelete: true, arguments: { 'x-expires': 60_000 } }],
+])('%s is taken as it is', async (_what, options) => {
+  const queue = nextQueue();
+  await channel.assertQueue(queue, options);
+  expect((await send(['-q', queue, 'x'])).exitCode).toBe(0);
+  expect(texts(await takeAll(channel, queue))).toEqual(['x']);
+});
+
+test('what is piped in is one message, line ends and all', async () => {
+  const queue = nextQueue();
+  const ended = await send(['-q', queue], { input: 'one\ntwo\n' });
+  expect(ended).toMatchObject({ exitCode: 0, stdout: " [x] Sent 'one\ntwo\n'\n" });
+  expect(texts(await takeAll(channel, queue))).toEqual(['one\ntwo\n']);
+});
+
+test('- reads the standard input', async () => {
+  const queue = nextQueue();
+  expect((await send(['-q', queue, '-'], { input: 'piped' })).exitCode).toBe(0);
+  expect(texts(await takeAll(channel, queue))).toEqual(['piped']);
+});
+
+test('words win over what happens to be piped in', async () => {
+  const queue = nextQueue();
+  expect((await send(['-q', queue, 'words'], { input: 'piped' })).exitCode).toBe(0);
+  expect(texts(await takeAll(channel, queue))).toEqual(['words']);
+});
+
+test('the bytes of a file come through as they are', async () => {
+  const queue = nextQueue();
+  const path = join(folder, 'bytes');
+  const bytes = Buffer.from([0xff, 0x00, 0x0a, 0x80]);
+  writeFileSync(path, bytes);
+  const ended = await send(['-q', queue, '-f', path]);
+  expect(ended).toMatchObject({ exitCode: 0, stdout: " [x] Sent '\\xff\\x00\\x0a\\x80'\n" });
+  const [message] = await takeAll(channel, queue);
+  expect(message?.content).toEqual(bytes);
+  expect(message?.properties.contentType).toBe('application/octet-stream');
+});
+
+test('id, headers, priority and content type are the message’s own', async () => {
+  const queue = nextQueue();
+  const options = ['--id', 'order-7', '-H', 'tenant: blue', '-H', 'link:http://h', '--priority', '9'];
+  const json = ['--content-type', 'application/json', '{"total":1}'];
+  expect((await send(['-q', queue, ...options, ...json])).exitCode).toBe(0);
+  const [message] = await takeAll(channel, queue);
+  expect(message?.properties).toMatchObject({
+    messageId: 'order-7',
+    priority: 9,
+    contentType: 'application/json',
+    headers: { tenant: 'blue', link: 'http://h' },
+  });
+});
+
+test('--json prints id, queue and broker', async () => {
+  const queue = nextQueue();
+  const { exitCode, stdout } = await send(['-q', queue, '--json', 'x']);
+  expect(exitCode).toBe(0);
+  const printed = JSON.parse(stdout) as { id: string };
+  expect(printed).toEqual({
+    id: expect.any(String),
+    queue,
+    broker: expect.stringMatching(/^amqp:\/\//),
+  });
+  const [message] = await takeAll(channel, queue);
+  expect(message?.properties.messageId).toBe(printed.id);
+});
+
+test('--quiet prints nothing', async () => {
+  const ended = await send(['-q', nextQueue(), '--quiet', 'x']);
+  expect(ended).toEqual({ exitCode: 0, stdout: '', stderr: '' });
+});
+
+test('--lines sends each line, in order and by the ten thousands', async () => {
+  const queue = nextQueue();
+  const count = 50_000;
+  const numbers = Array.from({ length: count }, (_, index) => String(index));
+  const ended = await send(['-q', queue, '-l'], { input: `${numbers.join('\r\n')}` });
+  expect(ended).toEqual({ exitCode: 0, stdout: ` [x] Sent ${count} messages to '${queue}'\n`, stderr: '' });
+  expect(await ready(channel, queue)).toBe(count);
+  expect(texts(await consume(channel, queue, count))).toEqual(numbers);
+});
+
+test('--lines of a file, empty ones too', async () => {
+  const queue = nextQueue();
+  const path = join(folder, 'lines');
+  writeFileSync(path, 'one\n\ntwo\n');
+  const { stdout } = await send(['-q', queue, '-l', '-f', path, '--json']);
+  expect(JSON.parse(stdout)).toEqual({ sent: 3, queue, broker: expect.any(String) });
+  expect(texts(await takeAll(channel, queue))).toEqual(['one', '', 'two']);
+});
+
+test('a message over the size limit is exit code 65, and nothing is sent', async () => {
+  const queue = nextQueue();
+  await declareAsTutorial(channel, queue);
+  const { exitCode, stderr } = await send(['-q', queue], { input: Buffer.alloc(1024 * 1024 + 1, 'x') });
+  expect(exitCode).toBe(65);
+  expect(stderr).toMatch(/^millrace: .*1048576 bytes.*\n$/);
+  expect(await ready(channel, queue)).toBe(0);
+});
+
+test('lines before one that is too long are sent: exit code 3, and which line it is', async () => {
+  const queue = nextQueue();
+  const input = `one\ntwo\n${'x'.repeat(1024 * 1024 + 1)}\nfour\n`;
+  const { exitCode, stdout, stderr } = await send(['-q', queue, '-l'], { input });
+  expect({ exitCode, stdout }).toEqual({ exitCode: 3, stdout: '' });
+  expect(stderr).toMatch(/^millrace: 2 of the 2 lines read are stored; line 3.*\n$/);
+  expect(texts(await takeAll(channel, queue))).toEqual(['one', 'two']);
+});
+
+test('a full queue that stays full is exit code 75', async () => {
+  const queue = nextQueue();
+  await channel.assertQueue(queue, {
+    durable: true,
+    arguments: { 'x-queue-type': 'classic', 'x-max-length': 1, 'x-overflow': 'reject-publish' },
+  });
+  const first = await send(['-q', queue, 'first']);
+  expect(first.exitCode).toBe(0);
+  const second = await send(['-q', queue, '--timeout', '300ms', 'second']);
+  expect({ exitCode: second.exitCode, stdout: second.stdout }).toEqual({ exitCode: 75, stdout: '' });
+  expect(second.stderr).toMatch(/^millrace: .*\n$/);
+  expect(texts(await takeAll(channel, queue))).toEqual(['first']);
+});
+
+test('a signal ends the reading of lines, and says how many are stored', async () => {
+  const queue = nextQueue();
+  await declareAsTutorial(channel, queue);
+  const run = new Millrace(['send', '-q', queue, '-l', '-u', amqpUrl()], { input: { open: true } });
+  run.child.stdin?.write('one\ntwo\n');
+  await eventually(async () => (await ready(channel, queue)) === 2);
+  run.child.kill('SIGINT');
+  expect(await run.exit()).toBe(130);
+  expect(run.stderr).toBe('millrace: ended by SIGINT: 2 of the 2 lines read are stored\n');
+});

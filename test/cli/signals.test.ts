@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConfirmChannel } from 'amqplib';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { amqpUrl } from '../support/broker.js';
+import { eventually } from '../support/eventually.js';
+import { declareAsTutorial, put, queueNames, rawChannel, ready, takeAll } from './queues.js';
+import { Millrace } from './spawn-millrace.js';
+
+const nextQueue = queueNames('cli-signals');
+const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-signals-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Says when it has begun, and is done when the file `<folder>/<body>` is there, or when its signal is aborted. */
+const handler = join(folder, 'handler.mjs');
+writeFileSync(
+  handler,
+  `import { existsSync } from 'node:fs';
+   export default async (name, { signal }) => {
+     console.log('begun ' + name);
+     signal.addEventListener('abort', () => console.log('aborted ' + name));
+     while (!existsSync(${JSON.stringify(`${folder}/`)} + name)) await new Promise((r) => setTimeout(r, 20));
+     console.log('done ' + name);
+   };`,
+);
+
+let channel: ConfirmChannel;
+beforeAll(async () => {
+  channel = await rawChannel();
+});
+
+/** A worker in the middle of its first message, of two. */
+async function busyWorker(...args: readonly string[]) {
+  const queue = nextQueue();
+  await declareAsTutorial(channel, queue);
+  await put(channel, queue, queue, 'second');
+  const worker = new Millrace(['work', handler, '-q', queue, ...args], { env: { MILLRACE_URL: amqpUrl() } });
+  await worker.said(`begun ${queue}`);
+  return { worker, queue, finish: () => writeFileSync(join(folder, queue), '') };
+}
+
+/** Waits until so many messages are back in the queue. */
+async function left(queue: string, count: number) {
+  const messages = await eventually(
+    async () => (await ready(channel, queue)) === count && takeAll(channel, queue),
+  );
+  return messages.map(({ content, fields }) => ({
+    content: content.toString(),
+    redelivered: fields.redelivered,
+  }));
+}
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'the first %s lets the running handler finish, gives the rest back and ends with 0',
+  async (signal) => {
+    const { worker, queue, finish } = await busyWorker();
+    worker.child.kill(signal);
+    await worker.said('finishing 1 message in flight');
+    finish();
+    expect(await worker.exit()).toBe(0);
+    expect(worker.stdout).toBe(`begun ${queue}\ndone ${queue}\n`);
+    expect(await left(queue, 1)).toMatchObject([{ content: 'second' }]);
+  },
+);
+
+test('the notice says how many are in flight, how long they have, and how to force', async () => {
+  const { worker, finish } = await busyWorker('--shutdown-timeout', '20s');
+  worker.child.kill('SIGTERM');
+  await worker.said('stopping');
+  finish();
+  expect(await worker.exit()).toBe(0);
+  const line = JSON.parse(worker.stderr.split('\n').find((text) => text.includes('stopping')) ?? '');
+  expect(line).toMatchObject({
+    event: 'stopping',
+    signal: 'SIGTERM',
+    inFlight: 1,
+    shutdownTimeoutMs: 20_000,
+  });
+  expect(line.message).toContain('20 s');
+  expect(line.message).toContain('CTRL+C again');
+});
+
+test('the second INT gives the unfinished back and ends with 130', async () => {
+  const { worker, queue } = await busyWorker();
+  worker.child.kill('SIGINT');
+  await worker.said('finishing 1 message');
+  worker.child.kill('SIGINT');
+  expect(await worker.exit()).toBe(130);
+  expect(worker.stdout).not.toContain('done');
+  expect(worker.stderr).toContain('gave back 1 message');
+  expect((await left(queue, 2)).map(({ content }) => content).sort()).toEqual([queue, 'second'].sort());
+});
+
+test('after the deadline TERM ends with 143, the handler is told, and its message is given back', async () => {
+  const { worker, queue } = await busyWorker('--shutdown-timeout', '200ms');
+  worker.child.kill('SIGTERM');
+  expect(await worker.exit()).toBe(143);
+  expect(worker.stdout).toBe(`begun ${queue}\naborted ${queue}\n`);
+  expect(await left(queue, 2)).toContainEqual({ content: queue, redelivered: true });
+});
+
+test('after the deadline INT ends with 130', async () => {
+  const { worker } = await busyWorker('--shutdown-timeout', '200ms');
+  worker.child.kill('SIGINT');
+  expect(await worker.exit()).toBe(130);
+});
+
+test('a worker that finishes its --count can still be told to hurry', async () => {
+  const { worker, queue } = await busyWorker('--count', '1', '--shutdown-timeout', '200ms');
+  worker.child.kill('SIGTERM');
+  expect(await worker.exit()).toBe(143);
+  expect(await left(queue, 2)).toContainEqual({ content: queue, redelivered: true });
+});
+
+test('an idle worker ends with 0', async () => {
+  const worker = new Millrace(['work', '-q', nextQueue(), '-u', amqpUrl()]);
+  await worker.said('Waiting');
+  worker.child.kill('SIGTERM');
+  expect(await worker.exit()).toBe(0);
+});
+
+test('a command of --exec is not hit by the first signal, and ended by the second', async () => {
+  const queue = nextQueue();
+  await declareAsTutorial(channel, queue);
+  await put(channel, queue, 'x');
+  const args = ['work', '-q', queue, '-u', amqpUrl(), '--exec', 'echo $$; exec sleep 600'];
+  const worker = new Millrace(args);
+  await worker.said(/\d+\n/);
+  const pid = Number.parseInt(worker.stdout, 10);
+  worker.child.kill('SIGINT');
+  await worker.said('finishing 1 message');
+  expect(() => process.kill(pid, 0)).not.toThrow();
+  worker.child.kill('SIGINT');
+  expect(await worker.exit()).toBe(130);
+  await eventually(() => {
+    expect(() => process.kill(pid, 0)).toThrow();
+  });
+  expect(await left(queue, 1)).toEqual([{ content: 'x', redelivered: true }]);
+});
+
+test('a worker whose queue is deleted and can not be had again ends with an error', async () => {
+  const queue = nextQueue();
+  await declareAsTutorial(channel, queue);
+  const worker = new Millrace(['work', '-q', queue, '-u', amqpUrl()]);
+  await worker.said('Waiting');
+  await channel.deleteQueue(queue);
+  // It is the worker's to declare, so it comes back by itself.
+  await worker.said('delivers again');
+  await put(channel, queue, 'after all');
+  await worker.said("Received 'after all'");
+  worker.child.kill('SIGTERM');
+  expect(await worker.exit()).toBe(0);
+});

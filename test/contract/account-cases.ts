@@ -1,0 +1,138 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import type { Delivery, QueueSpec, Subscription } from '../../src/broker.js';
+import { eventually } from '../support/eventually.js';
+import { Inbox, idsOf } from '../support/inbox.js';
+import type { Bench } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+type Settlement = 'ack' | 'retry' | 'release' | 'dead-letter';
+
+type Step =
+  | { readonly type: 'publish'; readonly count: number }
+  | { readonly type: 'settle'; readonly verb: Settlement; readonly which: number }
+  | { readonly type: 'subscribe'; readonly prefetch: number }
+  | { readonly type: 'unsubscribe'; readonly which: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constant('publish'), count: fc.integer({ min: 1, max: 5 }) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant('settle'),
+      verb: fc.constantFrom<Settlement[]>('ack', 'retry', 'release', 'dead-letter'),
+      which: fc.nat(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('subscribe'), prefetch: fc.integer({ min: 1, max: 10 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('unsubscribe'), which: fc.nat() }) },
+);
+
+/** What a run knows about every message: the books that have to balance with the broker's in the end. */
+class Account {
+  readonly stored: string[] = [];
+  readonly acked: string[] = [];
+  readonly dead: string[] = [];
+  readonly #bench: Bench;
+  readonly #queue: QueueSpec;
+  readonly #subscribers: { readonly subscription: Subscription; readonly held: Delivery[] }[] = [];
+
+  constructor(bench: Bench, queue: QueueSpec) {
+    this.#bench = bench;
+    this.#queue = queue;
+  }
+
+  async take(step: Step): Promise<void> {
+    if (step.type === 'publish') {
+      for (let n = 0; n < step.count; n++) {
+        const id = `m${this.stored.length}`;
+        await this.#bench.publish(this.#queue, id);
+        this.stored.push(id);
+      }
+    } else if (step.type === 'subscribe') {
+      const held: Delivery[] = [];
+      const subscription = await this.#bench.broker.subscribe(
+        this.#queue.name,
+        { prefetch: step.prefetch },
+        (delivery) => held.push(delivery),
+      );
+      this.#subscribers.push({ subscription, held });
+    } else if (step.type === 'unsubscribe') {
+      const [subscriber] = this.#subscribers.splice(step.which % (this.#subscribers.length || 1), 1);
+      await subscriber?.subscription.close();
+    } else {
+      await this.#settle(step.verb, step.which);
+    }
+  }
+
+  /** Settles one of the deliveries that are out, and waits for one where one has to come. */
+  async #settle(verb: Settlement, which: number): Promise<void> {
+    const unsettled = this.stored.length - this.acked.length - this.dead.length;
+    if (unsettled === 0 || this.#subscribers.length === 0) return;
+    const holders = await eventually(
+      () => {
+        const all = this.#subscribers.filter(({ held }) => held.length > 0);
+        return all.length > 0 && all;
+      },
+      { intervalMs: 1 },
+    );
+    const held = holders[which % holders.length]?.held ?? [];
+    const [delivery] = held.splice(which % held.length, 1);
+    if (delivery === undefined) return;
+    const failure = { code: 'failed', error: 'again' } as const;
+    if (verb === 'retry') await delivery.retry(0, failure);
+    else if (verb === 'release') delivery.release();
+    else if (verb === 'ack') {
+      delivery.ack();
+      this.acked.push(delivery.message.id);
+    } else {
+      await delivery.deadLetter(failure);
+      this.dead.push(delivery.message.id);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#subscribers.map(({ subscription }) => subscription.close()));
+  }
+}
+
+/** Empties a queue that should hold `count` messages, and fails where it holds fewer or more. */
+async function drain(bench: Bench, queue: string, count: number): Promise<string[]> {
+  const inbox = await Inbox.open(bench.broker, queue, { prefetch: 1000 });
+  const drained = idsOf(await inbox.take(count));
+  await bench.publish(queue, 'the last');
+  expect((await inbox.next()).message.id).toBe('the last');
+  expect(inbox.untaken).toEqual([]);
+  await inbox.subscription.close();
+  await bench.broker.purge(queue);
+  return drained;
+}
+
+export const accountCases: Cases = {
+  'whatever the order of events: every stored message is done once, dead once, or still there': async (
+    bench,
+  ) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const queue = await bench.declare();
+        const account = new Account(bench, queue);
+        await account.take({ type: 'subscribe', prefetch: 5 });
+        for (const step of steps) await account.take(step);
+        await account.close();
+
+        const settled = account.acked.length + account.dead.length;
+        const left = await drain(bench, queue.name, account.stored.length - settled);
+        const dead = await drain(bench, `${queue.name}.dead`, account.dead.length);
+        expect(dead.sort()).toEqual(account.dead.sort());
+        expect([...account.acked, ...dead, ...left].sort()).toEqual(account.stored.sort());
+      }),
+      { numRuns: bench.subject.propertyRuns },
+    );
+  },
+};

@@ -1,0 +1,125 @@
+import { expect } from 'vitest';
+import type { Broker } from '../../src/broker.js';
+import { eventually } from '../support/eventually.js';
+import { Inbox } from '../support/inbox.js';
+import { rejection } from '../support/rejection.js';
+import { addressOf, message, numbered } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+const failure = { code: 'failed', error: 'no' } as const;
+
+/** Every call that needs an open broker. */
+function callsOn(broker: Broker, queue: Parameters<Broker['declare']>[0]): Promise<unknown>[] {
+  return [
+    broker.declare(queue),
+    broker.publish(addressOf(queue), message()),
+    broker.publish(addressOf(queue), message(), { noWait: true }),
+    broker.subscribe(queue.name, { prefetch: 1 }, () => {}),
+    broker.inspect(queue.name),
+    broker.purge(queue.name),
+  ];
+}
+
+export const closingCases: Cases = {
+  'an open broker is connected and says to what, without a password': async ({ broker }) => {
+    expect(broker.state).toBe('connected');
+    expect(broker.address).toMatch(/^(local|amqps?):/);
+    expect(broker.address).not.toMatch(/:[^/]*guest@/);
+  },
+
+  'a closed broker is closed, and every call rejects with CLOSED': async (bench) => {
+    const queue = await bench.declare();
+    await bench.broker.close();
+    expect(bench.broker.state).toBe('closed');
+    await Promise.all(callsOn(bench.broker, queue).map((call) => rejection(call, 'CLOSED')));
+  },
+
+  'a second close waits for the same end': async ({ broker }) => {
+    await Promise.all([broker.close(), broker.close()]);
+    await broker.close();
+    expect(broker.state).toBe('closed');
+  },
+
+  'calls that close overtakes settle, and fail with nothing but CLOSED or UNCONFIRMED': async (bench) => {
+    const queue = await bench.declare();
+    const calls = callsOn(bench.broker, queue);
+    const closing = bench.broker.close();
+    for (const result of await Promise.allSettled(calls)) {
+      if (result.status === 'rejected') {
+        expect(['CLOSED', 'UNCONFIRMED']).toContain(result.reason?.code);
+      }
+    }
+    await closing;
+  },
+
+  'publishes that wait for room reject with CLOSED': async (bench) => {
+    const queue = await bench.declare({ capacity: 2 });
+    await bench.fill(queue);
+    const waiting = numbered(5).map((id) => rejection(bench.publish(queue, id), 'CLOSED'));
+    await rejection(bench.publish(queue, 'probe', { timeoutMs: 100 }), 'TIMEOUT');
+    await bench.broker.close();
+    await Promise.all(waiting);
+  },
+
+  'subscriptions end, deliver nothing more, and their deliveries are past settling': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publishAll(queue, ['a', 'b', 'c', 'd', 'e']);
+    const inbox = await bench.inbox(queue, { prefetch: 4 });
+    const [a, b, c, d] = await inbox.take(4);
+    await bench.broker.close();
+    await inbox.subscription.ended;
+    expect(inbox.deliveries).toHaveLength(4);
+    a?.ack();
+    b?.release();
+    await Promise.allSettled([c?.retry(0, failure), d?.deadLetter(failure)]);
+    await inbox.subscription.cancel();
+    await inbox.subscription.close();
+  },
+
+  'retries and dead letters under way when the broker closes settle': async (bench) => {
+    const queue = await bench.declare({ deadLetter: { capacity: 2 } });
+    await bench.fill(`${queue.name}.dead`);
+    await bench.publishAll(queue, ['a', 'b']);
+    const [a, b] = await (await bench.inbox(queue)).take(2);
+    const settling = Promise.allSettled([a?.retry(0, failure), b?.deadLetter(failure)]);
+    await bench.broker.close();
+    await settling;
+  },
+
+  'a message outlives the broker that published it': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publishAll(queue, ['a', 'b']);
+    await bench.broker.close();
+    const next = await bench.open();
+    const inbox = await Inbox.open(next, queue.name);
+    expect(await inbox.ackNext(2)).toEqual(['a', 'b']);
+  },
+
+  'what was unsettled when its broker closed comes again to another, redelivered': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publishAll(queue, ['done', 'open', 'retried', 'unseen']);
+    const first = await bench.inbox(queue, { prefetch: 3 });
+    const [done, , retried] = await first.take(3);
+    done?.ack();
+    await retried?.retry(300, failure);
+    await bench.broker.close();
+    const next = await bench.open();
+    const inbox = await Inbox.open(next, queue.name);
+    const seen = new Map((await inbox.take(3)).map((delivery) => [delivery.message.id, delivery]));
+    expect(seen.get('open')).toMatchObject({ redelivered: true });
+    expect(seen.get('retried')).toMatchObject({ redelivered: true, attempt: 2 });
+    expect(seen.get('unseen')).toMatchObject({ attempt: 1 });
+  },
+
+  'brokers are apart: closing one disturbs no other': async (bench) => {
+    const other = await bench.open();
+    const queue = bench.spec();
+    await other.declare(queue);
+    const inbox = await Inbox.open(other, queue.name);
+    await bench.broker.close();
+    await other.publish(addressOf(queue), message({ id: 'a' }));
+    expect(await inbox.ackNext(1)).toEqual(['a']);
+    await inbox.subscription.close();
+    await eventually(async () => (await other.inspect(queue.name)).consumers === 0);
+  },
+};

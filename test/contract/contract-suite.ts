@@ -1,0 +1,42 @@
+import { describe, expect, test } from 'vitest';
+import { Bench } from './bench.js';
+import type { BrokerSubject, Skips } from './subject.js';
+
+/** Cases by title; a title is a promise as its user would say it. */
+export type Cases = Readonly<Record<string, (bench: Bench) => Promise<void>>>;
+
+/** Runs each case on a bench of its own. A skip shows its reason, and one that names no case is a failure. */
+export function contractSuite(
+  title: string,
+  subject: BrokerSubject,
+  groups: Readonly<Record<string, Cases>>,
+  skips: Skips,
+): void {
+  describe(`${title}: ${subject.name}`, () => {
+    for (const [group, cases] of Object.entries(groups)) {
+      describe(group, () => {
+        for (const [caseTitle, run] of Object.entries(cases)) {
+          const reason = skips[caseTitle];
+          if (reason !== undefined) {
+            test.skip(`${caseTitle} (${reason})`, () => {});
+            continue;
+          }
+          test(caseTitle, async () => {
+            const bench = await Bench.open(subject);
+            try {
+              await run(bench);
+            } finally {
+              await bench.close();
+            }
+          });
+        }
+      });
+    }
+
+    test('every skip names a case and every case has a title of its own', () => {
+      const titles = Object.values(groups).flatMap((cases) => Object.keys(cases));
+      expect(titles).toEqual(expect.arrayContaining(Object.keys(skips)));
+      expect(new Set(titles).size).toBe(titles.length);
+    });
+  });
+}

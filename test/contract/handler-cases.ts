@@ -1,0 +1,355 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { createConsumer } from '../../src/consumer/consumer.js';
+import type { HandlerContext } from '../../src/consumer/handler.js';
+import { RejectMessage } from '../../src/errors.js';
+import { deadLetterHistory } from '../../src/failure-headers.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { EventLog } from '../support/event-log.js';
+import { eventually } from '../support/eventually.js';
+import type { Bench } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+const hostile = {
+  toString() {
+    throw new Error('not even printable');
+  },
+};
+
+/** The one dead letter of a queue. */
+async function deadLetterOf(bench: Bench, queue: string) {
+  return (await (await bench.inbox(`${queue}.dead`)).next()).message;
+}
+
+export const handlerCases: Cases = {
+  'a handler gets the value and what is known about the message; its return acknowledges': async (bench) => {
+    const queue = bench.define(z.object({ total: z.number() }));
+    const before = Date.now();
+    const { id } = await createProducer(bench.broker, queue).send(
+      { total: 2.5 },
+      { headers: { tenant: 'blue' }, correlationId: 'c1', replyTo: 'answers' },
+    );
+    const calls: [unknown, HandlerContext][] = [];
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (value, context) => {
+        calls.push([value, context]);
+      },
+      { observe: log.observe },
+    );
+    await consumer.start();
+    expect(await log.until('handled')).toEqual([
+      { type: 'handled', queue: queue.name, id, attempt: 1, redelivered: false },
+    ]);
+    expect(calls).toHaveLength(1);
+    const [value, context] = calls[0] ?? [];
+    expect(value).toEqual({ total: 2.5 });
+    expect(context).toMatchObject({ queue: queue.name, id, attempt: 1, redelivered: false });
+    expect(context).toMatchObject({ correlationId: 'c1', replyTo: 'answers' });
+    expect({ ...context?.headers }).toEqual({ tenant: 'blue' });
+    expect(Math.floor((context?.timestamp ?? 0) / 1000)).toBeGreaterThanOrEqual(Math.floor(before / 1000));
+    expect(context?.signal.aborted).toBe(false);
+    await consumer.stop();
+    expect(await bench.ready(queue.name)).toBe(0);
+  },
+
+  'a handler that throws has its message again with attempt raised, and then a dead letter': async (
+    bench,
+  ) => {
+    const queue = bench.define(z.string());
+    const { id } = await createProducer(bench.broker, queue).send('x', { headers: { tenant: 'blue' } });
+    const attempts: [number, boolean][] = [];
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async (_value, { attempt, redelivered }) => {
+        attempts.push([attempt, redelivered]);
+        throw new Error(`failure ${attempt}`);
+      },
+      { retry: { delaysMs: [50, 0] }, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('dead-lettered');
+    expect(attempts).toEqual([
+      [1, false],
+      [2, true],
+      [3, true],
+    ]);
+    expect(log.events).toMatchObject([
+      { type: 'retried', id, attempt: 1, delayMs: 50, failure: { code: 'failed', error: 'failure 1' } },
+      { type: 'retried', id, attempt: 2, delayMs: 0, error: { message: 'failure 2' } },
+      { type: 'dead-lettered', id, attempt: 3, failure: { code: 'failed', error: 'failure 3' } },
+    ]);
+    const dead = await deadLetterOf(bench, queue.name);
+    expect(dead).toMatchObject({ id, headers: { tenant: 'blue' } });
+    expect(Buffer.from(dead.body).toString()).toBe('"x"');
+    expect(deadLetterHistory(dead.headers)).toMatchObject({
+      reason: 'failed',
+      error: 'failure 3',
+      firstError: 'failure 1',
+      attempts: 3,
+      queue: queue.name,
+    });
+  },
+
+  'others go on while a failed message waits for its next attempt': async (bench) => {
+    const queue = bench.define(z.string());
+    const producer = createProducer(bench.broker, queue);
+    for (const text of ['failing', 'b', 'c']) await producer.send(text);
+    const handled: string[] = [];
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (text, { attempt }) => {
+        if (text === 'failing' && attempt === 1) throw new Error('not yet');
+        handled.push(text);
+      },
+      { concurrency: 1, prefetch: 1, retry: { delaysMs: [500] }, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('handled', 3);
+    expect(handled).toEqual(['b', 'c', 'failing']);
+  },
+
+  'a failure that passes leaves nothing behind': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('x');
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (_value, { attempt }) => {
+        if (attempt < 3) throw new Error('not yet');
+      },
+      { retry: { delaysMs: [0, 20, 20] }, observe: log.observe },
+    );
+    await consumer.start();
+    expect(await log.until('handled')).toMatchObject([{ attempt: 3, redelivered: true }]);
+    await consumer.stop();
+    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await bench.ready(`${queue.name}.dead`)).toBe(0);
+  },
+
+  'without retries the first failure is the last': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('x');
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      () => {
+        throw new Error('no');
+      },
+      { retry: { delaysMs: [] } },
+    );
+    await consumer.start();
+    const { headers } = await deadLetterOf(bench, queue.name);
+    expect(deadLetterHistory(headers)).toMatchObject({ reason: 'failed', error: 'no', attempts: 1 });
+  },
+
+  'RejectMessage makes a dead letter at once, whatever the policy': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('x');
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async () => {
+        throw new RejectMessage('negative total');
+      },
+      { observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('dead-lettered');
+    expect(log.events).toMatchObject([{ type: 'dead-lettered', attempt: 1 }]);
+    const { headers } = await deadLetterOf(bench, queue.name);
+    expect(deadLetterHistory(headers)).toMatchObject({
+      reason: 'rejected',
+      error: 'negative total',
+      attempts: 1,
+      queue: queue.name,
+    });
+  },
+
+  'whatever a handler throws counts as a failure, and the consumer goes on': async (bench) => {
+    const queue = bench.define(z.number());
+    const unprintable = new Error('never seen');
+    Object.defineProperty(unprintable, 'message', { get: hostile.toString });
+    const thrown: unknown[] = [undefined, null, '', 'a string', 0, Symbol('s'), {}, hostile, unprintable, 5n];
+    const log = new EventLog();
+    const handler = (index: number) => {
+      if (index < thrown.length) throw thrown[index];
+      if (index < 2 * thrown.length) return Promise.reject(thrown[index - thrown.length]);
+      return undefined;
+    };
+    const consumer = createConsumer(bench.broker, queue, handler, {
+      retry: { delaysMs: [] },
+      observe: log.observe,
+    });
+    await consumer.start();
+    const count = 2 * thrown.length;
+    await createProducer(bench.broker, queue).sendMany(
+      Array.from({ length: count + 1 }, (_, index) => index),
+    );
+    await log.until('handled');
+    expect(log.of('dead-lettered')).toHaveLength(count);
+    const dead = await (await bench.inbox(`${queue.name}.dead`)).take(count);
+    for (const { message } of dead) {
+      expect(deadLetterHistory(message.headers)).toMatchObject({
+        reason: 'failed',
+        error: expect.any(String),
+      });
+    }
+  },
+
+  'a handler that outlives its time limit has its signal aborted, and has failed': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('slow');
+    const log = new EventLog();
+    const aborted: unknown[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (_value, { attempt, signal }) => {
+        if (attempt > 1) return undefined;
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            aborted.push(signal.reason);
+            reject(signal.reason);
+          });
+        });
+      },
+      { handlerTimeoutMs: 100, retry: { delaysMs: [0] }, observe: log.observe },
+    );
+    await consumer.start();
+    expect(await log.until('handled')).toMatchObject([{ attempt: 2 }]);
+    expect(aborted).toMatchObject([{ code: 'TIMEOUT' }]);
+    expect(log.of('retried')).toMatchObject([{ attempt: 1, failure: { code: 'failed' } }]);
+  },
+
+  'a handler that ignores its signal does not hold up the next message': async (bench) => {
+    const queue = bench.define(z.string());
+    const producer = createProducer(bench.broker, queue);
+    await producer.send('stuck');
+    await producer.send('next');
+    const log = new EventLog();
+    const contexts: HandlerContext[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (text, context) => {
+        if (text !== 'stuck') return undefined;
+        contexts.push(context);
+        return new Promise(() => {});
+      },
+      { concurrency: 1, handlerTimeoutMs: 100, retry: { delaysMs: [] }, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('handled');
+    expect(log.of('dead-lettered')).toMatchObject([{ failure: { code: 'failed' } }]);
+    // A handler that looks at its signal only now must see it, too.
+    expect(contexts[0]?.signal.aborted).toBe(true);
+    await consumer.stop();
+  },
+
+  'no more than `concurrency` handlers run at once, and that many do': async (bench) => {
+    const queue = bench.define(z.number());
+    const count = 40;
+    await createProducer(bench.broker, queue).sendMany(Array.from({ length: count }, (_, index) => index));
+    let running = 0;
+    let mostRunning = 0;
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async () => {
+        running++;
+        mostRunning = Math.max(mostRunning, running);
+        // Held until the others are there, which shows that they do run side by side.
+        if (mostRunning < 4) await eventually(() => mostRunning >= 4, { intervalMs: 2 });
+        await new Promise(setImmediate);
+        running--;
+      },
+      { concurrency: 4, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('handled', count);
+    expect(mostRunning).toBe(4);
+  },
+
+  'with concurrency 1 the order is kept': async (bench) => {
+    const queue = bench.define(z.number());
+    const values = Array.from({ length: 200 }, (_, index) => index);
+    const handled: number[] = [];
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async (value) => {
+        await new Promise(setImmediate);
+        handled.push(value);
+      },
+      { prefetch: 50, observe: log.observe },
+    );
+    await consumer.start();
+    await createProducer(bench.broker, queue).sendMany(values);
+    await log.until('handled', values.length);
+    expect(handled).toEqual(values);
+  },
+
+  'a consumer takes no more ahead than its prefetch': async (bench) => {
+    const queue = bench.define(z.number());
+    await createProducer(bench.broker, queue).sendMany(Array.from({ length: 20 }, (_, index) => index));
+    const { promise: open, resolve: letGo } = gate();
+    const begun: number[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async (value) => {
+        begun.push(value);
+        await open;
+      },
+      { concurrency: 2, prefetch: 5 },
+    );
+    await consumer.start();
+    await eventually(() => begun.length === 2);
+    await eventually(async () => (await bench.ready(queue.name)) === 15);
+    letGo();
+    await eventually(() => begun.length === 20);
+    await consumer.stop();
+    expect(await bench.ready(queue.name)).toBe(0);
+  },
+
+  'an observer that throws changes nothing': async (bench) => {
+    const queue = bench.define(z.number());
+    await createProducer(bench.broker, queue).sendMany([1, 2, 3]);
+    const handled: number[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (value) => {
+        handled.push(value);
+      },
+      {
+        observe() {
+          throw new Error('the log is full');
+        },
+      },
+    );
+    await consumer.start();
+    await eventually(() => handled.length === 3);
+    await consumer.stop();
+    expect(await bench.ready(queue.name)).toBe(0);
+  },
+};
+
+function gate(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((resolveIt) => {
+    resolve = resolveIt;
+  });
+  return { promise, resolve };
+}

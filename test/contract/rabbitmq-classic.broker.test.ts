@@ -1,0 +1,18 @@
+import { connect } from '../../src/connect.js';
+import { amqpUrl } from '../support/broker.js';
+import { removeQueues } from '../support/remove-queues.js';
+import { brokerContract } from './broker-contract.js';
+import type { BrokerSubject } from './subject.js';
+import { toolkitContract } from './toolkit-contract.js';
+
+const classic: BrokerSubject = {
+  name: 'RabbitMQ with classic queues',
+  open: (options) => connect(amqpUrl(), options),
+  queueType: 'classic',
+  exactCapacity: true,
+  propertyRuns: 20,
+  removeQueues,
+};
+
+brokerContract(classic);
+toolkitContract(classic);

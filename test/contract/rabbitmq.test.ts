@@ -1,0 +1,18 @@
+import { connect } from '../../src/connect.js';
+import { amqpUrl } from '../support/broker.js';
+import { removeQueues } from '../support/remove-queues.js';
+import { brokerContract } from './broker-contract.js';
+import type { BrokerSubject } from './subject.js';
+import { toolkitContract } from './toolkit-contract.js';
+
+const quorum: BrokerSubject = {
+  name: 'RabbitMQ with quorum queues',
+  open: (options) => connect(amqpUrl(), options),
+  queueType: 'quorum',
+  exactCapacity: false,
+  propertyRuns: 20,
+  removeQueues,
+};
+
+brokerContract(quorum);
+toolkitContract(quorum);

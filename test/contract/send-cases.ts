@@ -1,0 +1,165 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { createProducer } from '../../src/producer/producer.js';
+import { rejection, watch } from '../support/rejection.js';
+import { message, numbered } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+const order = z.object({ id: z.string(), total: z.number().positive() });
+
+export const sendCases: Cases = {
+  'send resolves with the id once the message is stored, and declares the queue itself': async (bench) => {
+    const queue = bench.define(z.string());
+    const producer = createProducer(bench.broker, queue);
+    const { id } = await producer.send('Hello World!');
+    expect(await bench.ready(queue.name)).toBe(1);
+    const delivery = await (await bench.inbox(queue.name)).next();
+    expect(delivery.message).toMatchObject({ id, contentType: 'application/json' });
+    expect(Buffer.from(delivery.message.body).toString()).toBe('"Hello World!"');
+    expect(delivery.message.timestamp).toBeTypeOf('number');
+  },
+
+  'each message has an id of its own, unless the sender names it': async (bench) => {
+    const queue = bench.define(z.string());
+    const producer = createProducer(bench.broker, queue);
+    const sent = await Promise.all(numbered(50).map((text) => producer.send(text)));
+    expect(new Set(sent.map(({ id }) => id)).size).toBe(50);
+    expect(await producer.send('named', { id: 'order-7' })).toEqual({ id: 'order-7' });
+  },
+
+  'what the sender says about a message arrives with it': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('x', {
+      headers: { tenant: 'blue', grüße: '世界' },
+      correlationId: 'c1',
+      replyTo: 'answers',
+      priority: 7,
+    });
+    const { message: received } = await (await bench.inbox(queue.name)).next();
+    expect(received).toMatchObject({ correlationId: 'c1', replyTo: 'answers' });
+    expect({ ...received.headers }).toEqual({ tenant: 'blue', grüße: '世界' });
+  },
+
+  'a value that fails its schema is INVALID_MESSAGE before any I/O': async (bench) => {
+    const queue = bench.define(order);
+    const producer = createProducer(bench.broker, queue);
+    const error = await rejection(producer.send({ id: 'A-1', total: -1 }), 'INVALID_MESSAGE');
+    expect(error.message).toContain('total');
+    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+  },
+
+  'an encoded value over the limit is TOO_LARGE before any I/O': async (bench) => {
+    const broker = await bench.open({ maxMessageBytes: 100 });
+    const queue = bench.define(z.string());
+    const producer = createProducer(broker, queue);
+    await rejection(producer.send('x'.repeat(99)), 'TOO_LARGE');
+    await rejection(broker.inspect(queue.name), 'QUEUE_MISSING');
+    await producer.send('x'.repeat(98));
+  },
+
+  'options that can not be are INVALID_OPTION before any I/O': async (bench) => {
+    const queue = bench.define(z.string());
+    const producer = createProducer(bench.broker, queue);
+    const wrong = [
+      { id: '' },
+      { id: 'x'.repeat(256) },
+      { priority: 32 },
+      { priority: -1 },
+      { timeoutMs: -1 },
+      { correlationId: 'ü'.repeat(128) },
+      { headers: { 'x-millrace-attempt': '9' } },
+      { headers: { count: 5 as unknown as string } },
+      { signal: {} as AbortSignal },
+      { ttl: 5 } as object,
+    ];
+    for (const options of wrong) {
+      await rejection(producer.send('x', options), 'INVALID_OPTION');
+      await rejection(producer.trySend('x', options), 'INVALID_OPTION');
+    }
+    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+  },
+
+  'send waits at capacity and goes on when there is room': async (bench) => {
+    const queue = bench.define(z.string(), { capacity: 5 });
+    await bench.broker.declare(queue.spec);
+    const stored = await bench.fill(queue.name);
+    const producer = createProducer(bench.broker, queue);
+    const sending = producer.send('waiting', { id: 'waiting' });
+    const watched = watch(sending);
+    await rejection(producer.send('late', { timeoutMs: 100 }), 'TIMEOUT');
+    expect(watched.state).toBe('pending');
+    const inbox = await bench.inbox(queue.name);
+    expect(await inbox.ackNext(stored.length + 1)).toEqual([...stored, 'waiting']);
+    await sending;
+  },
+
+  "the producer's time limit holds for every send that names none": async (bench) => {
+    const queue = bench.define(z.string(), { capacity: 1 });
+    await bench.broker.declare(queue.spec);
+    await bench.fill(queue.name);
+    const producer = createProducer(bench.broker, queue, { timeoutMs: 50 });
+    await rejection(producer.send('late'), 'TIMEOUT');
+    const patient = producer.send('waiting', { id: 'waiting', timeoutMs: Number.POSITIVE_INFINITY });
+    const watched = watch(patient);
+    await rejection(producer.send('late'), 'TIMEOUT');
+    expect(watched.state).toBe('pending');
+    await bench.broker.purge(queue.name);
+    await patient;
+  },
+
+  'an aborted send is ABORTED, with the reason as its cause, and stores nothing': async (bench) => {
+    const queue = bench.define(z.string(), { capacity: 1 });
+    await bench.broker.declare(queue.spec);
+    const stored = await bench.fill(queue.name);
+    const producer = createProducer(bench.broker, queue);
+    const controller = new AbortController();
+    const sending = producer.send('never', { signal: controller.signal });
+    const reason = new Error('the request was cancelled');
+    controller.abort(reason);
+    expect((await rejection(sending, 'ABORTED')).cause).toBe(reason);
+    const inbox = await bench.inbox(queue.name);
+    expect(await inbox.ackNext(stored.length)).toEqual(stored);
+    await producer.send('after', { id: 'after' });
+    expect(await inbox.ackNext(1)).toEqual(['after']);
+  },
+
+  'trySend stores where there is room, and else says undefined and stores nothing': async (bench) => {
+    const queue = bench.define(z.string(), { capacity: 5 });
+    const producer = createProducer(bench.broker, queue);
+    expect(await producer.trySend('first', { id: 'first' })).toEqual({ id: 'first' });
+    const stored = await bench.fill(queue.name);
+    expect(await producer.trySend('refused')).toBeUndefined();
+    const inbox = await bench.inbox(queue.name);
+    expect(await inbox.ackNext(stored.length + 1)).toEqual(['first', ...stored]);
+    expect(await producer.trySend('again', { id: 'again' })).toEqual({ id: 'again' });
+    expect(await inbox.ackNext(1)).toEqual(['again']);
+  },
+
+  'send to a queue that is there with other properties is QUEUE_MISMATCH': async (bench) => {
+    const there = await bench.declare({ capacity: 5 });
+    const queue = {
+      ...bench.define(z.string()),
+      name: there.name,
+      spec: bench.spec({ capacity: 6 }, there.name),
+    };
+    await rejection(createProducer(bench.broker, queue).send('x'), 'QUEUE_MISMATCH');
+  },
+
+  'send on a closed broker is CLOSED': async (bench) => {
+    const queue = bench.define(z.string());
+    const producer = createProducer(bench.broker, queue);
+    await producer.send('x');
+    await bench.broker.close();
+    await rejection(producer.send('y'), 'CLOSED');
+    await rejection(producer.trySend('y'), 'CLOSED');
+    await rejection(createProducer(bench.broker, queue).send('z'), 'CLOSED');
+  },
+
+  'what a consumer of another tool published beside it stays untouched': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('ours', { id: 'ours' });
+    const foreign = message({ id: 'foreign', contentType: '', body: 'theirs' });
+    await bench.broker.publish({ exchange: '', routingKey: queue.name }, foreign);
+    expect(await (await bench.inbox(queue.name)).ackNext(2)).toEqual(['ours', 'foreign']);
+  },
+};

@@ -1,0 +1,153 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { createProducer } from '../../src/producer/producer.js';
+import { rejection, watch } from '../support/rejection.js';
+import { numbered } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+/** The texts of `count` messages, in their order. */
+async function texts(bench: Parameters<Cases[string]>[0], queue: string, count: number): Promise<unknown[]> {
+  const deliveries = await (await bench.inbox(queue, { prefetch: 1000 })).take(count);
+  return deliveries.map((delivery) => JSON.parse(Buffer.from(delivery.message.body).toString()));
+}
+
+export const sendManyCases: Cases = {
+  'sendMany stores all values of an iterable, in order': async (bench) => {
+    const queue = bench.define(z.string());
+    const values = numbered(500);
+    expect(await createProducer(bench.broker, queue).sendMany(values)).toEqual({ stored: 500 });
+    expect(await texts(bench, queue.name, 500)).toEqual(values);
+  },
+
+  'sendMany stores all values of an async iterable, in order': async (bench) => {
+    const queue = bench.define(z.string());
+    async function* values() {
+      for (const value of numbered(100)) {
+        await null;
+        yield value;
+      }
+    }
+    expect(await createProducer(bench.broker, queue).sendMany(values())).toEqual({ stored: 100 });
+    expect(await texts(bench, queue.name, 100)).toEqual(numbered(100));
+  },
+
+  'sendMany of nothing stores nothing': async (bench) => {
+    const queue = bench.define(z.string());
+    expect(await createProducer(bench.broker, queue).sendMany([])).toEqual({ stored: 0 });
+  },
+
+  'sendMany takes values only as they can be sent': async (bench) => {
+    const queue = bench.define(z.string(), { capacity: 10 });
+    await bench.broker.declare(queue.spec);
+    let taken = 0;
+    function* endless() {
+      while (true) yield `m${taken++}`;
+    }
+    const controller = new AbortController();
+    const sending = createProducer(bench.broker, queue).sendMany(endless(), {
+      signal: controller.signal,
+      timeoutMs: Number.POSITIVE_INFINITY,
+    });
+    const watched = watch(sending);
+    await (await bench.inbox(queue.name, { prefetch: 10 })).ackNext(30);
+    expect(watched.state).toBe('pending');
+    expect(taken).toBeLessThan(2000);
+    controller.abort(new Error('enough'));
+    const { progress } = await rejection(sending, 'ABORTED');
+    expect(progress?.taken).toBe(taken);
+  },
+
+  'sendMany with a signal raises no warning, however many values wait': async (bench) => {
+    const queue = bench.define(z.string(), { capacity: 5 });
+    await bench.broker.declare(queue.spec);
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    try {
+      const { signal } = new AbortController();
+      const sending = createProducer(bench.broker, queue).sendMany(numbered(50), { signal });
+      await (await bench.inbox(queue.name)).ackNext(50);
+      await sending;
+      // Warnings are emitted a moment later.
+      await new Promise(setImmediate);
+    } finally {
+      process.off('warning', onWarning);
+    }
+    expect(warnings).toEqual([]);
+  },
+
+  'the first value that fails stops sendMany, which says what is stored and what is not': async (bench) => {
+    const queue = bench.define(z.string());
+    const taken: unknown[] = [];
+    function* values(): Generator<string> {
+      for (const value of ['a', 'b', 5 as unknown as string, 'd', 'e']) {
+        taken.push(value);
+        yield value;
+      }
+    }
+    const error = await rejection(createProducer(bench.broker, queue).sendMany(values()), 'INVALID_MESSAGE');
+    const { progress } = error;
+    expect(progress).toMatchObject({ taken: taken.length, stored: taken.length - 1 });
+    expect(progress?.failed).toHaveLength(1);
+    expect(progress?.failed[0]).toMatchObject({ position: 2, error: { code: 'INVALID_MESSAGE' } });
+    expect(await bench.ready(queue.name)).toBe(progress?.stored);
+  },
+
+  'an error of the iterable itself stops sendMany, with that error as the cause': async (bench) => {
+    const queue = bench.define(z.string());
+    const cause = new Error('the file ended in the middle of a line');
+    function* values() {
+      yield 'a';
+      yield 'b';
+      throw cause;
+    }
+    async function* asyncValues() {
+      yield* values();
+    }
+    for (const source of [values(), asyncValues()]) {
+      const error = await rejection(createProducer(bench.broker, queue).sendMany(source), 'ABORTED');
+      expect(error.cause).toBe(cause);
+      expect(error.progress).toEqual({ taken: 2, stored: 2, failed: [] });
+    }
+    expect(await bench.ready(queue.name)).toBe(4);
+  },
+
+  'sendMany ends the iterable that it does not finish': async (bench) => {
+    const queue = bench.define(z.string());
+    let cleanedUp = false;
+    async function* values() {
+      try {
+        yield 'a';
+        yield 5 as unknown as string;
+        yield* numbered(100_000);
+      } finally {
+        cleanedUp = true;
+      }
+    }
+    await rejection(createProducer(bench.broker, queue).sendMany(values()), 'INVALID_MESSAGE');
+    expect(cleanedUp).toBe(true);
+  },
+
+  'a full queue ends sendMany with TIMEOUT, and its account is right': async (bench) => {
+    const queue = bench.define(z.string(), { capacity: 5 });
+    await bench.broker.declare(queue.spec);
+    const producer = createProducer(bench.broker, queue, { timeoutMs: 300 });
+    const { progress } = await rejection(producer.sendMany(numbered(50)), 'TIMEOUT');
+    expect(progress?.taken).toBe(50);
+    const stored = progress?.stored ?? 0;
+    expect(stored).toBeGreaterThanOrEqual(5);
+    expect(progress?.failed.map(({ position }) => position)).toEqual(
+      Array.from({ length: 50 - stored }, (_, index) => stored + index),
+    );
+    const read = await texts(bench, queue.name, stored);
+    expect(read).toEqual(numbered(stored));
+    expect(await bench.ready(queue.name)).toBe(0);
+  },
+
+  'what is no iterable is INVALID_OPTION': async (bench) => {
+    const producer = createProducer(bench.broker, bench.define(z.unknown()));
+    for (const values of [undefined, null, 5, {}]) {
+      await rejection(producer.sendMany(values as unknown as Iterable<unknown>), 'INVALID_OPTION');
+    }
+  },
+};

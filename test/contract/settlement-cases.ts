@@ -1,0 +1,245 @@
+import { expect } from 'vitest';
+import type { Delivery, Failure } from '../../src/broker.js';
+import { deadLetterHistory } from '../../src/failure-headers.js';
+import { rejection } from '../support/rejection.js';
+import { addressOf, message, numbered } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+const failure: Failure = { code: 'failed', error: 'connection refused' };
+
+/** Timers, here and at the broker, may fire a fraction of a millisecond early. */
+const TIMER_GRAIN_MS = 1;
+
+const verbs: Readonly<Record<string, (delivery: Delivery) => void | Promise<void>>> = {
+  ack: (delivery) => delivery.ack(),
+  release: (delivery) => delivery.release(),
+  retry: (delivery) => delivery.retry(0, failure),
+  deadLetter: (delivery) => delivery.deadLetter(failure),
+};
+
+export const settlementCases: Cases = {
+  'release brings the message back at no cost: redelivered, with the same attempt': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publish(queue, 'a');
+    const inbox = await bench.inbox(queue);
+    // More often than a quorum queue's delivery limit, which counts failures alone.
+    for (let turn = 0; turn < 30; turn++) (await inbox.next()).release();
+    expect(await inbox.next()).toMatchObject({ attempt: 1, redelivered: true });
+  },
+
+  'retry brings the message back after its delay, not before, with attempt raised': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publish(queue, 'a');
+    const inbox = await bench.inbox(queue);
+    const first = await inbox.next();
+    const before = performance.now();
+    await first.retry(400, failure);
+    const second = await inbox.next();
+    expect(performance.now() - before).toBeGreaterThanOrEqual(400 - TIMER_GRAIN_MS);
+    expect(second).toMatchObject({ attempt: 2, redelivered: true });
+    expect(second.message).toMatchObject({ id: 'a', contentType: 'text/plain' });
+    expect(Buffer.from(second.message.body).toString()).toBe('body of a');
+  },
+
+  'others go on while one waits for its retry': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publishAll(queue, ['failing', 'b', 'c']);
+    const inbox = await bench.inbox(queue, { prefetch: 1 });
+    await (await inbox.next()).retry(500, failure);
+    expect(await inbox.ackNext(2)).toEqual(['b', 'c']);
+    await bench.publish(queue, 'd');
+    expect(await inbox.ackNext(2)).toEqual(['d', 'failing']);
+  },
+
+  'a long delay does not hold up a shorter one': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publishAll(queue, ['long', 'short']);
+    const inbox = await bench.inbox(queue);
+    const [long, short] = await inbox.take(2);
+    await long?.retry(1500, failure);
+    await short?.retry(100, failure);
+    expect(await inbox.ackNext(2)).toEqual(['short', 'long']);
+  },
+
+  'retry without a delay comes again at once, and each retry raises the attempt': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publish(queue, 'a');
+    const inbox = await bench.inbox(queue, { prefetch: 1 });
+    // More often than a quorum queue's delivery limit: a retry is no death of a process.
+    for (let attempt = 1; attempt <= 25; attempt++) {
+      const delivery = await inbox.next();
+      expect(delivery.attempt).toBe(attempt);
+      await delivery.retry(0, failure);
+    }
+    expect(await inbox.next()).toMatchObject({ attempt: 26, redelivered: true });
+  },
+
+  'a retried message waits even when nobody listens': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publish(queue, 'a');
+    const first = await bench.inbox(queue);
+    await (await first.next()).retry(100, failure);
+    await first.subscription.close();
+    const second = await bench.inbox(queue);
+    expect(await second.next()).toMatchObject({ attempt: 2 });
+  },
+
+  'inspect counts neither what is unsettled nor what waits for a retry': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publishAll(queue, ['a', 'b', 'c', 'd']);
+    const inbox = await bench.inbox(queue, { prefetch: 2 });
+    const [a] = await inbox.take(2);
+    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 2, consumers: 1 });
+    await inbox.subscription.cancel();
+    await a?.retry(20_000, failure);
+    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 2, consumers: 0 });
+  },
+
+  'a retried message keeps what its sender said, and tells why it came again': async (bench) => {
+    const queue = await bench.declare();
+    const sent = message({
+      headers: { tenant: 'blue' },
+      correlationId: 'c1',
+      replyTo: 'answers',
+      timestamp: 1_700_000_000_000,
+      body: Uint8Array.of(0, 1, 254, 255),
+    });
+    await bench.broker.publish(addressOf(queue), sent);
+    const inbox = await bench.inbox(queue);
+    await (await inbox.next()).retry(0, failure);
+    const { message: again } = await inbox.next();
+    expect(again).toMatchObject({
+      id: sent.id,
+      contentType: sent.contentType,
+      correlationId: 'c1',
+      replyTo: 'answers',
+      timestamp: 1_700_000_000_000,
+      headers: { tenant: 'blue', 'x-millrace-error': 'connection refused' },
+    });
+    expect(Buffer.from(again.body)).toEqual(Buffer.of(0, 1, 254, 255));
+  },
+
+  'a dead letter is the message as it was, and says why, since when and from where': async (bench) => {
+    const queue = await bench.declare();
+    const sent = message({
+      headers: { tenant: 'blue', grüße: '世界' },
+      contentType: 'application/json',
+      correlationId: 'c1',
+      replyTo: 'answers',
+      timestamp: 1_700_000_000_000,
+      body: Uint8Array.of(0, 1, 254, 255),
+    });
+    const before = Date.now();
+    await bench.broker.publish(addressOf(queue), sent);
+    const inbox = await bench.inbox(queue);
+    await (await inbox.next()).retry(0, { code: 'failed', error: 'first error: ünicode 👩‍👩‍👧' });
+    await (await inbox.next()).deadLetter({ code: 'rejected', error: 'last error' });
+    const { message: dead } = await (await bench.inbox(`${queue.name}.dead`)).next();
+    expect(dead).toMatchObject({
+      id: sent.id,
+      contentType: 'application/json',
+      correlationId: 'c1',
+      replyTo: 'answers',
+      timestamp: 1_700_000_000_000,
+      headers: { tenant: 'blue', grüße: '世界' },
+    });
+    expect(Buffer.from(dead.body)).toEqual(Buffer.of(0, 1, 254, 255));
+    const history = deadLetterHistory(dead.headers);
+    expect(history).toEqual({
+      reason: 'rejected',
+      error: 'last error',
+      firstError: 'first error: ünicode 👩‍👩‍👧',
+      attempts: 2,
+      queue: queue.name,
+      deadAt: expect.any(String),
+    });
+    expect(Date.parse(history?.deadAt ?? '')).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(history?.deadAt ?? '')).toBeLessThanOrEqual(Date.now());
+  },
+
+  'a dead letter is stored when deadLetter resolves, and is gone from its queue': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publish(queue, 'a');
+    const inbox = await bench.inbox(queue);
+    await (await inbox.next()).deadLetter(failure);
+    expect(await bench.ready(`${queue.name}.dead`)).toBe(1);
+    await inbox.subscription.close();
+    expect(await bench.ready(queue)).toBe(0);
+  },
+
+  'dead letters go to the queue that was named for them': async (bench) => {
+    const morgue = bench.queueName();
+    const queue = await bench.declare({ deadLetter: morgue });
+    await bench.publish(queue, 'a');
+    await (await (await bench.inbox(queue)).next()).deadLetter(failure);
+    expect((await (await bench.inbox(morgue)).next()).message.id).toBe('a');
+  },
+
+  'a dead letter of a queue without a dead-letter queue is dropped': async (bench) => {
+    const queue = await bench.declare({ deadLetter: false });
+    await bench.publishAll(queue, ['a', 'b']);
+    const inbox = await bench.inbox(queue);
+    await (await inbox.next()).deadLetter(failure);
+    expect(await inbox.ackNext(1)).toEqual(['b']);
+    await inbox.subscription.close();
+    expect(await bench.ready(queue)).toBe(0);
+    await rejection(bench.broker.inspect(`${queue.name}.dead`), 'QUEUE_MISSING');
+  },
+
+  'an error text of any length and script fits into the headers': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publish(queue, 'a');
+    const inbox = await bench.inbox(queue);
+    const error = '👩‍👩‍👧 世界\n'.repeat(20_000);
+    await (await inbox.next()).retry(0, { code: 'failed', error });
+    await (await inbox.next()).deadLetter({ code: 'failed', error });
+    const dead = await (await bench.inbox(`${queue.name}.dead`)).next();
+    expect(deadLetterHistory(dead.message.headers)?.error.slice(0, 12)).toBe(error.slice(0, 12));
+  },
+
+  'a delivery is settled once: a second verb does nothing, whichever they are': async (bench) => {
+    const queue = await bench.declare();
+    const inbox = await bench.inbox(queue, { prefetch: 1 });
+    const morgue = await bench.inbox(`${queue.name}.dead`);
+    for (const [firstName, first] of Object.entries(verbs)) {
+      for (const [secondName, second] of Object.entries(verbs)) {
+        const id = `${firstName} then ${secondName}`;
+        await bench.publish(queue, id);
+        const delivery = await inbox.next();
+        expect(delivery.message.id).toBe(id);
+        const settling = first(delivery);
+        await second(delivery);
+        await settling;
+        await second(delivery);
+        if (firstName === 'release' || firstName === 'retry') {
+          const again = await inbox.next();
+          expect(again.message.id).toBe(id);
+          expect(again.attempt).toBe(firstName === 'retry' ? 2 : 1);
+          again.ack();
+        }
+        if (firstName === 'deadLetter') expect(await morgue.ackNext(1)).toEqual([id]);
+      }
+    }
+    await Promise.all([inbox.subscription.close(), morgue.subscription.close()]);
+    expect(await bench.ready(queue)).toBe(0);
+    expect(await bench.ready(`${queue.name}.dead`)).toBe(0);
+  },
+
+  'many retries and dead letters at once are all stored': async (bench) => {
+    const queue = await bench.declare();
+    const ids = numbered(200);
+    await Promise.all(ids.map((id) => bench.publish(queue, id)));
+    const inbox = await bench.inbox(queue, { prefetch: 200 });
+    const deliveries = await inbox.take(200);
+    await Promise.all(
+      deliveries.map((delivery, index) =>
+        index % 2 === 0 ? delivery.retry(0, failure) : delivery.deadLetter(failure),
+      ),
+    );
+    const again = await inbox.take(100);
+    for (const delivery of again) delivery.ack();
+    expect(again.every((delivery) => delivery.attempt === 2)).toBe(true);
+    const dead = await (await bench.inbox(`${queue.name}.dead`)).ackNext(100);
+    expect(new Set([...again.map((delivery) => delivery.message.id), ...dead])).toEqual(new Set(ids));
+  },
+};

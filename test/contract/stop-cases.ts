@@ -1,0 +1,203 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { createConsumer } from '../../src/consumer/consumer.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { EventLog } from '../support/event-log.js';
+import { eventually } from '../support/eventually.js';
+import { rejection, watch } from '../support/rejection.js';
+import type { Bench } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+/** A started consumer whose handlers run until they are let go, or for ever. */
+async function heldConsumer(
+  bench: Bench,
+  options: { readonly concurrency: number; readonly prefetch: number },
+) {
+  const queue = bench.define(z.number());
+  const log = new EventLog();
+  const begun: number[] = [];
+  const signals: AbortSignal[] = [];
+  let letGo = () => {};
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const consumer = createConsumer(
+    bench.broker,
+    queue,
+    async (value, { signal }) => {
+      begun.push(value);
+      signals.push(signal);
+      await held;
+    },
+    { ...options, observe: log.observe },
+  );
+  await consumer.start();
+  return { queue, log, begun, signals, letGo, consumer };
+}
+
+export const stopCases: Cases = {
+  'start declares the queue and begins; the state tells where the consumer is': async (bench) => {
+    const queue = bench.define(z.string());
+    const consumer = createConsumer(bench.broker, queue, () => {});
+    expect(consumer.state).toBe('idle');
+    const starting = consumer.start();
+    expect(consumer.state).toBe('starting');
+    await starting;
+    expect(consumer.state).toBe('running');
+    expect((await bench.broker.inspect(queue.name)).consumers).toBe(1);
+    const stopping = consumer.stop();
+    expect(consumer.state).toBe('stopping');
+    expect(await stopping).toEqual({ unfinished: 0 });
+    expect(consumer.state).toBe('stopped');
+    expect((await bench.broker.inspect(queue.name)).consumers).toBe(0);
+    await consumer.ended;
+  },
+
+  'stop lets running handlers finish, and gives back at no cost what had not begun': async (bench) => {
+    const { queue, log, begun, letGo, consumer } = await heldConsumer(bench, { concurrency: 2, prefetch: 6 });
+    await createProducer(bench.broker, queue).sendMany([0, 1, 2, 3, 4, 5, 6, 7]);
+    await eventually(() => begun.length === 2);
+    await eventually(async () => (await bench.ready(queue.name)) === 2);
+    const stopping = consumer.stop();
+    const watched = watch(stopping);
+    await eventually(async () => (await bench.ready(queue.name)) === 6);
+    expect(watched.state).toBe('pending');
+    letGo();
+    expect(await stopping).toEqual({ unfinished: 0 });
+    expect(begun).toEqual([0, 1]);
+    expect(log.of('handled')).toHaveLength(2);
+    const rest = await (await bench.inbox(queue.name)).take(6);
+    expect(rest.map((delivery) => Number(delivery.message.body)).sort()).toEqual([2, 3, 4, 5, 6, 7]);
+    for (const delivery of rest) expect(delivery.attempt).toBe(1);
+  },
+
+  'at the deadline stop aborts the handlers and gives their messages back': async (bench) => {
+    const { queue, log, begun, signals, letGo, consumer } = await heldConsumer(bench, {
+      concurrency: 2,
+      prefetch: 2,
+    });
+    await createProducer(bench.broker, queue).sendMany([0, 1]);
+    await eventually(() => begun.length === 2);
+    expect(await consumer.stop({ deadlineMs: 50 })).toEqual({ unfinished: 2 });
+    expect(consumer.state).toBe('stopped');
+    for (const signal of signals) expect(signal).toMatchObject({ aborted: true, reason: { code: 'CLOSED' } });
+    expect(log.of('released')).toHaveLength(2);
+    const inbox = await bench.inbox(queue.name);
+    const again = await inbox.take(2);
+    for (const delivery of again) expect(delivery).toMatchObject({ attempt: 1, redelivered: true });
+    // The handlers end only now: too late to settle what is no longer theirs.
+    letGo();
+    await new Promise(setImmediate);
+    for (const delivery of again) delivery.ack();
+    await inbox.subscription.close();
+    expect(await bench.ready(queue.name)).toBe(0);
+    expect(log.of('handled')).toEqual([]);
+  },
+
+  'a second stop waits for the same end': async (bench) => {
+    const { queue, begun, letGo, consumer } = await heldConsumer(bench, { concurrency: 1, prefetch: 1 });
+    await createProducer(bench.broker, queue).send(0);
+    await eventually(() => begun.length === 1);
+    const both = Promise.all([consumer.stop(), consumer.stop({ deadlineMs: 0 })]);
+    letGo();
+    expect(await both).toEqual([{ unfinished: 0 }, { unfinished: 0 }]);
+    expect(await consumer.stop()).toEqual({ unfinished: 0 });
+  },
+
+  'a failure under way when stop is called is still stored': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('x');
+    const { promise: failing, fail } = failure();
+    const begun: number[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async (_value, { attempt }) => {
+        begun.push(attempt);
+        await failing;
+      },
+      { retry: { delaysMs: [50] } },
+    );
+    await consumer.start();
+    await eventually(() => begun.length === 1);
+    const stopping = consumer.stop();
+    fail(new Error('too bad'));
+    expect(await stopping).toEqual({ unfinished: 0 });
+    expect(await (await bench.inbox(queue.name)).next()).toMatchObject({ attempt: 2, redelivered: true });
+  },
+
+  'a consumer is started once: a second start, also after stop, is CLOSED': async (bench) => {
+    const queue = bench.define(z.string());
+    const consumer = createConsumer(bench.broker, queue, () => {});
+    await consumer.start();
+    await rejection(consumer.start(), 'CLOSED');
+    await consumer.stop();
+    await rejection(consumer.start(), 'CLOSED');
+    const never = createConsumer(bench.broker, queue, () => {});
+    await never.stop();
+    await rejection(never.start(), 'CLOSED');
+    await never.ended;
+  },
+
+  'a stop that overtakes start ends it with CLOSED and leaves no subscriber': async (bench) => {
+    const queue = bench.define(z.string());
+    await bench.broker.declare(queue.spec);
+    const consumer = createConsumer(bench.broker, queue, () => {});
+    const starting = rejection(consumer.start(), 'CLOSED');
+    await consumer.stop();
+    await starting;
+    expect(consumer.state).toBe('stopped');
+    await eventually(async () => (await bench.broker.inspect(queue.name)).consumers === 0);
+  },
+
+  'a start that fails says why, and the consumer is stopped': async (bench) => {
+    const missing = bench.define(z.string(), { declare: 'existing' });
+    const consumer = createConsumer(bench.broker, missing, () => {});
+    await rejection(consumer.start(), 'QUEUE_MISSING');
+    expect(consumer.state).toBe('stopped');
+    expect(await consumer.stop()).toEqual({ unfinished: 0 });
+    const aborted = createConsumer(bench.broker, bench.define(z.string()), () => {});
+    await rejection(aborted.start({ signal: AbortSignal.abort() }), 'ABORTED');
+  },
+
+  'closing the broker ends the consumer': async (bench) => {
+    const queue = bench.define(z.string());
+    const consumer = createConsumer(bench.broker, queue, () => {});
+    await consumer.start();
+    await bench.broker.close();
+    await consumer.ended;
+    expect(consumer.state).toBe('stopped');
+    expect(await consumer.stop()).toEqual({ unfinished: 0 });
+  },
+
+  'options that can not be are INVALID_OPTION': async (bench) => {
+    const queue = bench.define(z.string());
+    const wrong: object[] = [
+      { concurrency: 0 },
+      { concurrency: 1.5 },
+      { concurrency: 4, prefetch: 3 },
+      { prefetch: 65_536 },
+      { handlerTimeoutMs: 0 },
+      { retry: { delaysMs: [-1] } },
+      { retry: { delaysMs: 1000 } },
+      { retry: { delaysMs: ['1000'] } },
+      { retry: [1000] },
+      { observe: 'console' },
+      { retries: 3 },
+    ];
+    for (const options of wrong) {
+      const creating = async () => createConsumer(bench.broker, queue, () => {}, options);
+      await rejection(creating(), 'INVALID_OPTION');
+    }
+    const withoutHandler = async () => createConsumer(bench.broker, queue, undefined as never);
+    await rejection(withoutHandler(), 'INVALID_OPTION');
+  },
+};
+
+function failure(): { promise: Promise<never>; fail: (error: Error) => void } {
+  let fail: (error: Error) => void = () => {};
+  const promise = new Promise<never>((_resolve, reject) => {
+    fail = reject;
+  });
+  return { promise, fail };
+}

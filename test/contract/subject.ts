@@ -1,0 +1,22 @@
+import type { Broker } from '../../src/broker.js';
+
+/** A backend under test, and the few facts about it that a case has to know. */
+export interface BrokerSubject {
+  readonly name: string;
+  /** A fresh connection to the same broker; a private broker where it lives in memory. */
+  open(options?: { readonly maxMessageBytes?: number }): Promise<Broker>;
+  /** The type of all queues that the cases declare. */
+  readonly queueType: 'quorum' | 'classic';
+  /**
+   * Whether a queue holds exactly its capacity. RabbitMQ's quorum queues take some more before they refuse: the
+   * refusal reaches a publisher only after the queue is over its limit.
+   */
+  readonly exactCapacity: boolean;
+  /** How many runs each property gets: as many as take some seconds. */
+  readonly propertyRuns: number;
+  /** Removes the queues whose names begin so, where the broker outlives the test run. */
+  removeQueues?(prefix: string): Promise<void>;
+}
+
+/** Titles of cases that a subject can't pass, each with the reason. */
+export type Skips = Readonly<Record<string, string>>;

@@ -1,0 +1,23 @@
+import { contractSuite } from './contract-suite.js';
+import { handlerCases } from './handler-cases.js';
+import { loadCases } from './load-cases.js';
+import { receiveCases } from './receive-cases.js';
+import { sendCases } from './send-cases.js';
+import { sendManyCases } from './send-many-cases.js';
+import { stopCases } from './stop-cases.js';
+import type { BrokerSubject, Skips } from './subject.js';
+import { valueCases } from './value-cases.js';
+
+/** What producers and consumers promise, as cases. They hold on every backend. */
+export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void {
+  const groups = {
+    send: sendCases,
+    'send many': sendManyCases,
+    values: valueCases,
+    handler: handlerCases,
+    'start and stop': stopCases,
+    receive: receiveCases,
+    load: loadCases,
+  };
+  contractSuite('toolkit contract', subject, groups, skips);
+}

@@ -1,0 +1,201 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import type { Broker, Message } from '../../src/broker.js';
+import type { Codec } from '../../src/codec.js';
+import { createConsumer } from '../../src/consumer/consumer.js';
+import { deadLetterHistory } from '../../src/failure-headers.js';
+import { createProducer } from '../../src/producer/producer.js';
+import type { Queue } from '../../src/queue.js';
+import { EventLog } from '../support/event-log.js';
+import { addressOf, type Bench, message } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+const unicode = 'Grüße, 世界, 👩‍👩‍👧, \u0000, \uFEFF, \u2028';
+
+/** The values that a consumer of `queue` hands to its handler, once it has settled `count` messages. */
+async function handledValues<Out>(bench: Bench, queue: Queue<never, Out>, count: number): Promise<Out[]> {
+  const values: Out[] = [];
+  const log = new EventLog();
+  const handler = (value: Out) => {
+    values.push(value);
+  };
+  const consumer = createConsumer(bench.broker, queue, handler, { observe: log.observe });
+  await consumer.start();
+  await log.until('handled', count);
+  await consumer.stop();
+  return values;
+}
+
+/** Publishes past the producer, as another tool would. */
+async function publishRaw(
+  bench: Bench,
+  queue: Queue<never, unknown>,
+  parts: Partial<Message>,
+): Promise<void> {
+  await bench.broker.declare(queue.spec);
+  await bench.broker.publish(addressOf(queue.name), message(parts));
+}
+
+/** What became of messages that must never reach a handler: the reasons of the dead letters. */
+async function reasons(bench: Bench, queue: Queue<never, unknown>, count: number): Promise<unknown[]> {
+  const seen: unknown[] = [];
+  const log = new EventLog();
+  const consumer = createConsumer(bench.broker, queue, (value) => seen.push(value), { observe: log.observe });
+  await consumer.start();
+  await log.until('dead-lettered', count);
+  await consumer.stop();
+  expect(seen).toEqual([]);
+  expect(log.of('retried')).toEqual([]);
+  const dead = await (await bench.inbox(`${queue.name}.dead`)).take(count);
+  return dead.map((delivery) => {
+    const history = deadLetterHistory(delivery.message.headers);
+    expect(history).toMatchObject({ attempts: 1, queue: queue.name, error: expect.stringMatching(/./) });
+    return history?.reason;
+  });
+}
+
+/** The same broker under another limit, as a process with other settings would see it. */
+function withLimit(broker: Broker, maxMessageBytes: number): Broker {
+  return {
+    address: broker.address,
+    state: broker.state,
+    maxMessageBytes,
+    declare: (...args) => broker.declare(...args),
+    publish: (...args) => broker.publish(...args),
+    subscribe: (...args) => broker.subscribe(...args),
+    inspect: (...args) => broker.inspect(...args),
+    purge: (...args) => broker.purge(...args),
+    close: () => broker.close(),
+  };
+}
+
+export const valueCases: Cases = {
+  'JSON values of every kind arrive as they were sent': async (bench) => {
+    const queue = bench.define(z.unknown());
+    let deep: unknown = 'bottom';
+    for (let level = 0; level < 200; level++) deep = level % 2 === 0 ? [deep] : { deeper: deep };
+    const values = [null, true, 0, -1.5, '', unicode, [], {}, { a: [1, { b: null }] }, { '': unicode }, deep];
+    await createProducer(bench.broker, queue).sendMany(values);
+    expect(await handledValues(bench, queue, values.length)).toEqual(values);
+  },
+
+  'text goes over the wire as it is': async (bench) => {
+    const queue = bench.define(z.string(), { codec: 'text' });
+    const values = ['Hello World!', '', '"quoted"', unicode, 'two\r\nlines'];
+    await createProducer(bench.broker, queue).sendMany(values);
+    const raw = await bench.inbox(queue.name);
+    const first = await raw.next();
+    expect(first.message.contentType).toBe('text/plain');
+    expect(Buffer.from(first.message.body).toString()).toBe('Hello World!');
+    await raw.subscription.close();
+    expect((await handledValues(bench, queue, values.length)).sort()).toEqual([...values].sort());
+  },
+
+  'bytes go over the wire as they are': async (bench) => {
+    const queue = bench.define(z.instanceof(Uint8Array), { codec: 'bytes' });
+    const everyByte = Uint8Array.from({ length: 256 }, (_, value) => value);
+    await createProducer(bench.broker, queue).sendMany([everyByte, new Uint8Array()]);
+    const values = await handledValues(bench, queue, 2);
+    expect(values.map((value) => [...value])).toEqual([[...everyByte], []]);
+  },
+
+  "a codec of the user's own does both directions": async (bench) => {
+    const csv: Codec = {
+      contentType: 'text/csv',
+      encode: (value) => (value as string[]).join(';'),
+      decode: (body) => Buffer.from(body).toString().split(';'),
+    };
+    const queue = bench.define(z.array(z.string()), { codec: csv });
+    await createProducer(bench.broker, queue).send(['a', 'ü', '']);
+    expect(await handledValues(bench, queue, 1)).toEqual([['a', 'ü', '']]);
+  },
+
+  'a received message is decoded by its own content type, where that is a known one': async (bench) => {
+    const queue = bench.define(z.string());
+    await publishRaw(bench, queue, { contentType: 'text/plain; charset=utf-8', body: '"text"' });
+    await publishRaw(bench, queue, { contentType: 'Application/JSON', body: '"json"' });
+    await publishRaw(bench, queue, { contentType: 'application/x-unknown', body: '"as the queue does"' });
+    expect(await handledValues(bench, queue, 3)).toEqual(['"text"', 'json', 'as the queue does']);
+  },
+
+  "a message without a content type is decoded by the queue's codec": async (bench) => {
+    const queue = bench.define(z.string(), { codec: 'text' });
+    await publishRaw(bench, queue, { contentType: '', body: 'Hello from a tutorial' });
+    await publishRaw(bench, queue, { contentType: '', body: Buffer.from('Hello in bytes') });
+    expect(await handledValues(bench, queue, 2)).toEqual(['Hello from a tutorial', 'Hello in bytes']);
+  },
+
+  'bytes that do not decode are dead letters at once and reach no handler': async (bench) => {
+    const queue = bench.define(z.unknown());
+    const bodies = ['', '{', 'Hello', Buffer.of(0x22, 0xff, 0x22), Buffer.of(0, 1, 2)];
+    for (const body of bodies) await publishRaw(bench, queue, { contentType: 'application/json', body });
+    await publishRaw(bench, queue, { contentType: 'text/plain', body: Buffer.of(0xc3, 0x28) });
+    expect(await reasons(bench, queue, 6)).toEqual(Array(6).fill('undecodable'));
+  },
+
+  'values with keys that poison prototypes are dead letters': async (bench) => {
+    const queue = bench.define(z.unknown());
+    for (const body of ['{"__proto__":{"admin":true}}', '{"a":[{"constructor":{"prototype":{}}}]}']) {
+      await publishRaw(bench, queue, { contentType: 'application/json', body });
+    }
+    expect(await reasons(bench, queue, 2)).toEqual(['undecodable', 'undecodable']);
+    expect({}).not.toHaveProperty('admin');
+  },
+
+  'values that fail the schema are dead letters at once and reach no handler': async (bench) => {
+    const queue = bench.define(z.object({ total: z.number() }));
+    for (const body of ['{"total":"5"}', '{}', 'null', '[]']) {
+      await publishRaw(bench, queue, { contentType: 'application/json', body });
+    }
+    expect(await reasons(bench, queue, 4)).toEqual(Array(4).fill('invalid'));
+  },
+
+  'a body over the limit is a dead letter, unparsed, and keeps its body': async (bench) => {
+    const queue = bench.define(z.string());
+    await publishRaw(bench, queue, { contentType: 'application/json', body: `"${'x'.repeat(500)}"` });
+    const consumer = createConsumer(withLimit(bench.broker, 100), queue, () => {
+      throw new Error('reached the handler');
+    });
+    await consumer.start();
+    const dead = await (await bench.inbox(`${queue.name}.dead`)).next();
+    expect(deadLetterHistory(dead.message.headers)).toMatchObject({ reason: 'too-large', attempts: 1 });
+    expect(dead.message.body).toHaveLength(502);
+    await consumer.stop();
+  },
+
+  'a poisoned message holds up none behind it': async (bench) => {
+    const queue = bench.define(z.number());
+    for (const body of ['{', '1', '"x"', '2']) {
+      await publishRaw(bench, queue, { contentType: 'application/json', body });
+    }
+    expect(await handledValues(bench, queue, 2)).toEqual([1, 2]);
+  },
+
+  'a schema may be asynchronous, on both sides': async (bench) => {
+    const even = z.number().refine(async (value) => value % 2 === 0, 'must be even');
+    const queue = bench.define(even);
+    await createProducer(bench.broker, queue).sendMany([2, 4]);
+    expect(await handledValues(bench, queue, 2)).toEqual([2, 4]);
+    await publishRaw(bench, queue, { contentType: 'application/json', body: '3' });
+    expect(await reasons(bench, queue, 1)).toEqual(['invalid']);
+  },
+
+  'transformations run once, at the consumer': async (bench) => {
+    let runs = 0;
+    const schema = z.string().transform((text) => {
+      runs++;
+      return { length: text.length };
+    });
+    const queue = bench.define(schema);
+    await createProducer(bench.broker, queue).send('four');
+    runs = 0;
+    expect(await handledValues(bench, queue, 1)).toEqual([{ length: 4 }]);
+    expect(runs).toBe(1);
+  },
+
+  'defaults are filled in at the consumer': async (bench) => {
+    const queue = bench.define(z.object({ id: z.string(), copies: z.number().default(1) }));
+    await createProducer(bench.broker, queue).send({ id: 'A-1' });
+    expect(await handledValues(bench, queue, 1)).toEqual([{ id: 'A-1', copies: 1 }]);
+  },
+};

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { type Broker, createProducer, defineQueue, type Producer } from '../../src/index.js';
+import type { Equal, Expect } from './equal.js';
+
+declare const broker: Broker;
+
+const orders = defineQueue('orders', z.object({ id: z.string(), note: z.string().optional() }));
+const lengths = defineQueue(
+  'lengths',
+  z.string().transform((text) => text.length),
+);
+const producer = createProducer(broker, orders);
+const ofLengths = createProducer(broker, lengths);
+
+export type Cases = [
+  Expect<Equal<typeof ofLengths, Producer<string>>>,
+  Expect<Equal<Awaited<ReturnType<typeof producer.send>>, { readonly id: string }>>,
+  Expect<Equal<Awaited<ReturnType<typeof producer.trySend>>, { readonly id: string } | undefined>>,
+  Expect<Equal<Awaited<ReturnType<typeof producer.sendMany>>, { readonly stored: number }>>,
+];
+
+export async function sends(): Promise<void> {
+  await producer.send({ id: 'A-1' });
+  await producer.send({ id: 'A-1', note: 'x' }, { id: '1', headers: { a: 'b' }, priority: 5, timeoutMs: 5 });
+  await producer.send({ id: 'A-1' }, { signal: AbortSignal.timeout(5) });
+  // @ts-expect-error: not what the schema takes
+  await producer.send({ id: 5 });
+  // @ts-expect-error: a part is missing
+  await producer.send({});
+  // @ts-expect-error: the schema has no such part
+  await producer.send({ id: 'A-1', totl: 5 });
+  // @ts-expect-error: a value is needed
+  await producer.send();
+  // @ts-expect-error: headers are strings
+  await producer.send({ id: 'A-1' }, { headers: { count: 5 } });
+  // @ts-expect-error: a misspelt option
+  await producer.send({ id: 'A-1' }, { timeout: 5 });
+  // @ts-expect-error: trySend takes the same values
+  await producer.trySend({ id: 5 });
+
+  // What is sent is the input of a transformation, not its output.
+  await ofLengths.send('four');
+  // @ts-expect-error: that is the output
+  await ofLengths.send(4);
+}
+
+export async function sendsMany(): Promise<void> {
+  async function* letters() {
+    yield 'a';
+  }
+  await ofLengths.sendMany(['a', 'b']);
+  await ofLengths.sendMany(new Set(['a']));
+  await ofLengths.sendMany(letters(), { timeoutMs: 5 });
+  // @ts-expect-error: numbers are the output
+  await ofLengths.sendMany([1, 2]);
+  // @ts-expect-error: an async iterable of the wrong type
+  await producer.sendMany(letters());
+  // @ts-expect-error: one value is no iterable of values
+  await producer.sendMany({ id: 'A-1' });
+  // @ts-expect-error: sendMany sets no ids
+  await ofLengths.sendMany(['a'], { id: '1' });
+}
+
+// @ts-expect-error: the name alone does not tell the type
+createProducer(broker, 'orders');
+// @ts-expect-error: a misspelt option
+createProducer(broker, orders, { timeout: 5 });
