@@ -39,16 +39,12 @@ export class Output {
     process.stderr.on('error', () => {});
   }
 
-  get terminal(): boolean {
-    return process.stdout.isTTY === true;
-  }
-
-  /** A line of data. False: nobody reads it. */
+  /** A line of data. False: nobody reads it. What others wrote is made harmless to a terminal, and only there. */
   data(line: string): Promise<boolean> {
-    return this.write(`${line}\n`);
+    return this.write(`${process.stdout.isTTY === true ? escapeControls(line) : line}\n`);
   }
 
-  /** As {@link data}, without ending the line. */
+  /** As {@link data}, but as it is and without ending the line. */
   write(text: string): Promise<boolean> {
     if (this.#isClosed) return Promise.resolve(false);
     return new Promise((resolve) => {

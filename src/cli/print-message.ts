@@ -7,7 +7,7 @@ import { showBody } from './show-text.js';
 /** The handler of a worker that was given none: it prints each message, and is done when that is written. */
 export function printMessage(output: Output): Handler<Uint8Array> {
   return async (body, context) => {
-    const line = output.json ? asJson(body, context) : ` [x] Received '${showBody(body, output.terminal)}'`;
+    const line = output.json ? asJson(body, context) : ` [x] Received '${showBody(body)}'`;
     // Nobody has seen it: it is not done, and goes back to the queue when the worker stops, which is now.
     if (!(await output.data(line))) await once(context.signal, 'abort');
   };

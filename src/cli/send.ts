@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { open } from 'node:fs/promises';
-import { addAbortSignal, type Readable } from 'node:stream';
-import type { Broker } from '../broker.js';
+import { addAbortSignal, Readable } from 'node:stream';
 import { isQueueError } from '../errors.js';
 import { createProducer, type Producer } from '../producer/producer.js';
 import { type AddressFlags, chooseAddress } from './address.js';
@@ -26,15 +25,18 @@ export interface SendFlags extends AddressFlags, OutputFlags {
   readonly connectTimeout: number;
 }
 
-/** What to send: the words of the command line, or what a stream gives. */
-type Source = { readonly words: string } | { readonly stream: Readable };
+/** What is said at the end: to people, and as JSON. */
+interface Report {
+  readonly text: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
 
 export async function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
   checkCombination(words, flags);
   const chosen = chooseAddress(flags, process.env, 'amqp://localhost');
   refuseMemory(chosen, 'send');
   const queue = sendingQueue(flags.queue, flags.contentType);
-  const source = await chooseSource(words, flags);
+  const input = await chooseInput(words, flags);
 
   const broker = await openBroker(chosen, {
     connectTimeout: flags.connectTimeout,
@@ -45,15 +47,22 @@ export async function send(words: readonly string[], flags: SendFlags, output: O
   const interruption = new AbortController();
   // Every message that is under way listens to it.
   setMaxListeners(0, interruption.signal);
+  addAbortSignal(interruption.signal, input);
   const signals = onStopSignal((signal) => {
     // A second one ends the process at once, as it would any other.
     signals.dispose();
     interruption.abort(new CommandError(exitCodeOfSignal(signal), `ended by ${signal}`));
   });
-  if ('stream' in source) addAbortSignal(interruption.signal, source.stream);
   try {
     const producer = createProducer(broker, queue, { timeoutMs: flags.timeout });
-    await (flags.lines ? sendLines : sendOne)(producer, broker, source, flags, output, interruption.signal);
+    const report = flags.lines
+      ? await sendLines(producer, lines(input, broker.maxMessageBytes), flags, interruption.signal)
+      : await sendOne(producer, await wholeBody(input, broker.maxMessageBytes), flags, interruption.signal);
+    if (output.json) {
+      await output.data(JSON.stringify({ ...report.facts, queue: flags.queue, broker: broker.address }));
+    } else if (!output.quiet) {
+      await output.data(` [x] ${report.text}`);
+    }
     return EXIT.ok;
   } catch (error) {
     throw interruption.signal.aborted ? interrupted(error, interruption.signal.reason) : explained(error);
@@ -65,39 +74,25 @@ export async function send(words: readonly string[], flags: SendFlags, output: O
 
 async function sendOne(
   producer: Producer<Uint8Array>,
-  broker: Broker,
-  source: Source,
-  flags: SendFlags,
-  output: Output,
+  body: Uint8Array,
+  { id: wantedId, header, priority }: SendFlags,
   signal: AbortSignal,
-): Promise<void> {
-  const body =
-    'words' in source ? Buffer.from(source.words) : await wholeBody(source.stream, broker.maxMessageBytes);
-  const { id } = await producer.send(body, {
-    id: flags.id,
-    headers: flags.header,
-    priority: flags.priority,
-    signal,
-  });
-  if (output.json) await output.data(JSON.stringify({ id, queue: flags.queue, broker: broker.address }));
-  else if (!output.quiet) await output.data(` [x] Sent '${showBody(body, output.terminal)}'`);
+): Promise<Report> {
+  const { id } = await producer.send(body, { id: wantedId, headers: header, priority, signal });
+  return { text: `Sent '${showBody(body)}'`, facts: { id } };
 }
 
 async function sendLines(
   producer: Producer<Uint8Array>,
-  broker: Broker,
-  source: Source,
-  flags: SendFlags,
-  output: Output,
+  bodies: AsyncIterable<Uint8Array>,
+  { queue }: SendFlags,
   signal: AbortSignal,
-): Promise<void> {
-  const bodies = 'words' in source ? [] : lines(source.stream, broker.maxMessageBytes);
+): Promise<Report> {
   const { stored } = await producer.sendMany(bodies, { signal });
-  if (output.json) {
-    await output.data(JSON.stringify({ sent: stored, queue: flags.queue, broker: broker.address }));
-  } else if (!output.quiet) {
-    await output.data(` [x] Sent ${stored} ${stored === 1 ? 'message' : 'messages'} to '${flags.queue}'`);
-  }
+  return {
+    text: `Sent ${stored} ${stored === 1 ? 'message' : 'messages'} to '${queue}'`,
+    facts: { sent: stored },
+  };
 }
 
 /** What can't be meant together. */
@@ -114,18 +109,18 @@ function checkCombination(words: readonly string[], flags: SendFlags): void {
   }
 }
 
-async function chooseSource(words: readonly string[], { file }: SendFlags): Promise<Source> {
+async function chooseInput(words: readonly string[], { file }: SendFlags): Promise<Readable> {
   if (file !== undefined && file !== '-') {
     try {
-      return { stream: (await open(file)).createReadStream() };
+      return (await open(file)).createReadStream();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new CommandError(EXIT.usage, `--file: ${reason}`, { cause: error });
     }
   }
-  if (file === '-' || isStandardInput(words)) return { stream: process.stdin };
-  if (words.length > 0) return { words: words.join(' ') };
-  if (isPiped(0)) return { stream: process.stdin };
+  if (file === '-' || isStandardInput(words)) return process.stdin;
+  if (words.length > 0) return Readable.from([Buffer.from(words.join(' '))]);
+  if (isPiped(0)) return process.stdin;
   throw new CommandError(
     EXIT.usage,
     "there is nothing to send: give the message as words, pipe it in, or write '-' to type it (millrace send --help)",

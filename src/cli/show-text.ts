@@ -13,15 +13,9 @@ export function escapeControls(text: string): string {
   return text.replace(CONTROL, (character) => hex(character.charCodeAt(0)));
 }
 
-/**
- * A message's body for people. Text is shown as it is, on a terminal with its control characters escaped; what is
- * no UTF-8 is shown byte by byte, with `\xNN` for all that is not ASCII.
- */
-export function showBody(body: Uint8Array, forTerminal: boolean): string {
-  if (isUtf8(body)) {
-    const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
-    return forTerminal ? escapeControls(text) : text;
-  }
+/** A message's body for people: text as it is; what is no UTF-8 byte by byte, `\xNN` for all that is not ASCII. */
+export function showBody(body: Uint8Array): string {
+  if (isUtf8(body)) return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
   let shown = '';
   for (const byte of body) shown += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : hex(byte);
   return shown;

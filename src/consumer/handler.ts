@@ -41,7 +41,8 @@ export class HandlerRun implements HandlerContext {
   readonly #delivery: Delivery;
   /** Made when it is asked for: most handlers never look at it, and a controller costs more than they do. */
   #controller: AbortController | undefined = undefined;
-  #abandonedFor: Error | undefined = undefined;
+  #abortReason: Error | undefined = undefined;
+  #abandoned = false;
 
   constructor(delivery: Delivery, queue: string) {
     this.queue = queue;
@@ -79,19 +80,24 @@ export class HandlerRun implements HandlerContext {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#abandonedFor !== undefined) this.#controller.abort(this.#abandonedFor);
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
     }
     return this.#controller.signal;
   }
 
   /** Whether the message is no longer this run's to settle. */
   get abandoned(): boolean {
-    return this.#abandonedFor !== undefined;
+    return this.#abandoned;
   }
 
   /** Tells the handler that its result no longer counts, because the message was taken away. */
   abandon(reason: Error): void {
-    this.#abandonedFor = reason;
+    this.#abandoned = true;
+    this.#abort(reason);
+  }
+
+  #abort(reason: Error): void {
+    this.#abortReason ??= reason;
     this.#controller?.abort(reason);
   }
 
@@ -116,7 +122,7 @@ export class HandlerRun implements HandlerContext {
                 `the handler of '${this.queue}' had not finished message ${this.id} after ${timeoutMs} ms (handlerTimeoutMs)`,
               );
               resolve(failureOf(error));
-              this.#controller?.abort(error);
+              this.#abort(error);
             }, timeoutMs);
       result.then(
         () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Address, Broker, Message, PublishOptions } from '../broker.js';
 import { isQueueError } from '../errors.js';
+import { checkSize } from '../message-size.js';
 import { checkOptionNames, durationOption, invalidOption } from '../options.js';
 import type { EncodedValue, Queue } from '../queue.js';
 import { checkMessageOptions, type MessageOptions } from './message-options.js';
@@ -87,8 +88,10 @@ export function createProducer<In>(
   const address: Address = { exchange: '', routingKey: queue.name };
   let declared = false;
 
-  /** Declares the queue if that is still to be done, and returns the part of the time limit that is left. */
-  async function declare(wait: PublishOptions): Promise<PublishOptions> {
+  /** Declares the queue for the first message, and returns the part of the time limit that is left. */
+  async function declareFor(message: Message, wait: PublishOptions): Promise<PublishOptions> {
+    // The broker checks each message; this one must be refused before there is a queue for it.
+    checkSize(message, broker.maxMessageBytes);
     const before = performance.now();
     await broker.declare(queue.spec, wait);
     declared = true;
@@ -100,7 +103,7 @@ export function createProducer<In>(
     const encoding = queue.encode(value);
     const encoded = encoding instanceof Promise ? await encoding : encoding;
     const message = toMessage(encoded, options);
-    await broker.publish(address, message, declared ? wait : await declare(wait));
+    await broker.publish(address, message, declared ? wait : await declareFor(message, wait));
     return { id: message.id };
   }
 

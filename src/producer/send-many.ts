@@ -145,6 +145,6 @@ function withProgress(error: QueueError, progress: SendManyProgress): QueueError
   return new QueueError(
     error.code,
     `sendMany stopped with ${stored} of the ${taken} values taken stored: ${error.message}`,
-    { cause: error, progress },
+    { cause: error.cause ?? error, progress },
   );
 }

@@ -138,17 +138,3 @@ test('a command of --exec is not hit by the first signal, and ended by the secon
   });
   expect(await left(queue, 1)).toEqual([{ content: 'x', redelivered: true }]);
 });
-
-test('a worker whose queue is deleted and can not be had again ends with an error', async () => {
-  const queue = nextQueue();
-  await declareAsTutorial(channel, queue);
-  const worker = new Millrace(['work', '-q', queue, '-u', amqpUrl()]);
-  await worker.said('Waiting');
-  await channel.deleteQueue(queue);
-  // It is the worker's to declare, so it comes back by itself.
-  await worker.said('delivers again');
-  await put(channel, queue, 'after all');
-  await worker.said("Received 'after all'");
-  worker.child.kill('SIGTERM');
-  expect(await worker.exit()).toBe(0);
-});

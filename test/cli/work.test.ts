@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { amqpUrl } from '../support/broker.js';
+import { amqpUrl, managementApi, uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { declareAsTutorial, put, queueNames, rawChannel, ready, takeAll, texts } from './queues.js';
 import { Millrace, millrace } from './spawn-millrace.js';
 
@@ -271,6 +272,65 @@ test('a reader that goes away ends the worker quietly, and what it did not read 
   expect(worker.stderr).not.toContain('EPIPE');
   const left = await eventually(async () => (await ready(channel, queue)) === 1 && takeAll(channel, queue));
   expect(texts(left)).toEqual(['unread']);
+});
+
+test('a worker whose queue is deleted makes it again and goes on', async () => {
+  const queue = await filled();
+  const worker = new Millrace(['work', '-q', queue], { env: env() });
+  await worker.said('Waiting');
+  await channel.deleteQueue(queue);
+  await worker.said('delivers again');
+  await put(channel, queue, 'after all');
+  await worker.said("Received 'after all'");
+  worker.child.kill('SIGTERM');
+  expect(await worker.exit()).toBe(0);
+});
+
+test('a worker that can not go on ends with the exit code of the reason', async () => {
+  const queue = await filled();
+  const user = uniqueName('cli-user');
+  const permissions = `/api/permissions/%2F/${user}`;
+  const everything = { configure: '.*', write: '.*', read: '.*' };
+  await managementApi('PUT', `/api/users/${user}`, { password: 'pw-7b', tags: '' });
+  await managementApi('PUT', permissions, everything);
+  try {
+    const url = new URL(amqpUrl());
+    url.username = user;
+    url.password = 'pw-7b';
+    const worker = new Millrace(['work', '-q', queue, '-u', url.href]);
+    await worker.said('Waiting');
+    await managementApi('PUT', permissions, { ...everything, configure: '^$', read: '^$' });
+    await channel.deleteQueue(queue);
+    expect(await worker.exit()).toBe(77);
+    expect(worker.stderr).toMatch(/^millrace: .*\n$/m);
+    expect(worker.stderr).not.toContain('pw-7b');
+  } finally {
+    await managementApi('DELETE', `/api/users/${user}`);
+  }
+});
+
+test('control characters reach a pipe as they came', async () => {
+  const queue = await filled('\u001b[1mbold');
+  expect((await work(['-q', queue, '--drain'])).stdout).toBe(" [x] Received '\u001b[1mbold'\n");
+});
+
+test('a worker comes back after its connections are lost, and says so', async () => {
+  const { hostname, port } = new URL(amqpUrl());
+  const proxy = await TcpProxy.start({ host: hostname, port: Number(port || 5672) });
+  try {
+    const queue = await filled();
+    const worker = new Millrace(['work', '-q', queue, '-u', proxy.url(amqpUrl())]);
+    await worker.said('Waiting');
+    proxy.cut();
+    await worker.said('"event":"disconnected"');
+    await worker.said('delivers again');
+    await put(channel, queue, 'after the cut');
+    await worker.said("Received 'after the cut'");
+    worker.child.kill('SIGTERM');
+    expect(await worker.exit()).toBe(0);
+  } finally {
+    await proxy.close();
+  }
 });
 
 function jsonLines(text: string): unknown[] {
