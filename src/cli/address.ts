@@ -5,6 +5,9 @@ import { CommandError, EXIT } from './exit-code.js';
 /** Of these the first that is set wins; each also as `<NAME>_FILE`, the path of a file that holds the address. */
 export const ADDRESS_VARIABLES = ['MILLRACE_URL', 'AMQP_URL', 'RABBITMQ_URL', 'CLOUDAMQP_URL'] as const;
 
+/** Where `send` and `work` look when nobody says anything: a queue in memory would be of no use to them. */
+export const DEFAULT_ADDRESS = 'amqp://localhost';
+
 export interface AddressFlags {
   readonly url?: string;
   readonly urlFile?: string;

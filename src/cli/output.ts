@@ -35,8 +35,6 @@ export class Output {
         resolve();
       });
     });
-    // There is nowhere left to say it.
-    process.stderr.on('error', () => {});
   }
 
   /** A line of data. False: nobody reads it. What others wrote is made harmless to a terminal, and only there. */
@@ -64,7 +62,7 @@ export class Output {
       const line = { time: new Date().toISOString(), level, event, message: text, ...fields };
       process.stderr.write(`${JSON.stringify(line)}\n`);
     } else {
-      const shown = ` [!] ${escapeControls(text)}`;
+      const shown = ` [${level === 'info' ? '*' : '!'}] ${escapeControls(text)}`;
       process.stderr.write(`${level === 'info' ? shown : this.style('yellow', shown, process.stderr)}\n`);
     }
   }

@@ -1,7 +1,8 @@
 /** The commands of `millrace` with their options and help. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { ADDRESS_VARIABLES } from './address.js';
+import { ADDRESS_VARIABLES, DEFAULT_ADDRESS } from './address.js';
+import { addBenchCommand } from './bench-command.js';
 import { type DemoFlags, demo } from './demo.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
 import {
@@ -30,7 +31,7 @@ Examples:
 
 const ADDRESS_HELP = `
 Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', ')} that is
-set (each also as <NAME>_FILE, the path of a file with the address), else amqp://localhost.
+set (each also as <NAME>_FILE, the path of a file with the address), else ${DEFAULT_ADDRESS}.
 Several addresses, with commas between them, are tried in turn.`;
 
 const EXIT_HELP = `
@@ -41,8 +42,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 nothing there; 65
 /** Runs `millrace` with these arguments and says what its exit code is. Never rejects. */
 export async function run(args: readonly string[]): Promise<ExitCode> {
   let exitCode: ExitCode = EXIT.ok;
-  // What is said before a command with its flags is known.
-  let output = new Output();
+  let output: Output | undefined;
   const carryOut = async (flags: OutputFlags, command: (output: Output) => Promise<ExitCode>) => {
     output = new Output(flags);
     exitCode = await command(output);
@@ -55,6 +55,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   } catch (error) {
     // commander has said already what it is about.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    output ??= new Output();
     output.error(maskPasswords(error instanceof Error ? error.message : String(error)));
     return exitCodeOf(error);
   }
@@ -155,6 +156,8 @@ function createProgram(carryOut: CarryOut): Command {
       "\nAddress: --url or --url-file, else 'local:', in memory; the environment is not looked at.",
     )
     .action((flags: DemoFlags) => carryOut(flags, (output) => demo(flags, output)));
+
+  addBenchCommand(program, carryOut);
 
   for (const command of program.commands) addCommonOptions(command);
   return program;

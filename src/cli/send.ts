@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { open } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
-import { isQueueError } from '../errors.js';
+import { isQueueError, type SendManyProgress } from '../errors.js';
 import { createProducer, type Producer } from '../producer/producer.js';
-import { type AddressFlags, chooseAddress } from './address.js';
+import { type AddressFlags, chooseAddress, DEFAULT_ADDRESS } from './address.js';
 import { brokerEventLine } from './event-line.js';
 import { CommandError, EXIT, type ExitCode, exitCodeOf, exitCodeOfSignal } from './exit-code.js';
 import { isPiped, lines, wholeBody } from './input.js';
@@ -33,7 +33,7 @@ interface Report {
 
 export async function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
   checkCombination(words, flags);
-  const chosen = chooseAddress(flags, process.env, 'amqp://localhost');
+  const chosen = chooseAddress(flags, process.env, DEFAULT_ADDRESS);
   refuseMemory(chosen, 'send');
   const queue = sendingQueue(flags.queue, flags.contentType);
   const input = await chooseInput(words, flags);
@@ -134,19 +134,22 @@ function isStandardInput(words: readonly string[]): boolean {
 /** The error of many lines, in the words of someone who sent lines. */
 function explained(error: unknown): unknown {
   if (!isQueueError(error) || error.progress === undefined) return error;
-  const { taken, stored, failed } = error.progress;
-  const [first] = failed;
+  const [first] = error.progress.failed;
   const why =
     first === undefined ? rootCause(error).message : `line ${first.position + 1}: ${first.error.message}`;
-  const text = `${stored} of the ${taken} lines read are stored; ${why}`;
-  return new CommandError(exitCodeOf(error), text, { cause: error });
+  return new CommandError(exitCodeOf(error), `${howFar(error.progress)}; ${why}`, { cause: error });
 }
 
 function interrupted(error: unknown, reason: CommandError): CommandError {
-  const isUnknown =
-    isQueueError(error, 'UNCONFIRMED') || (isQueueError(error) && error.progress !== undefined);
-  const what = isUnknown ? (explained(error) as Error).message : 'nothing was sent';
+  let what = 'nothing was sent';
+  if (isQueueError(error) && error.progress !== undefined) what = howFar(error.progress);
+  else if (isQueueError(error, 'UNCONFIRMED')) what = 'the message may have arrived';
   return new CommandError(reason.exitCode, `${reason.message}: ${what}`, { cause: error });
+}
+
+function howFar({ taken, stored, failed }: SendManyProgress): string {
+  const unknown = failed.filter(({ error }) => error.code === 'UNCONFIRMED').length;
+  return `${stored} of the ${taken} lines read are stored${unknown === 0 ? '' : `, ${unknown} may be`}`;
 }
 
 function rootCause(error: Error): Error {

@@ -2,7 +2,7 @@ import type { Broker } from '../broker.js';
 import { type Consumer, type ConsumerOptions, createConsumer } from '../consumer/consumer.js';
 import type { Handler } from '../consumer/handler.js';
 import type { Queue } from '../queue.js';
-import { type AddressFlags, chooseAddress } from './address.js';
+import { type AddressFlags, chooseAddress, DEFAULT_ADDRESS } from './address.js';
 import { brokerEventLine } from './event-line.js';
 import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 import { importHandler } from './handler-module.js';
@@ -40,7 +40,7 @@ export async function work(
   flags: WorkFlags,
   output: Output,
 ): Promise<ExitCode> {
-  const chosen = chooseAddress(flags, process.env, 'amqp://localhost');
+  const chosen = chooseAddress(flags, process.env, DEFAULT_ADDRESS);
   refuseMemory(chosen, 'work');
   const job = await chooseJob(handlerPath, flags, output);
 
@@ -62,7 +62,9 @@ export async function work(
     });
     return await worker.run(job.createConsumer(broker, worker, consumerOptions(job, flags, worker)));
   } finally {
-    await Promise.all([job.end(), broker.close()]);
+    // In this order: what a command that is ended here leaves undone is given back already, and not tried later.
+    await broker.close();
+    await job.end();
   }
 }
 

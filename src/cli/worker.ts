@@ -47,7 +47,8 @@ export class Worker {
   #taken = 0;
   #inFlight = 0;
   #signal: StopSignal | undefined;
-  #forcedBy: StopSignal | undefined;
+  /** Set when what is unfinished is given back: the exit code then. */
+  #forcedExit: ExitCode | undefined;
 
   constructor(broker: Broker, output: Output, options: WorkerOptions) {
     this.#broker = broker;
@@ -71,6 +72,7 @@ export class Worker {
 
   /** The consumer tells here what became of each message. */
   observe(event: ConsumerEvent): void {
+    if (this.#forcedExit !== undefined) return;
     if (this.#isLimited) this.#tally.add(event);
     const line = consumerEventLine(event);
     if (line !== undefined) this.#output.log(line);
@@ -98,7 +100,7 @@ export class Worker {
       throw error;
     }
     this.#consumer = consumer;
-    this.#output.closed.then(() => consumer.stop({ deadlineMs: 0 }));
+    this.#output.closed.then(() => this.#giveBack(consumer, EXIT.ok));
     this.#stopAtCount();
     this.#options.announce();
     this.#started.resolve();
@@ -125,36 +127,37 @@ export class Worker {
   }
 
   #onSignal(consumer: Consumer, signal: StopSignal, over: AbortSignal): void {
+    const force = () => {
+      this.#output.log(gaveBackLine(this.#inFlight));
+      this.#giveBack(consumer, exitCodeOfSignal(signal));
+    };
     if (this.#signal !== undefined) {
-      this.#giveBack(consumer, signal);
+      force();
       return;
     }
     this.#signal = signal;
     const { shutdownTimeoutMs } = this.#options;
     this.#output.log(stoppingLine(signal, this.#inFlight, shutdownTimeoutMs));
     consumer.stop({ deadlineMs: shutdownTimeoutMs });
-    const deadline = delay(shutdownTimeoutMs, undefined, { signal: over });
-    deadline.then(
-      () => this.#giveBack(consumer, signal),
-      () => {},
-    );
+    delay(shutdownTimeoutMs, undefined, { signal: over }).then(force, () => {});
   }
 
-  #giveBack(consumer: Consumer, signal: StopSignal): void {
-    this.#forcedBy = signal;
+  #giveBack(consumer: Consumer, exitCode: ExitCode): void {
+    this.#forcedExit ??= exitCode;
     consumer.stop({ deadlineMs: 0 });
     this.#forced.resolve();
   }
 
   async #exitCode(consumer: Consumer): Promise<ExitCode> {
-    if (this.#forcedBy !== undefined) {
-      this.#output.log(gaveBackLine(this.#inFlight));
+    if (this.#forcedExit !== undefined) {
       await Promise.race([consumer.stop(), delay(GIVE_BACK_MS)]);
-      return exitCodeOfSignal(this.#forcedBy);
+      return this.#forcedExit;
     }
     const { unfinished } = await consumer.stop();
     if (this.#signal === undefined) return this.#isLimited ? this.#tally.exitCode : EXIT.ok;
-    return unfinished > 0 ? exitCodeOfSignal(this.#signal) : EXIT.ok;
+    if (unfinished === 0) return EXIT.ok;
+    this.#output.log(gaveBackLine(unfinished));
+    return exitCodeOfSignal(this.#signal);
   }
 
   get #isLimited(): boolean {

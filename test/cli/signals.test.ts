@@ -97,6 +97,7 @@ test('after the deadline TERM ends with 143, the handler is told, and its messag
   worker.child.kill('SIGTERM');
   expect(await worker.exit()).toBe(143);
   expect(worker.stdout).toBe(`begun ${queue}\naborted ${queue}\n`);
+  expect(worker.stderr.split('gave back 1 message')).toHaveLength(2);
   expect(await left(queue, 2)).toContainEqual({ content: queue, redelivered: true });
 });
 

@@ -262,17 +262,23 @@ test('a worker whose command is done ends, whatever its handler module leaves op
   expect((await work(['-q', queue, '--count', '1', path])).exitCode).toBe(0);
 });
 
-test('a reader that goes away ends the worker quietly, and what it did not read stays', async () => {
-  const queue = nextQueue();
-  const worker = new Millrace(['work', '-q', queue], { env: env() });
-  await worker.said('Waiting');
-  worker.child.stdout?.destroy();
-  await put(channel, queue, 'unread');
-  expect(await worker.exit()).toBe(0);
-  expect(worker.stderr).not.toContain('EPIPE');
-  const left = await eventually(async () => (await ready(channel, queue)) === 1 && takeAll(channel, queue));
-  expect(texts(left)).toEqual(['unread']);
-});
+test.each([
+  ['until it is stopped', []],
+  ['for a number of messages', ['--count', '1']],
+])(
+  'a reader that goes away ends a worker %s quietly, and what it did not read stays',
+  async (_what, limit) => {
+    const queue = nextQueue();
+    const worker = new Millrace(['work', '-q', queue, ...limit], { env: env() });
+    await worker.said('Waiting');
+    worker.child.stdout?.destroy();
+    await put(channel, queue, 'unread');
+    expect(await worker.exit()).toBe(0);
+    expect(worker.stderr).not.toContain('EPIPE');
+    const left = await eventually(async () => (await ready(channel, queue)) === 1 && takeAll(channel, queue));
+    expect(texts(left)).toEqual(['unread']);
+  },
+);
 
 test('a worker whose queue is deleted makes it again and goes on', async () => {
   const queue = await filled();
