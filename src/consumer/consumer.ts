@@ -63,7 +63,8 @@ export interface Consumer {
   start(options?: WaitOptions): Promise<void>;
   /**
    * Takes no more messages, gives those not begun back to the queue at no cost, and lets the running handlers
-   * finish until the deadline. Always settles; a second call waits for the same end.
+   * finish until the deadline. Always resolves. A second call waits for the same end, and brings the deadline
+   * forward where its own is earlier.
    */
   stop(options?: StopOptions): Promise<Stopped>;
   /**
@@ -117,8 +118,11 @@ class QueueConsumer<Out> implements Consumer {
   readonly #waiting: Delivery[] = [];
   /** Being handled or settled; at most `concurrency`. */
   readonly #running = new Map<Delivery, HandlerRun>();
-  /** Called when `#running` becomes empty. */
-  #onDrained: (() => void) | undefined;
+  /** Called when `#running` becomes empty, and at the deadline. */
+  #endDraining: (() => void) | undefined;
+  #deadlineAt = Number.POSITIVE_INFINITY;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #deadlinePassed = false;
 
   readonly ended: Promise<void>;
   #resolveEnded!: () => void;
@@ -202,11 +206,9 @@ class QueueConsumer<Out> implements Consumer {
       { ...wait, prefetch: this.#prefetch, onLost: (delivery, reason) => this.#lose(delivery, reason) },
       (delivery) => this.#accept(delivery),
     );
-    if (this.#state !== 'starting') {
-      await subscription.close();
-      throw this.#stoppedBeforeStart();
-    }
     this.#subscription = subscription;
+    // Then `stop` waits for this and sees to what was handed over already.
+    if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
     this.#state = 'running';
     subscription.ended.then(
       () => this.stop(),
@@ -239,7 +241,7 @@ class QueueConsumer<Out> implements Consumer {
       this.#running.delete(delivery);
       const next = this.#waiting.shift();
       if (next !== undefined) this.#run(next);
-      else if (this.#running.size === 0) this.#onDrained?.();
+      else if (this.#running.size === 0) this.#endDraining?.();
     });
   }
 
@@ -257,11 +259,12 @@ class QueueConsumer<Out> implements Consumer {
   stop(options: StopOptions = {}): Promise<Stopped> {
     checkOptionNames('stop', options, ['deadlineMs']);
     const deadlineMs = durationOption('deadlineMs', options.deadlineMs, { infinity: true, default: 30_000 });
-    this.#stopping ??= this.#stop(deadlineMs);
+    this.#bringDeadline(deadlineMs);
+    this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
-  async #stop(deadlineMs: number): Promise<Stopped> {
+  async #stop(): Promise<Stopped> {
     this.#state = 'stopping';
     this.#startAborted.abort();
     // Its error is reported by `start`.
@@ -272,7 +275,7 @@ class QueueConsumer<Out> implements Consumer {
       this.#settings.emit?.({ type: 'released', ...deliveryInfo(this.#queue.name, delivery) });
     }
     await cancelled;
-    await this.#drained(deadlineMs);
+    await this.#drained();
     const unfinished = this.#running.size;
     for (const [delivery, run] of this.#running) {
       run.abandon(new QueueError('CLOSED', `the consumer of '${this.#queue.name}' was stopped`));
@@ -283,16 +286,25 @@ class QueueConsumer<Out> implements Consumer {
     return { unfinished };
   }
 
+  #bringDeadline(deadlineMs: number): void {
+    const at = performance.now() + deadlineMs;
+    if (at >= this.#deadlineAt || this.#state === 'stopped') return;
+    this.#deadlineAt = at;
+    clearTimeout(this.#deadlineTimer);
+    this.#deadlineTimer = setTimeout(() => {
+      this.#deadlinePassed = true;
+      this.#endDraining?.();
+    }, deadlineMs);
+  }
+
   /** Resolves when no handler runs any more, or at the deadline. */
-  #drained(deadlineMs: number): Promise<void> {
-    if (this.#running.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = deadlineMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(resolve, deadlineMs);
-      this.#onDrained = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  async #drained(): Promise<void> {
+    if (this.#running.size > 0 && !this.#deadlinePassed) {
+      await new Promise<void>((resolve) => {
+        this.#endDraining = resolve;
+      });
+    }
+    clearTimeout(this.#deadlineTimer);
   }
 
   #fail(error: Error): void {

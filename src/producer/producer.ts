@@ -25,6 +25,9 @@ export interface SendWait {
 
 export interface SendOptions extends MessageOptions, SendWait {}
 
+/** The message options hold for each of the messages; ids are always new. */
+export interface SendManyOptions extends Omit<MessageOptions, 'id'>, SendWait {}
+
 export interface Sent {
   /** The message's id: the one given, or a new UUID. */
   readonly id: string;
@@ -54,18 +57,18 @@ export interface Producer<In> {
    * under way, and rejects with that error and its `progress`, which says what is stored and what is not. An
    * error of the iterable itself ends it in the same way, with `ABORTED` and that error as the `cause`.
    */
-  sendMany(values: Values<In>, options?: SendWait): Promise<SendManyResult>;
+  sendMany(values: Values<In>, options?: SendManyOptions): Promise<SendManyResult>;
 }
 
-const WAIT_OPTION_NAMES = ['signal', 'timeoutMs'] as const;
-const SEND_OPTION_NAMES = [
-  ...WAIT_OPTION_NAMES,
-  'id',
+const SEND_MANY_OPTION_NAMES = [
+  'signal',
+  'timeoutMs',
   'headers',
   'priority',
   'correlationId',
   'replyTo',
 ] as const;
+const SEND_OPTION_NAMES = [...SEND_MANY_OPTION_NAMES, 'id'] as const;
 
 /**
  * A producer for one queue.
@@ -136,10 +139,14 @@ export function createProducer<In>(
       }
     },
 
-    async sendMany(values, options = {}) {
-      checkOptionNames('sendMany', options, WAIT_OPTION_NAMES);
-      const wait = waitOf(options);
-      return sendAll(values, (value) => publish(value, undefined, wait), options.signal);
+    async sendMany(values, options) {
+      checkOptionNames('sendMany', options, SEND_MANY_OPTION_NAMES);
+      const { timeoutMs } = waitOf(options ?? {});
+      return sendAll(
+        values,
+        (value, signal) => publish(value, options, { signal, timeoutMs }),
+        options?.signal,
+      );
     },
   };
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
 import { invalidOption } from '../options.js';
 
@@ -22,9 +23,12 @@ const WINDOW = 1000;
  */
 export async function sendAll<T>(
   values: Values<T>,
-  send: (value: T) => Promise<unknown>,
+  send: (value: T, signal: AbortSignal | undefined) => Promise<unknown>,
   signal: AbortSignal | undefined,
 ): Promise<SendManyResult> {
+  // Each send under way listens to this one, which is made for that many; the caller's gets one listener.
+  const sends = signal === undefined ? undefined : new AbortController();
+  if (sends !== undefined) setMaxListeners(WINDOW, sends.signal);
   const failed: { position: number; error: QueueError }[] = [];
   let taken = 0;
   let underWay = 0;
@@ -43,7 +47,7 @@ export async function sendAll<T>(
       underWay--;
       wake();
     };
-    send(value).then(settled, (reason) => {
+    send(value, sends?.signal).then(settled, (reason) => {
       const error = asQueueError(reason);
       failed.push({ position, error });
       stopWith(error);
@@ -58,7 +62,10 @@ export async function sendAll<T>(
     }
   };
 
-  const onAbort = () => stopWith(aborted(signal?.reason));
+  const onAbort = () => {
+    stopWith(aborted(signal?.reason));
+    sends?.abort(signal?.reason);
+  };
   if (signal?.aborted) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });
   const iterator = iteratorOf(values);
