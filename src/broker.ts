@@ -104,7 +104,8 @@ export interface SubscribeOptions extends WaitOptions {
   readonly prefetch: number;
   /**
    * The delivery is no longer this subscriber's, though it is not settled: its link is gone, its time at the
-   * broker ran out. The message comes again, to someone. Must not throw.
+   * broker ran out, or the broker was closed here. The message comes again, to someone. Not called for what the
+   * subscription's own `close` gives back. Must not throw.
    */
   readonly onLost?: ((delivery: Delivery, reason: Error) => void) | undefined;
 }
