@@ -47,7 +47,8 @@ export class Outgoing {
     wire: WireMessage,
     position: number,
     { signal, timeoutMs = Number.POSITIVE_INFINITY, noWait = false }: PublishOptions,
-    settle: { readonly resolve: () => void; readonly reject: (error: QueueError) => void },
+    resolve: () => void,
+    reject: (error: QueueError) => void,
     onAborted: (outgoing: Outgoing) => void,
   ) {
     this.wire = wire;
@@ -55,8 +56,8 @@ export class Outgoing {
     this.noWait = noWait;
     this.deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
     this.#timeoutMs = timeoutMs;
-    this.#resolve = settle.resolve;
-    this.#reject = settle.reject;
+    this.#resolve = resolve;
+    this.#reject = reject;
     this.#signal = signal;
     if (signal !== undefined) this.#unlisten = onAbort(signal, () => onAborted(this));
   }
