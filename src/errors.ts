@@ -56,7 +56,7 @@ export class QueueError extends Error {
   override readonly name = 'QueueError';
   readonly code: QueueErrorCode;
   /** Set on errors of `sendMany`. */
-  readonly progress?: SendManyProgress;
+  declare readonly progress?: SendManyProgress;
 
   constructor(
     code: QueueErrorCode,
