@@ -19,7 +19,10 @@ export class AuxiliaryQueues {
   readonly #declared = new Map<string, Promise<void>>();
   readonly #deadLetterCapacities = new Map<string, number>();
 
-  constructor(link: Link, declarer: QueueDeclarer) {
+  readonly #isExclusive: (queue: string) => boolean;
+
+  constructor(link: Link, declarer: QueueDeclarer, isExclusive: (queue: string) => boolean) {
+    this.#isExclusive = isExclusive;
     this.#link = link;
     this.#declarer = declarer;
     // They may be gone with a broker that lost its disk.
@@ -59,19 +62,25 @@ export class AuxiliaryQueues {
   /** Where retried messages wait for `delayMs`, to come to `queue` afterwards; 0: where they go at once. */
   async waitQueue(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
     if (delayMs === 0) return queue;
-    return this.#assert(waitQueueDeclaration(`${queue}.retry.${delayMs}`, delayMs, queue), wait);
+    return this.#assert(
+      waitQueueDeclaration(`${queue}.retry.${delayMs}`, delayMs, queue, this.#isExclusive(queue)),
+      wait,
+    );
   }
 
   /** The same for a queue with a capacity: afterwards they are due, and wait for room in `queue`. */
   async waitQueueOfBounded(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
     const due = await this.dueQueue(queue, wait);
     if (delayMs === 0) return due;
-    return this.#assert(waitQueueDeclaration(`${due}.${delayMs}`, delayMs, due), wait);
+    return this.#assert(
+      waitQueueDeclaration(`${due}.${delayMs}`, delayMs, due, this.#isExclusive(queue)),
+      wait,
+    );
   }
 
   /** Where retried messages of a queue with a capacity are when their wait is over. */
   dueQueue(queue: string, wait: WaitOptions): Promise<string> {
-    return this.#assert(dueQueueDeclaration(`${queue}.due`, queue), wait);
+    return this.#assert(dueQueueDeclaration(`${queue}.due`, queue, this.#isExclusive(queue)), wait);
   }
 
   async #assert(declaration: QueueDeclaration, wait: WaitOptions): Promise<string> {

@@ -62,18 +62,22 @@ export function deadLetterQueueDeclaration(
 
 /**
  * Where a retried message waits for `delayMs`, before it moves on to `next`. One queue a delay: in a queue with
- * several, a message is held up by those before it. The broker keeps it until it has arrived there.
+ * several, a message is held up by those before it. The broker keeps it until it has arrived there. That of an
+ * exclusive queue is as transient: left behind, it would keep messages that have nowhere to go.
  */
-export function waitQueueDeclaration(name: string, delayMs: number, next: string): QueueDeclaration {
+export function waitQueueDeclaration(
+  name: string,
+  delayMs: number,
+  next: string,
+  exclusive: boolean,
+): QueueDeclaration {
+  const type = exclusive ? 'classic' : 'quorum';
   return {
     name,
     options: {
-      durable: true,
-      arguments: {
-        'x-queue-type': 'quorum',
-        'x-message-ttl': delayMs,
-        ...deadLetterArguments('quorum', next),
-      },
+      durable: !exclusive,
+      exclusive,
+      arguments: { 'x-queue-type': type, 'x-message-ttl': delayMs, ...deadLetterArguments(type, next) },
     },
   };
 }
@@ -86,8 +90,8 @@ const UNATTENDED_DUE_MS = 60_000;
  * room. The broker's own way back is not enough there: what a full queue refuses, it tries again only after three
  * minutes (`dead_letter_worker_publisher_confirm_timeout`).
  */
-export function dueQueueDeclaration(name: string, queue: string): QueueDeclaration {
-  return waitQueueDeclaration(name, UNATTENDED_DUE_MS, queue);
+export function dueQueueDeclaration(name: string, queue: string, exclusive: boolean): QueueDeclaration {
+  return waitQueueDeclaration(name, UNATTENDED_DUE_MS, queue, exclusive);
 }
 
 /** Rather refuse a publish than drop the oldest message, which is what RabbitMQ does unless told otherwise. */

@@ -82,7 +82,11 @@ class RabbitMqBroker implements Broker {
     });
     const declarer = new QueueDeclarer(() => this.#openThrowAway());
     this.#exchanges = new KnownExchanges(this.#consumeLink);
-    this.#auxiliary = new AuxiliaryQueues(this.#consumeLink, declarer);
+    this.#auxiliary = new AuxiliaryQueues(
+      this.#consumeLink,
+      declarer,
+      (queue) => this.#topology.specOf(queue)?.exclusive === true,
+    );
     this.#topology = new Topology(this.#consumeLink, declarer, this.#auxiliary);
     this.#publisher = this.#newPublisher();
     this.#movingPublisher = this.#newPublisher();

@@ -84,10 +84,11 @@ describe('the queues besides it', () => {
   });
 
   it('a wait queue keeps its messages until they have arrived', () => {
-    expect(waitQueueDeclaration('orders.retry.1000', 1000, 'orders')).toEqual({
+    expect(waitQueueDeclaration('orders.retry.1000', 1000, 'orders', false)).toEqual({
       name: 'orders.retry.1000',
       options: {
         durable: true,
+        exclusive: false,
         arguments: {
           'x-queue-type': 'quorum',
           'x-message-ttl': 1000,
@@ -98,8 +99,23 @@ describe('the queues besides it', () => {
         },
       },
     });
-    expect(dueQueueDeclaration('orders.due', 'orders').options.arguments).toMatchObject({
+    expect(dueQueueDeclaration('orders.due', 'orders', false).options.arguments).toMatchObject({
       'x-dead-letter-routing-key': 'orders',
+    });
+  });
+});
+
+describe('the wait queue of an exclusive queue', () => {
+  it('goes with the connection, as the queue does', () => {
+    expect(waitQueueDeclaration('mine.retry.1000', 1000, 'mine', true).options).toEqual({
+      durable: false,
+      exclusive: true,
+      arguments: {
+        'x-queue-type': 'classic',
+        'x-message-ttl': 1000,
+        'x-dead-letter-exchange': '',
+        'x-dead-letter-routing-key': 'mine',
+      },
     });
   });
 });
