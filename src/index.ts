@@ -19,15 +19,15 @@ export type { Codec, CodecName } from './codec.js';
 export { type ConnectOptions, connect } from './connect.js';
 export {
   type Consumer,
-  type ConsumerOptions,
   type ConsumerState,
   createConsumer,
-  type RetryPolicy,
   type StopOptions,
   type Stopped,
 } from './consumer/consumer.js';
+export type { ConsumerOptions, RetryPolicy } from './consumer/consumer-options.js';
 export type { ConsumerEvent } from './consumer/events.js';
 export type { Handler, HandlerContext } from './consumer/handler.js';
+export type { KeyOf } from './consumer/keyed-line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
 export {
   isQueueError,

@@ -1,40 +1,13 @@
 import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption, MAX_DELAY_MS } from '../options.js';
+import { checkOptionNames, durationOption, invalidOption } from '../options.js';
 import type { Queue } from '../queue.js';
-import type { ConsumerEvent } from './events.js';
+import { type ConsumerOptions, type ConsumerSettings, checkConsumerOptions } from './consumer-options.js';
+import { decode } from './decode.js';
 import { type Handler, HandlerRun } from './handler.js';
+import { KeyedLine } from './keyed-line.js';
+import { type Line, PlainLine } from './line.js';
 import { deliveryInfo, type ProcessSettings, process } from './process.js';
-
-export interface RetryPolicy {
-  /**
-   * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
-   * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once.
-   * Default: `[1000, 10_000, 60_000]`.
-   */
-  readonly delaysMs: readonly number[];
-}
-
-export interface ConsumerOptions {
-  /** How many handlers run at once. 1 keeps the order of the queue. Default: 1. */
-  readonly concurrency?: number | undefined;
-  /**
-   * How many messages the broker hands over ahead of their settlement, those being handled included. Default:
-   * twice `concurrency`, so that each handler finds its next message waiting. Raise it to some hundreds where
-   * handlers take less than a round trip to the broker; lower it to `concurrency` where they take seconds and
-   * several workers share the queue.
-   */
-  readonly prefetch?: number | undefined;
-  readonly retry?: RetryPolicy | undefined;
-  /**
-   * How long a handler may take. Then its `signal` is aborted, the attempt counts as failed, and the next message
-   * takes its place. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is below the
-   * 30 minutes after which RabbitMQ itself takes the message away (`consumer_timeout`).
-   */
-  readonly handlerTimeoutMs?: number | undefined;
-  /** Told what became of each message. What it throws is ignored. */
-  readonly observe?: ((event: ConsumerEvent) => void) | undefined;
-}
 
 export interface StopOptions {
   /**
@@ -91,10 +64,10 @@ export function createConsumer<Out>(
   broker: Broker,
   queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
   handler: Handler<Out>,
-  options?: ConsumerOptions,
+  options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer {
   if (typeof handler !== 'function') throw invalidOption('handler', 'a function', handler);
-  return new QueueConsumer(broker, queue, handler, options);
+  return new QueueConsumer(broker, queue, handler, checkConsumerOptions(options));
 }
 
 /**
@@ -107,6 +80,8 @@ class QueueConsumer<Out> implements Consumer {
   readonly #settings: ProcessSettings<Out>;
   readonly #concurrency: number;
   readonly #prefetch: number;
+  /** Handed over and not begun; at most `prefetch`. */
+  readonly #line: Line;
 
   #state: ConsumerState = 'idle';
   #subscription: Subscription | undefined;
@@ -114,8 +89,6 @@ class QueueConsumer<Out> implements Consumer {
   /** Lets `stop` end a `start` that still waits for the broker. */
   readonly #startAborted = new AbortController();
   #stopping: Promise<Stopped> | undefined;
-  /** Handed over and not begun; at most `prefetch`. */
-  readonly #waiting: Delivery[] = [];
   /** Being handled or settled; at most `concurrency`. */
   readonly #running = new Map<Delivery, HandlerRun>();
   /** Called when `#running` becomes empty, and at the deadline. */
@@ -132,42 +105,21 @@ class QueueConsumer<Out> implements Consumer {
     broker: Broker,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     handler: Handler<Out>,
-    options: ConsumerOptions = {},
+    { concurrency, prefetch, key, ...settings }: ConsumerSettings<Out>,
   ) {
-    checkOptionNames('createConsumer', options, [
-      'concurrency',
-      'prefetch',
-      'retry',
-      'handlerTimeoutMs',
-      'observe',
-    ]);
-    this.#concurrency = integerOption('concurrency', options.concurrency, {
-      min: 1,
-      max: 65_535,
-      default: 1,
-    });
-    this.#prefetch = integerOption('prefetch', options.prefetch, {
-      min: 1,
-      max: 65_535,
-      default: Math.min(2 * this.#concurrency, 65_535),
-    });
-    if (this.#prefetch < this.#concurrency) {
-      throw invalidOption('prefetch', `at least the concurrency of ${this.#concurrency}`, this.#prefetch);
-    }
     this.#broker = broker;
     this.#queue = queue;
-    this.#settings = {
-      queue,
-      handler,
-      handlerTimeoutMs: durationOption('handlerTimeoutMs', options.handlerTimeoutMs, {
-        min: 1,
-        infinity: true,
-        default: 1_500_000,
-      }),
-      delaysMs: delaysOption(options.retry),
-      maxMessageBytes: broker.maxMessageBytes,
-      emit: emitter(options.observe),
-    };
+    this.#concurrency = concurrency;
+    this.#prefetch = prefetch;
+    const decodeDelivery = ({ message }: Delivery) => decode(message, queue, broker.maxMessageBytes);
+    if (key === undefined) {
+      this.#line = new PlainLine();
+      this.#settings = { ...settings, queue: queue.name, handler, decode: decodeDelivery };
+    } else {
+      const line = new KeyedLine({ keyOf: key, decode: decodeDelivery, onReady: () => this.#runNext() });
+      this.#line = line;
+      this.#settings = { ...settings, queue: queue.name, handler, decode: (one) => line.decodedOf(one) };
+    }
     this.ended = new Promise((resolve, reject) => {
       this.#resolveEnded = resolve;
       this.#rejectEnded = reject;
@@ -226,10 +178,17 @@ class QueueConsumer<Out> implements Consumer {
   #accept(delivery: Delivery): void {
     if (this.#state !== 'starting' && this.#state !== 'running') {
       delivery.release();
-    } else if (this.#running.size < this.#concurrency) {
-      this.#run(delivery);
     } else {
-      this.#waiting.push(delivery);
+      this.#line.add(delivery);
+      this.#runNext();
+    }
+  }
+
+  #runNext(): void {
+    while (this.#running.size < this.#concurrency) {
+      const delivery = this.#line.take();
+      if (delivery === undefined) return;
+      this.#run(delivery);
     }
   }
 
@@ -239,17 +198,17 @@ class QueueConsumer<Out> implements Consumer {
     // `process` never rejects.
     process(delivery, run, this.#settings).then(() => {
       this.#running.delete(delivery);
-      const next = this.#waiting.shift();
-      if (next !== undefined) this.#run(next);
-      else if (this.#running.size === 0) this.#endDraining?.();
+      this.#line.done(delivery);
+      this.#runNext();
+      if (this.#running.size === 0) this.#endDraining?.();
     });
   }
 
   #lose(delivery: Delivery, error: Error): void {
     const run = this.#running.get(delivery);
     if (run === undefined) {
-      const position = this.#waiting.indexOf(delivery);
-      if (position >= 0) this.#waiting.splice(position, 1);
+      this.#line.remove(delivery);
+      this.#runNext();
     } else {
       run.abandon(error);
     }
@@ -270,7 +229,7 @@ class QueueConsumer<Out> implements Consumer {
     // Its error is reported by `start`.
     await this.#starting?.catch(() => {});
     const cancelled = this.#subscription?.cancel();
-    for (const delivery of this.#waiting.splice(0)) {
+    for (const delivery of this.#line.clear()) {
       delivery.release();
       this.#settings.emit?.({ type: 'released', ...deliveryInfo(this.#queue.name, delivery) });
     }
@@ -322,27 +281,4 @@ class QueueConsumer<Out> implements Consumer {
     this.#state = 'stopped';
     this.#resolveEnded();
   }
-}
-
-function delaysOption(retry: RetryPolicy | undefined): readonly number[] {
-  if (retry === undefined) return [1000, 10_000, 60_000];
-  checkOptionNames('retry', retry, ['delaysMs']);
-  const { delaysMs } = retry;
-  if (!Array.isArray(delaysMs)) throw invalidOption('retry.delaysMs', 'an array of milliseconds', delaysMs);
-  return delaysMs.map((delayMs: number, index) =>
-    integerOption(`retry.delaysMs[${index}]`, delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 }),
-  );
-}
-
-/** An observer that throws must not change what it observes. */
-function emitter(observe: ConsumerOptions['observe']): ((event: ConsumerEvent) => void) | undefined {
-  if (observe === undefined) return undefined;
-  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
-  return (event) => {
-    try {
-      observe(event);
-    } catch {
-      // Documented: what an observer throws is ignored.
-    }
-  };
 }

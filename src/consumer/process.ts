@@ -1,17 +1,17 @@
 import type { Delivery } from '../broker.js';
-import type { Queue } from '../queue.js';
-import { decode } from './decode.js';
+import type { DecodedValue } from '../queue.js';
 import type { ConsumerEvent } from './events.js';
 import type { Handler, HandlerRun } from './handler.js';
 import { type Outcome, settlementFor } from './settlement.js';
 
 /** All that handling a message depends on and that stays the same from message to message. */
 export interface ProcessSettings<Out> {
-  readonly queue: Pick<Queue<never, Out>, 'name' | 'decode'>;
+  readonly queue: string;
+  /** The value of a delivery, or why it can't be had. */
+  readonly decode: (delivery: Delivery) => DecodedValue<Out> | Promise<DecodedValue<Out>>;
   readonly handler: Handler<Out>;
   readonly handlerTimeoutMs: number;
   readonly delaysMs: readonly number[];
-  readonly maxMessageBytes: number;
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
 }
 
@@ -24,7 +24,7 @@ export async function process<Out>(
   run: HandlerRun,
   settings: ProcessSettings<Out>,
 ): Promise<void> {
-  const decoding = decode(delivery.message, settings.queue, settings.maxMessageBytes);
+  const decoding = settings.decode(delivery);
   const decoded = decoding instanceof Promise ? await decoding : decoding;
   let outcome: Outcome;
   if (decoded.ok) {
@@ -47,7 +47,7 @@ function settle<Out>(
   const settlement = settlementFor(outcome, delivery.attempt, delaysMs);
   if (settlement.verb === 'ack') {
     delivery.ack();
-    emit?.({ type: 'handled', ...deliveryInfo(queue.name, delivery) });
+    emit?.({ type: 'handled', ...deliveryInfo(queue, delivery) });
     return undefined;
   }
   const error = outcome.type === 'handled' ? undefined : outcome.error;
@@ -56,15 +56,14 @@ function settle<Out>(
     settlement.verb === 'retry' ? delivery.retry(settlement.delayMs, failure) : delivery.deadLetter(failure);
   return stored.then(
     () => {
-      const info = deliveryInfo(queue.name, delivery);
+      const info = deliveryInfo(queue, delivery);
       if (settlement.verb === 'retry') {
         emit?.({ type: 'retried', ...info, delayMs: settlement.delayMs, failure, error });
       } else {
         emit?.({ type: 'dead-lettered', ...info, failure, error });
       }
     },
-    (reason: Error) =>
-      emit?.({ type: 'settle-failed', ...deliveryInfo(queue.name, delivery), error: reason }),
+    (reason: Error) => emit?.({ type: 'settle-failed', ...deliveryInfo(queue, delivery), error: reason }),
   );
 }
 

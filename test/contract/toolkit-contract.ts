@@ -1,5 +1,6 @@
 import { contractSuite } from './contract-suite.js';
 import { handlerCases } from './handler-cases.js';
+import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
 import { receiveCases } from './receive-cases.js';
 import { sendCases } from './send-cases.js';
@@ -15,6 +16,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'send many': sendManyCases,
     values: valueCases,
     handler: handlerCases,
+    keys: keyedCases,
     'start and stop': stopCases,
     receive: receiveCases,
     load: loadCases,
