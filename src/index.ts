@@ -11,6 +11,8 @@ export type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  Replies,
+  ReplyListener,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -34,6 +36,7 @@ export {
   QueueError,
   type QueueErrorCode,
   RejectMessage,
+  type RemoteFailure,
   type SendManyProgress,
 } from './errors.js';
 export { type DeadLetterHistory, deadLetterHistory } from './failure-headers.js';
@@ -47,6 +50,12 @@ export {
   type SendWait,
   type Sent,
 } from './producer/producer.js';
+export {
+  createRequester,
+  type Requester,
+  type RequesterOptions,
+  type RequestOptions,
+} from './producer/requester.js';
 export type { SendManyResult, Values } from './producer/send-many.js';
 export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
 export type { RabbitMqOptions } from './rabbitmq/options.js';

@@ -114,11 +114,17 @@ class QueueConsumer<Out> implements Consumer {
     const decodeDelivery = ({ message }: Delivery) => decode(message, queue, broker.maxMessageBytes);
     if (key === undefined) {
       this.#line = new PlainLine();
-      this.#settings = { ...settings, queue: queue.name, handler, decode: decodeDelivery };
+      this.#settings = { ...settings, broker, queue: queue.name, handler, decode: decodeDelivery };
     } else {
       const line = new KeyedLine({ keyOf: key, decode: decodeDelivery, onReady: () => this.#runNext() });
       this.#line = line;
-      this.#settings = { ...settings, queue: queue.name, handler, decode: (one) => line.decodedOf(one) };
+      this.#settings = {
+        ...settings,
+        broker,
+        queue: queue.name,
+        handler,
+        decode: (one) => line.decodedOf(one),
+      };
     }
     this.ended = new Promise((resolve, reject) => {
       this.#resolveEnded = resolve;

@@ -7,6 +7,8 @@ import type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  Replies,
+  ReplyListener,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -16,6 +18,7 @@ import { checkSize } from '../message-size.js';
 import { integerOption } from '../options.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection.js';
+import { DirectReplies } from './direct-replies.js';
 import { Link } from './link.js';
 import { Mover } from './mover.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
@@ -148,6 +151,10 @@ class RabbitMqBroker implements Broker {
     const forget = () => this.#subscriptions.delete(subscription);
     subscription.ended.then(forget, forget);
     return subscription;
+  }
+
+  receiveReplies(listener: ReplyListener): Replies {
+    return new DirectReplies(this.#publishLink, listener);
   }
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {

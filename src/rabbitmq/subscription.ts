@@ -80,6 +80,10 @@ export class RabbitMqSubscription implements Subscription {
     this.ended.catch(() => {});
   }
 
+  unref(): void {}
+
+  ref(): void {}
+
   async cancel(): Promise<void> {
     this.#stopped.abort();
     await this.#consumer?.cancel();

@@ -3,6 +3,7 @@ import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
 import { receiveCases } from './receive-cases.js';
+import { requestCases } from './request-cases.js';
 import { sendCases } from './send-cases.js';
 import { sendManyCases } from './send-many-cases.js';
 import { stopCases } from './stop-cases.js';
@@ -18,6 +19,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     handler: handlerCases,
     keys: keyedCases,
     'start and stop': stopCases,
+    request: requestCases,
     receive: receiveCases,
     load: loadCases,
   };
