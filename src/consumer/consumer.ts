@@ -5,6 +5,7 @@ import type { Queue } from '../queue.js';
 import { type ConsumerOptions, type ConsumerSettings, checkConsumerOptions } from './consumer-options.js';
 import { decode } from './decode.js';
 import { type Handler, HandlerRun } from './handler.js';
+import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
 import { KeyedLine } from './keyed-line.js';
 import { type Line, PlainLine } from './line.js';
 import { deliveryInfo, type ProcessSettings, process } from './process.js';
@@ -57,17 +58,30 @@ export interface Consumer {
  * await consumer.start();
  * ```
  *
+ * In place of one handler there may be one for each type of message, where the schema is a discriminated union:
+ *
+ * ```ts
+ * createConsumer(broker, events, { by: 'type', handlers: { click: onClick, key: onKey } });
+ * ```
+ *
  * Bytes that do not decode, values that fail the schema and bodies over the size limit become dead letters without
  * the handler being called. Throws `INVALID_OPTION`.
  */
-export function createConsumer<Out>(
+export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<Out>>(
   broker: Broker,
   queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
-  handler: Handler<Out>,
+  handler: Handler<Out> | HandlersByType<Out, By>,
   options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer {
-  if (typeof handler !== 'function') throw invalidOption('handler', 'a function', handler);
-  return new QueueConsumer(broker, queue, handler, checkConsumerOptions(options));
+  return new QueueConsumer(broker, queue, toHandler(handler), checkConsumerOptions(options));
+}
+
+function toHandler<Out>(
+  handler: Handler<Out> | { readonly by: string; readonly handlers: object },
+): Handler<Out> {
+  if (typeof handler === 'function') return handler;
+  if (typeof handler === 'object' && handler !== null) return handlerByType(handler);
+  throw invalidOption('handler', 'a function, or handlers by type', handler);
 }
 
 /**

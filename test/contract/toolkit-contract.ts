@@ -8,6 +8,7 @@ import { sendCases } from './send-cases.js';
 import { sendManyCases } from './send-many-cases.js';
 import { stopCases } from './stop-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
+import { typedHandlerCases } from './typed-handler-cases.js';
 import { valueCases } from './value-cases.js';
 
 /** What producers and consumers promise, as cases. They hold on every backend. */
@@ -17,6 +18,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'send many': sendManyCases,
     values: valueCases,
     handler: handlerCases,
+    'handlers by type': typedHandlerCases,
     keys: keyedCases,
     'start and stop': stopCases,
     request: requestCases,
