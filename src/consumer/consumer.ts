@@ -1,6 +1,6 @@
 import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { checkOptionNames, durationOption, invalidOption } from '../options.js';
+import { checkOptionNames, durationOption, invalidOption, MAX_DELAY_MS } from '../options.js';
 import type { Queue } from '../queue.js';
 import { type ConsumerOptions, type ConsumerSettings, checkConsumerOptions } from './consumer-options.js';
 import { decode } from './decode.js';
@@ -41,6 +41,15 @@ export interface Consumer {
    * forward where its own is earlier.
    */
   stop(options?: StopOptions): Promise<Stopped>;
+  /**
+   * From now on this consumer does not keep the process alive: it is a helper of a program that does something else.
+   * When that is done the process ends, in the midst of a handler too; what was not acknowledged comes again, where
+   * the broker outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`, unless
+   * there are consumers and all of them are helpers. At any time, before `start` as well.
+   */
+  unref(): void;
+  /** Takes `unref` back. */
+  ref(): void;
   /**
    * Resolves when the consumer has stopped. Rejects when it can't go on: the queue was deleted and is not ours to
    * declare, the permission was taken. Whoever does not look at it, and does not `observe`, gets a process warning.
@@ -99,6 +108,7 @@ class QueueConsumer<Out> implements Consumer {
 
   #state: ConsumerState = 'idle';
   #subscription: Subscription | undefined;
+  #keepsAlive = true;
   #starting: Promise<void> | undefined;
   /** Lets `stop` end a `start` that still waits for the broker. */
   readonly #startAborted = new AbortController();
@@ -179,6 +189,7 @@ class QueueConsumer<Out> implements Consumer {
       (delivery) => this.#accept(delivery),
     );
     this.#subscription = subscription;
+    if (!this.#keepsAlive) subscription.unref();
     // Then `stop` waits for this and sees to what was handed over already.
     if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
     this.#state = 'running';
@@ -193,6 +204,16 @@ class QueueConsumer<Out> implements Consumer {
       'CLOSED',
       `the consumer of '${this.#queue.name}' was stopped before it had started`,
     );
+  }
+
+  unref(): void {
+    this.#keepsAlive = false;
+    this.#subscription?.unref();
+  }
+
+  ref(): void {
+    this.#keepsAlive = true;
+    this.#subscription?.ref();
   }
 
   #accept(delivery: Delivery): void {
@@ -279,9 +300,12 @@ class QueueConsumer<Out> implements Consumer {
   /** Resolves when no handler runs any more, or at the deadline. */
   async #drained(): Promise<void> {
     if (this.#running.size > 0 && !this.#deadlinePassed) {
+      // The subscription takes no more and may not keep the process alive any longer, but who stops waits for this.
+      const keepAlive = setInterval(() => {}, MAX_DELAY_MS);
       await new Promise<void>((resolve) => {
         this.#endDraining = resolve;
       });
+      clearInterval(keepAlive);
     }
     clearTimeout(this.#deadlineTimer);
   }

@@ -115,6 +115,7 @@ export class HandlerRun implements HandlerContext {
     }
   }
 
+  /** It is the subscription that keeps the process alive, or not: the timer does not. */
   #withinTimeLimit(result: PromiseLike<unknown>, timeoutMs: number): Promise<Outcome> {
     return new Promise((resolve) => {
       const timer =
@@ -127,7 +128,7 @@ export class HandlerRun implements HandlerContext {
               );
               resolve(failureOf(error));
               this.#abort(error);
-            }, timeoutMs);
+            }, timeoutMs).unref();
       result.then(
         (value) => {
           clearTimeout(timer);

@@ -19,6 +19,7 @@ import { integerOption } from '../options.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection.js';
 import { DirectReplies } from './direct-replies.js';
+import { KeepAlive } from './keep-alive.js';
 import { Link } from './link.js';
 import { Mover } from './mover.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
@@ -58,6 +59,7 @@ class RabbitMqBroker implements Broker {
   readonly #movingPublisher: Publisher;
   readonly #mover: Mover;
   readonly #subscriptions = new Set<RabbitMqSubscription>();
+  readonly #keepAlive = new KeepAlive();
   #address: string;
   #closing: Promise<void> | undefined;
 
@@ -104,10 +106,14 @@ class RabbitMqBroker implements Broker {
 
   async declare(queue: QueueSpec, wait: WaitOptions = {}): Promise<void> {
     this.#throwIfClosed();
-    await this.#topology.declare(queue, wait);
+    await this.#keepAlive.during(this.#topology.declare(queue, wait));
   }
 
-  async publish(to: Address, message: Message, options: PublishOptions = {}): Promise<void> {
+  publish(to: Address, message: Message, options: PublishOptions = {}): Promise<void> {
+    return this.#keepAlive.during(this.#publish(to, message, options));
+  }
+
+  async #publish(to: Address, message: Message, options: PublishOptions): Promise<void> {
     this.#throwIfClosed();
     checkSize(message, this.maxMessageBytes);
     const wire = toWire(to, message, this.#topology.defaultPriorityOf(to));
@@ -137,18 +143,24 @@ class RabbitMqBroker implements Broker {
   ): Promise<Subscription> {
     this.#throwIfClosed();
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const subscription = await RabbitMqSubscription.open(queue, options, onDelivery, {
+    const opening = RabbitMqSubscription.open(queue, options, onDelivery, {
       link: this.#consumeLink,
       topology: this.#topology,
       mover: this.#mover,
+      keepAlive: this.#keepAlive,
       observe: this.#settings.observe,
     });
+    const subscription = await this.#keepAlive.during(opening);
     if (this.#closing !== undefined) {
       await subscription.close();
       this.#throwIfClosed();
     }
     this.#subscriptions.add(subscription);
-    const forget = () => this.#subscriptions.delete(subscription);
+    subscription.ref();
+    const forget = () => {
+      this.#subscriptions.delete(subscription);
+      this.#keepAlive.delete(subscription);
+    };
     subscription.ended.then(forget, forget);
     return subscription;
   }
@@ -159,16 +171,16 @@ class RabbitMqBroker implements Broker {
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {
     this.#throwIfClosed();
-    return this.#topology.inspect(queue, wait);
+    return this.#keepAlive.during(this.#topology.inspect(queue, wait));
   }
 
   async purge(queue: string, wait: WaitOptions = {}): Promise<number> {
     this.#throwIfClosed();
-    return this.#topology.purge(queue, wait);
+    return this.#keepAlive.during(this.#topology.purge(queue, wait));
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#keepAlive.during(this.#close()).finally(() => this.#keepAlive.stop());
     return this.#closing;
   }
 

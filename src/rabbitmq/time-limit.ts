@@ -56,7 +56,7 @@ function aborted(what: string, signal: AbortSignal | undefined): QueueError {
   return new QueueError('ABORTED', `${what}: aborted`, { cause: signal?.reason });
 }
 
-/** Resolves after the time, or when the signal is aborted. */
+/** Resolves after the time, or when the signal is aborted. Does not keep the process alive. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => {});
+  await delay(ms, undefined, { signal, ref: false }).catch(() => {});
 }
