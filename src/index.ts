@@ -29,6 +29,7 @@ export {
 export type { ConsumerOptions, RetryPolicy } from './consumer/consumer-options.js';
 export type { ConsumerEvent } from './consumer/events.js';
 export type { Handler, HandlerContext } from './consumer/handler.js';
+export type { ThreadedHandler } from './consumer/handler-threads.js';
 export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.js';
 export type { KeyOf } from './consumer/keyed-line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';

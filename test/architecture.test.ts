@@ -51,7 +51,8 @@ describe('the arrows between the parts', () => {
       to === 'queue.ts' ||
       LEAVES.includes(to) ||
       to.startsWith('node:') ||
-      (to === '@standard-schema/spec' && kind === 'type');
+      (to === '@standard-schema/spec' && kind === 'type') ||
+      (to === 'piscina' && from === 'consumer/handler-threads.ts');
     expect(breaches((arrow) => SIDES.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
@@ -83,6 +84,11 @@ describe('the arrows between the parts', () => {
     expect([...reached].filter((file) => file === 'amqplib')).toEqual([]);
     expect([...reached].filter((file) => file === 'rabbitmq/rabbitmq-broker.ts')).toEqual([]);
     expect(reachableFrom('index.ts', imports)).toContain('rabbitmq/rabbitmq-broker.ts');
+  });
+
+  test('threads are loaded by those who use them', () => {
+    const needs = imports.filter(({ to, kind }) => to === 'piscina' && kind !== 'type');
+    expect(needs.map(show)).toEqual(['consumer/handler-threads.ts → piscina (dynamic)']);
   });
 
   test('the command line is imported by nobody, and the index by the command line alone', () => {

@@ -5,6 +5,7 @@ import type { Queue } from '../queue.js';
 import { type ConsumerOptions, type ConsumerSettings, checkConsumerOptions } from './consumer-options.js';
 import { decode } from './decode.js';
 import { type Handler, HandlerRun } from './handler.js';
+import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
 import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
 import { KeyedLine } from './keyed-line.js';
 import { type Line, PlainLine } from './line.js';
@@ -73,16 +74,35 @@ export interface Consumer {
  * createConsumer(broker, events, { by: 'type', handlers: { click: onClick, key: onKey } });
  * ```
  *
+ * And for work that keeps a processor busy, a module whose default export is the handler, run in threads:
+ *
+ * ```ts
+ * createConsumer(broker, images, { module: new URL('./resize.js', import.meta.url), threads: 4 });
+ * ```
+ *
  * Bytes that do not decode, values that fail the schema and bodies over the size limit become dead letters without
  * the handler being called. Throws `INVALID_OPTION`.
  */
 export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<Out>>(
   broker: Broker,
   queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
-  handler: Handler<Out> | HandlersByType<Out, By>,
+  handler: Handler<Out> | HandlersByType<Out, By> | ThreadedHandler,
   options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer {
-  return new QueueConsumer(broker, queue, toHandler(handler), checkConsumerOptions(options));
+  if (isThreaded(handler)) {
+    const threads = new HandlerThreads(handler);
+    const settings = checkConsumerOptions(options, threads.count);
+    if (settings.concurrency !== threads.count) {
+      throw invalidOption('concurrency', `the number of threads, ${threads.count}`, settings.concurrency);
+    }
+    const run: Handler<Out> = (value, context) => threads.run(value, context);
+    return new QueueConsumer(broker, queue, run, settings, () => threads.close());
+  }
+  return new QueueConsumer(broker, queue, toHandler(handler), checkConsumerOptions(options), async () => {});
+}
+
+function isThreaded(handler: object): handler is ThreadedHandler {
+  return typeof handler === 'object' && handler !== null && 'module' in handler;
 }
 
 function toHandler<Out>(
@@ -90,7 +110,7 @@ function toHandler<Out>(
 ): Handler<Out> {
   if (typeof handler === 'function') return handler;
   if (typeof handler === 'object' && handler !== null) return handlerByType(handler);
-  throw invalidOption('handler', 'a function, or handlers by type', handler);
+  throw invalidOption('handler', 'a function, handlers by type, or the module of one', handler);
 }
 
 /**
@@ -103,6 +123,8 @@ class QueueConsumer<Out> implements Consumer {
   readonly #settings: ProcessSettings<Out>;
   readonly #concurrency: number;
   readonly #prefetch: number;
+  /** Ends what the handler runs in. Never rejects. */
+  readonly #closeHandler: () => Promise<void>;
   /** Handed over and not begun; at most `prefetch`. */
   readonly #line: Line;
 
@@ -130,7 +152,9 @@ class QueueConsumer<Out> implements Consumer {
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     handler: Handler<Out>,
     { concurrency, prefetch, key, ...settings }: ConsumerSettings<Out>,
+    closeHandler: () => Promise<void>,
   ) {
+    this.#closeHandler = closeHandler;
     this.#broker = broker;
     this.#queue = queue;
     this.#concurrency = concurrency;
@@ -282,6 +306,7 @@ class QueueConsumer<Out> implements Consumer {
       this.#settings.emit?.({ type: 'released', ...deliveryInfo(this.#queue.name, delivery) });
     }
     await this.#subscription?.close();
+    await this.#closeHandler();
     this.#finish();
     return { unfinished };
   }

@@ -8,6 +8,7 @@ import { sendCases } from './send-cases.js';
 import { sendManyCases } from './send-many-cases.js';
 import { stopCases } from './stop-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
+import { threadCases } from './thread-cases.js';
 import { typedHandlerCases } from './typed-handler-cases.js';
 import { valueCases } from './value-cases.js';
 
@@ -19,6 +20,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     values: valueCases,
     handler: handlerCases,
     'handlers by type': typedHandlerCases,
+    threads: threadCases,
     keys: keyedCases,
     'start and stop': stopCases,
     request: requestCases,
