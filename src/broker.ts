@@ -80,8 +80,8 @@ export interface Delivery {
   ack(): void;
   /**
    * Later: the message comes again after `delayMs` (0: at once) with `attempt` raised, others go on meanwhile.
-   * Resolves when that is stored. Should storing it fail, the message goes back to its queue and the promise
-   * rejects.
+   * Never waits for room in its own queue. Resolves when that is stored. Should storing it fail, the message goes
+   * back to its queue and the promise rejects.
    */
   retry(delayMs: number, failure: Failure): Promise<void>;
   /**
@@ -96,6 +96,7 @@ export interface Delivery {
 
 /** What bounds a wait. */
 export interface WaitOptions {
+  /** One that is aborted before the call: nothing is done, `ABORTED`. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds; `Infinity` (the default at this level): as long as it takes. */
   readonly timeoutMs?: number | undefined;
@@ -106,7 +107,8 @@ export interface SubscribeOptions extends WaitOptions {
   readonly prefetch: number;
   /**
    * The delivery is no longer this subscriber's, though it is not settled: its link is gone, its time at the
-   * broker ran out. The message comes again, to someone. Must not throw.
+   * broker ran out, or the broker was closed here. The message comes again, to someone. Not called for what the
+   * subscription's own `close` gives back. Must not throw.
    */
   readonly onLost?: ((delivery: Delivery, reason: Error) => void) | undefined;
 }
@@ -199,10 +201,11 @@ export interface QueueSpec {
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
+/** Effects of settlements and of ending subscriptions may show a moment later. */
 export interface QueueStats {
   /** Messages ready to be delivered: neither unsettled nor waiting for a retry. */
   readonly ready: number;
-  /** Subscribers. */
+  /** Subscribers; on a quorum queue also cancelled ones with deliveries that are not settled yet. */
   readonly consumers: number;
 }
 

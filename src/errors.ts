@@ -65,9 +65,9 @@ export class QueueError extends Error {
   override readonly name = 'QueueError';
   readonly code: QueueErrorCode;
   /** Set on errors of `sendMany`. */
-  readonly progress?: SendManyProgress;
+  declare readonly progress?: SendManyProgress;
   /** Set on `REMOTE_ERROR`. */
-  readonly remote?: RemoteFailure;
+  declare readonly remote?: RemoteFailure;
 
   constructor(
     code: QueueErrorCode,

@@ -7,7 +7,10 @@ import type { DeadLetterCode, Failure } from './broker.js';
 /** Header names that begin like this belong to the toolkit; senders can't set them. */
 export const RESERVED_HEADER_PREFIX = 'x-millrace-';
 
+/** On a retried message: which attempt comes next. */
 const ATTEMPT = 'x-millrace-attempt';
+/** On a dead letter: how often it was tried. It is in its new queue for the first time. */
+const ATTEMPTS = 'x-millrace-attempts';
 const REASON = 'x-millrace-reason';
 const ERROR = 'x-millrace-error';
 const FIRST_ERROR = 'x-millrace-first-error';
@@ -38,10 +41,11 @@ export function deadLetterHeaders<V>(
   history: { readonly queue: string; readonly attempt: number; readonly failure: Failure },
 ): Record<string, V | string> {
   const error = shorten(history.failure.error);
+  const { [ATTEMPT]: _, ...others } = headers;
   return {
     [FIRST_ERROR]: error,
-    ...headers,
-    [ATTEMPT]: String(history.attempt),
+    ...others,
+    [ATTEMPTS]: String(history.attempt),
     [ERROR]: error,
     [REASON]: history.failure.code,
     [QUEUE]: history.queue,
@@ -51,8 +55,12 @@ export function deadLetterHeaders<V>(
 
 /** The attempt that a message says it is on: 1 where it says nothing readable. */
 export function attemptOf(headers: Readonly<Record<string, unknown>>): number {
-  const attempt = Number(headers[ATTEMPT] ?? 1);
-  return Number.isSafeInteger(attempt) && attempt >= 1 ? attempt : 1;
+  return toCount(headers[ATTEMPT]);
+}
+
+function toCount(value: unknown): number {
+  const count = Number(value ?? 1);
+  return Number.isSafeInteger(count) && count >= 1 ? count : 1;
 }
 
 /** What a dead letter says about itself. */
@@ -76,7 +84,7 @@ export function deadLetterHistory(headers: Readonly<Record<string, string>>): De
     reason,
     error: headers[ERROR] ?? '',
     firstError: headers[FIRST_ERROR] ?? '',
-    attempts: attemptOf(headers),
+    attempts: toCount(headers[ATTEMPTS]),
     queue: headers[QUEUE] ?? '',
     deadAt: headers[DEAD_AT] ?? '',
   };

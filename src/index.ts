@@ -42,12 +42,14 @@ export {
   type SendManyProgress,
 } from './errors.js';
 export { type DeadLetterHistory, deadLetterHistory } from './failure-headers.js';
-export { LocalQueue } from './local-queue/local-queue.js';
+export type { ItemOrder } from './local-queue/item-order.js';
+export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
 export type { MessageOptions } from './producer/message-options.js';
 export {
   createProducer,
   type Producer,
   type ProducerOptions,
+  type SendManyOptions,
   type SendOptions,
   type SendWait,
   type Sent,

@@ -134,6 +134,11 @@ export function defineQueue<S extends StandardSchemaV1>(
     decode(message) {
       let value: unknown;
       try {
+        if (message.contentEncoding !== undefined) {
+          throw new TypeError(
+            `the body is encoded as ${quote(message.contentEncoding)}, which is not supported`,
+          );
+        }
         value = codecFor(message.contentType, codec).decode(message.body);
       } catch (error) {
         return { ok: false, failure: { code: 'undecodable', error: textOf(error) } };

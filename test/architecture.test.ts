@@ -26,6 +26,7 @@ const SIDES = ['producer', 'consumer'];
 const BACKENDS = ['local-queue', 'rabbitmq'];
 /** Small pure modules that every part may use. */
 const LEAVES = [
+  'abort-listeners.ts',
   'broker.ts',
   'errors.ts',
   'options.ts',

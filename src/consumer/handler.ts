@@ -42,43 +42,27 @@ const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
  */
 export class HandlerRun implements HandlerContext {
   readonly queue: string;
-  readonly #delivery: Delivery;
+  readonly id: string;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timestamp: number | undefined;
+  readonly correlationId: string | undefined;
+  readonly replyTo: string | undefined;
   /** Made when it is asked for: most handlers never look at it, and a controller costs more than they do. */
   #controller: AbortController | undefined = undefined;
   #abortReason: Error | undefined = undefined;
   #abandoned = false;
 
-  constructor(delivery: Delivery, queue: string) {
+  constructor({ message, attempt, redelivered }: Delivery, queue: string) {
     this.queue = queue;
-    this.#delivery = delivery;
-  }
-
-  get id(): string {
-    return this.#delivery.message.id;
-  }
-
-  get attempt(): number {
-    return this.#delivery.attempt;
-  }
-
-  get redelivered(): boolean {
-    return this.#delivery.redelivered;
-  }
-
-  get headers(): Readonly<Record<string, string>> {
-    return this.#delivery.message.headers;
-  }
-
-  get timestamp(): number | undefined {
-    return this.#delivery.message.timestamp;
-  }
-
-  get correlationId(): string | undefined {
-    return this.#delivery.message.correlationId;
-  }
-
-  get replyTo(): string | undefined {
-    return this.#delivery.message.replyTo;
+    this.id = message.id;
+    this.attempt = attempt;
+    this.redelivered = redelivered;
+    this.headers = message.headers;
+    this.timestamp = message.timestamp;
+    this.correlationId = message.correlationId;
+    this.replyTo = message.replyTo;
   }
 
   get signal(): AbortSignal {

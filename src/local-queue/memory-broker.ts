@@ -102,9 +102,9 @@ class MemoryBroker implements Broker {
     onDelivery: (delivery: Delivery) => void,
   ): Promise<Subscription> {
     this.#checkUsable('subscribe', options);
-    integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
+    const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     const found = this.#queue(queue);
-    const subscription = new MemorySubscription(found, options, onDelivery);
+    const subscription = new MemorySubscription(found, { ...options, prefetch }, onDelivery);
     this.#subscriptions.add(subscription);
     subscription.ended.then(() => this.#subscriptions.delete(subscription));
     found.admit(subscription);
@@ -166,19 +166,19 @@ class MemoryBroker implements Broker {
   }
 }
 
-/** As `defineQueue` defines a queue without dead letters, so that its reader finds it by that. */
-function deadLetterSpecOf({ deadLetter, type }: QueueSpec): QueueSpec | undefined {
+/** As RabbitMQ is asked for it: a quorum queue that never gives up on a letter, whatever the main queue is. */
+function deadLetterSpecOf({ deadLetter }: QueueSpec): QueueSpec | undefined {
   if (deadLetter === false) return undefined;
   return {
     name: deadLetter.queue,
     declare: 'match',
-    type,
+    type: 'quorum',
     durable: true,
     exclusive: false,
     autoDelete: false,
     capacity: deadLetter.capacity,
     deadLetter: false,
-    deliveryLimit: 20,
+    deliveryLimit: undefined,
     maxPriority: undefined,
     arguments: {},
   };

@@ -100,7 +100,6 @@ export class MemoryQueue {
 
   /** A message that was handed out comes back to its old place. */
   putBack(stored: StoredMessage): void {
-    if (this.#ended) return;
     stored.redelivered = true;
     this.#ready.unshift(stored);
     this.wake();
@@ -108,7 +107,7 @@ export class MemoryQueue {
 
   /** In place of one that was handed out, `stored` comes later, at the end of the line. */
   retry(stored: StoredMessage, delayMs: number): void {
-    if (this.#ended) return;
+    if (this.#ended) return; // A timer would hold on to it.
     if (delayMs === 0) this.#arrive(stored);
     else this.#retrying.add(stored, delayMs);
   }
@@ -127,7 +126,7 @@ export class MemoryQueue {
   /** Serves a subscriber from now on. */
   admit(subscription: MemorySubscription): void {
     this.#subscriptions.push(subscription);
-    if (!this.#dispatching) this.#arm();
+    this.#arm();
     this.wake();
   }
 
@@ -138,7 +137,7 @@ export class MemoryQueue {
     if (this.#subscriptions.length === 0) this.#onAbandoned(this);
   }
 
-  /** The queue is no more. Who waits to publish gets the error; what comes back later is dropped. */
+  /** The queue is no more. Who waits to publish gets the error; what comes back later is never delivered. */
   end(error: () => QueueError): void {
     this.#ended = true;
     this.#publishers.cancelAll(error);

@@ -1,3 +1,4 @@
+import { onAbort } from '../abort-listeners.js';
 import type { Message } from '../broker.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { MAX_DELAY_MS } from '../options.js';
@@ -43,10 +44,9 @@ export class Call {
       timeoutMs === Number.POSITIVE_INFINITY
         ? setInterval(() => {}, MAX_DELAY_MS)
         : setTimeout(() => this.stop('TIMEOUT', `no reply within ${timeoutMs} ms`), timeoutMs);
-    const onAbort = () => this.stop('ABORTED', 'aborted', { cause: signal?.reason });
-    this.#unlisten = () => signal?.removeEventListener('abort', onAbort);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    if (signal?.aborted) onAbort();
+    const abort = () => this.stop('ABORTED', 'aborted', { cause: signal?.reason });
+    this.#unlisten = signal === undefined ? () => {} : onAbort(signal, abort);
+    if (signal?.aborted) abort();
   }
 
   /** The outcome of `work`, unless the call ends first. */

@@ -9,7 +9,7 @@ export interface MessageOptions {
   readonly id?: string | undefined;
   /** Strings by name. Names that begin with `x-millrace-` are the toolkit's. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** 0 to 31, the greater first. Default: 4 (on a classic RabbitMQ queue 0). */
+  /** 0 to 31, the greater first. Default: 4. Classic RabbitMQ queues need `maxPriority` for it. */
   readonly priority?: number | undefined;
   readonly correlationId?: string | undefined;
   readonly replyTo?: string | undefined;

@@ -106,7 +106,13 @@ export function createProducer<In>(
     const encoding = queue.encode(value);
     const encoded = encoding instanceof Promise ? await encoding : encoding;
     const message = toMessage(encoded, options);
-    await broker.publish(address, message, declared ? wait : await declareFor(message, wait));
+    try {
+      await broker.publish(address, message, declared ? wait : await declareFor(message, wait));
+    } catch (error) {
+      // The queue was deleted since: the next message declares it again.
+      if (isQueueError(error, 'UNROUTABLE')) declared = false;
+      throw error;
+    }
     return { id: message.id };
   }
 

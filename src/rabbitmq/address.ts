@@ -53,7 +53,8 @@ export function parseAddress(text: string): RabbitMqAddress {
   };
 
   const parts = PATTERN.exec(text)?.groups;
-  if (parts === undefined) {
+  // An '@' after the host: what looks like port, virtual host and query may be a password, and is not to be quoted.
+  if (parts === undefined || parts.path?.includes('@') || parts.query?.includes('@')) {
     throw invalid(
       "expected amqp://user:password@host:port/vhost, with ':', '@', '/', '?' and '#' in names and passwords percent-encoded",
     );
@@ -77,7 +78,8 @@ export function parseAddress(text: string): RabbitMqAddress {
  * much: everything up to the last `@` may belong to a password in which something was not percent-encoded.
  */
 export function maskAddress(address: string): string {
-  return address.replace(/^([^:/?#]*:\/\/)?([^:@/]*):.*@/s, '$1$2:***@');
+  const scheme = /^[^:/?#]*:\/\//.exec(address)?.[0] ?? '';
+  return scheme + address.slice(scheme.length).replace(/^([^:@/]*):.*@/s, '$1:***@');
 }
 
 type Decode = (part: string, encoded: string) => string;

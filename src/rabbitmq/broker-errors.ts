@@ -85,7 +85,7 @@ function mismatchError(error: unknown, queue: string): QueueError | undefined {
 }
 
 function plain(value: string): string {
-  return /^the value '(.*)' of type '[^']*'$/s.exec(value)?.[1] ?? value;
+  return /^(?:the value )?'(.*?)'(?: of type '[^']*')?$/s.exec(value)?.[1] ?? value;
 }
 
 /**

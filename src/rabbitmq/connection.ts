@@ -169,12 +169,19 @@ function connectOptions(address: RabbitMqAddress, settings: RabbitMqSettings) {
     port,
     username,
     password,
-    // amqplib decodes percent signs here too.
-    vhost: encodeURIComponent(address.vhost),
+    vhost: vhostOption(address.vhost),
     heartbeat: address.heartbeatSeconds ?? settings.heartbeatSeconds,
     ...(channelMax === undefined ? {} : { channelMax }),
     ...(frameMax === undefined ? {} : { frameMax }),
   };
+}
+
+/**
+ * amqplib decodes percent signs here too, and takes an empty text for the virtual host `/`. A text in an object is
+ * not taken for an empty one, and decodes to what it is.
+ */
+function vhostOption(vhost: string): string {
+  return vhost === '' ? (Object('') as string) : encodeURIComponent(vhost);
 }
 
 function socketOptions(

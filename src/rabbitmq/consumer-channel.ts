@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { SubscribeOptions } from '../broker.js';
 import { Acknowledgements } from './acknowledgements.js';
@@ -30,7 +31,9 @@ export class ConsumerChannel implements DeliverySource {
   readonly #acknowledgements: Acknowledgements;
   #end!: (reason: Error) => void;
   #closed = false;
-  #consumerTag = '';
+  /** Of our choice: a cancellation can come before the answer that would tell the broker's. */
+  readonly #consumerTag = randomUUID();
+  #cancelling: Promise<void> | undefined;
   #onAllMoved: (() => void) | undefined;
 
   /** Rejects with the broker's refusal. */
@@ -102,15 +105,21 @@ export class ConsumerChannel implements DeliverySource {
   /** No further deliveries; the open ones may still be settled. Always resolves, in time. */
   async cancel(): Promise<void> {
     if (this.#closed) return;
-    await withinOrNot(this.#channel.cancel(this.#consumerTag), CLOSE_LIMIT_MS);
+    // First, so that the broker has worked them off when it answers: what it still holds back when the channel
+    // closes, as a quorum queue does from the 33rd single one on, would be lost.
+    this.#acknowledgements.flush();
+    this.#cancelling ??= withinOrNot(this.#channel.cancel(this.#consumerTag), CLOSE_LIMIT_MS);
+    await this.#cancelling;
   }
 
   /** Gives back what is open, tells `onLost` of it, and closes the channel. Always resolves, in time. */
   async close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
     if (this.#closed) return;
     this.#acknowledgements.flush();
+    // All at once: a return that the broker had not come to when the channel closes would count as a failure.
+    if (this.#open.size > 0) this.#send(() => this.#channel.nackAll(true));
     for (const delivery of [...this.#open.values()]) {
-      this.release(delivery);
+      this.#open.delete(delivery.tag);
       if (delivery.lose(reason)) onLost?.(delivery, reason);
     }
     this.#closed = true;
@@ -128,12 +137,11 @@ export class ConsumerChannel implements DeliverySource {
   }
 
   async #consume(): Promise<void> {
-    const { consumerTag } = await this.#channel.consume(this.queue, (raw) => {
+    const onMessage = (raw: ConsumeMessage | null) => {
       if (raw === null) this.#onCancelled();
-      else if (this.#closed) return;
-      else this.#listener.onMessage(raw, this);
-    });
-    this.#consumerTag = consumerTag;
+      else if (!this.#closed) this.#listener.onMessage(raw, this);
+    };
+    await this.#channel.consume(this.queue, onMessage, { consumerTag: this.#consumerTag });
   }
 
   /**

@@ -5,7 +5,11 @@ import { attemptOf } from '../failure-headers.js';
 import { MAX_DELAY_MS } from '../options.js';
 import type { Mover } from './mover.js';
 import type { ServerVersion } from './server-version.js';
+import { pause } from './time-limit.js';
 import { fromWire, RESENT_HEADER } from './wire.js';
+
+/** How long a message that could not be moved is kept before it goes back to its queue. */
+const FAILED_MOVE_REST_MS = 1_000;
 
 /** What a delivery is settled through: the channel that it came on, for as long as that is there. */
 export interface DeliverySource {
@@ -31,10 +35,13 @@ export class RabbitMqDelivery implements Delivery {
   readonly redelivered: boolean;
   /** As it came, for moving it on. */
   readonly raw: ConsumeMessage;
+  /** How often it came back to its queue; a classic queue does not count that. */
+  readonly returns: number;
 
   readonly #source: DeliverySource;
   readonly #mover: Mover;
   #state: 'open' | 'moving' | 'over' = 'open';
+  #isBroughtBack = false;
   #lost: AbortController | undefined;
 
   constructor(raw: ConsumeMessage, source: DeliverySource, mover: Mover) {
@@ -42,21 +49,23 @@ export class RabbitMqDelivery implements Delivery {
     this.#source = source;
     this.#mover = mover;
     const headers = raw.properties.headers ?? {};
-    const returns = Number(headers['x-delivery-count'] ?? 0);
+    const returns = Number(headers['x-delivery-count']);
+    this.returns = returns > 0 ? returns : 0;
     // Before 4.3 it counts returns at no cost as well, which are to raise nothing.
-    const failures = source.version.countsFailuresOnly && returns > 0 ? returns : 0;
+    const failures = source.version.countsFailuresOnly ? this.returns : 0;
     this.message = fromWire(raw);
     this.attempt = attemptOf(headers) + failures;
     this.redelivered =
-      raw.fields.redelivered || returns > 0 || this.attempt > 1 || headers[RESENT_HEADER] !== undefined;
+      raw.fields.redelivered || this.returns > 0 || this.attempt > 1 || headers[RESENT_HEADER] !== undefined;
   }
 
   get tag(): number {
     return this.raw.fields.deliveryTag;
   }
 
+  /** Whether it is on its way to another queue, and should arrive there before its channel is closed. */
   get isMoving(): boolean {
-    return this.#state === 'moving';
+    return this.#state === 'moving' && !this.#isBroughtBack;
   }
 
   ack(): void {
@@ -69,7 +78,8 @@ export class RabbitMqDelivery implements Delivery {
 
   async retry(delayMs: number, failure: Failure): Promise<void> {
     if (!this.#take('moving')) return;
-    await this.#move(async (signal) => {
+    const goBack = () => this.#source.fail(this);
+    await this.#move(goBack, async (signal) => {
       if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
         throw new QueueError('INVALID_OPTION', `delayMs: expected 0 to ${MAX_DELAY_MS} ms, got ${delayMs}`);
       }
@@ -80,7 +90,19 @@ export class RabbitMqDelivery implements Delivery {
 
   async deadLetter(failure: Failure): Promise<void> {
     if (!this.#take('moving')) return;
-    await this.#move((signal) => this.#mover.deadLetter(this.#source.queue, this, failure, signal));
+    const goBack = () => this.#source.release(this);
+    await this.#move(goBack, (signal) => this.#mover.deadLetter(this.#source.queue, this, failure, signal));
+  }
+
+  /** Moves it to another queue, as it is. Resolves in any case: should that fail, it comes again. */
+  async bringBackTo(queue: string): Promise<void> {
+    if (!this.#take('moving')) return;
+    this.#isBroughtBack = true;
+    const goBack = () => this.#source.release(this);
+    await this.#move(goBack, async (signal) => {
+      await this.#mover.bringBack(queue, this, signal);
+      return true;
+    }).catch(() => {});
   }
 
   /** It can't be settled any more. False where it was settled before. */
@@ -92,15 +114,17 @@ export class RabbitMqDelivery implements Delivery {
   }
 
   /** Stores it elsewhere first, and only then removes it: between the two it may be there twice, never not at all. */
-  async #move(store: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
+  async #move(goBack: () => void, store: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
     this.#lost = new AbortController();
     let stored: boolean;
     try {
       stored = await store(this.#lost.signal);
     } catch (error) {
+      // Without a rest, a message that can't be stored would go round as fast as it can.
+      await pause(FAILED_MOVE_REST_MS, this.#lost.signal);
       if (this.#state === 'moving') {
         this.#state = 'over';
-        this.#source.fail(this);
+        goBack();
       }
       throw error;
     }

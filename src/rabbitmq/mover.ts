@@ -1,6 +1,7 @@
 import type { Failure } from '../broker.js';
 import { isQueueError } from '../errors.js';
 import { deadLetterHeaders, retryHeaders } from '../failure-headers.js';
+import type { AuxiliaryQueues } from './auxiliary-queues.js';
 import type { RabbitMqDelivery } from './delivery.js';
 import type { Publisher } from './publisher.js';
 import type { Topology } from './topology.js';
@@ -16,10 +17,12 @@ const RETRY_LIMIT_MS = 30_000;
 export class Mover {
   readonly #publisher: Publisher;
   readonly #topology: Topology;
+  readonly #auxiliary: AuxiliaryQueues;
 
-  constructor(publisher: Publisher, topology: Topology) {
+  constructor(publisher: Publisher, topology: Topology, auxiliary: AuxiliaryQueues) {
     this.#publisher = publisher;
     this.#topology = topology;
+    this.#auxiliary = auxiliary;
   }
 
   /** Resolves when the message is stored, to come to `queue` again after the delay. */
@@ -31,7 +34,10 @@ export class Mover {
     signal: AbortSignal,
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
-    const target = async () => (delayMs === 0 ? queue : await this.#topology.waitQueue(queue, delayMs, wait));
+    const target = () =>
+      this.#topology.capacityOf(queue) === undefined
+        ? this.#auxiliary.waitQueue(queue, delayMs, wait)
+        : this.#auxiliary.waitQueueOfBounded(queue, delayMs, wait);
     await this.#publish(target, wait, (to) =>
       republished(to, delivery.raw, delivery.message.id, (headers) =>
         retryHeaders(headers, delivery.attempt + 1, failure),
@@ -47,12 +53,19 @@ export class Mover {
     signal: AbortSignal,
   ): Promise<boolean> {
     const wait = { signal };
-    const target = () => this.#topology.deadLetterQueue(queue, wait);
+    const spec = this.#topology.specOf(queue);
+    const target = () => this.#auxiliary.deadLetterQueue(queue, spec, wait);
     return this.#publish(target, wait, (to) =>
       republished(to, delivery.raw, delivery.message.id, (headers) =>
         deadLetterHeaders(headers, { queue, attempt: delivery.attempt, failure }),
       ),
     );
+  }
+
+  /** Resolves when the message is stored in `queue`, as it is; waits while there is no room. */
+  async bringBack(queue: string, delivery: RabbitMqDelivery, signal: AbortSignal): Promise<void> {
+    const message = republished(queue, delivery.raw, delivery.message.id, (headers) => ({ ...headers }));
+    await this.#publisher.publish(message, { signal });
   }
 
   /** A queue that is missing although it was there is declared once more. */
@@ -67,7 +80,6 @@ export class Mover {
       await this.#publisher.publish(make(queue), wait);
     } catch (error) {
       if (!isQueueError(error, 'UNROUTABLE')) throw error;
-      this.#topology.doubt({ exchange: '', routingKey: queue });
       await this.#publisher.publish(make((await target()) ?? queue), wait);
     }
     return true;

@@ -1,7 +1,7 @@
 import type { Options } from 'amqplib';
+import { onAbort } from '../abort-listeners.js';
 import type { PublishOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { onAbort } from './abort-listeners.js';
 import type { TargetLane } from './target-lane.js';
 import { asResent, type WireMessage } from './wire.js';
 
@@ -47,7 +47,8 @@ export class Outgoing {
     wire: WireMessage,
     position: number,
     { signal, timeoutMs = Number.POSITIVE_INFINITY, noWait = false }: PublishOptions,
-    settle: { readonly resolve: () => void; readonly reject: (error: QueueError) => void },
+    resolve: () => void,
+    reject: (error: QueueError) => void,
     onAborted: (outgoing: Outgoing) => void,
   ) {
     this.wire = wire;
@@ -55,8 +56,8 @@ export class Outgoing {
     this.noWait = noWait;
     this.deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
     this.#timeoutMs = timeoutMs;
-    this.#resolve = settle.resolve;
-    this.#reject = settle.reject;
+    this.#resolve = resolve;
+    this.#reject = reject;
     this.#signal = signal;
     if (signal !== undefined) this.#unlisten = onAbort(signal, () => onAborted(this));
   }

@@ -40,21 +40,20 @@ export class PublishWindow {
     return typeof id === 'string' ? this.#byId.get(id) : undefined;
   }
 
-  /** Takes out those that an answer of the broker is about. */
-  answered(tag: number, multiple: boolean): Outgoing[] {
+  /** Takes out those that an answer of the broker is about, in the order in which they were sent. */
+  answer(tag: number, multiple: boolean, take: (outgoing: Outgoing) => void): void {
     if (!multiple) {
       const outgoing = this.#byTag.get(tag);
-      if (outgoing === undefined) return [];
+      if (outgoing === undefined) return;
       this.#remove(tag, outgoing);
-      return [outgoing];
+      take(outgoing);
+      return;
     }
-    const answered: Outgoing[] = [];
     for (const [each, outgoing] of this.#byTag) {
-      if (each > tag) break;
+      if (each > tag) return;
       this.#remove(each, outgoing);
-      answered.push(outgoing);
+      take(outgoing);
     }
-    return answered;
   }
 
   all(): Iterable<Outgoing> {

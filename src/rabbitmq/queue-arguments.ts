@@ -61,22 +61,33 @@ export function deadLetterQueueDeclaration(
 }
 
 /**
- * Where a retried message of `queue` waits for `delayMs`. One queue a delay: in a queue with several, a message
- * is held up by those before it. Its time ends at the head of the queue, whence the broker moves it back,
- * and keeps it until it has arrived there.
+ * Where a retried message waits for `delayMs`, before it moves on to `next`. One queue a delay: in a queue with
+ * several, a message is held up by those before it. The broker keeps it until it has arrived there.
  */
-export function waitQueueDeclaration(queue: string, delayMs: number): QueueDeclaration {
+export function waitQueueDeclaration(name: string, delayMs: number, next: string): QueueDeclaration {
   return {
-    name: `${queue}.retry.${delayMs}`,
+    name,
     options: {
       durable: true,
       arguments: {
         'x-queue-type': 'quorum',
         'x-message-ttl': delayMs,
-        ...deadLetterArguments('quorum', queue),
+        ...deadLetterArguments('quorum', next),
       },
     },
   };
+}
+
+/** After this time without any subscriber of `queue` that would do it, the broker itself brings them back. */
+const UNATTENDED_DUE_MS = 60_000;
+
+/**
+ * Where retried messages of a queue with a capacity are when their wait is over, to be brought back when there is
+ * room. The broker's own way back is not enough there: what a full queue refuses, it tries again only after three
+ * minutes (`dead_letter_worker_publisher_confirm_timeout`).
+ */
+export function dueQueueDeclaration(name: string, queue: string): QueueDeclaration {
+  return waitQueueDeclaration(name, UNATTENDED_DUE_MS, queue);
 }
 
 /** Rather refuse a publish than drop the oldest message, which is what RabbitMQ does unless told otherwise. */

@@ -13,21 +13,29 @@ import type {
   Subscription,
   WaitOptions,
 } from '../broker.js';
-import { isQueueError, QueueError } from '../errors.js';
+import { QueueError } from '../errors.js';
 import { checkSize } from '../message-size.js';
 import { integerOption } from '../options.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
+import { AuxiliaryQueues } from './auxiliary-queues.js';
 import { Connection } from './connection.js';
+import type { RabbitMqDelivery } from './delivery.js';
 import { DirectReplies } from './direct-replies.js';
+import { bringBackDueMessages, type DueMessages } from './due-messages.js';
 import { KeepAlive } from './keep-alive.js';
+import { KnownExchanges } from './known-exchanges.js';
 import { Link } from './link.js';
 import { Mover } from './mover.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
 import { Publisher } from './publisher.js';
+import { QueueDeclarer } from './queue-declarer.js';
 import { RabbitMqSubscription } from './subscription.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS } from './time-limit.js';
+import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, throwIfAborted, withinOrNot } from './time-limit.js';
 import { Topology } from './topology.js';
-import { toWire } from './wire.js';
+import { toWire, type WireMessage } from './wire.js';
+
+/** How long `close` tries to end everything in order. After that the connections are closed all the same. */
+const FINISH_LIMIT_MS = 4_000;
 
 /**
  * Connects to the first of the addresses that answers.
@@ -53,6 +61,8 @@ class RabbitMqBroker implements Broker {
   readonly #settings: RabbitMqSettings;
   readonly #consumeLink: Link;
   readonly #publishLink: Link;
+  readonly #exchanges: KnownExchanges;
+  readonly #auxiliary: AuxiliaryQueues;
   readonly #topology: Topology;
   readonly #publisher: Publisher;
   /** Those for retries and dead letters: they may not wait behind sends that wait for consumers. */
@@ -75,10 +85,13 @@ class RabbitMqBroker implements Broker {
     this.#publishLink = new Link('publish', addresses, settings, async () => {
       await this.#consumeLink.connected('publishing', {});
     });
-    this.#topology = new Topology(this.#consumeLink, () => this.#openThrowAway());
+    const declarer = new QueueDeclarer(() => this.#openThrowAway());
+    this.#exchanges = new KnownExchanges(this.#consumeLink);
+    this.#auxiliary = new AuxiliaryQueues(this.#consumeLink, declarer);
+    this.#topology = new Topology(this.#consumeLink, declarer, this.#auxiliary);
     this.#publisher = this.#newPublisher();
     this.#movingPublisher = this.#newPublisher();
-    this.#mover = new Mover(this.#movingPublisher, this.#topology);
+    this.#mover = new Mover(this.#movingPublisher, this.#topology, this.#auxiliary);
     this.#consumeLink.listen({
       onConnected: (connection) => {
         this.#address = connection.address;
@@ -94,7 +107,8 @@ class RabbitMqBroker implements Broker {
   }
 
   get state(): BrokerState {
-    const states = [this.#consumeLink.state, this.#publishLink.state];
+    // The second link is made when it is first needed; that is no disturbance.
+    const states = [this.#consumeLink.state, this.#publishLink.isOpening ? 'idle' : this.#publishLink.state];
     if (this.#closing !== undefined || states.includes('closed')) return 'closed';
     if (states.includes('connecting')) return 'connecting';
     return this.#publishLink.blocked ? 'blocked' : 'connected';
@@ -106,34 +120,30 @@ class RabbitMqBroker implements Broker {
 
   async declare(queue: QueueSpec, wait: WaitOptions = {}): Promise<void> {
     this.#throwIfClosed();
+    throwIfAborted(wait.signal, `declaring '${queue.name}'`);
     await this.#keepAlive.during(this.#topology.declare(queue, wait));
   }
 
   publish(to: Address, message: Message, options: PublishOptions = {}): Promise<void> {
-    return this.#keepAlive.during(this.#publish(to, message, options));
-  }
-
-  async #publish(to: Address, message: Message, options: PublishOptions): Promise<void> {
-    this.#throwIfClosed();
-    checkSize(message, this.maxMessageBytes);
-    const wire = toWire(to, message, this.#topology.defaultPriorityOf(to));
     try {
-      const wait = to.exchange === '' ? options : await this.#findExchange(to.exchange, message, options);
-      await this.#publisher.publish(wire, wait);
+      this.#throwIfClosed();
+      checkSize(message, this.maxMessageBytes);
+      const wire = toWire(to, message, this.#topology.defaultPriorityOf(to));
+      const known = this.#exchanges.has(to.exchange);
+      const publishing = known ? this.#publisher.publish(wire, options) : this.#publishFirst(wire, options);
+      return this.#keepAlive.during(publishing);
     } catch (error) {
-      // What was there is gone: the next time, it is not relied on.
-      if (isQueueError(error, 'UNROUTABLE')) this.#topology.doubt(to);
-      throw error;
+      return Promise.reject(error);
     }
   }
 
-  /** Resolves to what is left of the time limit. */
-  async #findExchange(exchange: string, message: Message, options: PublishOptions): Promise<PublishOptions> {
-    if (this.#topology.knowsExchange(exchange)) return options;
+  /** The first message to an exchange. */
+  async #publishFirst(wire: WireMessage, options: PublishOptions): Promise<void> {
     const { timeoutMs = Number.POSITIVE_INFINITY } = options;
     const before = performance.now();
-    await this.#topology.findExchange(exchange, `message ${message.id}`, options);
-    return { ...options, timeoutMs: Math.max(0, timeoutMs - (performance.now() - before)) };
+    await this.#exchanges.find(wire.exchange, `message ${wire.id}`, options);
+    const left = Math.max(0, timeoutMs - (performance.now() - before));
+    await this.#publisher.publish(wire, { ...options, timeoutMs: left });
   }
 
   async subscribe(
@@ -142,21 +152,37 @@ class RabbitMqBroker implements Broker {
     onDelivery: (delivery: Delivery) => void,
   ): Promise<Subscription> {
     this.#throwIfClosed();
+    throwIfAborted(options.signal, `subscribing to '${queue}'`);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const opening = RabbitMqSubscription.open(queue, options, onDelivery, {
+    const subscription = await this.#keepAlive.during(this.#open(queue, options, onDelivery));
+    subscription.ref();
+    if (this.#topology.capacityOf(queue) !== undefined) {
+      const over = new AbortController();
+      subscription.ended.finally(() => over.abort()).catch(() => {});
+      const declare = (wait: WaitOptions) => this.#auxiliary.dueQueue(queue, wait);
+      const subscribe: DueMessages['subscribe'] = (...due) => this.#open(...due);
+      void bringBackDueMessages({ queue, declare, subscribe }, over.signal);
+    }
+    return subscription;
+  }
+
+  async #open(
+    queue: string,
+    options: SubscribeOptions,
+    onDelivery: (delivery: RabbitMqDelivery) => void,
+  ): Promise<RabbitMqSubscription> {
+    const subscription = await RabbitMqSubscription.open(queue, options, onDelivery, {
       link: this.#consumeLink,
       topology: this.#topology,
       mover: this.#mover,
       keepAlive: this.#keepAlive,
       observe: this.#settings.observe,
     });
-    const subscription = await this.#keepAlive.during(opening);
     if (this.#closing !== undefined) {
       await subscription.close();
       this.#throwIfClosed();
     }
     this.#subscriptions.add(subscription);
-    subscription.ref();
     const forget = () => {
       this.#subscriptions.delete(subscription);
       this.#keepAlive.delete(subscription);
@@ -171,11 +197,13 @@ class RabbitMqBroker implements Broker {
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {
     this.#throwIfClosed();
+    throwIfAborted(wait.signal, `inspecting '${queue}'`);
     return this.#keepAlive.during(this.#topology.inspect(queue, wait));
   }
 
   async purge(queue: string, wait: WaitOptions = {}): Promise<number> {
     this.#throwIfClosed();
+    throwIfAborted(wait.signal, `purging '${queue}'`);
     return this.#keepAlive.during(this.#topology.purge(queue, wait));
   }
 
@@ -184,8 +212,13 @@ class RabbitMqBroker implements Broker {
     return this.#closing;
   }
 
-  /** From the last to be stored to the first to be told: each step has a time limit of its own. */
   async #close(): Promise<void> {
+    await withinOrNot(this.#finish(), FINISH_LIMIT_MS);
+    await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
+  }
+
+  /** What is under way is stored before the channels close that it is to be acknowledged on. */
+  async #finish(): Promise<void> {
     const subscriptions = [...this.#subscriptions];
     await Promise.all([
       ...subscriptions.map((subscription) => subscription.cancel()),
@@ -193,7 +226,13 @@ class RabbitMqBroker implements Broker {
       this.#movingPublisher.close(CLOSE_LIMIT_MS),
     ]);
     await Promise.all(subscriptions.map((subscription) => subscription.endByBroker()));
-    await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
+  }
+
+  #onUnroutable({ exchange, routingKey }: Address): void {
+    this.#exchanges.doubt(exchange);
+    if (exchange !== '') return;
+    this.#topology.doubt(routingKey);
+    this.#auxiliary.doubt(routingKey);
   }
 
   #throwIfClosed(): void {
@@ -207,6 +246,7 @@ class RabbitMqBroker implements Broker {
       maxUnconfirmed,
       capacityOf: (queue) => this.#topology.capacityOf(queue),
       readyIn: async (queue) => (await this.#topology.inspect(queue, { timeoutMs: RPC_LIMIT_MS })).ready,
+      onUnroutable: (to) => this.#onUnroutable(to),
       onResend: (count) => observe({ type: 'resent', count }),
     });
   }

@@ -1,5 +1,5 @@
 import type { ConsumeMessage } from 'amqplib';
-import type { BrokerEvent, Delivery, SubscribeOptions, Subscription, WaitOptions } from '../broker.js';
+import type { BrokerEvent, SubscribeOptions, Subscription, WaitOptions } from '../broker.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { backoffMs } from './backoff.js';
 import { isInterrupted, isLocked, isNotFound, queueError } from './broker-errors.js';
@@ -13,6 +13,9 @@ import { CLOSE_LIMIT_MS, pause, within } from './time-limit.js';
 import type { Topology } from './topology.js';
 
 const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
+
+/** Of quorum queues since RabbitMQ 4.0. */
+const DEFAULT_DELIVERY_LIMIT = 20;
 
 export interface SubscriptionParts {
   readonly link: Link;
@@ -37,7 +40,7 @@ export class RabbitMqSubscription implements Subscription {
   readonly #queue: string;
   readonly #options: SubscribeOptions;
   readonly #parts: SubscriptionParts;
-  readonly #onDelivery: (delivery: Delivery) => void;
+  readonly #onDelivery: (delivery: RabbitMqDelivery) => void;
   /** Aborted by the first of `cancel` and `close`: nothing is begun any more. */
   readonly #stopped = new AbortController();
   #consumer: ConsumerChannel | undefined;
@@ -50,7 +53,7 @@ export class RabbitMqSubscription implements Subscription {
   static async open(
     queue: string,
     options: SubscribeOptions,
-    onDelivery: (delivery: Delivery) => void,
+    onDelivery: (delivery: RabbitMqDelivery) => void,
     parts: SubscriptionParts,
   ): Promise<RabbitMqSubscription> {
     const subscription = new RabbitMqSubscription(queue, options, onDelivery, parts);
@@ -68,7 +71,7 @@ export class RabbitMqSubscription implements Subscription {
   private constructor(
     queue: string,
     options: SubscribeOptions,
-    onDelivery: (delivery: Delivery) => void,
+    onDelivery: (delivery: RabbitMqDelivery) => void,
     parts: SubscriptionParts,
   ) {
     this.#queue = queue;
@@ -206,6 +209,11 @@ export class RabbitMqSubscription implements Subscription {
     }
     const delivery = new RabbitMqDelivery(raw, source, this.#parts.mover);
     source.add(delivery);
+    if (this.#isLastDelivery(delivery, source)) {
+      const error = `came back ${delivery.returns} times without being settled`;
+      delivery.deadLetter({ code: 'delivery-limit', error }).catch(() => {});
+      return;
+    }
     try {
       this.#onDelivery(delivery);
     } catch (error) {
@@ -213,5 +221,16 @@ export class RabbitMqSubscription implements Subscription {
       source.fail(delivery);
       delivery.lose(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /**
+   * Whether the broker would drop the message if it came back once more: a queue that is shared with other programs
+   * has a delivery limit, and was not declared with a place for dead letters.
+   */
+  #isLastDelivery({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
+    if (returns === 0 || !version.limitsDeliveries) return false;
+    const spec = this.#parts.topology.specOf(this.#queue);
+    if (spec === undefined || spec.declare === 'match' || spec.deadLetter === false) return false;
+    return returns >= (spec.deliveryLimit ?? DEFAULT_DELIVERY_LIMIT);
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { onAbort } from '../abort-listeners.js';
 import type { WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { onAbort } from './abort-listeners.js';
 
 /** How long one answer of the broker may take, once asked. A live broker answers in milliseconds. */
 export const RPC_LIMIT_MS = 10_000;

@@ -63,12 +63,13 @@ export function toWire(to: Address, message: Message, defaultPriority?: number):
       persistent: true,
       messageId: id,
       headers,
-      ...(message.contentType === '' ? undefined : { contentType: message.contentType }),
-      ...(timestamp === undefined ? undefined : { timestamp: Math.floor(timestamp / 1000) }),
-      ...(priority === undefined ? undefined : { priority }),
-      ...(message.correlationId === undefined ? undefined : { correlationId: message.correlationId }),
-      ...(message.replyTo === undefined ? undefined : { replyTo: message.replyTo }),
-    },
+      contentType: message.contentType === '' ? undefined : message.contentType,
+      timestamp: timestamp === undefined ? undefined : Math.floor(timestamp / 1000),
+      priority,
+      correlationId: message.correlationId,
+      replyTo: message.replyTo,
+      // amqplib leaves out what is undefined, though its types do not say so.
+    } as Options.Publish,
   };
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { expect } from 'vitest';
 import { z } from 'zod';
 import type {
   Address,
@@ -7,10 +8,12 @@ import type {
   Message,
   PublishOptions,
   QueueSpec,
+  QueueStats,
   SubscribeOptions,
 } from '../../src/broker.js';
 import { isQueueError } from '../../src/errors.js';
 import { defineQueue, type Queue, type QueueOptions } from '../../src/queue.js';
+import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import type { BrokerSubject } from './subject.js';
 
@@ -96,6 +99,16 @@ export class Bench {
       ids.push(id);
     }
     throw new Error(`'${nameOf(queue)}' took 500 messages and was not full`);
+  }
+
+  /**
+   * Waits until the broker counts these. What a verb without an answer changes, or the end of a subscription,
+   * RabbitMQ's queues see a moment later.
+   */
+  async untilCounted(queue: string | QueueSpec, stats: Partial<QueueStats>): Promise<void> {
+    await eventually(async () => {
+      expect(await this.broker.inspect(nameOf(queue))).toMatchObject(stats);
+    });
   }
 
   async ready(queue: string | QueueSpec): Promise<number> {

@@ -1,6 +1,5 @@
 import { expect } from 'vitest';
 import { isQueueError } from '../../src/errors.js';
-import { eventually } from '../support/eventually.js';
 import { rejection, watch } from '../support/rejection.js';
 import { numbered } from './bench.js';
 import type { Cases } from './contract-suite.js';
@@ -170,6 +169,6 @@ export const capacityCases: Cases = {
     expect(again).toMatchObject({ redelivered: true });
     expect(again.message.id).toBe('hopeless');
     again.ack();
-    await eventually(async () => (await bench.ready(queue)) === 0);
+    await bench.untilCounted(queue, { ready: 0 });
   },
 };

@@ -175,7 +175,7 @@ export const deliveryCases: Cases = {
     await Promise.all([subscription.close(), subscription.cancel(), subscription.close()]);
     await subscription.ended;
     await subscription.close();
-    expect((await bench.broker.inspect(queue.name)).consumers).toBe(0);
+    await bench.untilCounted(queue, { consumers: 0 });
   },
 
   'a closed subscription leaves the others alone': async (bench) => {
@@ -196,7 +196,9 @@ export const deliveryCases: Cases = {
 
   'a signal that is aborted already begins no subscription': async (bench) => {
     const queue = await bench.declare();
+    await bench.publish(queue, 'a');
     await rejection(bench.inbox(queue, { signal: AbortSignal.abort() }), 'ABORTED');
-    expect((await bench.broker.inspect(queue.name)).consumers).toBe(0);
+    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 1, consumers: 0 });
+    expect(await (await bench.inbox(queue)).next()).toMatchObject({ redelivered: false });
   },
 };

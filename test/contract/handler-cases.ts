@@ -316,7 +316,7 @@ export const handlerCases: Cases = {
     );
     await consumer.start();
     await eventually(() => begun.length === 2);
-    await eventually(async () => (await bench.ready(queue.name)) === 15);
+    await bench.untilCounted(queue.name, { ready: 15 });
     letGo();
     await eventually(() => begun.length === 20);
     await consumer.stop();

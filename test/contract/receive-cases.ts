@@ -36,7 +36,7 @@ export const receiveCases: Cases = {
       if (item.value === 1) break;
       item.ack();
     }
-    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 4, consumers: 0 });
+    await bench.untilCounted(queue.name, { ready: 4, consumers: 0 });
     const rest: number[] = [];
     for await (const item of receive(bench.broker, queue)) {
       expect(item.attempt).toBe(1);
@@ -53,7 +53,7 @@ export const receiveCases: Cases = {
       for await (const _item of receive(bench.broker, queue)) throw new RangeError('too bad');
     };
     await expect(failing()).rejects.toThrow(RangeError);
-    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 1, consumers: 0 });
+    await bench.untilCounted(queue.name, { ready: 1, consumers: 0 });
   },
 
   'retry, deadLetter and release do in a loop what they do elsewhere': async (bench) => {
@@ -115,7 +115,7 @@ export const receiveCases: Cases = {
     for await (const item of receive(bench.broker, queue, { signal: controller.signal })) {
       throw new Error(`received ${item.value} after the end`);
     }
-    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 0, consumers: 0 });
+    await bench.untilCounted(queue.name, { ready: 0, consumers: 0 });
   },
 
   'closing the broker ends the loop': async (bench) => {

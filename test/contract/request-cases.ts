@@ -167,6 +167,24 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
+  'one signal may end any number of requests': async (bench) => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const { requester } = await asked(bench, () => new Promise(() => {}));
+    const controller = new AbortController();
+    const { signal } = controller;
+    const requests = Array.from({ length: 50 }, (_, n) =>
+      rejection(requester.request(n, { signal }), 'ABORTED', 'UNCONFIRMED'),
+    );
+    await new Promise(setImmediate);
+    controller.abort();
+    await Promise.all(requests);
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+    await requester.close();
+  },
+
   'a request that finds no room in time is TIMEOUT: nothing was stored': async (bench) => {
     const queue = bench.define(z.number(), { capacity: 1 });
     const requester = createRequester(bench.broker, queue, { reply: z.number() });

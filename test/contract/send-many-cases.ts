@@ -40,11 +40,11 @@ export const sendManyCases: Cases = {
     const queue = bench.define(z.string(), { capacity: 10 });
     await bench.broker.declare(queue.spec);
     let taken = 0;
-    function* endless() {
-      while (true) yield `m${taken++}`;
+    function* plenty() {
+      while (taken < 5000) yield `m${taken++}`;
     }
     const controller = new AbortController();
-    const sending = createProducer(bench.broker, queue).sendMany(endless(), {
+    const sending = createProducer(bench.broker, queue).sendMany(plenty(), {
       signal: controller.signal,
       timeoutMs: Number.POSITIVE_INFINITY,
     });

@@ -49,7 +49,7 @@ export const stopCases: Cases = {
     expect(consumer.state).toBe('stopping');
     expect(await stopping).toEqual({ unfinished: 0 });
     expect(consumer.state).toBe('stopped');
-    expect((await bench.broker.inspect(queue.name)).consumers).toBe(0);
+    await bench.untilCounted(queue.name, { consumers: 0 });
     await consumer.ended;
   },
 
@@ -57,10 +57,10 @@ export const stopCases: Cases = {
     const { queue, log, begun, letGo, consumer } = await heldConsumer(bench, { concurrency: 2, prefetch: 6 });
     await createProducer(bench.broker, queue).sendMany([0, 1, 2, 3, 4, 5, 6, 7]);
     await eventually(() => begun.length === 2);
-    await eventually(async () => (await bench.ready(queue.name)) === 2);
+    await bench.untilCounted(queue.name, { ready: 2 });
     const stopping = consumer.stop();
     const watched = watch(stopping);
-    await eventually(async () => (await bench.ready(queue.name)) === 6);
+    await bench.untilCounted(queue.name, { ready: 6 });
     expect(watched.state).toBe('pending');
     letGo();
     expect(await stopping).toEqual({ unfinished: 0 });
@@ -147,7 +147,7 @@ export const stopCases: Cases = {
     await consumer.stop();
     await starting;
     expect(consumer.state).toBe('stopped');
-    await eventually(async () => (await bench.broker.inspect(queue.name)).consumers === 0);
+    await bench.untilCounted(queue.name, { consumers: 0 });
   },
 
   'a start that fails says why, and the consumer is stopped': async (bench) => {

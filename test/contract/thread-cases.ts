@@ -14,6 +14,13 @@ import type { Cases } from './contract-suite.js';
 const HANDLER = new URL('threads/handler.mjs', import.meta.url);
 const command = z.looseObject({ do: z.string() });
 
+/** What the handler tells of itself. */
+const told = z.object({ threadId: z.number(), attempt: z.number(), id: z.string(), tenant: z.string() });
+const TENANT = { headers: { tenant: 'blue' } };
+
+/** A thread that starts, for the first time or again, takes its time of the message that waits for it. */
+const OFTEN = { delaysMs: Array.from({ length: 50 }, () => 0) };
+
 /** A started consumer whose handlers run in threads, and a requester for it. */
 async function threaded(
   bench: Bench,
@@ -40,8 +47,7 @@ async function threaded(
 export const threadCases: Cases = {
   'a handler runs in a thread of its own, and knows of the message what others know': async (bench) => {
     const { requester, close } = await threaded(bench);
-    const told = z.object({ threadId: z.number(), attempt: z.number(), id: z.string(), tenant: z.string() });
-    const answer = await requester.request({ do: 'tell' }, { id: 'A-1', headers: { tenant: 'blue' } });
+    const answer = await requester.request({ do: 'tell' }, { id: 'A-1', ...TENANT });
     const { threadId: own, ...rest } = told.parse(answer);
     expect(own).not.toBe(threadId);
     expect(rest).toEqual({ attempt: 1, id: 'A-1', tenant: 'blue' });
@@ -97,25 +103,34 @@ export const threadCases: Cases = {
   },
 
   'the time limit reaches the thread as its signal': async (bench) => {
-    const { producer, log, close } = await threaded(bench, {
-      handlerTimeoutMs: 100,
+    const { requester, producer, log, close } = await threaded(bench, {
+      handlerTimeoutMs: 300,
       terminateAfterMs: 60_000,
+      retry: OFTEN,
     });
-    await producer.send({ do: 'wait for the signal' });
-    expect(await log.until('dead-lettered')).toMatchObject([{ failure: { code: 'failed' } }]);
+    const before = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    await producer.send({ do: 'wait for the signal', attempts: 1 });
+    await log.until('handled', 2);
+    expect(log.of('retried').at(-1)).toMatchObject({ error: { code: 'TIMEOUT' } });
     // The one thread there is was told, and is free again, without having to be ended.
-    await producer.send({ do: 'square', n: 2 });
-    await log.until('handled');
+    const after = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    expect(after.threadId).toBe(before.threadId);
     await close();
   },
 
   'a thread that goes on after the time limit is ended and replaced, though it never looks up': async (
     bench,
   ) => {
-    const { producer, requester, log, close } = await threaded(bench, { handlerTimeoutMs: 200 });
-    await producer.send({ do: 'spin for ever' });
-    expect(await log.until('dead-lettered')).toMatchObject([{ error: { code: 'TIMEOUT' } }]);
-    expect(await requester.request({ do: 'square', n: 3 })).toBe(9);
+    const { requester, producer, log, close } = await threaded(bench, {
+      handlerTimeoutMs: 300,
+      retry: OFTEN,
+    });
+    const before = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    await producer.send({ do: 'spin for ever', attempts: 1 });
+    await log.until('handled', 2);
+    expect(log.of('retried').at(-1)).toMatchObject({ error: { code: 'TIMEOUT' } });
+    const after = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    expect(after.threadId).not.toBe(before.threadId);
     await close();
   },
 

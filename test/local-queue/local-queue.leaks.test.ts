@@ -1,21 +1,9 @@
 import { getEventListeners } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { LocalQueue } from '../../src/local-queue/local-queue.js';
 import { rejection } from '../support/rejection.js';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage: () => void = runInNewContext('gc');
-
-/** Whether each of the objects is gone, as far as the garbage collector can tell. */
-async function collected(references: readonly WeakRef<object>[]): Promise<boolean> {
-  // A turn of the event loop: within one, a WeakRef keeps what it was made of or asked for.
-  await turn();
-  collectGarbage();
-  return references.every((reference) => reference.deref() === undefined);
-}
+import { collected } from './garbage.js';
 
 describe('a queue holds nothing of', () => {
   const orders = ['fifo', 'lifo', { priority: () => 1 }] as const;

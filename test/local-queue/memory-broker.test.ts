@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Broker, Delivery, Failure, Message, PublishOptions } from '../../src/broker.js';
 import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
@@ -16,7 +16,10 @@ let broker: Broker;
 beforeEach(() => {
   broker = openMemoryBroker();
 });
-afterEach(() => broker.close());
+afterEach(async () => {
+  vi.useRealTimers();
+  await broker.close();
+});
 
 function declare(options?: QueueOptions, name = 'q'): Promise<void> {
   return broker.declare(defineQueue(name, z.unknown(), options).spec);
@@ -381,6 +384,43 @@ describe('deliveries and the event loop', () => {
 });
 
 describe('close', () => {
+  test('gives back exactly what is unsettled, in whatever order the others were settled', async () => {
+    await declare();
+    await publishAll('a', 'b', 'c', 'd', 'e', 'f', 'g');
+    const inbox = await Inbox.open(broker, 'q', { prefetch: 4 });
+    const deliveries = await inbox.take(4);
+    for (const position of [0, 3, 1]) deliveries[position]?.ack();
+    expect(idsOf(await inbox.take(3))).toEqual(['e', 'f', 'g']);
+    await inbox.subscription.close();
+
+    expect(await ready()).toBe(4);
+    expect(idsOf(await (await Inbox.open(broker, 'q')).take(4))).toEqual(['c', 'e', 'f', 'g']);
+  });
+
+  test('of the broker leaves no timer behind', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    await declare({ capacity: 1 });
+    await publish('a');
+    const waiting = rejection(publish('b', {}, { timeoutMs: 60_000 }), 'CLOSED');
+    const inbox = await Inbox.open(broker, 'q');
+    await vi.waitFor(() => expect(inbox.deliveries).toHaveLength(1));
+    await inbox.deliveries[0]?.retry(60_000, failure);
+    expect(vi.getTimerCount()).toBe(2);
+
+    await broker.close();
+    await waiting;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('of the broker refuses those who wait with CLOSED, also where it deletes the queue', async () => {
+    await declare({ type: 'classic', autoDelete: true, capacity: 1 });
+    await publish('a');
+    const waiting = rejection(publish('b'), 'CLOSED');
+    await Inbox.open(broker, 'q');
+    await broker.close();
+    await waiting;
+  });
+
   test('tells a subscriber what it lost, unless it closed by itself', async () => {
     await declare();
     await publishAll('a', 'b');
@@ -432,9 +472,15 @@ describe('declare', () => {
     await rejection(broker.inspect('q'), 'QUEUE_MISSING');
   });
 
-  test('a dead-letter queue can be defined as a queue without dead letters, to read it', async () => {
+  test('a dead-letter queue is read as it is, since its main queue defines it, as on RabbitMQ', async () => {
     await declare();
-    await declare({ deadLetter: false }, 'q.dead');
+    await rejection(declare({ deadLetter: false }, 'q.dead'), 'QUEUE_MISMATCH');
+    await declare({ deadLetter: false, declare: 'existing' }, 'q.dead');
+  });
+
+  test('two queues can share a dead-letter queue, whatever their types', async () => {
+    await declare({ deadLetter: 'graveyard' }, 'one');
+    await declare({ deadLetter: 'graveyard', type: 'classic' }, 'two');
   });
 
   test('a queue taken as it is gets the dead-letter queue that it lacks', async () => {
@@ -444,6 +490,21 @@ describe('declare', () => {
     await (await (await Inbox.open(broker, 'q')).next()).deadLetter(failure);
 
     expect(await ready('q.dead')).toBe(1);
+  });
+
+  test('a dead-letter queue that was deleted refuses dead letters until it is declared again', async () => {
+    await declare({ type: 'classic', autoDelete: true, deadLetter: false }, 'graveyard');
+    await declare({ declare: 'if-missing', deadLetter: 'graveyard' });
+    await (await Inbox.open(broker, 'graveyard')).subscription.close();
+    await publish('a');
+    const inbox = await Inbox.open(broker, 'q');
+    await rejection((await inbox.next()).deadLetter(failure), 'UNROUTABLE');
+    const again = await inbox.next();
+    expect(again).toMatchObject({ message: { id: 'a' }, redelivered: true });
+
+    await declare({ declare: 'if-missing', deadLetter: 'graveyard' });
+    await again.deadLetter(failure);
+    expect(await ready('graveyard')).toBe(1);
   });
 
   test('an auto-delete queue goes with its last subscriber, and refuses those who wait for room', async () => {
@@ -459,7 +520,9 @@ describe('declare', () => {
     await waiting;
     await rejection(broker.inspect('q'), 'QUEUE_MISSING');
     // Settling what is still out has no effect any more, and does no harm.
-    delivery.release();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    await delivery.retry(60_000, failure);
+    expect(vi.getTimerCount()).toBe(0);
     await declare({ type: 'classic', autoDelete: true, capacity: 1 });
     expect(await ready()).toBe(0);
   });

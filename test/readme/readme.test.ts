@@ -55,5 +55,5 @@ test('it names every error code', async () => {
   const type = /export type QueueErrorCode =(.*?);/s.exec(source)?.[1] ?? '';
   const codes = [...type.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1]);
   expect(codes.length).toBeGreaterThan(10);
-  for (const code of codes) expect(readme).toContain(`\`${code}\``);
+  expect(codes.filter((code) => !readme.includes(`\`${code}\``))).toEqual([]);
 });

@@ -1,0 +1,46 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Outgoing } from '../../src/rabbitmq/outgoing.js';
+import { WaitingLine } from '../../src/rabbitmq/waiting-line.js';
+
+const nothing = () => {};
+
+function outgoing(position: number): Outgoing {
+  const wire = { exchange: '', routingKey: 'q', id: `m${position}`, content: Buffer.alloc(0), options: {} };
+  return new Outgoing(wire, position, {}, nothing, nothing, nothing);
+}
+
+const positions = fc.uniqueArray(fc.nat({ max: 50 }), { maxLength: 20 });
+
+it('keeps messages in the order of their positions, however they come and go', () => {
+  fc.assert(
+    fc.property(positions, positions, fc.array(fc.nat({ max: 50 })), (first, later, leaving) => {
+      const line = new WaitingLine();
+      const members = new Map<number, Outgoing>();
+      const join = (position: number) => {
+        const joining = outgoing(position);
+        members.set(position, joining);
+        return joining;
+      };
+      for (const position of first) line.add(join(position));
+      for (const position of leaving) {
+        const member = members.get(position);
+        if (member !== undefined) expect(line.remove(member)).toBe(true);
+        members.delete(position);
+      }
+      const again = later.filter((position) => !members.has(position)).sort((a, b) => a - b);
+      line.addAll(again.map(join));
+
+      const expected = [...members.keys()].sort((a, b) => a - b);
+      expect(line.snapshot().map(({ position }) => position)).toEqual(expected);
+      const shifted: number[] = [];
+      for (let next = line.first; next !== undefined; next = line.first) {
+        shifted.push(next.position);
+        line.remove(next);
+        expect(line.remove(next)).toBe(false);
+      }
+      expect(shifted).toEqual(expected);
+      expect(line.isEmpty).toBe(true);
+    }),
+  );
+});
