@@ -1,13 +1,24 @@
+import { homedir } from 'node:os';
 import type { Broker } from './broker.js';
 import { QueueError } from './errors.js';
 import { openMemoryBroker } from './local-queue/memory-broker.js';
-import { DEFAULT_MAX_MESSAGE_BYTES } from './message-size.js';
-import { checkOptionNames, integerOption, invalidOption, quote } from './options.js';
+import { checkOptionNames, invalidOption, quote } from './options.js';
 import { maskAddress } from './rabbitmq/address.js';
 import { RABBITMQ_OPTION_NAMES, type RabbitMqOptions } from './rabbitmq/options.js';
 
-/** What {@link connect} takes besides the address. Those of RabbitMQ have no effect on `local:`. */
-export type ConnectOptions = RabbitMqOptions;
+/** What {@link connect} takes besides the address. All have defaults; each says which brokers it is for. */
+export interface ConnectOptions extends RabbitMqOptions {
+  /**
+   * `local:FOLDER`: when a message counts as stored. `'flush'` (default): when it is on the disk, and survives a
+   * power failure. `'commit'`: when it survives the death of any process; a power failure may undo the last ones.
+   */
+  readonly durability?: 'flush' | 'commit' | undefined;
+  /**
+   * `local:FOLDER`: how long messages stay with a process that stands still before they go to others; those of a
+   * process that is seen to be dead do at once. Milliseconds, from 100. Default: 30 000.
+   */
+  readonly leaseMs?: number | undefined;
+}
 
 /**
  * Connects to a message broker.
@@ -15,55 +26,63 @@ export type ConnectOptions = RabbitMqOptions;
  * | address | broker |
  * |---|---|
  * | `local:` | in this process, in memory; each call makes a new, empty one |
+ * | `local:./folder`, `local:/folder`, `local:~/folder` | on disk, shared by all processes of this machine that name the folder |
  * | `amqp://user:password@host:port/vhost`, `amqps://…` | RabbitMQ; several, as a list or separated by commas, are tried in turn |
  *
  * ```ts
  * const broker = await connect(process.env.AMQP_URL ?? 'local:');
  * ```
  *
- * Rejects: `INVALID_OPTION`, `UNREACHABLE` when no address answered within `connectTimeoutMs`, `ACCESS_REFUSED`.
+ * Rejects: `INVALID_OPTION`; `UNREACHABLE` when no address answered within `connectTimeoutMs`; `ACCESS_REFUSED`;
+ * `STORAGE_ERROR` and `STORAGE_FULL` where a folder can't be used.
  */
 export async function connect(
   address: string | readonly string[],
   options: ConnectOptions = {},
 ): Promise<Broker> {
-  checkOptionNames('connect', options, RABBITMQ_OPTION_NAMES);
+  checkOptionNames('connect', options, [...RABBITMQ_OPTION_NAMES, 'durability', 'leaseMs']);
   const addresses = toAddresses(address);
-  const schemes = new Set(addresses.map(schemeOf));
-  if (schemes.has('local:')) {
-    const [first] = addresses;
-    if (addresses.length > 1 || first !== 'local:') {
-      throw invalidOption(
-        'address',
-        "'local:' alone for the broker in memory",
-        addresses.map(maskAddress).join(','),
-      );
-    }
-    return openMemoryBroker({
-      maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, {
-        min: 1,
-        default: DEFAULT_MAX_MESSAGE_BYTES,
-      }),
-    });
+  const [first] = addresses;
+  if (first !== undefined && addresses.length === 1 && LOCAL.test(first)) {
+    return openLocalBroker(first.replace(LOCAL, ''), options);
   }
+  for (const each of addresses) checkAmqp(each);
+  const { durability: _, leaseMs: __, ...rabbitMqOptions } = options;
   // Loaded when it is asked for: those who stay in process need no amqplib.
   const { openRabbitMqBroker } = await import('./rabbitmq/rabbitmq-broker.js');
-  return openRabbitMqBroker(addresses, options);
+  return openRabbitMqBroker(addresses, rabbitMqOptions);
 }
 
+const LOCAL = /^local:/i;
+
+async function openLocalBroker(
+  folder: string,
+  { maxMessageBytes, durability, leaseMs }: ConnectOptions,
+): Promise<Broker> {
+  if (folder === '') return openMemoryBroker({ maxMessageBytes });
+  // A shell puts the home folder there only at the beginning of a word.
+  const path = folder.replace(/^~(?=\/|$)/, homedir());
+  // Loaded when it is asked for: those who name no folder need no lmdb.
+  const { openDiskBroker } = await import('./local-queue/disk/disk-broker.js');
+  return openDiskBroker(path, { maxMessageBytes, durability, leaseMs });
+}
+
+/** A path may hold commas; only AMQP addresses come as several. */
 function toAddresses(address: string | readonly string[]): readonly string[] {
-  const list = typeof address === 'string' ? address.split(',') : address;
+  const one = typeof address === 'string' ? address.trim() : undefined;
+  const list = one === undefined ? address : LOCAL.test(one) ? [one] : one.split(',');
   if (!Array.isArray(list) || list.length === 0 || !list.every((item) => typeof item === 'string')) {
-    throw invalidOption('address', "'local:', an amqp: URL, or a list of amqp: URLs", address);
+    throw invalidOption('address', "'local:', 'local:./folder', an amqp: URL, or a list of those", address);
   }
   return list.map((item: string) => item.trim());
 }
 
-function schemeOf(address: string): 'local:' | 'amqp:' | 'amqps:' {
-  const scheme = /^[a-z]+:/i.exec(address)?.[0].toLowerCase();
-  if (scheme === 'local:' || scheme === 'amqp:' || scheme === 'amqps:') return scheme;
+function checkAmqp(address: string): void {
+  if (/^amqps?:/i.test(address)) return;
   throw new QueueError(
     'INVALID_OPTION',
-    `the address ${quote(maskAddress(address))} is none that millrace knows; write 'local:' or 'amqp://user:password@host:port/vhost'`,
+    LOCAL.test(address)
+      ? `the address ${quote(address)} stands among others; a local broker is named alone`
+      : `the address ${quote(maskAddress(address))} is none that millrace knows; write 'local:', 'local:./folder' or 'amqp://user:password@host:port/vhost'`,
   );
 }

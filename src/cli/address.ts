@@ -1,12 +1,21 @@
 /** Which broker a command talks to, and who said so. */
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
 import { CommandError, EXIT } from './exit-code.js';
 
 /** Of these the first that is set wins; each also as `<NAME>_FILE`, the path of a file that holds the address. */
 export const ADDRESS_VARIABLES = ['MILLRACE_URL', 'AMQP_URL', 'RABBITMQ_URL', 'CLOUDAMQP_URL'] as const;
 
-/** Where `send` and `work` look when nobody says anything: a queue in memory would be of no use to them. */
-export const DEFAULT_ADDRESS = 'amqp://localhost';
+/**
+ * Where `send` and `work` look when nobody says anything: queues on this machine's disk, which every terminal shares.
+ * By the XDG Base Directory Specification a state folder that is not absolute counts as not set.
+ */
+export function embeddedAddress(environment: Readonly<Record<string, string | undefined>>): string {
+  const { XDG_STATE_HOME: stateHome = '' } = environment;
+  const state = isAbsolute(stateHome) ? stateHome : join(homedir(), '.local', 'state');
+  return `local:${join(state, 'millrace')}`;
+}
 
 export interface AddressFlags {
   readonly url?: string;
@@ -16,7 +25,7 @@ export interface AddressFlags {
 export interface ChosenAddress {
   /** One address, or several with commas between them; with their passwords. */
   readonly address: string;
-  /** `--url`, the name of a variable, or `the default`. */
+  /** `--url`, the name of a variable, or `the default`. Names what a wrong address is the fault of. */
   readonly source: string;
 }
 

@@ -31,7 +31,7 @@ export const MIN_SIZE = 8;
 export async function bench(flags: BenchFlags, output: Output): Promise<ExitCode> {
   // Not the environment's address: nobody should load a broker by accident.
   const chosen = chooseAddress(flags, {}, 'local:');
-  const broker = await openBroker(chosen, {
+  const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
       if (event.type !== 'connected') output.log(brokerEventLine(event));

@@ -8,6 +8,7 @@ import { createProducer, type Producer } from '../producer/producer.js';
 import { defineQueue, type Queue } from '../queue.js';
 import { type AddressFlags, chooseAddress } from './address.js';
 import { Deferred } from './deferred.js';
+import { showHello } from './demo-hello.js';
 import { DemoMeter } from './demo-meter.js';
 import { introduction, progressLine, summary } from './demo-view.js';
 import { brokerEventLine } from './event-line.js';
@@ -33,7 +34,7 @@ interface DemoMessage {
 export async function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
   // Not the environment's address: who just looks must not write to a broker by accident.
   const chosen = chooseAddress(flags, {}, 'local:');
-  const broker = await openBroker(chosen, {
+  const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
       if (event.type !== 'connected') output.log(brokerEventLine(event));
@@ -47,6 +48,9 @@ export async function demo(flags: DemoFlags, output: Output): Promise<ExitCode> 
   output.closed.then(() => interruption.abort());
   try {
     await watch(broker, flags, output, interruption.signal);
+    if (broker.address === 'local:' && !output.json && !output.quiet && !interruption.signal.aborted) {
+      await showHello(output, interruption.signal);
+    }
     return EXIT.ok;
   } finally {
     signals.dispose();
@@ -86,12 +90,18 @@ async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: A
   );
 }
 
-/** In memory the queue is this run's alone; at a broker it gets a name of its own and goes with the connection. */
+/** In memory the queue is this run's alone; elsewhere it gets a name of its own and goes with its consumer. */
 function demoQueue(broker: Broker, capacity: number): Queue<DemoMessage> {
   const schema = unchecked<DemoMessage>();
   if (broker.address === 'local:') return defineQueue('demo', schema, { capacity, deadLetter: false });
   const name = `millrace-demo-${randomUUID().slice(0, 8)}`;
-  return defineQueue(name, schema, { capacity, deadLetter: false, type: 'classic', exclusive: true });
+  return defineQueue(name, schema, {
+    capacity,
+    deadLetter: false,
+    type: 'classic',
+    exclusive: true,
+    autoDelete: true,
+  });
 }
 
 async function produce(

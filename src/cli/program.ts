@@ -1,7 +1,7 @@
 /** The commands of `millrace` with their options and help. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { ADDRESS_VARIABLES, DEFAULT_ADDRESS } from './address.js';
+import { ADDRESS_VARIABLES } from './address.js';
 import { addBenchCommand } from './bench-command.js';
 import { type DemoFlags, demo } from './demo.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
@@ -18,12 +18,12 @@ import { maskPasswords } from './secrets.js';
 import { type SendFlags, send } from './send.js';
 import { type WorkFlags, work } from './work.js';
 
-const DESCRIPTION = 'Sends and handles messages, in this process or through RabbitMQ.';
+const DESCRIPTION = "Sends and handles messages, through queues on this machine's disk or RabbitMQ.";
 
 const EXAMPLES = `
 Examples:
   $ millrace demo                                  see a fast producer and a slow consumer
-  $ millrace send 'Hello World!'                   into the queue 'hello' at amqp://localhost
+  $ millrace send 'Hello World!'                   into the queue 'hello' on this machine's disk
   $ millrace work                                  print what comes
   $ seq 100000 | millrace send -l -q numbers       one message a line
   $ millrace work -q numbers -c 4 --exec ./job.sh  the body on standard input; done when it exits 0
@@ -31,8 +31,9 @@ Examples:
 
 const ADDRESS_HELP = `
 Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', ')} that is
-set (each also as <NAME>_FILE, the path of a file with the address), else ${DEFAULT_ADDRESS}.
-Several addresses, with commas between them, are tried in turn.`;
+set (each also as <NAME>_FILE, the path of a file with the address), else queues
+on this machine's disk, in $XDG_STATE_HOME/millrace or ~/.local/state/millrace. local:FOLDER is a folder of your
+choice, amqp://user:password@host RabbitMQ; several of those, with commas between them, are tried in turn.`;
 
 const EXIT_HELP = `
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 nothing there; 65 bad message;

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
 import { isQueueError, type SendManyProgress } from '../errors.js';
 import { createProducer, type Producer } from '../producer/producer.js';
-import { type AddressFlags, chooseAddress, DEFAULT_ADDRESS } from './address.js';
+import { type AddressFlags, chooseAddress, embeddedAddress } from './address.js';
 import { brokerEventLine } from './event-line.js';
 import { CommandError, EXIT, type ExitCode, exitCodeOf, exitCodeOfSignal } from './exit-code.js';
 import { isPiped, lines, wholeBody } from './input.js';
@@ -33,12 +33,12 @@ interface Report {
 
 export async function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
   checkCombination(words, flags);
-  const chosen = chooseAddress(flags, process.env, DEFAULT_ADDRESS);
+  const chosen = chooseAddress(flags, process.env, embeddedAddress(process.env));
   refuseMemory(chosen, 'send');
   const queue = sendingQueue(flags.queue, flags.contentType);
   const input = await chooseInput(words, flags);
 
-  const broker = await openBroker(chosen, {
+  const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
       if (event.type !== 'connected') output.note(` [!] ${brokerEventLine(event).text}`);

@@ -3,7 +3,7 @@ import { type Consumer, createConsumer } from '../consumer/consumer.js';
 import type { ConsumerOptions } from '../consumer/consumer-options.js';
 import type { Handler } from '../consumer/handler.js';
 import type { Queue } from '../queue.js';
-import { type AddressFlags, chooseAddress, DEFAULT_ADDRESS } from './address.js';
+import { type AddressFlags, chooseAddress, embeddedAddress } from './address.js';
 import { brokerEventLine } from './event-line.js';
 import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 import { importHandler } from './handler-module.js';
@@ -41,12 +41,12 @@ export async function work(
   flags: WorkFlags,
   output: Output,
 ): Promise<ExitCode> {
-  const chosen = chooseAddress(flags, process.env, DEFAULT_ADDRESS);
+  const chosen = chooseAddress(flags, process.env, embeddedAddress(process.env));
   refuseMemory(chosen, 'work');
   const job = await chooseJob(handlerPath, flags, output);
 
   let wasLost = false;
-  const broker = await openBroker(chosen, {
+  const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
       if (event.type === 'disconnected') wasLost = true;

@@ -17,6 +17,7 @@ import { QueueError } from '../errors.js';
 import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../message-size.js';
 import { checkOptionNames, integerOption, quote } from '../options.js';
 import { ReplyQueue } from '../reply-queue.js';
+import { deadLetterSpecOf } from './dead-letter-spec.js';
 import { MemoryQueue } from './memory-queue.js';
 import { MemorySubscription } from './memory-subscription.js';
 import { checkMatches } from './queue-mismatch.js';
@@ -164,24 +165,6 @@ class MemoryBroker implements Broker {
     const existing = this.#queues.get(spec.name);
     if (existing !== undefined) checkMatches(spec, existing);
   }
-}
-
-/** As RabbitMQ is asked for it: a quorum queue that never gives up on a letter, whatever the main queue is. */
-function deadLetterSpecOf({ deadLetter }: QueueSpec): QueueSpec | undefined {
-  if (deadLetter === false) return undefined;
-  return {
-    name: deadLetter.queue,
-    declare: 'match',
-    type: 'quorum',
-    durable: true,
-    exclusive: false,
-    autoDelete: false,
-    capacity: deadLetter.capacity,
-    deadLetter: false,
-    deliveryLimit: undefined,
-    maxPriority: undefined,
-    arguments: {},
-  };
 }
 
 function unroutable({ exchange, routingKey }: Address, message: Message): QueueError {

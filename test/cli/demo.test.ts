@@ -15,6 +15,13 @@ test('the demo explains itself, shows its progress by lines and concludes', asyn
   expect(stdout).not.toContain('\r');
 });
 
+test('it ends with a message from one process to another, through the queue on disk', async () => {
+  const { exitCode, stdout } = await millrace(['demo', '--messages', '1']);
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/millrace send 'Hello World!'\n {2}\[x\] Sent 'Hello World!'\n/);
+  expect(stdout).toMatch(/millrace work --count 1\n {2}\[x\] Received 'Hello World!'\n$/);
+});
+
 test('it sends as many messages as it is told to, and all are handled', async () => {
   const { exitCode, stdout } = await millrace(['demo', '--messages', '300', '--handle', '1ms', '--json']);
   expect(exitCode).toBe(0);

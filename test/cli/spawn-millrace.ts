@@ -27,8 +27,12 @@ export interface SpawnOptions {
 export class Millrace {
   readonly child: ChildProcess;
   stdout = '';
+  /** Besides the line that says which broker it is. */
   stderr = '';
+  /** That line, once it is there. */
+  brokerLine = '';
   readonly #exited: Promise<unknown>;
+  #onText: () => void = () => {};
 
   constructor(args: readonly string[], { input, env = {}, cwd }: SpawnOptions = {}) {
     const inherited = Object.entries(process.env).filter(([name]) => !ADDRESS_VARIABLE.test(name));
@@ -40,9 +44,15 @@ export class Millrace {
     running.add(this.child);
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
+      this.#onText();
     });
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
+      this.stderr = this.stderr.replace(/^ \[\*\] Broker: .*\n/m, (line) => {
+        this.brokerLine = line;
+        return '';
+      });
+      this.#onText();
     });
     // A command that refuses its arguments does not read its input.
     this.child.stdin?.on('error', () => {});
@@ -60,10 +70,9 @@ export class Millrace {
   async said(text: string | RegExp, times = 1): Promise<void> {
     const isThere = () => `${this.stdout}\n${this.stderr}`.split(text).length > times;
     while (!isThere()) {
-      const more = Promise.race([
-        once(this.child.stdout ?? this.child, 'data'),
-        once(this.child.stderr ?? this.child, 'data'),
-      ]);
+      const more = new Promise<void>((resolve) => {
+        this.#onText = resolve;
+      });
       const ended = await Promise.race([more.then(() => false), this.#exited.then(() => true)]);
       if (ended && !isThere()) {
         throw new Error(

@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { amqpUrl, uniqueName } from '../support/broker.js';
@@ -7,9 +10,13 @@ import { removeQueues } from '../support/remove-queues.js';
 
 const program = fileURLToPath(new URL('helper.mjs', import.meta.url));
 const prefix = uniqueName('unref');
+const folder = mkdtempSync(join(tmpdir(), 'millrace-unref-'));
 let runs = 0;
 
-afterAll(() => removeQueues(prefix));
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await removeQueues(prefix);
+});
 
 /** Runs the program to its own end: it is what is tested here, so nobody helps it along. */
 async function run(address: string, role: string): Promise<{ code: number; output: string }> {
@@ -26,6 +33,7 @@ async function run(address: string, role: string): Promise<{ code: number; outpu
 
 describe.each([
   ['the broker in memory', () => 'local:'],
+  ['the broker on disk', () => `local:${folder}`],
   ['RabbitMQ', amqpUrl],
 ])('on %s', (_name, address) => {
   test('a consumer keeps the process alive', async () => {

@@ -49,11 +49,3 @@ test('the example of the in-process queue compiles and runs', async () => {
 test('no code block goes untested', () => {
   expect(blocks).toHaveLength(3);
 });
-
-test('it names every error code', async () => {
-  const source = await readFile(new URL('src/errors.ts', ROOT), 'utf8');
-  const type = /export type QueueErrorCode =(.*?);/s.exec(source)?.[1] ?? '';
-  const codes = [...type.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1]);
-  expect(codes.length).toBeGreaterThan(10);
-  expect(codes.filter((code) => !readme.includes(`\`${code}\``))).toEqual([]);
-});

@@ -1,0 +1,234 @@
+import { createRequire } from 'node:module';
+import type {
+  Address,
+  Broker,
+  BrokerState,
+  Delivery,
+  Message,
+  PublishOptions,
+  QueueSpec,
+  QueueStats,
+  Replies,
+  ReplyListener,
+  SubscribeOptions,
+  Subscription,
+  WaitOptions,
+} from '../../broker.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../message-size.js';
+import { checkOptionNames, durationOption, integerOption, quote, wordOption } from '../../options.js';
+import { ReplyQueue } from '../../reply-queue.js';
+import { takeIn } from '../stored-message.js';
+import { checkWaitOptions, throwIfAborted } from '../wait-list.js';
+import { DiskSubscription } from './disk-subscription.js';
+import { prepareFolder } from './folder.js';
+import { joinLink, leaveLink } from './open-links.js';
+import { PendingPublish } from './pending-publish.js';
+import { type CommandResult, FLUSH, NO_WAIT, type Request } from './protocol.js';
+import { asStored } from './queue-description.js';
+import type { Pending, StoreLink } from './store-link.js';
+import { withinLimits, withinTime } from './within-time.js';
+
+export interface DiskBrokerOptions {
+  /** Larger bodies are refused. Bytes. Default: 1 MiB. */
+  readonly maxMessageBytes?: number | undefined;
+  /**
+   * When a message counts as stored. `'flush'` (default): when it is on the disk, and survives a power failure.
+   * `'commit'`: when all processes see it and it survives the death of any of them; a power failure may undo the
+   * last of these, and harms nothing else.
+   */
+  readonly durability?: 'flush' | 'commit' | undefined;
+  /**
+   * How long messages stay with a process that stands still, or whose death can't be seen from here (in another
+   * container, for example), before they go to others. Milliseconds, from 100. Default: 30,000. Where several brokers
+   * of one process have the same folder open, that of the first counts.
+   */
+  readonly leaseMs?: number | undefined;
+}
+
+/** For tests: another module in place of the store thread's own. */
+export interface DiskBrokerInternals {
+  readonly thread?: URL | undefined;
+}
+
+const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
+
+/**
+ * A broker whose queues lie in a folder: `local:./folder`. Any number of processes on this machine, and brokers in
+ * each of them, may have it open at once.
+ *
+ * Rejects: `STORAGE_ERROR` where the folder can't be used, `STORAGE_FULL`, `INVALID_OPTION`.
+ */
+export async function openDiskBroker(
+  folder: string,
+  options: DiskBrokerOptions = {},
+  internals: DiskBrokerInternals = {},
+): Promise<Broker> {
+  checkOptionNames('openDiskBroker', options, ['maxMessageBytes', 'durability', 'leaseMs']);
+  const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, {
+    min: 1,
+    default: DEFAULT_MAX_MESSAGE_BYTES,
+  });
+  const durability = wordOption('durability', options.durability, ['flush', 'commit'], 'flush');
+  const leaseMs = durationOption('leaseMs', options.leaseMs, { min: 100, default: 30_000 });
+  checkLmdb();
+  const link = await joinLink({ folder: await prepareFolder(folder), leaseMs, thread: internals.thread });
+  return new DiskBroker(link, maxMessageBytes, durability === 'flush' ? FLUSH : 0);
+}
+
+/** It is an optional dependency: those who never name a folder need not have it. */
+function checkLmdb(): void {
+  try {
+    createRequire(import.meta.url).resolve('lmdb');
+  } catch (error) {
+    throw new QueueError(
+      'STORAGE_ERROR',
+      "queues on disk need the package 'lmdb', which is not installed: npm install lmdb",
+      { cause: error },
+    );
+  }
+}
+
+class DiskBroker implements Broker {
+  readonly address: string;
+  readonly maxMessageBytes: number;
+  readonly #link: StoreLink;
+  readonly #flags: number;
+  readonly #subscriptions = new Set<DiskSubscription>();
+  #closing: Promise<void> | undefined = undefined;
+
+  constructor(link: StoreLink, maxMessageBytes: number, flags: number) {
+    this.address = `local:${link.folder}`;
+    this.maxMessageBytes = maxMessageBytes;
+    this.#link = link;
+    this.#flags = flags;
+  }
+
+  get state(): BrokerState {
+    return this.#closing === undefined && this.#link.ended === undefined ? 'connected' : 'closed';
+  }
+
+  async declare(spec: QueueSpec, options?: WaitOptions): Promise<void> {
+    // As JSON has it: arguments may hold what can't go to another thread.
+    const stored = asStored(spec);
+    await this.#command('declare', options, (id) => ({ kind: 'declare', id, spec: stored }));
+  }
+
+  publish(to: Address, message: Message, options?: PublishOptions): Promise<void> {
+    try {
+      this.#checkUsable('publish', options);
+      checkSize(message, this.maxMessageBytes);
+      if (to.exchange !== '') throw noExchange(to, message);
+      const taken = takeIn(message);
+      const flags = this.#flags | (options?.noWait === true ? NO_WAIT : 0);
+      const pending = new PendingPublish(this, message.id);
+      const id = this.#link.ask(pending, (number) => this.#link.outbox.publish(number, to, taken, flags));
+      if (options !== undefined) pending.limit(options, (reason) => this.#giveUp(id, pending, reason));
+      return pending.promise;
+    } catch (error) {
+      return Promise.reject(isQueueError(error) ? error : unwritable(message, error));
+    }
+  }
+
+  async subscribe(
+    queue: string,
+    options: SubscribeOptions,
+    onDelivery: (delivery: Delivery) => void,
+  ): Promise<Subscription> {
+    const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
+    this.#checkUsable('subscribe', options);
+    const number = this.#link.newSubscription();
+    // Before the answer, which the first deliveries come with.
+    const subscription = new DiskSubscription(this.#link, number, options, onDelivery);
+    try {
+      await this.#command('subscribe', options, (id) => ({
+        kind: 'subscribe',
+        id,
+        subscription: number,
+        queue,
+        prefetch,
+      }));
+    } catch (error) {
+      await subscription.close();
+      throw error;
+    }
+    if (this.#closing !== undefined) {
+      await subscription.close();
+      throw closedError();
+    }
+    this.#subscriptions.add(subscription);
+    const forget = () => this.#subscriptions.delete(subscription);
+    subscription.ended.then(forget, forget);
+    return subscription;
+  }
+
+  receiveReplies(listener: ReplyListener): Replies {
+    return new ReplyQueue(this, listener);
+  }
+
+  async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
+    return (await this.#command('inspect', options, (id) => ({ kind: 'inspect', id, queue }))) as QueueStats;
+  }
+
+  async purge(queue: string, options?: WaitOptions): Promise<number> {
+    return (await this.#command('purge', options, (id) => ({ kind: 'purge', id, queue }))) as number;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const reason = closedError();
+    for (const [id, pending] of [...this.#link.pending]) {
+      if (pending instanceof PendingPublish && pending.sender === this) this.#giveUp(id, pending, reason);
+    }
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription.endByBroker(reason)));
+    // Answered after all that was asked before: acknowledgements are stored, publishes settled.
+    await withinTime(this.#link.command((id) => ({ kind: 'give-up', id, ids: [] })));
+    await leaveLink(this.#link);
+  }
+
+  /** The store thread knows whether the message is in; if not, it takes it out of the line. */
+  #giveUp(id: number, pending: PendingPublish, reason: QueueError): void {
+    pending.givenUp(reason);
+    this.#link.ask(NOBODY, (number) => this.#link.outbox.add({ kind: 'give-up', id: number, ids: [id] }));
+  }
+
+  async #command(
+    action: string,
+    options: WaitOptions | undefined,
+    make: (id: number) => Request,
+  ): Promise<CommandResult> {
+    this.#checkUsable(action, options);
+    const answer = this.#link.command(make);
+    return options === undefined ? answer : withinLimits(answer, options, action);
+  }
+
+  #checkUsable(action: string, options: WaitOptions | undefined): void {
+    if (this.#closing !== undefined) throw closedError();
+    if (this.#link.ended !== undefined) throw this.#link.ended;
+    if (options === undefined) return;
+    checkWaitOptions(options);
+    throwIfAborted(options.signal, action);
+  }
+}
+
+function noExchange({ exchange }: Address, message: Message): QueueError {
+  return new QueueError(
+    'UNROUTABLE',
+    `message ${message.id} was not stored: there is no exchange ${quote(exchange)}: the local broker has the default exchange '' only`,
+  );
+}
+
+/** What has other types than it should have, in a program without types. */
+function unwritable({ id }: Message, cause: unknown): QueueError {
+  return new QueueError('INVALID_MESSAGE', `message ${quote(id)} can't be written: ${String(cause)}`, {
+    cause,
+  });
+}
+
+function closedError(): QueueError {
+  return new QueueError('CLOSED', 'the local broker was closed');
+}

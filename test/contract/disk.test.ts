@@ -1,0 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+import { openDiskBroker } from '../../src/local-queue/disk/disk-broker.js';
+import { brokerContract } from './broker-contract.js';
+import type { BrokerSubject } from './subject.js';
+import { toolkitContract } from './toolkit-contract.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'millrace-contract-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const disk: BrokerSubject = {
+  name: 'local broker on disk',
+  open: (options) => openDiskBroker(folder, options),
+  queueType: 'quorum',
+  exactCapacity: true,
+  propertyRuns: 30,
+};
+
+brokerContract(disk);
+toolkitContract(disk);

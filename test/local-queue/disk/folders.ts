@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { z } from 'zod';
+import type { QueueSpec } from '../../../src/broker.js';
+import { defineQueue, type QueueOptions } from '../../../src/queue.js';
+
+/** A new folder, removed when the test has finished. */
+export function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-disk-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export function plainQueue(name: string, options?: QueueOptions<string>): QueueSpec {
+  return defineQueue(name, z.string(), options).spec;
+}
+
+/** Whether this process may mount a file system of its own; otherwise the cases that need one say that they were skipped. */
+export const canMount = process.platform === 'linux' && tryMount();
+
+function tryMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder], { stdio: 'ignore' });
+    execFileSync('umount', [folder]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A new file system in memory, with the options of mount, gone when the test has finished. */
+export function mountedFolder(options: string): string {
+  const folder = newFolder();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder]);
+  onTestFinished(() => {
+    execFileSync('umount', ['--lazy', folder]);
+  });
+  return folder;
+}

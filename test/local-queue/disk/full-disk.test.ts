@@ -1,0 +1,86 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Broker, Delivery } from '../../../src/broker.js';
+import { isQueueError } from '../../../src/errors.js';
+import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
+import { eventually } from '../../support/eventually.js';
+import { rejection } from '../../support/rejection.js';
+import { canMount, mountedFolder, plainQueue } from './folders.js';
+
+const queue = 'grain';
+const failure = { code: 'failed', error: 'again' } as const;
+
+function send(broker: Broker, id: string, bytes = 10_000): Promise<void> {
+  const body = Buffer.alloc(bytes, id);
+  return broker.publish({ exchange: '', routingKey: queue }, { id, contentType: '', headers: {}, body });
+}
+
+/** Sends until there is no room, and gives the ids of what was stored. */
+async function fill(broker: Broker): Promise<string[]> {
+  const stored: string[] = [];
+  while (true) {
+    const id = `m${stored.length}`;
+    try {
+      await send(broker, id);
+    } catch (error) {
+      if (isQueueError(error, 'STORAGE_FULL')) return stored;
+      throw error;
+    }
+    stored.push(id);
+  }
+}
+
+test.runIf(canMount)('on a full disk send is STORAGE_FULL, and goes on when there is room', async () => {
+  const folder = mountedFolder('size=8m');
+  const broker = await openDiskBroker(join(folder, 'queues'));
+  await broker.declare(plainQueue(queue));
+  const ballast = join(folder, 'ballast');
+  writeFileSync(ballast, Buffer.alloc(2 * 1024 * 1024));
+  const stored = await fill(broker);
+  expect(stored.length).toBeGreaterThan(100);
+  const error = await rejection(send(broker, 'refused'), 'STORAGE_FULL');
+  expect(error.message).toContain(folder);
+  expect((await broker.inspect(queue)).ready).toBe(stored.length);
+  rmSync(ballast);
+  await send(broker, 'after');
+  await broker.close();
+
+  // All that was stored is there, in order and whole.
+  const again = await openDiskBroker(join(folder, 'queues'));
+  const seen: string[] = [];
+  await again.subscribe(queue, { prefetch: 10 }, (delivery) => {
+    const { id, body } = delivery.message;
+    expect(Buffer.from(body).equals(Buffer.alloc(10_000, id))).toBe(true);
+    seen.push(id);
+    delivery.ack();
+  });
+  await eventually(() => seen.length === stored.length + 1);
+  expect(seen).toEqual([...stored, 'after']);
+  await again.close();
+});
+
+test.runIf(canMount)('a consumer works on while the disk is full, and makes the room itself', async () => {
+  const folder = mountedFolder('size=8m');
+  const broker = await openDiskBroker(folder);
+  await broker.declare(plainQueue(queue));
+  const deliveries: Delivery[] = [];
+  await send(broker, 'first');
+  await broker.subscribe(queue, { prefetch: 1 }, (delivery) => deliveries.push(delivery));
+  await eventually(() => deliveries.length === 1);
+  const stored = await fill(broker);
+  // Where it can't be stored, the message goes back to its queue; either way it comes again.
+  await deliveries[0]?.retry(0, failure).catch((error) => {
+    if (!isQueueError(error, 'STORAGE_FULL')) throw error;
+  });
+  const ids = new Set<string>();
+  for (let handled = 1; ids.size < stored.length + 1; handled++) {
+    await eventually(() => deliveries.length > handled);
+    const delivery = deliveries[handled] as Delivery;
+    ids.add(delivery.message.id);
+    delivery.ack();
+  }
+  expect(ids).toEqual(new Set(['first', ...stored]));
+  await send(broker, 'after');
+  await broker.close();
+});

@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished } from 'vitest';
+import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
+import { eventually } from '../../support/eventually.js';
+import { plainQueue } from './folders.js';
+
+export interface LedgerRun {
+  readonly folder: string;
+  readonly messages: number;
+  /** At least so many processes die before their time. */
+  readonly kills: number;
+  /** A module in place of the store thread's own, that has its process die by itself. */
+  readonly dyingThread?: URL;
+}
+
+const SENDERS = 4;
+const WORKERS = 4;
+
+function script(name: string): string {
+  return fileURLToPath(new URL(`./processes/${name}`, import.meta.url));
+}
+
+/**
+ * Four senders and four workers on one folder, killed at random moments and started again, until all messages are
+ * sent, enough have been killed and the queue is empty. Then the books are compared.
+ */
+export async function runLedger({ folder, messages, kills, dyingThread }: LedgerRun): Promise<void> {
+  const ledgers = join(folder, 'ledgers');
+  mkdirSync(ledgers, { recursive: true });
+  const broker = await openDiskBroker(folder);
+  await broker.declare(plainQueue('ledger', { deliveryLimit: 1000 }));
+
+  const running = new Set<ChildProcess>();
+  const ends = new Map<ChildProcess, Promise<unknown>>();
+  const failures: string[] = [];
+  let killed = 0;
+  let incarnation = 0;
+  let resolved = 0;
+  onTestFinished(async () => {
+    for (const child of running) child.kill('SIGKILL');
+    await Promise.all(ends.values());
+  });
+  const enough = () => resolved >= messages && killed >= kills;
+
+  const start = (name: string, args: string[]): ChildProcess => {
+    const child = spawn(process.execPath, [script(name), ...args], { stdio: ['pipe', 'ignore', 'pipe'] });
+    child.stderr?.on('data', (data) => failures.push(String(data)));
+    running.add(child);
+    ends.set(
+      child,
+      once(child, 'exit').then(([code, signal]) => {
+        running.delete(child);
+        if (signal === 'SIGKILL') killed++;
+        else if (code !== 0) failures.push(`${name} ended with ${code ?? signal}`);
+      }),
+    );
+    return child;
+  };
+  const thread = () => (dyingThread === undefined || killed >= kills ? '' : dyingThread.href);
+
+  const keepSending = async (): Promise<void> => {
+    while (!enough() && failures.length === 0) {
+      const name = `s${++incarnation}`;
+      const ledger = join(ledgers, `${name}.sent`);
+      // No more than a share of what is missing, so that all are about done at the same time.
+      const share = Math.max(Math.ceil((messages - resolved) / SENDERS), 50);
+      await ends.get(start('ledger-sender.mjs', [folder, name, ledger, String(share), thread()]));
+      resolved += lines(ledger).filter((line) => line.startsWith('S')).length;
+    }
+  };
+  const working = new Set<ChildProcess>();
+  const keepWorking = async (): Promise<void> => {
+    while (!enough() && failures.length === 0) {
+      const worker = start('ledger-worker.mjs', [
+        folder,
+        join(ledgers, `w${++incarnation}.handled`),
+        thread(),
+      ]);
+      working.add(worker);
+      await ends.get(worker);
+      working.delete(worker);
+    }
+  };
+  const keepKilling = async (): Promise<void> => {
+    while (!enough() && failures.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 250));
+      const victims = [...running];
+      const victim = victims[Math.floor(Math.random() * victims.length)];
+      if (dyingThread === undefined && killed < kills) victim?.kill('SIGKILL');
+    }
+  };
+
+  const workers = Array.from({ length: WORKERS }, keepWorking);
+  await Promise.all([...Array.from({ length: SENDERS }, keepSending), keepKilling()]);
+  // Whatever is left is handled by those that live now, and by one more.
+  const last = start('ledger-worker.mjs', [folder, join(ledgers, 'last.handled'), '']);
+  await eventually(
+    async () => {
+      expect(failures).toEqual([]);
+      const { sent, handled } = readBooks(ledgers);
+      expect([...sent].filter((id) => !handled.has(id))).toEqual([]);
+      expect((await broker.inspect('ledger')).ready).toBe(0);
+    },
+    { timeoutMs: 60_000 },
+  );
+  for (const worker of [...working, last]) worker.stdin?.write('end\n');
+  await Promise.all([...workers, ends.get(last)]);
+  await broker.close();
+  expect(failures).toEqual([]);
+  expect(killed).toBeGreaterThanOrEqual(kills);
+  compareBooks(ledgers);
+}
+
+interface Books {
+  /** Ids whose send resolved. */
+  readonly sent: Set<string>;
+  /** For each sender, the number below which it may have tried. */
+  readonly intended: Map<string, number>;
+  /** For each handled id, how often it came unmarked. */
+  readonly handled: Map<string, { times: number; unmarked: number }>;
+}
+
+function readBooks(ledgers: string): Books {
+  const books: Books = { sent: new Set(), intended: new Map(), handled: new Map() };
+  for (const file of readdirSync(ledgers)) {
+    const sender = file.slice(0, -'.sent'.length);
+    for (const line of lines(join(ledgers, file))) {
+      const [kind, first = '', second] = line.split(' ');
+      if (kind === 'I') books.intended.set(sender, Number(first));
+      else if (kind === 'S') books.sent.add(`${sender}/${first}`);
+      else {
+        const entry = books.handled.get(first) ?? { times: 0, unmarked: 0 };
+        entry.times++;
+        if (second === 'false') entry.unmarked++;
+        books.handled.set(first, entry);
+      }
+    }
+  }
+  return books;
+}
+
+function compareBooks(ledgers: string): void {
+  const { sent, intended, handled } = readBooks(ledgers);
+  expect([...sent].filter((id) => !handled.has(id))).toEqual([]);
+  const invented = [...handled.keys()].filter((id) => {
+    const [sender = '', number] = id.split('/');
+    return !(Number(number) < (intended.get(sender) ?? 0));
+  });
+  expect(invented).toEqual([]);
+  expect([...handled].filter(([, { unmarked }]) => unmarked > 1)).toEqual([]);
+}
+
+/** Whole lines: the last one may have been cut off by a kill. */
+function lines(file: string): string[] {
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
+}
