@@ -56,14 +56,14 @@ export class Peer {
     if (this.#socket.destroyed) throw new Error('the connection is closed');
     if (this.#socket.write(bytes)) return;
     const over = new AbortController();
-    const closed = once(this.#socket, 'close', { signal: over.signal }).then(() => {
+    const { signal } = over;
+    const closed = once(this.#socket, 'close', { signal }).then(() => {
       throw new Error('the connection was closed while it was written to');
     });
     try {
-      await Promise.race([once(this.#socket, 'drain', { signal: over.signal }), closed]);
+      await Promise.race([once(this.#socket, 'drain', { signal }), closed]);
     } finally {
       over.abort();
-      closed.catch(() => {});
     }
   }
 

@@ -22,11 +22,20 @@ const { jobs, results, control } = queuesOf(values.prefix);
 const folder = values.url === undefined ? await mkdtemp(join(tmpdir(), 'processes-')) : undefined;
 const url = values.url ?? `local:${folder}`;
 
+const children = [];
+process.once('exit', () => {
+  for (const child of children) child.kill();
+});
+
 function start(program, ...args) {
   const path = fileURLToPath(new URL(program, import.meta.url));
-  return spawn(process.execPath, [path, '-u', url, '--prefix', values.prefix, ...args], {
-    stdio: ['ignore', 'inherit', 'inherit'],
+  const options = ['-u', url, '--prefix', values.prefix, ...args];
+  const child = spawn(process.execPath, [path, ...options], { stdio: ['ignore', 'inherit', 'inherit'] });
+  child.once('exit', (code) => {
+    if (code) process.exit(code); // it has said why; nobody need wait for its work
   });
+  children.push(child);
+  return child;
 }
 
 const broker = await connect(url);
@@ -55,7 +64,7 @@ ben.kill('SIGTERM');
 await ended;
 const byBen = [...doneBy.values()].filter((worker) => worker === 'Ben').length;
 console.log(
-  `${doneBy.size} jobs done, ${byBen > JOBS / 2 ? 'most of them' : `${byBen}`} by Ben${ann.killed ? '; Ann was killed' : ''}`,
+  `${doneBy.size} jobs done, ${byBen > JOBS / 2 ? 'most of them' : byBen} by Ben${ann.killed ? '; Ann was killed' : ''}`,
 );
 
 await broker.close();
