@@ -31,7 +31,9 @@ export interface Message {
   readonly priority?: number | undefined;
   /** Set on a received message whose body is encoded, as `gzip`: a foreign sender's. The body is as it came. */
   readonly contentEncoding?: string | undefined;
+  /** Which request this belongs to, on a request and on its reply. */
   readonly correlationId?: string | undefined;
+  /** The routing key, on the default exchange, under which the sender waits for a reply. */
   readonly replyTo?: string | undefined;
 }
 
@@ -123,6 +125,35 @@ export interface Subscription {
    * (`ACCESS_REFUSED`). Whoever does not look at it gets no unhandled rejection.
    */
   readonly ended: Promise<void>;
+  /**
+   * From now on the subscription does not keep the process alive. As long as each subscription of a broker is like
+   * this, and there is one, its links do not either, except while a publish or a request is under way.
+   */
+  unref(): void;
+  /** Takes `unref` back. */
+  ref(): void;
+}
+
+export interface ReplyListener {
+  /** A message that was published to the address: an answer, perhaps one that nobody waits for any more. Must not throw. */
+  onReply(message: Message): void;
+  /** What is sent to an address that was given out before now arrives nowhere. Must not throw. */
+  onLost(reason: Error): void;
+}
+
+/**
+ * Where the answers to requests arrive. Replies are at most once: one to an address that is gone is dropped, or its
+ * publish rejects with `UNROUTABLE` (RabbitMQ drops it from 4.2 on).
+ */
+export interface Replies {
+  /**
+   * What a request is to say as its `replyTo`: whoever publishes to it, through the default exchange and from any
+   * process on this broker, answers the request. Waits while the broker can't be reached. Another one after `onLost`.
+   * Rejects: `CLOSED`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`.
+   */
+  address(): Promise<string>;
+  /** No further replies, and no `onLost`. Always resolves. */
+  close(): Promise<void>;
 }
 
 export interface PublishOptions extends WaitOptions {
@@ -243,6 +274,9 @@ export interface Broker {
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
   ): Promise<Subscription>;
+
+  /** Opens a way for answers, when its address is first asked for. It does not keep the process alive by itself. */
+  receiveReplies(listener: ReplyListener): Replies;
 
   /** Rejects with `QUEUE_MISSING` where there is no such queue. */
   inspect(queue: string, options?: WaitOptions): Promise<QueueStats>;

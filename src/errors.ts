@@ -20,6 +20,7 @@
  * | `BROKER_ERROR` | the broker answered with an error that has no code of its own here |
  * | `STORAGE_FULL` | the disk has no room left; nothing was stored, and nothing stored before was harmed |
  * | `STORAGE_ERROR` | the folder of the queue on disk can't be used: damaged, of another program or version, not permitted |
+ * | `REMOTE_ERROR` | the handler of a request has failed for good, or its reply can't be used |
  * | `CLOSED` | the queue, the broker or the consumer was closed |
  */
 export type QueueErrorCode =
@@ -39,6 +40,7 @@ export type QueueErrorCode =
   | 'BROKER_ERROR'
   | 'STORAGE_FULL'
   | 'STORAGE_ERROR'
+  | 'REMOTE_ERROR'
   | 'CLOSED';
 
 /** How far a `sendMany` came before it stopped. Positions count from 0 in the order of the values given. */
@@ -51,21 +53,35 @@ export interface SendManyProgress {
   readonly failed: readonly { readonly position: number; readonly error: QueueError }[];
 }
 
+/** What the handler of a request said of its failure. */
+export interface RemoteFailure {
+  /** The `code` of the error that was thrown where it has one, else why the request became a dead letter. */
+  readonly code: string;
+  readonly message: string;
+}
+
 /** The one error class of the toolkit. Tell cases apart by {@link QueueError.code}, never by the text. */
 export class QueueError extends Error {
   override readonly name = 'QueueError';
   readonly code: QueueErrorCode;
   /** Set on errors of `sendMany`. */
   declare readonly progress?: SendManyProgress;
+  /** Set on `REMOTE_ERROR`. */
+  declare readonly remote?: RemoteFailure;
 
   constructor(
     code: QueueErrorCode,
     message: string,
-    options?: { readonly cause?: unknown; readonly progress?: SendManyProgress },
+    options?: {
+      readonly cause?: unknown;
+      readonly progress?: SendManyProgress;
+      readonly remote?: RemoteFailure;
+    },
   ) {
     super(message, options !== undefined && 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     if (options?.progress !== undefined) this.progress = options.progress;
+    if (options?.remote !== undefined) this.remote = options.remote;
   }
 }
 

@@ -11,6 +11,8 @@ export type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  Replies,
+  ReplyListener,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -19,21 +21,24 @@ export type { Codec, CodecName } from './codec.js';
 export { type ConnectOptions, connect } from './connect.js';
 export {
   type Consumer,
-  type ConsumerOptions,
   type ConsumerState,
   createConsumer,
-  type RetryPolicy,
   type StopOptions,
   type Stopped,
 } from './consumer/consumer.js';
+export type { ConsumerOptions, RetryPolicy } from './consumer/consumer-options.js';
 export type { ConsumerEvent } from './consumer/events.js';
 export type { Handler, HandlerContext } from './consumer/handler.js';
+export type { ThreadedHandler } from './consumer/handler-threads.js';
+export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.js';
+export type { KeyOf } from './consumer/keyed-line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
 export {
   isQueueError,
   QueueError,
   type QueueErrorCode,
   RejectMessage,
+  type RemoteFailure,
   type SendManyProgress,
 } from './errors.js';
 export { type DeadLetterHistory, deadLetterHistory } from './failure-headers.js';
@@ -49,6 +54,12 @@ export {
   type SendWait,
   type Sent,
 } from './producer/producer.js';
+export {
+  createRequester,
+  type Requester,
+  type RequesterOptions,
+  type RequestOptions,
+} from './producer/requester.js';
 export type { SendManyResult, Values } from './producer/send-many.js';
 export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
 export type { RabbitMqOptions } from './rabbitmq/options.js';

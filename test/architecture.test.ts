@@ -25,7 +25,16 @@ const breaches = (isBreach: (arrow: Import) => boolean) => imports.filter(isBrea
 const SIDES = ['producer', 'consumer'];
 const BACKENDS = ['local-queue', 'rabbitmq'];
 /** Small pure modules that every part may use. */
-const LEAVES = ['broker.ts', 'errors.ts', 'options.ts', 'failure-headers.ts', 'message-size.ts'];
+const LEAVES = [
+  'abort-listeners.ts',
+  'broker.ts',
+  'errors.ts',
+  'options.ts',
+  'failure-headers.ts',
+  'message-size.ts',
+  'reply-format.ts',
+  'reply-queue.ts',
+];
 
 describe('the arrows between the parts', () => {
   test('the seam and the errors import nothing', () => {
@@ -37,9 +46,14 @@ describe('the arrows between the parts', () => {
     expect(breaches(({ from, to }) => LEAVES.includes(from) && !allowed(to))).toEqual([]);
   });
 
-  test('producer and consumer import themselves, the queue and the leaves', () => {
-    const isAllowed = ({ from, to }: Import) =>
-      partOf(to) === partOf(from) || to === 'queue.ts' || LEAVES.includes(to) || to.startsWith('node:');
+  test('producer and consumer import themselves, the queue, the leaves and the types of schemas', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      to === 'queue.ts' ||
+      LEAVES.includes(to) ||
+      to.startsWith('node:') ||
+      (to === '@standard-schema/spec' && kind === 'type') ||
+      (to === 'piscina' && from === 'consumer/handler-threads.ts');
     expect(breaches((arrow) => SIDES.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
@@ -71,6 +85,11 @@ describe('the arrows between the parts', () => {
     expect([...reached].filter((file) => file === 'amqplib')).toEqual([]);
     expect([...reached].filter((file) => file === 'rabbitmq/rabbitmq-broker.ts')).toEqual([]);
     expect(reachableFrom('index.ts', imports)).toContain('rabbitmq/rabbitmq-broker.ts');
+  });
+
+  test('threads are loaded by those who use them', () => {
+    const needs = imports.filter(({ to, kind }) => to === 'piscina' && kind !== 'type');
+    expect(needs.map(show)).toEqual(['consumer/handler-threads.ts → piscina (dynamic)']);
   });
 
   test('the command line is imported by nobody, and the index by the command line alone', () => {

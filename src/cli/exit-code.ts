@@ -51,6 +51,7 @@ const BY_CODE: Readonly<Record<QueueErrorCode, ExitCode>> = {
   BROKER_ERROR: EXIT.failed,
   STORAGE_FULL: EXIT.temporary,
   STORAGE_ERROR: EXIT.configuration,
+  REMOTE_ERROR: EXIT.failed,
   CLOSED: EXIT.failed,
 };
 

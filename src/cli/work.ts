@@ -1,5 +1,6 @@
 import type { Broker } from '../broker.js';
-import { type Consumer, type ConsumerOptions, createConsumer } from '../consumer/consumer.js';
+import { type Consumer, createConsumer } from '../consumer/consumer.js';
+import type { ConsumerOptions } from '../consumer/consumer-options.js';
 import type { Handler } from '../consumer/handler.js';
 import type { Queue } from '../queue.js';
 import { type AddressFlags, chooseAddress, embeddedAddress } from './address.js';

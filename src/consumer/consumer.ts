@@ -1,40 +1,15 @@
 import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption, MAX_DELAY_MS } from '../options.js';
+import { checkOptionNames, durationOption, invalidOption, MAX_DELAY_MS } from '../options.js';
 import type { Queue } from '../queue.js';
-import type { ConsumerEvent } from './events.js';
+import { type ConsumerOptions, type ConsumerSettings, checkConsumerOptions } from './consumer-options.js';
+import { decode } from './decode.js';
 import { type Handler, HandlerRun } from './handler.js';
+import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
+import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
+import { KeyedLine } from './keyed-line.js';
+import { type Line, PlainLine } from './line.js';
 import { deliveryInfo, type ProcessSettings, process } from './process.js';
-
-export interface RetryPolicy {
-  /**
-   * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
-   * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once.
-   * Default: `[1000, 10_000, 60_000]`.
-   */
-  readonly delaysMs: readonly number[];
-}
-
-export interface ConsumerOptions {
-  /** How many handlers run at once. 1 keeps the order of the queue. Default: 1. */
-  readonly concurrency?: number | undefined;
-  /**
-   * How many messages the broker hands over ahead of their settlement, those being handled included. Default:
-   * twice `concurrency`, so that each handler finds its next message waiting. Raise it to some hundreds where
-   * handlers take less than a round trip to the broker; lower it to `concurrency` where they take seconds and
-   * several workers share the queue.
-   */
-  readonly prefetch?: number | undefined;
-  readonly retry?: RetryPolicy | undefined;
-  /**
-   * How long a handler may take. Then its `signal` is aborted, the attempt counts as failed, and the next message
-   * takes its place. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is below the
-   * 30 minutes after which RabbitMQ itself takes the message away (`consumer_timeout`).
-   */
-  readonly handlerTimeoutMs?: number | undefined;
-  /** Told what became of each message. What it throws is ignored. */
-  readonly observe?: ((event: ConsumerEvent) => void) | undefined;
-}
 
 export interface StopOptions {
   /**
@@ -68,6 +43,15 @@ export interface Consumer {
    */
   stop(options?: StopOptions): Promise<Stopped>;
   /**
+   * From now on this consumer does not keep the process alive: it is a helper of a program that does something else.
+   * When that is done the process ends, in the midst of a handler too; what was not acknowledged comes again, where
+   * the broker outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`, unless
+   * there are consumers and all of them are helpers. At any time, before `start` as well.
+   */
+  unref(): void;
+  /** Takes `unref` back. */
+  ref(): void;
+  /**
    * Resolves when the consumer has stopped. Rejects when it can't go on: the queue was deleted and is not ours to
    * declare, the permission was taken. Whoever does not look at it, and does not `observe`, gets a process warning.
    */
@@ -84,17 +68,49 @@ export interface Consumer {
  * await consumer.start();
  * ```
  *
+ * In place of one handler there may be one for each type of message, where the schema is a discriminated union:
+ *
+ * ```ts
+ * createConsumer(broker, events, { by: 'type', handlers: { click: onClick, key: onKey } });
+ * ```
+ *
+ * And for work that keeps a processor busy, a module whose default export is the handler, run in threads:
+ *
+ * ```ts
+ * createConsumer(broker, images, { module: new URL('./resize.js', import.meta.url), threads: 4 });
+ * ```
+ *
  * Bytes that do not decode, values that fail the schema and bodies over the size limit become dead letters without
  * the handler being called. Throws `INVALID_OPTION`.
  */
-export function createConsumer<Out>(
+export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<Out>>(
   broker: Broker,
   queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
-  handler: Handler<Out>,
-  options?: ConsumerOptions,
+  handler: Handler<Out> | HandlersByType<Out, By> | ThreadedHandler,
+  options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer {
-  if (typeof handler !== 'function') throw invalidOption('handler', 'a function', handler);
-  return new QueueConsumer(broker, queue, handler, options);
+  if (isThreaded(handler)) {
+    const threads = new HandlerThreads(handler);
+    const settings = checkConsumerOptions(options, threads.count);
+    if (settings.concurrency !== threads.count) {
+      throw invalidOption('concurrency', `the number of threads, ${threads.count}`, settings.concurrency);
+    }
+    const run: Handler<Out> = (value, context) => threads.run(value, context);
+    return new QueueConsumer(broker, queue, run, settings, () => threads.close());
+  }
+  return new QueueConsumer(broker, queue, toHandler(handler), checkConsumerOptions(options), async () => {});
+}
+
+function isThreaded(handler: object): handler is ThreadedHandler {
+  return typeof handler === 'object' && handler !== null && 'module' in handler;
+}
+
+function toHandler<Out>(
+  handler: Handler<Out> | { readonly by: string; readonly handlers: object },
+): Handler<Out> {
+  if (typeof handler === 'function') return handler;
+  if (typeof handler === 'object' && handler !== null) return handlerByType(handler);
+  throw invalidOption('handler', 'a function, handlers by type, or the module of one', handler);
 }
 
 /**
@@ -107,15 +123,18 @@ class QueueConsumer<Out> implements Consumer {
   readonly #settings: ProcessSettings<Out>;
   readonly #concurrency: number;
   readonly #prefetch: number;
+  /** Ends what the handler runs in. Never rejects. */
+  readonly #closeHandler: () => Promise<void>;
+  /** Handed over and not begun; at most `prefetch`. */
+  readonly #line: Line;
 
   #state: ConsumerState = 'idle';
   #subscription: Subscription | undefined;
+  #keepsAlive = true;
   #starting: Promise<void> | undefined;
   /** Lets `stop` end a `start` that still waits for the broker. */
   readonly #startAborted = new AbortController();
   #stopping: Promise<Stopped> | undefined;
-  /** Handed over and not begun; at most `prefetch`. */
-  readonly #waiting: Delivery[] = [];
   /** Being handled or settled; at most `concurrency`. */
   readonly #running = new Map<Delivery, HandlerRun>();
   /** Called when `#running` becomes empty, and at the deadline. */
@@ -132,42 +151,29 @@ class QueueConsumer<Out> implements Consumer {
     broker: Broker,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     handler: Handler<Out>,
-    options: ConsumerOptions = {},
+    { concurrency, prefetch, key, ...settings }: ConsumerSettings<Out>,
+    closeHandler: () => Promise<void>,
   ) {
-    checkOptionNames('createConsumer', options, [
-      'concurrency',
-      'prefetch',
-      'retry',
-      'handlerTimeoutMs',
-      'observe',
-    ]);
-    this.#concurrency = integerOption('concurrency', options.concurrency, {
-      min: 1,
-      max: 65_535,
-      default: 1,
-    });
-    this.#prefetch = integerOption('prefetch', options.prefetch, {
-      min: 1,
-      max: 65_535,
-      default: Math.min(2 * this.#concurrency, 65_535),
-    });
-    if (this.#prefetch < this.#concurrency) {
-      throw invalidOption('prefetch', `at least the concurrency of ${this.#concurrency}`, this.#prefetch);
-    }
+    this.#closeHandler = closeHandler;
     this.#broker = broker;
     this.#queue = queue;
-    this.#settings = {
-      queue,
-      handler,
-      handlerTimeoutMs: durationOption('handlerTimeoutMs', options.handlerTimeoutMs, {
-        min: 1,
-        infinity: true,
-        default: 1_500_000,
-      }),
-      delaysMs: delaysOption(options.retry),
-      maxMessageBytes: broker.maxMessageBytes,
-      emit: emitter(options.observe),
-    };
+    this.#concurrency = concurrency;
+    this.#prefetch = prefetch;
+    const decodeDelivery = ({ message }: Delivery) => decode(message, queue, broker.maxMessageBytes);
+    if (key === undefined) {
+      this.#line = new PlainLine();
+      this.#settings = { ...settings, broker, queue: queue.name, handler, decode: decodeDelivery };
+    } else {
+      const line = new KeyedLine({ keyOf: key, decode: decodeDelivery, onReady: () => this.#runNext() });
+      this.#line = line;
+      this.#settings = {
+        ...settings,
+        broker,
+        queue: queue.name,
+        handler,
+        decode: (one) => line.decodedOf(one),
+      };
+    }
     this.ended = new Promise((resolve, reject) => {
       this.#resolveEnded = resolve;
       this.#rejectEnded = reject;
@@ -207,6 +213,7 @@ class QueueConsumer<Out> implements Consumer {
       (delivery) => this.#accept(delivery),
     );
     this.#subscription = subscription;
+    if (!this.#keepsAlive) subscription.unref();
     // Then `stop` waits for this and sees to what was handed over already.
     if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
     this.#state = 'running';
@@ -223,13 +230,30 @@ class QueueConsumer<Out> implements Consumer {
     );
   }
 
+  unref(): void {
+    this.#keepsAlive = false;
+    this.#subscription?.unref();
+  }
+
+  ref(): void {
+    this.#keepsAlive = true;
+    this.#subscription?.ref();
+  }
+
   #accept(delivery: Delivery): void {
     if (this.#state !== 'starting' && this.#state !== 'running') {
       delivery.release();
-    } else if (this.#running.size < this.#concurrency) {
-      this.#run(delivery);
     } else {
-      this.#waiting.push(delivery);
+      this.#line.add(delivery);
+      this.#runNext();
+    }
+  }
+
+  #runNext(): void {
+    while (this.#running.size < this.#concurrency) {
+      const delivery = this.#line.take();
+      if (delivery === undefined) return;
+      this.#run(delivery);
     }
   }
 
@@ -239,17 +263,17 @@ class QueueConsumer<Out> implements Consumer {
     // `process` never rejects.
     process(delivery, run, this.#settings).then(() => {
       this.#running.delete(delivery);
-      const next = this.#waiting.shift();
-      if (next !== undefined) this.#run(next);
-      else if (this.#running.size === 0) this.#endDraining?.();
+      this.#line.done(delivery);
+      this.#runNext();
+      if (this.#running.size === 0) this.#endDraining?.();
     });
   }
 
   #lose(delivery: Delivery, error: Error): void {
     const run = this.#running.get(delivery);
     if (run === undefined) {
-      const position = this.#waiting.indexOf(delivery);
-      if (position >= 0) this.#waiting.splice(position, 1);
+      this.#line.remove(delivery);
+      this.#runNext();
     } else {
       run.abandon(error);
     }
@@ -270,7 +294,7 @@ class QueueConsumer<Out> implements Consumer {
     // Its error is reported by `start`.
     await this.#starting?.catch(() => {});
     const cancelled = this.#subscription?.cancel();
-    for (const delivery of this.#waiting.splice(0)) {
+    for (const delivery of this.#line.clear()) {
       delivery.release();
       this.#settings.emit?.({ type: 'released', ...deliveryInfo(this.#queue.name, delivery) });
     }
@@ -282,6 +306,7 @@ class QueueConsumer<Out> implements Consumer {
       this.#settings.emit?.({ type: 'released', ...deliveryInfo(this.#queue.name, delivery) });
     }
     await this.#subscription?.close();
+    await this.#closeHandler();
     this.#finish();
     return { unfinished };
   }
@@ -300,9 +325,12 @@ class QueueConsumer<Out> implements Consumer {
   /** Resolves when no handler runs any more, or at the deadline. */
   async #drained(): Promise<void> {
     if (this.#running.size > 0 && !this.#deadlinePassed) {
+      // The subscription takes no more and may not keep the process alive any longer, but who stops waits for this.
+      const keepAlive = setInterval(() => {}, MAX_DELAY_MS);
       await new Promise<void>((resolve) => {
         this.#endDraining = resolve;
       });
+      clearInterval(keepAlive);
     }
     clearTimeout(this.#deadlineTimer);
   }
@@ -322,27 +350,4 @@ class QueueConsumer<Out> implements Consumer {
     this.#state = 'stopped';
     this.#resolveEnded();
   }
-}
-
-function delaysOption(retry: RetryPolicy | undefined): readonly number[] {
-  if (retry === undefined) return [1000, 10_000, 60_000];
-  checkOptionNames('retry', retry, ['delaysMs']);
-  const { delaysMs } = retry;
-  if (!Array.isArray(delaysMs)) throw invalidOption('retry.delaysMs', 'an array of milliseconds', delaysMs);
-  return delaysMs.map((delayMs: number, index) =>
-    integerOption(`retry.delaysMs[${index}]`, delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 }),
-  );
-}
-
-/** An observer that throws must not change what it observes. */
-function emitter(observe: ConsumerOptions['observe']): ((event: ConsumerEvent) => void) | undefined {
-  if (observe === undefined) return undefined;
-  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
-  return (event) => {
-    try {
-      observe(event);
-    } catch {
-      // Documented: what an observer throws is ignored.
-    }
-  };
 }

@@ -27,10 +27,14 @@ export interface HandlerContext {
  * Handles one message. Returning, or resolving, acknowledges it. Throwing, or rejecting, has it retried after
  * the delay of the policy, and after the last attempt moved to the dead-letter queue; throwing `RejectMessage`
  * moves it there now.
+ *
+ * Where the message is a request (it has a `replyTo` and a `correlationId`), what the handler returns is the reply, as
+ * JSON. A request that becomes a dead letter is answered with the error's message and code; one that is retried is
+ * not answered yet.
  */
 export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 
-const HANDLED: Outcome = { type: 'handled' };
+const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
 
 /**
  * One run of a handler, which sees it as its context. It ends with the handler or at the time limit, whichever
@@ -89,12 +93,13 @@ export class HandlerRun implements HandlerContext {
   outcome<Out>(handler: Handler<Out>, value: Out, timeoutMs: number): Outcome | Promise<Outcome> {
     try {
       const result = handler(value, this);
-      return isThenable(result) ? this.#withinTimeLimit(result, timeoutMs) : HANDLED;
+      return isThenable(result) ? this.#withinTimeLimit(result, timeoutMs) : handled(result);
     } catch (error) {
       return failureOf(error);
     }
   }
 
+  /** It is the subscription that keeps the process alive, or not: the timer does not. */
   #withinTimeLimit(result: PromiseLike<unknown>, timeoutMs: number): Promise<Outcome> {
     return new Promise((resolve) => {
       const timer =
@@ -107,11 +112,11 @@ export class HandlerRun implements HandlerContext {
               );
               resolve(failureOf(error));
               this.#abort(error);
-            }, timeoutMs);
+            }, timeoutMs).unref();
       result.then(
-        () => {
+        (value) => {
           clearTimeout(timer);
-          resolve(HANDLED);
+          resolve(handled(value));
         },
         (error) => {
           clearTimeout(timer);
@@ -120,6 +125,10 @@ export class HandlerRun implements HandlerContext {
       );
     });
   }
+}
+
+function handled(value: unknown): Outcome {
+  return value === undefined ? NOTHING_RETURNED : { type: 'handled', value };
 }
 
 function failureOf(error: unknown): Outcome {

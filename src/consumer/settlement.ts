@@ -3,7 +3,7 @@ import type { DeadLetterCode, Failure } from '../broker.js';
 
 /** How an attempt at one message ended. */
 export type Outcome =
-  | { readonly type: 'handled' }
+  | { readonly type: 'handled'; readonly value: unknown }
   /** The handler failed, or outlived its time limit: worth another try. */
   | { readonly type: 'failed'; readonly error: unknown; readonly text: string }
   /** No further try can help. */

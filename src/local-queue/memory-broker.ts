@@ -7,6 +7,8 @@ import type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  Replies,
+  ReplyListener,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -14,6 +16,7 @@ import type {
 import { QueueError } from '../errors.js';
 import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../message-size.js';
 import { checkOptionNames, integerOption, quote } from '../options.js';
+import { ReplyQueue } from '../reply-queue.js';
 import { deadLetterSpecOf } from './dead-letter-spec.js';
 import { MemoryQueue } from './memory-queue.js';
 import { MemorySubscription } from './memory-subscription.js';
@@ -107,6 +110,10 @@ class MemoryBroker implements Broker {
     subscription.ended.then(() => this.#subscriptions.delete(subscription));
     found.admit(subscription);
     return subscription;
+  }
+
+  receiveReplies(listener: ReplyListener): Replies {
+    return new ReplyQueue(this, listener);
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {

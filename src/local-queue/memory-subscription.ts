@@ -60,6 +60,14 @@ export class MemorySubscription implements Subscription {
     this.#queue.wake();
   }
 
+  unref(): void {
+    this.#keepAlive.unref();
+  }
+
+  ref(): void {
+    this.#keepAlive.ref();
+  }
+
   async cancel(): Promise<void> {
     this.#leave();
   }

@@ -3,6 +3,7 @@ import { type Channel, type ChannelModel, type ConfirmChannel, connect, type Soc
 import { isQueueError, QueueError } from '../errors.js';
 import type { RabbitMqAddress } from './address.js';
 import { isLoginRefusal, loginError, replyText } from './broker-errors.js';
+import { unrefConnection } from './keep-alive.js';
 import type { RabbitMqSettings } from './options.js';
 import { type ServerVersion, serverVersion } from './server-version.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, within, withinOrNot } from './time-limit.js';
@@ -51,6 +52,7 @@ export class Connection {
       // The socket may have gone while amqplib's promise was resolving, when there were no listeners yet: only
       // an answer proves that the connection is alive, and that its end will be heard of.
       await connection.#prove(limitMs);
+      unrefConnection(model.connection);
       return connection;
     } catch (error) {
       const timedOut = socket.signal.aborted && !signal.aborted;

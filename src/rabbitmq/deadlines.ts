@@ -31,5 +31,7 @@ export class Deadlines {
       this.#at = Number.POSITIVE_INFINITY;
       this.#set(this.#expire(performance.now()));
     }, waitMs);
+    // Whether somebody waits is for the keep-alive to know: the timer outlives those who did.
+    this.#timer.unref();
   }
 }

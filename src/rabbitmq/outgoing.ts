@@ -1,7 +1,7 @@
 import type { Options } from 'amqplib';
+import { onAbort } from '../abort-listeners.js';
 import type { PublishOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { onAbort } from './abort-listeners.js';
 import type { TargetLane } from './target-lane.js';
 import { asResent, type WireMessage } from './wire.js';
 

@@ -7,6 +7,8 @@ import type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  Replies,
+  ReplyListener,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -18,7 +20,9 @@ import { parseAddress, type RabbitMqAddress } from './address.js';
 import { AuxiliaryQueues } from './auxiliary-queues.js';
 import { Connection } from './connection.js';
 import type { RabbitMqDelivery } from './delivery.js';
+import { DirectReplies } from './direct-replies.js';
 import { bringBackDueMessages, type DueMessages } from './due-messages.js';
+import { KeepAlive } from './keep-alive.js';
 import { KnownExchanges } from './known-exchanges.js';
 import { Link } from './link.js';
 import { Mover } from './mover.js';
@@ -65,6 +69,7 @@ class RabbitMqBroker implements Broker {
   readonly #movingPublisher: Publisher;
   readonly #mover: Mover;
   readonly #subscriptions = new Set<RabbitMqSubscription>();
+  readonly #keepAlive = new KeepAlive();
   #address: string;
   #closing: Promise<void> | undefined;
 
@@ -120,7 +125,7 @@ class RabbitMqBroker implements Broker {
   async declare(queue: QueueSpec, wait: WaitOptions = {}): Promise<void> {
     this.#throwIfClosed();
     throwIfAborted(wait.signal, `declaring '${queue.name}'`);
-    await this.#topology.declare(queue, wait);
+    await this.#keepAlive.during(this.#topology.declare(queue, wait));
   }
 
   publish(to: Address, message: Message, options: PublishOptions = {}): Promise<void> {
@@ -129,7 +134,8 @@ class RabbitMqBroker implements Broker {
       checkSize(message, this.maxMessageBytes);
       const wire = toWire(to, message, this.#topology.defaultPriorityOf(to));
       const known = this.#exchanges.has(to.exchange);
-      return known ? this.#publisher.publish(wire, options) : this.#publishFirst(wire, options);
+      const publishing = known ? this.#publisher.publish(wire, options) : this.#publishFirst(wire, options);
+      return this.#keepAlive.during(publishing);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -152,7 +158,8 @@ class RabbitMqBroker implements Broker {
     this.#throwIfClosed();
     throwIfAborted(options.signal, `subscribing to '${queue}'`);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const subscription = await this.#open(queue, options, onDelivery);
+    const subscription = await this.#keepAlive.during(this.#open(queue, options, onDelivery));
+    subscription.ref();
     if (this.#topology.capacityOf(queue) !== undefined) {
       const over = new AbortController();
       subscription.ended.finally(() => over.abort()).catch(() => {});
@@ -172,6 +179,7 @@ class RabbitMqBroker implements Broker {
       link: this.#consumeLink,
       topology: this.#topology,
       mover: this.#mover,
+      keepAlive: this.#keepAlive,
       observe: this.#settings.observe,
     });
     if (this.#closing !== undefined) {
@@ -179,25 +187,32 @@ class RabbitMqBroker implements Broker {
       this.#throwIfClosed();
     }
     this.#subscriptions.add(subscription);
-    const forget = () => this.#subscriptions.delete(subscription);
+    const forget = () => {
+      this.#subscriptions.delete(subscription);
+      this.#keepAlive.delete(subscription);
+    };
     subscription.ended.then(forget, forget);
     return subscription;
+  }
+
+  receiveReplies(listener: ReplyListener): Replies {
+    return new DirectReplies(this.#publishLink, listener);
   }
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {
     this.#throwIfClosed();
     throwIfAborted(wait.signal, `inspecting '${queue}'`);
-    return this.#topology.inspect(queue, wait);
+    return this.#keepAlive.during(this.#topology.inspect(queue, wait));
   }
 
   async purge(queue: string, wait: WaitOptions = {}): Promise<number> {
     this.#throwIfClosed();
     throwIfAborted(wait.signal, `purging '${queue}'`);
-    return this.#topology.purge(queue, wait);
+    return this.#keepAlive.during(this.#topology.purge(queue, wait));
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#keepAlive.during(this.#close()).finally(() => this.#keepAlive.stop());
     return this.#closing;
   }
 

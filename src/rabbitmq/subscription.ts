@@ -6,6 +6,7 @@ import { isInterrupted, isLocked, isNotFound, queueError } from './broker-errors
 import type { Connection } from './connection.js';
 import { ConsumerChannel } from './consumer-channel.js';
 import { RabbitMqDelivery } from './delivery.js';
+import type { KeepAlive } from './keep-alive.js';
 import type { Link } from './link.js';
 import type { Mover } from './mover.js';
 import { CLOSE_LIMIT_MS, pause, within } from './time-limit.js';
@@ -20,6 +21,7 @@ export interface SubscriptionParts {
   readonly link: Link;
   readonly topology: Topology;
   readonly mover: Mover;
+  readonly keepAlive: KeepAlive;
   readonly observe: (event: BrokerEvent) => void;
 }
 
@@ -81,6 +83,14 @@ export class RabbitMqSubscription implements Subscription {
       this.#rejectEnded = reject;
     });
     this.ended.catch(() => {});
+  }
+
+  unref(): void {
+    this.#parts.keepAlive.set(this, false);
+  }
+
+  ref(): void {
+    this.#parts.keepAlive.set(this, true);
   }
 
   async cancel(): Promise<void> {

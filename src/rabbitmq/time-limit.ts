@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { onAbort } from '../abort-listeners.js';
 import type { WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { onAbort } from './abort-listeners.js';
 
 /** How long one answer of the broker may take, once asked. A live broker answers in milliseconds. */
 export const RPC_LIMIT_MS = 10_000;
@@ -56,7 +56,7 @@ function aborted(what: string, signal: AbortSignal | undefined): QueueError {
   return new QueueError('ABORTED', `${what}: aborted`, { cause: signal?.reason });
 }
 
-/** Resolves after the time, or when the signal is aborted. */
+/** Resolves after the time, or when the signal is aborted. Does not keep the process alive. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => {});
+  await delay(ms, undefined, { signal, ref: false }).catch(() => {});
 }

@@ -5,6 +5,7 @@ import { contractSuite } from './contract-suite.js';
 import { declarationCases } from './declaration-cases.js';
 import { deliveryCases } from './delivery-cases.js';
 import { publishCases } from './publish-cases.js';
+import { replyCases } from './reply-cases.js';
 import { settlementCases } from './settlement-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
 
@@ -16,6 +17,7 @@ export function brokerContract(subject: BrokerSubject, skips: Skips = {}): void 
     delivery: deliveryCases,
     settlement: settlementCases,
     declaration: declarationCases,
+    replies: replyCases,
     closing: closingCases,
     account: accountCases,
   };

@@ -1,11 +1,15 @@
 import { contractSuite } from './contract-suite.js';
 import { handlerCases } from './handler-cases.js';
+import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
 import { receiveCases } from './receive-cases.js';
+import { requestCases } from './request-cases.js';
 import { sendCases } from './send-cases.js';
 import { sendManyCases } from './send-many-cases.js';
 import { stopCases } from './stop-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
+import { threadCases } from './thread-cases.js';
+import { typedHandlerCases } from './typed-handler-cases.js';
 import { valueCases } from './value-cases.js';
 
 /** What producers and consumers promise, as cases. They hold on every backend. */
@@ -15,7 +19,11 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'send many': sendManyCases,
     values: valueCases,
     handler: handlerCases,
+    'handlers by type': typedHandlerCases,
+    threads: threadCases,
+    keys: keyedCases,
     'start and stop': stopCases,
+    request: requestCases,
     receive: receiveCases,
     load: loadCases,
   };

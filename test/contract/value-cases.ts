@@ -63,6 +63,7 @@ function withLimit(broker: Broker, maxMessageBytes: number): Broker {
     declare: (...args) => broker.declare(...args),
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),
+    receiveReplies: (listener) => broker.receiveReplies(listener),
     inspect: (...args) => broker.inspect(...args),
     purge: (...args) => broker.purge(...args),
     close: () => broker.close(),

@@ -94,3 +94,11 @@ export async function loops(): Promise<void> {
   // @ts-expect-error: a misspelt option
   receive(broker, orders, { concurrency: 5 });
 }
+
+createConsumer(broker, orders, handler, { key: (order) => order.id });
+createConsumer(broker, orders, handler, { key: (order) => [order.id, 'all'] });
+createConsumer(broker, lengths, () => {}, { key: (length) => String(length) });
+// @ts-expect-error: the key is a string
+createConsumer(broker, lengths, () => {}, { key: (length) => length });
+// @ts-expect-error: the schema has no such part
+createConsumer(broker, orders, handler, { key: (order) => order.total });

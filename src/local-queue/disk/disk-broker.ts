@@ -8,6 +8,8 @@ import type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  Replies,
+  ReplyListener,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -15,6 +17,7 @@ import type {
 import { isQueueError, QueueError } from '../../errors.js';
 import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../message-size.js';
 import { checkOptionNames, durationOption, integerOption, quote, wordOption } from '../../options.js';
+import { ReplyQueue } from '../../reply-queue.js';
 import { takeIn } from '../stored-message.js';
 import { checkWaitOptions, throwIfAborted } from '../wait-list.js';
 import { DiskSubscription } from './disk-subscription.js';
@@ -157,6 +160,10 @@ class DiskBroker implements Broker {
     const forget = () => this.#subscriptions.delete(subscription);
     subscription.ended.then(forget, forget);
     return subscription;
+  }
+
+  receiveReplies(listener: ReplyListener): Replies {
+    return new ReplyQueue(this, listener);
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {

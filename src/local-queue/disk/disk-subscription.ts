@@ -87,6 +87,14 @@ export class DiskSubscription implements Subscription, Receiver {
     this.#unsettled.delete(ticket);
   }
 
+  unref(): void {
+    this.link.keepAliveFor(this.#number, false);
+  }
+
+  ref(): void {
+    this.link.keepAliveFor(this.#number, true);
+  }
+
   cancel(): Promise<void> {
     this.#cancelling ??= this.#cancel();
     return this.#cancelling;

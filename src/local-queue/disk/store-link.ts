@@ -61,8 +61,13 @@ export class StoreLink {
   readonly #outbox: Outbox;
   readonly #pending = new Map<number, Pending>();
   readonly #receivers = new Map<number, Receiver>();
+  /** The subscriptions that keep the process alive. */
+  readonly #keepers = new Set<number>();
   #lastId = 0;
   #posting = false;
+  /** How many times something was posted to the thread, and how many of these it is known to be done with. */
+  #posts = 0;
+  #postsStored = 0;
   /** A thread does so from its start. */
   #keptAlive = true;
   /** Set when nothing more can be asked. */
@@ -85,6 +90,7 @@ export class StoreLink {
       stdin: false,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
+    process.on('beforeExit', this.#onBeforeExit);
     this.opened = new Promise((resolve, reject) => {
       this.#worker.once('message', ({ code, message = '' }: Opened) => {
         if (code !== undefined) {
@@ -150,12 +156,19 @@ export class StoreLink {
   /** Takes deliveries from now on, and keeps the process alive. */
   receive(subscription: number, receiver: Receiver): void {
     this.#receivers.set(subscription, receiver);
+    this.keepAliveFor(subscription, true);
+  }
+
+  /** Whether this subscription, while it takes deliveries, keeps the process alive. */
+  keepAliveFor(subscription: number, wanted: boolean): void {
+    if (wanted && this.#receivers.has(subscription)) this.#keepers.add(subscription);
+    else this.#keepers.delete(subscription);
     this.#adjustKeepAlive();
   }
 
   stopReceiving(subscription: number): void {
     this.#receivers.delete(subscription);
-    this.#adjustKeepAlive();
+    this.keepAliveFor(subscription, false);
   }
 
   newSubscription(): number {
@@ -182,7 +195,9 @@ export class StoreLink {
   #post(): void {
     this.#posting = false;
     const { requests, transfer } = this.#outbox.take();
-    if (requests.length > 0 && this.#ended === undefined) this.#worker.postMessage(requests, transfer);
+    if (requests.length === 0 || this.#ended !== undefined) return;
+    this.#posts++;
+    this.#worker.postMessage(requests, transfer);
   }
 
   #receive(reply: Reply): void {
@@ -203,22 +218,41 @@ export class StoreLink {
     return pending;
   }
 
-  /** The thread keeps the process alive while somebody waits for an answer, and while there are subscribers. */
+  /**
+   * The thread keeps the process alive while somebody waits for an answer, and while there are subscribers
+   * that are no helpers.
+   */
   #adjustKeepAlive(): void {
-    const wanted = this.#pending.size > 0 || this.#receivers.size > 0;
+    const wanted = this.#pending.size > 0 || this.#keepers.size > 0;
     if (wanted === this.#keptAlive) return;
     this.#keptAlive = wanted;
     if (wanted) this.#worker.ref();
     else this.#worker.unref();
   }
 
+  /**
+   * Helpers' acknowledgements, which nobody waits for, are stored before the process ends by itself. LMDB hangs when a
+   * thread is ended in the midst of a transaction.
+   */
+  readonly #onBeforeExit = (): void => {
+    if (this.#posts === this.#postsStored) return;
+    this.command((id) => ({ kind: 'give-up', id, ids: [] })).then(
+      () => {
+        this.#postsStored = this.#posts;
+      },
+      () => {},
+    );
+  };
+
   #end(error: QueueError): void {
     if (this.#ended !== undefined) return;
+    process.off('beforeExit', this.#onBeforeExit);
     this.#ended = error;
     const pending = [...this.#pending.values()];
     const receivers = [...this.#receivers.values()];
     this.#pending.clear();
     this.#receivers.clear();
+    this.#keepers.clear();
     for (const one of pending) one.gone(error);
     for (const receiver of receivers) receiver.fail(error);
   }

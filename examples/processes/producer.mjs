@@ -1,0 +1,29 @@
+/** Sends jobs, and ends when the last one is stored. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { connect, createConsumer, createProducer } from 'millrace';
+import { queuesOf } from './queues.mjs';
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', short: 'u', default: 'local:./processes-data' },
+    prefix: { type: 'string', default: 'processes' },
+    jobs: { type: 'string', default: '40' },
+  },
+});
+const { control, jobs } = queuesOf(values.prefix);
+const broker = await connect(values.url);
+
+let pauseMs = 1;
+const listener = createConsumer(broker, control, (wish) => {
+  pauseMs = wish.pauseMs;
+});
+listener.unref(); // only a helper: nobody stops it, and it does not keep this program alive
+await listener.start();
+
+const producer = createProducer(broker, jobs);
+for (let job = 1; job <= Number(values.jobs); job++) {
+  await producer.send({ job });
+  await delay(pauseMs);
+}
+console.log(`producer: ${values.jobs} jobs are stored`);

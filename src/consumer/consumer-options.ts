@@ -1,0 +1,122 @@
+import { checkOptionNames, durationOption, integerOption, invalidOption, MAX_DELAY_MS } from '../options.js';
+import type { ConsumerEvent } from './events.js';
+import type { KeyOf } from './keyed-line.js';
+
+export interface RetryPolicy {
+  /**
+   * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
+   * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once.
+   * Default: `[1000, 10_000, 60_000]`.
+   */
+  readonly delaysMs: readonly number[];
+}
+
+export interface ConsumerOptions<Out = unknown> {
+  /** How many handlers run at once. 1 keeps the order of the queue. Default: 1. */
+  readonly concurrency?: number | undefined;
+  /**
+   * How many messages the broker hands over ahead of their settlement, those being handled included. Default:
+   * twice `concurrency`, so that each handler finds its next message waiting; with a `key` ten times, so that there
+   * are other keys to go on with. Raise it to some hundreds where handlers take less than a round trip to the
+   * broker; lower it to `concurrency` where they take seconds and several workers share the queue.
+   */
+  readonly prefetch?: number | undefined;
+  /**
+   * Messages of the same key are handled one at a time and in the order of their coming; those of different keys
+   * side by side, up to `concurrency`. A message with several keys waits until it is first in line for each of them,
+   * and holds them all; no two messages can wait for each other. Without keys (`[]`) it waits for none.
+   *
+   * It looks ahead as far as `prefetch`, and holds for this consumer alone. While a failed message waits for its next
+   * attempt the others of its key go on. A handler that ignores its signal after the time limit has lost its key.
+   * Where the function throws, the message becomes a dead letter.
+   */
+  readonly key?: KeyOf<Out> | undefined;
+  readonly retry?: RetryPolicy | undefined;
+  /**
+   * How long a handler may take. Then its `signal` is aborted, the attempt counts as failed, and the next message
+   * takes its place. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is below the
+   * 30 minutes after which RabbitMQ itself takes the message away (`consumer_timeout`).
+   */
+  readonly handlerTimeoutMs?: number | undefined;
+  /** Told what became of each message. What it throws is ignored. */
+  readonly observe?: ((event: ConsumerEvent) => void) | undefined;
+}
+
+/** The options as they are checked, with their defaults. */
+export interface ConsumerSettings<Out> {
+  readonly concurrency: number;
+  readonly prefetch: number;
+  readonly key: KeyOf<Out> | undefined;
+  readonly delaysMs: readonly number[];
+  readonly handlerTimeoutMs: number;
+  readonly emit: ((event: ConsumerEvent) => void) | undefined;
+}
+
+const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
+  'concurrency',
+  'prefetch',
+  'key',
+  'retry',
+  'handlerTimeoutMs',
+  'observe',
+];
+
+/** Throws `INVALID_OPTION`. */
+export function checkConsumerOptions<Out>(
+  options: ConsumerOptions<Out> = {},
+  defaultConcurrency = 1,
+): ConsumerSettings<Out> {
+  checkOptionNames('createConsumer', options, OPTION_NAMES);
+  const { key } = options;
+  if (key !== undefined && typeof key !== 'function') {
+    throw invalidOption('key', 'a function of the value', key);
+  }
+  const concurrency = integerOption('concurrency', options.concurrency, {
+    min: 1,
+    max: 65_535,
+    default: defaultConcurrency,
+  });
+  const prefetch = integerOption('prefetch', options.prefetch, {
+    min: 1,
+    max: 65_535,
+    default: Math.min((key === undefined ? 2 : 10) * concurrency, 65_535),
+  });
+  if (prefetch < concurrency) {
+    throw invalidOption('prefetch', `at least the concurrency of ${concurrency}`, prefetch);
+  }
+  return {
+    concurrency,
+    prefetch,
+    key,
+    delaysMs: delaysOption(options.retry),
+    handlerTimeoutMs: durationOption('handlerTimeoutMs', options.handlerTimeoutMs, {
+      min: 1,
+      infinity: true,
+      default: 1_500_000,
+    }),
+    emit: emitter(options.observe),
+  };
+}
+
+function delaysOption(retry: RetryPolicy | undefined): readonly number[] {
+  if (retry === undefined) return [1000, 10_000, 60_000];
+  checkOptionNames('retry', retry, ['delaysMs']);
+  const { delaysMs } = retry;
+  if (!Array.isArray(delaysMs)) throw invalidOption('retry.delaysMs', 'an array of milliseconds', delaysMs);
+  return delaysMs.map((delayMs: number, index) =>
+    integerOption(`retry.delaysMs[${index}]`, delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 }),
+  );
+}
+
+/** An observer that throws must not change what it observes. */
+function emitter(observe: ConsumerOptions['observe']): ((event: ConsumerEvent) => void) | undefined {
+  if (observe === undefined) return undefined;
+  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
+  return (event) => {
+    try {
+      observe(event);
+    } catch {
+      // Documented: what an observer throws is ignored.
+    }
+  };
+}

@@ -1,0 +1,53 @@
+import { RejectMessage } from '../errors.js';
+import { checkOptionNames, invalidOption, quote } from '../options.js';
+import type { Handler } from './handler.js';
+
+/** The parts of a value that tell its type: those that are text in each member of the union. */
+export type Discriminant<Out> = {
+  [Name in keyof Out & string]: Out[Name] extends string ? Name : never;
+}[keyof Out & string];
+
+/** The members of the union `Out` whose part `By` may be `Type`. */
+type OfType<Out, By extends string, Type> = Out extends { readonly [Name in By]: infer Own }
+  ? Type extends Own
+    ? Out
+    : never
+  : never;
+
+/**
+ * A handler for each type of message, over a discriminated union: one that is missing, or for a type that there is
+ * not, does not compile. A message of another type that gets past the schema all the same becomes a dead letter.
+ */
+export interface HandlersByType<Out, By extends Discriminant<Out> = Discriminant<Out>> {
+  /** The part of the value that tells its type. */
+  readonly by: By;
+  readonly handlers: { readonly [Type in Out[By] & string]: Handler<OfType<Out, By, Type>> };
+}
+
+/** One handler that calls the one for the message's type. Throws `INVALID_OPTION`. */
+export function handlerByType(forms: { readonly by: string; readonly handlers: object }): Handler<unknown> {
+  checkOptionNames('handler', forms, ['by', 'handlers']);
+  const { by, handlers } = forms;
+  if (typeof by !== 'string') throw invalidOption('by', 'the name of a part of the value', by);
+  if (typeof handlers !== 'object' || handlers === null) {
+    throw invalidOption('handlers', 'an object with a handler for each type', handlers);
+  }
+  const byType = new Map<unknown, Handler<unknown>>(Object.entries(handlers));
+  for (const [type, handler] of byType) {
+    if (typeof handler !== 'function') throw invalidOption(`handlers[${quote(type)}]`, 'a function', handler);
+  }
+  return (value, context) => {
+    const type = partOf(value, by);
+    const handler = byType.get(type);
+    if (handler === undefined) {
+      throw new RejectMessage(
+        `no handler for a message whose ${by} is ${quote(type)}; there are handlers for ${[...byType.keys()].map(quote).join(', ')}`,
+      );
+    }
+    return handler(value, context);
+  };
+}
+
+function partOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}

@@ -1,0 +1,80 @@
+interface Entry<T> {
+  readonly item: T;
+  readonly keys: readonly string[];
+  /** In how many of its lanes others are before it. */
+  behind: number;
+  taken: boolean;
+}
+
+/**
+ * A line for each key. An item stands in the lines of all its keys, and may be taken when it is first in each; it
+ * stays there, and holds up those behind it, until it is removed.
+ *
+ *   add ──► behind others ──they are removed──► ready ──take──► taken ──remove──► gone
+ *     └──────(first in all its lanes)────────────►▲
+ *
+ * No two items can wait for each other: one enters all its lanes at once, so whoever came first is before the other
+ * in each lane that they share.
+ */
+export class KeyLanes<T> {
+  /** Lanes are never empty; one whose last item is removed is forgotten. */
+  readonly #lanes = new Map<string, Entry<T>[]>();
+  readonly #entries = new Map<T, Entry<T>>();
+  /** First in all their lanes and not taken yet, in the order in which they came to be so. */
+  readonly #ready: Entry<T>[] = [];
+
+  /** How many items are held, those taken included. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** An item without keys is ready at once. An item can't be added twice. */
+  add(item: T, keys: readonly string[]): void {
+    const entry: Entry<T> = { item, keys: [...new Set(keys)], behind: 0, taken: false };
+    this.#entries.set(item, entry);
+    for (const key of entry.keys) {
+      const lane = this.#lanes.get(key);
+      if (lane === undefined) {
+        this.#lanes.set(key, [entry]);
+      } else {
+        lane.push(entry);
+        entry.behind++;
+      }
+    }
+    if (entry.behind === 0) this.#ready.push(entry);
+  }
+
+  /** The item that has been ready for longest. Its keys are its own until it is removed. */
+  take(): T | undefined {
+    const entry = this.#ready.shift();
+    if (entry === undefined) return undefined;
+    entry.taken = true;
+    return entry.item;
+  }
+
+  /** The item leaves all its lanes, wherever it stands in them. */
+  remove(item: T): void {
+    const entry = this.#entries.get(item);
+    if (entry === undefined) return;
+    this.#entries.delete(item);
+    if (entry.behind === 0 && !entry.taken) this.#ready.splice(this.#ready.indexOf(entry), 1);
+    for (const key of entry.keys) this.#leave(key, entry);
+  }
+
+  /** Removes the items that are not taken, and gives them in the order of their coming. */
+  clear(): T[] {
+    const untaken = [...this.#entries.values()].filter(({ taken }) => !taken).map(({ item }) => item);
+    // From the last: so none of them becomes ready meanwhile.
+    for (const item of untaken.toReversed()) this.remove(item);
+    return untaken;
+  }
+
+  #leave(key: string, entry: Entry<T>): void {
+    const lane = this.#lanes.get(key) ?? [];
+    const position = lane.indexOf(entry);
+    lane.splice(position, 1);
+    const first = lane[0];
+    if (first === undefined) this.#lanes.delete(key);
+    else if (position === 0 && --first.behind === 0) this.#ready.push(first);
+  }
+}

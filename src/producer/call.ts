@@ -1,0 +1,117 @@
+import { onAbort } from '../abort-listeners.js';
+import type { Message } from '../broker.js';
+import { isQueueError, QueueError } from '../errors.js';
+import { MAX_DELAY_MS } from '../options.js';
+
+/**
+ * One request, until its answer or its end.
+ *
+ *   preparing ──send()──► sending ──stored──► waiting ──reply──► over
+ *       ▲                    │                                    ▲
+ *       └──(address lost, nothing stored)                         │
+ *       stop(), from anywhere ────────────────────────────────────┘
+ *
+ * What ends it in `preparing` has stored nothing; in `sending` only the publish knows; in `waiting` the request is
+ * stored and may be handled, now or later.
+ */
+export class Call {
+  /** Rejects when it is over without an answer. */
+  readonly reply: Promise<Message>;
+  /** Bounds what is done in preparation. */
+  readonly stopped: AbortSignal;
+
+  readonly #queue: string;
+  readonly #stop = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #unlisten: () => void;
+  #state: 'preparing' | 'sending' | 'waiting' = 'preparing';
+  #publish = new AbortController();
+  /** Why the address of this call's publish is gone. */
+  #lost: Error | undefined;
+  #resolve!: (reply: Message) => void;
+  #reject!: (error: QueueError) => void;
+
+  constructor(queue: string, timeoutMs: number, signal: AbortSignal | undefined) {
+    this.#queue = queue;
+    this.stopped = this.#stop.signal;
+    this.reply = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.reply.catch(() => {});
+    // Where there is no limit, the timer is there all the same: it keeps the process alive.
+    this.#timer =
+      timeoutMs === Number.POSITIVE_INFINITY
+        ? setInterval(() => {}, MAX_DELAY_MS)
+        : setTimeout(() => this.stop('TIMEOUT', `no reply within ${timeoutMs} ms`), timeoutMs);
+    const abort = () => this.stop('ABORTED', 'aborted', { cause: signal?.reason });
+    this.#unlisten = signal === undefined ? () => {} : onAbort(signal, abort);
+    if (signal?.aborted) abort();
+  }
+
+  /** The outcome of `work`, unless the call ends first. */
+  whilePreparing<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.reply as Promise<never>]);
+  }
+
+  /**
+   * Sends the request. False when its address was lost before it was stored: then it may be sent again. Rejects as
+   * `Broker.publish` does.
+   */
+  async send(publish: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    this.#state = 'sending';
+    this.#lost = undefined;
+    this.#publish = new AbortController();
+    try {
+      // The reply may be there before the confirm.
+      await Promise.race([publish(this.#publish.signal), this.reply]);
+    } catch (error) {
+      this.#state = 'preparing';
+      if (!isQueueError(error, 'ABORTED')) throw error;
+      if (this.stopped.aborted) throw this.stopped.reason;
+      if (this.#lost === undefined) throw error;
+      return false;
+    }
+    this.#state = 'waiting';
+    if (this.stopped.aborted) this.#reject(this.#unanswered(this.stopped.reason));
+    else if (this.#lost !== undefined) this.#reject(this.#unanswered(this.#lost));
+    return true;
+  }
+
+  receive(reply: Message): void {
+    this.#resolve(reply);
+  }
+
+  /** The address under which the reply was to come is gone. */
+  lose(reason: Error): void {
+    if (this.#state === 'preparing') return;
+    this.#lost = reason;
+    if (this.#state === 'waiting') this.#reject(this.#unanswered(reason));
+    this.#publish.abort(reason);
+  }
+
+  stop(code: 'TIMEOUT' | 'ABORTED' | 'CLOSED', why: string, options?: { readonly cause: unknown }): void {
+    if (this.stopped.aborted) return;
+    const reason = new QueueError(code, `the request to '${this.#queue}': ${why}`, options);
+    if (this.#state === 'preparing') this.#reject(reason);
+    this.#stop.abort(reason);
+    if (this.#state === 'waiting') this.#reject(this.#unanswered(reason));
+    this.#publish.abort(reason);
+  }
+
+  /** Leaves nothing behind. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#unlisten();
+  }
+
+  #unanswered(cause: Error): QueueError {
+    // By its own side's wish, which asks no more.
+    if (cause === this.stopped.reason && isQueueError(cause, 'CLOSED')) return cause;
+    return new QueueError(
+      'UNCONFIRMED',
+      `the request to '${this.#queue}' was stored, and may be handled or have been: ${cause.message}`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Broker, Message, Replies } from '../broker.js';
+import { QueueError, type RemoteFailure } from '../errors.js';
+import { isTooLarge } from '../message-size.js';
+import { checkOptionNames, durationOption, invalidOption } from '../options.js';
+import { type DecodedValue, defineQueue, type EncodedValue, type Queue } from '../queue.js';
+import { NOTHING, remoteFailure } from '../reply-format.js';
+import { Call } from './call.js';
+import { checkMessageOptions } from './message-options.js';
+
+export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchemaV1> {
+  /** What the handler's reply is to look like: any Standard Schema. */
+  readonly reply: Reply;
+  /**
+   * How long a `request` may take in all, from the first wait for room to the reply, unless it says otherwise itself.
+   * Retries of the handler take their delays of it. Milliseconds, `Infinity` for no limit. Default: 30 000.
+   */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface RequestOptions {
+  /** Ends the request: `ABORTED` where nothing was stored, `UNCONFIRMED` where it was, or may have been. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds, `Infinity` for no limit. Default: the requester's. */
+  readonly timeoutMs?: number | undefined;
+  /** Names the request, as a message's id. 1 to 255 bytes. Default: a new UUID. */
+  readonly id?: string | undefined;
+  /** Strings by name. Names that begin with `x-millrace-` are the toolkit's. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** 0 to 31, the greater first. Default: 4 (on a classic RabbitMQ queue 0). */
+  readonly priority?: number | undefined;
+}
+
+/** Asks the handlers of one queue, and waits for their answers. Made by {@link createRequester}. */
+export interface Requester<In, Reply> {
+  /**
+   * Resolves to what the handler returned. Many may be under way at once.
+   *
+   * Rejects: `REMOTE_ERROR` when the handler has failed for good, that is after its last retry or with
+   * `RejectMessage`, or when its reply does not fit; `error.remote` has its message and code. `INVALID_MESSAGE` and
+   * `TOO_LARGE` before any I/O. `TIMEOUT`, `ABORTED`, and what `send` and declaring the queue reject with, where the
+   * request was not stored. `UNCONFIRMED` where it is or may be stored, and no answer came: within the time limit,
+   * or at all, because the link that it was to come on is gone. The handler may have done its work, or do it yet.
+   */
+  request(value: In, options?: RequestOptions): Promise<Reply>;
+  /** Ends the requests under way with `CLOSED`, and stops listening for replies. Always resolves. */
+  close(): Promise<void>;
+}
+
+const REQUEST_OPTION_NAMES: readonly (keyof RequestOptions)[] = [
+  'signal',
+  'timeoutMs',
+  'id',
+  'headers',
+  'priority',
+];
+
+/**
+ * A requester for one queue, whose consumer's handler answers by what it returns.
+ *
+ * ```ts
+ * const square = defineQueue('square', z.number(), { deadLetter: false });
+ * const consumer = createConsumer(broker, square, (n) => n * n, { retry: { delaysMs: [] } });
+ * await consumer.start();
+ *
+ * const squares = createRequester(broker, square, { reply: z.number() });
+ * console.log(await squares.request(12)); // 144
+ * ```
+ *
+ * A failing attempt that will be retried is no answer yet, so that the caller waits for the retries: give the consumer
+ * few of them, or none. What fails becomes a dead letter as well, unless the queue has none.
+ *
+ * On RabbitMQ replies come by direct reply-to, in this process through a queue of the requester's own. They are at
+ * most once. An idle requester does not keep the process alive. Throws `INVALID_OPTION`.
+ */
+export function createRequester<In, Reply extends StandardSchemaV1>(
+  broker: Broker,
+  queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+  options: RequesterOptions<Reply>,
+): Requester<In, StandardSchemaV1.InferOutput<Reply>> {
+  checkOptionNames('createRequester', options, ['reply', 'timeoutMs']);
+  if (options === undefined) throw invalidOption('createRequester', 'an object with options', options);
+  return new QueueRequester(broker, queue, options.reply, timeLimit(options.timeoutMs, 30_000));
+}
+
+class QueueRequester<In, Reply extends StandardSchemaV1>
+  implements Requester<In, StandardSchemaV1.InferOutput<Reply>>
+{
+  readonly #broker: Broker;
+  readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>;
+  readonly #timeoutMs: number;
+  readonly #decode: (reply: Message) => Promise<DecodedValue<StandardSchemaV1.InferOutput<Reply>>>;
+  readonly #replies: Replies;
+  /** By correlation id. As many as there are callers. */
+  readonly #calls = new Map<string, Call>();
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    broker: Broker,
+    queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+    schema: Reply,
+    timeoutMs: number,
+  ) {
+    this.#broker = broker;
+    this.#queue = queue;
+    this.#timeoutMs = timeoutMs;
+    this.#decode = replyDecoder(schema);
+    this.#replies = broker.receiveReplies({
+      // An answer to a request that is over, or a second one, is nobody's.
+      onReply: (reply) => this.#calls.get(reply.correlationId ?? '')?.receive(reply),
+      onLost: (reason) => {
+        for (const call of this.#calls.values()) call.lose(reason);
+      },
+    });
+  }
+
+  async request(value: In, options: RequestOptions = {}): Promise<StandardSchemaV1.InferOutput<Reply>> {
+    checkOptionNames('request', options, REQUEST_OPTION_NAMES);
+    checkMessageOptions(options);
+    const { signal } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw invalidOption('signal', 'an AbortSignal', signal);
+    }
+    const timeoutMs = timeLimit(options.timeoutMs, this.#timeoutMs);
+    const encoded = await this.#queue.encode(value);
+    if (this.#closing !== undefined) throw new QueueError('CLOSED', 'the requester was closed');
+    const correlationId = randomUUID();
+    const call = new Call(this.#queue.name, timeoutMs, signal);
+    this.#calls.set(correlationId, call);
+    try {
+      return await this.#valueOf(await this.#exchange(call, toMessage(encoded, correlationId, options)));
+    } finally {
+      call.end();
+      this.#calls.delete(correlationId);
+    }
+  }
+
+  close(): Promise<void> {
+    for (const call of this.#calls.values()) call.stop('CLOSED', 'the requester was closed');
+    this.#closing ??= this.#replies.close();
+    return this.#closing;
+  }
+
+  async #exchange(call: Call, message: Message): Promise<Message> {
+    await call.whilePreparing(this.#broker.declare(this.#queue.spec, { signal: call.stopped }));
+    const to = { exchange: '', routingKey: this.#queue.name };
+    let sent = false;
+    while (!sent) {
+      const replyTo = await call.whilePreparing(this.#replies.address());
+      sent = await call.send((signal) => this.#broker.publish(to, { ...message, replyTo }, { signal }));
+    }
+    return call.reply;
+  }
+
+  async #valueOf(reply: Message): Promise<StandardSchemaV1.InferOutput<Reply>> {
+    const { maxMessageBytes } = this.#broker;
+    const failure = remoteFailure(reply);
+    if (failure !== undefined) throw this.#remoteError(failure, failure.message);
+    if (isTooLarge(reply.body, maxMessageBytes)) {
+      const message = `the reply has ${Buffer.byteLength(reply.body)} bytes, the limit is ${maxMessageBytes}`;
+      throw this.#remoteError({ code: 'too-large', message }, message);
+    }
+    const decoded = await this.#decode(reply);
+    if (decoded.ok) return decoded.value;
+    const { code, error } = decoded.failure;
+    throw this.#remoteError({ code, message: error }, `the reply does not fit its schema: ${error}`);
+  }
+
+  #remoteError(remote: RemoteFailure, why: string): QueueError {
+    return new QueueError('REMOTE_ERROR', `the request to '${this.#queue.name}' failed: ${why}`, { remote });
+  }
+}
+
+/** Replies are JSON, or labelled as something else that is known; those without a label are foreign, and JSON. */
+function replyDecoder<Reply extends StandardSchemaV1>(schema: Reply) {
+  const replies = defineQueue('replies', schema, {
+    codec: { contentType: NOTHING, encode: () => '', decode: () => undefined },
+  });
+  return async (reply: Message) =>
+    replies.decode(reply.contentType === '' ? { ...reply, contentType: 'application/json' } : reply);
+}
+
+function timeLimit(value: number | undefined, fallback: number): number {
+  return durationOption('timeoutMs', value, { infinity: true, default: fallback });
+}
+
+function toMessage(encoded: EncodedValue, correlationId: string, options: RequestOptions): Message {
+  return {
+    id: options.id ?? randomUUID(),
+    contentType: encoded.contentType,
+    headers: options.headers ?? {},
+    body: encoded.body,
+    timestamp: Date.now(),
+    priority: options.priority,
+    correlationId,
+  };
+}

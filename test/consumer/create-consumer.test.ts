@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { createConsumer } from '../../src/consumer/consumer.js';
+import type { QueueErrorCode } from '../../src/errors.js';
+import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
+import { defineQueue } from '../../src/queue.js';
+
+const broker = openMemoryBroker();
+const queue = defineQueue('q', z.object({ type: z.string() }));
+const module = new URL('file:///handler.js');
+
+/** For a caller without a compiler. */
+const create = createConsumer as (...args: unknown[]) => unknown;
+const refused = (code: QueueErrorCode, text: string) =>
+  expect.objectContaining({ code, message: expect.stringContaining(text) });
+
+describe('createConsumer', () => {
+  test.each([
+    ['no handler', undefined, undefined, 'handler'],
+    ['an empty object', {}, undefined, 'by'],
+    ['handlers without what tells the type', { handlers: {} }, undefined, 'by'],
+    ['a type without handlers', { by: 'type' }, undefined, 'handlers'],
+    ['a handler by type that is no function', { by: 'type', handlers: { a: 1 } }, undefined, 'handlers["a"]'],
+    ['a misspelt part', { by: 'type', handlers: {}, handler: 1 }, undefined, 'handler'],
+    ['a module that is no URL', { module: './handler.js' }, undefined, 'new URL'],
+    ['no threads', { module, threads: 0 }, undefined, 'threads'],
+    ['half a thread', { module, threads: 1.5 }, undefined, 'threads'],
+    ['a negative time', { module, terminateAfterMs: -1 }, undefined, 'terminateAfterMs'],
+    ['a concurrency other than the threads', { module, threads: 2 }, { concurrency: 3 }, 'concurrency'],
+    ['a key that is no function', () => {}, { key: 'id' }, 'key'],
+  ])('refuses %s', (_case, handler, options, text) => {
+    expect(() => create(broker, queue, handler, options)).toThrow(refused('INVALID_OPTION', text));
+  });
+
+  test('takes the number of threads for its concurrency', () => {
+    expect(create(broker, queue, { module, threads: 2 })).toMatchObject({ state: 'idle' });
+    expect(create(broker, queue, { module, threads: 2 }, { concurrency: 2 })).toMatchObject({
+      state: 'idle',
+    });
+  });
+});

@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { KeyLanes } from '../../src/consumer/key-lanes.js';
+
+const KEYS = ['a', 'b', 'c', 'd'];
+
+/** What KeyLanes is to do, said as directly as can be: an item may go when nobody before it shares a key. */
+class NaiveLanes {
+  readonly items: { readonly id: number; readonly keys: readonly string[]; taken: boolean }[] = [];
+
+  get takeable(): number[] {
+    return this.items
+      .filter(
+        ({ keys, taken }, position) => !taken && !this.#before(position).some((key) => keys.includes(key)),
+      )
+      .map(({ id }) => id);
+  }
+
+  remove(id: number): void {
+    this.items.splice(
+      this.items.findIndex((item) => item.id === id),
+      1,
+    );
+  }
+
+  #before(position: number): readonly string[] {
+    return this.items.slice(0, position).flatMap(({ keys }) => keys);
+  }
+}
+
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('add' as const), keys: fc.subarray(KEYS) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('take' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), which: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('clear' as const) }) },
+);
+
+describe('KeyLanes', () => {
+  test('gives an item when it is first for each of its keys, whatever the order of events', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const lanes = new KeyLanes<number>();
+        const naive = new NaiveLanes();
+        let next = 0;
+        for (const one of steps) {
+          if (one.do === 'add') {
+            const id = next++;
+            lanes.add(id, one.keys);
+            naive.items.push({ id, keys: one.keys, taken: false });
+          } else if (one.do === 'take') {
+            const taken = lanes.take();
+            if (taken === undefined) expect(naive.takeable).toEqual([]);
+            else expect(naive.takeable).toContain(taken);
+            for (const item of naive.items) if (item.id === taken) item.taken = true;
+          } else if (one.do === 'remove' && naive.items.length > 0) {
+            const id = naive.items[one.which % naive.items.length]?.id ?? 0;
+            lanes.remove(id);
+            naive.remove(id);
+          } else if (one.do === 'clear') {
+            const untaken = naive.items.filter(({ taken }) => !taken).map(({ id }) => id);
+            expect(lanes.clear()).toEqual(untaken);
+            for (const id of untaken) naive.remove(id);
+          }
+          expect(lanes.size).toBe(naive.items.length);
+        }
+        // No deadlock: taking and removing, all of them come to their turn.
+        for (const { id, taken } of [...naive.items]) if (taken) lanes.remove(id);
+        let rest = naive.items.filter(({ taken }) => !taken).length;
+        for (; rest > 0; rest--) {
+          const taken = lanes.take();
+          if (taken === undefined) throw new Error(`${rest} items are stuck`);
+          lanes.remove(taken);
+        }
+        expect(lanes.size).toBe(0);
+      }),
+      { numRuns: 10_000 },
+    );
+  });
+
+  test('the same key twice counts once', () => {
+    const lanes = new KeyLanes<string>();
+    lanes.add('x', ['a', 'a']);
+    expect(lanes.take()).toBe('x');
+    lanes.add('y', ['a']);
+    expect(lanes.take()).toBeUndefined();
+    lanes.remove('x');
+    expect(lanes.take()).toBe('y');
+  });
+
+  test('removing what is not there does nothing', () => {
+    const lanes = new KeyLanes<string>();
+    lanes.remove('x');
+    expect(lanes.size).toBe(0);
+  });
+});

@@ -1,0 +1,183 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { createConsumer } from '../../src/consumer/consumer.js';
+import { deadLetterHistory } from '../../src/failure-headers.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { EventLog } from '../support/event-log.js';
+import { eventually } from '../support/eventually.js';
+import type { Bench } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+const job = z.object({ n: z.number(), keys: z.array(z.string()) });
+type Job = z.infer<typeof job>;
+
+/** A started consumer by key whose handlers run until they are let go one by one. */
+async function heldByKey(bench: Bench, jobs: readonly Job[], concurrency: number) {
+  const queue = bench.define(job);
+  await createProducer(bench.broker, queue).sendMany(jobs);
+  const log = new EventLog();
+  const begun: number[] = [];
+  const letGo = new Map<number, () => void>();
+  const consumer = createConsumer(
+    bench.broker,
+    queue,
+    ({ n }) => {
+      begun.push(n);
+      return new Promise<void>((resolve) => letGo.set(n, resolve));
+    },
+    { concurrency, key: ({ keys }) => keys, observe: log.observe },
+  );
+  await consumer.start();
+  return { queue, log, begun, letGo: (n: number) => letGo.get(n)?.(), consumer };
+}
+
+export const keyedCases: Cases = {
+  'messages of one key are handled one at a time and in order, those of others meanwhile': async (bench) => {
+    const jobs = [
+      { n: 0, keys: ['a'] },
+      { n: 1, keys: ['a'] },
+      { n: 2, keys: ['b'] },
+      { n: 3, keys: ['a'] },
+      { n: 4, keys: ['c'] },
+    ];
+    const { log, begun, letGo } = await heldByKey(bench, jobs, 3);
+    await eventually(() => begun.length === 3);
+    expect(begun).toEqual([0, 2, 4]);
+    letGo(2);
+    letGo(4);
+    await log.until('handled', 2);
+    expect(begun).toEqual([0, 2, 4]);
+    letGo(0);
+    await eventually(() => begun.length === 4);
+    expect(begun).toEqual([0, 2, 4, 1]);
+    letGo(1);
+    await eventually(() => begun.length === 5);
+    letGo(3);
+    await log.until('handled', 5);
+    expect(begun).toEqual([0, 2, 4, 1, 3]);
+  },
+
+  'a message with several keys holds them all, and waits for them all': async (bench) => {
+    const jobs = [
+      { n: 0, keys: ['a'] },
+      { n: 1, keys: ['a', 'b'] },
+      { n: 2, keys: ['b'] },
+      { n: 3, keys: [] },
+    ];
+    const { log, begun, letGo } = await heldByKey(bench, jobs, 4);
+    await eventually(() => begun.length === 2);
+    expect(begun).toEqual([0, 3]);
+    letGo(0);
+    await eventually(() => begun.length === 3);
+    expect(begun).toEqual([0, 3, 1]);
+    letGo(3);
+    letGo(1);
+    await eventually(() => begun.length === 4);
+    letGo(2);
+    await log.until('handled', 4);
+  },
+
+  'whatever pairs of keys are wanted, all finish, each key in order and never twice at once': async (
+    bench,
+  ) => {
+    const keys = ['a', 'b', 'c', 'd', 'e'];
+    const pair = fc.shuffledSubarray(keys, { minLength: 1, maxLength: 2 });
+    const pairs = fc.array(pair, { minLength: 1, maxLength: 40 });
+    const property = fc.asyncProperty(pairs, async (wanted) => {
+      const queue = bench.define(job);
+      const jobs = wanted.map((some, n) => ({ n, keys: some }));
+      const log = new EventLog();
+      const held = new Set<string>();
+      const seen = new Map<string, number[]>();
+      const faults: string[] = [];
+      const consumer = createConsumer(
+        bench.broker,
+        queue,
+        async ({ n, keys: own }) => {
+          for (const key of own) {
+            if (held.has(key)) faults.push(`${n} found ${key} in use`);
+            held.add(key);
+            seen.set(key, [...(seen.get(key) ?? []), n]);
+          }
+          await new Promise(setImmediate);
+          for (const key of own) held.delete(key);
+        },
+        { concurrency: 4, key: ({ keys: own }) => own, observe: log.observe },
+      );
+      await consumer.start();
+      await createProducer(bench.broker, queue).sendMany(jobs);
+      await log.until('handled', jobs.length);
+      await consumer.stop();
+      expect(faults).toEqual([]);
+      for (const order of seen.values()) expect(order).toEqual(order.toSorted((x, y) => x - y));
+    });
+    await fc.assert(property, { numRuns: bench.subject.propertyRuns / 10 });
+  },
+
+  'the others of its key go on while a failed message waits for its next attempt': async (bench) => {
+    const queue = bench.define(job);
+    await createProducer(bench.broker, queue).sendMany([
+      { n: 0, keys: ['a'] },
+      { n: 1, keys: ['a'] },
+    ]);
+    const handled: number[] = [];
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async ({ n }, { attempt }) => {
+        if (n === 0 && attempt === 1) throw new Error('not yet');
+        handled.push(n);
+      },
+      { concurrency: 2, key: ({ keys }) => keys, retry: { delaysMs: [300] }, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('handled', 2);
+    expect(handled).toEqual([1, 0]);
+  },
+
+  'what can not be decoded holds no key, and a key that can not be told makes a dead letter': async (
+    bench,
+  ) => {
+    const queue = bench.define(z.string().refine(async (text) => text !== 'unfit'));
+    const sloppy = { ...queue, encode: (text: string) => ({ contentType: 'text/plain', body: text }) };
+    await createProducer(bench.broker, sloppy).sendMany(['unfit', 'no key', 'throws', 'good']);
+    const log = new EventLog();
+    const handled: string[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (text) => {
+        handled.push(text);
+      },
+      {
+        key: (text) => {
+          if (text === 'throws') throw new Error('nobody knows');
+          return (text === 'no key' ? undefined : text) as string;
+        },
+        observe: log.observe,
+      },
+    );
+    await consumer.start();
+    await log.until('handled');
+    expect(handled).toEqual(['good']);
+    const dead = await (await bench.inbox(`${queue.name}.dead`)).take(3);
+    const histories = dead.map(({ message }) => deadLetterHistory(message.headers));
+    expect(histories.map((history) => history?.reason)).toEqual(['invalid', 'invalid', 'invalid']);
+    expect(histories[2]?.error).toContain('nobody knows');
+  },
+
+  'stop gives back what waits for its key': async (bench) => {
+    const jobs = [0, 1, 2, 3].map((n) => ({ n, keys: ['a'] }));
+    const { queue, begun, letGo, consumer } = await heldByKey(bench, jobs, 2);
+    await eventually(() => begun.length === 1);
+    const stopping = consumer.stop();
+    await eventually(async () => (await bench.ready(queue.name)) === 3);
+    letGo(0);
+    expect(await stopping).toEqual({ unfinished: 0 });
+    const rest = await (await bench.inbox(queue.name)).take(3);
+    expect(rest.map(({ message }) => JSON.parse(String(message.body)).n)).toEqual([1, 2, 3]);
+    for (const delivery of rest) expect(delivery.attempt).toBe(1);
+  },
+};

@@ -1,0 +1,274 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { createConsumer } from '../../src/consumer/consumer.js';
+import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
+import type { Handler } from '../../src/consumer/handler.js';
+import { QueueError, RejectMessage } from '../../src/errors.js';
+import { createRequester } from '../../src/producer/requester.js';
+import { EventLog } from '../support/event-log.js';
+import { eventually } from '../support/eventually.js';
+import { rejection, watch } from '../support/rejection.js';
+import { addressOf, type Bench, message } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+/** A started consumer of numbers, and a requester for it. */
+async function asked(
+  bench: Bench,
+  handler: Handler<number>,
+  options: ConsumerOptions & { readonly reply?: z.ZodType } = {},
+) {
+  const { reply = z.unknown(), ...rest } = options;
+  const queue = bench.define(z.number());
+  const log = new EventLog();
+  const consumer = createConsumer(bench.broker, queue, handler, {
+    retry: { delaysMs: [] },
+    observe: log.observe,
+    ...rest,
+  });
+  await consumer.start();
+  const requester = createRequester(bench.broker, queue, { reply, timeoutMs: 10_000 });
+  return { queue, log, consumer, requester };
+}
+
+export const requestCases: Cases = {
+  'a request resolves to what the handler returned, and is acknowledged': async (bench) => {
+    const { queue, log, requester, consumer } = await asked(bench, async (n) => ({ square: n * n }), {
+      reply: z.object({ square: z.number() }),
+    });
+    expect(await requester.request(12)).toEqual({ square: 144 });
+    await log.until('handled');
+    await requester.close();
+    await consumer.stop();
+    expect(await bench.ready(queue.name)).toBe(0);
+  },
+
+  'many requests at once each get their own answer': async (bench) => {
+    const { requester } = await asked(bench, async (n) => n * n, { concurrency: 5, reply: z.number() });
+    const numbers = Array.from({ length: 100 }, (_, n) => n);
+    const squares = await Promise.all(numbers.map((n) => requester.request(n)));
+    expect(squares).toEqual(numbers.map((n) => n * n));
+    await requester.close();
+  },
+
+  'requesters on other connections get their answers': async (bench) => {
+    const queue = bench.define(z.string());
+    const consumer = createConsumer(bench.broker, queue, (text) => text.toUpperCase());
+    await consumer.start();
+    const brokers = [await bench.open(), await bench.open()];
+    // A broker in memory is a world of its own.
+    const isShared = await brokers[0]?.inspect(queue.name).catch(() => undefined);
+    for (const [index, broker] of (isShared ? brokers : [bench.broker, bench.broker]).entries()) {
+      const requester = createRequester(broker, queue, { reply: z.string() });
+      expect(await requester.request(`from ${index}`)).toBe(`FROM ${index}`);
+      await requester.close();
+    }
+  },
+
+  'nothing, null and all that JSON has come back as they were returned': async (bench) => {
+    const values = [undefined, null, 0, '', false, [], { a: [1, 'ü', null] }];
+    const { requester } = await asked(bench, (n) => values[n]);
+    for (const [n, value] of values.entries()) expect(await requester.request(n)).toEqual(value);
+    await requester.close();
+  },
+
+  'a handler that fails for good answers with its message and code, and no stack': async (bench) => {
+    const thrown: unknown[] = [
+      new Error('out of flour'),
+      Object.assign(new Error('no such file'), { code: 'ENOENT' }),
+      new RejectMessage('negative'),
+      'a string',
+      new QueueError('FULL', 'no room'),
+    ];
+    const { requester, log, queue } = await asked(bench, (n) => {
+      throw thrown[n];
+    });
+    const remote: unknown[] = [];
+    for (const n of thrown.keys()) {
+      const error = await rejection(requester.request(n), 'REMOTE_ERROR');
+      remote.push(error.remote);
+      expect(error.message).toContain(queue.name);
+      expect(JSON.stringify(error.remote)).not.toContain('request-cases');
+    }
+    expect(remote).toEqual([
+      { code: 'failed', message: 'out of flour' },
+      { code: 'ENOENT', message: 'no such file' },
+      { code: 'rejected', message: 'negative' },
+      { code: 'failed', message: 'a thrown "a string"' },
+      { code: 'FULL', message: 'no room' },
+    ]);
+    await log.until('dead-lettered', thrown.length);
+    await requester.close();
+  },
+
+  'a failing attempt that is retried is no answer yet': async (bench) => {
+    const { requester, log } = await asked(
+      bench,
+      (n, { attempt }) => {
+        if (attempt < 3) throw new Error(`failure ${attempt}`);
+        return n + attempt;
+      },
+      { retry: { delaysMs: [20, 0] } },
+    );
+    expect(await requester.request(10)).toBe(13);
+    expect(log.of('retried')).toHaveLength(2);
+    await requester.close();
+  },
+
+  'a request that does not fit the schema of the queue is answered, too': async (bench) => {
+    const { queue } = await asked(bench, (n) => n);
+    const lax = { ...queue, encode: (value: unknown) => ({ contentType: '', body: JSON.stringify(value) }) };
+    const requester = createRequester(bench.broker, lax, { reply: z.number() });
+    const error = await rejection(requester.request('seven'), 'REMOTE_ERROR');
+    expect(error.remote?.code).toBe('invalid');
+    await requester.close();
+  },
+
+  'a reply that does not fit, can not be written or is too large is a REMOTE_ERROR': async (bench) => {
+    const replies = ['no number', 5n, 'x'.repeat(2 * 1024 * 1024)];
+    const { requester, log } = await asked(bench, (n) => replies[n], { reply: z.number() });
+    const errors: QueueError[] = [];
+    for (const n of replies.keys()) errors.push(await rejection(requester.request(n), 'REMOTE_ERROR'));
+    expect(errors.map(({ remote }) => remote?.code)).toEqual(['invalid', 'INVALID_MESSAGE', 'TOO_LARGE']);
+    expect(log.of('dead-lettered')).toEqual([]);
+    await requester.close();
+  },
+
+  'without an answer in time it is UNCONFIRMED, and a late answer is nobody’s': async (bench) => {
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const { requester, log } = await asked(bench, async (n) => {
+      if (n === 1) await held;
+      return n;
+    });
+    const error = await rejection(requester.request(1, { timeoutMs: 300 }), 'UNCONFIRMED');
+    expect(error.cause).toMatchObject({ code: 'TIMEOUT' });
+    letGo();
+    expect(await requester.request(2)).toBe(2);
+    await log.until('handled', 2);
+    await requester.close();
+  },
+
+  'a signal ends a request: ABORTED before it is sent, UNCONFIRMED when it is stored': async (bench) => {
+    const begun: number[] = [];
+    const { requester } = await asked(bench, (n) => {
+      begun.push(n);
+      return new Promise(() => {});
+    });
+    const reason = new Error('changed my mind');
+    await rejection(requester.request(1, { signal: AbortSignal.abort(reason) }), 'ABORTED');
+    const controller = new AbortController();
+    const request = rejection(requester.request(2, { signal: controller.signal }), 'UNCONFIRMED');
+    await eventually(() => begun.length === 1);
+    controller.abort(reason);
+    expect(await request).toMatchObject({ cause: { code: 'ABORTED', cause: reason } });
+    expect(begun).toEqual([2]);
+    await requester.close();
+  },
+
+  'one signal may end any number of requests': async (bench) => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const { requester } = await asked(bench, () => new Promise(() => {}));
+    const controller = new AbortController();
+    const { signal } = controller;
+    const requests = Array.from({ length: 50 }, (_, n) =>
+      rejection(requester.request(n, { signal }), 'ABORTED', 'UNCONFIRMED'),
+    );
+    await new Promise(setImmediate);
+    controller.abort();
+    await Promise.all(requests);
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+    await requester.close();
+  },
+
+  'a request that finds no room in time is TIMEOUT: nothing was stored': async (bench) => {
+    const queue = bench.define(z.number(), { capacity: 1 });
+    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+    await bench.broker.declare(queue.spec);
+    const stored = await bench.fill(queue.spec);
+    await rejection(requester.request(1, { timeoutMs: 300 }), 'TIMEOUT');
+    expect(await bench.ready(queue.name)).toBe(stored.length);
+    await requester.close();
+  },
+
+  'a value that does not fit is refused before anything is sent': async (bench) => {
+    const queue = bench.define(z.number());
+    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+    await rejection(requester.request('seven' as unknown as number), 'INVALID_MESSAGE');
+    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+    await requester.close();
+  },
+
+  'close ends the requests under way, and none begin after it': async (bench) => {
+    const begun: number[] = [];
+    const { requester } = await asked(bench, (n) => {
+      begun.push(n);
+      return new Promise(() => {});
+    });
+    const request = rejection(requester.request(1), 'CLOSED');
+    await eventually(() => begun.length === 1);
+    await Promise.all([requester.close(), requester.close()]);
+    await request;
+    await rejection(requester.request(2), 'CLOSED');
+  },
+
+  'a requester that is gone costs nothing': async (bench) => {
+    const begun: number[] = [];
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const { queue, requester, log } = await asked(bench, async (n) => {
+      begun.push(n);
+      await held;
+      return n;
+    });
+    const request = rejection(requester.request(1), 'CLOSED');
+    await eventually(() => begun.length === 1);
+    await requester.close();
+    await request;
+    letGo();
+    await log.until('handled');
+    expect(log.events.map(({ type }) => type)).toEqual(['handled']);
+    expect(await bench.ready(`${queue.name}.dead`)).toBe(0);
+  },
+
+  'a message that only one of replyTo and correlationId is set on is no request': async (bench) => {
+    const { queue, log, consumer } = await asked(bench, (n) => n);
+    const answers = await bench.declare();
+    const to = addressOf(queue.spec);
+    await bench.broker.publish(to, message({ contentType: '', body: '1', replyTo: answers.name }));
+    await bench.broker.publish(to, message({ contentType: '', body: '2', correlationId: 'c1' }));
+    await log.until('handled', 2);
+    await consumer.stop();
+    expect(await bench.ready(answers)).toBe(0);
+  },
+
+  'a reply goes to any queue that the request names': async (bench) => {
+    const { queue } = await asked(bench, (n) => n + 1);
+    const answers = await bench.declare();
+    const request = message({ contentType: '', body: '1', replyTo: answers.name, correlationId: 'c1' });
+    await bench.broker.publish(addressOf(queue.spec), request);
+    const { message: reply } = await (await bench.inbox(answers)).next();
+    expect(reply).toMatchObject({ correlationId: 'c1', contentType: 'application/json' });
+    expect(Buffer.from(reply.body).toString()).toBe('2');
+  },
+
+  'closing the broker ends the requests that wait': async (bench) => {
+    const broker = await bench.open();
+    const queue = bench.define(z.number());
+    const requester = createRequester(broker, queue, { reply: z.number() });
+    const request = requester.request(1);
+    const watched = watch(request);
+    await eventually(async () => (await broker.inspect(queue.name)).ready === 1);
+    expect(watched.state).toBe('pending');
+    const ended = rejection(request, 'UNCONFIRMED');
+    await broker.close();
+    await ended;
+    await requester.close();
+  },
+};

@@ -1,0 +1,173 @@
+import { once } from 'node:events';
+import { threadId } from 'node:worker_threads';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { createConsumer } from '../../src/consumer/consumer.js';
+import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { createRequester } from '../../src/producer/requester.js';
+import { EventLog } from '../support/event-log.js';
+import { rejection } from '../support/rejection.js';
+import type { Bench } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+const HANDLER = new URL('threads/handler.mjs', import.meta.url);
+const command = z.looseObject({ do: z.string() });
+
+/** What the handler tells of itself. */
+const told = z.object({ threadId: z.number(), attempt: z.number(), id: z.string(), tenant: z.string() });
+const TENANT = { headers: { tenant: 'blue' } };
+
+/** A thread that starts, for the first time or again, takes its time of the message that waits for it. */
+const OFTEN = { delaysMs: Array.from({ length: 50 }, () => 0) };
+
+/** A started consumer whose handlers run in threads, and a requester for it. */
+async function threaded(
+  bench: Bench,
+  options: ConsumerOptions & { readonly threads?: number; readonly terminateAfterMs?: number } = {},
+) {
+  const { threads = 1, terminateAfterMs = 50, ...rest } = options;
+  const queue = bench.define(command);
+  const log = new EventLog();
+  const consumer = createConsumer(
+    bench.broker,
+    queue,
+    { module: HANDLER, threads, terminateAfterMs },
+    { retry: { delaysMs: [] }, observe: log.observe, ...rest },
+  );
+  await consumer.start();
+  const requester = createRequester(bench.broker, queue, { reply: z.unknown() });
+  const close = async () => {
+    await requester.close();
+    await consumer.stop({ deadlineMs: 0 });
+  };
+  return { queue, log, consumer, requester, close, producer: createProducer(bench.broker, queue) };
+}
+
+export const threadCases: Cases = {
+  'a handler runs in a thread of its own, and knows of the message what others know': async (bench) => {
+    const { requester, close } = await threaded(bench);
+    const answer = await requester.request({ do: 'tell' }, { id: 'A-1', ...TENANT });
+    const { threadId: own, ...rest } = told.parse(answer);
+    expect(own).not.toBe(threadId);
+    expect(rest).toEqual({ attempt: 1, id: 'A-1', tenant: 'blue' });
+    await close();
+  },
+
+  'as many at once as there are threads, and each result is its own': async (bench) => {
+    const { requester, log, close } = await threaded(bench, { threads: 3 });
+    const numbers = Array.from({ length: 10 }, (_, n) => n);
+    const squares = await Promise.all(numbers.map((n) => requester.request({ do: 'square', n })));
+    expect(squares).toEqual(numbers.map((n) => n * n));
+    await log.until('handled', 10);
+    await close();
+  },
+
+  'what a handler throws in its thread counts as it does elsewhere': async (bench) => {
+    const { requester, producer, log, close } = await threaded(bench, { retry: { delaysMs: [0] } });
+    const error = await rejection(requester.request({ do: 'throw' }), 'REMOTE_ERROR');
+    expect(error.remote).toEqual({ code: 'EFLOUR', message: 'out of flour' });
+    expect(log.of('retried')).toMatchObject([{ error: { code: 'EFLOUR' } }]);
+    await producer.send({ do: 'reject' });
+    await log.until('dead-lettered', 2);
+    expect(log.of('dead-lettered').map(({ failure, attempt }) => [failure.code, attempt])).toEqual([
+      ['failed', 2],
+      ['rejected', 1],
+    ]);
+    await close();
+  },
+
+  'a handler that blocks its thread does not hold up this one': async (bench) => {
+    const { requester, close } = await threaded(bench);
+    let turns = 0;
+    const turning = setInterval(() => turns++, 1);
+    expect(await requester.request({ do: 'spin', until: Date.now() + 300 })).toBe('spun');
+    clearInterval(turning);
+    expect(turns).toBeGreaterThan(10);
+    await close();
+  },
+
+  'a thread that ends by itself is a failed attempt, and is replaced': async (bench) => {
+    const { producer, requester, log, close } = await threaded(bench, { retry: { delaysMs: [0] } });
+    await producer.sendMany([
+      { do: 'exit', attempts: 1 },
+      { do: 'crash', attempts: 1 },
+    ]);
+    await log.until('handled', 2);
+    const failures = log.of('retried').map(({ failure }) => failure.error);
+    expect(failures).toHaveLength(2);
+    for (const text of failures) expect(text).toContain('thread has ended');
+    expect(failures.join()).toContain('nobody catches this');
+    expect(await requester.request({ do: 'square', n: 4 })).toBe(16);
+    await close();
+  },
+
+  'the time limit reaches the thread as its signal': async (bench) => {
+    const { requester, producer, log, close } = await threaded(bench, {
+      handlerTimeoutMs: 300,
+      terminateAfterMs: 60_000,
+      retry: OFTEN,
+    });
+    const before = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    await producer.send({ do: 'wait for the signal', attempts: 1 });
+    await log.until('handled', 2);
+    expect(log.of('retried').at(-1)).toMatchObject({ error: { code: 'TIMEOUT' } });
+    // The one thread there is was told, and is free again, without having to be ended.
+    const after = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    expect(after.threadId).toBe(before.threadId);
+    await close();
+  },
+
+  'a thread that goes on after the time limit is ended and replaced, though it never looks up': async (
+    bench,
+  ) => {
+    const { requester, producer, log, close } = await threaded(bench, {
+      handlerTimeoutMs: 300,
+      retry: OFTEN,
+    });
+    const before = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    await producer.send({ do: 'spin for ever', attempts: 1 });
+    await log.until('handled', 2);
+    expect(log.of('retried').at(-1)).toMatchObject({ error: { code: 'TIMEOUT' } });
+    const after = told.parse(await requester.request({ do: 'tell' }, TENANT));
+    expect(after.threadId).not.toBe(before.threadId);
+    await close();
+  },
+
+  'stop ends a thread that does not end by its deadline, and the message comes again': async (bench) => {
+    const { queue, consumer, producer, requester } = await threaded(bench);
+    const begun = new BroadcastChannel(queue.name);
+    const told = once(begun, 'message');
+    await producer.send({ do: 'spin for ever', tell: queue.name });
+    await told;
+    begun.close();
+    expect(await consumer.stop({ deadlineMs: 100 })).toEqual({ unfinished: 1 });
+    const delivery = await (await bench.inbox(queue.name)).next();
+    expect(delivery).toMatchObject({ redelivered: true });
+    delivery.ack();
+    await requester.close();
+  },
+
+  'what can not cross between threads is a failure of its message alone': async (bench) => {
+    const { requester, close } = await threaded(bench);
+    await rejection(requester.request({ do: 'return a function' }), 'REMOTE_ERROR');
+    expect(await requester.request({ do: 'square', n: 5 })).toBe(25);
+    await close();
+  },
+
+  'a module without a handler fails its messages with a line that says so': async (bench) => {
+    const queue = bench.define(command);
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      { module: new URL('threads/no-handler.mjs', import.meta.url), threads: 1 },
+      { retry: { delaysMs: [] }, observe: log.observe },
+    );
+    await consumer.start();
+    await createProducer(bench.broker, queue).send({ do: 'anything' });
+    const [event] = await log.until('dead-lettered');
+    expect(event?.failure.error).toContain('as its default');
+    await consumer.stop();
+  },
+};

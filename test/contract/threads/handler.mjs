@@ -1,0 +1,38 @@
+/** The handler of the cases about threads: does what the message says. */
+import { threadId } from 'node:worker_threads';
+import { RejectMessage } from 'millrace';
+
+export default async function handle(command, { attempt, id, signal, headers }) {
+  if (command.attempts !== undefined && attempt > command.attempts) return { attempt };
+  switch (command.do) {
+    case 'square':
+      return command.n ** 2;
+    case 'tell':
+      return { threadId, attempt, id, tenant: headers.tenant };
+    case 'throw':
+      throw Object.assign(new Error('out of flour'), { code: 'EFLOUR' });
+    case 'reject':
+      throw new RejectMessage('negative');
+    case 'exit':
+      return process.exit(3);
+    case 'crash':
+      setImmediate(() => {
+        throw new Error('nobody catches this');
+      });
+      return new Promise(() => {});
+    case 'spin':
+      while (Date.now() < command.until);
+      return 'spun';
+    case 'spin for ever':
+      if (command.tell !== undefined) new BroadcastChannel(command.tell).postMessage('begun');
+      for (;;);
+    case 'wait for the signal':
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new RejectMessage(`told: ${signal.reason.code}`)));
+      });
+    case 'return a function':
+      return () => {};
+    default:
+      throw new Error(`cannot ${command.do}`);
+  }
+}

@@ -1,0 +1,178 @@
+import { fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { eventually } from '../support/eventually.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { load } from './load.js';
+import { linesOf } from './run-example.js';
+
+interface Transferred {
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly resumedAt: number;
+}
+type OnProgress = (bytes: number, size: number) => void;
+
+const { put, get } = await load<{
+  put(port: number, path: string, onProgress?: OnProgress): Promise<Transferred>;
+  get(port: number, name: string, folder: string, onProgress?: OnProgress): Promise<Transferred>;
+}>('file-transfer/client.mjs');
+
+const HOST = fileURLToPath(new URL('./file-server-host.mjs', import.meta.url));
+const MIB = 1024 * 1024;
+
+/** A server in a process of its own, so that its memory is nobody else's, and three folders. */
+async function setUp() {
+  const folder = await mkdtemp(join(tmpdir(), 'file-transfer-'));
+  const [source, kept, fetched] = [join(folder, 'source'), join(folder, 'kept'), join(folder, 'fetched')];
+  for (const each of [source, kept, fetched]) await mkdir(each);
+  const child = fork(HOST, [kept]);
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await rm(folder, { recursive: true });
+  });
+  const [{ port }] = await once(child, 'message');
+  const state = async (): Promise<{ clients: number; peakBytes: number }> => {
+    const answer = once(child, 'message');
+    child.send('state');
+    return (await answer)[0];
+  };
+  return { port: port as number, source, kept, fetched, state };
+}
+
+/** After a break the server may still be closing the file when the client is back. */
+const whenFree = (transfer: () => Promise<Transferred>) =>
+  eventually(() =>
+    transfer().catch((error) => {
+      if (error.code === 'BUSY') return false as const;
+      throw error;
+    }),
+  );
+
+test('file-transfer: 50 clients at once, 100 MiB each way, with memory flat', async () => {
+  const { port, source, kept, fetched, state } = await setUp();
+  const names = Array.from({ length: 50 }, (_, index) => `file-${index}.bin`);
+  for (const name of names) await writeFile(join(source, name), randomBytes(2 * MIB));
+  const warmUp = join(source, 'first.bin');
+  await writeFile(warmUp, randomBytes(2 * MIB));
+  await put(port, warmUp);
+  const before = await state();
+
+  const sent = await Promise.all(names.map((name) => put(port, join(source, name))));
+  const received = await Promise.all(names.map((name) => get(port, name, fetched)));
+
+  expect(received.map(({ sha256 }) => sha256)).toEqual(sent.map(({ sha256 }) => sha256));
+  expect((await readdir(fetched)).sort()).toEqual([...names].sort());
+  expect(
+    (await readFile(join(fetched, 'file-7.bin'))).equals(await readFile(join(source, 'file-7.bin'))),
+  ).toBe(true);
+  expect((await readdir(kept)).filter((name) => name.endsWith('.partial'))).toEqual([]);
+  await eventually(async () => (await state()).clients === 0);
+  expect((await state()).peakBytes - before.peakBytes).toBeLessThan(100 * MIB);
+}, 30_000);
+
+test('file-transfer: one file of 100 MiB does not pass through memory as a whole', async () => {
+  const { port, source, fetched, state } = await setUp();
+  const path = join(source, 'large.bin');
+  await writeFile(path, randomBytes(100 * MIB));
+  const before = await state();
+
+  await put(port, path);
+  const { size } = await get(port, 'large.bin', fetched);
+
+  expect(size).toBe(100 * MIB);
+  expect((await state()).peakBytes - before.peakBytes).toBeLessThan(60 * MIB);
+}, 30_000);
+
+test('file-transfer: a put and a get that are cut in the middle go on where they were', async () => {
+  const { port, source, kept, fetched } = await setUp();
+  const path = join(source, 'grain.bin');
+  await writeFile(path, randomBytes(20 * MIB));
+  const proxy = await TcpProxy.start({ host: '127.0.0.1', port });
+  onTestFinished(() => proxy.close());
+
+  const putCut = proxy.resetAfterBytes(8 * MIB, 'to-broker');
+  await expect(put(proxy.port, path)).rejects.toThrow();
+  await putCut;
+  expect(await readdir(kept), 'nothing under its name before it is whole').not.toContain('grain.bin');
+  const sent = await whenFree(() => put(proxy.port, path));
+  expect(sent.resumedAt).toBeGreaterThan(0);
+  expect((await readFile(join(kept, 'grain.bin'))).equals(await readFile(path))).toBe(true);
+
+  const getCut = proxy.resetAfterBytes(8 * MIB, 'to-client');
+  await expect(get(proxy.port, 'grain.bin', fetched)).rejects.toThrow();
+  await getCut;
+  expect(await readdir(fetched)).not.toContain('grain.bin');
+  const received = await get(proxy.port, 'grain.bin', fetched);
+  expect(received.resumedAt).toBeGreaterThan(0);
+  expect((await readFile(join(fetched, 'grain.bin'))).equals(await readFile(path))).toBe(true);
+}, 30_000);
+
+test('file-transfer: what arrived is not taken for what it is not', async () => {
+  const { port, source, kept } = await setUp();
+  const path = join(source, 'grain.bin');
+  await writeFile(path, randomBytes(MIB));
+  // The beginning is there, and it is damaged.
+  const { sha256 } = await put(port, path);
+  await rm(join(kept, 'grain.bin'));
+  await writeFile(join(kept, `.grain.bin.${sha256.slice(0, 16)}.partial`), randomBytes(1000));
+
+  await expect(put(port, path)).rejects.toMatchObject({ code: 'DAMAGED' });
+  expect(await readdir(kept)).toEqual([]);
+  expect((await put(port, path)).resumedAt).toBe(0);
+});
+
+test('file-transfer: names that are no plain names are refused, to be read and to be written', async () => {
+  const { port, kept } = await setUp();
+  const names = [
+    '../../etc/passwd',
+    '/etc/passwd',
+    '..',
+    '.',
+    '.hidden',
+    'a/b',
+    'a\\b',
+    'C:x',
+    'a\0b',
+    '',
+    7,
+    null,
+  ];
+  const checksum = '0'.repeat(64);
+  for (const name of names) {
+    for (const request of [
+      { do: 'get', name },
+      { do: 'put', name, size: 1, sha256: checksum },
+    ]) {
+      const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+      socket.write(`${JSON.stringify(request)}\n`);
+      expect(JSON.parse((await once(socket, 'data'))[0]), JSON.stringify(request)).toEqual({
+        error: 'REFUSED',
+      });
+      socket.destroy();
+    }
+  }
+  expect(await readdir(kept)).toEqual([]);
+});
+
+test('file-transfer: a link that leads out of the folder is not followed', async () => {
+  const { port, source, kept, fetched } = await setUp();
+  await writeFile(join(source, 'secret'), 'secret');
+  await symlink(join(source, 'secret'), join(kept, 'link'));
+  await expect(get(port, 'link', fetched)).rejects.toMatchObject({ code: 'FAILED' });
+  await expect(get(port, 'nothing', fetched)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('file-transfer shows percent and rate, and refuses what leaves the folder', async () => {
+  const [sent, received, ...rest] = await linesOf('file-transfer');
+  expect(sent).toMatch(/^put grain\.bin █+ 100 % [\d.]+ MiB\/s$/);
+  expect(received).toMatch(/^get grain\.bin █+ 100 % [\d.]+ MiB\/s$/);
+  expect(rest).toEqual(['SHA-256 is the same', 'get ../../etc/passwd: REFUSED']);
+});

@@ -1,0 +1,34 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { Example, linesOf } from './run-example.js';
+
+const folder = fileURLToPath(new URL('../../examples/', import.meta.url));
+const entries = await readdir(folder, { withFileTypes: true });
+const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+
+test('without a name, all examples are listed, each with what it is about', async () => {
+  const lines = await linesOf();
+  for (const name of names) {
+    expect(lines).toContainEqual(expect.stringMatching(new RegExp(`^ {2}${name} +\\w.*\\.$`)));
+  }
+});
+
+test('each example has its page, which says how to run it, a line in the table, and its test', async () => {
+  const table = await readFile(`${folder}README.md`, 'utf8');
+  const tests = await readdir(new URL('.', import.meta.url));
+  for (const name of names) {
+    expect(await readFile(`${folder}${name}/README.md`, 'utf8')).toContain(`npm run example -- ${name}`);
+    expect(table).toContain(`[${name}](${name}/README.md)`);
+    expect(tests.filter((file) => file.startsWith(`${name}.`))).not.toEqual([]);
+  }
+});
+
+test.each(['helo', 'hello/sent', '../test'])(
+  '%s is no example: usage error, with the names',
+  async (name) => {
+    const example = new Example(name);
+    expect(await example.exit()).toBe(2);
+    expect(example.stderr).toMatch(new RegExp(`'${name}'.*There are: .*hello`));
+  },
+);

@@ -1,0 +1,12 @@
+/** The server of the example in a process of its own. Tells its port, and its clients and memory whenever it is asked. */
+import { once } from 'node:events';
+import { createUpperCaseServer } from '../../examples/socket-server/server.mjs';
+
+const server = createUpperCaseServer().listen(0, '127.0.0.1', 4096);
+await once(server, 'listening');
+process.send({ port: server.address().port });
+process.on('message', () => {
+  globalThis.gc();
+  server.getConnections((_error, clients) => process.send({ clients, rssBytes: process.memoryUsage.rss() }));
+});
+process.on('disconnect', () => process.exit());

@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
+import { createRequester } from '../../src/producer/requester.js';
+import { defineQueue } from '../../src/queue.js';
+import { rejection } from '../support/rejection.js';
+
+const broker = openMemoryBroker();
+const queue = defineQueue('q', z.number());
+
+/** For a caller without a compiler. */
+const create = createRequester as (...args: unknown[]) => { request(...args: unknown[]): Promise<unknown> };
+
+describe('createRequester', () => {
+  test.each([
+    ['no options', undefined],
+    ['no schema for the reply', {}],
+    ['a schema that is none', { reply: 'number' }],
+    ['a time limit that is none', { reply: z.number(), timeoutMs: 'soon' }],
+    ['a misspelt option', { reply: z.number(), timeout: 1 }],
+  ])('refuses %s', (_case, options) => {
+    expect(() => create(broker, queue, options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+  });
+
+  test.each([
+    ['a misspelt option', { timeout: 1 }],
+    ['a correlation id, which is its own', { correlationId: 'c1' }],
+    ['a signal that is none', { signal: {} }],
+    ['a time limit that is none', { timeoutMs: -1 }],
+    ['a reserved header', { headers: { 'x-millrace-attempt': '7' } }],
+  ])('request refuses %s', async (_case, options) => {
+    await rejection(create(broker, queue, { reply: z.number() }).request(1, options), 'INVALID_OPTION');
+  });
+});
