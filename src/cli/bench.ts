@@ -151,7 +151,12 @@ async function produce(
   let due = meter.now();
   while (meter.now() < end && !signal.aborted && failure === undefined) {
     const early = due - meter.now();
-    if (early > 0) await delay(Math.min(early, end - meter.now()), undefined, { signal }).catch(() => {});
+    if (early > 0) {
+      // Timers count whole milliseconds; what is rounded up is made up for by the next one.
+      const pauseMs = Math.ceil(Math.min(early, end - meter.now()));
+      await delay(pauseMs, undefined, { signal }).catch(() => {});
+      continue;
+    }
     if (rate !== undefined) due += 1000 / rate;
     const sending = sendOne();
     underWay.add(sending);
