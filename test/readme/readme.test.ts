@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,15 +10,31 @@ const ROOT = new URL('../../', import.meta.url);
 const BLOCKS = new URL('test/readme/.blocks/', ROOT);
 const execute = promisify(execFile);
 
-let readme = '';
-let blocks: readonly string[] = [];
+/** Each block of TypeScript in the README and in docs/, in its order, and what it prints. */
+const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module')[]>> = {
+  'README.md': [/^order A-1: 12\.5 \(attempt 1\)\n$/, /^stored as [0-9a-f-]{36}\n$/, /^grain\n$/],
+  'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
+  'docs/request-reply.md': [/^144\n$/],
+  'docs/threads.md': ['a module', 'a part'],
+};
+
+const blocks = new Map<string, readonly string[]>();
+const script = (page: string, index: number, ending: string) =>
+  fileURLToPath(new URL(`${page.replaceAll(/[/.]/g, '-')}-${index + 1}.${ending}`, BLOCKS));
 
 beforeAll(async () => {
-  readme = await readFile(new URL('README.md', ROOT), 'utf8');
-  blocks = [...readme.matchAll(/^```ts\n(.*?)^```/gms)].map((match) => match[1] ?? '');
   await mkdir(BLOCKS, { recursive: true });
-  const files = blocks.map((_, index) => fileURLToPath(new URL(`block-${index + 1}.ts`, BLOCKS)));
-  await Promise.all(files.map((file, index) => writeFile(file, blocks[index] ?? '')));
+  const files: string[] = [];
+  for (const [page, outputs] of Object.entries(PROGRAMS)) {
+    const text = await readFile(new URL(page, ROOT), 'utf8');
+    const found = [...text.matchAll(/^```ts\n(.*?)^```/gms)].map((match) => match[1] ?? '');
+    blocks.set(page, found);
+    for (const [index, block] of found.entries()) {
+      if (outputs[index] === 'a part') continue;
+      files.push(script(page, index, 'ts'));
+      await writeFile(script(page, index, 'ts'), block);
+    }
+  }
   const tsc = fileURLToPath(new URL('node_modules/typescript/bin/tsc', ROOT));
   const options =
     '--ignoreConfig --strict --module nodenext --target es2023 --types node --skipLibCheck --noEmitOnError';
@@ -27,25 +43,26 @@ beforeAll(async () => {
 
 afterAll(() => rm(BLOCKS, { recursive: true, force: true }));
 
-async function run(block: number): Promise<string> {
-  const script = fileURLToPath(new URL(`block-${block}.js`, BLOCKS));
-  const env = { ...process.env, AMQP_URL: amqpUrl() };
-  const { stdout } = await execute(process.execPath, [script], { env, timeout: 20_000 });
-  return stdout;
+for (const [page, outputs] of Object.entries(PROGRAMS)) {
+  for (const [index, output] of outputs.entries()) {
+    if (!(output instanceof RegExp)) continue;
+    test(`block ${index + 1} of ${page} compiles, runs and prints what it says`, async () => {
+      const env = { ...process.env, AMQP_URL: amqpUrl() };
+      const { stdout } = await execute(process.execPath, [script(page, index, 'js')], {
+        env,
+        timeout: 20_000,
+      });
+      expect(stdout).toMatch(output);
+    });
+  }
 }
 
-test('the typed example compiles, runs and prints what it says', async () => {
-  expect(await run(1)).toBe('order A-1: 12.5 (attempt 1)\n');
-});
-
-test('the example on RabbitMQ compiles and is confirmed by the broker', async () => {
-  expect(await run(2)).toMatch(/^stored as [0-9a-f-]{36}\n$/);
-});
-
-test('the example of the in-process queue compiles and runs', async () => {
-  expect(await run(3)).toBe('grain\n');
-});
-
-test('no code block goes untested', () => {
-  expect(blocks).toHaveLength(3);
+test('no block goes untested, on no page', async () => {
+  const pages = (await readdir(new URL('docs/', ROOT))).filter((name) => name.endsWith('.md'));
+  for (const page of pages) {
+    const text = await readFile(new URL(`docs/${page}`, ROOT), 'utf8');
+    if (text.includes('```ts')) expect(PROGRAMS).toHaveProperty([`docs/${page}`]);
+  }
+  for (const [page, outputs] of Object.entries(PROGRAMS))
+    expect(blocks.get(page)).toHaveLength(outputs.length);
 });
