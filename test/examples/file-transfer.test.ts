@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { EAGER_COLLECTION } from '../memory/run-slow-consumer.js';
 import { eventually } from '../support/eventually.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { load } from './load.js';
@@ -33,7 +34,7 @@ async function setUp() {
   const folder = await mkdtemp(join(tmpdir(), 'file-transfer-'));
   const [source, kept, fetched] = [join(folder, 'source'), join(folder, 'kept'), join(folder, 'fetched')];
   for (const each of [source, kept, fetched]) await mkdir(each);
-  const child = fork(HOST, [kept]);
+  const child = fork(HOST, [kept], { execArgv: [EAGER_COLLECTION] });
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await rm(folder, { recursive: true });

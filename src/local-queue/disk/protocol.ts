@@ -10,6 +10,8 @@ import type { QueueErrorCode } from '../../errors.js';
 export interface StoreSettings {
   readonly folder: string;
   readonly leaseMs: number;
+  /** See `ExitGate`. */
+  readonly gate: SharedArrayBuffer;
 }
 
 /** The first that the store thread says; with a code, it can't open the store, and ends. */

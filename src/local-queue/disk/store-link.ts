@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { QueueError } from '../../errors.js';
+import { ExitGate } from './exit-gate.js';
 import { STORE_FILE } from './folder.js';
 import { Outbox } from './outbox.js';
 import type {
@@ -42,7 +43,7 @@ export interface Receiver {
   fail(error: QueueError): void;
 }
 
-export interface StoreLinkSettings extends StoreSettings {
+export interface StoreLinkSettings extends Omit<StoreSettings, 'gate'> {
   /** Another module in place of the store thread's own. For tests that have it die at chosen moments. */
   readonly thread?: URL | undefined;
 }
@@ -58,6 +59,7 @@ export class StoreLink {
   readonly folder: string;
   readonly opened: Promise<void>;
   readonly #worker: Worker;
+  readonly #gate = new ExitGate();
   readonly #outbox: Outbox;
   readonly #pending = new Map<number, Pending>();
   readonly #receivers = new Map<number, Receiver>();
@@ -78,7 +80,7 @@ export class StoreLink {
   constructor({ folder, leaseMs, thread }: StoreLinkSettings) {
     this.folder = folder;
     this.#outbox = new Outbox({ first: () => this.#postSoon(), full: () => this.#post() });
-    const settings: StoreSettings = { folder, leaseMs };
+    const settings: StoreSettings = { folder, leaseMs, gate: this.#gate.memory };
     this.#exited = new Promise((resolve) => {
       this.#onEnded = resolve;
     });
@@ -91,6 +93,7 @@ export class StoreLink {
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     process.on('beforeExit', this.#onBeforeExit);
+    this.#gate.guard();
     this.opened = new Promise((resolve, reject) => {
       this.#worker.once('message', ({ code, message = '' }: Opened) => {
         if (code !== undefined) {
@@ -105,6 +108,7 @@ export class StoreLink {
         this.#end(storageError(error, join(folder, STORE_FILE)));
       });
       this.#worker.once('exit', (status) => {
+        this.#gate.unguard();
         this.#end(new QueueError('STORAGE_ERROR', `the thread for ${folder} ended with status ${status}`));
         reject(this.#ended);
         this.#onEnded();
@@ -230,10 +234,7 @@ export class StoreLink {
     else this.#worker.unref();
   }
 
-  /**
-   * Helpers' acknowledgements, which nobody waits for, are stored before the process ends by itself. LMDB hangs when a
-   * thread is ended in the midst of a transaction.
-   */
+  /** Helpers' acknowledgements, which nobody waits for, are stored before the process ends by itself. */
   readonly #onBeforeExit = (): void => {
     if (this.#posts === this.#postsStored) return;
     this.command((id) => ({ kind: 'give-up', id, ids: [] })).then(

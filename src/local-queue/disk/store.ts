@@ -1,5 +1,6 @@
 import { answerBells } from './bells.js';
 import { deliver } from './deliver.js';
+import type { ExitGate } from './exit-gate.js';
 import { admit } from './let-in.js';
 import { MessageTable } from './message-table.js';
 import { type Outcome, refuse } from './outcome.js';
@@ -30,8 +31,10 @@ export class Store {
   readonly #messages: MessageTable;
   readonly #owners: OwnerTable;
   readonly #memory = new Memory();
+  readonly #gate: ExitGate;
 
-  constructor(tables: Tables, file: string, leaseMs: number) {
+  constructor(tables: Tables, file: string, leaseMs: number, gate: ExitGate) {
+    this.#gate = gate;
     this.#tables = tables;
     this.#file = file;
     this.#queues = new QueueTable(tables);
@@ -113,17 +116,19 @@ export class Store {
   #turn(requests: readonly Request[], work: (turn: Turn) => void, letsIn = this.#letsIn(requests)): Outcome {
     const flags = this.#mayHappenTwice(requests) ? COMMIT | WITHOUT_META_SYNC : COMMIT;
     const transact = (turn: Turn): void => {
-      this.#tables.root.transactionSync(() => {
-        turn.queues.begin();
-        if (letsIn) restoreReserve(this.#tables);
-        checkOwnLease(turn);
-        turn.messages.makeDueReady(Date.now(), STEPS_PER_TURN);
-        work(turn);
-        if (letsIn) admit(turn);
-        deliver(turn);
-        answerBells(turn);
-        turn.queues.end();
-      }, flags);
+      this.#gate.pass(() =>
+        this.#tables.root.transactionSync(() => {
+          turn.queues.begin();
+          if (letsIn) restoreReserve(this.#tables);
+          checkOwnLease(turn);
+          turn.messages.makeDueReady(Date.now(), STEPS_PER_TURN);
+          work(turn);
+          if (letsIn) admit(turn);
+          deliver(turn);
+          answerBells(turn);
+          turn.queues.end();
+        }, flags),
+      );
     };
     const turn = this.#newTurn();
     try {
@@ -136,7 +141,7 @@ export class Store {
     }
     const again = this.#newTurn();
     try {
-      giveUpReserve(this.#tables);
+      this.#gate.pass(() => giveUpReserve(this.#tables));
       transact(again);
       return { ...again, failed: [] };
     } catch (cause) {

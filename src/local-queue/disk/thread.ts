@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Doorbell } from './doorbell.js';
+import { ExitGate } from './exit-gate.js';
 import { STORE_FILE } from './folder.js';
 import type { Outcome } from './outcome.js';
 import type { Opened, Reply, Request, StoreSettings } from './protocol.js';
@@ -24,7 +25,8 @@ const REQUEST_BYTES_PER_TURN = 8 * 1024 * 1024;
 
 if (parentPort === null) throw new Error('the store thread was started as something else');
 const port = parentPort;
-const { folder, leaseMs }: StoreSettings = workerData;
+const { folder, leaseMs, gate: gateMemory }: StoreSettings = workerData;
+const gate = new ExitGate(gateMemory);
 const file = join(folder, STORE_FILE);
 
 const inbox: Request[] = [];
@@ -36,7 +38,7 @@ let settlingAgain = false;
 let closing = false;
 
 const tables = openOrTell();
-const store = new Store(tables, file, leaseMs);
+const store = new Store(tables, file, leaseMs, gate);
 const doorbell = new Doorbell(folder, () => {
   if (store.isWaiting && store.hasWork) run();
 });
@@ -55,7 +57,7 @@ port.postMessage({} satisfies Opened);
 /** An error that ended the thread would arrive without its code. */
 function openOrTell(): Tables {
   try {
-    return openTables(file);
+    return gate.pass(() => openTables(file));
   } catch (error) {
     const { code, message } = storageError(error, file);
     port.postMessage({ code, message } satisfies Opened);

@@ -1,4 +1,4 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -25,12 +25,11 @@ export class Actor {
   readonly #waiting: (() => void)[] = [];
   #stderr = '';
 
-  constructor(folder: string, options: DiskBrokerOptions = {}, spawnOptions: SpawnOptions = {}) {
+  /** `launcher`: a command, with its arguments, that starts the process. */
+  constructor(folder: string, options: DiskBrokerOptions = {}, launcher: readonly string[] = []) {
     const script = fileURLToPath(new URL('./processes/actor.mjs', import.meta.url));
-    this.process = spawn(process.execPath, [script, folder, JSON.stringify(options)], {
-      ...spawnOptions,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const [command, ...args] = [...launcher, process.execPath, script, folder, JSON.stringify(options)];
+    this.process = spawn(command as string, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.ended = once(this.process, 'exit').then(([code, signal]) => {
       this.#wake();
       return signal ?? code;

@@ -1,0 +1,10 @@
+/** Calls process.exit() while its store thread is busy. Usage: FOLDER MILLISECONDS */
+import { connect, createProducer, defineQueue } from 'millrace';
+import { z } from 'zod';
+
+const [folder, milliseconds] = process.argv.slice(2);
+const broker = await connect(`local:${folder}`);
+const producer = createProducer(broker, defineQueue('numbers', z.number()));
+await producer.send(0);
+setTimeout(() => process.exit(7), Number(milliseconds));
+for (;;) await producer.sendMany(Array.from({ length: 1000 }, (_, index) => index));
