@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, mkdir, open, realpath, stat, statfs } from 'node:fs/promises';
+import { access, appendFile, mkdir, open, realpath, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { QueueError } from '../../errors.js';
 import { quote } from '../../options.js';
@@ -100,9 +100,8 @@ async function checkFile(file: string): Promise<void> {
   });
   if (handle === undefined) return;
   try {
-    const { size } = await handle.stat();
     // Just made by another process, which has not written to it.
-    if (size === 0) return;
+    if ((await handle.stat()).size === 0) return;
     const first = await readMeta(0);
     const pageSize = first.readUInt32LE(PAGE_SIZE_AT);
     if (pageSize < 256 || pageSize > 65_536) throw damaged(`a page size of ${pageSize}`);
@@ -110,11 +109,12 @@ async function checkFile(file: string): Promise<void> {
     const newest =
       first.readBigUInt64LE(TRANSACTION_AT) >= second.readBigUInt64LE(TRANSACTION_AT) ? first : second;
     const needed = (Number(newest.readBigUInt64LE(LAST_PAGE_AT)) + 1) * pageSize;
+    // Only now: other processes write meanwhile, and the pages are there before the meta page that counts them.
+    const { size } = await handle.stat();
     if (size + SPARE_PAGES * pageSize < needed) {
       throw damaged(`it has ${size} bytes, and ${needed} by what it says itself`);
     }
-    // A hole reads as zeros, which LMDB answers with an error; behind the end it would be a signal.
-    if (size < needed) await handle.truncate(needed);
+    if (size < needed) await lengthen(file, needed - size);
   } finally {
     await handle.close();
   }
@@ -127,5 +127,19 @@ async function checkFile(file: string): Promise<void> {
     const version = meta.readUInt32LE(VERSION_AT) & 0xffff;
     if (version !== 2) throw damaged(`it is of LMDB's data version ${version}`);
     return meta;
+  }
+}
+
+/**
+ * Makes up for pages that are missing at the end: a hole reads as zeros, which LMDB answers with an error; behind the
+ * end it would be a signal. By appending, because whatever names an offset (so does setting the length) could hit what
+ * another process has written there since.
+ */
+async function lengthen(file: string, bytes: number): Promise<void> {
+  try {
+    await appendFile(file, Buffer.alloc(bytes));
+  } catch (error) {
+    // Then nobody can have lost pages just now, and what is there can still be drained.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
   }
 }
