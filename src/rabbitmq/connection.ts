@@ -3,6 +3,7 @@ import { type Channel, type ChannelModel, type ConfirmChannel, connect, type Soc
 import { isQueueError, QueueError } from '../errors.js';
 import type { RabbitMqAddress } from './address.js';
 import { isLoginRefusal, loginError, replyText } from './broker-errors.js';
+import { corkBursts } from './cork-bursts.js';
 import { unrefConnection } from './keep-alive.js';
 import type { RabbitMqSettings } from './options.js';
 import { type ServerVersion, serverVersion } from './server-version.js';
@@ -88,6 +89,7 @@ export class Connection {
         resolve(this.#failure);
       });
     });
+    corkBursts(model.connection);
     model.on('blocked', (reason) => listener.onBlocked(reason));
     model.on('unblocked', () => listener.onUnblocked());
   }
