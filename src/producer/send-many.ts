@@ -16,6 +16,12 @@ export interface SendManyResult {
 const WINDOW = 1000;
 
 /**
+ * A full window is filled again when so many are left. Woken by each answer, the loop would spend more time on being
+ * woken than on sending; woken too late, it would let the broker wait.
+ */
+const REFILL_AT = 800;
+
+/**
  * Sends each value with `send`, up to {@link WINDOW} at once.
  *
  *   taking ──(values at their end)──► settling ──► resolved
@@ -32,6 +38,8 @@ export async function sendAll<T>(
   const failed: { position: number; error: QueueError }[] = [];
   let taken = 0;
   let underWay = 0;
+  /** The loop below is woken when so many are left under way. */
+  let wakeAt = REFILL_AT;
   let stop: QueueError | undefined;
   /** Ends the one wait that the loop below is in, if it is in one. */
   let wake: () => void = () => {};
@@ -40,13 +48,13 @@ export async function sendAll<T>(
     stop ??= error;
     wake();
   };
+  const settled = () => {
+    underWay--;
+    if (underWay === wakeAt) wake();
+  };
   const start = (value: T) => {
     const position = taken++;
     underWay++;
-    const settled = () => {
-      underWay--;
-      wake();
-    };
     send(value, sends?.signal).then(settled, (reason) => {
       const error = asQueueError(reason);
       failed.push({ position, error });
@@ -88,9 +96,10 @@ export async function sendAll<T>(
         break;
       }
       start(next.value);
-      if (underWay >= WINDOW) await until(() => underWay < WINDOW || stop !== undefined);
+      if (underWay >= WINDOW) await until(() => underWay <= REFILL_AT || stop !== undefined);
     }
     if (stop !== undefined) release(iterator);
+    wakeAt = 0;
     await until(() => underWay === 0);
   } finally {
     signal?.removeEventListener('abort', onAbort);
@@ -107,15 +116,24 @@ type Step<T> =
 
 /** The next value, whatever kind of iterator it comes from; a promise only where the iterator gives one. */
 function takeNext<T>(iterator: Iterator<T> | AsyncIterator<T>): Step<T> | Promise<Step<T>> {
-  const toStep = (result: IteratorResult<T>): Step<T> =>
-    result.done === true ? { type: 'end' } : { type: 'value', value: result.value };
-  const toError = (error: unknown): Step<T> => ({ type: 'error', error });
   try {
     const result = iterator.next();
-    return 'then' in result ? Promise.resolve(result).then(toStep).catch(toError) : toStep(result);
+    return 'then' in result
+      ? Promise.resolve(result)
+          .then(toStep<T>)
+          .catch(toError<T>)
+      : toStep(result);
   } catch (error) {
     return toError(error);
   }
+}
+
+function toStep<T>(result: IteratorResult<T>): Step<T> {
+  return result.done === true ? { type: 'end' } : { type: 'value', value: result.value };
+}
+
+function toError<T>(error: unknown): Step<T> {
+  return { type: 'error', error };
 }
 
 /** Lets the iterator clean up. Not awaited: a generator that hangs in an await of its own must not hold us. */
