@@ -5,6 +5,14 @@ import { QueueError } from '../errors.js';
 import type { TargetLane } from './target-lane.js';
 import { asResent, type WireMessage } from './wire.js';
 
+/** Whom the messages of one publisher tell what concerns more than their senders. */
+export interface OutgoingListener {
+  /** Its signal was aborted. */
+  onAborted(outgoing: Outgoing): void;
+  /** There was no queue, or no exchange, where it was to go. Its sender is told after this. */
+  onUnroutable(outgoing: Outgoing): void;
+}
+
 /**
  * One message on its way to the broker, and the promise of its sender.
  *
@@ -40,6 +48,7 @@ export class Outgoing {
   readonly #timeoutMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #unlisten: (() => void) | undefined;
+  readonly #listener: OutgoingListener;
   readonly #resolve: () => void;
   readonly #reject: (error: QueueError) => void;
 
@@ -49,7 +58,7 @@ export class Outgoing {
     { signal, timeoutMs = Number.POSITIVE_INFINITY, noWait = false }: PublishOptions,
     resolve: () => void,
     reject: (error: QueueError) => void,
-    onAborted: (outgoing: Outgoing) => void,
+    listener: OutgoingListener,
   ) {
     this.wire = wire;
     this.position = position;
@@ -59,7 +68,8 @@ export class Outgoing {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#signal = signal;
-    if (signal !== undefined) this.#unlisten = onAbort(signal, () => onAborted(this));
+    this.#listener = listener;
+    if (signal !== undefined) this.#unlisten = onAbort(signal, () => listener.onAborted(this));
   }
 
   /** The properties to send it with: a second sending is marked as one. */
@@ -85,6 +95,7 @@ export class Outgoing {
   /** Rejects it for a reason that says by itself that nothing was stored, or that this is unknown. */
   fail(code: QueueError['code'], why: string, cause?: unknown): void {
     if (!this.#settle()) return;
+    if (code === 'UNROUTABLE') this.#listener.onUnroutable(this);
     this.#reject(new QueueError(code, `message ${this.wire.id} to ${this.target}: ${why}`, { cause }));
   }
 

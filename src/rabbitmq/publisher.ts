@@ -5,7 +5,7 @@ import { blame } from './blame.js';
 import { type Connection, onChannelClosed } from './connection.js';
 import { Deadlines } from './deadlines.js';
 import type { Link } from './link.js';
-import { Outgoing } from './outgoing.js';
+import { Outgoing, type OutgoingListener } from './outgoing.js';
 import { PublishWindow } from './publish-window.js';
 import { TargetLane } from './target-lane.js';
 import { pause, throwIfAborted } from './time-limit.js';
@@ -52,6 +52,14 @@ export class Publisher {
   readonly #suspects = new Set<Outgoing>();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #stopped = new AbortController();
+  /** One for all messages. */
+  readonly #listener: OutgoingListener = {
+    onAborted: (outgoing) => {
+      outgoing.abort();
+      this.#forget(outgoing);
+    },
+    onUnroutable: ({ wire }) => this.#settings.onUnroutable(wire),
+  };
 
   #channel: ConfirmChannel | undefined;
   #everOpen = false;
@@ -78,14 +86,7 @@ export class Publisher {
       throwIfAborted(options.signal, `message ${wire.id}`);
       if (this.#ended !== undefined) throw this.#ended;
       this.#settings.link.start();
-      const rejected = (error: QueueError) => {
-        if (error.code === 'UNROUTABLE') this.#settings.onUnroutable(wire);
-        reject(error);
-      };
-      const outgoing = new Outgoing(wire, this.#positions++, options, resolve, rejected, (aborted) => {
-        aborted.abort();
-        this.#forget(aborted);
-      });
+      const outgoing = new Outgoing(wire, this.#positions++, options, resolve, reject, this.#listener);
       this.#begin(outgoing);
       if (!outgoing.settled) this.#deadlines.add(outgoing.deadline);
     });

@@ -7,7 +7,8 @@ const nothing = () => {};
 
 function outgoing(position: number): Outgoing {
   const wire = { exchange: '', routingKey: 'q', id: `m${position}`, content: Buffer.alloc(0), options: {} };
-  return new Outgoing(wire, position, {}, nothing, nothing, nothing);
+  const listener = { onAborted: nothing, onUnroutable: nothing };
+  return new Outgoing(wire, position, {}, nothing, nothing, listener);
 }
 
 const positions = fc.uniqueArray(fc.nat({ max: 50 }), { maxLength: 20 });
