@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+
+const PEERS = [
+  'fastq',
+  'p-queue',
+  'async',
+  '@henrygd/queue',
+  'amqplib',
+  'rabbitmq-client',
+  '@cloudamqp/amqp-client',
+  'amqp-connection-manager',
+  'rascal',
+];
+
+/** The machine and the versions that a run was made with. */
+export function environment() {
+  return {
+    takenAt: new Date().toISOString(),
+    machine: {
+      cpu: cpus()[0]?.model.trim() ?? 'unknown',
+      cores: availableParallelism(),
+      memoryGb: Math.round(totalmem() / 2 ** 30),
+      system: `${platform()} ${release()} ${arch()}`,
+    },
+    node: process.version,
+    versions: {
+      millrace: versionIn('../package.json'),
+      ...Object.fromEntries(PEERS.map((name) => [name, versionIn(`node_modules/${name}/package.json`)])),
+    },
+  };
+}
+
+function versionIn(path) {
+  return JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')).version;
+}

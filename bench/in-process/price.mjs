@@ -1,0 +1,50 @@
+/** What each part of the way of a message costs on top of the way itself: one is added at a time. */
+import { z } from 'zod';
+import { connect, createConsumer, createProducer, defineQueue } from '../millrace.mjs';
+import { orderOf, orderSchema } from '../order.mjs';
+
+/** A schema that takes everything, so that nothing is validated. */
+const unchecked = { '~standard': { version: 1, vendor: 'bench', validate: (value) => ({ value }) } };
+
+const TEXT = JSON.stringify(orderOf(1_000_000));
+
+/** `part` is what is added to sending a text that exists already to a handler that does nothing. */
+const PARTS = {
+  nothing: { schema: unchecked, codec: 'text', value: () => TEXT },
+  'a string schema': { schema: z.string(), codec: 'text', value: () => TEXT },
+  'the JSON codec': { schema: unchecked, codec: 'json', value: orderOf },
+  'the JSON codec and an object schema': { schema: orderSchema, codec: 'json', value: orderOf },
+  observe: { schema: unchecked, codec: 'text', value: () => TEXT, observe: () => {} },
+  'a handler time limit off': {
+    schema: unchecked,
+    codec: 'text',
+    value: () => TEXT,
+    handlerTimeoutMs: Number.POSITIVE_INFINITY,
+  },
+  'a retry of every tenth message': { schema: unchecked, codec: 'text', value: () => TEXT, failEvery: 10 },
+};
+
+export async function withPart({ count, part }) {
+  const { schema, codec, value, observe, handlerTimeoutMs, failEvery = 0 } = PARTS[part];
+  const broker = await connect('local:');
+  const queue = defineQueue('orders', schema, { codec });
+  let started = 0;
+  let handled = 0;
+  let finish;
+  const all = new Promise((resolve) => {
+    finish = resolve;
+  });
+  const handler = async (_value, { attempt }) => {
+    started++;
+    if (failEvery > 0 && attempt === 1 && started % failEvery === 0) throw new Error('on purpose');
+    if (++handled === count) finish();
+  };
+  const options = { observe, handlerTimeoutMs, retry: { delaysMs: [0] } };
+  const consumer = createConsumer(broker, queue, handler, options);
+  await consumer.start();
+  const producer = createProducer(broker, queue);
+  for (let i = 0; i < count; i++) await producer.send(value(i));
+  await all;
+  await consumer.stop();
+  await broker.close();
+}

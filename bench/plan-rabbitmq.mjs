@@ -1,0 +1,97 @@
+/** What is measured on RabbitMQ. Every workload has one reference, which the others are compared with. */
+import { rabbitMqMemory } from './plan-memory.mjs';
+
+const CLIENTS = [
+  { subject: 'millrace', client: 'millrace', kind: 'ours' },
+  { subject: 'amqplib', client: 'amqplib' },
+  { subject: 'amqplib, JSON and zod by hand', client: 'amqplib-by-hand' },
+  { subject: 'rabbitmq-client', client: 'rabbitmq-client' },
+  { subject: '@cloudamqp/amqp-client', client: 'cloudamqp' },
+  { subject: 'amqp-connection-manager', client: 'amqp-connection-manager' },
+  { subject: 'rascal', client: 'rascal' },
+];
+
+/** Rascal publishes a few thousand messages a second: fewer of them take as long as the others' many. */
+const FEWER = { rascal: 5 };
+
+const RECONNECTING = ['millrace', 'rabbitmq-client', 'amqp-connection-manager', 'rascal'];
+
+export function rabbitMqWorkloads({ quick }, url) {
+  const subjects = (run, count, options) =>
+    CLIENTS.map(({ client, ...subject }) => ({
+      ...subject,
+      module: 'rabbitmq/work.mjs',
+      run,
+      options: { url, client, count: Math.ceil(count / (FEWER[client] ?? 1)), ...options },
+    }));
+  const rounds = quick ? 1 : 3;
+  const kinds = quick
+    ? [{ type: 'quorum', size: 100 }]
+    : [
+        { type: 'quorum', size: 100 },
+        { type: 'quorum', size: 10_000 },
+        { type: 'classic', size: 100 },
+        { type: 'classic', size: 10_000 },
+      ];
+  return [
+    ...kinds.flatMap(({ type, size }) => {
+      const what = `${size.toLocaleString('en')} bytes, ${type} queue`;
+      const count = quick ? 1000 : size > 1000 ? 4000 : 20_000;
+      return [
+        {
+          id: `flow-${type}-${size}`,
+          title: what,
+          parts: {
+            publish: `Publish with confirms, at most 1000 unconfirmed: ${what}`,
+            consume: `Consume with acknowledgements, prefetch 256: ${what}`,
+          },
+          figure: 'perSecond',
+          moreFigures: ['cpuUsEach'],
+          reference: 'amqplib',
+          rounds: !quick && type === 'quorum' && size === 100 ? 5 : rounds,
+          subjects: subjects('publishThenConsume', count, { type, size }),
+        },
+        {
+          id: `both-${type}-${size}`,
+          title: `Publish and consume at once: ${what}`,
+          figure: 'perSecond',
+          moreFigures: ['cpuUsEach'],
+          reference: 'amqplib',
+          rounds,
+          subjects: subjects('bothAtOnce', count / 2, { type, size }),
+        },
+      ];
+    }),
+    ...(quick ? ['quorum'] : ['quorum', 'classic']).map((type) => ({
+      id: `awaited-${type}`,
+      title: `One awaited send after the other: 100 bytes, ${type} queue`,
+      figure: 'medianUs',
+      moreFigures: ['p99Us', 'cpuUsEach'],
+      reference: 'amqplib',
+      rounds,
+      subjects: subjects('awaitedSends', quick ? 200 : 800, { type, size: 100 }).map((subject) => ({
+        ...subject,
+        options: { ...subject.options, count: quick ? 200 : 800 },
+      })),
+    })),
+    {
+      id: 'reconnect',
+      title: 'From the reset of all connections to the next message handled, with the defaults',
+      figure: 'ms',
+      reference: 'millrace',
+      rounds,
+      subjects: [
+        ...CLIENTS.filter(({ client }) => RECONNECTING.includes(client)),
+        { subject: '@cloudamqp/amqp-client session', client: 'cloudamqp-session' },
+      ]
+        .filter(({ client }) => !quick || client !== 'amqp-connection-manager')
+        .map(({ client, ...subject }) => ({
+          ...subject,
+          module: 'rabbitmq/reconnect.mjs',
+          run: 'reconnect',
+          options: { url, client, type: 'quorum', size: 100 },
+        })),
+    },
+    rabbitMqMemory({ quick }, url, CLIENTS),
+  ];
+}

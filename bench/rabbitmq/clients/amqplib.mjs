@@ -1,0 +1,57 @@
+import { once } from 'node:events';
+import { connect } from 'amqplib';
+import { bodyOf } from '../../order.mjs';
+import { acknowledgeAfter, PREFETCH, WINDOW } from '../window.mjs';
+
+/** A callback for each confirm, an acknowledgement for each message, bytes as they are. */
+export function open(options) {
+  return openWith({ encode: () => bodyOf(options.size), decode: () => {} }, options);
+}
+
+export async function openWith({ encode, decode }, { url, queue }) {
+  const connection = await connect(url);
+  const channel = await connection.createConfirmChannel();
+  await channel.prefetch(PREFETCH);
+  const options = { persistent: true };
+  const send = () =>
+    new Promise((resolve, reject) => {
+      channel.sendToQueue(queue, encode(), options, (error) => (error ? reject(error) : resolve()));
+    });
+
+  return {
+    send,
+    async publishAll(count) {
+      let unconfirmed = 0;
+      let failure;
+      let wake = () => {};
+      const confirmed = (error) => {
+        failure ??= error;
+        unconfirmed--;
+        wake();
+      };
+      const oneConfirmed = () =>
+        new Promise((resolve) => {
+          wake = resolve;
+        });
+      for (let i = 0; i < count && !failure; i++) {
+        unconfirmed++;
+        const room = channel.sendToQueue(queue, encode(i), options, confirmed);
+        if (!room) await once(channel, 'drain');
+        if (unconfirmed >= WINDOW) await oneConfirmed();
+      }
+      while (unconfirmed > 0) await oneConfirmed();
+      if (failure) throw failure;
+    },
+    async consume(onMessage) {
+      const { consumerTag } = await channel.consume(queue, (message) => {
+        decode(message.content);
+        acknowledgeAfter(onMessage(), () => channel.ack(message));
+      });
+      return () => channel.cancel(consumerTag);
+    },
+    async close() {
+      await channel.close();
+      await connection.close();
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const MEASURE = fileURLToPath(new URL('measure.mjs', import.meta.url));
+
+/**
+ * Measures the subjects of one workload in alternating rounds: each once, then each once more, beginning with
+ * another one every time, each run in a process of its own.
+ * Adds to each subject its `runs`; a subject that fails gets an `error` and no more runs.
+ */
+export async function measureInRounds(subjects, { rounds, ...settings }, onRun) {
+  const results = subjects.map((subject) => ({ ...subject, runs: [] }));
+  for (let round = 0; round < rounds; round++) {
+    for (let step = 0; step < results.length; step++) {
+      const result = results[(step + round) % results.length];
+      onRun(result.subject);
+      if (result.error !== undefined) continue;
+      try {
+        result.runs.push(await measureInProcess(result, settings));
+      } catch (error) {
+        result.error = error.message;
+      }
+    }
+  }
+  return results;
+}
+
+/** Measures all subjects once and at the same time, for what does not depend on how fast they are. */
+export async function measureSideBySide(subjects, settings, onRun) {
+  return Promise.all(
+    subjects.map(async (subject) => {
+      try {
+        const run = await measureInProcess(subject, settings);
+        return { ...subject, runs: [run] };
+      } catch (error) {
+        return { ...subject, runs: [], error: error.message };
+      } finally {
+        onRun(subject.subject);
+      }
+    }),
+  );
+}
+
+/** One run in a process of its own. Rejects with the last line that it wrote where it ends without a result. */
+export function measureInProcess({ module, run, options }, { limitMs }) {
+  const { promise, resolve, reject } = deferred();
+  const child = fork(MEASURE, [JSON.stringify({ module, run, options })], {
+    execArgv: ['--expose-gc'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL');
+    reject(new Error(`not done within ${limitMs / 1000} s`));
+  }, limitMs);
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    said = (said + text).slice(-4000);
+  });
+  child.on('message', resolve);
+  child.on('error', reject);
+  child.on('exit', (code, signal) => {
+    clearTimeout(timer);
+    reject(new Error(errorLine(said) ?? `ended with ${signal ?? `exit code ${code}`}`));
+  });
+  return promise;
+}
+
+function errorLine(said) {
+  return said
+    .split('\n')
+    .find((line) => /error|refus|failed/i.test(line))
+    ?.trim();
+}
+
+function deferred() {
+  let resolve;
+  let reject;
+  const promise = new Promise((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}

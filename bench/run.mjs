@@ -1,0 +1,100 @@
+/**
+ * Measures millrace beside its peers. `npm run bench -- --help` tells how to run it.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { tableLines } from './console-table.mjs';
+import { environment } from './environment.mjs';
+import { localWorkloads } from './plan-local.mjs';
+import { rabbitMqWorkloads } from './plan-rabbitmq.mjs';
+import { Progress } from './progress.mjs';
+import { findBroker } from './rabbitmq/broker.mjs';
+import { measureInRounds, measureSideBySide } from './rounds.mjs';
+
+const USAGE = `Usage: npm run bench -- [local] [rabbitmq] [--quick] [--only ID] [--json FILE]
+
+  local      in process
+  rabbitmq   on the broker at BENCH_AMQP_URL or TEST_AMQP_URL, otherwise on one in a container; without either
+             word, both
+  --quick    a minute each, too short for figures: shows that everything runs
+  --only ID  the workloads whose ids begin with ID (may be repeated)
+  --json F   writes all runs to a file, for npm run bench:report
+`;
+
+const { values: flags, positionals } = readArguments();
+const parts = positionals.length > 0 ? positionals : ['local', 'rabbitmq'];
+const broker = parts.includes('rabbitmq') ? await findBroker() : undefined;
+const workloads = [
+  ...(parts.includes('local') ? localWorkloads(flags) : []),
+  ...(broker === undefined ? [] : rabbitMqWorkloads(flags, broker.url)),
+].filter(({ id }) => flags.only === undefined || flags.only.some((prefix) => id.startsWith(prefix)));
+
+const run = { ...environment(), broker: broker?.description, quick: flags.quick, workloads: [] };
+describe(run);
+const progress = new Progress(
+  workloads.reduce((sum, { rounds = 1, subjects }) => sum + rounds * subjects.length, 0),
+);
+for (const workload of workloads) {
+  progress.workload(workload.title);
+  const measured = await measure(workload, (subject) => progress.run(subject));
+  progress.clear();
+  run.workloads.push(...measured);
+  for (const line of measured.flatMap(tableLines)) console.log(line);
+}
+await broker?.stop();
+if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(run, undefined, 1)}\n`);
+const failed = run.workloads.flatMap(({ results }) => results.filter(({ error }) => error !== undefined));
+process.exitCode = failed.length > 0 ? 1 : 0;
+
+async function measure({ subjects, parts, ...workload }, onRun) {
+  const settings = { rounds: workload.rounds, limitMs: workload.limitMs ?? 60_000 };
+  const results = workload.sideBySide
+    ? await measureSideBySide(subjects, settings, onRun)
+    : await measureInRounds(subjects, settings, onRun);
+  // The address of the broker, with its password, is nobody else's business.
+  for (const result of results) delete result.options?.url;
+  if (parts === undefined) return [{ ...workload, results }];
+  return Object.entries(parts).map(([part, title]) => ({
+    ...workload,
+    id: workload.id.replace('flow', part),
+    title,
+    results: results.map((result) => ({ ...result, runs: result.runs.map((each) => each.parts[part]) })),
+  }));
+}
+
+function readArguments() {
+  try {
+    const read = parseArgs({
+      allowPositionals: true,
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', multiple: true },
+        json: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    const unknown = read.positionals.find((word) => word !== 'local' && word !== 'rabbitmq');
+    if (unknown !== undefined) throw new Error(`there is no part '${unknown}'`);
+    if (read.values.help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    return read;
+  } catch (error) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+function describe({ machine, node, versions, broker, quick }) {
+  console.log(
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}`,
+  );
+  console.log(
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
+  );
+  if (broker !== undefined) console.log(broker);
+  if (quick) console.log('Quick: too short for figures.');
+}

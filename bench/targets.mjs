@@ -1,0 +1,84 @@
+import { medianOf, ratio } from './statistics.mjs';
+
+/** What millrace is to reach, each as a ratio within one run. `at` says on which side of the limit it has to be. */
+export const TARGETS = [
+  {
+    what: 'LocalQueue, put and take each awaited, beside Node’s object stream',
+    ...target('items', 'LocalQueue put and take', 'Node object stream, for await', 'perSecond', 'least', 1.5),
+  },
+  {
+    what: 'LocalQueue, put and take each awaited, beside a bare loop of two awaits',
+    ...target('items', 'LocalQueue put and take', 'bare loop, two awaits an item', 'perSecond', 'least', 0.7),
+  },
+  {
+    what: 'LocalQueue, waiting only where it is full, takeMany, beside a bare ring',
+    ...target('items', 'LocalQueue takeMany', 'bare ring', 'perSecond', 'least', 0.5),
+  },
+  {
+    what: 'LocalQueue, tryPut and tryTake, beside fastq with callbacks',
+    ...target('items', 'LocalQueue tryPut and tryTake', 'fastq callback', 'perSecond', 'least', 0.9),
+  },
+  {
+    what: 'typed API on local:, each send awaited, beside fastq with promises',
+    ...target('jobs', 'millrace local: send', 'fastq promise', 'perSecond', 'least', 1),
+  },
+  {
+    what: 'typed API on local:, each send awaited, beside p-queue',
+    ...target('jobs', 'millrace local: send', 'p-queue', 'perSecond', 'least', 1),
+  },
+  ...['quorum', 'classic'].flatMap((type) => [
+    {
+      what: `RabbitMQ publish, ${type}: messages a second beside amqplib`,
+      ...target(`publish-${type}-100`, 'millrace', 'amqplib', 'perSecond', 'least', 0.97),
+    },
+    {
+      what: `RabbitMQ publish, ${type}: CPU a message beside amqplib`,
+      ...target(`publish-${type}-100`, 'millrace', 'amqplib', 'cpuUsEach', 'most', 1.25),
+    },
+    {
+      what: `RabbitMQ consume, ${type}: messages a second beside amqplib`,
+      ...target(`consume-${type}-100`, 'millrace', 'amqplib', 'perSecond', 'least', 1.2),
+    },
+    {
+      what: `RabbitMQ consume, ${type}: CPU a message beside amqplib`,
+      ...target(`consume-${type}-100`, 'millrace', 'amqplib', 'cpuUsEach', 'most', 1),
+    },
+    {
+      what: `RabbitMQ awaited send, ${type}: median beside amqplib`,
+      ...target(`awaited-${type}`, 'millrace', 'amqplib', 'medianUs', 'most', 1.05),
+    },
+  ]),
+  {
+    what: 'LocalQueue, a fast producer and a slow consumer: MB grown',
+    ...target('memory-local', 'LocalQueue', undefined, 'peakGrowthMb', 'most', 50),
+  },
+  {
+    what: 'typed API on local:, a fast producer and a slow consumer: MB grown',
+    ...target('memory-local', 'millrace local: send', undefined, 'peakGrowthMb', 'most', 50),
+  },
+  {
+    what: 'RabbitMQ, a fast producer and a slow consumer: MB grown',
+    ...target('memory-rabbitmq', 'millrace', undefined, 'peakGrowthMb', 'most', 50),
+  },
+];
+
+function target(workload, subject, reference, figure, at, limit) {
+  return { workload, subject, reference, figure, at, limit };
+}
+
+/** What became of the targets whose workloads a run measured. */
+export function judge(run) {
+  return TARGETS.flatMap((each) => {
+    const results = run.workloads.find(({ id }) => id === each.workload)?.results ?? [];
+    const ours = runsOf(results, each.subject);
+    const theirs = runsOf(results, each.reference);
+    if (ours.length === 0 || (each.reference !== undefined && theirs.length === 0)) return [];
+    const reached =
+      each.reference === undefined ? medianOf(ours, each.figure) : ratio(ours, theirs, each.figure);
+    return [{ ...each, reached, met: each.at === 'least' ? reached >= each.limit : reached <= each.limit }];
+  });
+}
+
+function runsOf(results, subject) {
+  return results.find((result) => result.subject === subject)?.runs ?? [];
+}
