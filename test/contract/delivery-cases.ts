@@ -38,10 +38,16 @@ export const deliveryCases: Cases = {
       else delivery.ack();
       if (turn === 0 || turn === 3) done.add(delivery.message.id);
     };
+    // Nothing is settled before as many are held as may be, however slowly the first ones come in.
+    let isFull: () => void = () => {};
+    const full = new Promise<void>((resolve) => {
+      isFull = resolve;
+    });
     await bench.broker.subscribe(queue.name, { prefetch: 3 }, (delivery) => {
       held++;
       mostHeld = Math.max(mostHeld, held);
-      setImmediate(() => settle(delivery));
+      if (held === 3) isFull();
+      full.then(() => setImmediate(() => settle(delivery)));
     });
     await Promise.all(ids.map((id) => bench.publish(queue, id)));
     await eventually(() => done.size === ids.length);
