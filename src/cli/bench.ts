@@ -6,14 +6,12 @@ import { type Consumer, createConsumer } from '../consumer/consumer.js';
 import { isQueueError } from '../errors.js';
 import { createProducer, type Producer } from '../producer/producer.js';
 import { defineQueue, type Queue } from '../queue.js';
-import { type AddressFlags, chooseAddress } from './address.js';
+import type { AddressFlags } from './address.js';
 import { BenchMeter } from './bench-meter.js';
 import { type BenchSetting, benchIntroduction, benchLine, benchSummary } from './bench-view.js';
-import { brokerEventLine } from './event-line.js';
-import { EXIT, type ExitCode } from './exit-code.js';
-import { openBroker } from './open-broker.js';
+import type { ExitCode } from './exit-code.js';
 import type { Output, OutputFlags } from './output.js';
-import { onStopSignal } from './stop-signal.js';
+import { tryOut } from './try-out.js';
 import { unchecked } from './unchecked-schema.js';
 
 export interface BenchFlags extends AddressFlags, OutputFlags, BenchSetting {
@@ -28,28 +26,8 @@ const DRAIN_LIMIT_MS = 30_000;
 /** A body carries the time at which it was sent. */
 export const MIN_SIZE = 8;
 
-export async function bench(flags: BenchFlags, output: Output): Promise<ExitCode> {
-  // Not the environment's address: nobody should load a broker by accident.
-  const chosen = chooseAddress(flags, {}, 'local:');
-  const broker = await openBroker(chosen, output, {
-    connectTimeout: flags.connectTimeout,
-    observe: (event) => {
-      if (event.type !== 'connected') output.log(brokerEventLine(event));
-    },
-  });
-  const interruption = new AbortController();
-  const signals = onStopSignal(() => {
-    signals.dispose();
-    interruption.abort();
-  });
-  output.closed.then(() => interruption.abort());
-  try {
-    await measure(broker, flags, output, interruption.signal);
-    return EXIT.ok;
-  } finally {
-    signals.dispose();
-    await broker.close();
-  }
+export function bench(flags: BenchFlags, output: Output): Promise<ExitCode> {
+  return tryOut(flags, output, (broker, signal) => measure(broker, flags, output, signal));
 }
 
 async function measure(

@@ -6,16 +6,14 @@ import { createConsumer } from '../consumer/consumer.js';
 import { isQueueError } from '../errors.js';
 import { createProducer, type Producer } from '../producer/producer.js';
 import { defineQueue, type Queue } from '../queue.js';
-import { type AddressFlags, chooseAddress } from './address.js';
+import type { AddressFlags } from './address.js';
 import { Deferred } from './deferred.js';
 import { showHello } from './demo-hello.js';
 import { DemoMeter } from './demo-meter.js';
 import { introduction, progressLine, summary } from './demo-view.js';
-import { brokerEventLine } from './event-line.js';
-import { EXIT, type ExitCode } from './exit-code.js';
-import { openBroker } from './open-broker.js';
+import type { ExitCode } from './exit-code.js';
 import type { Output, OutputFlags } from './output.js';
-import { onStopSignal } from './stop-signal.js';
+import { tryOut } from './try-out.js';
 import { unchecked } from './unchecked-schema.js';
 
 export interface DemoFlags extends AddressFlags, OutputFlags {
@@ -31,31 +29,13 @@ interface DemoMessage {
   readonly text: string;
 }
 
-export async function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
-  // Not the environment's address: who just looks must not write to a broker by accident.
-  const chosen = chooseAddress(flags, {}, 'local:');
-  const broker = await openBroker(chosen, output, {
-    connectTimeout: flags.connectTimeout,
-    observe: (event) => {
-      if (event.type !== 'connected') output.log(brokerEventLine(event));
-    },
-  });
-  const interruption = new AbortController();
-  const signals = onStopSignal(() => {
-    signals.dispose();
-    interruption.abort();
-  });
-  output.closed.then(() => interruption.abort());
-  try {
-    await watch(broker, flags, output, interruption.signal);
-    if (broker.address === 'local:' && !output.json && !output.quiet && !interruption.signal.aborted) {
-      await showHello(output, interruption.signal);
+export function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
+  return tryOut(flags, output, async (broker, signal) => {
+    await watch(broker, flags, output, signal);
+    if (broker.address === 'local:' && !output.json && !output.quiet && !signal.aborted) {
+      await showHello(output, signal);
     }
-    return EXIT.ok;
-  } finally {
-    signals.dispose();
-    await broker.close();
-  }
+  });
 }
 
 async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: AbortSignal): Promise<void> {
