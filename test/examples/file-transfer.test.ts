@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { EAGER_COLLECTION } from '../memory/run-slow-consumer.js';
 import { eventually } from '../support/eventually.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { load } from './load.js';
@@ -34,7 +33,7 @@ async function setUp() {
   const folder = await mkdtemp(join(tmpdir(), 'file-transfer-'));
   const [source, kept, fetched] = [join(folder, 'source'), join(folder, 'kept'), join(folder, 'fetched')];
   for (const each of [source, kept, fetched]) await mkdir(each);
-  const child = fork(HOST, [kept], { execArgv: [EAGER_COLLECTION] });
+  const child = fork(HOST, [kept], { execArgv: ['--expose-gc'] });
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await rm(folder, { recursive: true });

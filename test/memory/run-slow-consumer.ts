@@ -18,7 +18,7 @@ export const MIB = 1024 * 1024;
  * V8 lets garbage of short life pile up to a size that differs between its versions (16 MB a half on Node 20, more on
  * 26). With a small one, what is measured is what is held, and not how late it is collected.
  */
-export const EAGER_COLLECTION = '--max-semi-space-size=8';
+const EAGER_COLLECTION = '--max-semi-space-size=8';
 
 /** Runs a fast producer against a slow consumer in a process of its own, on the built package. */
 export async function runSlowConsumer(
