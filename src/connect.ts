@@ -10,7 +10,8 @@ import { RABBITMQ_OPTION_NAMES, type RabbitMqOptions } from './rabbitmq/options.
 export interface ConnectOptions extends RabbitMqOptions {
   /**
    * `local:FOLDER`: when a message counts as stored. `'flush'` (default): when it is on the disk, and survives a
-   * power failure. `'commit'`: when it survives the death of any process; a power failure may undo the last ones.
+   * power failure. `'commit'`: when it survives the death of any process; a power failure may undo the last ones. At
+   * present the store flushes each transaction, so that the two differ in what is promised, not in what is done.
    */
   readonly durability?: 'flush' | 'commit' | undefined;
   /**

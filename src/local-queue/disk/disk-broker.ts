@@ -35,7 +35,7 @@ export interface DiskBrokerOptions {
   /**
    * When a message counts as stored. `'flush'` (default): when it is on the disk, and survives a power failure.
    * `'commit'`: when all processes see it and it survives the death of any of them; a power failure may undo the
-   * last of these, and harms nothing else.
+   * last of these, and harms nothing else. At present every transaction is flushed.
    */
   readonly durability?: 'flush' | 'commit' | undefined;
   /**

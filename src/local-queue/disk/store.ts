@@ -5,7 +5,7 @@ import { admit } from './let-in.js';
 import { MessageTable } from './message-table.js';
 import { type Outcome, refuse } from './outcome.js';
 import { OwnerTable } from './owner-table.js';
-import { FLUSH, type Request } from './protocol.js';
+import type { Request } from './protocol.js';
 import { QueueTable } from './queue-table.js';
 import { checkOwnLease, putBackOfTheDead } from './recover.js';
 import { applyRequest } from './requests.js';
@@ -14,15 +14,12 @@ import { storageError } from './storage-error.js';
 import type { Tables } from './tables.js';
 import { Memory, STEPS_PER_TURN, Turn } from './turn.js';
 
-/** Flags of `transactionSync`: abortable, and committed before it returns. */
-const COMMIT = 3;
 /**
- * MDB_NOMETASYNC, for this transaction: its data is flushed, the page that makes it the current one is not. After a
- * power failure the store is then as it was before the transaction: intact, without it. Enough for what may happen
- * twice.
+ * Flags of `transactionSync`: abortable, and committed before it returns. Each is flushed with its meta page: without
+ * that (MDB_NOMETASYNC), which would do for what may happen twice, processes that were killed took commits of others
+ * back, and once left a damaged store.
  */
-const WITHOUT_META_SYNC = 0x40000;
-
+const COMMIT: number = 3;
 /** The store on disk as the store thread works with it: requests in, replies out, one transaction at a time. */
 export class Store {
   readonly #tables: Tables;
@@ -114,7 +111,6 @@ export class Store {
   }
 
   #turn(requests: readonly Request[], work: (turn: Turn) => void, letsIn = this.#letsIn(requests)): Outcome {
-    const flags = this.#mayHappenTwice(requests) ? COMMIT | WITHOUT_META_SYNC : COMMIT;
     const transact = (turn: Turn): void => {
       this.#gate.pass(() =>
         this.#tables.root.transactionSync(() => {
@@ -127,7 +123,7 @@ export class Store {
           deliver(turn);
           answerBells(turn);
           turn.queues.end();
-        }, flags),
+        }, COMMIT),
       );
     };
     const turn = this.#newTurn();
@@ -162,17 +158,6 @@ export class Store {
   /** Whether the turn is to take in messages; one that only moves and removes some may use the reserve. */
   #letsIn(requests: readonly Request[]): boolean {
     return this.#memory.waiting.size > 0 || requests.some(({ kind }) => kind === 'publish');
-  }
-
-  /** Nobody was told that it is stored: losing it would mean that a message is handled again. */
-  #mayHappenTwice(requests: readonly Request[]): boolean {
-    if (this.#memory.waiting.size > 0) return false;
-    return requests.every(
-      (request) =>
-        request.kind === 'ack' ||
-        request.kind === 'release' ||
-        (request.kind === 'publish' && request.flags.every((flags) => (flags & FLUSH) === 0)),
-    );
   }
 
   /** Reads what is there now, not what was there when this thread last looked. */
