@@ -10,6 +10,9 @@ const withBroker = [
   'test/readme/**/*.test.ts',
 ];
 
+/** The fault laboratory. `npm run test:faults` runs it in full, `npm test` in a small size. */
+const faults = ['test/faults/**/*.test.ts'];
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -20,11 +23,23 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: withBroker },
+        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...withBroker, ...faults] },
       },
       {
         extends: true,
         test: { name: 'broker', include: withBroker, globalSetup: ['test/support/global-setup.ts'] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: faults,
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 300_000,
+          // V8 lets garbage of short life pile up, to a size that differs between its versions: with little room for
+          // it, what the ledger measures is what is held.
+          execArgv: ['--max-semi-space-size=8'],
+        },
       },
     ],
   },

@@ -14,6 +14,7 @@ const PRICED = [
   'a string schema',
   'the JSON codec',
   'the JSON codec and an object schema',
+  'tracing, with a listener',
   'observe',
   'a handler time limit off',
   'a retry of every tenth message',
@@ -29,7 +30,7 @@ export function localWorkloads({ quick }) {
       title: 'Items from one task to another, at most 1024 waiting',
       figure: 'perSecond',
       reference: 'Node object stream, for await',
-      rounds: quick ? 1 : 5,
+      rounds: quick ? 1 : 3,
       subjects: [
         { subject: 'bare ring', module: bare, run: 'ring', ...options(million), kind: 'floor' },
         {
@@ -93,7 +94,7 @@ export function localWorkloads({ quick }) {
       title: 'Messages to a handler, each send awaited',
       figure: 'perSecond',
       reference: 'fastq promise',
-      rounds: quick ? 1 : 5,
+      rounds: quick ? 1 : 3,
       subjects: [
         { subject: 'millrace local: send', module: typed, run: 'sendEach', ...options(slow), kind: 'ours' },
         {
@@ -114,7 +115,7 @@ export function localWorkloads({ quick }) {
       title: 'Messages to a handler, about a thousand under way',
       figure: 'perSecond',
       reference: 'fastq promise',
-      rounds: quick ? 1 : 5,
+      rounds: quick ? 1 : 3,
       subjects: [
         {
           subject: 'millrace local: sendMany',
@@ -134,7 +135,7 @@ export function localWorkloads({ quick }) {
       title: `${tasks} ${tasks === 1 ? 'producer and 1 consumer' : `producers and ${tasks} consumers`}`,
       figure: 'perSecond',
       reference: 'fastq promise',
-      rounds: quick ? 1 : 3,
+      rounds: quick ? 1 : 2,
       subjects: [
         { subject: 'LocalQueue put and take', module: queue, run: 'fan', kind: 'ours' },
         { subject: 'millrace local: send', module: typed, run: 'fan', kind: 'ours' },
@@ -148,6 +149,8 @@ export function localWorkloads({ quick }) {
       title: `Filled with ${depth.toLocaleString('en')} items and emptied`,
       figure: 'cpuUsEach',
       reference: 'fastq promise',
+      // The slowest takes minutes for a million.
+      limitMs: 20_000,
       rounds: quick ? 1 : 2,
       subjects: [
         { subject: 'LocalQueue', module: queue, run: 'backlog', kind: 'ours' },
@@ -170,7 +173,7 @@ export function localWorkloads({ quick }) {
       title: 'The price of what is added to a message, on the broker in memory',
       figure: 'cpuUsEach',
       reference: 'nothing',
-      rounds: quick ? 1 : 3,
+      rounds: quick ? 1 : 2,
       subjects: PRICED.map((part) => ({
         subject: part,
         module: 'in-process/price.mjs',

@@ -4,7 +4,7 @@ import { rabbitMqMemory } from './plan-memory.mjs';
 const CLIENTS = [
   { subject: 'millrace', client: 'millrace', kind: 'ours' },
   { subject: 'amqplib', client: 'amqplib' },
-  { subject: 'amqplib, JSON and zod by hand', client: 'amqplib-by-hand' },
+  { subject: 'amqplib, zod, JSON and labels by hand', client: 'amqplib-by-hand' },
   { subject: 'rabbitmq-client', client: 'rabbitmq-client' },
   { subject: '@cloudamqp/amqp-client', client: 'cloudamqp' },
   { subject: 'amqp-connection-manager', client: 'amqp-connection-manager' },
@@ -12,18 +12,22 @@ const CLIENTS = [
 ];
 
 /** Rascal publishes a few thousand messages a second: fewer of them take as long as the others' many. */
-const FEWER = { rascal: 5 };
+const FEWER = { rascal: 20 };
 
 const RECONNECTING = ['millrace', 'rabbitmq-client', 'amqp-connection-manager', 'rascal'];
 
 export function rabbitMqWorkloads({ quick }, url) {
-  const subjects = (run, count, options) =>
-    CLIENTS.map(({ client, ...subject }) => ({
-      ...subject,
-      module: 'rabbitmq/work.mjs',
-      run,
-      options: { url, client, count: Math.ceil(count / (FEWER[client] ?? 1)), ...options },
-    }));
+  const subjects = (run, { count, warmUpCount, fewer = {} }, options) =>
+    CLIENTS.map(({ client, ...subject }) => {
+      const part = (messages) => Math.ceil(messages / (fewer[client] ?? 1));
+      const counts = { count: part(count), warmUpCount: part(warmUpCount) };
+      return {
+        ...subject,
+        module: 'rabbitmq/work.mjs',
+        run,
+        options: { url, client, ...counts, ...options },
+      };
+    });
   const rounds = quick ? 1 : 3;
   const kinds = quick
     ? [{ type: 'quorum', size: 100 }]
@@ -36,7 +40,8 @@ export function rabbitMqWorkloads({ quick }, url) {
   return [
     ...kinds.flatMap(({ type, size }) => {
       const what = `${size.toLocaleString('en')} bytes, ${type} queue`;
-      const count = quick ? 1000 : size > 1000 ? 4000 : 20_000;
+      const count = quick ? 1000 : size > 1000 ? 3000 : 30_000;
+      const warmUpCount = quick ? 1000 : size > 1000 ? 2000 : 30_000;
       return [
         {
           id: `flow-${type}-${size}`,
@@ -49,7 +54,7 @@ export function rabbitMqWorkloads({ quick }, url) {
           moreFigures: ['cpuUsEach'],
           reference: 'amqplib',
           rounds: !quick && type === 'quorum' && size === 100 ? 5 : rounds,
-          subjects: subjects('publishThenConsume', count, { type, size }),
+          subjects: subjects('publishThenConsume', { count, warmUpCount, fewer: FEWER }, { type, size }),
         },
         {
           id: `both-${type}-${size}`,
@@ -57,8 +62,12 @@ export function rabbitMqWorkloads({ quick }, url) {
           figure: 'perSecond',
           moreFigures: ['cpuUsEach'],
           reference: 'amqplib',
-          rounds,
-          subjects: subjects('bothAtOnce', count / 2, { type, size }),
+          rounds: quick ? 1 : 2,
+          subjects: subjects(
+            'bothAtOnce',
+            { count: count / 2, warmUpCount: warmUpCount / 2, fewer: FEWER },
+            { type, size },
+          ),
         },
       ];
     }),
@@ -69,10 +78,11 @@ export function rabbitMqWorkloads({ quick }, url) {
       moreFigures: ['p99Us', 'cpuUsEach'],
       reference: 'amqplib',
       rounds,
-      subjects: subjects('awaitedSends', quick ? 200 : 800, { type, size: 100 }).map((subject) => ({
-        ...subject,
-        options: { ...subject.options, count: quick ? 200 : 800 },
-      })),
+      subjects: subjects(
+        'awaitedSends',
+        quick ? { count: 200, warmUpCount: 50 } : { count: 800, warmUpCount: 1200 },
+        { type, size: 100 },
+      ),
     })),
     {
       id: 'reconnect',

@@ -25,6 +25,13 @@ export async function measureInRounds(subjects, { rounds, ...settings }, onRun) 
   return results;
 }
 
+const OVER_TIME = 'not done within';
+
+/** Whether this is the error of a run that was ended at its time limit. */
+export function isOverTime(error) {
+  return error.startsWith(OVER_TIME);
+}
+
 /** Measures all subjects once and at the same time, for what does not depend on how fast they are. */
 export async function measureSideBySide(subjects, settings, onRun) {
   return Promise.all(
@@ -50,7 +57,7 @@ export function measureInProcess({ module, run, options }, { limitMs }) {
   });
   const timer = setTimeout(() => {
     child.kill('SIGKILL');
-    reject(new Error(`not done within ${limitMs / 1000} s`));
+    reject(new Error(`${OVER_TIME} ${limitMs / 1000} s`));
   }, limitMs);
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {

@@ -25,3 +25,18 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
     waiting.delete(signal);
   };
 }
+
+/**
+ * A signal that is aborted as the first of these is, and how to let go of them. `AbortSignal.any` of Node 20 does not
+ * hold on to them: a time limit that nobody else holds may be collected as garbage, and never come.
+ */
+export function anyOf(signals: readonly AbortSignal[]): { readonly signal: AbortSignal; release(): void } {
+  const any = new AbortController();
+  const aborted = signals.find((signal) => signal.aborted);
+  if (aborted !== undefined) any.abort(aborted.reason);
+  const releases = signals.map((signal) => onAbort(signal, () => any.abort(signal.reason)));
+  const release = () => {
+    for (const each of releases) each();
+  };
+  return { signal: any.signal, release };
+}

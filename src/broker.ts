@@ -29,7 +29,10 @@ export interface Message {
   readonly timestamp?: number | undefined;
   /** 0 to 31, the greater first; unset counts as {@link DEFAULT_PRIORITY}. */
   readonly priority?: number | undefined;
-  /** Set on a received message whose body is encoded, as `gzip`: a foreign sender's. The body is as it came. */
+  /**
+   * Set on a received message whose body is encoded, as `gzip`: a foreign sender's. The body is as it came. On a message that
+   * is sent, RabbitMQ hands it on.
+   */
   readonly contentEncoding?: string | undefined;
   /** Which request this belongs to, on a request and on its reply. */
   readonly correlationId?: string | undefined;
@@ -58,7 +61,10 @@ export type DeadLetterCode =
   /** Delivered more often than the queue's delivery limit without ever being settled. */
   | 'delivery-limit';
 
-/** Why an attempt failed, as kept in the headers of a retried message and of a dead letter. */
+/**
+ * Why an attempt failed, as kept in the headers of a retried message and of a dead letter. A message whose queue
+ * itself delays the retry (see {@link QueueSpec.delayedRetry}) comes again without it.
+ */
 export interface Failure {
   readonly code: DeadLetterCode;
   /** The error's text. */
@@ -76,6 +82,14 @@ export interface Delivery {
   readonly attempt: number;
   /** Whether this message may have been handed out before. Unset means: certainly not. */
   readonly redelivered: boolean;
+  /**
+   * After how many milliseconds without a settlement, from `receivedAt` on, the broker takes the message back; it is
+   * lost then. Undefined where there is no such limit, or it is not known: RabbitMQ does not tell it, but
+   * quorum queues may be declared with one (`x-consumer-timeout`).
+   */
+  readonly settleWithinMs?: number | undefined;
+  /** When it came, by `performance.now()`; told where `settleWithinMs` is. */
+  readonly receivedAt?: number | undefined;
   /** Done: the message is removed. */
   ack(): void;
   /**
@@ -105,6 +119,12 @@ export interface WaitOptions {
 export interface SubscribeOptions extends WaitOptions {
   /** How many unsettled deliveries this subscriber holds at most: 1 to 65535 (a quorum queue caps it at 2000). */
   readonly prefetch: number;
+  /**
+   * What this subscriber gives back is never lost to the queue's delivery limit: before it comes near, the message is
+   * put at the end of its queue as one that was never delivered. Only RabbitMQ before 4.3 has need of that, since it
+   * counts a return as a failure. For those who look at messages rather than handle them. Default: false.
+   */
+  readonly sparesLimit?: boolean | undefined;
   /**
    * The delivery is no longer this subscriber's, though it is not settled: its link is gone, its time at the
    * broker ran out, or the broker was closed here. The message comes again, to someone. Not called for what the
@@ -143,7 +163,7 @@ export interface ReplyListener {
 
 /**
  * Where the answers to requests arrive. Replies are at most once: one to an address that is gone is dropped, or its
- * publish rejects with `UNROUTABLE` (RabbitMQ drops it from 4.2 on).
+ * publish rejects with `UNROUTABLE` (RabbitMQ drops it).
  */
 export interface Replies {
   /**
@@ -174,6 +194,14 @@ export type DeclareMode =
   /** Take an existing queue as it is; `QUEUE_MISSING` where there is none. Dead letters as with `if-missing`. */
   | 'existing';
 
+/** The nth failure of a message in its queue keeps it there for n times `minMs`, and for `maxMs` at most. */
+export interface DelayedRetry {
+  /** Milliseconds, at least 1. */
+  readonly minMs: number;
+  /** Milliseconds, at least `minMs`. */
+  readonly maxMs: number;
+}
+
 /** A queue as it is to be. Built by `defineQueue`, which knows the defaults and checks the values. */
 export interface QueueSpec {
   readonly name: string;
@@ -195,6 +223,12 @@ export interface QueueSpec {
    * queues); undefined: as the broker does by itself.
    */
   readonly deliveryLimit: number | undefined;
+  /**
+   * That the queue itself delays what failed, where the broker has such queues and `declare` is `'match'`: a `retry`
+   * after just that delay moves nothing then, and a delivery that died with its process comes again after it, too.
+   * What waits there is not counted by `inspect`, though `purge` removes it. Elsewhere it has no effect.
+   */
+  readonly delayedRetry: DelayedRetry | undefined;
   /** The highest priority of a classic queue (`x-max-priority`); quorum and local queues always have them all. */
   readonly maxPriority: number | undefined;
   /** Further `x-` arguments for RabbitMQ, as they are. The local backend has no use for them. */
@@ -238,11 +272,24 @@ export type BrokerEvent =
     }
   | { readonly type: 'resubscribed'; readonly queue: string };
 
+/** How often what happened to a broker's links since it was opened; all 0 on the local backend. The numbers only grow. */
+export interface BrokerCounts {
+  /** Messages sent again, under their ids, because their link was lost before they were confirmed. */
+  readonly resent: number;
+  /** `disconnected` events: lost links, and tries to connect again that failed. */
+  readonly disconnected: number;
+  readonly blocked: number;
+  readonly unsubscribed: number;
+  readonly resubscribed: number;
+}
+
 /** A message broker: in this process, on disk, or RabbitMQ. Made by `connect`. */
 export interface Broker {
   /** What this broker is connected to, without any password. */
   readonly address: string;
   readonly state: BrokerState;
+  /** A copy: read it again for later numbers. */
+  readonly counts: BrokerCounts;
   /** Larger bodies are refused on `publish` with `TOO_LARGE`, and by consumers on receipt. Bytes. */
   readonly maxMessageBytes: number;
 

@@ -21,7 +21,8 @@ export type CodecName = 'json' | 'text' | 'bytes';
 function toText(body: Uint8Array | string): string {
   if (typeof body === 'string') return body;
   if (!isUtf8(body)) throw new TypeError(`the ${body.byteLength} bytes are not UTF-8`);
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return bytes.toString('utf8');
 }
 
 /**

@@ -10,8 +10,7 @@ import { RABBITMQ_OPTION_NAMES, type RabbitMqOptions } from './rabbitmq/options.
 export interface ConnectOptions extends RabbitMqOptions {
   /**
    * `local:FOLDER`: when a message counts as stored. `'flush'` (default): when it is on the disk, and survives a
-   * power failure. `'commit'`: when it survives the death of any process; a power failure may undo the last ones. At
-   * present the store flushes each transaction, so that the two differ in what is promised, not in what is done.
+   * power failure. `'commit'`: when it survives the death of any process; a power failure may undo the last ones.
    */
   readonly durability?: 'flush' | 'commit' | undefined;
   /**
@@ -34,7 +33,8 @@ export interface ConnectOptions extends RabbitMqOptions {
  * const broker = await connect(process.env.AMQP_URL ?? 'local:');
  * ```
  *
- * Rejects: `INVALID_OPTION`; `UNREACHABLE` when no address answered within `connectTimeoutMs`; `ACCESS_REFUSED`;
+ * Rejects: `INVALID_OPTION`; `UNREACHABLE` when no address answered, or the folder could not be opened, within
+ * `connectTimeoutMs`; `ACCESS_REFUSED`;
  * `STORAGE_ERROR` and `STORAGE_FULL` where a folder can't be used.
  */
 export async function connect(
@@ -42,30 +42,44 @@ export async function connect(
   options: ConnectOptions = {},
 ): Promise<Broker> {
   checkOptionNames('connect', options, [...RABBITMQ_OPTION_NAMES, 'durability', 'leaseMs']);
-  const addresses = toAddresses(address);
-  const [first] = addresses;
-  if (first !== undefined && addresses.length === 1 && LOCAL.test(first)) {
-    return openLocalBroker(first.replace(LOCAL, ''), options);
-  }
-  for (const each of addresses) checkAmqp(each);
+  const target = targetOf(address);
+  if (target.kind !== 'rabbitmq') return openLocalBroker(target, options);
   const { durability: _, leaseMs: __, ...rabbitMqOptions } = options;
   // Loaded when it is asked for: those who stay in process need no amqplib.
   const { openRabbitMqBroker } = await import('./rabbitmq/rabbitmq-broker.js');
-  return openRabbitMqBroker(addresses, rabbitMqOptions);
+  return openRabbitMqBroker(target.addresses, rabbitMqOptions);
 }
+
+/** Which broker an address names. */
+export type Target =
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'folder'; readonly path: string }
+  | { readonly kind: 'rabbitmq'; readonly addresses: readonly string[] };
 
 const LOCAL = /^local:/i;
 
+/** Throws `INVALID_OPTION`. */
+export function targetOf(address: string | readonly string[]): Target {
+  const addresses = toAddresses(address);
+  const [first] = addresses;
+  if (first !== undefined && addresses.length === 1 && LOCAL.test(first)) {
+    const folder = first.replace(LOCAL, '');
+    if (folder === '') return { kind: 'memory' };
+    // A shell puts the home folder there only at the beginning of a word.
+    return { kind: 'folder', path: folder.replace(/^~(?=\/|$)/, homedir()) };
+  }
+  for (const each of addresses) checkAmqp(each);
+  return { kind: 'rabbitmq', addresses };
+}
+
 async function openLocalBroker(
-  folder: string,
-  { maxMessageBytes, durability, leaseMs }: ConnectOptions,
+  target: Exclude<Target, { kind: 'rabbitmq' }>,
+  { maxMessageBytes, durability, leaseMs, connectTimeoutMs }: ConnectOptions,
 ): Promise<Broker> {
-  if (folder === '') return openMemoryBroker({ maxMessageBytes });
-  // A shell puts the home folder there only at the beginning of a word.
-  const path = folder.replace(/^~(?=\/|$)/, homedir());
+  if (target.kind === 'memory') return openMemoryBroker({ maxMessageBytes });
   // Loaded when it is asked for: those who name no folder need no lmdb.
   const { openDiskBroker } = await import('./local-queue/disk/disk-broker.js');
-  return openDiskBroker(path, { maxMessageBytes, durability, leaseMs });
+  return openDiskBroker(target.path, { maxMessageBytes, durability, leaseMs, connectTimeoutMs });
 }
 
 /** A path may hold commas; only AMQP addresses come as several. */

@@ -15,7 +15,7 @@
  * | `UNCONFIRMED` | the message was handed over and its fate is unknown: it may have arrived |
  * | `QUEUE_MISSING` | the queue does not exist |
  * | `QUEUE_MISMATCH` | the queue exists with other properties than the wanted ones |
- * | `UNREACHABLE` | no broker answered at any of the addresses |
+ * | `UNREACHABLE` | no broker answered at any of the addresses, or a folder could not be opened in time |
  * | `ACCESS_REFUSED` | the broker refused the user, the password, the virtual host or the permission |
  * | `BROKER_ERROR` | the broker answered with an error that has no code of its own here |
  * | `STORAGE_FULL` | the disk has no room left; nothing was stored, and nothing stored before was harmed |

@@ -38,7 +38,13 @@ export function retryHeaders<V>(
 /** The headers of a message that is moved to a dead-letter queue. */
 export function deadLetterHeaders<V>(
   headers: Readonly<Record<string, V>>,
-  history: { readonly queue: string; readonly attempt: number; readonly failure: Failure },
+  history: {
+    readonly queue: string;
+    readonly attempt: number;
+    readonly failure: Failure;
+    /** Default: now. */
+    readonly deadAt?: Date | undefined;
+  },
 ): Record<string, V | string> {
   const error = shorten(history.failure.error);
   const { [ATTEMPT]: _, ...others } = headers;
@@ -49,7 +55,7 @@ export function deadLetterHeaders<V>(
     [ERROR]: error,
     [REASON]: history.failure.code,
     [QUEUE]: history.queue,
-    [DEAD_AT]: new Date().toISOString(),
+    [DEAD_AT]: (history.deadAt ?? new Date()).toISOString(),
   };
 }
 

@@ -1,10 +1,12 @@
 export type {
   Address,
   Broker,
+  BrokerCounts,
   BrokerEvent,
   BrokerState,
   DeadLetterCode,
   DeclareMode,
+  DelayedRetry,
   Delivery,
   Failure,
   Message,
@@ -19,20 +21,22 @@ export type {
 } from './broker.js';
 export type { Codec, CodecName } from './codec.js';
 export { type ConnectOptions, connect } from './connect.js';
-export {
-  type Consumer,
-  type ConsumerState,
-  createConsumer,
-  type StopOptions,
-  type Stopped,
-} from './consumer/consumer.js';
+export type { Consumer, ConsumerState, StopOptions, Stopped } from './consumer/consumer.js';
 export type { ConsumerOptions, RetryPolicy } from './consumer/consumer-options.js';
+export type { ConsumerCounts } from './consumer/counts.js';
+export { createConsumer } from './consumer/create-consumer.js';
 export type { ConsumerEvent } from './consumer/events.js';
 export type { Handler, HandlerContext } from './consumer/handler.js';
 export type { ThreadedHandler } from './consumer/handler-threads.js';
 export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.js';
 export type { KeyOf } from './consumer/keyed-line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
+export type { DeadLetter } from './dead-letters/dead-letter.js';
+export { type DeadLetters, type DeadLettersOptions, deadLetters } from './dead-letters/dead-letters.js';
+export type { DropOptions, Dropped } from './dead-letters/drop.js';
+export type { DeadLetterList } from './dead-letters/list.js';
+export type { ReplayEvent, Replayed, ReplayOptions } from './dead-letters/replay.js';
+export type { DeadLetterFilter, Looked, SelectionOptions } from './dead-letters/selection.js';
 export {
   isQueueError,
   QueueError,
@@ -63,3 +67,4 @@ export {
 export type { SendManyResult, Values } from './producer/send-many.js';
 export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
 export type { RabbitMqOptions } from './rabbitmq/options.js';
+export type { ProcessTrace, SendTrace } from './tracing.js';

@@ -64,6 +64,7 @@ function replySpec(name: string): QueueSpec {
     capacity: undefined,
     deadLetter: false,
     deliveryLimit: undefined,
+    delayedRetry: undefined,
     maxPriority: undefined,
     arguments: {},
   };

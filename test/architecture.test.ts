@@ -28,12 +28,15 @@ const BACKENDS = ['local-queue', 'rabbitmq'];
 const LEAVES = [
   'abort-listeners.ts',
   'broker.ts',
+  'deadlines.ts',
+  'error-text.ts',
   'errors.ts',
   'options.ts',
   'failure-headers.ts',
   'message-size.ts',
   'reply-format.ts',
   'reply-queue.ts',
+  'tracing.ts',
 ];
 
 describe('the arrows between the parts', () => {
@@ -57,15 +60,24 @@ describe('the arrows between the parts', () => {
     expect(breaches((arrow) => SIDES.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
+  test('dead letters import themselves, the types of the queue and the leaves', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      (to === 'queue.ts' && kind === 'type') ||
+      LEAVES.includes(to) ||
+      to.startsWith('node:');
+    expect(breaches((arrow) => partOf(arrow.from) === 'dead-letters' && !isAllowed(arrow))).toEqual([]);
+  });
+
   test('backends import themselves, the leaves and their packages: they never see a schema or a codec', () => {
     const isAllowed = ({ from, to }: Import) =>
       partOf(to) === partOf(from) || LEAVES.includes(to) || !isOurs(to);
     expect(breaches((arrow) => BACKENDS.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
-  test('from outside, only connect.ts and the public index import a backend', () => {
+  test('from outside, only connect.ts, diagnose.ts and the public index import a backend', () => {
     const isOutside = ({ from, to }: Import) => partOf(from) !== partOf(to);
-    const mayImport = ['connect.ts', 'index.ts'];
+    const mayImport = ['connect.ts', 'diagnose.ts', 'index.ts'];
     expect(
       breaches(
         (arrow) => BACKENDS.includes(partOf(arrow.to)) && isOutside(arrow) && !mayImport.includes(arrow.from),
@@ -95,6 +107,18 @@ describe('the arrows between the parts', () => {
   test('the command line is imported by nobody, and the index by the command line alone', () => {
     expect(breaches(({ from, to }) => partOf(to) === 'cli' && partOf(from) !== 'cli')).toEqual([]);
     expect(breaches(({ from, to }) => to === 'index.ts' && partOf(from) !== 'cli')).toEqual([]);
+  });
+
+  test('what is for the tests of users imports no backend and no framework, and nobody imports it', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      to === 'connect.ts' ||
+      to === 'queue.ts' ||
+      LEAVES.includes(to) ||
+      to.startsWith('node:') ||
+      (SIDES.includes(partOf(to)) && kind === 'type');
+    expect(breaches((arrow) => partOf(arrow.from) === 'testing' && !isAllowed(arrow))).toEqual([]);
+    expect(breaches(({ from, to }) => partOf(to) === 'testing' && partOf(from) !== 'testing')).toEqual([]);
   });
 
   test('there is no cycle at run time', () => {

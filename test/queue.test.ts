@@ -39,6 +39,7 @@ describe('the spec of a queue', () => {
       capacity: undefined,
       deadLetter: { queue: 'orders.dead', capacity: undefined },
       deliveryLimit: 20,
+      delayedRetry: undefined,
       maxPriority: undefined,
       arguments: {},
     });
@@ -54,6 +55,7 @@ describe('the spec of a queue', () => {
       capacity: 10,
       deadLetter: { queue: 'morgue', capacity: 5 },
       deliveryLimit: 3,
+      delayedRetry: { minMs: 100, maxMs: 300 },
       maxPriority: 31,
       arguments: { 'x-expires': 1000 },
     };
@@ -69,6 +71,13 @@ describe('the spec of a queue', () => {
     expect(specOf({ queue: 'morgue', capacity: Number.POSITIVE_INFINITY })).toEqual({
       queue: 'morgue',
       capacity: Number.POSITIVE_INFINITY,
+    });
+  });
+
+  test('delays every retry alike where no longest delay is said', () => {
+    expect(define('q', { delayedRetry: { minMs: 100 } }).spec.delayedRetry).toEqual({
+      minMs: 100,
+      maxMs: 100,
     });
   });
 
@@ -107,6 +116,12 @@ describe('defineQueue refuses, with INVALID_OPTION,', () => {
     ['a capacity that is not whole', 'q', { capacity: 1.5 }],
     ['a capacity in a string', 'q', { capacity: '10' }],
     ['a delivery limit of 0', 'q', { deliveryLimit: 0 }],
+    ['a delayedRetry without a time', 'q', { delayedRetry: {} }],
+    ['a delayedRetry at once', 'q', { delayedRetry: { minMs: 0 } }],
+    ['a delayedRetry with a part of a millisecond', 'q', { delayedRetry: { minMs: 0.5 } }],
+    ['a delayedRetry whose longest time is the shorter one', 'q', { delayedRetry: { minMs: 5, maxMs: 4 } }],
+    ['a delayedRetry over 24 days', 'q', { delayedRetry: { minMs: 2 ** 31 } }],
+    ['an unknown option of delayedRetry', 'q', { delayedRetry: { minMs: 5, type: 'all' } }],
     ['a dead-letter queue that is the queue itself', 'q', { deadLetter: 'q' }],
     ['an empty name for the dead-letter queue', 'q', { deadLetter: '' }],
     ['an unknown option of deadLetter', 'q', { deadLetter: { name: 'morgue' } }],

@@ -1,7 +1,11 @@
 /** What each part of the way of a message costs on top of the way itself: one is added at a time. */
+import { tracingChannel } from 'node:diagnostics_channel';
 import { z } from 'zod';
 import { connect, createConsumer, createProducer, defineQueue } from '../millrace.mjs';
 import { orderOf, orderSchema } from '../order.mjs';
+
+const nothing = () => {};
+const LISTENERS = { start: nothing, end: nothing, asyncStart: nothing, asyncEnd: nothing, error: nothing };
 
 /** A schema that takes everything, so that nothing is validated. */
 const unchecked = { '~standard': { version: 1, vendor: 'bench', validate: (value) => ({ value }) } };
@@ -14,6 +18,7 @@ const PARTS = {
   'a string schema': { schema: z.string(), codec: 'text', value: () => TEXT },
   'the JSON codec': { schema: unchecked, codec: 'json', value: orderOf },
   'the JSON codec and an object schema': { schema: orderSchema, codec: 'json', value: orderOf },
+  'tracing, with a listener': { schema: unchecked, codec: 'text', value: () => TEXT, traced: true },
   observe: { schema: unchecked, codec: 'text', value: () => TEXT, observe: () => {} },
   'a handler time limit off': {
     schema: unchecked,
@@ -25,7 +30,9 @@ const PARTS = {
 };
 
 export async function withPart({ count, part }) {
-  const { schema, codec, value, observe, handlerTimeoutMs, failEvery = 0 } = PARTS[part];
+  const { schema, codec, value, observe, traced = false, handlerTimeoutMs, failEvery = 0 } = PARTS[part];
+  if (traced)
+    for (const name of ['millrace.send', 'millrace.process']) tracingChannel(name).subscribe(LISTENERS);
   const broker = await connect('local:');
   const queue = defineQueue('orders', schema, { codec });
   let started = 0;

@@ -44,6 +44,6 @@ function compileTestSupport() {
     '--skipLibCheck',
     '--ignoreConfig',
   ];
-  const sources = ['test/support/global-setup.ts', 'test/support/tcp-proxy.ts'];
+  const sources = ['test/support/global-setup.ts'];
   execFileSync(process.execPath, [tsc, ...config, ...options, ...sources], { cwd: root, stdio: 'inherit' });
 }

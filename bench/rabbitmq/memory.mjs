@@ -26,7 +26,11 @@ export function memory({ seconds, ...options }) {
         });
         while (!done()) await delay(50);
         await stop();
-        await last;
+        // What came until the broker had heard of it is handled, too.
+        for (let seen; seen !== last; ) {
+          seen = last;
+          await seen;
+        }
       },
     }),
   );

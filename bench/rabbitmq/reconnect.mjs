@@ -1,7 +1,7 @@
 /** How long an outage of no length lasts: from the moment at which all connections are reset. */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { TcpProxy } from '../dist/tcp-proxy.js';
+import { TcpProxy } from '../../dist/testing/tcp-proxy.js';
 import { withClient } from './client-run.mjs';
 
 export const timesItself = true;

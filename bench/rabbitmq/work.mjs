@@ -1,30 +1,37 @@
 /** What each client does on the broker, each in its own idiom, on a queue as millrace declares one by default. */
 import { createHistogram, performance } from 'node:perf_hooks';
-import { timed } from '../stopwatch.mjs';
+import { stopwatch, timed } from '../stopwatch.mjs';
 import { withClient } from './client-run.mjs';
 
 export const timesItself = true;
 
-/** Publishes `count` messages and then consumes them. */
-export function publishThenConsume({ count, ...options }) {
+/**
+ * Publishes and then consumes `warmUpCount` and `count` messages, and measures the last of them: as in a service that
+ * has been running for a while. V8 compiles for some ten thousand messages, and lets the space for new objects grow,
+ * which a forced collection of garbage in between would undo.
+ */
+export function publishThenConsume({ count, warmUpCount, ...options }) {
   return withClient(options, async (client) => {
-    await warmUp(client, count);
-    const publish = await timed(count, () => client.publishAll(count));
-    const consume = await timed(count, () => consumeAll(client, count));
+    await client.publishAll(warmUpCount);
+    const stopWatch = stopwatch(count);
+    await client.publishAll(count);
+    const publish = stopWatch();
+    const consume = await consumeAll(client, count, warmUpCount);
     return { parts: { publish, consume } };
   });
 }
 
 /** Publishes and consumes in one process at the same time. */
-export function bothAtOnce({ count, ...options }) {
+export function bothAtOnce({ count, warmUpCount, ...options }) {
   return withClient(options, async (client) => {
-    await warmUp(client, count);
-    return timed(count, () => Promise.all([consumeAll(client, count), client.publishAll(count)]));
+    const consumed = consumeAll(client, count, warmUpCount);
+    await client.publishAll(warmUpCount + count);
+    return consumed;
   });
 }
 
 /** One message at a time, each confirmed before the next is sent. */
-export function awaitedSends({ count, ...options }) {
+export function awaitedSends({ count, warmUpCount, ...options }) {
   return withClient(options, async (client) => {
     const sendEach = async (times, histogram) => {
       for (let i = 0; i < times; i++) {
@@ -33,31 +40,30 @@ export function awaitedSends({ count, ...options }) {
         histogram.record(Math.max(1, Math.round((performance.now() - begin) * 1000)));
       }
     };
-    await sendEach(Math.ceil(count / 4), createHistogram());
+    await sendEach(warmUpCount, createHistogram());
     const histogram = createHistogram();
     const figures = await timed(count, () => sendEach(count, histogram));
     const latency = { medianUs: histogram.percentile(50), p99Us: histogram.percentile(99) };
-    await consumeAll(client, count + Math.ceil(count / 4));
+    await consumeAll(client, count + warmUpCount);
     return { ...figures, latency };
   });
 }
 
-async function warmUp(client, count) {
-  const few = Math.min(3000, count);
-  await client.publishAll(few);
-  await consumeAll(client, few);
-}
-
-async function consumeAll(client, count) {
+/** Says what the last `count` messages took that arrived after the first `warmUpCount`. */
+async function consumeAll(client, count, warmUpCount = 0) {
   let arrived = 0;
+  let stopWatch;
   let finish;
   const all = new Promise((resolve) => {
     finish = resolve;
   });
+  if (warmUpCount === 0) stopWatch = stopwatch(count);
   const stop = await client.consume(() => {
     arrived++;
-    if (arrived === count) finish();
+    if (arrived === warmUpCount) stopWatch = stopwatch(count);
+    if (arrived === warmUpCount + count) finish(stopWatch());
   });
-  await all;
+  const figures = await all;
   await stop();
+  return figures;
 }

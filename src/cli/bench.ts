@@ -1,8 +1,10 @@
 /** Measures a broker: producers and consumers in one process, a line an interval, a summary. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { anyOf } from '../abort-listeners.js';
 import type { Broker } from '../broker.js';
-import { type Consumer, createConsumer } from '../consumer/consumer.js';
+import type { Consumer } from '../consumer/consumer.js';
+import { createConsumer } from '../consumer/create-consumer.js';
 import { isQueueError } from '../errors.js';
 import { createProducer, type Producer } from '../producer/producer.js';
 import { defineQueue, type Queue } from '../queue.js';
@@ -87,16 +89,17 @@ async function produceAll(
   const end = performance.now() + flags.seconds * 1000;
   // The first that fails ends the others, too.
   const failure = new AbortController();
-  const until = AbortSignal.any([signal, failure.signal]);
+  const until = anyOf([signal, failure.signal]);
   const producers = Array.from({ length: flags.producers }, async () => {
     try {
-      await produce(createProducer(broker, queue), flags, meter, end, until);
+      await produce(createProducer(broker, queue), flags, meter, end, until.signal);
     } catch (error) {
       failure.abort();
       throw error;
     }
   });
   const outcomes = await Promise.allSettled(producers);
+  until.release();
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }

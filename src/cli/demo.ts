@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../broker.js';
-import { createConsumer } from '../consumer/consumer.js';
+import { createConsumer } from '../consumer/create-consumer.js';
 import { isQueueError } from '../errors.js';
 import { createProducer, type Producer } from '../producer/producer.js';
 import { defineQueue, type Queue } from '../queue.js';

@@ -72,6 +72,14 @@ export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
         reason: event.failure.code,
         error: event.failure.error,
       });
+    case 'slow':
+      return line(
+        `takes long: ${event.limit === 'broker' ? 'the broker takes it back' : 'it counts as failed'} in ${showDuration(Math.round(event.leftMs))}`,
+        {
+          limit: event.limit,
+          leftMs: Math.round(event.leftMs),
+        },
+      );
     case 'lost':
       return line(`taken away before it was done, and will come again: ${event.error.message}`, {
         error: event.error.message,

@@ -42,3 +42,12 @@ export function headerValue(
   if (colon < 1) throw new InvalidArgumentError("Write 'name:value'.");
   return { ...previous, [text.slice(0, colon).trim()]: text.slice(colon + 1).trim() };
 }
+
+/** A time: an ISO 8601 date, or how long ago as a duration. */
+export function dateValue(text: string): Date {
+  // Without a unit it is a year.
+  const ago = /[a-z]$/.test(text) ? parseDuration(text) : undefined;
+  const date = ago === undefined ? new Date(text) : new Date(Date.now() - ago);
+  if (!Number.isNaN(date.getTime())) return date;
+  throw new InvalidArgumentError('Write a time such as 2h (ago), 2026-01-31 or 2026-01-31T12:00Z.');
+}

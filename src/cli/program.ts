@@ -4,6 +4,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { ADDRESS_VARIABLES } from './address.js';
 import { addBenchCommand } from './bench-command.js';
 import { type DemoFlags, demo } from './demo.js';
+import { addDlqCommand } from './dlq-command.js';
+import { addDoctorCommand } from './doctor-command.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
 import {
   delaysValue,
@@ -27,7 +29,9 @@ Examples:
   $ millrace work                                  print what comes
   $ seq 100000 | millrace send -l -q numbers       one message a line
   $ millrace work -q numbers -c 4 --exec ./job.sh  the body on standard input; done when it exits 0
-  $ millrace work -q orders ./handle-order.js      done when its default export returns`;
+  $ millrace work -q orders ./handle-order.js      done when its default export returns
+  $ millrace dlq list -q orders                    what failed for good, and why
+  $ millrace doctor                                what to mind about the broker`;
 
 const ADDRESS_HELP = `
 Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', ')} that is
@@ -140,6 +144,15 @@ function createProgram(carryOut: CarryOut): Command {
         '30s',
       ),
     )
+    .addOption(
+      duration(
+        '--report <duration>',
+        'how often to log how many messages were handled, retried and so on; at the end in any case',
+        60_000,
+        '60s',
+        positiveDurationValue,
+      ),
+    )
     .addHelpText('after', ADDRESS_HELP)
     .action((handler: string | undefined, flags: WorkFlags) =>
       carryOut(flags, (output) => work(handler, flags, output)),
@@ -158,9 +171,13 @@ function createProgram(carryOut: CarryOut): Command {
     )
     .action((flags: DemoFlags) => carryOut(flags, (output) => demo(flags, output)));
 
+  addDlqCommand(program, carryOut, ADDRESS_HELP);
+  addDoctorCommand(program, carryOut, ADDRESS_HELP);
   addBenchCommand(program, carryOut);
 
-  for (const command of program.commands) addCommonOptions(command);
+  for (const command of program.commands) {
+    for (const leaf of command.commands.length > 0 ? command.commands : [command]) addCommonOptions(leaf);
+  }
   return program;
 }
 

@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.js';
-import { type Consumer, createConsumer } from '../consumer/consumer.js';
+import type { Consumer } from '../consumer/consumer.js';
 import type { ConsumerOptions } from '../consumer/consumer-options.js';
+import { createConsumer } from '../consumer/create-consumer.js';
 import type { Handler } from '../consumer/handler.js';
 import type { Queue } from '../queue.js';
 import { type AddressFlags, chooseAddress, embeddedAddress } from './address.js';
@@ -24,6 +25,7 @@ export interface WorkFlags extends AddressFlags, OutputFlags {
   readonly retry?: readonly number[];
   readonly handlerTimeout?: number;
   readonly shutdownTimeout: number;
+  readonly report: number;
   readonly connectTimeout: number;
 }
 
@@ -59,6 +61,7 @@ export async function work(
       count: flags.count,
       drain: flags.drain === true,
       shutdownTimeoutMs: flags.shutdownTimeout,
+      reportIntervalMs: flags.report,
       announce: () => announce(job, flags, broker, output),
     });
     return await worker.run(job.createConsumer(broker, worker, consumerOptions(job, flags, worker)));

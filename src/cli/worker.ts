@@ -1,8 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setInterval } from 'node:timers/promises';
 import type { Broker } from '../broker.js';
 import type { Consumer } from '../consumer/consumer.js';
 import type { ConsumerEvent } from '../consumer/events.js';
 import { isQueueError } from '../errors.js';
+import { countsLine } from './counts-line.js';
 import { Deferred } from './deferred.js';
 import { showDuration } from './duration.js';
 import { consumerEventLine, type EventLine } from './event-line.js';
@@ -19,6 +20,8 @@ export interface WorkerOptions {
   /** End when the queue is empty. */
   readonly drain: boolean;
   readonly shutdownTimeoutMs: number;
+  /** How often to log what was done, where anything was. */
+  readonly reportIntervalMs: number;
   /** Says that messages can come now. */
   readonly announce: () => void;
 }
@@ -83,9 +86,11 @@ export class Worker {
     const signals = onStopSignal((signal) => this.#onSignal(consumer, signal, over.signal));
     try {
       if (!(await this.#start(consumer))) return EXIT.ok;
+      void this.#reportUntil(over.signal, consumer);
       await Promise.race([this.#ended(consumer, over.signal), this.#forced.promise]);
       return await this.#exitCode(consumer);
     } finally {
+      if (this.#consumer !== undefined) this.#report('summary', consumer);
       over.abort();
       signals.dispose();
     }
@@ -105,6 +110,24 @@ export class Worker {
     this.#options.announce();
     this.#started.resolve();
     return true;
+  }
+
+  async #reportUntil(over: AbortSignal, consumer: Consumer): Promise<void> {
+    let handedOut = 0;
+    const { reportIntervalMs } = this.#options;
+    try {
+      for await (const _ of setInterval(reportIntervalMs, undefined, { signal: over, ref: false })) {
+        if (handedOut !== this.#taken) this.#report('counts', consumer);
+        handedOut = this.#taken;
+      }
+    } catch (error) {
+      if (!over.aborted) throw error;
+    }
+  }
+
+  #report(event: 'counts' | 'summary', consumer: Consumer): void {
+    const counts = { ...consumer.counts, ...this.#broker.counts };
+    this.#output.log(countsLine(event, this.#options.queue, counts));
   }
 
   #stopAtCount(): void {

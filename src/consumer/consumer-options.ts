@@ -1,3 +1,4 @@
+import type { DelayedRetry } from '../broker.js';
 import { checkOptionNames, durationOption, integerOption, invalidOption, MAX_DELAY_MS } from '../options.js';
 import type { ConsumerEvent } from './events.js';
 import type { KeyOf } from './keyed-line.js';
@@ -6,7 +7,7 @@ export interface RetryPolicy {
   /**
    * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
    * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once.
-   * Default: `[1000, 10_000, 60_000]`.
+   * Default: `[1000, 10_000, 60_000]`; three that the queue itself can do where it is defined with `delayedRetry`.
    */
   readonly delaysMs: readonly number[];
 }
@@ -65,6 +66,7 @@ const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
 export function checkConsumerOptions<Out>(
   options: ConsumerOptions<Out> = {},
   defaultConcurrency = 1,
+  delayedRetry?: DelayedRetry,
 ): ConsumerSettings<Out> {
   checkOptionNames('createConsumer', options, OPTION_NAMES);
   const { key } = options;
@@ -88,7 +90,7 @@ export function checkConsumerOptions<Out>(
     concurrency,
     prefetch,
     key,
-    delaysMs: delaysOption(options.retry),
+    delaysMs: delaysOption(options.retry, delayedRetry),
     handlerTimeoutMs: durationOption('handlerTimeoutMs', options.handlerTimeoutMs, {
       min: 1,
       infinity: true,
@@ -98,8 +100,14 @@ export function checkConsumerOptions<Out>(
   };
 }
 
-function delaysOption(retry: RetryPolicy | undefined): readonly number[] {
-  if (retry === undefined) return [1000, 10_000, 60_000];
+function delaysOption(
+  retry: RetryPolicy | undefined,
+  delayedRetry: DelayedRetry | undefined,
+): readonly number[] {
+  if (retry === undefined) {
+    if (delayedRetry === undefined) return [1000, 10_000, 60_000];
+    return [1, 2, 3].map((failures) => Math.min(failures * delayedRetry.minMs, delayedRetry.maxMs));
+  }
   checkOptionNames('retry', retry, ['delaysMs']);
   const { delaysMs } = retry;
   if (!Array.isArray(delaysMs)) throw invalidOption('retry.delaysMs', 'an array of milliseconds', delaysMs);

@@ -8,6 +8,16 @@ export type ConsumerEvent =
   | ({ readonly type: 'retried'; readonly delayMs: number } & FailureInfo & DeliveryInfo)
   /** The message was moved to the dead-letter queue. */
   | ({ readonly type: 'dead-lettered' } & FailureInfo & DeliveryInfo)
+  /**
+   * The handler has used up 80 % of its time. When `leftMs` more are over its signal is aborted: at the limit
+   * `'handler'` (`handlerTimeoutMs`) the attempt has failed, at the limit `'broker'` the message is lost and comes
+   * again. The broker's is known where the queue was declared with `x-consumer-timeout` here.
+   */
+  | ({
+      readonly type: 'slow';
+      readonly limit: 'handler' | 'broker';
+      readonly leftMs: number;
+    } & DeliveryInfo)
   /** The message went back to its queue because the consumer stops. */
   | ({ readonly type: 'released' } & DeliveryInfo)
   /** The message was taken from this consumer before it was settled, by a lost link; it comes again. */

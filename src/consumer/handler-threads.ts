@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
+import { errorText } from '../error-text.js';
 import { RejectMessage } from '../errors.js';
 import { checkOptionNames, durationOption, integerOption, invalidOption } from '../options.js';
-import { errorText } from './error-text.js';
 import type { HandlerContext } from './handler.js';
 import { toError, toFailure } from './thread-failure.js';
 import type { ThreadResult, ThreadTask } from './thread-task.js';

@@ -1,6 +1,6 @@
 import type { Delivery } from '../broker.js';
+import { errorText } from '../error-text.js';
 import { QueueError, RejectMessage } from '../errors.js';
-import { errorText } from './error-text.js';
 import type { Outcome } from './settlement.js';
 
 /** What a handler is told about the message besides its value. */
@@ -34,11 +34,21 @@ export interface HandlerContext {
  */
 export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 
+/** What happens while a handler runs long. */
+export interface HandlerWarning {
+  /** On the clock of `performance.now()`. */
+  readonly at: number;
+  tell(): void;
+}
+
 const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
 
 /**
- * One run of a handler, which sees it as its context. It ends with the handler or at the time limit, whichever
- * comes first.
+ * One run of a handler, which sees it as its context.
+ *
+ *   running ──the handler ends──► over, with its outcome
+ *      ├──the time limit passes──► expired: counts as failed; what the handler does later counts for nothing
+ *      └──the message is taken away──► abandoned: there is nothing to settle; its place is taken until the handler ends
  */
 export class HandlerRun implements HandlerContext {
   readonly queue: string;
@@ -53,6 +63,10 @@ export class HandlerRun implements HandlerContext {
   #controller: AbortController | undefined = undefined;
   #abortReason: Error | undefined = undefined;
   #abandoned = false;
+  #expired = false;
+  /** When its time is over, on the clock of `performance.now()`. */
+  #deadline = Number.POSITIVE_INFINITY;
+  #warning: HandlerWarning | undefined = undefined;
 
   constructor({ message, attempt, redelivered }: Delivery, queue: string) {
     this.queue = queue;
@@ -78,66 +92,76 @@ export class HandlerRun implements HandlerContext {
     return this.#abandoned;
   }
 
+  /** From now on the handler is waited for. */
+  limit(deadline: number, warning: HandlerWarning | undefined): void {
+    this.#deadline = deadline;
+    this.#warning = warning;
+  }
+
+  /** When something is due: the warning, and then the end of its time. */
+  get nextDue(): number {
+    return Math.min(this.#deadline, this.#warning?.at ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Whether its time is over. Warns where that is due. */
+  isOver(now: number): boolean {
+    const warning = this.#warning;
+    if (warning !== undefined && warning.at <= now) {
+      this.#warning = undefined;
+      if (!this.#abandoned) warning.tell();
+    }
+    return this.#deadline <= now;
+  }
+
+  /** The handler has ended. False where that counts for nothing, because its time was over before. */
+  end(): boolean {
+    this.limit(Number.POSITIVE_INFINITY, undefined);
+    return !this.#expired;
+  }
+
   /** Tells the handler that its result no longer counts, because the message was taken away. */
   abandon(reason: Error): void {
     this.#abandoned = true;
     this.#abort(reason);
   }
 
+  /** Its time is over: tells the handler so, and returns what that means for the message. */
+  expire(timeoutMs: number): Outcome {
+    const error = new QueueError(
+      'TIMEOUT',
+      `the handler of '${this.queue}' had not finished message ${this.id} after ${timeoutMs} ms (handlerTimeoutMs)`,
+    );
+    this.#expired = true;
+    this.limit(Number.POSITIVE_INFINITY, undefined);
+    this.#abort(error);
+    return failureOf(error);
+  }
+
   #abort(reason: Error): void {
     this.#abortReason ??= reason;
     this.#controller?.abort(reason);
   }
-
-  /** Runs the handler. Never throws or rejects; a promise only where the handler returns one. */
-  outcome<Out>(handler: Handler<Out>, value: Out, timeoutMs: number): Outcome | Promise<Outcome> {
-    try {
-      const result = handler(value, this);
-      return isThenable(result) ? this.#withinTimeLimit(result, timeoutMs) : handled(result);
-    } catch (error) {
-      return failureOf(error);
-    }
-  }
-
-  /** It is the subscription that keeps the process alive, or not: the timer does not. */
-  #withinTimeLimit(result: PromiseLike<unknown>, timeoutMs: number): Promise<Outcome> {
-    return new Promise((resolve) => {
-      const timer =
-        timeoutMs === Number.POSITIVE_INFINITY
-          ? undefined
-          : setTimeout(() => {
-              const error = new QueueError(
-                'TIMEOUT',
-                `the handler of '${this.queue}' had not finished message ${this.id} after ${timeoutMs} ms (handlerTimeoutMs)`,
-              );
-              resolve(failureOf(error));
-              this.#abort(error);
-            }, timeoutMs).unref();
-      result.then(
-        (value) => {
-          clearTimeout(timer);
-          resolve(handled(value));
-        },
-        (error) => {
-          clearTimeout(timer);
-          resolve(failureOf(error));
-        },
-      );
-    });
-  }
 }
 
-function handled(value: unknown): Outcome {
+export function handled(value: unknown): Outcome {
   return value === undefined ? NOTHING_RETURNED : { type: 'handled', value };
 }
 
-function failureOf(error: unknown): Outcome {
+export function failureOf(error: unknown): Outcome {
   const text = errorText(error);
-  return error instanceof RejectMessage
+  return isRejection(error)
     ? { type: 'hopeless', code: 'rejected', error, text }
     : { type: 'failed', error, text };
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isRejection(error: unknown): boolean {
+  try {
+    return error instanceof RejectMessage;
+  } catch {
+    return false; // A proxy whose target is not to be had.
+  }
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

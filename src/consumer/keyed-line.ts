@@ -1,7 +1,7 @@
 import type { Delivery } from '../broker.js';
+import { errorText } from '../error-text.js';
 import { quote } from '../options.js';
 import type { DecodedValue } from '../queue.js';
-import { errorText } from './error-text.js';
 import { KeyLanes } from './key-lanes.js';
 import type { Line } from './line.js';
 

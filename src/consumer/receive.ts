@@ -1,8 +1,8 @@
 import type { Broker, Delivery, Subscription } from '../broker.js';
+import { errorText } from '../error-text.js';
 import { checkOptionNames, durationOption, integerOption, invalidOption, MAX_DELAY_MS } from '../options.js';
 import type { Queue } from '../queue.js';
 import { decode } from './decode.js';
-import { errorText } from './error-text.js';
 
 export interface ReceiveOptions {
   /** How many messages the broker hands over ahead of their settlement. Default: 1. */

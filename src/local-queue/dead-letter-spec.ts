@@ -13,6 +13,7 @@ export function deadLetterSpecOf({ deadLetter }: QueueSpec): QueueSpec | undefin
     capacity: deadLetter.capacity,
     deadLetter: false,
     deliveryLimit: undefined,
+    delayedRetry: undefined,
     maxPriority: undefined,
     arguments: {},
   };

@@ -20,6 +20,7 @@ import { ReplyQueue } from '../reply-queue.js';
 import { deadLetterSpecOf } from './dead-letter-spec.js';
 import { MemoryQueue } from './memory-queue.js';
 import { MemorySubscription } from './memory-subscription.js';
+import { NO_LINK_COUNTS } from './no-links.js';
 import { checkMatches } from './queue-mismatch.js';
 import { StoredMessage, takeIn } from './stored-message.js';
 import { throwIfAborted } from './wait-list.js';
@@ -47,6 +48,7 @@ export function openMemoryBroker(options: MemoryBrokerOptions = {}): Broker {
 
 class MemoryBroker implements Broker {
   readonly address = 'local:';
+  readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #defaultCapacity: number;
   readonly #queues = new Map<string, MemoryQueue>();

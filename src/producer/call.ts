@@ -67,6 +67,9 @@ export class Call {
       await Promise.race([publish(this.#publish.signal), this.reply]);
     } catch (error) {
       this.#state = 'preparing';
+      // Closed before the confirm came: its own side asks no more, whatever became of it.
+      if (isQueueError(error, 'UNCONFIRMED') && isQueueError(this.stopped.reason, 'CLOSED'))
+        throw this.stopped.reason;
       if (!isQueueError(error, 'ABORTED')) throw error;
       if (this.stopped.aborted) throw this.stopped.reason;
       if (this.#lost === undefined) throw error;

@@ -1,9 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { Address, Broker, Message, PublishOptions } from '../broker.js';
 import { isQueueError } from '../errors.js';
 import { checkSize } from '../message-size.js';
 import { checkOptionNames, durationOption, invalidOption } from '../options.js';
 import type { EncodedValue, Queue } from '../queue.js';
+import { sendTracing } from '../tracing.js';
+import { newMessageId } from './message-id.js';
 import { checkMessageOptions, type MessageOptions } from './message-options.js';
 import { type SendManyResult, sendAll, type Values } from './send-many.js';
 
@@ -91,29 +92,76 @@ export function createProducer<In>(
   const address: Address = { exchange: '', routingKey: queue.name };
   let declared = false;
 
-  /** Declares the queue for the first message, and returns the part of the time limit that is left. */
-  async function declareFor(message: Message, wait: PublishOptions): Promise<PublishOptions> {
+  /** Declares the queue first. */
+  async function storeFirst(message: Message, wait: PublishOptions): Promise<void> {
     // The broker checks each message; this one must be refused before there is a queue for it.
     checkSize(message, broker.maxMessageBytes);
     const before = performance.now();
     await broker.declare(queue.spec, wait);
     declared = true;
     const spent = performance.now() - before;
-    return { ...wait, timeoutMs: Math.max(0, (wait.timeoutMs ?? Number.POSITIVE_INFINITY) - spent) };
+    const timeoutMs = Math.max(0, (wait.timeoutMs ?? Number.POSITIVE_INFINITY) - spent);
+    await broker.publish(address, message, { ...wait, timeoutMs });
   }
 
-  async function publish(value: In, options: SendOptions | undefined, wait: PublishOptions): Promise<Sent> {
+  function store(message: Message, wait: PublishOptions): Promise<void> {
+    return declared ? broker.publish(address, message, wait) : storeFirst(message, wait);
+  }
+
+  /** The queue was deleted since: the next message declares it again. */
+  function noteFailure(error: unknown): void {
+    if (isQueueError(error, 'UNROUTABLE')) declared = false;
+  }
+
+  /** Throws or rejects `INVALID_MESSAGE`. Asynchronous only where the schema is. */
+  function messageOf(value: In, options: MessageOptions | undefined): Message | Promise<Message> {
     const encoding = queue.encode(value);
-    const encoded = encoding instanceof Promise ? await encoding : encoding;
-    const message = toMessage(encoded, options);
+    return encoding instanceof Promise
+      ? encoding.then((encoded) => toMessage(encoded, options))
+      : toMessage(encoding, options);
+  }
+
+  async function publish(
+    value: In,
+    options: MessageOptions | undefined,
+    wait: PublishOptions,
+  ): Promise<Sent> {
+    const making = messageOf(value, options);
+    const message = making instanceof Promise ? await making : making;
     try {
-      await broker.publish(address, message, declared ? wait : await declareFor(message, wait));
+      await store(message, wait);
     } catch (error) {
-      // The queue was deleted since: the next message declares it again.
-      if (isQueueError(error, 'UNROUTABLE')) declared = false;
+      noteFailure(error);
       throw error;
     }
     return { id: message.id };
+  }
+
+  async function publishTraced(
+    value: In,
+    options: MessageOptions | undefined,
+    wait: PublishOptions,
+  ): Promise<Sent> {
+    if (options !== undefined) checkMessageOptions(options);
+    const trace = { queue: queue.name, id: options?.id ?? newMessageId(), headers: { ...options?.headers } };
+    // Called after those who listen to its start, who may add headers.
+    const send = () => publish(value, { ...options, id: trace.id, headers: trace.headers }, wait);
+    return sendTracing.tracePromise(send, trace);
+  }
+
+  function sendOne(value: In, options: MessageOptions | undefined, wait: PublishOptions): Promise<Sent> {
+    return sendTracing.hasSubscribers ? publishTraced(value, options, wait) : publish(value, options, wait);
+  }
+
+  /** As `sendOne`, and no promise more than there must be: what comes of it, `sendMany` needs only where it fails. */
+  function sendOneOfMany(
+    value: In,
+    options: MessageOptions | undefined,
+    wait: PublishOptions,
+  ): Promise<unknown> {
+    if (sendTracing.hasSubscribers) return publishTraced(value, options, wait);
+    const making = messageOf(value, options);
+    return making instanceof Promise ? making.then((message) => store(message, wait)) : store(making, wait);
   }
 
   function waitOf(options: SendWait): PublishOptions {
@@ -125,12 +173,12 @@ export function createProducer<In>(
 
   async function sendWith(options: SendOptions, value: In): Promise<Sent> {
     checkOptionNames('send', options, SEND_OPTION_NAMES);
-    return publish(value, options, waitOf(options));
+    return sendOne(value, options, waitOf(options));
   }
 
   return {
     send(value, options) {
-      return options === undefined ? publish(value, undefined, defaultWait) : sendWith(options, value);
+      return options === undefined ? sendOne(value, undefined, defaultWait) : sendWith(options, value);
     },
 
     async trySend(value, options = {}) {
@@ -138,7 +186,7 @@ export function createProducer<In>(
       // The first one has to declare the queue, which would wait for the link.
       if (!declared && broker.state === 'connecting') return undefined;
       try {
-        return await publish(value, options, { ...waitOf(options), noWait: true });
+        return await sendOne(value, options, { ...waitOf(options), noWait: true });
       } catch (error) {
         if (isQueueError(error, 'FULL')) return undefined;
         throw error;
@@ -148,11 +196,16 @@ export function createProducer<In>(
     async sendMany(values, options) {
       checkOptionNames('sendMany', options, SEND_MANY_OPTION_NAMES);
       const { timeoutMs } = waitOf(options ?? {});
-      return sendAll(
-        values,
-        (value, signal) => publish(value, options, { signal, timeoutMs }),
-        options?.signal,
-      );
+      const send = (signal: AbortSignal | undefined) => {
+        const wait: PublishOptions = { signal, timeoutMs };
+        return (value: In) => sendOneOfMany(value, options, wait);
+      };
+      try {
+        return await sendAll(values, send, options?.signal);
+      } catch (error) {
+        noteFailure(error);
+        throw error;
+      }
     },
   };
 }
@@ -163,10 +216,10 @@ function timeLimit(value: number | undefined, fallback: number): number {
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
-function toMessage(encoded: EncodedValue, options: SendOptions | undefined): Message {
+function toMessage(encoded: EncodedValue, options: MessageOptions | undefined): Message {
   if (options !== undefined) checkMessageOptions(options);
   return {
-    id: options?.id ?? randomUUID(),
+    id: options?.id ?? newMessageId(),
     contentType: encoded.contentType,
     headers: options?.headers ?? NO_HEADERS,
     body: encoded.body,

@@ -22,19 +22,20 @@ const WINDOW = 1000;
 const REFILL_AT = 800;
 
 /**
- * Sends each value with `send`, up to {@link WINDOW} at once.
+ * Sends each value with what `sender` gives for the signal that ends them all, up to {@link WINDOW} at once.
  *
  *   taking ──(values at their end)──► settling ──► resolved
  *      └──(a send fails, the iterable throws, the signal is aborted)──► settling ──► rejected, with progress
  */
 export async function sendAll<T>(
   values: Values<T>,
-  send: (value: T, signal: AbortSignal | undefined) => Promise<unknown>,
+  sender: (signal: AbortSignal | undefined) => (value: T) => Promise<unknown>,
   signal: AbortSignal | undefined,
 ): Promise<SendManyResult> {
   // Each send under way listens to this one, which is made for that many; the caller's gets one listener.
   const sends = signal === undefined ? undefined : new AbortController();
   if (sends !== undefined) setMaxListeners(WINDOW, sends.signal);
+  const send = sender(sends?.signal);
   const failed: { position: number; error: QueueError }[] = [];
   let taken = 0;
   let underWay = 0;
@@ -55,12 +56,17 @@ export async function sendAll<T>(
   const start = (value: T) => {
     const position = taken++;
     underWay++;
-    send(value, sends?.signal).then(settled, (reason) => {
+    const onFailed = (reason: unknown) => {
       const error = asQueueError(reason);
       failed.push({ position, error });
       stopWith(error);
       settled();
-    });
+    };
+    try {
+      send(value).then(settled, onFailed);
+    } catch (error) {
+      onFailed(error);
+    }
   };
   const until = async (done: () => boolean) => {
     while (!done()) {

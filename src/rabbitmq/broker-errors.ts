@@ -65,27 +65,55 @@ export function queueError(error: unknown, what: string, queue: string): QueueEr
   return mismatchError(error, queue) ?? new QueueError('BROKER_ERROR', `${what}: ${said}`, options);
 }
 
+/** A property in which a queue differs from its declaration, as the broker words it. */
+export interface Mismatch {
+  readonly property: string;
+  readonly wanted: string;
+  readonly there: string;
+}
+
 /**
+ * The first property that a declaration was refused for.
+ *
  *   inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received 'classic' but current is 'quorum'
  *   inequivalent arg 'x-max-length' for …: received the value '5' of type 'byte' but current is none
  */
-function mismatchError(error: unknown, queue: string): QueueError | undefined {
+export function mismatchOf(error: unknown): Mismatch | undefined {
   if (replyCode(error) !== PRECONDITION_FAILED) return undefined;
   const match = /inequivalent arg '([^']*)' for queue .*: received (.*) but current is (.*)$/s.exec(
     replyText(error),
   );
   if (match === null) return undefined;
-  const [, argument = '', wanted = '', actual = ''] = match;
+  const [, property = '', wanted = '', there = ''] = match;
+  return { property, wanted, there };
+}
+
+/** `x-max-length is 10 there and 5 here` */
+export function mismatchText({ property, wanted, there }: Mismatch): string {
+  return `${property} is ${plain(there)} there and ${plain(wanted)} here`;
+}
+
+function mismatchError(error: unknown, queue: string): QueueError | undefined {
+  const mismatch = mismatchOf(error);
+  if (mismatch === undefined) return undefined;
   return new QueueError(
     'QUEUE_MISMATCH',
-    `the queue '${queue}' is there with other properties: ${argument} is ${plain(actual)} there and ${plain(wanted)} here. ` +
+    `the queue '${queue}' is there with other properties: ${mismatchText(mismatch)}. ` +
       `Take it as it is with declare: 'existing', define it as it is there, or delete the queue and let it be declared anew`,
     { cause: error },
   );
 }
 
+/** Whether a declaration was refused because the queue, which is there, does not delay retries itself. */
+export function lacksDelayedRetry(error: unknown): boolean {
+  const refusal = error instanceof QueueError ? error.cause : error;
+  return /inequivalent arg 'x-delayed-retry-type' for .* but current is none$/s.test(replyText(refusal));
+}
+
 function plain(value: string): string {
-  return /^(?:the value )?'(.*?)'(?: of type '[^']*')?$/s.exec(value)?.[1] ?? value;
+  const [, text = value] = /^(?:the value )?'(.*?)'(?: of type '[^']*')?$/s.exec(value) ?? [];
+  // As that of the default exchange is.
+  return text === '' ? "''" : text;
 }
 
 /**

@@ -1,12 +1,20 @@
 import { readFileSync } from 'node:fs';
-import { type Channel, type ChannelModel, type ConfirmChannel, connect, type SocketOptions } from 'amqplib';
+import {
+  type Channel,
+  type ChannelModel,
+  type ConfirmChannel,
+  type ConsumeMessage,
+  connect,
+  type SocketOptions,
+} from 'amqplib';
 import { isQueueError, QueueError } from '../errors.js';
 import type { RabbitMqAddress } from './address.js';
 import { isLoginRefusal, loginError, replyText } from './broker-errors.js';
-import { corkBursts } from './cork-bursts.js';
+import { DeliveryReader } from './delivery-reader.js';
 import { unrefConnection } from './keep-alive.js';
 import type { RabbitMqSettings } from './options.js';
 import { type ServerVersion, serverVersion } from './server-version.js';
+import { watchSilence } from './silence-watch.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, within, withinOrNot } from './time-limit.js';
 
 /** What the broker says on a connection about publishing. */
@@ -15,16 +23,26 @@ export interface ConnectionListener {
   onUnblocked(): void;
 }
 
+/** What client and broker agreed on at the log-in; 0: no limit, no heartbeat. */
+export interface Agreed {
+  /** Bytes. */
+  readonly frameMax: number;
+  readonly channelMax: number;
+  readonly heartbeatSeconds: number;
+}
+
 /** One AMQP connection, from its opening to its end. It does not reconnect: that is the link's. */
 export class Connection {
   /** The broker's address, without its password. */
   readonly address: string;
   readonly version: ServerVersion;
+  readonly agreed: Agreed;
   /** Resolves, once, with the reason when the connection has ended, whoever ended it. */
   readonly closed: Promise<Error>;
 
   readonly #model: ChannelModel;
   readonly #socket: AbortController;
+  readonly #deliveries: DeliveryReader;
   #failure: Error | undefined;
   #open = true;
 
@@ -78,18 +96,24 @@ export class Connection {
     this.#socket = socket;
     this.address = address;
     this.version = serverVersion(model.connection.serverProperties.version);
+    this.agreed = agreedOn(model.connection);
     // 'error' comes before 'close' for some ends and not at all for others; 'close' comes for each.
     model.on('error', (error) => {
       this.#failure ??= error;
     });
+    const endWatch = watchSilence(model.connection, (seconds) => {
+      this.#failure ??= new Error(`nothing came from the broker for ${seconds} s, not even a heartbeat`);
+      this.destroy();
+    });
     this.closed = new Promise((resolve) => {
       model.on('close', (reason) => {
+        endWatch();
         this.#open = false;
         this.#failure ??= reason ?? new Error('the connection was closed');
         resolve(this.#failure);
       });
     });
-    corkBursts(model.connection);
+    this.#deliveries = new DeliveryReader(model.connection);
     model.on('blocked', (reason) => listener.onBlocked(reason));
     model.on('unblocked', () => listener.onUnblocked());
   }
@@ -105,6 +129,11 @@ export class Connection {
 
   openChannel(): Promise<Channel> {
     return this.#opened(this.#model.createChannel());
+  }
+
+  /** See {@link DeliveryReader.receive}. */
+  receive(channel: Channel, onMessage: (message: ConsumeMessage) => void): () => void {
+    return this.#deliveries.receive(channel, onMessage);
   }
 
   openConfirmChannel(): Promise<ConfirmChannel> {
@@ -140,6 +169,18 @@ export class Connection {
     const channel = await within(this.openChannel(), 'the first channel', { timeoutMs });
     await within(channel.close(), 'closing the first channel', { timeoutMs });
   }
+}
+
+/** Not among what amqplib declares of a connection. */
+interface Tuned {
+  readonly frameMax?: number;
+  readonly channelMax?: number;
+  readonly heartbeat?: number;
+}
+
+function agreedOn(connection: ChannelModel['connection'] & Tuned): Agreed {
+  const { frameMax = 0, channelMax = 0, heartbeat = 0 } = connection;
+  return { frameMax, channelMax, heartbeatSeconds: heartbeat };
 }
 
 /** Always resolves, within {@link CLOSE_LIMIT_MS}; a channel that is closed already is fine too. */

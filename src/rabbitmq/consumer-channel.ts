@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { SubscribeOptions } from '../broker.js';
 import { Acknowledgements } from './acknowledgements.js';
@@ -6,6 +7,17 @@ import { type Connection, closeChannel, onChannelClosed } from './connection.js'
 import type { DeliverySource, RabbitMqDelivery } from './delivery.js';
 import type { ServerVersion } from './server-version.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, within, withinOrNot } from './time-limit.js';
+
+/** How long a broker is given to work settlements off; then the channel is closed all the same. */
+const SETTLE_LIMIT_MS = 1_000;
+const SETTLE_POLL_MS = 5;
+
+/** What is asked of a consumer, and what is known of its queue. */
+export interface ConsumerSettings {
+  readonly prefetch: number;
+  /** As in `Delivery`. */
+  readonly settleWithinMs: number | undefined;
+}
 
 export interface ConsumerChannelListener {
   /** Must not throw. */
@@ -21,6 +33,7 @@ export interface ConsumerChannelListener {
 export class ConsumerChannel implements DeliverySource {
   readonly queue: string;
   readonly version: ServerVersion;
+  readonly settleWithinMs: number | undefined;
   /** Resolves with the reason when the broker has ended the consumer or the channel, or when `close` was called. */
   readonly ended: Promise<Error>;
 
@@ -34,20 +47,25 @@ export class ConsumerChannel implements DeliverySource {
   /** Of our choice: a cancellation can come before the answer that would tell the broker's. */
   readonly #consumerTag = randomUUID();
   #cancelling: Promise<void> | undefined;
+  /** How many consumers the queue had when this one was about to be cancelled, with this one. */
+  #consumersBefore: number | undefined;
+  /** Whether the channel is closed, from whatever side. */
+  #isGone = false;
   #onAllMoved: (() => void) | undefined;
+  readonly #stopReceiving: () => void;
 
   /** Rejects with the broker's refusal. */
   static async open(
     connection: Connection,
     queue: string,
-    prefetch: number,
+    settings: ConsumerSettings,
     listener: ConsumerChannelListener,
   ): Promise<ConsumerChannel> {
     const channel = await connection.openChannel();
-    const consumer = new ConsumerChannel(connection, channel, queue, listener);
+    const consumer = new ConsumerChannel(connection, channel, queue, settings, listener);
     try {
       // Before the consumer: RabbitMQ applies it to the consumers that follow.
-      await within(channel.prefetch(prefetch), 'setting the prefetch', { timeoutMs: RPC_LIMIT_MS });
+      await within(channel.prefetch(settings.prefetch), 'setting the prefetch', { timeoutMs: RPC_LIMIT_MS });
       await within(consumer.#consume(), `subscribing to '${queue}'`, { timeoutMs: RPC_LIMIT_MS });
     } catch (error) {
       void consumer.close(error instanceof Error ? error : new Error(String(error)), listener.onLost);
@@ -60,19 +78,23 @@ export class ConsumerChannel implements DeliverySource {
     connection: Connection,
     channel: Channel,
     queue: string,
+    { prefetch, settleWithinMs }: ConsumerSettings,
     listener: ConsumerChannelListener,
   ) {
     this.queue = queue;
+    this.settleWithinMs = settleWithinMs;
     this.version = connection.version;
     this.#channel = channel;
     this.#listener = listener;
     this.#acknowledgements = new Acknowledgements(
       (message, allUpTo) => this.#send(() => channel.ack(message, allUpTo)),
       () => this.#open.keys().next().value,
+      prefetch,
     );
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+    this.#stopReceiving = connection.receive(channel, this.#onMessage);
     onChannelClosed(connection, channel, (reason) => this.#onClosed(reason));
   }
 
@@ -105,11 +127,35 @@ export class ConsumerChannel implements DeliverySource {
   /** No further deliveries; the open ones may still be settled. Always resolves, in time. */
   async cancel(): Promise<void> {
     if (this.#closed) return;
-    // First, so that the broker has worked them off when it answers: what it still holds back when the channel
-    // closes, as a quorum queue does from the 33rd single one on, would be lost.
     this.#acknowledgements.flush();
-    this.#cancelling ??= withinOrNot(this.#channel.cancel(this.#consumerTag), CLOSE_LIMIT_MS);
+    this.#cancelling ??= withinOrNot(this.#countAndCancel(), CLOSE_LIMIT_MS);
     await this.#cancelling;
+  }
+
+  async #countAndCancel(): Promise<void> {
+    const { consumerCount } = await this.#channel.checkQueue(this.queue);
+    await this.#channel.cancel(this.#consumerTag);
+    this.#consumersBefore = consumerCount;
+  }
+
+  /**
+   * Waits until the broker has worked off what was settled. A quorum queue stores settlements a moment after it got
+   * them, and what is not stored when the channel closes is undone: what was acknowledged comes again, what was given
+   * back counts as a failure. Nothing answers a settlement, but the queue counts a cancelled consumer among its
+   * consumers until all that it held is settled.
+   */
+  async #settled(): Promise<void> {
+    const before = this.#consumersBefore;
+    if (before === undefined) return;
+    const until = performance.now() + SETTLE_LIMIT_MS;
+    const fewerConsumers = async () => {
+      while (!this.#isGone && performance.now() < until) {
+        const { consumerCount } = await this.#channel.checkQueue(this.queue);
+        if (consumerCount < before) return;
+        await delay(SETTLE_POLL_MS);
+      }
+    };
+    await withinOrNot(fewerConsumers(), SETTLE_LIMIT_MS);
   }
 
   /** Gives back what is open, tells `onLost` of it, and closes the channel. Always resolves, in time. */
@@ -124,6 +170,8 @@ export class ConsumerChannel implements DeliverySource {
     }
     this.#closed = true;
     this.#end(reason);
+    await this.#settled();
+    this.#stopReceiving();
     await closeChannel(this.#channel);
   }
 
@@ -137,12 +185,13 @@ export class ConsumerChannel implements DeliverySource {
   }
 
   async #consume(): Promise<void> {
-    const onMessage = (raw: ConsumeMessage | null) => {
-      if (raw === null) this.#onCancelled();
-      else if (!this.#closed) this.#listener.onMessage(raw, this);
-    };
-    await this.#channel.consume(this.queue, onMessage, { consumerTag: this.#consumerTag });
+    await this.#channel.consume(this.queue, this.#onMessage, { consumerTag: this.#consumerTag });
   }
+
+  readonly #onMessage = (raw: ConsumeMessage | null): void => {
+    if (raw === null) this.#onCancelled();
+    else if (!this.#closed) this.#listener.onMessage(raw, this);
+  };
 
   /**
    * The broker ended the consumer: its queue is gone or moved, or a delivery took longer than the broker allows.
@@ -150,12 +199,17 @@ export class ConsumerChannel implements DeliverySource {
    * counting this consumer, hand it messages, and close the channel over the confusion.
    */
   #onCancelled(): void {
-    const reason = new Error(`the broker cancelled the consumer of '${this.queue}'`);
-    void this.cancel().then(() => this.close(reason, this.#listener.onLost));
+    const reason = new Error(
+      `the broker cancelled the consumer of '${this.queue}': the queue was deleted or moved, or a message took longer than its consumer time-out`,
+    );
+    this.#cancelling ??= withinOrNot(this.#channel.cancel(this.#consumerTag), CLOSE_LIMIT_MS);
+    void this.#cancelling.then(() => this.close(reason, this.#listener.onLost));
     this.#end(reason);
   }
 
   #onClosed(reason: Error): void {
+    this.#isGone = true;
+    this.#stopReceiving();
     if (this.#closed) return;
     this.#closed = true;
     this.#acknowledgements.drop();

@@ -15,6 +15,8 @@ const FAILED_MOVE_REST_MS = 1_000;
 export interface DeliverySource {
   readonly queue: string;
   readonly version: ServerVersion;
+  /** As in `Delivery`. */
+  readonly settleWithinMs: number | undefined;
   ack(delivery: RabbitMqDelivery): void;
   /** Back to the queue, as a failure: counted. */
   fail(delivery: RabbitMqDelivery): void;
@@ -25,7 +27,7 @@ export interface DeliverySource {
 }
 
 /**
- *   open ──ack, release──► over
+ *   open ──ack, release, a retry that the queue delays itself──► over
  *    │ └──retry, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
  *    └──lost──► over ◄──lost────┘
  */
@@ -33,6 +35,8 @@ export class RabbitMqDelivery implements Delivery {
   readonly message: Message;
   readonly attempt: number;
   readonly redelivered: boolean;
+  readonly settleWithinMs: number | undefined;
+  readonly receivedAt: number | undefined;
   /** As it came, for moving it on. */
   readonly raw: ConsumeMessage;
   /** How often it came back to its queue; a classic queue does not count that. */
@@ -54,6 +58,8 @@ export class RabbitMqDelivery implements Delivery {
     // Before 4.3 it counts returns at no cost as well, which are to raise nothing.
     const failures = source.version.countsFailuresOnly ? this.returns : 0;
     this.message = fromWire(raw);
+    this.settleWithinMs = source.settleWithinMs;
+    this.receivedAt = this.settleWithinMs === undefined ? undefined : performance.now();
     this.attempt = attemptOf(headers) + failures;
     this.redelivered =
       raw.fields.redelivered || this.returns > 0 || this.attempt > 1 || headers[RESENT_HEADER] !== undefined;
@@ -77,6 +83,11 @@ export class RabbitMqDelivery implements Delivery {
   }
 
   async retry(delayMs: number, failure: Failure): Promise<void> {
+    if (this.#mover.isDelayOfQueue(this.#source.queue, this, delayMs)) {
+      // It never leaves its queue. Should the channel die with the rejection, it counts as failed all the same.
+      if (this.#take('over')) this.#source.fail(this);
+      return;
+    }
     if (!this.#take('moving')) return;
     const goBack = () => this.#source.fail(this);
     await this.#move(goBack, async (signal) => {
@@ -96,13 +107,19 @@ export class RabbitMqDelivery implements Delivery {
 
   /** Moves it to another queue, as it is. Resolves in any case: should that fail, it comes again. */
   async bringBackTo(queue: string): Promise<void> {
+    await this.#bringBack((signal) => this.#mover.bringBack(queue, this, signal));
+  }
+
+  /** Puts it at the end of its queue, as one that was never delivered. Resolves in any case. */
+  async putAtEnd(): Promise<void> {
+    await this.#bringBack((signal) => this.#mover.putAtEnd(this.#source.queue, this, signal));
+  }
+
+  async #bringBack(store: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (!this.#take('moving')) return;
     this.#isBroughtBack = true;
     const goBack = () => this.#source.release(this);
-    await this.#move(goBack, async (signal) => {
-      await this.#mover.bringBack(queue, this, signal);
-      return true;
-    }).catch(() => {});
+    await this.#move(goBack, (signal) => store(signal).then(() => true)).catch(() => {});
   }
 
   /** It can't be settled any more. False where it was settled before. */

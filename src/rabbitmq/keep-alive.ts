@@ -26,19 +26,24 @@ export class KeepAlive {
 
   /** The same promise. The process stays alive until it is settled. */
   during<T>(work: Promise<T>): Promise<T> {
-    if (this.#underWay++ === 0 && this.#onlyHelpers) this.#timer.ref();
-    work.then(this.#over, this.#over);
+    this.begin();
+    work.then(this.end, this.end);
     return work;
   }
+
+  /** Something is under way that somebody waits for, until `end` is called. */
+  readonly begin = (): void => {
+    if (this.#underWay++ === 0 && this.#onlyHelpers) this.#timer.ref();
+  };
+
+  readonly end = (): void => {
+    if (--this.#underWay === 0 && this.#onlyHelpers) this.#timer.unref();
+  };
 
   /** The broker is closed. */
   stop(): void {
     clearInterval(this.#timer);
   }
-
-  readonly #over = (): void => {
-    if (--this.#underWay === 0 && this.#onlyHelpers) this.#timer.unref();
-  };
 
   #adjust(): void {
     const subscriptions = [...this.#subscriptions.values()];

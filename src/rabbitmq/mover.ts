@@ -2,10 +2,11 @@ import type { Failure } from '../broker.js';
 import { isQueueError } from '../errors.js';
 import { deadLetterHeaders, retryHeaders } from '../failure-headers.js';
 import type { AuxiliaryQueues } from './auxiliary-queues.js';
+import { isDelayOf } from './delayed-retry.js';
 import type { RabbitMqDelivery } from './delivery.js';
 import type { Publisher } from './publisher.js';
 import type { Topology } from './topology.js';
-import { republished, type WireMessage } from './wire.js';
+import { deathHeaders, republished, type WireMessage, withRoomForHistory } from './wire.js';
 
 /** How long storing a message for another attempt may take; then it goes back to its queue at once. */
 const RETRY_LIMIT_MS = 30_000;
@@ -23,6 +24,12 @@ export class Mover {
     this.#publisher = publisher;
     this.#topology = topology;
     this.#auxiliary = auxiliary;
+  }
+
+  /** Whether `queue`, given the message back as failed, brings it again after just this delay. */
+  isDelayOfQueue(queue: string, { returns }: RabbitMqDelivery, delayMs: number): boolean {
+    const spec = this.#topology.delayingSpecOf(queue);
+    return spec !== undefined && isDelayOf(spec, returns, delayMs);
   }
 
   /** Resolves when the message is stored, to come to `queue` again after the delay. */
@@ -68,7 +75,20 @@ export class Mover {
     await this.#publisher.publish(message, { signal });
   }
 
-  /** A queue that is missing although it was there is declared once more. */
+  /**
+   * As `bringBack`, for a message that stays where it is: with what the broker wrote of its death, where that is how
+   * it came there.
+   */
+  async putAtEnd(queue: string, delivery: RabbitMqDelivery, signal: AbortSignal): Promise<void> {
+    const { raw } = delivery;
+    const message = republished(queue, raw, delivery.message.id, (headers) => ({
+      ...headers,
+      ...deathHeaders(raw),
+    }));
+    await this.#publisher.publish(message, { signal });
+  }
+
+  /** A queue that is missing although it was there is declared once more; headers that can't be encoded are thinned out. */
   async #publish(
     target: () => Promise<string | undefined>,
     wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },
@@ -79,8 +99,13 @@ export class Mover {
     try {
       await this.#publisher.publish(make(queue), wait);
     } catch (error) {
-      if (!isQueueError(error, 'UNROUTABLE')) throw error;
-      await this.#publisher.publish(make((await target()) ?? queue), wait);
+      if (isQueueError(error, 'INVALID_MESSAGE')) {
+        await this.#publisher.publish(withRoomForHistory(make(queue)), wait);
+      } else if (isQueueError(error, 'UNROUTABLE')) {
+        await this.#publisher.publish(make((await target()) ?? queue), wait);
+      } else {
+        throw error;
+      }
     }
     return true;
   }

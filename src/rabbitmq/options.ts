@@ -6,8 +6,8 @@ import { booleanOption, checkOptionNames, durationOption, integerOption, invalid
 /** What `connect` takes for RabbitMQ. All have defaults. */
 export interface RabbitMqOptions {
   /**
-   * How long the first connection may take, over all addresses together, and each later try. Milliseconds.
-   * Default: 10 000. `connection_timeout` in an address bounds that address further.
+   * How long the first connection may take, over all addresses together, and each later try; of a folder, its opening.
+   * Milliseconds. Default: 10 000. `connection_timeout` in an address bounds that address further.
    */
   readonly connectTimeoutMs?: number | undefined;
   /** How the connections are called on RabbitMQ's management page. Default: `millrace <program> <pid>`. */
@@ -15,7 +15,7 @@ export interface RabbitMqOptions {
   /** For `amqps:`. What an address says in its query goes before. */
   readonly tls?: RabbitMqTlsOptions | undefined;
   /**
-   * A link that is silent for two to three of these is taken for dead. 0 turns that off. Seconds. Default: 30.
+   * A link that is silent for twice this long is taken for dead. 0 turns that off. Seconds. Default: 30.
    * `heartbeat` in an address goes before.
    */
   readonly heartbeatSeconds?: number | undefined;

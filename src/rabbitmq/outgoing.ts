@@ -9,6 +9,8 @@ import { asResent, type WireMessage } from './wire.js';
 export interface OutgoingListener {
   /** Its signal was aborted. */
   onAborted(outgoing: Outgoing): void;
+  /** Its sender knows what became of it, or is about to. */
+  onSettled(): void;
   /** There was no queue, or no exchange, where it was to go. Its sender is told after this. */
   onUnroutable(outgoing: Outgoing): void;
 }
@@ -121,6 +123,7 @@ export class Outgoing {
     if (this.settled) return false;
     this.settled = true;
     this.#unlisten?.();
+    this.#listener.onSettled();
     return true;
   }
 }

@@ -1,80 +1,101 @@
 import type { Outgoing } from './outgoing.js';
+import type { WireMessage } from './wire.js';
 
-/** What may be on its way at once however few messages that are, since each is kept until it is confirmed. */
+/**
+ * What may be on its way at once however few messages that are, since each is kept until it is confirmed. Text counts
+ * by its length.
+ */
 const MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024;
 
-/** The messages of one channel that the broker has not answered yet, by delivery tag. */
+/** Answered places at the front of the line are cut off when there are so many. */
+const CUT_AT = 1024;
+
+/**
+ * The messages of one channel that the broker has not answered yet, in the order of their delivery tags, which the
+ * broker counts from 1. Mostly it answers in that order, too.
+ */
 export class PublishWindow {
-  readonly #byTag = new Map<number, Outgoing>();
-  readonly #byId = new Map<string, Outgoing>();
+  /** Undefined: answered. */
+  #sent: (Outgoing | undefined)[] = [];
+  /** The tag of the first place. */
+  #firstTag = 1;
+  /** All places before this one are answered. */
+  #answered = 0;
+  #size = 0;
   #bytes = 0;
-  #lastTag = 0;
 
   get size(): number {
-    return this.#byTag.size;
+    return this.#size;
   }
 
-  /**
-   * Whether one more fits. A message whose id is on its way already waits for that one's answer: a returned
-   * message comes back without its delivery tag, so its id has to tell which one it is.
-   */
   hasRoomFor(outgoing: Outgoing, maxMessages: number): boolean {
-    if (this.#byTag.size === 0) return true;
-    return (
-      this.#byTag.size < maxMessages &&
-      this.#bytes + outgoing.wire.content.length <= MAX_UNCONFIRMED_BYTES &&
-      !this.#byId.has(outgoing.wire.id)
-    );
+    if (this.#size === 0) return true;
+    return this.#size < maxMessages && this.#bytes + outgoing.wire.content.length <= MAX_UNCONFIRMED_BYTES;
   }
 
-  /** The broker counts the messages of a channel from 1. */
   add(outgoing: Outgoing): void {
-    this.#lastTag++;
-    this.#byTag.set(this.#lastTag, outgoing);
-    this.#byId.set(outgoing.wire.id, outgoing);
+    this.#sent.push(outgoing);
+    this.#size++;
     this.#bytes += outgoing.wire.content.length;
     outgoing.unconfirmed = true;
   }
 
-  find(id: unknown): Outgoing | undefined {
-    return typeof id === 'string' ? this.#byId.get(id) : undefined;
+  /**
+   * The message that the broker sends back. It comes without its delivery tag; of several with the same id and target
+   * it is taken for the first that has not come back, since they come back in the order in which they were sent.
+   */
+  findReturned(
+    id: unknown,
+    { exchange, routingKey }: Pick<WireMessage, 'exchange' | 'routingKey'>,
+  ): Outgoing | undefined {
+    return this.#sent.find(
+      (outgoing) =>
+        outgoing !== undefined &&
+        outgoing.wire.id === id &&
+        outgoing.returned === undefined &&
+        outgoing.wire.exchange === exchange &&
+        outgoing.wire.routingKey === routingKey,
+    );
   }
 
   /** Takes out those that an answer of the broker is about, in the order in which they were sent. */
   answer(tag: number, multiple: boolean, take: (outgoing: Outgoing) => void): void {
-    if (!multiple) {
-      const outgoing = this.#byTag.get(tag);
-      if (outgoing === undefined) return;
-      this.#remove(tag, outgoing);
-      take(outgoing);
-      return;
-    }
-    for (const [each, outgoing] of this.#byTag) {
-      if (each > tag) return;
-      this.#remove(each, outgoing);
+    const last = tag - this.#firstTag;
+    for (let place = multiple ? this.#answered : last; place <= last; place++) {
+      const outgoing = this.#sent[place];
+      if (outgoing === undefined) continue;
+      this.#sent[place] = undefined;
+      this.#remove(outgoing);
       take(outgoing);
     }
+    this.#cut();
   }
 
-  all(): Iterable<Outgoing> {
-    return this.#byTag.values();
+  *all(): Iterable<Outgoing> {
+    for (const outgoing of this.#sent) if (outgoing !== undefined) yield outgoing;
   }
 
   /** The channel is gone: takes all of them out. */
   clear(): Outgoing[] {
-    const all = [...this.#byTag.values()];
-    for (const outgoing of all) outgoing.unconfirmed = false;
-    this.#byTag.clear();
-    this.#byId.clear();
-    this.#bytes = 0;
-    this.#lastTag = 0;
+    const all = [...this.all()];
+    for (const outgoing of all) this.#remove(outgoing);
+    this.#sent = [];
+    this.#answered = 0;
+    this.#firstTag = 1;
     return all;
   }
 
-  #remove(tag: number, outgoing: Outgoing): void {
-    this.#byTag.delete(tag);
-    this.#byId.delete(outgoing.wire.id);
+  #remove(outgoing: Outgoing): void {
+    this.#size--;
     this.#bytes -= outgoing.wire.content.length;
     outgoing.unconfirmed = false;
+  }
+
+  #cut(): void {
+    while (this.#answered < this.#sent.length && this.#sent[this.#answered] === undefined) this.#answered++;
+    if (this.#answered < CUT_AT && this.#answered < this.#sent.length) return;
+    this.#sent.splice(0, this.#answered);
+    this.#firstTag += this.#answered;
+    this.#answered = 0;
   }
 }

@@ -1,11 +1,12 @@
 import { type ConfirmChannel, IllegalOperationError, type Message } from 'amqplib';
 import type { Address, PublishOptions } from '../broker.js';
+import { Deadlines } from '../deadlines.js';
 import { QueueError } from '../errors.js';
 import { blame } from './blame.js';
 import { type Connection, onChannelClosed } from './connection.js';
-import { Deadlines } from './deadlines.js';
 import type { Link } from './link.js';
 import { Outgoing, type OutgoingListener } from './outgoing.js';
+import { PublishChannel } from './publish-channel.js';
 import { PublishWindow } from './publish-window.js';
 import { TargetLane } from './target-lane.js';
 import { pause, throwIfAborted } from './time-limit.js';
@@ -29,6 +30,9 @@ export interface PublisherSettings {
   readonly onUnroutable: (to: Address) => void;
   /** Unconfirmed messages are about to be sent again. */
   readonly onResend: (count: number) => void;
+  /** Called for each message: when somebody begins to wait for it, and when its wait is over. */
+  readonly onBegun?: (() => void) | undefined;
+  readonly onSettled?: (() => void) | undefined;
 }
 
 /**
@@ -58,10 +62,11 @@ export class Publisher {
       outgoing.abort();
       this.#forget(outgoing);
     },
+    onSettled: () => this.#settings.onSettled?.(),
     onUnroutable: ({ wire }) => this.#settings.onUnroutable(wire),
   };
 
-  #channel: ConfirmChannel | undefined;
+  #channel: PublishChannel | undefined;
   #everOpen = false;
   #socketIsFull = false;
   #positions = 0;
@@ -87,6 +92,7 @@ export class Publisher {
       if (this.#ended !== undefined) throw this.#ended;
       this.#settings.link.start();
       const outgoing = new Outgoing(wire, this.#positions++, options, resolve, reject, this.#listener);
+      this.#settings.onBegun?.();
       this.#begin(outgoing);
       if (!outgoing.settled) this.#deadlines.add(outgoing.deadline);
     });
@@ -140,18 +146,23 @@ export class Publisher {
   }
 
   #onOpen(connection: Connection, channel: ConfirmChannel): void {
-    this.#channel = channel;
+    const publishing = new PublishChannel(channel, {
+      onFull: () => {
+        this.#socketIsFull = true;
+      },
+      onDrain: () => {
+        this.#socketIsFull = false;
+        this.#pump();
+      },
+    });
+    this.#channel = publishing;
     this.#everOpen = true;
     this.#socketIsFull = false;
     channel.on('ack', ({ deliveryTag, multiple }) => this.#onAnswer(deliveryTag, multiple, true));
     channel.on('nack', ({ deliveryTag, multiple }) => this.#onAnswer(deliveryTag, multiple, false));
     channel.on('return', (message) => this.#onReturn(message));
-    channel.on('drain', () => {
-      this.#socketIsFull = false;
-      this.#pump();
-    });
     onChannelClosed(connection, channel, (reason, byServer) => {
-      if (this.#channel !== channel) return;
+      if (this.#channel !== publishing) return;
       this.#channel = undefined;
       this.#onChannelLost(byServer ? reason : undefined);
       if (connection.isOpen) void this.#open(connection);
@@ -162,7 +173,7 @@ export class Publisher {
   }
 
   #onReturn({ properties, fields }: Message): void {
-    const outgoing = this.#window.find(properties.messageId);
+    const outgoing = this.#window.findReturned(properties.messageId, fields);
     // amqplib's types leave out the fields that say why.
     const { replyText = 'returned' } = fields as { replyText?: string };
     if (outgoing !== undefined) outgoing.returned = replyText;
@@ -291,10 +302,8 @@ export class Publisher {
   }
 
   #send(outgoing: Outgoing, lane: TargetLane | undefined): void {
-    const { exchange, routingKey, content } = outgoing.wire;
     try {
-      const hasRoom = this.#channel?.publish(exchange, routingKey, content, outgoing.options);
-      if (hasRoom === false) this.#socketIsFull = true;
+      this.#channel?.publish(outgoing.wire, outgoing.options);
     } catch (error) {
       this.#onUnsendable(outgoing, error);
       return;
@@ -304,7 +313,7 @@ export class Publisher {
     this.#window.add(outgoing);
   }
 
-  /** amqplib encodes before it writes: nothing of the message has left. */
+  /** It is encoded before it is written: nothing of the message has left. */
   #onUnsendable(outgoing: Outgoing, error: unknown): void {
     if (error instanceof IllegalOperationError) {
       // The channel is on its end, and will say so.

@@ -1,5 +1,5 @@
 import type { Options } from 'amqplib';
-import type { QueueSpec } from '../broker.js';
+import type { DelayedRetry, QueueSpec } from '../broker.js';
 import type { ServerVersion } from './server-version.js';
 
 /** A queue as the broker is asked for it. */
@@ -13,7 +13,7 @@ export interface QueueDeclaration {
  * on its virtual host. Where the definition shares its queue with other programs (`if-missing`), what it did not
  * ask for by name is left out, so that their declarations fit.
  */
-export function queueDeclaration(spec: QueueSpec): QueueDeclaration {
+export function queueDeclaration(spec: QueueSpec, delayedRetry?: DelayedRetry): QueueDeclaration {
   const deadLetter =
     spec.deadLetter === false || spec.declare !== 'match'
       ? {}
@@ -31,6 +31,7 @@ export function queueDeclaration(spec: QueueSpec): QueueDeclaration {
         ...(spec.type === 'quorum' && spec.deliveryLimit !== undefined
           ? { 'x-delivery-limit': spec.deliveryLimit }
           : {}),
+        ...delayedRetryArguments(delayedRetry),
         ...(spec.maxPriority === undefined ? {} : { 'x-max-priority': spec.maxPriority }),
         ...spec.arguments,
       },
@@ -98,6 +99,16 @@ export function dueQueueDeclaration(name: string, queue: string, exclusive: bool
 function capacityArguments(capacity: number | undefined): Record<string, unknown> {
   if (capacity === undefined || capacity === Number.POSITIVE_INFINITY) return {};
   return { 'x-max-length': capacity, 'x-overflow': 'reject-publish' };
+}
+
+/** `failed`: what is given back at no cost comes again at once. */
+function delayedRetryArguments(delayedRetry: DelayedRetry | undefined): Record<string, unknown> {
+  if (delayedRetry === undefined) return {};
+  return {
+    'x-delayed-retry-type': 'failed',
+    'x-delayed-retry-min': delayedRetry.minMs,
+    'x-delayed-retry-max': delayedRetry.maxMs,
+  };
 }
 
 /** At-least-once dead-lettering is for quorum queues, and wants `reject-publish` there. */

@@ -1,6 +1,7 @@
 import type {
   Address,
   Broker,
+  BrokerCounts,
   BrokerState,
   Delivery,
   Message,
@@ -22,12 +23,13 @@ import { Connection } from './connection.js';
 import type { RabbitMqDelivery } from './delivery.js';
 import { DirectReplies } from './direct-replies.js';
 import { bringBackDueMessages, type DueMessages } from './due-messages.js';
+import { EventCounts } from './event-counts.js';
 import { KeepAlive } from './keep-alive.js';
 import { KnownExchanges } from './known-exchanges.js';
 import { Link } from './link.js';
 import { Mover } from './mover.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
-import { Publisher } from './publisher.js';
+import { Publisher, type PublisherSettings } from './publisher.js';
 import { QueueDeclarer } from './queue-declarer.js';
 import { RabbitMqSubscription } from './subscription.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, throwIfAborted, withinOrNot } from './time-limit.js';
@@ -59,6 +61,7 @@ class RabbitMqBroker implements Broker {
   readonly maxMessageBytes: number;
   readonly #addresses: readonly RabbitMqAddress[];
   readonly #settings: RabbitMqSettings;
+  readonly #counts = new EventCounts();
   readonly #consumeLink: Link;
   readonly #publishLink: Link;
   readonly #exchanges: KnownExchanges;
@@ -73,7 +76,14 @@ class RabbitMqBroker implements Broker {
   #address: string;
   #closing: Promise<void> | undefined;
 
-  constructor(addresses: readonly RabbitMqAddress[], settings: RabbitMqSettings) {
+  constructor(addresses: readonly RabbitMqAddress[], checked: RabbitMqSettings) {
+    const settings: RabbitMqSettings = {
+      ...checked,
+      observe: (event) => {
+        this.#counts.add(event);
+        checked.observe(event);
+      },
+    };
     this.#addresses = addresses;
     this.#settings = settings;
     this.maxMessageBytes = settings.maxMessageBytes;
@@ -93,8 +103,9 @@ class RabbitMqBroker implements Broker {
       (queue) => this.#topology.specOf(queue)?.exclusive === true,
     );
     this.#topology = new Topology(this.#consumeLink, declarer, this.#auxiliary);
-    this.#publisher = this.#newPublisher();
-    this.#movingPublisher = this.#newPublisher();
+    this.#publisher = this.#newPublisher({ onBegun: this.#keepAlive.begin, onSettled: this.#keepAlive.end });
+    // What a consumer moves keeps the process alive as far as the consumer does.
+    this.#movingPublisher = this.#newPublisher({});
     this.#mover = new Mover(this.#movingPublisher, this.#topology, this.#auxiliary);
     this.#consumeLink.listen({
       onConnected: (connection) => {
@@ -118,6 +129,10 @@ class RabbitMqBroker implements Broker {
     return this.#publishLink.blocked ? 'blocked' : 'connected';
   }
 
+  get counts(): BrokerCounts {
+    return this.#counts.now;
+  }
+
   open(): Promise<void> {
     return this.#consumeLink.open();
   }
@@ -133,9 +148,8 @@ class RabbitMqBroker implements Broker {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
       const wire = toWire(to, message, this.#topology.defaultPriorityOf(to));
-      const known = this.#exchanges.has(to.exchange);
-      const publishing = known ? this.#publisher.publish(wire, options) : this.#publishFirst(wire, options);
-      return this.#keepAlive.during(publishing);
+      if (this.#exchanges.has(to.exchange)) return this.#publisher.publish(wire, options);
+      return this.#keepAlive.during(this.#publishFirst(wire, options));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -243,9 +257,10 @@ class RabbitMqBroker implements Broker {
     if (this.#closing !== undefined) throw new QueueError('CLOSED', 'the broker was closed');
   }
 
-  #newPublisher(): Publisher {
+  #newPublisher(waits: Pick<PublisherSettings, 'onBegun' | 'onSettled'>): Publisher {
     const { maxUnconfirmed, observe } = this.#settings;
     return new Publisher({
+      ...waits,
       link: this.#publishLink,
       maxUnconfirmed,
       capacityOf: (queue) => this.#topology.capacityOf(queue),

@@ -12,6 +12,12 @@ export interface ServerVersion {
    * none and took no negative one.
    */
   readonly limitsDeliveries: boolean;
+  /** Up to 4.2 a queue may be transient and shared; since 4.3 the broker refuses it unless its operator permits it. */
+  readonly takesTransientQueues: boolean;
+  /** Levels of priority in a quorum queue: 32 since 4.3; two since 4.0, up to 4 and above; before, one. */
+  readonly quorumPriorities: 32 | 2 | 1;
+  /** Since 4.3 a quorum queue can keep what failed for a while before it delivers it again. */
+  readonly delaysRetries: boolean;
 }
 
 /** A version that can't be read counts as the newest. */
@@ -20,6 +26,9 @@ export function serverVersion(text: string | undefined): ServerVersion {
     text: text ?? '',
     countsFailuresOnly: isAtLeast(text, 4, 3),
     limitsDeliveries: isAtLeast(text, 4, 0),
+    takesTransientQueues: !isAtLeast(text, 4, 3),
+    quorumPriorities: isAtLeast(text, 4, 3) ? 32 : isAtLeast(text, 4, 0) ? 2 : 1,
+    delaysRetries: isAtLeast(text, 4, 3),
   };
 }
 

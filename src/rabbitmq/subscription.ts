@@ -17,6 +17,9 @@ const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
 /** Of quorum queues since RabbitMQ 4.0. */
 const DEFAULT_DELIVERY_LIMIT = 20;
 
+/** After so many returns the message begins anew, where returns count and are to cost nothing. */
+const SPARED_FROM = 3;
+
 export interface SubscriptionParts {
   readonly link: Link;
   readonly topology: Topology;
@@ -132,7 +135,8 @@ export class RabbitMqSubscription implements Subscription {
   }
 
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {
-    const consumer = await ConsumerChannel.open(connection, this.#queue, this.#options.prefetch, {
+    const settings = { prefetch: this.#options.prefetch, settleWithinMs: this.#consumerTimeoutMs() };
+    const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
       onMessage: (raw, source) => this.#onMessage(raw, source),
       onLost: this.#options.onLost,
     });
@@ -140,6 +144,13 @@ export class RabbitMqSubscription implements Subscription {
     if (this.#stopped.signal.aborted)
       await consumer.close(new Error('the subscription was stopped'), undefined);
     return consumer;
+  }
+
+  /** As far as the queue's declaration tells. Classic queues have none since RabbitMQ 4.3. */
+  #consumerTimeoutMs(): number | undefined {
+    const spec = this.#parts.topology.specOf(this.#queue);
+    const timeout = spec?.type === 'quorum' ? spec.arguments['x-consumer-timeout'] : undefined;
+    return typeof timeout === 'number' && timeout > 0 ? timeout : undefined;
   }
 
   /** Subscribes again each time that the subscription has ended without being told to. Never rejects. */
@@ -214,6 +225,10 @@ export class RabbitMqSubscription implements Subscription {
       delivery.deadLetter({ code: 'delivery-limit', error }).catch(() => {});
       return;
     }
+    if (this.#isToBeSpared(delivery, source)) {
+      void delivery.putAtEnd();
+      return;
+    }
     try {
       this.#onDelivery(delivery);
     } catch (error) {
@@ -223,14 +238,20 @@ export class RabbitMqSubscription implements Subscription {
     }
   }
 
+  /** What the queue's limit is can't be asked. Lower ones than this would be of little use to anybody. */
+  #isToBeSpared({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
+    return this.#options.sparesLimit === true && !version.countsFailuresOnly && returns >= SPARED_FROM;
+  }
+
   /**
    * Whether the broker would drop the message if it came back once more: a queue that is shared with other programs
    * has a delivery limit, and was not declared with a place for dead letters.
    */
   #isLastDelivery({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
-    if (returns === 0 || !version.limitsDeliveries) return false;
+    if (returns === 0) return false;
     const spec = this.#parts.topology.specOf(this.#queue);
     if (spec === undefined || spec.declare === 'match' || spec.deadLetter === false) return false;
-    return returns >= (spec.deliveryLimit ?? DEFAULT_DELIVERY_LIMIT);
+    const limit = spec.deliveryLimit ?? (version.limitsDeliveries ? DEFAULT_DELIVERY_LIMIT : undefined);
+    return limit !== undefined && returns >= limit;
   }
 }

@@ -1,12 +1,15 @@
 import {
   type Address,
   DEFAULT_PRIORITY,
+  type DelayedRetry,
   type QueueSpec,
   type QueueStats,
   type WaitOptions,
 } from '../broker.js';
 import type { AuxiliaryQueues } from './auxiliary-queues.js';
+import { lacksDelayedRetry } from './broker-errors.js';
 import type { Connection } from './connection.js';
+import { delayedRetryOf } from './delayed-retry.js';
 import type { Link } from './link.js';
 import { deadLetterQueueDeclaration, queueDeclaration } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
@@ -29,6 +32,8 @@ export class Topology {
   readonly #declarer: QueueDeclarer;
   readonly #auxiliary: AuxiliaryQueues;
   readonly #declared = new Map<string, Declared>();
+  /** The queues that are known to delay retries themselves. */
+  readonly #delaying = new Map<string, QueueSpec>();
 
   constructor(link: Link, declarer: QueueDeclarer, auxiliary: AuxiliaryQueues) {
     this.#link = link;
@@ -46,6 +51,11 @@ export class Topology {
     const spec = this.specOf(queue);
     const capacity = spec === undefined ? this.#auxiliary.capacityOf(queue) : spec.capacity;
     return capacity === Number.POSITIVE_INFINITY ? undefined : capacity;
+  }
+
+  /** The spec of a queue that is known to delay retries itself as its spec says. */
+  delayingSpecOf(queue: string): QueueSpec | undefined {
+    return this.#delaying.get(queue);
   }
 
   /** What a message without a priority counts as everywhere, said where RabbitMQ takes it for 0 if unsaid. */
@@ -149,6 +159,22 @@ export class Topology {
         deadLetterQueueDeclaration(queue, capacity, connection.version),
       );
     }
-    await this.#declarer.assert(connection, queueDeclaration(spec));
+    await this.#assertQueue(connection, spec, delayedRetryOf(spec, connection.version));
+  }
+
+  async #assertQueue(
+    connection: Connection,
+    spec: QueueSpec,
+    delayedRetry: DelayedRetry | undefined,
+  ): Promise<void> {
+    try {
+      await this.#declarer.assert(connection, queueDeclaration(spec, delayedRetry));
+    } catch (error) {
+      // Of a time when the server, or the definition, had none of it. Its retries can wait in wait queues as before.
+      if (delayedRetry === undefined || !lacksDelayedRetry(error)) throw error;
+      return this.#assertQueue(connection, spec, undefined);
+    }
+    if (delayedRetry === undefined) this.#delaying.delete(spec.name);
+    else this.#delaying.set(spec.name, spec);
   }
 }

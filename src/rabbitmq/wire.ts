@@ -3,7 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage, Options } from 'amqplib';
 import { type Address, MAX_PRIORITY, type Message } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../failure-headers.js';
+import {
+  attemptOf,
+  deadLetterHeaders,
+  deadLetterHistory,
+  RESERVED_HEADER_PREFIX,
+} from '../failure-headers.js';
 import { quote } from '../options.js';
 
 /** Set on what is sent again after a lost link, where the first sending may have arrived. */
@@ -15,12 +20,16 @@ const MAX_SHORT_STRING_BYTES = 255;
 /** How the broker reads these headers is not ours to pass on: they name further queues for a message. */
 const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
 
+/** What replies are published to (https://www.rabbitmq.com/docs/direct-reply-to). */
+const REPLY_ADDRESS = /^amq\.rabbitmq\.reply-to\./;
+
 /** A message as it is handed to amqplib. */
 export interface WireMessage {
   readonly exchange: string;
   readonly routingKey: string;
   readonly id: string;
-  readonly content: Buffer;
+  /** Text becomes UTF-8 when it is written. */
+  readonly content: Buffer | string;
   readonly options: Options.Publish;
 }
 
@@ -31,6 +40,7 @@ export function toWire(to: Address, message: Message, defaultPriority?: number):
   checkShortString(message, 'routing key', to.routingKey);
   checkShortString(message, 'id', id);
   checkShortString(message, 'contentType', message.contentType);
+  checkShortString(message, 'contentEncoding', message.contentEncoding);
   checkShortString(message, 'correlationId', message.correlationId);
   checkShortString(message, 'replyTo', message.replyTo);
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
@@ -46,6 +56,9 @@ export function toWire(to: Address, message: Message, defaultPriority?: number):
     if (typeof headers[name] !== 'string') {
       throw invalid(message, `its header ${quote(name)} is to be a string, not ${quote(headers[name])}`);
     }
+    if (name === '__proto__') {
+      throw invalid(message, "amqplib loses a header '__proto__' on receipt; call it something else");
+    }
     if (SENDER_SELECTED_HEADERS.includes(name)) {
       throw invalid(
         message,
@@ -59,11 +72,13 @@ export function toWire(to: Address, message: Message, defaultPriority?: number):
     id,
     content: toContent(message.body),
     options: {
-      mandatory: true,
+      // Before 4.2 the broker calls a mandatory reply unroutable, and hands it to its receiver all the same.
+      mandatory: !(to.exchange === '' && REPLY_ADDRESS.test(to.routingKey)),
       persistent: true,
       messageId: id,
       headers,
       contentType: message.contentType === '' ? undefined : message.contentType,
+      contentEncoding: message.contentEncoding,
       timestamp: timestamp === undefined ? undefined : Math.floor(timestamp / 1000),
       priority,
       correlationId: message.correlationId,
@@ -117,6 +132,50 @@ export function republished(
       appId: properties.appId,
     },
   };
+}
+
+/** On a moved message: the names of the sender's headers that had to go. */
+const DROPPED_HEADERS = 'x-millrace-dropped-headers';
+
+/** Of the sender's headers so many bytes are kept where not all can be: half of the 64 KiB that amqplib encodes. */
+const KEPT_HEADER_BYTES = 32 * 1024;
+
+const MAX_DROPPED_NAMES_LENGTH = 1000;
+
+/**
+ * The same without the largest headers of its sender. A message may come with as many as can be carried at all, and
+ * then there is no room for why it is moved; without that it could neither be retried nor become a dead letter.
+ */
+export function withRoomForHistory(message: WireMessage): WireMessage {
+  const kept: Record<string, unknown> = {};
+  const dropped: string[] = [];
+  let bytes = 0;
+  const bySize = Object.entries(message.options.headers ?? {})
+    .map(([name, value]) => ({ name, value, bytes: mostBytesOf(name, value) }))
+    .sort((a, b) => a.bytes - b.bytes);
+  for (const header of bySize) {
+    const isOurs = header.name.startsWith(RESERVED_HEADER_PREFIX);
+    if (!isOurs) bytes += header.bytes;
+    if (isOurs || bytes <= KEPT_HEADER_BYTES) kept[header.name] = header.value;
+    else dropped.push(header.name);
+  }
+  kept[DROPPED_HEADERS] = dropped.join(', ').slice(0, MAX_DROPPED_NAMES_LENGTH);
+  return { ...message, options: { ...message.options, headers: kept } };
+}
+
+/** An upper bound of what the header takes in a table of AMQP. */
+function mostBytesOf(name: string, value: unknown): number {
+  // The longest numbers for their text take four bytes a character.
+  const text = typeof value === 'string' ? value : JSON.stringify(value).repeat(4);
+  return Buffer.byteLength(name) + Buffer.byteLength(text) + 6;
+}
+
+const DEATH_HEADERS = /^x-(death|(first|last)-death-.*)$/;
+
+/** What the broker wrote of how a message came into a dead-letter queue. */
+export function deathHeaders({ properties }: ConsumeMessage): Record<string, unknown> {
+  const death = Object.entries(properties.headers ?? {}).filter(([name]) => DEATH_HEADERS.test(name));
+  return Object.fromEntries(death.map(([name, value]) => [name, encodable(value)]));
 }
 
 /** amqplib takes numbers that are not finite for integers, and throws. */
@@ -180,10 +239,19 @@ function brokerDeath(raw: Readonly<Record<string, unknown>>): Record<string, str
     {},
     {
       queue: String(last.queue),
-      attempt: attemptOf(raw) + (Number.isSafeInteger(count) && count > 0 ? count : 0),
+      // It counts the deliveries that failed, and the last of them was an attempt like the first.
+      attempt: attemptOf(raw) - 1 + (Number.isSafeInteger(count) && count > 0 ? count : 1),
       failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
+      deadAt: 'time' in last ? toDate(last.time) : undefined,
     },
   );
+}
+
+/** AMQP's timestamps are seconds. amqplib hands those in headers over as `{ '!': 'timestamp', value }`. */
+function toDate(time: unknown): Date | undefined {
+  if (typeof time !== 'object' || time === null || !('value' in time)) return undefined;
+  const date = new Date(Number(time.value) * 1000);
+  return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 function headerText(value: unknown): string {
@@ -192,9 +260,9 @@ function headerText(value: unknown): string {
   return JSON.stringify(value) ?? '';
 }
 
-function toContent(body: Message['body']): Buffer {
+function toContent(body: Message['body']): WireMessage['content'] {
   // Copied, since a message may have to be sent again, and the sender's array is the sender's.
-  return Buffer.from(body);
+  return typeof body === 'string' ? body : Buffer.from(body);
 }
 
 function checkShortString(message: Message, what: string, value: string | undefined): void {

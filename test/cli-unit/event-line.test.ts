@@ -46,6 +46,12 @@ test('what went well needs no line', () => {
   expect(consumerEventLine({ type: 'released', ...info })).toBeUndefined();
 });
 
+test('a handler that takes long is a warning that says what comes of it', () => {
+  const slow = { type: 'slow', ...info, leftMs: 200.4 } as const;
+  expect(consumerEventLine({ ...slow, limit: 'handler' })?.text).toMatch(/takes long.*failed in 200 ms/);
+  expect(consumerEventLine({ ...slow, limit: 'broker' })?.text).toMatch(/takes long.*broker takes it back/);
+});
+
 test('all lines can be written as JSON', () => {
   const line = consumerEventLine({ type: 'lost', ...info, error: new Error('gone') });
   expect(JSON.parse(JSON.stringify(line?.fields))).toMatchObject({ error: 'gone' });

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { amqpUrl } from '../support/broker.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
 import { queueNames } from './queues.js';
 import { millrace } from './spawn-millrace.js';
 

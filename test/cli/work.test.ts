@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { amqpUrl, managementApi, uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
 import { declareAsTutorial, put, queueNames, rawChannel, ready, takeAll, texts } from './queues.js';
 import { Millrace, millrace } from './spawn-millrace.js';
 
@@ -182,10 +182,11 @@ test('--exec that fails for the last time makes a dead letter that says why: exi
     'exit 7',
   ]);
   expect(exitCode).toBe(1);
-  expect(jsonLines(stderr).at(-1)).toMatchObject({
+  expect(jsonLines(stderr).at(-2)).toMatchObject({
     event: 'dead-lettered',
     error: 'the command exited with 7',
   });
+  expect(jsonLines(stderr).at(-1)).toMatchObject({ event: 'summary', queue, handled: 0, deadLettered: 1 });
   const [dead] = await takeAll(channel, `${queue}.dead`);
   expect(dead?.content.toString()).toBe('x');
   expect(dead?.properties.headers).toMatchObject({
@@ -208,7 +209,7 @@ test('--handler-timeout ends a command that takes too long, and all that it has 
   const limits = ['--handler-timeout', '1s', '--retry', 'none'];
   const { exitCode, stderr } = await work(['-q', queue, '--count', '1', ...limits, '--exec', command]);
   expect(exitCode).toBe(1);
-  expect(jsonLines(stderr).at(-1)).toMatchObject({
+  expect(jsonLines(stderr).at(-2)).toMatchObject({
     event: 'dead-lettered',
     error: expect.stringContaining('1000 ms'),
   });
@@ -320,6 +321,16 @@ test('control characters reach a pipe as they came', async () => {
   expect((await work(['-q', queue, '--drain'])).stdout).toBe(" [x] Received '\u001b[1mbold'\n");
 });
 
+test('--report says from time to time how much is done', async () => {
+  const queue = await filled('1', '2');
+  const worker = new Millrace(['work', '-q', queue, '--report', '50ms'], { env: env() });
+  await worker.said('"event":"counts"');
+  await worker.said("Received '2'");
+  worker.child.kill('SIGTERM');
+  expect(await worker.exit()).toBe(0);
+  expect(jsonLines(worker.stderr).at(-1)).toMatchObject({ event: 'summary', queue, handled: 2, retried: 0 });
+});
+
 test('a worker comes back after its connections are lost, and says so', async () => {
   const { hostname, port } = new URL(amqpUrl());
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port || 5672) });
@@ -334,6 +345,10 @@ test('a worker comes back after its connections are lost, and says so', async ()
     await worker.said("Received 'after the cut'");
     worker.child.kill('SIGTERM');
     expect(await worker.exit()).toBe(0);
+    const lines = jsonLines(worker.stderr) as { event: string; link?: string }[];
+    expect(lines).toContainEqual(expect.objectContaining({ event: 'connected', link: 'consume' }));
+    const disconnected = lines.filter(({ event }) => event === 'disconnected').length;
+    expect(lines.at(-1)).toMatchObject({ event: 'summary', handled: 1, disconnected, resubscribed: 1 });
   } finally {
     await proxy.close();
   }

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { createConsumer } from '../../src/consumer/consumer.js';
+import type { RetryPolicy } from '../../src/consumer/consumer-options.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
 import type { QueueErrorCode } from '../../src/errors.js';
 import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
+import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
+import { EventLog } from '../support/event-log.js';
 
 const broker = openMemoryBroker();
 const queue = defineQueue('q', z.object({ type: z.string() }));
@@ -37,5 +40,22 @@ describe('createConsumer', () => {
     expect(create(broker, queue, { module, threads: 2 }, { concurrency: 2 })).toMatchObject({
       state: 'idle',
     });
+  });
+
+  test.each<[string, { retry?: RetryPolicy }, number[]]>([
+    ['retries as its queue itself could, unless told otherwise', {}, [10, 20, 25]],
+    ['keeps to the policy it is given', { retry: { delaysMs: [5] } }, [5]],
+  ])('%s', async (_case, options, delaysMs) => {
+    const patient = defineQueue('patient', z.unknown(), { delayedRetry: { minMs: 10, maxMs: 25 } });
+    const log = new EventLog();
+    const handler = () => Promise.reject(new Error('no'));
+    const own = openMemoryBroker();
+    const consumer = createConsumer(own, patient, handler, { ...options, observe: log.observe });
+    await consumer.start();
+    await createProducer(own, patient).send('a');
+    await log.until('dead-lettered');
+    expect(log.of('retried').map(({ delayMs }) => delayMs)).toEqual(delaysMs);
+    await consumer.stop();
+    await own.close();
   });
 });

@@ -56,12 +56,14 @@ export class Bench {
     schema: S,
     options?: QueueOptions<StandardSchemaV1.InferInput<S>>,
   ): Queue<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
-    return defineQueue(this.queueName(), schema, { type: this.subject.queueType, ...options });
+    const { queueType: type, delayedRetry } = this.subject;
+    return defineQueue(this.queueName(), schema, { type, delayedRetry, ...options });
   }
 
   /** The spec of a queue; of the one called `name`, where that is given. */
   spec(options?: QueueOptions, name = this.queueName()): QueueSpec {
-    return defineQueue(name, z.unknown(), { type: this.subject.queueType, ...options }).spec;
+    const { queueType: type, delayedRetry } = this.subject;
+    return defineQueue(name, z.unknown(), { type, delayedRetry, ...options }).spec;
   }
 
   /** A new queue on the bench's broker. */

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { createConsumer } from '../../src/consumer/consumer.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
 import type { HandlerContext } from '../../src/consumer/handler.js';
-import { RejectMessage } from '../../src/errors.js';
+import { isQueueError, RejectMessage } from '../../src/errors.js';
 import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
@@ -178,7 +178,28 @@ export const handlerCases: Cases = {
     const queue = bench.define(z.number());
     const unprintable = new Error('never seen');
     Object.defineProperty(unprintable, 'message', { get: hostile.toString });
-    const thrown: unknown[] = [undefined, null, '', 'a string', 0, Symbol('s'), {}, hostile, unprintable, 5n];
+    const getters = Object.defineProperties(
+      {},
+      Object.fromEntries(
+        ['message', 'name', 'code', 'stack', 'cause', 'then'].map((key) => [
+          key,
+          { get: hostile.toString, enumerable: true },
+        ]),
+      ),
+    );
+    const revoked = Proxy.revocable({}, {});
+    revoked.revoke();
+    const thrown: unknown[] = [
+      ...[undefined, null, '', 'a string', 0, Symbol('s'), {}, 5n, () => {}, Object.create(null)],
+      ...[
+        hostile,
+        unprintable,
+        getters,
+        revoked.proxy,
+        Object.freeze(new Error('frozen')),
+        Object.freeze({}),
+      ],
+    ];
     const log = new EventLog();
     const handler = (index: number) => {
       if (index < thrown.length) throw thrown[index];
@@ -205,6 +226,70 @@ export const handlerCases: Cases = {
     }
   },
 
+  'a handler that returns what breaks when it is touched has failed, and the consumer goes on': async (
+    bench,
+  ) => {
+    const queue = bench.define(z.number());
+    const throwing = () => {
+      throw new Error('do not touch');
+    };
+    const revoked = Proxy.revocable({}, {});
+    revoked.revoke();
+    const returned = [
+      Object.defineProperty({}, 'then', { get: throwing }),
+      // biome-ignore lint/suspicious/noThenProperty: it is what this is about
+      { then: throwing },
+      revoked.proxy,
+    ];
+    const log = new EventLog();
+    const handler = (index: number) => returned[index];
+    const options = { retry: { delaysMs: [] }, observe: log.observe };
+    const consumer = createConsumer(bench.broker, queue, handler, options);
+    await consumer.start();
+    await createProducer(bench.broker, queue).sendMany([0, 1, 2, 3]);
+    await log.until('handled');
+    expect(log.of('dead-lettered').map(({ failure }) => failure.code)).toEqual([
+      'failed',
+      'failed',
+      'failed',
+    ]);
+    await consumer.stop();
+  },
+
+  'headers that leave no room for their history cost themselves, not the dead letter': async (bench) => {
+    const queue = bench.define(z.string());
+    const producer = createProducer(bench.broker, queue);
+    // AMQP's own bound is on all headers together, names and lengths included, 64 KiB; other backends may take more.
+    const sendLargest = async (bytes: number): Promise<string> => {
+      try {
+        return (await producer.send('x', { headers: { small: 'kept', large: 'l'.repeat(bytes) } })).id;
+      } catch (error) {
+        if (isQueueError(error, 'INVALID_MESSAGE')) return sendLargest(bytes - 1);
+        throw error;
+      }
+    };
+    const id = await sendLargest(64 * 1024);
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      () => {
+        throw new Error('no use');
+      },
+      { retry: { delaysMs: [0] }, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('dead-lettered');
+    expect(log.events).toMatchObject([
+      { type: 'retried', id, attempt: 1 },
+      { type: 'dead-lettered', id, attempt: 2 },
+    ]);
+    await consumer.stop();
+    const dead = await deadLetterOf(bench, queue.name);
+    expect(dead).toMatchObject({ id, headers: { small: 'kept' } });
+    expect(deadLetterHistory(dead.headers)).toMatchObject({ reason: 'failed', error: 'no use', attempts: 2 });
+  },
+
   'a handler that outlives its time limit has its signal aborted, and has failed': async (bench) => {
     const queue = bench.define(z.string());
     await createProducer(bench.broker, queue).send('slow');
@@ -227,6 +312,8 @@ export const handlerCases: Cases = {
     await consumer.start();
     expect(await log.until('handled')).toMatchObject([{ attempt: 2 }]);
     expect(aborted).toMatchObject([{ code: 'TIMEOUT' }]);
+    expect(log.events[0]).toMatchObject({ type: 'slow', limit: 'handler', attempt: 1 });
+    expect(log.of('slow')).toHaveLength(1);
     expect(log.of('retried')).toMatchObject([{ attempt: 1, failure: { code: 'failed' } }]);
   },
 
@@ -321,6 +408,44 @@ export const handlerCases: Cases = {
     await eventually(() => begun.length === 20);
     await consumer.stop();
     expect(await bench.ready(queue.name)).toBe(0);
+  },
+
+  'a consumer counts what becomes of its messages, with an observer or without': async (bench) => {
+    const queue = bench.define(z.string());
+    const { promise: open, resolve: letGo } = gate();
+    let begun = false;
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async (text, { attempt }) => {
+        if (text === 'stuck') {
+          begun = true;
+          await open;
+        }
+        if (text === 'failing' || (text === 'once' && attempt === 1)) throw new Error('no');
+      },
+      { concurrency: 1, prefetch: 2, retry: { delaysMs: [0] } },
+    );
+    const none = {
+      handled: 0,
+      retried: 0,
+      deadLettered: 0,
+      released: 0,
+      lost: 0,
+      settleFailed: 0,
+      redelivered: 0,
+    };
+    expect(consumer.counts).toEqual(none);
+    await consumer.start();
+    const producer = createProducer(bench.broker, queue);
+    for (const text of ['good', 'once', 'failing']) await producer.send(text);
+    const settled = { ...none, handled: 2, retried: 2, deadLettered: 1, redelivered: 2 };
+    await eventually(() => expect(consumer.counts).toEqual(settled));
+    await producer.send('stuck');
+    await eventually(() => begun);
+    expect(await consumer.stop({ deadlineMs: 0 })).toEqual({ unfinished: 1 });
+    expect(consumer.counts).toEqual({ ...settled, released: 1 });
+    letGo();
   },
 
   'an observer that throws changes nothing': async (bench) => {

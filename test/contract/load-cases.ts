@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { createConsumer } from '../../src/consumer/consumer.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';

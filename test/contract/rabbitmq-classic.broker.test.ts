@@ -4,6 +4,7 @@ import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
+import { toolkitSkips } from './version-skips.js';
 
 const classic: BrokerSubject = {
   name: 'RabbitMQ with classic queues',
@@ -15,4 +16,4 @@ const classic: BrokerSubject = {
 };
 
 brokerContract(classic);
-toolkitContract(classic);
+toolkitContract(classic, toolkitSkips());

@@ -4,6 +4,7 @@ import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
+import { brokerSkips, toolkitSkips } from './version-skips.js';
 
 const quorum: BrokerSubject = {
   name: 'RabbitMQ with quorum queues',
@@ -14,5 +15,5 @@ const quorum: BrokerSubject = {
   removeQueues,
 };
 
-brokerContract(quorum);
-toolkitContract(quorum);
+brokerContract(quorum, brokerSkips());
+toolkitContract(quorum, toolkitSkips());

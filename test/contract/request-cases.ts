@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { createConsumer } from '../../src/consumer/consumer.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
 import type { Handler } from '../../src/consumer/handler.js';
 import { QueueError, RejectMessage } from '../../src/errors.js';
 import { createRequester } from '../../src/producer/requester.js';

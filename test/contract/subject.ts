@@ -1,4 +1,5 @@
 import type { Broker } from '../../src/broker.js';
+import type { QueueOptions } from '../../src/queue.js';
 
 /** A backend under test, and the few facts about it that a case has to know. */
 export interface BrokerSubject {
@@ -7,6 +8,8 @@ export interface BrokerSubject {
   open(options?: { readonly maxMessageBytes?: number }): Promise<Broker>;
   /** The type of all queues that the cases declare. */
   readonly queueType: 'quorum' | 'classic';
+  /** What all queues that the cases declare are to have besides. */
+  readonly delayedRetry?: QueueOptions['delayedRetry'];
   /**
    * Whether a queue holds exactly its capacity. RabbitMQ's quorum queues take some more before they refuse: the
    * refusal reaches a publisher only after the queue is over its limit.

@@ -1,4 +1,5 @@
 import { contractSuite } from './contract-suite.js';
+import { deadLetterCases } from './dead-letter-cases.js';
 import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
@@ -25,6 +26,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'start and stop': stopCases,
     request: requestCases,
     receive: receiveCases,
+    'dead letters': deadLetterCases,
     load: loadCases,
   };
   contractSuite('toolkit contract', subject, groups, skips);

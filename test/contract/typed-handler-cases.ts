@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { createConsumer } from '../../src/consumer/consumer.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';

@@ -2,7 +2,8 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import type { Broker, Message } from '../../src/broker.js';
 import type { Codec } from '../../src/codec.js';
-import { createConsumer } from '../../src/consumer/consumer.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { isQueueError } from '../../src/errors.js';
 import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
@@ -54,11 +55,23 @@ async function reasons(bench: Bench, queue: Queue<never, unknown>, count: number
   });
 }
 
+/** Whether the backend can't carry it, and says so. */
+async function isRefused(publishing: Promise<void>): Promise<boolean> {
+  try {
+    await publishing;
+    return false;
+  } catch (error) {
+    if (isQueueError(error, 'INVALID_MESSAGE')) return true;
+    throw error;
+  }
+}
+
 /** The same broker under another limit, as a process with other settings would see it. */
 function withLimit(broker: Broker, maxMessageBytes: number): Broker {
   return {
     address: broker.address,
     state: broker.state,
+    counts: broker.counts,
     maxMessageBytes,
     declare: (...args) => broker.declare(...args),
     publish: (...args) => broker.publish(...args),
@@ -149,6 +162,51 @@ export const valueCases: Cases = {
       await publishRaw(bench, queue, { contentType: 'application/json', body });
     }
     expect(await reasons(bench, queue, 4)).toEqual(Array(4).fill('invalid'));
+  },
+
+  'nesting too deep for its schema to follow is a dead letter': async (bench) => {
+    const queue = bench.define(z.json());
+    const depth = 100_000;
+    const body = `${'['.repeat(depth)}${']'.repeat(depth)}`;
+    await publishRaw(bench, queue, { contentType: 'application/json', body });
+    expect(await reasons(bench, queue, 1)).toEqual(['invalid']);
+  },
+
+  'a codec or a schema that throws what is not even printable fails its message alone': async (bench) => {
+    const hostile = Object.defineProperty(new Error('never seen'), 'message', {
+      get() {
+        throw new Error('not printable');
+      },
+    });
+    const fails = (): never => {
+      throw hostile;
+    };
+    const codec = { contentType: 'text/x-hostile', encode: () => 'x', decode: fails };
+    const undecodable = bench.define(z.unknown(), { codec });
+    await publishRaw(bench, undecodable, { contentType: 'text/x-hostile' });
+    expect(await reasons(bench, undecodable, 1)).toEqual(['undecodable']);
+    const invalid = bench.define(z.unknown().transform(fails));
+    await publishRaw(bench, invalid, { contentType: 'application/json', body: '1' });
+    expect(await reasons(bench, invalid, 1)).toEqual(['invalid']);
+  },
+
+  'a header called __proto__ is one name among others, or refused': async (bench) => {
+    const queue = bench.define(z.number());
+    const headers = JSON.parse('{"__proto__":"poison","constructor":"c","toString":"t","tenant":"blue"}');
+    await bench.broker.declare(queue.spec);
+    const publishing = bench.broker.publish(
+      addressOf(queue.name),
+      message({ contentType: 'application/json', body: '1', headers }),
+    );
+    if (await isRefused(publishing)) {
+      Reflect.deleteProperty(headers, '__proto__');
+      await publishRaw(bench, queue, { contentType: 'application/json', body: '1', headers });
+    }
+    const inbox = await bench.inbox(queue.name);
+    const received = (await inbox.next()).message.headers;
+    expect(Object.entries(received).sort()).toEqual(Object.entries(headers).sort());
+    await inbox.subscription.close();
+    expect(await handledValues(bench, queue, 1)).toEqual([1]);
   },
 
   'a body over the limit is a dead letter, unparsed, and keeps its body': async (bench) => {

@@ -51,6 +51,16 @@ test('both say which broker they use, and who said so', async () => {
   expect(sender.brokerLine).toBe(` [*] Broker: local:${folder} (MILLRACE_URL)\n`);
 });
 
+test.each([
+  ['dlq', ['dlq', 'list'], () => `local:${join(stateHome, 'millrace')}`],
+  ['demo', ['demo', '--messages', '1'], () => 'local:'],
+])('%s says so, too', async (_name, args, address) => {
+  await send('x');
+  const command = new Millrace(args, { env });
+  await command.exit();
+  expect(command.brokerLine).toBe(` [*] Broker: ${address()} (the default)\n`);
+});
+
 test('the folder is for its owner alone', async () => {
   await send('x');
   expect((await stat(join(stateHome, 'millrace'))).mode & 0o777).toBe(0o700);

@@ -2,8 +2,8 @@ import { getEventListeners } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { LocalQueue } from '../../src/local-queue/local-queue.js';
+import { collected } from '../support/garbage.js';
 import { rejection } from '../support/rejection.js';
-import { collected } from './garbage.js';
 
 describe('a queue holds nothing of', () => {
   const orders = ['fifo', 'lifo', { priority: () => 1 }] as const;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Broker } from '../../src/broker.js';
 import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
 import { defineQueue } from '../../src/queue.js';
-import { collected } from './garbage.js';
+import { collected } from '../support/garbage.js';
 
 let broker: Broker;
 beforeEach(async () => {

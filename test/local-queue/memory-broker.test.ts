@@ -346,23 +346,6 @@ describe('deliveries and the event loop', () => {
     expect(seen).toEqual(['subscriber', 'subscriber', 'subscriber']);
   });
 
-  test('a subscription keeps the process alive until it is cancelled; a pending retry does not', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    await declare();
-    await publish('a');
-    const before = timers();
-    let delivery: Delivery | undefined;
-    const subscription = await broker.subscribe('q', { prefetch: 1 }, (it) => {
-      delivery = it;
-    });
-    await turn();
-    expect(timers()).toBe(before + 1);
-
-    await delivery?.retry(60_000, failure);
-    await subscription.cancel();
-    expect(timers()).toBe(before);
-  });
-
   test('an onDelivery that throws surfaces as an uncaught exception, and the queue goes on', async () => {
     await declare();
     const bug = new Error('must not throw');

@@ -2,6 +2,7 @@ import type { Message } from 'amqplib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Acknowledgements } from '../../src/rabbitmq/acknowledgements.js';
+import { eventually } from '../support/eventually.js';
 
 /** A consumer's deliveries and what the broker has been told of them. */
 class Deliveries {
@@ -11,10 +12,15 @@ class Deliveries {
   readonly #finished = new Set<number>();
   #last = 0;
 
-  readonly acknowledgements = new Acknowledgements(
-    (message, allUpTo) => this.#onAck(message.fields.deliveryTag, allUpTo),
-    () => this.#open.values().next().value,
-  );
+  readonly acknowledgements: Acknowledgements;
+
+  constructor(prefetch = 1000) {
+    this.acknowledgements = new Acknowledgements(
+      (message, allUpTo) => this.#onAck(message.fields.deliveryTag, allUpTo),
+      () => this.#open.values().next().value,
+      prefetch,
+    );
+  }
 
   deliver(): void {
     this.#open.add(++this.#last);
@@ -47,13 +53,34 @@ class Deliveries {
 }
 
 describe('acknowledgements', () => {
-  it('of a turn go out together at its end', async () => {
-    const deliveries = new Deliveries();
+  it('of a turn go out together at its end when they hold up the prefetch window', async () => {
+    const deliveries = new Deliveries(100);
     for (let count = 0; count < 100; count++) deliveries.deliver();
     for (let count = 0; count < 100; count++) deliveries.finish(0);
     expect(deliveries.sent).toEqual([]);
     await new Promise(setImmediate);
     expect(deliveries.sent).toEqual(['100 and all below']);
+  });
+
+  it('never wait for more where each holds up the prefetch window', async () => {
+    const deliveries = new Deliveries(1);
+    deliveries.deliver();
+    deliveries.finish(0);
+    await new Promise(setImmediate);
+    expect(deliveries.sent).toEqual(['1']);
+  });
+
+  it('that hold up nothing wait for more, and then go out by themselves', async () => {
+    const deliveries = new Deliveries(100);
+    for (let count = 0; count < 30; count++) deliveries.deliver();
+    for (let count = 0; count < 10; count++) deliveries.finish(0);
+    await new Promise((resolve) => queueMicrotask(() => resolve(undefined)));
+    expect(deliveries.sent).toEqual([]);
+    await eventually(() => deliveries.sent.length > 0);
+    expect(deliveries.sent).toEqual(['10 and all below']);
+    deliveries.finish(0);
+    await eventually(() => deliveries.sent.length > 1);
+    expect(deliveries.sent).toEqual(['10 and all below', '11']);
   });
 
   it('beyond an unfinished delivery go out singly', () => {

@@ -40,6 +40,7 @@ it('while the broker blocks publishers sends wait, deliveries go on, and close e
   await alarm('0.9');
   await b;
   await eventually(() => broker.state === 'connected');
+  expect(broker.counts).toMatchObject({ blocked: 1 });
   await publish('c');
   expect(await inbox.ackNext(2)).toEqual(['b', 'c']);
   expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(['blocked', 'unblocked']));

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { connect } from '../../src/connect.js';
-import { createConsumer } from '../../src/consumer/consumer.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { defineQueue } from '../../src/queue.js';
+import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { amqpUrl, rawConnection, uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
 
 /** A queue that goes with the connection of its test. */
 function shortLived<S extends z.ZodType>(schema: S) {

@@ -5,12 +5,12 @@ import { isQueueError } from '../../src/errors.js';
 import { defineQueue, type QueueOptions } from '../../src/queue.js';
 import type { RabbitMqOptions } from '../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../src/rabbitmq/rabbitmq-broker.js';
+import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { amqpUrl, rawConnection, uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { rejection, watch } from '../support/rejection.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
 
 const prefix = uniqueName('outage');
 let count = 0;
@@ -115,6 +115,10 @@ it('what was on its way when the link broke is sent again under its id, in order
   proxy.thaw();
   await publishing;
   expect(events.filter(({ type }) => type === 'resent')).toEqual([{ type: 'resent', count: 10 }]);
+  expect(broker.counts).toMatchObject({
+    resent: 10,
+    disconnected: events.filter(({ type }) => type === 'disconnected').length,
+  });
   const { ids, resent } = await drain(queue.name);
   expect(ids).toEqual(['first', ...numbered(10), ...numbered(10)]);
   expect(resent).toEqual(numbered(10));

@@ -5,7 +5,7 @@ import type { Broker, Message, QueueSpec } from '../../src/broker.js';
 import { defineQueue, type QueueOptions } from '../../src/queue.js';
 import type { RabbitMqOptions } from '../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../src/rabbitmq/rabbitmq-broker.js';
-import { amqpUrl, rawConnection, uniqueName } from '../support/broker.js';
+import { amqpUrl, brokerVersion, rawConnection, uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { rejection, watch } from '../support/rejection.js';
 import { removeQueues } from '../support/remove-queues.js';
@@ -127,17 +127,21 @@ describe('a message that the broker does not take', () => {
     expect(await drain(queue.name)).toEqual(['m2']);
   });
 
-  it("because it is over the broker's own limit is TOO_LARGE, and no other suffers", async () => {
-    const own = await open({ maxMessageBytes: 20_000_000 });
-    const queue = await declare({}, own);
-    const before = own.publish(to(queue), message('before'));
-    const large = own.publish(to(queue), message('large', { body: Buffer.alloc(17_000_000) }));
-    const after = own.publish(to(queue), message('after'));
-    await rejection(large, 'TOO_LARGE');
-    await Promise.all([before, after]);
-    const stored = await drain(queue.name);
-    expect(new Set(stored)).toEqual(new Set(['before', 'after']));
-  });
+  // 128 MiB before 4.0: more than a test should send.
+  it.skipIf(!brokerVersion().limitsDeliveries)(
+    "because it is over the broker's own limit is TOO_LARGE, and no other suffers",
+    async () => {
+      const own = await open({ maxMessageBytes: 20_000_000 });
+      const queue = await declare({}, own);
+      const before = own.publish(to(queue), message('before'));
+      const large = own.publish(to(queue), message('large', { body: Buffer.alloc(17_000_000) }));
+      const after = own.publish(to(queue), message('after'));
+      await rejection(large, 'TOO_LARGE');
+      await Promise.all([before, after]);
+      const stored = await drain(queue.name);
+      expect(new Set(stored)).toEqual(new Set(['before', 'after']));
+    },
+  );
 
   it('because its exchange was deleted is UNROUTABLE, and no other suffers', async () => {
     const queue = await declare();

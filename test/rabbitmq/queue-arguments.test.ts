@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineQueue, type QueueOptions } from '../../src/queue.js';
+import { delayedRetryOf, isDelayOf } from '../../src/rabbitmq/delayed-retry.js';
 import {
   deadLetterQueueDeclaration,
   dueQueueDeclaration,
@@ -62,9 +63,44 @@ describe('queueDeclaration', () => {
     });
   });
 
+  it('is asked to delay retries where the server can, the type can, and nothing else is said', () => {
+    const delayedRetry = { minMs: 100, maxMs: 300 };
+    const argumentsOf = (options: QueueOptions, version = '4.3.0') => {
+      const { spec } = defineQueue('orders', z.unknown(), { delayedRetry, ...options });
+      return queueDeclaration(spec, delayedRetryOf(spec, serverVersion(version))).options.arguments;
+    };
+    expect(argumentsOf({})).toMatchObject({
+      'x-delayed-retry-type': 'failed',
+      'x-delayed-retry-min': 100,
+      'x-delayed-retry-max': 300,
+    });
+    for (const otherwise of [
+      argumentsOf({}, '4.2.9'),
+      argumentsOf({ type: 'classic' }),
+      argumentsOf({ declare: 'if-missing' }),
+      argumentsOf({ arguments: { 'x-delivery-limit': 5 } }),
+    ]) {
+      expect(otherwise).not.toHaveProperty('x-delayed-retry-min');
+    }
+    expect(argumentsOf({ arguments: { 'x-delayed-retry-min': 5 } })).not.toHaveProperty(
+      'x-delayed-retry-max',
+    );
+  });
+
   it('takes further arguments as they are, before its own', () => {
     const options = { arguments: { 'x-single-active-consumer': true, 'x-overflow': 'drop-head' } };
     expect(declarationOf(options).options.arguments).toMatchObject(options.arguments);
+  });
+});
+
+describe('isDelayOf', () => {
+  it('is for the delay of just this failure, and for half of the delivery limit', () => {
+    const spec = { delayedRetry: { minMs: 100, maxMs: 250 }, deliveryLimit: 8 };
+    const delays = [0, 1, 2, 3, 4, 5].map((returns) =>
+      [100, 200, 250].filter((delayMs) => isDelayOf(spec, returns, delayMs)),
+    );
+    expect(delays).toEqual([[100], [200], [250], [250], [], []]);
+    expect(isDelayOf({ delayedRetry: undefined, deliveryLimit: 8 }, 0, 100)).toBe(false);
   });
 });
 
@@ -131,6 +167,12 @@ describe('serverVersion', () => {
     ['', true, true],
     [undefined, true, true],
   ])('%s', (text, limitsDeliveries, countsFailuresOnly) => {
-    expect(serverVersion(text)).toMatchObject({ limitsDeliveries, countsFailuresOnly });
+    expect(serverVersion(text)).toMatchObject({
+      limitsDeliveries,
+      countsFailuresOnly,
+      delaysRetries: countsFailuresOnly,
+      takesTransientQueues: !countsFailuresOnly,
+      quorumPriorities: countsFailuresOnly ? 32 : limitsDeliveries ? 2 : 1,
+    });
   });
 });

@@ -5,7 +5,13 @@ import type { Broker, BrokerEvent, Message, QueueSpec } from '../../src/broker.j
 import { defineQueue, type QueueOptions } from '../../src/queue.js';
 import type { RabbitMqOptions } from '../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../src/rabbitmq/rabbitmq-broker.js';
-import { amqpUrl, closeConnectionsByName, rawConnection, uniqueName } from '../support/broker.js';
+import {
+  amqpUrl,
+  brokerVersion,
+  closeConnectionsByName,
+  rawConnection,
+  uniqueName,
+} from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
@@ -88,21 +94,25 @@ describe('a subscription', () => {
     await inbox.subscription.close();
   });
 
-  it('that the broker cancels because a delivery took too long goes on, and the late settlement hurts nobody', async () => {
-    const queue = await declare({ arguments: { 'x-consumer-timeout': 1000 } });
-    await publish(queue, ['slow']);
-    const inbox = await Inbox.open(broker, queue.name, { prefetch: 1 });
-    const slow = await inbox.next();
-    const again = await inbox.next();
-    expect(idsOf(inbox.lost)).toEqual(['slow']);
-    slow.ack();
-    expect(again.message.id).toBe('slow');
-    again.ack();
-    await publish(queue, ['next']);
-    expect(await inbox.ackNext(1)).toEqual(['next']);
-    await eventually(async () => (await broker.inspect(queue.name)).consumers === 1);
-    await inbox.subscription.close();
-  });
+  // Before 4.3 the broker looks once a minute, and knows no time-out of single queues before 3.12.
+  it.skipIf(!brokerVersion().countsFailuresOnly)(
+    'that the broker cancels because a delivery took too long goes on, and the late settlement hurts nobody',
+    async () => {
+      const queue = await declare({ arguments: { 'x-consumer-timeout': 1000 } });
+      await publish(queue, ['slow']);
+      const inbox = await Inbox.open(broker, queue.name, { prefetch: 1 });
+      const slow = await inbox.next();
+      const again = await inbox.next();
+      expect(idsOf(inbox.lost)).toEqual(['slow']);
+      slow.ack();
+      expect(again.message.id).toBe('slow');
+      again.ack();
+      await publish(queue, ['next']);
+      expect(await inbox.ackNext(1)).toEqual(['next']);
+      await eventually(async () => (await broker.inspect(queue.name)).consumers === 1);
+      await inbox.subscription.close();
+    },
+  );
 
   it('goes on after a lost connection, and loses what it held to another try', async () => {
     const connectionName = uniqueName('subscription');
@@ -114,8 +124,12 @@ describe('a subscription', () => {
     await closeConnectionsByName(`${connectionName} (consume)`);
     const again = await inbox.take(2);
     expect(idsOf(inbox.lost).sort()).toEqual(['a', 'b']);
-    // Those were failures of this consumer, as far as the broker knows.
-    expect(again.map(({ attempt }) => attempt)).toEqual([2, 2]);
+    // Those were failures of this consumer, as far as the broker knows; before 4.3 it counts them with the returns.
+    const attempt = brokerVersion().countsFailuresOnly ? 2 : 1;
+    expect(again).toMatchObject([
+      { attempt, redelivered: true },
+      { attempt, redelivered: true },
+    ]);
     // A settlement of the lost one reaches nobody.
     a?.ack();
     for (const delivery of again) delivery.ack();
@@ -156,7 +170,7 @@ describe('a subscription', () => {
       delivery.ack();
     });
     await eventually(() => attempts.length === 2);
-    expect(attempts).toEqual([1, 2]);
+    expect(attempts).toEqual([1, brokerVersion().countsFailuresOnly ? 2 : 1]);
     await eventually(() => warnings.some(({ message }) => message.includes('little care')));
     await subscription.close();
   });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { BrokerEvent } from '../../src/broker.js';
 import { connect } from '../../src/connect.js';
-import { createConsumer } from '../../src/consumer/consumer.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
 import { amqpUrl, uniqueName } from '../support/broker.js';

@@ -7,7 +7,7 @@ const nothing = () => {};
 
 function outgoing(position: number): Outgoing {
   const wire = { exchange: '', routingKey: 'q', id: `m${position}`, content: Buffer.alloc(0), options: {} };
-  const listener = { onAborted: nothing, onUnroutable: nothing };
+  const listener = { onAborted: nothing, onSettled: nothing, onUnroutable: nothing };
   return new Outgoing(wire, position, {}, nothing, nothing, listener);
 }
 

@@ -13,9 +13,12 @@ const execute = promisify(execFile);
 /** Each block of TypeScript in the README and in docs/, in its order, and what it prints. */
 const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module')[]>> = {
   'README.md': [/^order A-1: 12\.5 \(attempt 1\)\n$/, /^stored as [0-9a-f-]{36}\n$/, /^grain\n$/],
+  'docs/dead-letters.md': [/^rejected no licence 1\n1 replayed\n$/],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
   'docs/request-reply.md': [/^144\n$/],
+  'docs/testing.md': [/^rejected\n$/, /^came again, and said so\n$/, 'a module', 'a module', 'a module'],
   'docs/threads.md': ['a module', 'a part'],
+  'docs/tracing.md': [/^hello: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n$/],
 };
 
 const blocks = new Map<string, readonly string[]>();

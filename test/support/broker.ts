@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, connect } from 'amqplib';
 import { afterAll, inject } from 'vitest';
+import { type ServerVersion, serverVersion } from '../../src/rabbitmq/server-version.js';
+import type { BrokerCluster } from './broker-cluster.js';
 import type { BrokerContainer } from './broker-container.js';
-import { run } from './command.js';
 import { eventually } from './eventually.js';
 import type { TestBroker } from './test-broker.js';
 
 const CONNECT_LIMIT_MS = 10_000;
 
 const openConnections = new Set<ChannelModel>();
-const ownBrokers = new Set<BrokerContainer>();
+const ownBrokers = new Set<BrokerContainer | BrokerCluster>();
 
 afterAll(async () => {
   for (const connection of openConnections) await connection.close();
@@ -18,6 +19,11 @@ afterAll(async () => {
 
 export function amqpUrl(): string {
   return testBroker().amqpUrl;
+}
+
+/** What the version of the broker means for a client. */
+export function brokerVersion(): ServerVersion {
+  return serverVersion(testBroker().version);
 }
 
 /** Without its credentials, which `fetch` refuses in a URL; `management` sends them along. */
@@ -57,11 +63,8 @@ export async function rabbitmqctl(...args: string[]): Promise<string> {
       'rabbitmqctl needs a broker in a container: TEST_BROKER_CONTAINER names that of TEST_AMQP_URL',
     );
   }
-  const command = ['exec', container, 'rabbitmqctl', '--quiet', ...args];
-  const { exitCode, stdout, stderr } = await run('docker', command, { timeoutMs: 30_000 });
-  if (exitCode !== 0)
-    throw new Error(`rabbitmqctl ${args.join(' ')} failed: ${stderr.trim() || stdout.trim()}`);
-  return stdout;
+  const { rabbitmqctlIn } = await import('./broker-container.js');
+  return rabbitmqctlIn(container, args);
 }
 
 /** Calls the management API, for example `managementApi('GET', '/api/overview')`, and returns its answer. */
@@ -125,6 +128,16 @@ export async function startOwnBroker(): Promise<BrokerContainer> {
   const broker = await startBrokerContainer(more.image, more.owner);
   ownBrokers.add(broker);
   return broker;
+}
+
+/** A cluster of three, for tests that kill its nodes. Stopped at the end of the test file. */
+export async function startOwnCluster(): Promise<BrokerCluster> {
+  const { more } = testBroker();
+  if (more === undefined) throw new Error('a cluster needs Docker: run this test without TEST_AMQP_URL');
+  const { startBrokerCluster } = await import('./broker-cluster.js');
+  const cluster = await startBrokerCluster(more.image, more.owner);
+  ownBrokers.add(cluster);
+  return cluster;
 }
 
 function management(): { url: string; authorization: string } {

@@ -17,11 +17,20 @@ const CONNECT_LIMIT_MS = 10_000;
 
 /** Finds or starts the one RabbitMQ that all test files of the run share. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  shared.users++;
+  shared.broker ??= findOrStart();
+  const { broker, stop } = await shared.broker;
+  project.provide('broker', broker);
+  return async () => {
+    shared.users--;
+    if (shared.users === 0) await stop();
+  };
+}
+
+function findOrStart(): Promise<BrokerOfRun> {
   // Never AMQP_URL: that may be somebody's production.
   const given = process.env.TEST_AMQP_URL;
-  const { broker, stop } = await (given ? brokerAt(given) : brokerInContainer()).catch(endRun);
-  project.provide('broker', broker);
-  return stop;
+  return (given ? brokerAt(given) : brokerInContainer()).catch(endRun);
 }
 
 interface BrokerOfRun {
@@ -29,19 +38,30 @@ interface BrokerOfRun {
   readonly stop: () => Promise<void>;
 }
 
+/** Each project of the run loads this module for itself, into the same process. */
+const SHARED = Symbol.for('millrace.test-broker');
+const everywhere: typeof globalThis & { [SHARED]?: { users: number; broker?: Promise<BrokerOfRun> } } =
+  globalThis;
+everywhere[SHARED] ??= { users: 0 };
+const shared = everywhere[SHARED];
+
 async function brokerAt(amqpUrl: string): Promise<BrokerOfRun> {
-  try {
-    const connection = await connect(amqpUrl, { timeout: CONNECT_LIMIT_MS });
-    connection.on('error', () => {});
-    // The answer may never come, and is of no interest.
-    await Promise.race([connection.close(), delay(CONNECT_LIMIT_MS, undefined, { ref: false })]);
-  } catch (error) {
+  const version = await versionOf(amqpUrl).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw noBroker(`TEST_AMQP_URL is set, but nothing can be reached there (${reason})`);
-  }
+  });
   const { TEST_MANAGEMENT_URL: managementUrl, TEST_BROKER_CONTAINER: container } = process.env;
-  const broker: TestBroker = { amqpUrl, managementUrl, container, more: undefined };
+  const broker: TestBroker = { amqpUrl, version, managementUrl, container, more: undefined };
   return { broker, stop: async () => {} };
+}
+
+async function versionOf(amqpUrl: string): Promise<string> {
+  const connection = await connect(amqpUrl, { timeout: CONNECT_LIMIT_MS });
+  connection.on('error', () => {});
+  const { version } = connection.connection.serverProperties;
+  // The answer may never come, and is of no interest.
+  await Promise.race([connection.close(), delay(CONNECT_LIMIT_MS, undefined, { ref: false })]);
+  return version;
 }
 
 async function brokerInContainer(): Promise<BrokerOfRun> {
@@ -60,8 +80,9 @@ async function brokerInContainer(): Promise<BrokerOfRun> {
   });
   report(`${image} runs after ${((performance.now() - begin) / 1000).toFixed(1)} s`);
   const { id, amqpUrl, managementUrl } = container;
+  const version = await versionOf(amqpUrl);
   return {
-    broker: { amqpUrl, managementUrl, container: id, more: { image, owner } },
+    broker: { amqpUrl, version, managementUrl, container: id, more: { image, owner } },
     stop: async () => {
       await container.stop();
       await removeContainersOf(owner);

@@ -73,6 +73,7 @@ export function describe(event: ConsumerEvent): string {
     case 'retried':
     case 'dead-lettered':
     case 'released':
+    case 'slow':
     case 'lost':
     case 'settle-failed':
       return event.id;

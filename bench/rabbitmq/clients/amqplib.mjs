@@ -5,17 +5,20 @@ import { acknowledgeAfter, PREFETCH, WINDOW } from '../window.mjs';
 
 /** A callback for each confirm, an acknowledgement for each message, bytes as they are. */
 export function open(options) {
-  return openWith({ encode: () => bodyOf(options.size), decode: () => {} }, options);
+  const properties = { persistent: true };
+  return openWith(
+    { encode: () => bodyOf(options.size), decode: () => {}, propertiesOf: () => properties },
+    options,
+  );
 }
 
-export async function openWith({ encode, decode }, { url, queue }) {
+export async function openWith({ encode, decode, propertiesOf }, { url, queue }) {
   const connection = await connect(url);
   const channel = await connection.createConfirmChannel();
   await channel.prefetch(PREFETCH);
-  const options = { persistent: true };
   const send = () =>
     new Promise((resolve, reject) => {
-      channel.sendToQueue(queue, encode(), options, (error) => (error ? reject(error) : resolve()));
+      channel.sendToQueue(queue, encode(), propertiesOf(), (error) => (error ? reject(error) : resolve()));
     });
 
   return {
@@ -35,7 +38,7 @@ export async function openWith({ encode, decode }, { url, queue }) {
         });
       for (let i = 0; i < count && !failure; i++) {
         unconfirmed++;
-        const room = channel.sendToQueue(queue, encode(i), options, confirmed);
+        const room = channel.sendToQueue(queue, encode(i), propertiesOf(), confirmed);
         if (!room) await once(channel, 'drain');
         if (unconfirmed >= WINDOW) await oneConfirmed();
       }

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import type {
   Address,
   Broker,
@@ -18,15 +17,17 @@ import { isQueueError, QueueError } from '../../errors.js';
 import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../message-size.js';
 import { checkOptionNames, durationOption, integerOption, quote, wordOption } from '../../options.js';
 import { ReplyQueue } from '../../reply-queue.js';
+import { NO_LINK_COUNTS } from '../no-links.js';
 import { takeIn } from '../stored-message.js';
 import { checkWaitOptions, throwIfAborted } from '../wait-list.js';
 import { DiskSubscription } from './disk-subscription.js';
 import { prepareFolder } from './folder.js';
+import { checkLmdb } from './lmdb-package.js';
 import { joinLink, leaveLink } from './open-links.js';
 import { PendingPublish } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, type Request } from './protocol.js';
 import { asStored } from './queue-description.js';
-import type { Pending, StoreLink } from './store-link.js';
+import type { Pending, StoreLink, StoreLinkSettings } from './store-link.js';
 import { withinLimits, withinTime } from './within-time.js';
 
 export interface DiskBrokerOptions {
@@ -35,7 +36,7 @@ export interface DiskBrokerOptions {
   /**
    * When a message counts as stored. `'flush'` (default): when it is on the disk, and survives a power failure.
    * `'commit'`: when all processes see it and it survives the death of any of them; a power failure may undo the
-   * last of these, and harms nothing else. At present every transaction is flushed.
+   * last of these, and harms nothing else.
    */
   readonly durability?: 'flush' | 'commit' | undefined;
   /**
@@ -44,6 +45,8 @@ export interface DiskBrokerOptions {
    * of one process have the same folder open, that of the first counts.
    */
   readonly leaseMs?: number | undefined;
+  /** How long opening may take, which another process can hold up that stands still. Milliseconds. Default: 10,000. */
+  readonly connectTimeoutMs?: number | undefined;
 }
 
 /** For tests: another module in place of the store thread's own. */
@@ -57,40 +60,50 @@ const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
  * A broker whose queues lie in a folder: `local:./folder`. Any number of processes on this machine, and brokers in
  * each of them, may have it open at once.
  *
- * Rejects: `STORAGE_ERROR` where the folder can't be used, `STORAGE_FULL`, `INVALID_OPTION`.
+ * Rejects: `STORAGE_ERROR` where the folder can't be used, `STORAGE_FULL`, `UNREACHABLE` where it could not be opened
+ * in time, `INVALID_OPTION`.
  */
 export async function openDiskBroker(
   folder: string,
   options: DiskBrokerOptions = {},
   internals: DiskBrokerInternals = {},
 ): Promise<Broker> {
-  checkOptionNames('openDiskBroker', options, ['maxMessageBytes', 'durability', 'leaseMs']);
+  checkOptionNames('openDiskBroker', options, [
+    'maxMessageBytes',
+    'durability',
+    'leaseMs',
+    'connectTimeoutMs',
+  ]);
   const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, {
     min: 1,
     default: DEFAULT_MAX_MESSAGE_BYTES,
   });
   const durability = wordOption('durability', options.durability, ['flush', 'commit'], 'flush');
   const leaseMs = durationOption('leaseMs', options.leaseMs, { min: 100, default: 30_000 });
+  const timeoutMs = durationOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, default: 10_000 });
   checkLmdb();
-  const link = await joinLink({ folder: await prepareFolder(folder), leaseMs, thread: internals.thread });
+  const path = await prepareFolder(folder);
+  const link = await joinInTime({ folder: path, leaseMs, thread: internals.thread }, timeoutMs);
   return new DiskBroker(link, maxMessageBytes, durability === 'flush' ? FLUSH : 0);
 }
 
-/** It is an optional dependency: those who never name a folder need not have it. */
-function checkLmdb(): void {
+async function joinInTime(settings: StoreLinkSettings, timeoutMs: number): Promise<StoreLink> {
+  const joining = joinLink(settings);
   try {
-    createRequire(import.meta.url).resolve('lmdb');
+    return await withinLimits(joining, { timeoutMs }, `opening ${settings.folder}`);
   } catch (error) {
+    if (!isQueueError(error, 'TIMEOUT')) throw error;
+    joining.then(leaveLink, () => {});
     throw new QueueError(
-      'STORAGE_ERROR',
-      "queues on disk need the package 'lmdb', which is not installed: npm install lmdb",
-      { cause: error },
+      'UNREACHABLE',
+      `the folder ${quote(settings.folder)} could not be opened within ${timeoutMs} ms: another process holds its lock, and stands still, or the disk does`,
     );
   }
 }
 
 class DiskBroker implements Broker {
   readonly address: string;
+  readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #link: StoreLink;
   readonly #flags: number;

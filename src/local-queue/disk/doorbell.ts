@@ -1,5 +1,6 @@
 import { closeSync, constants, type FSWatcher, openSync, watch, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { DOORBELL_FILE } from './store-files.js';
 
 const ANY_BYTE = Buffer.from('!');
 
@@ -13,7 +14,7 @@ export class Doorbell {
   readonly #watcher: FSWatcher | undefined;
 
   constructor(folder: string, onRing: () => void) {
-    const file = join(folder, 'doorbell');
+    const file = join(folder, DOORBELL_FILE);
     this.#fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
       this.#watcher = watch(file, { persistent: false }, onRing);

@@ -2,7 +2,7 @@
  * Sees to it that a process ends between two transactions of its store threads, and not within one: a thread that is
  * ended within one leaves the write lock to LMDB's clean-up, which then waits for it for ever.
  *
- *   main thread, at the event 'exit':  closed := 1; wait until busy is 0, for some seconds at most
+ *   main thread, at the event 'exit':  closed := 1; wait until busy is 0, for some seconds; else SIGKILL
  *   store thread, for a transaction:   busy := 1; if closed, stand still; transact; busy := 0
  *
  * Whichever of the two writes first, the other one sees it.
@@ -10,7 +10,10 @@
 const BUSY = 0;
 const CLOSED = 1;
 
-/** A thread can be blocked for longer, by the disk or by another process that holds the lock. */
+/**
+ * A thread can be blocked for longer, by the disk or by another process that holds the lock. Then only a signal ends
+ * the process: otherwise Node would wait for the thread, and the thread, once it has the lock, keep it for ever.
+ */
 const EXIT_LIMIT_MS = 5000;
 
 /** The gates of the threads that run. */
@@ -50,7 +53,8 @@ export class ExitGate {
 
   close(): void {
     Atomics.store(this.#state, CLOSED, 1);
-    Atomics.wait(this.#state, BUSY, 1, EXIT_LIMIT_MS);
+    const outcome = Atomics.wait(this.#state, BUSY, 1, EXIT_LIMIT_MS);
+    if (outcome === 'timed-out') process.kill(process.pid, 'SIGKILL');
   }
 
   #leave(): void {

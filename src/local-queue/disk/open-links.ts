@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { StoreLink, type StoreLinkSettings } from './store-link.js';
 
 interface SharedLink {
@@ -10,26 +11,40 @@ interface SharedLink {
 /** By the folder's one true name: LMDB must not have a file open twice in a process. */
 const links = new Map<string, SharedLink>();
 
+/** Where others open and close the store at the same time, over and over. */
+const TRIES = 20;
+const LONGEST_PAUSE_MS = 20;
+
 /** The link to the folder's store thread: the one that is there, or a new one. */
 export async function joinLink(settings: StoreLinkSettings): Promise<StoreLink> {
   const { folder } = settings;
-  let shared = links.get(folder);
-  while (shared?.closing !== undefined) {
-    await shared.closing;
-    shared = links.get(folder);
+  for (let tries = 1; ; tries++) {
+    for (let last = endOfLast(folder); last !== undefined; last = endOfLast(folder)) await last;
+    let shared = links.get(folder);
+    if (shared === undefined) {
+      shared = { link: new StoreLink(settings), users: 0, closing: undefined };
+      links.set(folder, shared);
+    }
+    shared.users++;
+    try {
+      await shared.link.opened;
+      return shared.link;
+    } catch (error) {
+      await leaveLink(shared.link);
+      if (!shared.link.isWorthAnotherTry || tries === TRIES) throw error;
+    }
+    await delay(Math.random() * LONGEST_PAUSE_MS);
   }
-  if (shared === undefined || shared.link.ended !== undefined) {
-    shared = { link: new StoreLink(settings), users: 0, closing: undefined };
-    links.set(folder, shared);
-  }
-  shared.users++;
-  try {
-    await shared.link.opened;
-  } catch (error) {
-    await leaveLink(shared.link);
-    throw error;
-  }
-  return shared.link;
+}
+
+/** What to wait for where the link that is there can't be used any more: then its thread holds nothing of the file. */
+function endOfLast(folder: string): Promise<void> | undefined {
+  const shared = links.get(folder);
+  if (shared?.closing !== undefined) return shared.closing;
+  if (shared?.link.ended === undefined) return undefined;
+  return shared.link.exited.then(() => {
+    if (links.get(folder) === shared) links.delete(folder);
+  });
 }
 
 /** Closes the link when nobody else uses it. Always resolves. */
@@ -39,7 +54,8 @@ export async function leaveLink(link: StoreLink): Promise<void> {
   if (shared?.link !== link) return;
   shared.users--;
   if (shared.users > 0) return;
-  shared.closing = link.close();
-  await shared.closing;
-  if (links.get(link.folder) === shared) links.delete(link.folder);
+  shared.closing = link.exited.then(() => {
+    if (links.get(link.folder) === shared) links.delete(link.folder);
+  });
+  await link.close();
 }

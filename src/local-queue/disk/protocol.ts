@@ -12,12 +12,15 @@ export interface StoreSettings {
   readonly leaseMs: number;
   /** See `ExitGate`. */
   readonly gate: SharedArrayBuffer;
+  readonly lockWatch: SharedArrayBuffer;
 }
 
 /** The first that the store thread says; with a code, it can't open the store, and ends. */
 export interface Opened {
   readonly code?: QueueErrorCode;
   readonly message?: string;
+  /** Another thread may be able to, in a moment. */
+  readonly again?: boolean;
 }
 
 /** Bits of {@link PublishRequest.flags}. */

@@ -1,4 +1,4 @@
-import { type Tables, u32 } from './tables.js';
+import { type Tables, transact, u32 } from './tables.js';
 
 /** Eight times what a transaction that only removes messages writes: 1 MiB in pieces, for which room is found more easily. */
 const PIECES = 16;
@@ -19,8 +19,8 @@ export function restoreReserve({ root }: Tables): void {
 }
 
 /** In a transaction of its own, the smallest there is. */
-export function giveUpReserve({ root }: Tables): void {
-  root.transactionSync(() => {
-    for (const key of keys) root.removeSync(key);
+export function giveUpReserve(tables: Tables): void {
+  transact(tables, () => {
+    for (const key of keys) tables.root.removeSync(key);
   });
 }

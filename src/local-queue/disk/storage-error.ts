@@ -19,7 +19,9 @@ function isFull(file: string): boolean {
   }
 }
 
-export function storageError(error: unknown, file: string): QueueError {
+const ADVICE = 'move the file away to begin with an empty store, and keep it to rescue what it holds';
+
+export function storageError(error: unknown, file: string, advice: string = ADVICE): QueueError {
   if (isQueueError(error)) return error;
   const text = error instanceof Error ? error.message : String(error);
   if (FULL.test(text) || (SHORT_WRITE.test(text) && isFull(file))) {
@@ -29,9 +31,7 @@ export function storageError(error: unknown, file: string): QueueError {
       { cause: error },
     );
   }
-  return new QueueError(
-    'STORAGE_ERROR',
-    `${file} can't be used (${text}): if it stays so, move the file away to begin with an empty store, and keep it to rescue what it holds`,
-    { cause: error },
-  );
+  return new QueueError('STORAGE_ERROR', `${file} can't be used (${text}): if it stays so, ${advice}`, {
+    cause: error,
+  });
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { QueueError } from '../../errors.js';
 import { ExitGate } from './exit-gate.js';
-import { STORE_FILE } from './folder.js';
+import { LockWatch } from './lock-watch.js';
 import { Outbox } from './outbox.js';
 import type {
   CommandResult,
@@ -14,6 +14,8 @@ import type {
   StoreSettings,
 } from './protocol.js';
 import { storageError } from './storage-error.js';
+import { STORE_FILE } from './store-files.js';
+import { withinTime } from './within-time.js';
 
 /** Compiled code has the compiled thread next to it. Run from its source, it takes the build's: Node 20 loads no .ts. */
 const THREAD = new URL(
@@ -23,9 +25,6 @@ const THREAD = new URL(
 
 /** The thread's objects live as long as a transaction. With V8's default for it a worker takes 20 MB more, and is no faster. */
 const YOUNG_GENERATION_MB = 8;
-
-/** How long `close` waits for the store thread, which may be blocked by another process or by the disk. */
-const CLOSE_TIMEOUT_MS = 5000;
 
 /** Whoever waits for an answer to a request. */
 export interface Pending {
@@ -43,7 +42,7 @@ export interface Receiver {
   fail(error: QueueError): void;
 }
 
-export interface StoreLinkSettings extends Omit<StoreSettings, 'gate'> {
+export interface StoreLinkSettings extends Omit<StoreSettings, 'gate' | 'lockWatch'> {
   /** Another module in place of the store thread's own. For tests that have it die at chosen moments. */
   readonly thread?: URL | undefined;
 }
@@ -58,8 +57,11 @@ export interface StoreLinkSettings extends Omit<StoreSettings, 'gate'> {
 export class StoreLink {
   readonly folder: string;
   readonly opened: Promise<void>;
+  /** Resolves when the thread is no more, and has nothing open. */
+  readonly exited: Promise<void>;
   readonly #worker: Worker;
   readonly #gate = new ExitGate();
+  readonly #lockWatch = new LockWatch();
   readonly #outbox: Outbox;
   readonly #pending = new Map<number, Pending>();
   readonly #receivers = new Map<number, Receiver>();
@@ -75,13 +77,18 @@ export class StoreLink {
   /** Set when nothing more can be asked. */
   #ended: QueueError | undefined = undefined;
   #onEnded!: () => void;
-  readonly #exited: Promise<void>;
+  #isWorthAnotherTry = false;
 
   constructor({ folder, leaseMs, thread }: StoreLinkSettings) {
     this.folder = folder;
     this.#outbox = new Outbox({ first: () => this.#postSoon(), full: () => this.#post() });
-    const settings: StoreSettings = { folder, leaseMs, gate: this.#gate.memory };
-    this.#exited = new Promise((resolve) => {
+    const settings: StoreSettings = {
+      folder,
+      leaseMs,
+      gate: this.#gate.memory,
+      lockWatch: this.#lockWatch.memory,
+    };
+    this.exited = new Promise((resolve) => {
       this.#onEnded = resolve;
     });
     // Without the flags of this process, which may be meant for its main program alone.
@@ -94,9 +101,11 @@ export class StoreLink {
     });
     process.on('beforeExit', this.#onBeforeExit);
     this.#gate.guard();
+    this.#lockWatch.start();
     this.opened = new Promise((resolve, reject) => {
-      this.#worker.once('message', ({ code, message = '' }: Opened) => {
+      this.#worker.once('message', ({ code, message = '', again = false }: Opened) => {
         if (code !== undefined) {
+          this.#isWorthAnotherTry = again;
           this.#end(new QueueError(code, message));
           return;
         }
@@ -109,6 +118,7 @@ export class StoreLink {
       });
       this.#worker.once('exit', (status) => {
         this.#gate.unguard();
+        this.#lockWatch.stop();
         this.#end(new QueueError('STORAGE_ERROR', `the thread for ${folder} ended with status ${status}`));
         reject(this.#ended);
         this.#onEnded();
@@ -116,6 +126,11 @@ export class StoreLink {
     });
     // Whoever opens looks at it; so that it does not count as unhandled before.
     this.opened.catch(() => {});
+  }
+
+  /** When `opened` has rejected: whether another link may be able to open the store. */
+  get isWorthAnotherTry(): boolean {
+    return this.#isWorthAnotherTry;
   }
 
   /** Why nothing more can be asked; undefined: all is well. */
@@ -179,15 +194,14 @@ export class StoreLink {
     return ++this.#lastId;
   }
 
-  /** Stores what is settled, gives back the rest, and closes the files. Always resolves. */
+  /** Stores what is settled, gives back the rest, and closes the files. Always resolves; where the thread is blocked, before that. */
   async close(): Promise<void> {
-    if (this.#ended === undefined) {
-      const closing = this.command((id) => ({ kind: 'close', id })).catch(() => {});
-      const timeout = setTimeout(() => void this.#worker.terminate(), CLOSE_TIMEOUT_MS);
-      await closing;
-      await this.#exited;
-      clearTimeout(timeout);
-    }
+    if (this.#ended !== undefined) return this.exited;
+    const closing = this.command((id) => ({ kind: 'close', id })).catch(() => {});
+    await withinTime(closing.then(() => this.exited));
+    // A thread that is blocked goes on by itself: ended while it waits for the lock, it would get it and keep it.
+    this.#end(new QueueError('CLOSED', `the queues in ${this.folder} were closed`));
+    this.#worker.unref();
   }
 
   #postSoon(): void {

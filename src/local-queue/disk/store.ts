@@ -5,21 +5,15 @@ import { admit } from './let-in.js';
 import { MessageTable } from './message-table.js';
 import { type Outcome, refuse } from './outcome.js';
 import { OwnerTable } from './owner-table.js';
-import type { Request } from './protocol.js';
+import { FLUSH, type Request } from './protocol.js';
 import { QueueTable } from './queue-table.js';
 import { checkOwnLease, putBackOfTheDead } from './recover.js';
 import { applyRequest } from './requests.js';
 import { giveUpReserve, restoreReserve } from './reserve.js';
 import { storageError } from './storage-error.js';
-import type { Tables } from './tables.js';
+import { closeTables, type Tables, transact } from './tables.js';
 import { Memory, STEPS_PER_TURN, Turn } from './turn.js';
 
-/**
- * Flags of `transactionSync`: abortable, and committed before it returns. Each is flushed with its meta page: without
- * that (MDB_NOMETASYNC), which would do for what may happen twice, processes that were killed took commits of others
- * back, and once left a damaged store.
- */
-const COMMIT: number = 3;
 /** The store on disk as the store thread works with it: requests in, replies out, one transaction at a time. */
 export class Store {
   readonly #tables: Tables;
@@ -107,28 +101,34 @@ export class Store {
   }
 
   close(): Promise<void> {
-    return this.#tables.root.close();
+    // It waits for the turnstile, as a transaction does.
+    return this.#gate.pass(() => closeTables(this.#tables));
   }
 
   #turn(requests: readonly Request[], work: (turn: Turn) => void, letsIn = this.#letsIn(requests)): Outcome {
-    const transact = (turn: Turn): void => {
+    const mayBeUndone = this.#mayBeUndone(requests);
+    const commit = (turn: Turn): void => {
       this.#gate.pass(() =>
-        this.#tables.root.transactionSync(() => {
-          turn.queues.begin();
-          if (letsIn) restoreReserve(this.#tables);
-          checkOwnLease(turn);
-          turn.messages.makeDueReady(Date.now(), STEPS_PER_TURN);
-          work(turn);
-          if (letsIn) admit(turn);
-          deliver(turn);
-          answerBells(turn);
-          turn.queues.end();
-        }, COMMIT),
+        transact(
+          this.#tables,
+          () => {
+            turn.queues.begin();
+            if (letsIn) restoreReserve(this.#tables);
+            checkOwnLease(turn);
+            turn.messages.makeDueReady(Date.now(), STEPS_PER_TURN);
+            work(turn);
+            if (letsIn) admit(turn);
+            deliver(turn);
+            answerBells(turn);
+            turn.queues.end();
+          },
+          { mayBeUndone },
+        ),
       );
     };
     const turn = this.#newTurn();
     try {
-      transact(turn);
+      commit(turn);
       return { ...turn, failed: [] };
     } catch (cause) {
       turn.fail();
@@ -138,7 +138,7 @@ export class Store {
     const again = this.#newTurn();
     try {
       this.#gate.pass(() => giveUpReserve(this.#tables));
-      transact(again);
+      commit(again);
       return { ...again, failed: [] };
     } catch (cause) {
       again.fail();
@@ -158,6 +158,18 @@ export class Store {
   /** Whether the turn is to take in messages; one that only moves and removes some may use the reserve. */
   #letsIn(requests: readonly Request[]): boolean {
     return this.#memory.waiting.size > 0 || requests.some(({ kind }) => kind === 'publish');
+  }
+
+  /**
+   * Whether it only takes in messages, from senders who have all said that `commit` is enough. Turns that hand out or
+   * settle are flushed: a power failure that undid them would have messages come again without their mark.
+   */
+  #mayBeUndone(requests: readonly Request[]): boolean {
+    const { subscribers, waiting } = this.#memory;
+    if (subscribers.size > 0 || waiting.size > 0 || requests.length === 0) return false;
+    return requests.every(
+      (request) => request.kind === 'publish' && request.flags.every((flags) => (flags & FLUSH) === 0),
+    );
   }
 
   /** Reads what is there now, not what was there when this thread last looked. */

@@ -1,6 +1,10 @@
 import { chmodSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { QueueError } from '../../errors.js';
+import type { LockWatch } from './lock-watch.js';
+import { MAX_PROCESSES, TURNSTILE_FILE } from './store-files.js';
+import { PERMISSIONS, Turnstile } from './turnstile.js';
 
 export type Table = Database<Buffer, Buffer>;
 
@@ -20,6 +24,7 @@ export type Table = Database<Buffer, Buffer>;
  */
 export interface Tables {
   readonly root: RootDatabase<Buffer, Buffer>;
+  readonly turnstile: Turnstile;
   readonly queues: Table;
   readonly counters: Table;
   readonly messages: Table;
@@ -34,65 +39,105 @@ export interface Tables {
 const FORMAT_VERSION = 1;
 const FORMAT_KEY = Buffer.from('millrace-format');
 
-/** Processes of one folder. LMDB's lock file has a slot for each. */
-const MAX_READERS = 1024;
+/** Flags of `transactionSync`: abortable, and committed before it returns. Flushed, with its meta page. */
+const COMMIT: number = 3;
+
+/**
+ * MDB_NOMETASYNC, for one transaction: its pages are flushed, the meta page that makes them the current ones is not.
+ * A power failure may leave the store as it was before: intact, without this transaction.
+ */
+const WITHOUT_META_SYNC = 0x40000;
 
 /** Throws `STORAGE_ERROR` where the file is no store of ours, and what LMDB throws. */
-export function openTables(file: string): Tables {
+export function openTables(file: string, watch?: LockWatch): Tables {
+  const turnstile = new Turnstile(join(dirname(file), TURNSTILE_FILE), watch);
+  try {
+    return turnstile.pass(() => openWithin(turnstile, file));
+  } catch (error) {
+    void turnstile.close();
+    throw error;
+  }
+}
+
+function openWithin(turnstile: Turnstile, file: string): Tables {
   const root = open<Buffer, Buffer>({
     path: file,
     noSubdir: true,
     encoding: 'binary',
     keyEncoding: 'binary',
     maxDbs: 16,
-    maxReaders: MAX_READERS,
+    maxReaders: MAX_PROCESSES,
     // A commit that returns is on disk; LMDB's own order of writes, with no state that only a clean exit restores.
     overlappingSync: false,
     ...PERMISSIONS,
   });
-  chmodSync(file, 0o600);
   try {
-    checkFormat(root, file);
-    const table = (name: string): Table =>
-      root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
-    return {
-      root,
-      queues: table('queues'),
-      counters: table('counters'),
-      messages: table('messages'),
-      ready: table('ready'),
-      leases: table('leases'),
-      delayed: table('delayed'),
-      owners: table('owners'),
-      subscribers: table('subscribers'),
-    };
+    chmodSync(file, 0o600);
+    return { root, turnstile, ...root.transactionSync(() => openOrMake(root, file), COMMIT) };
   } catch (error) {
     void root.close();
     throw error;
   }
 }
 
-/** Of the files that LMDB makes; not among its declared options. */
-const PERMISSIONS = { permissionsMode: 0o600 };
+/**
+ * The only way to write. What the work throws undoes all of it; throws what LMDB throws, too. `mayBeUndone`: by a
+ * power failure, though not by the death of any process.
+ */
+export function transact<T>(
+  { root, turnstile }: Tables,
+  work: () => T,
+  { mayBeUndone = false }: { readonly mayBeUndone?: boolean } = {},
+): T {
+  return turnstile.pass(() =>
+    root.transactionSync(
+      () => {
+        if (root.getWriteTxnId() === 0) throw new Error('LMDB can not begin a transaction');
+        return work();
+      },
+      mayBeUndone ? COMMIT | WITHOUT_META_SYNC : COMMIT,
+    ),
+  );
+}
+
+function openOrMake(root: RootDatabase<Buffer, Buffer>, file: string): Omit<Tables, 'root' | 'turnstile'> {
+  checkFormat(root, file);
+  const table = (name: string): Table =>
+    root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
+  return {
+    queues: table('queues'),
+    counters: table('counters'),
+    messages: table('messages'),
+    ready: table('ready'),
+    leases: table('leases'),
+    delayed: table('delayed'),
+    owners: table('owners'),
+    subscribers: table('subscribers'),
+  };
+}
+
+export async function closeTables({ root, turnstile }: Tables): Promise<void> {
+  // It closes at once, unless somebody reads.
+  await turnstile.pass(() => root.close());
+  await turnstile.close();
+}
 
 function checkFormat(root: RootDatabase<Buffer, Buffer>, file: string): void {
-  root.transactionSync(() => {
-    const found = root.getBinary(FORMAT_KEY)?.toString();
-    if (found === String(FORMAT_VERSION)) return;
-    if (found !== undefined) {
-      throw new QueueError(
-        'STORAGE_ERROR',
-        `${file} has format ${found}, this version of millrace knows format ${FORMAT_VERSION}: use the version that wrote it, or another folder`,
-      );
-    }
-    if (root.getCount() > 0) {
-      throw new QueueError(
-        'STORAGE_ERROR',
-        `${file} belongs to another program: it is an LMDB file, but no queue of millrace; use another folder`,
-      );
-    }
-    root.putSync(FORMAT_KEY, Buffer.from(String(FORMAT_VERSION)));
-  });
+  const found = root.getBinary(FORMAT_KEY)?.toString();
+  if (found === String(FORMAT_VERSION)) return;
+  if (found !== undefined) {
+    throw new QueueError(
+      'STORAGE_ERROR',
+      `${file} has format ${found}, this version of millrace knows format ${FORMAT_VERSION}: use the version that wrote it, or another folder`,
+    );
+  }
+  if (root.getCount() > 0) {
+    throw new QueueError(
+      'STORAGE_ERROR',
+      `${file} belongs to another program: it is an LMDB file, but no queue of millrace; use another folder`,
+    );
+  }
+  root.putSync(FORMAT_KEY, Buffer.from(String(FORMAT_VERSION)));
 }
 
 export function u32(value: number): Buffer {

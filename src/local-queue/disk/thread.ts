@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Doorbell } from './doorbell.js';
 import { ExitGate } from './exit-gate.js';
-import { STORE_FILE } from './folder.js';
+import { LockWatch } from './lock-watch.js';
 import type { Outcome } from './outcome.js';
 import type { Opened, Reply, Request, StoreSettings } from './protocol.js';
 import { storageError } from './storage-error.js';
 import { Store } from './store.js';
+import { STORE_FILE } from './store-files.js';
 import { openTables, type Tables } from './tables.js';
+import { isWithoutLocks } from './turnstile.js';
 
 /** How often the thread looks for dead processes, and for what a doorbell may have failed to tell. */
 const LOOK_EVERY_MS = 500;
@@ -25,8 +27,10 @@ const REQUEST_BYTES_PER_TURN = 8 * 1024 * 1024;
 
 if (parentPort === null) throw new Error('the store thread was started as something else');
 const port = parentPort;
-const { folder, leaseMs, gate: gateMemory }: StoreSettings = workerData;
+const { folder, leaseMs, gate: gateMemory, lockWatch: watchMemory }: StoreSettings = workerData;
 const gate = new ExitGate(gateMemory);
+const watch = new LockWatch(watchMemory);
+watch.enter();
 const file = join(folder, STORE_FILE);
 
 const inbox: Request[] = [];
@@ -57,10 +61,10 @@ port.postMessage({} satisfies Opened);
 /** An error that ended the thread would arrive without its code. */
 function openOrTell(): Tables {
   try {
-    return gate.pass(() => openTables(file));
+    return gate.pass(() => openTables(file, watch));
   } catch (error) {
     const { code, message } = storageError(error, file);
-    port.postMessage({ code, message } satisfies Opened);
+    port.postMessage({ code, message, again: isWithoutLocks(error) } satisfies Opened);
     process.exit();
   }
 }

@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -42,11 +43,12 @@ function fingerprint(file: string): string {
 }
 
 /** Opening must be refused, name the file, and leave it as it is. */
-async function expectRefused(folder: string, ...texts: string[]): Promise<void> {
-  const file = join(folder, 'queue.mdb');
+async function expectRefused(folder: string, text: string, name = 'queue.mdb'): Promise<void> {
+  const file = join(folder, name);
   const before = fingerprint(file);
   const error = await rejection(openDiskBroker(folder), 'STORAGE_ERROR');
-  for (const text of [file, ...texts]) expect(error.message).toContain(text);
+  expect(error.message).toContain(file);
+  expect(error.message).toContain(text);
   expect(fingerprint(file)).toBe(before);
 }
 
@@ -54,7 +56,7 @@ test('the folder is made for its owner alone, and so are the files in it', async
   const folder = join(newFolder(), 'a', 'b');
   const broker = await openDiskBroker(folder);
   expect(statSync(folder).mode & 0o777).toBe(0o700);
-  for (const file of ['queue.mdb', 'queue.mdb-lock', 'doorbell']) {
+  for (const file of ['queue.mdb', 'queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell']) {
     expect(statSync(join(folder, file)).mode & 0o077).toBe(0);
   }
   await broker.close();
@@ -75,17 +77,25 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
     expect(error.message).toContain('read-only');
   });
 
-  test('because the user has no permission', async () => {
-    const folder = await storeWith(1);
-    chmodSync(folder, 0o500);
-    // Root without its capabilities is an ordinary owner, to whom the permissions apply.
-    const actor = new Actor(folder, {}, isRoot ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : []);
-    await expect(actor.tell('open')).rejects.toMatchObject({
-      code: 'STORAGE_ERROR',
-      message: expect.stringContaining('permission'),
-    });
-    chmodSync(folder, 0o700);
-  });
+  test.each(['', 'queue.mdb', 'queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell'])(
+    "because the user has no permission for '%s' in it",
+    async (name) => {
+      const folder = await storeWith(1);
+      const path = join(folder, name);
+      chmodSync(path, 0o500);
+      // Root without its capabilities is an ordinary owner, to whom the permissions apply.
+      const actor = new Actor(
+        folder,
+        {},
+        isRoot ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : [],
+      );
+      await expect(actor.tell('open')).rejects.toMatchObject({
+        code: 'STORAGE_ERROR',
+        message: expect.stringContaining(`no permission: ${path.replace(/\/$/, '')} has to be`),
+      });
+      chmodSync(path, 0o700);
+    },
+  );
 
   test('because the store in it is something else', async () => {
     const folder = newFolder();
@@ -100,6 +110,29 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
     await expectRefused(folder, 'damaged');
     truncateSync(file, 100);
     await expectRefused(folder, 'damaged');
+  });
+
+  test('because its turnstile is damaged, in which there are no messages', async () => {
+    const folder = await storeWith(5);
+    const file = join(folder, 'turnstile.mdb');
+    const remedy = 'it holds no messages';
+    truncateSync(file, 4096);
+    await expectRefused(folder, remedy, 'turnstile.mdb');
+    writeFileSync(file, 'something else '.repeat(1000));
+    await expectRefused(folder, remedy, 'turnstile.mdb');
+    rmSync(file);
+    const broker = await openDiskBroker(folder);
+    expect(await broker.purge('grain')).toBe(5);
+    await broker.close();
+  });
+
+  test('because something is in the place of a file of it', async () => {
+    for (const name of ['queue.mdb', 'queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell']) {
+      const folder = newFolder();
+      mkdirSync(join(folder, name));
+      const error = await rejection(openDiskBroker(folder), 'STORAGE_ERROR');
+      expect(error.message).toContain(join(folder, name));
+    }
   });
 
   test('because the store in it is another program’s', async () => {
@@ -165,6 +198,16 @@ test('a record that can not be read becomes a dead letter with its bytes', async
   await eventually(() => letter !== '');
   expect(letter).toBe('undecodable: scribble');
   expect(seen).toEqual(['1']);
+  await broker.close();
+});
+
+test('a store alone is a folder, whatever else of it is missing', async () => {
+  const folder = await storeWith(5);
+  for (const name of ['queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell']) {
+    rmSync(join(folder, name));
+  }
+  const broker = await openDiskBroker(folder);
+  expect(await broker.purge('grain')).toBe(5);
   await broker.close();
 });
 

@@ -6,6 +6,7 @@ import { isQueueError } from '../../../src/errors.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
+import { Actor } from './actor.js';
 import { canMount, mountedFolder, plainQueue } from './folders.js';
 
 const queue = 'grain';
@@ -58,6 +59,35 @@ test.runIf(canMount)('on a full disk send is STORAGE_FULL, and goes on when ther
   await eventually(() => seen.length === stored.length + 1);
   expect(seen).toEqual([...stored, 'after']);
   await again.close();
+});
+
+// Where there is too little for the locks, for the files, and for the tables.
+test.runIf(canMount)('a folder on a full disk is STORAGE_FULL, and a queue when there is room', async () => {
+  const folder = mountedFolder('size=8m');
+  const queues = join(folder, 'queues');
+  const ballast = join(folder, 'ballast');
+  for (const free of [0, 4, 8, 16, 40, 72, 80, 140, 200, 300]) {
+    writeFileSync(ballast, Buffer.alloc((8 * 1024 - free) * 1024));
+    const actor = new Actor(queues);
+    const sent = actor
+      .tell('open')
+      .then(() => actor.tell('declare', { spec: plainQueue(queue) }))
+      .then(() => actor.tell('publish', { queue, ids: ['refused'] }));
+    await expect(sent).rejects.toMatchObject({
+      code: 'STORAGE_FULL',
+      message: expect.stringContaining(queues),
+    });
+    // What it has open of the files takes room.
+    actor.process.kill('SIGKILL');
+    await actor.ended;
+    rmSync(ballast);
+    const broker = await openDiskBroker(queues);
+    await broker.declare(plainQueue(queue));
+    await send(broker, 'after');
+    expect((await broker.inspect(queue)).ready).toBe(1);
+    await broker.close();
+    rmSync(queues, { recursive: true });
+  }
 });
 
 test.runIf(canMount)('a consumer works on while the disk is full, and makes the room itself', async () => {

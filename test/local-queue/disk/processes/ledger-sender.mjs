@@ -3,9 +3,9 @@
 import { openSync, writeSync } from 'node:fs';
 import { openDiskBroker } from '../../../../dist/local-queue/disk/disk-broker.js';
 
-const [folder, name, ledger, count, thread] = process.argv.slice(2);
+const [folder, name, ledger, count, thread, durability] = process.argv.slice(2);
 const file = openSync(ledger, 'a');
-const broker = await openDiskBroker(folder, {}, thread ? { thread: new URL(thread) } : {});
+const broker = await openDiskBroker(folder, { durability }, thread ? { thread: new URL(thread) } : {});
 
 const WINDOW = 20;
 let next = 0;

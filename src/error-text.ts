@@ -1,4 +1,4 @@
-import { quote } from '../options.js';
+import { quote } from './options.js';
 
 /** The text of whatever a handler threw, which need not be an error and need not be printable. */
 export function errorText(thrown: unknown): string {

@@ -1,5 +1,5 @@
 /**
- * One timer for many deadlines: most messages are settled long before theirs, so none gets a timer of its own.
+ * One timer for many deadlines: most of what has one is over long before it, so none gets a timer of its own.
  * It is set to the earliest deadline; then all are looked through, and it is set to the earliest that is left.
  */
 export class Deadlines {
@@ -31,7 +31,7 @@ export class Deadlines {
       this.#at = Number.POSITIVE_INFINITY;
       this.#set(this.#expire(performance.now()));
     }, waitMs);
-    // Whether somebody waits is for the keep-alive to know: the timer outlives those who did.
+    // It outlives those who had a deadline; what keeps the process alive is for its owner to say.
     this.#timer.unref();
   }
 }

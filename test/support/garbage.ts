@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 setFlagsFromString('--expose-gc');
-const collectGarbage: () => void = runInNewContext('gc');
+export const collectGarbage: () => void = runInNewContext('gc');
 
 /** Whether each of the objects is gone, as far as the garbage collector can tell. */
 export async function collected(references: readonly WeakRef<object>[]): Promise<boolean> {

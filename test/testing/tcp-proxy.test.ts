@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventually } from './eventually.js';
-import { TcpProxy } from './tcp-proxy.js';
+import { TcpProxy } from '../../src/testing/tcp-proxy.js';
+import { eventually } from '../support/eventually.js';
 
 /** An echo server that tells what it has received. */
 let server: Server;

@@ -1,0 +1,37 @@
+import { EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
+
+/** What `millrace doctor` found in one place. */
+export interface Check {
+  readonly name: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly text: string;
+  /** What to do about it. */
+  readonly advice?: string;
+  /** For programs. */
+  readonly facts?: Readonly<Record<string, unknown>>;
+  /** What the command is to exit with; `ok` for all but failures. */
+  readonly exitCode: ExitCode;
+}
+
+export function ok(name: string, text: string, facts: Check['facts'] = {}): Check {
+  return { name, status: 'ok', text, facts, exitCode: EXIT.ok };
+}
+
+export function warn(name: string, text: string, advice: string, facts: Check['facts'] = {}): Check {
+  return { name, status: 'warn', text, advice, facts, exitCode: EXIT.ok };
+}
+
+export function fail(
+  name: string,
+  text: string,
+  exitCode: ExitCode,
+  advice?: string,
+  facts: Check['facts'] = {},
+): Check {
+  return { name, status: 'fail', text, ...(advice === undefined ? {} : { advice }), facts, exitCode };
+}
+
+/** The toolkit's errors say themselves what to do. */
+export function failure(name: string, error: unknown): Check {
+  return fail(name, error instanceof Error ? error.message : String(error), exitCodeOf(error));
+}

@@ -1,0 +1,41 @@
+import { EXIT, type ExitCode } from '../exit-code.js';
+import type { Output } from '../output.js';
+import type { Check } from './check.js';
+
+const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
+
+/** Prints one line a check, and knows at the end what to exit with. */
+export class Report {
+  readonly #output: Output;
+  #warnings = 0;
+  #failures = 0;
+  #exitCode: ExitCode = EXIT.ok;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  async add({ name, status, text, advice, facts, exitCode }: Check): Promise<void> {
+    if (status === 'warn') this.#warnings++;
+    if (status === 'fail') this.#failures++;
+    // The first failure is what the others come of.
+    if (this.#exitCode === EXIT.ok) this.#exitCode = exitCode;
+    if (this.#output.json) {
+      await this.#output.data(JSON.stringify({ check: name, status, text, advice, ...facts }));
+    } else if (!this.#output.quiet || status === 'fail') {
+      const mark = this.#output.style(COLORS[status], status.padEnd(4));
+      const line = [text, advice].filter((part) => part !== undefined).join('; ');
+      await this.#output.data(`${mark}  ${name.padEnd(12)}  ${line.replaceAll('\n', ' ')}`);
+    }
+  }
+
+  end(): ExitCode {
+    const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
+    const found = [
+      ...(this.#failures > 0 ? [count(this.#failures, 'failure')] : []),
+      ...(this.#warnings > 0 ? [count(this.#warnings, 'warning')] : []),
+    ];
+    this.#output.note(found.length === 0 ? ' [*] All is well' : ` [!] ${found.join(', ')}`);
+    return this.#exitCode;
+  }
+}

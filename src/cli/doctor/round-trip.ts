@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import type { Broker } from '../../broker.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import { defineQueue } from '../../queue.js';
+import { unchecked } from '../unchecked-schema.js';
+import { type Check, failure, ok, warn } from './check.js';
+
+/** How long the message may take. */
+const LIMIT_MS = 10_000;
+
+/**
+ * Sends a message to a queue of our own, which goes with its subscriber, and takes it from there. `signal`: gives up
+ * sending it; its reason is the failure.
+ */
+export async function roundTrip(broker: Broker, signal: AbortSignal): Promise<Check> {
+  const name = `millrace.doctor.${randomUUID()}`;
+  const { spec } = defineQueue(name, unchecked(), {
+    type: 'classic',
+    durable: false,
+    exclusive: true,
+    autoDelete: true,
+    deadLetter: false,
+  });
+  const wait = { timeoutMs: LIMIT_MS };
+  try {
+    await broker.declare(spec, wait);
+  } catch (error) {
+    if (!isQueueError(error, 'ACCESS_REFUSED')) return failure('round trip', error);
+    return warn(
+      'round trip',
+      'not tried: this user may not make a queue of its own',
+      'try another user to see it',
+    );
+  }
+  try {
+    let arrive = () => {};
+    const arrival = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    const subscription = await broker.subscribe(name, { prefetch: 1, ...wait }, (delivery) => {
+      delivery.ack();
+      arrive();
+    });
+    try {
+      const message = { id: randomUUID(), contentType: 'text/plain', headers: {}, body: 'are you there?' };
+      const begin = performance.now();
+      await broker.publish({ exchange: '', routingKey: name }, message, { ...wait, signal });
+      const storedMs = performance.now() - begin;
+      await arrivalWithin(arrival);
+      const handledMs = performance.now() - begin;
+      return ok(
+        'round trip',
+        `a message was stored within ${Math.ceil(storedMs)} ms, and here again within ${Math.ceil(handledMs)} ms`,
+        { storedMs, handledMs },
+      );
+    } finally {
+      await subscription.close();
+    }
+  } catch (error) {
+    return failure('round trip', signal.aborted ? signal.reason : error);
+  }
+}
+
+async function arrivalWithin(arrival: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new QueueError('TIMEOUT', `a message that was stored did not come back within ${LIMIT_MS} ms`));
+    }, LIMIT_MS);
+  });
+  try {
+    await Promise.race([arrival, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

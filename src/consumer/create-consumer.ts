@@ -1,0 +1,65 @@
+import type { Broker } from '../broker.js';
+import { invalidOption } from '../options.js';
+import type { Queue } from '../queue.js';
+import type { Consumer } from './consumer.js';
+import { type ConsumerOptions, checkConsumerOptions } from './consumer-options.js';
+import type { Handler } from './handler.js';
+import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
+import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
+import { QueueConsumer } from './queue-consumer.js';
+
+/**
+ * A consumer that calls `handler` with each message of the queue.
+ *
+ * ```ts
+ * const consumer = createConsumer(broker, orders, async (order, { signal }) => {
+ *   await ship(order, { signal });
+ * }, { concurrency: 8, retry: { delaysMs: [1000, 60_000] } });
+ * await consumer.start();
+ * ```
+ *
+ * In place of one handler there may be one for each type of message, where the schema is a discriminated union:
+ *
+ * ```ts
+ * createConsumer(broker, events, { by: 'type', handlers: { click: onClick, key: onKey } });
+ * ```
+ *
+ * And for work that keeps a processor busy, a module whose default export is the handler, run in threads:
+ *
+ * ```ts
+ * createConsumer(broker, images, { module: new URL('./resize.js', import.meta.url), threads: 4 });
+ * ```
+ *
+ * Bytes that do not decode, values that fail the schema and bodies over the size limit become dead letters without
+ * the handler being called. Throws `INVALID_OPTION`.
+ */
+export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<Out>>(
+  broker: Broker,
+  queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
+  handler: Handler<Out> | HandlersByType<Out, By> | ThreadedHandler,
+  options?: ConsumerOptions<NoInfer<Out>>,
+): Consumer {
+  if (isThreaded(handler)) {
+    const threads = new HandlerThreads(handler);
+    const settings = checkConsumerOptions(options, threads.count, queue.spec.delayedRetry);
+    if (settings.concurrency !== threads.count) {
+      throw invalidOption('concurrency', `the number of threads, ${threads.count}`, settings.concurrency);
+    }
+    const run: Handler<Out> = (value, context) => threads.run(value, context);
+    return new QueueConsumer(broker, queue, run, settings, () => threads.close());
+  }
+  const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
+  return new QueueConsumer(broker, queue, toHandler(handler), settings, async () => {});
+}
+
+function isThreaded(handler: object): handler is ThreadedHandler {
+  return typeof handler === 'object' && handler !== null && 'module' in handler;
+}
+
+function toHandler<Out>(
+  handler: Handler<Out> | { readonly by: string; readonly handlers: object },
+): Handler<Out> {
+  if (typeof handler === 'function') return handler;
+  if (typeof handler === 'object' && handler !== null) return handlerByType(handler);
+  throw invalidOption('handler', 'a function, handlers by type, or the module of one', handler);
+}

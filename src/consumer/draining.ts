@@ -1,0 +1,46 @@
+import { MAX_DELAY_MS } from '../options.js';
+
+/**
+ * How long a consumer that stops waits for its running handlers: until they have ended, or until a deadline, which can
+ * only be brought forward.
+ *
+ *   open ──wait──► waiting ──handlers ended, or deadline──► over
+ *     └───────────────deadline, or nothing to wait for──────►
+ */
+export class Draining {
+  #deadlineAt = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #isOver = false;
+  #endWaiting: (() => void) | undefined;
+
+  /** `Infinity` changes nothing. */
+  bringForward(deadlineMs: number): void {
+    const at = performance.now() + deadlineMs;
+    if (at >= this.#deadlineAt || this.#isOver) return;
+    this.#deadlineAt = at;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.end(), deadlineMs);
+  }
+
+  /** Resolves at the end. */
+  async wait(): Promise<void> {
+    if (this.#isOver) return;
+    // The subscription takes no more and may not keep the process alive any longer, but who stops waits for this.
+    const keepAlive = setInterval(() => {}, MAX_DELAY_MS);
+    await new Promise<void>((resolve) => {
+      this.#endWaiting = resolve;
+    });
+    clearInterval(keepAlive);
+  }
+
+  /** The last handler has ended: that is the end where somebody waits for it. */
+  onIdle(): void {
+    if (this.#endWaiting !== undefined) this.end();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#endWaiting?.();
+  }
+}

@@ -1,0 +1,37 @@
+import { MAX_DELAY_MS } from '../options.js';
+
+/** The share of its time that a handler may use before the observer is told. */
+const WARNING_SHARE = 0.8;
+
+export interface SlowWarning {
+  /** Milliseconds from now on. */
+  readonly afterMs: number;
+  /** What is left then. */
+  readonly leftMs: number;
+  /** Whose limit comes first. */
+  readonly limit: 'handler' | 'broker';
+}
+
+export interface HandlerLimits {
+  readonly handlerTimeoutMs: number;
+  /** As in `Delivery`. */
+  readonly settleWithinMs: number | undefined;
+  /** How long the message has been here already: the broker counts from its delivery on. */
+  readonly heldMs: number;
+}
+
+/** When to warn that a handler which begins now takes long; undefined where it may take as long as it likes. */
+export function slowWarning({
+  handlerTimeoutMs,
+  settleWithinMs,
+  heldMs,
+}: HandlerLimits): SlowWarning | undefined {
+  const brokerLeftMs = Math.max(0, (settleWithinMs ?? Number.POSITIVE_INFINITY) - heldMs);
+  const limit = brokerLeftMs < handlerTimeoutMs ? 'broker' : 'handler';
+  const afterMs =
+    limit === 'broker'
+      ? Math.max(0, WARNING_SHARE * (brokerLeftMs + heldMs) - heldMs)
+      : WARNING_SHARE * handlerTimeoutMs;
+  if (afterMs > MAX_DELAY_MS) return undefined;
+  return { afterMs, leftMs: Math.min(brokerLeftMs, handlerTimeoutMs) - afterMs, limit };
+}

@@ -1,0 +1,40 @@
+/** What can be said of a broker besides what a `Broker` tells: for `millrace doctor`. */
+import type { QueueSpec } from './broker.js';
+import type { FolderFacts } from './local-queue/disk/folder-facts.js';
+import { checkLmdb } from './local-queue/disk/lmdb-package.js';
+import type { QueueComparison } from './rabbitmq/compare-queues.js';
+import type { AddressFacts, ServerFacts } from './rabbitmq/server-facts.js';
+
+export type { FolderFacts, StoreFacts } from './local-queue/disk/folder-facts.js';
+export type { QueueComparison } from './rabbitmq/compare-queues.js';
+export type { AddressFacts, ServerFacts } from './rabbitmq/server-facts.js';
+
+export interface DiagnoseOptions {
+  readonly connectTimeoutMs: number;
+}
+
+/** What an `amqp:` address says. Rejects with `INVALID_OPTION`. */
+export async function diagnoseAddress(address: string): Promise<AddressFacts> {
+  return (await import('./rabbitmq/server-facts.js')).addressFacts(address);
+}
+
+/** What the server at an `amqp:` address says. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
+export async function diagnoseServer(address: string, options: DiagnoseOptions): Promise<ServerFacts> {
+  return (await import('./rabbitmq/server-facts.js')).serverFacts(address, options);
+}
+
+/** Compares a definition with the queues at an `amqp:` address, and makes none. */
+export async function diagnoseQueues(
+  address: string,
+  spec: QueueSpec,
+  options: DiagnoseOptions,
+): Promise<QueueComparison[]> {
+  return (await import('./rabbitmq/compare-queues.js')).compareQueues(address, spec, options);
+}
+
+/** What lies in the folder of a `local:` address. Makes nothing. Rejects with `STORAGE_ERROR`. */
+export async function diagnoseFolder(path: string): Promise<FolderFacts> {
+  // First, since what comes next imports it.
+  checkLmdb();
+  return (await import('./local-queue/disk/folder-facts.js')).folderFacts(path);
+}

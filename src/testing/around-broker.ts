@@ -1,0 +1,81 @@
+import type { Address, Broker, Delivery, Message, QueueSpec } from '../broker.js';
+
+/** What happens around a broker's own doing. */
+export interface Around {
+  /** The queue that is declared in place of this one. */
+  readonly declare?: (queue: QueueSpec) => QueueSpec;
+  /** Called when a message is stored. */
+  readonly onPublished?: (to: Address, message: Message) => void;
+  /** What a subscriber is handed in place of this one. */
+  readonly delivery?: (delivery: Delivery, queue: string) => Delivery;
+  /** Called when a delivery was taken away before it was settled. */
+  readonly onLost?: (delivery: Delivery, queue: string, reason: Error) => void;
+}
+
+/** The same broker, with something around it. */
+export function aroundBroker(broker: Broker, around: Around): Broker {
+  const { declare, onPublished, delivery: replace = (delivery: Delivery) => delivery, onLost } = around;
+  return {
+    get address() {
+      return broker.address;
+    },
+    get state() {
+      return broker.state;
+    },
+    get counts() {
+      return broker.counts;
+    },
+    get maxMessageBytes() {
+      return broker.maxMessageBytes;
+    },
+    declare: (queue, options) => broker.declare(declare?.(queue) ?? queue, options),
+    publish: async (to, message, options) => {
+      await broker.publish(to, message, options);
+      onPublished?.(to, message);
+    },
+    subscribe: (queue, options, onDelivery) => {
+      /** What was handed out for which: the loss of one is told by the same object. */
+      const handedOut = new WeakMap<Delivery, Delivery>();
+      return broker.subscribe(
+        queue,
+        {
+          ...options,
+          onLost: (lost, reason) => {
+            const delivery = handedOut.get(lost) ?? lost;
+            onLost?.(lost, queue, reason);
+            options.onLost?.(delivery, reason);
+          },
+        },
+        (original) => {
+          const delivery = replace(original, queue);
+          handedOut.set(original, delivery);
+          onDelivery(delivery);
+        },
+      );
+    },
+    receiveReplies: (listener) => broker.receiveReplies(listener),
+    inspect: (queue, options) => broker.inspect(queue, options),
+    purge: (queue, options) => broker.purge(queue, options),
+    close: () => broker.close(),
+  };
+}
+
+/** The verbs by which a subscriber settles. */
+export type Verbs = Pick<Delivery, 'ack' | 'retry' | 'deadLetter' | 'release'>;
+
+/** The same delivery, with some verbs replaced. */
+export function withVerbs(delivery: Delivery, verbs: Partial<Verbs>): Delivery {
+  const { message, attempt, redelivered, settleWithinMs, receivedAt } = delivery;
+  return {
+    message,
+    attempt,
+    redelivered,
+    settleWithinMs,
+    receivedAt,
+    ack: () => delivery.ack(),
+    retry: (delayMs, failure) => delivery.retry(delayMs, failure),
+    deadLetter: (failure) => delivery.deadLetter(failure),
+    release: () => delivery.release(),
+    ...verbs,
+  };
+}

@@ -1,0 +1,10 @@
+/** The public names of `millrace/testing`, nothing else. */
+export {
+  createRecorder,
+  type RecordedDelivery,
+  type RecordedEvent,
+  type Recorder,
+  type RecorderOptions,
+} from './recorder.js';
+export { type Direction, type Target, TcpProxy } from './tcp-proxy.js';
+export { openTestBroker, type TestBrokerOptions } from './test-broker.js';

@@ -1,0 +1,175 @@
+import type { Address, Broker, Delivery, Failure, Message } from '../broker.js';
+import { QueueError } from '../errors.js';
+import { checkOptionNames, durationOption } from '../options.js';
+import { aroundBroker, withVerbs } from './around-broker.js';
+
+/** What a recorder has seen of one message. */
+export type RecordedEvent =
+  /** Stored in the queue: what a `send` that resolves means. */
+  | { readonly type: 'sent'; readonly queue: string; readonly id: string; readonly message: Message }
+  /** Acknowledged: its handler has returned. */
+  | ({ readonly type: 'handled' } & RecordedDelivery)
+  /** Stored for another attempt. */
+  | ({ readonly type: 'retried'; readonly failure: Failure } & RecordedDelivery)
+  /** Moved to the dead-letter queue, or dropped where there is none. */
+  | ({ readonly type: 'dead-lettered'; readonly failure: Failure } & RecordedDelivery)
+  /** Given back unbegun. */
+  | ({ readonly type: 'released' } & RecordedDelivery)
+  /** Taken away before it was settled; it comes again. */
+  | ({ readonly type: 'lost'; readonly reason: Error } & RecordedDelivery);
+
+export interface RecordedDelivery {
+  readonly queue: string;
+  readonly id: string;
+  readonly message: Message;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+}
+
+type Recorded<T extends RecordedEvent['type']> = Extract<RecordedEvent, { type: T }>;
+
+export interface RecorderOptions {
+  /** How long a wait may take before it fails the test. Milliseconds. Default: 5000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Waits for facts, in place of sleeping until they are likely. Made by {@link createRecorder}. */
+export interface Recorder {
+  /** The broker to hand to the code under test: what goes through it is recorded. Closing it closes the other. */
+  readonly broker: Broker;
+  /** All that was seen, in the order of its happening. */
+  readonly events: readonly RecordedEvent[];
+  /**
+   * The first `count` messages that were stored in the queue (in any, where none is named), as soon as there are so
+   * many. Rejects with `TIMEOUT`, as the others do; the error tells what was seen instead.
+   */
+  sent(count: number, queue?: string): Promise<readonly Recorded<'sent'>[]>;
+  /** How the message of this id was acknowledged. */
+  handled(id: string): Promise<Recorded<'handled'>>;
+  /** How its last retry was stored. */
+  retried(id: string): Promise<Recorded<'retried'>>;
+  /** How it became a dead letter, and why. */
+  deadLettered(id: string): Promise<Recorded<'dead-lettered'>>;
+}
+
+/**
+ * Records what happens to messages, at the broker: the code under test needs not be changed for it, and what it does
+ * with its own producers and consumers is seen as well.
+ *
+ * ```ts
+ * const recorder = createRecorder(await openTestBroker());
+ * await startShop(recorder.broker);
+ * const { id } = await createProducer(recorder.broker, orders).send({ id: 'A-1', total: -1 });
+ * const { failure } = await recorder.deadLettered(id);
+ * ```
+ *
+ * It keeps all it has seen, messages included: for tests, not for services. Throws `INVALID_OPTION`.
+ */
+export function createRecorder(broker: Broker, options: RecorderOptions = {}): Recorder {
+  checkOptionNames('createRecorder', options, ['timeoutMs']);
+  const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { min: 1, default: 5000 });
+  const events: RecordedEvent[] = [];
+  const listeners = new Set<() => void>();
+  /** Settled or lost: what is done to them afterwards does nothing. */
+  const over = new WeakSet<Delivery>();
+  const record = (event: RecordedEvent, delivery?: Delivery) => {
+    if (delivery !== undefined && over.has(delivery)) return;
+    if (delivery !== undefined) over.add(delivery);
+    events.push(event);
+    for (const listener of listeners) listener();
+  };
+
+  /** Asks after each event until the answer is there. */
+  const until = <T>(what: string, ask: () => T | undefined): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const answer = () => {
+        const found = ask();
+        if (found === undefined) return false;
+        clearTimeout(timer);
+        listeners.delete(answer);
+        resolve(found);
+        return true;
+      };
+      const timer = setTimeout(() => {
+        listeners.delete(answer);
+        reject(new QueueError('TIMEOUT', `${what}: not within ${timeoutMs} ms. Seen: ${show(events)}`));
+      }, timeoutMs);
+      listeners.add(answer);
+      answer();
+    });
+  const last = <T extends RecordedEvent['type']>(type: T, id: string): Promise<Recorded<T>> =>
+    until(`message ${id} ${type}`, () =>
+      events.findLast((event): event is Recorded<T> => event.type === type && event.id === id),
+    );
+
+  return {
+    broker: aroundBroker(broker, {
+      onPublished: (to, message) => record({ type: 'sent', queue: nameOf(to), id: message.id, message }),
+      delivery: (delivery, queue) => recordedDelivery(delivery, queue, record),
+      onLost: (delivery, queue, reason) =>
+        record({ type: 'lost', ...infoOf(delivery, queue), reason }, delivery),
+    }),
+    events,
+    sent: (count, queue) =>
+      until(`${count} messages sent${queue === undefined ? '' : ` to '${queue}'`}`, () => {
+        const sent = events.filter(
+          (event): event is Recorded<'sent'> =>
+            event.type === 'sent' && (queue === undefined || event.queue === queue),
+        );
+        return sent.length >= count ? sent.slice(0, count) : undefined;
+      }),
+    handled: (id) => last('handled', id),
+    retried: (id) => last('retried', id),
+    deadLettered: (id) => last('dead-lettered', id),
+  };
+}
+
+function recordedDelivery(
+  delivery: Delivery,
+  queue: string,
+  record: (event: RecordedEvent, delivery: Delivery) => void,
+): Delivery {
+  const info = infoOf(delivery, queue);
+  return withVerbs(delivery, {
+    ack: () => {
+      delivery.ack();
+      record({ type: 'handled', ...info }, delivery);
+    },
+    retry: async (delayMs, failure) => {
+      await delivery.retry(delayMs, failure);
+      record({ type: 'retried', ...info, failure }, delivery);
+    },
+    deadLetter: async (failure) => {
+      await delivery.deadLetter(failure);
+      record({ type: 'dead-lettered', ...info, failure }, delivery);
+    },
+    release: () => {
+      delivery.release();
+      record({ type: 'released', ...info }, delivery);
+    },
+  });
+}
+
+function infoOf({ message, attempt, redelivered }: Delivery, queue: string): RecordedDelivery {
+  return { queue, id: message.id, message, attempt, redelivered };
+}
+
+/** On the default exchange the routing key is the queue's name. */
+function nameOf({ exchange, routingKey }: Address): string {
+  return exchange === '' ? routingKey : `${exchange} → ${routingKey}`;
+}
+
+const SHOWN = 20;
+
+function show(events: readonly RecordedEvent[]): string {
+  if (events.length === 0) return 'nothing';
+  const lines = events
+    .slice(-SHOWN)
+    .map((event) =>
+      'failure' in event
+        ? `${event.type} ${event.id} from '${event.queue}' (${event.failure.error})`
+        : `${event.type} ${event.id} ${event.type === 'sent' ? 'to' : 'from'} '${event.queue}'`,
+    );
+  const before = events.length > SHOWN ? `${events.length - SHOWN} events, then ` : '';
+  return before + lines.join('; ');
+}

@@ -1,0 +1,39 @@
+import type { Broker } from '../broker.js';
+import { connect } from '../connect.js';
+import { checkOptionNames, durationOption, integerOption } from '../options.js';
+import { aroundBroker, withVerbs } from './around-broker.js';
+
+export interface TestBrokerOptions {
+  /**
+   * How many messages a queue holds that says nothing of its `capacity`, before `send` waits. Default: 16, so that
+   * code that does not reckon with waiting is found out by a handful of messages.
+   */
+  readonly capacity?: number | undefined;
+  /** The longest wait before a retry, whatever the policy says. Milliseconds. Default: 10. */
+  readonly maxRetryDelayMs?: number | undefined;
+}
+
+/**
+ * A broker for tests of your own code: in memory, new and empty, there at once and gone with the test. It is
+ * `local:`, with small queues and short waits before retries; everything else is as in production: bytes, schemas,
+ * back-pressure, attempts, dead letters.
+ *
+ * ```ts
+ * const broker = await openTestBroker();
+ * ```
+ *
+ * What it can't show is what only a link does: outages, re-sent messages, redeliveries. For those put `TcpProxy` in
+ * front of a RabbitMQ. Rejects: `INVALID_OPTION`.
+ */
+export async function openTestBroker(options: TestBrokerOptions = {}): Promise<Broker> {
+  checkOptionNames('openTestBroker', options, ['capacity', 'maxRetryDelayMs']);
+  const capacity = integerOption('capacity', options.capacity, { min: 1, infinity: true, default: 16 });
+  const maxRetryDelayMs = durationOption('maxRetryDelayMs', options.maxRetryDelayMs, { default: 10 });
+  return aroundBroker(await connect('local:'), {
+    declare: (queue) => ({ ...queue, capacity: queue.capacity ?? capacity }),
+    delivery: (delivery) =>
+      withVerbs(delivery, {
+        retry: (delayMs, failure) => delivery.retry(Math.min(delayMs, maxRetryDelayMs), failure),
+      }),
+  });
+}

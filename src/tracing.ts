@@ -1,0 +1,33 @@
+import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
+
+/** What the channels of `millrace.send` tell about the send of one message. */
+export interface SendTrace {
+  readonly queue: string;
+  readonly id: string;
+  /** Those of the message. What a subscriber of `start` adds is sent along, as `traceparent` say. */
+  readonly headers: Record<string, string>;
+  /** On `asyncEnd`, when it is stored. */
+  readonly result?: { readonly id: string };
+  /** On `error` and on what comes after it. */
+  readonly error?: unknown;
+}
+
+/** What the channels of `millrace.process` tell about one run of a handler. */
+export interface ProcessTrace {
+  readonly queue: string;
+  readonly id: string;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly correlationId: string | undefined;
+  /** On `asyncEnd`, what the handler returned. */
+  readonly result?: unknown;
+  /** On `error` and on what comes after it: what the handler threw. */
+  readonly error?: unknown;
+}
+
+/** From the call of `send` until the message is stored. Costs nothing while nobody listens. */
+export const sendTracing: TracingChannel<unknown, SendTrace> = tracingChannel('millrace.send');
+
+/** From the call of a handler to its end. Costs nothing while nobody listens. */
+export const processTracing: TracingChannel<unknown, ProcessTrace> = tracingChannel('millrace.process');

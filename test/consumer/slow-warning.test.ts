@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { slowWarning } from '../../src/consumer/slow-warning.js';
+
+const none = { settleWithinMs: undefined, heldMs: 0 };
+
+test('a warning comes when 80 % of the time limit are over', () => {
+  expect(slowWarning({ ...none, handlerTimeoutMs: 1000 })).toEqual({
+    afterMs: 800,
+    leftMs: 200,
+    limit: 'handler',
+  });
+});
+
+test('the limit of the broker counts from the delivery on, and the one that comes first is warned of', () => {
+  const held = { handlerTimeoutMs: 5000, settleWithinMs: 1000 };
+  expect(slowWarning({ ...held, heldMs: 0 })).toEqual({ afterMs: 800, leftMs: 200, limit: 'broker' });
+  expect(slowWarning({ ...held, heldMs: 500 })).toEqual({ afterMs: 300, leftMs: 200, limit: 'broker' });
+  expect(slowWarning({ ...held, handlerTimeoutMs: 400, heldMs: 0 })).toMatchObject({ limit: 'handler' });
+});
+
+test('what has waited too long already is warned of at once', () => {
+  expect(slowWarning({ handlerTimeoutMs: 5000, settleWithinMs: 1000, heldMs: 900 })).toEqual({
+    afterMs: 0,
+    leftMs: 100,
+    limit: 'broker',
+  });
+});
+
+test('there is none where there is no limit, or one beyond what a timer carries', () => {
+  const forever = Number.POSITIVE_INFINITY;
+  expect(slowWarning({ ...none, handlerTimeoutMs: forever })).toBeUndefined();
+  expect(slowWarning({ settleWithinMs: 2 ** 40, heldMs: 0, handlerTimeoutMs: forever })).toBeUndefined();
+});

@@ -1,0 +1,305 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import type { Delivery, QueueSpec } from '../../src/broker.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { deadLetters } from '../../src/dead-letters/dead-letters.js';
+import type { ReplayEvent } from '../../src/dead-letters/replay.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { EventLog } from '../support/event-log.js';
+import { eventually } from '../support/eventually.js';
+import { Inbox, idsOf } from '../support/inbox.js';
+import { rejection } from '../support/rejection.js';
+import { addressOf, type Bench, message, numbered } from './bench.js';
+import type { Cases } from './contract-suite.js';
+
+/** A queue whose messages of these ids all became dead letters, in this order. */
+async function buried(bench: Bench, ids: readonly string[], why = 'no licence'): Promise<QueueSpec> {
+  const queue = await bench.declare();
+  await bench.publishAll(queue, ids);
+  const inbox = await bench.inbox(queue, { prefetch: 1 });
+  for (const _ of ids) await (await inbox.next()).deadLetter({ code: 'failed', error: why });
+  await inbox.subscription.close();
+  await bench.untilCounted(`${queue.name}.dead`, { ready: ids.length });
+  return queue;
+}
+
+/** The ids that lie in a queue, from its first to its last. They stay there. */
+async function idsIn(bench: Bench, queue: string, count: number): Promise<string[]> {
+  await bench.untilCounted(queue, { ready: count });
+  const inbox = await Inbox.open(bench.broker, queue, { prefetch: 500 });
+  const ids = idsOf(await inbox.take(count));
+  await inbox.subscription.close();
+  await bench.untilCounted(queue, { ready: count });
+  return ids;
+}
+
+const dead = ({ name }: QueueSpec) => `${name}.dead`;
+
+export const deadLetterCases: Cases = {
+  'a dead letter tells why it died, when, what of, and after how many attempts': async (bench) => {
+    const queue = bench.define(z.string());
+    const { id } = await createProducer(bench.broker, queue).send('Hello World!', {
+      headers: { tenant: 'blue' },
+    });
+    const log = new EventLog();
+    const before = Date.now();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (_value, { attempt }) => {
+        throw new Error(`failure ${attempt}`);
+      },
+      { retry: { delaysMs: [0, 0] }, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('dead-lettered');
+    await consumer.stop();
+    const { letters, ...looked } = await deadLetters(bench.broker, queue).list();
+    expect(looked).toEqual({ total: 1, examined: 1 });
+    expect(letters).toMatchObject([
+      {
+        id,
+        queue: queue.name,
+        reason: 'failed',
+        error: 'failure 3',
+        firstError: 'failure 1',
+        attempts: 3,
+        message: { contentType: 'application/json', headers: { tenant: 'blue' } },
+      },
+    ]);
+    expect(Buffer.from(letters[0]?.message.body ?? '').toString()).toBe('"Hello World!"');
+    expect(Date.parse(letters[0]?.deadAt ?? '')).toBeGreaterThanOrEqual(before);
+  },
+
+  'looking at dead letters leaves them as they are': async (bench) => {
+    const ids = numbered(70);
+    const queue = await buried(bench, ids);
+    const letters = deadLetters(bench.broker, queue.name);
+    for (let look = 0; look < 3; look++) {
+      const { letters: found, ...looked } = await letters.list();
+      expect(looked).toEqual({ total: 70, examined: 70 });
+      expect(found.map(({ id }) => id)).toEqual(ids);
+      expect(found.every(({ attempts }) => attempts === 1)).toBe(true);
+    }
+    expect(await idsIn(bench, dead(queue), 70)).toEqual(ids);
+  },
+
+  'a limit takes the first ones, and says how many there are in all': async (bench) => {
+    const ids = numbered(60);
+    const queue = await buried(bench, ids);
+    const { letters, total } = await deadLetters(bench.broker, queue.name).list({ limit: 25 });
+    expect(letters.map(({ id }) => id)).toEqual(ids.slice(0, 25));
+    expect(total).toBe(60);
+    expect(await idsIn(bench, dead(queue), 60)).toEqual(ids);
+  },
+
+  'dead letters are chosen by id, reason, time and text': async (bench) => {
+    const queue = await buried(bench, ['a', 'b']);
+    await bench.broker.publish(addressOf(dead(queue)), message({ id: 'foreign', body: 'no history' }));
+    const letters = deadLetters(bench.broker, queue.name);
+    const ids = async (filter: Parameters<typeof letters.list>[0]) =>
+      (await letters.list(filter)).letters.map(({ id }) => id);
+    expect(await ids({ ids: ['b', 'foreign', 'none'] })).toEqual(['b', 'foreign']);
+    expect(await ids({ reason: 'failed' })).toEqual(['a', 'b']);
+    expect(await ids({ reason: 'unknown' })).toEqual(['foreign']);
+    expect(await ids({ match: 'licence' })).toEqual(['a', 'b']);
+    expect(await ids({ match: 'body of b' })).toEqual(['b']);
+    const hour = 3_600_000;
+    expect(await ids({ since: new Date(Date.now() - hour) })).toEqual(['a', 'b']);
+    expect(await ids({ before: new Date(Date.now() - hour) })).toEqual([]);
+    expect(await ids({ reason: 'failed', match: 'body of a' })).toEqual(['a']);
+  },
+
+  'a queue without a dead letter has none; one that is not there is an error': async (bench) => {
+    const queue = await bench.declare();
+    expect(await deadLetters(bench.broker, queue.name).list()).toEqual({
+      total: 0,
+      examined: 0,
+      letters: [],
+    });
+    const lone = await bench.declare({ declare: 'if-missing', deadLetter: false });
+    expect(await deadLetters(bench.broker, lone.name).list()).toMatchObject({ total: 0, letters: [] });
+    await rejection(deadLetters(bench.broker, bench.queueName()).list(), 'QUEUE_MISSING');
+    const named = deadLetters(bench.broker, queue.name, { queue: bench.queueName() });
+    await rejection(named.list(), 'QUEUE_MISSING');
+  },
+
+  'a replayed letter is the message that it was, on its first attempt': async (bench) => {
+    const queue = bench.define(z.string());
+    const { id } = await createProducer(bench.broker, queue).send('x', {
+      headers: { tenant: 'blue' },
+      priority: 7,
+      correlationId: 'c1',
+    });
+    const log = new EventLog();
+    const failing = createConsumer(
+      bench.broker,
+      queue,
+      () => {
+        throw new Error('no');
+      },
+      { retry: { delaysMs: [0] }, observe: log.observe },
+    );
+    await failing.start();
+    await log.until('dead-lettered');
+    await failing.stop();
+    const events: ReplayEvent[] = [];
+    const letters = deadLetters(bench.broker, queue);
+    const result = await letters.replay({ observe: (event) => events.push(event) });
+    expect(result).toEqual({ total: 1, examined: 1, replayed: 1, invalid: 0, failed: 0 });
+    expect(events).toMatchObject([{ type: 'replayed', to: queue.name, letter: { id, attempts: 2 } }]);
+    const delivery = await (await bench.inbox(queue.name)).next();
+    expect(delivery).toMatchObject({
+      attempt: 1,
+      redelivered: false,
+      message: { id, priority: 7, correlationId: 'c1', contentType: 'application/json' },
+    });
+    expect(ownHeaders(delivery)).toEqual({ tenant: 'blue' });
+    expect((await letters.list()).total).toBe(0);
+  },
+
+  'a letter that fails again is not replayed a second time in the same run': async (bench) => {
+    const ids = numbered(20);
+    const queue = bench.define(z.string());
+    await bench.broker.declare(queue.spec);
+    // Above the others: those that come back lie before those that are still to be replayed.
+    for (const id of ids) {
+      await bench.broker.publish(
+        addressOf(dead(queue.spec)),
+        message({ id, contentType: 'application/json', body: '"x"', priority: 9 }),
+      );
+    }
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      () => {
+        throw new Error('still no');
+      },
+      { retry: { delaysMs: [] }, observe: log.observe },
+    );
+    await consumer.start();
+    const result = await deadLetters(bench.broker, queue).replay();
+    expect(result).toMatchObject({ total: 20, replayed: 20, failed: 0 });
+    await log.until('dead-lettered', 20);
+    expect(log.of('dead-lettered').map(({ id }) => id)).toEqual(ids);
+    await consumer.stop();
+    await bench.untilCounted(dead(queue.spec), { ready: 20 });
+  },
+
+  'what dies while a replay runs is left for the next one': async (bench) => {
+    const queue = await buried(bench, numbered(20));
+    const letters = deadLetters(bench.broker, queue.name);
+    const late: Promise<void>[] = [];
+    const { replayed } = await letters.replay({
+      observe: ({ letter }) => {
+        late.push(bench.broker.publish(addressOf(dead(queue)), message({ id: `late-${letter.id}` })));
+      },
+    });
+    await Promise.all(late);
+    expect(replayed).toBe(20);
+    expect((await idsIn(bench, dead(queue), 20)).sort()).toEqual(numbered(20, 'late-m').sort());
+    expect(await idsIn(bench, queue.name, 20)).toEqual(numbered(20));
+  },
+
+  'letters that do not fit the schema stay, and the others are replayed': async (bench) => {
+    const queue = bench.define(z.object({ total: z.number() }));
+    await bench.broker.declare(queue.spec);
+    const bodies = { good: '{"total":1}', bad: '{"total":"1"}', broken: '{', fine: '{"total":2}' };
+    for (const [id, body] of Object.entries(bodies)) {
+      const letter = message({ id, body, contentType: 'application/json' });
+      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+    }
+    const events: ReplayEvent[] = [];
+    const letters = deadLetters(bench.broker, queue);
+    const result = await letters.replay({ observe: (event) => events.push(event) });
+    expect(result).toMatchObject({ replayed: 2, invalid: 2, failed: 0 });
+    const of = (type: ReplayEvent['type']) => events.filter((event) => event.type === type);
+    expect(of('replayed').map(({ letter }) => letter.id)).toEqual(['good', 'fine']);
+    expect(of('invalid')).toMatchObject([
+      { letter: { id: 'bad' }, error: { code: 'INVALID_MESSAGE' } },
+      { letter: { id: 'broken' } },
+    ]);
+    expect(await idsIn(bench, dead(queue.spec), 2)).toEqual(['bad', 'broken']);
+    expect(await idsIn(bench, queue.name, 2)).toEqual(['good', 'fine']);
+  },
+
+  'a letter whose queue is gone stays, and the others are replayed': async (bench) => {
+    const queue = await buried(bench, ['a', 'b']);
+    const elsewhere = await bench.declare();
+    const letters = deadLetters(bench.broker, elsewhere.name, { queue: dead(queue) });
+    await bench.broker.publish(addressOf(dead(queue)), {
+      ...message({ id: 'lost' }),
+      headers: { 'x-millrace-reason': 'failed', 'x-millrace-queue': bench.queueName() },
+    });
+    const dry = await letters.replay({ dryRun: true });
+    expect(dry).toMatchObject({ total: 3, replayed: 2, failed: 1 });
+    const events: ReplayEvent[] = [];
+    const result = await letters.replay({ observe: (event) => events.push(event) });
+    expect(result).toMatchObject({ replayed: 2, failed: 1 });
+    expect(events.filter(({ type }) => type === 'failed')).toMatchObject([
+      { letter: { id: 'lost' }, error: { code: 'UNROUTABLE' } },
+    ]);
+    expect(await idsIn(bench, dead(queue), 1)).toEqual(['lost']);
+    expect(await letters.replay({ to: elsewhere.name })).toMatchObject({ replayed: 1 });
+    expect(await idsIn(bench, elsewhere.name, 1)).toEqual(['lost']);
+  },
+
+  'a dry run changes nothing': async (bench) => {
+    const ids = numbered(30);
+    const queue = await buried(bench, ids);
+    const letters = deadLetters(bench.broker, queue.name);
+    expect(await letters.replay({ dryRun: true })).toMatchObject({ replayed: 30 });
+    expect(await letters.drop({ dryRun: true })).toMatchObject({ dropped: 30 });
+    expect(await idsIn(bench, dead(queue), 30)).toEqual(ids);
+    expect(await bench.ready(queue.name)).toBe(0);
+  },
+
+  'what is chosen goes, and the rest keeps its order': async (bench) => {
+    const ids = numbered(90);
+    const queue = await buried(bench, ids);
+    const letters = deadLetters(bench.broker, queue.name);
+    const everyThird = ids.filter((_, index) => index % 3 === 0);
+    expect(await letters.drop({ ids: everyThird })).toEqual({ total: 90, examined: 90, dropped: 30 });
+    const left = ids.filter((_, index) => index % 3 !== 0);
+    expect(await idsIn(bench, dead(queue), 60)).toEqual(left);
+    const everySecond = left.filter((_, index) => index % 2 === 0);
+    expect(await letters.replay({ ids: everySecond, limit: 10 })).toMatchObject({ replayed: 10 });
+    const taken = everySecond.slice(0, 10);
+    expect(await idsIn(bench, queue.name, 10)).toEqual(taken);
+    expect(await idsIn(bench, dead(queue), 50)).toEqual(left.filter((id) => !taken.includes(id)));
+  },
+
+  'a replay that is aborted has replayed what it said, and leaves the rest in its order': async (bench) => {
+    const ids = numbered(40);
+    const queue = await buried(bench, ids);
+    const abort = new AbortController();
+    let told = 0;
+    const replaying = deadLetters(bench.broker, queue.name).replay({
+      rate: 200,
+      signal: abort.signal,
+      observe: () => {
+        if (++told === 18) abort.abort();
+      },
+    });
+    await rejection(replaying, 'ABORTED');
+    expect(told).toBeLessThan(40);
+    expect(await idsIn(bench, queue.name, told)).toEqual(ids.slice(0, told));
+    expect(await idsIn(bench, dead(queue), 40 - told)).toEqual(ids.slice(told));
+  },
+
+  'a replay ends where the queue has no room in time': async (bench) => {
+    const queue = await buried(bench, numbered(5));
+    const small = await bench.declare({ capacity: 2 });
+    const kept = await bench.fill(small);
+    const letters = deadLetters(bench.broker, queue.name);
+    await rejection(letters.replay({ to: small.name, timeoutMs: 300 }), 'TIMEOUT');
+    expect(await idsIn(bench, dead(queue), 5)).toEqual(numbered(5));
+    await eventually(async () => expect(await bench.ready(small.name)).toBe(kept.length));
+  },
+};
+
+/** Without what the backend itself puts there for every message. */
+function ownHeaders({ message: { headers } }: Delivery): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'x-acquired-count'));
+}

@@ -1,0 +1,29 @@
+import { brokerVersion } from '../support/broker.js';
+import type { Skips } from './subject.js';
+
+/**
+ * Promises that quorum queues of an older RabbitMQ can't keep. What they do instead is in
+ * test/rabbitmq/versions.test.ts, and listed in the README.
+ */
+export function brokerSkips(): Skips {
+  const { quorumPriorities, countsFailuresOnly } = brokerVersion();
+  return {
+    ...(quorumPriorities < 32 && {
+      'greater priorities come first, and a message without one counts as 4':
+        'quorum queues have fewer priorities before 4.3',
+    }),
+    ...(!countsFailuresOnly && {
+      'release brings the message back at no cost: redelivered, with the same attempt':
+        'quorum queues count what is given back before 4.3',
+    }),
+  };
+}
+
+/** Dead letters lie in quorum queues, whatever the type of their queue is. */
+export function toolkitSkips(): Skips {
+  if (brokerVersion().countsFailuresOnly) return {};
+  return {
+    'a limit takes the first ones, and says how many there are in all':
+      'what is given back to a dead-letter queue lines up at the end before 4.3',
+  };
+}

@@ -1,0 +1,88 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { uniqueName } from '../support/broker.js';
+import { eventually } from '../support/eventually.js';
+import { removeQueues } from '../support/remove-queues.js';
+import { brokerBehindProxy } from './addresses.js';
+import { type LedgerPlan, runLedger, type Scene } from './ledger.js';
+import { size } from './size.js';
+
+const prefix = uniqueName('link-frozen');
+const HEARTBEAT_SECONDS = 1;
+const TIMES = size(1, 5);
+
+afterAll(() => removeQueues(prefix));
+
+describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) => {
+  const plan = (fault: string, addresses: Pick<LedgerPlan, 'address' | 'directAddress'>): LedgerPlan => ({
+    fault,
+    backend,
+    ...addresses,
+    queue: `${prefix}-${fault.replaceAll(/\W+/g, '-')}-${backend}`,
+    messages: size(1000, 10_000),
+    connectOptions: { heartbeatSeconds: HEARTBEAT_SECONDS, connectTimeoutMs: 2000 },
+  });
+  /** Whether each link of each client has been lost `times` more than when this was made. */
+  const lossesOf = ({ brokers, brokerEvents }: Scene) => {
+    const losses = (link: 'publish' | 'consume') =>
+      brokerEvents.filter((event) => event.type === 'disconnected' && event.link === link).length;
+    const before = { publish: losses('publish'), consume: losses('consume') };
+    return {
+      /** Producers have both links, consumers have made none to publish yet. */
+      all: () =>
+        losses('publish') - before.publish >= 2 && losses('consume') - before.consume >= brokers.length,
+      some: () => losses('publish') + losses('consume') > before.publish + before.consume,
+    };
+  };
+
+  it('that is frozen, with no end and no reset, is found by its heartbeats, and another one goes on', async () => {
+    const { proxy, ...addresses } = await brokerBehindProxy();
+    const foundMs: number[] = [];
+    await runLedger(plan('link frozen', addresses), async (scene) => {
+      for (let time = 0; time < TIMES; time++) {
+        await scene.handled(50);
+        await scene.strike(async () => {
+          const losses = lossesOf(scene);
+          proxy.freeze();
+          const begin = performance.now();
+          await eventually(losses.all, { timeoutMs: 20_000, intervalMs: 5 });
+          foundMs.push(performance.now() - begin);
+          proxy.thaw();
+        });
+      }
+    });
+    process.stderr.write(`found after ${foundMs.map(Math.round).join(', ')} ms\n`);
+    // Twice the interval, and what a busy machine's timers are late.
+    for (const found of foundMs) expect(found).toBeLessThan(2 * HEARTBEAT_SECONDS * 1000 + 900);
+  });
+
+  it.each(['to-broker', 'to-client'] as const)(
+    'that loses all bytes %s is found by the side that hears nothing, and another one goes on',
+    async (direction) => {
+      const { proxy, ...addresses } = await brokerBehindProxy();
+      await runLedger(plan(`link half open (nothing passes ${direction})`, addresses), async (scene) => {
+        for (let time = 0; time < TIMES; time++) {
+          await scene.handled(50);
+          await scene.strike(async () => {
+            const losses = lossesOf(scene);
+            proxy.halfOpen(direction);
+            // The broker gives a client up after two intervals, and looks once an interval.
+            await eventually(losses.some, { timeoutMs: 20_000 });
+            proxy.thaw();
+          });
+        }
+      });
+    },
+  );
+
+  it('that is slow carries everything, slowly', async () => {
+    const { proxy, ...addresses } = await brokerBehindProxy();
+    const slow = { ...plan('link slow (40 kB/s)', addresses), messages: size(500, 2000) };
+    await runLedger(slow, async (scene) => {
+      await scene.handled(50);
+      await scene.strike(() => proxy.slow(40_000));
+      await scene.handled(size(200, 1000));
+      await scene.strike(() => proxy.slow(Number.POSITIVE_INFINITY));
+      expect(scene.count('disconnected')).toBe(0);
+    });
+  });
+});
