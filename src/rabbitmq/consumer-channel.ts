@@ -47,6 +47,8 @@ export class ConsumerChannel implements DeliverySource {
   /** Of our choice: a cancellation can come before the answer that would tell the broker's. */
   readonly #consumerTag = randomUUID();
   #cancelling: Promise<void> | undefined;
+  /** Given back while the broker may still deliver: it would send them here again, and the later ones before them. */
+  #returning: ConsumeMessage[] | undefined;
   /** How many consumers the queue had when this one was about to be cancelled, with this one. */
   #consumersBefore: number | undefined;
   /** Whether the channel is closed, from whatever side. */
@@ -119,16 +121,17 @@ export class ConsumerChannel implements DeliverySource {
     if (this.#remove(delivery)) this.#send(() => this.#channel.reject(delivery.raw, false));
   }
 
-  /** Returns a message to the queue. */
+  /** Returns a message to the queue; while the consumer is being cancelled, at the end of that. */
   giveBack(raw: ConsumeMessage): void {
-    this.#send(() => this.#channel.nack(raw, false, true));
+    if (this.#returning !== undefined) this.#returning.push(raw);
+    else this.#send(() => this.#channel.nack(raw, false, true));
   }
 
   /** No further deliveries; the open ones may still be settled. Always resolves, in time. */
   async cancel(): Promise<void> {
     if (this.#closed) return;
     this.#acknowledgements.flush();
-    this.#cancelling ??= withinOrNot(this.#countAndCancel(), CLOSE_LIMIT_MS);
+    this.#cancelling ??= this.#cancelWithin(this.#countAndCancel());
     await this.#cancelling;
   }
 
@@ -136,6 +139,21 @@ export class ConsumerChannel implements DeliverySource {
     const { consumerCount } = await this.#channel.checkQueue(this.queue);
     await this.#channel.cancel(this.#consumerTag);
     this.#consumersBefore = consumerCount;
+  }
+
+  /** Always resolves, in time. */
+  async #cancelWithin(cancelled: Promise<unknown>): Promise<void> {
+    this.#returning = [];
+    await withinOrNot(cancelled, CLOSE_LIMIT_MS);
+    this.#returnInOrder();
+  }
+
+  /** A quorum queue delivers what came back in the order of its return. */
+  #returnInOrder(): void {
+    const returning = this.#returning ?? [];
+    this.#returning = undefined;
+    returning.sort((one, other) => one.fields.deliveryTag - other.fields.deliveryTag);
+    for (const raw of returning) this.giveBack(raw);
   }
 
   /**
@@ -162,6 +180,7 @@ export class ConsumerChannel implements DeliverySource {
   async close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
     if (this.#closed) return;
     this.#acknowledgements.flush();
+    this.#returnInOrder();
     // All at once: a return that the broker had not come to when the channel closes would count as a failure.
     if (this.#open.size > 0) this.#send(() => this.#channel.nackAll(true));
     for (const delivery of [...this.#open.values()]) {
@@ -202,7 +221,7 @@ export class ConsumerChannel implements DeliverySource {
     const reason = new Error(
       `the broker cancelled the consumer of '${this.queue}': the queue was deleted or moved, or a message took longer than its consumer time-out`,
     );
-    this.#cancelling ??= withinOrNot(this.#channel.cancel(this.#consumerTag), CLOSE_LIMIT_MS);
+    this.#cancelling ??= this.#cancelWithin(this.#channel.cancel(this.#consumerTag));
     void this.#cancelling.then(() => this.close(reason, this.#listener.onLost));
     this.#end(reason);
   }

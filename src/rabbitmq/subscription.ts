@@ -141,8 +141,10 @@ export class RabbitMqSubscription implements Subscription {
       onLost: this.#options.onLost,
     });
     this.#consumer = consumer;
-    if (this.#stopped.signal.aborted)
+    if (this.#stopped.signal.aborted) {
+      await consumer.cancel();
       await consumer.close(new Error('the subscription was stopped'), undefined);
+    }
     return consumer;
   }
 

@@ -168,16 +168,18 @@ export const keyedCases: Cases = {
     expect(histories[2]?.error).toContain('nobody knows');
   },
 
-  'stop gives back what waits for its key': async (bench) => {
-    const jobs = [0, 1, 2, 3].map((n) => ({ n, keys: ['a'] }));
-    const { queue, begun, letGo, consumer } = await heldByKey(bench, jobs, 2);
+  'stop gives back what waits for its key, in order': async (bench) => {
+    const jobs = Array.from({ length: 40 }, (_, n) => ({ n, keys: ['a'] }));
+    // So many that some wait for their key, some are on their way, and some are still in the queue.
+    const { queue, begun, letGo, consumer } = await heldByKey(bench, jobs, 15);
     await eventually(() => begun.length === 1);
     const stopping = consumer.stop();
-    await eventually(async () => (await bench.ready(queue.name)) === 3);
+    await eventually(async () => (await bench.ready(queue.name)) === 39);
     letGo(0);
     expect(await stopping).toEqual({ unfinished: 0 });
-    const rest = await (await bench.inbox(queue.name)).take(3);
-    expect(rest.map(({ message }) => JSON.parse(String(message.body)).n)).toEqual([1, 2, 3]);
+    const rest = await (await bench.inbox(queue.name)).take(39);
+    const order = rest.map(({ message }) => JSON.parse(String(message.body)).n);
+    expect(order).toEqual(jobs.slice(1).map(({ n }) => n));
     for (const delivery of rest) expect(delivery.attempt).toBe(1);
   },
 };
