@@ -70,14 +70,16 @@ export class Call {
       // Closed before the confirm came: its own side asks no more, whatever became of it.
       if (isQueueError(error, 'UNCONFIRMED') && isQueueError(this.stopped.reason, 'CLOSED'))
         throw this.stopped.reason;
+      if (isQueueError(error, 'UNCONFIRMED') && this.#publish.signal.aborted)
+        throw this.#unanswered('may have been stored', this.#publish.signal.reason);
       if (!isQueueError(error, 'ABORTED')) throw error;
       if (this.stopped.aborted) throw this.stopped.reason;
       if (this.#lost === undefined) throw error;
       return false;
     }
     this.#state = 'waiting';
-    if (this.stopped.aborted) this.#reject(this.#unanswered(this.stopped.reason));
-    else if (this.#lost !== undefined) this.#reject(this.#unanswered(this.#lost));
+    if (this.stopped.aborted) this.#reject(this.#unanswered('was stored', this.stopped.reason));
+    else if (this.#lost !== undefined) this.#reject(this.#unanswered('was stored', this.#lost));
     return true;
   }
 
@@ -89,7 +91,7 @@ export class Call {
   lose(reason: Error): void {
     if (this.#state === 'preparing') return;
     this.#lost = reason;
-    if (this.#state === 'waiting') this.#reject(this.#unanswered(reason));
+    if (this.#state === 'waiting') this.#reject(this.#unanswered('was stored', reason));
     this.#publish.abort(reason);
   }
 
@@ -98,7 +100,7 @@ export class Call {
     const reason = new QueueError(code, `the request to '${this.#queue}': ${why}`, options);
     if (this.#state === 'preparing') this.#reject(reason);
     this.#stop.abort(reason);
-    if (this.#state === 'waiting') this.#reject(this.#unanswered(reason));
+    if (this.#state === 'waiting') this.#reject(this.#unanswered('was stored', reason));
     this.#publish.abort(reason);
   }
 
@@ -108,12 +110,12 @@ export class Call {
     this.#unlisten();
   }
 
-  #unanswered(cause: Error): QueueError {
+  #unanswered(state: string, cause: Error): QueueError {
     // By its own side's wish, which asks no more.
     if (cause === this.stopped.reason && isQueueError(cause, 'CLOSED')) return cause;
     return new QueueError(
       'UNCONFIRMED',
-      `the request to '${this.#queue}' was stored, and may be handled or have been: ${cause.message}`,
+      `the request to '${this.#queue}' ${state}, and may be handled or have been: ${cause.message}`,
       { cause },
     );
   }

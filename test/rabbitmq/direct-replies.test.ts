@@ -51,6 +51,38 @@ test('a request that waits when the link is cut is UNCONFIRMED at once, and the 
   }
 });
 
+test('a request that is aborted before its confirm came tells why as any other does', async () => {
+  const target = new URL(amqpUrl());
+  const proxy = await TcpProxy.start({ host: target.hostname, port: Number(target.port || 5672) });
+  const near = await connect(amqpUrl());
+  const far = await connect(proxy.url(amqpUrl()));
+  try {
+    const queue = shortLived(z.number());
+    const begun: number[] = [];
+    const consumer = createConsumer(near, queue, (n) => {
+      begun.push(n);
+    });
+    await consumer.start();
+    const requester = createRequester(far, queue, { reply: z.number() });
+    await rejection(requester.request(1), 'REMOTE_ERROR');
+    // What is sent arrives, and neither a confirm nor an answer comes back.
+    proxy.halfOpen('to-client');
+    const controller = new AbortController();
+    const aborted = rejection(requester.request(2, { signal: controller.signal }), 'UNCONFIRMED');
+    const late = rejection(requester.request(3, { timeoutMs: 500 }), 'UNCONFIRMED');
+    await eventually(() => begun.length === 3);
+    const reason = new Error('changed my mind');
+    controller.abort(reason);
+    expect((await aborted).cause).toMatchObject({ code: 'ABORTED', cause: reason });
+    expect((await late).cause).toMatchObject({ code: 'TIMEOUT' });
+    await consumer.stop();
+  } finally {
+    proxy.cut();
+    await Promise.all([near.close(), far.close()]);
+    await proxy.close();
+  }
+});
+
 test('a client on raw amqplib gets its answer from a consumer, and a requester from a server on raw amqplib', async () => {
   const broker = await connect(amqpUrl());
   const connection = await rawConnection();
