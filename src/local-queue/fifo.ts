@@ -1,21 +1,30 @@
-const SLOTS = 256;
-const MASK = SLOTS - 1;
+const FEWEST_SLOTS = 64;
+const MOST_SLOTS = 2048;
 
-/** A ring of fixed size. `next` is the ring that was begun when this one was full. */
+/** Copied and not made anew: code that makes arrays is compiled for their first kind of elements, and thrown away. */
+const EMPTY: readonly undefined[] = new Array(MOST_SLOTS).fill(undefined);
+
+/** A ring of fixed size, a power of two. `next` is the ring that was begun when this one was full. */
 class Ring<T> {
-  readonly slots: (T | undefined)[] = new Array<T | undefined>(SLOTS).fill(undefined);
+  readonly slots: (T | undefined)[];
+  readonly mask: number;
   head = 0;
   length = 0;
   next: Ring<T> | undefined = undefined;
+
+  constructor(size: number) {
+    this.slots = EMPTY.slice(0, size);
+    this.mask = size - 1;
+  }
 }
 
 /**
- * A first-in, first-out buffer without a bound of its own: a chain of small rings. A short queue goes round in one
- * ring for ever; a long one takes memory for what it holds, gives it back as it drains, and is never copied. A slot
- * that was taken from holds nothing.
+ * A first-in, first-out buffer without a bound of its own: a chain of rings, each twice the size of the one before up
+ * to 2048 slots. A queue that stays short goes round in one ring for ever; a long one takes memory for what it holds,
+ * gives it back as it drains, and is never copied. A slot that was taken from holds nothing.
  */
 export class Fifo<T> {
-  #first = new Ring<T>();
+  #first = new Ring<T>(FEWEST_SLOTS);
   #last = this.#first;
   #length = 0;
 
@@ -25,12 +34,12 @@ export class Fifo<T> {
 
   push(item: T): void {
     let ring = this.#last;
-    if (ring.length === SLOTS) {
-      ring.next = new Ring<T>();
+    if (ring.length > ring.mask) {
+      ring.next = new Ring<T>(Math.min(2 * ring.length, MOST_SLOTS));
       ring = ring.next;
       this.#last = ring;
     }
-    ring.slots[(ring.head + ring.length) & MASK] = item;
+    ring.slots[(ring.head + ring.length) & ring.mask] = item;
     ring.length++;
     this.#length++;
   }
@@ -41,15 +50,33 @@ export class Fifo<T> {
     if (ring.length === 0) return undefined;
     const item = ring.slots[ring.head];
     ring.slots[ring.head] = undefined;
-    ring.head = (ring.head + 1) & MASK;
+    ring.head = (ring.head + 1) & ring.mask;
     ring.length--;
     this.#length--;
     if (ring.length === 0 && ring.next !== undefined) this.#first = ring.next;
     return item;
   }
 
+  /** What was taken before, and the next `count`, which must be there. Costs half of what as many `shift` do. */
+  shiftMany(taken: T[], count: number): T[] {
+    const parts: T[][] = [];
+    for (let left = count; left > 0; ) {
+      const ring = this.#first;
+      const part = Math.min(left, ring.length, ring.slots.length - ring.head);
+      const end = ring.head + part;
+      parts.push(ring.slots.slice(ring.head, end) as T[]);
+      ring.slots.fill(undefined, ring.head, end);
+      ring.head = end & ring.mask;
+      ring.length -= part;
+      if (ring.length === 0 && ring.next !== undefined) this.#first = ring.next;
+      left -= part;
+    }
+    this.#length -= count;
+    return taken.length === 0 && parts.length === 1 ? (parts[0] as T[]) : taken.concat(...parts);
+  }
+
   clear(): void {
-    this.#first = new Ring<T>();
+    this.#first = new Ring<T>(FEWEST_SLOTS);
     this.#last = this.#first;
     this.#length = 0;
   }

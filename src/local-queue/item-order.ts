@@ -15,6 +15,8 @@ export interface ItemStore<T> {
   push(item: T, priority: number): void;
   /** Undefined where there is none. */
   shift(): T | undefined;
+  /** What was taken before, and the next `count`, as `shift` would give them. There must be so many. */
+  shiftMany(taken: T[], count: number): T[];
   clear(): void;
 }
 
@@ -61,6 +63,10 @@ class Stack<T> implements ItemStore<T> {
     return this.#items.pop();
   }
 
+  shiftMany(taken: T[], count: number): T[] {
+    return taken.concat(this.#items.splice(-count).reverse());
+  }
+
   clear(): void {
     this.#items = [];
   }
@@ -92,6 +98,11 @@ class PriorityItems<T> implements ItemStore<T> {
 
   shift(): T | undefined {
     return this.#heap.pop()?.item;
+  }
+
+  shiftMany(taken: T[], count: number): T[] {
+    for (let i = 0; i < count; i++) taken.push(this.shift() as T);
+    return taken;
   }
 
   clear(): void {

@@ -243,9 +243,13 @@ export class LocalQueue<T> {
     return item;
   }
 
+  /** As `#next` again and again, which for those who wait to put makes a difference: their items may be next. */
   #nextMany(taken: T[], max: number): T[] {
-    while (taken.length < max && this.#items.length > 0) taken.push(this.#next());
-    return taken;
+    while (this.#putters.first !== undefined && taken.length < max) taken.push(this.#next());
+    const count = Math.min(max - taken.length, this.#items.length);
+    if (count === 0) return taken;
+    this.#inHand += count;
+    return this.#items.shiftMany(taken, count);
   }
 
   async #nextResult(): Promise<IteratorResult<T, undefined>> {

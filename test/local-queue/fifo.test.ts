@@ -5,17 +5,20 @@ import { Fifo } from '../../src/local-queue/fifo.js';
 test('items come out in the order in which they went in, over any number of rings', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ push: fc.nat(700), shift: fc.nat(700) }), { maxLength: 12 }),
+      fc.array(fc.record({ push: fc.nat(700), shift: fc.nat(700), atOnce: fc.boolean() }), {
+        maxLength: 12,
+      }),
       (steps) => {
         const fifo = new Fifo<number>();
         const model: number[] = [];
         let next = 0;
-        for (const { push, shift } of steps) {
+        for (const { push, shift, atOnce } of steps) {
           for (let i = 0; i < push; i++) {
             fifo.push(next);
             model.push(next++);
           }
-          const taken = Array.from({ length: Math.min(shift, model.length) }, () => fifo.shift());
+          const count = Math.min(shift, model.length);
+          const taken = atOnce ? fifo.shiftMany([], count) : Array.from({ length: count }, () => fifo.shift());
           expect(taken).toEqual(model.splice(0, taken.length));
           expect(fifo.length).toBe(model.length);
         }
