@@ -18,7 +18,9 @@ test('items come out in the order in which they went in, over any number of ring
             model.push(next++);
           }
           const count = Math.min(shift, model.length);
-          const taken = atOnce ? fifo.shiftMany([], count) : Array.from({ length: count }, () => fifo.shift());
+          const taken = atOnce
+            ? fifo.shiftMany([], count)
+            : Array.from({ length: count }, () => fifo.shift());
           expect(taken).toEqual(model.splice(0, taken.length));
           expect(fifo.length).toBe(model.length);
         }
