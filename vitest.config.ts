@@ -18,8 +18,8 @@ export default defineConfig({
     pool: 'forks',
     // One more than there are cores: the files that talk to the broker wait most of their time.
     maxWorkers: Math.min(availableParallelism() + 1, 6),
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     projects: [
       {
         extends: true,

@@ -33,6 +33,7 @@ const LEAVES = [
   'errors.ts',
   'options.ts',
   'failure-headers.ts',
+  'linked-list.ts',
   'message-size.ts',
   'reply-format.ts',
   'reply-queue.ts',

@@ -59,6 +59,8 @@ export class HandlerRun implements HandlerContext {
   readonly timestamp: number | undefined;
   readonly correlationId: string | undefined;
   readonly replyTo: string | undefined;
+  /** Its place among the runs under way. For `Runs` alone. */
+  place = 0;
   /** Made when it is asked for: most handlers never look at it, and a controller costs more than they do. */
   #controller: AbortController | undefined = undefined;
   #abortReason: Error | undefined = undefined;

@@ -13,6 +13,7 @@ import { type Handler, HandlerRun } from './handler.js';
 import { KeyedLine } from './keyed-line.js';
 import { type Line, PlainLine } from './line.js';
 import { deliveryInfo, expire, type ProcessSettings, process } from './process.js';
+import { Runs } from './runs.js';
 
 /**
  *   idle ──start──► starting ──subscribed──► running ──stop──► stopping ──drained or deadline──► stopped
@@ -39,7 +40,7 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #startAborted = new AbortController();
   #stopping: Promise<Stopped> | undefined;
   /** Being handled or settled; at most `concurrency`. */
-  readonly #running = new Map<Delivery, HandlerRun>();
+  readonly #running = new Runs();
   /** Of the handlers that are waited for. */
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #draining = new Draining();
@@ -77,7 +78,7 @@ export class QueueConsumer<Out> implements Consumer {
       decode: decodeDelivery,
       counts: this.#counts,
       onWaiting: (run) => this.#deadlines.add(run.nextDue),
-      onDone: (delivery) => this.#leave(delivery),
+      onDone: (delivery, run) => this.#leave(delivery, run),
     };
     this.ended = new Promise((resolve, reject) => {
       this.#resolveEnded = resolve;
@@ -173,12 +174,12 @@ export class QueueConsumer<Out> implements Consumer {
 
   #run(delivery: Delivery): void {
     const run = new HandlerRun(delivery, this.#queue.name);
-    this.#running.set(delivery, run);
+    this.#running.add(delivery, run);
     void process(delivery, run, this.#settings);
   }
 
-  #leave(delivery: Delivery): void {
-    this.#running.delete(delivery);
+  #leave(delivery: Delivery, run: HandlerRun): void {
+    this.#running.remove(run);
     this.#line.done(delivery);
     this.#runNext();
     if (this.#running.size === 0) this.#draining.onIdle();
@@ -187,7 +188,7 @@ export class QueueConsumer<Out> implements Consumer {
   /** Ends the runs whose time is over, and says when to look again. */
   #expire(now: number): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const [delivery, run] of this.#running) {
+    for (const [delivery, run] of this.#running.entries()) {
       if (run.isOver(now)) void expire(delivery, run, this.#settings);
       else next = Math.min(next, run.nextDue);
     }
@@ -195,7 +196,7 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   #lose(delivery: Delivery, error: Error): void {
-    const run = this.#running.get(delivery);
+    const run = this.#running.of(delivery);
     if (run === undefined) {
       this.#line.remove(delivery);
       this.#runNext();
@@ -228,7 +229,7 @@ export class QueueConsumer<Out> implements Consumer {
     if (this.#running.size > 0) await this.#draining.wait();
     this.#draining.end();
     const unfinished = this.#running.size;
-    for (const [delivery, run] of this.#running) {
+    for (const [delivery, run] of this.#running.entries()) {
       run.abandon(new QueueError('CLOSED', `the consumer of '${this.#queue.name}' was stopped`));
       this.#released(delivery);
     }

@@ -1,5 +1,6 @@
 import type { WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
+import { type Linked, LinkedList } from '../linked-list.js';
 import { durationOption, invalidOption } from '../options.js';
 import { unwatchAbort, watchAbort } from './abort-watch.js';
 
@@ -26,15 +27,14 @@ export function throwIfAborted(signal: AbortSignal | undefined, action: string):
  *   waiting ──resolve()──► resolved
  *      └──cancel(), the time limit, the signal──► rejected
  */
-export class Waiter<P, R> {
+export class Waiter<P, R> implements Linked<Waiter<P, R>> {
   /** What it waits with: an item to put, for example. */
   readonly payload: P;
   readonly promise: Promise<R>;
-  /** The neighbours in the list. For the list alone. */
+  list: LinkedList<Waiter<P, R>> | undefined = undefined;
   previous: Waiter<P, R> | undefined = undefined;
   next: Waiter<P, R> | undefined = undefined;
 
-  readonly #list: WaitList<P, R>;
   #resolve!: (result: R) => void;
   #reject!: (error: QueueError) => void;
   #state: 'waiting' | 'resolved' | 'rejected' = 'waiting';
@@ -42,8 +42,7 @@ export class Waiter<P, R> {
   #signal: AbortSignal | undefined = undefined;
   #onAbort: (() => void) | undefined = undefined;
 
-  constructor(list: WaitList<P, R>, payload: P) {
-    this.#list = list;
+  constructor(payload: P) {
     this.payload = payload;
     this.promise = new Promise<R>((resolve, reject) => {
       this.#resolve = resolve;
@@ -51,9 +50,8 @@ export class Waiter<P, R> {
     });
   }
 
-  /** Sets the time limit and the signal that end the wait. */
-  limit({ signal, timeoutMs }: WaitOptions): void {
-    const { awaited } = this.#list;
+  /** Sets the time limit and the signal that end the wait for what is `awaited`. */
+  limit({ signal, timeoutMs }: WaitOptions, awaited: string): void {
     if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
       this.#timer = setTimeout(() => {
         this.cancel(new QueueError('TIMEOUT', `waited ${timeoutMs} ms in vain for ${awaited}`));
@@ -91,20 +89,19 @@ export class Waiter<P, R> {
   }
 
   #leave(): void {
-    this.#list.remove(this);
+    this.list?.remove(this);
     clearTimeout(this.#timer);
     if (this.#signal !== undefined && this.#onAbort !== undefined) unwatchAbort(this.#signal, this.#onAbort);
   }
 }
 
-/** Those who wait for one thing, served first come, first served. Leaving early takes constant time. */
-export class WaitList<P, R> {
+/** Those who wait for one thing, served first come, first served. Who is resolved or cancelled leaves it. */
+export class WaitList<P, R> extends LinkedList<Waiter<P, R>> {
   /** What is waited for, as the errors say it. */
   readonly awaited: string;
-  #first: Waiter<P, R> | undefined = undefined;
-  #last: Waiter<P, R> | undefined = undefined;
 
   constructor(awaited: string) {
+    super();
     this.awaited = awaited;
   }
 
@@ -114,36 +111,14 @@ export class WaitList<P, R> {
       checkWaitOptions(options);
       throwIfAborted(options.signal, `the wait for ${this.awaited}`);
     }
-    const waiter = new Waiter<P, R>(this, payload);
-    if (this.#last === undefined) {
-      this.#first = waiter;
-    } else {
-      this.#last.next = waiter;
-      waiter.previous = this.#last;
-    }
-    this.#last = waiter;
-    if (options !== undefined) waiter.limit(options);
+    const waiter = new Waiter<P, R>(payload);
+    this.append(waiter);
+    if (options !== undefined) waiter.limit(options, this.awaited);
     return waiter;
-  }
-
-  /** The one who is next; resolving or cancelling takes it out. */
-  get first(): Waiter<P, R> | undefined {
-    return this.#first;
   }
 
   /** Ends every wait. */
   cancelAll(error: () => QueueError): void {
-    while (this.#first !== undefined) this.#first.cancel(error());
-  }
-
-  /** For the waiter alone, which knows that it is in the list. */
-  remove(waiter: Waiter<P, R>): void {
-    const { previous, next } = waiter;
-    if (previous === undefined) this.#first = next;
-    else previous.next = next;
-    if (next === undefined) this.#last = previous;
-    else next.previous = previous;
-    waiter.previous = undefined;
-    waiter.next = undefined;
+    while (this.first !== undefined) this.first.cancel(error());
   }
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { SubscribeOptions } from '../broker.js';
+import { LinkedList } from '../linked-list.js';
 import { Acknowledgements } from './acknowledgements.js';
 import { type Connection, closeChannel, onChannelClosed } from './connection.js';
 import type { DeliverySource, RabbitMqDelivery } from './delivery.js';
@@ -39,8 +40,8 @@ export class ConsumerChannel implements DeliverySource {
 
   readonly #channel: Channel;
   readonly #listener: ConsumerChannelListener;
-  /** Handed out and not settled, by delivery tag, in the order of their coming: the first is the lowest. */
-  readonly #open = new Map<number, RabbitMqDelivery>();
+  /** Handed out and not settled, in the order of their coming: the first has the lowest delivery tag. */
+  readonly #open = new LinkedList<RabbitMqDelivery>();
   readonly #acknowledgements: Acknowledgements;
   #end!: (reason: Error) => void;
   #closed = false;
@@ -90,7 +91,7 @@ export class ConsumerChannel implements DeliverySource {
     this.#listener = listener;
     this.#acknowledgements = new Acknowledgements(
       (message, allUpTo) => this.#send(() => channel.ack(message, allUpTo)),
-      () => this.#open.keys().next().value,
+      () => this.#open.first?.tag,
       prefetch,
     );
     this.ended = new Promise((resolve) => {
@@ -102,7 +103,7 @@ export class ConsumerChannel implements DeliverySource {
 
   /** Takes a delivery to its charge, to be settled through one of the verbs. */
   add(delivery: RabbitMqDelivery): void {
-    this.#open.set(delivery.tag, delivery);
+    this.#open.append(delivery);
   }
 
   ack(delivery: RabbitMqDelivery): void {
@@ -182,11 +183,8 @@ export class ConsumerChannel implements DeliverySource {
     this.#acknowledgements.flush();
     this.#returnInOrder();
     // All at once: a return that the broker had not come to when the channel closes would count as a failure.
-    if (this.#open.size > 0) this.#send(() => this.#channel.nackAll(true));
-    for (const delivery of [...this.#open.values()]) {
-      this.#open.delete(delivery.tag);
-      if (delivery.lose(reason)) onLost?.(delivery, reason);
-    }
+    if (!this.#open.isEmpty) this.#send(() => this.#channel.nackAll(true));
+    for (const delivery of this.#open.clear()) if (delivery.lose(reason)) onLost?.(delivery, reason);
     this.#closed = true;
     this.#end(reason);
     await this.#settled();
@@ -232,16 +230,15 @@ export class ConsumerChannel implements DeliverySource {
     if (this.#closed) return;
     this.#closed = true;
     this.#acknowledgements.drop();
-    const lost = [...this.#open.values()];
-    this.#open.clear();
-    for (const delivery of lost) if (delivery.lose(reason)) this.#listener.onLost?.(delivery, reason);
+    for (const delivery of this.#open.clear())
+      if (delivery.lose(reason)) this.#listener.onLost?.(delivery, reason);
     this.#onAllMoved?.();
     this.#end(reason);
   }
 
   /** False when the channel is gone: then the broker has given the message back already. */
   #remove(delivery: RabbitMqDelivery): boolean {
-    const removed = this.#open.delete(delivery.tag) && !this.#closed;
+    const removed = this.#open.remove(delivery) && !this.#closed;
     if (removed && this.#onAllMoved !== undefined && !this.#isMoving()) this.#onAllMoved();
     return removed;
   }
@@ -257,7 +254,7 @@ export class ConsumerChannel implements DeliverySource {
   }
 
   #isMoving(): boolean {
-    for (const delivery of this.#open.values()) if (delivery.isMoving) return true;
+    for (const delivery of this.#open) if (delivery.isMoving) return true;
     return false;
   }
 }

@@ -2,6 +2,7 @@ import type { ConsumeMessage } from 'amqplib';
 import type { Delivery, Failure, Message } from '../broker.js';
 import { QueueError } from '../errors.js';
 import { attemptOf } from '../failure-headers.js';
+import type { Linked, LinkedList } from '../linked-list.js';
 import { MAX_DELAY_MS } from '../options.js';
 import type { Mover } from './mover.js';
 import type { ServerVersion } from './server-version.js';
@@ -31,7 +32,7 @@ export interface DeliverySource {
  *    │ └──retry, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
  *    └──lost──► over ◄──lost────┘
  */
-export class RabbitMqDelivery implements Delivery {
+export class RabbitMqDelivery implements Delivery, Linked<RabbitMqDelivery> {
   readonly message: Message;
   readonly attempt: number;
   readonly redelivered: boolean;
@@ -41,6 +42,9 @@ export class RabbitMqDelivery implements Delivery {
   readonly raw: ConsumeMessage;
   /** How often it came back to its queue; a classic queue does not count that. */
   readonly returns: number;
+  list: LinkedList<RabbitMqDelivery> | undefined = undefined;
+  previous: RabbitMqDelivery | undefined = undefined;
+  next: RabbitMqDelivery | undefined = undefined;
 
   readonly #source: DeliverySource;
   readonly #mover: Mover;

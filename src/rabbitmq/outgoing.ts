@@ -2,6 +2,7 @@ import type { Options } from 'amqplib';
 import { onAbort } from '../abort-listeners.js';
 import type { PublishOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
+import type { Linked, LinkedList } from '../linked-list.js';
 import type { TargetLane } from './target-lane.js';
 import { asResent, type WireMessage } from './wire.js';
 
@@ -26,7 +27,7 @@ export interface OutgoingListener {
  *
  * A settled message that is still unconfirmed keeps its place in the window until the broker has answered.
  */
-export class Outgoing {
+export class Outgoing implements Linked<Outgoing> {
   readonly wire: WireMessage;
   /** Where it stands among all messages of its publisher. */
   readonly position: number;
@@ -43,7 +44,7 @@ export class Outgoing {
   returned: string | undefined = undefined;
   /** The lane that it was sent in, where its target has one. */
   lane: TargetLane | undefined = undefined;
-  /** The neighbours in a waiting line. For the line alone. */
+  list: LinkedList<Outgoing> | undefined = undefined;
   previous: Outgoing | undefined = undefined;
   next: Outgoing | undefined = undefined;
 

@@ -349,8 +349,8 @@ export class Publisher {
   }
 
   #allWaiting(): Outgoing[] {
-    const inLanes = [...this.#lanes.values()].flatMap((lane) => lane.waiting.snapshot());
-    return [...this.#waiting.snapshot(), ...inLanes];
+    const inLanes = [...this.#lanes.values()].flatMap((lane) => [...lane.waiting]);
+    return [...this.#waiting, ...inLanes];
   }
 
   #dropSettled(): void {

@@ -76,7 +76,7 @@ test('file-transfer: 50 clients at once, 100 MiB each way, with memory flat', as
   expect((await readdir(kept)).filter((name) => name.endsWith('.partial'))).toEqual([]);
   await eventually(async () => (await state()).clients === 0);
   expect((await state()).peakBytes - before.peakBytes).toBeLessThan(100 * MIB);
-}, 30_000);
+});
 
 test('file-transfer: one file of 100 MiB does not pass through memory as a whole', async () => {
   const { port, source, fetched, state } = await setUp();
@@ -89,7 +89,7 @@ test('file-transfer: one file of 100 MiB does not pass through memory as a whole
 
   expect(size).toBe(100 * MIB);
   expect((await state()).peakBytes - before.peakBytes).toBeLessThan(60 * MIB);
-}, 30_000);
+});
 
 test('file-transfer: a put and a get that are cut in the middle go on where they were', async () => {
   const { port, source, kept, fetched } = await setUp();
@@ -113,7 +113,7 @@ test('file-transfer: a put and a get that are cut in the middle go on where they
   const received = await get(proxy.port, 'grain.bin', fetched);
   expect(received.resumedAt).toBeGreaterThan(0);
   expect((await readFile(join(fetched, 'grain.bin'))).equals(await readFile(path))).toBe(true);
-}, 30_000);
+});
 
 test('file-transfer: what arrived is not taken for what it is not', async () => {
   const { port, source, kept } = await setUp();

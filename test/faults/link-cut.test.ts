@@ -33,7 +33,7 @@ describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) 
           const lostBefore = count('lost');
           const resentBefore = count('resent');
           await strike(async () => {
-            await books.until(() => books.sending > 0, AbortSignal.timeout(10_000));
+            await books.until(() => books.sending > 0, AbortSignal.timeout(30_000));
             proxy.cut();
             // Every second time the new links are cut again while they greet.
             if (cut % 2 === 0) {
@@ -70,7 +70,7 @@ describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) 
             const unsent = books.count('not stored');
             // What is sent arrives and no confirm comes back; then nothing can be sent any more.
             proxy.halfOpen('to-client');
-            const limit = AbortSignal.timeout(10_000);
+            const limit = AbortSignal.timeout(30_000);
             await books.until(() => books.count('unconfirmed') > unconfirmed, limit);
             await proxy.refuse(true);
             proxy.cut();

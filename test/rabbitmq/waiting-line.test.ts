@@ -33,7 +33,7 @@ it('keeps messages in the order of their positions, however they come and go', (
       line.addAll(again.map(join));
 
       const expected = [...members.keys()].sort((a, b) => a - b);
-      expect(line.snapshot().map(({ position }) => position)).toEqual(expected);
+      expect([...line].map(({ position }) => position)).toEqual(expected);
       const shifted: number[] = [];
       for (let next = line.first; next !== undefined; next = line.first) {
         shifted.push(next.position);

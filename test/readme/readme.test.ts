@@ -53,7 +53,7 @@ for (const [page, outputs] of Object.entries(PROGRAMS)) {
       const env = { ...process.env, AMQP_URL: amqpUrl() };
       const { stdout } = await execute(process.execPath, [script(page, index, 'js')], {
         env,
-        timeout: 20_000,
+        timeout: 60_000,
       });
       expect(stdout).toMatch(output);
     });

@@ -56,4 +56,4 @@ test('a broker of its own that is restarted keeps its address and its durable me
   // A quorum queue elects its leader after the start, and is empty to those who ask before.
   const message = await eventually(() => after.get('kept'));
   expect(message.content.toString()).toBe('still here');
-}, 60_000);
+});

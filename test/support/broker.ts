@@ -7,7 +7,7 @@ import type { BrokerContainer } from './broker-container.js';
 import { eventually } from './eventually.js';
 import type { TestBroker } from './test-broker.js';
 
-const CONNECT_LIMIT_MS = 10_000;
+const CONNECT_LIMIT_MS = 30_000;
 
 const openConnections = new Set<ChannelModel>();
 const ownBrokers = new Set<BrokerContainer | BrokerCluster>();
@@ -74,7 +74,7 @@ export async function managementApi(method: string, path: string, body?: unknown
     method,
     headers: { authorization, 'content-type': 'application/json' },
     body: body === undefined ? null : JSON.stringify(body),
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(30_000),
   });
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);

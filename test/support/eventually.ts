@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface EventuallyOptions {
-  /** Default 10,000 ms. */
+  /** Default 30,000 ms. */
   readonly timeoutMs?: number;
   /** Default 20 ms. */
   readonly intervalMs?: number;
@@ -16,7 +16,7 @@ export async function eventually<T>(
   ask: () => T | Promise<T>,
   options: EventuallyOptions = {},
 ): Promise<Exclude<T, false>> {
-  const { timeoutMs = 10_000, intervalMs = 20 } = options;
+  const { timeoutMs = 30_000, intervalMs = 20 } = options;
   const over = AbortSignal.timeout(timeoutMs);
   const timedOut = new Promise<typeof over>((resolve) => {
     over.addEventListener('abort', () => resolve(over), { once: true });

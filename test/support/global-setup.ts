@@ -13,7 +13,7 @@ import { configureTestcontainers, ensureDocker } from './docker-engine.js';
 import { NO_BROKER, noBroker } from './no-broker.js';
 import type { TestBroker } from './test-broker.js';
 
-const CONNECT_LIMIT_MS = 10_000;
+const CONNECT_LIMIT_MS = 30_000;
 
 /** Finds or starts the one RabbitMQ that all test files of the run share. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {

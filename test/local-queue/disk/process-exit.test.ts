@@ -18,7 +18,7 @@ test('process.exit() in the middle of sending ends the process, and leaves a sto
     const child = spawn(process.execPath, [SCRIPT, folder, String(milliseconds)], {
       stdio: ['ignore', 'ignore', 'pipe'],
       // Ends what hangs, so that the test fails by its result.
-      timeout: 10_000,
+      timeout: 60_000,
       killSignal: 'SIGKILL',
     });
     const [[code, signal], stderr] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
@@ -29,10 +29,10 @@ test('process.exit() in the middle of sending ends the process, and leaves a sto
   const broker = await openDiskBroker(folder);
   expect((await broker.inspect('numbers')).ready).toBeGreaterThan(0);
   await broker.close();
-}, 90_000);
+});
 
 describe('while a process that stands still holds the lock', () => {
-  test('another that calls process.exit() ends, and the lock with neither', { timeout: 60_000 }, async () => {
+  test('another that calls process.exit() ends, and the lock with neither', async () => {
     const folder = newFolder();
     const broker = await openDiskBroker(folder);
     onTestFinished(() => broker.close());
@@ -59,7 +59,7 @@ describe('while a process that stands still holds the lock', () => {
     await broker.close();
   });
 
-  test('a broker can be closed, and the lock is free when it is let go of', { timeout: 60_000 }, async () => {
+  test('a broker can be closed, and the lock is free when it is let go of', async () => {
     const folder = newFolder();
     const actor = await Actor.open(folder);
     await actor.tell('declare', { spec: plainQueue('numbers') });

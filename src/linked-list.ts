@@ -1,0 +1,71 @@
+/** What can stand in a {@link LinkedList}: in one at a time. These are the list's to set. */
+export interface Linked<T extends Linked<T>> {
+  /** The list that it stands in. */
+  list: LinkedList<T> | undefined;
+  previous: T | undefined;
+  next: T | undefined;
+}
+
+/**
+ * A list whose members know their neighbours: joining and leaving anywhere takes constant time, and costs a fraction of
+ * what a `Map` or a `Set` does for members that come and go with each message.
+ */
+export class LinkedList<T extends Linked<T>> {
+  #first: T | undefined = undefined;
+  #last: T | undefined = undefined;
+
+  get first(): T | undefined {
+    return this.#first;
+  }
+
+  get last(): T | undefined {
+    return this.#last;
+  }
+
+  get isEmpty(): boolean {
+    return this.#first === undefined;
+  }
+
+  /** Puts one that stands in no list behind all others. */
+  append(member: T): void {
+    this.insert(member, this.#last);
+  }
+
+  /** Puts one that stands in no list behind `after`; undefined: before all others. */
+  insert(member: T, after: T | undefined): void {
+    const next = after === undefined ? this.#first : after.next;
+    member.list = this;
+    member.previous = after;
+    member.next = next;
+    if (after === undefined) this.#first = member;
+    else after.next = member;
+    if (next === undefined) this.#last = member;
+    else next.previous = member;
+  }
+
+  /** False where it does not stand in this list. */
+  remove(member: T): boolean {
+    if (member.list !== this) return false;
+    const { previous, next } = member;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    member.list = undefined;
+    member.previous = undefined;
+    member.next = undefined;
+    return true;
+  }
+
+  /** Empties the list, and gives what was in it. */
+  clear(): T[] {
+    const members = [...this];
+    for (const member of members) this.remove(member);
+    return members;
+  }
+
+  /** Who leaves while it goes on must be neither the one that it is at nor the next. */
+  *[Symbol.iterator](): Generator<T, void> {
+    for (let member = this.#first; member !== undefined; member = member.next) yield member;
+  }
+}
