@@ -41,7 +41,7 @@ export function rabbitMqWorkloads({ quick }, url) {
     ...kinds.flatMap(({ type, size }) => {
       const what = `${size.toLocaleString('en')} bytes, ${type} queue`;
       const count = quick ? 1000 : size > 1000 ? 3000 : 30_000;
-      const warmUpCount = quick ? 1000 : size > 1000 ? 2000 : 30_000;
+      const warmUpCount = quick ? 1000 : size > 1000 ? 2000 : 60_000;
       return [
         {
           id: `flow-${type}-${size}`,
@@ -53,7 +53,7 @@ export function rabbitMqWorkloads({ quick }, url) {
           figure: 'perSecond',
           moreFigures: ['cpuUsEach'],
           reference: 'amqplib',
-          rounds: !quick && type === 'quorum' && size === 100 ? 5 : rounds,
+          rounds: size > 1000 ? 2 : rounds,
           subjects: subjects('publishThenConsume', { count, warmUpCount, fewer: FEWER }, { type, size }),
         },
         {
