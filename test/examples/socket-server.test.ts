@@ -14,6 +14,8 @@ const WAVE = 250;
 interface State {
   readonly clients: number;
   readonly rssBytes: number;
+  /** After a collection of garbage, so without what nobody holds any more. */
+  readonly heldBytes: number;
 }
 
 /** The server in a process of its own, so that its memory is nobody else's. */
@@ -94,9 +96,9 @@ test('socket-server: 5,000 clients at once, half of which leave in the middle, a
 
   const after = await host.state();
   await round();
-  expect((await host.state()).rssBytes - after.rssBytes, 'no more than after as many before').toBeLessThan(
-    30 * MIB,
-  );
+  // When V8 gives back the pages that it does not need any more differs by version.
+  const heldMore = (await host.state()).heldBytes - after.heldBytes;
+  expect(heldMore, 'no more than after as many before').toBeLessThan(5 * MIB);
 });
 
 test('socket-server: a client that reads nothing is made to wait, alone, at no cost of memory', async () => {

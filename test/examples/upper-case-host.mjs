@@ -7,6 +7,9 @@ await once(server, 'listening');
 process.send({ port: server.address().port });
 process.on('message', () => {
   globalThis.gc();
-  server.getConnections((_error, clients) => process.send({ clients, rssBytes: process.memoryUsage.rss() }));
+  const { rss, heapUsed, external } = process.memoryUsage();
+  server.getConnections((_error, clients) =>
+    process.send({ clients, rssBytes: rss, heldBytes: heapUsed + external }),
+  );
 });
 process.on('disconnect', () => process.exit());
