@@ -55,7 +55,7 @@ Peers: ${Object.entries(peers)
   bytes that exist already, and neither validate nor encode anything, unless the table says so.
 - On RabbitMQ the broker has the same cores as its clients and sets the ceiling of what goes through a second. What
   a client costs is its CPU time a message. What is measured there is a client that has been running for a while: it
-  has just published, and in the same consumer consumed, 60,000 messages of 100 bytes, or 2000 of 10,000.
+  has just published, and in the same consumer consumed, ${warmUpCount(100)} messages of 100 bytes, or ${warmUpCount(10_000)} of 10,000.
 - Every run counts and adds up what arrives, and on RabbitMQ looks whether the queue is empty at the end.
 
 To repeat it: \`npm run bench\`, on your own broker with \`BENCH_AMQP_URL=amqp://…\`.
@@ -68,6 +68,12 @@ ${judge(run).map(targetRow).join('\n')}
 
 ${limits}
 ${run.workloads.map(section).join('\n')}`;
+}
+
+/** How many messages of that size came before those that were measured. */
+function warmUpCount(bytes) {
+  const { results } = run.workloads.find(({ id }) => id === `publish-quorum-${bytes}`) ?? { results: [] };
+  return (results[0]?.options.warmUpCount ?? 0).toLocaleString('en');
 }
 
 function targetRow({ what, at, limit, reached, met }) {
