@@ -1,0 +1,36 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Delivery } from '../../src/broker.js';
+import { HandlerRun } from '../../src/consumer/handler.js';
+import { Runs } from '../../src/consumer/runs.js';
+
+function delivery(n: number): Delivery {
+  const message = { id: String(n), contentType: '', headers: {}, body: '', timestamp: undefined };
+  return { message, attempt: 1, redelivered: false } as unknown as Delivery;
+}
+
+test('runs come and go in any order, and each is found by its delivery', () => {
+  fc.assert(
+    fc.property(fc.array(fc.oneof(fc.constant('add' as const), fc.nat(20))), (steps) => {
+      const runs = new Runs();
+      const model = new Map<Delivery, HandlerRun>();
+      for (const [n, step] of steps.entries()) {
+        if (step === 'add') {
+          const added = delivery(n);
+          const run = new HandlerRun(added, 'q');
+          runs.add(added, run);
+          model.set(added, run);
+        } else {
+          const [leaving] = [...model].slice(step % Math.max(1, model.size));
+          if (leaving === undefined) continue;
+          runs.remove(leaving[1]);
+          model.delete(leaving[0]);
+          expect(runs.of(leaving[0])).toBeUndefined();
+        }
+        expect(runs.size).toBe(model.size);
+        expect(new Map(runs.entries())).toEqual(model);
+        for (const [each, run] of model) expect(runs.of(each)).toBe(run);
+      }
+    }),
+  );
+});
