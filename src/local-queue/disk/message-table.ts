@@ -1,7 +1,9 @@
-import { decodeState, encodeState, type MessageState } from './message-state.js';
+import { type Lease, LeaseTable } from './lease-table.js';
+import { decodeState, encodeState, type MessageState, stateAt } from './message-state.js';
 import type { StoredQueue } from './queue-description.js';
 import type { QueueTable } from './queue-table.js';
-import { delayedKey, leaseKey, messageKey, readyKey, type Tables, u32 } from './tables.js';
+import { type ReadyEntry, ReadyTable } from './ready-table.js';
+import { delayedKey, messageKey, type Tables, u32 } from './tables.js';
 
 /** A message that some owner handles. */
 export interface Leased {
@@ -16,14 +18,32 @@ export interface Leased {
  *               ▲ ▲               │ │
  *               │ └──putBack──────┘ │
  *               └──due── delayed ◄──┘ comeAgain
+ *
+ * What a transaction changes in `ready` and `leases` is in the store when `flush` has been called.
  */
 export class MessageTable {
   readonly #tables: Tables;
   readonly #queues: QueueTable;
+  readonly #ready: ReadyTable;
+  readonly #leases: LeaseTable;
 
   constructor(tables: Tables, queues: QueueTable) {
     this.#tables = tables;
     this.#queues = queues;
+    this.#ready = new ReadyTable(tables.ready);
+    this.#leases = new LeaseTable(tables.leases);
+  }
+
+  /** Stores what the transaction changed. */
+  flush(): void {
+    this.#ready.flush();
+    this.#leases.flush();
+  }
+
+  /** The transaction failed: nothing of what it changed holds. */
+  discard(): void {
+    this.#ready.discard();
+    this.#leases.discard();
   }
 
   /** A new message, at the end of the line. Whether there is room is the caller's matter. */
@@ -37,7 +57,7 @@ export class MessageTable {
 
   /** Puts a message in line, at its place. */
   makeReady(queue: StoredQueue, state: MessageState): void {
-    this.#tables.ready.putSync(readyKey(queue.id, state.priority, state.place), encodeState(state));
+    this.#ready.add(queue.id, state);
     this.#queues.counters(queue).ready++;
   }
 
@@ -48,26 +68,20 @@ export class MessageTable {
     limit: number,
     take: (state: MessageState, record: Buffer) => boolean,
   ): void {
-    const { ready, messages, leases } = this.#tables;
     const counters = this.#queues.counters(queue);
-    const range = { start: u32(queue.id), end: u32(queue.id + 1), limit };
     // Read to the end before anything is changed: a cursor must not see the changes.
-    const entries = [...ready.getRange(range)];
+    const entries = this.#ready.first(queue.id, limit);
     if (entries.length === 0) counters.ready = 0;
-    for (const { key, value } of entries) {
-      const state = decodeState(value);
-      const at = state && messageKey(queue.id, state.seq);
-      const record = at && messages.getBinaryFast(at);
-      ready.removeSync(key);
-      counters.ready--;
-      if (state === undefined || record === undefined) {
-        // No message belongs to this entry, or none that could be found by it.
-        counters.held--;
-        continue;
-      }
-      leases.putSync(leaseKey(owner, queue.id, state.seq), value);
-      // The buffer is LMDB's own and longer than the record.
-      if (!take(state, record.subarray(0, record.length))) return;
+    let room = limit;
+    let enough = false;
+    for (const entry of entries) {
+      if (enough || room === 0) return;
+      const count = Math.min(entry.span?.count ?? 1, room);
+      let taken = 0;
+      while (taken < count && !enough) enough = !this.#leaseOne(queue, owner, entry, taken++, take);
+      this.#ready.take(queue.id, entry, taken);
+      counters.ready -= taken;
+      room -= taken;
     }
   }
 
@@ -103,20 +117,17 @@ export class MessageTable {
   }
 
   /** What is leased to an owner, at most `limit`. */
-  leasesOf(
-    owner: number,
-    limit: number,
-  ): { queueId: number; seq: number; state: MessageState | undefined }[] {
-    const range = { start: u32(owner), end: u32(owner + 1), limit };
-    return [...this.#tables.leases.getRange(range)].map(({ key, value }) => ({
-      queueId: key.readUInt32BE(4),
-      seq: key.readUIntBE(8, 6),
-      state: decodeState(value),
-    }));
+  leasesOf(owner: number, limit: number): Lease[] {
+    return this.#leases.of(owner, limit);
+  }
+
+  /** Those to whom something is leased. */
+  leaseOwners(): number[] {
+    return this.#leases.owners();
   }
 
   endLease(owner: number, queueId: number, seq: number): void {
-    this.#tables.leases.removeSync(leaseKey(owner, queueId, seq));
+    this.#leases.end(owner, queueId, seq);
   }
 
   /** Removes a message that is in none of the places any more. */
@@ -151,28 +162,52 @@ export class MessageTable {
 
   /** Removes ready messages, at most `limit`, and says how many. */
   purge(queue: StoredQueue, limit: number): number {
-    const { ready, messages } = this.#tables;
-    const entries = [...ready.getRange({ start: u32(queue.id), end: u32(queue.id + 1), limit })];
     const counters = this.#queues.counters(queue);
-    for (const { key, value } of entries) {
-      ready.removeSync(key);
-      const state = decodeState(value);
-      if (state !== undefined) messages.removeSync(messageKey(queue.id, state.seq));
-      counters.ready--;
-      counters.held--;
+    let purged = 0;
+    for (const entry of this.#ready.first(queue.id, limit)) {
+      const { span } = entry;
+      const count = Math.min(span?.count ?? 1, limit - purged);
+      for (let index = 0; span !== undefined && index < count; index++) {
+        this.#tables.messages.removeSync(messageKey(queue.id, span.first.seq + index));
+      }
+      this.#ready.take(queue.id, entry, count);
+      purged += count;
     }
-    return entries.length;
+    counters.ready -= purged;
+    counters.held -= purged;
+    return purged;
   }
 
   /** Removes all that a queue holds. Leases of it go when their owners settle them or end. */
   removeAll(queue: StoredQueue): void {
-    const { ready, messages, delayed } = this.#tables;
+    const { messages, delayed } = this.#tables;
+    this.#ready.removeAll(queue.id);
     const range = { start: u32(queue.id), end: u32(queue.id + 1) };
-    for (const key of [...ready.getKeys(range)]) ready.removeSync(key);
     for (const key of [...messages.getKeys(range)]) messages.removeSync(key);
     for (const key of [...delayed.getKeys()]) {
       if (key.readUInt32BE(6) === queue.id) delayed.removeSync(key);
     }
+  }
+
+  /** Hands out one message of an entry. Whether `take` wants more. */
+  #leaseOne(
+    queue: StoredQueue,
+    owner: number,
+    { span }: ReadyEntry,
+    index: number,
+    take: (state: MessageState, record: Buffer) => boolean,
+  ): boolean {
+    const state = span && stateAt(span, index);
+    const record = state && this.#tables.messages.getBinaryFast(messageKey(queue.id, state.seq));
+    if (state === undefined || record === undefined) {
+      // No message belongs to this entry, or none that could be found by it.
+      this.#queues.counters(queue).held--;
+      return true;
+    }
+    // The buffer is LMDB's own, longer than the record, and used again by whatever is read or written next.
+    const goesOn = take(state, record.subarray(0, record.length));
+    this.#leases.begin(owner, queue.id, state);
+    return goesOn;
   }
 
   /** Nothing may be stored under the number of a queue that was deleted while its messages were being handled. */

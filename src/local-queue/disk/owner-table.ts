@@ -58,18 +58,6 @@ export class OwnerTable {
     return dead;
   }
 
-  /** Those who have leases and are not registered (any more). */
-  strangers(): number[] {
-    const { leases } = this.#tables;
-    const strangers: number[] = [];
-    for (let owner = 0; ; owner++) {
-      const [key] = [...leases.getKeys({ start: u32(owner), limit: 1 })];
-      if (key === undefined) return strangers;
-      owner = key.readUInt32BE(0);
-      if (!this.isRegistered(owner)) strangers.push(owner);
-    }
-  }
-
   /** How many subscribers an owner has at a queue. */
   setSubscribers(queue: number, owner: number, count: number): void {
     const key = pairKey(queue, owner);

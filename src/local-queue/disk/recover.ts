@@ -15,7 +15,7 @@ export function putBackOfTheDead(turn: Turn): void {
   const { owners, messages, memory } = turn;
   for (const owner of owners.dead(memory.owner)) owners.strikeOff(owner);
   let room = STEPS_PER_TURN;
-  for (const owner of owners.strangers()) {
+  for (const owner of strangers(turn)) {
     for (const lease of messages.leasesOf(owner, room)) {
       room--;
       messages.endLease(owner, lease.queueId, lease.seq);
@@ -29,6 +29,11 @@ export function putBackOfTheDead(turn: Turn): void {
       return;
     }
   }
+}
+
+/** Those who have leases and are not registered (any more). */
+export function strangers({ owners, messages }: Pick<Turn, 'owners' | 'messages'>): number[] {
+  return messages.leaseOwners().filter((owner) => !owners.isRegistered(owner));
 }
 
 function putBack(turn: Turn, queue: StoredQueue, state: MessageState): void {

@@ -7,7 +7,7 @@ import { type Outcome, refuse } from './outcome.js';
 import { OwnerTable } from './owner-table.js';
 import { FLUSH, type Request } from './protocol.js';
 import { QueueTable } from './queue-table.js';
-import { checkOwnLease, putBackOfTheDead } from './recover.js';
+import { checkOwnLease, putBackOfTheDead, strangers } from './recover.js';
 import { applyRequest } from './requests.js';
 import { giveUpReserve, restoreReserve } from './reserve.js';
 import { storageError } from './storage-error.js';
@@ -66,7 +66,9 @@ export class Store {
   /** Whether a process that has leases is dead or late. Reads only. */
   get hasDead(): boolean {
     return this.#read(
-      () => this.#owners.dead(this.#memory.owner).length > 0 || this.#owners.strangers().length > 0,
+      () =>
+        this.#owners.dead(this.#memory.owner).length > 0 ||
+        strangers({ owners: this.#owners, messages: this.#messages }).length > 0,
     );
   }
 
@@ -120,6 +122,7 @@ export class Store {
             if (letsIn) admit(turn);
             deliver(turn);
             answerBells(turn);
+            turn.messages.flush();
             turn.queues.end();
           },
           { mayBeUndone },

@@ -14,13 +14,13 @@ export type Table = Database<Buffer, Buffer>;
  *   queues       name                          → the queue's description, as JSON
  *   counters     queue                         → how many messages it holds, and such
  *   messages     queue, seq                    → the record
- *   ready        queue, 31 - priority, place   → the state: can be delivered
- *   leases       owner, queue, seq             → the state: is being handled by that owner
+ *   ready        queue, 31 - priority, place   → a span that begins there: can be delivered
+ *   leases       owner, queue, seq             → a span that begins there: is being handled by that owner
  *   delayed      due time, queue, seq          → the state: waits for its next attempt
  *   owners       owner                         → which process that is, as JSON
  *   subscribers  queue, owner                  → how many
  *
- * A message is in `messages`, and in exactly one of `ready`, `leases` and `delayed`.
+ * A span is the state of its first message and how many follow. A message is in `messages`, and in exactly one of `ready`, `leases` and `delayed`.
  */
 export interface Tables {
   readonly root: RootDatabase<Buffer, Buffer>;
@@ -36,7 +36,9 @@ export interface Tables {
 }
 
 /** Raised when older code can't read what newer code writes, or the other way round. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
+/** Its spans are all of one message; this code goes on with it as it is, and marks it as of its own format. */
+const FORMAT_WITHOUT_SPANS = 1;
 const FORMAT_KEY = Buffer.from('millrace-format');
 
 /** Flags of `transactionSync`: abortable, and committed before it returns. Flushed, with its meta page. */
@@ -125,13 +127,13 @@ export async function closeTables({ root, turnstile }: Tables): Promise<void> {
 function checkFormat(root: RootDatabase<Buffer, Buffer>, file: string): void {
   const found = root.getBinary(FORMAT_KEY)?.toString();
   if (found === String(FORMAT_VERSION)) return;
-  if (found !== undefined) {
+  if (found !== undefined && found !== String(FORMAT_WITHOUT_SPANS)) {
     throw new QueueError(
       'STORAGE_ERROR',
       `${file} has format ${found}, this version of millrace knows format ${FORMAT_VERSION}: use the version that wrote it, or another folder`,
     );
   }
-  if (root.getCount() > 0) {
+  if (found === undefined && root.getCount() > 0) {
     throw new QueueError(
       'STORAGE_ERROR',
       `${file} belongs to another program: it is an LMDB file, but no queue of millrace; use another folder`,

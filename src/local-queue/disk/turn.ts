@@ -82,6 +82,7 @@ export class Turn {
 
   fail(): void {
     this.queues.forget();
+    this.messages.discard();
     for (const undo of this.#undo.reverse()) undo();
   }
 }

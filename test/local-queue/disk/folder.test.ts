@@ -145,18 +145,47 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
 
   test('because the store in it is of a format that is not known yet', async () => {
     const folder = await storeWith(1);
-    const options = {
-      noSubdir: true,
-      overlappingSync: false,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-    } as const;
-    const store = open<Buffer, Buffer>({ path: join(folder, 'queue.mdb'), ...options });
-    await store.put(Buffer.from('millrace-format'), Buffer.from('99'));
-    await store.close();
+    await setFormat(folder, '99');
     await expectRefused(folder, '99');
   });
 });
+
+test('a store of the first format, whose spans are of one message each, goes on in the present one', async () => {
+  const folder = newFolder();
+  const sender = await openDiskBroker(folder);
+  await sender.declare(plainQueue('grain'));
+  // Each is stored before the next comes, so that each is an entry as the first format has them.
+  for (const id of ['a', 'b', 'c']) {
+    await sender.publish(
+      { exchange: '', routingKey: 'grain' },
+      { id, contentType: '', headers: {}, body: '' },
+    );
+  }
+  await sender.close();
+  await setFormat(folder, '1');
+  const broker = await openDiskBroker(folder);
+  const ids: string[] = [];
+  await broker.subscribe('grain', { prefetch: 10 }, (delivery) => {
+    ids.push(delivery.message.id);
+    delivery.ack();
+  });
+  await eventually(() => expect(ids).toEqual(['a', 'b', 'c']));
+  await broker.close();
+  await setFormat(folder, '99');
+  await expectRefused(folder, 'knows format 2');
+});
+
+async function setFormat(folder: string, format: string): Promise<void> {
+  const store = open<Buffer, Buffer>({
+    path: join(folder, 'queue.mdb'),
+    noSubdir: true,
+    overlappingSync: false,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+  });
+  await store.put(Buffer.from('millrace-format'), Buffer.from(format));
+  await store.close();
+}
 
 test('a store that lost pages which it uses is an error, no crash', async () => {
   const folder = await storeWith(3000);

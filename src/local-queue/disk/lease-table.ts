@@ -1,0 +1,146 @@
+import {
+  continues,
+  decodeSpan,
+  encodeSpan,
+  type MessageState,
+  type Span,
+  stateAt,
+  without,
+} from './message-state.js';
+import { leaseKey, type Table, u32 } from './tables.js';
+
+export interface Lease {
+  readonly queueId: number;
+  readonly seq: number;
+  /** Undefined where the entry is damaged. */
+  readonly state: MessageState | undefined;
+}
+
+interface Held {
+  readonly owner: number;
+  readonly queueId: number;
+  readonly span: Span;
+}
+
+/** Numbers from `from` on and before `to`. */
+interface Ended {
+  readonly owner: number;
+  readonly queueId: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * What the owners handle. Leases that begin one after the other are one entry; those that end one after the other
+ * are taken out of their entries together.
+ */
+export class LeaseTable {
+  readonly #table: Table;
+  /** The last one that began, or the last ones that ended: stored when complete. Never both. */
+  #begun: Held | undefined = undefined;
+  #ended: Ended | undefined = undefined;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  begin(owner: number, queueId: number, state: MessageState): void {
+    const last = this.#begun;
+    if (last?.owner === owner && last.queueId === queueId && continues(last.span, state)) {
+      this.#begun = { owner, queueId, span: { first: last.span.first, count: last.span.count + 1 } };
+      return;
+    }
+    this.flush();
+    this.#begun = { owner, queueId, span: { first: state, count: 1 } };
+  }
+
+  end(owner: number, queueId: number, seq: number): void {
+    const last = this.#ended;
+    if (last?.owner === owner && last.queueId === queueId && last.to === seq) {
+      this.#ended = { ...last, to: seq + 1 };
+      return;
+    }
+    this.flush();
+    this.#ended = { owner, queueId, from: seq, to: seq + 1 };
+  }
+
+  /** Stores all that began and ended. */
+  flush(): void {
+    if (this.#begun !== undefined) this.#put(this.#begun);
+    if (this.#ended !== undefined) this.#takeOut(this.#ended);
+    this.discard();
+  }
+
+  /** What began and ended since the last flush did not. */
+  discard(): void {
+    this.#begun = undefined;
+    this.#ended = undefined;
+  }
+
+  /** What is leased to an owner, at most `limit`. */
+  of(owner: number, limit: number): Lease[] {
+    this.flush();
+    const leases: Lease[] = [];
+    for (const { key, value } of this.#table.getRange({ start: u32(owner), end: u32(owner + 1), limit })) {
+      const queueId = key.readUInt32BE(4);
+      const span = decodeSpan(value);
+      if (span === undefined) leases.push({ queueId, seq: key.readUIntBE(8, 6), state: undefined });
+      for (let index = 0; span !== undefined && index < span.count; index++) {
+        if (leases.length === limit) break;
+        const state = stateAt(span, index);
+        leases.push({ queueId, seq: state.seq, state });
+      }
+      if (leases.length === limit) break;
+    }
+    return leases;
+  }
+
+  /** Those who have leases. */
+  owners(): number[] {
+    this.flush();
+    const owners: number[] = [];
+    for (let owner = 0; ; owner++) {
+      const [key] = [...this.#table.getKeys({ start: u32(owner), limit: 1 })];
+      if (key === undefined) return owners;
+      owner = key.readUInt32BE(0);
+      owners.push(owner);
+    }
+  }
+
+  #put({ owner, queueId, span }: Held): void {
+    this.#table.putSync(leaseKey(owner, queueId, span.first.seq), encodeSpan(span));
+  }
+
+  #takeOut({ owner, queueId, from, to }: Ended): void {
+    for (let seq = from; seq < to; ) {
+      const entry = this.#entryOf(owner, queueId, seq);
+      if (entry === undefined) {
+        seq++;
+        continue;
+      }
+      const { key, span } = entry;
+      const before = seq - span.first.seq;
+      const ended = Math.min(span.count - before, to - seq);
+      if (before === 0) this.#table.removeSync(key);
+      else this.#put({ owner, queueId, span: { first: span.first, count: before } });
+      if (before + ended < span.count) this.#put({ owner, queueId, span: without(span, before + ended) });
+      seq += ended;
+    }
+  }
+
+  /** The entry that has a message. One that is damaged stands for the message in its key. */
+  #entryOf(owner: number, queueId: number, seq: number): { key: Buffer; span: Span } | undefined {
+    // Backwards from there on. What is handled in order is found at once.
+    const range = { start: leaseKey(owner, queueId, seq), end: leaseKey(owner, queueId, 0), reverse: true };
+    for (const { key, value } of this.#table.getRange({ ...range, limit: 1 })) {
+      const first = key.readUIntBE(8, 6);
+      const span = decodeSpan(value) ?? { first: unknownState(first), count: 1 };
+      if (seq < span.first.seq + span.count) return { key, span };
+    }
+    return undefined;
+  }
+}
+
+function unknownState(seq: number): MessageState {
+  return { seq, place: seq, priority: 0, attempt: 1, returns: 0, redelivered: true };
+}
