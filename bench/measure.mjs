@@ -12,8 +12,10 @@ const figures = cases.timesItself ? await work(options) : await timeWhole();
 process.send({ ...figures, peakRssBytes: process.resourceUsage().maxRSS * 1024 }, () => process.exit());
 
 async function timeWhole() {
-  const { count } = options;
+  const { count, depth } = options;
   // Compiled and settled first: what is measured is a process that has been running for a while.
-  for (let round = 0; round < 3; round++) await work({ ...options, count: Math.ceil(count / 10) });
+  const part = Math.ceil(count / 10);
+  const warmUp = { ...options, count: part, ...(depth !== undefined && { depth: Math.min(depth, part) }) };
+  for (let round = 0; round < 3; round++) await work(warmUp);
   return timed(count, () => work(options));
 }

@@ -150,7 +150,7 @@ export function localWorkloads({ quick }) {
       figure: 'cpuUsEach',
       reference: 'fastq promise',
       // The slowest takes minutes for a million.
-      limitMs: 20_000,
+      limitMs: 12_000,
       rounds: quick ? 1 : 2,
       subjects: [
         { subject: 'LocalQueue', module: queue, run: 'backlog', kind: 'ours' },

@@ -4,25 +4,20 @@ import { fileURLToPath } from 'node:url';
 const MEASURE = fileURLToPath(new URL('measure.mjs', import.meta.url));
 
 /**
- * Measures the subjects of one workload in alternating rounds: each once, then each once more, beginning with
- * another one every time, each run in a process of its own.
- * Adds to each subject its `runs`; a subject that fails gets an `error` and no more runs.
+ * Measures each subject once, one after the other, beginning with another one every round, each in a process of its
+ * own. Adds to the `runs` of each; a subject that fails gets an `error` and no more runs.
  */
-export async function measureInRounds(subjects, { rounds, ...settings }, onRun) {
-  const results = subjects.map((subject) => ({ ...subject, runs: [] }));
-  for (let round = 0; round < rounds; round++) {
-    for (let step = 0; step < results.length; step++) {
-      const result = results[(step + round) % results.length];
-      onRun(result.subject);
-      if (result.error !== undefined) continue;
-      try {
-        result.runs.push(await measureInProcess(result, settings));
-      } catch (error) {
-        result.error = error.message;
-      }
+export async function measureRound(results, round, settings, onRun) {
+  for (let step = 0; step < results.length; step++) {
+    const result = results[(step + round) % results.length];
+    onRun(result.subject);
+    if (result.error !== undefined) continue;
+    try {
+      result.runs.push(await measureInProcess(result, settings));
+    } catch (error) {
+      result.error = error.message;
     }
   }
-  return results;
 }
 
 const OVER_TIME = 'not done within';
@@ -33,16 +28,15 @@ export function isOverTime(error) {
 }
 
 /** Measures all subjects once and at the same time, for what does not depend on how fast they are. */
-export async function measureSideBySide(subjects, settings, onRun) {
-  return Promise.all(
-    subjects.map(async (subject) => {
+export async function measureSideBySide(results, settings, onRun) {
+  await Promise.all(
+    results.map(async (result) => {
       try {
-        const run = await measureInProcess(subject, settings);
-        return { ...subject, runs: [run] };
+        result.runs.push(await measureInProcess(result, settings));
       } catch (error) {
-        return { ...subject, runs: [], error: error.message };
+        result.error = error.message;
       } finally {
-        onRun(subject.subject);
+        onRun(result.subject);
       }
     }),
   );
