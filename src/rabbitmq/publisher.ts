@@ -8,7 +8,8 @@ import type { Link } from './link.js';
 import { Outgoing, type OutgoingListener } from './outgoing.js';
 import { PublishChannel } from './publish-channel.js';
 import { PublishWindow } from './publish-window.js';
-import { TargetLane } from './target-lane.js';
+import type { TargetLane } from './target-lane.js';
+import { type LanesSettings, TargetLanes } from './target-lanes.js';
 import { pause, throwIfAborted } from './time-limit.js';
 import { WaitingLine } from './waiting-line.js';
 import type { WireMessage } from './wire.js';
@@ -19,13 +20,9 @@ const REOPEN_AFTER_MS = 500;
 /** Rounds of refusals after which it is looked whether the queue is full at all. */
 const REFUSALS_TO_DOUBT = 4;
 
-export interface PublisherSettings {
+export interface PublisherSettings extends Omit<LanesSettings, 'wake'> {
   readonly link: Link;
   readonly maxUnconfirmed: number;
-  /** How many messages a queue may hold; undefined where that is unlimited or not known. */
-  readonly capacityOf: (queue: string) => number | undefined;
-  /** How many it holds at present, as the broker sees it. */
-  readonly readyIn: (queue: string) => Promise<number>;
   /** There was no queue, or no exchange, where a message was to go. */
   readonly onUnroutable: (to: Address) => void;
   /** Unconfirmed messages are about to be sent again. */
@@ -51,7 +48,7 @@ export class Publisher {
   readonly #settings: PublisherSettings;
   readonly #window = new PublishWindow();
   readonly #waiting = new WaitingLine();
-  readonly #lanes = new Map<string, TargetLane>();
+  readonly #lanes: TargetLanes;
   /** One of these made the broker close the channel: they go singly, until the next closing tells which. */
   readonly #suspects = new Set<Outgoing>();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
@@ -75,6 +72,7 @@ export class Publisher {
 
   constructor(settings: PublisherSettings) {
     this.#settings = settings;
+    this.#lanes = new TargetLanes({ ...settings, wake: () => this.#pump() });
     settings.link.listen({
       onConnected: (connection) => void this.#open(connection),
       onDisconnected: () => this.#refuseThoseWhoDoNotWait(),
@@ -116,7 +114,7 @@ export class Publisher {
   }
 
   #begin(outgoing: Outgoing): void {
-    const lane = this.#laneOf(outgoing);
+    const lane = this.#lanes.of(outgoing);
     if (this.#waiting.isEmpty && this.#mayBeSent(outgoing)) {
       // Whether a queue has room is for the broker to say where nobody waits for the answer.
       if (lane === undefined || (lane.waiting.isEmpty && (outgoing.noWait || lane.mayGoOn()))) {
@@ -204,7 +202,7 @@ export class Publisher {
 
   #waitForRoom(outgoing: Outgoing): void {
     const { exchange, routingKey } = outgoing.wire;
-    const lane = this.#laneOf(outgoing) ?? this.#addLane(outgoing, undefined);
+    const lane = this.#lanes.ofRefused(outgoing);
     lane.onRefused(outgoing);
     if (exchange === '' && lane.refusals >= REFUSALS_TO_DOUBT) void this.#doubt(outgoing, lane, routingKey);
   }
@@ -226,7 +224,7 @@ export class Publisher {
 
   #onChannelLost(refusal: Error | undefined): void {
     const sent = this.#window.clear();
-    for (const lane of this.#lanes.values()) lane.onChannelLost();
+    for (const lane of this.#lanes) lane.onChannelLost();
     if (refusal !== undefined) {
       for (const suspect of blame(sent, refusal)) this.#suspects.add(suspect);
     }
@@ -246,14 +244,12 @@ export class Publisher {
 
   /** Sends what may be sent. */
   #pump(): void {
-    if (this.#lanes.size > 0) {
-      for (const [key, lane] of this.#lanes) {
-        this.#sendFrom(lane);
-        if (lane.isOver) this.#lanes.delete(key);
-      }
+    if (!this.#lanes.isEmpty) {
+      for (const lane of this.#lanes) this.#sendFrom(lane);
+      this.#lanes.dropFinished();
     }
     for (let next = this.#waiting.first; next !== undefined; next = this.#waiting.first) {
-      const lane = this.#laneOf(next);
+      const lane = this.#lanes.of(next);
       if (lane === undefined && !this.#mayBeSent(next)) return;
       this.#waiting.remove(next);
       if (lane === undefined) {
@@ -271,24 +267,6 @@ export class Publisher {
       lane.waiting.remove(next);
       this.#send(next, lane);
     }
-  }
-
-  #laneOf(outgoing: Outgoing): TargetLane | undefined {
-    const { exchange, routingKey } = outgoing.wire;
-    const lane = this.#lanes.size === 0 ? undefined : this.#lanes.get(keyOf(outgoing));
-    if (lane !== undefined || exchange !== '') return lane;
-    const capacity = this.#settings.capacityOf(routingKey);
-    return capacity === undefined ? undefined : this.#addLane(outgoing, capacity);
-  }
-
-  #addLane(outgoing: Outgoing, capacity: number | undefined): TargetLane {
-    const lane = new TargetLane({
-      capacity,
-      ready: () => this.#settings.readyIn(outgoing.wire.routingKey),
-      wake: () => this.#pump(),
-    });
-    this.#lanes.set(keyOf(outgoing), lane);
-    return lane;
   }
 
   #mayBeSent(outgoing: Outgoing): boolean {
@@ -349,8 +327,7 @@ export class Publisher {
   }
 
   #allWaiting(): Outgoing[] {
-    const inLanes = [...this.#lanes.values()].flatMap((lane) => [...lane.waiting]);
-    return [...this.#waiting, ...inLanes];
+    return [...this.#waiting, ...this.#lanes.waiting];
   }
 
   #dropSettled(): void {
@@ -360,7 +337,7 @@ export class Publisher {
   /** A settled message that waits leaves its line; one that is on the wire stays until the broker has answered. */
   #forget(outgoing: Outgoing): void {
     this.#suspects.delete(outgoing);
-    if (!this.#waiting.remove(outgoing)) this.#lanes.get(keyOf(outgoing))?.waiting.remove(outgoing);
+    if (!this.#waiting.remove(outgoing)) this.#lanes.remove(outgoing);
     // It may have been the one that held the line up.
     this.#pump();
   }
@@ -372,12 +349,7 @@ export class Publisher {
     const left = [...this.#allWaiting(), ...this.#window.all()];
     for (const outgoing of left) outgoing.giveUp('CLOSED', error.message, error.cause);
     this.#dropSettled();
-    for (const lane of this.#lanes.values()) lane.stop();
-    this.#lanes.clear();
+    this.#lanes.stop();
     this.#onIdle?.();
   }
-}
-
-function keyOf({ wire: { exchange, routingKey } }: Outgoing): string {
-  return exchange === '' ? routingKey : `${exchange}\n${routingKey}`;
 }
