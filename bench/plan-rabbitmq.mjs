@@ -41,7 +41,7 @@ export function rabbitMqWorkloads({ quick }, url) {
     ...kinds.flatMap(({ type, size }) => {
       const what = `${size.toLocaleString('en')} bytes, ${type} queue`;
       const count = quick ? 1000 : size > 1000 ? 3000 : 20_000;
-      const warmUpCount = quick ? 1000 : size > 1000 ? 2000 : 40_000;
+      const warmUpCount = quick ? 1000 : size > 1000 ? 2000 : 35_000;
       return [
         {
           id: `flow-${type}-${size}`,
@@ -80,7 +80,7 @@ export function rabbitMqWorkloads({ quick }, url) {
       rounds,
       subjects: subjects(
         'awaitedSends',
-        quick ? { count: 200, warmUpCount: 50 } : { count: 700, warmUpCount: 500 },
+        { count: quick ? 200 : 600, warmUpCount: quick ? 500 : 3000 },
         { type, size: 100 },
       ),
     })),

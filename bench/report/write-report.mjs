@@ -48,9 +48,9 @@ Peers: ${Object.entries(peers)
 
 ## How it is measured
 
-- Each run is a process of its own. Within a workload the subjects alternate, round after round, so that whatever
-  else the machine does hits all of them alike. The tables show medians over the rounds; the ratios are medians of
-  the ratios within each round.
+- Each run is a process of its own. The subjects of a workload take turns, and so do the workloads, round after round,
+  so that whatever else the machine does hits all of them alike: two rounds, or three where a quarter of an hour is
+  enough. The tables show medians over the rounds; the ratios are medians of the ratios within each round.
 - millrace runs as it is shipped, with its defaults: with a schema and JSON, confirmed, acknowledged. The peers get
   bytes that exist already, and neither validate nor encode anything, unless the table says so.
 - On RabbitMQ the broker has the same cores as its clients and sets the ceiling of what goes through a second. What

@@ -29,7 +29,7 @@ export class Runs {
     this.#deliveries[run.place] = delivery;
   }
 
-  /** The run of a delivery, if there is one. Takes as long as there are many. */
+  /** The run of a delivery, if it is under way. Looks through all that are: it is asked of lost deliveries only. */
   of(delivery: Delivery): HandlerRun | undefined {
     const place = this.#deliveries.indexOf(delivery);
     return place < 0 ? undefined : this.#runs[place];
