@@ -6,7 +6,10 @@ import type { WireMessage } from './wire.js';
 /** Memory that many messages are written into, one after the other. */
 const BLOCK_BYTES = 256 * 1024;
 
-/** So much is sent at once, for the broker to work on while the rest of the burst is being written. Less costs more calls of the system. */
+/**
+ * So much is sent at once, for the broker to work on while the rest of the burst is being written. Less costs more calls
+ * of the system.
+ */
 const SEND_FROM_BYTES = 128 * 1024;
 
 /** Of amqplib's channels and connections, what its types leave out. */

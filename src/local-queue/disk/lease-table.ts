@@ -22,21 +22,20 @@ interface Held {
   readonly span: Span;
 }
 
-/** Numbers from `from` on and before `to`. */
 interface Ended {
   readonly owner: number;
   readonly queueId: number;
-  readonly from: number;
-  readonly to: number;
+  /** In the order in which they ended. */
+  readonly seqs: number[];
 }
 
 /**
- * What the owners handle. Leases that begin one after the other are one entry; those that end one after the other
- * are taken out of their entries together.
+ * What the owners handle. Leases that begin one after the other are one entry; those that end in a transaction, in
+ * whatever order, are taken out of their entries together.
  */
 export class LeaseTable {
   readonly #table: Table;
-  /** The last one that began, or the last ones that ended: stored when complete. Never both. */
+  /** The last ones that began, or the last ones that ended: stored when complete. Never both. */
   #begun: Held | undefined = undefined;
   #ended: Ended | undefined = undefined;
 
@@ -56,12 +55,12 @@ export class LeaseTable {
 
   end(owner: number, queueId: number, seq: number): void {
     const last = this.#ended;
-    if (last?.owner === owner && last.queueId === queueId && last.to === seq) {
-      this.#ended = { ...last, to: seq + 1 };
+    if (last?.owner === owner && last.queueId === queueId) {
+      last.seqs.push(seq);
       return;
     }
     this.flush();
-    this.#ended = { owner, queueId, from: seq, to: seq + 1 };
+    this.#ended = { owner, queueId, seqs: [seq] };
   }
 
   /** Stores all that began and ended. */
@@ -111,20 +110,24 @@ export class LeaseTable {
     this.#table.putSync(leaseKey(owner, queueId, span.first.seq), encodeSpan(span));
   }
 
-  #takeOut({ owner, queueId, from, to }: Ended): void {
-    for (let seq = from; seq < to; ) {
+  #takeOut({ owner, queueId, seqs }: Ended): void {
+    // Handlers that run side by side end in any order; next to each other they cost one look-up.
+    seqs.sort((one, other) => one - other);
+    for (let index = 0; index < seqs.length; ) {
+      const seq = seqs[index] as number;
       const entry = this.#entryOf(owner, queueId, seq);
       if (entry === undefined) {
-        seq++;
+        index++;
         continue;
       }
       const { key, span } = entry;
       const before = seq - span.first.seq;
-      const ended = Math.min(span.count - before, to - seq);
+      let ended = 1;
+      while (before + ended < span.count && seqs[index + ended] === seq + ended) ended++;
       if (before === 0) this.#table.removeSync(key);
       else this.#put({ owner, queueId, span: { first: span.first, count: before } });
       if (before + ended < span.count) this.#put({ owner, queueId, span: without(span, before + ended) });
-      seq += ended;
+      index += ended;
     }
   }
 

@@ -20,7 +20,8 @@ export type Table = Database<Buffer, Buffer>;
  *   owners       owner                         → which process that is, as JSON
  *   subscribers  queue, owner                  → how many
  *
- * A span is the state of its first message and how many follow. A message is in `messages`, and in exactly one of `ready`, `leases` and `delayed`.
+ * A span is the state of its first message and how many follow. A message is in `messages`, and in exactly one of
+ * `ready`, `leases` and `delayed`.
  */
 export interface Tables {
   readonly root: RootDatabase<Buffer, Buffer>;

@@ -42,7 +42,8 @@ test('leases of messages that follow each other are one entry, in whatever order
     inOneGo(() => leases.end(7, 1, 500));
     expect(tables.leases.getCount()).toBe(2);
     inOneGo(() => {
-      for (let seq = 1; seq < 500; seq++) leases.end(7, 1, seq);
+      for (let seq = 1; seq < 500; seq += 2) leases.end(7, 1, seq);
+      for (let seq = 498; seq > 1; seq -= 2) leases.end(7, 1, seq);
     });
     expect(tables.leases.getCount()).toBe(1);
     expect(leases.of(7, 1)).toEqual([{ queueId: 1, seq: 501, state: stateOf(501) }]);
