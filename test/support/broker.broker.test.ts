@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
 import { connect } from 'amqplib';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import {
   amqpUrl,
   brokerRunsInContainer,
@@ -37,6 +39,33 @@ test('connections are closed from the side of the broker, by their name', async 
   expect(await closeConnectionsByName(name)).toBe(1);
   expect(String(await closed)).toContain('CONNECTION_FORCED');
 });
+
+test('connections that still log in do not hinder the closing of those that have a name', async () => {
+  const name = uniqueName('among-others');
+  onTestFinished(await loggingIn());
+  const connection = await connect(amqpUrl(), { clientProperties: { connection_name: name } });
+  connection.on('error', () => {});
+  onTestFinished(await loggingIn());
+  expect(await closeConnectionsByName(name)).toBe(1);
+});
+
+/**
+ * A connection that says no more than its protocol, and does so again whenever the broker has lost its patience.
+ * Resolves when the broker has greeted it for the first time. Returns what ends it.
+ */
+async function loggingIn(): Promise<() => void> {
+  const { hostname, port } = new URL(amqpUrl());
+  let socket: Socket;
+  const open = () => {
+    socket = createConnection({ host: hostname, port: Number(port || 5672) });
+    socket.on('error', () => {});
+    socket.on('close', open);
+    socket.write(Buffer.from('AMQP\0\0\x09\x01', 'latin1'));
+    return once(socket, 'data');
+  };
+  await open();
+  return () => socket.off('close', open).destroy();
+}
 
 test('its version is known to the management API and to rabbitmqctl', async (context) => {
   const overview = (await managementApi('GET', '/api/overview')) as { rabbitmq_version: string };
