@@ -111,37 +111,43 @@ export class LeaseTable {
   }
 
   #takeOut({ owner, queueId, seqs }: Ended): void {
-    // Handlers that run side by side end in any order; next to each other they cost one look-up.
+    // Handlers that run side by side end in any order; those of one entry cost one look-up, and a piece that stays is
+    // written once.
     seqs.sort((one, other) => one - other);
-    for (let index = 0; index < seqs.length; ) {
-      const seq = seqs[index] as number;
-      const entry = this.#entryOf(owner, queueId, seq);
-      if (entry === undefined) {
-        index++;
-        continue;
+    /** What is left of the entry at hand, behind the message that was taken out last. */
+    let rest: Span | undefined;
+    for (const seq of seqs) {
+      if (rest === undefined || seq >= rest.first.seq + rest.count) {
+        if (rest !== undefined) this.#put({ owner, queueId, span: rest });
+        rest = this.#spanOf(owner, queueId, seq);
+        if (rest === undefined) continue;
+        // Otherwise what stays in front of it takes the entry over.
+        if (rest.first.seq === seq) this.#table.removeSync(leaseKey(owner, queueId, seq));
       }
-      const { key, span } = entry;
-      const before = seq - span.first.seq;
-      let ended = 1;
-      while (before + ended < span.count && seqs[index + ended] === seq + ended) ended++;
-      if (before === 0) this.#table.removeSync(key);
-      else this.#put({ owner, queueId, span: { first: span.first, count: before } });
-      if (before + ended < span.count) this.#put({ owner, queueId, span: without(span, before + ended) });
-      index += ended;
+      const before: number = seq - rest.first.seq;
+      if (before > 0) this.#put({ owner, queueId, span: { first: rest.first, count: before } });
+      rest = before + 1 < rest.count ? without(rest, before + 1) : undefined;
     }
+    if (rest !== undefined) this.#put({ owner, queueId, span: rest });
   }
 
   /** The entry that has a message. One that is damaged stands for the message in its key. */
-  #entryOf(owner: number, queueId: number, seq: number): { key: Buffer; span: Span } | undefined {
-    // Backwards from there on. What is handled in order is found at once.
-    const range = { start: leaseKey(owner, queueId, seq), end: leaseKey(owner, queueId, 0), reverse: true };
-    for (const { key, value } of this.#table.getRange({ ...range, limit: 1 })) {
-      const first = key.readUIntBE(8, 6);
-      const span = decodeSpan(value) ?? { first: unknownState(first), count: 1 };
-      if (seq < span.first.seq + span.count) return { key, span };
+  #spanOf(owner: number, queueId: number, seq: number): Span | undefined {
+    const key = leaseKey(owner, queueId, seq);
+    // It begins there, or somewhere before: a cursor costs several times as much as looking for a key.
+    const own = this.#table.getBinary(key);
+    if (own !== undefined) return spanAt(seq, own);
+    const before = { start: key, end: leaseKey(owner, queueId, 0), reverse: true, limit: 1 };
+    for (const found of this.#table.getRange(before)) {
+      const span = spanAt(found.key.readUIntBE(8, 6), found.value);
+      if (seq < span.first.seq + span.count) return span;
     }
     return undefined;
   }
+}
+
+function spanAt(seq: number, bytes: Buffer): Span {
+  return decodeSpan(bytes) ?? { first: unknownState(seq), count: 1 };
 }
 
 function unknownState(seq: number): MessageState {
