@@ -30,7 +30,7 @@ export function localWorkloads({ quick }) {
       title: 'Items from one task to another, at most 1024 waiting',
       figure: 'perSecond',
       reference: 'Node object stream, for await',
-      rounds: quick ? 1 : 3,
+      rounds: quick ? 1 : 9,
       subjects: [
         { subject: 'bare ring', module: bare, run: 'ring', ...options(million), kind: 'floor' },
         {
@@ -94,7 +94,7 @@ export function localWorkloads({ quick }) {
       title: 'Messages to a handler, each send awaited',
       figure: 'perSecond',
       reference: 'fastq promise',
-      rounds: quick ? 1 : 3,
+      rounds: quick ? 1 : 7,
       subjects: [
         { subject: 'millrace local: send', module: typed, run: 'sendEach', ...options(slow), kind: 'ours' },
         {
@@ -115,7 +115,7 @@ export function localWorkloads({ quick }) {
       title: 'Messages to a handler, about a thousand under way',
       figure: 'perSecond',
       reference: 'fastq promise',
-      rounds: quick ? 1 : 3,
+      rounds: quick ? 1 : 5,
       subjects: [
         {
           subject: 'millrace local: sendMany',
@@ -135,7 +135,7 @@ export function localWorkloads({ quick }) {
       title: `${tasks} ${tasks === 1 ? 'producer and 1 consumer' : `producers and ${tasks} consumers`}`,
       figure: 'perSecond',
       reference: 'fastq promise',
-      rounds: quick ? 1 : 2,
+      rounds: quick ? 1 : 4,
       subjects: [
         { subject: 'LocalQueue put and take', module: queue, run: 'fan', kind: 'ours' },
         { subject: 'millrace local: send', module: typed, run: 'fan', kind: 'ours' },
@@ -150,8 +150,8 @@ export function localWorkloads({ quick }) {
       figure: 'cpuUsEach',
       reference: 'fastq promise',
       // The slowest takes minutes for a million.
-      limitMs: 12_000,
-      rounds: quick ? 1 : 2,
+      limitMs: 20_000,
+      rounds: quick ? 1 : depth < 1_000_000 ? 3 : 2,
       subjects: [
         { subject: 'LocalQueue', module: queue, run: 'backlog', kind: 'ours' },
         { subject: 'LocalQueue by priority', module: queue, run: 'priorityBacklog', kind: 'ours' },
@@ -173,7 +173,7 @@ export function localWorkloads({ quick }) {
       title: 'The price of what is added to a message, on the broker in memory',
       figure: 'cpuUsEach',
       reference: 'nothing',
-      rounds: quick ? 1 : 2,
+      rounds: quick ? 1 : 3,
       subjects: PRICED.map((part) => ({
         subject: part,
         module: 'in-process/price.mjs',

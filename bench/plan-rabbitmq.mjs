@@ -17,7 +17,7 @@ const FEWER = { rascal: 20 };
 const RECONNECTING = ['millrace', 'rabbitmq-client', 'amqp-connection-manager', 'rascal'];
 
 export function rabbitMqWorkloads({ quick }, url) {
-  const subjects = (run, { count, warmUpCount, fewer = {} }, options) =>
+  const subjects = (run, { count, warmUpCount, fewer }, options) =>
     CLIENTS.map(({ client, ...subject }) => {
       const part = (messages) => Math.ceil(messages / (fewer[client] ?? 1));
       const counts = { count: part(count), warmUpCount: part(warmUpCount) };
@@ -28,7 +28,6 @@ export function rabbitMqWorkloads({ quick }, url) {
         options: { url, client, ...counts, ...options },
       };
     });
-  const rounds = quick ? 1 : 3;
   const kinds = quick
     ? [{ type: 'quorum', size: 100 }]
     : [
@@ -40,8 +39,9 @@ export function rabbitMqWorkloads({ quick }, url) {
   return [
     ...kinds.flatMap(({ type, size }) => {
       const what = `${size.toLocaleString('en')} bytes, ${type} queue`;
-      const count = quick ? 1000 : size > 1000 ? 3000 : 20_000;
-      const warmUpCount = quick ? 1000 : size > 1000 ? 2000 : 35_000;
+      const count = size > 1000 || quick ? 1000 : 5000;
+      const warmUpCount = quick ? 1000 : size > 1000 ? 8000 : 35_000;
+      const throughput = { figure: 'perSecond', moreFigures: ['cpuUsEach'], reference: 'amqplib' };
       return [
         {
           id: `flow-${type}-${size}`,
@@ -50,22 +50,18 @@ export function rabbitMqWorkloads({ quick }, url) {
             publish: `Publish with confirms, at most 1000 unconfirmed: ${what}`,
             consume: `Consume with acknowledgements, prefetch 256: ${what}`,
           },
-          figure: 'perSecond',
-          moreFigures: ['cpuUsEach'],
-          reference: 'amqplib',
-          rounds: size > 1000 ? 2 : rounds,
+          ...throughput,
+          rounds: quick ? 1 : size > 1000 ? 5 : 10,
           subjects: subjects('publishThenConsume', { count, warmUpCount, fewer: FEWER }, { type, size }),
         },
         {
           id: `both-${type}-${size}`,
           title: `Publish and consume at once: ${what}`,
-          figure: 'perSecond',
-          moreFigures: ['cpuUsEach'],
-          reference: 'amqplib',
-          rounds: quick ? 1 : 2,
+          ...throughput,
+          rounds: quick ? 1 : 5,
           subjects: subjects(
             'bothAtOnce',
-            { count: count / 2, warmUpCount: warmUpCount / 2, fewer: FEWER },
+            { count, warmUpCount: warmUpCount / 2, fewer: FEWER },
             { type, size },
           ),
         },
@@ -77,10 +73,10 @@ export function rabbitMqWorkloads({ quick }, url) {
       figure: 'medianUs',
       moreFigures: ['p99Us', 'cpuUsEach'],
       reference: 'amqplib',
-      rounds,
+      rounds: quick ? 1 : 7,
       subjects: subjects(
         'awaitedSends',
-        { count: quick ? 200 : 600, warmUpCount: quick ? 500 : 3000 },
+        { count: 200, warmUpCount: quick ? 500 : 5000, fewer: {} },
         { type, size: 100 },
       ),
     })),
@@ -89,7 +85,7 @@ export function rabbitMqWorkloads({ quick }, url) {
       title: 'From the reset of all connections to the next message handled, with the defaults',
       figure: 'ms',
       reference: 'millrace',
-      rounds,
+      rounds: quick ? 1 : 3,
       subjects: [
         ...CLIENTS.filter(({ client }) => RECONNECTING.includes(client)),
         { subject: '@cloudamqp/amqp-client session', client: 'cloudamqp-session' },

@@ -21,11 +21,6 @@ export class Progress {
     process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
   }
 
-  /** So many runs for which no time is left. */
-  leaveOut(runs) {
-    this.#total -= runs;
-  }
-
   clear() {
     if (this.#live) process.stderr.write('\r\x1b[K');
   }

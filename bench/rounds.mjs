@@ -4,19 +4,41 @@ import { fileURLToPath } from 'node:url';
 const MEASURE = fileURLToPath(new URL('measure.mjs', import.meta.url));
 
 /**
- * Measures each subject once, one after the other, beginning with another one every round, each in a process of its
- * own. Adds to the `runs` of each; a subject that fails gets an `error` and no more runs.
+ * Has the subjects of a workload take turns, each in a process of its own that stays: in each round every subject has
+ * one turn, beginning with another one every time. So what else the machine does for some seconds hits all of them.
+ * Adds to the `runs` of each; a subject that fails gets an `error` and no more runs. `goesOn` is asked before each round.
  */
-export async function measureRound(results, round, settings, onRun) {
-  for (let step = 0; step < results.length; step++) {
-    const result = results[(step + round) % results.length];
-    onRun(result.subject);
-    if (result.error !== undefined) continue;
-    try {
-      result.runs.push(await measureInProcess(result, settings));
-    } catch (error) {
-      result.error = error.message;
+export async function measureInRounds(results, { rounds, limitMs, goesOn }, onRun) {
+  const processes = [];
+  for (const result of results) {
+    await attempt(result, async () => {
+      processes.push({ result, subject: await SubjectProcess.start(result, limitMs) });
+    });
+  }
+  for (let round = 0; round < rounds && goesOn(round); round++) {
+    for (let step = 0; step < processes.length; step++) {
+      const { result, subject } = processes[(step + round) % processes.length];
+      onRun(result.subject);
+      if (result.error !== undefined) continue;
+      await attempt(result, async () => result.runs.push(await subject.turn(limitMs)));
     }
+  }
+  for (const { result, subject } of processes) {
+    if (result.error === undefined) await attempt(result, () => subject.close(limitMs));
+  }
+}
+
+/** Measures all subjects once and at the same time, for what does not depend on how fast they are. */
+export async function measureSideBySide(results, { limitMs }, onRun) {
+  const alone = { rounds: 1, limitMs, goesOn: () => true };
+  await Promise.all(results.map((result) => measureInRounds([result], alone, onRun)));
+}
+
+async function attempt(result, work) {
+  try {
+    await work();
+  } catch (error) {
+    result.error = error.message;
   }
 }
 
@@ -27,43 +49,63 @@ export function isOverTime(error) {
   return error.startsWith(OVER_TIME);
 }
 
-/** Measures all subjects once and at the same time, for what does not depend on how fast they are. */
-export async function measureSideBySide(results, settings, onRun) {
-  await Promise.all(
-    results.map(async (result) => {
-      try {
-        result.runs.push(await measureInProcess(result, settings));
-      } catch (error) {
-        result.error = error.message;
-      } finally {
-        onRun(result.subject);
-      }
-    }),
-  );
-}
+/** Runs measure.mjs. What it is asked rejects with the last line that it wrote where it ends without an answer. */
+class SubjectProcess {
+  #child;
+  #ended;
 
-/** One run in a process of its own. Rejects with the last line that it wrote where it ends without a result. */
-export function measureInProcess({ module, run, options }, { limitMs }) {
-  const { promise, resolve, reject } = deferred();
-  const child = fork(MEASURE, [JSON.stringify({ module, run, options })], {
-    execArgv: ['--expose-gc'],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  });
-  const timer = setTimeout(() => {
-    child.kill('SIGKILL');
-    reject(new Error(`${OVER_TIME} ${limitMs / 1000} s`));
-  }, limitMs);
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    said = (said + text).slice(-4000);
-  });
-  child.on('message', resolve);
-  child.on('error', reject);
-  child.on('exit', (code, signal) => {
-    clearTimeout(timer);
-    reject(new Error(errorLine(said) ?? `ended with ${signal ?? `exit code ${code}`}`));
-  });
-  return promise;
+  /** Resolves when it can take its first turn. */
+  static async start({ module, run, options }, limitMs) {
+    const subject = new SubjectProcess(
+      fork(MEASURE, [JSON.stringify({ module, run, options })], {
+        execArgv: ['--expose-gc'],
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      }),
+    );
+    await subject.#answer(limitMs);
+    return subject;
+  }
+
+  constructor(child) {
+    this.#child = child;
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      said = (said + text).slice(-4000);
+    });
+    this.#ended = new Promise((_, reject) => {
+      child.on('error', reject);
+      child.on('exit', (code, signal) => {
+        reject(new Error(errorLine(said) ?? `ended with ${signal ?? `exit code ${code}`}`));
+      });
+    });
+    this.#ended.catch(() => {});
+  }
+
+  turn(limitMs) {
+    this.#child.send('turn');
+    return this.#answer(limitMs);
+  }
+
+  close(limitMs) {
+    this.#child.send('close');
+    return this.#answer(limitMs);
+  }
+
+  async #answer(limitMs) {
+    let timer;
+    const answered = new Promise((resolve, reject) => {
+      this.#child.once('message', resolve);
+      timer = setTimeout(() => {
+        this.#child.kill('SIGKILL');
+        reject(new Error(`${OVER_TIME} ${limitMs / 1000} s`));
+      }, limitMs);
+    });
+    try {
+      return await Promise.race([answered, this.#ended]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 }
 
 function errorLine(said) {
@@ -71,14 +113,4 @@ function errorLine(said) {
     .split('\n')
     .find((line) => /error|refus|failed/i.test(line))
     ?.trim();
-}
-
-function deferred() {
-  let resolve;
-  let reject;
-  const promise = new Promise((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }

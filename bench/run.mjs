@@ -9,7 +9,7 @@ import { localWorkloads } from './plan-local.mjs';
 import { rabbitMqWorkloads } from './plan-rabbitmq.mjs';
 import { Progress } from './progress.mjs';
 import { findBroker } from './rabbitmq/broker.mjs';
-import { isOverTime, measureRound, measureSideBySide } from './rounds.mjs';
+import { isOverTime, measureInRounds, measureSideBySide } from './rounds.mjs';
 
 const USAGE = `Usage: npm run bench -- [local] [rabbitmq] [--quick] [--only ID] [--json FILE]
 
@@ -21,7 +21,7 @@ const USAGE = `Usage: npm run bench -- [local] [rabbitmq] [--quick] [--only ID] 
   --json F   writes all runs to a file, for npm run bench:report
 `;
 
-/** Medians need two rounds; further ones are begun for so long, which keeps a slow machine within a quarter of an hour. */
+/** Medians need some rounds; further ones are begun for so long, which keeps a slow machine within a quarter of an hour. */
 const LEAST_ROUNDS = 2;
 const LAST_ROUND_MS = 12.5 * 60_000;
 
@@ -51,28 +51,17 @@ const failed = run.workloads.flatMap(({ results }) =>
 );
 process.exitCode = failed.length > 0 ? 1 : 0;
 
-/**
- * Round after round through all workloads, so that a minute in which the machine has other things to do costs each of
- * them one run, and not one of them all its runs.
- */
 async function measureAll() {
-  const roundsOf = ({ rounds = 1 }) => rounds;
   const progress = new Progress(
-    workloads.reduce((sum, workload) => sum + roundsOf(workload) * workload.results.length, 0),
+    workloads.reduce((sum, { rounds = 1, results }) => sum + rounds * results.length, 0),
   );
   const begin = performance.now();
-  for (let round = 0; workloads.some((workload) => roundsOf(workload) > round); round++) {
-    for (const workload of workloads.filter((each) => roundsOf(each) > round)) {
-      const { results, title, sideBySide, limitMs = 60_000 } = workload;
-      if (round >= LEAST_ROUNDS && performance.now() - begin > LAST_ROUND_MS) {
-        progress.leaveOut(results.length);
-        continue;
-      }
-      progress.workload(title);
-      const onRun = (subject) => progress.run(subject);
-      if (sideBySide) await measureSideBySide(results, { limitMs }, onRun);
-      else await measureRound(results, round, { limitMs }, onRun);
-    }
+  const goesOn = (round) => round < LEAST_ROUNDS || performance.now() - begin < LAST_ROUND_MS;
+  for (const { results, title, sideBySide, rounds = 1, limitMs = 60_000 } of workloads) {
+    progress.workload(title);
+    const onRun = (subject) => progress.run(subject);
+    if (sideBySide) await measureSideBySide(results, { limitMs }, onRun);
+    else await measureInRounds(results, { rounds, limitMs, goesOn }, onRun);
   }
   progress.clear();
 }

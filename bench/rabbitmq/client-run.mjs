@@ -5,27 +5,43 @@ import { connect, defineQueue } from '../millrace.mjs';
 import { orderSchema } from '../order.mjs';
 
 /**
- * Makes a queue, opens the client on it, and removes both again. Fails where the client leaves messages behind,
+ * Makes a queue and opens the client on it. `close` removes both again. It fails where the client leaves messages behind,
  * unless it may: one that it did not acknowledge comes back when the client is gone, and was not dealt with.
  */
-export async function withClient(options, work) {
+export async function openClient(options) {
   const { client: name, url, clientUrl = url, type, size, leavesMessages = false } = options;
   const queue = `millrace-bench-${randomUUID()}`;
   await declare(url, queue, type);
-  try {
-    const { open } = await import(`./clients/${name}.mjs`);
-    const client = await open({ url: clientUrl, queue, size });
-    const figures = await work(client);
-    // Some wait for what they can't send or handle any more.
-    await Promise.race([client.close(), delay(3000)]);
-    if (!leavesMessages) await checkEmpty(url, queue);
-    return figures;
-  } finally {
-    await onChannel(url, async (channel) => {
+  const removeQueue = () =>
+    onChannel(url, async (channel) => {
       await channel.deleteQueue(queue);
       await channel.deleteQueue(`${queue}.dead`);
     });
+  try {
+    const { open } = await import(`./clients/${name}.mjs`);
+    const client = await open({ url: clientUrl, queue, size });
+    const close = async () => {
+      // Some wait for what they can't send or handle any more.
+      await Promise.race([client.close(), delay(3000)]);
+      try {
+        if (!leavesMessages) await checkEmpty(url, queue);
+      } finally {
+        await removeQueue();
+      }
+    };
+    return { client, close };
+  } catch (error) {
+    await removeQueue();
+    throw error;
   }
+}
+
+/** For work that is done once. */
+export async function withClient(options, work) {
+  const { client, close } = await openClient(options);
+  const figures = await work(client);
+  await close();
+  return figures;
 }
 
 async function declare(url, queue, type) {

@@ -1,93 +1,112 @@
 /** What each client does on the broker, each in its own idiom, on a queue as millrace declares one by default. */
 import { createHistogram, performance } from 'node:perf_hooks';
-import { stopwatch, timed } from '../stopwatch.mjs';
-import { withClient } from './client-run.mjs';
+import { stopwatch } from '../stopwatch.mjs';
+import { openClient } from './client-run.mjs';
 
-export const timesItself = true;
+export const staysOpen = true;
 
-/**
- * Publishes and then consumes `warmUpCount` and `count` messages, and measures the last of them: as in a service that
- * has been running for a while. V8 compiles for some ten thousand messages, and lets the space for new objects grow,
- * which a forced collection of garbage in between would undo.
+/*
+ * What is measured is a service that has been running for a while: `warmUpCount` messages have gone through before the
+ * first turn, since V8 compiles for some ten thousand of them and lets the space for new objects grow. Each turn begins
+ * with half as many as it measures, because the others had the machine in between.
  */
-export function publishThenConsume({ count, warmUpCount, ...options }) {
-  return withClient(options, async (client) => {
-    await client.publishAll(warmUpCount);
-    const stopWatch = stopwatch(count);
-    await client.publishAll(count);
-    const publish = stopWatch();
-    const consume = await consumeAll(client, count, warmUpCount);
-    return { parts: { publish, consume } };
+
+/** In each turn, publishes messages, and then consumes them. */
+export async function publishThenConsume({ count, warmUpCount, ...options }) {
+  const { client, close } = await openClient(options);
+  await publish(client, 0, warmUpCount);
+  await consume(client, 0, warmUpCount);
+  const ramp = Math.ceil(count / 2);
+  const turn = async () => ({
+    parts: { publish: await publish(client, ramp, count), consume: await consume(client, ramp, count) },
   });
+  return { turn, close };
 }
 
 /**
- * Publishes and consumes in one process at the same time, until all that was published has arrived: some clients publish
+ * In each turn, publishes and consumes at the same time, until all that was published has arrived: some clients publish
  * most of it first, and deal with deliveries later.
  */
-export function bothAtOnce({ count, warmUpCount, ...options }) {
-  return withClient(options, async (client) => {
-    let missing = 0;
-    let finish;
-    const stop = await client.consume(() => {
-      missing--;
-      if (missing === 0) finish();
-    });
-    const passOn = async (messages) => {
-      missing = messages;
-      const arrived = new Promise((resolve) => {
-        finish = resolve;
-      });
-      await client.publishAll(messages);
-      await arrived;
-    };
-    await passOn(warmUpCount);
-    const stopWatch = stopwatch(count);
-    await passOn(count);
-    const figures = stopWatch();
-    await stop();
-    return figures;
-  });
+export async function bothAtOnce({ count, warmUpCount, ...options }) {
+  const { client, close } = await openClient(options);
+  await pass(client, 0, warmUpCount);
+  return { turn: () => pass(client, Math.ceil(count / 2), count), close };
 }
 
 /** So many awaited sends settle into the pace of their kind. */
-const FIRST_SENDS = 100;
+const FIRST_SENDS = 20;
 
-/** One message at a time, each confirmed before the next is sent; after `warmUpCount` that were not. */
-export function awaitedSends({ count, warmUpCount, ...options }) {
-  return withClient(options, async (client) => {
-    await client.publishAll(warmUpCount);
-    const sendEach = async (times, histogram) => {
-      for (let i = 0; i < times; i++) {
-        const begin = performance.now();
-        await client.send();
-        histogram.record(Math.max(1, Math.round((performance.now() - begin) * 1000)));
-      }
-    };
+/** One message at a time, each confirmed before the next is sent; `warmUpCount` before that were not. */
+export async function awaitedSends({ count, warmUpCount, ...options }) {
+  const { client, close } = await openClient(options);
+  await publish(client, 0, warmUpCount);
+  await consume(client, 0, warmUpCount);
+  const sendEach = async (times, histogram) => {
+    for (let i = 0; i < times; i++) {
+      const begin = performance.now();
+      await client.send();
+      histogram.record(Math.max(1, Math.round((performance.now() - begin) * 1000)));
+    }
+  };
+  const turn = async () => {
     await sendEach(FIRST_SENDS, createHistogram());
     const histogram = createHistogram();
-    const figures = await timed(count, () => sendEach(count, histogram));
-    const latency = { medianUs: histogram.percentile(50), p99Us: histogram.percentile(99) };
-    await consumeAll(client, warmUpCount + FIRST_SENDS + count);
-    return { ...figures, latency };
-  });
+    const stopWatch = stopwatch(count);
+    await sendEach(count, histogram);
+    const figures = stopWatch();
+    await consume(client, 0, FIRST_SENDS + count);
+    return {
+      ...figures,
+      latency: { medianUs: histogram.percentile(50), p99Us: histogram.percentile(99) },
+    };
+  };
+  return { turn, close };
 }
 
-/** Says what the last `count` messages took that arrived after the first `warmUpCount`. */
-async function consumeAll(client, count, warmUpCount = 0) {
+async function publish(client, ramp, count) {
+  if (ramp > 0) await client.publishAll(ramp);
+  const stopWatch = stopwatch(count);
+  await client.publishAll(count);
+  return stopWatch();
+}
+
+/** Says what the last `count` messages took that arrived after the first `ramp`. */
+async function consume(client, ramp, count) {
   let arrived = 0;
-  let stopWatch;
+  let stopWatch = stopwatch(count);
   let finish;
   const all = new Promise((resolve) => {
     finish = resolve;
   });
-  if (warmUpCount === 0) stopWatch = stopwatch(count);
   const stop = await client.consume(() => {
     arrived++;
-    if (arrived === warmUpCount) stopWatch = stopwatch(count);
-    if (arrived === warmUpCount + count) finish(stopWatch());
+    if (arrived === ramp) stopWatch = stopwatch(count);
+    if (arrived === ramp + count) finish(stopWatch());
   });
   const figures = await all;
+  await stop();
+  return figures;
+}
+
+async function pass(client, ramp, count) {
+  let missing = 0;
+  let finish;
+  const stop = await client.consume(() => {
+    missing--;
+    if (missing === 0) finish();
+  });
+  const passOn = async (messages) => {
+    missing = messages;
+    const arrived = new Promise((resolve) => {
+      finish = resolve;
+    });
+    await client.publishAll(messages);
+    await arrived;
+  };
+  if (ramp > 0) await passOn(ramp);
+  const stopWatch = stopwatch(count);
+  await passOn(count);
+  const figures = stopWatch();
   await stop();
   return figures;
 }

@@ -48,14 +48,15 @@ Peers: ${Object.entries(peers)
 
 ## How it is measured
 
-- Each run is a process of its own. The subjects of a workload take turns, and so do the workloads, round after round,
-  so that whatever else the machine does hits all of them alike: two rounds, or three where a quarter of an hour is
-  enough. The tables show medians over the rounds; the ratios are medians of the ratios within each round.
+- Each subject is a process of its own that stays, and is warm. The subjects of a workload take turns, a second or two
+  each, in five to ten rounds (fewer of what takes long), so that whatever else the machine does hits all of them alike.
+  The tables show medians over the rounds; the ratios are medians of the ratios within each round.
 - millrace runs as it is shipped, with its defaults: with a schema and JSON, confirmed, acknowledged. The peers get
   bytes that exist already, and neither validate nor encode anything, unless the table says so.
 - On RabbitMQ the broker has the same cores as its clients and sets the ceiling of what goes through a second. What
   a client costs is its CPU time a message. What is measured there is a client that has been running for a while: it
-  has just published, and in the same consumer consumed, ${warmUpCount(100)} messages of 100 bytes, or ${warmUpCount(10_000)} of 10,000.
+  has published and consumed ${warmUpCount(100)} messages of 100 bytes before, or ${warmUpCount(10_000)} of 10,000, and begins each turn with
+  half as many as are measured in it.
 - Every run counts and adds up what arrives, and on RabbitMQ looks whether the queue is empty at the end.
 
 To repeat it: \`npm run bench\`, on your own broker with \`BENCH_AMQP_URL=amqp://…\`.
