@@ -135,7 +135,7 @@ export function localWorkloads({ quick }) {
       title: `${tasks} ${tasks === 1 ? 'producer and 1 consumer' : `producers and ${tasks} consumers`}`,
       figure: 'perSecond',
       reference: 'fastq promise',
-      rounds: quick ? 1 : 4,
+      rounds: quick ? 1 : 3,
       subjects: [
         { subject: 'LocalQueue put and take', module: queue, run: 'fan', kind: 'ours' },
         { subject: 'millrace local: send', module: typed, run: 'fan', kind: 'ours' },
@@ -150,7 +150,7 @@ export function localWorkloads({ quick }) {
       figure: 'cpuUsEach',
       reference: 'fastq promise',
       // The slowest takes minutes for a million.
-      limitMs: 20_000,
+      limitMs: 15_000,
       rounds: quick ? 1 : depth < 1_000_000 ? 3 : 2,
       subjects: [
         { subject: 'LocalQueue', module: queue, run: 'backlog', kind: 'ours' },
@@ -173,7 +173,7 @@ export function localWorkloads({ quick }) {
       title: 'The price of what is added to a message, on the broker in memory',
       figure: 'cpuUsEach',
       reference: 'nothing',
-      rounds: quick ? 1 : 3,
+      rounds: quick ? 1 : 2,
       subjects: PRICED.map((part) => ({
         subject: part,
         module: 'in-process/price.mjs',

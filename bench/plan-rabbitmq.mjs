@@ -34,7 +34,7 @@ export function rabbitMqWorkloads({ quick }, url) {
   const flow = (type, size) => {
     const what = `${size.toLocaleString('en')} bytes, ${type} queue`;
     const count = size > 1000 || quick ? 1000 : 5000;
-    const warmUpCount = quick ? 1000 : size > 1000 ? 5000 : 35_000;
+    const warmUpCount = quick ? 1000 : size > 1000 ? 3000 : 35_000;
     const clients =
       size > 1000
         ? CLIENTS
@@ -49,7 +49,7 @@ export function rabbitMqWorkloads({ quick }, url) {
           consume: `Consume with acknowledgements, prefetch 256: ${what}`,
         },
         ...throughput,
-        rounds: quick ? 1 : size > 1000 ? 5 : 10,
+        rounds: quick ? 1 : size > 1000 ? 4 : 10,
         subjects: subjects(
           'publishThenConsume',
           { count, warmUpCount, fewer: FEWER },
