@@ -20,7 +20,7 @@ const FEWER = { rascal: 20 };
 const RECONNECTING = ['millrace', 'rabbitmq-client', 'amqp-connection-manager', 'rascal'];
 
 export function rabbitMqWorkloads({ quick }, url) {
-  const subjects = (run, { count, warmUpCount, fewer }, options, clients = CLIENTS) =>
+  const subjects = (run, { count, warmUpCount, fewer = {} }, options, clients = CLIENTS) =>
     clients.map(({ client, ...subject }) => {
       const part = (messages) => Math.ceil(messages / (fewer[client] ?? 1));
       const counts = { count: part(count), warmUpCount: part(warmUpCount) };
@@ -77,11 +77,7 @@ export function rabbitMqWorkloads({ quick }, url) {
     moreFigures: ['p99Us', 'cpuUsEach'],
     reference: 'amqplib',
     rounds: quick ? 1 : 7,
-    subjects: subjects(
-      'awaitedSends',
-      { count: 200, warmUpCount: quick ? 500 : 5000, fewer: {} },
-      { type, size: 100 },
-    ),
+    subjects: subjects('awaitedSends', { count: 200, warmUpCount: quick ? 500 : 5000 }, { type, size: 100 }),
   });
   // Those with targets come first: where time gets short, the last ones have fewer rounds.
   return [

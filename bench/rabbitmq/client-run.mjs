@@ -21,9 +21,9 @@ export async function openClient(options) {
     const { open } = await import(`./clients/${name}.mjs`);
     const client = await open({ url: clientUrl, queue, size });
     const close = async () => {
-      // Some wait for what they can't send or handle any more.
-      await Promise.race([client.close(), delay(3000)]);
       try {
+        // Some wait for what they can't send or handle any more.
+        await Promise.race([client.close(), delay(3000)]);
         if (!leavesMessages) await checkEmpty(url, queue);
       } finally {
         await removeQueue();
@@ -39,9 +39,20 @@ export async function openClient(options) {
 /** For work that is done once. */
 export async function withClient(options, work) {
   const { client, close } = await openClient(options);
-  const figures = await work(client);
+  const figures = await closingOnFailure(close, () => work(client));
   await close();
   return figures;
+}
+
+/** Does the work; where it fails, closes first, so that no queue is left on the broker. */
+export async function closingOnFailure(close, work) {
+  try {
+    return await work();
+  } catch (error) {
+    // The work's own error says what went wrong.
+    await close().catch(() => {});
+    throw error;
+  }
 }
 
 async function declare(url, queue, type) {

@@ -1,7 +1,7 @@
 /** What each client does on the broker, each in its own idiom, on a queue as millrace declares one by default. */
 import { createHistogram, performance } from 'node:perf_hooks';
 import { stopwatch } from '../stopwatch.mjs';
-import { openClient } from './client-run.mjs';
+import { closingOnFailure, openClient } from './client-run.mjs';
 
 export const staysOpen = true;
 
@@ -12,55 +12,67 @@ export const staysOpen = true;
  */
 
 /** In each turn, publishes messages, and then consumes them. */
-export async function publishThenConsume({ count, warmUpCount, ...options }) {
-  const { client, close } = await openClient(options);
-  await publish(client, 0, warmUpCount);
-  await consume(client, 0, warmUpCount);
+export function publishThenConsume({ count, warmUpCount, ...options }) {
   const ramp = Math.ceil(count / 2);
-  const turn = async () => ({
-    parts: { publish: await publish(client, ramp, count), consume: await consume(client, ramp, count) },
+  return stayingOpen(options, {
+    async warmUp(client) {
+      await publish(client, 0, warmUpCount);
+      await consume(client, 0, warmUpCount);
+    },
+    turn: async (client) => ({
+      parts: { publish: await publish(client, ramp, count), consume: await consume(client, ramp, count) },
+    }),
   });
-  return { turn, close };
 }
 
 /**
  * In each turn, publishes and consumes at the same time, until all that was published has arrived: some clients publish
  * most of it first, and deal with deliveries later.
  */
-export async function bothAtOnce({ count, warmUpCount, ...options }) {
-  const { client, close } = await openClient(options);
-  await pass(client, 0, warmUpCount);
-  return { turn: () => pass(client, Math.ceil(count / 2), count), close };
+export function bothAtOnce({ count, warmUpCount, ...options }) {
+  return stayingOpen(options, {
+    warmUp: (client) => pass(client, 0, warmUpCount),
+    turn: (client) => pass(client, Math.ceil(count / 2), count),
+  });
 }
 
 /** So many awaited sends settle into the pace of their kind. */
 const FIRST_SENDS = 20;
 
-/** One message at a time, each confirmed before the next is sent; `warmUpCount` before that were not. */
-export async function awaitedSends({ count, warmUpCount, ...options }) {
+/** In each turn, sends one message at a time, each confirmed before the next. */
+export function awaitedSends({ count, warmUpCount, ...options }) {
+  return stayingOpen(options, {
+    async warmUp(client) {
+      await publish(client, 0, warmUpCount);
+      await consume(client, 0, warmUpCount);
+    },
+    async turn(client) {
+      await sendEach(client, FIRST_SENDS, createHistogram());
+      const histogram = createHistogram();
+      const stopWatch = stopwatch(count);
+      await sendEach(client, count, histogram);
+      const figures = stopWatch();
+      await consume(client, 0, FIRST_SENDS + count);
+      return {
+        ...figures,
+        latency: { medianUs: histogram.percentile(50), p99Us: histogram.percentile(99) },
+      };
+    },
+  });
+}
+
+async function stayingOpen(options, { warmUp, turn }) {
   const { client, close } = await openClient(options);
-  await publish(client, 0, warmUpCount);
-  await consume(client, 0, warmUpCount);
-  const sendEach = async (times, histogram) => {
-    for (let i = 0; i < times; i++) {
-      const begin = performance.now();
-      await client.send();
-      histogram.record(Math.max(1, Math.round((performance.now() - begin) * 1000)));
-    }
-  };
-  const turn = async () => {
-    await sendEach(FIRST_SENDS, createHistogram());
-    const histogram = createHistogram();
-    const stopWatch = stopwatch(count);
-    await sendEach(count, histogram);
-    const figures = stopWatch();
-    await consume(client, 0, FIRST_SENDS + count);
-    return {
-      ...figures,
-      latency: { medianUs: histogram.percentile(50), p99Us: histogram.percentile(99) },
-    };
-  };
-  return { turn, close };
+  await closingOnFailure(close, () => warmUp(client));
+  return { turn: () => closingOnFailure(close, () => turn(client)), close };
+}
+
+async function sendEach(client, times, histogram) {
+  for (let i = 0; i < times; i++) {
+    const begin = performance.now();
+    await client.send();
+    histogram.record(Math.max(1, Math.round((performance.now() - begin) * 1000)));
+  }
 }
 
 async function publish(client, ramp, count) {
