@@ -1,5 +1,8 @@
 import { medianOf, ratio } from './statistics.mjs';
 
+/** Clients that a user would choose instead; amqplib has targets of its own. */
+const PEERS = ['rabbitmq-client', '@cloudamqp/amqp-client', 'amqp-connection-manager', 'rascal'];
+
 /** What millrace is to reach, each as a ratio within one run. `at` says on which side of the limit it has to be. */
 export const TARGETS = [
   {
@@ -35,6 +38,10 @@ export const TARGETS = [
       what: `RabbitMQ publish, ${type}: CPU a message beside amqplib`,
       ...target(`publish-${type}-100`, 'millrace', 'amqplib', 'cpuUsEach', 'most', 1.25),
     },
+    ...PEERS.map((peer) => ({
+      what: `RabbitMQ publish, ${type}: CPU a message beside ${peer}`,
+      ...target(`publish-${type}-100`, 'millrace', peer, 'cpuUsEach', 'most', 1),
+    })),
     {
       what: `RabbitMQ consume, ${type}: messages a second beside amqplib`,
       ...target(`consume-${type}-100`, 'millrace', 'amqplib', 'perSecond', 'least', 1.2),
@@ -43,6 +50,10 @@ export const TARGETS = [
       what: `RabbitMQ consume, ${type}: CPU a message beside amqplib`,
       ...target(`consume-${type}-100`, 'millrace', 'amqplib', 'cpuUsEach', 'most', 1),
     },
+    ...PEERS.map((peer) => ({
+      what: `RabbitMQ consume, ${type}: CPU a message beside ${peer}`,
+      ...target(`consume-${type}-100`, 'millrace', peer, 'cpuUsEach', 'most', 1),
+    })),
     {
       what: `RabbitMQ awaited send, ${type}: median beside amqplib`,
       ...target(`awaited-${type}`, 'millrace', 'amqplib', 'medianUs', 'most', 1.05),
