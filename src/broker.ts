@@ -10,7 +10,7 @@
  * Where a message is sent, in the terms of AMQP 0-9-1: an exchange and a routing key. The exchange `''` is the
  * default exchange, which routes to the queue that is named like the routing key.
  */
-export interface Address {
+export interface Destination {
   readonly exchange: string;
   readonly routingKey: string;
 }
@@ -308,7 +308,7 @@ export interface Broker {
    * Rejects: `TOO_LARGE`, `FULL`, `TIMEOUT`, `ABORTED`, `UNROUTABLE`, `REFUSED`, `UNCONFIRMED`, `CLOSED`,
    * `INVALID_MESSAGE` (properties that the backend can't carry), `ACCESS_REFUSED`, `BROKER_ERROR`.
    */
-  publish(to: Address, message: Message, options?: PublishOptions): Promise<void>;
+  publish(to: Destination, message: Message, options?: PublishOptions): Promise<void>;
 
   /**
    * Hands messages of the queue to `onDelivery`, which must not throw, as they come, at most `prefetch`

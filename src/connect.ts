@@ -1,8 +1,8 @@
 import { homedir } from 'node:os';
 import type { Broker } from './broker.js';
+import { checkOptionNames, invalidOption, quote } from './common/options.js';
 import { QueueError } from './errors.js';
-import { openMemoryBroker } from './local-queue/memory-broker.js';
-import { checkOptionNames, invalidOption, quote } from './options.js';
+import { openMemoryBroker } from './local-queue/memory/broker.js';
 import { maskAddress } from './rabbitmq/address.js';
 import { RABBITMQ_OPTION_NAMES, type RabbitMqOptions } from './rabbitmq/options.js';
 

@@ -2,12 +2,12 @@
 import type { QueueSpec } from './broker.js';
 import type { FolderFacts } from './local-queue/disk/folder-facts.js';
 import { checkLmdb } from './local-queue/disk/lmdb-package.js';
-import type { QueueComparison } from './rabbitmq/compare-queues.js';
-import type { AddressFacts, ServerFacts } from './rabbitmq/server-facts.js';
+import type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
+import type { QueueComparison } from './rabbitmq/topology/compare-queues.js';
 
 export type { FolderFacts, StoreFacts } from './local-queue/disk/folder-facts.js';
-export type { QueueComparison } from './rabbitmq/compare-queues.js';
-export type { AddressFacts, ServerFacts } from './rabbitmq/server-facts.js';
+export type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
+export type { QueueComparison } from './rabbitmq/topology/compare-queues.js';
 
 export interface DiagnoseOptions {
   readonly connectTimeoutMs: number;
@@ -15,12 +15,12 @@ export interface DiagnoseOptions {
 
 /** What an `amqp:` address says. Rejects with `INVALID_OPTION`. */
 export async function diagnoseAddress(address: string): Promise<AddressFacts> {
-  return (await import('./rabbitmq/server-facts.js')).addressFacts(address);
+  return (await import('./rabbitmq/connection/server-facts.js')).addressFacts(address);
 }
 
 /** What the server at an `amqp:` address says. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
 export async function diagnoseServer(address: string, options: DiagnoseOptions): Promise<ServerFacts> {
-  return (await import('./rabbitmq/server-facts.js')).serverFacts(address, options);
+  return (await import('./rabbitmq/connection/server-facts.js')).serverFacts(address, options);
 }
 
 /** Compares a definition with the queues at an `amqp:` address, and makes none. */
@@ -29,7 +29,7 @@ export async function diagnoseQueues(
   spec: QueueSpec,
   options: DiagnoseOptions,
 ): Promise<QueueComparison[]> {
-  return (await import('./rabbitmq/compare-queues.js')).compareQueues(address, spec, options);
+  return (await import('./rabbitmq/topology/compare-queues.js')).compareQueues(address, spec, options);
 }
 
 /** What lies in the folder of a `local:` address. Makes nothing. Rejects with `STORAGE_ERROR`. */

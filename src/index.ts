@@ -1,5 +1,4 @@
 export type {
-  Address,
   Broker,
   BrokerCounts,
   BrokerEvent,
@@ -8,6 +7,7 @@ export type {
   DeclareMode,
   DelayedRetry,
   Delivery,
+  Destination,
   Failure,
   Message,
   PublishOptions,
@@ -19,24 +19,26 @@ export type {
   Subscription,
   WaitOptions,
 } from './broker.js';
-export type { Codec, CodecName } from './codec.js';
+export type { Codec, CodecName } from './common/codec.js';
+export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
+export type { ProcessTrace, SendTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
-export type { Consumer, ConsumerState, StopOptions, Stopped } from './consumer/consumer.js';
+export type { Consumer, ConsumerState, StopOptions, StopResult } from './consumer/consumer.js';
 export type { ConsumerOptions, RetryPolicy } from './consumer/consumer-options.js';
 export type { ConsumerCounts } from './consumer/counts.js';
 export { createConsumer } from './consumer/create-consumer.js';
 export type { ConsumerEvent } from './consumer/events.js';
-export type { Handler, HandlerContext } from './consumer/handler.js';
+export type { Handler, HandlerContext } from './consumer/handler-run.js';
 export type { ThreadedHandler } from './consumer/handler-threads.js';
 export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.js';
 export type { KeyOf } from './consumer/keyed-line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
 export type { DeadLetter } from './dead-letters/dead-letter.js';
 export { type DeadLetters, type DeadLettersOptions, deadLetters } from './dead-letters/dead-letters.js';
-export type { DropOptions, Dropped } from './dead-letters/drop.js';
+export type { DropOptions, DropResult } from './dead-letters/drop.js';
 export type { DeadLetterList } from './dead-letters/list.js';
-export type { ReplayEvent, Replayed, ReplayOptions } from './dead-letters/replay.js';
-export type { DeadLetterFilter, Looked, SelectionOptions } from './dead-letters/selection.js';
+export type { ReplayEvent, ReplayOptions, ReplayResult } from './dead-letters/replay.js';
+export type { DeadLetterFilter, ScanResult, SelectionOptions } from './dead-letters/selection.js';
 export {
   isQueueError,
   QueueError,
@@ -45,7 +47,6 @@ export {
   type RemoteFailure,
   type SendManyProgress,
 } from './errors.js';
-export { type DeadLetterHistory, deadLetterHistory } from './failure-headers.js';
 export type { ItemOrder } from './local-queue/item-order.js';
 export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
 export type { MessageOptions } from './producer/message-options.js';
@@ -55,8 +56,8 @@ export {
   type ProducerOptions,
   type SendManyOptions,
   type SendOptions,
+  type SendResult,
   type SendWait,
-  type Sent,
 } from './producer/producer.js';
 export {
   createRequester,
@@ -67,4 +68,3 @@ export {
 export type { SendManyResult, Values } from './producer/send-many.js';
 export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
 export type { RabbitMqOptions } from './rabbitmq/options.js';
-export type { ProcessTrace, SendTrace } from './tracing.js';

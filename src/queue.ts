@@ -1,8 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { DeclareMode, DelayedRetry, Failure, Message, QueueSpec } from './broker.js';
-import { type Codec, type CodecName, codecFor, codecs } from './codec.js';
-import { errorText } from './error-text.js';
-import { QueueError } from './errors.js';
+import { type Codec, type CodecName, codecFor, codecs } from './common/codec.js';
+import { errorText } from './common/error-text.js';
 import {
   booleanOption,
   checkOptionNames,
@@ -11,7 +10,8 @@ import {
   MAX_DELAY_MS,
   quote,
   wordOption,
-} from './options.js';
+} from './common/options.js';
+import { QueueError } from './errors.js';
 
 /** What {@link defineQueue} takes besides the name and the schema. All have defaults. */
 export interface QueueOptions<In = unknown> {

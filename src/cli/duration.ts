@@ -1,4 +1,4 @@
-import { MAX_DELAY_MS } from '../options.js';
+import { MAX_DELAY_MS } from '../common/options.js';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 

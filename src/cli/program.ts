@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { ADDRESS_VARIABLES } from './address.js';
-import { addBenchCommand } from './bench-command.js';
-import { type DemoFlags, demo } from './demo.js';
-import { addDlqCommand } from './dlq-command.js';
-import { addDoctorCommand } from './doctor-command.js';
+import { addBenchCommand } from './commands/bench.js';
+import { type DemoFlags, demo } from './commands/demo.js';
+import { addDlqCommand } from './commands/dlq/options.js';
+import { addDoctorCommand } from './commands/doctor.js';
+import { type SendFlags, send } from './commands/send.js';
+import { type WorkFlags, work } from './commands/work.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
 import {
   delaysValue,
@@ -17,8 +19,6 @@ import {
 } from './option-values.js';
 import { Output, type OutputFlags } from './output.js';
 import { maskPasswords } from './secrets.js';
-import { type SendFlags, send } from './send.js';
-import { type WorkFlags, work } from './work.js';
 
 const DESCRIPTION = "Sends and handles messages, through queues on this machine's disk or RabbitMQ.";
 

@@ -1,7 +1,7 @@
 import type { Broker, Message } from '../broker.js';
-import { errorText } from '../error-text.js';
+import { errorText } from '../common/error-text.js';
+import { errorReplyTo, type Request, replyTo } from '../common/reply-format.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
-import { errorReplyTo, type Request, replyTo } from '../reply-format.js';
 import type { Outcome } from './settlement.js';
 
 /** How long a reply may wait for room, for the link, for its confirm. Meanwhile it holds its handler's place. */

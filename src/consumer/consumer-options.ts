@@ -1,5 +1,11 @@
 import type { DelayedRetry } from '../broker.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption, MAX_DELAY_MS } from '../options.js';
+import {
+  checkOptionNames,
+  durationOption,
+  integerOption,
+  invalidOption,
+  MAX_DELAY_MS,
+} from '../common/options.js';
 import type { ConsumerEvent } from './events.js';
 import type { KeyOf } from './keyed-line.js';
 

@@ -9,7 +9,7 @@ export interface StopOptions {
   readonly deadlineMs?: number | undefined;
 }
 
-export interface Stopped {
+export interface StopResult {
   /** Handlers that had not finished by the deadline; their messages went back to the queue. */
   readonly unfinished: number;
 }
@@ -33,7 +33,7 @@ export interface Consumer {
    * finish until the deadline. Always resolves. A second call waits for the same end, and brings the deadline
    * forward where its own is earlier.
    */
-  stop(options?: StopOptions): Promise<Stopped>;
+  stop(options?: StopOptions): Promise<StopResult>;
   /**
    * From now on this consumer does not keep the process alive: it is a helper of a program that does something else.
    * When that is done the process ends, in the midst of a handler too; what was not acknowledged comes again, where

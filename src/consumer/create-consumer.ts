@@ -1,9 +1,9 @@
 import type { Broker } from '../broker.js';
-import { invalidOption } from '../options.js';
+import { invalidOption } from '../common/options.js';
 import type { Queue } from '../queue.js';
 import type { Consumer } from './consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from './consumer-options.js';
-import type { Handler } from './handler.js';
+import type { Handler } from './handler-run.js';
 import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
 import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
 import { QueueConsumer } from './queue-consumer.js';

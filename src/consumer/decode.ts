@@ -1,5 +1,5 @@
 import type { Message } from '../broker.js';
-import { isTooLarge } from '../message-size.js';
+import { isTooLarge } from '../common/message-size.js';
 import type { DecodedValue, Queue } from '../queue.js';
 
 /** The value of a received message, or why it can't be had: too large, undecodable, not fitting the schema. */

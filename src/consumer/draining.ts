@@ -1,4 +1,4 @@
-import { MAX_DELAY_MS } from '../options.js';
+import { MAX_DELAY_MS } from '../common/options.js';
 
 /**
  * How long a consumer that stops waits for its running handlers: until they have ended, or until a deadline, which can

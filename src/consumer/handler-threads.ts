@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
-import { errorText } from '../error-text.js';
+import { errorText } from '../common/error-text.js';
+import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
 import { RejectMessage } from '../errors.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../options.js';
-import type { HandlerContext } from './handler.js';
+import type { HandlerContext } from './handler-run.js';
 import { toError, toFailure } from './thread-failure.js';
 import type { ThreadResult, ThreadTask } from './thread-task.js';
 
@@ -52,7 +52,7 @@ export class HandlerThreads {
     checkOptionNames('handler', options, ['module', 'threads', 'terminateAfterMs']);
     const { module, threads, terminateAfterMs } = options;
     if (!(module instanceof URL)) {
-      throw invalidOption('module', "a URL such as new URL('./handler.js', import.meta.url)", module);
+      throw invalidOption('module', "a URL such as new URL('./handler-run.js', import.meta.url)", module);
     }
     this.#module = module.href;
     this.count = integerOption('threads', threads, { min: 1, max: 1024, default: availableParallelism() });

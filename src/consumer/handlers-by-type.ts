@@ -1,6 +1,6 @@
+import { checkOptionNames, invalidOption, quote } from '../common/options.js';
 import { RejectMessage } from '../errors.js';
-import { checkOptionNames, invalidOption, quote } from '../options.js';
-import type { Handler } from './handler.js';
+import type { Handler } from './handler-run.js';
 
 /** The parts of a value that tell its type: those that are text in each member of the union. */
 export type Discriminant<Out> = {

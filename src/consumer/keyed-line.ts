@@ -1,6 +1,6 @@
 import type { Delivery } from '../broker.js';
-import { errorText } from '../error-text.js';
-import { quote } from '../options.js';
+import { errorText } from '../common/error-text.js';
+import { quote } from '../common/options.js';
 import type { DecodedValue } from '../queue.js';
 import { KeyLanes } from './key-lanes.js';
 import type { Line } from './line.js';

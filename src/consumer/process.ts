@@ -1,7 +1,7 @@
 import type { Broker, Delivery } from '../broker.js';
+import { isRequest } from '../common/reply-format.js';
+import { processTracing } from '../common/tracing.js';
 import type { DecodedValue } from '../queue.js';
-import { isRequest } from '../reply-format.js';
-import { processTracing } from '../tracing.js';
 import { answer } from './answer.js';
 import type { MutableCounts } from './counts.js';
 import type { ConsumerEvent } from './events.js';
@@ -12,7 +12,7 @@ import {
   type HandlerWarning,
   handled,
   isThenable,
-} from './handler.js';
+} from './handler-run.js';
 import { type Outcome, type Settlement, settlementFor } from './settlement.js';
 import { slowWarning } from './slow-warning.js';
 

@@ -1,15 +1,15 @@
-import { anyOf } from '../abort-listeners.js';
 import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
-import { Deadlines } from '../deadlines.js';
+import { anyOf } from '../common/abort-listeners.js';
+import { Deadlines } from '../common/deadlines.js';
+import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { checkOptionNames, durationOption } from '../options.js';
 import type { Queue } from '../queue.js';
-import type { Consumer, ConsumerState, StopOptions, Stopped } from './consumer.js';
+import type { Consumer, ConsumerState, StopOptions, StopResult } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
 import { type ConsumerCounts, noCounts } from './counts.js';
 import { decode } from './decode.js';
 import { Draining } from './draining.js';
-import { type Handler, HandlerRun } from './handler.js';
+import { type Handler, HandlerRun } from './handler-run.js';
 import { KeyedLine } from './keyed-line.js';
 import { type Line, PlainLine } from './line.js';
 import { deliveryInfo, expire, type ProcessSettings, process } from './process.js';
@@ -38,7 +38,7 @@ export class QueueConsumer<Out> implements Consumer {
   #starting: Promise<void> | undefined;
   /** Lets `stop` end a `start` that still waits for the broker. */
   readonly #startAborted = new AbortController();
-  #stopping: Promise<Stopped> | undefined;
+  #stopping: Promise<StopResult> | undefined;
   /** Being handled or settled; at most `concurrency`. */
   readonly #running = new Runs();
   /** Of the handlers that are waited for. */
@@ -207,7 +207,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#settings.emit?.({ type: 'lost', ...deliveryInfo(this.#queue.name, delivery), error });
   }
 
-  stop(options: StopOptions = {}): Promise<Stopped> {
+  stop(options: StopOptions = {}): Promise<StopResult> {
     checkOptionNames('stop', options, ['deadlineMs']);
     const deadlineMs = durationOption('deadlineMs', options.deadlineMs, { infinity: true, default: 30_000 });
     this.#draining.bringForward(deadlineMs);
@@ -215,7 +215,7 @@ export class QueueConsumer<Out> implements Consumer {
     return this.#stopping;
   }
 
-  async #stop(): Promise<Stopped> {
+  async #stop(): Promise<StopResult> {
     this.#state = 'stopping';
     this.#startAborted.abort();
     // Its error is reported by `start`.

@@ -1,6 +1,12 @@
 import type { Broker, Delivery, Subscription } from '../broker.js';
-import { errorText } from '../error-text.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption, MAX_DELAY_MS } from '../options.js';
+import { errorText } from '../common/error-text.js';
+import {
+  checkOptionNames,
+  durationOption,
+  integerOption,
+  invalidOption,
+  MAX_DELAY_MS,
+} from '../common/options.js';
 import type { Queue } from '../queue.js';
 import { decode } from './decode.js';
 

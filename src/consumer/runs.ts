@@ -1,5 +1,5 @@
 import type { Delivery } from '../broker.js';
-import type { HandlerRun } from './handler.js';
+import type { HandlerRun } from './handler-run.js';
 
 /**
  * The runs under way, in no order. Each knows its place, so that joining and leaving takes constant time without a

@@ -1,4 +1,4 @@
-import { MAX_DELAY_MS } from '../options.js';
+import { MAX_DELAY_MS } from '../common/options.js';
 
 /** The share of its time that a handler may use before the observer is told. */
 const WARNING_SHARE = 0.8;

@@ -1,4 +1,4 @@
-import { errorText } from '../error-text.js';
+import { errorText } from '../common/error-text.js';
 
 /** What was thrown on the other side of a thread: a structured clone would lose most of it. */
 export interface ThreadFailure {

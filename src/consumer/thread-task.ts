@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { HandlerContext } from './handler.js';
+import type { HandlerContext } from './handler-run.js';
 import type { ThreadFailure } from './thread-failure.js';
 
 /** What a thread is handed. All of it crosses as structured clones, but for the port, which is moved. */

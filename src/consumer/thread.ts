@@ -1,5 +1,5 @@
 /** What runs inside a thread: one call of the handler for each task. */
-import type { Handler } from './handler.js';
+import type { Handler } from './handler-run.js';
 import { type ThreadFailure, toError, toFailure } from './thread-failure.js';
 import type { ThreadResult, ThreadTask } from './thread-task.js';
 

@@ -1,5 +1,5 @@
 import type { DeadLetterCode, Message } from '../broker.js';
-import { deadLetterHistory, RESERVED_HEADER_PREFIX } from '../failure-headers.js';
+import { deadLetterHistory, RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
 import { brokerDeath, describeDeath } from './broker-death.js';
 
 /** A message in a dead-letter queue, and what is known of how it came there. */

@@ -1,9 +1,9 @@
 import type { Broker } from '../broker.js';
-import { checkOptionNames, invalidOption } from '../options.js';
+import { checkOptionNames, invalidOption } from '../common/options.js';
 import type { Queue } from '../queue.js';
-import { type DropOptions, type Dropped, drop } from './drop.js';
+import { type DropOptions, type DropResult, drop } from './drop.js';
 import { type DeadLetterList, list } from './list.js';
-import { type Replayed, type ReplayOptions, replay } from './replay.js';
+import { type ReplayOptions, type ReplayResult, replay } from './replay.js';
 import type { SelectionOptions } from './selection.js';
 import type { Source } from './source.js';
 
@@ -35,9 +35,9 @@ export interface DeadLetters {
    * Rejects besides with what ends it early: `TIMEOUT` where a queue has no room within `timeoutMs`, `UNCONFIRMED` and
    * so on; `observe` was told what was done until then.
    */
-  replay(options?: ReplayOptions): Promise<Replayed>;
+  replay(options?: ReplayOptions): Promise<ReplayResult>;
   /** Removes letters for good. */
-  drop(options?: DropOptions): Promise<Dropped>;
+  drop(options?: DropOptions): Promise<DropResult>;
 }
 
 /**

@@ -1,6 +1,6 @@
-import { booleanOption } from '../options.js';
+import { booleanOption } from '../common/options.js';
 import type { DeadLetter } from './dead-letter.js';
-import { checkSelection, forEachSelected, type Looked, type SelectionOptions } from './selection.js';
+import { checkSelection, forEachSelected, type ScanResult, type SelectionOptions } from './selection.js';
 import { beginWalk, type Source } from './source.js';
 
 export interface DropOptions extends SelectionOptions {
@@ -10,12 +10,12 @@ export interface DropOptions extends SelectionOptions {
   readonly observe?: ((letter: DeadLetter) => void) | undefined;
 }
 
-export interface Dropped extends Looked {
+export interface DropResult extends ScanResult {
   /** How many were dropped; with `dryRun`, would be. */
   readonly dropped: number;
 }
 
-export async function drop(source: Source, options: DropOptions): Promise<Dropped> {
+export async function drop(source: Source, options: DropOptions): Promise<DropResult> {
   const selection = checkSelection('drop', options, Number.POSITIVE_INFINITY, ['dryRun', 'observe']);
   const dryRun = booleanOption('dryRun', options.dryRun, false);
   let dropped = 0;

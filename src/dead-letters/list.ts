@@ -1,8 +1,8 @@
 import type { DeadLetter } from './dead-letter.js';
-import { checkSelection, forEachSelected, type Looked, type SelectionOptions } from './selection.js';
+import { checkSelection, forEachSelected, type ScanResult, type SelectionOptions } from './selection.js';
 import { beginWalk, type Source } from './source.js';
 
-export interface DeadLetterList extends Looked {
+export interface DeadLetterList extends ScanResult {
   /** The first of the queue first. */
   readonly letters: readonly DeadLetter[];
 }

@@ -1,11 +1,11 @@
+import { booleanOption, invalidOption } from '../common/options.js';
 import type { QueueError } from '../errors.js';
-import { booleanOption, invalidOption } from '../options.js';
+import { ConcurrencyLimit } from './concurrency-limit.js';
 import type { DeadLetter } from './dead-letter.js';
 import { withGrace } from './interruption.js';
 import { Outgoing } from './outgoing.js';
 import { Pace } from './pace.js';
-import { checkSelection, forEachSelected, type Looked, type SelectionOptions } from './selection.js';
-import { SideBySide } from './side-by-side.js';
+import { checkSelection, forEachSelected, type ScanResult, type SelectionOptions } from './selection.js';
 import { beginWalk, type Source } from './source.js';
 
 export interface ReplayOptions extends SelectionOptions {
@@ -28,7 +28,7 @@ export type ReplayEvent =
   /** It stays, since it can't be stored in the queue `to`: there is none, or none that takes it. */
   | { readonly type: 'failed'; readonly letter: DeadLetter; readonly to: string; readonly error: QueueError };
 
-export interface Replayed extends Looked {
+export interface ReplayResult extends ScanResult {
   /** How many are stored in their queues again; with `dryRun`, would be. */
   readonly replayed: number;
   /** How many do not fit the schema, and stay. */
@@ -49,7 +49,7 @@ const MAX_UNDER_WAY = 50;
 /** Of a replay that is aborted: a letter whose fate is not known yet has this long to be confirmed. */
 const GRACE_MS = 1000;
 
-export async function replay(source: Source, options: ReplayOptions): Promise<Replayed> {
+export async function replay(source: Source, options: ReplayOptions): Promise<ReplayResult> {
   const selection = checkSelection('replay', options, Number.POSITIVE_INFINITY, [
     'to',
     'rate',
@@ -75,7 +75,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
 
   const walk = await beginWalk(source, selection, Math.max(1, Math.floor(rate * WINDOW_SECONDS)));
   if (walk === undefined) return { total: 0, examined: 0, ...counts };
-  const sending = new SideBySide(MAX_UNDER_WAY);
+  const sending = new ConcurrencyLimit(MAX_UNDER_WAY);
   const grace = withGrace(selection.wait.signal, GRACE_MS);
   const outgoing = new Outgoing(source, { ...selection.wait, signal: grace.signal });
   try {

@@ -1,9 +1,9 @@
 /** Which dead letters a call is about, and how long it may take. */
 import type { Delivery, WaitOptions } from '../broker.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../options.js';
+import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
 import { type DeadLetter, toDeadLetter } from './dead-letter.js';
 import { throwIfAborted } from './interruption.js';
-import type { Walk } from './walk.js';
+import type { QueueScan } from './scan.js';
 
 /** Which dead letters are meant: those for which all that is given here holds. */
 export interface DeadLetterFilter {
@@ -25,7 +25,7 @@ export interface SelectionOptions extends DeadLetterFilter, WaitOptions {
 }
 
 /** How far a look into the queue went. */
-export interface Looked {
+export interface ScanResult {
   /** How many letters were in the dead-letter queue at the beginning. */
   readonly total: number;
   /**
@@ -74,7 +74,7 @@ export function checkSelection(
  * in the queue, and the walk's to remove.
  */
 export async function forEachSelected(
-  walk: Walk,
+  walk: QueueScan,
   { limit, matches, isUnfiltered, wait }: Selection,
   take: (letter: DeadLetter, delivery: Delivery) => boolean | Promise<boolean>,
 ): Promise<void> {

@@ -1,8 +1,8 @@
 import type { Broker } from '../broker.js';
 import { isQueueError, QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
+import { QueueScan } from './scan.js';
 import type { Selection } from './selection.js';
-import { Walk } from './walk.js';
 
 /** Where dead letters lie, and what they were. */
 export interface Source {
@@ -24,9 +24,9 @@ export async function beginWalk(
   source: Source,
   { wait }: Selection,
   maxWindow?: number,
-): Promise<Walk | undefined> {
+): Promise<QueueScan | undefined> {
   try {
-    return await Walk.begin(source.broker, source.deadLetterQueue, wait, maxWindow);
+    return await QueueScan.begin(source.broker, source.deadLetterQueue, wait, maxWindow);
   } catch (error) {
     if (!isQueueError(error, 'QUEUE_MISSING') || source.isNamed) throw error;
   }

@@ -1,6 +1,6 @@
 import TinyQueue from 'tinyqueue';
+import { checkOptionNames, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { checkOptionNames, invalidOption, quote } from '../options.js';
 import { Fifo } from './fifo.js';
 
 /**

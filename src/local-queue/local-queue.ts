@@ -1,6 +1,6 @@
 import type { WaitOptions } from '../broker.js';
+import { booleanOption, checkOptionNames, integerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
-import { booleanOption, checkOptionNames, integerOption } from '../options.js';
 import { type ItemOrder, type ItemStore, storeFor } from './item-order.js';
 import { checkWaitOptions, throwIfAborted, WaitList } from './wait-list.js';
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { QueueSpec } from '../broker.js';
+import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { quote } from '../options.js';
 
 /** A queue that is there already: as it was declared, and what its capacity is by that and by default. */
 interface ExistingQueue {

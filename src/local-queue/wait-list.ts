@@ -1,7 +1,7 @@
 import type { WaitOptions } from '../broker.js';
+import { type Linked, LinkedList } from '../common/linked-list.js';
+import { durationOption, invalidOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { type Linked, LinkedList } from '../linked-list.js';
-import { durationOption, invalidOption } from '../options.js';
 import { unwatchAbort, watchAbort } from './abort-watch.js';
 
 /** Throws `INVALID_OPTION`. */

@@ -1,7 +1,7 @@
-import { onAbort } from '../abort-listeners.js';
 import type { Message } from '../broker.js';
+import { onAbort } from '../common/abort-listeners.js';
+import { MAX_DELAY_MS } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
-import { MAX_DELAY_MS } from '../options.js';
 
 /**
  * One request, until its answer or its end.

@@ -1,7 +1,7 @@
 import { MAX_PRIORITY } from '../broker.js';
+import { RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
+import { integerOption, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { RESERVED_HEADER_PREFIX } from '../failure-headers.js';
-import { integerOption, invalidOption, quote } from '../options.js';
 
 /** What a sender may say about a message besides its value. */
 export interface MessageOptions {

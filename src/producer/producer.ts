@@ -1,9 +1,9 @@
-import type { Address, Broker, Message, PublishOptions } from '../broker.js';
+import type { Broker, Destination, Message, PublishOptions } from '../broker.js';
+import { checkSize } from '../common/message-size.js';
+import { checkOptionNames, durationOption, invalidOption } from '../common/options.js';
+import { sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
-import { checkSize } from '../message-size.js';
-import { checkOptionNames, durationOption, invalidOption } from '../options.js';
 import type { EncodedValue, Queue } from '../queue.js';
-import { sendTracing } from '../tracing.js';
 import { newMessageId } from './message-id.js';
 import { checkMessageOptions, type MessageOptions } from './message-options.js';
 import { type SendManyResult, sendAll, type Values } from './send-many.js';
@@ -29,7 +29,7 @@ export interface SendOptions extends MessageOptions, SendWait {}
 /** The message options hold for each of the messages; ids are always new. */
 export interface SendManyOptions extends Omit<MessageOptions, 'id'>, SendWait {}
 
-export interface Sent {
+export interface SendResult {
   /** The message's id: the one given, or a new UUID. */
   readonly id: string;
 }
@@ -44,13 +44,13 @@ export interface Producer<In> {
    * `CLOSED` where nothing was stored; `UNCONFIRMED` where the message may have arrived (send it again under the
    * same `id`, and let the consumer tell the two apart by it); and what declaring the queue may reject with.
    */
-  send(value: In, options?: SendOptions): Promise<Sent>;
+  send(value: In, options?: SendOptions): Promise<SendResult>;
 
   /**
    * As {@link send}, but never waits for room: resolves to undefined, with nothing stored, where `send` would
    * have to wait.
    */
-  trySend(value: In, options?: SendOptions): Promise<Sent | undefined>;
+  trySend(value: In, options?: SendOptions): Promise<SendResult | undefined>;
 
   /**
    * Sends many values, as many at once as the window of unconfirmed messages takes, in order. Takes values from
@@ -89,7 +89,7 @@ export function createProducer<In>(
   checkOptionNames('createProducer', options, ['timeoutMs']);
   const defaultTimeoutMs = timeLimit(options?.timeoutMs, 30_000);
   const defaultWait: PublishOptions = { timeoutMs: defaultTimeoutMs };
-  const address: Address = { exchange: '', routingKey: queue.name };
+  const address: Destination = { exchange: '', routingKey: queue.name };
   let declared = false;
 
   /** Declares the queue first. */
@@ -125,7 +125,7 @@ export function createProducer<In>(
     value: In,
     options: MessageOptions | undefined,
     wait: PublishOptions,
-  ): Promise<Sent> {
+  ): Promise<SendResult> {
     const making = messageOf(value, options);
     const message = making instanceof Promise ? await making : making;
     try {
@@ -141,7 +141,7 @@ export function createProducer<In>(
     value: In,
     options: MessageOptions | undefined,
     wait: PublishOptions,
-  ): Promise<Sent> {
+  ): Promise<SendResult> {
     if (options !== undefined) checkMessageOptions(options);
     const trace = { queue: queue.name, id: options?.id ?? newMessageId(), headers: { ...options?.headers } };
     // Called after those who listen to its start, who may add headers.
@@ -149,7 +149,11 @@ export function createProducer<In>(
     return sendTracing.tracePromise(send, trace);
   }
 
-  function sendOne(value: In, options: MessageOptions | undefined, wait: PublishOptions): Promise<Sent> {
+  function sendOne(
+    value: In,
+    options: MessageOptions | undefined,
+    wait: PublishOptions,
+  ): Promise<SendResult> {
     return sendTracing.hasSubscribers ? publishTraced(value, options, wait) : publish(value, options, wait);
   }
 
@@ -171,7 +175,7 @@ export function createProducer<In>(
     return { signal: options.signal, timeoutMs: timeLimit(options.timeoutMs, defaultTimeoutMs) };
   }
 
-  async function sendWith(options: SendOptions, value: In): Promise<Sent> {
+  async function sendWith(options: SendOptions, value: In): Promise<SendResult> {
     checkOptionNames('send', options, SEND_OPTION_NAMES);
     return sendOne(value, options, waitOf(options));
   }

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker, Message, Replies } from '../broker.js';
+import { isTooLarge } from '../common/message-size.js';
+import { checkOptionNames, durationOption, invalidOption } from '../common/options.js';
+import { NOTHING, remoteFailure } from '../common/reply-format.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
-import { isTooLarge } from '../message-size.js';
-import { checkOptionNames, durationOption, invalidOption } from '../options.js';
 import { type DecodedValue, defineQueue, type EncodedValue, type Queue } from '../queue.js';
-import { NOTHING, remoteFailure } from '../reply-format.js';
 import { Call } from './call.js';
 import { checkMessageOptions } from './message-options.js';
 

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
+import { invalidOption } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
-import { invalidOption } from '../options.js';
 
 export type Values<T> = Iterable<T> | AsyncIterable<T>;
 

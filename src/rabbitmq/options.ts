@@ -1,7 +1,13 @@
 import { basename } from 'node:path';
 import type { BrokerEvent } from '../broker.js';
-import { DEFAULT_MAX_MESSAGE_BYTES } from '../message-size.js';
-import { booleanOption, checkOptionNames, durationOption, integerOption, invalidOption } from '../options.js';
+import { DEFAULT_MAX_MESSAGE_BYTES } from '../common/message-size.js';
+import {
+  booleanOption,
+  checkOptionNames,
+  durationOption,
+  integerOption,
+  invalidOption,
+} from '../common/options.js';
 
 /** What `connect` takes for RabbitMQ. All have defaults. */
 export interface RabbitMqOptions {

@@ -1,9 +1,9 @@
 import type {
-  Address,
   Broker,
   BrokerCounts,
   BrokerState,
   Delivery,
+  Destination,
   Message,
   PublishOptions,
   QueueSpec,
@@ -14,27 +14,27 @@ import type {
   Subscription,
   WaitOptions,
 } from '../broker.js';
+import { checkSize } from '../common/message-size.js';
+import { integerOption } from '../common/options.js';
+import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, throwIfAborted, withinOrNot } from '../common/time-limit.js';
 import { QueueError } from '../errors.js';
-import { checkSize } from '../message-size.js';
-import { integerOption } from '../options.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
-import { AuxiliaryQueues } from './auxiliary-queues.js';
-import { Connection } from './connection.js';
-import type { RabbitMqDelivery } from './delivery.js';
-import { DirectReplies } from './direct-replies.js';
-import { bringBackDueMessages, type DueMessages } from './due-messages.js';
-import { EventCounts } from './event-counts.js';
-import { KeepAlive } from './keep-alive.js';
-import { KnownExchanges } from './known-exchanges.js';
-import { Link } from './link.js';
-import { Mover } from './mover.js';
+import { Connection } from './connection/connection.js';
+import { EventCounts } from './connection/event-counts.js';
+import { KeepAlive } from './connection/keep-alive.js';
+import { ReconnectingConnection } from './connection/reconnecting-connection.js';
+import { bringBackDueMessages, type DueMessages } from './consume/bounded-retry.js';
+import type { RabbitMqDelivery } from './consume/delivery.js';
+import { DirectReplies } from './consume/direct-replies.js';
+import { Republisher } from './consume/republisher.js';
+import { RabbitMqSubscription } from './consume/subscription.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
-import { Publisher, type PublisherSettings } from './publisher.js';
-import { QueueDeclarer } from './queue-declarer.js';
-import { RabbitMqSubscription } from './subscription.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, throwIfAborted, withinOrNot } from './time-limit.js';
-import { Topology } from './topology.js';
-import { toWire, type WireMessage } from './wire.js';
+import { Publisher, type PublisherSettings } from './publish/publisher.js';
+import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
+import { KnownExchanges } from './topology/known-exchanges.js';
+import { QueueDeclarer } from './topology/queue-declarer.js';
+import { Topology } from './topology/topology.js';
+import { toWire, type WireMessage } from './wire/amqp-message.js';
 
 /** How long `close` tries to end everything in order. After that the connections are closed all the same. */
 const FINISH_LIMIT_MS = 4_000;
@@ -62,15 +62,15 @@ class RabbitMqBroker implements Broker {
   readonly #addresses: readonly RabbitMqAddress[];
   readonly #settings: RabbitMqSettings;
   readonly #counts = new EventCounts();
-  readonly #consumeLink: Link;
-  readonly #publishLink: Link;
+  readonly #consumeLink: ReconnectingConnection;
+  readonly #publishLink: ReconnectingConnection;
   readonly #exchanges: KnownExchanges;
   readonly #auxiliary: AuxiliaryQueues;
   readonly #topology: Topology;
   readonly #publisher: Publisher;
   /** Those for retries and dead letters: they may not wait behind sends that wait for consumers. */
   readonly #movingPublisher: Publisher;
-  readonly #mover: Mover;
+  readonly #mover: Republisher;
   readonly #subscriptions = new Set<RabbitMqSubscription>();
   readonly #keepAlive = new KeepAlive();
   #address: string;
@@ -88,11 +88,11 @@ class RabbitMqBroker implements Broker {
     this.#settings = settings;
     this.maxMessageBytes = settings.maxMessageBytes;
     this.#address = addresses[0]?.masked ?? '';
-    this.#consumeLink = new Link('consume', addresses, settings, (connection) =>
+    this.#consumeLink = new ReconnectingConnection('consume', addresses, settings, (connection) =>
       this.#topology.restore(connection),
     );
     // What is sent again may be for a queue that has to be declared again.
-    this.#publishLink = new Link('publish', addresses, settings, async () => {
+    this.#publishLink = new ReconnectingConnection('publish', addresses, settings, async () => {
       await this.#consumeLink.connected('publishing', {});
     });
     const declarer = new QueueDeclarer(() => this.#openThrowAway());
@@ -106,7 +106,7 @@ class RabbitMqBroker implements Broker {
     this.#publisher = this.#newPublisher({ onBegun: this.#keepAlive.begin, onSettled: this.#keepAlive.end });
     // What a consumer moves keeps the process alive as far as the consumer does.
     this.#movingPublisher = this.#newPublisher({});
-    this.#mover = new Mover(this.#movingPublisher, this.#topology, this.#auxiliary);
+    this.#mover = new Republisher(this.#movingPublisher, this.#topology, this.#auxiliary);
     this.#consumeLink.listen({
       onConnected: (connection) => {
         this.#address = connection.address;
@@ -143,7 +143,7 @@ class RabbitMqBroker implements Broker {
     await this.#keepAlive.during(this.#topology.declare(queue, wait));
   }
 
-  publish(to: Address, message: Message, options: PublishOptions = {}): Promise<void> {
+  publish(to: Destination, message: Message, options: PublishOptions = {}): Promise<void> {
     try {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
@@ -246,7 +246,7 @@ class RabbitMqBroker implements Broker {
     await Promise.all(subscriptions.map((subscription) => subscription.endByBroker()));
   }
 
-  #onUnroutable({ exchange, routingKey }: Address): void {
+  #onUnroutable({ exchange, routingKey }: Destination): void {
     this.#exchanges.doubt(exchange);
     if (exchange !== '') return;
     this.#topology.doubt(routingKey);

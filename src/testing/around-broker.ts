@@ -1,11 +1,11 @@
-import type { Address, Broker, Delivery, Message, QueueSpec } from '../broker.js';
+import type { Broker, Delivery, Destination, Message, QueueSpec } from '../broker.js';
 
 /** What happens around a broker's own doing. */
 export interface Around {
   /** The queue that is declared in place of this one. */
   readonly declare?: (queue: QueueSpec) => QueueSpec;
   /** Called when a message is stored. */
-  readonly onPublished?: (to: Address, message: Message) => void;
+  readonly onPublished?: (to: Destination, message: Message) => void;
   /** What a subscriber is handed in place of this one. */
   readonly delivery?: (delivery: Delivery, queue: string) => Delivery;
   /** Called when a delivery was taken away before it was settled. */

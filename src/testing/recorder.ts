@@ -1,6 +1,6 @@
-import type { Address, Broker, Delivery, Failure, Message } from '../broker.js';
+import type { Broker, Delivery, Destination, Failure, Message } from '../broker.js';
+import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { checkOptionNames, durationOption } from '../options.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 
 /** What a recorder has seen of one message. */
@@ -155,7 +155,7 @@ function infoOf({ message, attempt, redelivered }: Delivery, queue: string): Rec
 }
 
 /** On the default exchange the routing key is the queue's name. */
-function nameOf({ exchange, routingKey }: Address): string {
+function nameOf({ exchange, routingKey }: Destination): string {
   return exchange === '' ? routingKey : `${exchange} → ${routingKey}`;
 }
 

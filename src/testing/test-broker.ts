@@ -1,6 +1,6 @@
 import type { Broker } from '../broker.js';
+import { checkOptionNames, durationOption, integerOption } from '../common/options.js';
 import { connect } from '../connect.js';
-import { checkOptionNames, durationOption, integerOption } from '../options.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 
 export interface TestBrokerOptions {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { DemoTotals } from '../../src/cli/demo-meter.js';
-import { introduction, progressLine, summary } from '../../src/cli/demo-view.js';
+import type { DemoTotals } from '../../src/cli/commands/demo/meter.js';
+import { introduction, progressLine, summary } from '../../src/cli/commands/demo/view.js';
 
 const setting = { capacity: 100, handle: 10, seconds: 10 };
 const sample = { seconds: 2, depth: 50, sent: 1250, handled: 1200, waiting: 0.987 };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { RetryPolicy } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import type { QueueErrorCode } from '../../src/errors.js';
-import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
+import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
 import { EventLog } from '../support/event-log.js';

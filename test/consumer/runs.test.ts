@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Delivery } from '../../src/broker.js';
-import { HandlerRun } from '../../src/consumer/handler.js';
+import { HandlerRun } from '../../src/consumer/handler-run.js';
 import { Runs } from '../../src/consumer/runs.js';
 
 function delivery(n: number): Delivery {

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { Delivery, QueueSpec, Subscription } from '../../src/broker.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
-import type { Bench } from './bench.js';
+import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 type Settlement = 'ack' | 'retry' | 'release' | 'dead-letter';
@@ -34,16 +34,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('unsubscribe'), which: fc.nat() }) },
 );
 
-/** What a run knows about every message: the books that have to balance with the broker's in the end. */
+/** What a run knows about every message: the ledger that have to balance with the broker's in the end. */
 class Account {
   readonly stored: string[] = [];
   readonly acked: string[] = [];
   readonly dead: string[] = [];
-  readonly #bench: Bench;
+  readonly #bench: ContractContext;
   readonly #queue: QueueSpec;
   readonly #subscribers: { readonly subscription: Subscription; readonly held: Delivery[] }[] = [];
 
-  constructor(bench: Bench, queue: QueueSpec) {
+  constructor(bench: ContractContext, queue: QueueSpec) {
     this.#bench = bench;
     this.#queue = queue;
   }
@@ -103,7 +103,7 @@ class Account {
 }
 
 /** Empties a queue that should hold `count` messages, and fails where it holds fewer or more. */
-async function drain(bench: Bench, queue: string, count: number): Promise<string[]> {
+async function drain(bench: ContractContext, queue: string, count: number): Promise<string[]> {
   const inbox = await Inbox.open(bench.broker, queue, { prefetch: 1000 });
   const drained = idsOf(await inbox.take(count));
   await bench.publish(queue, 'the last');

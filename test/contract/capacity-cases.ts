@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { isQueueError } from '../../src/errors.js';
 import { rejection, watch } from '../support/rejection.js';
-import { numbered } from './bench.js';
+import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 export const capacityCases: Cases = {

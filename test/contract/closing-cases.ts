@@ -3,7 +3,7 @@ import type { Broker } from '../../src/broker.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
-import { addressOf, message, numbered } from './bench.js';
+import { addressOf, message, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const failure = { code: 'failed', error: 'no' } as const;

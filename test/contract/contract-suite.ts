@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { Bench } from './bench.js';
+import { ContractContext } from './contract-context.js';
 import type { BrokerSubject, Skips } from './subject.js';
 
 /** Cases by title; a title is a promise as its user would say it. */
-export type Cases = Readonly<Record<string, (bench: Bench) => Promise<void>>>;
+export type Cases = Readonly<Record<string, (bench: ContractContext) => Promise<void>>>;
 
 /** Runs each case on a bench of its own. A skip shows its reason, and one that names no case is a failure. */
 export function contractSuite(
@@ -22,7 +22,7 @@ export function contractSuite(
             continue;
           }
           test(caseTitle, async () => {
-            const bench = await Bench.open(subject);
+            const bench = await ContractContext.open(subject);
             try {
               await run(bench);
             } finally {

@@ -9,11 +9,15 @@ import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
-import { addressOf, type Bench, message, numbered } from './bench.js';
+import { addressOf, type ContractContext, message, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 /** A queue whose messages of these ids all became dead letters, in this order. */
-async function buried(bench: Bench, ids: readonly string[], why = 'no licence'): Promise<QueueSpec> {
+async function buried(
+  bench: ContractContext,
+  ids: readonly string[],
+  why = 'no licence',
+): Promise<QueueSpec> {
   const queue = await bench.declare();
   await bench.publishAll(queue, ids);
   const inbox = await bench.inbox(queue, { prefetch: 1 });
@@ -24,7 +28,7 @@ async function buried(bench: Bench, ids: readonly string[], why = 'no licence'):
 }
 
 /** The ids that lie in a queue, from its first to its last. They stay there. */
-async function idsIn(bench: Bench, queue: string, count: number): Promise<string[]> {
+async function idsIn(bench: ContractContext, queue: string, count: number): Promise<string[]> {
   await bench.untilCounted(queue, { ready: count });
   const inbox = await Inbox.open(bench.broker, queue, { prefetch: 500 });
   const ids = idsOf(await inbox.take(count));

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
-import { numbered } from './bench.js';
+import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 export const declarationCases: Cases = {

@@ -3,7 +3,7 @@ import type { Delivery } from '../../src/broker.js';
 import { eventually } from '../support/eventually.js';
 import { type Inbox, idsOf } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
-import { numbered } from './bench.js';
+import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 export const deliveryCases: Cases = {

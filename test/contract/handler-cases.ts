@@ -1,13 +1,13 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { deadLetterHistory } from '../../src/common/history-headers.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { HandlerContext } from '../../src/consumer/handler.js';
+import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import { isQueueError, RejectMessage } from '../../src/errors.js';
-import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
-import type { Bench } from './bench.js';
+import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const hostile = {
@@ -17,7 +17,7 @@ const hostile = {
 };
 
 /** The one dead letter of a queue. */
-async function deadLetterOf(bench: Bench, queue: string) {
+async function deadLetterOf(bench: ContractContext, queue: string) {
   return (await (await bench.inbox(`${queue}.dead`)).next()).message;
 }
 

@@ -1,19 +1,19 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { deadLetterHistory } from '../../src/common/history-headers.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
-import type { Bench } from './bench.js';
+import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const job = z.object({ n: z.number(), keys: z.array(z.string()) });
 type Job = z.infer<typeof job>;
 
 /** A started consumer by key whose handlers run until they are let go one by one. */
-async function heldByKey(bench: Bench, jobs: readonly Job[], concurrency: number) {
+async function heldByKey(bench: ContractContext, jobs: readonly Job[], concurrency: number) {
   const queue = bench.define(job);
   await createProducer(bench.broker, queue).sendMany(jobs);
   const log = new EventLog();

@@ -4,7 +4,7 @@ import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
-import { numbered } from './bench.js';
+import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 export const loadCases: Cases = {

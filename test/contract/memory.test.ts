@@ -1,4 +1,4 @@
-import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
+import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';

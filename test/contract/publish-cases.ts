@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Message } from '../../src/broker.js';
 import { rejection } from '../support/rejection.js';
-import { addressOf, message, numbered } from './bench.js';
+import { addressOf, message, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const everyByte = Uint8Array.from({ length: 256 }, (_, value) => value);

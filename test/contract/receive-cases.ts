@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { deadLetterHistory } from '../../src/common/history-headers.js';
 import { type Received, receive } from '../../src/consumer/receive.js';
-import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { rejection } from '../support/rejection.js';
-import { addressOf, message } from './bench.js';
+import { addressOf, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 export const receiveCases: Cases = {

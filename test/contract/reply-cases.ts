@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { Broker, Message, Replies } from '../../src/broker.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
-import { addressOf, message } from './bench.js';
+import { addressOf, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 /** What came as replies, and the losses that were told. */

@@ -2,18 +2,18 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { Handler } from '../../src/consumer/handler.js';
+import type { Handler } from '../../src/consumer/handler-run.js';
 import { QueueError, RejectMessage } from '../../src/errors.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
 import { rejection, watch } from '../support/rejection.js';
-import { addressOf, type Bench, message } from './bench.js';
+import { addressOf, type ContractContext, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 /** A started consumer of numbers, and a requester for it. */
 async function asked(
-  bench: Bench,
+  bench: ContractContext,
   handler: Handler<number>,
   options: ConsumerOptions & { readonly reply?: z.ZodType } = {},
 ) {

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import { createProducer } from '../../src/producer/producer.js';
 import { rejection, watch } from '../support/rejection.js';
-import { message, numbered } from './bench.js';
+import { message, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const order = z.object({ id: z.string(), total: z.number().positive() });

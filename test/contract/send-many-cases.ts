@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import { createProducer } from '../../src/producer/producer.js';
 import { rejection, watch } from '../support/rejection.js';
-import { numbered } from './bench.js';
+import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 /** The texts of `count` messages, in their order. */

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import type { Delivery, Failure } from '../../src/broker.js';
-import { deadLetterHistory } from '../../src/failure-headers.js';
+import { deadLetterHistory } from '../../src/common/history-headers.js';
 import { rejection } from '../support/rejection.js';
-import { addressOf, message, numbered } from './bench.js';
+import { addressOf, message, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const failure: Failure = { code: 'failed', error: 'connection refused' };

@@ -5,12 +5,12 @@ import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
 import { rejection, watch } from '../support/rejection.js';
-import type { Bench } from './bench.js';
+import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 /** A started consumer whose handlers run until they are let go, or for ever. */
 async function heldConsumer(
-  bench: Bench,
+  bench: ContractContext,
   options: { readonly concurrency: number; readonly prefetch: number },
 ) {
   const queue = bench.define(z.number());

@@ -8,7 +8,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';
 import { rejection } from '../support/rejection.js';
-import type { Bench } from './bench.js';
+import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const HANDLER = new URL('threads/handler.mjs', import.meta.url);
@@ -23,7 +23,7 @@ const OFTEN = { delaysMs: Array.from({ length: 50 }, () => 0) };
 
 /** A started consumer whose handlers run in threads, and a requester for it. */
 async function threaded(
-  bench: Bench,
+  bench: ContractContext,
   options: ConsumerOptions & { readonly threads?: number; readonly terminateAfterMs?: number } = {},
 ) {
   const { threads = 1, terminateAfterMs = 50, ...rest } = options;

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { deadLetterHistory } from '../../src/common/history-headers.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';

@@ -1,20 +1,24 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { Broker, Message } from '../../src/broker.js';
-import type { Codec } from '../../src/codec.js';
+import type { Codec } from '../../src/common/codec.js';
+import { deadLetterHistory } from '../../src/common/history-headers.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { isQueueError } from '../../src/errors.js';
-import { deadLetterHistory } from '../../src/failure-headers.js';
 import { createProducer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
 import { EventLog } from '../support/event-log.js';
-import { addressOf, type Bench, message } from './bench.js';
+import { addressOf, type ContractContext, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 const unicode = 'Grüße, 世界, 👩‍👩‍👧, \u0000, \uFEFF, \u2028';
 
 /** The values that a consumer of `queue` hands to its handler, once it has settled `count` messages. */
-async function handledValues<Out>(bench: Bench, queue: Queue<never, Out>, count: number): Promise<Out[]> {
+async function handledValues<Out>(
+  bench: ContractContext,
+  queue: Queue<never, Out>,
+  count: number,
+): Promise<Out[]> {
   const values: Out[] = [];
   const log = new EventLog();
   const handler = (value: Out) => {
@@ -29,7 +33,7 @@ async function handledValues<Out>(bench: Bench, queue: Queue<never, Out>, count:
 
 /** Publishes past the producer, as another tool would. */
 async function publishRaw(
-  bench: Bench,
+  bench: ContractContext,
   queue: Queue<never, unknown>,
   parts: Partial<Message>,
 ): Promise<void> {
@@ -38,7 +42,11 @@ async function publishRaw(
 }
 
 /** What became of messages that must never reach a handler: the reasons of the dead letters. */
-async function reasons(bench: Bench, queue: Queue<never, unknown>, count: number): Promise<unknown[]> {
+async function reasons(
+  bench: ContractContext,
+  queue: Queue<never, unknown>,
+  count: number,
+): Promise<unknown[]> {
   const seen: unknown[] = [];
   const log = new EventLog();
   const consumer = createConsumer(bench.broker, queue, (value) => seen.push(value), { observe: log.observe });

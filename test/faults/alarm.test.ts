@@ -76,14 +76,14 @@ describe.skipIf(!canStartOwnBroker()).each(alarms)('a $name', ({ name, set, clea
           // So slow that there is something left to do for consumers while producers wait.
           handlerMs: 20,
         },
-        async ({ books, handled, strike, brokers, count }) => {
+        async ({ ledger, handled, strike, brokers, count }) => {
           for (let alarm = 0; alarm < ALARMS; alarm++) {
             await handled(Math.floor(MESSAGES / (ALARMS + 1)));
             await container.rabbitmqctl(...set);
             await eventually(() => brokers.filter(({ state }) => state === 'blocked').length === PRODUCERS);
             // All that was stored is handled: what is left are those that wait to be sent.
-            await books.until(() => books.ahead <= books.sending, AbortSignal.timeout(30_000));
-            expect(books.sending).toBeGreaterThan(0);
+            await ledger.until(() => ledger.ahead <= ledger.sending, AbortSignal.timeout(30_000));
+            expect(ledger.sending).toBeGreaterThan(0);
             await strike(() => container.rabbitmqctl(...clear));
           }
           expect(count('disconnected')).toBe(0);

@@ -3,10 +3,10 @@ import type { Broker } from '../../src/broker.js';
 import { connect } from '../../src/connect.js';
 import type { Consumer } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { HandlerContext } from '../../src/consumer/handler.js';
+import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import { createProducer, type Producer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
-import type { Books } from '../support/books.js';
+import type { Ledger } from '../support/ledger.js';
 import { handlingOf } from './empty-queue.js';
 import type { LedgerPlan } from './ledger.js';
 import type { Log } from './log.js';
@@ -30,7 +30,7 @@ export interface Clients {
 export async function openClients(
   plan: LedgerPlan,
   queue: Queue<Grain>,
-  books: Books,
+  ledger: Ledger,
   log: Log,
 ): Promise<Clients> {
   const open = async (address = plan.address): Promise<Broker> => {
@@ -55,14 +55,14 @@ export async function openClients(
 
   const workers: LedgerWorker[] = [];
   const startOne = async (): Promise<LedgerWorker> => {
-    const worker = await startWorker(plan, (handling) => books.handle(handling), log.output);
+    const worker = await startWorker(plan, (handling) => ledger.handle(handling), log.output);
     workers.push(worker);
     return worker;
   };
   for (let count = plan.workers ?? 0; count > 0; count--) await startOne();
   const consumers: Consumer[] = [];
   for (let count = plan.consumers ?? (workers.length > 0 ? 0 : 2); count > 0; count--) {
-    const consumer = ledgerConsumer(await openOne(), queue, plan, books, log);
+    const consumer = ledgerConsumer(await openOne(), queue, plan, ledger, log);
     await consumer.start();
     consumers.push(consumer);
   }
@@ -90,13 +90,13 @@ function ledgerConsumer(
   broker: Broker,
   queue: Queue<Grain>,
   { handlerMs = 2, concurrency = 10, prefetch = 2 * concurrency, handler }: LedgerPlan,
-  books: Books,
+  ledger: Ledger,
   log: Log,
 ): Consumer {
   const handle = async (value: Grain, context: HandlerContext) => {
     await work(handlerMs);
     await handler?.(value, context);
-    books.handle(handlingOf(context));
+    ledger.handle(handlingOf(context));
   };
   return createConsumer(broker, queue, handle, {
     concurrency,

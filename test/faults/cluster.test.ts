@@ -23,7 +23,7 @@ it(`a cluster whose leaders are killed, ${KILLS} one after the other, loses noth
       address,
       queue,
       messages: MESSAGES,
-      // A node takes its time to come back, and the books of all that could be sent meanwhile take memory, too.
+      // A node takes its time to come back, and the ledger of all that could be sent meanwhile take memory, too.
       handlerMs: 30,
     },
     async ({ handled, strike, inspector, brokerEvents }) => {

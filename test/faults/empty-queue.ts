@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
 import type { Broker } from '../../src/broker.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { HandlerContext } from '../../src/consumer/handler.js';
+import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import type { Queue } from '../../src/queue.js';
-import type { Handling } from '../support/books.js';
 import { eventually } from '../support/eventually.js';
+import type { Handling } from '../support/ledger.js';
 import type { Grain } from './senders.js';
 
 const LIMIT = { timeoutMs: 30_000 };

@@ -1,6 +1,6 @@
 /**
  * The ledger: numbered messages from several producers to several consumers, while a fault strikes again and again.
- * At the end the books are compared, and nothing may be missing from them.
+ * At the end the ledger are compared, and nothing may be missing from them.
  *
  *   test('the link is cut', async () => {
  *     await runLedger({ fault: 'link cut', backend: 'quorum', address: proxy.url(await secretUser()), messages: 5000 },
@@ -29,9 +29,9 @@ import { z } from 'zod';
 import type { Broker, BrokerEvent } from '../../src/broker.js';
 import type { ConnectOptions } from '../../src/connect.js';
 import type { ConsumerEvent } from '../../src/consumer/events.js';
-import type { HandlerContext } from '../../src/consumer/handler.js';
+import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import { defineQueue, type Queue, type QueueOptions } from '../../src/queue.js';
-import { Books } from '../support/books.js';
+import { Ledger } from '../support/ledger.js';
 import { openClients } from './clients.js';
 import { emptyQueue } from './empty-queue.js';
 import { type Figures, publishFigures } from './figures.js';
@@ -80,7 +80,7 @@ export interface LedgerPlan {
 
 /** What the script of a fault works with. */
 export interface Scene {
-  readonly books: Books;
+  readonly ledger: Ledger;
   /** What happened to the links of producers and consumers, in the order of its happening. */
   readonly brokerEvents: readonly BrokerEvent[];
   /** Without those of type `handled`. */
@@ -106,20 +106,20 @@ const MIB = 1024 * 1024;
 const MAX_GROWTH_BYTES = 100 * MIB;
 const DRAIN_LIMIT_MS = 120_000;
 
-/** Resolves with the figures. Rejects, and the test fails, where the books do not agree. */
+/** Resolves with the figures. Rejects, and the test fails, where the ledger do not agree. */
 export async function runLedger(plan: LedgerPlan, script: (scene: Scene) => Promise<void>): Promise<Figures> {
   const memory = watchMemory();
   onTestFinished(() => memory.stop());
   const log = openLog();
-  const books = new Books();
+  const ledger = new Ledger();
   const queue = queueOf(plan);
-  const clients = await openClients(plan, queue, books, log);
+  const clients = await openClients(plan, queue, ledger, log);
   const recoveryMs: number[] = [];
   const over = new AbortController();
   // Each lane of each producer waits with it.
   setMaxListeners(0, over.signal);
 
-  /** A wait for the books; where it is in vain, the error tells what was seen instead. */
+  /** A wait for the ledger; where it is in vain, the error tells what was seen instead. */
   const until = async (what: string, condition: () => boolean, limitMs: number): Promise<void> => {
     // Node 20 may collect a signal made by AbortSignal.any or AbortSignal.timeout, and its limit with it.
     const limit = new AbortController();
@@ -127,9 +127,9 @@ export async function runLedger(plan: LedgerPlan, script: (scene: Scene) => Prom
     over.signal.addEventListener('abort', onOver);
     const timer = setTimeout(() => limit.abort(new Error(`not within ${limitMs} ms`)), limitMs);
     try {
-      await books.until(condition, limit.signal);
+      await ledger.until(condition, limit.signal);
     } catch (error) {
-      const { begun, sending, handled, ahead } = books;
+      const { begun, sending, handled, ahead } = ledger;
       throw new Error(
         `waited in vain for ${what}: ${begun} begun, ${sending} being sent, ${handled} handled, ${ahead} on their way; the last events: ${lastOf(log)}`,
         { cause: error },
@@ -141,7 +141,7 @@ export async function runLedger(plan: LedgerPlan, script: (scene: Scene) => Prom
   };
   const { recoveryLimitMs = 60_000 } = plan;
   const scene: Scene = {
-    books,
+    ledger,
     brokerEvents: log.brokerEvents,
     consumerEvents: log.consumerEvents,
     inspector: clients.inspector,
@@ -151,24 +151,24 @@ export async function runLedger(plan: LedgerPlan, script: (scene: Scene) => Prom
     count: (type) =>
       [...log.brokerEvents, ...log.consumerEvents].filter((event) => event.type === type).length,
     handled: (count) => {
-      const wanted = books.handled + count;
-      return until(`${count} more to be handled`, () => books.handled >= wanted, recoveryLimitMs);
+      const wanted = ledger.handled + count;
+      return until(`${count} more to be handled`, () => ledger.handled >= wanted, recoveryLimitMs);
     },
     strike: async (fault) => {
       await fault();
       const begin = performance.now();
-      const { begun } = books;
-      await until('things to flow again', () => books.isHandledSince(begun), recoveryLimitMs);
+      const { begun } = ledger;
+      await until('things to flow again', () => ledger.isHandledSince(begun), recoveryLimitMs);
       recoveryMs.push(performance.now() - begin);
     },
   };
 
   let isScriptDone = false;
   const sending = clients.producers.map((producer, index) =>
-    keepSending(index + 1, producer, books, {
+    keepSending(index + 1, producer, ledger, {
       window: plan.window ?? 50,
       maxAhead: plan.maxAhead ?? 500,
-      isEnough: () => isScriptDone && books.begun >= plan.messages,
+      isEnough: () => isScriptDone && ledger.begun >= plan.messages,
       signal: over.signal,
       output: log.output,
     }),
@@ -176,35 +176,35 @@ export async function runLedger(plan: LedgerPlan, script: (scene: Scene) => Prom
   try {
     await script(scene);
     isScriptDone = true;
-    const isSent = () => books.sending === 0 && books.begun >= plan.messages;
+    const isSent = () => ledger.sending === 0 && ledger.begun >= plan.messages;
     await until('the sends to settle', isSent, DRAIN_LIMIT_MS);
-    await until('all that is confirmed to be handled', () => books.ahead === 0, DRAIN_LIMIT_MS);
+    await until('all that is confirmed to be handled', () => ledger.ahead === 0, DRAIN_LIMIT_MS);
   } finally {
     over.abort(new Error('the run is over'));
   }
   await Promise.all(sending);
   // Should one of these not settle, the test ends here by its time limit.
   const unfinished = await clients.stop();
-  await emptyQueue(clients.inspector, queue, (handling) => books.handle(handling));
+  await emptyQueue(clients.inspector, queue, (handling) => ledger.handle(handling));
   await clients.inspector.close();
 
   const { brokerEvents, consumerEvents, output } = log;
   const figures: Figures = {
     fault: plan.fault,
     backend: plan.backend,
-    messages: books.begun,
-    confirmed: books.count('confirmed'),
-    unconfirmed: books.count('unconfirmed'),
-    lost: books.missing.length,
-    deleted: books.excused,
-    duplicates: books.duplicates,
+    messages: ledger.begun,
+    confirmed: ledger.count('confirmed'),
+    unconfirmed: ledger.count('unconfirmed'),
+    lost: ledger.missing.length,
+    deleted: ledger.excused,
+    duplicates: ledger.duplicates,
     resent: brokerEvents.reduce((sum, event) => sum + (event.type === 'resent' ? event.count : 0), 0),
     faults: recoveryMs.length,
     recoveryMs,
     growthBytes: memory.growthBytes(),
   };
   publishFigures(figures);
-  expect(books.breaches()).toEqual([]);
+  expect(ledger.breaches()).toEqual([]);
   expect(unfinished).toBe(0);
   expect(figures.growthBytes).toBeLessThan(MAX_GROWTH_BYTES);
   expectNoSecret(plan.address, [...brokerEvents, ...consumerEvents, ...output]);

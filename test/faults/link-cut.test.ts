@@ -27,13 +27,13 @@ describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) 
         messages: size(2000, 20_000),
         handlerMs: 10,
       },
-      async ({ strike, handled, books, brokers, consumerEvents, count }) => {
+      async ({ strike, handled, ledger, brokers, consumerEvents, count }) => {
         for (let cut = 1; cut <= CUTS; cut++) {
           await handled(Math.ceil(Math.random() * 150));
           const lostBefore = count('lost');
           const resentBefore = count('resent');
           await strike(async () => {
-            await books.until(() => books.sending > 0, AbortSignal.timeout(30_000));
+            await ledger.until(() => ledger.sending > 0, AbortSignal.timeout(30_000));
             proxy.cut();
             // Every second time the new links are cut again while they greet.
             if (cut % 2 === 0) {
@@ -62,19 +62,19 @@ describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) 
         messages: size(1000, 10_000),
         sendTimeoutMs: 300,
       },
-      async ({ strike, handled, books }) => {
+      async ({ strike, handled, ledger }) => {
         for (let outage = 0; outage < OUTAGES; outage++) {
           await handled(100);
           await strike(async () => {
-            const unconfirmed = books.count('unconfirmed');
-            const unsent = books.count('not stored');
+            const unconfirmed = ledger.count('unconfirmed');
+            const unsent = ledger.count('not stored');
             // What is sent arrives and no confirm comes back; then nothing can be sent any more.
             proxy.halfOpen('to-client');
             const limit = AbortSignal.timeout(30_000);
-            await books.until(() => books.count('unconfirmed') > unconfirmed, limit);
+            await ledger.until(() => ledger.count('unconfirmed') > unconfirmed, limit);
             await proxy.refuse(true);
             proxy.cut();
-            await books.until(() => books.count('not stored') > unsent, limit);
+            await ledger.until(() => ledger.count('not stored') > unsent, limit);
             proxy.thaw();
             await proxy.refuse(false);
           });

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { HandlerContext } from '../../src/consumer/handler.js';
+import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import {
   brokerVersion,
   canStartOwnBroker,
@@ -53,14 +53,14 @@ describe.each(['quorum', 'classic'] as const)('clients of a %s queue', (backend)
     const queue = `${prefix}-deleted-${backend}`;
     await runLedger(
       { fault: 'queue deleted', backend, address: await secretUser(), queue, messages: size(1000, 10_000) },
-      async ({ strike, handled, count, books }) => {
+      async ({ strike, handled, count, ledger }) => {
         for (let time = 0; time < TIMES; time++) {
           await handled(100);
           const before = count('resubscribed');
           await strike(async () => {
             await managementApi('DELETE', `/api/queues/%2F/${queue}`);
             // What was in the queue has gone with it; what is sent from now on may not.
-            books.excuse();
+            ledger.excuse();
             await eventually(() => count('resubscribed') - before >= 2);
           });
         }
@@ -144,7 +144,7 @@ describe.runIf(CLOSES_CHANNELS && isFull && canStartOwnBroker()).each(['quorum',
           address: await secretUser(container),
           queue: uniqueName('timeout'),
           messages: 1000,
-          // The broker takes up to a minute, and the books of all that could be sent meanwhile take memory, too.
+          // The broker takes up to a minute, and the ledger of all that could be sent meanwhile take memory, too.
           handlerMs: 100,
           handler: stuck.handler,
         },

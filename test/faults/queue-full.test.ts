@@ -41,7 +41,7 @@ describe.each([
       prefetch: 10,
       handler: () => opened,
     };
-    await runLedger(plan, async ({ strike, handled, books, inspector }) => {
+    await runLedger(plan, async ({ strike, handled, ledger, inspector }) => {
       for (let time = 0; time < TIMES; time++) {
         await handled(100);
         await strike(async () => {
@@ -51,10 +51,10 @@ describe.each([
           const { ready } = await eventually(
             async () => {
               // All lanes wait, and nothing was refused for good.
-              expect(books.sending).toBe(100);
-              const before = books.begun;
+              expect(ledger.sending).toBe(100);
+              const before = ledger.begun;
               const stats = await inspector.inspect(plan.queue);
-              expect(books.begun).toBe(before);
+              expect(ledger.begun).toBe(before);
               expect(stats.ready).toBeGreaterThan(LIMIT / 2);
               return stats;
             },

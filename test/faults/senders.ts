@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import type { Producer } from '../../src/producer/producer.js';
-import type { Books } from '../support/books.js';
+import type { Ledger } from '../support/ledger.js';
 
 /** What the messages hold. */
 export interface Grain {
@@ -23,22 +23,22 @@ export interface SendersSettings {
 export async function keepSending(
   name: number,
   { send }: Producer<Grain>,
-  books: Books,
+  ledger: Ledger,
   { window, maxAhead, isEnough, signal, output }: SendersSettings,
 ): Promise<void> {
   let next = 0;
   const lane = async () => {
     while (true) {
-      await books.until(() => books.ahead < maxAhead || isEnough(), signal).catch(() => {});
+      await ledger.until(() => ledger.ahead < maxAhead || isEnough(), signal).catch(() => {});
       if (signal.aborted || isEnough()) return;
       const number = next++;
       const id = `${name}/${number}`;
-      books.beginSend(id);
+      ledger.beginSend(id);
       await send({ producer: name, number }, { id }).then(
-        () => books.endSend(id),
+        () => ledger.endSend(id),
         (error) => {
           output.push(inspect(error, { depth: null }));
-          books.endSend(id, error);
+          ledger.endSend(id, error);
         },
       );
     }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { Handling } from '../support/books.js';
+import type { Handling } from '../support/ledger.js';
 import type { LedgerPlan } from './ledger.js';
 
 const SCRIPT = fileURLToPath(new URL('./processes/ledger-worker.mjs', import.meta.url));
@@ -16,11 +16,11 @@ export interface LedgerWorker {
   readonly busy: number;
   /** Resolves when handlers are in their middle. */
   midway(): Promise<void>;
-  /** Kills it (SIGKILL), and resolves when it is gone and all that it had told is in the books. */
+  /** Kills it (SIGKILL), and resolves when it is gone and all that it had told is in the ledger. */
   kill(): Promise<void>;
   /** Stops it in good order, if it is alive. Rejects where it ended otherwise than it should. */
   stop(): Promise<void>;
-  /** The same by a signal (SIGTERM), as an operator does it. Resolves when all that it had told is in the books. */
+  /** The same by a signal (SIGTERM), as an operator does it. Resolves when all that it had told is in the ledger. */
   terminate(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openMemoryBroker } from '../../src/local-queue/memory-broker.js';
+import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { defineQueue } from '../../src/queue.js';
 import { rejection } from '../support/rejection.js';

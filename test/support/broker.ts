@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, connect } from 'amqplib';
 import { afterAll, inject } from 'vitest';
-import { type ServerVersion, serverVersion } from '../../src/rabbitmq/server-version.js';
+import { type ServerVersion, serverVersion } from '../../src/rabbitmq/connection/server-version.js';
 import type { BrokerCluster } from './broker-cluster.js';
 import type { BrokerContainer } from './broker-container.js';
 import { eventually } from './eventually.js';

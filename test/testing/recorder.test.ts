@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { Broker } from '../../src/broker.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { Handler } from '../../src/consumer/handler.js';
+import type { Handler } from '../../src/consumer/handler-run.js';
 import { receive } from '../../src/consumer/receive.js';
 import { RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';

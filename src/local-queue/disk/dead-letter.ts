@@ -1,5 +1,5 @@
 import type { Failure, Message } from '../../broker.js';
-import { deadLetterHeaders } from '../../failure-headers.js';
+import { deadLetterHeaders } from '../../common/history-headers.js';
 import { decodeRecord, encodeRecord } from './message-record.js';
 
 /** The record of a message as a dead letter. Bytes that are no record become the body of one, so that they are not lost. */

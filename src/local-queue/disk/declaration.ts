@@ -1,6 +1,6 @@
 import type { QueueSpec } from '../../broker.js';
+import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
-import { quote } from '../../options.js';
 import { deadLetterSpecOf } from '../dead-letter-spec.js';
 import { checkMatches } from '../queue-mismatch.js';
 import { asStored, type StoredQueue } from './queue-description.js';

@@ -1,8 +1,8 @@
 import type {
-  Address,
   Broker,
   BrokerState,
   Delivery,
+  Destination,
   Message,
   PublishOptions,
   QueueSpec,
@@ -13,12 +13,12 @@ import type {
   Subscription,
   WaitOptions,
 } from '../../broker.js';
+import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message-size.js';
+import { checkOptionNames, durationOption, integerOption, quote, wordOption } from '../../common/options.js';
+import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../message-size.js';
-import { checkOptionNames, durationOption, integerOption, quote, wordOption } from '../../options.js';
-import { ReplyQueue } from '../../reply-queue.js';
+import { takeIn } from '../memory/stored-message.js';
 import { NO_LINK_COUNTS } from '../no-links.js';
-import { takeIn } from '../stored-message.js';
 import { checkWaitOptions, throwIfAborted } from '../wait-list.js';
 import { DiskSubscription } from './disk-subscription.js';
 import { prepareFolder } from './folder.js';
@@ -127,7 +127,7 @@ class DiskBroker implements Broker {
     await this.#command('declare', options, (id) => ({ kind: 'declare', id, spec: stored }));
   }
 
-  publish(to: Address, message: Message, options?: PublishOptions): Promise<void> {
+  publish(to: Destination, message: Message, options?: PublishOptions): Promise<void> {
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
@@ -228,7 +228,7 @@ class DiskBroker implements Broker {
   }
 }
 
-function noExchange({ exchange }: Address, message: Message): QueueError {
+function noExchange({ exchange }: Destination, message: Message): QueueError {
   return new QueueError(
     'UNROUTABLE',
     `message ${message.id} was not stored: there is no exchange ${quote(exchange)}: the local broker has the default exchange '' only`,

@@ -1,5 +1,5 @@
 import type { Delivery, Failure, Message } from '../../broker.js';
-import { durationOption } from '../../options.js';
+import { durationOption } from '../../common/options.js';
 import type { StoreLink } from './store-link.js';
 
 const DONE: Promise<void> = Promise.resolve();

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
-import { quote } from '../../options.js';
 import { checkFiles, makeRoomForFiles } from './store-files.js';
 
 /**

@@ -1,4 +1,4 @@
-import type { Address, Message } from '../../broker.js';
+import type { Destination, Message } from '../../broker.js';
 import { DEFAULT_PRIORITY } from '../../broker.js';
 import { RecordWriter } from './message-record.js';
 import type { AckRequest, PublishRequest, Request } from './protocol.js';
@@ -29,7 +29,7 @@ export class Outbox {
     this.#onFull = on.full;
   }
 
-  publish(id: number, { routingKey }: Address, message: Message, flags: number): void {
+  publish(id: number, { routingKey }: Destination, message: Message, flags: number): void {
     const request = this.#publish ?? this.#openPublish();
     const { queues, writer } = request;
     let position = queues.length - 1;

@@ -1,5 +1,5 @@
 import type { QueueSpec } from '../../broker.js';
-import { quote } from '../../options.js';
+import { quote } from '../../common/options.js';
 
 /** A queue as it was declared. */
 export interface StoredQueue {

@@ -1,4 +1,4 @@
-import { retryHeaders } from '../../failure-headers.js';
+import { retryHeaders } from '../../common/history-headers.js';
 import { deadLetterRecord } from './dead-letter.js';
 import { deadLetterQueueOf } from './declaration.js';
 import { decodeRecord, encodeRecord } from './message-record.js';

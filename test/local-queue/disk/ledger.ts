@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
 import { QueueError } from '../../../src/errors.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
-import { Books } from '../../support/books.js';
 import { eventually } from '../../support/eventually.js';
+import { Ledger } from '../../support/ledger.js';
 import { plainQueue } from './folders.js';
 
 export interface LedgerRun {
@@ -30,7 +30,7 @@ function script(name: string): string {
 
 /**
  * Four senders and four workers on one folder, killed at random moments and started again, until all messages are
- * sent, enough have been killed and the queue is empty. Then the books are compared.
+ * sent, enough have been killed and the queue is empty. Then the ledger are compared.
  */
 export async function runLedger({
   folder,
@@ -114,7 +114,7 @@ export async function runLedger({
   await eventually(
     async () => {
       expect(failures).toEqual([]);
-      expect(readBooks(ledgers).missing).toEqual([]);
+      expect(readLedger(ledgers).missing).toEqual([]);
       expect((await broker.inspect('ledger')).ready).toBe(0);
     },
     { timeoutMs: 60_000 },
@@ -124,12 +124,12 @@ export async function runLedger({
   await broker.close();
   expect(failures).toEqual([]);
   expect(killed).toBeGreaterThanOrEqual(kills);
-  expect(readBooks(ledgers).breaches()).toEqual([]);
+  expect(readLedger(ledgers).breaches()).toEqual([]);
 }
 
 /** All that the processes have written down. What a sender had tried when it was killed may be there or not. */
-function readBooks(ledgers: string): Books {
-  const books = new Books();
+function readLedger(ledgers: string): Ledger {
+  const ledger = new Ledger();
   const files = readdirSync(ledgers);
   for (const file of files.filter((name) => name.endsWith('.sent'))) {
     const sender = file.slice(0, -'.sent'.length);
@@ -141,22 +141,22 @@ function readBooks(ledgers: string): Books {
         for (; intended < Number(number); intended++) {
           const id = `${sender}/${intended}`;
           tried.add(id);
-          books.beginSend(id);
+          ledger.beginSend(id);
         }
       } else {
-        books.endSend(`${sender}/${number}`);
+        ledger.endSend(`${sender}/${number}`);
         tried.delete(`${sender}/${number}`);
       }
     }
-    for (const id of tried) books.endSend(id, new QueueError('UNCONFIRMED', 'its sender was killed'));
+    for (const id of tried) ledger.endSend(id, new QueueError('UNCONFIRMED', 'its sender was killed'));
   }
   for (const file of files.filter((name) => name.endsWith('.handled'))) {
     for (const line of lines(join(ledgers, file))) {
       const [, id = '', redelivered] = line.split(' ');
-      books.handle({ id, attempt: 1, redelivered: redelivered === 'true', resent: false });
+      ledger.handle({ id, attempt: 1, redelivered: redelivered === 'true', resent: false });
     }
   }
-  return books;
+  return ledger;
 }
 
 /** Whole lines: the last one may have been cut off by a kill. */

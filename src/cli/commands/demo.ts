@@ -1,0 +1,138 @@
+/** The toolkit's main job, to be watched: a fast producer and a slow consumer with a bounded queue between them. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Broker } from '../../broker.js';
+import { createConsumer } from '../../consumer/create-consumer.js';
+import { isQueueError } from '../../errors.js';
+import { createProducer, type Producer } from '../../producer/producer.js';
+import { defineQueue, type Queue } from '../../queue.js';
+import type { AddressFlags } from '../address.js';
+import { Deferred } from '../deferred.js';
+import type { ExitCode } from '../exit-code.js';
+import type { Output, OutputFlags } from '../output.js';
+import { tryOut } from '../try-out.js';
+import { unchecked } from '../unchecked-schema.js';
+import { showHello } from './demo/hello.js';
+import { DemoMeter } from './demo/meter.js';
+import { introduction, progressLine, summary } from './demo/view.js';
+
+export interface DemoFlags extends AddressFlags, OutputFlags {
+  readonly seconds: number;
+  readonly messages?: number;
+  readonly capacity: number;
+  readonly handle: number;
+  readonly connectTimeout: number;
+}
+
+interface DemoMessage {
+  readonly number: number;
+  readonly text: string;
+}
+
+export function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
+  return tryOut(flags, output, async (broker, signal) => {
+    await watch(broker, flags, output, signal);
+    if (broker.address === 'local:' && !output.json && !output.quiet && !signal.aborted) {
+      await showHello(output, signal);
+    }
+  });
+}
+
+async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: AbortSignal): Promise<void> {
+  const queue = demoQueue(broker, flags.capacity);
+  const meter = new DemoMeter();
+  const drained = new Deferred();
+  const consumer = createConsumer(
+    broker,
+    queue,
+    async () => {
+      await delay(flags.handle);
+      meter.handled++;
+      if (meter.isDone) drained.resolve();
+    },
+    { retry: { delaysMs: [] } },
+  );
+  if (!output.json && !output.quiet) await output.write(introduction(flags, broker.address));
+  await consumer.start({ signal });
+  const screen = show(meter, flags, output);
+  try {
+    await produce(createProducer(broker, queue), meter, flags, signal);
+    meter.producerEnds();
+    if (!meter.isDone) await Promise.race([drained.promise, consumer.ended, aborted(signal)]);
+    await consumer.stop({ deadlineMs: flags.handle + 1000 });
+  } finally {
+    await screen.end();
+  }
+  await output.write(
+    output.json
+      ? `${JSON.stringify({ type: 'summary', ...meter.totals() })}\n`
+      : summary(meter.totals(), flags),
+  );
+}
+
+/** In memory the queue is this run's alone; elsewhere it gets a name of its own and goes with its consumer. */
+function demoQueue(broker: Broker, capacity: number): Queue<DemoMessage> {
+  const schema = unchecked<DemoMessage>();
+  if (broker.address === 'local:') return defineQueue('demo', schema, { capacity, deadLetter: false });
+  const name = `millrace-demo-${randomUUID().slice(0, 8)}`;
+  return defineQueue(name, schema, {
+    capacity,
+    deadLetter: false,
+    type: 'classic',
+    exclusive: true,
+    autoDelete: true,
+  });
+}
+
+async function produce(
+  producer: Producer<DemoMessage>,
+  meter: DemoMeter,
+  { seconds, messages = Number.POSITIVE_INFINITY }: DemoFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const end = performance.now() + seconds * 1000;
+  try {
+    for (let number = 1; number <= messages && performance.now() < end; number++) {
+      meter.sendBegins();
+      await producer.send({ number, text: 'Hello World!' }, { signal });
+      meter.sendEnds();
+    }
+  } catch (error) {
+    if (!signal.aborted || !isQueueError(error, 'ABORTED', 'UNCONFIRMED')) throw error;
+  }
+}
+
+/** Draws on a terminal ten times a second; elsewhere it writes a line a second. */
+function show(meter: DemoMeter, flags: DemoFlags, output: Output): { readonly end: () => Promise<void> } {
+  const draw = () => {
+    if (output.quiet) return;
+    const sample = meter.sample();
+    if (output.json) {
+      output.data(JSON.stringify({ type: 'progress', ...sample }));
+    } else if (output.live) {
+      const line = progressLine(sample, flags.capacity, (format, text) => output.style(format, text));
+      output.write(`\r\x1b[2K${line}`);
+    } else {
+      output.data(progressLine(sample, flags.capacity));
+    }
+  };
+  const memory = setInterval(() => meter.lookAtMemory(), 100);
+  const drawing = setInterval(draw, output.live ? 100 : 1000);
+  return {
+    end: async () => {
+      clearInterval(memory);
+      clearInterval(drawing);
+      if (output.live && !output.quiet) {
+        draw();
+        await output.write('\n');
+      }
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const deferred = new Deferred();
+  if (signal.aborted) deferred.resolve();
+  signal.addEventListener('abort', deferred.resolve, { once: true });
+  return deferred.promise;
+}

@@ -1,0 +1,98 @@
+/** Dead letters for people and for machines. Pure. */
+import { isUtf8 } from 'node:buffer';
+import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
+import { showBody } from '../../show-text.js';
+
+const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'TRIES', 'ERROR'] as const;
+
+/** A line for each letter below a line of titles. `width`: cut there what would be longer. */
+export function letterTable(letters: readonly DeadLetter[], width = Number.POSITIVE_INFINITY): string[] {
+  const rows = [COLUMNS, ...letters.map(cells)];
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => {
+    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+    return cut(line.trimEnd(), width);
+  });
+}
+
+function cells({ id, deadAt, queue, reason, attempts, error }: DeadLetter): string[] {
+  return [id, showTime(deadAt), queue ?? '?', reason, String(attempts ?? '?'), error].map(onOneLine);
+}
+
+/** All that there is to know about a letter, its body at the end. */
+export function letterDetails(letter: DeadLetter): string {
+  const { message } = letter;
+  const body = bytesOf(letter);
+  const facts: [string, string | undefined][] = [
+    ['id', letter.id],
+    ['queue', letter.queue],
+    ['reason', letter.reason],
+    ['attempts', letter.attempts?.toString()],
+    ['first error', letter.firstError],
+    ['last error', letter.error],
+    ['dead since', letter.deadAt],
+    ['sent', message.timestamp === undefined ? undefined : new Date(message.timestamp).toISOString()],
+    ['content type', message.contentType],
+    ['content encoding', message.contentEncoding],
+    ['priority', message.priority?.toString()],
+    ['correlation id', message.correlationId],
+    ['reply to', message.replyTo],
+    ...Object.entries(withoutHistory(message).headers).map(([name, value]): [string, string] => [
+      `header ${name}`,
+      value,
+    ]),
+    ['body', `${body.byteLength} ${body.byteLength === 1 ? 'byte' : 'bytes'}`],
+  ];
+  const known = facts.filter((fact): fact is [string, string] => Boolean(fact[1]));
+  const width = Math.max(...known.map(([name]) => name.length));
+  const lines = known.map(([name, value]) => `${`${name}:`.padEnd(width + 1)}  ${onOneLine(value)}`);
+  return [...lines, showBody(body)].join('\n');
+}
+
+/** What a list says of a letter, as a JSON object. */
+export function letterFacts(letter: DeadLetter): Readonly<Record<string, unknown>> {
+  const { id, queue, reason, error, firstError, attempts, deadAt, message } = letter;
+  const { contentType } = message;
+  const bytes = bytesOf(letter).byteLength;
+  return { id, queue, reason, attempts, error, firstError, deadAt, contentType, bytes };
+}
+
+/** The same with all that the message holds. */
+export function wholeLetter(letter: DeadLetter): Readonly<Record<string, unknown>> {
+  const { headers, timestamp, priority, correlationId, replyTo, contentEncoding } = withoutHistory(
+    letter.message,
+  );
+  const body = bytesOf(letter);
+  const content = isUtf8(body) ? { body: body.toString('utf8') } : { bodyBase64: body.toString('base64') };
+  return {
+    ...letterFacts(letter),
+    timestamp,
+    priority,
+    correlationId,
+    replyTo,
+    contentEncoding,
+    headers,
+    ...content,
+  };
+}
+
+export function letters(count: number): string {
+  return count === 1 ? '1 dead letter' : `${count} dead letters`;
+}
+
+function bytesOf({ message: { body } }: DeadLetter): Buffer {
+  if (typeof body === 'string') return Buffer.from(body);
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+}
+
+function showTime(isoTime: string | undefined): string {
+  return isoTime === undefined ? '?' : isoTime.replace('T', ' ').replace(/(\.\d+)?Z$/, 'Z');
+}
+
+function onOneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
+}
+
+function cut(line: string, width: number): string {
+  return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
+}

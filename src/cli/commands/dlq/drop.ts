@@ -1,0 +1,67 @@
+import { createInterface } from 'node:readline/promises';
+import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
+import type { SelectionOptions } from '../../../dead-letters/selection.js';
+import { CommandError, EXIT, type ExitCode } from '../../exit-code.js';
+import type { Output } from '../../output.js';
+import { conclude, type DlqFlags, selectionOf, withDeadLetters } from '../dlq.js';
+import { letters as lettersText } from './dead-letter-view.js';
+
+export interface DropFlags extends DlqFlags {
+  readonly force?: boolean;
+  readonly dryRun?: boolean;
+}
+
+export function dropDeadLetters(ids: readonly string[], flags: DropFlags, output: Output): Promise<ExitCode> {
+  const { force = false, dryRun = false } = flags;
+  const asks = !force && !dryRun;
+  if (asks && !(process.stdin.isTTY === true && process.stderr.isTTY === true)) {
+    throw new CommandError(
+      EXIT.usage,
+      'dlq drop removes dead letters for good, and there is nobody to ask here: say --force, or see with --dry-run which ones',
+    );
+  }
+  return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
+    let selection = selectionOf(ids, flags, signal);
+    if (asks) {
+      const agreed = await ask(dead, selection, flags.queue, signal);
+      if (agreed === undefined) return EXIT.failed;
+      // No more than were agreed to.
+      selection = { ...selection, limit: Math.max(1, agreed) };
+    }
+    const verb = dryRun ? 'Would drop' : 'Dropped';
+    const result = await dead.drop({
+      ...selection,
+      dryRun,
+      observe: ({ id }) => {
+        if (output.json) void output.data(JSON.stringify({ outcome: 'dropped', id }));
+        else if (!output.quiet) void output.data(` [x] ${verb} ${id}`);
+      },
+    });
+    const text = `${verb} ${result.dropped} of ${lettersText(result.total)} of '${flags.queue}'`;
+    conclude(output, text, { ...result });
+    return result.dropped === 0 ? EXIT.empty : EXIT.ok;
+  });
+}
+
+/** How many letters the person agrees to drop; undefined: none. */
+async function ask(
+  dead: DeadLetters,
+  selection: SelectionOptions,
+  queue: string,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const { dropped, total } = await dead.drop({ ...selection, dryRun: true });
+  if (dropped === 0) return 0;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+  try {
+    const question = ` [?] Drop ${dropped} of ${lettersText(total)} of '${queue}' for good? [y/N] `;
+    const answer = await terminal.question(question, { signal });
+    return /^y(es)?$/i.test(answer.trim()) ? dropped : undefined;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return undefined;
+  } finally {
+    terminal.close();
+  }
+}

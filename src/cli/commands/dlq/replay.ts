@@ -1,0 +1,76 @@
+import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
+import type { ReplayEvent } from '../../../dead-letters/replay.js';
+import type { QueueError } from '../../../errors.js';
+import { EXIT, type ExitCode, exitCodeOf } from '../../exit-code.js';
+import type { Output } from '../../output.js';
+import { importQueue } from '../../schema-module.js';
+import { conclude, type DlqFlags, selectionOf, withDeadLetters } from '../dlq.js';
+import { letters as lettersText } from './dead-letter-view.js';
+
+export interface ReplayFlags extends DlqFlags {
+  readonly to?: string;
+  readonly rate?: number;
+  readonly dryRun?: boolean;
+  readonly schema?: string;
+  readonly timeout: number;
+}
+
+export async function replayDeadLetters(
+  ids: readonly string[],
+  flags: ReplayFlags,
+  output: Output,
+): Promise<ExitCode> {
+  const queue = flags.schema === undefined ? flags.queue : await importQueue(flags.schema, flags.queue);
+  return withDeadLetters(queue, flags, output, (dead, signal) => replay(dead, ids, flags, output, signal));
+}
+
+async function replay(
+  dead: DeadLetters,
+  ids: readonly string[],
+  flags: ReplayFlags,
+  output: Output,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const { to, rate, dryRun = false, timeout } = flags;
+  const verb = dryRun ? 'Would replay' : 'Replayed';
+  let replayed = 0;
+  let firstError: QueueError | undefined;
+  const observe = (event: ReplayEvent) => {
+    if (event.type === 'replayed') replayed++;
+    else firstError ??= event.error;
+    tell(event, verb, output);
+  };
+  const conditions = { to, rate, dryRun, timeoutMs: timeout, observe };
+  try {
+    const result = await dead.replay({ ...selectionOf(ids, flags, signal), ...conditions });
+    const { invalid, failed } = result;
+    const rest = [
+      ...(invalid > 0 ? [`${invalid} ${invalid === 1 ? 'does' : 'do'} not fit the schema`] : []),
+      ...(failed > 0 ? [`${failed} can't be stored`] : []),
+    ];
+    const staying = invalid + failed === 1 ? 'stays' : 'stay';
+    const stay = rest.length === 0 ? '' : `; ${rest.join(' and ')}, and ${staying} in '${dead.queue}'`;
+    conclude(output, `${verb} ${replayed} of ${lettersText(result.total)} of '${flags.queue}'${stay}`, {
+      ...result,
+    });
+  } catch (error) {
+    if (signal.aborted || replayed === 0) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    output.error(`${verb.toLowerCase()} ${lettersText(replayed)}, then: ${reason}`);
+    return EXIT.partial;
+  }
+  if (firstError === undefined) return replayed === 0 ? EXIT.empty : EXIT.ok;
+  return replayed === 0 ? exitCodeOf(firstError) : EXIT.partial;
+}
+
+function tell(event: ReplayEvent, verb: string, output: Output): void {
+  const { type, to, letter } = event;
+  if (type === 'replayed') {
+    if (output.json) void output.data(JSON.stringify({ outcome: type, id: letter.id, to }));
+    else if (!output.quiet) void output.data(` [x] ${verb} ${letter.id} to '${to}'`);
+    return;
+  }
+  const error = event.error.message;
+  if (output.json) void output.data(JSON.stringify({ outcome: type, id: letter.id, to, error }));
+  else output.error(error);
+}

@@ -1,0 +1,206 @@
+import { setTimeout as delay, setInterval } from 'node:timers/promises';
+import type { Broker } from '../../../broker.js';
+import type { Consumer } from '../../../consumer/consumer.js';
+import type { ConsumerEvent } from '../../../consumer/events.js';
+import { isQueueError } from '../../../errors.js';
+import { Deferred } from '../../deferred.js';
+import { showDuration } from '../../duration.js';
+import { consumerEventLine, type EventLine } from '../../event-line.js';
+import { EXIT, type ExitCode, exitCodeOfSignal, type StopSignal } from '../../exit-code.js';
+import type { Output } from '../../output.js';
+import { onStopSignal } from '../../stop-signal.js';
+import { Tally } from '../../tally.js';
+import { countsLine } from './counts-line.js';
+import { untilIdle } from './until-idle.js';
+
+export interface WorkerOptions {
+  readonly queue: string;
+  /** Take so many messages and no more. */
+  readonly count: number | undefined;
+  /** End when the queue is empty. */
+  readonly drain: boolean;
+  readonly shutdownTimeoutMs: number;
+  /** How often to log what was done, where anything was. */
+  readonly reportIntervalMs: number;
+  /** Says that messages can come now. */
+  readonly announce: () => void;
+}
+
+/** How long the consumer has to give back what is unfinished, before the connection is closed over its head. */
+const GIVE_BACK_MS = 1000;
+
+/**
+ * Runs a consumer until it has done what was asked for, is told to stop, or can't go on.
+ *
+ *   starting ─► running ─(--count taken, --drain and empty)─► finishing ─(handlers done)─► ended
+ *      │           ├─(INT, TERM)────► finishing until the deadline ─(handlers done)────────▲
+ *      │           │                     └─(deadline, INT or TERM again)─► giving back ────┤
+ *      │           └─(nobody reads standard output)───────────────────────────▲            │
+ *      └─(INT, TERM)───────────────────────────────────────────────────────────────────────┘
+ */
+export class Worker {
+  readonly #broker: Broker;
+  readonly #output: Output;
+  readonly #options: WorkerOptions;
+  readonly #tally = new Tally();
+  /** Messages that come before the consumer has started wait for it: until then it can't finish them and stop. */
+  readonly #started = new Deferred();
+  readonly #forced = new Deferred();
+  #consumer: Consumer | undefined;
+  #taken = 0;
+  #inFlight = 0;
+  #signal: StopSignal | undefined;
+  /** Set when what is unfinished is given back: the exit code then. */
+  #forcedExit: ExitCode | undefined;
+
+  constructor(broker: Broker, output: Output, options: WorkerOptions) {
+    this.#broker = broker;
+    this.#output = output;
+    this.#options = options;
+  }
+
+  /** The consumer's handler calls this for each message, around what is to be done with it. */
+  async handle(job: () => unknown): Promise<void> {
+    this.#inFlight++;
+    this.#taken++;
+    // At once, before the consumer begins another message: those after the last one stay in the queue.
+    this.#stopAtCount();
+    try {
+      await this.#started.promise;
+      await job();
+    } finally {
+      this.#inFlight--;
+    }
+  }
+
+  /** The consumer tells here what became of each message. */
+  observe(event: ConsumerEvent): void {
+    if (this.#forcedExit !== undefined) return;
+    if (this.#isLimited) this.#tally.add(event);
+    const line = consumerEventLine(event);
+    if (line !== undefined) this.#output.log(line);
+  }
+
+  async run(consumer: Consumer): Promise<ExitCode> {
+    const over = new AbortController();
+    const signals = onStopSignal((signal) => this.#onSignal(consumer, signal, over.signal));
+    try {
+      if (!(await this.#start(consumer))) return EXIT.ok;
+      void this.#reportUntil(over.signal, consumer);
+      await Promise.race([this.#ended(consumer, over.signal), this.#forced.promise]);
+      return await this.#exitCode(consumer);
+    } finally {
+      if (this.#consumer !== undefined) this.#report('summary', consumer);
+      over.abort();
+      signals.dispose();
+    }
+  }
+
+  /** False: a signal came first. */
+  async #start(consumer: Consumer): Promise<boolean> {
+    try {
+      await consumer.start();
+    } catch (error) {
+      if (this.#signal !== undefined && isQueueError(error, 'CLOSED')) return false;
+      throw error;
+    }
+    this.#consumer = consumer;
+    this.#output.closed.then(() => this.#giveBack(consumer, EXIT.ok));
+    this.#stopAtCount();
+    this.#options.announce();
+    this.#started.resolve();
+    return true;
+  }
+
+  async #reportUntil(over: AbortSignal, consumer: Consumer): Promise<void> {
+    let handedOut = 0;
+    const { reportIntervalMs } = this.#options;
+    try {
+      for await (const _ of setInterval(reportIntervalMs, undefined, { signal: over, ref: false })) {
+        if (handedOut !== this.#taken) this.#report('counts', consumer);
+        handedOut = this.#taken;
+      }
+    } catch (error) {
+      if (!over.aborted) throw error;
+    }
+  }
+
+  #report(event: 'counts' | 'summary', consumer: Consumer): void {
+    const counts = { ...consumer.counts, ...this.#broker.counts };
+    this.#output.log(countsLine(event, this.#options.queue, counts));
+  }
+
+  #stopAtCount(): void {
+    if (this.#taken === this.#options.count) this.#consumer?.stop({ deadlineMs: Number.POSITIVE_INFINITY });
+  }
+
+  /** Rejects when the consumer can't go on, after its last handlers have finished. */
+  async #ended(consumer: Consumer, signal: AbortSignal): Promise<void> {
+    try {
+      if (this.#options.drain) {
+        const activity = () => ({ taken: this.#taken, inFlight: this.#inFlight });
+        await Promise.race([untilIdle(this.#broker, this.#options.queue, activity, signal), consumer.ended]);
+        await consumer.stop({ deadlineMs: Number.POSITIVE_INFINITY });
+      }
+      await consumer.ended;
+    } catch (error) {
+      await consumer.stop();
+      throw error;
+    }
+  }
+
+  #onSignal(consumer: Consumer, signal: StopSignal, over: AbortSignal): void {
+    const force = () => {
+      this.#output.log(gaveBackLine(this.#inFlight));
+      this.#giveBack(consumer, exitCodeOfSignal(signal));
+    };
+    if (this.#signal !== undefined) {
+      force();
+      return;
+    }
+    this.#signal = signal;
+    const { shutdownTimeoutMs } = this.#options;
+    this.#output.log(stoppingLine(signal, this.#inFlight, shutdownTimeoutMs));
+    consumer.stop({ deadlineMs: shutdownTimeoutMs });
+    delay(shutdownTimeoutMs, undefined, { signal: over }).then(force, () => {});
+  }
+
+  #giveBack(consumer: Consumer, exitCode: ExitCode): void {
+    this.#forcedExit ??= exitCode;
+    consumer.stop({ deadlineMs: 0 });
+    this.#forced.resolve();
+  }
+
+  async #exitCode(consumer: Consumer): Promise<ExitCode> {
+    if (this.#forcedExit !== undefined) {
+      await Promise.race([consumer.stop(), delay(GIVE_BACK_MS)]);
+      return this.#forcedExit;
+    }
+    const { unfinished } = await consumer.stop();
+    if (this.#signal === undefined) return this.#isLimited ? this.#tally.exitCode : EXIT.ok;
+    if (unfinished === 0) return EXIT.ok;
+    this.#output.log(gaveBackLine(unfinished));
+    return exitCodeOfSignal(this.#signal);
+  }
+
+  get #isLimited(): boolean {
+    return this.#options.drain || this.#options.count !== undefined;
+  }
+}
+
+function stoppingLine(signal: StopSignal, inFlight: number, shutdownTimeoutMs: number): EventLine {
+  const text =
+    inFlight === 0
+      ? `${signal}: stopping`
+      : `${signal}: finishing ${messages(inFlight)} in flight, for at most ${showDuration(shutdownTimeoutMs)}; press CTRL+C again to give back what is unfinished`;
+  return { event: 'stopping', level: 'info', text, fields: { signal, inFlight, shutdownTimeoutMs } };
+}
+
+function gaveBackLine(unfinished: number): EventLine {
+  const text = `gave back ${messages(unfinished)} that had not been finished`;
+  return { event: 'gave-back', level: 'warn', text, fields: { unfinished } };
+}
+
+function messages(count: number): string {
+  return count === 1 ? '1 message' : `${count} messages`;
+}

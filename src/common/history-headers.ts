@@ -1,0 +1,97 @@
+/**
+ * The headers by which a retried message and a dead letter carry their history. Both backends write them, so
+ * that a dead letter reads the same wherever it lies.
+ */
+import type { DeadLetterCode, Failure } from '../broker.js';
+
+/** Header names that begin like this belong to the toolkit; senders can't set them. */
+export const RESERVED_HEADER_PREFIX = 'x-millrace-';
+
+/** On a retried message: which attempt comes next. */
+const ATTEMPT = 'x-millrace-attempt';
+/** On a dead letter: how often it was tried. It is in its new queue for the first time. */
+const ATTEMPTS = 'x-millrace-attempts';
+const REASON = 'x-millrace-reason';
+const ERROR = 'x-millrace-error';
+const FIRST_ERROR = 'x-millrace-first-error';
+const QUEUE = 'x-millrace-queue';
+const DEAD_AT = 'x-millrace-dead-at';
+
+/** Enough to tell what went wrong; the header table of a message is limited (64 KiB in amqplib). */
+const MAX_ERROR_LENGTH = 1000;
+
+function shorten(error: string): string {
+  if (error.length <= MAX_ERROR_LENGTH) return error;
+  return `${error.slice(0, MAX_ERROR_LENGTH).toWellFormed()}…`;
+}
+
+/** The headers of a message that is put back for another attempt. */
+export function retryHeaders<V>(
+  headers: Readonly<Record<string, V>>,
+  nextAttempt: number,
+  failure: Failure,
+): Record<string, V | string> {
+  const error = shorten(failure.error);
+  return { [FIRST_ERROR]: error, ...headers, [ATTEMPT]: String(nextAttempt), [ERROR]: error };
+}
+
+/** The headers of a message that is moved to a dead-letter queue. */
+export function deadLetterHeaders<V>(
+  headers: Readonly<Record<string, V>>,
+  history: {
+    readonly queue: string;
+    readonly attempt: number;
+    readonly failure: Failure;
+    /** Default: now. */
+    readonly deadAt?: Date | undefined;
+  },
+): Record<string, V | string> {
+  const error = shorten(history.failure.error);
+  const { [ATTEMPT]: _, ...others } = headers;
+  return {
+    [FIRST_ERROR]: error,
+    ...others,
+    [ATTEMPTS]: String(history.attempt),
+    [ERROR]: error,
+    [REASON]: history.failure.code,
+    [QUEUE]: history.queue,
+    [DEAD_AT]: (history.deadAt ?? new Date()).toISOString(),
+  };
+}
+
+/** The attempt that a message says it is on: 1 where it says nothing readable. */
+export function attemptOf(headers: Readonly<Record<string, unknown>>): number {
+  return toCount(headers[ATTEMPT]);
+}
+
+function toCount(value: unknown): number {
+  const count = Number(value ?? 1);
+  return Number.isSafeInteger(count) && count >= 1 ? count : 1;
+}
+
+/** What a dead letter says about itself. */
+export interface DeadLetterHistory {
+  readonly reason: DeadLetterCode | (string & {});
+  readonly error: string;
+  readonly firstError: string;
+  /** How often it was tried. */
+  readonly attempts: number;
+  /** The queue it was a message of. */
+  readonly queue: string;
+  /** ISO 8601. */
+  readonly deadAt: string;
+}
+
+/** Reads the headers of a dead letter; undefined where the toolkit did not write them. */
+export function deadLetterHistory(headers: Readonly<Record<string, string>>): DeadLetterHistory | undefined {
+  const reason = headers[REASON];
+  if (reason === undefined) return undefined;
+  return {
+    reason,
+    error: headers[ERROR] ?? '',
+    firstError: headers[FIRST_ERROR] ?? '',
+    attempts: toCount(headers[ATTEMPTS]),
+    queue: headers[QUEUE] ?? '',
+    deadAt: headers[DEAD_AT] ?? '',
+  };
+}

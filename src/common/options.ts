@@ -1,0 +1,87 @@
+import { inspect } from 'node:util';
+import { QueueError } from '../errors.js';
+
+/** A short, safe rendering of whatever a caller gave, for error messages. */
+export function quote(value: unknown): string {
+  const text =
+    typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 1, breakLength: 80 });
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
+
+export function invalidOption(name: string, expected: string, got: unknown): QueueError {
+  return new QueueError('INVALID_OPTION', `${name}: expected ${expected}, got ${quote(got)}`);
+}
+
+/** An integer within bounds, or the default where nothing was given. */
+export function integerOption(
+  name: string,
+  value: number | undefined,
+  bounds: {
+    readonly min: number;
+    readonly max?: number;
+    readonly infinity?: boolean;
+    readonly default: number;
+  },
+): number {
+  if (value === undefined) return bounds.default;
+  const max = bounds.max ?? Number.MAX_SAFE_INTEGER;
+  if (bounds.infinity === true && value === Number.POSITIVE_INFINITY) return value;
+  if (Number.isSafeInteger(value) && value >= bounds.min && value <= max) return value;
+  const range =
+    bounds.max === undefined ? `of at least ${bounds.min}` : `from ${bounds.min} to ${bounds.max}`;
+  throw invalidOption(name, `an integer ${range}${bounds.infinity === true ? ', or Infinity' : ''}`, value);
+}
+
+/** The longest delay that timers and broker arguments carry: 2^31 - 1 ms, 24 days. */
+export const MAX_DELAY_MS = 2 ** 31 - 1;
+
+/** Milliseconds within what a timer can carry, `Infinity` for no limit, or the default where nothing was given. */
+export function durationOption(
+  name: string,
+  value: number | undefined,
+  bounds: { readonly min?: number; readonly infinity?: boolean; readonly default: number },
+): number {
+  if (value === undefined) return bounds.default;
+  const min = bounds.min ?? 0;
+  if (bounds.infinity === true && value === Number.POSITIVE_INFINITY) return value;
+  if (typeof value === 'number' && value >= min && value <= MAX_DELAY_MS) return value;
+  throw invalidOption(
+    name,
+    `milliseconds from ${min} to ${MAX_DELAY_MS}${bounds.infinity === true ? ', or Infinity for no limit' : ''}`,
+    value,
+  );
+}
+
+/** One of a fixed set of words, or the default where nothing was given. */
+export function wordOption<T extends string>(
+  name: string,
+  value: T | undefined,
+  words: readonly T[],
+  fallback: T,
+): T {
+  if (value === undefined) return fallback;
+  if (words.includes(value)) return value;
+  throw invalidOption(name, words.map((word) => `'${word}'`).join(' or '), value);
+}
+
+export function booleanOption(name: string, value: boolean | undefined, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === 'boolean') return value;
+  throw invalidOption(name, 'true or false', value);
+}
+
+/** Refuses what is not an object, and names that no option has, so that a misspelt one is not silently ignored. */
+export function checkOptionNames(where: string, options: object | undefined, known: readonly string[]): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null) {
+    throw invalidOption(where, 'an object with options', options);
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new QueueError(
+        'INVALID_OPTION',
+        `${where}: there is no option ${quote(name)}; the options are ${known.join(', ')}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/** How the answer to a request is written: as JSON with the request's correlation id, or as an error. */
+import { randomUUID } from 'node:crypto';
+import type { Message } from '../broker.js';
+import type { RemoteFailure } from '../errors.js';
+
+/** The content type of the reply of a handler that returned nothing, for which JSON has no form. */
+export const NOTHING = 'application/x-millrace-nothing';
+
+/** Set on the reply of a handler that has failed; the body is then the error's message. */
+const ERROR_CODE = 'x-millrace-error-code';
+
+/** A message that wants an answer. */
+export type Request = Message & { readonly replyTo: string; readonly correlationId: string };
+
+export function isRequest(message: Message): message is Request {
+  return Boolean(message.replyTo) && message.correlationId !== undefined;
+}
+
+/** Throws for a value that JSON can't carry. */
+export function replyTo(request: Request, value: unknown): Message {
+  const body: string | undefined = JSON.stringify(value);
+  if (body !== undefined) return reply(request, 'application/json', body);
+  if (value === undefined) return reply(request, NOTHING, '');
+  throw new TypeError(`JSON has no form for a value of type ${typeof value}`);
+}
+
+export function errorReplyTo(request: Request, { code, message }: RemoteFailure): Message {
+  // No more than tells what went wrong: the reply must not fail over its size.
+  return reply(request, 'text/plain', message.slice(0, 1000).toWellFormed(), { [ERROR_CODE]: code });
+}
+
+/** What a reply says went wrong; undefined for the reply of a handler that has not failed. */
+export function remoteFailure({ headers, body }: Message): RemoteFailure | undefined {
+  const code = headers[ERROR_CODE];
+  if (code === undefined) return undefined;
+  return { code, message: typeof body === 'string' ? body : Buffer.from(body).toString('utf8') };
+}
+
+function reply(
+  { correlationId }: Request,
+  contentType: string,
+  body: string,
+  headers: Message['headers'] = {},
+): Message {
+  return { id: randomUUID(), contentType, headers, body, timestamp: Date.now(), correlationId };
+}

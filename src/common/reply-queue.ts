@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import type { Broker, QueueSpec, Replies, ReplyListener, Subscription } from '../broker.js';
+import { QueueError } from '../errors.js';
+
+/** How long declaring and subscribing may take. */
+const OPEN_LIMIT_MS = 30_000;
+
+/** Replies for a broker that has nothing special for them: a queue of their own, gone with its subscriber. */
+export class ReplyQueue implements Replies {
+  readonly #broker: Pick<Broker, 'declare' | 'subscribe'>;
+  readonly #listener: ReplyListener;
+  #opening: Promise<{ readonly name: string; readonly subscription: Subscription }> | undefined;
+  #closed = false;
+
+  constructor(broker: Pick<Broker, 'declare' | 'subscribe'>, listener: ReplyListener) {
+    this.#broker = broker;
+    this.#listener = listener;
+  }
+
+  async address(): Promise<string> {
+    if (this.#closed) throw new QueueError('CLOSED', 'the replies were closed');
+    this.#opening ??= this.#open();
+    const opening = this.#opening;
+    try {
+      return (await opening).name;
+    } catch (error) {
+      if (this.#opening === opening) this.#opening = undefined;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const opened = await this.#opening?.catch(() => undefined);
+    await opened?.subscription.close();
+  }
+
+  async #open() {
+    const name = `millrace.reply.${randomUUID()}`;
+    const wait = { timeoutMs: OPEN_LIMIT_MS };
+    await this.#broker.declare(replySpec(name), wait);
+    const subscription = await this.#broker.subscribe(name, { ...wait, prefetch: 100 }, (delivery) => {
+      delivery.ack();
+      this.#listener.onReply(delivery.message);
+    });
+    subscription.unref();
+    const onEnded = (reason: Error) => {
+      this.#opening = undefined;
+      if (!this.#closed) this.#listener.onLost(reason);
+    };
+    subscription.ended.then(() => onEnded(new QueueError('CLOSED', 'the broker was closed')), onEnded);
+    return { name, subscription };
+  }
+}
+
+function replySpec(name: string): QueueSpec {
+  return {
+    name,
+    declare: 'match',
+    type: 'classic',
+    durable: false,
+    exclusive: true,
+    autoDelete: true,
+    capacity: undefined,
+    deadLetter: false,
+    deliveryLimit: undefined,
+    delayedRetry: undefined,
+    maxPriority: undefined,
+    arguments: {},
+  };
+}

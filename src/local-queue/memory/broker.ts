@@ -1,0 +1,189 @@
+import type {
+  Broker,
+  BrokerState,
+  Delivery,
+  Destination,
+  Message,
+  PublishOptions,
+  QueueSpec,
+  QueueStats,
+  Replies,
+  ReplyListener,
+  SubscribeOptions,
+  Subscription,
+  WaitOptions,
+} from '../../broker.js';
+import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message-size.js';
+import { checkOptionNames, integerOption, quote } from '../../common/options.js';
+import { ReplyQueue } from '../../common/reply-queue.js';
+import { QueueError } from '../../errors.js';
+import { deadLetterSpecOf } from '../dead-letter-spec.js';
+import { NO_LINK_COUNTS } from '../no-links.js';
+import { checkMatches } from '../queue-mismatch.js';
+import { throwIfAborted } from '../wait-list.js';
+import { MemoryQueue } from './queue.js';
+import { StoredMessage, takeIn } from './stored-message.js';
+import { MemorySubscription } from './subscription.js';
+
+export interface MemoryBrokerOptions {
+  /** Larger bodies are refused. Bytes. Default: 1 MiB. */
+  readonly maxMessageBytes?: number | undefined;
+  /** The capacity of queues that are declared without one, in messages; `Infinity` for no limit. Default: 1024. */
+  readonly defaultCapacity?: number | undefined;
+}
+
+/**
+ * A broker in this process's memory: `local:`. Each is a world of its own; what it holds ends with it.
+ *
+ * A queue's `deliveryLimit` has no effect, since a consumer can't die alone here; nor has `exclusive`, since nobody
+ * else could see the queue. Throws `INVALID_OPTION`.
+ */
+export function openMemoryBroker(options: MemoryBrokerOptions = {}): Broker {
+  checkOptionNames('openMemoryBroker', options, ['maxMessageBytes', 'defaultCapacity']);
+  return new MemoryBroker(
+    integerOption('maxMessageBytes', options.maxMessageBytes, { min: 1, default: DEFAULT_MAX_MESSAGE_BYTES }),
+    integerOption('defaultCapacity', options.defaultCapacity, { min: 1, infinity: true, default: 1024 }),
+  );
+}
+
+class MemoryBroker implements Broker {
+  readonly address = 'local:';
+  readonly counts = NO_LINK_COUNTS;
+  readonly maxMessageBytes: number;
+  readonly #defaultCapacity: number;
+  readonly #queues = new Map<string, MemoryQueue>();
+  /** Those not closed yet, cancelled ones included. */
+  readonly #subscriptions = new Set<MemorySubscription>();
+  #state: BrokerState = 'connected';
+
+  constructor(maxMessageBytes: number, defaultCapacity: number) {
+    this.maxMessageBytes = maxMessageBytes;
+    this.#defaultCapacity = defaultCapacity;
+  }
+
+  get state(): BrokerState {
+    return this.#state;
+  }
+
+  async declare(spec: QueueSpec, options?: WaitOptions): Promise<void> {
+    this.#checkUsable('declare', options);
+    const existing = this.#queues.get(spec.name);
+    if (existing === undefined && spec.declare === 'existing') throw queueMissing(spec.name);
+    const deadLetterSpec = deadLetterSpecOf(spec);
+    // Both are checked before either is made: a refused declaration leaves nothing behind.
+    if (spec.declare === 'match') {
+      this.#checkMatches(spec);
+      if (deadLetterSpec !== undefined) this.#checkMatches(deadLetterSpec);
+    }
+    const queue = existing ?? this.#create(spec, this.#defaultCapacity);
+    if (deadLetterSpec === undefined) return;
+    const deadLetterQueue =
+      this.#queues.get(deadLetterSpec.name) ?? this.#create(deadLetterSpec, Number.POSITIVE_INFINITY);
+    // Also for a queue taken as it is, where it has none: rather kept in two places than dropped.
+    if (queue.deadLetterQueue === undefined || queue.deadLetterQueue.ended) {
+      queue.deadLetterQueue = deadLetterQueue;
+    }
+  }
+
+  publish(to: Destination, message: Message, options?: PublishOptions): Promise<void> {
+    // Not an async function: the promise of its own that each call would make is a good part of what a publish
+    // costs. For the same reason the time limit is not checked before it is needed.
+    try {
+      this.#checkUsable('publish', options);
+      checkSize(message, this.maxMessageBytes);
+      const queue = to.exchange === '' ? this.#queues.get(to.routingKey) : undefined;
+      if (queue === undefined) throw unroutable(to, message);
+      return queue.publish(new StoredMessage(takeIn(message), 1, false), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async subscribe(
+    queue: string,
+    options: SubscribeOptions,
+    onDelivery: (delivery: Delivery) => void,
+  ): Promise<Subscription> {
+    this.#checkUsable('subscribe', options);
+    const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
+    const found = this.#queue(queue);
+    const subscription = new MemorySubscription(found, { ...options, prefetch }, onDelivery);
+    this.#subscriptions.add(subscription);
+    subscription.ended.then(() => this.#subscriptions.delete(subscription));
+    found.admit(subscription);
+    return subscription;
+  }
+
+  receiveReplies(listener: ReplyListener): Replies {
+    return new ReplyQueue(this, listener);
+  }
+
+  async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
+    this.#checkUsable('inspect', options);
+    return this.#queue(queue).stats();
+  }
+
+  async purge(queue: string, options?: WaitOptions): Promise<number> {
+    this.#checkUsable('purge', options);
+    return this.#queue(queue).purge();
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    for (const subscription of this.#subscriptions) subscription.endByBroker(closedError());
+    for (const queue of this.#queues.values()) queue.end(closedError);
+    this.#queues.clear();
+  }
+
+  #checkUsable(action: string, options: WaitOptions | undefined): void {
+    if (this.#state === 'closed') throw closedError();
+    throwIfAborted(options?.signal, action);
+  }
+
+  #queue(name: string): MemoryQueue {
+    const queue = this.#queues.get(name);
+    if (queue === undefined) throw queueMissing(name);
+    return queue;
+  }
+
+  #create(spec: QueueSpec, defaultCapacity: number): MemoryQueue {
+    const queue = new MemoryQueue(spec, defaultCapacity, (abandoned) => {
+      if (spec.autoDelete && this.#state === 'connected') this.#delete(abandoned);
+    });
+    this.#queues.set(spec.name, queue);
+    return queue;
+  }
+
+  #delete(queue: MemoryQueue): void {
+    this.#queues.delete(queue.name);
+    queue.end(
+      () =>
+        new QueueError('UNROUTABLE', `the queue '${queue.name}' was deleted when its last subscriber left`),
+    );
+  }
+
+  #checkMatches(spec: QueueSpec): void {
+    const existing = this.#queues.get(spec.name);
+    if (existing !== undefined) checkMatches(spec, existing);
+  }
+}
+
+function unroutable({ exchange, routingKey }: Destination, message: Message): QueueError {
+  const why =
+    exchange === ''
+      ? `there is no queue ${quote(routingKey)}: declare it first`
+      : `there is no exchange ${quote(exchange)}: the local broker has the default exchange '' only`;
+  return new QueueError('UNROUTABLE', `message ${message.id} was not stored: ${why}`);
+}
+
+function queueMissing(name: string): QueueError {
+  return new QueueError(
+    'QUEUE_MISSING',
+    `there is no queue ${quote(name)} on the local broker: declare it first`,
+  );
+}
+
+function closedError(): QueueError {
+  return new QueueError('CLOSED', 'the local broker was closed');
+}

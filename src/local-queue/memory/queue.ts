@@ -1,0 +1,215 @@
+import type { PublishOptions, QueueSpec, QueueStats } from '../../broker.js';
+import { QueueError } from '../../errors.js';
+import { type Waiter, WaitList } from '../wait-list.js';
+import { Pace } from './event-loop-yield.js';
+import { ReadyMessages } from './ready-messages.js';
+import { RetrySchedule } from './retry-schedule.js';
+import type { StoredMessage } from './stored-message.js';
+import type { MemorySubscription } from './subscription.js';
+
+/** Shared by every publish that need not wait. */
+const DONE: Promise<void> = Promise.resolve();
+
+/** Fewer in than out, so that a queue without a bound does not grow because of the pace alone. */
+const PUBLISHES_PER_TURN = 128;
+const DELIVERIES_PER_TURN = 256;
+
+/**
+ * One queue of the broker in memory. A message that it holds is in one of three places:
+ *
+ *   publish ──► ready ──delivery──► unsettled ──ack, dead letter──► gone
+ *                ▲ ▲                  │    │
+ *                │ └─release, loss────┘    │
+ *                └──due──── retrying ◄─────┘ retry
+ *
+ * All three count against the capacity, so that memory is bounded even when every message fails; hence what goes
+ * back, or is retried, never has to wait for room.
+ */
+export class MemoryQueue {
+  readonly name: string;
+  readonly spec: QueueSpec;
+  readonly capacity: number;
+  /** What the capacity is where the spec does not say. */
+  readonly defaultCapacity: number;
+  /** Undefined: dead letters are dropped. */
+  deadLetterQueue: MemoryQueue | undefined = undefined;
+
+  readonly #onAbandoned: (queue: MemoryQueue) => void;
+  readonly #ready = new ReadyMessages();
+  readonly #retrying = new RetrySchedule((stored) => this.#arrive(stored));
+  /** While somebody waits here, the queue is at its capacity; so who finds room overtakes nobody. */
+  readonly #publishers: WaitList<StoredMessage, void>;
+  /** How many messages are ready, unsettled or retrying. */
+  #held = 0;
+  #ended = false;
+
+  readonly #subscriptions: MemorySubscription[] = [];
+  /** The position of the one that is served next. */
+  #turn = 0;
+  /** Whether `#dispatch` runs or is going to. */
+  #dispatching = false;
+  /** Has `#dispatch` run, in a microtask. Made anew each time, by `#arm`. */
+  #ring: () => void = () => {};
+  readonly #inflow = new Pace(PUBLISHES_PER_TURN);
+  readonly #outflow = new Pace(DELIVERIES_PER_TURN);
+
+  /** `onAbandoned` is called when the last subscriber has left. */
+  constructor(spec: QueueSpec, defaultCapacity: number, onAbandoned: (queue: MemoryQueue) => void) {
+    this.name = spec.name;
+    this.spec = spec;
+    this.defaultCapacity = defaultCapacity;
+    this.capacity = spec.capacity ?? defaultCapacity;
+    this.#onAbandoned = onAbandoned;
+    this.#publishers = new WaitList(`room in the queue '${this.name}', whose capacity is ${this.capacity}`);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  publish(stored: StoredMessage, options: PublishOptions | undefined): Promise<void> {
+    const waiter = this.enter(stored, options);
+    return waiter === undefined ? (this.#inflow.step() ?? DONE) : waiter.promise;
+  }
+
+  /**
+   * Takes a new message in: at once (undefined), or when there is room. Throws `UNROUTABLE`, `FULL`, and as
+   * `WaitList.join` does.
+   */
+  enter(stored: StoredMessage, options?: PublishOptions): Waiter<StoredMessage, void> | undefined {
+    if (this.#ended) throw new QueueError('UNROUTABLE', `the queue '${this.name}' was deleted`);
+    if (this.#held < this.capacity) {
+      this.#held++;
+      this.#arrive(stored);
+      return undefined;
+    }
+    if (options?.noWait === true) {
+      throw new QueueError(
+        'FULL',
+        `the queue '${this.name}' is at its capacity of ${this.capacity} messages`,
+      );
+    }
+    return this.#publishers.join(stored, options);
+  }
+
+  /** A message that was handed out is gone for good. */
+  remove(): void {
+    this.#held--;
+    this.#admit();
+  }
+
+  /** A message that was handed out comes back to its old place. */
+  putBack(stored: StoredMessage): void {
+    stored.redelivered = true;
+    this.#ready.unshift(stored);
+    this.wake();
+  }
+
+  /** In place of one that was handed out, `stored` comes later, at the end of the line. */
+  retry(stored: StoredMessage, delayMs: number): void {
+    if (this.#ended) return; // A timer would hold on to it.
+    if (delayMs === 0) this.#arrive(stored);
+    else this.#retrying.add(stored, delayMs);
+  }
+
+  purge(): number {
+    const purged = this.#ready.clear();
+    this.#held -= purged;
+    this.#admit();
+    return purged;
+  }
+
+  stats(): QueueStats {
+    return { ready: this.#ready.length, consumers: this.#subscriptions.length };
+  }
+
+  /** Serves a subscriber from now on. */
+  admit(subscription: MemorySubscription): void {
+    this.#subscriptions.push(subscription);
+    this.#arm();
+    this.wake();
+  }
+
+  leave(subscription: MemorySubscription): void {
+    const position = this.#subscriptions.indexOf(subscription);
+    this.#subscriptions.splice(position, 1);
+    if (position < this.#turn) this.#turn--;
+    if (this.#subscriptions.length === 0) this.#onAbandoned(this);
+  }
+
+  /** The queue is no more. Who waits to publish gets the error; what comes back later is never delivered. */
+  end(error: () => QueueError): void {
+    this.#ended = true;
+    this.#publishers.cancelAll(error);
+    this.#retrying.clear();
+    this.#ready.clear();
+  }
+
+  /**
+   * Sees to it that what is ready is delivered: in a microtask, so that no `onDelivery` runs inside a call of the
+   * one who publishes, subscribes or settles.
+   */
+  wake(): void {
+    if (this.#dispatching || this.#ready.length === 0 || this.#subscriptions.length === 0) return;
+    this.#dispatching = true;
+    this.#ring();
+  }
+
+  /**
+   * A continuation runs in the asynchronous context (`AsyncLocalStorage`) in which it was attached. So this one is
+   * attached where a subscriber comes, and again by itself, but not where the queue is woken: handlers must not find
+   * themselves in the request or the trace of whoever happened to publish or to acknowledge.
+   */
+  #arm(): void {
+    const ring = new Promise<void>((resolve) => {
+      this.#ring = resolve;
+    });
+    // `#dispatch` does not throw.
+    ring.then(this.#dispatch);
+  }
+
+  readonly #dispatch = (): void => {
+    while (this.#ready.length > 0) {
+      const subscription = this.#nextWithCredit();
+      if (subscription === undefined) break;
+      const pause = this.#outflow.step();
+      if (pause !== undefined) {
+        pause.then(this.#dispatch);
+        return;
+      }
+      subscription.deliver(this.#ready.shift() as StoredMessage);
+    }
+    this.#dispatching = false;
+    this.#arm();
+  };
+
+  /** The next in turn among those that may hold another message. */
+  #nextWithCredit(): MemorySubscription | undefined {
+    const count = this.#subscriptions.length;
+    for (let step = 0; step < count; step++) {
+      const position = (this.#turn + step) % count;
+      const subscription = this.#subscriptions[position];
+      if (subscription?.hasCredit) {
+        this.#turn = position + 1;
+        return subscription;
+      }
+    }
+    return undefined;
+  }
+
+  /** Those who have waited longest to publish get the room there is. */
+  #admit(): void {
+    while (this.#held < this.capacity) {
+      const publisher = this.#publishers.first;
+      if (publisher === undefined) return;
+      this.#held++;
+      this.#arrive(publisher.payload);
+      publisher.resolve();
+    }
+  }
+
+  #arrive(stored: StoredMessage): void {
+    this.#ready.push(stored);
+    this.wake();
+  }
+}

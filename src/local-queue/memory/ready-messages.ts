@@ -1,0 +1,68 @@
+import TinyQueue from 'tinyqueue';
+import { Fifo } from '../fifo.js';
+import type { StoredMessage } from './stored-message.js';
+
+/**
+ * The messages that can be delivered now: the highest priority first, and among equals the one that arrived first.
+ * A message that comes back takes its old place.
+ */
+export class ReadyMessages {
+  /** By priority, made when first needed. */
+  readonly #arrived: (Fifo<StoredMessage> | undefined)[] = new Array(32).fill(undefined);
+  /** A bit for each priority of which there are messages in `#arrived`. */
+  #priorities = 0;
+  /** These were at the head of their priority before, so they come before all that arrived and never left. */
+  #returned = new TinyQueue<StoredMessage>([], compare);
+  #length = 0;
+  #lastPlace = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Puts a message at the end of its priority. */
+  push(stored: StoredMessage): void {
+    const { priority } = stored;
+    stored.place = ++this.#lastPlace;
+    let arrived = this.#arrived[priority];
+    if (arrived === undefined) {
+      arrived = new Fifo();
+      this.#arrived[priority] = arrived;
+    }
+    arrived.push(stored);
+    this.#priorities |= 1 << priority;
+    this.#length++;
+  }
+
+  /** Puts a message back to where `shift` took it from. */
+  unshift(stored: StoredMessage): void {
+    this.#returned.push(stored);
+    this.#length++;
+  }
+
+  shift(): StoredMessage | undefined {
+    if (this.#length === 0) return undefined;
+    this.#length--;
+    const highest = 31 - Math.clz32(this.#priorities);
+    const returned = this.#returned.peek();
+    if (returned !== undefined && returned.priority >= highest) return this.#returned.pop();
+    const arrived = this.#arrived[highest];
+    const stored = arrived?.shift();
+    if (arrived?.length === 0) this.#priorities &= ~(1 << highest);
+    return stored;
+  }
+
+  /** Says how many there were. */
+  clear(): number {
+    const dropped = this.#length;
+    this.#arrived.fill(undefined);
+    this.#priorities = 0;
+    this.#returned = new TinyQueue<StoredMessage>([], compare);
+    this.#length = 0;
+    return dropped;
+  }
+}
+
+function compare(a: StoredMessage, b: StoredMessage): number {
+  return b.priority - a.priority || a.place - b.place;
+}

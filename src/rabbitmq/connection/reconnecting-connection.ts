@@ -1,0 +1,267 @@
+import type { BrokerEvent, WaitOptions } from '../../broker.js';
+import { backoffMs } from '../../common/backoff.js';
+import { pause, within } from '../../common/time-limit.js';
+import { QueueError } from '../../errors.js';
+import type { RabbitMqAddress } from '../address.js';
+import type { RabbitMqSettings } from '../options.js';
+import { Connection } from './connection.js';
+
+/** A connection that lived shorter than this does not end the back-off: the next wait is longer all the same. */
+const STABLE_AFTER_MS = 5_000;
+
+export interface LinkListener {
+  onConnected?(connection: Connection): void;
+  /** After each loss, and after each failed try. */
+  onDisconnected?(): void;
+  onUnblocked?(): void;
+  /** There will be no further connection. */
+  onEnded?(error: QueueError): void;
+}
+
+/**
+ * A connection that is made again whenever it is lost.
+ *
+ *                    ┌────── try failed, back-off ──────┐
+ *                    ▼                                  │
+ *   idle ──open──► connecting ──connected, prepared──► connected
+ *                    │    ▲                             │
+ *                    │    └────────── lost, back-off ───┘
+ *                    │
+ *                    └─ first try failed, or tries used up ─► closed ◄── close(), from anywhere
+ */
+export class ReconnectingConnection {
+  readonly name: 'publish' | 'consume';
+  readonly #addresses: readonly RabbitMqAddress[];
+  readonly #settings: RabbitMqSettings;
+  /** What has to be done on a new connection before anyone gets to use it. */
+  readonly #prepare: (connection: Connection) => Promise<void>;
+  readonly #listeners = new Set<LinkListener>();
+  /** Those who wait for a connection, each with a limit of its own. */
+  readonly #waiters = new Set<Waiter>();
+  readonly #closing = new AbortController();
+
+  #state: 'idle' | 'connecting' | 'connected' | 'closed' = 'idle';
+  #connection: Connection | undefined;
+  #connectedAt = 0;
+  /** Tries in a row since the last connection that lasted. */
+  #attempts = 0;
+  #blocked = false;
+  #everConnected = false;
+  #ended: QueueError | undefined;
+
+  constructor(
+    name: 'publish' | 'consume',
+    addresses: readonly RabbitMqAddress[],
+    settings: RabbitMqSettings,
+    prepare: (connection: Connection) => Promise<void>,
+  ) {
+    this.name = name;
+    this.#addresses = addresses;
+    this.#settings = settings;
+    this.#prepare = prepare;
+  }
+
+  get state(): 'idle' | 'connecting' | 'connected' | 'closed' {
+    return this.#state;
+  }
+
+  /** The connection at present, if there is one. */
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /** Whether the broker takes no publishes at present. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** Whether the first connection is still being made, and no try has failed yet. */
+  get isOpening(): boolean {
+    return this.#state === 'connecting' && !this.#everConnected && this.#attempts === 0;
+  }
+
+  listen(listener: LinkListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Connects. Rejects, and is closed, when no address lets it in: nothing is tried twice. */
+  async open(): Promise<void> {
+    this.#state = 'connecting';
+    try {
+      await this.#connect();
+    } catch (error) {
+      const reason = error instanceof QueueError ? error : new QueueError('UNREACHABLE', String(error));
+      this.#end(reason);
+      throw reason;
+    }
+  }
+
+  /** Connects in the background, for as long as it takes. */
+  start(): void {
+    if (this.#state !== 'idle') return;
+    this.#state = 'connecting';
+    this.#connect().catch((error) => this.#reconnect(error));
+  }
+
+  /** The connection, as soon as there is one. Rejects: `TIMEOUT`, `ABORTED`, `CLOSED`. */
+  async connected(what: string, wait: WaitOptions): Promise<Connection> {
+    if (this.#connection?.isOpen) return this.#connection;
+    if (this.#ended !== undefined) throw this.#ended;
+    const waiter = new Waiter();
+    this.#waiters.add(waiter);
+    try {
+      return await within(waiter.promise, `${what}: waiting for the broker`, wait);
+    } finally {
+      this.#waiters.delete(waiter);
+    }
+  }
+
+  /** Always resolves, within seconds. */
+  async close(): Promise<void> {
+    this.#end(new QueueError('CLOSED', 'the broker was closed'));
+    const connection = this.#connection;
+    this.#connection = undefined;
+    await connection?.close();
+  }
+
+  /** Tries each address in turn, within the time limit for all of them. */
+  async #connect(): Promise<void> {
+    const deadline = performance.now() + this.#settings.connectTimeoutMs;
+    const failures: QueueError[] = [];
+    for (const [position, address] of this.#addresses.entries()) {
+      // A silent broker may not use up the time of those after it.
+      const share = (deadline - performance.now()) / (this.#addresses.length - position);
+      try {
+        return await this.#connectTo(address, Math.max(1, Math.round(share)));
+      } catch (error) {
+        if (!(error instanceof QueueError) || this.#closing.signal.aborted) throw error;
+        failures.push(error);
+      }
+    }
+    throw combined(failures);
+  }
+
+  async #connectTo(address: RabbitMqAddress, timeoutMs: number): Promise<void> {
+    const connection = await Connection.open(
+      address,
+      this.#settings,
+      `${this.#settings.connectionName} (${this.name})`,
+      {
+        onBlocked: (reason) => this.#onBlocked(reason),
+        onUnblocked: () => this.#onUnblocked(),
+      },
+      { signal: this.#closing.signal, timeoutMs },
+    );
+    const lost = connection.closed.then((reason) => {
+      throw new QueueError('UNREACHABLE', `${connection.address}: ${reason.message}`, { cause: reason });
+    });
+    try {
+      await Promise.race([this.#prepare(connection), lost]);
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+    if (this.#closing.signal.aborted) {
+      connection.destroy();
+      throw this.#ended;
+    }
+    lost.catch((error) => this.#onLost(connection, error.cause));
+    this.#onConnected(connection);
+  }
+
+  #onConnected(connection: Connection): void {
+    this.#state = 'connected';
+    this.#connection = connection;
+    this.#connectedAt = performance.now();
+    this.#everConnected = true;
+    this.#emit({ type: 'connected', link: this.name, address: connection.address });
+    for (const listener of this.#listeners) listener.onConnected?.(connection);
+    for (const waiter of this.#waiters) waiter.resolve(connection);
+  }
+
+  #onLost(connection: Connection, reason: Error): void {
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    this.#state = 'connecting';
+    this.#onUnblocked();
+    if (performance.now() - this.#connectedAt >= STABLE_AFTER_MS) this.#attempts = 0;
+    void this.#reconnect(reason);
+  }
+
+  /** Never rejects. Ends with a connection or with the link closed. */
+  async #reconnect(reason: Error): Promise<void> {
+    const { reconnect } = this.#settings;
+    let failure = reason;
+    while (!this.#closing.signal.aborted) {
+      this.#attempts++;
+      const givenUp = this.#attempts > reconnect.maxAttempts;
+      const retryInMs = givenUp ? undefined : backoffMs(this.#attempts, reconnect);
+      this.#emit({ type: 'disconnected', link: this.name, reason: failure, retryInMs });
+      for (const listener of this.#listeners) listener.onDisconnected?.();
+      if (retryInMs === undefined) {
+        this.#end(
+          new QueueError('CLOSED', `gave the broker up after ${reconnect.maxAttempts} tries to reconnect`, {
+            cause: failure,
+          }),
+        );
+        return;
+      }
+      await pause(retryInMs, this.#closing.signal);
+      try {
+        if (!this.#closing.signal.aborted) return await this.#connect();
+      } catch (error) {
+        failure = error instanceof Error ? error : new Error(String(error));
+      }
+    }
+  }
+
+  #end(error: QueueError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    this.#state = 'closed';
+    this.#closing.abort(error);
+    for (const waiter of this.#waiters) waiter.reject(error);
+    for (const listener of this.#listeners) listener.onEnded?.(error);
+  }
+
+  #onBlocked(reason: string): void {
+    if (this.#blocked) return;
+    this.#blocked = true;
+    this.#emit({ type: 'blocked', reason });
+  }
+
+  #onUnblocked(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.#emit({ type: 'unblocked' });
+    for (const listener of this.#listeners) listener.onUnblocked?.();
+  }
+
+  #emit(event: BrokerEvent): void {
+    this.#settings.observe(event);
+  }
+}
+
+class Waiter {
+  readonly promise: Promise<Connection>;
+  resolve!: (connection: Connection) => void;
+  reject!: (error: QueueError) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+/** One error for all addresses. A refusal tells more than a silence: it goes before. */
+function combined(failures: readonly QueueError[]): QueueError {
+  const refusal = failures.find((failure) => failure.code !== 'UNREACHABLE');
+  if (refusal !== undefined) return refusal;
+  return new QueueError(
+    'UNREACHABLE',
+    `no broker answered: ${failures.map((failure) => failure.message).join('; ')}`,
+    { cause: failures.length === 1 ? failures[0]?.cause : new AggregateError(failures) },
+  );
+}

@@ -1,0 +1,45 @@
+import type { Subscription, WaitOptions } from '../../broker.js';
+import { pause } from '../../common/time-limit.js';
+import type { RabbitMqDelivery } from './delivery.js';
+
+const TRY_AGAIN_MS = 5_000;
+
+/** How many are on their way back at once. Most of the time they wait for room. */
+const PREFETCH = 10;
+
+export interface DueMessages {
+  /** The queue with a capacity that they belong to. */
+  readonly queue: string;
+  /** Makes sure of the queue that they are in, and gives its name. */
+  readonly declare: (wait: WaitOptions) => Promise<string>;
+  readonly subscribe: (
+    due: string,
+    options: WaitOptions & { readonly prefetch: number },
+    onDelivery: (delivery: RabbitMqDelivery) => void,
+  ) => Promise<Subscription>;
+}
+
+/**
+ * Brings the retried messages of a queue back to it when their wait is over and there is room, until the signal is
+ * aborted. Never rejects: where it can't, the broker does it itself after a while.
+ */
+export async function bringBackDueMessages(
+  { queue, declare, subscribe }: DueMessages,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const due = await declare({ signal });
+      const subscription = await subscribe(due, { prefetch: PREFETCH, signal }, (delivery) => {
+        void delivery.bringBackTo(queue);
+      });
+      const close = () => void subscription.close();
+      if (signal.aborted) close();
+      else signal.addEventListener('abort', close, { once: true });
+      await subscription.ended;
+      return;
+    } catch {
+      await pause(TRY_AGAIN_MS, signal);
+    }
+  }
+}

@@ -1,0 +1,163 @@
+import type { ConsumeMessage } from 'amqplib';
+import type { Delivery, Failure, Message } from '../../broker.js';
+import { attemptOf } from '../../common/history-headers.js';
+import type { Linked, LinkedList } from '../../common/linked-list.js';
+import { MAX_DELAY_MS } from '../../common/options.js';
+import { pause } from '../../common/time-limit.js';
+import { QueueError } from '../../errors.js';
+import type { ServerVersion } from '../connection/server-version.js';
+import { fromWire, RESENT_HEADER } from '../wire/amqp-message.js';
+import type { Republisher } from './republisher.js';
+
+/** How long a message that could not be moved is kept before it goes back to its queue. */
+const FAILED_MOVE_REST_MS = 1_000;
+
+/** What a delivery is settled through: the channel that it came on, for as long as that is there. */
+export interface DeliverySource {
+  readonly queue: string;
+  readonly version: ServerVersion;
+  /** As in `Delivery`. */
+  readonly settleWithinMs: number | undefined;
+  ack(delivery: RabbitMqDelivery): void;
+  /** Back to the queue, as a failure: counted. */
+  fail(delivery: RabbitMqDelivery): void;
+  /** Back to the queue at no cost. */
+  release(delivery: RabbitMqDelivery): void;
+  /** Away, without a place to go. */
+  drop(delivery: RabbitMqDelivery): void;
+}
+
+/**
+ *   open ──ack, release, a retry that the queue delays itself──► over
+ *    │ └──retry, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
+ *    └──lost──► over ◄──lost────┘
+ */
+export class RabbitMqDelivery implements Delivery, Linked<RabbitMqDelivery> {
+  readonly message: Message;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+  readonly settleWithinMs: number | undefined;
+  readonly receivedAt: number | undefined;
+  /** As it came, for moving it on. */
+  readonly raw: ConsumeMessage;
+  /** How often it came back to its queue; a classic queue does not count that. */
+  readonly returns: number;
+  list: LinkedList<RabbitMqDelivery> | undefined = undefined;
+  previous: RabbitMqDelivery | undefined = undefined;
+  next: RabbitMqDelivery | undefined = undefined;
+
+  readonly #source: DeliverySource;
+  readonly #mover: Republisher;
+  #state: 'open' | 'moving' | 'over' = 'open';
+  #isBroughtBack = false;
+  #lost: AbortController | undefined;
+
+  constructor(raw: ConsumeMessage, source: DeliverySource, mover: Republisher) {
+    this.raw = raw;
+    this.#source = source;
+    this.#mover = mover;
+    const headers = raw.properties.headers ?? {};
+    const returns = Number(headers['x-delivery-count']);
+    this.returns = returns > 0 ? returns : 0;
+    // Before 4.3 it counts returns at no cost as well, which are to raise nothing.
+    const failures = source.version.countsFailuresOnly ? this.returns : 0;
+    this.message = fromWire(raw);
+    this.settleWithinMs = source.settleWithinMs;
+    this.receivedAt = this.settleWithinMs === undefined ? undefined : performance.now();
+    this.attempt = attemptOf(headers) + failures;
+    this.redelivered =
+      raw.fields.redelivered || this.returns > 0 || this.attempt > 1 || headers[RESENT_HEADER] !== undefined;
+  }
+
+  get tag(): number {
+    return this.raw.fields.deliveryTag;
+  }
+
+  /** Whether it is on its way to another queue, and should arrive there before its channel is closed. */
+  get isMoving(): boolean {
+    return this.#state === 'moving' && !this.#isBroughtBack;
+  }
+
+  ack(): void {
+    if (this.#take('over')) this.#source.ack(this);
+  }
+
+  release(): void {
+    if (this.#take('over')) this.#source.release(this);
+  }
+
+  async retry(delayMs: number, failure: Failure): Promise<void> {
+    if (this.#mover.isDelayOfQueue(this.#source.queue, this, delayMs)) {
+      // It never leaves its queue. Should the channel die with the rejection, it counts as failed all the same.
+      if (this.#take('over')) this.#source.fail(this);
+      return;
+    }
+    if (!this.#take('moving')) return;
+    const goBack = () => this.#source.fail(this);
+    await this.#move(goBack, async (signal) => {
+      if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
+        throw new QueueError('INVALID_OPTION', `delayMs: expected 0 to ${MAX_DELAY_MS} ms, got ${delayMs}`);
+      }
+      await this.#mover.retry(this.#source.queue, this, Math.ceil(delayMs), failure, signal);
+      return true;
+    });
+  }
+
+  async deadLetter(failure: Failure): Promise<void> {
+    if (!this.#take('moving')) return;
+    const goBack = () => this.#source.release(this);
+    await this.#move(goBack, (signal) => this.#mover.deadLetter(this.#source.queue, this, failure, signal));
+  }
+
+  /** Moves it to another queue, as it is. Resolves in any case: should that fail, it comes again. */
+  async bringBackTo(queue: string): Promise<void> {
+    await this.#bringBack((signal) => this.#mover.bringBack(queue, this, signal));
+  }
+
+  /** Puts it at the end of its queue, as one that was never delivered. Resolves in any case. */
+  async putAtEnd(): Promise<void> {
+    await this.#bringBack((signal) => this.#mover.putAtEnd(this.#source.queue, this, signal));
+  }
+
+  async #bringBack(store: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (!this.#take('moving')) return;
+    this.#isBroughtBack = true;
+    const goBack = () => this.#source.release(this);
+    await this.#move(goBack, (signal) => store(signal).then(() => true)).catch(() => {});
+  }
+
+  /** It can't be settled any more. False where it was settled before. */
+  lose(reason: Error): boolean {
+    if (this.#state === 'over') return false;
+    this.#state = 'over';
+    this.#lost?.abort(reason);
+    return true;
+  }
+
+  /** Stores it elsewhere first, and only then removes it: between the two it may be there twice, never not at all. */
+  async #move(goBack: () => void, store: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
+    this.#lost = new AbortController();
+    let stored: boolean;
+    try {
+      stored = await store(this.#lost.signal);
+    } catch (error) {
+      // Without a rest, a message that can't be stored would go round as fast as it can.
+      await pause(FAILED_MOVE_REST_MS, this.#lost.signal);
+      if (this.#state === 'moving') {
+        this.#state = 'over';
+        goBack();
+      }
+      throw error;
+    }
+    if (this.#state !== 'moving') return;
+    this.#state = 'over';
+    if (stored) this.#source.ack(this);
+    else this.#source.drop(this);
+  }
+
+  #take(next: 'moving' | 'over'): boolean {
+    if (this.#state !== 'open') return false;
+    this.#state = next;
+    return true;
+  }
+}

@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto';
+import type { Channel, ConsumeMessage } from 'amqplib';
+import type { Replies, ReplyListener } from '../../broker.js';
+import { RPC_LIMIT_MS, within } from '../../common/time-limit.js';
+import { QueueError } from '../../errors.js';
+import { isInterrupted, queueError } from '../connection/broker-errors.js';
+import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
+import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
+import { fromWire } from '../wire/amqp-message.js';
+
+/** RabbitMQ's pseudo-queue for replies: https://www.rabbitmq.com/docs/direct-reply-to */
+const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to';
+
+const WHAT = 'opening the way for replies';
+
+/**
+ * Replies by direct reply-to: no queue, nothing to declare or to leave behind. They come over the publishing link,
+ * since the broker insists on a publish from the channel that consumes them.
+ *
+ *   idle ──address()──► opening ──► open ──channel or link lost──► idle
+ *     ▲                    │
+ *     └──────(failed)──────┘              close(), from anywhere ──► closed
+ */
+export class DirectReplies implements Replies {
+  readonly #link: ReconnectingConnection;
+  readonly #listener: ReplyListener;
+  readonly #closed = new AbortController();
+  #opening: Promise<string> | undefined;
+  #channel: Channel | undefined;
+
+  constructor(link: ReconnectingConnection, listener: ReplyListener) {
+    this.#link = link;
+    this.#listener = listener;
+  }
+
+  async address(): Promise<string> {
+    if (this.#closed.signal.aborted) throw new QueueError('CLOSED', 'the replies were closed');
+    this.#opening ??= this.#open();
+    const opening = this.#opening;
+    try {
+      return await opening;
+    } catch (error) {
+      if (this.#opening === opening) this.#opening = undefined;
+      throw queueError(error, WHAT, DIRECT_REPLY_TO);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    if (this.#channel !== undefined) await closeChannel(this.#channel);
+  }
+
+  async #open(): Promise<string> {
+    this.#link.start();
+    while (true) {
+      const connection = await this.#link.connected(WHAT, { signal: this.#closed.signal });
+      try {
+        return await this.#openOn(connection);
+      } catch (error) {
+        if (!isInterrupted(error) || connection.isOpen) throw error;
+        await connection.closed;
+      }
+    }
+  }
+
+  async #openOn(connection: Connection): Promise<string> {
+    const channel = await connection.openChannel();
+    const lost = new Promise<never>((_, reject) => {
+      onChannelClosed(connection, channel, (reason) => {
+        reject(reason);
+        this.#onLost(channel, reason);
+      });
+    });
+    lost.catch(() => {});
+    try {
+      const consuming = channel.consume(DIRECT_REPLY_TO, (raw) => this.#onMessage(raw, channel), {
+        noAck: true,
+      });
+      await within(consuming, WHAT, { timeoutMs: RPC_LIMIT_MS });
+      const address = await within(Promise.race([ownAddress(channel), lost]), WHAT, {
+        timeoutMs: RPC_LIMIT_MS,
+      });
+      this.#channel = channel;
+      if (this.#closed.signal.aborted) throw new QueueError('CLOSED', 'the replies were closed');
+      return address;
+    } catch (error) {
+      void closeChannel(channel);
+      throw error;
+    }
+  }
+
+  #onMessage(raw: ConsumeMessage | null, channel: Channel): void {
+    // Cancelled by the broker: an end like any other.
+    if (raw === null) void closeChannel(channel);
+    else this.#listener.onReply(fromWire(raw));
+  }
+
+  #onLost(channel: Channel, reason: Error): void {
+    if (channel !== this.#channel) return;
+    this.#channel = undefined;
+    this.#opening = undefined;
+    if (!this.#closed.signal.aborted) this.#listener.onLost(reason);
+  }
+}
+
+/**
+ * The address at which this channel's replies arrive. The broker writes it into what is published here with the
+ * pseudo-queue as its `replyTo`, and that comes back when it is mandatory and nobody takes it. Knowing it, requests
+ * go the way of all messages, confirmed and in their turn, instead of having to come from this channel.
+ */
+function ownAddress(channel: Channel): Promise<string> {
+  return new Promise((resolve) => {
+    channel.once('return', ({ properties }) => resolve(String(properties.replyTo)));
+    channel.publish('', `millrace.nobody.${randomUUID()}`, Buffer.alloc(0), {
+      mandatory: true,
+      replyTo: DIRECT_REPLY_TO,
+    });
+  });
+}

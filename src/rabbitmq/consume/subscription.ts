@@ -1,0 +1,259 @@
+import type { ConsumeMessage } from 'amqplib';
+import type { BrokerEvent, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
+import { backoffMs } from '../../common/backoff.js';
+import { CLOSE_LIMIT_MS, pause, within } from '../../common/time-limit.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import { isInterrupted, isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
+import type { Connection } from '../connection/connection.js';
+import type { KeepAlive } from '../connection/keep-alive.js';
+import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
+import type { Topology } from '../topology/topology.js';
+import { ConsumerChannel } from './consumer-channel.js';
+import { RabbitMqDelivery } from './delivery.js';
+import type { Republisher } from './republisher.js';
+
+const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
+
+/** Of quorum queues since RabbitMQ 4.0. */
+const DEFAULT_DELIVERY_LIMIT = 20;
+
+/** After so many returns the message begins anew, where returns count and are to cost nothing. */
+const SPARED_FROM = 3;
+
+export interface SubscriptionParts {
+  readonly link: ReconnectingConnection;
+  readonly topology: Topology;
+  readonly mover: Republisher;
+  readonly keepAlive: KeepAlive;
+  readonly observe: (event: BrokerEvent) => void;
+}
+
+/**
+ *   subscribing ──► active ──link or channel lost, cancelled by the broker──► resting ──┐
+ *        ▲            │                                                        │        │
+ *        └────────────┼──────────────── back-off, link connected ─────────────┼────────┘
+ *                     │                                                        │
+ *                  cancel() ──► cancelled: what is out may be settled       (hopeless)
+ *                     │             │                                          │
+ *                     └──────── close() ──► closed ◄───────────────────────────┘
+ */
+export class RabbitMqSubscription implements Subscription {
+  readonly ended: Promise<void>;
+
+  readonly #queue: string;
+  readonly #options: SubscribeOptions;
+  readonly #parts: SubscriptionParts;
+  readonly #onDelivery: (delivery: RabbitMqDelivery) => void;
+  /** Aborted by the first of `cancel` and `close`: nothing is begun any more. */
+  readonly #stopped = new AbortController();
+  #consumer: ConsumerChannel | undefined;
+  #closing: Promise<void> | undefined;
+  #attempts = 0;
+  #resolveEnded!: () => void;
+  #rejectEnded!: (error: QueueError) => void;
+
+  /** Subscribes for the first time. Rejects as `Broker.subscribe` does. */
+  static async open(
+    queue: string,
+    options: SubscribeOptions,
+    onDelivery: (delivery: RabbitMqDelivery) => void,
+    parts: SubscriptionParts,
+  ): Promise<RabbitMqSubscription> {
+    const subscription = new RabbitMqSubscription(queue, options, onDelivery, parts);
+    const first = subscription.#begin(options);
+    try {
+      const consumer = await within(first, `subscribing to '${queue}'`, options);
+      void subscription.#keep(consumer);
+      return subscription;
+    } catch (error) {
+      void subscription.close();
+      throw queueError(error, `subscribing to '${queue}'`, queue);
+    }
+  }
+
+  private constructor(
+    queue: string,
+    options: SubscribeOptions,
+    onDelivery: (delivery: RabbitMqDelivery) => void,
+    parts: SubscriptionParts,
+  ) {
+    this.#queue = queue;
+    this.#options = options;
+    this.#onDelivery = onDelivery;
+    this.#parts = parts;
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolveEnded = resolve;
+      this.#rejectEnded = reject;
+    });
+    this.ended.catch(() => {});
+  }
+
+  unref(): void {
+    this.#parts.keepAlive.set(this, false);
+  }
+
+  ref(): void {
+    this.#parts.keepAlive.set(this, true);
+  }
+
+  async cancel(): Promise<void> {
+    this.#stopped.abort();
+    await this.#consumer?.cancel();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close(() => {});
+    return this.#closing;
+  }
+
+  /** As `close`, and the subscriber, who did not ask for it, is told what it lost. */
+  endByBroker(): Promise<void> {
+    this.#closing ??= this.#close(this.#options.onLost);
+    return this.#closing;
+  }
+
+  async #close(onLost: SubscribeOptions['onLost']): Promise<void> {
+    await this.cancel();
+    // A message that is on its way to another queue arrives there rather than being there and here.
+    await this.#consumer?.allMoved(CLOSE_LIMIT_MS);
+    const reason = new QueueError('CLOSED', `the subscription to '${this.#queue}' was closed`);
+    await this.#consumer?.close(reason, onLost);
+    this.#resolveEnded();
+  }
+
+  /** Subscribes once, on the connection that there is or the next one. Rejects with what hinders it. */
+  async #begin(wait: WaitOptions): Promise<ConsumerChannel> {
+    while (true) {
+      const connection = await this.#parts.link.connected(`subscribing to '${this.#queue}'`, wait);
+      try {
+        return await this.#beginOn(connection);
+      } catch (error) {
+        if (!isInterrupted(error) || connection.isOpen) throw error;
+        await connection.closed;
+      }
+    }
+  }
+
+  async #beginOn(connection: Connection): Promise<ConsumerChannel> {
+    const settings = { prefetch: this.#options.prefetch, settleWithinMs: this.#consumerTimeoutMs() };
+    const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
+      onMessage: (raw, source) => this.#onMessage(raw, source),
+      onLost: this.#options.onLost,
+    });
+    this.#consumer = consumer;
+    if (this.#stopped.signal.aborted) {
+      await consumer.cancel();
+      await consumer.close(new Error('the subscription was stopped'), undefined);
+    }
+    return consumer;
+  }
+
+  /** As far as the queue's declaration tells. Classic queues have none since RabbitMQ 4.3. */
+  #consumerTimeoutMs(): number | undefined {
+    const spec = this.#parts.topology.specOf(this.#queue);
+    const timeout = spec?.type === 'quorum' ? spec.arguments['x-consumer-timeout'] : undefined;
+    return typeof timeout === 'number' && timeout > 0 ? timeout : undefined;
+  }
+
+  /** Subscribes again each time that the subscription has ended without being told to. Never rejects. */
+  async #keep(first: ConsumerChannel): Promise<void> {
+    let reason = await first.ended;
+    while (!this.#stopped.signal.aborted) {
+      try {
+        await this.#rest(reason);
+        if (this.#stopped.signal.aborted) return;
+        const consumer = await this.#begin({ signal: this.#stopped.signal });
+        this.#attempts = 0;
+        this.#parts.observe({ type: 'resubscribed', queue: this.#queue });
+        reason = await consumer.ended;
+      } catch (error) {
+        if (this.#stopped.signal.aborted) return;
+        reason = error instanceof Error ? error : new Error(String(error));
+        const hopeless = await this.#hopeless(error);
+        if (hopeless !== undefined) {
+          this.#rejectEnded(hopeless);
+          void this.close();
+          return;
+        }
+      }
+    }
+  }
+
+  /** The link has a back-off of its own: this is the one for a broker that is there. */
+  async #rest(reason: Error): Promise<void> {
+    const { link, observe } = this.#parts;
+    if (!link.connection?.isOpen) return;
+    this.#attempts++;
+    const retryInMs = backoffMs(this.#attempts, RESUBSCRIBE_BACKOFF);
+    observe({ type: 'unsubscribed', queue: this.#queue, reason, retryInMs });
+    await pause(retryInMs, this.#stopped.signal);
+  }
+
+  /** The error that ends the subscription; undefined where another try may help. */
+  async #hopeless(error: unknown): Promise<QueueError | undefined> {
+    const what = `subscribing to '${this.#queue}' again`;
+    const spec = this.#parts.topology.specOf(this.#queue);
+    // The broker may not have noticed yet that the connection that held the queue is gone.
+    if (isLocked(error) && spec?.exclusive) return undefined;
+    if (isNotFound(error)) return this.#restoreQueue(error, what);
+    const failure = queueError(error, what, this.#queue);
+    return isQueueError(failure, 'ACCESS_REFUSED', 'CLOSED') ? failure : undefined;
+  }
+
+  async #restoreQueue(missing: unknown, what: string): Promise<QueueError | undefined> {
+    const { link, topology } = this.#parts;
+    const connection = link.connection;
+    if (connection === undefined) return undefined;
+    try {
+      if (await topology.restoreQueue(connection, this.#queue)) return undefined;
+      return queueError(missing, what, this.#queue);
+    } catch (error) {
+      const failure = queueError(error, what, this.#queue);
+      return isQueueError(failure, 'ACCESS_REFUSED') ? failure : undefined;
+    }
+  }
+
+  /** Called by amqplib, where an exception would close the channel. */
+  #onMessage(raw: ConsumeMessage, source: ConsumerChannel): void {
+    // What the broker sent before it heard of the cancellation.
+    if (this.#stopped.signal.aborted) {
+      source.giveBack(raw);
+      return;
+    }
+    const delivery = new RabbitMqDelivery(raw, source, this.#parts.mover);
+    source.add(delivery);
+    if (this.#isLastDelivery(delivery, source)) {
+      const error = `came back ${delivery.returns} times without being settled`;
+      delivery.deadLetter({ code: 'delivery-limit', error }).catch(() => {});
+      return;
+    }
+    if (this.#isToBeSpared(delivery, source)) {
+      void delivery.putAtEnd();
+      return;
+    }
+    try {
+      this.#onDelivery(delivery);
+    } catch (error) {
+      process.emitWarning(`a subscriber of '${this.#queue}' threw, which it must not: ${String(error)}`);
+      source.fail(delivery);
+      delivery.lose(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** What the queue's limit is can't be asked. Lower ones than this would be of little use to anybody. */
+  #isToBeSpared({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
+    return this.#options.sparesLimit === true && !version.countsFailuresOnly && returns >= SPARED_FROM;
+  }
+
+  /**
+   * Whether the broker would drop the message if it came back once more: a queue that is shared with other programs
+   * has a delivery limit, and was not declared with a place for dead letters.
+   */
+  #isLastDelivery({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
+    if (returns === 0) return false;
+    const spec = this.#parts.topology.specOf(this.#queue);
+    if (spec === undefined || spec.declare === 'match' || spec.deadLetter === false) return false;
+    const limit = spec.deliveryLimit ?? (version.limitsDeliveries ? DEFAULT_DELIVERY_LIMIT : undefined);
+    return limit !== undefined && returns >= limit;
+  }
+}

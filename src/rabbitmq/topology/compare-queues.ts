@@ -1,0 +1,136 @@
+import type { QueueSpec, QueueStats } from '../../broker.js';
+import { parseAddress } from '../address.js';
+import {
+  isNotFound,
+  lacksDelayedRetry,
+  type Mismatch,
+  mismatchOf,
+  mismatchText,
+  queueError,
+} from '../connection/broker-errors.js';
+import type { Connection } from '../connection/connection.js';
+import { onOwnChannel } from '../connection/request.js';
+import { withConnection } from '../connection/server-facts.js';
+import type { RabbitMqOptions } from '../options.js';
+import { delayedRetryOf } from './delayed-retry.js';
+import { deadLetterQueueDeclaration, type QueueDeclaration, queueDeclaration } from './queue-arguments.js';
+
+/** How a queue at the broker compares with its definition. */
+export interface QueueComparison {
+  readonly name: string;
+  /** Undefined: there is no such queue. */
+  readonly stats: QueueStats | undefined;
+  /** What a declaration is refused for: `x-max-length is 10 there and 5 here`. */
+  readonly differences: readonly string[];
+  /** The definition has `delayedRetry`, the queue was made without it, and is taken all the same. */
+  readonly lacksDelayedRetry: boolean;
+}
+
+/**
+ * Compares the queue of a definition and its dead-letter queue with what is there. Makes no queue, and needs no more
+ * than the permission to declare. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `BROKER_ERROR`.
+ */
+export function compareQueues(
+  address: string,
+  spec: QueueSpec,
+  options: RabbitMqOptions,
+): Promise<QueueComparison[]> {
+  return withConnection(parseAddress(address), options, async (connection) => {
+    const { version } = connection;
+    const delayedRetry = delayedRetryOf(spec, version);
+    const isMatched = spec.declare === 'match';
+    const queue = await compare(connection, queueDeclaration(spec, delayedRetry), isMatched);
+    if (spec.deadLetter === false) return [queue];
+    const { queue: name, capacity } = spec.deadLetter;
+    const dead = deadLetterQueueDeclaration(name, capacity, version);
+    return [queue, await compare(connection, dead, isMatched)];
+  });
+}
+
+async function compare(
+  connection: Connection,
+  declaration: QueueDeclaration,
+  isMatched: boolean,
+): Promise<QueueComparison> {
+  const { name } = declaration;
+  try {
+    const { messageCount, consumerCount } = await onOwnChannel(connection, (channel) =>
+      channel.checkQueue(name),
+    );
+    const stats = { ready: messageCount, consumers: consumerCount };
+    if (!isMatched) return { name, stats, differences: [], lacksDelayedRetry: false };
+    return { name, stats, ...(await differences(connection, declaration)) };
+  } catch (error) {
+    if (isNotFound(error)) return { name, stats: undefined, differences: [], lacksDelayedRetry: false };
+    throw queueError(error, `comparing '${name}'`, name);
+  }
+}
+
+/**
+ * The broker names one difference a declaration, so it is asked again, each time with what is there in that place,
+ * until it agrees.
+ */
+async function differences(
+  connection: Connection,
+  { name, options }: QueueDeclaration,
+): Promise<Pick<QueueComparison, 'differences' | 'lacksDelayedRetry'>> {
+  const found: string[] = [];
+  let lacking = false;
+  const flags: Record<string, unknown> = { ...options };
+  const given: Record<string, unknown> = { ...options.arguments };
+  // A type of its own makes other arguments illegal: nothing further can be asked.
+  while (!found.some((text) => text.startsWith('x-queue-type '))) {
+    try {
+      await onOwnChannel(connection, (channel) => channel.assertQueue(name, { ...flags, arguments: given }));
+      break;
+    } catch (error) {
+      const mismatch = mismatchOf(error);
+      if (mismatch === undefined) {
+        if (found.length === 0) throw error;
+        break;
+      }
+      if (lacksDelayedRetry(error)) {
+        lacking = true;
+        for (const argument of Object.keys(given)) {
+          if (argument.startsWith('x-delayed-retry-')) delete given[argument];
+        }
+        continue;
+      }
+      const text = mismatchText(mismatch);
+      // Taken over, and refused all the same: asking on would never end.
+      if (found.includes(text) || found.length === 20) break;
+      found.push(text);
+      takeOver(mismatch, flags, given);
+    }
+  }
+  return { differences: found, lacksDelayedRetry: lacking };
+}
+
+/** The names of amqplib for what AMQP calls the flags of a queue. */
+const FLAGS: Readonly<Record<string, string>> = { durable: 'durable', auto_delete: 'autoDelete' };
+
+function takeOver(
+  { property, there }: Mismatch,
+  flags: Record<string, unknown>,
+  given: Record<string, unknown>,
+): void {
+  const flag = FLAGS[property];
+  if (flag !== undefined) {
+    flags[flag] = there === "'true'" || there === 'true';
+    return;
+  }
+  if (there === 'none') {
+    delete given[property];
+    return;
+  }
+  const [, value = there, type] = /^(?:the value )?'(.*?)'(?: of type '([^']*)')?$/s.exec(there) ?? [];
+  // The broker leaves the type out where it is the one that was asked for.
+  given[property] = asType(value, type ?? AMQP_TYPES[typeof given[property]] ?? 'longstr');
+}
+
+const AMQP_TYPES: Readonly<Record<string, string>> = { number: 'long', boolean: 'bool', string: 'longstr' };
+
+function asType(value: string, type: string): unknown {
+  if (type === 'bool') return value === 'true';
+  return type === 'longstr' ? value : Number(value);
+}

@@ -1,0 +1,131 @@
+import { Duplex } from 'node:stream';
+import type { ConfirmChannel, Options } from 'amqplib';
+import type { WireMessage } from './amqp-message.js';
+import { roomForPublish, writePublish } from './publish-frames.js';
+
+/** Memory that many messages are written into, one after the other. */
+const BLOCK_BYTES = 256 * 1024;
+
+/**
+ * So much is sent at once, for the broker to work on while the rest of the burst is being written. Less costs more calls
+ * of the system.
+ */
+const SEND_FROM_BYTES = 128 * 1024;
+
+/** Of amqplib's channels and connections, what its types leave out. */
+interface Internals {
+  readonly ch: number;
+  readonly connection: {
+    readonly frameMax: number;
+    /** The socket. */
+    readonly stream: Duplex;
+    sentSinceLastCheck: boolean;
+    /** By number: the channel, and the stream of its frames on their way to the socket. */
+    readonly channels: readonly ({ readonly channel: object; readonly buffer: Duplex } | null | undefined)[];
+  };
+  pushConfirmCallback(callback: undefined): void;
+}
+
+export interface PublishChannelListener {
+  /** No more should be published until `onDrain`. */
+  onFull(): void;
+  onDrain(): void;
+}
+
+/**
+ * Publishes on a confirm channel.
+ *
+ * amqplib makes six buffers of each message, and each goes through a stream of its channel to the socket, a turn of the
+ * event loop later. Here the messages of a burst are written into one piece of memory, and straight to the socket.
+ * Where amqplib's insides are not as expected, and for unusual messages, amqplib's own `publish` does it; what follows
+ * goes the same way until that has left, so that all stays in order.
+ */
+export class PublishChannel {
+  readonly #channel: ConfirmChannel;
+  readonly #listener: PublishChannelListener;
+  readonly #internals: Internals | undefined;
+  /** Written from its start; what is handed over is never written again. */
+  #block = Buffer.alloc(0);
+  #handedOver = 0;
+  #written = 0;
+  readonly #flush = () => this.#handOver();
+
+  constructor(channel: ConfirmChannel, listener: PublishChannelListener) {
+    this.#channel = channel;
+    this.#listener = listener;
+    channel.on('drain', listener.onDrain);
+    this.#internals = hasInternals(channel) ? channel : undefined;
+  }
+
+  /** Whether messages are written here, and not by amqplib. */
+  get isDirect(): boolean {
+    return this.#internals !== undefined;
+  }
+
+  /** Throws for properties that can't be encoded, and may throw when the channel is on its end. */
+  publish(message: WireMessage, options: Options.Publish): void {
+    const outgoing = options === message.options ? message : { ...message, options };
+    const frameMax = this.#internals?.connection.frameMax ?? 0;
+    const room = frameMax === 0 ? undefined : roomForPublish(outgoing, frameMax);
+    if (this.#internals === undefined || room === undefined) {
+      this.#publishByAmqplib(outgoing);
+      return;
+    }
+    if (room > this.#block.length - this.#written) this.#takeBlock(room);
+    if (this.#written === this.#handedOver) process.nextTick(this.#flush);
+    this.#written = writePublish(this.#block, this.#written, outgoing, {
+      channel: this.#internals.ch,
+      frameMax,
+    });
+    // As amqplib does it for each message, since it counts the confirms.
+    this.#internals.pushConfirmCallback(undefined);
+    if (this.#written - this.#handedOver >= SEND_FROM_BYTES) this.#handOver();
+  }
+
+  #publishByAmqplib({ exchange, routingKey, content, options }: WireMessage): void {
+    this.#handOver();
+    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+    if (!this.#channel.publish(exchange, routingKey, bytes, options)) this.#listener.onFull();
+  }
+
+  #takeBlock(room: number): void {
+    this.#handOver();
+    this.#block = Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, room));
+    this.#handedOver = 0;
+    this.#written = 0;
+  }
+
+  #handOver(): void {
+    if (this.#internals === undefined || this.#written === this.#handedOver) return;
+    const frames = this.#block.subarray(this.#handedOver, this.#written);
+    this.#handedOver = this.#written;
+    const { ch, connection } = this.#internals;
+    const entry = connection.channels[ch];
+    // When the channel is gone its number may be another's; what was published is sent again on the next one.
+    if (entry?.channel !== this.#channel) return;
+    if (entry.buffer.readableLength + entry.buffer.writableLength > 0) {
+      if (!entry.buffer.write(frames)) this.#listener.onFull();
+      return;
+    }
+    const { stream } = connection;
+    connection.sentSinceLastCheck = true;
+    // Node calls a stream full by the size of what was written, though the system may have taken all of it.
+    if (stream.write(frames) || stream.writableLength === 0) return;
+    this.#listener.onFull();
+    stream.once('drain', this.#listener.onDrain);
+  }
+}
+
+function hasInternals(channel: object): channel is Internals {
+  if (!('ch' in channel && typeof channel.ch === 'number')) return false;
+  if (!('pushConfirmCallback' in channel && typeof channel.pushConfirmCallback === 'function')) return false;
+  if (!('connection' in channel && typeof channel.connection === 'object' && channel.connection !== null))
+    return false;
+  const { connection } = channel;
+  if (!('frameMax' in connection && 'channels' in connection && Array.isArray(connection.channels)))
+    return false;
+  const entry: unknown = connection.channels[channel.ch];
+  if (typeof entry !== 'object' || entry === null || !('buffer' in entry)) return false;
+  if (!('stream' in connection && connection.stream instanceof Duplex)) return false;
+  return Number.isInteger(connection.frameMax) && entry.buffer instanceof Duplex;
+}

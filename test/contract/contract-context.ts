@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import type {
+  Broker,
+  Destination,
+  Message,
+  PublishOptions,
+  QueueSpec,
+  QueueStats,
+  SubscribeOptions,
+} from '../../src/broker.js';
+import { isQueueError } from '../../src/errors.js';
+import { defineQueue, type Queue, type QueueOptions } from '../../src/queue.js';
+import { eventually } from '../support/eventually.js';
+import { Inbox } from '../support/inbox.js';
+import type { BrokerSubject } from './subject.js';
+
+/** What one case works with: an open broker of the subject, and queues that no other case sees. */
+export class ContractContext {
+  readonly subject: BrokerSubject;
+  readonly broker: Broker;
+  readonly #prefix: string;
+  readonly #opened: Broker[] = [];
+  #queues = 0;
+
+  private constructor(subject: BrokerSubject, broker: Broker) {
+    this.subject = subject;
+    this.broker = broker;
+    this.#prefix = `contract-${randomUUID()}`;
+    this.#opened.push(broker);
+  }
+
+  static async open(subject: BrokerSubject): Promise<ContractContext> {
+    return new ContractContext(subject, await subject.open());
+  }
+
+  /** One more broker of the subject, closed with the bench. */
+  async open(options?: { readonly maxMessageBytes?: number }): Promise<Broker> {
+    const broker = await this.subject.open(options);
+    this.#opened.push(broker);
+    return broker;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#opened.map((broker) => broker.close()));
+    await this.subject.removeQueues?.(this.#prefix);
+  }
+
+  queueName(): string {
+    return `${this.#prefix}-${++this.#queues}`;
+  }
+
+  define<S extends StandardSchemaV1>(
+    schema: S,
+    options?: QueueOptions<StandardSchemaV1.InferInput<S>>,
+  ): Queue<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
+    const { queueType: type, delayedRetry } = this.subject;
+    return defineQueue(this.queueName(), schema, { type, delayedRetry, ...options });
+  }
+
+  /** The spec of a queue; of the one called `name`, where that is given. */
+  spec(options?: QueueOptions, name = this.queueName()): QueueSpec {
+    const { queueType: type, delayedRetry } = this.subject;
+    return defineQueue(name, z.unknown(), { type, delayedRetry, ...options }).spec;
+  }
+
+  /** A new queue on the bench's broker. */
+  async declare(options?: QueueOptions): Promise<QueueSpec> {
+    const spec = this.spec(options);
+    await this.broker.declare(spec);
+    return spec;
+  }
+
+  inbox(queue: string | QueueSpec, options?: Partial<SubscribeOptions>): Promise<Inbox> {
+    return Inbox.open(this.broker, nameOf(queue), options);
+  }
+
+  /** Publishes a small message of that id. */
+  publish(queue: string | QueueSpec, id: string, options?: PublishOptions): Promise<void> {
+    return this.broker.publish(addressOf(queue), message({ id, body: `body of ${id}` }), options);
+  }
+
+  /** Publishes one after the other, so that they lie in the queue in this order. */
+  async publishAll(queue: string | QueueSpec, ids: readonly string[]): Promise<void> {
+    for (const id of ids) await this.publish(queue, id);
+  }
+
+  /** Publishes until the queue has no more room, and gives the ids of what it holds. */
+  async fill(queue: string | QueueSpec): Promise<string[]> {
+    const ids: string[] = [];
+    while (ids.length < 500) {
+      const id = `fill-${ids.length}`;
+      try {
+        await this.publish(queue, id, { noWait: true });
+      } catch (error) {
+        if (isQueueError(error, 'FULL')) return ids;
+        throw error;
+      }
+      ids.push(id);
+    }
+    throw new Error(`'${nameOf(queue)}' took 500 messages and was not full`);
+  }
+
+  /**
+   * Waits until the broker counts these. What a verb without an answer changes, or the end of a subscription,
+   * RabbitMQ's queues see a moment later.
+   */
+  async untilCounted(queue: string | QueueSpec, stats: Partial<QueueStats>): Promise<void> {
+    await eventually(async () => {
+      expect(await this.broker.inspect(nameOf(queue))).toMatchObject(stats);
+    });
+  }
+
+  async ready(queue: string | QueueSpec): Promise<number> {
+    return (await this.broker.inspect(nameOf(queue))).ready;
+  }
+}
+
+/** A message with every required part, for cases that care about some of them. */
+export function message(parts: Partial<Message> = {}): Message {
+  return { id: randomUUID(), contentType: 'text/plain', headers: {}, body: 'some text', ...parts };
+}
+
+export function addressOf(queue: string | QueueSpec): Destination {
+  return { exchange: '', routingKey: nameOf(queue) };
+}
+
+function nameOf(queue: string | QueueSpec): string {
+  return typeof queue === 'string' ? queue : queue.name;
+}
+
+/** `count` names that tell their order. */
+export function numbered(count: number, prefix = 'm'): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
+}

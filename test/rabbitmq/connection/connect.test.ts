@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Broker, BrokerEvent } from '../../../src/broker.js';
+import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
+import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
+import { amqpUrl, closeConnectionsByName, uniqueName } from '../../support/broker.js';
+import { eventually } from '../../support/eventually.js';
+import { rejection } from '../../support/rejection.js';
+
+async function open(addresses: string | string[], options: RabbitMqOptions = {}): Promise<Broker> {
+  const broker = await openRabbitMqBroker([addresses].flat(), options);
+  onTestFinished(() => broker.close());
+  return broker;
+}
+
+/** Takes connections and says nothing. */
+async function silentServer(): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    onTestFinished(() => {
+      socket.destroy();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+  return `amqp://user:s3cret@127.0.0.1:${address.port}`;
+}
+
+/** A port where nothing listens. */
+async function deadAddress(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+  return `amqp://user:s3cret@127.0.0.1:${address.port}`;
+}
+
+function withParts(parts: { username?: string; password?: string; pathname?: string }): string {
+  return Object.assign(new URL(amqpUrl()), parts).href;
+}
+
+describe('connecting', () => {
+  it('fails at once where nothing listens, and says where', async () => {
+    const address = await deadAddress();
+    const error = await rejection(open(address), 'UNREACHABLE');
+    expect(error.message).toContain(address.replace('s3cret', '***'));
+    expect(error.message).not.toContain('s3cret');
+  });
+
+  it('ends with UNREACHABLE at its time limit where a server says nothing', async () => {
+    const error = await rejection(open(await silentServer(), { connectTimeoutMs: 200 }), 'UNREACHABLE');
+    expect(error.message).toContain('no answer within 200 ms');
+  });
+
+  it('tries the addresses in turn, and a silent one does not use up the time of the others', async () => {
+    const addresses = [await silentServer(), await deadAddress(), amqpUrl()];
+    const broker = await open(addresses, { connectTimeoutMs: 3000 });
+    expect(broker.address).toBe(amqpUrl().replace(/:[^:@]*@/, ':***@'));
+  });
+
+  it('says of each address what was wrong where none answers', async () => {
+    const addresses = [await deadAddress(), await deadAddress()];
+    const { message } = await rejection(open(addresses), 'UNREACHABLE');
+    for (const address of addresses) expect(message).toContain(address.replace('s3cret', '***'));
+  });
+
+  it('is refused at once with a wrong password, and keeps that to itself', async () => {
+    const address = withParts({ username: 'guest', password: 'wr0ng' });
+    const error = await rejection(open(address), 'ACCESS_REFUSED');
+    expect(error.message).toContain('guest:***@');
+    expect(error.message).not.toContain('wr0ng');
+  });
+
+  it.each(['no-such-vhost', ''])('is refused at once for the virtual host %j', async (vhost) => {
+    const error = await rejection(open(withParts({ pathname: `/${vhost}` })), 'ACCESS_REFUSED');
+    expect(error.message).toContain('virtual host');
+  });
+
+  it('refuses bad addresses and options before any I/O', async () => {
+    await rejection(open('amqp://host:port'), 'INVALID_OPTION');
+    const dead = await deadAddress();
+    const wrong: RabbitMqOptions[] = [
+      { connectTimeoutMs: 0 },
+      { heartbeatSeconds: 1.5 },
+      { maxUnconfirmed: 0 },
+      { maxMessageBytes: -1 },
+      { reconnect: { initialDelayMs: 500, maxDelayMs: 100 } },
+      { reconnect: { maxAttempts: -1 } },
+      { tls: { certificate: 'x' } as object },
+      { connectionName: 5 as unknown as string },
+      { observe: 'loudly' as unknown as () => void },
+      { hearbeatSeconds: 5 } as object,
+    ];
+    for (const options of wrong) await rejection(open(dead, options), 'INVALID_OPTION');
+  });
+
+  it('says which file of its TLS options can not be read', async () => {
+    const address = `${(await deadAddress()).replace('amqp:', 'amqps:')}?cacertfile=/no/such/file.pem`;
+    const error = await rejection(open(address), 'INVALID_OPTION');
+    expect(error.message).toContain('/no/such/file.pem');
+    expect(error.message).not.toContain('s3cret');
+  });
+
+  it('connects again when the broker closes the connection, and tells', async () => {
+    const events: BrokerEvent[] = [];
+    const connectionName = uniqueName('reconnecting');
+    const broker = await open(amqpUrl(), { connectionName, observe: (event) => events.push(event) });
+    await closeConnectionsByName(`${connectionName} (consume)`);
+    await eventually(() => events.filter(({ type }) => type === 'connected').length === 2);
+    expect(events.map(({ type }) => type)).toEqual(['connected', 'disconnected', 'connected']);
+    expect(events[1]).toMatchObject({ link: 'consume', retryInMs: expect.any(Number) });
+    await eventually(() => broker.state === 'connected');
+  });
+
+  it('gives up after as many tries as it is told, and is closed then', async () => {
+    const events: BrokerEvent[] = [];
+    const connectionName = uniqueName('giving-up');
+    const broker = await open(amqpUrl(), {
+      connectionName,
+      reconnect: { maxAttempts: 0 },
+      observe: (event) => events.push(event),
+    });
+    await closeConnectionsByName(`${connectionName} (consume)`);
+    await eventually(() => broker.state === 'closed');
+    expect(events.at(-1)).toMatchObject({ type: 'disconnected', retryInMs: undefined });
+    await rejection(broker.inspect('anything'), 'CLOSED');
+  });
+
+  it('is not harmed by an observer that throws', async () => {
+    const broker = await open(amqpUrl(), {
+      observe: () => {
+        throw new Error('an observer of little care');
+      },
+    });
+    expect(broker.state).toBe('connected');
+  });
+});

@@ -1,0 +1,293 @@
+import type { Channel } from 'amqplib';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import type { Broker, BrokerEvent, Message, QueueSpec } from '../../../src/broker.js';
+import { defineQueue, type QueueOptions } from '../../../src/queue.js';
+import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
+import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
+import {
+  amqpUrl,
+  brokerVersion,
+  closeConnectionsByName,
+  rawConnection,
+  uniqueName,
+} from '../../support/broker.js';
+import { eventually } from '../../support/eventually.js';
+import { Inbox, idsOf } from '../../support/inbox.js';
+import { rejection } from '../../support/rejection.js';
+import { removeQueues } from '../../support/remove-queues.js';
+
+const prefix = uniqueName('subscription');
+const failure = { code: 'failed', error: 'not today' } as const;
+let broker: Broker;
+let raw: Channel;
+let count = 0;
+
+beforeAll(async () => {
+  broker = await openRabbitMqBroker([amqpUrl()], {});
+  raw = await (await rawConnection()).createChannel();
+});
+afterAll(async () => {
+  await broker.close();
+  await removeQueues(prefix);
+});
+
+async function open(options: RabbitMqOptions = {}): Promise<Broker> {
+  const opened = await openRabbitMqBroker([amqpUrl()], options);
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+async function declare(options: QueueOptions = {}, on = broker): Promise<QueueSpec> {
+  const { spec } = defineQueue(`${prefix}-${++count}`, z.unknown(), options);
+  await on.declare(spec);
+  return spec;
+}
+
+async function publish(queue: QueueSpec, ids: readonly string[]): Promise<void> {
+  const message = (id: string): Message => ({ id, contentType: 'text/plain', headers: {}, body: id });
+  for (const id of ids) await broker.publish({ exchange: '', routingKey: queue.name }, message(id));
+}
+
+const numbered = (length: number) => Array.from({ length }, (_, index) => `m${index}`);
+
+describe('acknowledgements', () => {
+  it('sent together never include a message that is not settled: those come again, and no others', async () => {
+    const queue = await declare();
+    await publish(queue, numbered(40));
+    const inbox = await Inbox.open(broker, queue.name, { prefetch: 40 });
+    const deliveries = await inbox.take(40);
+    const kept = new Set(['m0', 'm7', 'm8', 'm21', 'm39']);
+    // Backwards, so that none is the next in order.
+    for (const delivery of deliveries.reverse()) if (!kept.has(delivery.message.id)) delivery.ack();
+    await inbox.subscription.close();
+    const again = await (await Inbox.open(broker, queue.name)).take(kept.size);
+    expect(new Set(idsOf(again))).toEqual(kept);
+    expect(again.every(({ redelivered }) => redelivered)).toBe(true);
+    for (const delivery of again) delivery.ack();
+    await eventually(async () => (await broker.inspect(queue.name)).ready === 0);
+  });
+});
+
+describe('a subscription', () => {
+  it('that the broker cancels because its queue is deleted makes the queue anew and goes on', async () => {
+    const events: BrokerEvent[] = [];
+    const own = await open({ observe: (event) => events.push(event) });
+    const queue = await declare({}, own);
+    const inbox = await Inbox.open(own, queue.name);
+    await raw.deleteQueue(queue.name);
+    await eventually(() => events.some(({ type }) => type === 'resubscribed'));
+    await publish(queue, ['after']);
+    expect(await inbox.ackNext(1)).toEqual(['after']);
+    expect(events.find(({ type }) => type === 'unsubscribed')).toMatchObject({ queue: queue.name });
+  });
+
+  it('that the broker cancels ends with QUEUE_MISSING where the queue is not ours to make', async () => {
+    const name = `${prefix}-foreign`;
+    await raw.assertQueue(name, { arguments: { 'x-queue-type': 'quorum' } });
+    const { spec } = defineQueue(name, z.unknown(), { declare: 'existing' });
+    await broker.declare(spec);
+    const inbox = await Inbox.open(broker, name);
+    await raw.deleteQueue(name);
+    const error = await rejection(inbox.subscription.ended, 'QUEUE_MISSING');
+    expect(error.message).toContain(name);
+    await inbox.subscription.close();
+  });
+
+  // Before 4.3 the broker looks once a minute, and knows no time-out of single queues before 3.12.
+  it.skipIf(!brokerVersion().countsFailuresOnly)(
+    'that the broker cancels because a delivery took too long goes on, and the late settlement hurts nobody',
+    async () => {
+      const queue = await declare({ arguments: { 'x-consumer-timeout': 1000 } });
+      await publish(queue, ['slow']);
+      const inbox = await Inbox.open(broker, queue.name, { prefetch: 1 });
+      const slow = await inbox.next();
+      const again = await inbox.next();
+      expect(idsOf(inbox.lost)).toEqual(['slow']);
+      slow.ack();
+      expect(again.message.id).toBe('slow');
+      again.ack();
+      await publish(queue, ['next']);
+      expect(await inbox.ackNext(1)).toEqual(['next']);
+      await eventually(async () => (await broker.inspect(queue.name)).consumers === 1);
+      await inbox.subscription.close();
+    },
+  );
+
+  it('goes on after a lost connection, and loses what it held to another try', async () => {
+    const connectionName = uniqueName('subscription');
+    const own = await open({ connectionName });
+    const queue = await declare({}, own);
+    await publish(queue, ['a', 'b']);
+    const inbox = await Inbox.open(own, queue.name);
+    const [a] = await inbox.take(2);
+    await closeConnectionsByName(`${connectionName} (consume)`);
+    const again = await inbox.take(2);
+    expect(idsOf(inbox.lost).sort()).toEqual(['a', 'b']);
+    // Those were failures of this consumer, as far as the broker knows; before 4.3 it counts them with the returns.
+    const attempt = brokerVersion().countsFailuresOnly ? 2 : 1;
+    expect(again).toMatchObject([
+      { attempt, redelivered: true },
+      { attempt, redelivered: true },
+    ]);
+    // A settlement of the lost one reaches nobody.
+    a?.ack();
+    for (const delivery of again) delivery.ack();
+    await publish(queue, ['c']);
+    expect(await inbox.ackNext(1)).toEqual(['c']);
+  });
+
+  it('closes in time while its deliveries are unsettled', async () => {
+    const queue = await declare();
+    await publish(queue, numbered(5));
+    const inbox = await Inbox.open(broker, queue.name, { prefetch: 3 });
+    const deliveries = await inbox.take(3);
+    await inbox.subscription.close();
+    // Given back, not lost: whoever closes it knows.
+    expect(inbox.lost).toEqual([]);
+    for (const delivery of deliveries) delivery.ack();
+    await eventually(async () => (await broker.inspect(queue.name)).ready === 5);
+  });
+
+  it('to a queue that is not there is QUEUE_MISSING', async () => {
+    await rejection(Inbox.open(broker, `${prefix}-none`), 'QUEUE_MISSING');
+    await rejection(Inbox.open(broker, `${prefix}-none`, { prefetch: 0 }), 'INVALID_OPTION');
+  });
+
+  it("outlives a subscriber's exception, and the message comes again as a failure", async () => {
+    const queue = await declare();
+    await publish(queue, ['a']);
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    onTestFinished(() => {
+      process.off('warning', onWarning);
+    });
+    const attempts: number[] = [];
+    const subscription = await broker.subscribe(queue.name, { prefetch: 1 }, (delivery) => {
+      attempts.push(delivery.attempt);
+      if (attempts.length === 1) throw new Error('a subscriber of little care');
+      delivery.ack();
+    });
+    await eventually(() => attempts.length === 2);
+    expect(attempts).toEqual([1, brokerVersion().countsFailuresOnly ? 2 : 1]);
+    await eventually(() => warnings.some(({ message }) => message.includes('little care')));
+    await subscription.close();
+  });
+});
+
+describe('a retry', () => {
+  it('keeps the types of the headers that a foreign sender set, and its expiry does not cut the wait short', async () => {
+    const queue = await declare();
+    const headers = { number: 5, yes: true, list: ['a', 1] };
+    raw.sendToQueue(queue.name, Buffer.from('x'), {
+      headers,
+      messageId: 'foreign',
+      expiration: 60_000,
+      appId: 'shop',
+    });
+    const inbox = await Inbox.open(broker, queue.name);
+    await (await inbox.next()).retry(100, failure);
+    const again = await inbox.next();
+    expect(again).toMatchObject({ attempt: 2, redelivered: true });
+    await inbox.subscription.close();
+    const received = await eventually(() => raw.get(queue.name, { noAck: true }));
+    expect(received.properties).toMatchObject({ appId: 'shop', messageId: 'foreign', expiration: undefined });
+    expect(received.properties.headers).toMatchObject(headers);
+  });
+
+  it('gives a foreign message without an id one, which it keeps', async () => {
+    const queue = await declare();
+    raw.sendToQueue(queue.name, Buffer.from('x'));
+    const inbox = await Inbox.open(broker, queue.name);
+    const first = await inbox.next();
+    await first.retry(0, failure);
+    const second = await inbox.next();
+    expect(second.message.id).toBe(first.message.id);
+    second.ack();
+  });
+
+  it('finds its wait queue again when somebody deleted it', async () => {
+    const queue = await declare();
+    await publish(queue, ['a']);
+    const inbox = await Inbox.open(broker, queue.name);
+    await (await inbox.next()).retry(50, failure);
+    const second = await inbox.next();
+    await raw.deleteQueue(`${queue.name}.retry.50`);
+    await second.retry(50, failure);
+    const third = await inbox.next();
+    expect(third.attempt).toBe(3);
+    third.ack();
+  });
+
+  it('into a queue that is full comes when there is room, and not minutes later', async () => {
+    const queue = await declare({ type: 'classic', capacity: 2 });
+    await publish(queue, ['a']);
+    const inbox = await Inbox.open(broker, queue.name, { prefetch: 1 });
+    const a = await inbox.next();
+    await publish(queue, ['b', 'c']);
+    const waiting = publish(queue, ['d']);
+    await a.retry(50, failure);
+    const ids = await inbox.ackNext(4);
+    await waiting;
+    expect(ids.sort()).toEqual(['a', 'b', 'c', 'd']);
+    expect(
+      inbox.deliveries.filter(({ message }) => message.id === 'a').map(({ attempt }) => attempt),
+    ).toEqual([1, 2]);
+  });
+});
+
+describe('a dead letter', () => {
+  it('goes to <queue>.dead where the queue was never declared here', async () => {
+    const name = `${prefix}-subscribed-only`;
+    await raw.assertQueue(name, { arguments: { 'x-queue-type': 'classic' } });
+    raw.sendToQueue(name, Buffer.from('x'), { messageId: 'hopeless', headers: { a: 1 } });
+    const own = await open();
+    const inbox = await Inbox.open(own, name);
+    await (await inbox.next()).deadLetter({ code: 'rejected', error: 'never' });
+    const dead = await raw.get(`${name}.dead`, { noAck: true });
+    if (dead === false) throw new Error('there is no dead letter');
+    expect(dead.properties.messageId).toBe('hopeless');
+    expect(dead.properties.headers).toMatchObject({
+      a: 1,
+      'x-millrace-reason': 'rejected',
+      'x-millrace-error': 'never',
+      'x-millrace-queue': name,
+      'x-millrace-attempts': '1',
+    });
+  });
+
+  it('of the broker itself, after too many failures, reads as one of the toolkit', async () => {
+    const queue = await declare({ deliveryLimit: 2 });
+    raw.sendToQueue(queue.name, Buffer.from('x'), { messageId: 'deadly' });
+    const connection = await rawConnection();
+    const channel = await connection.createChannel();
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      const message = await eventually(() => channel.get(queue.name));
+      channel.reject(message, true);
+    }
+    const delivery = await (await Inbox.open(broker, `${queue.name}.dead`)).next();
+    expect(delivery.message.id).toBe('deadly');
+    expect(delivery.message.headers).toMatchObject({
+      'x-millrace-reason': 'delivery-limit',
+      'x-millrace-queue': queue.name,
+    });
+    delivery.ack();
+  });
+
+  it('is made in time where the broker would drop the message: a shared queue has no place for its own', async () => {
+    const queue = await declare({ declare: 'if-missing', deliveryLimit: 2, deadLetter: true });
+    raw.sendToQueue(queue.name, Buffer.from('x'), { messageId: 'deadly' });
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const received = await eventually(() => raw.get(queue.name));
+      raw.reject(received, true);
+    }
+    await publish(queue, ['harmless']);
+    const inbox = await Inbox.open(broker, queue.name);
+    expect(await inbox.ackNext(1)).toEqual(['harmless']);
+    await eventually(async () => (await broker.inspect(`${queue.name}.dead`)).ready === 1);
+    const dead = await (await Inbox.open(broker, `${queue.name}.dead`)).next();
+    expect(dead.message).toMatchObject({ id: 'deadly', headers: { 'x-millrace-reason': 'delivery-limit' } });
+    dead.ack();
+  });
+});

@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ConfirmWindow } from '../../../src/rabbitmq/publish/confirm-window.js';
+import { PendingPublish } from '../../../src/rabbitmq/publish/pending-publish.js';
+import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
+
+let position = 0;
+
+function outgoing(id: string, routingKey = 'q'): PendingPublish {
+  const wire = toWire(
+    { exchange: '', routingKey },
+    { id, contentType: '', headers: {}, body: 'x'.repeat(10) },
+  );
+  const nothing = () => {};
+  return new PendingPublish(wire, position++, {}, nothing, nothing, {
+    onAborted: nothing,
+    onSettled: nothing,
+    onUnroutable: nothing,
+  });
+}
+
+describe('the window of unconfirmed messages', () => {
+  it('gives each message to the answer that is about it, in whatever order the answers come', () => {
+    const step = fc.oneof(
+      fc.constant('send' as const),
+      fc.constant('send' as const),
+      fc.record({ nth: fc.nat({ max: 3000 }), multiple: fc.boolean() }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), fc.boolean(), (steps, many) => {
+        const window = new ConfirmWindow();
+        const open = new Map<number, PendingPublish>();
+        let tag = 0;
+        for (const each of steps) {
+          if (each === 'send') {
+            for (let count = 0; count < (many ? 700 : 1); count++) {
+              const message = outgoing(`m${++tag}`);
+              open.set(tag, message);
+              window.add(message);
+            }
+            continue;
+          }
+          const about = [...open.keys()][each.nth % Math.max(1, open.size)];
+          if (about === undefined) continue;
+          const tags = each.multiple ? [...open.keys()].filter((one) => one <= about) : [about];
+          const taken: PendingPublish[] = [];
+          window.answer(about, each.multiple, (message) => taken.push(message));
+          expect(taken).toEqual(tags.map((one) => open.get(one)));
+          for (const one of tags) open.delete(one);
+          expect(window.size).toBe(open.size);
+        }
+        expect([...window.all()]).toEqual([...open.values()]);
+        expect(window.clear()).toEqual([...open.values()]);
+        expect(window.size).toBe(0);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('ignores an answer about nothing', () => {
+    const window = new ConfirmWindow();
+    window.add(outgoing('a'));
+    const taken: PendingPublish[] = [];
+    for (const tag of [0, 2, 7]) window.answer(tag, false, (message) => taken.push(message));
+    window.answer(1, false, (message) => taken.push(message));
+    window.answer(1, false, (message) => taken.push(message));
+    expect(taken).toHaveLength(1);
+  });
+
+  it('counts from 1 again on another channel', () => {
+    const window = new ConfirmWindow();
+    window.add(outgoing('a'));
+    window.clear();
+    const message = outgoing('b');
+    window.add(message);
+    const taken: PendingPublish[] = [];
+    window.answer(1, true, (each) => taken.push(each));
+    expect(taken).toEqual([message]);
+  });
+
+  it('takes what comes back for the first of its id and target that has not come back', () => {
+    const window = new ConfirmWindow();
+    const [elsewhere, first, second] = [outgoing('twin', 'elsewhere'), outgoing('twin'), outgoing('twin')];
+    for (const each of [elsewhere, first, second]) window.add(each);
+    const target = { exchange: '', routingKey: 'q' };
+    expect(window.findReturned('twin', target)).toBe(first);
+    first.returned = 'NO_ROUTE';
+    expect(window.findReturned('twin', target)).toBe(second);
+    expect(window.findReturned('other', target)).toBeUndefined();
+    expect(window.findReturned(undefined, target)).toBeUndefined();
+  });
+});

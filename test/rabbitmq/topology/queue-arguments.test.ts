@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineQueue, type QueueOptions } from '../../../src/queue.js';
+import { serverVersion } from '../../../src/rabbitmq/connection/server-version.js';
+import { delayedRetryOf, isDelayOf } from '../../../src/rabbitmq/topology/delayed-retry.js';
+import {
+  deadLetterQueueDeclaration,
+  dueQueueDeclaration,
+  queueDeclaration,
+  waitQueueDeclaration,
+} from '../../../src/rabbitmq/topology/queue-arguments.js';
+
+const declarationOf = (options: QueueOptions) =>
+  queueDeclaration(defineQueue('orders', z.unknown(), options).spec);
+
+describe('queueDeclaration', () => {
+  it('is a durable quorum queue that loses nothing on its way to the dead letters', () => {
+    expect(declarationOf({})).toEqual({
+      name: 'orders',
+      options: {
+        durable: true,
+        exclusive: false,
+        autoDelete: false,
+        arguments: {
+          'x-queue-type': 'quorum',
+          'x-delivery-limit': 20,
+          'x-dead-letter-exchange': '',
+          'x-dead-letter-routing-key': 'orders.dead',
+          'x-dead-letter-strategy': 'at-least-once',
+          'x-overflow': 'reject-publish',
+        },
+      },
+    });
+  });
+
+  it('refuses rather than drops over its capacity', () => {
+    const limited = { 'x-max-length': 100, 'x-overflow': 'reject-publish' };
+    expect(declarationOf({ capacity: 100 }).options.arguments).toMatchObject(limited);
+    expect(declarationOf({ capacity: 100, type: 'classic', deadLetter: false }).options.arguments).toEqual({
+      'x-queue-type': 'classic',
+      ...limited,
+    });
+    expect(declarationOf({ capacity: Number.POSITIVE_INFINITY }).options.arguments).not.toHaveProperty(
+      'x-max-length',
+    );
+  });
+
+  it('says of a classic queue what a classic queue knows', () => {
+    expect(declarationOf({ type: 'classic', maxPriority: 9 }).options.arguments).toEqual({
+      'x-queue-type': 'classic',
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': 'orders.dead',
+      'x-max-priority': 9,
+    });
+  });
+
+  it('leaves out what nobody asked for where other programs share the queue', () => {
+    expect(declarationOf({ declare: 'if-missing' }).options.arguments).toEqual({ 'x-queue-type': 'quorum' });
+    expect(declarationOf({ declare: 'if-missing', capacity: 5 }).options.arguments).toEqual({
+      'x-queue-type': 'quorum',
+      'x-max-length': 5,
+      'x-overflow': 'reject-publish',
+    });
+  });
+
+  it('is asked to delay retries where the server can, the type can, and nothing else is said', () => {
+    const delayedRetry = { minMs: 100, maxMs: 300 };
+    const argumentsOf = (options: QueueOptions, version = '4.3.0') => {
+      const { spec } = defineQueue('orders', z.unknown(), { delayedRetry, ...options });
+      return queueDeclaration(spec, delayedRetryOf(spec, serverVersion(version))).options.arguments;
+    };
+    expect(argumentsOf({})).toMatchObject({
+      'x-delayed-retry-type': 'failed',
+      'x-delayed-retry-min': 100,
+      'x-delayed-retry-max': 300,
+    });
+    for (const otherwise of [
+      argumentsOf({}, '4.2.9'),
+      argumentsOf({ type: 'classic' }),
+      argumentsOf({ declare: 'if-missing' }),
+      argumentsOf({ arguments: { 'x-delivery-limit': 5 } }),
+    ]) {
+      expect(otherwise).not.toHaveProperty('x-delayed-retry-min');
+    }
+    expect(argumentsOf({ arguments: { 'x-delayed-retry-min': 5 } })).not.toHaveProperty(
+      'x-delayed-retry-max',
+    );
+  });
+
+  it('takes further arguments as they are, before its own', () => {
+    const options = { arguments: { 'x-single-active-consumer': true, 'x-overflow': 'drop-head' } };
+    expect(declarationOf(options).options.arguments).toMatchObject(options.arguments);
+  });
+});
+
+describe('isDelayOf', () => {
+  it('is for the delay of just this failure, and for half of the delivery limit', () => {
+    const spec = { delayedRetry: { minMs: 100, maxMs: 250 }, deliveryLimit: 8 };
+    const delays = [0, 1, 2, 3, 4, 5].map((returns) =>
+      [100, 200, 250].filter((delayMs) => isDelayOf(spec, returns, delayMs)),
+    );
+    expect(delays).toEqual([[100], [200], [250], [250], [], []]);
+    expect(isDelayOf({ delayedRetry: undefined, deliveryLimit: 8 }, 0, 100)).toBe(false);
+  });
+});
+
+describe('the queues besides it', () => {
+  it('a dead-letter queue drops nothing, whoever reads it', () => {
+    expect(deadLetterQueueDeclaration('orders.dead', 10, serverVersion('4.3.6')).options).toEqual({
+      durable: true,
+      arguments: {
+        'x-queue-type': 'quorum',
+        'x-max-length': 10,
+        'x-overflow': 'reject-publish',
+        'x-delivery-limit': -1,
+      },
+    });
+    const old = deadLetterQueueDeclaration('orders.dead', undefined, serverVersion('3.13.7'));
+    expect(old.options.arguments).toEqual({ 'x-queue-type': 'quorum' });
+  });
+
+  it('a wait queue keeps its messages until they have arrived', () => {
+    expect(waitQueueDeclaration('orders.retry.1000', 1000, 'orders', false)).toEqual({
+      name: 'orders.retry.1000',
+      options: {
+        durable: true,
+        exclusive: false,
+        arguments: {
+          'x-queue-type': 'quorum',
+          'x-message-ttl': 1000,
+          'x-dead-letter-exchange': '',
+          'x-dead-letter-routing-key': 'orders',
+          'x-dead-letter-strategy': 'at-least-once',
+          'x-overflow': 'reject-publish',
+        },
+      },
+    });
+    expect(dueQueueDeclaration('orders.due', 'orders', false).options.arguments).toMatchObject({
+      'x-dead-letter-routing-key': 'orders',
+    });
+  });
+});
+
+describe('the wait queue of an exclusive queue', () => {
+  it('goes with the connection, as the queue does', () => {
+    expect(waitQueueDeclaration('mine.retry.1000', 1000, 'mine', true).options).toEqual({
+      durable: false,
+      exclusive: true,
+      arguments: {
+        'x-queue-type': 'classic',
+        'x-message-ttl': 1000,
+        'x-dead-letter-exchange': '',
+        'x-dead-letter-routing-key': 'mine',
+      },
+    });
+  });
+});
+
+describe('serverVersion', () => {
+  it.each([
+    ['3.13.7', false, false],
+    ['4.0.5', true, false],
+    ['4.2.9', true, false],
+    ['4.3.0', true, true],
+    ['4.10.0-rc.1', true, true],
+    ['5.0', true, true],
+    ['', true, true],
+    [undefined, true, true],
+  ])('%s', (text, limitsDeliveries, countsFailuresOnly) => {
+    expect(serverVersion(text)).toMatchObject({
+      limitsDeliveries,
+      countsFailuresOnly,
+      delaysRetries: countsFailuresOnly,
+      takesTransientQueues: !countsFailuresOnly,
+      quorumPriorities: countsFailuresOnly ? 32 : limitsDeliveries ? 2 : 1,
+    });
+  });
+});

@@ -1,0 +1,219 @@
+import type { ConsumeMessage } from 'amqplib';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Message } from '../../../src/broker.js';
+import { deadLetterHistory } from '../../../src/common/history-headers.js';
+import { asResent, fromWire, republished, toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
+
+const to = { exchange: '', routingKey: 'orders' };
+const plain: Message = { id: 'm1', contentType: 'text/plain', headers: {}, body: 'hello' };
+
+describe('toWire', () => {
+  it('is mandatory unless it is a reply, which older brokers then call unroutable and deliver', () => {
+    const to = (exchange: string, routingKey: string) =>
+      toWire({ exchange, routingKey }, { id: 'm1', contentType: '', headers: {}, body: '' }).options
+        .mandatory;
+    expect(to('', 'amq.rabbitmq.reply-to.g1h2AA.x==')).toBe(false);
+    expect(to('', 'amq.rabbitmq.reply-to')).toBe(true);
+    expect(to('replies', 'amq.rabbitmq.reply-to.g1h2AA.x==')).toBe(true);
+  });
+
+  it('is mandatory, persistent and under its id', () => {
+    expect(toWire(to, plain)).toMatchObject({
+      exchange: '',
+      routingKey: 'orders',
+      id: 'm1',
+      options: { mandatory: true, persistent: true, messageId: 'm1', contentType: 'text/plain' },
+    });
+  });
+
+  it('carries text and bytes as they are, bytes apart from the sender', () => {
+    expect(toWire(to, { ...plain, body: 'Grüße' }).content).toBe('Grüße');
+    const bytes = Uint8Array.of(0, 255, 128);
+    const { content } = toWire(to, { ...plain, body: bytes });
+    bytes.fill(7);
+    expect(content).toEqual(Buffer.of(0, 255, 128));
+  });
+
+  it('keeps the time in whole seconds, and says a priority only where there is one', () => {
+    expect(toWire(to, { ...plain, timestamp: 1_700_000_000_999 }).options.timestamp).toBe(1_700_000_000);
+    expect(toWire(to, plain).options.priority).toBeUndefined();
+    expect(toWire(to, plain, 4).options.priority).toBe(4);
+    expect(toWire(to, { ...plain, priority: 0 }, 4).options.priority).toBe(0);
+  });
+
+  it.each<[string, Partial<Message>, string]>([
+    ['an id of 256 bytes', { id: 'x'.repeat(256) }, '256 bytes'],
+    ['a correlation id of 86 characters of three bytes', { correlationId: '€'.repeat(86) }, 'correlationId'],
+    ['a content type that is too long', { contentType: 'x'.repeat(300) }, 'contentType'],
+    ['a reply address that is too long', { replyTo: 'x'.repeat(300) }, 'replyTo'],
+    ['a priority of 32', { priority: 32 }, 'priority'],
+    ['a negative time', { timestamp: -1 }, 'timestamp'],
+    ['a header that routes to further queues', { headers: { CC: 'elsewhere' } }, 'CC'],
+    ['a header that is no string', { headers: { a: 5 as unknown as string } }, '"a"'],
+  ])('refuses %s', (_, parts, why) => {
+    expect(() => toWire(to, { ...plain, ...parts })).toThrow(
+      expect.objectContaining({ code: 'INVALID_MESSAGE', message: expect.stringContaining(why) }),
+    );
+  });
+
+  it('takes what has exactly 255 bytes, and refuses a routing key with one more', () => {
+    expect(toWire(to, { ...plain, id: 'x'.repeat(255), correlationId: '€'.repeat(85) }).id).toHaveLength(255);
+    expect(() => toWire({ exchange: '', routingKey: 'x'.repeat(256) }, plain)).toThrow(/routing key/);
+  });
+});
+
+describe('fromWire', () => {
+  it('gives back what was sent', () => {
+    const headers = fc.dictionary(fc.string({ maxLength: 20 }), fc.string(), { noNullPrototype: true });
+    const short = fc.string({ maxLength: 60 });
+    fc.assert(
+      fc.property(
+        fc.record({
+          id: fc.uuid(),
+          contentType: short,
+          headers,
+          body: fc.uint8Array(),
+          correlationId: short,
+        }),
+        fc.option(fc.nat({ max: 31 }), { nil: undefined }),
+        (parts, priority) => {
+          // The first two are refused; the third is one that amqplib can't read.
+          fc.pre(!['CC', 'BCC', '__proto__'].some((name) => Object.hasOwn(parts.headers, name)));
+          const sent = { ...parts, priority, replyTo: undefined, timestamp: 1_700_000_000_000 };
+          const { content, options } = toWire(to, sent);
+          const received = fromWire(message({ ...options, content: Buffer.from(content) }));
+          expect(received).toEqual({ ...sent, body: Buffer.from(sent.body), contentEncoding: undefined });
+        },
+      ),
+    );
+  });
+
+  it('makes up an id where a foreign sender gave none', () => {
+    const id = fromWire(message({})).id;
+    expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(fromWire(message({})).id).not.toBe(id);
+  });
+
+  it('turns headers of other types into text', () => {
+    const headers = {
+      number: 5,
+      yes: true,
+      nothing: null,
+      bytes: Buffer.from('abc'),
+      list: [1, 'two'],
+      when: { '!': 'timestamp', value: 7 },
+    };
+    expect(fromWire(message({ headers })).headers).toEqual({
+      number: '5',
+      yes: 'true',
+      nothing: 'null',
+      bytes: 'abc',
+      list: '[1,"two"]',
+      when: '{"!":"timestamp","value":7}',
+    });
+  });
+
+  it('tells of an encoding that the body has to be freed from, and of no other', () => {
+    expect(fromWire(message({ contentEncoding: 'GZIP' })).contentEncoding).toBe('gzip');
+    for (const contentEncoding of ['utf-8', 'UTF8', 'identity', '', undefined]) {
+      expect(fromWire(message({ contentEncoding })).contentEncoding).toBeUndefined();
+    }
+  });
+
+  it('leaves out properties of types that make no sense', () => {
+    const odd = message({
+      messageId: 5,
+      contentType: {},
+      priority: 'high',
+      timestamp: Number.NaN,
+      replyTo: null,
+    });
+    expect(fromWire(odd)).toMatchObject({
+      contentType: '',
+      priority: undefined,
+      timestamp: undefined,
+      replyTo: undefined,
+    });
+  });
+
+  it("tells a dead letter of the broker's own in the words of the toolkit", () => {
+    const headers = {
+      'x-death': [{ reason: 'delivery_limit', queue: 'orders', count: 1 }],
+      'x-delivery-count': 3,
+      'x-millrace-attempt': '2',
+    };
+    expect(deadLetterHistory(fromWire(message({ headers })).headers)).toMatchObject({
+      reason: 'delivery-limit',
+      queue: 'orders',
+      attempts: 4,
+    });
+    const expired = { 'x-death': [{ reason: 'expired', queue: 'orders.retry.100', count: 1 }] };
+    expect(deadLetterHistory(fromWire(message({ headers: expired })).headers)).toBeUndefined();
+  });
+});
+
+describe('republished', () => {
+  it('keeps what the sender set, types of headers too, and drops what belonged to the way so far', () => {
+    const received = message({
+      contentType: 'application/json',
+      contentEncoding: 'gzip',
+      expiration: '60000',
+      userId: 'someone',
+      appId: 'shop',
+      type: 'order',
+      priority: 7,
+      timestamp: 5,
+      content: Buffer.of(1, 2),
+      headers: {
+        number: 5,
+        nan: Number.NaN,
+        nested: { deep: [Number.NEGATIVE_INFINITY] },
+        CC: ['elsewhere'],
+        'x-death': [{}],
+        'x-first-death-queue': 'a',
+        'x-last-death-reason': 'b',
+        'x-delivery-count': 2,
+        'x-acquired-count': 3,
+        'x-own': 'kept',
+      },
+    });
+    const wire = republished('orders.dead', received, 'm1', (headers) => ({ ...headers, added: 'yes' }));
+    expect(wire).toMatchObject({
+      exchange: '',
+      routingKey: 'orders.dead',
+      id: 'm1',
+      content: Buffer.of(1, 2),
+    });
+    expect(wire.options).toMatchObject({
+      messageId: 'm1',
+      mandatory: true,
+      persistent: true,
+      contentType: 'application/json',
+      contentEncoding: 'gzip',
+      appId: 'shop',
+      type: 'order',
+      priority: 7,
+      timestamp: 5,
+    });
+    expect(wire.options).not.toHaveProperty('expiration');
+    expect(wire.options).not.toHaveProperty('userId');
+    expect(wire.options.headers).toEqual({
+      number: 5,
+      nan: { '!': 'double', value: Number.NaN },
+      nested: { deep: [{ '!': 'double', value: Number.NEGATIVE_INFINITY }] },
+      'x-own': 'kept',
+      added: 'yes',
+    });
+  });
+
+  it('marks what is sent again, and leaves the first sending as it was', () => {
+    const { options } = toWire(to, { ...plain, headers: { a: '1' } });
+    expect(asResent(options).headers).toEqual({ a: '1', 'x-millrace-resent': 'true' });
+    expect(options.headers).toEqual({ a: '1' });
+  });
+});
+
+function message({ content = Buffer.from('x'), ...properties }: Record<string, unknown>): ConsumeMessage {
+  return { content, properties, fields: {} } as unknown as ConsumeMessage;
+}

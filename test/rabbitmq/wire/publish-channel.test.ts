@@ -1,0 +1,241 @@
+import type { Duplex, Writable } from 'node:stream';
+import type { ConfirmChannel } from 'amqplib';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Message } from '../../../src/broker.js';
+import { asResent, toWire, type WireMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
+import { PublishChannel } from '../../../src/rabbitmq/wire/publish-channel.js';
+import { roomForPublish, writePublish } from '../../../src/rabbitmq/wire/publish-frames.js';
+import { rawConnection } from '../../support/broker.js';
+import { eventually } from '../../support/eventually.js';
+
+/** What amqplib keeps to itself, and is compared with. */
+interface Internals {
+  readonly ch: number;
+  readonly unconfirmed: readonly unknown[];
+  readonly connection: { frameMax: number; stream: Duplex; channels: { buffer: Writable }[] };
+}
+
+let channel: ConfirmChannel;
+let internals: Internals;
+/** What goes to the stream of the channel's frames, and to the socket, in place of the broker. */
+let written: Buffer[];
+let room = true;
+let stream: Duplex;
+
+beforeAll(async () => {
+  channel = await (await rawConnection()).createConfirmChannel();
+  internals = channel as unknown as Internals;
+  const entry = internals.connection.channels[internals.ch];
+  if (entry === undefined) throw new Error('amqplib keeps its channels elsewhere');
+  stream = internals.connection.stream;
+  for (const each of [entry.buffer, stream]) {
+    each.write = (chunk: unknown) => {
+      written.push(chunk as Buffer);
+      return room;
+    };
+  }
+});
+
+afterAll(() => {
+  // So that the connection can be closed.
+  Reflect.deleteProperty(stream, 'write');
+});
+
+beforeEach(() => {
+  written = [];
+});
+
+function byAmqplib({ exchange, routingKey, content, options }: WireMessage): Buffer {
+  written = [];
+  channel.publish(exchange, routingKey, Buffer.from(content as string), options);
+  return Buffer.concat(written);
+}
+
+const short = fc.oneof(fc.string({ maxLength: 60 }), fc.string({ unit: 'binary', maxLength: 60 }));
+const text = fc.oneof(fc.string(), fc.string({ unit: 'binary', maxLength: 3000, size: 'max' }));
+const messages: fc.Arbitrary<Message> = fc.record({
+  id: fc.oneof(fc.uuid(), short),
+  contentType: short,
+  headers: fc.dictionary(short, text, { maxKeys: 6 }),
+  body: fc.oneof(text, fc.uint8Array({ maxLength: 20_000, size: 'max' })),
+  timestamp: fc.option(fc.maxSafeNat(), { nil: undefined }),
+  priority: fc.option(fc.nat({ max: 31 }), { nil: undefined }),
+  correlationId: fc.option(short, { nil: undefined }),
+  replyTo: fc.option(short, { nil: undefined }),
+});
+/** What is published to a reply address is not mandatory. */
+const addresses = fc.oneof(
+  fc.tuple(short, short),
+  fc.constant(['', 'amq.rabbitmq.reply-to.g1h2AA'] as const),
+);
+const wires = fc
+  .tuple(addresses, messages, fc.boolean())
+  .filter(([, { headers }]) => !['CC', 'BCC', '__proto__'].some((name) => Object.hasOwn(headers, name)))
+  .map(([[exchange, routingKey], message, isResent]) => {
+    const wire = toWire({ exchange, routingKey }, message);
+    return isResent ? { ...wire, options: asResent(wire.options) } : wire;
+  });
+
+const plain: Message = { id: 'm1', contentType: 'text/plain', headers: {}, body: 'hello' };
+const wire = (parts: Partial<Message>) => toWire({ exchange: '', routingKey: 'q' }, { ...plain, ...parts });
+
+describe('the frames of a publish', () => {
+  it.each([4096, 5000, 131_072])(
+    'are those that amqplib writes, with frames of up to %i bytes',
+    (frameMax) => {
+      internals.connection.frameMax = frameMax;
+      let own = 0;
+      fc.assert(
+        fc.property(wires, fc.nat({ max: 50 }), (message, at) => {
+          const bytes = roomForPublish(message, frameMax);
+          if (bytes === undefined) return;
+          own++;
+          const block = Buffer.alloc(at + bytes, 0xff);
+          const end = writePublish(block, at, message, { channel: internals.ch, frameMax });
+          expect(end).toBeLessThanOrEqual(block.length);
+          expect(block.subarray(at, end).equals(byAmqplib(message))).toBe(true);
+          // Nothing before it is touched.
+          expect(block.subarray(0, at).every((octet) => octet === 0xff)).toBe(true);
+        }),
+      );
+      expect(own).toBeGreaterThan(50);
+    },
+  );
+
+  it.each([0, 1, 4087, 4088, 4089, 8176, 8177, 100_000])('are those for a body of %i bytes, too', (size) => {
+    internals.connection.frameMax = 4096;
+    for (const body of [Buffer.alloc(size, 7), 'x'.repeat(size), 'ü'.repeat(size / 2)]) {
+      const message = wire({ body });
+      const block = Buffer.alloc(roomForPublish(message, 4096) ?? 0);
+      const end = writePublish(block, 0, message, { channel: internals.ch, frameMax: 4096 });
+      expect(block.subarray(0, end).equals(byAmqplib(message))).toBe(true);
+    }
+  });
+
+  it.each<[string, WireMessage]>([
+    ['headers of other types', { ...wire({}), options: { messageId: 'm1', headers: { a: 5 } } }],
+    ['headers without a value', { ...wire({}), options: { messageId: 'm1', headers: { a: undefined } } }],
+    ['a header with a name that is too long', wire({ headers: { ['ü'.repeat(128)]: '' } })],
+    ['headers of 40,000 bytes', wire({ headers: { a: 'x'.repeat(40_000) } })],
+    ['an application id', { ...wire({}), options: { messageId: 'm1', headers: {}, appId: 'shop' } }],
+  ])('are left to amqplib for %s', (_, message) => {
+    expect(roomForPublish(message, 131_072)).toBeUndefined();
+  });
+});
+
+describe('a channel for publishing', () => {
+  const open = (onFull = () => {}, onDrain = () => {}) => new PublishChannel(channel, { onFull, onDrain });
+
+  it('reaches the stream of its frames in the amqplib that is installed', () => {
+    expect(open().isDirect).toBe(true);
+  });
+
+  it('hands over all messages of a burst in one go, in order, whoever encodes them', async () => {
+    internals.connection.frameMax = 131_072;
+    const publishing = open();
+    const burst = [
+      wire({ id: 'a' }),
+      wire({ id: 'b' }),
+      { ...wire({ id: 'c' }), options: { ...wire({ id: 'c' }).options, headers: { number: 5 } } },
+      wire({ id: 'd', body: Buffer.alloc(200_000, 1) }),
+      wire({ id: 'e' }),
+    ];
+    const expected = Buffer.concat(burst.map(byAmqplib));
+    const before = internals.unconfirmed.length;
+    written = [];
+    for (const message of burst) publishing.publish(message, message.options);
+    await new Promise(setImmediate);
+    expect(Buffer.concat(written).equals(expected)).toBe(true);
+    // a and b; c by amqplib; d, which has memory to itself; e.
+    expect(written).toHaveLength(4);
+    // amqplib counts them all, so that it does not take a confirm for another's.
+    expect(internals.unconfirmed).toHaveLength(before + burst.length);
+  });
+
+  it('never writes again what was handed over', async () => {
+    const publishing = open();
+    const ids = Array.from({ length: 2000 }, (_, index) => `m${index}`);
+    const expected = Buffer.concat(ids.map((id) => byAmqplib(wire({ id }))));
+    written = [];
+    for (const [index, id] of ids.entries()) {
+      const message = wire({ id });
+      publishing.publish(message, message.options);
+      if (index % 7 === 0) await Promise.resolve();
+      if (index % 100 === 0) await new Promise(setImmediate);
+    }
+    await new Promise(setImmediate);
+    expect(Buffer.concat(written).equals(expected)).toBe(true);
+  });
+
+  it('does not keep the broker waiting for the end of a long burst', () => {
+    const publishing = open();
+    const message = wire({ body: Buffer.alloc(1000) });
+    for (let count = 0; count < 1000; count++) publishing.publish(message, message.options);
+    expect(Buffer.concat(written).length).toBeGreaterThan(800_000);
+  });
+
+  it('says when the socket is full, which it is when bytes wait in it, and when it is not any more', async () => {
+    let isFull = false;
+    const publishing = open(
+      () => {
+        isFull = true;
+      },
+      () => {
+        isFull = false;
+      },
+    );
+    const message = wire({});
+    const publish = async () => {
+      publishing.publish(message, message.options);
+      await new Promise(setImmediate);
+    };
+    room = false;
+    await publish();
+    expect(isFull).toBe(false);
+    Object.defineProperty(stream, 'writableLength', { value: 100, configurable: true });
+    await publish();
+    room = true;
+    Reflect.deleteProperty(stream, 'writableLength');
+    expect(isFull).toBe(true);
+    stream.emit('drain');
+    expect(isFull).toBe(false);
+  });
+
+  it('keeps the order where amqplib encodes some, on its longer way', async () => {
+    const own = await (await rawConnection()).createConfirmChannel();
+    const { queue } = await own.assertQueue('', { exclusive: true });
+    const publishing = new PublishChannel(own, { onFull: () => {}, onDrain: () => {} });
+    const ids = Array.from({ length: 300 }, (_, index) => `m${index}`);
+    for (const [index, id] of ids.entries()) {
+      const message = toWire({ exchange: '', routingKey: queue }, { ...plain, id });
+      // Only amqplib encodes numbers in headers.
+      const headers = index % 7 === 3 ? { number: index } : {};
+      publishing.publish(message, { ...message.options, headers });
+      if (index % 20 === 0) await new Promise(process.nextTick);
+      if (index % 50 === 0) await new Promise(setImmediate);
+    }
+    const arrived: string[] = [];
+    await own.consume(queue, (message) => arrived.push(message?.properties.messageId), { noAck: true });
+    await eventually(() => arrived.length >= ids.length);
+    expect(arrived).toEqual(ids);
+  });
+
+  it('publishes through amqplib alone where its insides are others', () => {
+    const sent: unknown[][] = [];
+    const other = {
+      publish: (...args: unknown[]) => sent.push(args) > 1,
+      on: () => {},
+    } as unknown as ConfirmChannel;
+    let isFull = false;
+    const onFull = () => {
+      isFull = true;
+    };
+    const publishing = new PublishChannel(other, { onFull, onDrain: () => {} });
+    const message = wire({ body: 'Grüße' });
+    publishing.publish(message, message.options);
+    expect(publishing.isDirect).toBe(false);
+    expect(sent).toEqual([['', 'q', Buffer.from('Grüße'), message.options]]);
+    expect(isFull).toBe(true);
+  });
+});
