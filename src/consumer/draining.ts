@@ -1,3 +1,4 @@
+import { Deferred } from '../common/limits.js';
 import { MAX_DELAY_MS } from '../common/options.js';
 
 /**
@@ -11,7 +12,7 @@ export class Draining {
   #deadlineAt = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
-  #endWaiting: (() => void) | undefined;
+  #waiting: Deferred | undefined;
 
   /** `Infinity` changes nothing. */
   bringForward(deadlineMs: number): void {
@@ -27,20 +28,19 @@ export class Draining {
     if (this.#isOver) return;
     // The subscription takes no more and may not keep the process alive any longer, but who stops waits for this.
     const keepAlive = setInterval(() => {}, MAX_DELAY_MS);
-    await new Promise<void>((resolve) => {
-      this.#endWaiting = resolve;
-    });
+    this.#waiting = new Deferred();
+    await this.#waiting.promise;
     clearInterval(keepAlive);
   }
 
   /** The last handler has ended: that is the end where somebody waits for it. */
   onIdle(): void {
-    if (this.#endWaiting !== undefined) this.end();
+    if (this.#waiting !== undefined) this.end();
   }
 
   end(): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
-    this.#endWaiting?.();
+    this.#waiting?.resolve();
   }
 }

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import { errorText } from '../common/error-text.js';
+import { onAbort } from '../common/limits.js';
 import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
 import { RejectMessage } from '../errors.js';
 import type { HandlerContext } from './handler-run.js';
@@ -67,17 +68,17 @@ export class HandlerThreads {
     const termination = new AbortController();
     let timer: NodeJS.Timeout | undefined;
     const { signal } = context;
-    const onAbort = () => {
+    const abort = () => {
       port1.postMessage(toFailure(signal.reason));
       timer = setTimeout(() => termination.abort(), this.#terminateAfterMs).unref();
     };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+    const unlisten = onAbort(signal, abort);
+    if (signal.aborted) abort();
     try {
       const task = toTask(this.#module, value, context, port2);
       return unwrap(await runOn(pool, task, termination.signal));
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      unlisten();
       clearTimeout(timer);
       port1.close();
     }

@@ -1,6 +1,5 @@
 import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
-import { anyOf } from '../common/abort-listeners.js';
-import { Deadlines } from '../common/deadlines.js';
+import { anyOf, Deadlines, Deferred } from '../common/limits.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
@@ -45,9 +44,7 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #draining = new Draining();
 
-  readonly ended: Promise<void>;
-  #resolveEnded!: () => void;
-  #rejectEnded!: (error: Error) => void;
+  readonly #ended = new Deferred();
 
   constructor(
     broker: Broker,
@@ -80,11 +77,11 @@ export class QueueConsumer<Out> implements Consumer {
       onWaiting: (run) => this.#deadlines.add(run.nextDue),
       onDone: (delivery, run) => this.#leave(delivery, run),
     };
-    this.ended = new Promise((resolve, reject) => {
-      this.#resolveEnded = resolve;
-      this.#rejectEnded = reject;
-    });
     this.ended.catch(() => {});
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   get state(): ConsumerState {
@@ -251,13 +248,13 @@ export class QueueConsumer<Out> implements Consumer {
     } else {
       globalThis.process.emitWarning(`the consumer of '${this.#queue.name}' has ended: ${error.message}`);
     }
-    this.#rejectEnded(error);
+    this.#ended.reject(error);
     this.stop();
   }
 
   #finish(): void {
     this.#state = 'stopped';
     this.#deadlines.stop();
-    this.#resolveEnded();
+    this.#ended.resolve();
   }
 }

@@ -1,5 +1,6 @@
 import type { Broker, Delivery, Subscription } from '../broker.js';
 import { errorText } from '../common/error-text.js';
+import { Deferred, onAbort } from '../common/limits.js';
 import {
   checkOptionNames,
   durationOption,
@@ -118,7 +119,7 @@ class Inbox {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Received<Out>, void, undefined> {
     const end = () => this.#end(undefined);
-    signal?.addEventListener('abort', end, { once: true });
+    const unlisten = signal && onAbort(signal, end);
     subscription.ended.then(end, (error) => this.#end(error));
     try {
       while (true) {
@@ -130,7 +131,7 @@ class Inbox {
         else await delivery.deadLetter(decoded.failure).catch(() => {});
       }
     } finally {
-      signal?.removeEventListener('abort', end);
+      unlisten?.();
     }
     if (this.#error !== undefined) throw this.#error;
   }
@@ -146,9 +147,9 @@ class Inbox {
     while (!this.#ended) {
       const delivery = this.#deliveries.shift();
       if (delivery !== undefined) return delivery;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const woken = new Deferred();
+      this.#wake = woken.resolve;
+      await woken.promise;
     }
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { pause } from './interruption.js';
+import { pause, throwIfAborted } from '../common/limits.js';
 
 /** Steps at an even rate: after a step that took long, those missed are not made up for. */
 export class Pace {
@@ -15,6 +15,8 @@ export class Pace {
     const now = performance.now();
     const waitMs = this.#nextAt - now;
     this.#nextAt = Math.max(now, this.#nextAt) + this.#intervalMs;
-    if (waitMs > 0) await pause(waitMs, signal);
+    if (waitMs <= 0) return;
+    await pause(waitMs, signal, { keepAlive: true });
+    throwIfAborted(signal, 'replaying dead letters');
   }
 }

@@ -1,8 +1,8 @@
+import { withGrace } from '../common/limits.js';
 import { booleanOption, invalidOption } from '../common/options.js';
 import type { QueueError } from '../errors.js';
 import { ConcurrencyLimit } from './concurrency-limit.js';
 import type { DeadLetter } from './dead-letter.js';
-import { withGrace } from './interruption.js';
 import { Outgoing } from './outgoing.js';
 import { Pace } from './pace.js';
 import { checkSelection, forEachSelected, type ScanResult, type SelectionOptions } from './selection.js';
@@ -105,7 +105,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
     await sending.succeeded();
   } finally {
     await sending.ended();
-    grace.dispose();
+    grace.release();
     await walk.end();
   }
   return { total: walk.total, examined: walk.examined, ...counts };

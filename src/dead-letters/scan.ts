@@ -1,6 +1,6 @@
 import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
+import { Deferred, pause, throwIfAborted } from '../common/limits.js';
 import { QueueError } from '../errors.js';
-import { pause } from './interruption.js';
 
 /** What a walk may hold of the letters that it passed: the others stay in the queue and are not seen. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
@@ -134,12 +134,13 @@ export class QueueScan {
     ended.catch(() => {});
     let before = -1;
     for (let looks = 0; looks < LOOKS && this.#arrived.length < size; ) {
-      const full = new Promise<void>((resolve) => {
-        this.#onChange = () => {
-          if (this.#arrived.length >= size) resolve();
-        };
-      });
-      await Promise.race([full, ended, pause(LOOK_INTERVAL_MS, this.#wait.signal)]);
+      const full = new Deferred();
+      this.#onChange = () => {
+        if (this.#arrived.length >= size) full.resolve();
+      };
+      const interval = pause(LOOK_INTERVAL_MS, this.#wait.signal, { keepAlive: true });
+      await Promise.race([full.promise, ended, interval]);
+      throwIfAborted(this.#wait.signal, `scanning '${this.#queue}'`);
       if (this.#arrived.length >= size) return;
       const { ready } = await this.#broker.inspect(this.#queue, this.#wait);
       looks = ready === 0 && this.#arrived.length === before ? looks + 1 : 0;
@@ -177,7 +178,7 @@ export class QueueScan {
     while (performance.now() < over) {
       const { ready } = await this.#broker.inspect(this.#queue, { timeoutMs: BACK_LIMIT_MS });
       if (ready >= this.total - this.#removed) return;
-      await pause(BACK_INTERVAL_MS, undefined);
+      await pause(BACK_INTERVAL_MS, undefined, { keepAlive: true });
     }
   }
 }

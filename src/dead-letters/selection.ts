@@ -1,8 +1,8 @@
 /** Which dead letters a call is about, and how long it may take. */
 import type { Delivery, WaitOptions } from '../broker.js';
+import { throwIfAborted } from '../common/limits.js';
 import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
 import { type DeadLetter, toDeadLetter } from './dead-letter.js';
-import { throwIfAborted } from './interruption.js';
 import type { QueueScan } from './scan.js';
 
 /** Which dead letters are meant: those for which all that is given here holds. */
@@ -80,7 +80,7 @@ export async function forEachSelected(
 ): Promise<void> {
   let taken = 0;
   while (taken < limit) {
-    throwIfAborted(wait.signal);
+    throwIfAborted(wait.signal, 'scanning dead letters');
     const delivery = await walk.next(isUnfiltered ? limit - taken : undefined);
     if (delivery === undefined) return;
     const letter = toDeadLetter(delivery.message);

@@ -59,8 +59,8 @@ export class LocalQueue<T> {
   readonly #items: ItemStore<T>;
   readonly #priorityOf: ((item: T) => number) | undefined;
   readonly #putters: WaitList<{ readonly item: T; readonly priority: number }, void>;
-  readonly #takers = new WaitList<undefined, T>('an item in the queue');
-  readonly #joiners = new WaitList<undefined, void>('every item of the queue to be taken and done');
+  readonly #takers = new WaitList<undefined, T>({ action: 'take', unmet: 'no item' });
+  readonly #joiners = new WaitList<undefined, void>({ action: 'join', unmet: 'not all items were done' });
   /** Items that were taken and not marked done. */
   #inHand = 0;
   #closed = false;
@@ -76,7 +76,7 @@ export class LocalQueue<T> {
     const { store, priorityOf } = storeFor(options.order);
     this.#items = store;
     this.#priorityOf = priorityOf;
-    this.#putters = new WaitList(`room in the queue, whose capacity is ${this.capacity}`);
+    this.#putters = new WaitList({ action: 'put', unmet: `no room (the capacity is ${this.capacity})` });
   }
 
   /** How many items are in the queue now. */

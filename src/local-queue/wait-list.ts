@@ -1,8 +1,8 @@
 import type { WaitOptions } from '../broker.js';
+import { Deferred, limitWait, throwIfAborted } from '../common/limits.js';
 import { type Linked, LinkedList } from '../common/linked-list.js';
 import { durationOption, invalidOption } from '../common/options.js';
-import { QueueError } from '../errors.js';
-import { unwatchAbort, watchAbort } from './abort-watch.js';
+import type { QueueError } from '../errors.js';
 
 /** Throws `INVALID_OPTION`. */
 export function checkWaitOptions({ signal, timeoutMs }: WaitOptions): void {
@@ -12,13 +12,12 @@ export function checkWaitOptions({ signal, timeoutMs }: WaitOptions): void {
   durationOption('timeoutMs', timeoutMs, { infinity: true, default: Number.POSITIVE_INFINITY });
 }
 
-/** Throws `ABORTED` where the signal is aborted already. */
-export function throwIfAborted(signal: AbortSignal | undefined, action: string): void {
-  if (signal?.aborted) {
-    throw new QueueError('ABORTED', `${action}: the signal was aborted before it began`, {
-      cause: signal.reason,
-    });
-  }
+export { throwIfAborted } from '../common/limits.js';
+
+/** What a wait is for, as its errors say it: `put: no room within 100 ms`. */
+export interface Awaited {
+  readonly action: string;
+  readonly unmet: string;
 }
 
 /**
@@ -30,42 +29,25 @@ export function throwIfAborted(signal: AbortSignal | undefined, action: string):
 export class Waiter<P, R> implements Linked<Waiter<P, R>> {
   /** What it waits with: an item to put, for example. */
   readonly payload: P;
-  readonly promise: Promise<R>;
   list: LinkedList<Waiter<P, R>> | undefined = undefined;
   previous: Waiter<P, R> | undefined = undefined;
   next: Waiter<P, R> | undefined = undefined;
 
-  #resolve!: (result: R) => void;
-  #reject!: (error: QueueError) => void;
+  readonly #deferred = new Deferred<R>();
   #state: 'waiting' | 'resolved' | 'rejected' = 'waiting';
-  #timer: NodeJS.Timeout | undefined = undefined;
-  #signal: AbortSignal | undefined = undefined;
-  #onAbort: (() => void) | undefined = undefined;
+  #release: (() => void) | undefined = undefined;
 
   constructor(payload: P) {
     this.payload = payload;
-    this.promise = new Promise<R>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
   }
 
-  /** Sets the time limit and the signal that end the wait for what is `awaited`. */
-  limit({ signal, timeoutMs }: WaitOptions, awaited: string): void {
-    if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
-      this.#timer = setTimeout(() => {
-        this.cancel(new QueueError('TIMEOUT', `waited ${timeoutMs} ms in vain for ${awaited}`));
-      }, timeoutMs);
-    }
-    if (signal !== undefined) {
-      this.#signal = signal;
-      this.#onAbort = () => {
-        this.cancel(
-          new QueueError('ABORTED', `aborted while waiting for ${awaited}`, { cause: signal.reason }),
-        );
-      };
-      watchAbort(signal, this.#onAbort);
-    }
+  get promise(): Promise<R> {
+    return this.#deferred.promise;
+  }
+
+  /** Sets the time limit and the signal that end the wait. */
+  limit(wait: WaitOptions, { action, unmet }: Awaited): void {
+    this.#release = limitWait(wait, action, (error) => this.cancel(error), unmet);
   }
 
   get resolved(): boolean {
@@ -77,7 +59,7 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
     if (this.#state !== 'waiting') return;
     this.#state = 'resolved';
     this.#leave();
-    this.#resolve(result);
+    this.#deferred.resolve(result);
   }
 
   /** Ends the wait with an error. Does nothing where it has ended before. */
@@ -85,22 +67,20 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
     if (this.#state !== 'waiting') return;
     this.#state = 'rejected';
     this.#leave();
-    this.#reject(error);
+    this.#deferred.reject(error);
   }
 
   #leave(): void {
     this.list?.remove(this);
-    clearTimeout(this.#timer);
-    if (this.#signal !== undefined && this.#onAbort !== undefined) unwatchAbort(this.#signal, this.#onAbort);
+    this.#release?.();
   }
 }
 
-/** Those who wait for one thing, served first come, first served. Who is resolved or cancelled leaves it. */
+/** Waiters for one thing, served first come, first served. A waiter that is resolved or cancelled leaves it. */
 export class WaitList<P, R> extends LinkedList<Waiter<P, R>> {
-  /** What is waited for, as the errors say it. */
-  readonly awaited: string;
+  readonly awaited: Awaited;
 
-  constructor(awaited: string) {
+  constructor(awaited: Awaited) {
     super();
     this.awaited = awaited;
   }
@@ -109,7 +89,7 @@ export class WaitList<P, R> extends LinkedList<Waiter<P, R>> {
   join(payload: P, options?: WaitOptions): Waiter<P, R> {
     if (options !== undefined) {
       checkWaitOptions(options);
-      throwIfAborted(options.signal, `the wait for ${this.awaited}`);
+      throwIfAborted(options.signal, this.awaited.action);
     }
     const waiter = new Waiter<P, R>(payload);
     this.append(waiter);

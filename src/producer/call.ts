@@ -1,5 +1,5 @@
 import type { Message } from '../broker.js';
-import { onAbort } from '../common/abort-listeners.js';
+import { Deferred, onAbort, timeoutText } from '../common/limits.js';
 import { MAX_DELAY_MS } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 
@@ -15,8 +15,6 @@ import { isQueueError, QueueError } from '../errors.js';
  * stored and may be handled, now or later.
  */
 export class Call {
-  /** Rejects when it is over without an answer. */
-  readonly reply: Promise<Message>;
   /** Bounds what is done in preparation. */
   readonly stopped: AbortSignal;
 
@@ -28,25 +26,25 @@ export class Call {
   #publish = new AbortController();
   /** Why the address of this call's publish is gone. */
   #lost: Error | undefined;
-  #resolve!: (reply: Message) => void;
-  #reject!: (error: QueueError) => void;
+  readonly #reply = new Deferred<Message>();
 
   constructor(queue: string, timeoutMs: number, signal: AbortSignal | undefined) {
     this.#queue = queue;
     this.stopped = this.#stop.signal;
-    this.reply = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     this.reply.catch(() => {});
     // Where there is no limit, the timer is there all the same: it keeps the process alive.
     this.#timer =
       timeoutMs === Number.POSITIVE_INFINITY
         ? setInterval(() => {}, MAX_DELAY_MS)
-        : setTimeout(() => this.stop('TIMEOUT', `no reply within ${timeoutMs} ms`), timeoutMs);
+        : setTimeout(() => this.stop('TIMEOUT', timeoutText(timeoutMs, 'no reply')), timeoutMs);
     const abort = () => this.stop('ABORTED', 'aborted', { cause: signal?.reason });
     this.#unlisten = signal === undefined ? () => {} : onAbort(signal, abort);
     if (signal?.aborted) abort();
+  }
+
+  /** Rejects when it is over without an answer. */
+  get reply(): Promise<Message> {
+    return this.#reply.promise;
   }
 
   /** The outcome of `work`, unless the call ends first. */
@@ -78,29 +76,29 @@ export class Call {
       return false;
     }
     this.#state = 'waiting';
-    if (this.stopped.aborted) this.#reject(this.#unanswered('was stored', this.stopped.reason));
-    else if (this.#lost !== undefined) this.#reject(this.#unanswered('was stored', this.#lost));
+    if (this.stopped.aborted) this.#reply.reject(this.#unanswered('was stored', this.stopped.reason));
+    else if (this.#lost !== undefined) this.#reply.reject(this.#unanswered('was stored', this.#lost));
     return true;
   }
 
   receive(reply: Message): void {
-    this.#resolve(reply);
+    this.#reply.resolve(reply);
   }
 
   /** The address under which the reply was to come is gone. */
   lose(reason: Error): void {
     if (this.#state === 'preparing') return;
     this.#lost = reason;
-    if (this.#state === 'waiting') this.#reject(this.#unanswered('was stored', reason));
+    if (this.#state === 'waiting') this.#reply.reject(this.#unanswered('was stored', reason));
     this.#publish.abort(reason);
   }
 
   stop(code: 'TIMEOUT' | 'ABORTED' | 'CLOSED', why: string, options?: { readonly cause: unknown }): void {
     if (this.stopped.aborted) return;
     const reason = new QueueError(code, `the request to '${this.#queue}': ${why}`, options);
-    if (this.#state === 'preparing') this.#reject(reason);
+    if (this.#state === 'preparing') this.#reply.reject(reason);
     this.#stop.abort(reason);
-    if (this.#state === 'waiting') this.#reject(this.#unanswered('was stored', reason));
+    if (this.#state === 'waiting') this.#reply.reject(this.#unanswered('was stored', reason));
     this.#publish.abort(reason);
   }
 

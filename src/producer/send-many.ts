@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { Deferred, onAbort } from '../common/limits.js';
 import { invalidOption } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
 
@@ -70,18 +71,18 @@ export async function sendAll<T>(
   };
   const until = async (done: () => boolean) => {
     while (!done()) {
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
+      const woken = new Deferred();
+      wake = woken.resolve;
+      await woken.promise;
     }
   };
 
-  const onAbort = () => {
+  const abort = () => {
     stopWith(aborted(signal?.reason));
     sends?.abort(signal?.reason);
   };
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) abort();
+  const unlisten = signal && onAbort(signal, abort);
   const iterator = iteratorOf(values);
   try {
     while (stop === undefined) {
@@ -108,7 +109,7 @@ export async function sendAll<T>(
     wakeAt = 0;
     await until(() => underWay === 0);
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    unlisten?.();
   }
   if (stop === undefined) return { stored: taken };
   failed.sort((a, b) => a.position - b.position);

@@ -14,9 +14,9 @@ import type {
   Subscription,
   WaitOptions,
 } from '../broker.js';
+import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
 import { checkSize } from '../common/message-size.js';
 import { integerOption } from '../common/options.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, throwIfAborted, withinOrNot } from '../common/time-limit.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection/connection.js';
@@ -231,7 +231,7 @@ class RabbitMqBroker implements Broker {
   }
 
   async #close(): Promise<void> {
-    await withinOrNot(this.#finish(), FINISH_LIMIT_MS);
+    await settledWithin(this.#finish(), FINISH_LIMIT_MS);
     await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
   }
 

@@ -1,4 +1,5 @@
 import type { Broker, Delivery, Destination, Failure, Message } from '../broker.js';
+import { timeoutText } from '../common/limits.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
@@ -92,7 +93,7 @@ export function createRecorder(broker: Broker, options: RecorderOptions = {}): R
       };
       const timer = setTimeout(() => {
         listeners.delete(answer);
-        reject(new QueueError('TIMEOUT', `${what}: not within ${timeoutMs} ms. Seen: ${show(events)}`));
+        reject(new QueueError('TIMEOUT', `${what}: ${timeoutText(timeoutMs)}. Seen: ${show(events)}`));
       }, timeoutMs);
       listeners.add(answer);
       answer();

@@ -214,11 +214,11 @@ describe('ending a wait', () => {
   test('a wait that times out says what it waited for and how long', async () => {
     const queue = new LocalQueue<number>({ capacity: 1 });
     const take = await rejection(queue.take({ timeoutMs: 1 }), 'TIMEOUT');
-    expect(take.message).toBe('waited 1 ms in vain for an item in the queue');
+    expect(take.message).toBe('take: no item within 1 ms');
 
     queue.tryPut(1);
     const put = await rejection(queue.put(2, { timeoutMs: 1 }), 'TIMEOUT');
-    expect(put.message).toBe('waited 1 ms in vain for room in the queue, whose capacity is 1');
+    expect(put.message).toBe('put: no room (the capacity is 1) within 1 ms');
     await rejection(queue.join({ timeoutMs: 1 }), 'TIMEOUT');
     expect(queue.size).toBe(1);
   });

@@ -64,7 +64,7 @@ test('a wait in vain tells what was seen instead', async () => {
   expect((await rejection(recorder.sent(1), 'TIMEOUT')).message).toContain('Seen: nothing');
   const { id } = await createProducer(recorder.broker, orders).send({ total: 1 });
   const error = await rejection(recorder.handled(id), 'TIMEOUT');
-  expect(error.message).toBe(`message ${id} handled: not within 200 ms. Seen: sent ${id} to 'orders'`);
+  expect(error.message).toBe(`message ${id} handled: not done within 200 ms. Seen: sent ${id} to 'orders'`);
 });
 
 test('what goes back unbegun, or is taken away, is told as well', async () => {

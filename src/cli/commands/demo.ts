@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../../broker.js';
+import { Deferred, onAbort } from '../../common/limits.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { isQueueError } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';
 import { defineQueue, type Queue } from '../../queue.js';
 import type { AddressFlags } from '../address.js';
-import { Deferred } from '../deferred.js';
 import type { ExitCode } from '../exit-code.js';
 import type { Output, OutputFlags } from '../output.js';
 import { tryOut } from '../try-out.js';
@@ -133,6 +133,6 @@ function show(meter: DemoMeter, flags: DemoFlags, output: Output): { readonly en
 function aborted(signal: AbortSignal): Promise<void> {
   const deferred = new Deferred();
   if (signal.aborted) deferred.resolve();
-  signal.addEventListener('abort', deferred.resolve, { once: true });
+  else onAbort(signal, deferred.resolve);
   return deferred.promise;
 }

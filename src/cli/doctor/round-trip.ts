@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Broker } from '../../broker.js';
-import { isQueueError, QueueError } from '../../errors.js';
+import { Deferred, within } from '../../common/limits.js';
+import { isQueueError } from '../../errors.js';
 import { defineQueue } from '../../queue.js';
 import { unchecked } from '../unchecked-schema.js';
 import { type Check, failure, ok, warn } from './check.js';
@@ -33,20 +34,17 @@ export async function roundTrip(broker: Broker, signal: AbortSignal): Promise<Ch
     );
   }
   try {
-    let arrive = () => {};
-    const arrival = new Promise<void>((resolve) => {
-      arrive = resolve;
-    });
+    const arrival = new Deferred();
     const subscription = await broker.subscribe(name, { prefetch: 1, ...wait }, (delivery) => {
       delivery.ack();
-      arrive();
+      arrival.resolve();
     });
     try {
       const message = { id: randomUUID(), contentType: 'text/plain', headers: {}, body: 'are you there?' };
       const begin = performance.now();
       await broker.publish({ exchange: '', routingKey: name }, message, { ...wait, signal });
       const storedMs = performance.now() - begin;
-      await arrivalWithin(arrival);
+      await within(arrival.promise, 'the round trip', wait, 'the message was stored, but did not come back');
       const handledMs = performance.now() - begin;
       return ok(
         'round trip',
@@ -58,19 +56,5 @@ export async function roundTrip(broker: Broker, signal: AbortSignal): Promise<Ch
     }
   } catch (error) {
     return failure('round trip', signal.aborted ? signal.reason : error);
-  }
-}
-
-async function arrivalWithin(arrival: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new QueueError('TIMEOUT', `a message that was stored did not come back within ${LIMIT_MS} ms`));
-    }, LIMIT_MS);
-  });
-  try {
-    await Promise.race([arrival, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

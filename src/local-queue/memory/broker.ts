@@ -13,6 +13,7 @@ import type {
   Subscription,
   WaitOptions,
 } from '../../broker.js';
+import { throwIfAborted } from '../../common/limits.js';
 import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message-size.js';
 import { checkOptionNames, integerOption, quote } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
@@ -20,7 +21,6 @@ import { QueueError } from '../../errors.js';
 import { deadLetterSpecOf } from '../dead-letter-spec.js';
 import { NO_LINK_COUNTS } from '../no-links.js';
 import { checkMatches } from '../queue-mismatch.js';
-import { throwIfAborted } from '../wait-list.js';
 import { MemoryQueue } from './queue.js';
 import { StoredMessage, takeIn } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';

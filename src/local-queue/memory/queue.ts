@@ -1,4 +1,5 @@
 import type { PublishOptions, QueueSpec, QueueStats } from '../../broker.js';
+import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { Pace } from './event-loop-yield.js';
@@ -60,7 +61,10 @@ export class MemoryQueue {
     this.defaultCapacity = defaultCapacity;
     this.capacity = spec.capacity ?? defaultCapacity;
     this.#onAbandoned = onAbandoned;
-    this.#publishers = new WaitList(`room in the queue '${this.name}', whose capacity is ${this.capacity}`);
+    this.#publishers = new WaitList({
+      action: `publishing to '${this.name}'`,
+      unmet: `no room (the capacity is ${this.capacity})`,
+    });
   }
 
   get ended(): boolean {
@@ -161,11 +165,10 @@ export class MemoryQueue {
    * themselves in the request or the trace of whoever happened to publish or to acknowledge.
    */
   #arm(): void {
-    const ring = new Promise<void>((resolve) => {
-      this.#ring = resolve;
-    });
+    const { promise, resolve } = new Deferred();
+    this.#ring = resolve;
     // `#dispatch` does not throw.
-    ring.then(this.#dispatch);
+    promise.then(this.#dispatch);
   }
 
   readonly #dispatch = (): void => {

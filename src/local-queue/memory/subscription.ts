@@ -1,5 +1,6 @@
 import { clearInterval, setImmediate, setInterval } from 'node:timers';
 import type { Delivery, SubscribeOptions, Subscription } from '../../broker.js';
+import { Deferred } from '../../common/limits.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import { MemoryDelivery } from './delivery.js';
@@ -11,7 +12,6 @@ import type { StoredMessage } from './stored-message.js';
  *     └──close(), the broker's close────────────────────────────────► ▲
  */
 export class MemorySubscription implements Subscription {
-  readonly ended: Promise<void>;
   readonly #queue: MemoryQueue;
   readonly #prefetch: number;
   readonly #onLost: SubscribeOptions['onLost'];
@@ -21,16 +21,17 @@ export class MemorySubscription implements Subscription {
   #state: 'active' | 'cancelled' | 'closed' = 'active';
   /** A subscriber keeps the process alive, as the socket to a broker would. */
   readonly #keepAlive = setInterval(() => {}, MAX_DELAY_MS);
-  #resolveEnded!: () => void;
+  readonly #ended = new Deferred();
 
   constructor(queue: MemoryQueue, options: SubscribeOptions, onDelivery: (delivery: Delivery) => void) {
     this.#queue = queue;
     this.#prefetch = options.prefetch;
     this.#onLost = options.onLost;
     this.#onDelivery = onDelivery;
-    this.ended = new Promise((resolve) => {
-      this.#resolveEnded = resolve;
-    });
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   get hasCredit(): boolean {
@@ -95,6 +96,6 @@ export class MemorySubscription implements Subscription {
     for (const delivery of [...this.#unsettled]) {
       if (delivery.lose(error)) onLost?.(delivery, error);
     }
-    this.#resolveEnded();
+    this.#ended.resolve();
   }
 }

@@ -7,7 +7,14 @@ import {
   connect,
   type SocketOptions,
 } from 'amqplib';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, within, withinOrNot } from '../../common/time-limit.js';
+import {
+  CLOSE_LIMIT_MS,
+  onAbort,
+  RPC_LIMIT_MS,
+  settledWithin,
+  timeoutText,
+  within,
+} from '../../common/limits.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
@@ -62,7 +69,7 @@ export class Connection {
     const limitMs = Math.min(timeoutMs, address.connectTimeoutMs ?? timeoutMs);
     const destroy = () => socket.abort(signal.reason);
     const timer = setTimeout(() => socket.abort(), limitMs);
-    signal.addEventListener('abort', destroy, { once: true });
+    const unlisten = onAbort(signal, destroy);
     try {
       const options = socketOptions(address, settings, name, socket.signal);
       const model = await connect(connectOptions(address, settings), options);
@@ -78,11 +85,11 @@ export class Connection {
       socket.abort();
       if (isQueueError(error, 'INVALID_OPTION')) throw error;
       if (isLoginRefusal(error)) throw loginError(error, address.masked);
-      const why = timedOut ? `no answer within ${limitMs} ms` : replyText(error);
+      const why = timedOut ? timeoutText(limitMs, 'no answer') : replyText(error);
       throw new QueueError('UNREACHABLE', `${address.masked}: ${why}`, { cause: error });
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener('abort', destroy);
+      unlisten();
     }
   }
 
@@ -142,7 +149,7 @@ export class Connection {
 
   /** Always resolves, within {@link CLOSE_LIMIT_MS}. */
   async close(): Promise<void> {
-    if (this.#open) await withinOrNot(this.#model.close(), CLOSE_LIMIT_MS);
+    if (this.#open) await settledWithin(this.#model.close(), CLOSE_LIMIT_MS);
     this.destroy();
   }
 
@@ -186,7 +193,7 @@ function agreedOn(connection: ChannelModel['connection'] & Tuned): Agreed {
 /** Always resolves, within {@link CLOSE_LIMIT_MS}; a channel that is closed already is fine too. */
 export function closeChannel(channel: Channel): Promise<void> {
   // An async function, because amqplib throws for a channel that is closed.
-  return withinOrNot((async () => channel.close())(), CLOSE_LIMIT_MS);
+  return settledWithin((async () => channel.close())(), CLOSE_LIMIT_MS);
 }
 
 /** Calls back once with the reason when the channel has ended, however it ended. */

@@ -1,6 +1,5 @@
 import type { BrokerEvent, WaitOptions } from '../../broker.js';
-import { backoffMs } from '../../common/backoff.js';
-import { pause, within } from '../../common/time-limit.js';
+import { backoffMs, Deferred, pause, within } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
@@ -37,7 +36,7 @@ export class ReconnectingConnection {
   readonly #prepare: (connection: Connection) => Promise<void>;
   readonly #listeners = new Set<LinkListener>();
   /** Those who wait for a connection, each with a limit of its own. */
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Set<Deferred<Connection>>();
   readonly #closing = new AbortController();
 
   #state: 'idle' | 'connecting' | 'connected' | 'closed' = 'idle';
@@ -107,7 +106,7 @@ export class ReconnectingConnection {
   async connected(what: string, wait: WaitOptions): Promise<Connection> {
     if (this.#connection?.isOpen) return this.#connection;
     if (this.#ended !== undefined) throw this.#ended;
-    const waiter = new Waiter();
+    const waiter = new Deferred<Connection>();
     this.#waiters.add(waiter);
     try {
       return await within(waiter.promise, `${what}: waiting for the broker`, wait);
@@ -239,19 +238,6 @@ export class ReconnectingConnection {
 
   #emit(event: BrokerEvent): void {
     this.#settings.observe(event);
-  }
-}
-
-class Waiter {
-  readonly promise: Promise<Connection>;
-  resolve!: (connection: Connection) => void;
-  reject!: (error: QueueError) => void;
-
-  constructor() {
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Channel } from 'amqplib';
 import type { WaitOptions } from '../../broker.js';
-import { RPC_LIMIT_MS, within } from '../../common/time-limit.js';
+import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 import { isInterrupted, queueError } from './broker-errors.js';
 import { type Connection, closeChannel } from './connection.js';
 import type { ReconnectingConnection } from './reconnecting-connection.js';

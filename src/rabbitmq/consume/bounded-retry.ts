@@ -1,5 +1,5 @@
 import type { Subscription, WaitOptions } from '../../broker.js';
-import { pause } from '../../common/time-limit.js';
+import { onAbort, pause } from '../../common/limits.js';
 import type { RabbitMqDelivery } from './delivery.js';
 
 const TRY_AGAIN_MS = 5_000;
@@ -35,7 +35,7 @@ export async function bringBackDueMessages(
       });
       const close = () => void subscription.close();
       if (signal.aborted) close();
-      else signal.addEventListener('abort', close, { once: true });
+      else onAbort(signal, close);
       await subscription.ended;
       return;
     } catch {

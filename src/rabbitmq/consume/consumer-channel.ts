@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { SubscribeOptions } from '../../broker.js';
+import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
 import { LinkedList } from '../../common/linked-list.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, within, withinOrNot } from '../../common/time-limit.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { Acknowledgements } from './acknowledgements.js';
@@ -35,15 +35,12 @@ export class ConsumerChannel implements DeliverySource {
   readonly queue: string;
   readonly version: ServerVersion;
   readonly settleWithinMs: number | undefined;
-  /** Resolves with the reason when the broker has ended the consumer or the channel, or when `close` was called. */
-  readonly ended: Promise<Error>;
-
   readonly #channel: Channel;
   readonly #listener: ConsumerChannelListener;
   /** Handed out and not settled, in the order of their coming: the first has the lowest delivery tag. */
   readonly #open = new LinkedList<RabbitMqDelivery>();
   readonly #acknowledgements: Acknowledgements;
-  #end!: (reason: Error) => void;
+  readonly #ended = new Deferred<Error>();
   #closed = false;
   /** Of our choice: a cancellation can come before the answer that would tell the broker's. */
   readonly #consumerTag = randomUUID();
@@ -54,7 +51,7 @@ export class ConsumerChannel implements DeliverySource {
   #consumersBefore: number | undefined;
   /** Whether the channel is closed, from whatever side. */
   #isGone = false;
-  #onAllMoved: (() => void) | undefined;
+  #allMoved: Deferred | undefined;
   readonly #stopReceiving: () => void;
 
   /** Rejects with the broker's refusal. */
@@ -94,11 +91,13 @@ export class ConsumerChannel implements DeliverySource {
       () => this.#open.first?.tag,
       prefetch,
     );
-    this.ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
     this.#stopReceiving = connection.receive(channel, this.#onMessage);
     onChannelClosed(connection, channel, (reason) => this.#onClosed(reason));
+  }
+
+  /** Resolves with the reason when the broker has ended the consumer or the channel, or when `close` was called. */
+  get ended(): Promise<Error> {
+    return this.#ended.promise;
   }
 
   /** Takes a delivery to its charge, to be settled through one of the verbs. */
@@ -145,7 +144,7 @@ export class ConsumerChannel implements DeliverySource {
   /** Always resolves, in time. */
   async #cancelWithin(cancelled: Promise<unknown>): Promise<void> {
     this.#returning = [];
-    await withinOrNot(cancelled, CLOSE_LIMIT_MS);
+    await settledWithin(cancelled, CLOSE_LIMIT_MS);
     this.#returnInOrder();
   }
 
@@ -174,7 +173,7 @@ export class ConsumerChannel implements DeliverySource {
         await delay(SETTLE_POLL_MS);
       }
     };
-    await withinOrNot(fewerConsumers(), SETTLE_LIMIT_MS);
+    await settledWithin(fewerConsumers(), SETTLE_LIMIT_MS);
   }
 
   /** Gives back what is open, tells `onLost` of it, and closes the channel. Always resolves, in time. */
@@ -186,7 +185,7 @@ export class ConsumerChannel implements DeliverySource {
     if (!this.#open.isEmpty) this.#send(() => this.#channel.nackAll(true));
     for (const delivery of this.#open.clear()) if (delivery.lose(reason)) onLost?.(delivery, reason);
     this.#closed = true;
-    this.#end(reason);
+    this.#ended.resolve(reason);
     await this.#settled();
     this.#stopReceiving();
     await closeChannel(this.#channel);
@@ -195,10 +194,8 @@ export class ConsumerChannel implements DeliverySource {
   /** Resolves when no message is on its way to another queue any more, or after the time limit. */
   async allMoved(timeoutMs: number): Promise<void> {
     if (!this.#isMoving()) return;
-    const moved = new Promise<void>((resolve) => {
-      this.#onAllMoved = resolve;
-    });
-    await withinOrNot(moved, timeoutMs);
+    this.#allMoved = new Deferred();
+    await settledWithin(this.#allMoved.promise, timeoutMs);
   }
 
   async #consume(): Promise<void> {
@@ -221,7 +218,7 @@ export class ConsumerChannel implements DeliverySource {
     );
     this.#cancelling ??= this.#cancelWithin(this.#channel.cancel(this.#consumerTag));
     void this.#cancelling.then(() => this.close(reason, this.#listener.onLost));
-    this.#end(reason);
+    this.#ended.resolve(reason);
   }
 
   #onClosed(reason: Error): void {
@@ -232,14 +229,14 @@ export class ConsumerChannel implements DeliverySource {
     this.#acknowledgements.drop();
     for (const delivery of this.#open.clear())
       if (delivery.lose(reason)) this.#listener.onLost?.(delivery, reason);
-    this.#onAllMoved?.();
-    this.#end(reason);
+    this.#allMoved?.resolve();
+    this.#ended.resolve(reason);
   }
 
   /** False when the channel is gone: then the broker has given the message back already. */
   #remove(delivery: RabbitMqDelivery): boolean {
     const removed = this.#open.remove(delivery) && !this.#closed;
-    if (removed && this.#onAllMoved !== undefined && !this.#isMoving()) this.#onAllMoved();
+    if (removed && !this.#isMoving()) this.#allMoved?.resolve();
     return removed;
   }
 

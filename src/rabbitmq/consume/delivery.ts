@@ -1,9 +1,9 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Delivery, Failure, Message } from '../../broker.js';
 import { attemptOf } from '../../common/history-headers.js';
+import { pause } from '../../common/limits.js';
 import type { Linked, LinkedList } from '../../common/linked-list.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
-import { pause } from '../../common/time-limit.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { fromWire, RESENT_HEADER } from '../wire/amqp-message.js';

@@ -1,7 +1,6 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { BrokerEvent, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
-import { backoffMs } from '../../common/backoff.js';
-import { CLOSE_LIMIT_MS, pause, within } from '../../common/time-limit.js';
+import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause, within } from '../../common/limits.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { isInterrupted, isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
@@ -38,8 +37,6 @@ export interface SubscriptionParts {
  *                     └──────── close() ──► closed ◄───────────────────────────┘
  */
 export class RabbitMqSubscription implements Subscription {
-  readonly ended: Promise<void>;
-
   readonly #queue: string;
   readonly #options: SubscribeOptions;
   readonly #parts: SubscriptionParts;
@@ -49,8 +46,7 @@ export class RabbitMqSubscription implements Subscription {
   #consumer: ConsumerChannel | undefined;
   #closing: Promise<void> | undefined;
   #attempts = 0;
-  #resolveEnded!: () => void;
-  #rejectEnded!: (error: QueueError) => void;
+  readonly #ended = new Deferred();
 
   /** Subscribes for the first time. Rejects as `Broker.subscribe` does. */
   static async open(
@@ -81,11 +77,11 @@ export class RabbitMqSubscription implements Subscription {
     this.#options = options;
     this.#onDelivery = onDelivery;
     this.#parts = parts;
-    this.ended = new Promise((resolve, reject) => {
-      this.#resolveEnded = resolve;
-      this.#rejectEnded = reject;
-    });
     this.ended.catch(() => {});
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   unref(): void {
@@ -118,7 +114,7 @@ export class RabbitMqSubscription implements Subscription {
     await this.#consumer?.allMoved(CLOSE_LIMIT_MS);
     const reason = new QueueError('CLOSED', `the subscription to '${this.#queue}' was closed`);
     await this.#consumer?.close(reason, onLost);
-    this.#resolveEnded();
+    this.#ended.resolve();
   }
 
   /** Subscribes once, on the connection that there is or the next one. Rejects with what hinders it. */
@@ -171,7 +167,7 @@ export class RabbitMqSubscription implements Subscription {
         reason = error instanceof Error ? error : new Error(String(error));
         const hopeless = await this.#hopeless(error);
         if (hopeless !== undefined) {
-          this.#rejectEnded(hopeless);
+          this.#ended.reject(hopeless);
           void this.close();
           return;
         }

@@ -1,6 +1,6 @@
 import type { Options } from 'amqplib';
 import type { PublishOptions } from '../../broker.js';
-import { onAbort } from '../../common/abort-listeners.js';
+import { onAbort, timeoutText } from '../../common/limits.js';
 import type { Linked, LinkedList } from '../../common/linked-list.js';
 import { QueueError } from '../../errors.js';
 import { asResent, type WireMessage } from '../wire/amqp-message.js';
@@ -113,7 +113,7 @@ export class PendingPublish implements Linked<PendingPublish> {
   }
 
   expire(): void {
-    this.giveUp('TIMEOUT', `not stored within ${this.#timeoutMs} ms`);
+    this.giveUp('TIMEOUT', timeoutText(this.#timeoutMs, 'not stored'));
   }
 
   abort(): void {

@@ -1,7 +1,6 @@
 import { type ConfirmChannel, IllegalOperationError, type Message } from 'amqplib';
 import type { Destination, PublishOptions } from '../../broker.js';
-import { Deadlines } from '../../common/deadlines.js';
-import { pause, throwIfAborted } from '../../common/time-limit.js';
+import { Deadlines, Deferred, pause, throwIfAborted } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { type Connection, onChannelClosed } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
@@ -105,10 +104,9 @@ export class Publisher {
     for (const outgoing of this.#allWaiting()) outgoing.giveUp('CLOSED', error.message);
     this.#dropSettled();
     if (this.#window.size > 0) {
-      const idle = new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
-      await Promise.race([idle, pause(graceMs, this.#stopped.signal)]);
+      const idle = new Deferred();
+      this.#onIdle = idle.resolve;
+      await Promise.race([idle.promise, pause(graceMs, this.#stopped.signal)]);
     }
     this.#end(error);
   }

@@ -1,5 +1,5 @@
 import type { QueueSpec, WaitOptions } from '../../broker.js';
-import { within } from '../../common/time-limit.js';
+import { within } from '../../common/limits.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { request } from '../connection/request.js';

@@ -6,7 +6,7 @@ import {
   type QueueStats,
   type WaitOptions,
 } from '../../broker.js';
-import { within } from '../../common/time-limit.js';
+import { within } from '../../common/limits.js';
 import { lacksDelayedRetry } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';

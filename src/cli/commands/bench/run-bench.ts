@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
-import { anyOf } from '../../../common/abort-listeners.js';
+import { anyOf, Deferred } from '../../../common/limits.js';
 import type { Consumer } from '../../../consumer/consumer.js';
 import { createConsumer } from '../../../consumer/create-consumer.js';
 import { isQueueError } from '../../../errors.js';
@@ -114,11 +114,7 @@ async function produce(
 ): Promise<void> {
   const underWay = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;
-  let wake: () => void = () => {};
-  const oneSettled = () =>
-    new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+  let oneSettled = new Deferred();
   const sendOne = async () => {
     const begunAt = meter.now();
     try {
@@ -143,9 +139,11 @@ async function produce(
     underWay.add(sending);
     sending.then(() => {
       underWay.delete(sending);
-      wake();
+      oneSettled.resolve();
     });
-    if (underWay.size >= confirmWindow) await oneSettled();
+    if (underWay.size < confirmWindow) continue;
+    oneSettled = new Deferred();
+    await oneSettled.promise;
   }
   await Promise.all(underWay);
   if (failure !== undefined) throw failure.error;

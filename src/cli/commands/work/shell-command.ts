@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { onAbort } from '../../../common/limits.js';
 import type { HandlerContext } from '../../../consumer/handler-run.js';
 
 /** How long a command may take to clean up after the TERM that ends it; then it is killed. */
@@ -30,8 +31,7 @@ export function shellCommand(command: string): ShellCommand {
         env: { ...process.env, MILLRACE_ID: id, MILLRACE_ATTEMPT: String(attempt), MILLRACE_QUEUE: queue },
       });
       running.add(child);
-      const stop = () => terminate(child);
-      signal.addEventListener('abort', stop, { once: true });
+      const unlisten = onAbort(signal, () => terminate(child));
       try {
         // A command need not read its input: EPIPE is no failure.
         child.stdin?.on('error', () => {}).end(body);
@@ -40,7 +40,7 @@ export function shellCommand(command: string): ShellCommand {
           throw new Error(by === null ? `the command exited with ${code}` : `the command was ended by ${by}`);
       } finally {
         running.delete(child);
-        signal.removeEventListener('abort', stop);
+        unlisten();
       }
     },
 

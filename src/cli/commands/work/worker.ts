@@ -1,9 +1,9 @@
 import { setTimeout as delay, setInterval } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
+import { Deferred } from '../../../common/limits.js';
 import type { Consumer } from '../../../consumer/consumer.js';
 import type { ConsumerEvent } from '../../../consumer/events.js';
 import { isQueueError } from '../../../errors.js';
-import { Deferred } from '../../deferred.js';
 import { showDuration } from '../../duration.js';
 import { consumerEventLine, type EventLine } from '../../event-line.js';
 import { EXIT, type ExitCode, exitCodeOfSignal, type StopSignal } from '../../exit-code.js';

@@ -1,0 +1,232 @@
+/** Everything that waits uses this page: signals, time limits, promises resolved from outside, pauses and back-off. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { WaitOptions } from '../broker.js';
+import { QueueError } from '../errors.js';
+
+/** How long one answer of the broker may take. A live broker answers in milliseconds. */
+export const RPC_LIMIT_MS = 10_000;
+
+/** How long each step of an orderly close may take before it goes on without the peer. */
+export const CLOSE_LIMIT_MS = 2_000;
+
+/** A promise that is settled from outside (`Promise.withResolvers` is not in Node 20). */
+export class Deferred<T = void> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T | PromiseLike<T>) => void;
+  readonly reject: (reason: unknown) => void;
+
+  constructor() {
+    let settle: Pick<Deferred<T>, 'resolve' | 'reject'> | undefined;
+    this.promise = new Promise((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    // The executor has run by now.
+    ({ resolve: this.resolve, reject: this.reject } = settle as Pick<Deferred<T>, 'resolve' | 'reject'>);
+  }
+}
+
+/** The only wording of `TIMEOUT`: `<action>: <unmet> within 8000 ms`. */
+export function timeoutError(action: string, timeoutMs: number, unmet = 'not done'): QueueError {
+  return new QueueError('TIMEOUT', `${action}: ${timeoutText(timeoutMs, unmet)}`);
+}
+
+/** A limit may be what a first step left of another one: it is shown in whole milliseconds. */
+export function timeoutText(timeoutMs: number, unmet = 'not done'): string {
+  return `${unmet} within ${Math.ceil(timeoutMs)} ms`;
+}
+
+/** The only wording of `ABORTED`. The signal's reason becomes the cause. */
+export function abortedError(action: string, signal: AbortSignal): QueueError {
+  return new QueueError('ABORTED', `${action}: aborted`, { cause: signal.reason });
+}
+
+/** Throws `ABORTED`. */
+export function throwIfAborted(signal: AbortSignal | undefined, action: string): void {
+  if (signal?.aborted) throw abortedError(action, signal);
+}
+
+const listeners = new WeakMap<AbortSignal, { readonly callbacks: Set<() => void>; stop: () => void }>();
+
+/**
+ * Calls back when the signal is aborted, and returns what removes the callback; a signal that is aborted already
+ * never calls. All callbacks of a signal share one listener: a thousand sends may wait under one signal, and Node
+ * warns of a leak at the eleventh listener and searches all of them whenever one is added or removed.
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  let entry = listeners.get(signal);
+  if (entry === undefined) {
+    const callbacks = new Set<() => void>();
+    const listener = () => {
+      listeners.delete(signal);
+      for (const each of callbacks) each();
+    };
+    signal.addEventListener('abort', listener, { once: true });
+    entry = { callbacks, stop: () => signal.removeEventListener('abort', listener) };
+    listeners.set(signal, entry);
+  }
+  const { callbacks, stop } = entry;
+  callbacks.add(callback);
+  return () => {
+    if (!callbacks.delete(callback) || callbacks.size > 0 || signal.aborted) return;
+    stop();
+    listeners.delete(signal);
+  };
+}
+
+/** A signal that others control, and what detaches it from them. */
+export interface LinkedSignal {
+  readonly signal: AbortSignal;
+  release(): void;
+}
+
+/**
+ * A signal that is aborted with the first of these. `AbortSignal.any` of Node 20 does not hold on to its sources: a
+ * time limit that nothing else refers to may be collected as garbage, and never fires.
+ */
+export function anyOf(signals: readonly AbortSignal[]): LinkedSignal {
+  const any = new AbortController();
+  const aborted = signals.find((signal) => signal.aborted);
+  if (aborted !== undefined) any.abort(aborted.reason);
+  const releases = signals.map((signal) => onAbort(signal, () => any.abort(signal.reason)));
+  const release = () => {
+    for (const each of releases) each();
+  };
+  return { signal: any.signal, release };
+}
+
+/** A signal that follows another one after a while, so that what is nearly done can end in order. */
+export function withGrace(signal: AbortSignal | undefined, graceMs: number): LinkedSignal {
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const follow = () => {
+    timer = setTimeout(() => late.abort(signal?.reason), graceMs);
+  };
+  const unlisten = signal && onAbort(signal, follow);
+  if (signal?.aborted) follow();
+  const release = () => {
+    unlisten?.();
+    clearTimeout(timer);
+  };
+  return { signal: late.signal, release };
+}
+
+/**
+ * Calls `end` once with `TIMEOUT` or `ABORTED` when the time is over or the signal is aborted, and returns what
+ * cancels both. `unmet` is what the wait did not get, as in `not stored` or `no reply`.
+ */
+export function limitWait(
+  { signal, timeoutMs = Number.POSITIVE_INFINITY }: WaitOptions,
+  action: string,
+  end: (error: QueueError) => void,
+  unmet?: string,
+): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  let unlisten: (() => void) | undefined;
+  const release = () => {
+    clearTimeout(timer);
+    unlisten?.();
+  };
+  if (timeoutMs !== Number.POSITIVE_INFINITY) {
+    timer = setTimeout(() => {
+      release();
+      end(timeoutError(action, timeoutMs, unmet));
+    }, timeoutMs);
+  }
+  if (signal !== undefined) {
+    unlisten = onAbort(signal, () => {
+      release();
+      end(abortedError(action, signal));
+    });
+  }
+  return release;
+}
+
+/**
+ * The outcome of `work`, or `TIMEOUT` or `ABORTED` if that comes first. `work` itself goes on: undoing it is up to
+ * the caller, and a late failure of it is ignored.
+ */
+export async function within<T>(
+  work: Promise<T>,
+  action: string,
+  wait: WaitOptions,
+  unmet?: string,
+): Promise<T> {
+  work.catch(() => {});
+  throwIfAborted(wait.signal, action);
+  const isUnlimited = wait.timeoutMs === undefined || wait.timeoutMs === Number.POSITIVE_INFINITY;
+  if (isUnlimited && wait.signal === undefined) return work;
+  const ended = new Deferred<never>();
+  const release = limitWait(wait, action, ended.reject, unmet);
+  try {
+    return await Promise.race([work, ended.promise]);
+  } finally {
+    release();
+  }
+}
+
+/** Resolves when `work` has settled either way, or after the time limit. For the steps of a close. */
+export async function settledWithin(work: Promise<unknown>, timeoutMs: number): Promise<void> {
+  await within(work, 'closing', { timeoutMs }).catch(() => {});
+}
+
+/** Resolves after the time, or when the signal is aborted. Keeps the process alive only if told to. */
+export async function pause(
+  ms: number,
+  signal?: AbortSignal | undefined,
+  { keepAlive = false }: { readonly keepAlive?: boolean } = {},
+): Promise<void> {
+  await delay(ms, undefined, { signal, ref: keepAlive }).catch(() => {});
+}
+
+/**
+ * One timer for many deadlines. Most deadlines are dropped long before they are due, so none gets a timer of its own:
+ * this one is set to the earliest; when it fires, all are checked, and it is set to the earliest that is left.
+ */
+export class Deadlines {
+  /** Ends what is due, and returns the earliest deadline that is left. */
+  readonly #expire: (now: number) => number;
+  #timer: NodeJS.Timeout | undefined;
+  #at = Number.POSITIVE_INFINITY;
+
+  constructor(expire: (now: number) => number) {
+    this.#expire = expire;
+  }
+
+  /** On the clock of `performance.now()`; `Infinity`: none. */
+  add(deadline: number): void {
+    if (deadline < this.#at) this.#set(deadline);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#at = Number.POSITIVE_INFINITY;
+  }
+
+  #set(at: number): void {
+    clearTimeout(this.#timer);
+    this.#at = at;
+    if (at === Number.POSITIVE_INFINITY) return;
+    const waitMs = Math.max(0, Math.ceil(at - performance.now()));
+    this.#timer = setTimeout(() => {
+      this.#at = Number.POSITIVE_INFINITY;
+      this.#set(this.#expire(performance.now()));
+    }, waitMs);
+    // It may outlive its deadlines; whether the process stays alive is for its owner to say.
+    this.#timer.unref();
+  }
+}
+
+/** The bounds of an exponential back-off. Milliseconds. */
+export interface BackoffBounds {
+  readonly initialDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+/**
+ * The wait before the `attempt`th try (from 1): drawn at random from 0 to a bound that doubles from try to try.
+ * The full jitter keeps the clients of a broker that comes back from arriving all at once.
+ */
+export function backoffMs(attempt: number, { initialDelayMs, maxDelayMs }: BackoffBounds): number {
+  const bound = Math.min(maxDelayMs, initialDelayMs * 2 ** Math.min(attempt - 1, 30));
+  return Math.round(Math.random() * bound);
+}
