@@ -1,8 +1,23 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-// What needs a RabbitMQ. All the rest runs without Docker: `npx vitest run --project unit`.
-const withBroker = [
+// `npx vitest run --project NAME` runs one of these alone. What no other project takes belongs to `unit`, which needs
+// neither Docker nor a second process and takes seconds.
+
+/** Tests that start processes or wait for disks: the examples, the disk queue and its kill ledger. */
+const processes = [
+  'test/**/*.process.test.ts',
+  'test/contract/disk.test.ts',
+  'test/examples/**/*.test.ts',
+  'test/embedded/**/*.test.ts',
+  'test/local-queue/disk/**/*.test.ts',
+];
+
+/** Memory stays flat while a slow consumer is fed with up to a million messages, each case in a process of its own. */
+const memory = ['test/memory/**/*.test.ts'];
+
+/** Tests that need RabbitMQ. */
+const broker = [
   'test/**/*.broker.test.ts',
   'test/rabbitmq/**/*.test.ts',
   'test/contract/rabbitmq.test.ts',
@@ -13,6 +28,11 @@ const withBroker = [
 /** The fault laboratory. `npm run test:faults` runs it in full, `npm test` in a small size. */
 const faults = ['test/faults/**/*.test.ts'];
 
+/** Random operations under random faults. `npm test` repeats fixed seeds, `npm run test:ledger` draws fresh ones. */
+const ledger = ['test/random-ledger/**/*.test.ts'];
+
+const withBroker = ['test/support/global-setup.ts'];
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -20,26 +40,45 @@ export default defineConfig({
     maxWorkers: Math.min(availableParallelism() + 1, 6),
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    reporters: ['default', './test/support/amounts-reporter.ts'],
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: [...withBroker, ...faults] },
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: [...processes, ...memory, ...broker, ...faults, ...ledger],
+          setupFiles: ['test/support/no-processes.ts'],
+        },
       },
       {
         extends: true,
-        test: { name: 'broker', include: withBroker, globalSetup: ['test/support/global-setup.ts'] },
+        test: { name: 'processes', include: processes, exclude: broker },
+      },
+      {
+        extends: true,
+        // How long it takes depends on the machine alone: the process that is measured ends by itself when it stalls.
+        test: { name: 'memory', include: memory, globalSetup: withBroker, testTimeout: 0 },
+      },
+      {
+        extends: true,
+        test: { name: 'broker', include: broker, exclude: memory, globalSetup: withBroker },
       },
       {
         extends: true,
         test: {
           name: 'faults',
           include: faults,
-          globalSetup: ['test/support/global-setup.ts'],
+          globalSetup: withBroker,
           testTimeout: 300_000,
-          // V8 lets garbage of short life pile up, to a size that differs between its versions: with little room for
-          // it, what the ledger measures is what is held.
+          // V8 lets short-lived garbage pile up, to a size that differs between its versions: with little room for it,
+          // what the ledger measures is what is held.
           execArgv: ['--max-semi-space-size=8'],
         },
+      },
+      {
+        extends: true,
+        test: { name: 'ledger', include: ledger, globalSetup: withBroker, testTimeout: 900_000 },
       },
     ],
   },

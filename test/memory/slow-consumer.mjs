@@ -14,6 +14,19 @@ const total = Number(messages);
 const value = { id: 0, text: 'x'.repeat(80) };
 const queue = defineQueue(name, z.object({ id: z.number(), text: z.string() }));
 
+/** The test has no time limit: one that would do for a slow machine is none for a fast one. */
+const STALL_MS = 60_000;
+let stalled = setTimeout(stall, STALL_MS);
+function stall() {
+  console.error(`nothing was handled for ${STALL_MS} ms; ${handled} of ${total} messages were`);
+  process.exit(1);
+}
+function progress() {
+  clearTimeout(stalled);
+  stalled = setTimeout(stall, STALL_MS);
+}
+
+let handled = 0;
 const broker = await connect(address);
 const startBytes = process.memoryUsage.rss();
 let peakBytes = startBytes;
@@ -30,10 +43,10 @@ const before = performance.now();
 for (let round = 0; round < rounds; round++) {
   if (round > 0) await broker.purge(name);
   for (let id = 0; id < perRound; id++) await producer.send({ ...value, id });
+  progress();
 }
 const costMs = (performance.now() - before) / (rounds * perRound);
 
-let handled = 0;
 let greatestDepth = 0;
 const handleMs = Math.min(10 * costMs, 0.1);
 
@@ -56,6 +69,7 @@ const consumer = createConsumer(
     await setImmediate();
     handled++;
     if (handled % 1000 === 0) {
+      progress();
       sample();
       const { ready } = await broker.inspect(name);
       greatestDepth = Math.max(greatestDepth, ready);
@@ -78,4 +92,5 @@ sample();
 await consumer.stop();
 const left = (await broker.inspect(name)).ready;
 await broker.close();
+clearTimeout(stalled);
 console.log(JSON.stringify({ startBytes, peakBytes, costMs, handleMs, handled, greatestDepth, left }));

@@ -2,11 +2,13 @@ import { createServer } from 'node:net';
 import { RabbitMQContainer } from '@testcontainers/rabbitmq';
 import { run } from './command.js';
 import { OWNER_LABEL } from './container-owner.js';
+import { eventually } from './eventually.js';
 
 const AMQP_PORT = 5672;
 const MANAGEMENT_PORT = 15672;
 const SHUTDOWN_LIMIT_MS = 30_000;
-const COMMAND_LIMIT_MS = 30_000;
+/** A busy machine takes its time, and a command that hangs is the only thing that this is to end. */
+const COMMAND_LIMIT_MS = 120_000;
 
 export interface BrokerContainer {
   readonly id: string;
@@ -66,12 +68,8 @@ export async function startBrokerContainer(
     },
     // Docker starts a container that is to be restarted and does not run.
     start: () => started.restart({ timeout: 0 }),
-    pause: async () => {
-      await docker('pause', id);
-    },
-    unpause: async () => {
-      await docker('unpause', id);
-    },
+    pause: () => setPaused(id, true),
+    unpause: () => setPaused(id, false),
     rabbitmqctl: (...args) => rabbitmqctlIn(id, args),
     stop: async () => {
       await started.stop({ timeout: 0 });
@@ -104,6 +102,18 @@ function join(
         mode: 0o644,
       },
     ]);
+}
+
+/** The engine gives up where the processes of the container do not freeze at once, as on a busy machine. */
+async function setPaused(id: string, paused: boolean): Promise<void> {
+  await eventually(
+    async () => {
+      const isPaused = async () => (await docker('inspect', '--format', '{{.State.Paused}}', id)).trim();
+      if ((await isPaused()) !== String(paused)) await docker(paused ? 'pause' : 'unpause', id);
+      return true;
+    },
+    { timeoutMs: COMMAND_LIMIT_MS, intervalMs: 500 },
+  );
 }
 
 async function docker(...args: string[]): Promise<string> {

@@ -1,4 +1,4 @@
-/** What compiles, and what must not. Run by the compiler alone (see test/types.test.ts). */
+/** What compiles, and what must not. Run by the compiler alone (see test/types.process.test.ts). */
 import { z } from 'zod';
 import { type Codec, defineQueue, type Queue } from '../../src/index.js';
 import type { Equal, Expect } from './equal.js';
