@@ -6,6 +6,11 @@ export const FIGURE_NAMES = {
   cpuUsEach: 'CPU µs each',
   medianUs: 'median µs',
   p99Us: 'p99 µs',
+  maxUs: 'worst µs',
+  openingMs: 'ms to open',
+  memoryMb: 'MB of the worker',
+  idlePercent: '% of a core, idle',
+  sharePercent: '% of a fair share',
   ms: 'ms',
   peakGrowthMb: 'MB grown',
 };

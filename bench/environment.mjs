@@ -13,6 +13,8 @@ const PEERS = [
   'rascal',
 ];
 
+const DISK_PEERS = ['bullmq', 'nats', 'pg-boss', 'plainjob', 'better-sqlite3'];
+
 /** The machine and the versions that a run was made with. */
 export function environment() {
   return {
@@ -27,6 +29,9 @@ export function environment() {
     versions: {
       millrace: versionIn('../package.json'),
       ...Object.fromEntries(PEERS.map((name) => [name, versionIn(`node_modules/${name}/package.json`)])),
+      ...Object.fromEntries(
+        DISK_PEERS.map((name) => [name, versionIn(`disk/node_modules/${name}/package.json`)]),
+      ),
     },
   };
 }

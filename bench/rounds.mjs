@@ -109,8 +109,8 @@ class SubjectProcess {
 }
 
 function errorLine(said) {
-  return said
-    .split('\n')
-    .find((line) => /error|refus|failed/i.test(line))
-    ?.trim();
+  const lines = said.split('\n').map((line) => line.trim());
+  return (
+    lines.find((line) => /^(\w*Error|failed)\b/.test(line)) ?? lines.find((line) => /error|refus/i.test(line))
+  );
 }

@@ -4,18 +4,24 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { tableLines } from './console-table.mjs';
+import { startServers } from './disk/servers.mjs';
 import { environment } from './environment.mjs';
+import { diskWorkloads } from './plan-disk.mjs';
 import { localWorkloads } from './plan-local.mjs';
 import { rabbitMqWorkloads } from './plan-rabbitmq.mjs';
 import { Progress } from './progress.mjs';
 import { findBroker } from './rabbitmq/broker.mjs';
 import { isOverTime, measureInRounds, measureSideBySide } from './rounds.mjs';
 
-const USAGE = `Usage: npm run bench -- [local] [rabbitmq] [--quick] [--only ID] [--json FILE]
+const PARTS = ['local', 'disk', 'rabbitmq'];
+
+const USAGE = `Usage: npm run bench -- [local] [disk] [rabbitmq] [--quick] [--only ID] [--folder DIR] [--json FILE]
 
   local      in process
-  rabbitmq   on the broker at BENCH_AMQP_URL or TEST_AMQP_URL, otherwise on one in a container; without either
-             word, both
+  disk       the queue on disk, beside those of other toolkits with their servers (where they are installed)
+  rabbitmq   on the broker at BENCH_AMQP_URL or TEST_AMQP_URL, otherwise on one in a container
+             Without any of these words, all three.
+  --folder D where queues on disk and the servers keep their data (default: the system's temporary folder)
   --quick    a minute each, too short for figures: shows that everything runs
   --only ID  the workloads whose ids begin with ID (may be repeated)
   --json F   writes all runs to a file, for npm run bench:report
@@ -26,10 +32,12 @@ const LEAST_ROUNDS = 3;
 const LAST_ROUND_MS = 11 * 60_000;
 
 const { values: flags, positionals } = readArguments();
-const parts = positionals.length > 0 ? positionals : ['local', 'rabbitmq'];
+const parts = positionals.length > 0 ? positionals : PARTS;
 const broker = parts.includes('rabbitmq') ? await findBroker() : undefined;
+const servers = parts.includes('disk') ? await startServers(flags.folder) : undefined;
 const workloads = [
   ...(parts.includes('local') ? localWorkloads(flags) : []),
+  ...(servers === undefined ? [] : diskWorkloads(flags, servers.places)),
   ...(broker === undefined ? [] : rabbitMqWorkloads(flags, broker.url)),
 ]
   .filter(({ id }) => flags.only === undefined || flags.only.some((prefix) => id.startsWith(prefix)))
@@ -38,11 +46,17 @@ const workloads = [
     results: subjects.map((subject) => ({ ...subject, runs: [] })),
   }));
 
-const run = { ...environment(), broker: broker?.description, quick: flags.quick };
+const run = {
+  ...environment(),
+  broker: broker?.description,
+  servers: servers?.description,
+  quick: flags.quick,
+};
 describe(run);
 await measureAll();
 run.workloads = workloads.flatMap(reported);
 for (const line of run.workloads.flatMap(tableLines)) console.log(line);
+await servers?.stop();
 await broker?.stop();
 if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(run, undefined, 1)}\n`);
 // A peer that is not done in time is a result; the report says so.
@@ -67,9 +81,12 @@ async function measureAll() {
 }
 
 /** A workload as it is written down: one for each of its parts where it has any. */
-function reported({ parts, ...workload }) {
-  // The address of the broker, with its password, is nobody else's business.
-  for (const result of workload.results) delete result.options?.url;
+function reported({ parts, partNames = {}, ...workload }) {
+  // The address of the broker, with its password, is nobody else's business; nor is where the data was.
+  for (const result of workload.results) {
+    delete result.options?.url;
+    delete result.options?.place;
+  }
   if (parts === undefined) return [workload];
   return Object.entries(parts).map(([part, title]) => ({
     ...workload,
@@ -77,7 +94,7 @@ function reported({ parts, ...workload }) {
     title,
     results: workload.results.map((result) => ({
       ...result,
-      runs: result.runs.map((each) => each.parts[part]),
+      runs: result.runs.map((each) => each.parts[partNames[part] ?? part]),
     })),
   }));
 }
@@ -89,11 +106,12 @@ function readArguments() {
       options: {
         quick: { type: 'boolean', default: false },
         only: { type: 'string', multiple: true },
+        folder: { type: 'string' },
         json: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     });
-    const unknown = read.positionals.find((word) => word !== 'local' && word !== 'rabbitmq');
+    const unknown = read.positionals.find((word) => !PARTS.includes(word));
     if (unknown !== undefined) throw new Error(`there is no part '${unknown}'`);
     if (read.values.help) {
       console.log(USAGE);
@@ -106,7 +124,7 @@ function readArguments() {
   }
 }
 
-function describe({ machine, node, versions, broker, quick }) {
+function describe({ machine, node, versions, broker, servers, quick }) {
   console.log(
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}`,
   );
@@ -115,6 +133,6 @@ function describe({ machine, node, versions, broker, quick }) {
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),
   );
-  if (broker !== undefined) console.log(broker);
+  for (const line of [broker, servers]) if (line) console.log(line);
   if (quick) console.log('Quick: too short for figures.');
 }

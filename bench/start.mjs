@@ -3,12 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-if (!existsSync(new URL('node_modules', import.meta.url))) {
-  console.error('Installing the peers into bench/node_modules.');
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], {
-    cwd: here,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+const stdio = ['ignore', 'inherit', 'inherit'];
+for (const folder of ['./', './disk/']) {
+  if (existsSync(new URL(`${folder}node_modules`, import.meta.url))) continue;
+  console.error(`Installing the peers into bench/${folder.slice(2)}node_modules.`);
+  const cwd = fileURLToPath(new URL(folder, import.meta.url));
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd, stdio });
 }
+execFileSync('bash', [fileURLToPath(new URL('./disk/install-servers.sh', import.meta.url))], { stdio });
 await import('./run.mjs');

@@ -11,6 +11,11 @@ export const figures = {
   cpuUsEach: ({ count, cpuUs }) => cpuUs / count,
   medianUs: ({ latency }) => latency.medianUs,
   p99Us: ({ latency }) => latency.p99Us,
+  maxUs: ({ latency }) => latency.maxUs,
+  openingMs: ({ openingMs }) => openingMs,
+  memoryMb: ({ memoryBytes }) => memoryBytes / 1e6,
+  idlePercent: ({ idle }) => idle * 100,
+  sharePercent: ({ share }) => share * 100,
   ms: ({ ms }) => ms,
   peakGrowthMb: ({ peakGrowthBytes }) => peakGrowthBytes / 1e6,
 };

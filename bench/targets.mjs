@@ -3,6 +3,10 @@ import { medianOf, ratio } from './statistics.mjs';
 /** Clients that a user would choose instead; amqplib has targets of its own. */
 const PEERS = ['rabbitmq-client', '@cloudamqp/amqp-client', 'amqp-connection-manager', 'rascal'];
 
+const FOLDER = 'millrace, folder';
+const BULLMQ = 'BullMQ, Redis, appendfsync always';
+const MILLION = 'a million waiting';
+
 /** What millrace is to reach, each as a ratio within one run. `at` says on which side of the limit it has to be. */
 export const TARGETS = [
   {
@@ -59,6 +63,77 @@ export const TARGETS = [
       ...target(`awaited-${type}`, 'millrace', 'amqplib', 'medianUs', 'most', 1.05),
     },
   ]),
+  {
+    what: 'Folder, durable sends a second beside BullMQ with appendfsync always',
+    ...target('disk-sends', FOLDER, BULLMQ, 'perSecond', 'least', 4),
+  },
+  {
+    what: 'Folder, durable sends a second',
+    ...target('disk-sends', FOLDER, undefined, 'perSecond', 'least', 110_000),
+  },
+  {
+    what: 'Folder, handled a second beside BullMQ with appendfsync always',
+    ...target('disk-handled', FOLDER, BULLMQ, 'perSecond', 'least', 8),
+  },
+  {
+    what: 'Folder, handled and acknowledged a second',
+    ...target('disk-handled', FOLDER, undefined, 'perSecond', 'least', 100_000),
+  },
+  {
+    what: 'Folder, from one process to another a second',
+    ...target('disk-between', FOLDER, undefined, 'perSecond', 'least', 70_000),
+  },
+  {
+    what: 'Folder, an awaited send beside a bare SQLite insert and commit',
+    ...target('disk-awaited', FOLDER, 'one SQLite insert and commit', 'medianUs', 'most', 2.5),
+  },
+  {
+    what: 'Folder, a million waiting: milliseconds to open',
+    ...target('disk-waiting', MILLION, undefined, 'openingMs', 'most', 300),
+  },
+  {
+    what: 'Folder, a million waiting: handled a second beside two thousand',
+    ...target('disk-waiting', MILLION, 'two thousand waiting', 'perSecond', 'least', 0.8),
+  },
+  {
+    what: 'Folder, a million waiting: MB of the worker, all of Node included',
+    ...target('disk-waiting', MILLION, undefined, 'memoryMb', 'most', 80),
+  },
+  {
+    what: 'Folder, to the idle handler of another process: median microseconds',
+    ...target('disk-waking', FOLDER, undefined, 'medianUs', 'most', 5000),
+  },
+  {
+    what: 'Folder, an idle worker: % of a core',
+    ...target('disk-waking', FOLDER, undefined, 'idlePercent', 'most', 0.5),
+  },
+  {
+    what: 'Folder, 10 processes on one queue beside 2',
+    ...target(
+      'disk-crowd',
+      '5 that send, 5 that work',
+      '1 that sends, 1 that works',
+      'perSecond',
+      'least',
+      1,
+    ),
+  },
+  {
+    what: 'Folder, 4 busy processes, an awaited send: the p99 of the worst, in microseconds',
+    ...target('disk-contended', '4 processes', undefined, 'p99Us', 'most', 30_000),
+  },
+  {
+    what: 'Folder, 4 busy processes, an awaited send: the worst of all, in microseconds',
+    ...target('disk-contended', '4 processes', undefined, 'maxUs', 'most', 200_000),
+  },
+  {
+    what: 'Folder, 4 busy processes: the smallest share, in % of a fair one',
+    ...target('disk-contended', '4 processes', undefined, 'sharePercent', 'least', 50),
+  },
+  {
+    what: 'Folder, 10 busy processes, an awaited send: the p99 of the worst, in microseconds',
+    ...target('disk-contended', '10 processes', undefined, 'p99Us', 'most', 80_000),
+  },
   {
     what: 'LocalQueue, a fast producer and a slow consumer: MB grown',
     ...target('memory-local', 'LocalQueue', undefined, 'peakGrowthMb', 'most', 50),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect as connectAmqplib } from 'amqplib';
+import { closingOnFailure } from '../flows.mjs';
 import { connect, defineQueue } from '../millrace.mjs';
 import { orderSchema } from '../order.mjs';
 
@@ -42,17 +43,6 @@ export async function withClient(options, work) {
   const figures = await closingOnFailure(close, () => work(client));
   await close();
   return figures;
-}
-
-/** Does the work; where it fails, closes first, so that no queue is left on the broker. */
-export async function closingOnFailure(close, work) {
-  try {
-    return await work();
-  } catch (error) {
-    // The work's own error says what went wrong.
-    await close().catch(() => {});
-    throw error;
-  }
 }
 
 async function declare(url, queue, type) {

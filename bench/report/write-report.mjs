@@ -22,6 +22,8 @@ if (run.quick) {
 const CHARTS = {
   items: 'perSecond',
   jobs: 'perSecond',
+  'disk-sends': 'perSecond',
+  'disk-handled': 'perSecond',
   'publish-quorum-100': 'cpuUsEach',
   'consume-quorum-100': 'perSecond',
 };
@@ -34,12 +36,12 @@ for (const [id, figure] of Object.entries(CHARTS)) {
 }
 
 function page() {
-  const { machine, node, versions, broker, takenAt } = run;
+  const { machine, node, versions, broker, servers, takenAt } = run;
   const { millrace, ...peers } = versions;
   return `# Benchmarks
 
 millrace ${millrace} beside what else could be used for the same work, measured on ${takenAt.slice(0, 10)} on
-${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}${broker ? `, ${broker} on the same machine` : ''}.
+${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}${broker ? `, ${broker}` : ''}${servers ? `, ${servers}` : ''} on the same machine.
 This page is written by \`npm run bench:report\` from [benchmarks.json](benchmarks.json), which has every single run.
 
 Peers: ${Object.entries(peers)
@@ -57,6 +59,9 @@ Peers: ${Object.entries(peers)
   a client costs is its CPU time a message. What is measured there is a client that has been running for a while: it
   has published and consumed ${warmUpCount(100)} messages of 100 bytes before, or ${warmUpCount(10_000)} of 10,000, and begins each turn with
   half as many as are measured in it.
+- Queues on disk and the servers beside them keep their data in folders of one file system. A peer sends lists of 1000
+  where it has a call for that, and its name says what a confirmed message survives: \`appendfsync always\` and
+  PostgreSQL flush before they answer, as millrace does; \`everysec\`, JetStream and plainjob do not.
 - Every run counts and adds up what arrives, and on RabbitMQ looks whether the queue is empty at the end.
 
 To repeat it: \`npm run bench\`, on your own broker with \`BENCH_AMQP_URL=amqp://…\`.
