@@ -1,20 +1,28 @@
-/** Which broker a command talks to, and who said so. */
+/** Which broker a command talks to, and which setting chose it. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { CommandError, EXIT } from './exit-code.js';
+import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 
-/** Of these the first that is set wins; each also as `<NAME>_FILE`, the path of a file that holds the address. */
+/** The first of these that is set wins. Each also as `<NAME>_FILE`: the path of a file that contains the address. */
 export const ADDRESS_VARIABLES = ['MILLRACE_URL', 'AMQP_URL', 'RABBITMQ_URL', 'CLOUDAMQP_URL'] as const;
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
- * Where `send` and `work` look when nobody says anything: queues on this machine's disk, which every terminal shares.
- * By the XDG Base Directory Specification a state folder that is not absolute counts as not set.
+ * The default address: queues on this machine's disk, which every terminal shares. By the XDG Base Directory
+ * Specification a state folder that is not absolute counts as not set. A home that is not absolute is refused: it would
+ * give each working directory a queue of its own.
  */
-export function embeddedAddress(environment: Readonly<Record<string, string | undefined>>): string {
+export function embeddedAddress(environment: Environment): string {
   const { XDG_STATE_HOME: stateHome = '' } = environment;
-  const state = isAbsolute(stateHome) ? stateHome : join(homedir(), '.local', 'state');
-  return `local:${join(state, 'millrace')}`;
+  if (isAbsolute(stateHome)) return `local:${join(stateHome, 'millrace')}`;
+  const home = environment.HOME ?? homedir();
+  if (isAbsolute(home)) return `local:${join(home, '.local', 'state', 'millrace')}`;
+  throw new CommandError(
+    EXIT.configuration,
+    `HOME is '${home}', not an absolute path, so there is no default folder for queues: set HOME, or name a broker with --url`,
+  );
 }
 
 export interface AddressFlags {
@@ -25,21 +33,24 @@ export interface AddressFlags {
 export interface ChosenAddress {
   /** One address, or several with commas between them; with their passwords. */
   readonly address: string;
-  /** `--url`, the name of a variable, or `the default`. Names what a wrong address is the fault of. */
+  /** `--url`, the name of a variable, or `the default`: the setting to correct if the address is wrong. */
   readonly source: string;
 }
 
 /**
- * `--url` or `--url-file`, then the environment, then the fallback. A variable that is set to nothing counts as not
- * set; where both `X` and `X_FILE` are set, `X` wins.
+ * `--url` or `--url-file`, then the environment, then the default. An empty variable counts as not set; if both `X` and
+ * `X_FILE` are set, `X` wins.
  */
 export function chooseAddress(
   flags: AddressFlags,
-  environment: Readonly<Record<string, string | undefined>>,
-  fallback: string,
+  environment: Environment = process.env,
+  fallback: (environment: Environment) => string = embeddedAddress,
 ): ChosenAddress {
   if (flags.url !== undefined && flags.urlFile !== undefined) {
-    throw new CommandError(EXIT.usage, '--url and --url-file both say where the broker is; give one of them');
+    throw new CommandError(
+      EXIT.usage,
+      '--url and --url-file both give the address of the broker; use one of them',
+    );
   }
   if (flags.url !== undefined) return { address: flags.url, source: '--url' };
   if (flags.urlFile !== undefined) return fromFile(flags.urlFile, '--url-file');
@@ -49,12 +60,21 @@ export function chooseAddress(
     const path = environment[`${name}_FILE`];
     if (path) return fromFile(path, `${name}_FILE`);
   }
-  return { address: fallback, source: 'the default' };
+  return { address: fallback(environment), source: 'the default' };
 }
 
-/** Whether a wrong address is the fault of the command line, rather than of the surroundings. */
-export function isGivenByFlag({ source }: ChosenAddress): boolean {
-  return source.startsWith('--');
+/** The exit code for an address that can't be used: a usage error if a flag gave it, else one of configuration. */
+export function badAddressExitCode({ source }: ChosenAddress): ExitCode {
+  return source.startsWith('--') ? EXIT.usage : EXIT.configuration;
+}
+
+/**
+ * Hides the passwords of all the URLs in a text. What the toolkit reports is masked already; this is for what the
+ * user typed, which a usage error quotes.
+ */
+export function maskPasswords(text: string): string {
+  // An address ends at the comma that separates it from the next; its last @ ends the password.
+  return text.replace(/([a-z][a-z\d+.-]*:\/\/[^\s,:/?#@]*):[^\s,]*@/gi, '$1:***@');
 }
 
 function fromFile(path: string, source: string): ChosenAddress {
@@ -68,5 +88,5 @@ function fromFile(path: string, source: string): ChosenAddress {
     });
   }
   if (address !== '') return { address, source };
-  throw new CommandError(EXIT.configuration, `${source}: there is no address in '${path}'`);
+  throw new CommandError(EXIT.configuration, `${source}: '${path}' contains no address`);
 }

@@ -1,7 +1,6 @@
-/** What happens to the links and to the messages of a worker, as a line for people or for machines. Pure. */
+/** The events of brokers and consumers, as lines for people and as JSON fields. Pure. */
 import type { BrokerEvent } from '../broker.js';
 import type { ConsumerEvent } from '../consumer/events.js';
-import { showDuration } from './duration.js';
 
 export interface EventLine {
   readonly event: string;
@@ -89,4 +88,10 @@ export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
         error: event.error.message,
       });
   }
+}
+
+export function showDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(1))} s`;
+  return `${Number((ms / 60_000).toFixed(1))} min`;
 }

@@ -1,17 +1,17 @@
 import { isQueueError, type QueueErrorCode } from '../errors.js';
 
-/** The exit codes of `millrace`. From 64 on they are those of sysexits.h, and 128 + n for signal n. */
+/** The exit codes of `millrace`. From 64 on they follow sysexits.h; 128 + n stands for signal n. */
 export const EXIT = {
   ok: 0,
   failed: 1,
   usage: 2,
-  /** Some of it was done and some was not. */
+  /** Part of the work was done. */
   partial: 3,
-  /** Nothing was found: the queue is empty, or does not exist. */
+  /** Nothing was found: the queue is empty or does not exist. */
   empty: 4,
   invalidData: 65,
   unreachable: 69,
-  /** Not now: there was no room or no answer in time, or no queue takes the message. */
+  /** Worth another try: no room or no answer in time, or no queue for the message. */
   temporary: 75,
   accessRefused: 77,
   configuration: 78,
@@ -21,9 +21,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-export type StopSignal = 'SIGINT' | 'SIGTERM';
-
-/** What ends the command with one line on standard error and this exit code. */
+/** Ends the command with one line on standard error and this exit code. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly exitCode: ExitCode;
@@ -59,12 +57,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommandError) return error.exitCode;
   if (!isQueueError(error)) return EXIT.failed;
   if (error.progress !== undefined && error.progress.stored > 0) return EXIT.partial;
-  // `sendMany` wraps what its input threw, or why it was ended.
+  // `sendMany` wraps the error of its input, or the reason for its abort.
   if (error.code === 'ABORTED' && error.cause !== undefined) return exitCodeOf(error.cause);
   return BY_CODE[error.code];
-}
-
-/** For work that a signal ended before it was finished. */
-export function exitCodeOfSignal(signal: StopSignal): ExitCode {
-  return signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
 }

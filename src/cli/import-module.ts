@@ -1,15 +1,56 @@
+/** The modules that a user names on the command line: handlers, schemas and definitions of queues. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Handler } from '../consumer/handler-run.js';
+import { defineQueue, type Queue } from '../queue.js';
 import { CommandError, EXIT } from './exit-code.js';
 
-/** The default export of a module that the user names. `what`: what it is to the user, as `handler module`. */
-export async function importDefault(what: string, path: string): Promise<unknown> {
-  return (await importModule(what, path)).default;
+type Exports = Readonly<Record<string, unknown>>;
+
+/** The default export of a module, as the handler of messages. */
+export async function importHandler(path: string): Promise<Handler<unknown>> {
+  const handler = defaultOf(await importModule('handler module', path));
+  if (typeof handler === 'function') return handler as Handler<unknown>;
+  throw new CommandError(
+    EXIT.configuration,
+    `the default export of the handler module '${path}' is not a function; write: export default async (value, { id, attempt, signal }) => { … }`,
+  );
 }
 
-/** All that a module exports, by name. */
-export async function importModule(what: string, path: string): Promise<Readonly<Record<string, unknown>>> {
+/** The queue `name`, as a module defines it: its default export is a schema, or a queue made by `defineQueue`. */
+export async function importQueue(
+  path: string,
+  name: string,
+): Promise<Pick<Queue<never, unknown>, 'name' | 'spec' | 'decode'>> {
+  const definition = defaultOf(await importModule('schema module', path));
+  if (isQueue(definition)) {
+    if (definition.name === name) return definition;
+    throw new CommandError(
+      EXIT.usage,
+      `the schema module '${path}' defines the queue '${definition.name}', not '${name}': use --queue ${definition.name}`,
+    );
+  }
+  if (isSchema(definition)) return defineQueue(name, definition);
+  throw new CommandError(
+    EXIT.configuration,
+    `the default export of the schema module '${path}' is not a schema; write: export default z.object({ … }), or export a queue made by defineQueue`,
+  );
+}
+
+/** All queues that a module exports. */
+export async function importQueues(path: string): Promise<readonly Queue<never, unknown>[]> {
+  const exports = await importModule('queue module', path);
+  const queues = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})].filter(isQueue);
+  if (queues.length > 0) return [...new Set(queues)];
+  throw new CommandError(
+    EXIT.configuration,
+    `the queue module '${path}' exports no queue; write: export const orders = defineQueue('orders', schema, { … })`,
+  );
+}
+
+async function importModule(what: string, path: string): Promise<Exports> {
   const file = resolve(path);
   if (!existsSync(file)) throw new CommandError(EXIT.usage, `there is no ${what} '${path}'`);
   try {
@@ -20,4 +61,30 @@ export async function importModule(what: string, path: string): Promise<Readonly
       cause: error,
     });
   }
+}
+
+function defaultOf(exports: Exports): unknown {
+  return (commonJsOf(exports) ?? exports).default;
+}
+
+/**
+ * What a compiler made of `export` in a CommonJS file (`exports.default = …`): to Node, all of it together is the
+ * default export.
+ */
+function commonJsOf({ default: exported }: Exports): Exports | undefined {
+  const isCompiled = typeof exported === 'object' && exported !== null && '__esModule' in exported;
+  return isCompiled ? (exported as Exports) : undefined;
+}
+
+function isQueue(value: unknown): value is Queue<never, unknown> {
+  return (
+    typeof value === 'object' && value !== null && 'spec' in value && 'encode' in value && 'decode' in value
+  );
+}
+
+/** Some schemas are functions. */
+function isSchema(value: unknown): value is StandardSchemaV1 {
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
+  );
 }

@@ -1,14 +1,15 @@
+/** How commands get their broker. */
 import type { Broker, BrokerEvent } from '../broker.js';
 import { connect } from '../connect.js';
 import { isQueueError } from '../errors.js';
-import { type ChosenAddress, isGivenByFlag } from './address.js';
-import { CommandError, EXIT } from './exit-code.js';
+import { badAddressExitCode, type ChosenAddress, chooseAddress } from './address.js';
+import type { CommonFlags } from './common-options.js';
+import { brokerEventLine } from './event-line.js';
+import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 import type { Output } from './output.js';
+import { abortOnStopSignal } from './stop-signal.js';
 
-/**
- * Connects a command to its broker, and says which one that is. A bad address is a usage error or one of
- * configuration, by who gave it.
- */
+/** Connects a command to its broker, and says which one that is. */
 export async function openBroker(
   chosen: ChosenAddress,
   output: Output,
@@ -19,21 +20,49 @@ export async function openBroker(
       connectTimeoutMs: options.connectTimeout,
       observe: options.observe,
     });
-    // As JSON, the commands name it in what they print.
+    // With --json the commands name it in their data.
     if (!output.json) output.note(` [*] Broker: ${broker.address} (${chosen.source})`);
     return broker;
   } catch (error) {
     if (!isQueueError(error, 'INVALID_OPTION')) throw error;
-    const exitCode = isGivenByFlag(chosen) ? EXIT.usage : EXIT.configuration;
-    throw new CommandError(exitCode, `${chosen.source}: ${error.message}`, { cause: error });
+    throw new CommandError(badAddressExitCode(chosen), `${chosen.source}: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
-/** `send` and `work` are two processes: what one of them keeps in its memory the other never sees. */
+/** Commands are separate processes: a queue in the memory of one is invisible to the next. */
 export function refuseMemory(chosen: ChosenAddress, command: string): void {
   if (!/^\s*local:\s*$/i.test(chosen.address)) return;
   throw new CommandError(
-    isGivenByFlag(chosen) ? EXIT.usage : EXIT.configuration,
-    `${chosen.source} says 'local:', a queue in the memory of this process, which would be lost with it: '${command}' needs a queue on disk, such as local:./folder, or a RabbitMQ, such as amqp://localhost ('millrace demo' shows the queue in memory)`,
+    badAddressExitCode(chosen),
+    `${chosen.source} is 'local:', a queue in memory, which is lost when this process ends: '${command}' needs a folder, as in local:./folder, or RabbitMQ, as in amqp://localhost`,
   );
+}
+
+/**
+ * Runs `job` on the broker that the flags name, else in memory, for commands that must not load a broker by accident.
+ * The signal is aborted by INT and TERM, and when nobody reads the output any more.
+ */
+export async function withTrialBroker(
+  flags: CommonFlags,
+  output: Output,
+  job: (broker: Broker, signal: AbortSignal) => Promise<void>,
+): Promise<ExitCode> {
+  const chosen = chooseAddress(flags, {}, () => 'local:');
+  const broker = await openBroker(chosen, output, {
+    connectTimeout: flags.connectTimeout,
+    observe: (event) => {
+      if (event.type !== 'connected') output.log(brokerEventLine(event));
+    },
+  });
+  const interruption = abortOnStopSignal();
+  output.closed.then(() => interruption.abort());
+  try {
+    await job(broker, interruption.signal);
+    return EXIT.ok;
+  } finally {
+    interruption.dispose();
+    await broker.close();
+  }
 }

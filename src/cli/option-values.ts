@@ -1,11 +1,26 @@
-/** How the values of command-line options are read. What can't be read is a usage error that quotes it. */
-import { InvalidArgumentError } from 'commander';
-import { parseDuration } from './duration.js';
+/** How the values of command-line options are read. A value that can't be read is a usage error that quotes it. */
+import { InvalidArgumentError, Option } from 'commander';
+import { MAX_DELAY_MS } from '../common/options.js';
 
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `500ms`, `5s`, `2m`, `1h` or `0`, in milliseconds. Undefined for anything else, or if too long for a timer. */
+export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0;
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  if (match === null) return undefined;
+  const ms = Math.round(Number(match[1]) * (UNITS[match[2] ?? ''] ?? Number.NaN));
+  return ms <= MAX_DELAY_MS ? ms : undefined;
+}
+
+/** A bare number is refused: it would be milliseconds to one reader and seconds to the next. */
 export function durationValue(text: string): number {
   const ms = parseDuration(text);
   if (ms !== undefined) return ms;
-  throw new InvalidArgumentError('Write a duration of up to 24 days such as 500ms, 5s, 2m or 1500.');
+  if (/^\d+(\.\d+)?$/.test(text)) {
+    throw new InvalidArgumentError(`Add a unit: ${text}s? ${text}ms?`);
+  }
+  throw new InvalidArgumentError('Write a duration of up to 24 days, such as 500ms, 5s, 2m or 1h.');
 }
 
 /** As {@link durationValue}, for a wait that must not be empty. */
@@ -13,6 +28,17 @@ export function positiveDurationValue(text: string): number {
   const ms = durationValue(text);
   if (ms > 0) return ms;
   throw new InvalidArgumentError('Write a duration of at least 1ms.');
+}
+
+/** An option whose value is a duration. `preset`: its default, as the user would write it. */
+export function durationOption(
+  flags: string,
+  description: string,
+  preset?: string,
+  parse: (text: string) => number = durationValue,
+): Option {
+  const option = new Option(flags, description).argParser(parse);
+  return preset === undefined ? option : option.default(parse(preset), preset);
 }
 
 /** `1s,10s`, or `none` for no delays at all. */

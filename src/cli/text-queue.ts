@@ -1,12 +1,17 @@
-/** The queues of `send` and `work`: taken as they are, or made as the RabbitMQ tutorials make theirs. */
+/** The queues of `send` and `work`: used as they are, or declared as the RabbitMQ tutorials declare theirs. */
 import { isUtf8 } from 'node:buffer';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { defineQueue, type Queue } from '../queue.js';
-import { unchecked } from './unchecked-schema.js';
 
 /** A durable quorum queue without further arguments is what the tutorials declare. */
 const DECLARE = 'if-missing';
 
-/** Bodies as they are, labelled as text where they are text, or as `contentType` says. */
+/** A schema that accepts every value. */
+export function unchecked<T>(): StandardSchemaV1<T> {
+  return { '~standard': { version: 1, vendor: 'millrace', validate: (value) => ({ value: value as T }) } };
+}
+
+/** Sends bodies as they are, labeled with `contentType`, or as text if they are UTF-8. */
 export function sendingQueue(
   name: string,
   contentType?: string,
@@ -22,7 +27,7 @@ export function sendingQueue(
   };
 }
 
-/** Bodies as the bytes that came, whatever they are labelled as. */
+/** Receives bodies as bytes, whatever their content type. */
 export function bytesQueue(name: string): Queue<Uint8Array> {
   return defineQueue(name, unchecked<Uint8Array>(), {
     declare: DECLARE,
@@ -36,8 +41,8 @@ export function bytesQueue(name: string): Queue<Uint8Array> {
 }
 
 /**
- * For handler modules: JSON is parsed where the message is labelled as JSON and bytes stay bytes where it is labelled
- * as such; all else is text, or bytes where it is no UTF-8.
+ * Receives values for handler modules: a body labeled as JSON is parsed, one labeled as bytes stays bytes; any other is
+ * text, or bytes if it is not UTF-8.
  */
 export function decodedQueue(name: string): Queue<unknown> {
   return defineQueue(name, unchecked<unknown>(), {

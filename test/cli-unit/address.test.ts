@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { chooseAddress, isGivenByFlag } from '../../src/cli/address.js';
+import { badAddressExitCode, chooseAddress, embeddedAddress, maskPasswords } from '../../src/cli/address.js';
 import { CommandError } from '../../src/cli/exit-code.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-address-'));
@@ -15,7 +15,7 @@ function file(name: string, content: string): string {
 }
 
 function choose(flags: Parameters<typeof chooseAddress>[0], environment: Record<string, string> = {}) {
-  return chooseAddress(flags, environment, 'amqp://localhost');
+  return chooseAddress(flags, environment, () => 'amqp://localhost');
 }
 
 const ALL = {
@@ -77,8 +77,37 @@ test('a file that is missing or empty is an error of configuration that names it
   expect(() => choose({ urlFile: file('empty', ' \n') })).toThrow(expect.objectContaining({ exitCode: 78 }));
 });
 
-test('what was given by a flag is told from what was found', () => {
-  expect(isGivenByFlag(choose({ url: 'x' }))).toBe(true);
-  expect(isGivenByFlag(choose({}, ALL))).toBe(false);
-  expect(isGivenByFlag(choose({}))).toBe(false);
+test('a bad address is a usage error if a flag gave it, else one of configuration', () => {
+  expect(badAddressExitCode(choose({ url: 'x' }))).toBe(2);
+  expect(badAddressExitCode(choose({}, ALL))).toBe(78);
+  expect(badAddressExitCode(choose({}))).toBe(78);
+});
+
+test('the default is a folder below the state folder, else below the home', () => {
+  expect(embeddedAddress({ XDG_STATE_HOME: '/state', HOME: '/home/me' })).toBe('local:/state/millrace');
+  expect(embeddedAddress({ XDG_STATE_HOME: 'state', HOME: '/home/me' })).toBe(
+    'local:/home/me/.local/state/millrace',
+  );
+});
+
+test.each(['', 'home/me', '.'])(
+  'a home of %j is refused, rather than a queue in the working directory',
+  (HOME) => {
+    expect(() => embeddedAddress({ HOME })).toThrow(
+      expect.objectContaining({ exitCode: 78, message: expect.stringContaining('HOME') }),
+    );
+    expect(chooseAddress({ url: 'local:./x' }, { HOME }).address).toBe('local:./x');
+  },
+);
+
+test.each([
+  ['amqp://user:secret@host', 'amqp://user:***@host'],
+  ["unknown command 'amqps://user:secret@host/vhost'", "unknown command 'amqps://user:***@host/vhost'"],
+  ['amqp://a:secret@h1,amqp://b:secret@h2', 'amqp://a:***@h1,amqp://b:***@h2'],
+  ['amqp://user:se/c@ret@host', 'amqp://user:***@host'],
+  ['amqp://:secret@host', 'amqp://:***@host'],
+  ['amqp://user@host', 'amqp://user@host'],
+  ['amqp://host:5672/vhost', 'amqp://host:5672/vhost'],
+])('%s is shown as %s', (text, shown) => {
+  expect(maskPasswords(text)).toBe(shown);
 });

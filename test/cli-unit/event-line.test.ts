@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { brokerEventLine, consumerEventLine } from '../../src/cli/event-line.js';
+import { brokerEventLine, consumerEventLine, showDuration } from '../../src/cli/event-line.js';
 
 const info = { queue: 'q', id: 'm-1', attempt: 2, redelivered: false };
 const failure = { code: 'failed', error: 'no paper' } as const;
@@ -55,4 +55,16 @@ test('a handler that takes long is a warning that says what comes of it', () => 
 test('all lines can be written as JSON', () => {
   const line = consumerEventLine({ type: 'lost', ...info, error: new Error('gone') });
   expect(JSON.parse(JSON.stringify(line?.fields))).toMatchObject({ error: 'gone' });
+});
+
+test('durations are shown in the unit that fits', () => {
+  expect([0, 999, 1000, 1500, 59_940, 60_000, 90_000].map(showDuration)).toEqual([
+    '0 ms',
+    '999 ms',
+    '1 s',
+    '1.5 s',
+    '59.9 s',
+    '1 min',
+    '1.5 min',
+  ]);
 });

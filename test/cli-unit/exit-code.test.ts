@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { CommandError, EXIT, exitCodeOf, exitCodeOfSignal } from '../../src/cli/exit-code.js';
+import { CommandError, EXIT, exitCodeOf } from '../../src/cli/exit-code.js';
+import { exitCodeOfSignal } from '../../src/cli/stop-signal.js';
 import { QueueError, type QueueErrorCode } from '../../src/errors.js';
 
 test.each<[QueueErrorCode, number]>([

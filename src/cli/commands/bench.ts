@@ -1,44 +1,119 @@
+/** `millrace bench`: producers and consumers in one process, a line per interval, a summary. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
+import type { Broker } from '../../broker.js';
+import type { Consumer } from '../../consumer/consumer.js';
+import { createConsumer } from '../../consumer/create-consumer.js';
+import { defineQueue, type Queue } from '../../queue.js';
+import { type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';
-import { integerValue, oneOrMore, positiveDurationValue } from '../option-values.js';
-import type { Output, OutputFlags } from '../output.js';
-import { type BenchFlags, bench, MIN_SIZE } from './bench/run-bench.js';
+import { withTrialBroker } from '../open-broker.js';
+import { durationOption, integerValue, oneOrMore, positiveDurationValue } from '../option-values.js';
+import type { Output } from '../output.js';
+import { unchecked } from '../text-queue.js';
+import { BenchMeter } from './bench/meter.js';
+import { MIN_SIZE, produceAll, sentAt } from './bench/producers.js';
+import { type BenchSetting, benchIntroduction, benchLine, benchSummary } from './bench/view.js';
 
-/** Adds `millrace bench`. Its short flags are those of RabbitMQ's own PerfTest. */
-export function addBenchCommand(
-  program: Command,
-  carryOut: (flags: OutputFlags, command: (output: Output) => Promise<ExitCode>) => Promise<void>,
-): void {
+interface BenchFlags extends CommonFlags, BenchSetting {
+  readonly type: 'quorum' | 'classic';
+  readonly interval: number;
+}
+
+/** The short flags are those of RabbitMQ's own PerfTest. */
+export function addBenchCommand(program: Command, execute: Execute): void {
   program
     .command('bench')
-    .description('Measures a broker: what goes through a second, and how long it takes.')
+    .description('Measures the throughput and the latency of a broker.')
     .option('-x, --producers <n>', 'how many producers', oneOrMore, 1)
     .option('-y, --consumers <n>', 'how many consumers', oneOrMore, 1)
-    .option('-s, --size <bytes>', 'how long a message is', integerValue(MIN_SIZE), 100)
+    .option('-s, --size <bytes>', 'the size of a message', integerValue(MIN_SIZE), 100)
     .option('-z, --seconds <n>', 'how long the producers send', oneOrMore, 10)
-    .option('-r, --rate <n>', 'how many messages a second each producer sends (default: no limit)', oneOrMore)
+    .option('-r, --rate <n>', 'messages per second and producer (default: no limit)', oneOrMore)
     .option(
       '--confirm-window <n>',
-      'how many messages each producer leaves unconfirmed; all together at most 1000',
+      'how many messages each producer leaves unconfirmed; at most 1000 in all',
       integerValue(1, 1000),
       1000,
     )
-    .option('-p, --prefetch <n>', 'how many messages each consumer has here', integerValue(1, 65_535), 256)
+    .option(
+      '-p, --prefetch <n>',
+      'how many messages each consumer holds at once',
+      integerValue(1, 65_535),
+      256,
+    )
     .addOption(
-      new Option('--type <type>', 'the kind of queue on RabbitMQ')
+      new Option('--type <type>', 'the type of queue on RabbitMQ')
         .choices(['quorum', 'classic'])
         .default('quorum'),
     )
     .addOption(
-      new Option('--interval <duration>', 'how often to show the rates')
-        .argParser(positiveDurationValue)
-        .default(1000, '1s'),
+      durationOption('--interval <duration>', 'how often to print the rates', '1s', positiveDurationValue),
     )
-    .addHelpText(
-      'after',
-      `
-The queue is made for the run; RabbitMQ removes it a minute later.
-Address: --url or --url-file, else 'local:', in memory; the environment is not looked at.`,
-    )
-    .action((flags: BenchFlags) => carryOut(flags, (output) => bench(flags, output)));
+    .addHelpText('after', '\nThe queue is declared for the run; RabbitMQ removes it a minute later.')
+    .addHelpText('after', TRIAL_ADDRESS_HELP)
+    .action((flags: BenchFlags) => execute(flags, (output) => bench(flags, output)));
+}
+
+/** How long the consumers may take for what is left in the queue after the producers have ended. */
+const DRAIN_LIMIT_MS = 30_000;
+
+function bench(flags: BenchFlags, output: Output): Promise<ExitCode> {
+  return withTrialBroker(flags, output, (broker, signal) => measure(broker, flags, output, signal));
+}
+
+async function measure(
+  broker: Broker,
+  flags: BenchFlags,
+  output: Output,
+  signal: AbortSignal,
+): Promise<void> {
+  const queue = benchQueue(flags.type);
+  if (!output.json && !output.quiet) await output.write(benchIntroduction(flags, broker.address));
+  await broker.declare(queue.spec, { signal });
+  const meter = new BenchMeter();
+  const consumers = Array.from({ length: flags.consumers }, () => benchConsumer(broker, queue, flags, meter));
+  await Promise.all(consumers.map((consumer) => consumer.start({ signal })));
+  const lines = showEach(flags.interval, meter, output);
+  try {
+    await produceAll(broker, queue, flags, meter, signal);
+    const limit = performance.now() + DRAIN_LIMIT_MS;
+    while (!meter.isDrained && !signal.aborted && performance.now() < limit) await delay(10);
+  } finally {
+    clearInterval(lines);
+  }
+  const totals = meter.totals();
+  await Promise.all(consumers.map((consumer) => consumer.stop({ deadlineMs: 1000 })));
+  await output.write(
+    output.json ? `${JSON.stringify({ type: 'summary', ...totals })}\n` : benchSummary(totals),
+  );
+}
+
+/** The broker removes it a minute after the run: a quorum queue can't be exclusive to its connection. */
+function benchQueue(type: 'quorum' | 'classic'): Queue<Uint8Array> {
+  return defineQueue(`millrace-bench-${randomUUID().slice(0, 8)}`, unchecked<Uint8Array>(), {
+    codec: 'bytes',
+    type,
+    deadLetter: false,
+    arguments: { 'x-expires': 60_000 },
+  });
+}
+
+function benchConsumer(
+  broker: Broker,
+  queue: Queue<Uint8Array>,
+  { prefetch }: BenchFlags,
+  meter: BenchMeter,
+): Consumer {
+  const handler = (body: Uint8Array) => meter.received(sentAt(body));
+  return createConsumer(broker, queue, handler, { prefetch, retry: { delaysMs: [] } });
+}
+
+function showEach(intervalMs: number, meter: BenchMeter, output: Output): NodeJS.Timeout {
+  return setInterval(() => {
+    const sample = meter.sample();
+    if (output.json) output.data(JSON.stringify({ type: 'interval', ...sample }));
+    else if (!output.quiet) output.data(benchLine(sample));
+  }, intervalMs);
 }

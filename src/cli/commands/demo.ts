@@ -1,27 +1,28 @@
-/** The toolkit's main job, to be watched: a fast producer and a slow consumer with a bounded queue between them. */
+/** `millrace demo`: a fast producer and a slow consumer with a bounded queue between them. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Command } from 'commander';
 import type { Broker } from '../../broker.js';
 import { Deferred, onAbort } from '../../common/limits.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { isQueueError } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';
 import { defineQueue, type Queue } from '../../queue.js';
-import type { AddressFlags } from '../address.js';
+import { type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';
-import type { Output, OutputFlags } from '../output.js';
-import { tryOut } from '../try-out.js';
-import { unchecked } from '../unchecked-schema.js';
+import { withTrialBroker } from '../open-broker.js';
+import { durationOption, oneOrMore } from '../option-values.js';
+import type { Output } from '../output.js';
+import { unchecked } from '../text-queue.js';
 import { showHello } from './demo/hello.js';
 import { DemoMeter } from './demo/meter.js';
 import { introduction, progressLine, summary } from './demo/view.js';
 
-export interface DemoFlags extends AddressFlags, OutputFlags {
+interface DemoFlags extends CommonFlags {
   readonly seconds: number;
   readonly messages?: number;
   readonly capacity: number;
   readonly handle: number;
-  readonly connectTimeout: number;
 }
 
 interface DemoMessage {
@@ -29,8 +30,20 @@ interface DemoMessage {
   readonly text: string;
 }
 
-export function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
-  return tryOut(flags, output, async (broker, signal) => {
+export function addDemoCommand(program: Command, execute: Execute): void {
+  program
+    .command('demo')
+    .description('Shows a fast producer, a bounded queue and a slow consumer at work.')
+    .option('--seconds <n>', 'how long the producer sends', oneOrMore, 10)
+    .option('--messages <n>', 'how many messages it sends at most', oneOrMore)
+    .option('--capacity <n>', 'how many messages the queue holds', oneOrMore, 100)
+    .addOption(durationOption('--handle <duration>', 'how long the consumer takes per message', '10ms'))
+    .addHelpText('after', TRIAL_ADDRESS_HELP)
+    .action((flags: DemoFlags) => execute(flags, (output) => demo(flags, output)));
+}
+
+function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
+  return withTrialBroker(flags, output, async (broker, signal) => {
     await watch(broker, flags, output, signal);
     if (broker.address === 'local:' && !output.json && !output.quiet && !signal.aborted) {
       await showHello(output, signal);

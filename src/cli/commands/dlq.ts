@@ -1,81 +1,25 @@
-/** What the commands of `millrace dlq` have in common. */
-import type { Broker } from '../../broker.js';
-import { type DeadLetters, deadLetters } from '../../dead-letters/dead-letters.js';
-import type { ScanResult, SelectionOptions } from '../../dead-letters/selection.js';
-import { isQueueError } from '../../errors.js';
-import { type AddressFlags, chooseAddress, embeddedAddress } from '../address.js';
-import { brokerEventLine } from '../event-line.js';
-import { type ExitCode, exitCodeOfSignal, type StopSignal } from '../exit-code.js';
-import { openBroker, refuseMemory } from '../open-broker.js';
-import type { Output, OutputFlags } from '../output.js';
-import { onStopSignal } from '../stop-signal.js';
-import { letters as count } from './dlq/dead-letter-view.js';
+/** `millrace dlq` */
+import type { Command } from 'commander';
+import type { Execute } from '../common-options.js';
+import { addDropCommand } from './dlq/drop.js';
+import { addListCommand } from './dlq/list.js';
+import { addReplayCommand } from './dlq/replay.js';
+import { addShowCommand } from './dlq/show.js';
 
-export interface DlqFlags extends AddressFlags, OutputFlags {
-  readonly queue: string;
-  readonly deadLetterQueue?: string;
-  readonly reason?: string;
-  readonly since?: Date;
-  readonly before?: Date;
-  readonly match?: string;
-  readonly limit?: number;
-  readonly connectTimeout: number;
-}
+const EXAMPLES = `
+Examples:
+  $ millrace dlq list -q orders                              what failed, when and why
+  $ millrace dlq show -q orders ID                           one of them with its body
+  $ millrace dlq replay -q orders --reason failed --rate 20  back to the queue, 20 per second
+  $ millrace dlq drop -q orders --before 2026-01-31 --force  remove for good`;
 
-/** Opens the broker, has `job` done with the dead letters of `queue`, and closes it. A signal ends the job early. */
-export async function withDeadLetters(
-  queue: Parameters<typeof deadLetters>[1],
-  flags: DlqFlags,
-  output: Output,
-  job: (letters: DeadLetters, signal: AbortSignal) => Promise<ExitCode>,
-): Promise<ExitCode> {
-  const chosen = chooseAddress(flags, process.env, embeddedAddress(process.env));
-  refuseMemory(chosen, 'dlq');
-  const broker: Broker = await openBroker(chosen, output, {
-    connectTimeout: flags.connectTimeout,
-    observe: (event) => {
-      if (event.type !== 'connected') output.log(brokerEventLine(event));
-    },
-  });
-  const interruption = new AbortController();
-  let ending: StopSignal | undefined;
-  const signals = onStopSignal((signal) => {
-    // A second one ends the process at once, as it would any other.
-    signals.dispose();
-    ending = signal;
-    interruption.abort();
-  });
-  try {
-    const options = flags.deadLetterQueue === undefined ? {} : { queue: flags.deadLetterQueue };
-    return await job(deadLetters(broker, queue, options), interruption.signal);
-  } catch (error) {
-    if (ending === undefined || !isQueueError(error, 'ABORTED')) throw error;
-    output.error(`ended by ${ending}; what was not reached stays`);
-    return exitCodeOfSignal(ending);
-  } finally {
-    signals.dispose();
-    await broker.close();
-  }
-}
-
-/** The letters that the command line chooses. */
-export function selectionOf(ids: readonly string[], flags: DlqFlags, signal: AbortSignal): SelectionOptions {
-  const { reason, since, before, match, limit } = flags;
-  return { ids: ids.length === 0 ? undefined : ids, reason, since, before, match, limit, signal };
-}
-
-/** Tells a person at the end what was done, and a machine the figures. */
-export function conclude(
-  output: Output,
-  text: string,
-  figures: ScanResult & Readonly<Record<string, unknown>>,
-): void {
-  const { total, examined } = figures;
-  if (output.json) output.log({ event: 'summary', level: 'info', text, fields: figures });
-  else output.note(` [*] ${text}`);
-  if (examined < total) {
-    const unseen = total - examined;
-    if (!output.json)
-      output.note(` [*] ${unseen} of ${count(total)} ${unseen === 1 ? 'was' : 'were'} not looked at`);
-  }
+export function addDlqCommand(program: Command, execute: Execute): void {
+  const dlq = program
+    .command('dlq')
+    .description('Lists, shows, replays and drops dead letters: messages that failed for good.')
+    .addHelpText('after', EXAMPLES);
+  addListCommand(dlq, execute);
+  addShowCommand(dlq, execute);
+  addReplayCommand(dlq, execute);
+  addDropCommand(dlq, execute);
 }

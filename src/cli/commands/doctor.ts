@@ -1,32 +1,116 @@
+/** `millrace doctor` */
 import type { Command } from 'commander';
-import { type DoctorFlags, doctor } from '../doctor/doctor.js';
-import type { ExitCode } from '../exit-code.js';
-import type { Output, OutputFlags } from '../output.js';
+import type { BrokerEvent, QueueSpec } from '../../broker.js';
+import { connect, type Target, targetOf } from '../../connect.js';
+import { diagnoseQueues } from '../../diagnose.js';
+import { type ChosenAddress, chooseAddress } from '../address.js';
+import { ADDRESS_HELP, type CommonFlags, type Execute } from '../common-options.js';
+import { type Check, failure, warn } from '../doctor/check.js';
+import { folderChecks } from '../doctor/folder-checks.js';
+import { compareThrough, queueChecks } from '../doctor/queue-checks.js';
+import { badAddress, rabbitMqChecks } from '../doctor/rabbitmq-checks.js';
+import { Report } from '../doctor/report.js';
+import { roundTrip } from '../doctor/round-trip.js';
+import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
+import { importQueues } from '../import-module.js';
+import type { Output } from '../output.js';
+import { sendingQueue } from '../text-queue.js';
 
-/** Adds `millrace doctor`. */
-export function addDoctorCommand(
-  program: Command,
-  carryOut: (flags: OutputFlags, command: (output: Output) => Promise<ExitCode>) => Promise<void>,
-  addressHelp: string,
-): void {
+export function addDoctorCommand(program: Command, execute: Execute): void {
   program
     .command('doctor')
-    .description(
-      'Looks whether the broker can be used and what to mind about it; and whether a queue is as it is defined.',
-    )
+    .description('Checks that the broker can be used, and that queues match their definitions.')
     .argument(
       '[queue]',
       "a queue's name, or a module (./queues.js) whose exports are queues made by defineQueue",
     )
-    .addHelpText('after', addressHelp)
+    .addHelpText('after', ADDRESS_HELP)
     .addHelpText(
       'after',
       `
-Writes one line a check: ok, warn or fail, and what to do. Makes no queue but one of its own, which is gone afterwards.
-Exit codes: 0 all is well, or warnings alone; 1 a queue differs from its definition; 4 it is not there, and should be;
-69 broker unreachable; 75 no answer in time; 77 access refused; 78 wrong configuration, or a folder that can't be used.`,
+Prints one line per check: ok, warn or fail, and what to do. Declares no queue but a temporary one of its own.
+Exit codes: 0 no failures, maybe warnings; 1 a queue differs from its definition; 4 a queue is missing;
+69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or an unusable folder.`,
     )
-    .action((queue: string | undefined, flags: DoctorFlags) =>
-      carryOut(flags, (output) => doctor(queue, flags, output)),
+    .action((subject: string | undefined, flags: CommonFlags) =>
+      execute(flags, (output) => doctor(subject, flags, output)),
     );
+}
+
+/** Checks the broker and the queues of `subject`, and changes nothing. */
+async function doctor(subject: string | undefined, flags: CommonFlags, output: Output): Promise<ExitCode> {
+  const specs = subject === undefined ? [] : await specsOf(subject);
+  const chosen = chooseAddress(flags);
+  const report = new Report(output);
+  for await (const check of checks(chosen, specs, flags.connectTimeout)) await report.add(check);
+  return report.end();
+}
+
+/** A name like this is meant as a module. */
+const MODULE = /\.[cm]?[jt]s$/;
+
+/** The queues that a module exports, or the one with this name, as `send` and `work` declare it. */
+async function specsOf(subject: string): Promise<readonly QueueSpec[]> {
+  if (!MODULE.test(subject)) return [sendingQueue(subject).spec];
+  return (await importQueues(subject)).map(({ spec }) => spec);
+}
+
+/** In this order; a check that depends on a failed one is left out. */
+async function* checks(
+  chosen: ChosenAddress,
+  specs: readonly QueueSpec[],
+  connectTimeoutMs: number,
+): AsyncGenerator<Check> {
+  let target: Target;
+  try {
+    target = targetOf(chosen.address);
+  } catch (error) {
+    yield badAddress(chosen, error);
+    return;
+  }
+  if (target.kind === 'rabbitmq') {
+    const entry = yield* rabbitMqChecks(chosen, target.addresses, connectTimeoutMs);
+    if (entry === undefined) return;
+    yield* throughBroker(entry, [], connectTimeoutMs);
+    yield* queueChecks(specs, (spec) => diagnoseQueues(entry, spec, { connectTimeoutMs }));
+    return;
+  }
+  if (target.kind === 'memory') {
+    yield warn(
+      'address',
+      `local:, from ${chosen.source}: queues in the memory of each process, which no other sees and which end with it`,
+      "for 'send' and 'work' name a folder, as in local:./folder, or a RabbitMQ",
+      { source: chosen.source },
+    );
+  } else if (!(yield* folderChecks(chosen, target.path))) return;
+  yield* throughBroker(chosen.address, specs, connectTimeoutMs);
+}
+
+async function* throughBroker(
+  address: string,
+  specs: readonly QueueSpec[],
+  connectTimeoutMs: number,
+): AsyncGenerator<Check> {
+  try {
+    const blocked = new AbortController();
+    const observe = (event: BrokerEvent) => {
+      if (event.type === 'blocked') blocked.abort(blockedError(event.reason));
+    };
+    const broker = await connect(address, { connectTimeoutMs, observe });
+    try {
+      yield await roundTrip(broker, blocked.signal);
+      yield* queueChecks(specs, compareThrough(broker));
+    } finally {
+      await broker.close();
+    }
+  } catch (error) {
+    yield failure('round trip', error);
+  }
+}
+
+function blockedError(reason: string): CommandError {
+  return new CommandError(
+    EXIT.temporary,
+    `the broker takes no messages at present: ${reason}; sends wait until it has room again`,
+  );
 }

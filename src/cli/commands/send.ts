@@ -1,19 +1,22 @@
+/** `millrace send` */
 import { setMaxListeners } from 'node:events';
 import { open } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
+import type { Command } from 'commander';
 import { isQueueError, type SendManyProgress } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';
-import { type AddressFlags, chooseAddress, embeddedAddress } from '../address.js';
+import { chooseAddress } from '../address.js';
+import { ADDRESS_HELP, type CommonFlags, type Execute } from '../common-options.js';
 import { brokerEventLine } from '../event-line.js';
-import { CommandError, EXIT, type ExitCode, exitCodeOf, exitCodeOfSignal } from '../exit-code.js';
+import { CommandError, EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
 import { isPiped, lines, wholeBody } from '../input.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
-import type { Output, OutputFlags } from '../output.js';
-import { showBody } from '../show-text.js';
-import { onStopSignal } from '../stop-signal.js';
+import { durationOption, headerValue, integerValue } from '../option-values.js';
+import { type Output, showBody } from '../output.js';
+import { abortOnStopSignal } from '../stop-signal.js';
 import { sendingQueue } from '../text-queue.js';
 
-export interface SendFlags extends AddressFlags, OutputFlags {
+interface SendFlags extends CommonFlags {
   readonly queue: string;
   readonly lines?: boolean;
   readonly file?: string;
@@ -22,18 +25,46 @@ export interface SendFlags extends AddressFlags, OutputFlags {
   readonly priority?: number;
   readonly contentType?: string;
   readonly timeout: number;
-  readonly connectTimeout: number;
 }
 
-/** What is said at the end: to people, and as JSON. */
+export function addSendCommand(program: Command, execute: Execute): void {
+  program
+    .command('send')
+    .description('Sends a message, or with --lines one per line of input. Exits when they are stored.')
+    .argument('[message...]', "the message; '-', or no words and something piped in, reads standard input")
+    .option('-q, --queue <name>', 'the queue; declared as in the RabbitMQ tutorials if missing', 'hello')
+    .option('-l, --lines', 'each line (ended by LF or CR LF) is a message, including empty ones')
+    .option('-f, --file <path>', 'read the file instead of standard input')
+    .option('-H, --header <name:value>', 'a header of the message; can be repeated', headerValue)
+    .option('--id <id>', 'the id of the message (default: a new UUID)')
+    .option('--priority <n>', '0 to 31, higher first', integerValue(0, 31))
+    .option(
+      '--content-type <type>',
+      'the type of the body (default: text/plain, or application/octet-stream if it is not UTF-8)',
+    )
+    .addOption(durationOption('--timeout <duration>', 'how long a message may wait to be stored', '30s'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ millrace send 'Hello World!'
+  $ millrace send -q orders --content-type application/json '{"id":"A-1","total":12.5}'
+  $ millrace send -q images -f cat.png -H tenant:blue -u amqp://localhost
+  $ tail -f access.log | millrace send -l -q hits`,
+    )
+    .addHelpText('after', ADDRESS_HELP)
+    .action((words: string[], flags: SendFlags) => execute(flags, (output) => send(words, flags, output)));
+}
+
+/** What is printed at the end: for people, and as JSON. */
 interface Report {
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-export async function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
+async function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
   checkCombination(words, flags);
-  const chosen = chooseAddress(flags, process.env, embeddedAddress(process.env));
+  const chosen = chooseAddress(flags);
   refuseMemory(chosen, 'send');
   const queue = sendingQueue(flags.queue, flags.contentType);
   const input = await chooseInput(words, flags);
@@ -44,15 +75,10 @@ export async function send(words: readonly string[], flags: SendFlags, output: O
       if (event.type !== 'connected') output.note(` [!] ${brokerEventLine(event).text}`);
     },
   });
-  const interruption = new AbortController();
-  // Every message that is under way listens to it.
+  const interruption = abortOnStopSignal();
+  // Every message in flight listens to it.
   setMaxListeners(0, interruption.signal);
   addAbortSignal(interruption.signal, input);
-  const signals = onStopSignal((signal) => {
-    // A second one ends the process at once, as it would any other.
-    signals.dispose();
-    interruption.abort(new CommandError(exitCodeOfSignal(signal), `ended by ${signal}`));
-  });
   try {
     const producer = createProducer(broker, queue, { timeoutMs: flags.timeout });
     const report = flags.lines
@@ -67,7 +93,7 @@ export async function send(words: readonly string[], flags: SendFlags, output: O
   } catch (error) {
     throw interruption.signal.aborted ? interrupted(error, interruption.signal.reason) : explained(error);
   } finally {
-    signals.dispose();
+    interruption.dispose();
     await broker.close();
   }
 }
@@ -95,17 +121,20 @@ async function sendLines(
   };
 }
 
-/** What can't be meant together. */
+/** Refuses flags that contradict one another. */
 function checkCombination(words: readonly string[], flags: SendFlags): void {
   if (words.length > 0 && flags.file !== undefined) {
-    throw new CommandError(EXIT.usage, 'the message is given twice, by words and by --file; give it once');
+    throw new CommandError(EXIT.usage, 'both words and --file give the message; use one of them');
   }
   if (!flags.lines) return;
   if (words.length > 0 && !isStandardInput(words)) {
-    throw new CommandError(EXIT.usage, '--lines reads the standard input or a --file, not words');
+    throw new CommandError(EXIT.usage, '--lines reads standard input or --file, not words');
   }
   if (flags.id !== undefined || flags.header !== undefined || flags.priority !== undefined) {
-    throw new CommandError(EXIT.usage, '--id, --header and --priority are for one message, not for --lines');
+    throw new CommandError(
+      EXIT.usage,
+      '--id, --header and --priority apply to a single message, not to --lines',
+    );
   }
 }
 
@@ -123,7 +152,7 @@ async function chooseInput(words: readonly string[], { file }: SendFlags): Promi
   if (isPiped(0)) return process.stdin;
   throw new CommandError(
     EXIT.usage,
-    "there is nothing to send: give the message as words, pipe it in, or write '-' to type it (millrace send --help)",
+    "nothing to send: give the message as words, pipe it in, or type it after 'millrace send -'",
   );
 }
 
@@ -131,7 +160,7 @@ function isStandardInput(words: readonly string[]): boolean {
   return words.length === 1 && words[0] === '-';
 }
 
-/** The error of many lines, in the words of someone who sent lines. */
+/** The error of `sendMany`, in terms of lines. */
 function explained(error: unknown): unknown {
   if (!isQueueError(error) || error.progress === undefined) return error;
   const [first] = error.progress.failed;
@@ -149,7 +178,7 @@ function interrupted(error: unknown, reason: CommandError): CommandError {
 
 function howFar({ taken, stored, failed }: SendManyProgress): string {
   const unknown = failed.filter(({ error }) => error.code === 'UNCONFIRMED').length;
-  return `${stored} of the ${taken} lines read are stored${unknown === 0 ? '' : `, ${unknown} may be`}`;
+  return `${stored} of the ${taken} lines read are stored${unknown === 0 ? '' : `, ${unknown} more may be`}`;
 }
 
 function rootCause(error: Error): Error {

@@ -1,49 +1,96 @@
-import type { Broker } from '../../broker.js';
-import type { Consumer } from '../../consumer/consumer.js';
-import type { ConsumerOptions } from '../../consumer/consumer-options.js';
-import { createConsumer } from '../../consumer/create-consumer.js';
-import type { Handler } from '../../consumer/handler-run.js';
-import type { Queue } from '../../queue.js';
-import { type AddressFlags, chooseAddress, embeddedAddress } from '../address.js';
+/** `millrace work` */
+import type { Command } from 'commander';
+import { chooseAddress } from '../address.js';
+import { ADDRESS_HELP, type CommonFlags, type Execute } from '../common-options.js';
 import { brokerEventLine } from '../event-line.js';
-import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
+import type { ExitCode } from '../exit-code.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
-import type { Output, OutputFlags } from '../output.js';
-import { bytesQueue, decodedQueue } from '../text-queue.js';
-import { importHandler } from './work/handler-module.js';
-import { printMessage } from './work/print-message.js';
-import { shellCommand } from './work/shell-command.js';
+import {
+  delaysValue,
+  durationOption,
+  integerValue,
+  oneOrMore,
+  positiveDurationValue,
+} from '../option-values.js';
+import type { Output } from '../output.js';
+import { chooseJob, type Job, type JobFlags } from './work/job.js';
 import { Worker } from './work/worker.js';
 
-export interface WorkFlags extends AddressFlags, OutputFlags {
-  readonly queue: string;
-  readonly exec?: string;
-  readonly concurrency: number;
-  readonly prefetch?: number;
+interface WorkFlags extends CommonFlags, JobFlags {
   readonly count?: number;
   readonly drain?: boolean;
-  readonly retry?: readonly number[];
-  readonly handlerTimeout?: number;
   readonly shutdownTimeout: number;
   readonly report: number;
-  readonly connectTimeout: number;
 }
 
-/** What is to be done with each message. */
-interface Job {
-  /** Only shows the messages, which takes no time. */
-  readonly prints: boolean;
-  readonly createConsumer: (broker: Broker, worker: Worker, options: ConsumerOptions) => Consumer;
-  /** Ends what still runs. */
-  readonly end: () => Promise<void>;
+export function addWorkCommand(program: Command, execute: Execute): void {
+  program
+    .command('work')
+    .description(
+      'Handles the messages of a queue until stopped: prints them, or passes them to a command or a module.',
+    )
+    .argument('[handler]', 'a module whose default export, (value, context) => …, handles a message')
+    .option('-q, --queue <name>', 'the queue; declared as in the RabbitMQ tutorials if missing', 'hello')
+    .option(
+      '--exec <command>',
+      'run a shell command per message: body on standard input, acknowledged if it exits 0',
+    )
+    .option('-c, --concurrency <n>', 'how many messages to handle at once', integerValue(1, 65_535), 1)
+    .option(
+      '-p, --prefetch <n>',
+      'how many messages to hold at once (default: twice the concurrency, 100 to print)',
+      integerValue(1, 65_535),
+    )
+    .option('--count <n>', 'take exactly this many messages, then exit', oneOrMore)
+    .option('--drain', 'exit when the queue is empty; with exit code 4 if there was nothing')
+    .option(
+      '--retry <delays>',
+      "the delays before each retry of a failed message, 'none' for no retries (default: 1s,10s,60s)",
+      delaysValue,
+    )
+    .addOption(
+      durationOption(
+        '--handler-timeout <duration>',
+        'how long handling a message may take (default: 25m)',
+        undefined,
+        positiveDurationValue,
+      ),
+    )
+    .addOption(
+      durationOption(
+        '--shutdown-timeout <duration>',
+        'how long running handlers may take to finish after the first INT or TERM',
+        '30s',
+      ),
+    )
+    .addOption(
+      durationOption(
+        '--report <duration>',
+        'how often to log the counts of messages handled, retried and so on; always once at the end',
+        '60s',
+        positiveDurationValue,
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ millrace work                                  print the messages as they arrive
+  $ millrace work -q orders ./handle-order.js -c 4
+  $ millrace work -q images --exec './resize.sh'   retried, then dead-lettered, unless it exits 0
+  $ millrace work -q orders --drain --json         print what is in the queue as JSON lines, then exit
+
+--exec passes MILLRACE_ID, MILLRACE_ATTEMPT and MILLRACE_QUEUE in the environment of the command.
+The first INT or TERM stops taking messages and lets the running ones finish; the second gives them back.`,
+    )
+    .addHelpText('after', ADDRESS_HELP)
+    .action((handler: string | undefined, flags: WorkFlags) =>
+      execute(flags, (output) => work(handler, flags, output)),
+    );
 }
 
-export async function work(
-  handlerPath: string | undefined,
-  flags: WorkFlags,
-  output: Output,
-): Promise<ExitCode> {
-  const chosen = chooseAddress(flags, process.env, embeddedAddress(process.env));
+async function work(handlerPath: string | undefined, flags: WorkFlags, output: Output): Promise<ExitCode> {
+  const chosen = chooseAddress(flags);
   refuseMemory(chosen, 'work');
   const job = await chooseJob(handlerPath, flags, output);
 
@@ -62,72 +109,18 @@ export async function work(
       drain: flags.drain === true,
       shutdownTimeoutMs: flags.shutdownTimeout,
       reportIntervalMs: flags.report,
-      announce: () => announce(job, flags, broker, output),
+      announce: () => announce(job, flags.queue, broker.address, output),
     });
-    return await worker.run(job.createConsumer(broker, worker, consumerOptions(job, flags, worker)));
+    return await worker.run(job.createConsumer(broker, worker));
   } finally {
-    // In this order: what a command that is ended here leaves undone is given back already, and not tried later.
+    // In this order: a message whose command is terminated here is back in the queue already, and is not retried.
     await broker.close();
     await job.end();
   }
 }
 
-async function chooseJob(
-  handlerPath: string | undefined,
-  { queue, exec }: WorkFlags,
-  output: Output,
-): Promise<Job> {
-  const nothing = async () => {};
-  if (exec !== undefined) {
-    if (handlerPath !== undefined) {
-      throw new CommandError(EXIT.usage, 'both a handler module and --exec are given; give one of them');
-    }
-    const command = shellCommand(exec);
-    return jobOf(bytesQueue(queue), command.handle, { end: command.end });
-  }
-  if (handlerPath !== undefined)
-    return jobOf(decodedQueue(queue), await importHandler(handlerPath), { end: nothing });
-  return jobOf(bytesQueue(queue), printMessage(output), { prints: true, end: nothing });
-}
-
-function jobOf<T>(
-  queue: Queue<T>,
-  handler: Handler<T>,
-  { prints = false, end }: { readonly prints?: boolean; readonly end: () => Promise<void> },
-): Job {
-  return {
-    prints,
-    createConsumer: (broker, worker, options) =>
-      createConsumer(
-        broker,
-        queue,
-        (value, context) => worker.handle(() => handler(value, context)),
-        options,
-      ),
-    end,
-  };
-}
-
-/** Printing takes less than the way to the broker: many messages have to be under way to keep it busy. */
-const PRINTING_PREFETCH = 100;
-
-function consumerOptions(job: Job, flags: WorkFlags, worker: Worker): ConsumerOptions {
-  // No more than are asked for: the others are for other workers.
-  const most = flags.count ?? Number.POSITIVE_INFINITY;
-  const concurrency = Math.min(flags.concurrency, most);
-  const prefetch = flags.prefetch ?? Math.max(2 * concurrency, job.prints ? PRINTING_PREFETCH : 0);
-  return {
-    concurrency,
-    prefetch: Math.min(prefetch, most, 65_535),
-    ...(flags.retry === undefined ? {} : { retry: { delaysMs: flags.retry } }),
-    handlerTimeoutMs: flags.handlerTimeout,
-    observe: (event) => worker.observe(event),
-  };
-}
-
-function announce(job: Job, flags: WorkFlags, broker: Broker, output: Output): void {
-  const text = `Waiting for messages in '${flags.queue}'. To exit press CTRL+C`;
-  const fields = { queue: flags.queue, broker: broker.address };
+function announce(job: Job, queue: string, broker: string, output: Output): void {
+  const text = `Waiting for messages in '${queue}'. To exit press CTRL+C`;
   if (job.prints && !output.json) output.note(` [*] ${text}`);
-  else output.log({ event: 'started', level: 'info', text, fields });
+  else output.log({ event: 'started', level: 'info', text, fields: { queue, broker } });
 }

@@ -1,6 +1,6 @@
 /** What an address and the server behind it mean for those who send and work through it. */
 import { type AddressFacts, diagnoseAddress, diagnoseServer, type ServerFacts } from '../../diagnose.js';
-import { type ChosenAddress, isGivenByFlag } from '../address.js';
+import { badAddressExitCode, type ChosenAddress } from '../address.js';
 import { EXIT, exitCodeOf } from '../exit-code.js';
 import { type Check, fail, ok, warn } from './check.js';
 
@@ -45,8 +45,7 @@ export async function* rabbitMqChecks(
 }
 
 export function badAddress(chosen: ChosenAddress, error: unknown): Check {
-  const exitCode = isGivenByFlag(chosen) ? EXIT.usage : EXIT.configuration;
-  return fail('address', `${chosen.source}: ${messageOf(error)}`, exitCode);
+  return fail('address', `${chosen.source}: ${messageOf(error)}`, badAddressExitCode(chosen));
 }
 
 function* securityChecks({ host, user, tls }: AddressFacts): Generator<Check> {

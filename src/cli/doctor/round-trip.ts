@@ -3,7 +3,7 @@ import type { Broker } from '../../broker.js';
 import { Deferred, within } from '../../common/limits.js';
 import { isQueueError } from '../../errors.js';
 import { defineQueue } from '../../queue.js';
-import { unchecked } from '../unchecked-schema.js';
+import { unchecked } from '../text-queue.js';
 import { type Check, failure, ok, warn } from './check.js';
 
 /** How long the message may take. */

@@ -1,6 +1,5 @@
 /** What the demo shows. Pure. */
-
-import { showDuration } from '../../duration.js';
+import { showDuration } from '../../event-line.js';
 import type { DemoSample, DemoTotals } from './meter.js';
 
 interface Setting {

@@ -1,12 +1,12 @@
 /** Dead letters for people and for machines. Pure. */
 import { isUtf8 } from 'node:buffer';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
-import { showBody } from '../../show-text.js';
+import { showBody } from '../../output.js';
 
 const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'TRIES', 'ERROR'] as const;
 
-/** A line for each letter below a line of titles. `width`: cut there what would be longer. */
-export function letterTable(letters: readonly DeadLetter[], width = Number.POSITIVE_INFINITY): string[] {
+/** A line per dead letter below a line of titles. `width`: the longest line. */
+export function deadLetterTable(letters: readonly DeadLetter[], width = Number.POSITIVE_INFINITY): string[] {
   const rows = [COLUMNS, ...letters.map(cells)];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => {
@@ -19,8 +19,8 @@ function cells({ id, deadAt, queue, reason, attempts, error }: DeadLetter): stri
   return [id, showTime(deadAt), queue ?? '?', reason, String(attempts ?? '?'), error].map(onOneLine);
 }
 
-/** All that there is to know about a letter, its body at the end. */
-export function letterDetails(letter: DeadLetter): string {
+/** Everything known about a dead letter, its body at the end. */
+export function deadLetterDetails(letter: DeadLetter): string {
   const { message } = letter;
   const body = bytesOf(letter);
   const facts: [string, string | undefined][] = [
@@ -49,23 +49,23 @@ export function letterDetails(letter: DeadLetter): string {
   return [...lines, showBody(body)].join('\n');
 }
 
-/** What a list says of a letter, as a JSON object. */
-export function letterFacts(letter: DeadLetter): Readonly<Record<string, unknown>> {
+/** What `list` says about a dead letter, as JSON. */
+export function deadLetterFacts(letter: DeadLetter): Readonly<Record<string, unknown>> {
   const { id, queue, reason, error, firstError, attempts, deadAt, message } = letter;
   const { contentType } = message;
   const bytes = bytesOf(letter).byteLength;
   return { id, queue, reason, attempts, error, firstError, deadAt, contentType, bytes };
 }
 
-/** The same with all that the message holds. */
-export function wholeLetter(letter: DeadLetter): Readonly<Record<string, unknown>> {
+/** The same and the whole message. */
+export function wholeDeadLetter(letter: DeadLetter): Readonly<Record<string, unknown>> {
   const { headers, timestamp, priority, correlationId, replyTo, contentEncoding } = withoutHistory(
     letter.message,
   );
   const body = bytesOf(letter);
   const content = isUtf8(body) ? { body: body.toString('utf8') } : { bodyBase64: body.toString('base64') };
   return {
-    ...letterFacts(letter),
+    ...deadLetterFacts(letter),
     timestamp,
     priority,
     correlationId,
@@ -76,7 +76,7 @@ export function wholeLetter(letter: DeadLetter): Readonly<Record<string, unknown
   };
 }
 
-export function letters(count: number): string {
+export function countOf(count: number): string {
   return count === 1 ? '1 dead letter' : `${count} dead letters`;
 }
 

@@ -1,23 +1,40 @@
+/** `millrace dlq drop` */
 import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
 import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
 import type { SelectionOptions } from '../../../dead-letters/selection.js';
+import type { Execute } from '../../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
-import { conclude, type DlqFlags, selectionOf, withDeadLetters } from '../dlq.js';
-import { letters as lettersText } from './dead-letter-view.js';
+import {
+  addSelectionOptions,
+  conclude,
+  type DlqFlags,
+  selectionOf,
+  withDeadLetters,
+} from './dead-letter-command.js';
+import { countOf } from './dead-letter-view.js';
 
-export interface DropFlags extends DlqFlags {
+interface DropFlags extends DlqFlags {
   readonly force?: boolean;
   readonly dryRun?: boolean;
 }
 
-export function dropDeadLetters(ids: readonly string[], flags: DropFlags, output: Output): Promise<ExitCode> {
+export function addDropCommand(dlq: Command, execute: Execute): void {
+  const command = dlq.command('drop').description('Removes dead letters for good; asks first.');
+  addSelectionOptions(command)
+    .option('--dry-run', 'only print what would be dropped')
+    .option('--force', 'do not ask')
+    .action((ids: string[], flags: DropFlags) => execute(flags, (output) => drop(ids, flags, output)));
+}
+
+function drop(ids: readonly string[], flags: DropFlags, output: Output): Promise<ExitCode> {
   const { force = false, dryRun = false } = flags;
   const asks = !force && !dryRun;
   if (asks && !(process.stdin.isTTY === true && process.stderr.isTTY === true)) {
     throw new CommandError(
       EXIT.usage,
-      'dlq drop removes dead letters for good, and there is nobody to ask here: say --force, or see with --dry-run which ones',
+      'dlq drop removes dead letters for good, and without a terminal it can not ask: add --force, or --dry-run to see which ones',
     );
   }
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
@@ -25,7 +42,7 @@ export function dropDeadLetters(ids: readonly string[], flags: DropFlags, output
     if (asks) {
       const agreed = await ask(dead, selection, flags.queue, signal);
       if (agreed === undefined) return EXIT.failed;
-      // No more than were agreed to.
+      // No more than the person agreed to.
       selection = { ...selection, limit: Math.max(1, agreed) };
     }
     const verb = dryRun ? 'Would drop' : 'Dropped';
@@ -37,13 +54,13 @@ export function dropDeadLetters(ids: readonly string[], flags: DropFlags, output
         else if (!output.quiet) void output.data(` [x] ${verb} ${id}`);
       },
     });
-    const text = `${verb} ${result.dropped} of ${lettersText(result.total)} of '${flags.queue}'`;
+    const text = `${verb} ${result.dropped} of ${countOf(result.total)} of '${flags.queue}'`;
     conclude(output, text, { ...result });
     return result.dropped === 0 ? EXIT.empty : EXIT.ok;
   });
 }
 
-/** How many letters the person agrees to drop; undefined: none. */
+/** How many dead letters the person agrees to drop; undefined: none. */
 async function ask(
   dead: DeadLetters,
   selection: SelectionOptions,
@@ -55,7 +72,7 @@ async function ask(
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   try {
-    const question = ` [?] Drop ${dropped} of ${lettersText(total)} of '${queue}' for good? [y/N] `;
+    const question = ` [?] Drop ${dropped} of ${countOf(total)} of '${queue}' for good? [y/N] `;
     const answer = await terminal.question(question, { signal });
     return /^y(es)?$/i.test(answer.trim()) ? dropped : undefined;
   } catch (error) {

@@ -1,22 +1,38 @@
+/** `millrace dlq list` */
+import type { Command } from 'commander';
+import type { Execute } from '../../common-options.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
-import { conclude, type DlqFlags, selectionOf, withDeadLetters } from '../dlq.js';
-import { letterFacts, letters as lettersText, letterTable } from './dead-letter-view.js';
+import {
+  addSelectionOptions,
+  conclude,
+  type DlqFlags,
+  selectionOf,
+  withDeadLetters,
+} from './dead-letter-command.js';
+import { countOf, deadLetterFacts, deadLetterTable } from './dead-letter-view.js';
 
-export function listDeadLetters(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
+export function addListCommand(dlq: Command, execute: Execute): void {
+  const command = dlq
+    .command('list')
+    .description('Lists dead letters: when and why they failed, and in which queue.');
+  addSelectionOptions(command, 100).action((ids: string[], flags: DlqFlags) =>
+    execute(flags, (output) => list(ids, flags, output)),
+  );
+}
+
+function list(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
-    const { letters, ...looked } = await dead.list(selectionOf(ids, flags, signal));
+    const { letters, ...scan } = await dead.list(selectionOf(ids, flags, signal));
     const lines = output.json
-      ? letters.map((letter) => JSON.stringify(letterFacts(letter)))
+      ? letters.map((letter) => JSON.stringify(deadLetterFacts(letter)))
       : letters.length === 0
         ? []
-        : letterTable(letters, output.live ? process.stdout.columns : undefined);
+        : deadLetterTable(letters, output.live ? process.stdout.columns : undefined);
     for (const line of lines) await output.data(line);
     const shown =
-      letters.length === looked.total
-        ? lettersText(looked.total)
-        : `${letters.length} of ${lettersText(looked.total)}`;
-    conclude(output, `${shown} of '${flags.queue}' in '${dead.queue}'`, { ...looked, shown: letters.length });
+      letters.length === scan.total ? countOf(scan.total) : `${letters.length} of ${countOf(scan.total)}`;
+    conclude(output, `${shown} of '${flags.queue}' in '${dead.queue}'`, { ...scan, shown: letters.length });
     if (letters.length === 0) return EXIT.empty;
     if (!output.json) output.note(` [*] Next: millrace dlq show ID, replay or drop, with -q ${flags.queue}`);
     return EXIT.ok;

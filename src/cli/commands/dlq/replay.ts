@@ -1,13 +1,23 @@
+/** `millrace dlq replay` */
+import type { Command } from 'commander';
 import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ReplayEvent } from '../../../dead-letters/replay.js';
 import type { QueueError } from '../../../errors.js';
+import type { Execute } from '../../common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from '../../exit-code.js';
+import { importQueue } from '../../import-module.js';
+import { durationOption, oneOrMore, positiveDurationValue } from '../../option-values.js';
 import type { Output } from '../../output.js';
-import { importQueue } from '../../schema-module.js';
-import { conclude, type DlqFlags, selectionOf, withDeadLetters } from '../dlq.js';
-import { letters as lettersText } from './dead-letter-view.js';
+import {
+  addSelectionOptions,
+  conclude,
+  type DlqFlags,
+  selectionOf,
+  withDeadLetters,
+} from './dead-letter-command.js';
+import { countOf } from './dead-letter-view.js';
 
-export interface ReplayFlags extends DlqFlags {
+interface ReplayFlags extends DlqFlags {
   readonly to?: string;
   readonly rate?: number;
   readonly dryRun?: boolean;
@@ -15,13 +25,34 @@ export interface ReplayFlags extends DlqFlags {
   readonly timeout: number;
 }
 
-export async function replayDeadLetters(
-  ids: readonly string[],
-  flags: ReplayFlags,
-  output: Output,
-): Promise<ExitCode> {
-  const queue = flags.schema === undefined ? flags.queue : await importQueue(flags.schema, flags.queue);
-  return withDeadLetters(queue, flags, output, (dead, signal) => replay(dead, ids, flags, output, signal));
+export function addReplayCommand(dlq: Command, execute: Execute): void {
+  const command = dlq
+    .command('replay')
+    .description('Sends dead letters back to their queues, each for a new first attempt.');
+  addSelectionOptions(command)
+    .option('--rate <n>', 'how many per second at most', oneOrMore)
+    .option('--to <queue>', 'send them all to this queue')
+    .option(
+      '--schema <module>',
+      'check them first; the default export is a schema, or a queue made by defineQueue',
+    )
+    .option('--dry-run', 'only check, and print what would be sent')
+    .addOption(
+      durationOption(
+        '--timeout <duration>',
+        'how long a message may wait to be stored',
+        '30s',
+        positiveDurationValue,
+      ),
+    )
+    .action((ids: string[], flags: ReplayFlags) =>
+      execute(flags, async (output) => {
+        const queue = flags.schema === undefined ? flags.queue : await importQueue(flags.schema, flags.queue);
+        return withDeadLetters(queue, flags, output, (dead, signal) =>
+          replay(dead, ids, flags, output, signal),
+        );
+      }),
+    );
 }
 
 async function replay(
@@ -50,13 +81,13 @@ async function replay(
     ];
     const staying = invalid + failed === 1 ? 'stays' : 'stay';
     const stay = rest.length === 0 ? '' : `; ${rest.join(' and ')}, and ${staying} in '${dead.queue}'`;
-    conclude(output, `${verb} ${replayed} of ${lettersText(result.total)} of '${flags.queue}'${stay}`, {
+    conclude(output, `${verb} ${replayed} of ${countOf(result.total)} of '${flags.queue}'${stay}`, {
       ...result,
     });
   } catch (error) {
     if (signal.aborted || replayed === 0) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    output.error(`${verb.toLowerCase()} ${lettersText(replayed)}, then: ${reason}`);
+    output.error(`${verb.toLowerCase()} ${countOf(replayed)}, then: ${reason}`);
     return EXIT.partial;
   }
   if (firstError === undefined) return replayed === 0 ? EXIT.empty : EXIT.ok;

@@ -1,23 +1,31 @@
+/** `millrace dlq show` */
+import type { Command } from 'commander';
+import type { Execute } from '../../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
-import { type DlqFlags, selectionOf, withDeadLetters } from '../dlq.js';
-import { letterDetails, wholeLetter } from './dead-letter-view.js';
+import { addSelectionOptions, type DlqFlags, selectionOf, withDeadLetters } from './dead-letter-command.js';
+import { countOf, deadLetterDetails, wholeDeadLetter } from './dead-letter-view.js';
 
-export function showDeadLetters(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
+export function addShowCommand(dlq: Command, execute: Execute): void {
+  const command = dlq
+    .command('show')
+    .description('Shows dead letters with their errors, headers and bodies; the first one by default.');
+  addSelectionOptions(command).action((ids: string[], flags: DlqFlags) =>
+    execute(flags, (output) => show(ids, flags, output)),
+  );
+}
+
+function show(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
     const limit = flags.limit ?? (ids.length === 0 ? 1 : Number.POSITIVE_INFINITY);
-    const selection = { ...selectionOf(ids, flags, signal), limit };
-    const { letters, total, examined } = await dead.list(selection);
+    const { letters, total, examined } = await dead.list({ ...selectionOf(ids, flags, signal), limit });
     if (letters.length === 0) {
-      const looked = examined < total ? `, of which the first ${examined} were looked at` : '';
-      throw new CommandError(
-        EXIT.empty,
-        `no such dead letter among the ${total} in '${dead.queue}'${looked}`,
-      );
+      const read = examined < total ? `, of which the first ${examined} were read` : '';
+      throw new CommandError(EXIT.empty, `no match among the ${countOf(total)} in '${dead.queue}'${read}`);
     }
     for (const [position, letter] of letters.entries()) {
-      if (output.json) await output.data(JSON.stringify(wholeLetter(letter)));
-      else await output.data(`${position === 0 ? '' : '\n'}${letterDetails(letter)}`);
+      if (output.json) await output.data(JSON.stringify(wholeDeadLetter(letter)));
+      else await output.data(`${position === 0 ? '' : '\n'}${deadLetterDetails(letter)}`);
     }
     const found = new Set(letters.map(({ id }) => id));
     const missing = ids.filter((id) => !found.has(id));

@@ -4,14 +4,11 @@ import { Deferred } from '../../../common/limits.js';
 import type { Consumer } from '../../../consumer/consumer.js';
 import type { ConsumerEvent } from '../../../consumer/events.js';
 import { isQueueError } from '../../../errors.js';
-import { showDuration } from '../../duration.js';
-import { consumerEventLine, type EventLine } from '../../event-line.js';
-import { EXIT, type ExitCode, exitCodeOfSignal, type StopSignal } from '../../exit-code.js';
+import { consumerEventLine, type EventLine, showDuration } from '../../event-line.js';
+import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
-import { onStopSignal } from '../../stop-signal.js';
-import { Tally } from '../../tally.js';
-import { countsLine } from './counts-line.js';
-import { untilIdle } from './until-idle.js';
+import { exitCodeOfSignal, onStopSignal, type StopSignal } from '../../stop-signal.js';
+import { countsLine, Tally } from './outcome.js';
 
 export interface WorkerOptions {
   readonly queue: string;
@@ -185,6 +182,32 @@ export class Worker {
 
   get #isLimited(): boolean {
     return this.#options.drain || this.#options.count !== undefined;
+  }
+}
+
+/** How often `--drain` asks whether the queue is empty. */
+const IDLE_INTERVAL_MS = 100;
+
+/**
+ * The broker counts a message as gone from the queue when it hands it over, before it arrives here: only several
+ * checks in a row that find nothing anywhere prove that there is nothing.
+ */
+const IDLE_CHECKS = 3;
+
+/** Resolves when the queue is empty and `activity` has stayed the same, with nothing in flight, for a while. */
+async function untilIdle(
+  broker: Broker,
+  queue: string,
+  activity: () => { readonly taken: number; readonly inFlight: number },
+  signal: AbortSignal,
+): Promise<void> {
+  let taken = -1;
+  for (let idle = 0; idle < IDLE_CHECKS; ) {
+    await delay(IDLE_INTERVAL_MS, undefined, { signal });
+    const { ready } = await broker.inspect(queue, { signal });
+    const now = activity();
+    idle = ready === 0 && now.inFlight === 0 && now.taken === taken ? idle + 1 : 0;
+    taken = now.taken;
   }
 }
 

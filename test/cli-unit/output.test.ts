@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { escapeControls, showBody } from '../../src/cli/show-text.js';
+import { escapeControls, showBody } from '../../src/cli/output.js';
 
 const ESC = '\u001b';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Tally } from '../../src/cli/tally.js';
+import { Tally } from '../../src/cli/commands/work/outcome.js';
 import type { ConsumerEvent } from '../../src/consumer/events.js';
 
 const failure = { code: 'failed', error: 'x' } as const;

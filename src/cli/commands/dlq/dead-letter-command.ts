@@ -1,0 +1,95 @@
+/** What the commands of `millrace dlq` have in common: their options, the way to the broker and the last line. */
+import { type Command, Option } from 'commander';
+import { type DeadLetters, deadLetters } from '../../../dead-letters/dead-letters.js';
+import type { ScanResult, SelectionOptions } from '../../../dead-letters/selection.js';
+import { isQueueError } from '../../../errors.js';
+import { chooseAddress } from '../../address.js';
+import { ADDRESS_HELP, type CommonFlags } from '../../common-options.js';
+import { brokerEventLine } from '../../event-line.js';
+import { CommandError, type ExitCode } from '../../exit-code.js';
+import { openBroker, refuseMemory } from '../../open-broker.js';
+import { dateValue, oneOrMore } from '../../option-values.js';
+import type { Output } from '../../output.js';
+import { abortOnStopSignal } from '../../stop-signal.js';
+import { countOf } from './dead-letter-view.js';
+
+export interface DlqFlags extends CommonFlags {
+  readonly queue: string;
+  readonly deadLetterQueue?: string;
+  readonly reason?: string;
+  readonly since?: Date;
+  readonly before?: Date;
+  readonly match?: string;
+  readonly limit?: number;
+}
+
+/** Adds the options that choose dead letters. `limit`: how many at most by default. */
+export function addSelectionOptions(command: Command, limit?: number): Command {
+  return command
+    .argument('[id...]', 'the ids of dead letters; if none are given, all that the options select')
+    .option('-q, --queue <name>', 'the queue whose dead letters they are', 'hello')
+    .option(
+      '--dead-letter-queue <name>',
+      'the queue that holds them (default: the name of the queue and .dead)',
+    )
+    .option('--reason <reason>', 'only those with this reason: failed, rejected, invalid, expired, …')
+    .option('--since <time>', 'only those dead since then: 2h (ago) or 2026-01-31T12:00Z', dateValue)
+    .option('--before <time>', 'only those dead before then', dateValue)
+    .option('--match <text>', 'only those with this text in the body or in an error')
+    .addOption(new Option('--limit <n>', 'how many dead letters at most').argParser(oneOrMore).default(limit))
+    .addHelpText('after', ADDRESS_HELP);
+}
+
+/** Opens the broker, runs `job` on the dead letters of `queue`, and closes the broker. A signal ends the job early. */
+export async function withDeadLetters(
+  queue: Parameters<typeof deadLetters>[1],
+  flags: DlqFlags,
+  output: Output,
+  job: (dead: DeadLetters, signal: AbortSignal) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const chosen = chooseAddress(flags);
+  refuseMemory(chosen, 'dlq');
+  const broker = await openBroker(chosen, output, {
+    connectTimeout: flags.connectTimeout,
+    observe: (event) => {
+      if (event.type !== 'connected') output.log(brokerEventLine(event));
+    },
+  });
+  const interruption = abortOnStopSignal();
+  try {
+    const options = flags.deadLetterQueue === undefined ? {} : { queue: flags.deadLetterQueue };
+    return await job(deadLetters(broker, queue, options), interruption.signal);
+  } catch (error) {
+    const { aborted, reason } = interruption.signal;
+    if (!aborted || !isQueueError(error, 'ABORTED')) throw error;
+    const { exitCode, message } = reason as CommandError;
+    throw new CommandError(exitCode, `${message}; the dead letters not reached yet stay`, { cause: error });
+  } finally {
+    interruption.dispose();
+    await broker.close();
+  }
+}
+
+/** The dead letters that the command line selects. */
+export function selectionOf(ids: readonly string[], flags: DlqFlags, signal: AbortSignal): SelectionOptions {
+  const { reason, since, before, match, limit } = flags;
+  return { ids: ids.length === 0 ? undefined : ids, reason, since, before, match, limit, signal };
+}
+
+/** Prints what was done: a sentence for people, figures as JSON. */
+export function conclude(
+  output: Output,
+  text: string,
+  figures: ScanResult & Readonly<Record<string, unknown>>,
+): void {
+  const { total, examined } = figures;
+  if (output.json) {
+    output.log({ event: 'summary', level: 'info', text, fields: figures });
+    return;
+  }
+  output.note(` [*] ${text}`);
+  if (examined < total) {
+    const unread = total - examined;
+    output.note(` [*] ${unread} of ${countOf(total)} ${unread === 1 ? 'was' : 'were'} not read`);
+  }
+}

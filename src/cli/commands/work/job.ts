@@ -1,0 +1,105 @@
+/** What `millrace work` does with each message: prints it, or passes it to a command or a module. */
+import { isUtf8 } from 'node:buffer';
+import { once } from 'node:events';
+import type { Broker } from '../../../broker.js';
+import type { Consumer } from '../../../consumer/consumer.js';
+import type { ConsumerOptions } from '../../../consumer/consumer-options.js';
+import { createConsumer } from '../../../consumer/create-consumer.js';
+import type { Handler, HandlerContext } from '../../../consumer/handler-run.js';
+import type { Queue } from '../../../queue.js';
+import { CommandError, EXIT } from '../../exit-code.js';
+import { importHandler } from '../../import-module.js';
+import { type Output, showBody } from '../../output.js';
+import { shellCommand } from '../../shell-command.js';
+import { bytesQueue, decodedQueue } from '../../text-queue.js';
+import type { Worker } from './worker.js';
+
+export interface JobFlags {
+  readonly queue: string;
+  readonly exec?: string;
+  readonly concurrency: number;
+  readonly prefetch?: number;
+  readonly count?: number;
+  readonly retry?: readonly number[];
+  readonly handlerTimeout?: number;
+}
+
+export interface Job {
+  /** Only prints the messages. */
+  readonly prints: boolean;
+  readonly createConsumer: (broker: Broker, worker: Worker) => Consumer;
+  /** Terminates the commands that still run. */
+  readonly end: () => Promise<void>;
+}
+
+export async function chooseJob(
+  handlerPath: string | undefined,
+  flags: JobFlags,
+  output: Output,
+): Promise<Job> {
+  const { queue, exec } = flags;
+  if (exec !== undefined) {
+    if (handlerPath !== undefined) {
+      throw new CommandError(EXIT.usage, 'both a handler module and --exec are given; use one of them');
+    }
+    const command = shellCommand(exec);
+    return { ...jobOf(bytesQueue(queue), command.handle, flags), end: command.end };
+  }
+  if (handlerPath !== undefined) return jobOf(decodedQueue(queue), await importHandler(handlerPath), flags);
+  return jobOf(bytesQueue(queue), printMessage(output), { ...flags, prints: true });
+}
+
+/** Printing is faster than the connection to the broker: many messages have to be in flight to keep it busy. */
+const PRINTING_PREFETCH = 100;
+
+function jobOf<T>(
+  queue: Queue<T>,
+  handler: Handler<T>,
+  { prints = false, ...flags }: JobFlags & { readonly prints?: boolean },
+): Job {
+  // No more than --count asks for: the others are for other workers.
+  const most = flags.count ?? Number.POSITIVE_INFINITY;
+  const concurrency = Math.min(flags.concurrency, most);
+  const prefetch = flags.prefetch ?? Math.max(2 * concurrency, prints ? PRINTING_PREFETCH : 0);
+  const options: ConsumerOptions = {
+    concurrency,
+    prefetch: Math.min(prefetch, most, 65_535),
+    ...(flags.retry === undefined ? {} : { retry: { delaysMs: flags.retry } }),
+    handlerTimeoutMs: flags.handlerTimeout,
+  };
+  return {
+    prints,
+    createConsumer: (broker, worker) =>
+      createConsumer(broker, queue, (value, context) => worker.handle(() => handler(value, context)), {
+        ...options,
+        observe: (event) => worker.observe(event),
+      }),
+    end: async () => {},
+  };
+}
+
+/** Prints each message, which is acknowledged once it is written. */
+function printMessage(output: Output): Handler<Uint8Array> {
+  return async (body, context) => {
+    const line = output.json ? asJson(body, context) : ` [x] Received '${showBody(body)}'`;
+    // Nobody reads standard output any more: the message is not acknowledged, and the worker stops.
+    if (!(await output.data(line))) await once(context.signal, 'abort');
+  };
+}
+
+function asJson(body: Uint8Array, context: HandlerContext): string {
+  const { id, queue, attempt, redelivered, headers, timestamp, correlationId, replyTo } = context;
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const content = isUtf8(bytes) ? { body: bytes.toString('utf8') } : { bodyBase64: bytes.toString('base64') };
+  return JSON.stringify({
+    id,
+    queue,
+    attempt,
+    redelivered,
+    headers,
+    timestamp,
+    correlationId,
+    replyTo,
+    ...content,
+  });
+}

@@ -1,0 +1,59 @@
+/** What a worker has done: its counts as a line, and its exit code. Pure. */
+import type { BrokerCounts } from '../../../broker.js';
+import type { ConsumerCounts } from '../../../consumer/counts.js';
+import type { ConsumerEvent } from '../../../consumer/events.js';
+import type { EventLine } from '../../event-line.js';
+import { EXIT, type ExitCode } from '../../exit-code.js';
+
+const WORDS: Readonly<Record<keyof (ConsumerCounts & BrokerCounts), string>> = {
+  handled: 'handled',
+  retried: 'retried',
+  deadLettered: 'dead-lettered',
+  released: 'given back',
+  lost: 'taken away unfinished',
+  settleFailed: 'failed to settle',
+  redelivered: 'redelivered',
+  resent: 'sent again',
+  disconnected: 'connections lost',
+  blocked: 'times blocked',
+  unsubscribed: 'subscriptions lost',
+  resubscribed: 'subscriptions renewed',
+};
+
+/** People see the counts above zero, machines all of them. `event`: `counts` meanwhile, `summary` at the end. */
+export function countsLine(
+  event: 'counts' | 'summary',
+  queue: string,
+  counts: ConsumerCounts & BrokerCounts,
+): EventLine {
+  const parts = (Object.keys(WORDS) as (keyof typeof WORDS)[])
+    .filter((name) => counts[name] > 0 || name === 'handled')
+    .map((name) => `${counts[name]} ${WORDS[name]}`);
+  return { event, level: 'info', text: `'${queue}': ${parts.join(', ')}`, fields: { queue, ...counts } };
+}
+
+/** Collects what became of the messages of a worker with `--count` or `--drain`, for its exit code. */
+export class Tally {
+  handled = 0;
+  #deadLettered = 0;
+  /** Failed messages whose retry has not come: those that wait for it at the broker. */
+  readonly #unresolved = new Set<string>();
+
+  add(event: ConsumerEvent): void {
+    if (event.type === 'handled') {
+      this.handled++;
+      this.#unresolved.delete(event.id);
+    } else if (event.type === 'dead-lettered') {
+      this.#deadLettered++;
+      this.#unresolved.delete(event.id);
+    } else if (event.type === 'retried' || event.type === 'lost' || event.type === 'settle-failed') {
+      this.#unresolved.add(event.id);
+    }
+  }
+
+  get exitCode(): ExitCode {
+    const failed = this.#deadLettered + this.#unresolved.size;
+    if (failed === 0) return this.handled === 0 ? EXIT.empty : EXIT.ok;
+    return this.handled === 0 ? EXIT.failed : EXIT.partial;
+  }
+}

@@ -1,0 +1,48 @@
+/** The options that every command has, and how `program.ts` runs it. */
+import type { Command } from 'commander';
+import { ADDRESS_VARIABLES, type AddressFlags } from './address.js';
+import type { ExitCode } from './exit-code.js';
+import { durationOption, positiveDurationValue } from './option-values.js';
+import type { Output, OutputFlags } from './output.js';
+
+export interface CommonFlags extends AddressFlags, OutputFlags {
+  /** How long to try to reach the broker. Milliseconds. */
+  readonly connectTimeout: number;
+}
+
+/** Runs a command with the output that its flags ask for, and records its exit code. */
+export type Execute = (flags: OutputFlags, command: (output: Output) => Promise<ExitCode>) => Promise<void>;
+
+export const ADDRESS_HELP = `
+Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', ')} that
+is set (or <NAME>_FILE, the path of a file that contains the address), else the queues on this machine's
+disk, in $XDG_STATE_HOME/millrace or ~/.local/state/millrace. local:FOLDER names another folder;
+amqp://user:password@host is RabbitMQ, and several of these, separated by commas, are tried in turn.`;
+
+/** For commands that must not load a broker by accident. */
+export const TRIAL_ADDRESS_HELP = `
+Address: --url or --url-file, else 'local:', in memory. Environment variables are ignored.`;
+
+export function addCommonOptions(command: Command): void {
+  command
+    .option('-u, --url <address>', "the broker's address; see below")
+    .option('--url-file <path>', 'a file that contains the address; keeps the password off the command line')
+    .addOption(
+      durationOption(
+        '--connect-timeout <duration>',
+        'how long to try to reach the broker',
+        '10s',
+        positiveDurationValue,
+      ),
+    )
+    .option('--json', 'write JSON lines')
+    .option('--quiet', 'write data and errors only')
+    .option('--no-color', 'no colors; as with NO_COLOR, TERM=dumb, or output to anything but a terminal')
+    .allowExcessArguments(false)
+    .showHelpAfterError(`(run '${pathOf(command)} --help' for more)`);
+}
+
+/** `millrace dlq list`: what the user types to run the command. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
