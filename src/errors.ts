@@ -21,6 +21,7 @@
  * | `STORAGE_FULL` | the disk has no room left; nothing was stored, and nothing stored before was harmed |
  * | `STORAGE_ERROR` | the folder of the queue on disk can't be used: damaged, of another program or version, not permitted |
  * | `REMOTE_ERROR` | the handler of a request has failed for good, or its reply can't be used |
+ * | `DEADLOCK` | a handler asks for what only it could answer, and would wait for itself; nothing was sent |
  * | `CLOSED` | the queue, the broker or the consumer was closed |
  */
 export type QueueErrorCode =
@@ -41,6 +42,7 @@ export type QueueErrorCode =
   | 'STORAGE_FULL'
   | 'STORAGE_ERROR'
   | 'REMOTE_ERROR'
+  | 'DEADLOCK'
   | 'CLOSED';
 
 /** How far a `sendMany` came before it stopped. Positions count from 0 in the order of the values given. */

@@ -50,6 +50,7 @@ const BY_CODE: Readonly<Record<QueueErrorCode, ExitCode>> = {
   STORAGE_FULL: EXIT.temporary,
   STORAGE_ERROR: EXIT.configuration,
   REMOTE_ERROR: EXIT.failed,
+  DEADLOCK: EXIT.failed,
   CLOSED: EXIT.failed,
 };
 

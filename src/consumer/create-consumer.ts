@@ -7,6 +7,7 @@ import type { Handler } from './handler-run.js';
 import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
 import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
 import { QueueConsumer } from './queue-consumer.js';
+import { trackedHandler } from './tracked-handler.js';
 
 /**
  * A consumer that calls `handler` with each message of the queue.
@@ -49,7 +50,8 @@ export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<
     return new QueueConsumer(broker, queue, run, settings, () => threads.close());
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
-  return new QueueConsumer(broker, queue, toHandler(handler), settings, async () => {});
+  const tracked = trackedHandler(toHandler(handler), broker, queue, settings);
+  return new QueueConsumer(broker, queue, tracked, settings, async () => {});
 }
 
 function isThreaded(handler: object): handler is ThreadedHandler {

@@ -93,7 +93,8 @@ export class KeyedLine<Out> implements Line {
   }
 }
 
-function checkKeys(keys: unknown): readonly string[] {
+/** Throws where `keys` can't be what says what must not be handled at the same time. */
+export function checkKeys(keys: unknown): readonly string[] {
   if (typeof keys === 'string') return [keys];
   if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return keys;
   throw new TypeError(`expected a string or an array of strings, got ${quote(keys)}`);

@@ -4,6 +4,7 @@ import type { Broker, Message, Replies } from '../broker.js';
 import { isTooLarge } from '../common/message-size.js';
 import { checkOptionNames, durationOption, invalidOption } from '../common/options.js';
 import { NOTHING, remoteFailure } from '../common/reply-format.js';
+import { type RunningHandler, runningHandler, trackHandlers } from '../common/running-handler.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type EncodedValue, type Queue } from '../queue.js';
 import { Call } from './call.js';
@@ -39,7 +40,7 @@ export interface Requester<In, Reply> {
    *
    * Rejects: `REMOTE_ERROR` when the handler has failed for good, that is after its last retry or with
    * `RejectMessage`, or when its reply does not fit; `error.remote` has its message and code. `INVALID_MESSAGE` and
-   * `TOO_LARGE` before any I/O. `TIMEOUT`, `ABORTED`, and what `send` and declaring the queue reject with, where the
+   * `TOO_LARGE` before any I/O. `DEADLOCK` where only the handler that makes the request could answer it. `TIMEOUT`, `ABORTED`, and what `send` and declaring the queue reject with, where the
    * request was not stored. `UNCONFIRMED` where it is or may be stored, and no answer came: within the time limit,
    * or at all, because the link that it was to come on is gone. The handler may have done its work, or do it yet.
    */
@@ -106,6 +107,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     this.#queue = queue;
     this.#timeoutMs = timeoutMs;
     this.#decode = replyDecoder(schema);
+    trackHandlers();
     this.#replies = broker.receiveReplies({
       // An answer to a request that is over, or a second one, is nobody's.
       onReply: (reply) => this.#calls.get(reply.correlationId ?? '')?.receive(reply),
@@ -144,6 +146,8 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
 
   async #exchange(call: Call, message: Message): Promise<Message> {
     await call.whilePreparing(this.#broker.declare(this.#queue.spec, { signal: call.stopped }));
+    const handler = runningHandler();
+    if (handler !== undefined) await call.whilePreparing(this.#checkAnswerable(handler, message));
     const to = { exchange: '', routingKey: this.#queue.name };
     let sent = false;
     while (!sent) {
@@ -151,6 +155,16 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
       sent = await call.send((signal) => this.#broker.publish(to, { ...message, replyTo }, { signal }));
     }
     return call.reply;
+  }
+
+  /** A handler that waits for what only it could do would wait until the time limit. */
+  async #checkAnswerable(handler: RunningHandler, message: Message): Promise<void> {
+    if (!(await handler.holdsUp(this.#broker, this.#queue.name, message))) return;
+    throw new QueueError(
+      'DEADLOCK',
+      `the handler of '${this.#queue.name}' asks the queue whose message it holds, and would wait for itself: ` +
+        'call a function instead, or ask a queue of its own',
+    );
   }
 
   async #valueOf(reply: Message): Promise<StandardSchemaV1.InferOutput<Reply>> {

@@ -271,4 +271,81 @@ export const requestCases: Cases = {
     await ended;
     await requester.close();
   },
+
+  'a handler that asks its own queue at concurrency 1 is refused at once': async (bench) => {
+    const queue = bench.define(z.number());
+    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async (n: number): Promise<number> => (n === 0 ? 1 : n * (await requester.request(n - 1))),
+      { retry: { delaysMs: [] } },
+    );
+    await consumer.start();
+    const error = await rejection(requester.request(3), 'REMOTE_ERROR');
+    expect(error.remote?.code).toBe('DEADLOCK');
+    expect(error.remote?.message).toContain(queue.name);
+    expect(await requester.request(0)).toBe(1);
+    await requester.close();
+    await consumer.stop();
+  },
+
+  'a handler that asks for a key that it holds is refused, and served for another one': async (bench) => {
+    const queue = bench.define(z.object({ key: z.string(), asks: z.string().optional() }));
+    const requester = createRequester(bench.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async ({ key, asks }): Promise<string> =>
+        asks === undefined ? key : `${key} and ${await requester.request({ key: asks })}`,
+      { concurrency: 4, key: ({ key }) => key, retry: { delaysMs: [] } },
+    );
+    await consumer.start();
+    const error = await rejection(requester.request({ key: 'a', asks: 'a' }), 'REMOTE_ERROR');
+    expect(error.remote?.code).toBe('DEADLOCK');
+    expect(await requester.request({ key: 'a', asks: 'b' })).toBe('a and b');
+    await requester.close();
+    await consumer.stop();
+  },
+
+  'a handler may ask its own queue where there is room, or another consumer, for the answer': async (
+    bench,
+  ) => {
+    const queue = bench.define(z.number());
+    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+    const factorial = async (n: number): Promise<number> =>
+      n === 0 ? 1 : n * (await requester.request(n - 1));
+    const wide = createConsumer(bench.broker, queue, factorial, { concurrency: 4 });
+    await wide.start();
+    expect(await requester.request(3)).toBe(6);
+    await wide.stop();
+
+    const narrow = { concurrency: 1, prefetch: 1 };
+    const pair = [1, 2].map(() => createConsumer(bench.broker, queue, factorial, narrow));
+    for (const consumer of pair) await consumer.start();
+    await bench.untilCounted(queue.name, { consumers: 2 });
+    expect(await requester.request(1)).toBe(1);
+    for (const consumer of pair) await consumer.stop();
+    await requester.close();
+  },
+
+  'what a handler leaves running may ask its queue once the handler has ended': async (bench) => {
+    const queue = bench.define(z.number());
+    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    let later: Promise<number> | undefined;
+    const consumer = createConsumer(bench.broker, queue, (n) => {
+      if (n === 1) later = ended.then(() => requester.request(2));
+      return n;
+    });
+    await consumer.start();
+    expect(await requester.request(1)).toBe(1);
+    end();
+    expect(await later).toBe(2);
+    await requester.close();
+    await consumer.stop();
+  },
 };

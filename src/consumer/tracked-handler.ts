@@ -1,0 +1,78 @@
+import type { Broker, Message } from '../broker.js';
+import { type RunningHandler, runAs, tracksHandlers } from '../common/running-handler.js';
+import type { Queue } from '../queue.js';
+import type { ConsumerSettings } from './consumer-options.js';
+import { type Handler, type HandlerContext, isThenable } from './handler-run.js';
+import { checkKeys } from './keyed-line.js';
+
+/** Lets the requests that a handler makes find out whether only that handler itself could answer them. */
+export function trackedHandler<Out>(
+  handler: Handler<Out>,
+  broker: Broker,
+  queue: Pick<Queue<never, Out>, 'name' | 'decode'>,
+  { concurrency, key }: Pick<ConsumerSettings<Out>, 'concurrency' | 'key'>,
+): Handler<Out> {
+  if (concurrency > 1 && key === undefined) return handler;
+  return (value, context) => {
+    if (!tracksHandlers()) return handler(value, context);
+    const run = new TrackedRun(broker, queue, context, concurrency === 1 ? undefined : { key, value });
+    const returned = runAs(run, () => handler(value, context));
+    // What a handler leaves behind may make requests when it has ended: nothing holds those up.
+    if (isThenable(returned)) returned.then(run.end, run.end);
+    else run.end();
+    return returned;
+  };
+}
+
+class TrackedRun<Out> implements RunningHandler {
+  readonly #broker: Broker;
+  readonly #queue: Pick<Queue<never, Out>, 'name' | 'decode'>;
+  readonly #context: HandlerContext;
+  /** Undefined: it holds up every message of the queue. */
+  readonly #keyed: { readonly key: ConsumerSettings<Out>['key']; readonly value: Out } | undefined;
+  #hasEnded = false;
+
+  constructor(
+    broker: Broker,
+    queue: Pick<Queue<never, Out>, 'name' | 'decode'>,
+    context: HandlerContext,
+    keyed: { readonly key: ConsumerSettings<Out>['key']; readonly value: Out } | undefined,
+  ) {
+    this.#broker = broker;
+    this.#queue = queue;
+    this.#context = context;
+    this.#keyed = keyed;
+  }
+
+  readonly end = (): void => {
+    this.#hasEnded = true;
+  };
+
+  async holdsUp(broker: Broker, queue: string, message: Message): Promise<boolean> {
+    if (queue !== this.#queue.name || !isSame(broker, this.#broker)) return false;
+    if (this.#keyed !== undefined && !(await this.#sharesKey(message, this.#keyed))) return false;
+    // Another consumer, in this process or elsewhere, could take it.
+    const { consumers } = await broker.inspect(queue);
+    // After its time limit, or when its message was taken away, a handler holds up nothing any more.
+    return consumers <= 1 && !this.#hasEnded && !this.#context.signal.aborted;
+  }
+
+  async #sharesKey(
+    message: Message,
+    { key, value }: { readonly key: ConsumerSettings<Out>['key']; readonly value: Out },
+  ): Promise<boolean> {
+    const decoded = await this.#queue.decode(message);
+    if (!decoded.ok || key === undefined) return false;
+    try {
+      const held = checkKeys(key(value));
+      return checkKeys(key(decoded.value)).some((other) => held.includes(other));
+    } catch {
+      return false; // Such a message becomes a dead letter, and waits for nobody.
+    }
+  }
+}
+
+/** Brokers in memory share an address, and nothing else. */
+function isSame(one: Broker, other: Broker): boolean {
+  return one === other || (one.address === other.address && one.address !== 'local:');
+}
