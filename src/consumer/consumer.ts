@@ -36,7 +36,10 @@ export interface Consumer {
   stop(options?: StopOptions): Promise<StopResult>;
   /**
    * From now on this consumer does not keep the process alive: it is a helper of a program that does something else.
-   * When that is done the process ends, in the midst of a handler too; what was not acknowledged comes again, where
+   * When that is done the process ends. A handler at work keeps it alive by what it waits for (a timer, a socket, a
+   * thread), so the end may wait for the running handlers, but not for the messages after them: a helper that is always
+   * busy stops for a moment about twice a second. Waits that are unreferenced themselves (`timer.unref()`) keep nothing
+   * alive, and the process ends in the midst of them. What was not acknowledged comes again, where
    * the broker outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`, unless
    * there are consumers and all of them are helpers. At any time, before `start` as well.
    */

@@ -8,6 +8,7 @@ import type { ConsumerSettings } from './consumer-options.js';
 import { type ConsumerCounts, noCounts } from './counts.js';
 import { decode } from './decode.js';
 import { Draining } from './draining.js';
+import { ExitGap } from './exit-gap.js';
 import { type Handler, HandlerRun } from './handler-run.js';
 import { KeyedLine } from './keyed-line.js';
 import { type Line, PlainLine } from './line.js';
@@ -34,6 +35,7 @@ export class QueueConsumer<Out> implements Consumer {
   #state: ConsumerState = 'idle';
   #subscription: Subscription | undefined;
   #keepsAlive = true;
+  readonly #exitGap = new ExitGap(() => this.#runNext());
   #starting: Promise<void> | undefined;
   /** Lets `stop` end a `start` that still waits for the broker. */
   readonly #startAborted = new AbortController();
@@ -148,6 +150,7 @@ export class QueueConsumer<Out> implements Consumer {
   ref(): void {
     this.#keepsAlive = true;
     this.#subscription?.ref();
+    this.#runNext();
   }
 
   #accept(delivery: Delivery): void {
@@ -163,8 +166,12 @@ export class QueueConsumer<Out> implements Consumer {
 
   #runNext(): void {
     while (this.#running.size < this.#concurrency) {
+      if (!this.#keepsAlive && this.#exitGap.isDue(this.#running.size)) return;
       const delivery = this.#line.take();
-      if (delivery === undefined) return;
+      if (delivery === undefined) {
+        if (this.#running.size === 0) this.#exitGap.idle();
+        return;
+      }
       this.#run(delivery);
     }
   }

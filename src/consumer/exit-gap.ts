@@ -1,0 +1,48 @@
+/** How long a helper works at a stretch. */
+const STRETCH_MS = 500;
+/** Long enough for the settlements before it to be written. */
+const GAP_MS = 20;
+
+/**
+ * Lets the process of a helper end between two of its messages. What a handler waits for keeps the process alive, and
+ * Node can't tell that it belongs to a helper: one that finds its next message waiting each time would keep a finished
+ * program alive for ever. So every now and then none is begun, until the running ones have ended and a moment has
+ * passed that keeps nothing alive.
+ *
+ *   working ──STRETCH_MS──► letting the running ones end ──► gap ──GAP_MS──► working
+ *                                                             └── nothing else is alive: the process ends
+ */
+export class ExitGap {
+  readonly #onOver: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  /** Undefined: it has nothing to do. */
+  #workingSince: number | undefined;
+
+  /** `onOver` is called when handlers may begin again. */
+  constructor(onOver: () => void) {
+    this.#onOver = onOver;
+  }
+
+  /** Whether no handler may begin now, while `running` others are at work. */
+  isDue(running: number): boolean {
+    if (this.#timer !== undefined) return true;
+    this.#workingSince ??= performance.now();
+    if (performance.now() - this.#workingSince < STRETCH_MS) return false;
+    if (running === 0) this.#begin();
+    return true;
+  }
+
+  /** No message waits and no handler is at work: that is a gap as good as any. */
+  idle(): void {
+    this.#workingSince = undefined;
+  }
+
+  #begin(): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#workingSince = undefined;
+      this.#onOver();
+    }, GAP_MS);
+    this.#timer.unref();
+  }
+}
