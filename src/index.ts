@@ -23,15 +23,21 @@ export type { Codec, CodecName } from './common/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
 export type { ProcessTrace, SendTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
-export type { Consumer, ConsumerState, StopOptions, StopResult } from './consumer/consumer.js';
+export type {
+  Consumer,
+  ConsumerCounts,
+  ConsumerEvent,
+  ConsumerState,
+  Handler,
+  HandlerContext,
+  StopOptions,
+  StopResult,
+} from './consumer/consumer.js';
 export type { ConsumerOptions, RetryPolicy } from './consumer/consumer-options.js';
-export type { ConsumerCounts } from './consumer/counts.js';
 export { createConsumer } from './consumer/create-consumer.js';
-export type { ConsumerEvent } from './consumer/events.js';
-export type { Handler, HandlerContext } from './consumer/handler-run.js';
 export type { ThreadedHandler } from './consumer/handler-threads.js';
 export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.js';
-export type { KeyOf } from './consumer/keyed-line.js';
+export type { KeyOf } from './consumer/line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
 export type { DeadLetter } from './dead-letters/dead-letter.js';
 export { type DeadLetters, type DeadLettersOptions, deadLetters } from './dead-letters/dead-letters.js';
@@ -49,8 +55,6 @@ export {
 } from './errors.js';
 export type { ItemOrder } from './local-queue/item-order.js';
 export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
-export type { HeldLock } from './locks/held-lock.js';
-export { type AcquireOptions, createLock, type Lock, type LockOptions } from './locks/lock.js';
 export type { MessageOptions } from './producer/message-options.js';
 export {
   createProducer,

@@ -1,6 +1,6 @@
 /** The events of brokers and consumers, as lines for people and as JSON fields. Pure. */
 import type { BrokerEvent } from '../broker.js';
-import type { ConsumerEvent } from '../consumer/events.js';
+import type { ConsumerEvent } from '../consumer/consumer.js';
 
 export interface EventLine {
   readonly event: string;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { Handler } from '../consumer/handler-run.js';
+import type { Handler } from '../consumer/consumer.js';
 import { defineQueue, type Queue } from '../queue.js';
 import { CommandError, EXIT } from './exit-code.js';
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { onAbort } from '../common/limits.js';
-import type { HandlerContext } from '../consumer/handler-run.js';
+import type { HandlerContext } from '../consumer/consumer.js';
 
 /** How long a command may take to clean up after the TERM that ends it; then it is killed. */
 const GRACE_MS = 5000;

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import type { WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
 
 /** A short, safe rendering of whatever a caller gave, for error messages. */
@@ -68,6 +69,44 @@ export function booleanOption(name: string, value: boolean | undefined, fallback
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
   throw invalidOption(name, 'true or false', value);
+}
+
+/** Throws `INVALID_OPTION`. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalidOption('signal', 'an AbortSignal', signal);
+  }
+}
+
+/** Throws `INVALID_OPTION`. */
+export function checkWaitOptions({ signal, timeoutMs }: WaitOptions): void {
+  checkSignal(signal);
+  durationOption('timeoutMs', timeoutMs, { infinity: true, default: Number.POSITIVE_INFINITY });
+}
+
+/**
+ * An observer that can't end or change what it observes: what it throws, or rejects with if it is asynchronous, is
+ * ignored. Throws `INVALID_OPTION`.
+ */
+export function observerOption<E>(
+  observe: ((event: E) => void) | undefined,
+): ((event: E) => void) | undefined {
+  if (observe === undefined) return undefined;
+  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
+  return (event) => {
+    try {
+      const returned: unknown = observe(event);
+      if (isThenable(returned)) returned.then(undefined, () => {});
+    } catch {
+      // Documented.
+    }
+  };
+}
+
+/** Any promise, also one of another realm or library, or a callable one such as a query builder. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  return 'then' in value && typeof value.then === 'function';
 }
 
 /** Refuses what is not an object, and names that no option has, so that a misspelt one is not silently ignored. */

@@ -12,8 +12,15 @@ const ERROR_CODE = 'x-millrace-error-code';
 /** A message that wants an answer. */
 export type Request = Message & { readonly replyTo: string; readonly correlationId: string };
 
-export function isRequest(message: Message): message is Request {
-  return Boolean(message.replyTo) && message.correlationId !== undefined;
+/** What the names of reply queues begin with. */
+export const REPLY_QUEUE_PREFIX = 'millrace.reply.';
+
+/** RabbitMQ's addresses for direct replies. Clients can't declare queues whose names begin with `amq.`. */
+const DIRECT_REPLY_PREFIX = 'amq.rabbitmq.reply-to.';
+
+/** Whether an address can belong to a requester only, and never to a queue of messages to be handled. */
+export function isReplyAddress(address: string): boolean {
+  return address.startsWith(REPLY_QUEUE_PREFIX) || address.startsWith(DIRECT_REPLY_PREFIX);
 }
 
 /** Throws for a value that JSON can't carry. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Broker, QueueSpec, Replies, ReplyListener, Subscription } from '../broker.js';
 import { QueueError } from '../errors.js';
+import { REPLY_QUEUE_PREFIX } from './reply-format.js';
 
 /** How long declaring and subscribing may take. */
 const OPEN_LIMIT_MS = 30_000;
@@ -36,7 +37,7 @@ export class ReplyQueue implements Replies {
   }
 
   async #open() {
-    const name = `millrace.reply.${randomUUID()}`;
+    const name = `${REPLY_QUEUE_PREFIX}${randomUUID()}`;
     const wait = { timeoutMs: OPEN_LIMIT_MS };
     await this.#broker.declare(replySpec(name), wait);
     const subscription = await this.#broker.subscribe(name, { ...wait, prefetch: 100 }, (delivery) => {

@@ -1,15 +1,31 @@
 import type { Broker, Message } from '../broker.js';
 import { errorText } from '../common/error-text.js';
-import { errorReplyTo, type Request, replyTo } from '../common/reply-format.js';
+import { errorReplyTo, isReplyAddress, type Request, replyTo } from '../common/reply-format.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
-import type { Outcome } from './settlement.js';
+import type { Outcome, Unhandled } from './settlement.js';
 
-/** How long a reply may wait for room, for the link, for its confirm. Meanwhile it holds its handler's place. */
+/** How long a reply may wait for room, for the link and for its confirm. Meanwhile it occupies its handler's slot. */
 const REPLY_LIMIT_MS = 30_000;
 
+/** Whose requests are answered. */
+export type RepliesTo = 'ours' | 'any';
+
 /**
- * Sends what became of a request to who asked. Never rejects: that nobody is there any more costs nothing, and who
- * is there but gets no reply has a time limit.
+ * Whether a message asks for an answer, and gets it. Whoever may publish to a queue chooses the `replyTo`, and an
+ * answer is sent with this consumer's permissions: to an ordinary queue only if the consumer allows it.
+ */
+export function isAnswered<M extends Pick<Message, 'replyTo' | 'correlationId'>>(
+  message: M,
+  replies: RepliesTo,
+): message is M & Pick<Request, 'replyTo' | 'correlationId'> {
+  const { replyTo, correlationId } = message;
+  if (!replyTo || correlationId === undefined) return false;
+  return replies === 'any' || isReplyAddress(replyTo);
+}
+
+/**
+ * Sends the outcome of a request to its requester. Never rejects: a requester that is gone needs no reply, and one
+ * that gets none has a time limit.
  */
 export async function answer(
   request: Request,
@@ -33,13 +49,13 @@ function replyOf(request: Request, outcome: Outcome): Message {
   try {
     return replyTo(request, outcome.value);
   } catch (error) {
-    const message = `what the handler returned can't be sent: ${errorText(error)}`;
+    const message = `the handler's return value can't be sent: ${errorText(error)}`;
     return errorReplyTo(request, { code: 'INVALID_MESSAGE', message });
   }
 }
 
-/** The message and the code, and nothing else of the error: what it knows of this side stays here. */
-function failureOf(outcome: Exclude<Outcome, { type: 'handled' }>): RemoteFailure {
+/** Only the message and the code of the error: the rest, as its stack, does not leave this process. */
+function failureOf(outcome: Unhandled): RemoteFailure {
   const fallback = outcome.type === 'failed' ? 'failed' : outcome.code;
   return { code: codeOf(outcome.error) ?? fallback, message: outcome.text };
 }

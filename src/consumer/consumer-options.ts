@@ -5,15 +5,18 @@ import {
   integerOption,
   invalidOption,
   MAX_DELAY_MS,
+  observerOption,
+  wordOption,
 } from '../common/options.js';
-import type { ConsumerEvent } from './events.js';
-import type { KeyOf } from './keyed-line.js';
+import type { RepliesTo } from './answer.js';
+import type { ConsumerEvent } from './consumer.js';
+import type { KeyOf } from './line.js';
 
 export interface RetryPolicy {
   /**
    * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
    * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once.
-   * Default: `[1000, 10_000, 60_000]`; three that the queue itself can do where it is defined with `delayedRetry`.
+   * Default: `[1000, 10_000, 60_000]`; three that the queue itself can delay if it is defined with `delayedRetry`.
    */
   readonly delaysMs: readonly number[];
 }
@@ -24,40 +27,53 @@ export interface ConsumerOptions<Out = unknown> {
   /**
    * How many messages the broker hands over ahead of their settlement, those being handled included. Default:
    * twice `concurrency`, so that each handler finds its next message waiting; with a `key` ten times, so that there
-   * are other keys to go on with. Raise it to some hundreds where handlers take less than a round trip to the
-   * broker; lower it to `concurrency` where they take seconds and several workers share the queue.
+   * are other keys to go on with. Raise it to some hundreds if handlers take less than a round trip to the broker;
+   * lower it to `concurrency` if they take seconds and several workers share the queue.
    */
   readonly prefetch?: number | undefined;
   /**
-   * Messages of the same key are handled one at a time and in the order of their coming; those of different keys
-   * side by side, up to `concurrency`. A message with several keys waits until it is first in line for each of them,
-   * and holds them all; no two messages can wait for each other. Without keys (`[]`) it waits for none.
+   * Messages of the same key are handled one at a time and in the order of arrival; those of different keys side by
+   * side, up to `concurrency`. A message with several keys waits until it is first in line for each of them, and holds
+   * them all; no two messages can wait for each other. Without keys (`[]`) it waits for none.
    *
-   * It looks ahead as far as `prefetch`, and holds for this consumer alone. While a failed message waits for its next
-   * attempt the others of its key go on. A handler that ignores its signal after the time limit has lost its key.
-   * Where the function throws, the message becomes a dead letter.
+   * It looks ahead as far as `prefetch`, and applies to this consumer only. While a failed message waits for its next
+   * attempt, the others of its key go on. A handler that ignores its signal after the time limit has lost its key.
+   * If the function throws, the message becomes a dead letter.
    */
   readonly key?: KeyOf<Out> | undefined;
   readonly retry?: RetryPolicy | undefined;
   /**
-   * How long a handler may take. Then its `signal` is aborted, the attempt counts as failed, and the next message
-   * takes its place. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is below the
+   * How long a handler may take, an asynchronous schema before it included. Then its `signal` is aborted, the attempt
+   * counts as failed, and the next message takes its slot. With a `key` the schema has as much time for itself, since
+   * it is asked ahead. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is below the
    * 30 minutes after which RabbitMQ itself takes the message away (`consumer_timeout`).
    */
   readonly handlerTimeoutMs?: number | undefined;
-  /** Told what became of each message. What it throws is ignored. */
+  /**
+   * Whose requests are answered with what the handler returns. `'ours'`: those of millrace's requesters and of others
+   * that use RabbitMQ's direct reply-to, recognized by the `replyTo`, which is `millrace.reply.…` or
+   * `amq.rabbitmq.reply-to.…`. `'any'`: also those that name an ordinary queue, as RPC clients with a reply queue of
+   * their own do. Then everybody who may publish to this queue chooses where this consumer publishes.
+   * Default: `'ours'`.
+   */
+  readonly replies?: 'ours' | 'any' | undefined;
+  /** Receives what became of each message. What it throws or rejects with is ignored. */
   readonly observe?: ((event: ConsumerEvent) => void) | undefined;
 }
 
-/** The options as they are checked, with their defaults. */
+/** The options after their check, with their defaults. */
 export interface ConsumerSettings<Out> {
   readonly concurrency: number;
   readonly prefetch: number;
   readonly key: KeyOf<Out> | undefined;
   readonly delaysMs: readonly number[];
   readonly handlerTimeoutMs: number;
+  readonly replies: RepliesTo;
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
 }
+
+/** The retries of those who do not say otherwise. */
+export const DEFAULT_DELAYS_MS: readonly number[] = [1000, 10_000, 60_000];
 
 const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
   'concurrency',
@@ -65,6 +81,7 @@ const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
   'key',
   'retry',
   'handlerTimeoutMs',
+  'replies',
   'observe',
 ];
 
@@ -102,7 +119,8 @@ export function checkConsumerOptions<Out>(
       infinity: true,
       default: 1_500_000,
     }),
-    emit: emitter(options.observe),
+    replies: wordOption('replies', options.replies, ['ours', 'any'], 'ours'),
+    emit: observerOption(options.observe),
   };
 }
 
@@ -111,7 +129,7 @@ function delaysOption(
   delayedRetry: DelayedRetry | undefined,
 ): readonly number[] {
   if (retry === undefined) {
-    if (delayedRetry === undefined) return [1000, 10_000, 60_000];
+    if (delayedRetry === undefined) return DEFAULT_DELAYS_MS;
     return [1, 2, 3].map((failures) => Math.min(failures * delayedRetry.minMs, delayedRetry.maxMs));
   }
   checkOptionNames('retry', retry, ['delaysMs']);
@@ -120,17 +138,4 @@ function delaysOption(
   return delaysMs.map((delayMs: number, index) =>
     integerOption(`retry.delaysMs[${index}]`, delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 }),
   );
-}
-
-/** An observer that throws must not change what it observes. */
-function emitter(observe: ConsumerOptions['observe']): ((event: ConsumerEvent) => void) | undefined {
-  if (observe === undefined) return undefined;
-  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
-  return (event) => {
-    try {
-      observe(event);
-    } catch {
-      // Documented: what an observer throws is ignored.
-    }
-  };
 }

@@ -1,5 +1,42 @@
-import type { WaitOptions } from '../broker.js';
-import type { ConsumerCounts } from './counts.js';
+/** The public types of a consumer. `createConsumer` makes one. */
+import type { Failure, WaitOptions } from '../broker.js';
+
+/** Handles the messages of one queue. Made by `createConsumer`. */
+export interface Consumer {
+  readonly state: ConsumerState;
+  /** What became of its messages so far, for metrics. A copy: read it again for later numbers. */
+  readonly counts: ConsumerCounts;
+  /**
+   * Declares the queue and begins to take messages. From then on the subscription renews itself after whatever
+   * happens to the link. A consumer is started once.
+   * Rejects with what declaring and subscribing reject with, `TIMEOUT` after `timeoutMs` (default 30 000),
+   * `INVALID_OPTION` where the module of the handler can't be loaded, `CLOSED` where `stop` came first.
+   */
+  start(options?: WaitOptions): Promise<void>;
+  /**
+   * Takes no more messages, returns those whose handler has not begun to the queue at no cost, and lets the running
+   * handlers finish until the deadline. No handler begins after this call. Always resolves. A second call waits for
+   * the same end, and brings the deadline forward if its own is earlier.
+   */
+  stop(options?: StopOptions): Promise<StopResult>;
+  /**
+   * From now on this consumer does not keep the process alive: it assists a program that does something else. When
+   * that is done the process ends, even in the middle of a handler; what was not acknowledged is delivered again if
+   * the broker outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`,
+   * unless every consumer of the broker is unreferenced. May be called at any time, also before `start`.
+   */
+  unref(): void;
+  /** Reverts `unref`. */
+  ref(): void;
+  /**
+   * Resolves when the consumer has stopped. Rejects when it can't go on: the queue was deleted and is not ours to
+   * declare, or the permission was revoked. If nobody reads this property and there is no `observe`, the process
+   * emits a warning instead.
+   */
+  readonly ended: Promise<void>;
+}
+
+export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
 
 export interface StopOptions {
   /**
@@ -14,41 +51,91 @@ export interface StopResult {
   readonly unfinished: number;
 }
 
-export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
+/**
+ * Handles one message. Returning, or resolving, acknowledges it. Throwing, or rejecting, has it retried after
+ * the delay of the policy, and after the last attempt moved to the dead-letter queue; throwing `RejectMessage`
+ * moves it there now.
+ *
+ * If the message is a request (it has a `replyTo` and a `correlationId`), the return value is sent as the reply, as
+ * JSON. A request that becomes a dead letter is answered with the error's message and code; one that is retried is
+ * not answered yet. `ConsumerOptions.replies` says whose requests are answered.
+ */
+export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 
-/** Handles the messages of one queue. Made by `createConsumer`. */
-export interface Consumer {
-  readonly state: ConsumerState;
-  /** What became of its messages so far, for metrics. A copy: read it again for later numbers. */
-  readonly counts: ConsumerCounts;
+/** What a handler knows about the message besides its value. */
+export interface HandlerContext {
+  readonly queue: string;
+  readonly id: string;
+  /** 1 on the first try. */
+  readonly attempt: number;
+  /** Whether this message may have been handled before, wholly or in part. */
+  readonly redelivered: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  /** When the sender made the message, in milliseconds since the epoch. */
+  readonly timestamp: number | undefined;
+  readonly correlationId: string | undefined;
+  readonly replyTo: string | undefined;
   /**
-   * Declares the queue and begins to take messages. From then on the subscription renews itself after whatever
-   * happens to the link. A consumer is started once.
-   * Rejects with what declaring and subscribing reject with, `TIMEOUT` after `timeoutMs` (default 30 000),
-   * `CLOSED` where `stop` came first.
+   * Aborted when the result no longer counts: the time limit has passed, the message was taken away, or the
+   * consumer's deadline for stopping has passed. Pass it on to what the handler waits for.
    */
-  start(options?: WaitOptions): Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** What became of a consumer's deliveries since it was made. The numbers only grow. */
+export interface ConsumerCounts {
+  /** Handled and acknowledged. */
+  readonly handled: number;
+  /** Attempts that failed and are stored for another one. */
+  readonly retried: number;
+  /** Moved to the dead-letter queue. */
+  readonly deadLettered: number;
+  /** Returned to the queue because the consumer stops. */
+  readonly released: number;
+  /** Taken away before they were settled, by a lost link; they are delivered again. */
+  readonly lost: number;
+  /** Returned to the queue because their retry or dead letter could not be stored. */
+  readonly settleFailed: number;
+  /** Arrived marked as possibly handed out before. The other numbers count them, too. */
+  readonly redelivered: number;
+}
+
+/** What became of one delivery, or of the consumer: for logs, metrics and tests. */
+export type ConsumerEvent =
+  /** The handler returned and the message was acknowledged. */
+  | ({ readonly type: 'handled' } & DeliveryInfo)
+  /** The attempt failed; the message is stored for another one after `delayMs`. */
+  | ({ readonly type: 'retried'; readonly delayMs: number } & FailureInfo & DeliveryInfo)
+  /** The message was moved to the dead-letter queue. */
+  | ({ readonly type: 'dead-lettered' } & FailureInfo & DeliveryInfo)
   /**
-   * Takes no more messages, gives those not begun back to the queue at no cost, and lets the running handlers
-   * finish until the deadline. Always resolves. A second call waits for the same end, and brings the deadline
-   * forward where its own is earlier.
+   * The handler, or the schema before it, has used up 80 % of its time. After another `leftMs` its signal is aborted:
+   * at the limit `'handler'` (`handlerTimeoutMs`) the attempt has failed, at the limit `'broker'` the message is lost
+   * and delivered again. The broker's limit is known if the queue was declared here with `x-consumer-timeout`.
    */
-  stop(options?: StopOptions): Promise<StopResult>;
-  /**
-   * From now on this consumer does not keep the process alive: it is a helper of a program that does something else.
-   * When that is done the process ends. A handler at work keeps it alive by what it waits for (a timer, a socket, a
-   * thread), so the end may wait for the running handlers, but not for the messages after them: a helper that is always
-   * busy stops for a moment about twice a second. Waits that are unreferenced themselves (`timer.unref()`) keep nothing
-   * alive, and the process ends in the midst of them. What was not acknowledged comes again, where
-   * the broker outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`, unless
-   * there are consumers and all of them are helpers. At any time, before `start` as well.
-   */
-  unref(): void;
-  /** Takes `unref` back. */
-  ref(): void;
-  /**
-   * Resolves when the consumer has stopped. Rejects when it can't go on: the queue was deleted and is not ours to
-   * declare, the permission was taken. Whoever does not look at it, and does not `observe`, gets a process warning.
-   */
-  readonly ended: Promise<void>;
+  | ({
+      readonly type: 'slow';
+      readonly limit: 'handler' | 'broker';
+      readonly leftMs: number;
+    } & DeliveryInfo)
+  /** The message went back to its queue because the consumer stops. */
+  | ({ readonly type: 'released' } & DeliveryInfo)
+  /** The message was taken from this consumer before it was settled, by a lost link; it is delivered again. */
+  | ({ readonly type: 'lost'; readonly error: Error } & DeliveryInfo)
+  /** Storing the retry or the dead letter failed; the message went back to its queue. */
+  | ({ readonly type: 'settle-failed'; readonly error: Error } & DeliveryInfo)
+  /** The consumer can't go on: its queue or its permission is gone. See `Consumer.ended`. */
+  | { readonly type: 'ended'; readonly queue: string; readonly error: Error };
+
+interface DeliveryInfo {
+  readonly queue: string;
+  readonly id: string;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+}
+
+interface FailureInfo {
+  readonly failure: Failure;
+  /** What the handler or the schema threw, if that is why the attempt failed. */
+  readonly error?: unknown;
 }

@@ -1,12 +1,12 @@
 import type { Broker } from '../broker.js';
 import { invalidOption } from '../common/options.js';
 import type { Queue } from '../queue.js';
-import type { Consumer } from './consumer.js';
+import { isAnswered } from './answer.js';
+import type { Consumer, Handler } from './consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from './consumer-options.js';
-import type { Handler } from './handler-run.js';
 import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
 import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
-import { QueueConsumer } from './queue-consumer.js';
+import { type HandlerHost, QueueConsumer } from './queue-consumer.js';
 import { trackedHandler } from './tracked-handler.js';
 
 /**
@@ -19,13 +19,13 @@ import { trackedHandler } from './tracked-handler.js';
  * await consumer.start();
  * ```
  *
- * In place of one handler there may be one for each type of message, where the schema is a discriminated union:
+ * If the schema is a discriminated union, there may be one handler for each type of message:
  *
  * ```ts
  * createConsumer(broker, events, { by: 'type', handlers: { click: onClick, key: onKey } });
  * ```
  *
- * And for work that keeps a processor busy, a module whose default export is the handler, run in threads:
+ * For work that keeps a processor busy, name a module whose default export is the handler; it runs in threads:
  *
  * ```ts
  * createConsumer(broker, images, { module: new URL('./resize.js', import.meta.url), threads: 4 });
@@ -46,13 +46,16 @@ export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<
     if (settings.concurrency !== threads.count) {
       throw invalidOption('concurrency', `the number of threads, ${threads.count}`, settings.concurrency);
     }
-    const run: Handler<Out> = (value, context) => threads.run(value, context);
-    return new QueueConsumer(broker, queue, run, settings, () => threads.close());
+    const run: Handler<Out> = (value, context) =>
+      threads.run(value, context, isAnswered(context, settings.replies));
+    return new QueueConsumer(broker, queue, run, settings, threads);
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
   const tracked = trackedHandler(toHandler(handler), broker, queue, settings);
-  return new QueueConsumer(broker, queue, tracked, settings, async () => {});
+  return new QueueConsumer(broker, queue, tracked, settings, MAIN_THREAD);
 }
+
+const MAIN_THREAD: HandlerHost = { open: async () => {}, close: async () => {} };
 
 function isThreaded(handler: object): handler is ThreadedHandler {
   return typeof handler === 'object' && handler !== null && 'module' in handler;

@@ -26,14 +26,14 @@ export class Draining {
   /** Resolves at the end. */
   async wait(): Promise<void> {
     if (this.#isOver) return;
-    // The subscription takes no more and may not keep the process alive any longer, but who stops waits for this.
+    // The cancelled subscription may not keep the process alive any longer, but the caller of `stop` waits for this.
     const keepAlive = setInterval(() => {}, MAX_DELAY_MS);
     this.#waiting = new Deferred();
     await this.#waiting.promise;
     clearInterval(keepAlive);
   }
 
-  /** The last handler has ended: that is the end where somebody waits for it. */
+  /** The last handler has ended. */
   onIdle(): void {
     if (this.#waiting !== undefined) this.end();
   }

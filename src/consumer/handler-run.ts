@@ -1,84 +1,42 @@
 import type { Delivery } from '../broker.js';
-import { errorText } from '../common/error-text.js';
-import { QueueError, RejectMessage } from '../errors.js';
-import type { Outcome } from './settlement.js';
+import { QueueError } from '../errors.js';
+import type { HandlerContext } from './consumer.js';
 
-/** What a handler is told about the message besides its value. */
-export interface HandlerContext {
-  readonly queue: string;
-  readonly id: string;
-  /** 1 on the first try. */
-  readonly attempt: number;
-  /** Whether this message may have been handled before, wholly or in part. */
-  readonly redelivered: boolean;
-  readonly headers: Readonly<Record<string, string>>;
-  /** When the sender made the message, in milliseconds since the epoch. */
-  readonly timestamp: number | undefined;
-  readonly correlationId: string | undefined;
-  readonly replyTo: string | undefined;
-  /**
-   * Aborted when the result no longer counts: the time limit is over, the message was taken away, or the
-   * consumer's deadline for stopping has passed. Pass it on to what the handler waits for.
-   */
-  readonly signal: AbortSignal;
-}
-
-/**
- * Handles one message. Returning, or resolving, acknowledges it. Throwing, or rejecting, has it retried after
- * the delay of the policy, and after the last attempt moved to the dead-letter queue; throwing `RejectMessage`
- * moves it there now.
- *
- * Where the message is a request (it has a `replyTo` and a `correlationId`), what the handler returns is the reply, as
- * JSON. A request that becomes a dead letter is answered with the error's message and code; one that is retried is
- * not answered yet.
- */
-export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
-
-/** What happens while a handler runs long. */
-export interface HandlerWarning {
+/** What is due before a run's time limit. */
+export interface RunWarning {
   /** On the clock of `performance.now()`. */
   readonly at: number;
-  tell(): void;
+  emit(): void;
 }
 
-const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
-
 /**
- * One run of a handler, which sees it as its context.
+ * One message's turn at a handler.
  *
- *   running ──the handler ends──► over, with its outcome
- *      ├──the time limit passes──► expired: counts as failed; what the handler does later counts for nothing
- *      └──the message is taken away──► abandoned: there is nothing to settle; its place is taken until the handler ends
+ *   decoding ──begin()──► handling ──end()──► settled by its outcome
+ *      │                     └──expire()──► over: settled as a failure, whatever the handler does later
+ *      ├──expire()────────────────────────► ▲
+ *      └──discard()───────────────────────► over: nothing to settle, and the handler never begins
+ *
+ * A message may be taken away at any time. A run that is abandoned because of that has nothing to settle; its handler,
+ * if it has begun, keeps its slot until it ends.
  */
-export class HandlerRun implements HandlerContext {
-  readonly queue: string;
-  readonly id: string;
-  readonly attempt: number;
-  readonly redelivered: boolean;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly timestamp: number | undefined;
-  readonly correlationId: string | undefined;
-  readonly replyTo: string | undefined;
-  /** Its place among the runs under way. For `Runs` alone. */
+export class HandlerRun {
+  readonly delivery: Delivery;
+  /** Its index among the runs under way. For {@link Runs} only. */
   place = 0;
-  /** Made when it is asked for: most handlers never look at it, and a controller costs more than they do. */
+  /** While its retry or dead letter is being stored. Never rejects. */
+  storing: Promise<void> | undefined = undefined;
+  #phase: 'decoding' | 'handling' | 'over' = 'decoding';
+  /** Created on demand: most handlers never read the signal, and a controller costs more than they do. */
   #controller: AbortController | undefined = undefined;
   #abortReason: Error | undefined = undefined;
   #abandoned = false;
-  #expired = false;
-  /** When its time is over, on the clock of `performance.now()`. */
+  /** On the clock of `performance.now()`. */
   #deadline = Number.POSITIVE_INFINITY;
-  #warning: HandlerWarning | undefined = undefined;
+  #warning: RunWarning | undefined = undefined;
 
-  constructor({ message, attempt, redelivered }: Delivery, queue: string) {
-    this.queue = queue;
-    this.id = message.id;
-    this.attempt = attempt;
-    this.redelivered = redelivered;
-    this.headers = message.headers;
-    this.timestamp = message.timestamp;
-    this.correlationId = message.correlationId;
-    this.replyTo = message.replyTo;
+  constructor(delivery: Delivery) {
+    this.delivery = delivery;
   }
 
   get signal(): AbortSignal {
@@ -94,8 +52,13 @@ export class HandlerRun implements HandlerContext {
     return this.#abandoned;
   }
 
-  /** From now on the handler is waited for. */
-  limit(deadline: number, warning: HandlerWarning | undefined): void {
+  get isDecoding(): boolean {
+    return this.#phase === 'decoding';
+  }
+
+  /** Sets the time limit, and what to do before; once. */
+  limit(deadline: number, warning: RunWarning | undefined): void {
+    if (this.#deadline !== Number.POSITIVE_INFINITY || this.#warning !== undefined) return;
     this.#deadline = deadline;
     this.#warning = warning;
   }
@@ -105,38 +68,53 @@ export class HandlerRun implements HandlerContext {
     return Math.min(this.#deadline, this.#warning?.at ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Whether its time is over. Warns where that is due. */
-  isOver(now: number): boolean {
+  /** Whether its time is over. Emits the warning if that is due. */
+  isDue(now: number): boolean {
     const warning = this.#warning;
     if (warning !== undefined && warning.at <= now) {
       this.#warning = undefined;
-      if (!this.#abandoned) warning.tell();
+      if (!this.#abandoned) warning.emit();
     }
     return this.#deadline <= now;
   }
 
-  /** The handler has ended. False where that counts for nothing, because its time was over before. */
-  end(): boolean {
-    this.limit(Number.POSITIVE_INFINITY, undefined);
-    return !this.#expired;
+  /** The value is decoded. False if that comes too late. */
+  begin(): boolean {
+    if (this.#phase !== 'decoding') return false;
+    this.#phase = 'handling';
+    return true;
   }
 
-  /** Tells the handler that its result no longer counts, because the message was taken away. */
+  /** The outcome is known. False if that comes too late. */
+  end(): boolean {
+    if (this.#phase === 'over') return false;
+    this.#clearLimit();
+    return true;
+  }
+
+  /** The message was taken away: the result of the handler no longer counts. */
   abandon(reason: Error): void {
     this.#abandoned = true;
     this.#abort(reason);
   }
 
-  /** Its time is over: tells the handler so, and returns what that means for the message. */
-  expire(timeoutMs: number): Outcome {
-    const error = new QueueError(
-      'TIMEOUT',
-      `the handler of '${this.queue}' had not finished message ${this.id} after ${timeoutMs} ms (handlerTimeoutMs)`,
-    );
-    this.#expired = true;
-    this.limit(Number.POSITIVE_INFINITY, undefined);
-    this.#abort(error);
-    return failureOf(error);
+  /** As `abandon`, before the handler has begun: now it never will. */
+  discard(reason: Error): void {
+    this.#phase = 'over';
+    this.#clearLimit();
+    this.abandon(reason);
+  }
+
+  /** Its time is over. */
+  expire(reason: Error): void {
+    this.#phase = 'over';
+    this.#clearLimit();
+    this.#abort(reason);
+  }
+
+  #clearLimit(): void {
+    this.#deadline = Number.POSITIVE_INFINITY;
+    this.#warning = undefined;
   }
 
   #abort(reason: Error): void {
@@ -145,25 +123,81 @@ export class HandlerRun implements HandlerContext {
   }
 }
 
-export function handled(value: unknown): Outcome {
-  return value === undefined ? NOTHING_RETURNED : { type: 'handled', value };
+/** What the error of a handler that took too long says. */
+export function handlerTimeout(queue: string, { message }: Delivery, timeoutMs: number): QueueError {
+  return new QueueError(
+    'TIMEOUT',
+    `message ${message.id} of '${queue}' was not handled within ${timeoutMs} ms (handlerTimeoutMs)`,
+  );
 }
 
-export function failureOf(error: unknown): Outcome {
-  const text = errorText(error);
-  return isRejection(error)
-    ? { type: 'hopeless', code: 'rejected', error, text }
-    : { type: 'failed', error, text };
-}
+/** The context of a run, as the handler sees it: public fields only, all of them its own, so that it can be spread. */
+export class Context implements HandlerContext {
+  readonly queue: string;
+  readonly id: string;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timestamp: number | undefined;
+  readonly correlationId: string | undefined;
+  readonly replyTo: string | undefined;
+  declare readonly signal: AbortSignal;
+  readonly #run: HandlerRun;
 
-function isRejection(error: unknown): boolean {
-  try {
-    return error instanceof RejectMessage;
-  } catch {
-    return false; // A proxy whose target is not to be had.
+  constructor(run: HandlerRun, queue: string) {
+    const { message, attempt, redelivered } = run.delivery;
+    this.#run = run;
+    this.queue = queue;
+    this.id = message.id;
+    this.attempt = attempt;
+    this.redelivered = redelivered;
+    this.headers = message.headers;
+    this.timestamp = message.timestamp;
+    this.correlationId = message.correlationId;
+    this.replyTo = message.replyTo;
+    Object.defineProperty(this, 'signal', Context.#signal);
   }
+
+  /** One function for all contexts: a closure for each would cost four times as much. */
+  static readonly #signal: PropertyDescriptor & ThisType<Context> = {
+    get() {
+      return this.#run.signal;
+    },
+    enumerable: true,
+  };
 }
 
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+/**
+ * The runs under way, in no order. Each knows its index, so that joining and leaving takes constant time without a
+ * hash table, which for so few that come and go so fast costs a tenth of what a message does.
+ */
+export class Runs {
+  readonly #runs: HandlerRun[] = [];
+
+  get size(): number {
+    return this.#runs.length;
+  }
+
+  add(run: HandlerRun): void {
+    run.place = this.#runs.length;
+    this.#runs.push(run);
+  }
+
+  /** The run must have been added. */
+  remove(run: HandlerRun): void {
+    const last = this.#runs.pop() as HandlerRun;
+    if (last === run) return;
+    last.place = run.place;
+    this.#runs[run.place] = last;
+  }
+
+  /** The run of a delivery, if it is under way. Searches all of them: only lost deliveries ask. */
+  of(delivery: Delivery): HandlerRun | undefined {
+    return this.#runs.find((run) => run.delivery === delivery);
+  }
+
+  /** A snapshot: runs may leave while it is read. */
+  all(): HandlerRun[] {
+    return [...this.#runs];
+  }
 }

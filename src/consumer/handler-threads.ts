@@ -1,13 +1,14 @@
 import { availableParallelism } from 'node:os';
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
+import type { WaitOptions } from '../broker.js';
 import { errorText } from '../common/error-text.js';
-import { onAbort } from '../common/limits.js';
+import { within } from '../common/limits.js';
 import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
-import { RejectMessage } from '../errors.js';
-import type { HandlerContext } from './handler-run.js';
-import { toError, toFailure } from './thread-failure.js';
-import type { ThreadResult, ThreadTask } from './thread-task.js';
+import { QueueError, RejectMessage } from '../errors.js';
+import type { HandlerContext } from './consumer.js';
+import type { HandlerHost } from './queue-consumer.js';
+import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread.js';
 
 /** Compiled code has the compiled thread next to it. Run from its source, it takes the build's: Node 20 loads no .ts. */
 const THREAD = new URL(
@@ -22,27 +23,28 @@ const THREAD = new URL(
 export interface ThreadedHandler {
   /**
    * A module whose default export is the handler: `new URL('./resize.js', import.meta.url)`. Each thread loads it once.
-   * The value, and what the handler returns to a request, cross as structured clones.
+   * `start` rejects with `INVALID_OPTION` if it can't be loaded. The value, and what the handler returns to a request,
+   * cross as structured clones.
    */
   readonly module: URL;
   /** How many threads there are, and so how many handlers run at once. Default: as many as there are processors. */
   readonly threads?: number | undefined;
   /**
-   * How long a handler may go on after its signal was aborted, by the time limit say. Then its thread is ended and
-   * replaced, whatever it is in the midst of. Milliseconds. Default: 1000.
+   * How long a handler may go on after its signal was aborted, by the time limit for example. Then its thread is
+   * terminated and replaced, whatever it is doing. Milliseconds. Default: 1000.
    */
   readonly terminateAfterMs?: number | undefined;
 }
 
 /**
- * The threads of one consumer. They are started with the first message.
+ * The threads of one consumer. They live from `open` to `close`.
  *
  *   idle ──run()──► running ──the handler returns or throws──► idle
  *    ▲                │  └──signal aborted──► ending ──in time──► idle
  *    │                │                         └──not in time──► terminated
  *    └──(replaced)────┴──────(the thread ends by itself)────────────► ▲
  */
-export class HandlerThreads {
+export class HandlerThreads implements HandlerHost {
   readonly count: number;
   readonly #module: string;
   readonly #terminateAfterMs: number;
@@ -53,52 +55,69 @@ export class HandlerThreads {
     checkOptionNames('handler', options, ['module', 'threads', 'terminateAfterMs']);
     const { module, threads, terminateAfterMs } = options;
     if (!(module instanceof URL)) {
-      throw invalidOption('module', "a URL such as new URL('./handler-run.js', import.meta.url)", module);
+      throw invalidOption('module', "a URL such as new URL('./handler.js', import.meta.url)", module);
     }
     this.#module = module.href;
     this.count = integerOption('threads', threads, { min: 1, max: 1024, default: availableParallelism() });
     this.#terminateAfterMs = durationOption('terminateAfterMs', terminateAfterMs, { default: 1000 });
   }
 
-  /** Runs the handler in a thread. Rejects with what it throws, or when its thread has ended. */
-  async run(value: unknown, context: HandlerContext): Promise<unknown> {
+  /** Starts the threads, and loads the module in one of them to see that it is there. */
+  async open(wait: WaitOptions): Promise<void> {
+    this.#pool ??= this.#open();
+    const pool = await this.#pool;
+    const task: ThreadTask = { module: this.#module, call: undefined };
+    const result = await within(pool.run(task), `loading ${this.#module}`, wait);
+    if (result.ok) return;
+    const cause = toError(result.failure);
+    throw new QueueError('INVALID_OPTION', `module: ${this.#module} can't be loaded: ${cause.message}`, {
+      cause,
+    });
+  }
+
+  /**
+   * Runs the handler in a thread. `wantsReply`: whether the return value is sent as a reply. Rejects with what
+   * it throws, or when its thread has ended.
+   */
+  async run(value: unknown, context: HandlerContext, wantsReply: boolean): Promise<unknown> {
     this.#pool ??= this.#open();
     const pool = await this.#pool;
     const { port1, port2 } = new MessageChannel();
     const termination = new AbortController();
     let timer: NodeJS.Timeout | undefined;
     const { signal } = context;
-    const abort = () => {
+    const onAbort = () => {
       port1.postMessage(toFailure(signal.reason));
       timer = setTimeout(() => termination.abort(), this.#terminateAfterMs).unref();
     };
-    const unlisten = onAbort(signal, abort);
-    if (signal.aborted) abort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
     try {
-      const task = toTask(this.#module, value, context, port2);
-      return unwrap(await runOn(pool, task, termination.signal));
+      const { signal: _, ...told } = context;
+      const call = { value, context: told, wantsReply, abort: port2 };
+      return unwrap(await runOn(pool, { module: this.#module, call }, port2, termination.signal));
     } finally {
-      unlisten();
+      signal.removeEventListener('abort', onAbort);
       clearTimeout(timer);
       port1.close();
     }
   }
 
-  /** Ends all threads, whatever they do. Always resolves. */
+  /** Terminates all threads, whatever they do. Always resolves. */
   async close(): Promise<void> {
     const pool = await this.#pool?.catch(() => undefined);
     await pool?.destroy();
   }
 
   async #open(): Promise<Piscina<ThreadTask, ThreadResult>> {
-    // Loaded by those who use threads.
+    // Loaded only if threads are used.
     const { Piscina } = await import('piscina');
     const pool: Piscina<ThreadTask, ThreadResult> = new Piscina({
       filename: THREAD.href,
-      // As many at all times: so one that has ended is replaced at once.
+      // A constant number, so that a thread that has ended is replaced at once.
       minThreads: this.count,
       maxThreads: this.count,
-      // Otherwise a thread is asleep between two messages, and what its module has open there with it.
+      // Otherwise a thread sleeps between two messages, and with it whatever its module has open.
       atomics: 'disabled',
     });
     pool.on('error', (error) => {
@@ -111,10 +130,11 @@ export class HandlerThreads {
 async function runOn(
   pool: Piscina<ThreadTask, ThreadResult>,
   task: ThreadTask,
+  port: MessagePort,
   signal: AbortSignal,
 ): Promise<ThreadResult> {
   try {
-    return await pool.run(task, { transferList: [task.abort], signal });
+    return await pool.run(task, { transferList: [port], signal });
   } catch (error) {
     throw new Error(`the handler's thread has ended: ${errorText(error)}`, { cause: error });
   }
@@ -125,20 +145,4 @@ function unwrap(result: ThreadResult): unknown {
   const { failure } = result;
   if (failure.isRejection) throw Object.assign(new RejectMessage(failure.message), { stack: failure.stack });
   throw toError(failure);
-}
-
-function toTask(
-  module: string,
-  value: unknown,
-  context: HandlerContext,
-  abort: ThreadTask['abort'],
-): ThreadTask {
-  const { queue, id, attempt, redelivered, headers, timestamp, correlationId, replyTo } = context;
-  return {
-    module,
-    value,
-    context: { queue, id, attempt, redelivered, headers, timestamp, correlationId, replyTo },
-    wantsReply: replyTo !== undefined && correlationId !== undefined,
-    abort,
-  };
 }

@@ -1,13 +1,13 @@
 import { checkOptionNames, invalidOption, quote } from '../common/options.js';
 import { RejectMessage } from '../errors.js';
-import type { Handler } from './handler-run.js';
+import type { Handler } from './consumer.js';
 
-/** The parts of a value that tell its type: those that are text in each member of the union. */
+/** The properties that can tell a value's type: those that are text in each member of the union. */
 export type Discriminant<Out> = {
   [Name in keyof Out & string]: Out[Name] extends string ? Name : never;
 }[keyof Out & string];
 
-/** The members of the union `Out` whose part `By` may be `Type`. */
+/** The members of the union `Out` whose property `By` may be `Type`. */
 type OfType<Out, By extends string, Type> = Out extends { readonly [Name in By]: infer Own }
   ? Type extends Own
     ? Out
@@ -15,11 +15,11 @@ type OfType<Out, By extends string, Type> = Out extends { readonly [Name in By]:
   : never;
 
 /**
- * A handler for each type of message, over a discriminated union: one that is missing, or for a type that there is
- * not, does not compile. A message of another type that gets past the schema all the same becomes a dead letter.
+ * A handler for each type of message, over a discriminated union: a missing handler, or one for an unknown type, does
+ * not compile. A message of another type that passes the schema nevertheless becomes a dead letter.
  */
 export interface HandlersByType<Out, By extends Discriminant<Out> = Discriminant<Out>> {
-  /** The part of the value that tells its type. */
+  /** The property of the value that tells its type. */
   readonly by: By;
   readonly handlers: { readonly [Type in Out[By] & string]: Handler<OfType<Out, By, Type>> };
 }
@@ -28,7 +28,7 @@ export interface HandlersByType<Out, By extends Discriminant<Out> = Discriminant
 export function handlerByType(forms: { readonly by: string; readonly handlers: object }): Handler<unknown> {
   checkOptionNames('handler', forms, ['by', 'handlers']);
   const { by, handlers } = forms;
-  if (typeof by !== 'string') throw invalidOption('by', 'the name of a part of the value', by);
+  if (typeof by !== 'string') throw invalidOption('by', 'the name of a property of the value', by);
   if (typeof handlers !== 'object' || handlers === null) {
     throw invalidOption('handlers', 'an object with a handler for each type', handlers);
   }

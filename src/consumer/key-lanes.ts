@@ -1,26 +1,26 @@
 interface Entry<T> {
   readonly item: T;
   readonly keys: readonly string[];
-  /** In how many of its lanes others are before it. */
+  /** The number of its lanes in which others are ahead. */
   behind: number;
   taken: boolean;
 }
 
 /**
- * A line for each key. An item stands in the lines of all its keys, and may be taken when it is first in each; it
- * stays there, and holds up those behind it, until it is removed.
+ * A lane for each key. An item queues in the lanes of all its keys, and may be taken when it is first in each; it stays
+ * there, and holds up those behind it, until it is removed.
  *
  *   add ──► behind others ──they are removed──► ready ──take──► taken ──remove──► gone
  *     └──────(first in all its lanes)────────────►▲
  *
- * No two items can wait for each other: one enters all its lanes at once, so whoever came first is before the other
- * in each lane that they share.
+ * No two items can wait for each other: an item enters all its lanes at once, so that the earlier one is ahead in each
+ * lane that they share.
  */
 export class KeyLanes<T> {
   /** Lanes are never empty; one whose last item is removed is forgotten. */
   readonly #lanes = new Map<string, Entry<T>[]>();
   readonly #entries = new Map<T, Entry<T>>();
-  /** First in all their lanes and not taken yet, in the order in which they came to be so. */
+  /** First in all their lanes and not taken yet, in the order in which they became so. */
   readonly #ready: Entry<T>[] = [];
 
   /** How many items are held, those taken included. */
@@ -52,7 +52,7 @@ export class KeyLanes<T> {
     return entry.item;
   }
 
-  /** The item leaves all its lanes, wherever it stands in them. */
+  /** Removes the item from all its lanes, at whatever position. */
   remove(item: T): void {
     const entry = this.#entries.get(item);
     if (entry === undefined) return;
@@ -61,10 +61,10 @@ export class KeyLanes<T> {
     for (const key of entry.keys) this.#leave(key, entry);
   }
 
-  /** Removes the items that are not taken, and gives them in the order of their coming. */
+  /** Removes the items that are not taken, and returns them in the order of arrival. */
   clear(): T[] {
     const untaken = [...this.#entries.values()].filter(({ taken }) => !taken).map(({ item }) => item);
-    // From the last: so none of them becomes ready meanwhile.
+    // From the last, so that none of them becomes ready meanwhile.
     for (const item of untaken.toReversed()) this.remove(item);
     return untaken;
   }

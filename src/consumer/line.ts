@@ -1,15 +1,19 @@
 import type { Delivery } from '../broker.js';
+import { errorText } from '../common/error-text.js';
+import { isThenable, quote } from '../common/options.js';
+import type { Decoded } from './decode.js';
+import { KeyLanes } from './key-lanes.js';
 
-/** The deliveries that were handed over, until their turn comes. Bounded by the prefetch. */
+/** The deliveries that were handed over and have not begun. Bounded by the prefetch. */
 export interface Line {
   add(delivery: Delivery): void;
-  /** The next that may be handled, if there is one. */
+  /** The next one that may be handled, if any. */
   take(): Delivery | undefined;
   /** One that was taken is handled and settled. */
   done(delivery: Delivery): void;
   /** One that was not taken is lost. */
   remove(delivery: Delivery): void;
-  /** Empties the line, and gives what was not taken. */
+  /** Empties the line, and returns what was not taken in the order of arrival. */
   clear(): Delivery[];
 }
 
@@ -35,4 +39,115 @@ export class PlainLine implements Line {
   clear(): Delivery[] {
     return this.#deliveries.splice(0);
   }
+}
+
+/** Says what must not be handled at the same time: the keys of a value. */
+export type KeyOf<Out> = (value: Out) => string | readonly string[];
+
+interface KeyedLineSettings<Out> {
+  readonly keyOf: KeyOf<Out>;
+  /** Must not throw or reject, and must end within a time limit: later deliveries wait for it. */
+  readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
+  /** Called when a delivery can be taken that could not when it was added. */
+  readonly onReady: () => void;
+}
+
+/**
+ * A line in which deliveries of the same key wait for one another.
+ *
+ *   add ──► decoding, in the order of arrival ──► in the lanes of its keys ──► taken ──► done
+ *
+ * The keys come from the value, so each delivery is decoded on arrival and its value is kept until it is handled.
+ */
+export class KeyedLine<Out> implements Line {
+  readonly #settings: KeyedLineSettings<Out>;
+  readonly #lanes = new KeyLanes<Delivery>();
+  readonly #decoded = new Map<Delivery, Decoded<Out>>();
+  /** In the order of arrival: those whose schema is asynchronous, and those that arrived after them. */
+  readonly #decoding = new Map<Delivery, Decoded<Out> | undefined>();
+
+  constructor(settings: KeyedLineSettings<Out>) {
+    this.#settings = settings;
+  }
+
+  add(delivery: Delivery): void {
+    const decoding = this.#settings.decode(delivery);
+    if (!(decoding instanceof Promise) && this.#decoding.size === 0) {
+      this.#enter(delivery, decoding);
+      return;
+    }
+    this.#decoding.set(delivery, decoding instanceof Promise ? undefined : decoding);
+    if (decoding instanceof Promise) void this.#await(delivery, decoding);
+  }
+
+  take(): Delivery | undefined {
+    return this.#lanes.take();
+  }
+
+  isDecoding(delivery: Delivery): boolean {
+    return this.#decoding.has(delivery);
+  }
+
+  /** The value of one that was taken. */
+  decodedOf(delivery: Delivery): Decoded<Out> {
+    return this.#decoded.get(delivery) as Decoded<Out>;
+  }
+
+  done(delivery: Delivery): void {
+    this.remove(delivery);
+  }
+
+  remove(delivery: Delivery): void {
+    if (this.#decoding.delete(delivery)) this.#enterDecoded();
+    this.#decoded.delete(delivery);
+    this.#lanes.remove(delivery);
+  }
+
+  clear(): Delivery[] {
+    const undecoded = [...this.#decoding.keys()];
+    this.#decoding.clear();
+    const untaken = this.#lanes.clear();
+    for (const delivery of untaken) this.#decoded.delete(delivery);
+    return [...untaken, ...undecoded];
+  }
+
+  async #await(delivery: Delivery, decoding: Promise<Decoded<Out>>): Promise<void> {
+    const decoded = await decoding;
+    if (!this.#decoding.has(delivery)) return;
+    this.#decoding.set(delivery, decoded);
+    this.#enterDecoded();
+    this.#settings.onReady();
+  }
+
+  /** Those before the first that is still being decoded. */
+  #enterDecoded(): void {
+    for (const [delivery, decoded] of this.#decoding) {
+      if (decoded === undefined) return;
+      this.#decoding.delete(delivery);
+      this.#enter(delivery, decoded);
+    }
+  }
+
+  #enter(delivery: Delivery, decoded: Decoded<Out>): void {
+    let keys: readonly string[] = [];
+    let known = decoded;
+    try {
+      if (decoded.ok) keys = checkKeys(this.#settings.keyOf(decoded.value));
+    } catch (error) {
+      // Calling it again would have the same result: a message without a known key is like one that does not fit.
+      const text = `the key function failed: ${errorText(error)}`;
+      known = { ok: false, outcome: { type: 'hopeless', code: 'invalid', text } };
+    }
+    this.#decoded.set(delivery, known);
+    this.#lanes.add(delivery, keys);
+  }
+}
+
+/** Throws a `TypeError`. */
+export function checkKeys(keys: unknown): readonly string[] {
+  // The rejection of an asynchronous key function must not end the process.
+  if (isThenable(keys)) keys.then(undefined, () => {});
+  if (typeof keys === 'string') return [keys];
+  if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return keys;
+  throw new TypeError(`expected a string or an array of strings, got ${quote(keys)}`);
 }

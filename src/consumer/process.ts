@@ -1,118 +1,142 @@
 import type { Broker, Delivery } from '../broker.js';
-import { isRequest } from '../common/reply-format.js';
+import { isThenable } from '../common/options.js';
 import { processTracing } from '../common/tracing.js';
-import type { DecodedValue } from '../queue.js';
-import { answer } from './answer.js';
-import type { MutableCounts } from './counts.js';
-import type { ConsumerEvent } from './events.js';
-import {
-  failureOf,
-  type Handler,
-  type HandlerRun,
-  type HandlerWarning,
-  handled,
-  isThenable,
-} from './handler-run.js';
-import { type Outcome, type Settlement, settlementFor } from './settlement.js';
+import { answer, isAnswered, type RepliesTo } from './answer.js';
+import type { ConsumerCounts, ConsumerEvent, Handler } from './consumer.js';
+import type { Decoded } from './decode.js';
+import { Context, type HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
+import { handled, type Outcome, type Settlement, settlementFor, thrown } from './settlement.js';
 import { slowWarning } from './slow-warning.js';
 
 /** All that handling a message depends on and that stays the same from message to message. */
 export interface ProcessSettings<Out> {
   readonly queue: string;
-  /** The value of a delivery, or why it can't be had. */
-  readonly decode: (delivery: Delivery) => DecodedValue<Out> | Promise<DecodedValue<Out>>;
+  /** The value of a delivery, or why there is none. Must not throw or reject. */
+  readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
   readonly handler: Handler<Out>;
   readonly handlerTimeoutMs: number;
   readonly delaysMs: readonly number[];
+  readonly replies: RepliesTo;
   /** For the replies to requests. */
   readonly broker: Pick<Broker, 'publish'>;
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
-  readonly counts: MutableCounts;
-  /** From now on it is the handler that is waited for. */
+  readonly counts: { -readonly [Name in keyof ConsumerCounts]: number };
+  /** Whether handlers may still begin. A run that may not stays where it is. */
+  readonly mayBegin: () => boolean;
+  /** The schema or the handler is asynchronous: the run's time limit matters. */
   readonly onWaiting: (run: HandlerRun) => void;
-  /** The message has been settled, or is not this consumer's any more. */
-  readonly onDone: (delivery: Delivery, run: HandlerRun) => void;
+  readonly onSettleFailed: (run: HandlerRun, error: Error) => void;
+  /** The message has been settled, or is not this consumer's any more. Once for each run, unless it was discarded. */
+  readonly onDone: (run: HandlerRun) => void;
 }
 
 /**
- * The way of one message: decode, validate, handle, reply where it is a request, settle. Never rejects. Waits only for
- * what is a promise, since most of what it calls is not and each wait costs as much as the rest.
+ * The way of one message: decode, validate, handle, reply if it is a request, settle. Never rejects. Waits only for
+ * promises, since most of what it calls returns none and each wait costs as much as the rest.
  */
-export async function process<Out>(
-  delivery: Delivery,
-  run: HandlerRun,
-  settings: ProcessSettings<Out>,
-): Promise<void> {
-  const decoding = settings.decode(delivery);
+export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Out>): Promise<void> {
+  const decoding = settings.decode(run.delivery);
+  if (decoding instanceof Promise) limitTime(run, settings);
   const decoded = decoding instanceof Promise ? await decoding : decoding;
+  if (!settings.mayBegin() || !run.begin()) return;
   let outcome: Outcome;
   if (decoded.ok) {
     try {
+      const context = new Context(run, settings.queue);
       const returned = processTracing.hasSubscribers
-        ? handleTraced(settings.handler, decoded.value, run)
-        : settings.handler(decoded.value, run);
-      if (isThenable(returned)) limitTime(delivery, run, settings);
-      // Also for what is no promise: handlers that never wait would otherwise run within one another.
+        ? handleTraced(settings.handler, decoded.value, context)
+        : settings.handler(decoded.value, context);
+      if (isThenable(returned)) limitTime(run, settings);
+      // Awaited even if it is no promise: handlers that never wait would otherwise run within one another.
       outcome = handled(await returned);
     } catch (error) {
-      outcome = failureOf(error);
+      outcome = thrown(error);
     }
-    if (!run.end()) return;
   } else {
-    outcome = { type: 'hopeless', code: decoded.failure.code, text: decoded.failure.error };
+    outcome = decoded.outcome;
   }
-  const finishing = finish(delivery, run, outcome, settings);
+  if (!run.end()) return;
+  const finishing = finish(run, outcome, settings);
   if (finishing !== undefined) await finishing;
-  settings.onDone(delivery, run);
+  settings.onDone(run);
 }
 
 /** Ends the run of a message at its time limit, in place of its handler. Never rejects. */
-export async function expire<Out>(
-  delivery: Delivery,
-  run: HandlerRun,
-  settings: ProcessSettings<Out>,
-): Promise<void> {
-  await finish(delivery, run, run.expire(settings.handlerTimeoutMs), settings);
-  settings.onDone(delivery, run);
+export async function expire<Out>(run: HandlerRun, settings: ProcessSettings<Out>): Promise<void> {
+  const error = handlerTimeout(settings.queue, run.delivery, settings.handlerTimeoutMs);
+  run.expire(error);
+  await finish(run, thrown(error), settings);
+  settings.onDone(run);
 }
 
-/** Replies and settles. A promise only where something has to be stored. Never throws or rejects. */
+/** Replies and settles. A promise only if something has to be stored. Never throws or rejects. */
 function finish<Out>(
-  delivery: Delivery,
   run: HandlerRun,
   outcome: Outcome,
   settings: ProcessSettings<Out>,
 ): Promise<void> | undefined {
   if (run.abandoned) return undefined;
-  const settlement = settlementFor(outcome, delivery.attempt, settings.delaysMs);
-  const { message } = delivery;
-  if (!isRequest(message) || settlement.verb === 'retry') {
-    return settle(delivery, settlement, outcome, settings);
+  const { message, attempt } = run.delivery;
+  const settlement = settlementFor(outcome, attempt, settings.delaysMs);
+  if (settlement.verb === 'retry' || !isAnswered(message, settings.replies)) {
+    return settle(run, settlement, outcome, settings);
   }
-  // Before it is settled: were the process to die in between, the request would be answered twice and not never.
+  // Before it is settled: if the process dies in between, the request is answered twice rather than never.
   return answer(message, outcome, settings.broker).then(() =>
-    run.abandoned ? undefined : settle(delivery, settlement, outcome, settings),
+    run.abandoned ? undefined : settle(run, settlement, outcome, settings),
   );
 }
 
-function handleTraced<Out>(handler: Handler<Out>, value: Out, run: HandlerRun): Promise<unknown> {
-  const { queue, id, attempt, redelivered, headers, correlationId } = run;
+function handleTraced<Out>(handler: Handler<Out>, value: Out, context: Context): Promise<unknown> {
+  const { queue, id, attempt, redelivered, headers, correlationId } = context;
   const trace = { queue, id, attempt, redelivered, headers, correlationId };
-  return processTracing.tracePromise(async () => handler(value, run), trace);
+  return processTracing.tracePromise(async () => handler(value, context), trace);
 }
 
-function limitTime<Out>(delivery: Delivery, run: HandlerRun, settings: ProcessSettings<Out>): void {
-  const warning = warningOf(delivery, settings);
+function limitTime<Out>(run: HandlerRun, settings: ProcessSettings<Out>): void {
+  const warning = warningOf(run.delivery, settings);
   if (settings.handlerTimeoutMs === Number.POSITIVE_INFINITY && warning === undefined) return;
   run.limit(performance.now() + settings.handlerTimeoutMs, warning);
   settings.onWaiting(run);
 }
 
-/** What to tell of a handler that takes long, where somebody listens. */
+/**
+ * Bounds what decodes a message ahead of its run. `isWanted`: whether the message is still held.
+ */
+export function decodeInTime<Out>(
+  delivery: Delivery,
+  decoding: Decoded<Out> | Promise<Decoded<Out>>,
+  settings: ProcessSettings<Out>,
+  isWanted: () => boolean,
+): Decoded<Out> | Promise<Decoded<Out>> {
+  if (!(decoding instanceof Promise)) return decoding;
+  const { queue, handlerTimeoutMs } = settings;
+  const warning = warningOf(delivery, settings);
+  return new Promise((resolve) => {
+    const timers: NodeJS.Timeout[] = [];
+    const after = (ms: number, callback: () => void) => timers.push(setTimeout(callback, ms).unref());
+    const end = (decoded: Decoded<Out>) => {
+      for (const timer of timers) clearTimeout(timer);
+      resolve(decoded);
+    };
+    if (warning !== undefined) {
+      after(warning.at - performance.now(), () => {
+        if (isWanted()) warning.emit();
+      });
+    }
+    if (handlerTimeoutMs !== Number.POSITIVE_INFINITY) {
+      const timeout = () => thrown(handlerTimeout(queue, delivery, handlerTimeoutMs));
+      after(handlerTimeoutMs, () => end({ ok: false, outcome: timeout() }));
+    }
+    decoding.then(end);
+  });
+}
+
+/** The event for a message that takes long, if somebody observes. */
 function warningOf(
   delivery: Delivery,
   { queue, handlerTimeoutMs, emit }: Pick<ProcessSettings<never>, 'queue' | 'handlerTimeoutMs' | 'emit'>,
-): HandlerWarning | undefined {
+): RunWarning | undefined {
   if (emit === undefined) return undefined;
   const { settleWithinMs, receivedAt } = delivery;
   const heldMs = receivedAt === undefined ? 0 : performance.now() - receivedAt;
@@ -121,17 +145,18 @@ function warningOf(
   const { afterMs, leftMs, limit } = warning;
   return {
     at: performance.now() + afterMs,
-    tell: () => emit({ type: 'slow', ...deliveryInfo(queue, delivery), limit, leftMs }),
+    emit: () => emit({ type: 'slow', ...deliveryInfo(queue, delivery), limit, leftMs }),
   };
 }
 
-/** A promise only where the settlement has to be stored. Never throws or rejects. */
-function settle(
-  delivery: Delivery,
+/** A promise only if the settlement has to be stored. Never throws or rejects. */
+function settle<Out>(
+  run: HandlerRun,
   settlement: Settlement,
   outcome: Outcome,
-  { queue, emit, counts }: Pick<ProcessSettings<never>, 'queue' | 'emit' | 'counts'>,
+  { queue, emit, counts, onSettleFailed }: ProcessSettings<Out>,
 ): Promise<void> | undefined {
+  const { delivery } = run;
   if (settlement.verb === 'ack') {
     delivery.ack();
     counts.handled++;
@@ -142,8 +167,10 @@ function settle(
   const { failure } = settlement;
   const stored =
     settlement.verb === 'retry' ? delivery.retry(settlement.delayMs, failure) : delivery.deadLetter(failure);
-  return stored.then(
+  run.storing = stored.then(
     () => {
+      // Already reported as lost or released.
+      if (run.abandoned) return;
       const info = deliveryInfo(queue, delivery);
       if (settlement.verb === 'retry') {
         counts.retried++;
@@ -154,10 +181,10 @@ function settle(
       }
     },
     (error: Error) => {
-      counts.settleFailed++;
-      emit?.({ type: 'settle-failed', ...deliveryInfo(queue, delivery), error });
+      if (!run.abandoned) onSettleFailed(run, error);
     },
   );
+  return run.storing;
 }
 
 export function deliveryInfo(queue: string, { message, attempt, redelivered }: Delivery) {

@@ -1,19 +1,30 @@
 import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
-import { anyOf, Deadlines, Deferred } from '../common/limits.js';
+import { anyOf, CLOSE_LIMIT_MS, Deadlines, settledWithin } from '../common/limits.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
-import type { Consumer, ConsumerState, StopOptions, StopResult } from './consumer.js';
+import type {
+  Consumer,
+  ConsumerCounts,
+  ConsumerState,
+  Handler,
+  StopOptions,
+  StopResult,
+} from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
-import { type ConsumerCounts, noCounts } from './counts.js';
 import { decode } from './decode.js';
 import { Draining } from './draining.js';
-import { ExitGap } from './exit-gap.js';
-import { type Handler, HandlerRun } from './handler-run.js';
-import { KeyedLine } from './keyed-line.js';
-import { type Line, PlainLine } from './line.js';
-import { deliveryInfo, expire, type ProcessSettings, process } from './process.js';
-import { Runs } from './runs.js';
+import { HandlerRun, Runs } from './handler-run.js';
+import { KeyedLine, type Line, PlainLine } from './line.js';
+import { decodeInTime, deliveryInfo, expire, type ProcessSettings, process } from './process.js';
+
+/** Where handlers run. */
+export interface HandlerHost {
+  /** Rejects with `INVALID_OPTION` if there is no handler, and as `within` does. */
+  open(wait: WaitOptions): Promise<void>;
+  /** Ends what the handlers run in. Never rejects. */
+  close(): Promise<void>;
+}
 
 /**
  *   idle ──start──► starting ──subscribed──► running ──stop──► stopping ──drained or deadline──► stopped
@@ -25,37 +36,48 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #settings: ProcessSettings<Out>;
   readonly #concurrency: number;
   readonly #prefetch: number;
-  /** Ends what the handler runs in. Never rejects. */
-  readonly #closeHandler: () => Promise<void>;
+  readonly #host: HandlerHost;
   /** Handed over and not begun; at most `prefetch`. */
   readonly #line: Line;
 
-  readonly #counts = noCounts();
+  readonly #counts = {
+    handled: 0,
+    retried: 0,
+    deadLettered: 0,
+    released: 0,
+    lost: 0,
+    settleFailed: 0,
+    redelivered: 0,
+  };
 
   #state: ConsumerState = 'idle';
   #subscription: Subscription | undefined;
   #keepsAlive = true;
-  readonly #exitGap = new ExitGap(() => this.#runNext());
   #starting: Promise<void> | undefined;
   /** Lets `stop` end a `start` that still waits for the broker. */
   readonly #startAborted = new AbortController();
   #stopping: Promise<StopResult> | undefined;
-  /** Being handled or settled; at most `concurrency`. */
+  /** At its deadline `stop` closes the subscription. */
+  #isClosing = false;
+  #unfinished = 0;
+  /** Being decoded, handled or settled; at most `concurrency`. */
   readonly #running = new Runs();
-  /** Of the handlers that are waited for. */
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #draining = new Draining();
 
-  readonly #ended = new Deferred();
+  readonly #ended: Promise<void>;
+  #resolveEnded!: () => void;
+  #rejectEnded!: (error: Error) => void;
+  #isEndedRead = false;
 
   constructor(
     broker: Broker,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     handler: Handler<Out>,
     { concurrency, prefetch, key, ...settings }: ConsumerSettings<Out>,
-    closeHandler: () => Promise<void>,
+    host: HandlerHost,
   ) {
-    this.#closeHandler = closeHandler;
+    this.#host = host;
     this.#broker = broker;
     this.#queue = queue;
     this.#concurrency = concurrency;
@@ -65,7 +87,13 @@ export class QueueConsumer<Out> implements Consumer {
     if (key === undefined) {
       this.#line = new PlainLine();
     } else {
-      const line = new KeyedLine({ keyOf: key, decode: decodeDelivery, onReady: () => this.#runNext() });
+      const decodeAhead = decodeDelivery;
+      const line: KeyedLine<Out> = new KeyedLine<Out>({
+        keyOf: key,
+        decode: (delivery) =>
+          decodeInTime(delivery, decodeAhead(delivery), this.#settings, () => line.isDecoding(delivery)),
+        onReady: () => this.#runNext(),
+      });
       this.#line = line;
       decodeDelivery = (delivery) => line.decodedOf(delivery);
     }
@@ -76,14 +104,16 @@ export class QueueConsumer<Out> implements Consumer {
       handler,
       decode: decodeDelivery,
       counts: this.#counts,
+      mayBegin: () => this.#takesMessages,
       onWaiting: (run) => this.#deadlines.add(run.nextDue),
-      onDone: (delivery, run) => this.#leave(delivery, run),
+      onSettleFailed: (run, error) => this.#settleFailed(run, error),
+      onDone: (run) => this.#leave(run),
     };
-    this.ended.catch(() => {});
-  }
-
-  get ended(): Promise<void> {
-    return this.#ended.promise;
+    this.#ended = new Promise((resolve, reject) => {
+      this.#resolveEnded = resolve;
+      this.#rejectEnded = reject;
+    });
+    this.#ended.catch(() => {});
   }
 
   get state(): ConsumerState {
@@ -94,13 +124,18 @@ export class QueueConsumer<Out> implements Consumer {
     return { ...this.#counts };
   }
 
+  get ended(): Promise<void> {
+    this.#isEndedRead = true;
+    return this.#ended;
+  }
+
   async start(options: WaitOptions = {}): Promise<void> {
     checkOptionNames('start', options, ['signal', 'timeoutMs']);
     const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
     if (this.#state !== 'idle') {
       throw new QueueError(
         'CLOSED',
-        `the consumer of '${this.#queue.name}' was started before and is ${this.#state}; make another one with createConsumer`,
+        `the consumer of '${this.#queue.name}' was started before and is ${this.#state}; create another one with createConsumer`,
       );
     }
     this.#state = 'starting';
@@ -110,14 +145,20 @@ export class QueueConsumer<Out> implements Consumer {
     try {
       await this.#starting;
     } catch (error) {
+      if (stopped.aborted) throw this.#stoppedBeforeStart();
+      // A backend may hand over messages before it fails.
+      for (const { delivery } of this.#running.all()) this.#lose(delivery, error as Error);
+      for (const delivery of this.#line.clear()) this.#emitLost(delivery, error as Error);
+      await this.#host.close();
       this.#finish();
-      throw stopped.aborted ? this.#stoppedBeforeStart() : error;
+      throw error;
     } finally {
       release();
     }
   }
 
   async #subscribe(wait: WaitOptions): Promise<void> {
+    await this.#host.open(wait);
     await this.#broker.declare(this.#queue.spec, wait);
     const subscription = await this.#broker.subscribe(
       this.#queue.name,
@@ -126,7 +167,7 @@ export class QueueConsumer<Out> implements Consumer {
     );
     this.#subscription = subscription;
     if (!this.#keepsAlive) subscription.unref();
-    // Then `stop` waits for this and sees to what was handed over already.
+    // Then `stop` waits for this, and returns what was handed over already.
     if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
     this.#state = 'running';
     subscription.ended.then(
@@ -150,50 +191,44 @@ export class QueueConsumer<Out> implements Consumer {
   ref(): void {
     this.#keepsAlive = true;
     this.#subscription?.ref();
-    this.#runNext();
+  }
+
+  get #takesMessages(): boolean {
+    return this.#state === 'starting' || this.#state === 'running';
   }
 
   #accept(delivery: Delivery): void {
-    if (this.#state !== 'starting' && this.#state !== 'running') {
-      delivery.release();
-      this.#released(delivery);
-    } else {
-      if (delivery.redelivered) this.#counts.redelivered++;
+    if (delivery.redelivered) this.#counts.redelivered++;
+    if (this.#takesMessages) {
       this.#line.add(delivery);
       this.#runNext();
+    } else {
+      this.#release(delivery);
     }
   }
 
   #runNext(): void {
-    while (this.#running.size < this.#concurrency) {
-      if (!this.#keepsAlive && this.#exitGap.isDue(this.#running.size)) return;
+    while (this.#takesMessages && this.#running.size < this.#concurrency) {
       const delivery = this.#line.take();
-      if (delivery === undefined) {
-        if (this.#running.size === 0) this.#exitGap.idle();
-        return;
-      }
-      this.#run(delivery);
+      if (delivery === undefined) return;
+      const run = new HandlerRun(delivery);
+      this.#running.add(run);
+      void process(run, this.#settings);
     }
   }
 
-  #run(delivery: Delivery): void {
-    const run = new HandlerRun(delivery, this.#queue.name);
-    this.#running.add(delivery, run);
-    void process(delivery, run, this.#settings);
-  }
-
-  #leave(delivery: Delivery, run: HandlerRun): void {
+  #leave(run: HandlerRun): void {
     this.#running.remove(run);
-    this.#line.done(delivery);
+    this.#line.done(run.delivery);
     this.#runNext();
     if (this.#running.size === 0) this.#draining.onIdle();
   }
 
-  /** Ends the runs whose time is over, and says when to look again. */
+  /** Ends the runs whose time is over, and returns when to check again. */
   #expire(now: number): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const [delivery, run] of this.#running.entries()) {
-      if (run.isOver(now)) void expire(delivery, run, this.#settings);
+    for (const run of this.#running.all()) {
+      if (run.isDue(now)) void expire(run, this.#settings);
       else next = Math.min(next, run.nextDue);
     }
     return next;
@@ -201,14 +236,17 @@ export class QueueConsumer<Out> implements Consumer {
 
   #lose(delivery: Delivery, error: Error): void {
     const run = this.#running.of(delivery);
+    if (run?.abandoned) return;
+    this.#emitLost(delivery, error);
     if (run === undefined) {
       this.#line.remove(delivery);
       this.#runNext();
+    } else if (run.isDecoding) {
+      run.discard(error);
+      this.#leave(run);
     } else {
       run.abandon(error);
     }
-    this.#counts.lost++;
-    this.#settings.emit?.({ type: 'lost', ...deliveryInfo(this.#queue.name, delivery), error });
   }
 
   stop(options: StopOptions = {}): Promise<StopResult> {
@@ -222,46 +260,95 @@ export class QueueConsumer<Out> implements Consumer {
   async #stop(): Promise<StopResult> {
     this.#state = 'stopping';
     this.#startAborted.abort();
-    // Its error is reported by `start`.
+    // `start` reports its error.
     await this.#starting?.catch(() => {});
     const cancelled = this.#subscription?.cancel();
-    for (const delivery of this.#line.clear()) {
-      delivery.release();
-      this.#released(delivery);
-    }
+    this.#releaseUnbegun();
     await cancelled;
     if (this.#running.size > 0) await this.#draining.wait();
     this.#draining.end();
-    const unfinished = this.#running.size;
-    for (const [delivery, run] of this.#running.entries()) {
-      run.abandon(new QueueError('CLOSED', `the consumer of '${this.#queue.name}' was stopped`));
-      this.#released(delivery);
-    }
-    await this.#subscription?.close();
-    await this.#closeHandler();
+    await this.#close();
+    await this.#host.close();
     this.#finish();
-    return { unfinished };
+    return { unfinished: this.#unfinished };
   }
 
-  #released(delivery: Delivery): void {
+  #releaseUnbegun(): void {
+    for (const run of this.#running.all()) {
+      if (!run.isDecoding) continue;
+      run.discard(this.#stopped());
+      this.#release(run.delivery);
+      this.#leave(run);
+    }
+    for (const delivery of this.#line.clear()) this.#release(delivery);
+  }
+
+  /** Returns to the queue what is unsettled at the deadline. */
+  async #close(): Promise<void> {
+    this.#isClosing = true;
+    for (const run of this.#running.all()) if (run.storing === undefined) this.#leaveUnfinished(run);
+    await this.#subscription?.close();
+    // What was being stored has been, or is in its queue again.
+    await settledWithin(Promise.all(this.#running.all().map(({ storing }) => storing)), CLOSE_LIMIT_MS);
+    for (const run of this.#running.all()) if (!run.abandoned) this.#leaveUnfinished(run);
+  }
+
+  #leaveUnfinished(run: HandlerRun): void {
+    run.abandon(this.#stopped());
+    this.#unfinished++;
+    this.#emitReleased(run.delivery);
+  }
+
+  #stopped(): QueueError {
+    return new QueueError('CLOSED', `the consumer of '${this.#queue.name}' was stopped`);
+  }
+
+  #release(delivery: Delivery): void {
+    delivery.release();
+    this.#emitReleased(delivery);
+  }
+
+  #emitReleased(delivery: Delivery): void {
     this.#counts.released++;
     this.#settings.emit?.({ type: 'released', ...deliveryInfo(this.#queue.name, delivery) });
   }
 
+  #emitLost(delivery: Delivery, error: Error): void {
+    this.#counts.lost++;
+    this.#settings.emit?.({ type: 'lost', ...deliveryInfo(this.#queue.name, delivery), error });
+  }
+
+  #settleFailed(run: HandlerRun, error: Error): void {
+    if (this.#isClosing) {
+      this.#leaveUnfinished(run);
+      return;
+    }
+    const { emit } = this.#settings;
+    const info = deliveryInfo(this.#queue.name, run.delivery);
+    this.#counts.settleFailed++;
+    emit?.({ type: 'settle-failed', ...info, error });
+    // Once: such a message usually comes again and again.
+    if (emit !== undefined || this.#counts.settleFailed > 1) return;
+    globalThis.process.emitWarning(
+      `message ${info.id} of '${info.queue}' could be neither retried nor moved to the dead-letter queue, ` +
+        `and is delivered again until it can: ${error.message}`,
+    );
+  }
+
   #fail(error: Error): void {
     const { emit } = this.#settings;
-    if (emit !== undefined) {
-      emit({ type: 'ended', queue: this.#queue.name, error });
-    } else {
-      globalThis.process.emitWarning(`the consumer of '${this.#queue.name}' has ended: ${error.message}`);
+    const queue = this.#queue.name;
+    emit?.({ type: 'ended', queue, error });
+    if (emit === undefined && !this.#isEndedRead) {
+      globalThis.process.emitWarning(`the consumer of '${queue}' has ended: ${error.message}`);
     }
-    this.#ended.reject(error);
+    this.#rejectEnded(error);
     this.stop();
   }
 
   #finish(): void {
     this.#state = 'stopped';
     this.#deadlines.stop();
-    this.#ended.resolve();
+    this.#resolveEnded();
   }
 }

@@ -3,13 +3,15 @@ import { errorText } from '../common/error-text.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
   checkOptionNames,
+  checkSignal,
   durationOption,
   integerOption,
-  invalidOption,
   MAX_DELAY_MS,
 } from '../common/options.js';
 import type { Queue } from '../queue.js';
+import { DEFAULT_DELAYS_MS } from './consumer-options.js';
 import { decode } from './decode.js';
+import { settlementFor, type Unhandled } from './settlement.js';
 
 export interface ReceiveOptions {
   /** How many messages the broker hands over ahead of their settlement. Default: 1. */
@@ -34,7 +36,7 @@ export interface Received<Out> {
   readonly replyTo: string | undefined;
   /** Done: the message is removed. */
   ack(): void;
-  /** Later: the message comes again after `delayMs` (default 0) with `attempt` raised; `error` says why. */
+  /** Later: the message is delivered again after `delayMs` (default 0) with `attempt` raised; `error` says why. */
   retry(delayMs?: number, error?: unknown): Promise<void>;
   /** Never: the message moves to the dead-letter queue; `error` says why. */
   deadLetter(error: unknown): Promise<void>;
@@ -43,9 +45,9 @@ export interface Received<Out> {
 }
 
 /**
- * The messages of a queue, for those who would rather loop than give a handler. Each must be settled; leaving the
- * loop gives back what is not. Messages that do not decode or do not fit the schema become dead letters and are
- * not seen here.
+ * The messages of a queue, for a loop instead of a handler. Each must be settled; leaving the loop returns to the queue
+ * what is not. Messages that do not decode or do not fit the schema become dead letters and do not appear here; one
+ * whose schema throws is retried after 1, 10 and 60 seconds first.
  *
  * ```ts
  * for await (const message of receive(broker, orders)) {
@@ -55,7 +57,8 @@ export interface Received<Out> {
  * ```
  *
  * Throws `INVALID_OPTION`; the loop throws what declaring and subscribing reject with, and what ends the
- * subscription. It ends when the broker is closed.
+ * subscription. It ends when the broker is closed. An iterator that is used without a loop has to be closed with
+ * `return()`, which also ends a `next()` that waits.
  */
 export function receive<Out>(
   broker: Broker,
@@ -66,93 +69,159 @@ export function receive<Out>(
   const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
   const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidOption('signal', 'an AbortSignal', signal);
-  }
-
-  return {
-    async *[Symbol.asyncIterator]() {
-      if (signal?.aborted) return;
-      const inbox = new Inbox();
-      let subscription: Subscription;
-      try {
-        await broker.declare(queue.spec, { signal, timeoutMs });
-        subscription = await broker.subscribe(
-          queue.name,
-          { prefetch, signal, timeoutMs, onLost: (delivery) => inbox.remove(delivery) },
-          (delivery) => inbox.add(delivery),
-        );
-      } catch (error) {
-        if (signal?.aborted) return;
-        throw error;
-      }
-      try {
-        yield* inbox.messages(subscription, queue, broker.maxMessageBytes, signal);
-      } finally {
-        await subscription.close();
-      }
-    },
-  };
+  checkSignal(signal);
+  return { [Symbol.asyncIterator]: () => new Receiving(broker, queue, { prefetch, timeoutMs, signal }) };
 }
 
-/** Deliveries that the loop has not come to yet; at most `prefetch`. */
-class Inbox {
-  readonly #deliveries: Delivery[] = [];
-  #ended = false;
-  #error: unknown;
-  #wake: () => void = () => {};
+type Result<Out> = IteratorResult<Received<Out>, undefined>;
 
-  add(delivery: Delivery): void {
-    this.#deliveries.push(delivery);
-    this.#wake();
+const END = { done: true, value: undefined } as const;
+
+/**
+ * One loop over the messages of a queue.
+ *
+ *   idle ──next()──► subscribing ──► receiving ──return(), signal, subscription ended──► over
+ *     └──return(), signal───┴──(can't subscribe)───────────────────────────────────────► ▲
+ *
+ * Not an async generator: its `return()` would wait until a pending `next()` has a message, and lose that message.
+ */
+class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> {
+  readonly #broker: Broker;
+  readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
+  readonly #options: { readonly prefetch: number; readonly timeoutMs: number };
+  /** Ends the beginning of the subscription. */
+  readonly #over = new AbortController();
+  readonly #unlisten: (() => void) | undefined;
+  /** Handed over and not returned by `next` yet; at most `prefetch`. */
+  readonly #arrived: Delivery[] = [];
+  #subscribing: Promise<Subscription> | undefined;
+  #closing: Promise<void> | undefined;
+  /** Why the subscription ended; thrown once. */
+  #error: { readonly reason: unknown } | undefined;
+  /** Concurrent calls of `next` take turns. */
+  #lastNext: Promise<unknown> = Promise.resolve();
+  /** Resolved when something arrives, or at the end. */
+  #change = new Deferred();
+
+  constructor(
+    broker: Broker,
+    queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
+    { signal, ...options }: { prefetch: number; timeoutMs: number; signal: AbortSignal | undefined },
+  ) {
+    this.#broker = broker;
+    this.#queue = queue;
+    this.#options = options;
+    if (signal?.aborted) this.#end();
+    else this.#unlisten = signal && onAbort(signal, () => this.#end());
   }
 
-  remove(delivery: Delivery): void {
-    const position = this.#deliveries.indexOf(delivery);
-    if (position >= 0) this.#deliveries.splice(position, 1);
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
-  async *messages<Out>(
-    subscription: Subscription,
-    queue: Pick<Queue<never, Out>, 'name' | 'decode'>,
-    maxMessageBytes: number,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Received<Out>, void, undefined> {
-    const end = () => this.#end(undefined);
-    const unlisten = signal && onAbort(signal, end);
-    subscription.ended.then(end, (error) => this.#end(error));
+  next(): Promise<Result<Out>> {
+    const result = this.#lastNext.then(() => this.#next());
+    this.#lastNext = result.catch(() => {});
+    return result;
+  }
+
+  /** Ends a `next()` that waits, and returns to the queue what is not settled. */
+  async return(): Promise<Result<Out>> {
+    this.#end();
+    await this.#close();
+    return END;
+  }
+
+  async #next(): Promise<Result<Out>> {
     try {
-      while (true) {
-        const delivery = await this.#next();
-        if (delivery === undefined) break;
-        const decoded = await decode(delivery.message, queue, maxMessageBytes);
-        if (decoded.ok) yield toReceived(delivery, decoded.value, queue.name);
-        // Should storing the dead letter fail, the message goes back to its queue and comes again.
-        else await delivery.deadLetter(decoded.failure).catch(() => {});
+      if (!this.#over.signal.aborted) {
+        this.#subscribing ??= this.#subscribe();
+        await this.#subscribing;
       }
-    } finally {
-      unlisten?.();
+      while (!this.#over.signal.aborted) {
+        const delivery = this.#arrived[0];
+        if (delivery === undefined) await this.#change.promise;
+        else {
+          const received = await this.#read(delivery);
+          if (received !== undefined) return { done: false, value: received };
+        }
+      }
+    } catch (error) {
+      // What the end itself interrupts is no error.
+      if (!this.#over.signal.aborted) this.#end({ reason: error });
     }
-    if (this.#error !== undefined) throw this.#error;
+    await this.#close();
+    const error = this.#error;
+    this.#error = undefined;
+    if (error !== undefined) throw error.reason;
+    return END;
   }
 
-  #end(error: unknown): void {
-    this.#ended = true;
-    this.#error = error;
-    this.#wake();
+  async #subscribe(): Promise<Subscription> {
+    const wait = { timeoutMs: this.#options.timeoutMs, signal: this.#over.signal };
+    await this.#broker.declare(this.#queue.spec, wait);
+    const subscription = await this.#broker.subscribe(
+      this.#queue.name,
+      { ...wait, prefetch: this.#options.prefetch, onLost: (delivery) => this.#remove(delivery) },
+      (delivery) => {
+        this.#arrived.push(delivery);
+        this.#changed();
+      },
+    );
+    subscription.ended.then(
+      () => this.#end(),
+      (reason) => this.#end({ reason }),
+    );
+    return subscription;
   }
 
-  /** The next delivery, or undefined at the end. */
-  async #next(): Promise<Delivery | undefined> {
-    while (!this.#ended) {
-      const delivery = this.#deliveries.shift();
-      if (delivery !== undefined) return delivery;
-      const woken = new Deferred();
-      this.#wake = woken.resolve;
-      await woken.promise;
-    }
+  /** Undefined if the message is lost meanwhile, or can't be read: then it is settled here. */
+  async #read(delivery: Delivery): Promise<Received<Out> | undefined> {
+    const decoding = decode(delivery.message, this.#queue, this.#broker.maxMessageBytes);
+    const ended = new Deferred();
+    const unlisten = onAbort(this.#over.signal, ended.resolve);
+    const decoded = decoding instanceof Promise ? await Promise.race([decoding, ended.promise]) : decoding;
+    unlisten();
+    // At the end what is unsettled goes back.
+    if (decoded === undefined || this.#over.signal.aborted || !this.#remove(delivery)) return undefined;
+    if (decoded.ok) return toReceived(delivery, decoded.value, this.#queue.name);
+    // If that can't be stored, the message goes back to its queue and comes again.
+    await settleUnread(delivery, decoded.outcome).catch(() => {});
     return undefined;
   }
+
+  #remove(delivery: Delivery): boolean {
+    const position = this.#arrived.indexOf(delivery);
+    if (position >= 0) this.#arrived.splice(position, 1);
+    return position >= 0;
+  }
+
+  #changed(): void {
+    this.#change.resolve();
+    this.#change = new Deferred();
+  }
+
+  #end(error?: { readonly reason: unknown }): void {
+    if (this.#over.signal.aborted) return;
+    this.#error = error;
+    this.#unlisten?.();
+    this.#over.abort();
+    this.#changed();
+  }
+
+  #close(): Promise<void> {
+    this.#closing ??= (async () => {
+      const subscription = await this.#subscribing?.catch(() => undefined);
+      await subscription?.close();
+    })();
+    return this.#closing;
+  }
+}
+
+function settleUnread(delivery: Delivery, outcome: Unhandled): Promise<void> {
+  const settlement = settlementFor(outcome, delivery.attempt, DEFAULT_DELAYS_MS);
+  if (settlement.verb === 'retry') return delivery.retry(settlement.delayMs, settlement.failure);
+  return settlement.verb === 'dead-letter' ? delivery.deadLetter(settlement.failure) : Promise.resolve();
 }
 
 function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Received<Out> {

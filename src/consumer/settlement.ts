@@ -1,11 +1,14 @@
 /** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
 import type { DeadLetterCode, Failure } from '../broker.js';
+import { errorText } from '../common/error-text.js';
+import { RejectMessage } from '../errors.js';
 
 /** How an attempt at one message ended. */
-export type Outcome =
-  | { readonly type: 'handled'; readonly value: unknown }
-  /** The handler failed, or outlived its time limit: worth another try. */
-  | { readonly type: 'failed'; readonly error: unknown; readonly text: string }
+export type Outcome = { readonly type: 'handled'; readonly value: unknown } | Unhandled;
+
+export type Unhandled =
+  /** The handler or the schema threw, or took too long: worth another try. */
+  | { readonly type: 'failed'; readonly error?: unknown; readonly text: string }
   /** No further try can help. */
   | {
       readonly type: 'hopeless';
@@ -18,6 +21,28 @@ export type Settlement =
   | { readonly verb: 'ack' }
   | { readonly verb: 'retry'; readonly delayMs: number; readonly failure: Failure }
   | { readonly verb: 'dead-letter'; readonly failure: Failure };
+
+const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
+
+export function handled(value: unknown): Outcome {
+  return value === undefined ? NOTHING_RETURNED : { type: 'handled', value };
+}
+
+/** What it means for the message that its handler or its schema threw. */
+export function thrown(error: unknown): Unhandled {
+  const text = errorText(error);
+  return isRejection(error)
+    ? { type: 'hopeless', code: 'rejected', error, text }
+    : { type: 'failed', error, text };
+}
+
+function isRejection(error: unknown): boolean {
+  try {
+    return error instanceof RejectMessage;
+  } catch {
+    return false; // A revoked proxy.
+  }
+}
 
 const ACK: Settlement = { verb: 'ack' };
 

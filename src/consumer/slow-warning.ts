@@ -1,6 +1,6 @@
 import { MAX_DELAY_MS } from '../common/options.js';
 
-/** The share of its time that a handler may use before the observer is told. */
+/** The share of its time after which a handler is reported as slow. */
 const WARNING_SHARE = 0.8;
 
 export interface SlowWarning {
@@ -8,7 +8,7 @@ export interface SlowWarning {
   readonly afterMs: number;
   /** What is left then. */
   readonly leftMs: number;
-  /** Whose limit comes first. */
+  /** The limit that comes first. */
   readonly limit: 'handler' | 'broker';
 }
 
@@ -16,11 +16,11 @@ export interface HandlerLimits {
   readonly handlerTimeoutMs: number;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
-  /** How long the message has been here already: the broker counts from its delivery on. */
+  /** How long the message has been here already: the broker counts from its delivery. */
   readonly heldMs: number;
 }
 
-/** When to warn that a handler which begins now takes long; undefined where it may take as long as it likes. */
+/** When to warn that a handler which begins now takes long; undefined if its time is unlimited. */
 export function slowWarning({
   handlerTimeoutMs,
   settleWithinMs,

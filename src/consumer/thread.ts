@@ -1,27 +1,90 @@
-/** What runs inside a thread: one call of the handler for each task. */
-import type { Handler } from './handler-run.js';
-import { type ThreadFailure, toError, toFailure } from './thread-failure.js';
-import type { ThreadResult, ThreadTask } from './thread-task.js';
+/** What crosses between a consumer and the threads of its handler, and what runs inside a thread. */
+import type { MessagePort } from 'node:worker_threads';
+import { errorText } from '../common/error-text.js';
+import type { Handler, HandlerContext } from './consumer.js';
+import { thrown } from './settlement.js';
 
-/** Never rejects: only the end of the thread itself is an error out there. */
-export default async function runInThread(task: ThreadTask): Promise<ThreadResult> {
-  const { module, value, context, wantsReply, abort } = task;
-  const controller = new AbortController();
-  abort.on('message', (failure: ThreadFailure) => controller.abort(toError(failure)));
+/** What a thread is handed. All of it crosses as structured clones, except for the port, which is moved. */
+export interface ThreadTask {
+  /** The URL of the module whose default export is the handler. */
+  readonly module: string;
+  /** Undefined: only load the module. */
+  readonly call: ThreadCall | undefined;
+}
+
+export interface ThreadCall {
+  readonly value: unknown;
+  readonly context: Omit<HandlerContext, 'signal'>;
+  /** Whether the return value is sent as a reply. */
+  readonly wantsReply: boolean;
+  /** Receives why the handler's signal is to be aborted. */
+  readonly abort: MessagePort;
+}
+
+export type ThreadResult =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly failure: ThreadFailure };
+
+/** What was thrown in the other thread: a structured clone would lose most of it. */
+export interface ThreadFailure {
+  readonly isRejection: boolean;
+  readonly name: string;
+  readonly message: string;
+  readonly code: string | undefined;
+  readonly stack: string | undefined;
+}
+
+/** An error as it crosses between threads. Never throws. */
+export function toFailure(error: unknown): ThreadFailure {
+  const message = errorText(error);
+  const isRejection = thrown(error).type === 'hopeless';
+  try {
+    if (error instanceof Error) {
+      const { name, stack } = error;
+      const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+      return { isRejection, name: String(name), message, code, stack: stack && String(stack) };
+    }
+  } catch {
+    // A getter that throws.
+  }
+  return { isRejection, name: 'Error', message, code: undefined, stack: undefined };
+}
+
+/** An error that came from the other thread. */
+export function toError({ name, message, code, stack }: ThreadFailure): Error {
+  const error = new Error(message);
+  error.name = name;
+  if (stack !== undefined) error.stack = stack;
+  return code === undefined ? error : Object.assign(error, { code });
+}
+
+/** Never rejects: outside, a rejection means that the thread itself has ended. */
+export default async function runInThread({ module, call }: ThreadTask): Promise<ThreadResult> {
   try {
     const handler = await handlerOf(module);
-    const result = await handler(value, { ...context, signal: controller.signal });
-    // Cloned here, where it can still be said that it can't be.
-    return { ok: true, value: wantsReply ? structuredClone(result) : undefined };
+    return { ok: true, value: call === undefined ? undefined : await callHandler(handler, call) };
   } catch (error) {
     return { ok: false, failure: toFailure(error) };
   } finally {
-    abort.close();
+    call?.abort.close();
   }
 }
 
+async function callHandler(
+  handler: Handler<unknown>,
+  { value, context, wantsReply, abort }: ThreadCall,
+): Promise<unknown> {
+  const controller = new AbortController();
+  abort.on('message', (failure: ThreadFailure) => controller.abort(toError(failure)));
+  const result = await handler(value, { ...context, signal: controller.signal });
+  // Cloned here, where the error can still name what can't be cloned.
+  return wantsReply ? structuredClone(result) : undefined;
+}
+
 async function handlerOf(module: string): Promise<Handler<unknown>> {
-  const { default: handler } = await import(module);
+  const exports = await import(module);
+  // CommonJS that a compiler made of `export default` has its own `default` within the one that Node adds.
+  const handler = exports.default?.__esModule === true ? exports.default.default : exports.default;
   if (typeof handler === 'function') return handler;
-  throw new TypeError(`${module} is to export the handler, a function, as its default`);
+  throw new TypeError('its default export must be the handler, a function');
 }

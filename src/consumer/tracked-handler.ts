@@ -1,11 +1,12 @@
 import type { Broker, Message } from '../broker.js';
+import { isThenable } from '../common/options.js';
 import { type RunningHandler, runAs, tracksHandlers } from '../common/running-handler.js';
 import type { Queue } from '../queue.js';
+import type { Handler, HandlerContext } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
-import { type Handler, type HandlerContext, isThenable } from './handler-run.js';
-import { checkKeys } from './keyed-line.js';
+import { checkKeys } from './line.js';
 
-/** Lets the requests that a handler makes find out whether only that handler itself could answer them. */
+/** Lets the requests of a handler find out whether only that handler itself could answer them. */
 export function trackedHandler<Out>(
   handler: Handler<Out>,
   broker: Broker,
@@ -17,10 +18,15 @@ export function trackedHandler<Out>(
     if (!tracksHandlers()) return handler(value, context);
     const run = new TrackedRun(broker, queue, context, concurrency === 1 ? undefined : { key, value });
     const returned = runAs(run, () => handler(value, context));
-    // What a handler leaves behind may make requests when it has ended: nothing holds those up.
-    if (isThenable(returned)) returned.then(run.end, run.end);
-    else run.end();
-    return returned;
+    // What a handler has started may still make requests after its end: nothing holds those up.
+    if (!isThenable(returned)) {
+      run.end();
+      return returned;
+    }
+    // Once: `then` is what runs the query of a query builder.
+    const settled = Promise.resolve(returned);
+    settled.then(run.end, run.end);
+    return settled;
   };
 }
 
@@ -53,7 +59,7 @@ class TrackedRun<Out> implements RunningHandler {
     if (this.#keyed !== undefined && !(await this.#sharesKey(message, this.#keyed))) return false;
     // Another consumer, in this process or elsewhere, could take it.
     const { consumers } = await broker.inspect(queue);
-    // After its time limit, or when its message was taken away, a handler holds up nothing any more.
+    // After its time limit, or after its message was taken away, a handler holds up nothing.
     return consumers <= 1 && !this.#hasEnded && !this.#context.signal.aborted;
   }
 
@@ -67,12 +73,12 @@ class TrackedRun<Out> implements RunningHandler {
       const held = checkKeys(key(value));
       return checkKeys(key(decoded.value)).some((other) => held.includes(other));
     } catch {
-      return false; // Such a message becomes a dead letter, and waits for nobody.
+      return false; // Such a message becomes a dead letter without waiting.
     }
   }
 }
 
-/** Brokers in memory share an address, and nothing else. */
+/** Brokers in memory share an address and nothing else. */
 function isSame(one: Broker, other: Broker): boolean {
   return one === other || (one.address === other.address && one.address !== 'local:');
 }

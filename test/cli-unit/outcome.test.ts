@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Tally } from '../../src/cli/commands/work/outcome.js';
-import type { ConsumerEvent } from '../../src/consumer/events.js';
+import type { ConsumerEvent } from '../../src/consumer/consumer.js';
 
 const failure = { code: 'failed', error: 'x' } as const;
 

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { deadLetterHistory } from '../../src/common/history-headers.js';
+import type { HandlerContext } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import { isQueueError, RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
@@ -448,7 +448,66 @@ export const handlerCases: Cases = {
     letGo();
   },
 
-  'an observer that throws changes nothing': async (bench) => {
+  'a context is its public fields, and a copy of it has a live signal': async (bench) => {
+    const queue = bench.define(z.string());
+    await createProducer(bench.broker, queue).send('x', { headers: { tenant: 'blue' } });
+    const copies: HandlerContext[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (_value, context) => {
+        copies.push({ ...context });
+        expect(context.signal).toBe(copies.at(-1)?.signal);
+        return new Promise(() => {});
+      },
+      { handlerTimeoutMs: 50, retry: { delaysMs: [] } },
+    );
+    await consumer.start();
+    await eventually(() => copies[0]?.signal.aborted === true);
+    expect(Object.keys(copies[0] ?? {}).sort()).toEqual([
+      'attempt',
+      'correlationId',
+      'headers',
+      'id',
+      'queue',
+      'redelivered',
+      'replyTo',
+      'signal',
+      'timestamp',
+    ]);
+    expect(copies[0]).toMatchObject({ queue: queue.name, attempt: 1, headers: { tenant: 'blue' } });
+    await consumer.stop();
+  },
+
+  'a callable thenable, as query builders return, is a promise: waited for, once, under the time limit':
+    async (bench) => {
+      const queue = bench.define(z.string());
+      const producer = createProducer(bench.broker, queue);
+      await producer.send('runs');
+      await producer.send('hangs');
+      const runs: string[] = [];
+      const query = (text: string) =>
+        Object.assign(() => {}, {
+          // biome-ignore lint/suspicious/noThenProperty: it is what this is about
+          then(resolve: (rows: unknown) => void) {
+            runs.push(text);
+            if (text !== 'hangs') resolve([]);
+          },
+        });
+      const log = new EventLog();
+      const consumer = createConsumer(bench.broker, queue, query, {
+        handlerTimeoutMs: 200,
+        retry: { delaysMs: [] },
+        observe: log.observe,
+      });
+      await consumer.start();
+      await log.until('dead-lettered');
+      expect(log.events.map(({ type }) => type)).toEqual(['handled', 'slow', 'dead-lettered']);
+      expect(runs).toEqual(['runs', 'hangs']);
+      await consumer.stop();
+    },
+
+  'an observer that throws, or rejects, changes nothing': async (bench) => {
     const queue = bench.define(z.number());
     await createProducer(bench.broker, queue).sendMany([1, 2, 3]);
     const handled: number[] = [];
@@ -459,8 +518,10 @@ export const handlerCases: Cases = {
         handled.push(value);
       },
       {
-        observe() {
-          throw new Error('the log is full');
+        observe({ type }) {
+          const full = new Error('the log is full');
+          if (handled.length === 1) throw full;
+          return type === 'handled' ? Promise.reject(full) : undefined;
         },
       },
     );

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { deadLetterHistory } from '../../src/common/history-headers.js';
 import { type Received, receive } from '../../src/consumer/receive.js';
 import { createProducer } from '../../src/producer/producer.js';
+import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import { addressOf, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
@@ -136,5 +139,80 @@ export const receiveCases: Cases = {
       for await (const item of receive(bench.broker, queue)) item.ack();
     };
     await rejection(looping(), 'QUEUE_MISSING');
+  },
+
+  'an iterator that waits can be closed, and swallows no message': async (bench) => {
+    const queue = bench.define(z.number());
+    const producer = createProducer(bench.broker, queue);
+    const iterator = receive(bench.broker, queue)[Symbol.asyncIterator]();
+    const waiting = [iterator.next(), iterator.next()];
+    await bench.untilCounted(queue.name, { consumers: 1 });
+    expect(await iterator.return?.()).toEqual({ done: true, value: undefined });
+    for (const next of waiting) expect(await next).toEqual({ done: true, value: undefined });
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    await bench.untilCounted(queue.name, { consumers: 0 });
+    await producer.send(1);
+    await bench.untilCounted(queue.name, { ready: 1 });
+  },
+
+  'closing an iterator gives back a message that is being validated': async (bench) => {
+    let validating = 0;
+    const schema = z.number().refine(() => {
+      validating++;
+      return new Promise(() => {});
+    });
+    const queue = bench.define(schema);
+    await bench.broker.declare(queue.spec);
+    await bench.broker.publish(
+      addressOf(queue.name),
+      message({ contentType: 'application/json', body: '1' }),
+    );
+    const iterator = receive(bench.broker, queue)[Symbol.asyncIterator]();
+    const next = iterator.next();
+    await eventually(() => validating > 0);
+    await iterator.return?.();
+    expect(await next).toEqual({ done: true, value: undefined });
+    await bench.untilCounted(queue.name, { ready: 1, consumers: 0 });
+  },
+
+  'an iterator is iterable itself: a loop goes on where `next` left off': async (bench) => {
+    const queue = bench.define(z.number());
+    await createProducer(bench.broker, queue).sendMany([0, 1, 2]);
+    const iterator = receive(bench.broker, queue)[Symbol.asyncIterator]() as AsyncIterableIterator<
+      Received<number>
+    >;
+    const first = await iterator.next();
+    first.value.ack();
+    const rest: number[] = [];
+    for await (const item of iterator) {
+      item.ack();
+      if (rest.push(item.value) === 2) break;
+    }
+    expect([first.value.value, ...rest]).toEqual([0, 1, 2]);
+    await bench.untilCounted(queue.name, { ready: 0, consumers: 0 });
+  },
+
+  'a stream of received messages that is destroyed leaves the next message in the queue': async (bench) => {
+    const queue = bench.define(z.number());
+    const producer = createProducer(bench.broker, queue);
+    await producer.send(0);
+    const stream = Readable.from(receive(bench.broker, queue));
+    const [first] = (await once(stream, 'data')) as [Received<number>];
+    first.ack();
+    stream.destroy();
+    await once(stream, 'close');
+    await producer.send(1);
+    await bench.untilCounted(queue.name, { ready: 1, consumers: 0 });
+  },
+
+  'calls of `next` that overlap get one message each, in order': async (bench) => {
+    const queue = bench.define(z.number());
+    await createProducer(bench.broker, queue).sendMany([0, 1, 2]);
+    const iterator = receive(bench.broker, queue, { prefetch: 3 })[Symbol.asyncIterator]();
+    const results = await Promise.all([iterator.next(), iterator.next(), iterator.next()]);
+    expect(results.map(({ value }) => value?.value)).toEqual([0, 1, 2]);
+    for (const { value } of results) value?.ack();
+    await iterator.return?.();
+    await bench.untilCounted(queue.name, { ready: 0, consumers: 0 });
   },
 };

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import type { Handler } from '../../src/consumer/consumer.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { Handler } from '../../src/consumer/handler-run.js';
 import { QueueError, RejectMessage } from '../../src/errors.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';
@@ -248,14 +248,46 @@ export const requestCases: Cases = {
     expect(await bench.ready(answers)).toBe(0);
   },
 
-  'a reply goes to any queue that the request names': async (bench) => {
-    const { queue } = await asked(bench, (n) => n + 1);
+  'a consumer that allows it replies to any queue that the request names': async (bench) => {
+    const queue = bench.define(z.number());
+    const consumer = createConsumer(bench.broker, queue, (n) => n + 1, { replies: 'any' });
+    await consumer.start();
     const answers = await bench.declare();
     const request = message({ contentType: '', body: '1', replyTo: answers.name, correlationId: 'c1' });
     await bench.broker.publish(addressOf(queue.spec), request);
     const { message: reply } = await (await bench.inbox(answers)).next();
     expect(reply).toMatchObject({ correlationId: 'c1', contentType: 'application/json' });
     expect(Buffer.from(reply.body).toString()).toBe('2');
+    await consumer.stop();
+  },
+
+  'a sender does not choose the queue that an ordinary consumer replies to': async (bench) => {
+    const queue = bench.define(z.number());
+    const log = new EventLog();
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (n) => {
+        if (n === 2) throw new RejectMessage('no');
+        return n + 1;
+      },
+      { observe: log.observe },
+    );
+    await consumer.start();
+    const other = await bench.declare();
+    for (const body of ['1', '2', '"x"', '{']) {
+      await bench.broker.publish(
+        addressOf(queue.spec),
+        message({ contentType: 'application/json', body, replyTo: other.name, correlationId: 'c1' }),
+      );
+    }
+    await log.until('handled');
+    await log.until('dead-lettered', 3);
+    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+    expect(await requester.request(3)).toBe(4);
+    await requester.close();
+    await consumer.stop();
+    expect(await bench.ready(other)).toBe(0);
   },
 
   'closing the broker ends the requests that wait': async (bench) => {

@@ -155,19 +155,50 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'a module without a handler fails its messages with a line that says so': async (bench) => {
+  'start loads the module, and rejects if there is no handler in it': async (bench) => {
+    const modules: readonly [URL, string][] = [
+      [new URL('threads/no-such-module.mjs', import.meta.url), 'no-such-module.mjs'],
+      [new URL('threads/no-handler.mjs', import.meta.url), 'default export'],
+      [new URL('threads/no-handler.d.ts', import.meta.url), 'no-handler.d.ts'],
+      [new URL('data:text/javascript,export default ('), 'data:text/javascript'],
+      [new URL('data:text/javascript,import "no-such-package"; export default () => {}'), 'no-such-package'],
+      [
+        new URL('data:text/javascript,throw new Error("no database"); export default () => {}'),
+        'no database',
+      ],
+      [new URL('data:text/javascript,export default undefined'), 'default export'],
+    ];
+    for (const [module, text] of modules) {
+      const queue = bench.define(command);
+      const consumer = createConsumer(bench.broker, queue, { module, threads: 1 });
+      const error = await rejection(consumer.start(), 'INVALID_OPTION');
+      expect(error.message).toContain(text);
+      expect(consumer.state).toBe('stopped');
+      await consumer.ended;
+      // Nothing was declared for it.
+      await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+    }
+  },
+
+  'a module that never ends loading is bounded by the time limit of start': async (bench) => {
+    const module = new URL('data:text/javascript,await new Promise(() => { setInterval(() => {}, 1000) })');
+    const consumer = createConsumer(bench.broker, bench.define(command), { module, threads: 1 });
+    await rejection(consumer.start({ timeoutMs: 500 }), 'TIMEOUT');
+    expect(consumer.state).toBe('stopped');
+    const stopped = createConsumer(bench.broker, bench.define(command), { module, threads: 1 });
+    const starting = rejection(stopped.start(), 'CLOSED');
+    await stopped.stop();
+    await starting;
+  },
+
+  'the handler of a CommonJS module that was compiled from `export default` is found': async (bench) => {
     const queue = bench.define(command);
-    const log = new EventLog();
-    const consumer = createConsumer(
-      bench.broker,
-      queue,
-      { module: new URL('threads/no-handler.mjs', import.meta.url), threads: 1 },
-      { retry: { delaysMs: [] }, observe: log.observe },
-    );
+    const module = new URL('threads/compiled.cjs', import.meta.url);
+    const consumer = createConsumer(bench.broker, queue, { module, threads: 1 });
     await consumer.start();
-    await createProducer(bench.broker, queue).send({ do: 'anything' });
-    const [event] = await log.until('dead-lettered');
-    expect(event?.failure.error).toContain('as its default');
+    const requester = createRequester(bench.broker, queue, { reply: z.unknown() });
+    expect(await requester.request({ do: 'square', n: 5 })).toBe(25);
+    await requester.close();
     await consumer.stop();
   },
 };

@@ -3,9 +3,9 @@ import { deadLetterCases } from './dead-letter-cases.js';
 import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
-import { lockCases } from './lock-cases.js';
 import { receiveCases } from './receive-cases.js';
 import { requestCases } from './request-cases.js';
+import { schemaCases } from './schema-cases.js';
 import { sendCases } from './send-cases.js';
 import { sendManyCases } from './send-many-cases.js';
 import { stopCases } from './stop-cases.js';
@@ -21,6 +21,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'send many': sendManyCases,
     values: valueCases,
     handler: handlerCases,
+    schemas: schemaCases,
     'handlers by type': typedHandlerCases,
     threads: threadCases,
     keys: keyedCases,
@@ -28,7 +29,6 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     request: requestCases,
     receive: receiveCases,
     'dead letters': deadLetterCases,
-    locks: lockCases,
     load: loadCases,
   };
   contractSuite('toolkit contract', subject, groups, skips);

@@ -1,9 +1,8 @@
 import { onTestFinished } from 'vitest';
 import type { Broker } from '../../src/broker.js';
 import { connect } from '../../src/connect.js';
-import type { Consumer } from '../../src/consumer/consumer.js';
+import type { Consumer, HandlerContext } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import { createProducer, type Producer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
 import type { Ledger } from '../support/ledger.js';

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Broker } from '../../src/broker.js';
+import type { HandlerContext } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { HandlerContext } from '../../src/consumer/handler-run.js';
 import type { Queue } from '../../src/queue.js';
 import { eventually } from '../support/eventually.js';
 import type { Handling } from '../support/ledger.js';

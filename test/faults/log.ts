@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
 import type { BrokerEvent } from '../../src/broker.js';
-import type { ConsumerEvent } from '../../src/consumer/events.js';
+import type { ConsumerEvent } from '../../src/consumer/consumer.js';
 
 /** What was seen while a ledger ran. */
 export interface Log {

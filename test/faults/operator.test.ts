@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { HandlerContext } from '../../src/consumer/handler-run.js';
+import type { HandlerContext } from '../../src/consumer/consumer.js';
 import {
   brokerVersion,
   canStartOwnBroker,

@@ -1,4 +1,4 @@
-import type { ConsumerEvent } from '../../src/consumer/events.js';
+import type { ConsumerEvent } from '../../src/consumer/consumer.js';
 
 const LIMIT_MS = 30_000;
 

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { Broker } from '../../src/broker.js';
+import type { Handler } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import type { Handler } from '../../src/consumer/handler-run.js';
 import { receive } from '../../src/consumer/receive.js';
 import { RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';

@@ -2,10 +2,9 @@
 import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import type { Broker } from '../../../broker.js';
-import type { Consumer } from '../../../consumer/consumer.js';
+import type { Consumer, Handler, HandlerContext } from '../../../consumer/consumer.js';
 import type { ConsumerOptions } from '../../../consumer/consumer-options.js';
 import { createConsumer } from '../../../consumer/create-consumer.js';
-import type { Handler, HandlerContext } from '../../../consumer/handler-run.js';
 import type { Queue } from '../../../queue.js';
 import { CommandError, EXIT } from '../../exit-code.js';
 import { importHandler } from '../../import-module.js';

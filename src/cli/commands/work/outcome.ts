@@ -1,7 +1,6 @@
 /** What a worker has done: its counts as a line, and its exit code. Pure. */
 import type { BrokerCounts } from '../../../broker.js';
-import type { ConsumerCounts } from '../../../consumer/counts.js';
-import type { ConsumerEvent } from '../../../consumer/events.js';
+import type { ConsumerCounts, ConsumerEvent } from '../../../consumer/consumer.js';
 import type { EventLine } from '../../event-line.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 

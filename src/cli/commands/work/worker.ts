@@ -1,8 +1,7 @@
 import { setTimeout as delay, setInterval } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
 import { Deferred } from '../../../common/limits.js';
-import type { Consumer } from '../../../consumer/consumer.js';
-import type { ConsumerEvent } from '../../../consumer/events.js';
+import type { Consumer, ConsumerEvent } from '../../../consumer/consumer.js';
 import { isQueueError } from '../../../errors.js';
 import { consumerEventLine, type EventLine, showDuration } from '../../event-line.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';

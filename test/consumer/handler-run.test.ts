@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Delivery } from '../../src/broker.js';
-import { HandlerRun } from '../../src/consumer/handler-run.js';
-import { Runs } from '../../src/consumer/runs.js';
+import { HandlerRun, Runs } from '../../src/consumer/handler-run.js';
 
 function delivery(n: number): Delivery {
   const message = { id: String(n), contentType: '', headers: {}, body: '', timestamp: undefined };
@@ -17,8 +16,8 @@ test('runs come and go in any order, and each is found by its delivery', () => {
       for (const [n, step] of steps.entries()) {
         if (step === 'add') {
           const added = delivery(n);
-          const run = new HandlerRun(added, 'q');
-          runs.add(added, run);
+          const run = new HandlerRun(added);
+          runs.add(run);
           model.set(added, run);
         } else {
           const [leaving] = [...model].slice(step % Math.max(1, model.size));
@@ -28,7 +27,7 @@ test('runs come and go in any order, and each is found by its delivery', () => {
           expect(runs.of(leaving[0])).toBeUndefined();
         }
         expect(runs.size).toBe(model.size);
-        expect(new Map(runs.entries())).toEqual(model);
+        expect(new Set(runs.all())).toEqual(new Set(model.values()));
         for (const [each, run] of model) expect(runs.of(each)).toBe(run);
       }
     }),
