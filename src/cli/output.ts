@@ -1,6 +1,13 @@
-/** Data goes to standard output, all that is said about the work to standard error. */
+/**
+ * Everything that millrace writes: data to standard output, messages about the work to standard error.
+ *
+ * Most of it quotes others: bodies, headers, ids, names, errors of a broker. All text is escaped here and nowhere else,
+ * for terminals, pipes and files alike, since a pipe may end at a terminal; colors are added afterwards, here as well.
+ */
 import { isUtf8 } from 'node:buffer';
+import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
+import { maskPasswords } from './address.js';
 import type { EventLine } from './event-line.js';
 
 export interface OutputFlags {
@@ -10,23 +17,35 @@ export interface OutputFlags {
   readonly color?: boolean;
 }
 
+/** A part of a line that has a color. */
+export interface Styled {
+  readonly style: 'red' | 'yellow' | 'green';
+  readonly text: string;
+}
+
+/** Text without escape codes: it gets those of its colors when it is written. */
+export type Line = string | readonly (string | Styled)[];
+
+/** Erases what is on the terminal's current row, and returns to its beginning. */
+const ERASE_ROW = '\r\x1b[2K';
+
 export class Output {
   readonly json: boolean;
   readonly quiet: boolean;
-  /** Whether somebody looks at standard output on a terminal that can be drawn on. */
+  /** Whether standard output is a terminal that can be redrawn. */
   readonly live: boolean;
   /** Resolves when nobody reads standard output any more, as after `millrace work | head -1`. */
   readonly closed: Promise<void>;
-  readonly #color: boolean;
+  readonly #color: 'never' | 'terminals' | 'always';
   readonly #logAsJson: boolean;
   #isClosed = false;
 
   constructor(flags: OutputFlags = {}) {
     this.json = flags.json === true;
     this.quiet = flags.quiet === true;
-    const smart = process.env.TERM !== 'dumb';
-    this.live = process.stdout.isTTY === true && smart && !this.json;
-    this.#color = flags.color !== false && !process.env.NO_COLOR && smart;
+    const isDumb = process.env.TERM === 'dumb';
+    this.live = process.stdout.isTTY === true && !isDumb && !this.json;
+    this.#color = colorMode(flags, isDumb);
     this.#logAsJson = this.json || process.stderr.isTTY !== true;
     this.closed = new Promise((resolve) => {
       process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -37,22 +56,34 @@ export class Output {
     });
   }
 
-  /** A line of data. False: nobody reads it. What others wrote is made harmless to a terminal, and only there. */
-  data(line: string): Promise<boolean> {
-    return this.write(`${process.stdout.isTTY === true ? escapeControls(line) : line}\n`);
+  /** Columns of the terminal at standard output; unlimited if it is none. */
+  get columns(): number {
+    return (this.live ? process.stdout.columns : 0) || Number.POSITIVE_INFINITY;
   }
 
-  /** As {@link data}, but as it is and without ending the line. */
-  write(text: string): Promise<boolean> {
-    if (this.#isClosed) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      process.stdout.write(text, (error) => resolve(error === null || error === undefined));
-    });
+  /** Writes one line of data. False: nobody reads it. */
+  data(line: Line): Promise<boolean> {
+    return this.#write(`${this.#render(line, process.stdout)}\n`);
+  }
+
+  /** Writes text of several lines, such as a body, and ends the last one. False: nobody reads it. */
+  block(text: string): Promise<boolean> {
+    return this.#write(`${escapeControls(text)}\n`);
+  }
+
+  /** Writes a value as a line of JSON. False: nobody reads it. */
+  record(value: object): Promise<boolean> {
+    return this.#write(`${toJson(value)}\n`);
+  }
+
+  /** Puts a line in the place of the one that was drawn before. Only if `live`. */
+  draw(line: Line): void {
+    void this.#write(`${ERASE_ROW}${this.#render(line, process.stdout)}`);
   }
 
   /** A line for the person who started the command. */
   note(line: string): void {
-    if (!this.quiet) process.stderr.write(`${line}\n`);
+    if (!this.quiet) process.stderr.write(`${onOneLine(line)}\n`);
   }
 
   /** A line about what happens meanwhile: readable on a terminal, JSON elsewhere. */
@@ -60,29 +91,63 @@ export class Output {
     if (this.quiet && level === 'info') return;
     if (this.#logAsJson) {
       const line = { time: new Date().toISOString(), level, event, message: text, ...fields };
-      process.stderr.write(`${JSON.stringify(line)}\n`);
-    } else {
-      const shown = ` [${level === 'info' ? '*' : '!'}] ${escapeControls(text)}`;
-      process.stderr.write(`${level === 'info' ? shown : this.style('yellow', shown, process.stderr)}\n`);
+      process.stderr.write(`${toJson(line)}\n`);
+      return;
     }
+    const line: Line = level === 'info' ? ` [*] ${text}` : [{ style: 'yellow', text: ` [!] ${text}` }];
+    process.stderr.write(`${this.#render(line, process.stderr)}\n`);
   }
 
   error(message: string): void {
-    const [first = '', ...rest] = message.split('\n');
-    const line = `millrace: ${escapeControls([first, ...rest.map((part) => part.trim())].join(' '))}`;
-    process.stderr.write(`${this.style('red', line, process.stderr)}\n`);
+    const line: Line = [{ style: 'red', text: `millrace: ${maskPasswords(message)}` }];
+    process.stderr.write(`${this.#render(line, process.stderr)}\n`);
   }
 
-  style(
-    format: 'red' | 'yellow' | 'green' | 'cyan' | 'dim',
-    text: string,
-    stream: NodeJS.WriteStream = process.stdout,
-  ) {
-    return this.#color && stream.isTTY === true ? styleText(format, text) : text;
+  /** Asks the person at the terminal. Anything but yes is a no, and so is an aborted signal. */
+  async confirm(question: string, signal: AbortSignal): Promise<boolean> {
+    const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+    try {
+      const answer = await terminal.question(` [?] ${onOneLine(question)} [y/N] `, { signal });
+      return /^y(es)?$/i.test(answer.trim());
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      return false;
+    } finally {
+      terminal.close();
+    }
+  }
+
+  #write(text: string): Promise<boolean> {
+    if (this.#isClosed) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      process.stdout.write(text, (error) => resolve(error === null || error === undefined));
+    });
+  }
+
+  #render(line: Line, stream: NodeJS.WriteStream): string {
+    const isColored = this.#color === 'always' || (this.#color === 'terminals' && stream.isTTY === true);
+    const parts = typeof line === 'string' ? [line] : line;
+    return parts
+      .map((part) => {
+        if (typeof part === 'string') return onOneLine(part);
+        const text = onOneLine(part.text);
+        // Node would look at standard output, whichever stream the text is for.
+        return isColored ? styleText(part.style, text, { validateStream: false }) : text;
+      })
+      .join('');
   }
 }
 
-/** Resolves when all that was written has been handed on, so that the process may end. */
+/** `--no-color` and NO_COLOR win over FORCE_COLOR, which wins over what the streams are. */
+function colorMode(flags: OutputFlags, isDumb: boolean): 'never' | 'terminals' | 'always' {
+  if (flags.color === false || process.env.NO_COLOR) return 'never';
+  const force = process.env.FORCE_COLOR;
+  if (force !== undefined) return force === '0' || force === 'false' ? 'never' : 'always';
+  return isDumb ? 'never' : 'terminals';
+}
+
+/** Resolves when everything written has been handed on, so that the process may exit. */
 export async function flushed(): Promise<void> {
   await Promise.all(
     [process.stdout, process.stderr].map(
@@ -91,20 +156,45 @@ export async function flushed(): Promise<void> {
   );
 }
 
-/** All but tab and line feed. C1 (0x80 to 0x9f) drives terminals as ESC does. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+/**
+ * What drives a terminal or reorders text on it: C0 but tab and line feed, DEL, C1 (which works as ESC does), the
+ * controls of bidirectional text, and the separators that some programs take for line ends.
+ */
+const CONTROLS =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+function escapeOf(character: string): string {
+  const code = character.charCodeAt(0);
+  return code < 0x100 ? hex(code) : `\\u${code.toString(16).padStart(4, '0')}`;
+}
 
 function hex(code: number): string {
   return `\\x${code.toString(16).padStart(2, '0')}`;
 }
 
-/** Shows the control characters of a text that others wrote, so that it can't drive the reader's terminal. */
+/** Makes text harmless to a terminal: shows controls as `\xNN` or `\uNNNN`. Line feeds and tabs stay. */
 export function escapeControls(text: string): string {
-  return text.replace(CONTROL, (character) => hex(character.charCodeAt(0)));
+  return text.replace(CONTROLS, escapeOf);
 }
 
-/** A message's body for people: text as it is; what is no UTF-8 byte by byte, `\xNN` for all that is not ASCII. */
+/** As {@link escapeControls}, with line ends as spaces, so that nothing quoted can pass for a line of its own. */
+export function onOneLine(text: string): string {
+  const [first = '', ...others] = text.split(/[\r\n]+/);
+  if (others.length === 0) return escapeControls(first);
+  const parts = [first.trimEnd(), ...others.map((part) => part.trim())];
+  return escapeControls(parts.filter((part, index) => index === 0 || part !== '').join(' '));
+}
+
+/** JSON escapes C0 by itself. The others become `\uNNNN`, which is the same value to whoever parses it. */
+export function toJson(value: object): string {
+  return JSON.stringify(value).replace(
+    CONTROLS,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A body for people: text as it is; if it is not UTF-8, byte by byte, `\xNN` for all that is not ASCII. */
 export function showBody(body: Uint8Array): string {
   if (isUtf8(body)) return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
   let shown = '';

@@ -10,7 +10,7 @@ import { addSendCommand } from './commands/send.js';
 import { addWorkCommand } from './commands/work.js';
 import { addCommonOptions, type Execute } from './common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
-import { Output } from './output.js';
+import { Output, onOneLine } from './output.js';
 
 const DESCRIPTION = "Sends and handles messages through queues on this machine's disk or on RabbitMQ.";
 
@@ -46,7 +46,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     // commander has printed it already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     output ??= new Output();
-    output.error(maskPasswords(error instanceof Error ? error.message : String(error)));
+    output.error(error instanceof Error ? error.message : String(error));
     return exitCodeOf(error);
   }
 }
@@ -58,7 +58,7 @@ function createProgram(execute: Execute): Command {
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_HELP)
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(maskPasswords(text)) })
+    .configureOutput({ outputError: (text, write) => write(`${onOneLine(maskPasswords(text))}\n`) })
     .showSuggestionAfterError();
 
   addSendCommand(program, execute);

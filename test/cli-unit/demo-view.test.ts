@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { DemoTotals } from '../../src/cli/commands/demo/meter.js';
 import { introduction, progressLine, summary } from '../../src/cli/commands/demo/view.js';
+import type { Line } from '../../src/cli/output.js';
 
 const setting = { capacity: 100, handle: 10, seconds: 10 };
 const sample = { seconds: 2, depth: 50, sent: 1250, handled: 1200, waiting: 0.987 };
@@ -24,18 +25,45 @@ test('the introduction says what is seen, where, and when it ends', () => {
   expect(introduction({ ...setting, messages: 5000 }, 'amqp://h')).toContain('after 5,000 messages');
 });
 
+/** A line without its colors. */
+function textOf(line: Line): string {
+  return typeof line === 'string'
+    ? line
+    : line.map((part) => (typeof part === 'string' ? part : part.text)).join('');
+}
+
 test('the bar shows the depth', () => {
-  expect(progressLine(sample, 100)).toBe(
+  expect(textOf(progressLine(sample, 100))).toBe(
     '  2.0 s  [############............] 50/100 in the queue  sent 1,250  handled 1,200  producer waits 99 %',
   );
 });
 
+test('a bar that is full has another color', () => {
+  expect(progressLine(sample, 100)).toContainEqual({ style: 'green', text: '############' });
+  expect(progressLine({ ...sample, depth: 100 }, 100)).toContainEqual({
+    style: 'yellow',
+    text: '#'.repeat(24),
+  });
+});
+
 test('the bar never grows out of its frame', () => {
-  expect(progressLine({ ...sample, depth: 300 }, 100)).toContain('[########################] 300/100');
+  expect(textOf(progressLine({ ...sample, depth: 300 }, 100))).toContain(
+    '[########################] 300/100',
+  );
+});
+
+test('the line fits into the columns of the terminal, with a shorter bar and fewer words', () => {
+  expect(textOf(progressLine(sample, 100, 80))).toBe(
+    '  2.0 s  [#######......] 50/100  sent 1,250  handled 1,200  producer waits 99 %',
+  );
+  expect(textOf(progressLine(sample, 100, 40))).toBe('  2.0 s  [#####....] 50/100  sent 1,250');
+  for (let columns = 1; columns <= 200; columns++) {
+    expect(textOf(progressLine(sample, 100, columns)).length).toBeLessThan(Math.max(2, columns));
+  }
 });
 
 test('a producer that has ended waits no more', () => {
-  expect(progressLine({ ...sample, waiting: undefined }, 100)).toContain('producer has ended');
+  expect(textOf(progressLine({ ...sample, waiting: undefined }, 100))).toContain('producer has ended');
 });
 
 test('the summary concludes from what was seen', () => {

@@ -1,30 +1,85 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { escapeControls, showBody } from '../../src/cli/output.js';
+import { escapeControls, onOneLine, showBody, toJson } from '../../src/cli/output.js';
 
 const ESC = '\u001b';
 
+/** Everything that drives a terminal, reorders text or ends a line, but tab and line feed. */
+const HARMFUL =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+
+/** Texts in which such characters are frequent. */
+const hostile = fc.array(
+  fc.oneof(
+    fc.integer({ min: 0, max: 0xa0 }).map((code) => String.fromCharCode(code)),
+    fc.constantFrom(
+      '\u061c',
+      '\u200f',
+      '\u2028',
+      '\u2029',
+      '\u202e',
+      '\u2066',
+      '\u2069',
+      '\r\n',
+      'é',
+      '世',
+      '😀',
+    ),
+    fc.string({ unit: 'binary' }),
+  ),
+);
+const hostileText = hostile.map((parts) => parts.join(''));
+
 test('text is shown as it is', () => {
   expect(showBody(Buffer.from('Grüße, 世界!'))).toBe('Grüße, 世界!');
+  expect(escapeControls('Grüße, 世界! 👨‍👩‍👧')).toBe('Grüße, 世界! 👨‍👩‍👧');
 });
 
-test('bytes that are no UTF-8 are shown one by one', () => {
+test('bytes that are not UTF-8 are shown one by one', () => {
   expect(showBody(Buffer.from([0x41, 0xff, 0x00, 0xe9, 0x7a]))).toBe('A\\xff\\x00\\xe9z');
 });
 
-test('control characters are escaped, so that a message cannot drive the terminal', () => {
+test('control characters are escaped, so that a message can not drive the terminal', () => {
   expect(escapeControls(`${ESC}[2J\r\u009b1m\u007f`)).toBe('\\x1b[2J\\x0d\\x9b1m\\x7f');
 });
 
-test('line feeds and tabs stay', () => {
-  expect(escapeControls('a\tb\nc')).toBe('a\tb\nc');
+test('controls of bidirectional text and separators of lines are escaped', () => {
+  expect(escapeControls('a\u202eb\u2066c\u200fd\u2028e\u2029f\u061cg')).toBe(
+    'a\\u202eb\\u2066c\\u200fd\\u2028e\\u2029f\\u061cg',
+  );
 });
 
-test('whatever the bytes, no control character is left but tab and line feed', () => {
+test('line feeds and tabs stay in a text, but not in what has to be one line', () => {
+  expect(escapeControls('a\tb\nc')).toBe('a\tb\nc');
+  expect(onOneLine('first\n  second\r\n\n [!] third\n')).toBe('first second [!] third');
+  expect(onOneLine('  [x] a\tb')).toBe('  [x] a\tb');
+});
+
+test('whatever the text, nothing harmful is left of it', () => {
+  fc.assert(
+    fc.property(hostileText, (text) => {
+      expect(escapeControls(text)).not.toMatch(HARMFUL);
+      expect(onOneLine(text)).not.toMatch(HARMFUL);
+      expect(onOneLine(text)).not.toContain('\n');
+      // What is escaped already is not escaped again.
+      expect(onOneLine(onOneLine(text))).toBe(onOneLine(text));
+    }),
+  );
   fc.assert(
     fc.property(fc.uint8Array(), (bytes) => {
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-      expect(escapeControls(showBody(bytes))).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+      expect(escapeControls(showBody(bytes))).not.toMatch(HARMFUL);
+    }),
+  );
+});
+
+test('JSON says the same to whoever parses it, with nothing harmful in it', () => {
+  fc.assert(
+    fc.property(hostileText, hostileText, (key, value) => {
+      const json = toJson([{ [key]: value }]);
+      expect(JSON.parse(json)).toEqual(JSON.parse(JSON.stringify([{ [key]: value }])));
+      expect(json).not.toMatch(HARMFUL);
+      expect(json).not.toContain('\n');
     }),
   );
 });

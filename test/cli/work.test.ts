@@ -316,9 +316,12 @@ test('a worker that can not go on ends with the exit code of the reason', async 
   }
 });
 
-test('control characters reach a pipe as they came', async () => {
+test('control characters are escaped in a pipe as well, which may end at a terminal; JSON carries them', async () => {
   const queue = await filled('\u001b[1mbold');
-  expect((await work(['-q', queue, '--drain'])).stdout).toBe(" [x] Received '\u001b[1mbold'\n");
+  expect((await work(['-q', queue, '--count', '1'])).stdout).toBe(" [x] Received '\\x1b[1mbold'\n");
+  await put(channel, queue, '\u001b[1mbold');
+  const { stdout } = await work(['-q', queue, '--drain', '--json']);
+  expect(jsonLines(stdout)).toMatchObject([{ body: '\u001b[1mbold' }]);
 });
 
 test('--report says from time to time how much is done', async () => {

@@ -8,6 +8,7 @@ import { createConsumer } from '../../consumer/create-consumer.js';
 import { defineQueue, type Queue } from '../../queue.js';
 import { type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';
+import { wrap } from '../layout.js';
 import { withTrialBroker } from '../open-broker.js';
 import { durationOption, integerValue, oneOrMore, positiveDurationValue } from '../option-values.js';
 import type { Output } from '../output.js';
@@ -70,7 +71,8 @@ async function measure(
   signal: AbortSignal,
 ): Promise<void> {
   const queue = benchQueue(flags.type);
-  if (!output.json && !output.quiet) await output.write(benchIntroduction(flags, broker.address));
+  if (!output.json && !output.quiet)
+    await output.block(wrap(benchIntroduction(flags, broker.address), output.columns));
   await broker.declare(queue.spec, { signal });
   const meter = new BenchMeter();
   const consumers = Array.from({ length: flags.consumers }, () => benchConsumer(broker, queue, flags, meter));
@@ -85,9 +87,8 @@ async function measure(
   }
   const totals = meter.totals();
   await Promise.all(consumers.map((consumer) => consumer.stop({ deadlineMs: 1000 })));
-  await output.write(
-    output.json ? `${JSON.stringify({ type: 'summary', ...totals })}\n` : benchSummary(totals),
-  );
+  if (output.json) await output.record({ type: 'summary', ...totals });
+  else await output.block(wrap(benchSummary(totals), output.columns));
 }
 
 /** The broker removes it a minute after the run: a quorum queue can't be exclusive to its connection. */
@@ -113,7 +114,7 @@ function benchConsumer(
 function showEach(intervalMs: number, meter: BenchMeter, output: Output): NodeJS.Timeout {
   return setInterval(() => {
     const sample = meter.sample();
-    if (output.json) output.data(JSON.stringify({ type: 'interval', ...sample }));
-    else if (!output.quiet) output.data(benchLine(sample));
+    if (output.json) void output.record({ type: 'interval', ...sample });
+    else if (!output.quiet) void output.data(benchLine(sample, output.columns));
   }, intervalMs);
 }

@@ -10,6 +10,7 @@ import { createProducer, type Producer } from '../../producer/producer.js';
 import { defineQueue, type Queue } from '../../queue.js';
 import { type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';
+import { wrap } from '../layout.js';
 import { withTrialBroker } from '../open-broker.js';
 import { durationOption, oneOrMore } from '../option-values.js';
 import type { Output } from '../output.js';
@@ -65,7 +66,8 @@ async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: A
     },
     { retry: { delaysMs: [] } },
   );
-  if (!output.json && !output.quiet) await output.write(introduction(flags, broker.address));
+  if (!output.json && !output.quiet)
+    await output.block(wrap(introduction(flags, broker.address), output.columns));
   await consumer.start({ signal });
   const screen = show(meter, flags, output);
   try {
@@ -76,11 +78,8 @@ async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: A
   } finally {
     await screen.end();
   }
-  await output.write(
-    output.json
-      ? `${JSON.stringify({ type: 'summary', ...meter.totals() })}\n`
-      : summary(meter.totals(), flags),
-  );
+  if (output.json) await output.record({ type: 'summary', ...meter.totals() });
+  else await output.block(wrap(summary(meter.totals(), flags), output.columns));
 }
 
 /** In memory the queue is this run's alone; elsewhere it gets a name of its own and goes with its consumer. */
@@ -120,14 +119,9 @@ function show(meter: DemoMeter, flags: DemoFlags, output: Output): { readonly en
   const draw = () => {
     if (output.quiet) return;
     const sample = meter.sample();
-    if (output.json) {
-      output.data(JSON.stringify({ type: 'progress', ...sample }));
-    } else if (output.live) {
-      const line = progressLine(sample, flags.capacity, (format, text) => output.style(format, text));
-      output.write(`\r\x1b[2K${line}`);
-    } else {
-      output.data(progressLine(sample, flags.capacity));
-    }
+    if (output.json) void output.record({ type: 'progress', ...sample });
+    else if (output.live) output.draw(progressLine(sample, flags.capacity, output.columns));
+    else void output.data(progressLine(sample, flags.capacity));
   };
   const memory = setInterval(() => meter.lookAtMemory(), 100);
   const drawing = setInterval(draw, output.live ? 100 : 1000);
@@ -137,7 +131,7 @@ function show(meter: DemoMeter, flags: DemoFlags, output: Output): { readonly en
       clearInterval(drawing);
       if (output.live && !output.quiet) {
         draw();
-        await output.write('\n');
+        await output.block('');
       }
     },
   };

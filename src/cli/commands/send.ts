@@ -85,9 +85,9 @@ async function send(words: readonly string[], flags: SendFlags, output: Output):
       ? await sendLines(producer, lines(input, broker.maxMessageBytes), flags, interruption.signal)
       : await sendOne(producer, await wholeBody(input, broker.maxMessageBytes), flags, interruption.signal);
     if (output.json) {
-      await output.data(JSON.stringify({ ...report.facts, queue: flags.queue, broker: broker.address }));
+      await output.record({ ...report.facts, queue: flags.queue, broker: broker.address });
     } else if (!output.quiet) {
-      await output.data(` [x] ${report.text}`);
+      await output.block(` [x] ${report.text}`);
     }
     return EXIT.ok;
   } catch (error) {

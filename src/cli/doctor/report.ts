@@ -4,7 +4,7 @@ import type { Check } from './check.js';
 
 const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
-/** Prints one line a check, and knows at the end what to exit with. */
+/** Prints one line per check, and knows the exit code at the end. */
 export class Report {
   readonly #output: Output;
   #warnings = 0;
@@ -18,14 +18,14 @@ export class Report {
   async add({ name, status, text, advice, facts, exitCode }: Check): Promise<void> {
     if (status === 'warn') this.#warnings++;
     if (status === 'fail') this.#failures++;
-    // The first failure is what the others come of.
+    // The first failure tends to cause the others.
     if (this.#exitCode === EXIT.ok) this.#exitCode = exitCode;
     if (this.#output.json) {
-      await this.#output.data(JSON.stringify({ check: name, status, text, advice, ...facts }));
+      await this.#output.record({ check: name, status, text, advice, ...facts });
     } else if (!this.#output.quiet || status === 'fail') {
-      const mark = this.#output.style(COLORS[status], status.padEnd(4));
-      const line = [text, advice].filter((part) => part !== undefined).join('; ');
-      await this.#output.data(`${mark}  ${name.padEnd(12)}  ${line.replaceAll('\n', ' ')}`);
+      const mark = { style: COLORS[status], text: status.padEnd(4) };
+      const sentence = advice === undefined ? text : `${text}; ${advice}`;
+      await this.#output.data([mark, `  ${name.padEnd(12)}  ${sentence}`]);
     }
   }
 

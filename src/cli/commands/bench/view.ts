@@ -1,4 +1,5 @@
 /** What `millrace bench` shows. Pure. */
+import { cut } from '../../layout.js';
 import type { BenchSample, BenchTotals, Percentiles } from './meter.js';
 
 export interface BenchSetting {
@@ -18,18 +19,20 @@ export function benchIntroduction(setting: BenchSetting, broker: string): string
   return [
     `${count(producers, 'producer')} and ${count(consumers, 'consumer')}, ${number(size)} bytes a message, for ${seconds} s, ${where}.`,
     `The producers send ${pace}, with at most ${number(confirmWindow)} unconfirmed each; prefetch ${number(prefetch)}.`,
-    '\n',
+    '',
   ].join('\n');
 }
 
-export function benchLine({ seconds, ...sample }: BenchSample): string {
-  return [
+/** Leaves out latencies where they do not fit into `columns`. */
+export function benchLine({ seconds, ...sample }: BenchSample, columns = Number.POSITIVE_INFINITY): string {
+  const rates = [
     `${seconds.toFixed(1).padStart(5)} s`,
     `sent ${number(sample.sentPerSecond)}/s`,
     `received ${number(sample.receivedPerSecond)}/s`,
-    `confirmed in ${short(sample.confirmMs)}`,
-    `handled in ${short(sample.latencyMs)}`,
   ].join('  ');
+  const latencies = [`confirmed in ${short(sample.confirmMs)}`, `handled in ${short(sample.latencyMs)}`];
+  const variants = [[rates, ...latencies], [rates, latencies[1]], [rates]].map((parts) => parts.join('  '));
+  return variants.find((line) => line.length <= columns) ?? cut(rates, columns);
 }
 
 export function benchSummary(totals: BenchTotals): string {
@@ -41,7 +44,6 @@ export function benchSummary(totals: BenchTotals): string {
     `handled in   ${long(totals.latencyMs)}`,
     `CPU          ${totals.cpuUsEach.toFixed(1)} µs a message, of this process, for both ends`,
     `peak memory  ${Math.round(totals.peakMemoryBytes / 2 ** 20)} MB`,
-    '',
   ].join('\n');
 }
 

@@ -1,4 +1,4 @@
-/** The end of the demo: a message from one process to another through the queue on disk, as two terminals do it. */
+/** The end of the demo: a message from one process to another through a queue on disk, as between two terminals. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,20 +6,21 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { CommandError, EXIT } from '../../exit-code.js';
+import { wrap } from '../../layout.js';
 import type { Output } from '../../output.js';
 
 const BIN = fileURLToPath(new URL('../../bin.js', import.meta.url));
 const TIME_LIMIT_MS = 20_000;
 
 const INTRODUCTION = `
-The same without a server between processes: queues on this machine's disk, which every terminal shares.
+The same between processes, without a server: queues on this machine's disk, which all terminals share.
 `;
 
 export async function showHello(output: Output, signal: AbortSignal): Promise<void> {
-  // A folder of its own: the demo must not take what waits in the user's.
+  // A temporary folder: the demo must not take the user's own messages.
   const folder = await mkdtemp(join(tmpdir(), 'millrace-demo-'));
   try {
-    await output.write(`${INTRODUCTION}\n`);
+    await output.block(wrap(INTRODUCTION, output.columns));
     await show(["send 'Hello World!'", 'send', 'Hello World!'], folder, output, signal);
     await show(['work --count 1', 'work', '--count', '1'], folder, output, signal);
   } finally {
@@ -39,7 +40,7 @@ async function show(
       signal,
       timeout: TIME_LIMIT_MS,
     });
-    await output.write(`  $ millrace ${shown}\n ${stdout}`);
+    await output.block(`  $ millrace ${shown}\n ${stdout.trimEnd()}`);
   } catch (error) {
     if (signal.aborted) return;
     const { stderr = '' } = error as { readonly stderr?: string };

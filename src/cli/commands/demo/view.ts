@@ -1,5 +1,7 @@
 /** What the demo shows. Pure. */
 import { showDuration } from '../../event-line.js';
+import { cut } from '../../layout.js';
+import type { Line } from '../../output.js';
 import type { DemoSample, DemoTotals } from './meter.js';
 
 interface Setting {
@@ -9,10 +11,9 @@ interface Setting {
   readonly messages?: number;
 }
 
-type Style = (format: 'yellow' | 'green' | 'cyan', text: string) => string;
-const plain: Style = (_format, text) => text;
-
 const BAR_CELLS = 24;
+/** A shorter bar says less than the numbers. */
+const MIN_BAR_CELLS = 8;
 const MEGABYTE = 1024 * 1024;
 /** Less is what a garbage collector that sees no need leaves lying around. */
 const FLAT_BYTES = 50 * MEGABYTE;
@@ -22,24 +23,38 @@ export function introduction({ capacity, handle, seconds, messages }: Setting, b
   const end = messages === undefined ? `after ${seconds} s` : `after ${number(messages)} messages`;
   return [
     `A fast producer and a slow consumer, with a queue of ${number(capacity)} messages between them, ${where}.`,
-    `The consumer takes ${showDuration(handle)} for a message; the producer sends as fast as it is let. When the queue`,
-    `is full, send waits: that is the back-pressure. The producer ends ${end}, or when you press CTRL+C.`,
-    '\n',
+    `The consumer takes ${showDuration(handle)} per message; the producer sends as fast as it can.`,
+    `When the queue is full, send waits: that is back-pressure. The producer stops ${end}, or when you press CTRL+C.`,
+    '',
   ].join('\n');
 }
 
-export function progressLine(sample: DemoSample, capacity: number, style: Style = plain): string {
-  const { depth, sent, handled, waiting, seconds } = sample;
-  const cells = Math.min(BAR_CELLS, Math.round((depth / capacity) * BAR_CELLS));
-  const bar =
-    style(depth >= capacity ? 'yellow' : 'green', '#'.repeat(cells)) + '.'.repeat(BAR_CELLS - cells);
-  return [
-    `${seconds.toFixed(1).padStart(5)} s`,
-    `[${bar}] ${number(depth)}/${number(capacity)} in the queue`,
-    `sent ${number(sent)}`,
-    `handled ${number(handled)}`,
-    waiting === undefined ? 'producer has ended' : `producer waits ${percent(waiting)}`,
-  ].join('  ');
+/** Fits into `columns`: the bar gets what the words leave, and where that is too little, the words are fewer. */
+export function progressLine(
+  { depth, sent, handled, waiting, seconds }: DemoSample,
+  capacity: number,
+  columns = Number.POSITIVE_INFINITY,
+): Line {
+  const time = `${seconds.toFixed(1).padStart(5)} s  `;
+  const fill = `${number(depth)}/${number(capacity)}`;
+  const counts = `sent ${number(sent)}  handled ${number(handled)}`;
+  const producer = waiting === undefined ? 'producer has ended' : `producer waits ${percent(waiting)}`;
+  const variants = [
+    `${fill} in the queue  ${counts}  ${producer}`,
+    `${fill}  ${counts}  ${producer}`,
+    `${fill}  ${counts}`,
+    `${fill}  sent ${number(sent)}`,
+  ];
+  // The last column stays free: some terminals begin a new row when it is filled.
+  const room = columns - 1 - time.length;
+  for (const words of variants) {
+    const cells = Math.min(BAR_CELLS, room - words.length - '[] '.length);
+    if (cells < MIN_BAR_CELLS) continue;
+    const full = Math.min(cells, Math.round((depth / capacity) * cells));
+    const style = depth >= capacity ? 'yellow' : 'green';
+    return [time, '[', { style, text: '#'.repeat(full) }, `${'.'.repeat(cells - full)}] ${words}`];
+  }
+  return cut(`${time}${fill}`, columns - 1);
 }
 
 export function summary(totals: DemoTotals, { capacity }: Setting): string {
@@ -53,7 +68,6 @@ export function summary(totals: DemoTotals, { capacity }: Setting): string {
     `peak memory   ${megabytes(peakMemoryBytes)} (${megabytes(growth)} above the start)`,
     '',
     conclusion(totals, capacity, growth),
-    '',
   ].join('\n');
 }
 
@@ -65,7 +79,7 @@ function conclusion(
 ): string {
   const pace =
     deepest >= capacity
-      ? `The queue filled up and the producer had to wait, ${percent(waiting)} of its time: it was held to the pace of the consumer`
+      ? `The queue filled up and the producer had to wait ${percent(waiting)} of its time: it was held to the pace of the consumer`
       : `The queue never filled up (${number(deepest)} of ${number(capacity)}): the consumer kept up with the producer`;
   const fate =
     sent > handled

@@ -1,22 +1,24 @@
 /** Dead letters for people and for machines. Pure. */
 import { isUtf8 } from 'node:buffer';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
-import { showBody } from '../../output.js';
+import { cut, padTo, widthOf } from '../../layout.js';
+import { onOneLine, showBody } from '../../output.js';
 
 const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'TRIES', 'ERROR'] as const;
 
 /** A line per dead letter below a line of titles. `width`: the longest line. */
 export function deadLetterTable(letters: readonly DeadLetter[], width = Number.POSITIVE_INFINITY): string[] {
   const rows = [COLUMNS, ...letters.map(cells)];
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))));
   return rows.map((row) => {
-    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+    const line = row.map((cell, column) => padTo(cell, widths[column] ?? 0)).join('  ');
     return cut(line.trimEnd(), width);
   });
 }
 
 function cells({ id, deadAt, queue, reason, attempts, error }: DeadLetter): string[] {
-  return [id, showTime(deadAt), queue ?? '?', reason, String(attempts ?? '?'), error].map(onOneLine);
+  const values = [id, showTime(deadAt), queue ?? '?', reason, String(attempts ?? '?'), error];
+  return values.map((value) => onOneLine(value.replaceAll('\t', ' ')));
 }
 
 /** Everything known about a dead letter, its body at the end. */
@@ -31,7 +33,7 @@ export function deadLetterDetails(letter: DeadLetter): string {
     ['first error', letter.firstError],
     ['last error', letter.error],
     ['dead since', letter.deadAt],
-    ['sent', message.timestamp === undefined ? undefined : new Date(message.timestamp).toISOString()],
+    ['sent', message.timestamp === undefined ? undefined : dateOf(message.timestamp)],
     ['content type', message.contentType],
     ['content encoding', message.contentEncoding],
     ['priority', message.priority?.toString()],
@@ -43,9 +45,11 @@ export function deadLetterDetails(letter: DeadLetter): string {
     ]),
     ['body', `${body.byteLength} ${body.byteLength === 1 ? 'byte' : 'bytes'}`],
   ];
-  const known = facts.filter((fact): fact is [string, string] => Boolean(fact[1]));
-  const width = Math.max(...known.map(([name]) => name.length));
-  const lines = known.map(([name, value]) => `${`${name}:`.padEnd(width + 1)}  ${onOneLine(value)}`);
+  const known = facts
+    .filter((fact): fact is [string, string] => Boolean(fact[1]))
+    .map(([name, value]) => [onOneLine(`${name}:`), onOneLine(value)] as const);
+  const width = Math.max(...known.map(([name]) => widthOf(name)));
+  const lines = known.map(([name, value]) => `${padTo(name, width)}  ${value}`);
   return [...lines, showBody(body)].join('\n');
 }
 
@@ -89,10 +93,8 @@ function showTime(isoTime: string | undefined): string {
   return isoTime === undefined ? '?' : isoTime.replace('T', ' ').replace(/(\.\d+)?Z$/, 'Z');
 }
 
-function onOneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim();
-}
-
-function cut(line: string, width: number): string {
-  return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
+/** Some senders count in microseconds or nanoseconds: what they send is beyond every date. */
+function dateOf(timestamp: number): string {
+  const date = new Date(timestamp);
+  return Number.isNaN(date.getTime()) ? `${timestamp} ms after 1970, which is no date` : date.toISOString();
 }

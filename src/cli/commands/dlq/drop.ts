@@ -1,5 +1,4 @@
 /** `millrace dlq drop` */
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
 import type { SelectionOptions } from '../../../dead-letters/selection.js';
@@ -40,7 +39,7 @@ function drop(ids: readonly string[], flags: DropFlags, output: Output): Promise
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
     let selection = selectionOf(ids, flags, signal);
     if (asks) {
-      const agreed = await ask(dead, selection, flags.queue, signal);
+      const agreed = await ask(dead, selection, flags.queue, output, signal);
       if (agreed === undefined) return EXIT.failed;
       // No more than the person agreed to.
       selection = { ...selection, limit: Math.max(1, agreed) };
@@ -50,7 +49,7 @@ function drop(ids: readonly string[], flags: DropFlags, output: Output): Promise
       ...selection,
       dryRun,
       observe: ({ id }) => {
-        if (output.json) void output.data(JSON.stringify({ outcome: 'dropped', id }));
+        if (output.json) void output.record({ outcome: 'dropped', id });
         else if (!output.quiet) void output.data(` [x] ${verb} ${id}`);
       },
     });
@@ -65,20 +64,11 @@ async function ask(
   dead: DeadLetters,
   selection: SelectionOptions,
   queue: string,
+  output: Output,
   signal: AbortSignal,
 ): Promise<number | undefined> {
   const { dropped, total } = await dead.drop({ ...selection, dryRun: true });
   if (dropped === 0) return 0;
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
-  try {
-    const question = ` [?] Drop ${dropped} of ${countOf(total)} of '${queue}' for good? [y/N] `;
-    const answer = await terminal.question(question, { signal });
-    return /^y(es)?$/i.test(answer.trim()) ? dropped : undefined;
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    return undefined;
-  } finally {
-    terminal.close();
-  }
+  const question = `Drop ${dropped} of ${countOf(total)} of '${queue}' for good?`;
+  return (await output.confirm(question, signal)) ? dropped : undefined;
 }

@@ -24,12 +24,11 @@ export function addListCommand(dlq: Command, execute: Execute): void {
 function list(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
     const { letters, ...scan } = await dead.list(selectionOf(ids, flags, signal));
-    const lines = output.json
-      ? letters.map((letter) => JSON.stringify(deadLetterFacts(letter)))
-      : letters.length === 0
-        ? []
-        : deadLetterTable(letters, output.live ? process.stdout.columns : undefined);
-    for (const line of lines) await output.data(line);
+    if (output.json) {
+      for (const letter of letters) await output.record(deadLetterFacts(letter));
+    } else if (letters.length > 0) {
+      for (const line of deadLetterTable(letters, output.columns)) await output.data(line);
+    }
     const shown =
       letters.length === scan.total ? countOf(scan.total) : `${letters.length} of ${countOf(scan.total)}`;
     conclude(output, `${shown} of '${flags.queue}' in '${dead.queue}'`, { ...scan, shown: letters.length });

@@ -97,11 +97,11 @@ async function replay(
 function tell(event: ReplayEvent, verb: string, output: Output): void {
   const { type, to, letter } = event;
   if (type === 'replayed') {
-    if (output.json) void output.data(JSON.stringify({ outcome: type, id: letter.id, to }));
+    if (output.json) void output.record({ outcome: type, id: letter.id, to });
     else if (!output.quiet) void output.data(` [x] ${verb} ${letter.id} to '${to}'`);
     return;
   }
   const error = event.error.message;
-  if (output.json) void output.data(JSON.stringify({ outcome: type, id: letter.id, to, error }));
+  if (output.json) void output.record({ outcome: type, id: letter.id, to, error });
   else output.error(error);
 }

@@ -24,8 +24,8 @@ function show(ids: readonly string[], flags: DlqFlags, output: Output): Promise<
       throw new CommandError(EXIT.empty, `no match among the ${countOf(total)} in '${dead.queue}'${read}`);
     }
     for (const [position, letter] of letters.entries()) {
-      if (output.json) await output.data(JSON.stringify(wholeDeadLetter(letter)));
-      else await output.data(`${position === 0 ? '' : '\n'}${deadLetterDetails(letter)}`);
+      if (output.json) await output.record(wholeDeadLetter(letter));
+      else await output.block(`${position === 0 ? '' : '\n'}${deadLetterDetails(letter)}`);
     }
     const found = new Set(letters.map(({ id }) => id));
     const missing = ids.filter((id) => !found.has(id));

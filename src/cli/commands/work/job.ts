@@ -80,25 +80,17 @@ function jobOf<T>(
 /** Prints each message, which is acknowledged once it is written. */
 function printMessage(output: Output): Handler<Uint8Array> {
   return async (body, context) => {
-    const line = output.json ? asJson(body, context) : ` [x] Received '${showBody(body)}'`;
+    const written = output.json
+      ? output.record(recordOf(body, context))
+      : output.block(` [x] Received '${showBody(body)}'`);
     // Nobody reads standard output any more: the message is not acknowledged, and the worker stops.
-    if (!(await output.data(line))) await once(context.signal, 'abort');
+    if (!(await written)) await once(context.signal, 'abort');
   };
 }
 
-function asJson(body: Uint8Array, context: HandlerContext): string {
+function recordOf(body: Uint8Array, context: HandlerContext): object {
   const { id, queue, attempt, redelivered, headers, timestamp, correlationId, replyTo } = context;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const content = isUtf8(bytes) ? { body: bytes.toString('utf8') } : { bodyBase64: bytes.toString('base64') };
-  return JSON.stringify({
-    id,
-    queue,
-    attempt,
-    redelivered,
-    headers,
-    timestamp,
-    correlationId,
-    replyTo,
-    ...content,
-  });
+  return { id, queue, attempt, redelivered, headers, timestamp, correlationId, replyTo, ...content };
 }
