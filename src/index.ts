@@ -55,6 +55,8 @@ export {
 } from './errors.js';
 export type { ItemOrder } from './local-queue/item-order.js';
 export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
+export type { HeldLock } from './locks/held-lock.js';
+export { type AcquireOptions, createLock, type Lock, type LockOptions } from './locks/lock.js';
 export type { MessageOptions } from './producer/message-options.js';
 export {
   createProducer,

@@ -55,7 +55,7 @@ export interface QueueOptions<In = unknown> {
     | undefined;
   /**
    * How often a message may come back unsettled, because its process died, before RabbitMQ dead-letters it.
-   * Quorum queues only. Default: 20, RabbitMQ's own since 4.0; with `declare: 'if-missing'` the broker's own.
+   * `Infinity` lifts the limit. Quorum queues only. Default: 20, RabbitMQ's own since 4.0; with `declare: 'if-missing'` the broker's own.
    */
   readonly deliveryLimit?: number | undefined;
   /**
@@ -265,7 +265,7 @@ function toSpec(name: string, options: QueueOptions): QueueSpec {
     deliveryLimit:
       options.deliveryLimit === undefined && declare !== 'match'
         ? undefined
-        : integerOption('deliveryLimit', options.deliveryLimit, { min: 1, default: 20 }),
+        : integerOption('deliveryLimit', options.deliveryLimit, { min: 1, infinity: true, default: 20 }),
     delayedRetry: toDelayedRetry(options.delayedRetry),
     maxPriority:
       options.maxPriority === undefined

@@ -47,6 +47,16 @@ describe('the arrows between the parts', () => {
     expect(breaches((arrow) => SIDES.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
+  test('locks import themselves, the queue, the leaves and the types of schemas: they work on any backend', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      to === 'queue.ts' ||
+      isShared(to) ||
+      to.startsWith('node:') ||
+      (to === '@standard-schema/spec' && kind === 'type');
+    expect(breaches((arrow) => partOf(arrow.from) === 'locks' && !isAllowed(arrow))).toEqual([]);
+  });
+
   test('dead letters import themselves, the types of the queue and the leaves', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||

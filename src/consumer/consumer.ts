@@ -21,9 +21,12 @@ export interface Consumer {
   stop(options?: StopOptions): Promise<StopResult>;
   /**
    * From now on this consumer does not keep the process alive: it assists a program that does something else. When
-   * that is done the process ends, even in the middle of a handler; what was not acknowledged is delivered again if
-   * the broker outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`,
-   * unless every consumer of the broker is unreferenced. May be called at any time, also before `start`.
+   * that is done the process ends. A running handler keeps it alive by what it waits for (a timer, a socket, a thread),
+   * so the end may wait for the running handlers, but not for the messages after them: a consumer that is always busy
+   * pauses for a moment about twice a second. Waits that are unreferenced themselves (`timer.unref()`) keep nothing
+   * alive, and the process ends in the middle of them. What was not acknowledged is delivered again if the broker
+   * outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`, unless every
+   * consumer of the broker is unreferenced. May be called at any time, also before `start`.
    */
   unref(): void;
   /** Reverts `unref`. */

@@ -14,6 +14,7 @@ import type {
 import type { ConsumerSettings } from './consumer-options.js';
 import { decode } from './decode.js';
 import { Draining } from './draining.js';
+import { ExitGap } from './exit-gap.js';
 import { HandlerRun, Runs } from './handler-run.js';
 import { KeyedLine, type Line, PlainLine } from './line.js';
 import { decodeInTime, deliveryInfo, expire, type ProcessSettings, process } from './process.js';
@@ -53,6 +54,7 @@ export class QueueConsumer<Out> implements Consumer {
   #state: ConsumerState = 'idle';
   #subscription: Subscription | undefined;
   #keepsAlive = true;
+  readonly #exitGap = new ExitGap(() => this.#runNext());
   #starting: Promise<void> | undefined;
   /** Lets `stop` end a `start` that still waits for the broker. */
   readonly #startAborted = new AbortController();
@@ -191,6 +193,7 @@ export class QueueConsumer<Out> implements Consumer {
   ref(): void {
     this.#keepsAlive = true;
     this.#subscription?.ref();
+    this.#runNext();
   }
 
   get #takesMessages(): boolean {
@@ -209,8 +212,12 @@ export class QueueConsumer<Out> implements Consumer {
 
   #runNext(): void {
     while (this.#takesMessages && this.#running.size < this.#concurrency) {
+      if (!this.#keepsAlive && this.#exitGap.isDue(this.#running.size)) return;
       const delivery = this.#line.take();
-      if (delivery === undefined) return;
+      if (delivery === undefined) {
+        if (this.#running.size === 0) this.#exitGap.idle();
+        return;
+      }
       const run = new HandlerRun(delivery);
       this.#running.add(run);
       void process(run, this.#settings);

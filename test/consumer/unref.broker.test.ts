@@ -46,6 +46,12 @@ describe.each([
     expect(code).toBe(0);
   });
 
+  test('a helper that is always busy does not keep the process alive', async () => {
+    const { code, output } = await run(address(), 'busy');
+    expect(output).toBe('end of main\n');
+    expect(code).toBe(0);
+  });
+
   test('ref takes unref back', async () => {
     expect(await run(address(), 'main-again')).toMatchObject({ code: 7 });
   });

@@ -3,6 +3,7 @@ import { deadLetterCases } from './dead-letter-cases.js';
 import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
+import { lockCases } from './lock-cases.js';
 import { receiveCases } from './receive-cases.js';
 import { requestCases } from './request-cases.js';
 import { schemaCases } from './schema-cases.js';
@@ -29,6 +30,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     request: requestCases,
     receive: receiveCases,
     'dead letters': deadLetterCases,
+    locks: lockCases,
     load: loadCases,
   };
   contractSuite('toolkit contract', subject, groups, skips);

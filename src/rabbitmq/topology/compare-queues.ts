@@ -39,7 +39,7 @@ export function compareQueues(
     const { version } = connection;
     const delayedRetry = delayedRetryOf(spec, version);
     const isMatched = spec.declare === 'match';
-    const queue = await compare(connection, queueDeclaration(spec, delayedRetry), isMatched);
+    const queue = await compare(connection, queueDeclaration(spec, version, delayedRetry), isMatched);
     if (spec.deadLetter === false) return [queue];
     const { queue: name, capacity } = spec.deadLetter;
     const dead = deadLetterQueueDeclaration(name, capacity, version);

@@ -13,7 +13,11 @@ export interface QueueDeclaration {
  * on its virtual host. Where the definition shares its queue with other programs (`if-missing`), what it did not
  * ask for by name is left out, so that their declarations fit.
  */
-export function queueDeclaration(spec: QueueSpec, delayedRetry?: DelayedRetry): QueueDeclaration {
+export function queueDeclaration(
+  spec: QueueSpec,
+  version: ServerVersion,
+  delayedRetry?: DelayedRetry,
+): QueueDeclaration {
   const deadLetter =
     spec.deadLetter === false || spec.declare !== 'match'
       ? {}
@@ -28,9 +32,7 @@ export function queueDeclaration(spec: QueueSpec, delayedRetry?: DelayedRetry): 
         'x-queue-type': spec.type,
         ...capacityArguments(spec.capacity),
         ...deadLetter,
-        ...(spec.type === 'quorum' && spec.deliveryLimit !== undefined
-          ? { 'x-delivery-limit': spec.deliveryLimit }
-          : {}),
+        ...(spec.type === 'quorum' ? deliveryLimitArguments(spec.deliveryLimit, version) : {}),
         ...delayedRetryArguments(delayedRetry),
         ...(spec.maxPriority === undefined ? {} : { 'x-max-priority': spec.maxPriority }),
         ...spec.arguments,
@@ -55,7 +57,7 @@ export function deadLetterQueueDeclaration(
       arguments: {
         'x-queue-type': 'quorum',
         ...capacityArguments(capacity),
-        ...(version.limitsDeliveries ? { 'x-delivery-limit': -1 } : {}),
+        ...deliveryLimitArguments(Number.POSITIVE_INFINITY, version),
       },
     },
   };
@@ -99,6 +101,13 @@ export function dueQueueDeclaration(name: string, queue: string, exclusive: bool
 function capacityArguments(capacity: number | undefined): Record<string, unknown> {
   if (capacity === undefined || capacity === Number.POSITIVE_INFINITY) return {};
   return { 'x-max-length': capacity, 'x-overflow': 'reject-publish' };
+}
+
+/** A server that has no limit unless told otherwise takes no -1, which lifts it elsewhere. */
+function deliveryLimitArguments(limit: number | undefined, version: ServerVersion): Record<string, unknown> {
+  if (limit === undefined) return {};
+  if (limit !== Number.POSITIVE_INFINITY) return { 'x-delivery-limit': limit };
+  return version.limitsDeliveries ? { 'x-delivery-limit': -1 } : {};
 }
 
 /** `failed`: what is given back at no cost comes again at once. */

@@ -149,7 +149,7 @@ export class Topology {
   async #declareOn(connection: Connection, spec: QueueSpec): Promise<void> {
     if (spec.declare === 'existing') return this.#declarer.check(connection, spec.name);
     if (spec.declare === 'if-missing') {
-      return this.#declarer.assertIfMissing(connection, queueDeclaration(spec));
+      return this.#declarer.assertIfMissing(connection, queueDeclaration(spec, connection.version));
     }
     // First, so that no message is dead-lettered before there is a place for it.
     if (spec.deadLetter !== false) {
@@ -168,7 +168,7 @@ export class Topology {
     delayedRetry: DelayedRetry | undefined,
   ): Promise<void> {
     try {
-      await this.#declarer.assert(connection, queueDeclaration(spec, delayedRetry));
+      await this.#declarer.assert(connection, queueDeclaration(spec, connection.version, delayedRetry));
     } catch (error) {
       // Of a time when the server, or the definition, had none of it. Its retries can wait in wait queues as before.
       if (delayedRetry === undefined || !lacksDelayedRetry(error)) throw error;

@@ -10,8 +10,8 @@ import {
   waitQueueDeclaration,
 } from '../../../src/rabbitmq/topology/queue-arguments.js';
 
-const declarationOf = (options: QueueOptions) =>
-  queueDeclaration(defineQueue('orders', z.unknown(), options).spec);
+const declarationOf = (options: QueueOptions, version = '4.3.0') =>
+  queueDeclaration(defineQueue('orders', z.unknown(), options).spec, serverVersion(version));
 
 describe('queueDeclaration', () => {
   it('is a durable quorum queue that loses nothing on its way to the dead letters', () => {
@@ -31,6 +31,12 @@ describe('queueDeclaration', () => {
         },
       },
     });
+  });
+
+  it('has no delivery limit where none is wanted, in the words of each version', () => {
+    const options = { deliveryLimit: Number.POSITIVE_INFINITY };
+    expect(declarationOf(options).options.arguments).toMatchObject({ 'x-delivery-limit': -1 });
+    expect(declarationOf(options, '3.13.7').options.arguments).not.toHaveProperty('x-delivery-limit');
   });
 
   it('refuses rather than drops over its capacity', () => {
@@ -67,7 +73,8 @@ describe('queueDeclaration', () => {
     const delayedRetry = { minMs: 100, maxMs: 300 };
     const argumentsOf = (options: QueueOptions, version = '4.3.0') => {
       const { spec } = defineQueue('orders', z.unknown(), { delayedRetry, ...options });
-      return queueDeclaration(spec, delayedRetryOf(spec, serverVersion(version))).options.arguments;
+      const server = serverVersion(version);
+      return queueDeclaration(spec, server, delayedRetryOf(spec, server)).options.arguments;
     };
     expect(argumentsOf({})).toMatchObject({
       'x-delayed-retry-type': 'failed',
