@@ -15,7 +15,9 @@ export const EXIT = {
   temporary: 75,
   accessRefused: 77,
   configuration: 78,
+  hungUp: 129,
   interrupted: 130,
+  quit: 131,
   terminated: 143,
 } as const;
 

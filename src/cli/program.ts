@@ -28,7 +28,7 @@ Examples:
 const EXIT_HELP = `
 Exit codes: 0 success; 1 failure; 2 usage error; 3 partial success; 4 nothing found; 65 invalid message;
 69 broker unreachable; 75 queue full, timed out or missing (try again); 77 access denied;
-78 configuration error; 130 interrupted; 143 terminated before the work was finished.`;
+78 configuration error; 129, 130, 131, 143 ended by HUP, INT, QUIT, TERM before the work was done.`;
 
 /** Runs `millrace` with these arguments and returns its exit code. Never rejects. */
 export async function run(args: readonly string[]): Promise<ExitCode> {

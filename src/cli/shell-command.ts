@@ -1,31 +1,39 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { onAbort } from '../common/limits.js';
+import { onAbort, pause } from '../common/limits.js';
 import type { HandlerContext } from '../consumer/consumer.js';
 
-/** How long a command may take to clean up after the TERM that ends it; then it is killed. */
+/** How long a command may take to clean up after TERM before it is killed. */
 const GRACE_MS = 5000;
+const GROUP_CHECK_MS = 20;
 
 export interface ShellCommand {
-  /** Runs the command with the body on its standard input. Resolves when it exits 0, else rejects. */
+  /** Runs the command with the body on its standard input. Resolves if it exits 0, else rejects. */
   handle(body: Uint8Array, context: HandlerContext): Promise<void>;
-  /** Ends the runs that are still under way, and resolves when they are over. */
+  /** Terminates what still runs, with all that it has started, and resolves when it is gone. */
   end(): Promise<void>;
 }
 
 /**
- * A shell command as the handler of messages. It is told MILLRACE_ID, MILLRACE_ATTEMPT and MILLRACE_QUEUE; its output
- * goes where ours goes.
+ * A shell command as the handler of messages. Its environment has MILLRACE_ID, MILLRACE_ATTEMPT and MILLRACE_QUEUE; it
+ * inherits standard output and standard error.
  */
 export function shellCommand(command: string): ShellCommand {
   const running = new Set<ChildProcess>();
+  const terminations = new Set<Promise<void>>();
+
+  const terminate = (child: ChildProcess) => {
+    running.delete(child);
+    const termination = terminateGroup(child).finally(() => terminations.delete(termination));
+    terminations.add(termination);
+  };
 
   return {
     async handle(body, { id, attempt, queue, signal }) {
       const child = spawn(command, {
         shell: true,
-        // A process group of its own: the Ctrl-C that asks us to finish our work must not end that work, and what
-        // the shell has started ends with it.
+        // A process group of its own: Ctrl-C asks us to finish our work and must not end that work, and what the shell
+        // starts ends with it.
         detached: true,
         stdio: ['pipe', 'inherit', 'inherit'],
         env: { ...process.env, MILLRACE_ID: id, MILLRACE_ATTEMPT: String(attempt), MILLRACE_QUEUE: queue },
@@ -45,12 +53,8 @@ export function shellCommand(command: string): ShellCommand {
     },
 
     async end() {
-      await Promise.all(
-        [...running].map(async (child) => {
-          terminate(child);
-          await exit(child).catch(() => {});
-        }),
-      );
+      for (const child of running) terminate(child);
+      await Promise.all(terminations);
     },
   };
 }
@@ -60,18 +64,23 @@ async function exit(child: ChildProcess): Promise<readonly [code: number | null,
   return [child.exitCode, child.signalCode];
 }
 
-function terminate(child: ChildProcess): void {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  killGroup(child, 'SIGTERM');
-  const timer = setTimeout(() => killGroup(child, 'SIGKILL'), GRACE_MS);
-  child.once('exit', () => clearTimeout(timer));
+/** The shell may end at TERM and leave behind what it started: the group is gone when nobody in it is left. */
+async function terminateGroup({ pid }: ChildProcess): Promise<void> {
+  if (pid === undefined) return;
+  const deadline = performance.now() + GRACE_MS;
+  let isThere = signalGroup(pid, 'SIGTERM');
+  while (isThere && performance.now() < deadline) {
+    await pause(GROUP_CHECK_MS, undefined, { keepAlive: true });
+    isThere = signalGroup(pid, 0);
+  }
+  if (isThere) signalGroup(pid, 'SIGKILL');
 }
 
-function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
+/** False: the group has no process any more. */
+function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
-    process.kill(-pid, signal);
+    return process.kill(-pid, signal);
   } catch {
-    // It has ended meanwhile.
+    return false;
   }
 }

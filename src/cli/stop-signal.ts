@@ -1,11 +1,14 @@
 /** The signals that end a command. */
+import { constants } from 'node:os';
 import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 
-export type StopSignal = 'SIGINT' | 'SIGTERM';
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGQUIT';
 
 const EXIT_CODES: Readonly<Record<StopSignal, ExitCode>> = {
   SIGINT: EXIT.interrupted,
   SIGTERM: EXIT.terminated,
+  SIGHUP: EXIT.hungUp,
+  SIGQUIT: EXIT.quit,
 };
 
 /** For work that a signal ended before it was finished. */
@@ -13,9 +16,18 @@ export function exitCodeOfSignal(signal: StopSignal): ExitCode {
   return EXIT_CODES[signal];
 }
 
+/**
+ * Whether a signal asks for more haste than those before it. HUP does not: when a terminal closes, the shell and the
+ * kernel both send one.
+ */
+export function insists(signal: StopSignal): boolean {
+  return signal !== 'SIGHUP';
+}
+
 /** Calls `handle` at each of the signals, which then no longer end the process by themselves, until disposed. */
 export function onStopSignal(handle: (signal: StopSignal) => void): { readonly dispose: () => void } {
-  const signals = Object.keys(EXIT_CODES) as StopSignal[];
+  // Windows has no QUIT.
+  const signals = (Object.keys(EXIT_CODES) as StopSignal[]).filter((signal) => signal in constants.signals);
   for (const signal of signals) process.on(signal, handle);
   return {
     dispose: () => {
@@ -31,8 +43,12 @@ export function onStopSignal(handle: (signal: StopSignal) => void): { readonly d
 export function abortOnStopSignal(): AbortController & { readonly dispose: () => void } {
   const controller = new AbortController();
   const { dispose } = onStopSignal((signal) => {
-    dispose();
-    controller.abort(new CommandError(exitCodeOfSignal(signal), `ended by ${signal}`));
+    if (!controller.signal.aborted) {
+      controller.abort(new CommandError(exitCodeOfSignal(signal), `ended by ${signal}`));
+    } else if (insists(signal)) {
+      dispose();
+      process.kill(process.pid, signal);
+    }
   });
   return Object.assign(controller, { dispose });
 }

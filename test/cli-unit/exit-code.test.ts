@@ -50,4 +50,6 @@ test('an error of the command itself brings its exit code along', () => {
 test('a signal that ended the work early is 128 and its number', () => {
   expect(exitCodeOfSignal('SIGINT')).toBe(130);
   expect(exitCodeOfSignal('SIGTERM')).toBe(143);
+  expect(exitCodeOfSignal('SIGHUP')).toBe(129);
+  expect(exitCodeOfSignal('SIGQUIT')).toBe(131);
 });

@@ -127,15 +127,14 @@ export class TerminalRun {
   }
 
   /** Resolves when the text without its colors is there. */
-  async said(text: string): Promise<void> {
-    while (!stripVTControlCharacters(this.raw).includes(text)) {
+  async said(text: string | RegExp): Promise<void> {
+    const isThere = () => stripVTControlCharacters(this.raw).split(text).length > 1;
+    while (!isThere()) {
       const more = new Promise<void>((resolve) => {
         this.#onText = resolve;
       });
       const isOver = await Promise.race([more.then(() => false), this.#exited.then(() => true)]);
-      if (isOver && !stripVTControlCharacters(this.raw).includes(text)) {
-        throw new Error(`the command ended without '${text}': ${this.raw}`);
-      }
+      if (isOver && !isThere()) throw new Error(`the command ended without '${text}': ${this.raw}`);
     }
   }
 

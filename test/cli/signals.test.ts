@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { amqpUrl } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { declareAsTutorial, put, queueNames, rawChannel, ready, takeAll } from './queues.js';
+import { hasTerminal, TerminalRun } from './screen.js';
 import { Millrace } from './spawn-millrace.js';
 
 const nextQueue = queueNames('cli-signals');
@@ -51,7 +52,7 @@ async function left(queue: string, count: number) {
   }));
 }
 
-test.each(['SIGINT', 'SIGTERM'] as const)(
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)(
   'the first %s lets the running handler finish, gives the rest back and ends with 0',
   async (signal) => {
     const { worker, queue, finish } = await busyWorker();
@@ -101,10 +102,42 @@ test('after the deadline TERM ends with 143, the handler is told, and its messag
   expect(await left(queue, 2)).toContainEqual({ content: queue, redelivered: true });
 });
 
-test('after the deadline INT ends with 130', async () => {
-  const { worker } = await busyWorker('--shutdown-timeout', '200ms');
+test.each([
+  ['SIGINT', 130],
+  ['SIGHUP', 129],
+  ['SIGQUIT', 131],
+] as const)('after the deadline %s ends with %i, and the message is given back', async (signal, exitCode) => {
+  const { worker, queue } = await busyWorker('--shutdown-timeout', '200ms');
+  worker.child.kill(signal);
+  expect(await worker.exit()).toBe(exitCode);
+  expect(await left(queue, 2)).toContainEqual({ content: queue, redelivered: true });
+});
+
+test.each(['SIGHUP', 'SIGQUIT'] as const)('%s leaves handlers less time than TERM', async (signal) => {
+  const { worker, finish } = await busyWorker('--shutdown-timeout', '10m');
+  worker.child.kill(signal);
+  await worker.said('stopping');
+  finish();
+  expect(await worker.exit()).toBe(0);
+  const line = JSON.parse(worker.stderr.split('\n').find((text) => text.includes('stopping')) ?? '');
+  expect(line).toMatchObject({ signal, shutdownTimeoutMs: 5000 });
+});
+
+test('a second HUP, which a closing terminal sends, does not cut the handlers short', async () => {
+  const { worker, finish } = await busyWorker();
+  worker.child.kill('SIGHUP');
+  await worker.said('finishing 1 message');
+  worker.child.kill('SIGHUP');
+  finish();
+  expect(await worker.exit()).toBe(0);
+});
+
+test('a HUP after an INT brings the deadline nearer', async () => {
+  const { worker } = await busyWorker('--shutdown-timeout', '10m');
   worker.child.kill('SIGINT');
-  expect(await worker.exit()).toBe(130);
+  await worker.said('finishing 1 message');
+  worker.child.kill('SIGHUP');
+  expect(await worker.exit()).toBe(129);
 });
 
 test('a worker that finishes its --count can still be told to hurry', async () => {
@@ -139,3 +172,63 @@ test('a command of --exec is not hit by the first signal, and ended by the secon
   });
   expect(await left(queue, 1)).toEqual([{ content: 'x', redelivered: true }]);
 });
+
+/** A worker whose command has started a process that outlives the shell and ignores TERM. */
+async function commandWithChild(start: (args: readonly string[]) => Millrace | TerminalRun) {
+  const queue = nextQueue();
+  await declareAsTutorial(channel, queue);
+  await put(channel, queue, 'x');
+  const command = `sh -c 'trap "" TERM; echo "pid=$$."; exec sleep 600' & wait`;
+  const args = ['work', '-q', queue, '-u', amqpUrl(), '--shutdown-timeout', '200ms', '--exec', command];
+  const worker = start(args);
+  await worker.said(/pid=\d+\./);
+  const output = worker instanceof Millrace ? worker.stdout : worker.raw;
+  const pid = Number(/pid=(\d+)\./.exec(output)?.[1]);
+  const ended = () =>
+    eventually(
+      () => {
+        expect(() => process.kill(pid, 0)).toThrow();
+      },
+      { timeoutMs: 30_000 },
+    );
+  return { worker, queue, ended };
+}
+
+test.each(['SIGHUP', 'SIGQUIT', 'SIGTERM'] as const)(
+  'a command of --exec ends with all that it has started, after %s',
+  async (signal) => {
+    const { worker, queue, ended } = await commandWithChild((args) => new Millrace(args));
+    worker.child.kill(signal);
+    expect(await worker.exit()).not.toBe(0);
+    await ended();
+    expect(await left(queue, 1)).toEqual([{ content: 'x', redelivered: true }]);
+  },
+);
+
+test.skipIf(!hasTerminal)(
+  'a terminal that closes ends the worker, and its command (needs script)',
+  async () => {
+    const { worker, queue, ended } = await commandWithChild((args) => new TerminalRun(args, { columns: 80 }));
+    worker.child.kill('SIGKILL');
+    await ended();
+    expect(await left(queue, 1)).toEqual([{ content: 'x', redelivered: true }]);
+  },
+);
+
+test.each([
+  ['SIGHUP', 129],
+  ['SIGQUIT', 131],
+  ['SIGTERM', 143],
+] as const)(
+  'send -l is ended by %s with %i, and says how many lines are stored',
+  async (signal, exitCode) => {
+    const queue = nextQueue();
+    await declareAsTutorial(channel, queue);
+    const run = new Millrace(['send', '-q', queue, '-l', '-u', amqpUrl()], { input: { open: true } });
+    run.child.stdin?.write('one\ntwo\n');
+    await eventually(async () => (await ready(channel, queue)) === 2);
+    run.child.kill(signal);
+    expect(await run.exit()).toBe(exitCode);
+    expect(run.stderr).toBe(`millrace: ended by ${signal}: 2 of the 2 lines read are stored\n`);
+  },
+);

@@ -6,7 +6,7 @@ import { isQueueError } from '../../../errors.js';
 import { consumerEventLine, type EventLine, showDuration } from '../../event-line.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
-import { exitCodeOfSignal, onStopSignal, type StopSignal } from '../../stop-signal.js';
+import { exitCodeOfSignal, insists, onStopSignal, type StopSignal } from '../../stop-signal.js';
 import { countsLine, Tally } from './outcome.js';
 
 export interface WorkerOptions {
@@ -25,14 +25,17 @@ export interface WorkerOptions {
 /** How long the consumer has to give back what is unfinished, before the connection is closed over its head. */
 const GIVE_BACK_MS = 1000;
 
+/** After HUP and QUIT nobody waits for long: the terminal or the session is gone, or the user wants it to be. */
+const HURRIED_SHUTDOWN_MS = 5000;
+
 /**
  * Runs a consumer until it has done what was asked for, is told to stop, or can't go on.
  *
  *   starting ─► running ─(--count taken, --drain and empty)─► finishing ─(handlers done)─► ended
- *      │           ├─(INT, TERM)────► finishing until the deadline ─(handlers done)────────▲
- *      │           │                     └─(deadline, INT or TERM again)─► giving back ────┤
- *      │           └─(nobody reads standard output)───────────────────────────▲            │
- *      └─(INT, TERM)───────────────────────────────────────────────────────────────────────┘
+ *      │           ├─(a signal)─────► finishing until the deadline ─(handlers done)────────▲
+ *      │           │                     └─(deadline, another signal)─► giving back ───────┤
+ *      │           └─(nobody reads standard output)────────────────────────▲               │
+ *      └─(a signal)────────────────────────────────────────────────────────────────────────┘
  */
 export class Worker {
   readonly #broker: Broker;
@@ -147,18 +150,25 @@ export class Worker {
 
   #onSignal(consumer: Consumer, signal: StopSignal, over: AbortSignal): void {
     const force = () => {
+      if (this.#forcedExit !== undefined) return;
       this.#output.log(gaveBackLine(this.#inFlight));
       this.#giveBack(consumer, exitCodeOfSignal(signal));
     };
-    if (this.#signal !== undefined) {
+    if (this.#signal !== undefined && insists(signal)) {
       force();
       return;
     }
-    this.#signal = signal;
-    const { shutdownTimeoutMs } = this.#options;
-    this.#output.log(stoppingLine(signal, this.#inFlight, shutdownTimeoutMs));
-    consumer.stop({ deadlineMs: shutdownTimeoutMs });
-    delay(shutdownTimeoutMs, undefined, { signal: over }).then(force, () => {});
+    const isHurried = signal === 'SIGHUP' || signal === 'SIGQUIT';
+    const deadlineMs = Math.min(
+      this.#options.shutdownTimeoutMs,
+      isHurried ? HURRIED_SHUTDOWN_MS : Number.POSITIVE_INFINITY,
+    );
+    if (this.#signal === undefined) {
+      this.#output.log(stoppingLine(signal, this.#inFlight, deadlineMs));
+      consumer.stop({ deadlineMs });
+    }
+    this.#signal ??= signal;
+    delay(deadlineMs, undefined, { signal: over }).then(force, () => {});
   }
 
   #giveBack(consumer: Consumer, exitCode: ExitCode): void {
