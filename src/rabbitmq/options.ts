@@ -16,13 +16,13 @@ export interface RabbitMqOptions {
    * Milliseconds. Default: 10 000. `connection_timeout` in an address bounds that address further.
    */
   readonly connectTimeoutMs?: number | undefined;
-  /** How the connections are called on RabbitMQ's management page. Default: `millrace <program> <pid>`. */
+  /** The name of the connections on RabbitMQ's management page. Default: `millrace <program> <pid>`. */
   readonly connectionName?: string | undefined;
-  /** For `amqps:`. What an address says in its query goes before. */
+  /** For `amqps:`. Parameters of an address take precedence. */
   readonly tls?: RabbitMqTlsOptions | undefined;
   /**
-   * A link that is silent for twice this long is taken for dead. 0 turns that off. Seconds. Default: 30.
-   * `heartbeat` in an address goes before.
+   * A connection that is silent for two to three times this long counts as lost. 0 turns that off. Seconds. Default: 20.
+   * `heartbeat` in an address takes precedence.
    */
   readonly heartbeatSeconds?: number | undefined;
   readonly reconnect?: RabbitMqReconnectOptions | undefined;
@@ -33,8 +33,14 @@ export interface RabbitMqOptions {
   readonly maxUnconfirmed?: number | undefined;
   /** Larger bodies are refused. Bytes. Default: 1 MiB. RabbitMQ's own limit is 16 MiB since 4.0. */
   readonly maxMessageBytes?: number | undefined;
-  /** Told what happens to the links. What it throws is ignored. */
+  /** Called with what happens to the connections. What it throws is ignored. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
+  /**
+   * Whether internals of amqplib may be used, where its version was tested with them: faster, and a subscription with
+   * `unref` lets the process end. `false` leaves everything to amqplib's public API, should the two not agree. The
+   * environment variable `MILLRACE_AMQPLIB_INTERNALS=off` does the same for a whole process. Default: true.
+   */
+  readonly amqplibInternals?: boolean | undefined;
 }
 
 /** As in Node's `tls.connect`. */
@@ -68,6 +74,7 @@ export const RABBITMQ_OPTION_NAMES = [
   'maxUnconfirmed',
   'maxMessageBytes',
   'observe',
+  'amqplibInternals',
 ] as const satisfies readonly (keyof RabbitMqOptions)[];
 
 const TLS_OPTION_NAMES = [
@@ -95,6 +102,7 @@ export interface RabbitMqSettings {
   readonly maxMessageBytes: number;
   /** Never throws. */
   readonly observe: (event: BrokerEvent) => void;
+  readonly amqplibInternals: boolean;
 }
 
 /** Throws `INVALID_OPTION`. */
@@ -121,7 +129,7 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
     heartbeatSeconds: integerOption('heartbeatSeconds', options.heartbeatSeconds, {
       min: 0,
       max: 65_535,
-      default: 30,
+      default: 20,
     }),
     reconnect: {
       initialDelayMs,
@@ -145,6 +153,9 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
       default: DEFAULT_MAX_MESSAGE_BYTES,
     }),
     observe: observer(options.observe),
+    amqplibInternals:
+      booleanOption('amqplibInternals', options.amqplibInternals, true) &&
+      process.env.MILLRACE_AMQPLIB_INTERNALS !== 'off',
   };
 }
 

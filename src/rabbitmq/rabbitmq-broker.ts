@@ -1,6 +1,7 @@
 import type {
   Broker,
   BrokerCounts,
+  BrokerEvent,
   BrokerState,
   Delivery,
   Destination,
@@ -20,9 +21,9 @@ import { integerOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection/connection.js';
-import { EventCounts } from './connection/event-counts.js';
 import { KeepAlive } from './connection/keep-alive.js';
 import { ReconnectingConnection } from './connection/reconnecting-connection.js';
+import { MAX_REQUEST_CHANNELS } from './connection/request-channels.js';
 import { bringBackDueMessages, type DueMessages } from './consume/bounded-retry.js';
 import type { RabbitMqDelivery } from './consume/delivery.js';
 import { DirectReplies } from './consume/direct-replies.js';
@@ -31,12 +32,13 @@ import { RabbitMqSubscription } from './consume/subscription.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
 import { Publisher, type PublisherSettings } from './publish/publisher.js';
 import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
+import { DeclaredQueues } from './topology/declared-queues.js';
 import { KnownExchanges } from './topology/known-exchanges.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
 import { Topology } from './topology/topology.js';
 import { toWire, type WireMessage } from './wire/amqp-message.js';
 
-/** How long `close` tries to end everything in order. After that the connections are closed all the same. */
+/** How long `close` tries to end everything in order before it closes the connections anyway. */
 const FINISH_LIMIT_MS = 4_000;
 
 /**
@@ -54,8 +56,8 @@ export async function openRabbitMqBroker(
 }
 
 /**
- * Two links, since a broker that blocks publishers blocks their whole connection: one for consumers and all that
- * concerns queues, and one for publishing, which is made at the first publish.
+ * Two connections, since a broker that blocks publishers blocks their whole connection: one for consumers and everything
+ * about queues, and one for publishing, which is opened at the first publish.
  */
 class RabbitMqBroker implements Broker {
   readonly maxMessageBytes: number;
@@ -65,12 +67,13 @@ class RabbitMqBroker implements Broker {
   readonly #consumeLink: ReconnectingConnection;
   readonly #publishLink: ReconnectingConnection;
   readonly #exchanges: KnownExchanges;
+  readonly #queues = new DeclaredQueues();
   readonly #auxiliary: AuxiliaryQueues;
   readonly #topology: Topology;
   readonly #publisher: Publisher;
-  /** Those for retries and dead letters: they may not wait behind sends that wait for consumers. */
+  /** For retries and dead letters, which must not wait behind sends that wait for consumers. */
   readonly #movingPublisher: Publisher;
-  readonly #mover: Republisher;
+  readonly #republisher: Republisher;
   readonly #subscriptions = new Set<RabbitMqSubscription>();
   readonly #keepAlive = new KeepAlive();
   #address: string;
@@ -91,27 +94,23 @@ class RabbitMqBroker implements Broker {
     this.#consumeLink = new ReconnectingConnection('consume', addresses, settings, (connection) =>
       this.#topology.restore(connection),
     );
-    // What is sent again may be for a queue that has to be declared again.
+    // Messages that are sent again may be for a queue that has to be declared again.
     this.#publishLink = new ReconnectingConnection('publish', addresses, settings, async () => {
       await this.#consumeLink.connected('publishing', {});
     });
-    const declarer = new QueueDeclarer(() => this.#openThrowAway());
+    const declarer = new QueueDeclarer(() => this.#openSeparate());
     this.#exchanges = new KnownExchanges(this.#consumeLink);
-    this.#auxiliary = new AuxiliaryQueues(
-      this.#consumeLink,
-      declarer,
-      (queue) => this.#topology.specOf(queue)?.exclusive === true,
-    );
-    this.#topology = new Topology(this.#consumeLink, declarer, this.#auxiliary);
+    this.#auxiliary = new AuxiliaryQueues(this.#consumeLink, declarer, this.#queues);
+    this.#topology = new Topology(this.#consumeLink, declarer, this.#queues);
     this.#publisher = this.#newPublisher({ onBegun: this.#keepAlive.begin, onSettled: this.#keepAlive.end });
-    // What a consumer moves keeps the process alive as far as the consumer does.
+    // Its consumers keep the process alive, or do not.
     this.#movingPublisher = this.#newPublisher({});
-    this.#mover = new Republisher(this.#movingPublisher, this.#topology, this.#auxiliary);
+    this.#republisher = new Republisher(this.#movingPublisher, this.#queues, this.#auxiliary);
     this.#consumeLink.listen({
       onConnected: (connection) => {
         this.#address = connection.address;
       },
-      // Given up: without it, nothing works any more.
+      // Given up: nothing works without it.
       onEnded: () => void this.close(),
     });
     this.#publishLink.listen({ onEnded: () => void this.close() });
@@ -122,7 +121,7 @@ class RabbitMqBroker implements Broker {
   }
 
   get state(): BrokerState {
-    // The second link is made when it is first needed; that is no disturbance.
+    // The second connection is opened when it is first needed: that is no disturbance.
     const states = [this.#consumeLink.state, this.#publishLink.isOpening ? 'idle' : this.#publishLink.state];
     if (this.#closing !== undefined || states.includes('closed')) return 'closed';
     if (states.includes('connecting')) return 'connecting';
@@ -147,7 +146,7 @@ class RabbitMqBroker implements Broker {
     try {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
-      const wire = toWire(to, message, this.#topology.defaultPriorityOf(to));
+      const wire = toWire(to, message, this.#queues.defaultPriorityOf(to));
       if (this.#exchanges.has(to.exchange)) return this.#publisher.publish(wire, options);
       return this.#keepAlive.during(this.#publishFirst(wire, options));
     } catch (error) {
@@ -174,7 +173,7 @@ class RabbitMqBroker implements Broker {
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     const subscription = await this.#keepAlive.during(this.#open(queue, options, onDelivery));
     subscription.ref();
-    if (this.#topology.capacityOf(queue) !== undefined) {
+    if (this.#queues.capacityOf(queue) !== undefined) {
       const over = new AbortController();
       subscription.ended.finally(() => over.abort()).catch(() => {});
       const declare = (wait: WaitOptions) => this.#auxiliary.dueQueue(queue, wait);
@@ -192,7 +191,7 @@ class RabbitMqBroker implements Broker {
     const subscription = await RabbitMqSubscription.open(queue, options, onDelivery, {
       link: this.#consumeLink,
       topology: this.#topology,
-      mover: this.#mover,
+      mover: this.#republisher,
       keepAlive: this.#keepAlive,
       observe: this.#settings.observe,
     });
@@ -235,7 +234,7 @@ class RabbitMqBroker implements Broker {
     await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
   }
 
-  /** What is under way is stored before the channels close that it is to be acknowledged on. */
+  /** Moved messages are stored before the channels close on which they are acknowledged. */
   async #finish(): Promise<void> {
     const subscriptions = [...this.#subscriptions];
     await Promise.all([
@@ -247,10 +246,10 @@ class RabbitMqBroker implements Broker {
   }
 
   #onUnroutable({ exchange, routingKey }: Destination): void {
-    this.#exchanges.doubt(exchange);
+    this.#exchanges.invalidate(exchange);
     if (exchange !== '') return;
-    this.#topology.doubt(routingKey);
-    this.#auxiliary.doubt(routingKey);
+    this.#queues.invalidate(routingKey);
+    this.#auxiliary.invalidate(routingKey);
   }
 
   #throwIfClosed(): void {
@@ -263,14 +262,15 @@ class RabbitMqBroker implements Broker {
       ...waits,
       link: this.#publishLink,
       maxUnconfirmed,
-      capacityOf: (queue) => this.#topology.capacityOf(queue),
+      capacityOf: (queue) => this.#queues.capacityOf(queue),
+      isHeld: (queue) => this.#topology.isHeld(queue),
       readyIn: async (queue) => (await this.#topology.inspect(queue, { timeoutMs: RPC_LIMIT_MS })).ready,
       onUnroutable: (to) => this.#onUnroutable(to),
       onResend: (count) => observe({ type: 'resent', count }),
     });
   }
 
-  async #openThrowAway(): Promise<Connection> {
+  async #openSeparate(): Promise<Connection> {
     const address = this.#addresses.find(({ masked }) => masked === this.#address) ?? this.#addresses[0];
     if (address === undefined) throw new Error('a broker has at least one address');
     return Connection.open(
@@ -278,7 +278,25 @@ class RabbitMqBroker implements Broker {
       this.#settings,
       `${this.#settings.connectionName} (declare)`,
       { onBlocked: () => {}, onUnblocked: () => {} },
-      { signal: new AbortController().signal, timeoutMs: this.#settings.connectTimeoutMs },
+      {
+        signal: new AbortController().signal,
+        timeoutMs: this.#settings.connectTimeoutMs,
+        maxRequestChannels: MAX_REQUEST_CHANNELS,
+      },
     );
+  }
+}
+
+/** Counts a broker's events on their way to its observer. */
+class EventCounts {
+  readonly #counts = { resent: 0, disconnected: 0, blocked: 0, unsubscribed: 0, resubscribed: 0 };
+
+  get now(): BrokerCounts {
+    return { ...this.#counts };
+  }
+
+  add(event: BrokerEvent): void {
+    if (event.type === 'resent') this.#counts.resent += event.count;
+    else if (event.type !== 'connected' && event.type !== 'unblocked') this.#counts[event.type]++;
   }
 }

@@ -64,7 +64,7 @@ describe('a RabbitMQ', () => {
     ]);
     const { text, ...means } = brokerVersion();
     expect(of('version')).toMatchObject({ version: text, ...means });
-    expect(of('limits')).toMatchObject({ frameMax: 131_072, channelMax: 2047, heartbeatSeconds: 30 });
+    expect(of('limits')).toMatchObject({ frameMax: 131_072, channelMax: 2047, heartbeatSeconds: 20 });
     expect(of('round trip')).toMatchObject({ status: 'ok', handledMs: expect.any(Number) });
   });
 

@@ -4,10 +4,15 @@
  */
 import { QueueError } from '../../errors.js';
 
+const REPLY_SUCCESS = 200;
+const CONNECTION_FORCED = 320;
 const ACCESS_REFUSED = 403;
 const NOT_FOUND = 404;
 const RESOURCE_LOCKED = 405;
 const PRECONDITION_FAILED = 406;
+
+/** Added to the `x-max-length` of classic queues, which no queue is to reach (see queue-arguments). */
+export const CLASSIC_LENGTH_OFFSET = 1_000_000_000;
 
 /** The reply code of an error that the broker caused; undefined for others. */
 export function replyCode(error: unknown): number | undefined {
@@ -15,10 +20,27 @@ export function replyCode(error: unknown): number | undefined {
   return typeof error.code === 'number' ? error.code : undefined;
 }
 
-/** What the broker said, without what amqplib says around it. */
+/** The text of the broker, without what amqplib puts around it; of several errors, all their texts. */
 export function replyText(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  // Node tries all addresses of a name, and its error for all of them has no text of its own.
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return [...new Set(error.errors.map(replyText))].join('; ');
+  }
+  const text = error instanceof Error ? error.message || codeOf(error) || error.name : String(error);
   return /with message "(.*)"$/s.exec(text)?.[1] ?? text;
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+/**
+ * Whether the broker closed the connection because of something that was asked or sent on it, rather than because it
+ * shuts down (320) or the link broke. The same on the next connection would most likely end that one, too.
+ */
+export function causedByRequest(error: unknown): boolean {
+  const code = replyCode(error);
+  return code !== undefined && code !== REPLY_SUCCESS && code !== CONNECTION_FORCED;
 }
 
 /** Whether a link or channel that ended took the request with it: it may be made again on another one. */
@@ -39,7 +61,16 @@ export function isUnavailable(error: unknown): boolean {
 
 /** Whether the broker refused something because another connection holds the queue exclusively. */
 export function isLocked(error: unknown): boolean {
-  return replyCode(error) === RESOURCE_LOCKED;
+  return replyCode(refusalIn(error)) === RESOURCE_LOCKED;
+}
+
+/** Whether the user has no permission. */
+export function isAccessRefused(error: unknown): boolean {
+  return replyCode(refusalIn(error)) === ACCESS_REFUSED;
+}
+
+function refusalIn(error: unknown): unknown {
+  return error instanceof QueueError ? error.cause : error;
 }
 
 export function isNotFound(error: unknown): boolean {
@@ -54,7 +85,7 @@ export function queueError(error: unknown, what: string, queue: string): QueueEr
   if (isNotFound(error)) {
     return new QueueError(
       'QUEUE_MISSING',
-      `${what}: there is no queue '${queue}' (${said}); declare it first, or look whether the name and the virtual host are right`,
+      `${what}: there is no queue '${queue}' (${said}); declare it first, or check the name and the virtual host`,
       options,
     );
   }
@@ -98,28 +129,23 @@ function mismatchError(error: unknown, queue: string): QueueError | undefined {
   if (mismatch === undefined) return undefined;
   return new QueueError(
     'QUEUE_MISMATCH',
-    `the queue '${queue}' is there with other properties: ${mismatchText(mismatch)}. ` +
+    `the queue '${queue}' exists with other properties: ${mismatchText(mismatch)}. ` +
       `Take it as it is with declare: 'existing', define it as it is there, or delete the queue and let it be declared anew`,
     { cause: error },
   );
 }
 
-/** Whether a declaration was refused because the queue, which is there, does not delay retries itself. */
-export function lacksDelayedRetry(error: unknown): boolean {
-  const refusal = error instanceof QueueError ? error.cause : error;
-  return /inequivalent arg 'x-delayed-retry-type' for .* but current is none$/s.test(replyText(refusal));
-}
-
 function plain(value: string): string {
   const [, text = value] = /^(?:the value )?'(.*?)'(?: of type '[^']*')?$/s.exec(value) ?? [];
-  // As that of the default exchange is.
+  if (/^1\d{9}$/.test(text)) return String(Number(text) - CLASSIC_LENGTH_OFFSET);
+  // The name of the default exchange, for one.
   return text === '' ? "''" : text;
 }
 
 /**
- * Whether the broker itself turned the user, the password or the virtual host down. amqplib keeps neither the
- * code nor the text of a refusal after the log-in: a closing in the place of the last greeting is how a virtual
- * host is refused (code 530, NOT_ALLOWED).
+ * Whether the broker itself refused the user, the password, the virtual host or one more connection. amqplib keeps
+ * neither the code nor the text of a refusal after the log-in: RabbitMQ closes the connection in the place of
+ * `connection.open-ok` for a virtual host and for all its limits of connections (code 530, NOT_ALLOWED).
  */
 export function isLoginRefusal(error: unknown): boolean {
   const text = error instanceof Error ? error.message : '';
@@ -130,11 +156,31 @@ export function isLoginRefusal(error: unknown): boolean {
 export function loginError(error: unknown, address: string): QueueError {
   const text = replyText(error);
   const why = refusesVhost(text)
-    ? "there is no such virtual host, or the user may not use it (amqp://host is the one called '/', amqp://host/ the one without a name)"
+    ? "there is no such virtual host (amqp://host is the one called '/', amqp://host/ the one without a name), the user may not use it, or a limit of connections is reached: of the user, the virtual host or the node"
     : text;
   return new QueueError('ACCESS_REFUSED', `the broker at ${address} refused the connection: ${why}`, {
     cause: error,
   });
+}
+
+/** Why a connection to `host:port` failed before the log-in, with a hint at what answers there instead of AMQP. */
+export function connectErrorText(error: unknown, { tls, port }: { tls: boolean; port: number }): string {
+  const text = replyText(error);
+  // A first frame that amqplib can't read: an HTTP answer or a TLS alert, taken for a length.
+  if (/Frame size \d+ exceeds|Invalid frame|Socket closed abruptly during opening/.test(text)) {
+    return `what answers there does not speak AMQP 0-9-1${tls ? '' : ' without TLS'}; is it the management port, ${tls ? '' : 'a TLS port, '}or a proxy? (${text})`;
+  }
+  if (/wrong version number|packet length too long|EPROTO/.test(text)) {
+    return `what answers there does not speak TLS; is it a port for amqp: rather than amqps:? (${text})`;
+  }
+  return text + portHint(port);
+}
+
+/** For a server that says nothing: the management page and web servers wait for a whole HTTP request. */
+export function portHint(port: number): string {
+  if (port === 15_672 || port === 15_671)
+    return `; ${port} is the port of the management page, AMQP has 5672 (TLS: 5671)`;
+  return [80, 443, 8080].includes(port) ? `; ${port} is a port for HTTP, AMQP has 5672 (TLS: 5671)` : '';
 }
 
 function refusesVhost(text: string): boolean {

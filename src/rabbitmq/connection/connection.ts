@@ -19,36 +19,39 @@ import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
 import { DeliveryReader } from '../wire/delivery-reader.js';
-import { isLoginRefusal, loginError, replyText } from './broker-errors.js';
-import { unrefConnection } from './keep-alive.js';
+import type { PublishInternals } from '../wire/publish-channel.js';
+import { AmqplibInternals, type Negotiated } from './amqplib-internals.js';
+import { connectErrorText, isLoginRefusal, loginError, portHint, replyText } from './broker-errors.js';
+import { RequestChannels } from './request-channels.js';
 import { type ServerVersion, serverVersion } from './server-version.js';
-import { watchSilence } from './silence-watch.js';
 
-/** What the broker says on a connection about publishing. */
+/** Notices of the broker about publishing on a connection. */
 export interface ConnectionListener {
   onBlocked(reason: string): void;
   onUnblocked(): void;
 }
 
-/** What client and broker agreed on at the log-in; 0: no limit, no heartbeat. */
-export interface Agreed {
-  /** Bytes. */
-  readonly frameMax: number;
-  readonly channelMax: number;
-  readonly heartbeatSeconds: number;
+/** What bounds the opening of a connection, and what it is allowed later. */
+export interface OpenOptions {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** How many channels may serve requests at once. */
+  readonly maxRequestChannels: number;
 }
 
-/** One AMQP connection, from its opening to its end. It does not reconnect: that is the link's. */
+/** One AMQP connection, from its opening to its end. It does not reconnect. */
 export class Connection {
   /** The broker's address, without its password. */
   readonly address: string;
   readonly version: ServerVersion;
-  readonly agreed: Agreed;
+  readonly negotiated: Negotiated;
+  readonly requestChannels: RequestChannels;
   /** Resolves, once, with the reason when the connection has ended, whoever ended it. */
   readonly closed: Promise<Error>;
 
   readonly #model: ChannelModel;
   readonly #socket: AbortController;
+  readonly #internals: AmqplibInternals;
   readonly #deliveries: DeliveryReader;
   #failure: Error | undefined;
   #open = true;
@@ -62,9 +65,9 @@ export class Connection {
     settings: RabbitMqSettings,
     name: string,
     listener: ConnectionListener,
-    { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
+    { signal, timeoutMs, maxRequestChannels }: OpenOptions,
   ): Promise<Connection> {
-    // amqplib hides its socket. The signal of its options is the way to it, for sockets that do not answer.
+    // amqplib hides its socket. The signal in its options ends one that does not answer.
     const socket = new AbortController();
     const limitMs = Math.min(timeoutMs, address.connectTimeoutMs ?? timeoutMs);
     const destroy = () => socket.abort(signal.reason);
@@ -73,19 +76,29 @@ export class Connection {
     try {
       const options = socketOptions(address, settings, name, socket.signal);
       const model = await connect(connectOptions(address, settings), options);
-      const connection = new Connection(model, address.masked, socket, listener);
+      const internals = new AmqplibInternals(model.connection, settings.amqplibInternals);
+      const connection = new Connection(
+        model,
+        internals,
+        address.masked,
+        socket,
+        listener,
+        maxRequestChannels,
+      );
       if (signal.aborted) destroy();
-      // The socket may have gone while amqplib's promise was resolving, when there were no listeners yet: only
-      // an answer proves that the connection is alive, and that its end will be heard of.
+      // The socket may have closed while amqplib's promise was resolving, when there were no listeners yet: only an
+      // answer proves that the connection is alive, and that its end will be noticed.
       await connection.#prove(limitMs);
-      unrefConnection(model.connection);
+      internals.unref();
       return connection;
     } catch (error) {
       const timedOut = socket.signal.aborted && !signal.aborted;
       socket.abort();
       if (isQueueError(error, 'INVALID_OPTION')) throw error;
       if (isLoginRefusal(error)) throw loginError(error, address.masked);
-      const why = timedOut ? timeoutText(limitMs, 'no answer') : replyText(error);
+      const why = timedOut
+        ? timeoutText(limitMs, 'no answer') + portHint(address.port)
+        : connectErrorText(error, address);
       throw new QueueError('UNREACHABLE', `${address.masked}: ${why}`, { cause: error });
     } finally {
       clearTimeout(timer);
@@ -95,32 +108,34 @@ export class Connection {
 
   private constructor(
     model: ChannelModel,
+    internals: AmqplibInternals,
     address: string,
     socket: AbortController,
     listener: ConnectionListener,
+    maxRequestChannels: number,
   ) {
     this.#model = model;
+    this.#internals = internals;
     this.#socket = socket;
     this.address = address;
     this.version = serverVersion(model.connection.serverProperties.version);
-    this.agreed = agreedOn(model.connection);
+    this.negotiated = internals.negotiated;
+    this.requestChannels = new RequestChannels(
+      { open: () => this.openChannel(), close: closeChannel },
+      maxRequestChannels,
+    );
     // 'error' comes before 'close' for some ends and not at all for others; 'close' comes for each.
     model.on('error', (error) => {
       this.#failure ??= error;
     });
-    const endWatch = watchSilence(model.connection, (seconds) => {
-      this.#failure ??= new Error(`nothing came from the broker for ${seconds} s, not even a heartbeat`);
-      this.destroy();
-    });
     this.closed = new Promise((resolve) => {
       model.on('close', (reason) => {
-        endWatch();
         this.#open = false;
         this.#failure ??= reason ?? new Error('the connection was closed');
         resolve(this.#failure);
       });
     });
-    this.#deliveries = new DeliveryReader(model.connection);
+    this.#deliveries = new DeliveryReader(internals.reading);
     model.on('blocked', (reason) => listener.onBlocked(reason));
     model.on('unblocked', () => listener.onUnblocked());
   }
@@ -143,6 +158,11 @@ export class Connection {
     return this.#deliveries.receive(channel, onMessage);
   }
 
+  /** For a `PublishChannel`; undefined where amqplib is to publish by itself. */
+  publishInternals(channel: Channel): PublishInternals | undefined {
+    return this.#internals.publishingOn(channel);
+  }
+
   openConfirmChannel(): Promise<ConfirmChannel> {
     return this.#opened(this.#model.createConfirmChannel());
   }
@@ -153,13 +173,13 @@ export class Connection {
     this.destroy();
   }
 
-  /** Ends it without the peer's consent. */
+  /** Ends it without the peer. */
   destroy(): void {
     this.#socket.abort();
   }
 
   async #opened<C extends Channel>(opening: Promise<C>): Promise<C> {
-    // Without a listener an error of the channel would end the process. Who needs to know adds another.
+    // Without a listener an error of the channel would end the process.
     const safe = opening.then((channel) => channel.on('error', () => {}));
     try {
       const channel = await within(safe, 'opening a channel', { timeoutMs: RPC_LIMIT_MS });
@@ -168,7 +188,7 @@ export class Connection {
       safe.then(closeChannel, () => {});
       throw error;
     }
-    // Without the code of its end, which is no answer to this request.
+    // Without the broker's code, which is no answer to this request.
     throw new Error('the connection was closed', { cause: this.#failure });
   }
 
@@ -176,18 +196,6 @@ export class Connection {
     const channel = await within(this.openChannel(), 'the first channel', { timeoutMs });
     await within(channel.close(), 'closing the first channel', { timeoutMs });
   }
-}
-
-/** Not among what amqplib declares of a connection. */
-interface Tuned {
-  readonly frameMax?: number;
-  readonly channelMax?: number;
-  readonly heartbeat?: number;
-}
-
-function agreedOn(connection: ChannelModel['connection'] & Tuned): Agreed {
-  const { frameMax = 0, channelMax = 0, heartbeat = 0 } = connection;
-  return { frameMax, channelMax, heartbeatSeconds: heartbeat };
 }
 
 /** Always resolves, within {@link CLOSE_LIMIT_MS}; a channel that is closed already is fine too. */
@@ -250,12 +258,12 @@ function socketOptions(
     rejectUnauthorized: address.verifyPeer ?? tls.rejectUnauthorized,
     servername: address.servername ?? tls.servername,
   };
-  // Node tells an option that is undefined from one that is not there.
+  // Node distinguishes an undefined option from a missing one.
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { ...options, ...set };
 }
 
-/** Read anew for each connection, so that renewed certificates are taken up. */
+/** Read again for each connection, so that renewed certificates are used. */
 function pemFile(address: RabbitMqAddress, parameter: string, file: string | undefined): Buffer | undefined {
   if (file === undefined) return undefined;
   try {

@@ -1,9 +1,11 @@
 import type { BrokerEvent, WaitOptions } from '../../broker.js';
 import { backoffMs, Deferred, pause, within } from '../../common/limits.js';
-import { QueueError } from '../../errors.js';
+import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
+import { causedByRequest } from './broker-errors.js';
 import { Connection } from './connection.js';
+import { MAX_REQUEST_CHANNELS } from './request-channels.js';
 
 /** A connection that lived shorter than this does not end the back-off: the next wait is longer all the same. */
 const STABLE_AFTER_MS = 5_000;
@@ -35,7 +37,7 @@ export class ReconnectingConnection {
   /** What has to be done on a new connection before anyone gets to use it. */
   readonly #prepare: (connection: Connection) => Promise<void>;
   readonly #listeners = new Set<LinkListener>();
-  /** Those who wait for a connection, each with a limit of its own. */
+  /** Calls that wait for a connection, each with a limit of its own. */
   readonly #waiters = new Set<Deferred<Connection>>();
   readonly #closing = new AbortController();
 
@@ -47,6 +49,9 @@ export class ReconnectingConnection {
   #blocked = false;
   #everConnected = false;
   #ended: QueueError | undefined;
+  /** Why there is no connection at present. */
+  #failure: Error | undefined;
+  #maxRequestChannels = MAX_REQUEST_CHANNELS;
 
   constructor(
     name: 'publish' | 'consume',
@@ -69,6 +74,11 @@ export class ReconnectingConnection {
     return this.#connection;
   }
 
+  /** Why the last connection or try failed; undefined while there is a connection, or before the first failure. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Whether the broker takes no publishes at present. */
   get blocked(): boolean {
     return this.#blocked;
@@ -83,7 +93,7 @@ export class ReconnectingConnection {
     this.#listeners.add(listener);
   }
 
-  /** Connects. Rejects, and is closed, when no address lets it in: nothing is tried twice. */
+  /** Connects. Rejects, and is closed, when no address works: nothing is tried twice. */
   async open(): Promise<void> {
     this.#state = 'connecting';
     try {
@@ -109,9 +119,22 @@ export class ReconnectingConnection {
     const waiter = new Deferred<Connection>();
     this.#waiters.add(waiter);
     try {
-      return await within(waiter.promise, `${what}: waiting for the broker`, wait);
+      return await this.within(waiter.promise, `${what}: waiting for the broker`, wait);
     } finally {
       this.#waiters.delete(waiter);
+    }
+  }
+
+  /** As the function `within`, and a `TIMEOUT` tells why there is no connection, if there is none. */
+  async within<T>(work: Promise<T>, what: string, wait: WaitOptions): Promise<T> {
+    try {
+      return await within(work, what, wait);
+    } catch (error) {
+      const reason = this.#failure;
+      if (!isQueueError(error, 'TIMEOUT') || error.cause !== undefined || reason === undefined) throw error;
+      throw new QueueError('TIMEOUT', `${error.message} (no connection: ${reason.message})`, {
+        cause: reason,
+      });
     }
   }
 
@@ -128,7 +151,7 @@ export class ReconnectingConnection {
     const deadline = performance.now() + this.#settings.connectTimeoutMs;
     const failures: QueueError[] = [];
     for (const [position, address] of this.#addresses.entries()) {
-      // A silent broker may not use up the time of those after it.
+      // A silent broker must not use up the time of the addresses after it.
       const share = (deadline - performance.now()) / (this.#addresses.length - position);
       try {
         return await this.#connectTo(address, Math.max(1, Math.round(share)));
@@ -149,7 +172,7 @@ export class ReconnectingConnection {
         onBlocked: (reason) => this.#onBlocked(reason),
         onUnblocked: () => this.#onUnblocked(),
       },
-      { signal: this.#closing.signal, timeoutMs },
+      { signal: this.#closing.signal, timeoutMs, maxRequestChannels: this.#maxRequestChannels },
     );
     const lost = connection.closed.then((reason) => {
       throw new QueueError('UNREACHABLE', `${connection.address}: ${reason.message}`, { cause: reason });
@@ -170,6 +193,7 @@ export class ReconnectingConnection {
 
   #onConnected(connection: Connection): void {
     this.#state = 'connected';
+    this.#failure = undefined;
     this.#connection = connection;
     this.#connectedAt = performance.now();
     this.#everConnected = true;
@@ -192,6 +216,9 @@ export class ReconnectingConnection {
     const { reconnect } = this.#settings;
     let failure = reason;
     while (!this.#closing.signal.aborted) {
+      this.#failure = failure;
+      // Perhaps a limit of channels: with one request at a time there is room for more consumers.
+      if (causedByRequest(failure) || causedByRequest(failure.cause)) this.#maxRequestChannels = 1;
       this.#attempts++;
       const givenUp = this.#attempts > reconnect.maxAttempts;
       const retryInMs = givenUp ? undefined : backoffMs(this.#attempts, reconnect);
@@ -199,9 +226,13 @@ export class ReconnectingConnection {
       for (const listener of this.#listeners) listener.onDisconnected?.();
       if (retryInMs === undefined) {
         this.#end(
-          new QueueError('CLOSED', `gave the broker up after ${reconnect.maxAttempts} tries to reconnect`, {
-            cause: failure,
-          }),
+          new QueueError(
+            'CLOSED',
+            `gave up on the broker after ${reconnect.maxAttempts} tries to reconnect`,
+            {
+              cause: failure,
+            },
+          ),
         );
         return;
       }
@@ -241,7 +272,7 @@ export class ReconnectingConnection {
   }
 }
 
-/** One error for all addresses. A refusal tells more than a silence: it goes before. */
+/** One error for all addresses. A refusal tells more than silence. */
 function combined(failures: readonly QueueError[]): QueueError {
   const refusal = failures.find((failure) => failure.code !== 'UNREACHABLE');
   if (refusal !== undefined) return refusal;

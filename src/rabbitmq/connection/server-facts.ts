@@ -1,9 +1,10 @@
 import { parseAddress, type RabbitMqAddress } from '../address.js';
 import { checkRabbitMqOptions, type RabbitMqOptions } from '../options.js';
 import { Connection } from './connection.js';
+import { MAX_REQUEST_CHANNELS } from './request-channels.js';
 import type { ServerVersion } from './server-version.js';
 
-/** What an address says, without its password. */
+/** The parts of an address, without its password. */
 export interface AddressFacts {
   readonly address: string;
   readonly host: string;
@@ -12,16 +13,16 @@ export interface AddressFacts {
   readonly tls: boolean;
 }
 
-/** What a server said when it let us in. */
+/** What a server told at the log-in. */
 export interface ServerFacts {
   readonly version: ServerVersion;
-  /** How long it took to be let in. */
+  /** How long the log-in took. */
   readonly connectMs: number;
   /** Bytes; 0: no limit. */
   readonly frameMax: number;
   /** 0: no limit. */
   readonly channelMax: number;
-  /** As agreed on; 0: there is none. */
+  /** As negotiated; 0: none. */
   readonly heartbeatSeconds: number;
 }
 
@@ -34,10 +35,10 @@ export function addressFacts(text: string): AddressFacts {
 /** Rejects as {@link withConnection} does. */
 export async function serverFacts(text: string, options: RabbitMqOptions): Promise<ServerFacts> {
   const begin = performance.now();
-  return withConnection(parseAddress(text), options, async ({ version, agreed }) => ({
+  return withConnection(parseAddress(text), options, async ({ version, negotiated }) => ({
     version,
     connectMs: performance.now() - begin,
-    ...agreed,
+    ...negotiated,
   }));
 }
 
@@ -53,7 +54,11 @@ export async function withConnection<T>(
     settings,
     settings.connectionName,
     { onBlocked: () => {}, onUnblocked: () => {} },
-    { signal: new AbortController().signal, timeoutMs: settings.connectTimeoutMs },
+    {
+      signal: new AbortController().signal,
+      timeoutMs: settings.connectTimeoutMs,
+      maxRequestChannels: MAX_REQUEST_CHANNELS,
+    },
   );
   try {
     return await ask(connection);

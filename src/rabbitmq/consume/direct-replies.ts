@@ -3,9 +3,10 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Replies, ReplyListener } from '../../broker.js';
 import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
-import { isInterrupted, queueError } from '../connection/broker-errors.js';
+import { queueError } from '../connection/broker-errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
+import { onConnection } from '../connection/request.js';
 import { fromWire } from '../wire/amqp-message.js';
 
 /** RabbitMQ's pseudo-queue for replies: https://www.rabbitmq.com/docs/direct-reply-to */
@@ -52,15 +53,8 @@ export class DirectReplies implements Replies {
 
   async #open(): Promise<string> {
     this.#link.start();
-    while (true) {
-      const connection = await this.#link.connected(WHAT, { signal: this.#closed.signal });
-      try {
-        return await this.#openOn(connection);
-      } catch (error) {
-        if (!isInterrupted(error) || connection.isOpen) throw error;
-        await connection.closed;
-      }
-    }
+    const wait = { signal: this.#closed.signal };
+    return onConnection(this.#link, WHAT, wait, (connection) => this.#openOn(connection));
   }
 
   async #openOn(connection: Connection): Promise<string> {

@@ -3,8 +3,8 @@ import { deadLetterHeaders, retryHeaders } from '../../common/history-headers.js
 import { isQueueError } from '../../errors.js';
 import type { Publisher } from '../publish/publisher.js';
 import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
-import { isDelayOf } from '../topology/delayed-retry.js';
-import type { Topology } from '../topology/topology.js';
+import type { DeclaredQueues } from '../topology/declared-queues.js';
+import { isDelayOf } from '../topology/queue-arguments.js';
 import { deathHeaders, republished, type WireMessage, withRoomForHistory } from '../wire/amqp-message.js';
 import type { RabbitMqDelivery } from './delivery.js';
 
@@ -17,18 +17,18 @@ const RETRY_LIMIT_MS = 30_000;
  */
 export class Republisher {
   readonly #publisher: Publisher;
-  readonly #topology: Topology;
+  readonly #queues: DeclaredQueues;
   readonly #auxiliary: AuxiliaryQueues;
 
-  constructor(publisher: Publisher, topology: Topology, auxiliary: AuxiliaryQueues) {
+  constructor(publisher: Publisher, queues: DeclaredQueues, auxiliary: AuxiliaryQueues) {
     this.#publisher = publisher;
-    this.#topology = topology;
+    this.#queues = queues;
     this.#auxiliary = auxiliary;
   }
 
   /** Whether `queue`, given the message back as failed, brings it again after just this delay. */
   isDelayOfQueue(queue: string, { returns }: RabbitMqDelivery, delayMs: number): boolean {
-    const spec = this.#topology.delayingSpecOf(queue);
+    const spec = this.#queues.delayingSpecOf(queue);
     return spec !== undefined && isDelayOf(spec, returns, delayMs);
   }
 
@@ -42,7 +42,7 @@ export class Republisher {
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
     const target = () =>
-      this.#topology.capacityOf(queue) === undefined
+      this.#queues.capacityOf(queue) === undefined
         ? this.#auxiliary.waitQueue(queue, delayMs, wait)
         : this.#auxiliary.waitQueueOfBounded(queue, delayMs, wait);
     await this.#publish(target, wait, (to) =>
@@ -60,7 +60,7 @@ export class Republisher {
     signal: AbortSignal,
   ): Promise<boolean> {
     const wait = { signal };
-    const spec = this.#topology.specOf(queue);
+    const spec = this.#queues.specOf(queue);
     const target = () => this.#auxiliary.deadLetterQueue(queue, spec, wait);
     return this.#publish(target, wait, (to) =>
       republished(to, delivery.raw, delivery.message.id, (headers) =>

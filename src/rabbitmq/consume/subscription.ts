@@ -2,10 +2,11 @@ import type { ConsumeMessage } from 'amqplib';
 import type { BrokerEvent, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
 import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause, within } from '../../common/limits.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { isInterrupted, isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
+import { isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { KeepAlive } from '../connection/keep-alive.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
+import { onConnection } from '../connection/request.js';
 import type { Topology } from '../topology/topology.js';
 import { ConsumerChannel } from './consumer-channel.js';
 import { RabbitMqDelivery } from './delivery.js';
@@ -119,15 +120,8 @@ export class RabbitMqSubscription implements Subscription {
 
   /** Subscribes once, on the connection that there is or the next one. Rejects with what hinders it. */
   async #begin(wait: WaitOptions): Promise<ConsumerChannel> {
-    while (true) {
-      const connection = await this.#parts.link.connected(`subscribing to '${this.#queue}'`, wait);
-      try {
-        return await this.#beginOn(connection);
-      } catch (error) {
-        if (!isInterrupted(error) || connection.isOpen) throw error;
-        await connection.closed;
-      }
-    }
+    const what = `subscribing to '${this.#queue}'`;
+    return onConnection(this.#parts.link, what, wait, (connection) => this.#beginOn(connection));
   }
 
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {

@@ -1,14 +1,18 @@
-import type { PendingPublish } from './pending-publish.js';
-import { SendQueue } from './send-queue.js';
+import { type PendingPublish, SendQueue } from './pending-publish.js';
 
-const FIRST_REST_MS = 2;
-const LONGEST_REST_MS = 250;
+const FIRST_PAUSE_MS = 2;
+const LONGEST_PAUSE_MS = 250;
 
-export interface LaneSettings {
+/** Rounds of refusals after which the target is asked whether it is full at all. */
+const REFUSALS_BEFORE_CHECK = 4;
+
+export interface BoundedTargetSettings {
   /** How many messages the target holds; undefined where that is not known. */
   readonly capacity: number | undefined;
-  /** How many it holds at present, as the broker sees it. */
-  readonly ready: () => Promise<number>;
+  /** How many it holds at present, as the broker sees it; undefined for an exchange, which can't be asked. */
+  readonly ready: (() => Promise<number>) | undefined;
+  /** Whether nothing may be sent there at present, whatever the room. */
+  readonly isHeld: () => boolean;
   /** Called when a message may be sent that could not be sent before. */
   readonly wake: () => void;
 }
@@ -19,54 +23,58 @@ export interface LaneSettings {
  *   no credit ──asked for room──► credit ──spent, one a message──► no credit
  *       ▲ │                          │
  *       │ └── there was none ──┐     └── refused in spite of it ──┐
- *       └────────────── rest ◄─┴──────────────────────────────────┘
+ *       └───────────── pause ◄─┴──────────────────────────────────┘
  *
- * RabbitMQ refuses what goes over a queue's limit without a reason, tells nobody when there is room again, and a
- * quorum queue takes many more before it refuses the first. Sending and seeing would so exceed the capacity, waste
- * what is refused, and shuffle the order of the messages. Hence it is asked how many there are, and no more are
- * sent than fit; a refusal, which other publishers can bring about, makes the lane go on with a single message,
- * and with twice as many after each that is taken. The other targets of the publisher go on meanwhile.
+ * RabbitMQ refuses what exceeds a queue's limit without a reason, tells nobody when there is room again, and a quorum
+ * queue takes many more before it refuses the first. To send and see would exceed the capacity, waste what is refused,
+ * and shuffle the order of the messages. So the queue is asked how many it holds, and no more are sent than fit. After a
+ * refusal, which other publishers can cause, the target goes on with a single message, and with twice as many after each
+ * that is taken. The other targets of the publisher go on meanwhile.
  */
 export class BoundedTarget {
   readonly waiting = new SendQueue();
 
-  readonly #settings: LaneSettings;
+  readonly #settings: BoundedTargetSettings;
   /** How many may be sent before it has to be asked for room. */
   #credit: number;
   /** How many may be unanswered at once. */
   #window = Number.POSITIVE_INFINITY;
   #unconfirmed = 0;
-  #refusals = 0;
-  /** Rests in a row that brought nothing. */
-  #restsInVain = 0;
-  #asking = false;
-  #rest: NodeJS.Timeout | undefined;
-
-  constructor(settings: LaneSettings) {
-    this.#settings = settings;
-    this.#credit = settings.capacity === undefined ? Number.POSITIVE_INFINITY : 0;
-  }
-
   /** Rounds of refusals since the last message that was taken. */
-  get refusals(): number {
-    return this.#refusals;
+  #refusals = 0;
+  /** Pauses in a row after which there was still no room. */
+  #uselessPauses = 0;
+  #asking = false;
+  #pause: NodeJS.Timeout | undefined;
+
+  constructor(settings: BoundedTargetSettings) {
+    this.#settings = settings;
+    this.#credit = this.#isCounted ? 0 : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether there is no more reason for a lane. One for a known capacity stays. */
+  /** Whether there is no more reason to treat the target apart. One with a known capacity stays. */
   get isOver(): boolean {
-    return (
-      this.#settings.capacity === undefined &&
-      this.waiting.isEmpty &&
-      this.#unconfirmed === 0 &&
-      this.#rest === undefined
-    );
+    return !this.#isCounted && this.waiting.isEmpty && this.#unconfirmed === 0 && this.#pause === undefined;
   }
 
-  /** Whether the next message may be sent now. If it has to be asked for room, it is. */
-  mayGoOn(): boolean {
-    if (this.#rest !== undefined || this.#asking || this.#unconfirmed >= this.#window) return false;
-    if (this.#credit >= 1) return true;
-    void this.#ask();
+  get isHeld(): boolean {
+    return this.#settings.isHeld();
+  }
+
+  /** Whether those who wait will be sent or refused with the broker's next answer about its room. */
+  get isAsking(): boolean {
+    return this.#asking;
+  }
+
+  /**
+   * Whether the message may be sent now. Where not, room is asked for, or tried again after a pause; for one that does
+   * not wait room is asked for in any case, and without any it is refused.
+   */
+  maySend({ noWait }: PendingPublish): boolean {
+    if (this.#asking || (this.#pause !== undefined && !noWait)) return false;
+    if (this.isHeld) this.#pauseAndWake();
+    else if (this.#isCounted && this.#credit < 1) void this.#askForRoom();
+    else return noWait || this.#unconfirmed < this.#window;
     return false;
   }
 
@@ -75,58 +83,173 @@ export class BoundedTarget {
     this.#credit = Math.max(0, this.#credit - 1);
   }
 
-  /** The broker has answered about a message of the lane, or it could not be sent after all. */
   onAnswered(): void {
     this.#unconfirmed--;
   }
 
   onAccepted(): void {
     this.#refusals = 0;
-    this.#restsInVain = 0;
+    this.#uselessPauses = 0;
     this.#window *= 2;
   }
 
-  onRefused(outgoing: PendingPublish): void {
-    this.waiting.add(outgoing);
+  onRefused(pending: PendingPublish): void {
+    this.waiting.add(pending);
     this.#window = 1;
-    if (this.#settings.capacity !== undefined) this.#credit = 0;
+    if (this.#isCounted) this.#credit = 0;
     // What was sent together is refused together: one round.
-    if (this.#rest !== undefined) return;
-    this.#refusals++;
-    this.#takeRest();
+    if (this.#pause === undefined) {
+      this.#refusals++;
+      this.#pauseAndWake();
+    }
+    if (this.#refusals >= REFUSALS_BEFORE_CHECK) void this.#checkIfFull(pending);
   }
 
   /** The channel is gone, and what was sent on it waits again. */
   onChannelLost(): void {
     this.#unconfirmed = 0;
-    if (this.#settings.capacity !== undefined) this.#credit = 0;
+    if (this.#isCounted) this.#credit = 0;
   }
 
   stop(): void {
-    clearTimeout(this.#rest);
-    this.#rest = undefined;
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
   }
 
-  async #ask(): Promise<void> {
+  get #isCounted(): boolean {
+    return this.#settings.capacity !== undefined;
+  }
+
+  async #askForRoom(): Promise<void> {
     const { capacity = 1, ready, wake } = this.#settings;
     this.#asking = true;
     try {
-      this.#credit = capacity - (await ready()) - this.#unconfirmed;
+      const held = (await ready?.()) ?? 0;
+      this.#credit = capacity - held - this.#unconfirmed;
     } catch {
-      // It can't be asked; a message can be sent and seen.
+      // The queue can't be asked; a message can be sent and its answer seen.
       this.#credit = 1;
     }
     this.#asking = false;
-    if (this.#credit >= 1) wake();
-    else this.#takeRest();
+    if (this.#credit >= 1) {
+      wake();
+      return;
+    }
+    for (const pending of [...this.waiting]) {
+      if (!pending.noWait) continue;
+      this.waiting.remove(pending);
+      pending.giveUp('FULL', 'the queue is full');
+    }
+    this.#pauseAndWake();
   }
 
-  #takeRest(): void {
-    const restMs = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** Math.min(this.#restsInVain++, 10));
-    clearTimeout(this.#rest);
-    this.#rest = setTimeout(() => {
-      this.#rest = undefined;
-      this.#settings.wake();
-    }, restMs);
+  /**
+   * A negative confirm has no reason, and a queue's limits can't be asked for: they may come from a policy. But a queue
+   * without any message is not full. Then the message (over the limit in bytes) or the broker is the reason, and no
+   * room will ever help.
+   */
+  async #checkIfFull(pending: PendingPublish): Promise<void> {
+    const ready = await this.#settings.ready?.().catch(() => undefined);
+    if (ready !== 0 || !this.waiting.remove(pending)) return;
+    pending.giveUp(
+      'REFUSED',
+      'the broker refused it again and again, though the queue is empty: the message is over the limit of the queue in bytes, or the broker failed',
+    );
+    this.#settings.wake();
   }
+
+  #pauseAndWake(): void {
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#uselessPauses++, 10));
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#settings.wake();
+    }, pauseMs);
+  }
+}
+
+export interface BoundedTargetsSettings {
+  /** How many messages a queue may hold; undefined where that is unlimited or not known. */
+  readonly capacityOf: (queue: string) => number | undefined;
+  /** How many it holds at present, as the broker sees it. */
+  readonly readyIn: (queue: string) => Promise<number>;
+  /** Whether messages to the queue have to wait for reasons of their own: it is not ours at present. */
+  readonly isHeld: (queue: string) => boolean;
+  /** Called when a message may be sent that could not be sent before. */
+  readonly wake: () => void;
+}
+
+/** The targets of a publisher whose room is limited: queues with a capacity, and targets that refused a message. */
+export class BoundedTargets implements Iterable<BoundedTarget> {
+  readonly #settings: BoundedTargetsSettings;
+  readonly #targets = new Map<string, BoundedTarget>();
+
+  constructor(settings: BoundedTargetsSettings) {
+    this.#settings = settings;
+  }
+
+  get isEmpty(): boolean {
+    return this.#targets.size === 0;
+  }
+
+  /** The target of a message. Undefined: as far as is known its room is not limited. */
+  of(pending: PendingPublish): BoundedTarget | undefined {
+    const { exchange, routingKey } = pending.wire;
+    const target = this.isEmpty ? undefined : this.#targets.get(keyOf(pending));
+    if (target !== undefined || exchange !== '') return target;
+    const capacity = this.#settings.capacityOf(routingKey);
+    if (capacity === undefined && !this.#settings.isHeld(routingKey)) return undefined;
+    return this.#add(pending, capacity);
+  }
+
+  /** The broker refused the message for now: it waits at its target for room. */
+  onRefused(pending: PendingPublish): void {
+    const target = this.of(pending) ?? this.#add(pending, undefined);
+    target.onRefused(pending);
+  }
+
+  /** All messages that wait at any of them. */
+  get waiting(): PendingPublish[] {
+    return [...this].flatMap((target) => [...target.waiting]);
+  }
+
+  /** Removes a message that waits. */
+  remove(pending: PendingPublish): void {
+    this.#targets.get(keyOf(pending))?.waiting.remove(pending);
+  }
+
+  /** Drops the targets that need no treatment apart any more. */
+  dropFinished(): void {
+    for (const [key, target] of this.#targets) if (target.isOver) this.#targets.delete(key);
+  }
+
+  onChannelLost(): void {
+    for (const target of this) target.onChannelLost();
+  }
+
+  stop(): void {
+    for (const target of this) target.stop();
+    this.#targets.clear();
+  }
+
+  [Symbol.iterator](): Iterator<BoundedTarget> {
+    return this.#targets.values();
+  }
+
+  #add(pending: PendingPublish, capacity: number | undefined): BoundedTarget {
+    const { readyIn, isHeld, wake } = this.#settings;
+    const { exchange, routingKey } = pending.wire;
+    const target = new BoundedTarget({
+      capacity,
+      ready: exchange === '' ? () => readyIn(routingKey) : undefined,
+      isHeld: () => exchange === '' && isHeld(routingKey),
+      wake,
+    });
+    this.#targets.set(keyOf(pending), target);
+    return target;
+  }
+}
+
+function keyOf({ wire: { exchange, routingKey } }: PendingPublish): string {
+  return exchange === '' ? routingKey : `${exchange}\n${routingKey}`;
 }

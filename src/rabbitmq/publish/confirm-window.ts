@@ -2,24 +2,24 @@ import type { WireMessage } from '../wire/amqp-message.js';
 import type { PendingPublish } from './pending-publish.js';
 
 /**
- * What may be on its way at once however few messages that are, since each is kept until it is confirmed. Text counts
- * by its length.
+ * Bounds the memory of unconfirmed messages, which are kept to be sent again, however few they are. Text counts by its
+ * length.
  */
 const MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024;
 
-/** Answered places at the front of the line are cut off when there are so many. */
-const CUT_AT = 1024;
+/** How many answered entries pile up at the front before they are removed. */
+const COMPACT_AT = 1024;
 
 /**
  * The messages of one channel that the broker has not answered yet, in the order of their delivery tags, which the
- * broker counts from 1. Mostly it answers in that order, too.
+ * broker counts from 1. It mostly answers in that order, too.
  */
 export class ConfirmWindow {
   /** Undefined: answered. */
   #sent: (PendingPublish | undefined)[] = [];
-  /** The tag of the first place. */
+  /** The delivery tag of the first entry. */
   #firstTag = 1;
-  /** All places before this one are answered. */
+  /** All entries before this index are answered. */
   #answered = 0;
   #size = 0;
   #bytes = 0;
@@ -28,72 +28,77 @@ export class ConfirmWindow {
     return this.#size;
   }
 
-  hasRoomFor(outgoing: PendingPublish, maxMessages: number): boolean {
+  hasRoomFor(pending: PendingPublish, maxMessages: number): boolean {
     if (this.#size === 0) return true;
-    return this.#size < maxMessages && this.#bytes + outgoing.wire.content.length <= MAX_UNCONFIRMED_BYTES;
+    return this.#size < maxMessages && this.#bytes + pending.wire.content.length <= MAX_UNCONFIRMED_BYTES;
   }
 
-  add(outgoing: PendingPublish): void {
-    this.#sent.push(outgoing);
+  add(pending: PendingPublish): void {
+    this.#sent.push(pending);
     this.#size++;
-    this.#bytes += outgoing.wire.content.length;
-    outgoing.unconfirmed = true;
+    this.#bytes += pending.wire.content.length;
+    pending.unconfirmed = true;
   }
 
   /**
-   * The message that the broker sends back. It comes without its delivery tag; of several with the same id and target
-   * it is taken for the first that has not come back, since they come back in the order in which they were sent.
+   * The message that the broker returns. A return carries no delivery tag; of several messages with the same id and
+   * target it is the first that was not returned yet, since they are returned in the order of sending.
    */
   findReturned(
     id: unknown,
     { exchange, routingKey }: Pick<WireMessage, 'exchange' | 'routingKey'>,
   ): PendingPublish | undefined {
     return this.#sent.find(
-      (outgoing) =>
-        outgoing !== undefined &&
-        outgoing.wire.id === id &&
-        outgoing.returned === undefined &&
-        outgoing.wire.exchange === exchange &&
-        outgoing.wire.routingKey === routingKey,
+      (pending) =>
+        pending !== undefined &&
+        pending.wire.id === id &&
+        pending.returned === undefined &&
+        pending.wire.exchange === exchange &&
+        pending.wire.routingKey === routingKey,
     );
   }
 
-  /** Takes out those that an answer of the broker is about, in the order in which they were sent. */
-  answer(tag: number, multiple: boolean, take: (outgoing: PendingPublish) => void): void {
-    const last = tag - this.#firstTag;
-    for (let place = multiple ? this.#answered : last; place <= last; place++) {
-      const outgoing = this.#sent[place];
-      if (outgoing === undefined) continue;
-      this.#sent[place] = undefined;
-      this.#remove(outgoing);
-      take(outgoing);
+  /**
+   * Removes the messages that an answer of the broker is about, in the order of sending. Tag 0 with `multiple` means
+   * all of them; a tag that was never sent means no more than those that were.
+   */
+  answer(tag: number, multiple: boolean, take: (pending: PendingPublish) => void): void {
+    const end = this.#sent.length - 1;
+    const index = multiple && tag === 0 ? end : tag - this.#firstTag;
+    const last = multiple ? Math.min(index, end) : index;
+    for (let each = multiple ? this.#answered : last; each <= last; each++) {
+      const pending = this.#sent[each];
+      if (pending === undefined) continue;
+      this.#sent[each] = undefined;
+      this.#remove(pending);
+      take(pending);
     }
-    this.#cut();
+    this.#compact();
   }
 
   *all(): Iterable<PendingPublish> {
-    for (const outgoing of this.#sent) if (outgoing !== undefined) yield outgoing;
+    for (const pending of this.#sent) if (pending !== undefined) yield pending;
   }
 
-  /** The channel is gone: takes all of them out. */
+  /** The channel is gone: removes and returns all of them. */
   clear(): PendingPublish[] {
     const all = [...this.all()];
-    for (const outgoing of all) this.#remove(outgoing);
+    for (const pending of all) this.#remove(pending);
     this.#sent = [];
     this.#answered = 0;
     this.#firstTag = 1;
     return all;
   }
 
-  #remove(outgoing: PendingPublish): void {
+  #remove(pending: PendingPublish): void {
     this.#size--;
-    this.#bytes -= outgoing.wire.content.length;
-    outgoing.unconfirmed = false;
+    this.#bytes -= pending.wire.content.length;
+    pending.unconfirmed = false;
   }
 
-  #cut(): void {
+  #compact(): void {
     while (this.#answered < this.#sent.length && this.#sent[this.#answered] === undefined) this.#answered++;
-    if (this.#answered < CUT_AT && this.#answered < this.#sent.length) return;
+    if (this.#answered < COMPACT_AT && this.#answered < this.#sent.length) return;
     this.#sent.splice(0, this.#answered);
     this.#firstTag += this.#answered;
     this.#answered = 0;

@@ -1,19 +1,25 @@
 import type { Options } from 'amqplib';
 import type { PublishOptions } from '../../broker.js';
 import { onAbort, timeoutText } from '../../common/limits.js';
-import type { Linked, LinkedList } from '../../common/linked-list.js';
+import { type Linked, LinkedList } from '../../common/linked-list.js';
 import { QueueError } from '../../errors.js';
 import { asResent, type WireMessage } from '../wire/amqp-message.js';
-import type { BoundedTarget } from './bounded-target.js';
 
-/** Whom the messages of one publisher tell what concerns more than their senders. */
-export interface OutgoingListener {
-  /** Its signal was aborted. */
-  onAborted(outgoing: PendingPublish): void;
-  /** Its sender knows what became of it, or is about to. */
+/** Callbacks shared by all messages of a publisher. */
+export interface PendingPublishListener {
+  /** The sender's signal was aborted. */
+  onAborted(pending: PendingPublish): void;
+  /** The sender knows the outcome, or is about to. */
   onSettled(): void;
-  /** There was no queue, or no exchange, where it was to go. Its sender is told after this. */
-  onUnroutable(outgoing: PendingPublish): void;
+  /** No queue or no exchange took the message. Called before the sender is told. */
+  onUnroutable(pending: PendingPublish): void;
+}
+
+/** The target with limited room that a message was sent to. It counts the answers. */
+export interface AnswerCounter {
+  /** The broker has answered about the message. */
+  onAnswered(): void;
+  onAccepted(): void;
 }
 
 /**
@@ -29,10 +35,10 @@ export interface OutgoingListener {
  */
 export class PendingPublish implements Linked<PendingPublish> {
   readonly wire: WireMessage;
-  /** Where it stands among all messages of its publisher. */
+  /** Its place among all messages of its publisher. */
   readonly position: number;
   readonly noWait: boolean;
-  /** When its time is over, on the clock of `performance.now()`; `Infinity`: never. */
+  /** The end of its time limit, on the clock of `performance.now()`; `Infinity`: none. */
   readonly deadline: number;
 
   /** It was handed over and no answer came: it may be stored, whatever happens later. */
@@ -40,10 +46,12 @@ export class PendingPublish implements Linked<PendingPublish> {
   /** On the wire, unanswered. */
   unconfirmed = false;
   settled = false;
-  /** What the broker said when it sent the message back; then comes its confirmation all the same. */
+  /** Why the broker returned it. Its confirm follows all the same. */
   returned: string | undefined = undefined;
-  /** The lane that it was sent in, where its target has one. */
-  lane: BoundedTarget | undefined = undefined;
+  /** How often the broker closed the whole connection with an error while this message was on the wire. */
+  connectionErrors = 0;
+  /** Set while it is on the wire to a target whose room is limited. */
+  boundedTarget: AnswerCounter | undefined = undefined;
   list: LinkedList<PendingPublish> | undefined = undefined;
   previous: PendingPublish | undefined = undefined;
   next: PendingPublish | undefined = undefined;
@@ -51,7 +59,7 @@ export class PendingPublish implements Linked<PendingPublish> {
   readonly #timeoutMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #unlisten: (() => void) | undefined;
-  readonly #listener: OutgoingListener;
+  readonly #listener: PendingPublishListener;
   readonly #resolve: () => void;
   readonly #reject: (error: QueueError) => void;
 
@@ -61,7 +69,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     { signal, timeoutMs = Number.POSITIVE_INFINITY, noWait = false }: PublishOptions,
     resolve: () => void,
     reject: (error: QueueError) => void,
-    listener: OutgoingListener,
+    listener: PendingPublishListener,
   ) {
     this.wire = wire;
     this.position = position;
@@ -80,7 +88,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     return this.uncertain ? asResent(this.wire.options) : this.wire.options;
   }
 
-  get target(): string {
+  get #target(): string {
     const { exchange, routingKey } = this.wire;
     return exchange === ''
       ? `the queue '${routingKey}'`
@@ -89,17 +97,28 @@ export class PendingPublish implements Linked<PendingPublish> {
 
   confirm(): void {
     if (this.returned !== undefined) {
-      this.fail('UNROUTABLE', `no queue takes it (${this.returned}); declare the queue first`);
+      this.refuse('UNROUTABLE', `no queue takes it (${this.returned}); declare the queue first`, undefined);
     } else if (this.#settle()) {
       this.#resolve();
     }
   }
 
-  /** Rejects it for a reason that says by itself that nothing was stored, or that this is unknown. */
+  /** The broker refused this sending of the message for good. An earlier sending may have been stored. */
+  refuse(code: QueueError['code'], why: string, cause: unknown): void {
+    if (this.settled) return;
+    if (code === 'UNROUTABLE') this.#listener.onUnroutable(this);
+    if (this.uncertain) {
+      const reason = new QueueError(code, why, { cause });
+      this.fail('UNCONFIRMED', `it may have arrived before it was sent again and refused: ${why}`, reason);
+    } else {
+      this.fail(code, why, cause);
+    }
+  }
+
+  /** Rejects for a reason that says by itself that nothing was stored, or that this is unknown. */
   fail(code: QueueError['code'], why: string, cause?: unknown): void {
     if (!this.#settle()) return;
-    if (code === 'UNROUTABLE') this.#listener.onUnroutable(this);
-    this.#reject(new QueueError(code, `message ${this.wire.id} to ${this.target}: ${why}`, { cause }));
+    this.#reject(new QueueError(code, `message ${this.wire.id} to ${this.#target}: ${why}`, { cause }));
   }
 
   /** Ends its wait: with `code` where certainly nothing was stored, else with `UNCONFIRMED`. */
@@ -112,8 +131,10 @@ export class PendingPublish implements Linked<PendingPublish> {
     }
   }
 
-  expire(): void {
-    this.giveUp('TIMEOUT', timeoutText(this.#timeoutMs, 'not stored'));
+  /** `linkFailure`: why there is no connection at present, if there is none. */
+  expire(linkFailure: Error | undefined): void {
+    const why = linkFailure === undefined ? '' : ` (no connection: ${linkFailure.message})`;
+    this.giveUp('TIMEOUT', timeoutText(this.#timeoutMs, 'not stored') + why, linkFailure);
   }
 
   abort(): void {
@@ -126,5 +147,29 @@ export class PendingPublish implements Linked<PendingPublish> {
     this.#unlisten?.();
     this.#listener.onSettled();
     return true;
+  }
+}
+
+/** Messages that wait to be sent, in the order of their positions. */
+export class SendQueue extends LinkedList<PendingPublish> {
+  /** Inserts by position: a new message at the end, one that is to be sent again before the later ones. */
+  add(pending: PendingPublish): void {
+    let after = this.last;
+    while (after !== undefined && after.position > pending.position) after = after.previous;
+    this.insert(pending, after);
+  }
+
+  /** Inserts many, sorted by position, in one pass. */
+  addAll(sorted: Iterable<PendingPublish>): void {
+    let after: PendingPublish | undefined;
+    for (const pending of sorted) {
+      let next = after === undefined ? this.first : after.next;
+      while (next !== undefined && next.position < pending.position) {
+        after = next;
+        next = next.next;
+      }
+      this.insert(pending, after);
+      after = pending;
+    }
   }
 }

@@ -1,34 +1,109 @@
-import { replyCode, replyText } from '../connection/broker-errors.js';
+import { causedByRequest, replyCode, replyText } from '../connection/broker-errors.js';
 import type { PendingPublish } from './pending-publish.js';
 
+/** A message that is on the wire at so many errors that closed the connection is not sent again. */
+const MAX_CONNECTION_ERRORS = 3;
+
 /**
- * RabbitMQ closes a channel because of one message, and does not say which. Rejects the one that it must be, or
- * those that the text of the refusal is about. Where that is none, returns those it may be: sent one by one, the
- * next closing tells.
+ * RabbitMQ closes a channel because of one message, or the whole connection because of one frame, and does not say which
+ * message. It works the messages of a channel off in their order: those before the guilty one may be stored though their
+ * confirms were not out yet, and those after it are not even read. So a message is refused only where nothing else is
+ * possible. All others are sent again, the suspected ones singly: then the next error has one cause.
  */
-export function blame(sent: readonly PendingPublish[], refusal: Error): readonly PendingPublish[] {
-  const exchange = exchangeOf(replyText(refusal));
-  const guilty = sent.length === 1 ? sent : sent.filter(({ wire }) => wire.exchange === exchange);
-  for (const outgoing of guilty) reject(outgoing, refusal);
-  return guilty.length > 0 ? [] : sent.filter((outgoing) => !outgoing.settled);
+export class Refusals {
+  readonly #suspectedPublishes = new Set<PendingPublish>();
+
+  /** Whether messages are to be sent one by one at present. */
+  get hasSuspects(): boolean {
+    return this.#suspectedPublishes.size > 0;
+  }
+
+  /** The message is settled, or the broker has answered about it. */
+  clear(pending: PendingPublish): void {
+    if (this.hasSuspects) this.#suspectedPublishes.delete(pending);
+  }
+
+  /** `sent`: all that was unanswered on the channel, in the order of sending. Marks what may be stored as uncertain. */
+  attributeChannelError(sent: readonly PendingPublish[], refusal: Error): void {
+    const suspects = suspectsOf(sent, refusal);
+    const last = suspects.at(-1);
+    const refusedAtAnyTime = sizeOf(refusal) !== undefined && suspects.length < sent.length;
+    for (const suspect of suspects) {
+      if (suspects.length === 1 || refusedAtAnyTime) refuse(suspect, refusal);
+      else if (suspect === last && exchangeOf(refusal) !== undefined) refuse(suspect, refusal);
+      else this.#suspect(suspect);
+    }
+    // Sent singly, it shows that the others to the same exchange would fare alike.
+    if (sent.length === 1 && last !== undefined) this.#refuseAlike(last, refusal);
+    for (const pending of sent) {
+      if (pending === last) break;
+      pending.uncertain = true;
+    }
+  }
+
+  /** As `attributeChannelError`, for an error that closed the connection: other channels may be its cause. */
+  attributeConnectionError(sent: readonly PendingPublish[], error: Error): void {
+    for (const pending of sent) pending.uncertain = true;
+    if (!causedByRequest(error)) return;
+    for (const pending of sent) {
+      if (++pending.connectionErrors < MAX_CONNECTION_ERRORS) this.#suspect(pending);
+      else {
+        pending.giveUp(
+          'BROKER_ERROR',
+          `the broker closed the connection ${MAX_CONNECTION_ERRORS} times while it was on its way: ${replyText(error)}`,
+          error,
+        );
+      }
+    }
+  }
+
+  #suspect(pending: PendingPublish): void {
+    if (!pending.settled) this.#suspectedPublishes.add(pending);
+  }
+
+  #refuseAlike({ wire: { exchange } }: PendingPublish, refusal: Error): void {
+    if (exchangeOf(refusal) !== exchange) return;
+    for (const suspect of this.#suspectedPublishes) {
+      if (suspect.wire.exchange === exchange) refuse(suspect, refusal);
+    }
+  }
+}
+
+/** Those that the refusal may be about: as far as its text tells by their exchange or their size, else all. */
+function suspectsOf(sent: readonly PendingPublish[], refusal: Error): readonly PendingPublish[] {
+  const exchange = exchangeOf(refusal);
+  const size = sizeOf(refusal);
+  const told = sent.filter(
+    ({ wire }) =>
+      wire.exchange === exchange || (size !== undefined && Buffer.byteLength(wire.content) === size),
+  );
+  return told.length > 0 ? told : sent;
 }
 
 /**
  *   NOT_FOUND - no exchange 'e' in vhost '/'
  *   ACCESS_REFUSED - write access to exchange 'e' in vhost '/' refused for user 'u'
+ *   ACCESS_REFUSED - write access to topic 't' in exchange 'e' in vhost '/' refused for user 'u'
  */
-function exchangeOf(text: string): string | undefined {
-  const name = /(?:no|access to) exchange '(.*)' in vhost '/.exec(text)?.[1];
+function exchangeOf(refusal: Error): string | undefined {
+  const name = /(?:no|access to|in) exchange '(.*)' in vhost '/.exec(replyText(refusal))?.[1];
   return name === 'amq.default' ? '' : name;
 }
 
-function reject(outgoing: PendingPublish, refusal: Error): void {
-  const said = replyText(refusal);
+/** PRECONDITION_FAILED - message size 17000000 is larger than configured max size 16777216 */
+function sizeOf(refusal: Error): number | undefined {
+  const size = /message size (\d+) is larger/.exec(replyText(refusal))?.[1];
+  return size === undefined ? undefined : Number(size);
+}
+
+function refuse(pending: PendingPublish, refusal: Error): void {
+  const text = replyText(refusal);
   const code = replyCode(refusal);
-  if (code === 404) outgoing.fail('UNROUTABLE', said, refusal);
-  else if (code === 403) outgoing.fail('ACCESS_REFUSED', said, refusal);
-  else if (/message size .* is larger/.test(said)) {
-    outgoing.fail('TOO_LARGE', `${said}; lower maxMessageBytes, or raise the broker's limit`, refusal);
-  } else if (code === 406) outgoing.fail('INVALID_MESSAGE', said, refusal);
-  else outgoing.fail('BROKER_ERROR', said, refusal);
+  if (code === 404) pending.refuse('UNROUTABLE', text, refusal);
+  else if (code === 403) pending.refuse('ACCESS_REFUSED', text, refusal);
+  else if (sizeOf(refusal) !== undefined) {
+    // No broker takes it at any time, so it is known not to be stored.
+    pending.fail('TOO_LARGE', `${text}; lower maxMessageBytes, or raise the broker's limit`, refusal);
+  } else if (code === 406) pending.fail('INVALID_MESSAGE', text, refusal);
+  else pending.refuse('BROKER_ERROR', text, refusal);
 }

@@ -1,8 +1,8 @@
 import type { QueueSpec, WaitOptions } from '../../broker.js';
-import { within } from '../../common/limits.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { request } from '../connection/request.js';
+import type { DeclaredQueues } from './declared-queues.js';
 import {
   deadLetterQueueDeclaration,
   dueQueueDeclaration,
@@ -16,30 +16,19 @@ export class AuxiliaryQueues {
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
   /** Those that are known to be there, or are being declared, by name. */
-  readonly #declared = new Map<string, Promise<void>>();
-  readonly #deadLetterCapacities = new Map<string, number>();
+  readonly #declared = new Map<string, Promise<unknown>>();
+  readonly #queues: DeclaredQueues;
 
-  readonly #isExclusive: (queue: string) => boolean;
-
-  constructor(
-    link: ReconnectingConnection,
-    declarer: QueueDeclarer,
-    isExclusive: (queue: string) => boolean,
-  ) {
-    this.#isExclusive = isExclusive;
+  constructor(link: ReconnectingConnection, declarer: QueueDeclarer, queues: DeclaredQueues) {
     this.#link = link;
     this.#declarer = declarer;
+    this.#queues = queues;
     // They may be gone with a broker that lost its disk.
     link.listen({ onDisconnected: () => this.#declared.clear() });
   }
 
-  /** The limit of a dead-letter queue. */
-  capacityOf(queue: string): number | undefined {
-    return this.#deadLetterCapacities.get(queue);
-  }
-
-  /** The queue turned out not to be there: the next time that it is needed, it is declared again. */
-  doubt(queue: string): void {
+  /** The queue turned out not to exist: it is declared again when it is next needed. */
+  invalidate(queue: string): void {
     this.#declared.delete(queue);
   }
 
@@ -53,12 +42,11 @@ export class AuxiliaryQueues {
   ): Promise<string | undefined> {
     if (spec?.deadLetter === false) return undefined;
     const { queue: name, capacity } = spec?.deadLetter ?? { queue: `${queue}.dead`, capacity: undefined };
-    if (capacity !== undefined) this.#deadLetterCapacities.set(name, capacity);
-    await this.#once(name, wait, (connection) => {
+    await this.#once(name, wait, async (connection) => {
       const declaration = deadLetterQueueDeclaration(name, capacity, connection.version);
-      return spec?.declare === 'match'
-        ? this.#declarer.assert(connection, declaration)
-        : this.#declarer.assertIfMissing(connection, declaration);
+      if (spec?.declare === 'match') await this.#declarer.assert(connection, declaration);
+      else await this.#declarer.assertIfMissing(connection, declaration);
+      this.#queues.setCapacity(name, capacity, spec?.declare !== 'match');
     });
     return name;
   }
@@ -67,7 +55,7 @@ export class AuxiliaryQueues {
   async waitQueue(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
     if (delayMs === 0) return queue;
     return this.#assert(
-      waitQueueDeclaration(`${queue}.retry.${delayMs}`, delayMs, queue, this.#isExclusive(queue)),
+      waitQueueDeclaration(`${queue}.retry.${delayMs}`, delayMs, queue, this.#queues.isExclusive(queue)),
       wait,
     );
   }
@@ -77,14 +65,14 @@ export class AuxiliaryQueues {
     const due = await this.dueQueue(queue, wait);
     if (delayMs === 0) return due;
     return this.#assert(
-      waitQueueDeclaration(`${due}.${delayMs}`, delayMs, due, this.#isExclusive(queue)),
+      waitQueueDeclaration(`${due}.${delayMs}`, delayMs, due, this.#queues.isExclusive(queue)),
       wait,
     );
   }
 
   /** Where retried messages of a queue with a capacity are when their wait is over. */
   dueQueue(queue: string, wait: WaitOptions): Promise<string> {
-    return this.#assert(dueQueueDeclaration(`${queue}.due`, queue, this.#isExclusive(queue)), wait);
+    return this.#assert(dueQueueDeclaration(`${queue}.due`, queue, this.#queues.isExclusive(queue)), wait);
   }
 
   async #assert(declaration: QueueDeclaration, wait: WaitOptions): Promise<string> {
@@ -95,7 +83,7 @@ export class AuxiliaryQueues {
   async #once(
     name: string,
     wait: WaitOptions,
-    make: (connection: Connection) => Promise<void>,
+    make: (connection: Connection) => Promise<unknown>,
   ): Promise<void> {
     const what = `declaring '${name}'`;
     let done = this.#declared.get(name);
@@ -107,6 +95,6 @@ export class AuxiliaryQueues {
       this.#declared.set(name, begun);
       done = begun;
     }
-    await within(done, what, wait);
+    await this.#link.within(done, what, wait);
   }
 }

@@ -2,7 +2,6 @@ import type { QueueSpec, QueueStats } from '../../broker.js';
 import { parseAddress } from '../address.js';
 import {
   isNotFound,
-  lacksDelayedRetry,
   type Mismatch,
   mismatchOf,
   mismatchText,
@@ -12,8 +11,13 @@ import type { Connection } from '../connection/connection.js';
 import { onOwnChannel } from '../connection/request.js';
 import { withConnection } from '../connection/server-facts.js';
 import type { RabbitMqOptions } from '../options.js';
-import { delayedRetryOf } from './delayed-retry.js';
-import { deadLetterQueueDeclaration, type QueueDeclaration, queueDeclaration } from './queue-arguments.js';
+import {
+  deadLetterQueueDeclaration,
+  delaysRetries,
+  type QueueDeclaration,
+  type QueueOptions,
+  queueDeclaration,
+} from './queue-arguments.js';
 
 /** How a queue at the broker compares with its definition. */
 export interface QueueComparison {
@@ -22,7 +26,7 @@ export interface QueueComparison {
   readonly stats: QueueStats | undefined;
   /** What a declaration is refused for: `x-max-length is 10 there and 5 here`. */
   readonly differences: readonly string[];
-  /** The definition has `delayedRetry`, the queue was made without it, and is taken all the same. */
+  /** The definition has `delayedRetry`, the queue was declared without it, and is taken as it is. */
   readonly lacksDelayedRetry: boolean;
 }
 
@@ -37,13 +41,11 @@ export function compareQueues(
 ): Promise<QueueComparison[]> {
   return withConnection(parseAddress(address), options, async (connection) => {
     const { version } = connection;
-    const delayedRetry = delayedRetryOf(spec, version);
     const isMatched = spec.declare === 'match';
-    const queue = await compare(connection, queueDeclaration(spec, version, delayedRetry), isMatched);
+    const queue = await compare(connection, queueDeclaration(spec, version), isMatched);
     if (spec.deadLetter === false) return [queue];
     const { queue: name, capacity } = spec.deadLetter;
-    const dead = deadLetterQueueDeclaration(name, capacity, version);
-    return [queue, await compare(connection, dead, isMatched)];
+    return [queue, await compare(connection, deadLetterQueueDeclaration(name, capacity, version), isMatched)];
   });
 }
 
@@ -59,26 +61,43 @@ async function compare(
     );
     const stats = { ready: messageCount, consumers: consumerCount };
     if (!isMatched) return { name, stats, differences: [], lacksDelayedRetry: false };
-    return { name, stats, ...(await differences(connection, declaration)) };
+    return { name, stats, ...(await compareWithForms(connection, declaration)) };
   } catch (error) {
     if (isNotFound(error)) return { name, stats: undefined, differences: [], lacksDelayedRetry: false };
     throw queueError(error, `comparing '${name}'`, name);
   }
 }
 
-/**
- * The broker names one difference a declaration, so it is asked again, each time with what is there in that place,
- * until it agrees.
- */
-async function differences(
+/** The fewest differences from the queue as it is declared now or was declared earlier. */
+async function compareWithForms(
   connection: Connection,
-  { name, options }: QueueDeclaration,
+  { name, options, earlier }: QueueDeclaration,
 ): Promise<Pick<QueueComparison, 'differences' | 'lacksDelayedRetry'>> {
+  let differences = await differencesFrom(connection, name, options);
+  let nearest = options;
+  for (const each of earlier) {
+    if (differences.length === 0) break;
+    const others = await differencesFrom(connection, name, each);
+    if (others.length >= differences.length) continue;
+    differences = others;
+    nearest = each;
+  }
+  return { differences, lacksDelayedRetry: delaysRetries(options) && !delaysRetries(nearest) };
+}
+
+/**
+ * The broker names one difference for each declaration, so it is asked again, each time with what is there in that
+ * place, until it agrees.
+ */
+async function differencesFrom(
+  connection: Connection,
+  name: string,
+  options: QueueOptions,
+): Promise<readonly string[]> {
   const found: string[] = [];
-  let lacking = false;
   const flags: Record<string, unknown> = { ...options };
   const given: Record<string, unknown> = { ...options.arguments };
-  // A type of its own makes other arguments illegal: nothing further can be asked.
+  // Another type makes other arguments illegal: nothing further can be asked.
   while (!found.some((text) => text.startsWith('x-queue-type '))) {
     try {
       await onOwnChannel(connection, (channel) => channel.assertQueue(name, { ...flags, arguments: given }));
@@ -89,24 +108,17 @@ async function differences(
         if (found.length === 0) throw error;
         break;
       }
-      if (lacksDelayedRetry(error)) {
-        lacking = true;
-        for (const argument of Object.keys(given)) {
-          if (argument.startsWith('x-delayed-retry-')) delete given[argument];
-        }
-        continue;
-      }
       const text = mismatchText(mismatch);
-      // Taken over, and refused all the same: asking on would never end.
+      // Taken over, and refused all the same: more questions would never end.
       if (found.includes(text) || found.length === 20) break;
       found.push(text);
       takeOver(mismatch, flags, given);
     }
   }
-  return { differences: found, lacksDelayedRetry: lacking };
+  return found;
 }
 
-/** The names of amqplib for what AMQP calls the flags of a queue. */
+/** amqplib's names for AMQP's flags of a queue. */
 const FLAGS: Readonly<Record<string, string>> = { durable: 'durable', auto_delete: 'autoDelete' };
 
 function takeOver(

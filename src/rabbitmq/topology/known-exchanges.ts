@@ -4,12 +4,14 @@ import type { ReconnectingConnection } from '../connection/reconnecting-connecti
 import { onOwnChannel, request } from '../connection/request.js';
 
 /**
- * Exchanges that are known to be there. A publish to one that is not makes the broker close the whole channel, and
- * everything else that is on its way there has to be sent a second time: so it is asked before the first one.
+ * Exchanges that are known to exist. A publish to a missing one makes the broker close the whole channel, and everything
+ * else on its way there has to be sent a second time. So the broker is asked before the first publish.
  */
 export class KnownExchanges {
   readonly #link: ReconnectingConnection;
   readonly #known = new Set(['']);
+  /** Questions under way: a burst of first messages asks once. */
+  readonly #asked = new Map<string, Promise<unknown>>();
 
   constructor(link: ReconnectingConnection) {
     this.#link = link;
@@ -22,9 +24,7 @@ export class KnownExchanges {
   /** Rejects with `UNROUTABLE` where there is no such exchange. */
   async find(exchange: string, what: string, wait: WaitOptions): Promise<void> {
     try {
-      await request(this.#link, { what, name: exchange }, wait, (connection) =>
-        onOwnChannel(connection, (channel) => channel.checkExchange(exchange)),
-      );
+      await this.#link.within(this.#ask(exchange), what, wait);
     } catch (error) {
       if (!isQueueError(error, 'QUEUE_MISSING')) throw error;
       throw new QueueError('UNROUTABLE', `${what}: there is no exchange '${exchange}'`, {
@@ -34,8 +34,20 @@ export class KnownExchanges {
     this.#known.add(exchange);
   }
 
-  /** It turned out not to be there. */
-  doubt(exchange: string): void {
+  /** It turned out not to exist. */
+  invalidate(exchange: string): void {
     if (exchange !== '') this.#known.delete(exchange);
+  }
+
+  #ask(exchange: string): Promise<unknown> {
+    let asked = this.#asked.get(exchange);
+    if (asked === undefined) {
+      const subject = { what: `finding the exchange '${exchange}'`, name: exchange };
+      asked = request(this.#link, subject, {}, (connection) =>
+        onOwnChannel(connection, (channel) => channel.checkExchange(exchange)),
+      ).finally(() => this.#asked.delete(exchange));
+      this.#asked.set(exchange, asked);
+    }
+    return asked;
   }
 }

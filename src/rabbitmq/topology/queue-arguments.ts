@@ -1,71 +1,73 @@
+/** The queues of the toolkit as RabbitMQ is asked for them. Pure. */
 import type { Options } from 'amqplib';
 import type { DelayedRetry, QueueSpec } from '../../broker.js';
+import { CLASSIC_LENGTH_OFFSET } from '../connection/broker-errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 
-/** A queue as the broker is asked for it. */
+type Arguments = Readonly<Record<string, unknown>>;
+
+export type QueueOptions = Options.AssertQueue & { readonly arguments: Arguments };
+
 export interface QueueDeclaration {
   readonly name: string;
-  readonly options: Options.AssertQueue & { readonly arguments: Readonly<Record<string, unknown>> };
+  readonly options: QueueOptions;
+  /**
+   * As the same definition was declared on another version of the server, or by an earlier version of the toolkit.
+   * Queues outlive both, and their arguments can't be changed: such a queue is taken as it is.
+   */
+  readonly earlier: readonly QueueOptions[];
 }
 
 /**
- * The queue of a definition. The type is always said: what a server takes for unsaid depends on its version and
- * on its virtual host. Where the definition shares its queue with other programs (`if-missing`), what it did not
- * ask for by name is left out, so that their declarations fit.
+ * The queue of a definition. The type is always declared: the default depends on the version of the server and on its
+ * virtual host. Where the definition shares its queue with other programs (`if-missing`), only what it asks for by name
+ * is declared, so that their declarations agree with it.
  */
-export function queueDeclaration(
-  spec: QueueSpec,
-  version: ServerVersion,
-  delayedRetry?: DelayedRetry,
-): QueueDeclaration {
-  const deadLetter =
-    spec.deadLetter === false || spec.declare !== 'match'
-      ? {}
-      : deadLetterArguments(spec.type, spec.deadLetter.queue);
-  return {
-    name: spec.name,
-    options: {
-      durable: spec.durable,
-      exclusive: spec.exclusive,
-      autoDelete: spec.autoDelete,
+export function queueDeclaration(spec: QueueSpec, version: ServerVersion): QueueDeclaration {
+  const { name, durable, exclusive, autoDelete } = spec;
+  const forms = combinations(
+    spec.type === 'classic' ? classicCapacityForms(spec.capacity) : [capacityArguments(spec.capacity)],
+    spec.type === 'quorum' ? deliveryLimitForms(spec.deliveryLimit, version) : [{}],
+    delayedRetryForms(delayedRetryOf(spec, version)),
+  );
+  return declarationOf(
+    name,
+    forms.map((form) => ({
+      durable,
+      exclusive,
+      autoDelete,
       arguments: {
         'x-queue-type': spec.type,
-        ...capacityArguments(spec.capacity),
-        ...deadLetter,
-        ...(spec.type === 'quorum' ? deliveryLimitArguments(spec.deliveryLimit, version) : {}),
-        ...delayedRetryArguments(delayedRetry),
+        ...deadLetterArgumentsOf(spec),
+        ...form,
         ...(spec.maxPriority === undefined ? {} : { 'x-max-priority': spec.maxPriority }),
         ...spec.arguments,
       },
-    },
-  };
+    })),
+  );
 }
 
 /**
- * A dead-letter queue. It is a durable quorum queue whatever its main queue is, since it holds the only copies.
- * It never drops one: over its capacity it refuses, and a reader that dies again and again uses nothing up.
+ * A dead-letter queue. It is a durable quorum queue whatever its main queue is, since it holds the only copies. It never
+ * drops a message: over its capacity it refuses, and no reader that dies again and again uses up a delivery limit.
  */
 export function deadLetterQueueDeclaration(
   name: string,
   capacity: number | undefined,
   version: ServerVersion,
 ): QueueDeclaration {
-  return {
+  return declarationOf(
     name,
-    options: {
+    deliveryLimitForms(Number.POSITIVE_INFINITY, version).map((form) => ({
       durable: true,
-      arguments: {
-        'x-queue-type': 'quorum',
-        ...capacityArguments(capacity),
-        ...deliveryLimitArguments(Number.POSITIVE_INFINITY, version),
-      },
-    },
-  };
+      arguments: { 'x-queue-type': 'quorum', ...capacityArguments(capacity), ...form },
+    })),
+  );
 }
 
 /**
- * Where a retried message waits for `delayMs`, before it moves on to `next`. One queue a delay: in a queue with
- * several, a message is held up by those before it. The broker keeps it until it has arrived there. That of an
+ * Where a retried message waits for `delayMs`, before it moves on to `next`. One queue for each delay: in a queue with
+ * several, a message is held up by those before it. The broker keeps it until it has arrived. The wait queue of an
  * exclusive queue is as transient: left behind, it would keep messages that have nowhere to go.
  */
 export function waitQueueDeclaration(
@@ -82,46 +84,115 @@ export function waitQueueDeclaration(
       exclusive,
       arguments: { 'x-queue-type': type, 'x-message-ttl': delayMs, ...deadLetterArguments(type, next) },
     },
+    earlier: [],
   };
 }
 
-/** After this time without any subscriber of `queue` that would do it, the broker itself brings them back. */
-const UNATTENDED_DUE_MS = 60_000;
+/** Without any subscriber of `queue` that does it, the broker itself moves the messages back after this time. */
+const UNATTENDED_MS = 60_000;
 
 /**
- * Where retried messages of a queue with a capacity are when their wait is over, to be brought back when there is
- * room. The broker's own way back is not enough there: what a full queue refuses, it tries again only after three
- * minutes (`dead_letter_worker_publisher_confirm_timeout`).
+ * Where retried messages of a queue with a capacity are when their wait is over, to be moved back when there is room.
+ * The broker's own way is not enough there: what a full queue refuses, it tries again only after three minutes
+ * (`dead_letter_worker_publisher_confirm_timeout`).
  */
 export function dueQueueDeclaration(name: string, queue: string, exclusive: boolean): QueueDeclaration {
-  return waitQueueDeclaration(name, UNATTENDED_DUE_MS, queue, exclusive);
+  return waitQueueDeclaration(name, UNATTENDED_MS, queue, exclusive);
 }
 
-/** Rather refuse a publish than drop the oldest message, which is what RabbitMQ does unless told otherwise. */
-function capacityArguments(capacity: number | undefined): Record<string, unknown> {
+/** What a queue is to be declared with; undefined where it has no effect. */
+export function delayedRetryOf(
+  { type, declare, delayedRetry, arguments: given }: QueueSpec,
+  { delaysRetries }: ServerVersion,
+): DelayedRetry | undefined {
+  if (!delaysRetries || type !== 'quorum' || declare !== 'match') return undefined;
+  // The application's own arguments take precedence.
+  const overruled = Object.keys(given).some((name) => /^x-(delayed-retry-|delivery-limit$)/.test(name));
+  return overruled ? undefined : delayedRetry;
+}
+
+/**
+ * Whether a message that failed `returns` times before waits for just `delayMs` when it fails once more in a queue that
+ * delays retries itself: for the nth time min(n × min, max). Each of these failures counts for the delivery limit, at
+ * which the broker gives the message up whatever its consumer's policy is. So they use half of it at most; stored anew,
+ * by way of a wait queue, a message counts from 0.
+ */
+export function isDelayOf(
+  { delayedRetry, deliveryLimit }: Pick<QueueSpec, 'delayedRetry' | 'deliveryLimit'>,
+  returns: number,
+  delayMs: number,
+): boolean {
+  if (delayedRetry === undefined || deliveryLimit === undefined) return false;
+  const { minMs, maxMs } = delayedRetry;
+  return returns + 1 <= deliveryLimit / 2 && delayMs === Math.min((returns + 1) * minMs, maxMs);
+}
+
+/** Refuse a publish rather than drop the oldest message, which is what RabbitMQ does by default. */
+function capacityArguments(
+  capacity: number | undefined,
+): { 'x-max-length': number; 'x-overflow': string } | Record<string, never> {
   if (capacity === undefined || capacity === Number.POSITIVE_INFINITY) return {};
   return { 'x-max-length': capacity, 'x-overflow': 'reject-publish' };
 }
 
-/** A server that has no limit unless told otherwise takes no -1, which lifts it elsewhere. */
-function deliveryLimitArguments(limit: number | undefined, version: ServerVersion): Record<string, unknown> {
-  if (limit === undefined) return {};
-  if (limit !== Number.POSITIVE_INFINITY) return { 'x-delivery-limit': limit };
-  return version.limitsDeliveries ? { 'x-delivery-limit': -1 } : {};
+/**
+ * A limit counts ready messages only. At a restart, when unsettled ones are ready again, a classic queue drops what is
+ * over it from its head, `reject-publish` or not. So its publishers keep the capacity (see BoundedTarget), and the limit
+ * is one that no queue reaches, there to tell definitions apart. Earlier versions of the toolkit declared the capacity.
+ */
+function classicCapacityForms(capacity: number | undefined): readonly Arguments[] {
+  const limit = capacityArguments(capacity);
+  if (!('x-max-length' in limit)) return [{}];
+  return [capacityArguments(limit['x-max-length'] + CLASSIC_LENGTH_OFFSET), limit];
 }
 
-/** `failed`: what is given back at no cost comes again at once. */
-function delayedRetryArguments(delayedRetry: DelayedRetry | undefined): Record<string, unknown> {
-  if (delayedRetry === undefined) return {};
-  return {
-    'x-delayed-retry-type': 'failed',
-    'x-delayed-retry-min': delayedRetry.minMs,
-    'x-delayed-retry-max': delayedRetry.maxMs,
-  };
+/**
+ * Since 4.0 there is a default limit, which -1 lifts; before there was none, and no -1. A queue from before an upgrade
+ * gets the default limit, unless a policy lifts it.
+ */
+function deliveryLimitForms(
+  limit: number | undefined,
+  { limitsDeliveries }: ServerVersion,
+): readonly Arguments[] {
+  if (limit === undefined) return [{}];
+  if (limit !== Number.POSITIVE_INFINITY) return [{ 'x-delivery-limit': limit }];
+  return limitsDeliveries ? [{ 'x-delivery-limit': -1 }, {}] : [{}];
 }
 
-/** At-least-once dead-lettering is for quorum queues, and wants `reject-publish` there. */
-function deadLetterArguments(type: 'quorum' | 'classic', queue: string): Record<string, unknown> {
+const DELAYED_RETRY_TYPE = 'x-delayed-retry-type';
+
+/** Whether a queue with these properties delays retries itself. */
+export function delaysRetries(options: QueueOptions): boolean {
+  return DELAYED_RETRY_TYPE in options.arguments;
+}
+
+/**
+ * https://www.rabbitmq.com/docs/quorum-queues#delayed-retry (4.3). `failed`: what is given back at no cost comes again
+ * at once. When the server, or the definition, had no delayed retries yet, the queue was declared without: then retries
+ * wait in wait queues.
+ */
+function delayedRetryForms(delayedRetry: DelayedRetry | undefined): readonly Arguments[] {
+  if (delayedRetry === undefined) return [{}];
+  const { minMs, maxMs } = delayedRetry;
+  return [{ [DELAYED_RETRY_TYPE]: 'failed', 'x-delayed-retry-min': minMs, 'x-delayed-retry-max': maxMs }, {}];
+}
+
+/** One of each list, in all ways; the first is the first of each. */
+function combinations(...lists: (readonly Arguments[])[]): readonly Arguments[] {
+  return lists.reduce((all, list) => all.flatMap((one) => list.map((other) => ({ ...one, ...other }))), [{}]);
+}
+
+function declarationOf(name: string, [options, ...earlier]: readonly QueueOptions[]): QueueDeclaration {
+  if (options === undefined) throw new Error('a queue has at least one form');
+  return { name, options, earlier };
+}
+
+function deadLetterArgumentsOf({ declare, type, deadLetter }: QueueSpec): Arguments {
+  return deadLetter === false || declare !== 'match' ? {} : deadLetterArguments(type, deadLetter.queue);
+}
+
+/** At-least-once dead-lettering is for quorum queues, and requires `reject-publish` there. */
+function deadLetterArguments(type: 'quorum' | 'classic', queue: string): Arguments {
   const to = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': queue };
   if (type === 'classic') return to;
   return { ...to, 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' };

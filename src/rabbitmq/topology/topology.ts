@@ -1,88 +1,50 @@
-import {
-  DEFAULT_PRIORITY,
-  type DelayedRetry,
-  type Destination,
-  type QueueSpec,
-  type QueueStats,
-  type WaitOptions,
-} from '../../broker.js';
-import { within } from '../../common/limits.js';
-import { lacksDelayedRetry } from '../connection/broker-errors.js';
+import type { QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
+import { backoffMs, pause } from '../../common/limits.js';
+import { isAccessRefused, isLocked } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onOwnChannel, request } from '../connection/request.js';
-import type { AuxiliaryQueues } from './auxiliary-queues.js';
-import { delayedRetryOf } from './delayed-retry.js';
-import { deadLetterQueueDeclaration, queueDeclaration } from './queue-arguments.js';
+import type { DeclaredQueue, DeclaredQueues } from './declared-queues.js';
+import {
+  deadLetterQueueDeclaration,
+  delayedRetryOf,
+  delaysRetries,
+  queueDeclaration,
+} from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
-/** A queue that somebody asked for. */
-interface Declared {
-  readonly spec: QueueSpec;
-  /** Specs with the same one are the same. */
-  readonly key: string;
-  readonly done: Promise<void>;
-  /** `doubtful`: it was there, and may not be any more. */
-  state: 'pending' | 'there' | 'doubtful';
-}
+/** Between tries to declare an exclusive queue that another connection still holds. */
+const RECLAIM_BACKOFF = { initialDelayMs: 100, maxDelayMs: 2_000 };
 
-/** The queues of a broker: declared when asked for, remembered, and declared again after each reconnect. */
+/** Declares the queues of a broker when they are asked for, and again after each reconnect. */
 export class Topology {
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
-  readonly #auxiliary: AuxiliaryQueues;
-  readonly #declared = new Map<string, Declared>();
-  /** The queues that are known to delay retries themselves. */
-  readonly #delaying = new Map<string, QueueSpec>();
+  readonly #queues: DeclaredQueues;
 
-  constructor(link: ReconnectingConnection, declarer: QueueDeclarer, auxiliary: AuxiliaryQueues) {
+  constructor(link: ReconnectingConnection, declarer: QueueDeclarer, queues: DeclaredQueues) {
     this.#link = link;
     this.#declarer = declarer;
-    this.#auxiliary = auxiliary;
+    this.#queues = queues;
   }
 
   /** What was last declared under this name. */
   specOf(queue: string): QueueSpec | undefined {
-    return this.#declared.get(queue)?.spec;
+    return this.#queues.specOf(queue);
   }
 
-  /** How many messages a queue may hold by its definition; undefined: without limit, or not known. */
-  capacityOf(queue: string): number | undefined {
-    const spec = this.specOf(queue);
-    const capacity = spec === undefined ? this.#auxiliary.capacityOf(queue) : spec.capacity;
-    return capacity === Number.POSITIVE_INFINITY ? undefined : capacity;
-  }
-
-  /** The spec of a queue that is known to delay retries itself as its spec says. */
-  delayingSpecOf(queue: string): QueueSpec | undefined {
-    return this.#delaying.get(queue);
-  }
-
-  /** What a message without a priority counts as everywhere, said where RabbitMQ takes it for 0 if unsaid. */
-  defaultPriorityOf({ exchange, routingKey }: Destination): number | undefined {
-    const maxPriority = exchange === '' ? this.specOf(routingKey)?.maxPriority : undefined;
-    return maxPriority === undefined ? undefined : Math.min(DEFAULT_PRIORITY, maxPriority);
-  }
-
-  /** Repeating it costs no I/O, and calls at the same time share one. */
+  /** Repeating it costs no I/O, and calls at the same time share one declaration. */
   async declare(spec: QueueSpec, wait: WaitOptions): Promise<void> {
     const what = `declaring '${spec.name}'`;
     const key = JSON.stringify(spec);
-    let declared = this.#declared.get(spec.name);
-    if (declared?.key !== key || declared.state === 'doubtful') {
+    let declared = this.#queues.get(spec.name);
+    if (declared?.key !== key || declared.state === 'stale') {
       const done = request(this.#link, { what, name: spec.name }, {}, (connection) =>
         this.#declareOn(connection, spec),
       );
-      declared = { spec, key, done, state: 'pending' };
-      this.#remember(declared);
+      declared = this.#queues.add(spec, key, done);
     }
-    if (declared.state === 'pending') await within(declared.done, what, wait);
-  }
-
-  /** The queue turned out not to be there: the next time that it is asked for, it is declared again. */
-  doubt(queue: string): void {
-    const declared = this.#declared.get(queue);
-    if (declared?.state === 'there') declared.state = 'doubtful';
+    if (declared.state === 'pending') await this.#link.within(declared.done, what, wait);
   }
 
   /**
@@ -98,19 +60,8 @@ export class Topology {
 
   /** Declares what was declared before on a new connection. Rejects only when the connection is lost again. */
   async restore(connection: Connection): Promise<void> {
-    // Those that are pending wait for the link, which waits for this.
-    const there = [...this.#declared.values()].filter((declared) => declared.state !== 'pending');
-    await Promise.all(
-      there.map(async (declared) => {
-        try {
-          await this.#declareOn(connection, declared.spec);
-          declared.state = 'there';
-        } catch {
-          // Whoever needs the queue meets the error: the next `declare`, publish or subscription.
-          declared.state = 'doubtful';
-        }
-      }),
-    );
+    // The pending ones wait for the link, which waits for this.
+    await Promise.all(this.#queues.settled.map((declared) => this.#restoreOn(connection, declared)));
     if (!connection.isOpen) throw connection.failure;
   }
 
@@ -129,52 +80,73 @@ export class Topology {
     );
   }
 
-  #remember(declared: Declared): void {
-    const { name } = declared.spec;
-    const before = this.#declared.get(name);
-    this.#declared.set(name, declared);
-    declared.done.then(
-      () => {
+  /** Whether messages to the queue have to wait: by its spec it is ours alone, and at present it is not. */
+  isHeld(queue: string): boolean {
+    const declared = this.#queues.get(queue);
+    if (declared?.spec.exclusive !== true) return false;
+    return declared.state === 'locked' || this.#link.connection?.isOpen !== true;
+  }
+
+  /** Never rejects: whoever needs the queue meets the error at the next `declare`, publish or subscription. */
+  async #restoreOn(connection: Connection, declared: DeclaredQueue): Promise<void> {
+    try {
+      await this.#declareOn(connection, declared.spec);
+      declared.state = 'there';
+    } catch (error) {
+      declared.state = 'stale';
+      if (declared.spec.exclusive && isLocked(error)) {
+        declared.state = 'locked';
+        void this.#reclaim(connection, declared);
+      }
+    }
+  }
+
+  /** Declares an exclusive queue until the broker has noticed that the connection which held it is gone. */
+  async #reclaim(connection: Connection, declared: DeclaredQueue): Promise<void> {
+    for (let attempt = 1; connection.isOpen; attempt++) {
+      await pause(backoffMs(attempt, RECLAIM_BACKOFF));
+      try {
+        await this.#declareOn(connection, declared.spec);
         declared.state = 'there';
-      },
-      () => {
-        if (this.#declared.get(name) !== declared) return;
-        // What was declared before the refused one still is.
-        if (before === undefined) this.#declared.delete(name);
-        else this.#declared.set(name, before);
-      },
-    );
+        return;
+      } catch (error) {
+        if (isLocked(error)) continue;
+        declared.state = 'stale';
+        return;
+      }
+    }
   }
 
   async #declareOn(connection: Connection, spec: QueueSpec): Promise<void> {
-    if (spec.declare === 'existing') return this.#declarer.check(connection, spec.name);
-    if (spec.declare === 'if-missing') {
-      return this.#declarer.assertIfMissing(connection, queueDeclaration(spec, connection.version));
-    }
+    if (spec.declare === 'match') await this.#assert(connection, spec);
+    else if (spec.declare === 'existing') await this.#find(connection, spec.name);
+    const isCreated =
+      spec.declare === 'if-missing' &&
+      (await this.#declarer.assertIfMissing(connection, queueDeclaration(spec, connection.version)));
+    this.#queues.setCapacity(spec.name, spec.capacity, spec.declare !== 'match' && !isCreated);
+  }
+
+  async #assert(connection: Connection, spec: QueueSpec): Promise<void> {
+    const { version } = connection;
     // First, so that no message is dead-lettered before there is a place for it.
     if (spec.deadLetter !== false) {
       const { queue, capacity } = spec.deadLetter;
-      await this.#declarer.assert(
-        connection,
-        deadLetterQueueDeclaration(queue, capacity, connection.version),
-      );
+      await this.#declarer.assert(connection, deadLetterQueueDeclaration(queue, capacity, version));
+      this.#queues.setCapacity(queue, capacity, false);
     }
-    await this.#assertQueue(connection, spec, delayedRetryOf(spec, connection.version));
+    const options = await this.#declarer.assert(connection, queueDeclaration(spec, version));
+    this.#queues.setDelaying(spec, delayedRetryOf(spec, version) !== undefined && delaysRetries(options));
   }
 
-  async #assertQueue(
-    connection: Connection,
-    spec: QueueSpec,
-    delayedRetry: DelayedRetry | undefined,
-  ): Promise<void> {
+  /**
+   * A sender needs no permission for the queue itself, and a passive declaration takes one. Where it is refused, the
+   * queue counts as there: a publish to a missing one is returned all the same, and a consumer meets its own refusal.
+   */
+  async #find(connection: Connection, queue: string): Promise<void> {
     try {
-      await this.#declarer.assert(connection, queueDeclaration(spec, connection.version, delayedRetry));
+      await this.#declarer.check(connection, queue);
     } catch (error) {
-      // Of a time when the server, or the definition, had none of it. Its retries can wait in wait queues as before.
-      if (delayedRetry === undefined || !lacksDelayedRetry(error)) throw error;
-      return this.#assertQueue(connection, spec, undefined);
+      if (!isAccessRefused(error)) throw error;
     }
-    if (delayedRetry === undefined) this.#delaying.delete(spec.name);
-    else this.#delaying.set(spec.name, spec);
   }
 }

@@ -1,8 +1,8 @@
 import type { Channel, ConsumeMessage } from 'amqplib';
 import { DeliveryFrames } from './delivery-frames.js';
 
-/** Of amqplib's connections, what its types leave out. */
-interface Internals {
+/** What amqplib's types of a connection leave out. */
+export interface ReadInternals {
   /** What has arrived and was not read. */
   rest: Buffer;
   /** The next frame, decoded; false where there is none as yet. */
@@ -13,14 +13,15 @@ interface Internals {
  * Reads the deliveries of a connection past amqplib, where they are wanted.
  *
  * amqplib makes some twenty objects of each delivery. It goes on reading everything else, in its turn: other frames,
- * what has not arrived as a whole, and what is unusual. Where its insides are not as expected it reads all.
+ * what has not arrived as a whole, and what is unusual.
  */
 export class DeliveryReader {
   readonly #receivers = new Map<number, (message: ConsumeMessage) => void>();
   readonly #frames = new DeliveryFrames();
 
-  constructor(connection: object) {
-    if (!hasInternals(connection)) return;
+  /** `connection`: undefined where amqplib is to read all by itself. */
+  constructor(connection: ReadInternals | undefined) {
+    if (connection === undefined) return;
     const recvFrame = connection.recvFrame.bind(connection);
     connection.recvFrame = () => {
       this.#readFrom(connection);
@@ -42,7 +43,7 @@ export class DeliveryReader {
     };
   }
 
-  #readFrom(connection: Internals): void {
+  #readFrom(connection: ReadInternals): void {
     const bytes = connection.rest;
     let at = 0;
     try {
@@ -58,13 +59,4 @@ export class DeliveryReader {
       if (at > 0) connection.rest = bytes.subarray(at);
     }
   }
-}
-
-function hasInternals(connection: object): connection is Internals {
-  return (
-    'rest' in connection &&
-    Buffer.isBuffer(connection.rest) &&
-    'recvFrame' in connection &&
-    typeof connection.recvFrame === 'function'
-  );
 }

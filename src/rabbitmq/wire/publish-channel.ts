@@ -1,4 +1,4 @@
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { ConfirmChannel, Options } from 'amqplib';
 import type { WireMessage } from './amqp-message.js';
 import { roomForPublish, writePublish } from './publish-frames.js';
@@ -12,8 +12,8 @@ const BLOCK_BYTES = 256 * 1024;
  */
 const SEND_FROM_BYTES = 128 * 1024;
 
-/** Of amqplib's channels and connections, what its types leave out. */
-interface Internals {
+/** What amqplib's types of a channel and its connection leave out. */
+export interface PublishInternals {
   readonly ch: number;
   readonly connection: {
     readonly frameMax: number;
@@ -37,24 +37,29 @@ export interface PublishChannelListener {
  *
  * amqplib makes six buffers of each message, and each goes through a stream of its channel to the socket, a turn of the
  * event loop later. Here the messages of a burst are written into one piece of memory, and straight to the socket.
- * Where amqplib's insides are not as expected, and for unusual messages, amqplib's own `publish` does it; what follows
- * goes the same way until that has left, so that all stays in order.
+ * Without those internals, and for unusual messages, amqplib's own `publish` does it; what follows goes the same way
+ * until that has left, so that all stays in order.
  */
 export class PublishChannel {
   readonly #channel: ConfirmChannel;
   readonly #listener: PublishChannelListener;
-  readonly #internals: Internals | undefined;
+  readonly #internals: PublishInternals | undefined;
   /** Written from its start; what is handed over is never written again. */
   #block = Buffer.alloc(0);
   #handedOver = 0;
   #written = 0;
   readonly #flush = () => this.#handOver();
 
-  constructor(channel: ConfirmChannel, listener: PublishChannelListener) {
+  /** `internals`: undefined where amqplib is to do all by itself. */
+  constructor(
+    channel: ConfirmChannel,
+    internals: PublishInternals | undefined,
+    listener: PublishChannelListener,
+  ) {
     this.#channel = channel;
+    this.#internals = internals;
     this.#listener = listener;
     channel.on('drain', listener.onDrain);
-    this.#internals = hasInternals(channel) ? channel : undefined;
   }
 
   /** Whether messages are written here, and not by amqplib. */
@@ -114,18 +119,4 @@ export class PublishChannel {
     this.#listener.onFull();
     stream.once('drain', this.#listener.onDrain);
   }
-}
-
-function hasInternals(channel: object): channel is Internals {
-  if (!('ch' in channel && typeof channel.ch === 'number')) return false;
-  if (!('pushConfirmCallback' in channel && typeof channel.pushConfirmCallback === 'function')) return false;
-  if (!('connection' in channel && typeof channel.connection === 'object' && channel.connection !== null))
-    return false;
-  const { connection } = channel;
-  if (!('frameMax' in connection && 'channels' in connection && Array.isArray(connection.channels)))
-    return false;
-  const entry: unknown = connection.channels[channel.ch];
-  if (typeof entry !== 'object' || entry === null || !('buffer' in entry)) return false;
-  if (!('stream' in connection && connection.stream instanceof Duplex)) return false;
-  return Number.isInteger(connection.frameMax) && entry.buffer instanceof Duplex;
 }

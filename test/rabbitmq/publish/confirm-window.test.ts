@@ -6,7 +6,7 @@ import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 
 let position = 0;
 
-function outgoing(id: string, routingKey = 'q'): PendingPublish {
+function pending(id: string, routingKey = 'q'): PendingPublish {
   const wire = toWire(
     { exchange: '', routingKey },
     { id, contentType: '', headers: {}, body: 'x'.repeat(10) },
@@ -34,7 +34,7 @@ describe('the window of unconfirmed messages', () => {
         for (const each of steps) {
           if (each === 'send') {
             for (let count = 0; count < (many ? 700 : 1); count++) {
-              const message = outgoing(`m${++tag}`);
+              const message = pending(`m${++tag}`);
               open.set(tag, message);
               window.add(message);
             }
@@ -59,7 +59,7 @@ describe('the window of unconfirmed messages', () => {
 
   it('ignores an answer about nothing', () => {
     const window = new ConfirmWindow();
-    window.add(outgoing('a'));
+    window.add(pending('a'));
     const taken: PendingPublish[] = [];
     for (const tag of [0, 2, 7]) window.answer(tag, false, (message) => taken.push(message));
     window.answer(1, false, (message) => taken.push(message));
@@ -69,9 +69,9 @@ describe('the window of unconfirmed messages', () => {
 
   it('counts from 1 again on another channel', () => {
     const window = new ConfirmWindow();
-    window.add(outgoing('a'));
+    window.add(pending('a'));
     window.clear();
-    const message = outgoing('b');
+    const message = pending('b');
     window.add(message);
     const taken: PendingPublish[] = [];
     window.answer(1, true, (each) => taken.push(each));
@@ -80,7 +80,7 @@ describe('the window of unconfirmed messages', () => {
 
   it('takes what comes back for the first of its id and target that has not come back', () => {
     const window = new ConfirmWindow();
-    const [elsewhere, first, second] = [outgoing('twin', 'elsewhere'), outgoing('twin'), outgoing('twin')];
+    const [elsewhere, first, second] = [pending('twin', 'elsewhere'), pending('twin'), pending('twin')];
     for (const each of [elsewhere, first, second]) window.add(each);
     const target = { exchange: '', routingKey: 'q' };
     expect(window.findReturned('twin', target)).toBe(first);

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { serverVersion } from '../../../src/rabbitmq/connection/server-version.js';
-import { delayedRetryOf, isDelayOf } from '../../../src/rabbitmq/topology/delayed-retry.js';
 import {
   deadLetterQueueDeclaration,
   dueQueueDeclaration,
+  isDelayOf,
   queueDeclaration,
   waitQueueDeclaration,
 } from '../../../src/rabbitmq/topology/queue-arguments.js';
@@ -17,6 +17,7 @@ describe('queueDeclaration', () => {
   it('is a durable quorum queue that loses nothing on its way to the dead letters', () => {
     expect(declarationOf({})).toEqual({
       name: 'orders',
+      earlier: [],
       options: {
         durable: true,
         exclusive: false,
@@ -42,10 +43,16 @@ describe('queueDeclaration', () => {
   it('refuses rather than drops over its capacity', () => {
     const limited = { 'x-max-length': 100, 'x-overflow': 'reject-publish' };
     expect(declarationOf({ capacity: 100 }).options.arguments).toMatchObject(limited);
-    expect(declarationOf({ capacity: 100, type: 'classic', deadLetter: false }).options.arguments).toEqual({
+    const classic = declarationOf({ capacity: 100, type: 'classic', deadLetter: false });
+    // At a restart a classic queue would drop what is over its limit: no queue reaches this one.
+    expect(classic.options.arguments).toEqual({
       'x-queue-type': 'classic',
-      ...limited,
+      'x-max-length': 1_000_000_100,
+      'x-overflow': 'reject-publish',
     });
+    expect(classic.earlier.map((earlier) => earlier.arguments)).toEqual([
+      { 'x-queue-type': 'classic', ...limited },
+    ]);
     expect(declarationOf({ capacity: Number.POSITIVE_INFINITY }).options.arguments).not.toHaveProperty(
       'x-max-length',
     );
@@ -71,11 +78,8 @@ describe('queueDeclaration', () => {
 
   it('is asked to delay retries where the server can, the type can, and nothing else is said', () => {
     const delayedRetry = { minMs: 100, maxMs: 300 };
-    const argumentsOf = (options: QueueOptions, version = '4.3.0') => {
-      const { spec } = defineQueue('orders', z.unknown(), { delayedRetry, ...options });
-      const server = serverVersion(version);
-      return queueDeclaration(spec, server, delayedRetryOf(spec, server)).options.arguments;
-    };
+    const argumentsOf = (options: QueueOptions, version?: string) =>
+      declarationOf({ delayedRetry, ...options }, version).options.arguments;
     expect(argumentsOf({})).toMatchObject({
       'x-delayed-retry-type': 'failed',
       'x-delayed-retry-min': 100,
@@ -97,6 +101,23 @@ describe('queueDeclaration', () => {
   it('takes further arguments as they are, before its own', () => {
     const options = { arguments: { 'x-single-active-consumer': true, 'x-overflow': 'drop-head' } };
     expect(declarationOf(options).options.arguments).toMatchObject(options.arguments);
+  });
+});
+
+describe('a queue that was declared earlier', () => {
+  it('on a server before 4.0 has no limit to lift, and is taken so on later ones', () => {
+    const dead = deadLetterQueueDeclaration('orders.dead', undefined, serverVersion('4.3.6'));
+    expect(dead.earlier.map((earlier) => earlier.arguments)).toEqual([{ 'x-queue-type': 'quorum' }]);
+    const limitless = declarationOf({ deliveryLimit: Number.POSITIVE_INFINITY });
+    expect(limitless.earlier).toHaveLength(1);
+    expect(limitless.earlier[0]?.arguments).not.toHaveProperty('x-delivery-limit');
+  });
+
+  it('may differ in all of these at once', () => {
+    const delayedRetry = { minMs: 100 };
+    const both = declarationOf({ delayedRetry, deliveryLimit: Number.POSITIVE_INFINITY });
+    expect(both.earlier).toHaveLength(3);
+    expect(declarationOf({ delayedRetry, capacity: 5, type: 'classic' }).earlier).toHaveLength(1);
   });
 });
 
@@ -129,6 +150,7 @@ describe('the queues besides it', () => {
   it('a wait queue keeps its messages until they have arrived', () => {
     expect(waitQueueDeclaration('orders.retry.1000', 1000, 'orders', false)).toEqual({
       name: 'orders.retry.1000',
+      earlier: [],
       options: {
         durable: true,
         exclusive: false,

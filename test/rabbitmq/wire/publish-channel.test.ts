@@ -3,8 +3,9 @@ import type { ConfirmChannel } from 'amqplib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Message } from '../../../src/broker.js';
+import { AmqplibInternals } from '../../../src/rabbitmq/connection/amqplib-internals.js';
 import { asResent, toWire, type WireMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
-import { PublishChannel } from '../../../src/rabbitmq/wire/publish-channel.js';
+import { PublishChannel, type PublishChannelListener } from '../../../src/rabbitmq/wire/publish-channel.js';
 import { roomForPublish, writePublish } from '../../../src/rabbitmq/wire/publish-frames.js';
 import { rawConnection } from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
@@ -14,6 +15,12 @@ interface Internals {
   readonly ch: number;
   readonly unconfirmed: readonly unknown[];
   readonly connection: { frameMax: number; stream: Duplex; channels: { buffer: Writable }[] };
+}
+
+/** Publishes past amqplib. */
+function direct(on: ConfirmChannel, listener: PublishChannelListener): PublishChannel {
+  const internals = new AmqplibInternals(on.connection, true);
+  return new PublishChannel(on, internals.publishingOn(on), listener);
 }
 
 let channel: ConfirmChannel;
@@ -125,7 +132,7 @@ describe('the frames of a publish', () => {
 });
 
 describe('a channel for publishing', () => {
-  const open = (onFull = () => {}, onDrain = () => {}) => new PublishChannel(channel, { onFull, onDrain });
+  const open = (onFull = () => {}, onDrain = () => {}) => direct(channel, { onFull, onDrain });
 
   it('reaches the stream of its frames in the amqplib that is installed', () => {
     expect(open().isDirect).toBe(true);
@@ -205,7 +212,7 @@ describe('a channel for publishing', () => {
   it('keeps the order where amqplib encodes some, on its longer way', async () => {
     const own = await (await rawConnection()).createConfirmChannel();
     const { queue } = await own.assertQueue('', { exclusive: true });
-    const publishing = new PublishChannel(own, { onFull: () => {}, onDrain: () => {} });
+    const publishing = direct(own, { onFull: () => {}, onDrain: () => {} });
     const ids = Array.from({ length: 300 }, (_, index) => `m${index}`);
     for (const [index, id] of ids.entries()) {
       const message = toWire({ exchange: '', routingKey: queue }, { ...plain, id });
@@ -221,7 +228,7 @@ describe('a channel for publishing', () => {
     expect(arrived).toEqual(ids);
   });
 
-  it('publishes through amqplib alone where its insides are others', () => {
+  it('publishes through amqplib alone where its internals may not be used', () => {
     const sent: unknown[][] = [];
     const other = {
       publish: (...args: unknown[]) => sent.push(args) > 1,
@@ -231,7 +238,7 @@ describe('a channel for publishing', () => {
     const onFull = () => {
       isFull = true;
     };
-    const publishing = new PublishChannel(other, { onFull, onDrain: () => {} });
+    const publishing = new PublishChannel(other, undefined, { onFull, onDrain: () => {} });
     const message = wire({ body: 'Grüße' });
     publishing.publish(message, message.options);
     expect(publishing.isDirect).toBe(false);

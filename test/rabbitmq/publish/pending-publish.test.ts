@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { PendingPublish } from '../../../src/rabbitmq/publish/pending-publish.js';
-import { SendQueue } from '../../../src/rabbitmq/publish/send-queue.js';
+import { PendingPublish, SendQueue } from '../../../src/rabbitmq/publish/pending-publish.js';
 
 const nothing = () => {};
 
-function outgoing(position: number): PendingPublish {
+function pending(position: number): PendingPublish {
   const wire = { exchange: '', routingKey: 'q', id: `m${position}`, content: Buffer.alloc(0), options: {} };
   const listener = { onAborted: nothing, onSettled: nothing, onUnroutable: nothing };
   return new PendingPublish(wire, position, {}, nothing, nothing, listener);
@@ -19,7 +18,7 @@ it('keeps messages in the order of their positions, however they come and go', (
       const line = new SendQueue();
       const members = new Map<number, PendingPublish>();
       const join = (position: number) => {
-        const joining = outgoing(position);
+        const joining = pending(position);
         members.set(position, joining);
         return joining;
       };

@@ -1,0 +1,94 @@
+import { DEFAULT_PRIORITY, type Destination, type QueueSpec } from '../../broker.js';
+
+/** A queue that was declared here, or is being declared. */
+export interface DeclaredQueue {
+  readonly spec: QueueSpec;
+  /** Equal specs have equal keys. */
+  readonly key: string;
+  readonly done: Promise<void>;
+  /**
+   * `stale`: it existed, and may not any more. `locked`: an exclusive queue of this name belongs to another connection,
+   * most likely to our last one, which the broker has not noticed to be gone.
+   */
+  state: 'pending' | 'there' | 'stale' | 'locked';
+}
+
+/** What this process knows of the queues that it declared. */
+export class DeclaredQueues {
+  readonly #declared = new Map<string, DeclaredQueue>();
+  readonly #capacities = new Map<string, number | undefined>();
+  /** The queues that are known to delay retries themselves. */
+  readonly #delaying = new Set<QueueSpec>();
+
+  get(queue: string): DeclaredQueue | undefined {
+    return this.#declared.get(queue);
+  }
+
+  /** All that are not being declared for the first time. */
+  get settled(): DeclaredQueue[] {
+    return [...this.#declared.values()].filter(({ state }) => state !== 'pending');
+  }
+
+  /** What was last declared under this name. */
+  specOf(queue: string): QueueSpec | undefined {
+    return this.#declared.get(queue)?.spec;
+  }
+
+  isExclusive(queue: string): boolean {
+    return this.specOf(queue)?.exclusive === true;
+  }
+
+  /** How many messages a queue may hold; undefined: without limit, or not known. */
+  capacityOf(queue: string): number | undefined {
+    return this.#capacities.get(queue);
+  }
+
+  /** `isTaken`: the queue was taken as it is, so that what is known of it is worth more than the definition. */
+  setCapacity(queue: string, capacity: number | undefined, isTaken: boolean): void {
+    if (isTaken && this.#capacities.has(queue)) return;
+    this.#capacities.set(queue, capacity === Number.POSITIVE_INFINITY ? undefined : capacity);
+  }
+
+  /** The spec of a queue that is known to delay retries itself as its spec says. */
+  delayingSpecOf(queue: string): QueueSpec | undefined {
+    const spec = this.specOf(queue);
+    return spec !== undefined && this.#delaying.has(spec) ? spec : undefined;
+  }
+
+  setDelaying(spec: QueueSpec, delaysRetries: boolean): void {
+    if (delaysRetries) this.#delaying.add(spec);
+    else this.#delaying.delete(spec);
+  }
+
+  /** What a message without a priority counts as on all backends, for queues where RabbitMQ takes it for 0. */
+  defaultPriorityOf({ exchange, routingKey }: Destination): number | undefined {
+    const maxPriority = exchange === '' ? this.specOf(routingKey)?.maxPriority : undefined;
+    return maxPriority === undefined ? undefined : Math.min(DEFAULT_PRIORITY, maxPriority);
+  }
+
+  /** Remembers a declaration that has begun. If it is refused, the one before it counts again. */
+  add(spec: QueueSpec, key: string, done: Promise<void>): DeclaredQueue {
+    const declared: DeclaredQueue = { spec, key, done, state: 'pending' };
+    const { name } = spec;
+    const before = this.#declared.get(name);
+    this.#declared.set(name, declared);
+    done.then(
+      () => {
+        declared.state = 'there';
+        if (before !== undefined && before.spec !== spec) this.#delaying.delete(before.spec);
+      },
+      () => {
+        if (this.#declared.get(name) !== declared) return;
+        if (before === undefined) this.#declared.delete(name);
+        else this.#declared.set(name, before);
+      },
+    );
+    return declared;
+  }
+
+  /** The queue turned out not to exist: it is declared again when it is next asked for. */
+  invalidate(queue: string): void {
+    const declared = this.#declared.get(queue);
+    if (declared?.state === 'there') declared.state = 'stale';
+  }
+}
