@@ -1,12 +1,14 @@
 /**
- * Runs all the faults in full, as `npm run test:faults`; further arguments are vitest's. With `--report` the figures go
- * into docs/faults.md, if all went well.
+ * Runs all the faults in full: `npm run test:faults`; further arguments are vitest's. With `--report` the figures go
+ * into docs/faults.md, if all tests passed.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+/** @typedef {import('../test/faults/figures.js').Figures} Figures */
 
 const root = new URL('../', import.meta.url);
 const page = new URL('docs/faults.md', root);
@@ -29,7 +31,7 @@ try {
 }
 
 function writeReport() {
-  const runs = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
+  const runs = readdirSync(folder).map((name) => figuresIn(join(folder, name)));
   runs.sort((a, b) => a.fault.localeCompare(b.fault) || a.backend.localeCompare(b.backend));
   const text = readFileSync(page, 'utf8');
   const before = text.slice(0, text.indexOf(begin) + begin.length);
@@ -37,11 +39,20 @@ function writeReport() {
   writeFileSync(page, `${before}\n${table(runs)}\n${after}`);
 }
 
+/**
+ * @param {string} path
+ * @returns {Figures}
+ */
+function figuresIn(path) {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+/** @param {readonly Figures[]} runs */
 function table(runs) {
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.versions.node}`;
   const head = [
-    // A busy machine takes its time: whoever compares should know.
-    `Taken on ${new Date().toISOString().slice(0, 10)}, ${machine}, load average ${Math.round(loadavg()[2])}.`,
+    // Times depend on how busy the machine was.
+    `Taken on ${new Date().toISOString().slice(0, 10)}, ${machine}, load average ${Math.round(loadavg()[2] ?? 0)}.`,
     '',
     '| fault | queue | messages | struck | lost | handled again | sent again | unconfirmed | back after: median, worst | memory |',
     '|---|---|--:|--:|--:|--:|--:|--:|--:|--:|',
@@ -49,9 +60,10 @@ function table(runs) {
   return [...head, ...runs.map(row)].join('\n');
 }
 
+/** @param {Figures} run */
 function row(run) {
   const times = run.recoveryMs.toSorted((a, b) => a - b);
-  const back = times.length === 0 ? '' : `${milliseconds(median(times))}, ${milliseconds(times.at(-1))}`;
+  const back = times.length === 0 ? '' : `${milliseconds(median(times))}, ${milliseconds(times.at(-1) ?? 0)}`;
   const cells = [
     run.fault,
     run.backend.startsWith('local:') ? `\`${run.backend}\`` : run.backend,
@@ -67,15 +79,19 @@ function row(run) {
   return `| ${cells.join(' | ')} |`;
 }
 
+/** @param {readonly number[]} sorted not empty */
 function median(sorted) {
   const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const [below = 0, above = 0] = [sorted[middle - 1], sorted[middle]];
+  return sorted.length % 2 === 1 ? above : (below + above) / 2;
 }
 
+/** @param {number} number */
 function count(number) {
   return number.toLocaleString('en');
 }
 
+/** @param {number} ms */
 function milliseconds(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
