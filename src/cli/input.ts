@@ -1,8 +1,8 @@
-/** The bodies that `send` reads. None of these holds more than one message in memory. */
+/** The bodies that `send` reads. */
 import { fstatSync } from 'node:fs';
 import { QueueError } from '../errors.js';
 
-/** Whether something was piped or redirected into this process, rather than a keyboard or nothing at all. */
+/** Whether standard input is a pipe or a file, rather than a keyboard or nothing at all. */
 export function isPiped(fileDescriptor: number): boolean {
   try {
     const stat = fstatSync(fileDescriptor);
@@ -12,7 +12,7 @@ export function isPiped(fileDescriptor: number): boolean {
   }
 }
 
-/** All of the input as one body. Throws `TOO_LARGE` without reading on. */
+/** All of the input as one body. Throws `TOO_LARGE` as soon as it is, without reading on. */
 export async function wholeBody(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
@@ -29,14 +29,14 @@ const CR = 0x0d;
 
 /**
  * The lines of the input, each as one body. A line ends at LF or CR LF, which are not part of it. An empty line is an
- * empty body; what follows the last line end is a line where it is not empty. Throws `TOO_LARGE`.
+ * empty body; what follows the last line end is a line unless it is empty. Throws `TOO_LARGE`. Holds one line at a time.
  */
 export async function* lines(
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let count = 0;
-  /** The line that the chunks so far have begun and not ended. */
+  /** The parts of a line whose end has not come yet. */
   let begun: Uint8Array[] = [];
   let begunBytes = 0;
   const lineOf = (parts: readonly Uint8Array[]): Uint8Array => {
@@ -56,10 +56,38 @@ export async function* lines(
     if (start === chunk.byteLength) continue;
     begun.push(chunk.subarray(start));
     begunBytes += chunk.byteLength - start;
-    // One byte more may be the CR of the line's end.
+    // One more byte may be the CR of the line end.
     if (begunBytes > maxBytes + 1) throw tooLarge(`line ${count + 1}`, maxBytes);
   }
   if (begunBytes > 0) yield lineOf(begun);
+}
+
+/**
+ * Cuts a stream of bodies into batches of about `maxBytes`. Each batch has to be read to its end before the next one.
+ */
+export async function* batches(
+  bodies: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<AsyncIterable<Uint8Array>, void, undefined> {
+  const iterator = bodies[Symbol.asyncIterator]();
+  let isOver = false;
+  const batch = async function* () {
+    for (let bytes = 0; bytes < maxBytes; ) {
+      const next = await iterator.next();
+      if (next.done) {
+        isOver = true;
+        return;
+      }
+      bytes += next.value.byteLength;
+      yield next.value;
+    }
+  };
+  try {
+    while (!isOver) yield batch();
+  } finally {
+    // Not awaited: it waits for input that may never come.
+    iterator.return?.(undefined)?.catch(() => {});
+  }
 }
 
 function withoutCarriageReturn(line: Uint8Array): Uint8Array {
@@ -67,5 +95,5 @@ function withoutCarriageReturn(line: Uint8Array): Uint8Array {
 }
 
 function tooLarge(what: string, maxBytes: number): QueueError {
-  return new QueueError('TOO_LARGE', `${what} has more than the ${maxBytes} bytes that a message may have`);
+  return new QueueError('TOO_LARGE', `${what} is larger than the ${maxBytes} bytes that a message may have`);
 }

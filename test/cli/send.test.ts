@@ -168,6 +168,36 @@ test('a full queue that stays full is exit code 75', async () => {
   expect(texts(await takeAll(channel, queue))).toEqual(['first']);
 });
 
+test('long lines wait by their bytes: a full queue stops the reading long before a thousand of them', async () => {
+  const queue = nextQueue();
+  await channel.assertQueue(queue, {
+    durable: true,
+    arguments: { 'x-queue-type': 'classic', 'x-max-length': 1, 'x-overflow': 'reject-publish' },
+  });
+  const input = `${'x'.repeat(1_000_000)}\n`.repeat(100);
+  const { exitCode, stderr } = await send(['-q', queue, '-l', '--timeout', '3s'], { input });
+  expect([3, 75]).toContain(exitCode);
+  const taken = Number(/ of the (\d+) lines read/.exec(stderr)?.[1]);
+  expect(taken).toBeGreaterThan(0);
+  expect(taken).toBeLessThanOrEqual(17);
+});
+
+test('what fails after many batches is counted over all of them', async () => {
+  const queue = nextQueue();
+  const input = `${'x'.repeat(1_000_000)}\n`.repeat(40) + 'y'.repeat(1024 * 1024 + 1);
+  const { exitCode, stderr } = await send(['-q', queue, '-l'], { input });
+  expect(exitCode).toBe(3);
+  expect(stderr).toMatch(/^millrace: 40 of the 40 lines read are stored; line 41.*\n$/);
+});
+
+test('a long body is not echoed in full', async () => {
+  const queue = nextQueue();
+  const { stdout } = await send(['-q', queue], { input: 'x'.repeat(100_000) });
+  expect(stdout).toBe(` [x] Sent '${'x'.repeat(200)}…' (100000 bytes)\n`);
+  const accents = await send(['-q', queue], { input: `x${'é'.repeat(1000)}` });
+  expect(accents.stdout).toBe(` [x] Sent 'x${'é'.repeat(99)}…' (2001 bytes)\n`);
+});
+
 test('a signal ends the reading of lines, and says how many are stored', async () => {
   const queue = nextQueue();
   await declareAsTutorial(channel, queue);

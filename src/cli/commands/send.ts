@@ -3,13 +3,13 @@ import { setMaxListeners } from 'node:events';
 import { open } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { isQueueError, type SendManyProgress } from '../../errors.js';
+import { isQueueError, QueueError, type SendManyProgress } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';
 import { chooseAddress } from '../address.js';
 import { ADDRESS_HELP, type CommonFlags, type Execute } from '../common-options.js';
 import { brokerEventLine } from '../event-line.js';
 import { CommandError, EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
-import { isPiped, lines, wholeBody } from '../input.js';
+import { batches, isPiped, lines, wholeBody } from '../input.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
 import { durationOption, headerValue, integerValue } from '../option-values.js';
 import { type Output, showBody } from '../output.js';
@@ -55,6 +55,11 @@ Examples:
     .addHelpText('after', ADDRESS_HELP)
     .action((words: string[], flags: SendFlags) => execute(flags, (output) => send(words, flags, output)));
 }
+
+const MAX_ECHO_BYTES = 200;
+
+/** Long lines are bounded by their bytes, since `sendMany` takes a thousand of any length. */
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
 
 /** What is printed at the end: for people, and as JSON. */
 interface Report {
@@ -105,7 +110,7 @@ async function sendOne(
   signal: AbortSignal,
 ): Promise<Report> {
   const { id } = await producer.send(body, { id: wantedId, headers: header, priority, signal });
-  return { text: `Sent '${showBody(body)}'`, facts: { id } };
+  return { text: `Sent ${quoted(body)}`, facts: { id } };
 }
 
 async function sendLines(
@@ -114,11 +119,41 @@ async function sendLines(
   { queue }: SendFlags,
   signal: AbortSignal,
 ): Promise<Report> {
-  const { stored } = await producer.sendMany(bodies, { signal });
+  let sent = 0;
+  for await (const batch of batches(bodies, MAX_BATCH_BYTES)) {
+    try {
+      sent += (await producer.sendMany(batch, { signal })).stored;
+    } catch (error) {
+      throw afterOthers(error, sent);
+    }
+  }
   return {
-    text: `Sent ${stored} ${stored === 1 ? 'message' : 'messages'} to '${queue}'`,
-    facts: { sent: stored },
+    text: `Sent ${sent} ${sent === 1 ? 'message' : 'messages'} to '${queue}'`,
+    facts: { sent },
   };
+}
+
+/** The error of a batch as that of the whole input, of which `sent` lines were stored before. */
+function afterOthers(error: unknown, sent: number): unknown {
+  if (!isQueueError(error)) return error;
+  const { taken = 0, stored = 0, failed = [] } = error.progress ?? {};
+  return new QueueError(error.code, error.message, {
+    cause: error.cause,
+    progress: {
+      taken: sent + taken,
+      stored: sent + stored,
+      failed: failed.map(({ position, error: why }) => ({ position: sent + position, error: why })),
+    },
+  });
+}
+
+/** An echo, so that the user sees what was sent; a long body is shortened. */
+function quoted(body: Uint8Array): string {
+  if (body.byteLength <= MAX_ECHO_BYTES) return `'${showBody(body)}'`;
+  let end = MAX_ECHO_BYTES;
+  // Not within a character.
+  while (end > 0 && ((body[end] ?? 0) & 0xc0) === 0x80) end--;
+  return `'${showBody(body.subarray(0, end))}…' (${body.byteLength} bytes)`;
 }
 
 /** Refuses flags that contradict one another. */
