@@ -40,9 +40,14 @@ export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.j
 export type { KeyOf } from './consumer/line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
 export type { DeadLetter } from './dead-letters/dead-letter.js';
-export { type DeadLetters, type DeadLettersOptions, deadLetters } from './dead-letters/dead-letters.js';
-export type { DropOptions, DropResult } from './dead-letters/drop.js';
-export type { DeadLetterList } from './dead-letters/list.js';
+export {
+  type DeadLetterList,
+  type DeadLetters,
+  type DeadLettersOptions,
+  type DropOptions,
+  type DropResult,
+  deadLetters,
+} from './dead-letters/dead-letters.js';
 export type { ReplayEvent, ReplayOptions, ReplayResult } from './dead-letters/replay.js';
 export type { DeadLetterFilter, ScanResult, SelectionOptions } from './dead-letters/selection.js';
 export {

@@ -1,33 +1,35 @@
 import type { DeadLetterCode, Message } from '../broker.js';
 import { deadLetterHistory, RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
-import { brokerDeath, describeDeath } from './broker-death.js';
 
-/** A message in a dead-letter queue, and what is known of how it came there. */
+/** A message in a dead-letter queue, and what is known about how it got there. */
 export interface DeadLetter {
   /**
-   * The message's id. One that its sender gave none gets another at each look: choose it by something else.
+   * The message's id. If its sender gave it none, it has another one at each look: select it by something else.
    */
   readonly id: string;
-  /** The queue it was a message of; undefined where nothing tells. */
+  /**
+   * The queue that its headers say it was a message of; undefined if they don't. Whoever may publish to the queue can
+   * write these headers, so they never decide where it is sent.
+   */
   readonly queue: string | undefined;
   /**
    * A code of the toolkit, RabbitMQ's own word (`rejected`, `expired`, `maxlen`, `delivery-limit`), or `unknown` for
    * a message that carries no history.
    */
   readonly reason: DeadLetterCode | 'expired' | 'maxlen' | 'unknown' | (string & {});
-  /** Why the last attempt failed; `''` where nothing tells. */
+  /** Why the last attempt failed; `''` if unknown. */
   readonly error: string;
-  /** Why the first attempt failed; `''` where nothing tells. */
+  /** Why the first attempt failed; `''` if unknown. */
   readonly firstError: string;
-  /** How often it was tried; undefined where nothing tells. */
+  /** How often it was tried; undefined if unknown. */
   readonly attempts: number | undefined;
-  /** When it became a dead letter, ISO 8601; undefined where nothing tells. */
+  /** When it became a dead letter, ISO 8601; undefined if unknown. */
   readonly deadAt: string | undefined;
-  /** As it lies there, with the headers that tell all this. */
+  /** As it is stored there, with the headers that tell all this. */
   readonly message: Message;
 }
 
-/** Reads what the toolkit or RabbitMQ wrote onto a dead letter. What the toolkit wrote tells more, and comes first. */
+/** Reads what the toolkit or RabbitMQ wrote onto a dead letter. What the toolkit wrote says more, and is preferred. */
 export function toDeadLetter(message: Message): DeadLetter {
   const { id, headers } = message;
   const history = deadLetterHistory(headers);
@@ -41,7 +43,8 @@ export function toDeadLetter(message: Message): DeadLetter {
   if (death !== undefined) {
     const { queue, reason, deadAt } = death;
     const attempts = reason === 'rejected' ? death.count : undefined;
-    return { id, queue, reason, error: describeDeath(death), firstError: '', attempts, deadAt, message };
+    const error = DEATH_DESCRIPTIONS[reason] ?? '';
+    return { id, queue, reason, error, firstError: '', attempts, deadAt, message };
   }
   return {
     id,
@@ -58,11 +61,76 @@ export function toDeadLetter(message: Message): DeadLetter {
 /** What RabbitMQ wrote onto the message, and the headers by which it would route a new one to further queues. */
 const BROKER_HEADERS = /^(x-(death|(first|last)-death-.*|delivery-count|acquired-count)|B?CC)$/;
 
-/** The message as it was before it failed: without its history, so that its next attempt is the first. */
+/** The last time that a `Date` can express. Senders that count in microseconds or nanoseconds exceed it. */
+const LAST_TIME = 8.64e15;
+
+/**
+ * The message as it was before it failed: without its history, so that its next attempt is the first. A timestamp that
+ * is no time, which no backend would store, is left behind.
+ */
 export function withoutHistory(message: Message): Message {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(message.headers)) {
     if (!name.startsWith(RESERVED_HEADER_PREFIX) && !BROKER_HEADERS.test(name)) headers[name] = value;
   }
-  return { ...message, headers };
+  const { timestamp } = message;
+  const isTime =
+    timestamp !== undefined && Number.isInteger(timestamp) && timestamp >= 0 && timestamp <= LAST_TIME;
+  return { ...message, headers, timestamp: isTime ? timestamp : undefined };
+}
+
+/** What RabbitMQ wrote onto a message that it moved itself (https://www.rabbitmq.com/docs/dlx). */
+interface BrokerDeath {
+  readonly reason: string;
+  /** The queue from which it was moved. */
+  readonly queue: string;
+  /** How often it was moved from there for that reason. */
+  readonly count: number;
+  /** ISO 8601. */
+  readonly deadAt: string | undefined;
+}
+
+const DEATH_DESCRIPTIONS: Readonly<Record<string, string>> = {
+  rejected: 'rejected by a consumer',
+  expired: 'its time to live was over before it was delivered',
+  maxlen: 'its queue was at its maximum length',
+  'delivery-limit': 'delivered again and again without being settled',
+};
+
+/**
+ * The last death in the header `x-death`, which backends pass on as JSON with the newest death first. Undefined if
+ * there is none that can be read.
+ */
+export function brokerDeath(headers: Readonly<Record<string, string>>): BrokerDeath | undefined {
+  const last: unknown = firstOf(parse(headers['x-death']));
+  if (typeof last !== 'object' || last === null) return undefined;
+  const { reason, queue, count, time } = last as Readonly<Record<string, unknown>>;
+  if (typeof reason !== 'string' || typeof queue !== 'string') return undefined;
+  return {
+    // The toolkit has this reason, too, and spells it differently.
+    reason: reason === 'delivery_limit' ? 'delivery-limit' : reason,
+    queue,
+    count: typeof count === 'number' ? count : 1,
+    deadAt: toIsoTime(time),
+  };
+}
+
+/** AMQP's timestamps are seconds; amqplib represents them as `{ '!': 'timestamp', value }`. */
+function toIsoTime(time: unknown): string | undefined {
+  const seconds = typeof time === 'object' && time !== null && 'value' in time ? time.value : time;
+  if (typeof seconds !== 'number') return undefined;
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+}
+
+function firstOf(value: unknown): unknown {
+  return Array.isArray(value) ? value[0] : undefined;
+}
+
+function parse(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,38 +1,53 @@
-/** Which dead letters a call is about, and how long it may take. */
-import type { Delivery, WaitOptions } from '../broker.js';
+/** Which dead letters a call is about, and how it goes through them. */
+import type { Broker, Delivery, WaitOptions } from '../broker.js';
 import { throwIfAborted } from '../common/limits.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
+import {
+  checkOptionNames,
+  checkSignal,
+  durationOption,
+  integerOption,
+  invalidOption,
+} from '../common/options.js';
+import { isQueueError, QueueError } from '../errors.js';
+import type { Queue } from '../queue.js';
 import { type DeadLetter, toDeadLetter } from './dead-letter.js';
-import type { QueueScan } from './scan.js';
+import { QueueScan } from './scan.js';
 
-/** Which dead letters are meant: those for which all that is given here holds. */
+/** Selects dead letters: those that meet all that is given here. */
 export interface DeadLetterFilter {
   /** One of these ids. */
   readonly ids?: readonly string[] | undefined;
-  /** This reason, as {@link DeadLetter.reason} has it. */
+  /** This reason, as in {@link DeadLetter.reason}. */
   readonly reason?: string | undefined;
-  /** Dead at this time or later. A letter that does not tell its time is not meant. */
+  /** Dead at this time or later. One whose time is unknown is not selected. */
   readonly since?: Date | undefined;
-  /** Dead before this time. A letter that does not tell its time is not meant. */
+  /** Dead before this time. One whose time is unknown is not selected. */
   readonly before?: Date | undefined;
   /** This text, exactly as written here, is in the body or in one of the errors. */
   readonly match?: string | undefined;
 }
 
 export interface SelectionOptions extends DeadLetterFilter, WaitOptions {
-  /** How many letters at most. */
+  /** How many dead letters at most. */
   readonly limit?: number | undefined;
+  /** Ends the call with `ABORTED`; what it holds goes back. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * How long the call may go on without getting to a further dead letter, or without storing one; then it rejects with
+   * `TIMEOUT`, and what it holds goes back. Milliseconds, `Infinity` for no limit. Default: 30 000.
+   */
+  readonly timeoutMs?: number | undefined;
 }
 
-/** How far a look into the queue went. */
+/** How far a scan of the dead-letter queue went. */
 export interface ScanResult {
-  /** How many letters were in the dead-letter queue at the beginning. */
+  /** How many dead letters were in the queue at the beginning. */
   readonly total: number;
   /**
-   * How many of them were looked at, the first ones. Where these are fewer than all, and fewer letters were found than
-   * were asked for, no more could be held.
+   * How many of them were read, from the first on. If these are fewer than all, and fewer were found than were asked
+   * for, no more could be held.
    */
-  readonly examined: number;
+  readonly scanned: number;
 }
 
 const NAMES = ['ids', 'reason', 'since', 'before', 'match', 'limit', 'signal', 'timeoutMs'] as const;
@@ -41,11 +56,11 @@ export interface Selection {
   readonly wait: WaitOptions;
   readonly limit: number;
   readonly matches: (letter: DeadLetter) => boolean;
-  /** Whether each letter is meant, as far as the limit goes. */
+  /** Whether every dead letter is selected, up to the limit. */
   readonly isUnfiltered: boolean;
 }
 
-/** Throws `INVALID_OPTION`. `more`: the names of the options that the caller has besides. */
+/** Throws `INVALID_OPTION`. `more`: the names of the caller's other options. */
 export function checkSelection(
   where: string,
   options: SelectionOptions,
@@ -53,11 +68,8 @@ export function checkSelection(
   more: readonly string[] = [],
 ): Selection {
   checkOptionNames(where, options, [...NAMES, ...more]);
-  const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidOption('signal', 'an AbortSignal', signal);
-  }
-  const { ids, reason, since, before, match } = options;
+  const { ids, reason, since, before, match, signal } = options;
+  checkSignal(signal);
   return {
     wait: {
       signal,
@@ -69,19 +81,58 @@ export function checkSelection(
   };
 }
 
+/** Where dead letters are stored, and what they were. */
+export interface Source {
+  readonly broker: Broker;
+  /** The queue that they were messages of. */
+  readonly name: string;
+  readonly deadLetterQueue: string;
+  /** Whether the caller named the dead-letter queue: then it must exist. */
+  readonly isNamed: boolean;
+  /** Undefined if the schema of the queue is not known. */
+  readonly decode: Queue<never, unknown>['decode'] | undefined;
+}
+
 /**
- * The letters of a walk that are meant, until the limit of those that `take` says true of is reached. Each is still
- * in the queue, and the walk's to remove.
+ * Begins to scan the dead letters. Undefined if there is no dead-letter queue, since one is made only when it is first
+ * needed. Rejects with `QUEUE_MISSING` if the queue itself does not exist either.
+ */
+export async function beginScan(
+  source: Source,
+  { wait }: Selection,
+  maxWindow?: number,
+): Promise<QueueScan | undefined> {
+  try {
+    return await QueueScan.begin(source.broker, source.deadLetterQueue, wait, maxWindow);
+  } catch (error) {
+    if (!isQueueError(error, 'QUEUE_MISSING') || source.isNamed) throw error;
+  }
+  try {
+    await source.broker.inspect(source.name, wait);
+    return undefined;
+  } catch (cause) {
+    if (!isQueueError(cause, 'QUEUE_MISSING')) throw cause;
+    throw new QueueError(
+      'QUEUE_MISSING',
+      `neither the queue '${source.name}' nor its dead-letter queue '${source.deadLetterQueue}' exists; if its dead letters are in another queue, name that one`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Calls `take` with each selected dead letter, until the limit of those for which it returns true is reached. Each is
+ * still in the queue, and the scan's to remove.
  */
 export async function forEachSelected(
-  walk: QueueScan,
+  scan: QueueScan,
   { limit, matches, isUnfiltered, wait }: Selection,
   take: (letter: DeadLetter, delivery: Delivery) => boolean | Promise<boolean>,
 ): Promise<void> {
   let taken = 0;
   while (taken < limit) {
     throwIfAborted(wait.signal, 'scanning dead letters');
-    const delivery = await walk.next(isUnfiltered ? limit - taken : undefined);
+    const delivery = await scan.next(isUnfiltered ? limit - taken : undefined);
     if (delivery === undefined) return;
     const letter = toDeadLetter(delivery.message);
     if (matches(letter) && (await take(letter, delivery))) taken++;

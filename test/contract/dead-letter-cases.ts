@@ -59,7 +59,7 @@ export const deadLetterCases: Cases = {
     await log.until('dead-lettered');
     await consumer.stop();
     const { letters, ...looked } = await deadLetters(bench.broker, queue).list();
-    expect(looked).toEqual({ total: 1, examined: 1 });
+    expect(looked).toEqual({ total: 1, scanned: 1 });
     expect(letters).toMatchObject([
       {
         id,
@@ -81,7 +81,7 @@ export const deadLetterCases: Cases = {
     const letters = deadLetters(bench.broker, queue.name);
     for (let look = 0; look < 3; look++) {
       const { letters: found, ...looked } = await letters.list();
-      expect(looked).toEqual({ total: 70, examined: 70 });
+      expect(looked).toEqual({ total: 70, scanned: 70 });
       expect(found.map(({ id }) => id)).toEqual(ids);
       expect(found.every(({ attempts }) => attempts === 1)).toBe(true);
     }
@@ -118,7 +118,7 @@ export const deadLetterCases: Cases = {
     const queue = await bench.declare();
     expect(await deadLetters(bench.broker, queue.name).list()).toEqual({
       total: 0,
-      examined: 0,
+      scanned: 0,
       letters: [],
     });
     const lone = await bench.declare({ declare: 'if-missing', deadLetter: false });
@@ -150,7 +150,7 @@ export const deadLetterCases: Cases = {
     const events: ReplayEvent[] = [];
     const letters = deadLetters(bench.broker, queue);
     const result = await letters.replay({ observe: (event) => events.push(event) });
-    expect(result).toEqual({ total: 1, examined: 1, replayed: 1, invalid: 0, failed: 0 });
+    expect(result).toEqual({ total: 1, scanned: 1, replayed: 1, invalid: 0, failed: 0 });
     expect(events).toMatchObject([{ type: 'replayed', to: queue.name, letter: { id, attempts: 2 } }]);
     const delivery = await (await bench.inbox(queue.name)).next();
     expect(delivery).toMatchObject({
@@ -228,25 +228,164 @@ export const deadLetterCases: Cases = {
     expect(await idsIn(bench, queue.name, 2)).toEqual(['good', 'fine']);
   },
 
-  'a letter whose queue is gone stays, and the others are replayed': async (bench) => {
+  'dead letters stay if the queue to replay to is gone': async (bench) => {
     const queue = await buried(bench, ['a', 'b']);
-    const elsewhere = await bench.declare();
-    const letters = deadLetters(bench.broker, elsewhere.name, { queue: dead(queue) });
-    await bench.broker.publish(addressOf(dead(queue)), {
-      ...message({ id: 'lost' }),
-      headers: { 'x-millrace-reason': 'failed', 'x-millrace-queue': bench.queueName() },
-    });
-    const dry = await letters.replay({ dryRun: true });
-    expect(dry).toMatchObject({ total: 3, replayed: 2, failed: 1 });
+    const gone = bench.queueName();
+    const letters = deadLetters(bench.broker, queue.name);
+    expect(await letters.replay({ to: gone, dryRun: true })).toMatchObject({ replayed: 0, failed: 2 });
     const events: ReplayEvent[] = [];
-    const result = await letters.replay({ observe: (event) => events.push(event) });
-    expect(result).toMatchObject({ replayed: 2, failed: 1 });
-    expect(events.filter(({ type }) => type === 'failed')).toMatchObject([
-      { letter: { id: 'lost' }, error: { code: 'UNROUTABLE' } },
+    const observe = (event: ReplayEvent) => events.push(event);
+    expect(await letters.replay({ to: gone, observe })).toMatchObject({ replayed: 0, failed: 2 });
+    expect(events).toMatchObject([
+      { type: 'failed', letter: { id: 'a' }, to: gone, error: { code: 'UNROUTABLE' } },
+      { type: 'failed', letter: { id: 'b' } },
     ]);
-    expect(await idsIn(bench, dead(queue), 1)).toEqual(['lost']);
-    expect(await letters.replay({ to: elsewhere.name })).toMatchObject({ replayed: 1 });
-    expect(await idsIn(bench, elsewhere.name, 1)).toEqual(['lost']);
+    expect(await idsIn(bench, dead(queue), 2)).toEqual(['a', 'b']);
+    const elsewhere = await bench.declare();
+    expect(await letters.replay({ to: elsewhere.name })).toMatchObject({ replayed: 2 });
+    expect(await idsIn(bench, elsewhere.name, 2)).toEqual(['a', 'b']);
+  },
+
+  'no header chooses where a dead letter is replayed to': async (bench) => {
+    const queue = bench.define(z.number());
+    const target = await bench.declare();
+    const death = [{ reason: 'rejected', queue: target.name, exchange: '', count: 1 }];
+    const forged: Record<string, Record<string, string>> = {
+      millrace: { 'x-millrace-reason': 'failed', 'x-millrace-queue': target.name },
+      rabbitmq: { 'x-death': JSON.stringify(death), 'x-first-death-queue': target.name },
+      both: {
+        'x-millrace-reason': 'failed',
+        'x-millrace-queue': target.name,
+        'x-death': JSON.stringify(death),
+      },
+      copies: { CC: target.name, BCC: target.name },
+    };
+    await bench.broker.declare(queue.spec);
+    for (const [id, headers] of Object.entries(forged)) {
+      for (const [suffix, body] of [
+        ['', '1'],
+        ['-misfit', '"admin"'],
+      ] as const) {
+        const letter = message({ id: id + suffix, headers, body, contentType: 'application/json' });
+        await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+      }
+    }
+    const events: ReplayEvent[] = [];
+    const observe = (event: ReplayEvent) => events.push(event);
+    const result = await deadLetters(bench.broker, queue).replay({ observe });
+    expect(result).toMatchObject({ total: 8, replayed: 4, invalid: 4, failed: 0 });
+    expect(new Set(events.map(({ to }) => to))).toEqual(new Set([queue.name]));
+    expect(await idsIn(bench, queue.name, 4)).toEqual(Object.keys(forged));
+    expect(await deadLetters(bench.broker, queue.name).replay()).toMatchObject({ replayed: 4 });
+    await bench.untilCounted(queue.name, { ready: 8 });
+    expect(await bench.ready(target)).toBe(0);
+  },
+
+  'in a shared dead-letter queue each replay leaves what belongs to another queue': async (bench) => {
+    const shared = bench.queueName();
+    const queues = [await bench.declare({ deadLetter: shared }), await bench.declare({ deadLetter: shared })];
+    for (const [index, queue] of queues.entries()) {
+      await bench.publish(queue, `m${index}`);
+      const inbox = await bench.inbox(queue);
+      await (await inbox.next()).deadLetter({ code: 'failed', error: 'no' });
+      await inbox.subscription.close();
+    }
+    await bench.untilCounted(shared, { ready: 2 });
+    const [first, second] = queues.map(({ name }) => name) as [string, string];
+    const events: ReplayEvent[] = [];
+    const letters = deadLetters(bench.broker, first, { queue: shared });
+    const result = await letters.replay({ observe: (event) => events.push(event) });
+    expect(result).toMatchObject({ total: 2, replayed: 1, failed: 1 });
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        type: 'failed',
+        letter: expect.objectContaining({ id: 'm1', queue: second }),
+        error: expect.objectContaining({ message: expect.stringContaining(second) }),
+      }),
+    );
+    expect(await idsIn(bench, first, 1)).toEqual(['m0']);
+    expect(await deadLetters(bench.broker, second, { queue: shared }).replay()).toMatchObject({
+      replayed: 1,
+    });
+    expect(await idsIn(bench, second, 1)).toEqual(['m1']);
+  },
+
+  'a known schema is checked wherever dead letters are replayed to': async (bench) => {
+    const queue = bench.define(z.number());
+    const elsewhere = await bench.declare();
+    await bench.broker.declare(queue.spec);
+    for (const body of ['1', '"x"']) {
+      const letter = message({ id: body, body, contentType: 'application/json' });
+      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+    }
+    const result = await deadLetters(bench.broker, queue).replay({ to: elsewhere.name });
+    expect(result).toMatchObject({ replayed: 1, invalid: 1 });
+    expect(await idsIn(bench, elsewhere.name, 1)).toEqual(['1']);
+  },
+
+  'a dead letter that can not be validated now stays, and the others are replayed': async (bench) => {
+    const queue = bench.define(z.number());
+    await bench.broker.declare(queue.spec);
+    for (const body of ['1', '2']) {
+      const letter = message({ id: body, body, contentType: 'application/json' });
+      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+    }
+    const decode: typeof queue.decode = (received) =>
+      received.id === '1' ? Promise.reject(new Error('no such host')) : queue.decode(received);
+    const result = await deadLetters(bench.broker, { ...queue, decode }).replay();
+    expect(result).toMatchObject({ replayed: 1, invalid: 0, failed: 1 });
+    expect(await idsIn(bench, dead(queue.spec), 1)).toEqual(['1']);
+  },
+
+  'an observer that throws, or rejects, ends neither a replay nor a drop': async (bench) => {
+    const queue = await buried(bench, numbered(4));
+    const letters = deadLetters(bench.broker, queue.name);
+    let observed = 0;
+    const observe = (): Promise<void> => {
+      if (++observed % 2 === 0) throw new Error('the log is full');
+      return Promise.reject(new Error('the log is full'));
+    };
+    expect(await letters.replay({ limit: 2, observe })).toMatchObject({ replayed: 2 });
+    expect(await letters.drop({ observe })).toMatchObject({ dropped: 2 });
+    expect(observed).toBe(4);
+    expect(await bench.ready(queue.name)).toBe(2);
+  },
+
+  'one of higher priority that fails again is not sent again before the others had their turn': async (
+    bench,
+  ) => {
+    const queue = bench.define(z.string());
+    await bench.broker.declare(queue.spec);
+    const urgent = numbered(10, 'urgent-');
+    const plain = numbered(30, 'plain-');
+    for (const id of [...plain, ...urgent]) {
+      const letter = message({
+        id,
+        body: '"x"',
+        contentType: 'application/json',
+        ...(urgent.includes(id) && { priority: 9 }),
+      });
+      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+    }
+    await bench.untilCounted(dead(queue.spec), { ready: 40 });
+    const handled: string[] = [];
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      (_value, { id }) => {
+        handled.push(id);
+        if (urgent.includes(id)) throw new Error('still no');
+      },
+      { retry: { delaysMs: [] } },
+    );
+    await consumer.start();
+    // At this rate the urgent ones are dead again, ahead of the others, long before a second part is taken.
+    const sent: string[] = [];
+    const observe = ({ letter }: ReplayEvent) => sent.push(letter.id);
+    await deadLetters(bench.broker, queue.name).replay({ rate: 50, observe });
+    expect(new Set(sent).size).toBe(sent.length);
+    await eventually(() => expect(handled.length).toBe(sent.length));
+    await consumer.stop();
   },
 
   'a dry run changes nothing': async (bench) => {
@@ -264,7 +403,7 @@ export const deadLetterCases: Cases = {
     const queue = await buried(bench, ids);
     const letters = deadLetters(bench.broker, queue.name);
     const everyThird = ids.filter((_, index) => index % 3 === 0);
-    expect(await letters.drop({ ids: everyThird })).toEqual({ total: 90, examined: 90, dropped: 30 });
+    expect(await letters.drop({ ids: everyThird })).toEqual({ total: 90, scanned: 90, dropped: 30 });
     const left = ids.filter((_, index) => index % 3 !== 0);
     expect(await idsIn(bench, dead(queue), 60)).toEqual(left);
     const everySecond = left.filter((_, index) => index % 2 === 0);

@@ -102,9 +102,8 @@ export const schemaCases: Cases = {
       });
       await consumer.start();
       await eventually(() => waiting.length === 1);
-      const closing = broker.close();
+      await broker.close();
       letGo();
-      await closing;
       await consumer.ended;
       await new Promise(setImmediate);
       expect(begun).toEqual([]);

@@ -111,6 +111,19 @@ it('a letter without an id is replayed under a new one, with its encoding', asyn
   expect([...message.content]).toEqual([0x1f, 0x8b]);
 });
 
+it('a message whose timestamp counts microseconds is listed and replayed', async () => {
+  const channel = await confirmChannel();
+  const queue = await foreignQueue(channel);
+  const timestamp = 1_764_000_000_123_456;
+  channel.sendToQueue(`${queue}.dead`, Buffer.from('1'), { messageId: 'm', timestamp });
+  await channel.waitForConfirms();
+  const letters = deadLetters(await open(), queue);
+  expect((await letters.list()).letters).toMatchObject([{ id: 'm' }]);
+  expect(await letters.replay()).toMatchObject({ replayed: 1, failed: 0 });
+  const message = await eventually(() => channel.get(queue, { noAck: true }));
+  expect(message.properties.messageId).toBe('m');
+});
+
 it('looks use up no delivery limit, also where RabbitMQ counts them', async () => {
   const channel = await confirmChannel();
   const queue = await foreignQueue(channel, {}, { 'x-delivery-limit': 3 });
@@ -137,10 +150,10 @@ it('more letters than one consumer may hold are all looked at, and keep their or
   const ids = numbered(5000);
   await send(channel, `${queue}.dead`, ids);
   const letters = deadLetters(await open(), queue);
-  const { total, examined, letters: found } = await letters.list({ limit: 5000 });
-  expect({ total, examined }).toEqual({ total: 5000, examined: 5000 });
+  const { total, scanned, letters: found } = await letters.list({ limit: 5000 });
+  expect({ total, scanned }).toEqual({ total: 5000, scanned: 5000 });
   expect(found.map(({ id }) => id)).toEqual(ids);
-  expect(await letters.drop({ match: 'body of m4999' })).toMatchObject({ examined: 5000, dropped: 1 });
+  expect(await letters.drop({ match: 'body of m4999' })).toMatchObject({ scanned: 5000, dropped: 1 });
   await untilReady(channel, `${queue}.dead`, 4999);
   expect(await drain(channel, `${queue}.dead`)).toEqual(ids.slice(0, -1));
 });

@@ -82,14 +82,14 @@ export function conclude(
   text: string,
   figures: ScanResult & Readonly<Record<string, unknown>>,
 ): void {
-  const { total, examined } = figures;
+  const { total, scanned } = figures;
   if (output.json) {
     output.log({ event: 'summary', level: 'info', text, fields: figures });
     return;
   }
   output.note(` [*] ${text}`);
-  if (examined < total) {
-    const unread = total - examined;
+  if (scanned < total) {
+    const unread = total - scanned;
     output.note(` [*] ${unread} of ${countOf(total)} ${unread === 1 ? 'was' : 'were'} not read`);
   }
 }

@@ -18,9 +18,9 @@ export function addShowCommand(dlq: Command, execute: Execute): void {
 function show(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
     const limit = flags.limit ?? (ids.length === 0 ? 1 : Number.POSITIVE_INFINITY);
-    const { letters, total, examined } = await dead.list({ ...selectionOf(ids, flags, signal), limit });
+    const { letters, total, scanned } = await dead.list({ ...selectionOf(ids, flags, signal), limit });
     if (letters.length === 0) {
-      const read = examined < total ? `, of which the first ${examined} were read` : '';
+      const read = scanned < total ? `, of which the first ${scanned} were read` : '';
       throw new CommandError(EXIT.empty, `no match among the ${countOf(total)} in '${dead.queue}'${read}`);
     }
     for (const [position, letter] of letters.entries()) {

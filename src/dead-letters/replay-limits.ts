@@ -1,4 +1,7 @@
-/** Runs jobs side by side, a limited number at a time. After one has failed, none begins any more. */
+/** How fast a replay goes: so many at once, and so many a second. */
+import { pause, throwIfAborted } from '../common/limits.js';
+
+/** Runs jobs side by side, a limited number at a time. After one has failed, no other begins. */
 export class ConcurrencyLimit {
   readonly #limit: number;
   readonly #running = new Set<Promise<void>>();
@@ -33,5 +36,26 @@ export class ConcurrencyLimit {
 
   #throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
+
+/** Spaces steps evenly. A step that took long is not made up for. */
+export class RateLimit {
+  readonly #intervalMs: number;
+  #nextAt = 0;
+
+  /** `rate`: steps a second; `Infinity` does not wait. */
+  constructor(rate: number) {
+    this.#intervalMs = 1000 / rate;
+  }
+
+  /** Resolves when the next step may be made. Rejects with `ABORTED`. */
+  async step(signal: AbortSignal | undefined): Promise<void> {
+    const now = performance.now();
+    const waitMs = this.#nextAt - now;
+    this.#nextAt = Math.max(now, this.#nextAt) + this.#intervalMs;
+    if (waitMs <= 0) return;
+    await pause(waitMs, signal, { keepAlive: true });
+    throwIfAborted(signal, 'replaying dead letters');
   }
 }

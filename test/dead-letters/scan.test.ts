@@ -1,0 +1,122 @@
+import { afterEach, expect, test } from 'vitest';
+import type { Broker, Delivery } from '../../src/broker.js';
+import { type DeadLetters, deadLetters } from '../../src/dead-letters/dead-letters.js';
+import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
+import { defineQueue } from '../../src/queue.js';
+import { message } from '../contract/contract-context.js';
+import { eventually } from '../support/eventually.js';
+import { rejection } from '../support/rejection.js';
+
+const schema = {
+  '~standard': { version: 1, vendor: 'test', validate: (value: unknown) => ({ value }) },
+} as const;
+const opened: Broker[] = [];
+afterEach(() => Promise.all(opened.splice(0).map((broker) => broker.close())));
+
+/** A broker with dead letters in a queue, and how to reach them. */
+async function withDeadLetters(ids: readonly string[]): Promise<Broker> {
+  const broker = openMemoryBroker();
+  opened.push(broker);
+  await broker.declare(defineQueue('q', schema).spec);
+  for (const id of ids) await broker.publish({ exchange: '', routingKey: 'q.dead' }, message({ id }));
+  return broker;
+}
+
+/** The same broker, but the first `times` deliveries of the message `b` cost its subscriber all that it holds. */
+function poisoned(broker: Broker, times = Number.POSITIVE_INFINITY): Broker {
+  let losses = 0;
+  const subscribe: Broker['subscribe'] = (queue, options, onDelivery) => {
+    let held: Delivery[] = [];
+    return broker.subscribe(queue, options, (delivery: Delivery) => {
+      if (delivery.message.id !== 'b' || losses++ >= times) {
+        held.push(delivery);
+        onDelivery(delivery);
+        return;
+      }
+      setTimeout(() => {
+        for (const lost of held) {
+          options.onLost?.(lost, new Error('the link is gone'));
+          lost.release();
+        }
+        held = [];
+        delivery.release();
+      }, 1);
+    });
+  };
+  return { ...bound(broker), subscribe };
+}
+
+function bound(broker: Broker): Broker {
+  return {
+    address: broker.address,
+    state: broker.state,
+    counts: broker.counts,
+    maxMessageBytes: broker.maxMessageBytes,
+    declare: (...args) => broker.declare(...args),
+    publish: (...args) => broker.publish(...args),
+    subscribe: (...args) => broker.subscribe(...args),
+    receiveReplies: (...args) => broker.receiveReplies(...args),
+    inspect: (...args) => broker.inspect(...args),
+    purge: (...args) => broker.purge(...args),
+    close: () => broker.close(),
+  };
+}
+
+type Action = (letters: DeadLetters, wait: { timeoutMs?: number; signal?: AbortSignal }) => Promise<unknown>;
+const actions: readonly [string, Action][] = [
+  ['list', (letters, wait) => letters.list(wait)],
+  ['list of what is not there', (letters, wait) => letters.list({ ids: ['none'], ...wait })],
+  ['drop', (letters, wait) => letters.drop({ ids: ['none'], ...wait })],
+  ['replay', (letters, wait) => letters.replay({ ids: ['none'], ...wait })],
+];
+
+test.each(actions)(
+  '%s ends at its time limit, though the queue delivers the same for ever',
+  async (_title, act) => {
+    const broker = await withDeadLetters(['a', 'b', 'c']);
+    const error = await rejection(act(deadLetters(poisoned(broker), 'q'), { timeoutMs: 300 }), 'TIMEOUT');
+    expect(error.message).toContain('q.dead');
+    await eventually(async () => expect(await broker.inspect('q.dead')).toEqual({ ready: 3, consumers: 0 }));
+  },
+);
+
+test.each(actions)(
+  '%s ends with its signal, though the queue delivers the same for ever',
+  async (_title, act) => {
+    const broker = await withDeadLetters(['a', 'b', 'c']);
+    const abort = new AbortController();
+    const acting = act(deadLetters(poisoned(broker), 'q'), { signal: abort.signal });
+    setTimeout(() => abort.abort(), 200);
+    await rejection(acting, 'ABORTED');
+    await eventually(async () => expect(await broker.inspect('q.dead')).toEqual({ ready: 3, consumers: 0 }));
+  },
+);
+
+test('what is lost and read again is listed once', async () => {
+  const broker = await withDeadLetters(['a', 'b', 'c']);
+  const { letters, ...scan } = await deadLetters(poisoned(broker, 5), 'q').list();
+  expect(letters.map(({ id }) => id).sort()).toEqual(['a', 'b', 'c']);
+  expect(scan).toEqual({ total: 3, scanned: 3 });
+});
+
+test.each([1.764e18, Number.MAX_VALUE, -1, 0.5])(
+  'a dead letter sent at the impossible time %d is listed and replayed, without that time',
+  async (timestamp) => {
+    const broker = await withDeadLetters([]);
+    const sent = message({ id: 'a', timestamp });
+    await broker.publish({ exchange: '', routingKey: 'q.dead' }, sent);
+    const dead = deadLetters(broker, 'q');
+    expect((await dead.list()).letters).toMatchObject([{ id: 'a', message: { timestamp } }]);
+    expect(await dead.replay()).toMatchObject({ replayed: 1 });
+    const delivery = await new Promise<Delivery>((resolve) => {
+      void broker.subscribe('q', { prefetch: 1 }, resolve);
+    });
+    expect(delivery.message).toMatchObject({ id: 'a', timestamp: undefined });
+  },
+);
+
+test('a dead-letter queue is no place to replay to', async () => {
+  const broker = await withDeadLetters(['a']);
+  await rejection(deadLetters(broker, 'q').replay({ to: 'q.dead' }), 'INVALID_OPTION');
+  await rejection(deadLetters(broker, 'q.dead', { queue: 'q.dead' }).replay(), 'INVALID_OPTION');
+});
