@@ -191,7 +191,7 @@ class RabbitMqBroker implements Broker {
     const subscription = await RabbitMqSubscription.open(queue, options, onDelivery, {
       link: this.#consumeLink,
       topology: this.#topology,
-      mover: this.#republisher,
+      republisher: this.#republisher,
       keepAlive: this.#keepAlive,
       observe: this.#settings.observe,
     });

@@ -23,6 +23,9 @@ interface Link {
 /** The pieces that a slowed-down link passes on, a second. */
 const PIECES_PER_SECOND = 20;
 
+/** What one direction of a delayed link holds at most. Then it reads no more, as a network would. */
+const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
+
 /**
  * Stands between a client and a broker on loopback and makes the outages of a network, from outside of both.
  *
@@ -42,6 +45,7 @@ export class TcpProxy {
   /** Emits 'thaw' when frozen bytes may go on. */
   readonly #changes = new EventEmitter().setMaxListeners(0);
   #bytesPerSecond = Number.POSITIVE_INFINITY;
+  #delayMs = 0;
   #server: Server | undefined;
   #closed = false;
 
@@ -114,6 +118,16 @@ export class TcpProxy {
   }
 
   /**
+   * Passes every byte on so many milliseconds after it came, in each direction, as a longer cable would: a question
+   * and its answer take twice as long more, and the bytes a second stay the same. 0 ends it.
+   */
+  delay(ms: number): void {
+    if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY))
+      throw new RangeError(`a delay must be 0 or more milliseconds, not ${ms}`);
+    this.#delayMs = ms;
+  }
+
+  /**
    * Passes so many more bytes on in that direction, of all connections together, and then resets all of them, once.
    * Resolves when that has happened; never, if it doesn't.
    */
@@ -164,15 +178,25 @@ export class TcpProxy {
 
   /** Carries the bytes of one direction of one link, and then the end of the stream. Never rejects. */
   async #pump(link: Link, from: Socket, to: Socket, direction: Direction): Promise<void> {
+    let delayed = Promise.resolve();
+    let delayedBytes = 0;
     try {
       // Not destroyed at its end: the other direction may still be open.
       for await (const chunk of from.iterator({ destroyOnReturn: false })) {
-        let rest: Buffer = chunk;
-        while (rest.length > 0) rest = rest.subarray(await this.#carry(link, to, rest, direction));
+        const due = performance.now() + this.#delayMs;
+        delayedBytes += chunk.length;
+        delayed = delayed.then(async () => {
+          await until(due);
+          for (let rest: Buffer = chunk; rest.length > 0; )
+            rest = rest.subarray(await this.#carry(link, to, rest, direction));
+          delayedBytes -= chunk.length;
+        });
+        if (this.#delayMs === 0 || delayedBytes > MAX_DELAYED_BYTES) await delayed;
       }
     } catch {
       return; // 'error' tells
     }
+    await delayed;
     await this.#thawed(direction);
     if (this.#flow[direction] === 'dropping') link.torn = true;
     else if (!to.destroyed) to.end();
@@ -215,6 +239,12 @@ export class TcpProxy {
     link.broker.resetAndDestroy();
     this.#links.delete(link);
   }
+}
+
+/** Resolves at that time on the clock of `performance.now()`; at once if it has passed. */
+async function until(due: number): Promise<void> {
+  const ms = due - performance.now();
+  if (ms > 0) await delay(ms);
 }
 
 function listen(port: number): Promise<Server> {

@@ -213,6 +213,33 @@ test('slow lets at most so many bytes a second through', async () => {
   await eventually(() => expect(one.received().length).toBe(1_000));
 });
 
+test('delay passes every byte on that much later, in order, and each on its own', async () => {
+  const one = await client();
+  proxy.delay(300);
+  const begin = performance.now();
+  for (let count = 0; count < 100; count++) {
+    one.socket.write(`${count},`);
+    if (count % 10 === 0) await new Promise(setImmediate);
+  }
+  await eventually(() =>
+    expect(one.received()).toBe(Array.from({ length: 100 }, (_, n) => `${n},`).join('')),
+  );
+  expect(performance.now() - begin).toBeGreaterThanOrEqual(599);
+  one.socket.end();
+  expect(await one.over).toBe('end');
+  proxy.delay(0);
+  await echoed(await client(), 'at once');
+  expect(() => proxy.delay(-1)).toThrow(RangeError);
+});
+
+test('delay bounds what it holds, and loses nothing', async () => {
+  const one = await client();
+  proxy.delay(20);
+  const large = 'x'.repeat(20_000_000);
+  one.socket.write(large);
+  await eventually(() => expect(one.received().length).toBe(large.length));
+});
+
 test('resets all connections after so many bytes, once', async () => {
   const one = await client();
   const two = await client();

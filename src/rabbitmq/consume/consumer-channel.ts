@@ -1,28 +1,34 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { SubscribeOptions } from '../../broker.js';
-import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
-import { LinkedList } from '../../common/linked-list.js';
+import { CLOSE_LIMIT_MS, Deferred, pause, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ServerVersion } from '../connection/server-version.js';
-import { Acknowledgements } from './acknowledgements.js';
-import type { DeliverySource, RabbitMqDelivery } from './delivery.js';
+import { type Settlement, Settlements, type UnsettledDelivery } from './settlements.js';
 
-/** How long a broker is given to work settlements off; then the channel is closed all the same. */
+/** How long the broker may take to process settlements; then the channel is closed all the same. */
 const SETTLE_LIMIT_MS = 1_000;
-const SETTLE_POLL_MS = 5;
 
-/** What is asked of a consumer, and what is known of its queue. */
+/** How long deliveries may be on their way when nothing is acknowledged any more. */
+const QUIET_LIMIT_MS = 500;
+
+const POLL_MS = 5;
+
+/** A quorum queue sends one consumer no more than this, whatever its prefetch. */
+const QUORUM_MAX_PREFETCH = 2_000;
+
+/** How a consumer subscribes, and what is known of its queue. */
 export interface ConsumerSettings {
   readonly prefetch: number;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
+  /** Its queue serves one consumer at a time, and the next one when this one ends. */
+  readonly isSingleActive: boolean;
 }
 
 export interface ConsumerChannelListener {
   /** Must not throw. */
-  onMessage(raw: ConsumeMessage, source: ConsumerChannel): void;
+  onMessage(raw: ConsumeMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void;
   /** As in `SubscribeOptions`. */
   readonly onLost: SubscribeOptions['onLost'];
 }
@@ -30,28 +36,36 @@ export interface ConsumerChannelListener {
 /**
  * One consumer on one channel, from its beginning to the end of either. All settlements go through here, so that
  * none can reach another channel, whose delivery tags mean other messages.
+ *
+ *   consuming ──cancel()──► held: nothing is settled ──basic.cancel-ok──► cancelled: acks, then returns in order
+ *       │                     │ (single active consumer: until close)           │
+ *       └── close(), channel lost, ended by the broker, from anywhere ──────────┴──► closed
  */
-export class ConsumerChannel implements DeliverySource {
+export class ConsumerChannel {
   readonly queue: string;
   readonly version: ServerVersion;
   readonly settleWithinMs: number | undefined;
+  /** Resolves with the reason when the broker has ended the consumer or the channel, or when `close` was called. */
+  readonly ended: Promise<Error>;
+
   readonly #channel: Channel;
+  readonly #settings: ConsumerSettings;
   readonly #listener: ConsumerChannelListener;
-  /** Handed out and not settled, in the order of their coming: the first has the lowest delivery tag. */
-  readonly #open = new LinkedList<RabbitMqDelivery>();
-  readonly #acknowledgements: Acknowledgements;
-  readonly #ended = new Deferred<Error>();
-  #closed = false;
-  /** Of our choice: a cancellation can come before the answer that would tell the broker's. */
+  readonly #settlements: Settlements;
+  readonly #end = new Deferred<Error>();
+  /** Chosen here: a cancellation can come before the answer that would tell the broker's choice. */
   readonly #consumerTag = randomUUID();
   #cancelling: Promise<void> | undefined;
-  /** Given back while the broker may still deliver: it would send them here again, and the later ones before them. */
-  #returning: ConsumeMessage[] | undefined;
-  /** How many consumers the queue had when this one was about to be cancelled, with this one. */
-  #consumersBefore: number | undefined;
+  #closing: Promise<void> | undefined;
+  /** Nothing is settled or handed out any more. */
+  #closed = false;
   /** Whether the channel is closed, from whatever side. */
   #isGone = false;
-  #allMoved: Deferred | undefined;
+  /** Whether a delivery was settled in any way. */
+  #hasSettled = false;
+  /** How many consumers the queue had when this one was about to be cancelled, including this one. */
+  #consumersBefore: number | undefined;
+  #onAllMoved: (() => void) | undefined;
   readonly #stopReceiving: () => void;
 
   /** Rejects with the broker's refusal. */
@@ -78,134 +92,177 @@ export class ConsumerChannel implements DeliverySource {
     connection: Connection,
     channel: Channel,
     queue: string,
-    { prefetch, settleWithinMs }: ConsumerSettings,
+    settings: ConsumerSettings,
     listener: ConsumerChannelListener,
   ) {
     this.queue = queue;
-    this.settleWithinMs = settleWithinMs;
+    this.settleWithinMs = settings.settleWithinMs;
     this.version = connection.version;
+    this.ended = this.#end.promise;
     this.#channel = channel;
+    this.#settings = settings;
     this.#listener = listener;
-    this.#acknowledgements = new Acknowledgements(
-      (message, allUpTo) => this.#send(() => channel.ack(message, allUpTo)),
-      () => this.#open.first?.tag,
-      prefetch,
+    const write = (settle: () => void) => this.#write(settle);
+    this.#settlements = new Settlements(
+      {
+        ack: (tag, multiple) => write(() => channel.ack(tagged(tag), multiple)),
+        nack: (tag) => write(() => channel.nack(tagged(tag), false, true)),
+        reject: (tag, requeue) => write(() => channel.reject(tagged(tag), requeue)),
+        nackAll: () => write(() => channel.nackAll(true)),
+      },
+      settings.prefetch,
     );
     this.#stopReceiving = connection.receive(channel, this.#onMessage);
     onChannelClosed(connection, channel, (reason) => this.#onClosed(reason));
   }
 
-  /** Resolves with the reason when the broker has ended the consumer or the channel, or when `close` was called. */
-  get ended(): Promise<Error> {
-    return this.#ended.promise;
+  /** Whether a delivery was settled: messages get through here. */
+  get hasSettled(): boolean {
+    return this.#hasSettled;
   }
 
-  /** Takes a delivery to its charge, to be settled through one of the verbs. */
-  add(delivery: RabbitMqDelivery): void {
-    this.#open.append(delivery);
-  }
-
-  ack(delivery: RabbitMqDelivery): void {
-    if (this.#remove(delivery)) this.#acknowledgements.add(delivery.raw);
-  }
-
-  release(delivery: RabbitMqDelivery): void {
-    if (this.#remove(delivery)) this.giveBack(delivery.raw);
-  }
-
-  fail(delivery: RabbitMqDelivery): void {
-    if (this.#remove(delivery)) this.#send(() => this.#channel.reject(delivery.raw, true));
-  }
-
-  drop(delivery: RabbitMqDelivery): void {
-    if (this.#remove(delivery)) this.#send(() => this.#channel.reject(delivery.raw, false));
-  }
-
-  /** Returns a message to the queue; while the consumer is being cancelled, at the end of that. */
-  giveBack(raw: ConsumeMessage): void {
-    if (this.#returning !== undefined) this.#returning.push(raw);
-    else this.#send(() => this.#channel.nack(raw, false, true));
-  }
-
-  /** No further deliveries; the open ones may still be settled. Always resolves, in time. */
-  async cancel(): Promise<void> {
-    if (this.#closed) return;
-    this.#acknowledgements.flush();
-    this.#cancelling ??= this.#cancelWithin(this.#countAndCancel());
-    await this.#cancelling;
-  }
-
-  async #countAndCancel(): Promise<void> {
-    const { consumerCount } = await this.#channel.checkQueue(this.queue);
-    await this.#channel.cancel(this.#consumerTag);
-    this.#consumersBefore = consumerCount;
-  }
-
-  /** Always resolves, in time. */
-  async #cancelWithin(cancelled: Promise<unknown>): Promise<void> {
-    this.#returning = [];
-    await settledWithin(cancelled, CLOSE_LIMIT_MS);
-    this.#returnInOrder();
-  }
-
-  /** A quorum queue delivers what came back in the order of its return. */
-  #returnInOrder(): void {
-    const returning = this.#returning ?? [];
-    this.#returning = undefined;
-    returning.sort((one, other) => one.fields.deliveryTag - other.fields.deliveryTag);
-    for (const raw of returning) this.giveBack(raw);
+  /** Does nothing if the delivery was settled before, or its channel is gone: then the broker has taken it back. */
+  settle(unsettled: UnsettledDelivery, settlement: Settlement): void {
+    if (this.#closed || !this.#settlements.settle(unsettled, settlement)) return;
+    this.#hasSettled = true;
+    if (this.#onAllMoved !== undefined && !this.#settlements.isMoving) this.#onAllMoved();
   }
 
   /**
-   * Waits until the broker has worked off what was settled. A quorum queue stores settlements a moment after it got
-   * them, and what is not stored when the channel closes is undone: what was acknowledged comes again, what was given
-   * back counts as a failure. Nothing answers a settlement, but the queue counts a cancelled consumer among its
-   * consumers until all that it held is settled.
+   * No further deliveries; the open ones may still be settled. Always resolves, in time.
+   *
+   * Settlements are held until the consumer is gone: each would make the broker send another message, and a quorum
+   * queue takes back by itself what reaches a consumer that is gone, and delivers it before what is returned later.
    */
-  async #settled(): Promise<void> {
-    const before = this.#consumersBefore;
-    if (before === undefined) return;
-    const until = performance.now() + SETTLE_LIMIT_MS;
-    const fewerConsumers = async () => {
-      while (!this.#isGone && performance.now() < until) {
-        const { consumerCount } = await this.#channel.checkQueue(this.queue);
-        if (consumerCount < before) return;
-        await delay(SETTLE_POLL_MS);
-      }
-    };
-    await settledWithin(fewerConsumers(), SETTLE_LIMIT_MS);
+  async cancel(): Promise<void> {
+    if (this.#closed) return;
+    this.#settlements.hold();
+    // The next consumer becomes active at once, so this one keeps its turn until nothing runs here any more.
+    if (this.#settings.isSingleActive) return;
+    this.#cancelling ??= this.#cancel(this.#cancelWhenQuiet());
+    await this.#cancelling;
   }
 
   /** Gives back what is open, tells `onLost` of it, and closes the channel. Always resolves, in time. */
-  async close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
+  close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
+    this.#closing ??= this.#close(reason, onLost);
+    return this.#closing;
+  }
+
+  async #close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
+    const endsWithChannel = this.#settings.isSingleActive && !(await this.#handedOver());
     if (this.#closed) return;
-    this.#acknowledgements.flush();
-    this.#returnInOrder();
     // All at once: a return that the broker had not come to when the channel closes would count as a failure.
-    if (!this.#open.isEmpty) this.#send(() => this.#channel.nackAll(true));
-    for (const delivery of this.#open.clear()) if (delivery.lose(reason)) onLost?.(delivery, reason);
+    const open = endsWithChannel ? this.#settlements.clear() : this.#settlements.returnAll();
+    for (const { holder } of open) if (holder?.lose(reason)) onLost?.(holder, reason);
     this.#closed = true;
-    this.#ended.resolve(reason);
+    this.#end.resolve(reason);
     await this.#settled();
     this.#stopReceiving();
     await closeChannel(this.#channel);
   }
 
+  /**
+   * Ends the turn of a single active consumer. With nothing left but acknowledgements it is cancelled, and then they
+   * are written. Otherwise false: what is left can go back before the next consumer's first delivery only together
+   * with the channel, at the cost of a failure in the broker's count.
+   */
+  async #handedOver(): Promise<boolean> {
+    this.#settlements.hold();
+    await settledWithin(this.#quiet(), CLOSE_LIMIT_MS);
+    if (this.#settlements.onlyAcks) {
+      this.#cancelling ??= this.#cancel(this.#cancelNow());
+      await this.#cancelling;
+      return true;
+    }
+    this.#settlements.writeAllButReturns();
+    await settledWithin(this.#quiet(), CLOSE_LIMIT_MS);
+    return false;
+  }
+
   /** Resolves when no message is on its way to another queue any more, or after the time limit. */
   async allMoved(timeoutMs: number): Promise<void> {
-    if (!this.#isMoving()) return;
-    this.#allMoved = new Deferred();
-    await settledWithin(this.#allMoved.promise, timeoutMs);
+    if (!this.#settlements.isMoving) return;
+    const moved = new Deferred();
+    this.#onAllMoved = moved.resolve;
+    await settledWithin(moved.promise, timeoutMs);
   }
 
   async #consume(): Promise<void> {
     await this.#channel.consume(this.queue, this.#onMessage, { consumerTag: this.#consumerTag });
   }
 
+  async #cancelWhenQuiet(): Promise<void> {
+    await this.#quiet();
+    await this.#cancelNow();
+  }
+
+  async #cancelNow(): Promise<void> {
+    await this.#channel.cancel(this.#consumerTag);
+  }
+
+  /** Always resolves, in time. */
+  async #cancel(cancelled: Promise<unknown>): Promise<void> {
+    this.#settlements.hold();
+    await settledWithin(cancelled, CLOSE_LIMIT_MS);
+    if (!this.#closed) this.#settlements.resume();
+  }
+
+  /**
+   * While settlements are held: resolves when no delivery can be on its way. Then as many are here as the broker may
+   * send, or the queue is empty; a consumer without a delivery is not being served.
+   */
+  async #quiet(): Promise<void> {
+    const most = Math.min(this.#settings.prefetch, QUORUM_MAX_PREFETCH);
+    const until = performance.now() + QUIET_LIMIT_MS;
+    while (!this.#isGone) {
+      const { messageCount, consumerCount } = await this.#channel.checkQueue(this.queue);
+      this.#consumersBefore = consumerCount;
+      if (messageCount === 0 || this.#settlements.size >= most || !this.#settlements.hasReceived) return;
+      if (performance.now() >= until) return;
+      await pause(POLL_MS, undefined, { keepAlive: true });
+    }
+  }
+
+  /**
+   * Waits until the broker has processed what was settled. A quorum queue stores settlements a moment after it got
+   * them, and what is not stored when the channel closes is undone: what was acknowledged comes again, what was given
+   * back counts as a failure. Nothing answers a settlement, but the queue counts a cancelled consumer among its
+   * consumers until all that it held is settled.
+   */
+  async #settled(): Promise<void> {
+    const before = this.#consumersBefore;
+    if (before === undefined || this.#cancelling === undefined) return;
+    const until = performance.now() + SETTLE_LIMIT_MS;
+    const fewerConsumers = async () => {
+      while (!this.#isGone && performance.now() < until) {
+        const { consumerCount } = await this.#channel.checkQueue(this.queue);
+        if (consumerCount < before) return;
+        await pause(POLL_MS, undefined, { keepAlive: true });
+      }
+    };
+    await settledWithin(fewerConsumers(), SETTLE_LIMIT_MS);
+  }
+
   readonly #onMessage = (raw: ConsumeMessage | null): void => {
-    if (raw === null) this.#onCancelled();
-    else if (!this.#closed) this.#listener.onMessage(raw, this);
+    if (raw === null) {
+      this.#onCancelled();
+      return;
+    }
+    if (this.#closed) return;
+    const { deliveryTag } = raw.fields;
+    const unsettled = this.#settlements.receive(deliveryTag);
+    if (unsettled !== undefined) this.#listener.onMessage(raw, unsettled, this);
+    else this.#onBadTag(deliveryTag);
   };
+
+  /** Nothing can be settled any more without the danger of settling something else. */
+  #onBadTag(tag: number): void {
+    const reason = new Error(`the broker sent the delivery tag ${tag}, which is out of order or above 2^53`);
+    this.#end.resolve(reason);
+    void closeChannel(this.#channel);
+    this.#onClosed(reason);
+  }
 
   /**
    * The broker ended the consumer: its queue is gone or moved, or a delivery took longer than the broker allows.
@@ -216,9 +273,9 @@ export class ConsumerChannel implements DeliverySource {
     const reason = new Error(
       `the broker cancelled the consumer of '${this.queue}': the queue was deleted or moved, or a message took longer than its consumer time-out`,
     );
-    this.#cancelling ??= this.#cancelWithin(this.#channel.cancel(this.#consumerTag));
+    this.#cancelling ??= this.#cancel(this.#cancelNow());
     void this.#cancelling.then(() => this.close(reason, this.#listener.onLost));
-    this.#ended.resolve(reason);
+    this.#end.resolve(reason);
   }
 
   #onClosed(reason: Error): void {
@@ -226,22 +283,14 @@ export class ConsumerChannel implements DeliverySource {
     this.#stopReceiving();
     if (this.#closed) return;
     this.#closed = true;
-    this.#acknowledgements.drop();
-    for (const delivery of this.#open.clear())
-      if (delivery.lose(reason)) this.#listener.onLost?.(delivery, reason);
-    this.#allMoved?.resolve();
-    this.#ended.resolve(reason);
+    for (const { holder } of this.#settlements.clear())
+      if (holder?.lose(reason)) this.#listener.onLost?.(holder, reason);
+    this.#onAllMoved?.();
+    this.#end.resolve(reason);
   }
 
-  /** False when the channel is gone: then the broker has given the message back already. */
-  #remove(delivery: RabbitMqDelivery): boolean {
-    const removed = this.#open.remove(delivery) && !this.#closed;
-    if (removed && !this.#isMoving()) this.#allMoved?.resolve();
-    return removed;
-  }
-
-  /** amqplib throws on a channel that is on its end; the broker then gives back what it does not hear of. */
-  #send(settle: () => void): void {
+  /** amqplib throws on a channel that is about to end; the broker then takes back what it has not heard of. */
+  #write(settle: () => void): void {
     if (this.#closed) return;
     try {
       settle();
@@ -249,9 +298,9 @@ export class ConsumerChannel implements DeliverySource {
       if (!(error instanceof IllegalOperationError)) throw error;
     }
   }
+}
 
-  #isMoving(): boolean {
-    for (const delivery of this.#open) if (delivery.isMoving) return true;
-    return false;
-  }
+/** amqplib takes a message where the protocol has a tag. */
+function tagged(deliveryTag: number): ConsumeMessage {
+  return { fields: { deliveryTag } } as ConsumeMessage;
 }

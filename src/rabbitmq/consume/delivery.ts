@@ -1,13 +1,13 @@
 import type { ConsumeMessage } from 'amqplib';
-import type { Delivery, Failure, Message } from '../../broker.js';
+import type { Failure, Message } from '../../broker.js';
 import { attemptOf } from '../../common/history-headers.js';
 import { pause } from '../../common/limits.js';
-import type { Linked, LinkedList } from '../../common/linked-list.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { fromWire, RESENT_HEADER } from '../wire/amqp-message.js';
 import type { Republisher } from './republisher.js';
+import type { HeldDelivery, Settlement, UnsettledDelivery } from './settlements.js';
 
 /** How long a message that could not be moved is kept before it goes back to its queue. */
 const FAILED_MOVE_REST_MS = 1_000;
@@ -18,13 +18,7 @@ export interface DeliverySource {
   readonly version: ServerVersion;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
-  ack(delivery: RabbitMqDelivery): void;
-  /** Back to the queue, as a failure: counted. */
-  fail(delivery: RabbitMqDelivery): void;
-  /** Back to the queue at no cost. */
-  release(delivery: RabbitMqDelivery): void;
-  /** Away, without a place to go. */
-  drop(delivery: RabbitMqDelivery): void;
+  settle(unsettled: UnsettledDelivery, settlement: Settlement): void;
 }
 
 /**
@@ -32,7 +26,7 @@ export interface DeliverySource {
  *    │ └──retry, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
  *    └──lost──► over ◄──lost────┘
  */
-export class RabbitMqDelivery implements Delivery, Linked<RabbitMqDelivery> {
+export class RabbitMqDelivery implements HeldDelivery {
   readonly message: Message;
   readonly attempt: number;
   readonly redelivered: boolean;
@@ -42,20 +36,25 @@ export class RabbitMqDelivery implements Delivery, Linked<RabbitMqDelivery> {
   readonly raw: ConsumeMessage;
   /** How often it came back to its queue; a classic queue does not count that. */
   readonly returns: number;
-  list: LinkedList<RabbitMqDelivery> | undefined = undefined;
-  previous: RabbitMqDelivery | undefined = undefined;
-  next: RabbitMqDelivery | undefined = undefined;
 
+  readonly #unsettled: UnsettledDelivery;
   readonly #source: DeliverySource;
-  readonly #mover: Republisher;
+  readonly #republisher: Republisher;
   #state: 'open' | 'moving' | 'over' = 'open';
   #isBroughtBack = false;
   #lost: AbortController | undefined;
 
-  constructor(raw: ConsumeMessage, source: DeliverySource, mover: Republisher) {
+  constructor(
+    raw: ConsumeMessage,
+    unsettled: UnsettledDelivery,
+    source: DeliverySource,
+    republisher: Republisher,
+  ) {
     this.raw = raw;
+    this.#unsettled = unsettled;
     this.#source = source;
-    this.#mover = mover;
+    this.#republisher = republisher;
+    unsettled.holder = this;
     const headers = raw.properties.headers ?? {};
     const returns = Number(headers['x-delivery-count']);
     this.returns = returns > 0 ? returns : 0;
@@ -69,60 +68,58 @@ export class RabbitMqDelivery implements Delivery, Linked<RabbitMqDelivery> {
       raw.fields.redelivered || this.returns > 0 || this.attempt > 1 || headers[RESENT_HEADER] !== undefined;
   }
 
-  get tag(): number {
-    return this.raw.fields.deliveryTag;
-  }
-
   /** Whether it is on its way to another queue, and should arrive there before its channel is closed. */
   get isMoving(): boolean {
     return this.#state === 'moving' && !this.#isBroughtBack;
   }
 
   ack(): void {
-    if (this.#take('over')) this.#source.ack(this);
+    if (this.#take('over')) this.#settle('ack');
   }
 
   release(): void {
-    if (this.#take('over')) this.#source.release(this);
+    if (this.#take('over')) this.#settle('return');
   }
 
   async retry(delayMs: number, failure: Failure): Promise<void> {
-    if (this.#mover.isDelayOfQueue(this.#source.queue, this, delayMs)) {
+    if (this.#republisher.isDelayOfQueue(this.#source.queue, this, delayMs)) {
       // It never leaves its queue. Should the channel die with the rejection, it counts as failed all the same.
-      if (this.#take('over')) this.#source.fail(this);
+      if (this.#take('over')) this.#settle('fail');
       return;
     }
     if (!this.#take('moving')) return;
-    const goBack = () => this.#source.fail(this);
+    const goBack = () => this.#settle('fail');
     await this.#move(goBack, async (signal) => {
       if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
         throw new QueueError('INVALID_OPTION', `delayMs: expected 0 to ${MAX_DELAY_MS} ms, got ${delayMs}`);
       }
-      await this.#mover.retry(this.#source.queue, this, Math.ceil(delayMs), failure, signal);
+      await this.#republisher.retry(this.#source.queue, this, Math.ceil(delayMs), failure, signal);
       return true;
     });
   }
 
   async deadLetter(failure: Failure): Promise<void> {
     if (!this.#take('moving')) return;
-    const goBack = () => this.#source.release(this);
-    await this.#move(goBack, (signal) => this.#mover.deadLetter(this.#source.queue, this, failure, signal));
+    const goBack = () => this.#settle('return');
+    await this.#move(goBack, (signal) =>
+      this.#republisher.deadLetter(this.#source.queue, this, failure, signal),
+    );
   }
 
   /** Moves it to another queue, as it is. Resolves in any case: should that fail, it comes again. */
   async bringBackTo(queue: string): Promise<void> {
-    await this.#bringBack((signal) => this.#mover.bringBack(queue, this, signal));
+    await this.#bringBack((signal) => this.#republisher.bringBack(queue, this, signal));
   }
 
   /** Puts it at the end of its queue, as one that was never delivered. Resolves in any case. */
   async putAtEnd(): Promise<void> {
-    await this.#bringBack((signal) => this.#mover.putAtEnd(this.#source.queue, this, signal));
+    await this.#bringBack((signal) => this.#republisher.putAtEnd(this.#source.queue, this, signal));
   }
 
   async #bringBack(store: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (!this.#take('moving')) return;
     this.#isBroughtBack = true;
-    const goBack = () => this.#source.release(this);
+    const goBack = () => this.#settle('return');
     await this.#move(goBack, (signal) => store(signal).then(() => true)).catch(() => {});
   }
 
@@ -151,8 +148,12 @@ export class RabbitMqDelivery implements Delivery, Linked<RabbitMqDelivery> {
     }
     if (this.#state !== 'moving') return;
     this.#state = 'over';
-    if (stored) this.#source.ack(this);
-    else this.#source.drop(this);
+    if (stored) this.#settle('ack');
+    else this.#settle('drop');
+  }
+
+  #settle(settlement: Settlement): void {
+    this.#source.settle(this.#unsettled, settlement);
   }
 
   #take(next: 'moving' | 'over'): boolean {

@@ -11,6 +11,7 @@ import type { Topology } from '../topology/topology.js';
 import { ConsumerChannel } from './consumer-channel.js';
 import { RabbitMqDelivery } from './delivery.js';
 import type { Republisher } from './republisher.js';
+import type { UnsettledDelivery } from './settlements.js';
 
 const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
 
@@ -23,7 +24,7 @@ const SPARED_FROM = 3;
 export interface SubscriptionParts {
   readonly link: ReconnectingConnection;
   readonly topology: Topology;
-  readonly mover: Republisher;
+  readonly republisher: Republisher;
   readonly keepAlive: KeepAlive;
   readonly observe: (event: BrokerEvent) => void;
 }
@@ -125,9 +126,13 @@ export class RabbitMqSubscription implements Subscription {
   }
 
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {
-    const settings = { prefetch: this.#options.prefetch, settleWithinMs: this.#consumerTimeoutMs() };
+    const settings = {
+      prefetch: this.#options.prefetch,
+      settleWithinMs: this.#consumerTimeoutMs(),
+      isSingleActive: this.#isSingleActive(),
+    };
     const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
-      onMessage: (raw, source) => this.#onMessage(raw, source),
+      onMessage: (raw, unsettled, source) => this.#onMessage(raw, unsettled, source),
       onLost: this.#options.onLost,
     });
     this.#consumer = consumer;
@@ -143,6 +148,11 @@ export class RabbitMqSubscription implements Subscription {
     const spec = this.#parts.topology.specOf(this.#queue);
     const timeout = spec?.type === 'quorum' ? spec.arguments['x-consumer-timeout'] : undefined;
     return typeof timeout === 'number' && timeout > 0 ? timeout : undefined;
+  }
+
+  /** As far as the queue's declaration tells. */
+  #isSingleActive(): boolean {
+    return this.#parts.topology.specOf(this.#queue)?.arguments['x-single-active-consumer'] === true;
   }
 
   /** Subscribes again each time that the subscription has ended without being told to. Never rejects. */
@@ -204,14 +214,13 @@ export class RabbitMqSubscription implements Subscription {
   }
 
   /** Called by amqplib, where an exception would close the channel. */
-  #onMessage(raw: ConsumeMessage, source: ConsumerChannel): void {
+  #onMessage(raw: ConsumeMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void {
     // What the broker sent before it heard of the cancellation.
     if (this.#stopped.signal.aborted) {
-      source.giveBack(raw);
+      source.settle(unsettled, 'return');
       return;
     }
-    const delivery = new RabbitMqDelivery(raw, source, this.#parts.mover);
-    source.add(delivery);
+    const delivery = new RabbitMqDelivery(raw, unsettled, source, this.#parts.republisher);
     if (this.#isLastDelivery(delivery, source)) {
       const error = `came back ${delivery.returns} times without being settled`;
       delivery.deadLetter({ code: 'delivery-limit', error }).catch(() => {});
@@ -225,7 +234,7 @@ export class RabbitMqSubscription implements Subscription {
       this.#onDelivery(delivery);
     } catch (error) {
       process.emitWarning(`a subscriber of '${this.#queue}' threw, which it must not: ${String(error)}`);
-      source.fail(delivery);
+      source.settle(unsettled, 'fail');
       delivery.lose(error instanceof Error ? error : new Error(String(error)));
     }
   }
