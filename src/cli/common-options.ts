@@ -1,7 +1,8 @@
 /** The options that every command has, and how `program.ts` runs it. */
 import type { Command } from 'commander';
-import { ADDRESS_VARIABLES, type AddressFlags } from './address.js';
+import { ADDRESS_VARIABLES, type AddressFlags, maskPasswords } from './address.js';
 import type { ExitCode } from './exit-code.js';
+import { wrap } from './layout.js';
 import { durationOption, positiveDurationValue } from './option-values.js';
 import type { Output, OutputFlags } from './output.js';
 
@@ -14,14 +15,34 @@ export interface CommonFlags extends AddressFlags, OutputFlags {
 export type Execute = (flags: OutputFlags, command: (output: Output) => Promise<ExitCode>) => Promise<void>;
 
 export const ADDRESS_HELP = `
-Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', ')} that
-is set (or <NAME>_FILE, the path of a file that contains the address), else the queues on this machine's
-disk, in $XDG_STATE_HOME/millrace or ~/.local/state/millrace. local:FOLDER names another folder;
-amqp://user:password@host is RabbitMQ, and several of these, separated by commas, are tried in turn.`;
+Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', ')} that is set (or <NAME>_FILE, the path of a file that contains the address), else the queues on this machine's disk, in $XDG_STATE_HOME/millrace or ~/.local/state/millrace. local:FOLDER names another folder; amqp://user:password@host is RabbitMQ, and several of these, separated by commas, are tried in turn.`;
 
 /** For commands that must not load a broker by accident. */
 export const TRIAL_ADDRESS_HELP = `
 Address: --url or --url-file, else 'local:', in memory. Environment variables are ignored.`;
+
+/** Longer lines are hard to read. */
+const MAX_HELP_COLUMNS = 100;
+
+/** Adds texts below the options of a command, wrapped to the terminal. */
+export function addHelp(command: Command, ...texts: readonly string[]): void {
+  for (const text of texts) {
+    command.addHelpText('after', () => wrap(text, Math.min(process.stdout.columns || 80, MAX_HELP_COLUMNS)));
+  }
+}
+
+/** The flags that name the same broker again in a hint, so that the hint can be pasted. */
+export function addressFlags({ url, urlFile }: AddressFlags): string {
+  if (urlFile !== undefined) return ` --url-file ${shellQuoted(urlFile)}`;
+  if (url === undefined) return '';
+  // A password must not be shown, and without it the hint would be wrong.
+  return maskPasswords(url) === url ? ` -u ${shellQuoted(url)}` : ' -u … (the same address)';
+}
+
+/** A word of a command line, as a POSIX shell reads it. */
+export function shellQuoted(text: string): string {
+  return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
 
 export function addCommonOptions(command: Command): void {
   command

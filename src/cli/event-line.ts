@@ -24,7 +24,7 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
       });
     case 'disconnected': {
       const next =
-        event.retryInMs === undefined ? 'given up' : `next try in ${showDuration(event.retryInMs)}`;
+        event.retryInMs === undefined ? 'giving up' : `reconnecting in ${showDuration(event.retryInMs)}`;
       return line('warn', `connection lost (${event.link}): ${event.reason.message}; ${next}`, {
         link: event.link,
         reason: event.reason.message,
@@ -32,25 +32,27 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
       });
     }
     case 'blocked':
-      return line('warn', `the broker takes no messages at present: ${event.reason}`, {
+      return line('warn', `the broker has blocked publishers: ${event.reason}`, {
         reason: event.reason,
       });
     case 'unblocked':
-      return line('info', 'the broker takes messages again');
+      return line('info', 'the broker accepts messages again');
     case 'resent':
-      return line('info', `sent ${event.count} unconfirmed messages again`, { count: event.count });
+      return line('info', `resent ${event.count} unconfirmed ${event.count === 1 ? 'message' : 'messages'}`, {
+        count: event.count,
+      });
     case 'unsubscribed':
       return line(
         'warn',
-        `'${event.queue}' delivers no more: ${event.reason.message}; next try in ${showDuration(event.retryInMs)}`,
+        `subscription to '${event.queue}' lost: ${event.reason.message}; retrying in ${showDuration(event.retryInMs)}`,
         { queue: event.queue, reason: event.reason.message, retryInMs: event.retryInMs },
       );
     case 'resubscribed':
-      return line('info', `'${event.queue}' delivers again`, { queue: event.queue });
+      return line('info', `subscribed to '${event.queue}' again`, { queue: event.queue });
   }
 }
 
-/** Undefined for what needs no line: a message that was handled, one that was given back unbegun. */
+/** Undefined for events that need no line: a message was handled, or returned before its handler began. */
 export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
   if (event.type === 'handled' || event.type === 'released' || event.type === 'ended') return undefined;
   const { queue, id, attempt } = event;
@@ -63,30 +65,33 @@ export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
   switch (event.type) {
     case 'retried':
       return line(
-        `attempt ${attempt} failed (${event.failure.error}); again in ${showDuration(event.delayMs)}`,
+        `attempt ${attempt} failed (${event.failure.error}); retrying in ${showDuration(event.delayMs)}`,
         { reason: event.failure.code, error: event.failure.error, delayMs: event.delayMs },
       );
     case 'dead-lettered':
-      return line(`a dead letter after attempt ${attempt}, ${event.failure.code}: ${event.failure.error}`, {
+      return line(`dead-lettered after attempt ${attempt}, ${event.failure.code}: ${event.failure.error}`, {
         reason: event.failure.code,
         error: event.failure.error,
       });
     case 'slow':
       return line(
-        `takes long: ${event.limit === 'broker' ? 'the broker takes it back' : 'it counts as failed'} in ${showDuration(Math.round(event.leftMs))}`,
+        `slow: ${event.limit === 'broker' ? 'the broker redelivers it' : 'the attempt fails'} in ${showDuration(Math.round(event.leftMs))}`,
         {
           limit: event.limit,
           leftMs: Math.round(event.leftMs),
         },
       );
     case 'lost':
-      return line(`taken away before it was done, and will come again: ${event.error.message}`, {
+      return line(`lost before it was settled, and will be redelivered: ${event.error.message}`, {
         error: event.error.message,
       });
     case 'settle-failed':
-      return line(`given back, because its retry or dead letter can't be stored: ${event.error.message}`, {
-        error: event.error.message,
-      });
+      return line(
+        `returned to the queue, because its retry or dead letter can't be stored: ${event.error.message}`,
+        {
+          error: event.error.message,
+        },
+      );
   }
 }
 

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Handler } from '../consumer/consumer.js';
 import { defineQueue, type Queue } from '../queue.js';
+import { shellQuoted } from './common-options.js';
 import { CommandError, EXIT } from './exit-code.js';
 
 type Exports = Readonly<Record<string, unknown>>;
@@ -29,7 +30,7 @@ export async function importQueue(
     if (definition.name === name) return definition;
     throw new CommandError(
       EXIT.usage,
-      `the schema module '${path}' defines the queue '${definition.name}', not '${name}': use --queue ${definition.name}`,
+      `the schema module '${path}' defines the queue '${definition.name}', not '${name}': use --queue ${shellQuoted(definition.name)}`,
     );
   }
   if (isSchema(definition)) return defineQueue(name, definition);

@@ -8,7 +8,7 @@ import { addDlqCommand } from './commands/dlq.js';
 import { addDoctorCommand } from './commands/doctor.js';
 import { addSendCommand } from './commands/send.js';
 import { addWorkCommand } from './commands/work.js';
-import { addCommonOptions, type Execute } from './common-options.js';
+import { addCommonOptions, addHelp, type Execute } from './common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
 import { Output, onOneLine } from './output.js';
 
@@ -16,19 +16,17 @@ const DESCRIPTION = "Sends and handles messages through queues on this machine's
 
 const EXAMPLES = `
 Examples:
-  $ millrace demo                                  watch a fast producer and a slow consumer
-  $ millrace send 'Hello World!'                   to the queue 'hello' on this machine's disk
-  $ millrace work                                  print the messages as they arrive
-  $ seq 100000 | millrace send -l -q numbers       one message per line
-  $ millrace work -q numbers -c 4 --exec ./job.sh  body on standard input; acknowledged if it exits 0
-  $ millrace work -q orders ./handle-order.js      acknowledged when its default export returns
-  $ millrace dlq list -q orders                    what failed for good, and why
-  $ millrace doctor                                check that the broker can be used`;
+  $ millrace demo                             watch a fast producer and a slow consumer
+  $ millrace send 'Hello World!'              to the queue 'hello' on this machine
+  $ millrace work                             print the messages as they arrive
+  $ seq 10000 | millrace send -l -q numbers   one message per line
+  $ millrace work -q numbers --exec ./job.sh  body on its input; done if it exits 0
+  $ millrace work -q orders ./handler.js      done when its default export returns
+  $ millrace dlq list -q orders               what failed for good, and why
+  $ millrace doctor                           check that the broker can be used`;
 
 const EXIT_HELP = `
-Exit codes: 0 success; 1 failure; 2 usage error; 3 partial success; 4 nothing found; 65 invalid message;
-69 broker unreachable; 75 queue full, timed out or missing (try again); 77 access denied;
-78 configuration error; 129, 130, 131, 143 ended by HUP, INT, QUIT, TERM before the work was done.`;
+Exit codes: 0 success; 1 failure; 2 usage error; 3 partial success; 4 nothing found; 65 invalid message; 69 broker unreachable; 75 temporary failure (no room or no answer in time, or no queue); 77 access denied; 78 configuration error; 129, 130, 131, 143 ended by HUP, INT, QUIT, TERM before the work was done.`;
 
 /** Runs `millrace` with these arguments and returns its exit code. Never rejects. */
 export async function run(args: readonly string[]): Promise<ExitCode> {
@@ -55,11 +53,10 @@ function createProgram(execute: Execute): Command {
   const program = new Command('millrace')
     .description(DESCRIPTION)
     .version(version())
-    .addHelpText('after', EXAMPLES)
-    .addHelpText('after', EXIT_HELP)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`${onOneLine(maskPasswords(text))}\n`) })
     .showSuggestionAfterError();
+  addHelp(program, EXAMPLES, EXIT_HELP);
 
   addSendCommand(program, execute);
   addWorkCommand(program, execute);

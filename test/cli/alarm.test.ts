@@ -6,7 +6,7 @@ import { canStartOwnBroker, startOwnBroker } from '../support/broker.js';
 import { run } from '../support/command.js';
 import { Millrace, millrace } from './spawn-millrace.js';
 
-test('a worker says when the broker takes no messages, as doctor does, and when it does again', async (context) => {
+test('a worker reports when the broker blocks publishers, as doctor does, and when it unblocks them', async (context) => {
   context.skip(!canStartOwnBroker(), 'an alarm would block everybody on the broker of TEST_AMQP_URL');
   const container = await startOwnBroker();
   const alarm = async (fraction: string) => {
@@ -28,7 +28,7 @@ test('a worker says when the broker takes no messages, as doctor does, and when 
   const doctor = await millrace(['doctor', '--json', ...url]);
   expect(doctor.exitCode).toBe(75);
   expect(doctor.stdout).toMatch(
-    /"check":"round trip","status":"fail","text":"the broker takes no messages at present: .*memory/,
+    /"check":"round trip","status":"fail","text":"the broker has blocked publishers: .*memory/,
   );
   await alarm('0.9');
   await worker.said('"event":"unblocked"');

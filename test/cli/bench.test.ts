@@ -9,7 +9,7 @@ function lastJson(stdout: string): Record<string, unknown> {
 test('the bench shows rates and latencies by intervals, and sums them up', async () => {
   const { exitCode, stdout, stderr } = await millrace(['bench', '-z', '2']);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-  expect(stdout).toContain('1 producer and 1 consumer, 100 bytes a message, for 2 s');
+  expect(stdout).toContain('1 producer and 1 consumer, 100 bytes per message, for 2 s');
   expect(stdout).toMatch(/^ +\d\.\d s {2}sent [\d,]+\/s {2}received [\d,]+\/s {2}confirmed in .* ms/m);
   expect(stdout).toMatch(/^handled in +median .* ms, p95 .* ms, p99 .* ms, longest .* ms$/m);
 });

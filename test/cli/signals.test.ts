@@ -89,7 +89,7 @@ test('the second INT gives the unfinished back and ends with 130', async () => {
   worker.child.kill('SIGINT');
   expect(await worker.exit()).toBe(130);
   expect(worker.stdout).not.toContain('done');
-  expect(worker.stderr).toContain('gave back 1 message');
+  expect(worker.stderr).toContain('returned 1 message');
   expect((await left(queue, 2)).map(({ content }) => content).sort()).toEqual([queue, 'second'].sort());
 });
 
@@ -98,7 +98,7 @@ test('after the deadline TERM ends with 143, the handler is told, and its messag
   worker.child.kill('SIGTERM');
   expect(await worker.exit()).toBe(143);
   expect(worker.stdout).toBe(`begun ${queue}\naborted ${queue}\n`);
-  expect(worker.stderr.split('gave back 1 message')).toHaveLength(2);
+  expect(worker.stderr.split('returned 1 message')).toHaveLength(2);
   expect(await left(queue, 2)).toContainEqual({ content: queue, redelivered: true });
 });
 

@@ -286,7 +286,7 @@ test('a worker whose queue is deleted makes it again and goes on', async () => {
   const worker = new Millrace(['work', '-q', queue], { env: env() });
   await worker.said('Waiting');
   await channel.deleteQueue(queue);
-  await worker.said('delivers again');
+  await worker.said('"event":"resubscribed"');
   await put(channel, queue, 'after all');
   await worker.said("Received 'after all'");
   worker.child.kill('SIGTERM');
@@ -343,7 +343,7 @@ test('a worker comes back after its connections are lost, and says so', async ()
     await worker.said('Waiting');
     proxy.cut();
     await worker.said('"event":"disconnected"');
-    await worker.said('delivers again');
+    await worker.said('"event":"resubscribed"');
     await put(channel, queue, 'after the cut');
     await worker.said("Received 'after the cut'");
     worker.child.kill('SIGTERM');

@@ -6,7 +6,7 @@ import type { Broker } from '../../broker.js';
 import type { Consumer } from '../../consumer/consumer.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { defineQueue, type Queue } from '../../queue.js';
-import { type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
+import { addHelp, type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';
 import { wrap } from '../layout.js';
 import { withTrialBroker } from '../open-broker.js';
@@ -24,7 +24,7 @@ interface BenchFlags extends CommonFlags, BenchSetting {
 
 /** The short flags are those of RabbitMQ's own PerfTest. */
 export function addBenchCommand(program: Command, execute: Execute): void {
-  program
+  const command = program
     .command('bench')
     .description('Measures the throughput and the latency of a broker.')
     .option('-x, --producers <n>', 'how many producers', oneOrMore, 1)
@@ -52,9 +52,12 @@ export function addBenchCommand(program: Command, execute: Execute): void {
     .addOption(
       durationOption('--interval <duration>', 'how often to print the rates', '1s', positiveDurationValue),
     )
-    .addHelpText('after', '\nThe queue is declared for the run; RabbitMQ removes it a minute later.')
-    .addHelpText('after', TRIAL_ADDRESS_HELP)
     .action((flags: BenchFlags) => execute(flags, (output) => bench(flags, output)));
+  addHelp(
+    command,
+    '\nThe queue is declared for the run; RabbitMQ removes it a minute later.',
+    TRIAL_ADDRESS_HELP,
+  );
 }
 
 /** How long the consumers may take for what is left in the queue after the producers have ended. */

@@ -8,7 +8,7 @@ import { createConsumer } from '../../consumer/create-consumer.js';
 import { isQueueError } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';
 import { defineQueue, type Queue } from '../../queue.js';
-import { type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
+import { addHelp, type CommonFlags, type Execute, TRIAL_ADDRESS_HELP } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';
 import { wrap } from '../layout.js';
 import { withTrialBroker } from '../open-broker.js';
@@ -32,15 +32,15 @@ interface DemoMessage {
 }
 
 export function addDemoCommand(program: Command, execute: Execute): void {
-  program
+  const command = program
     .command('demo')
     .description('Shows a fast producer, a bounded queue and a slow consumer at work.')
     .option('--seconds <n>', 'how long the producer sends', oneOrMore, 10)
     .option('--messages <n>', 'how many messages it sends at most', oneOrMore)
     .option('--capacity <n>', 'how many messages the queue holds', oneOrMore, 100)
     .addOption(durationOption('--handle <duration>', 'how long the consumer takes per message', '10ms'))
-    .addHelpText('after', TRIAL_ADDRESS_HELP)
     .action((flags: DemoFlags) => execute(flags, (output) => demo(flags, output)));
+  addHelp(command, TRIAL_ADDRESS_HELP);
 }
 
 function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
@@ -82,7 +82,7 @@ async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: A
   else await output.block(wrap(summary(meter.totals(), flags), output.columns));
 }
 
-/** In memory the queue is this run's alone; elsewhere it gets a name of its own and goes with its consumer. */
+/** In memory the queue is private to this run; elsewhere it gets a unique name and is deleted with its consumer. */
 function demoQueue(broker: Broker, capacity: number): Queue<DemoMessage> {
   const schema = unchecked<DemoMessage>();
   if (broker.address === 'local:') return defineQueue('demo', schema, { capacity, deadLetter: false });
@@ -114,7 +114,7 @@ async function produce(
   }
 }
 
-/** Draws on a terminal ten times a second; elsewhere it writes a line a second. */
+/** Redraws ten times a second on a terminal; elsewhere writes a line per second. */
 function show(meter: DemoMeter, flags: DemoFlags, output: Output): { readonly end: () => Promise<void> } {
   const draw = () => {
     if (output.quiet) return;
@@ -123,7 +123,7 @@ function show(meter: DemoMeter, flags: DemoFlags, output: Output): { readonly en
     else if (output.live) output.draw(progressLine(sample, flags.capacity, output.columns));
     else void output.data(progressLine(sample, flags.capacity));
   };
-  const memory = setInterval(() => meter.lookAtMemory(), 100);
+  const memory = setInterval(() => meter.measureMemory(), 100);
   const drawing = setInterval(draw, output.live ? 100 : 1000);
   return {
     end: async () => {

@@ -1,6 +1,6 @@
 /** `millrace dlq` */
 import type { Command } from 'commander';
-import type { Execute } from '../common-options.js';
+import { addHelp, type Execute } from '../common-options.js';
 import { addDropCommand } from './dlq/drop.js';
 import { addListCommand } from './dlq/list.js';
 import { addReplayCommand } from './dlq/replay.js';
@@ -8,16 +8,16 @@ import { addShowCommand } from './dlq/show.js';
 
 const EXAMPLES = `
 Examples:
-  $ millrace dlq list -q orders                              what failed, when and why
-  $ millrace dlq show -q orders ID                           one of them with its body
-  $ millrace dlq replay -q orders --reason failed --rate 20  back to the queue, 20 per second
-  $ millrace dlq drop -q orders --before 2026-01-31 --force  remove for good`;
+  $ millrace dlq list -q orders                        what failed, when and why
+  $ millrace dlq show -q orders ID                     one of them with its body
+  $ millrace dlq replay -q orders --reason failed --rate 20
+  $ millrace dlq drop -q orders --before 2026-01-31 --force`;
 
 export function addDlqCommand(program: Command, execute: Execute): void {
   const dlq = program
     .command('dlq')
-    .description('Lists, shows, replays and drops dead letters: messages that failed for good.')
-    .addHelpText('after', EXAMPLES);
+    .description('Lists, shows, replays and drops dead letters: messages that failed for good.');
+  addHelp(dlq, EXAMPLES);
   addListCommand(dlq, execute);
   addShowCommand(dlq, execute);
   addReplayCommand(dlq, execute);

@@ -4,7 +4,7 @@ import type { BrokerEvent, QueueSpec } from '../../broker.js';
 import { connect, type Target, targetOf } from '../../connect.js';
 import { diagnoseQueues } from '../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../address.js';
-import { ADDRESS_HELP, type CommonFlags, type Execute } from '../common-options.js';
+import { ADDRESS_HELP, addHelp, addressFlags, type CommonFlags, type Execute } from '../common-options.js';
 import { type Check, failure, warn } from '../doctor/check.js';
 import { folderChecks } from '../doctor/folder-checks.js';
 import { compareThrough, queueChecks } from '../doctor/queue-checks.js';
@@ -16,25 +16,29 @@ import { importQueues } from '../import-module.js';
 import type { Output } from '../output.js';
 import { sendingQueue } from '../text-queue.js';
 
+const EXAMPLES = `
+Examples:
+  $ millrace doctor                      the default broker
+  $ millrace doctor -u amqp://localhost
+  $ millrace doctor ./queues.js          and the queues that the module exports`;
+
+const NOTES = `
+Prints one line per check: ok, warn or fail, and what to do. Declares no queue but a temporary one of its own.
+
+Exit codes: 0 no failures, perhaps warnings; 1 a queue differs from its definition; 4 a queue is missing; 69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or a folder that can't be used.`;
+
 export function addDoctorCommand(program: Command, execute: Execute): void {
-  program
+  const command = program
     .command('doctor')
     .description('Checks that the broker can be used, and that queues match their definitions.')
     .argument(
       '[queue]',
       "a queue's name, or a module (./queues.js) whose exports are queues made by defineQueue",
     )
-    .addHelpText('after', ADDRESS_HELP)
-    .addHelpText(
-      'after',
-      `
-Prints one line per check: ok, warn or fail, and what to do. Declares no queue but a temporary one of its own.
-Exit codes: 0 no failures, maybe warnings; 1 a queue differs from its definition; 4 a queue is missing;
-69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or an unusable folder.`,
-    )
     .action((subject: string | undefined, flags: CommonFlags) =>
       execute(flags, (output) => doctor(subject, flags, output)),
     );
+  addHelp(command, EXAMPLES, NOTES, ADDRESS_HELP);
 }
 
 /** Checks the broker and the queues of `subject`, and changes nothing. */
@@ -42,7 +46,8 @@ async function doctor(subject: string | undefined, flags: CommonFlags, output: O
   const specs = subject === undefined ? [] : await specsOf(subject);
   const chosen = chooseAddress(flags);
   const report = new Report(output);
-  for await (const check of checks(chosen, specs, flags.connectTimeout)) await report.add(check);
+  const about = { chosen, specs, connectTimeoutMs: flags.connectTimeout, hintFlags: addressFlags(flags) };
+  for await (const check of checks(about)) await report.add(check);
   return report.end();
 }
 
@@ -55,12 +60,18 @@ async function specsOf(subject: string): Promise<readonly QueueSpec[]> {
   return (await importQueues(subject)).map(({ spec }) => spec);
 }
 
+/** What is to be checked, and how. */
+interface Subject {
+  readonly chosen: ChosenAddress;
+  readonly specs: readonly QueueSpec[];
+  readonly connectTimeoutMs: number;
+  /** See {@link addressFlags}. */
+  readonly hintFlags: string;
+}
+
 /** In this order; a check that depends on a failed one is left out. */
-async function* checks(
-  chosen: ChosenAddress,
-  specs: readonly QueueSpec[],
-  connectTimeoutMs: number,
-): AsyncGenerator<Check> {
+async function* checks(about: Subject): AsyncGenerator<Check> {
+  const { chosen, specs, connectTimeoutMs, hintFlags } = about;
   let target: Target;
   try {
     target = targetOf(chosen.address);
@@ -71,25 +82,24 @@ async function* checks(
   if (target.kind === 'rabbitmq') {
     const entry = yield* rabbitMqChecks(chosen, target.addresses, connectTimeoutMs);
     if (entry === undefined) return;
-    yield* throughBroker(entry, [], connectTimeoutMs);
-    yield* queueChecks(specs, (spec) => diagnoseQueues(entry, spec, { connectTimeoutMs }));
+    yield* throughBroker(entry, { ...about, specs: [] });
+    yield* queueChecks(specs, (spec) => diagnoseQueues(entry, spec, { connectTimeoutMs }), hintFlags);
     return;
   }
   if (target.kind === 'memory') {
     yield warn(
       'address',
-      `local:, from ${chosen.source}: queues in the memory of each process, which no other sees and which end with it`,
-      "for 'send' and 'work' name a folder, as in local:./folder, or a RabbitMQ",
+      `local:, from ${chosen.source}: queues in the memory of each process, invisible to others and lost at its end`,
+      "for 'send' and 'work' use a folder, as in local:./folder, or RabbitMQ",
       { source: chosen.source },
     );
   } else if (!(yield* folderChecks(chosen, target.path))) return;
-  yield* throughBroker(chosen.address, specs, connectTimeoutMs);
+  yield* throughBroker(chosen.address, about);
 }
 
 async function* throughBroker(
   address: string,
-  specs: readonly QueueSpec[],
-  connectTimeoutMs: number,
+  { specs, connectTimeoutMs, hintFlags }: Subject,
 ): AsyncGenerator<Check> {
   try {
     const blocked = new AbortController();
@@ -99,7 +109,7 @@ async function* throughBroker(
     const broker = await connect(address, { connectTimeoutMs, observe });
     try {
       yield await roundTrip(broker, blocked.signal);
-      yield* queueChecks(specs, compareThrough(broker));
+      yield* queueChecks(specs, compareThrough(broker), hintFlags);
     } finally {
       await broker.close();
     }
@@ -111,6 +121,6 @@ async function* throughBroker(
 function blockedError(reason: string): CommandError {
   return new CommandError(
     EXIT.temporary,
-    `the broker takes no messages at present: ${reason}; sends wait until it has room again`,
+    `the broker has blocked publishers: ${reason}; sends wait until it unblocks them`,
   );
 }

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { isQueueError, QueueError, type SendManyProgress } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';
 import { chooseAddress } from '../address.js';
-import { ADDRESS_HELP, type CommonFlags, type Execute } from '../common-options.js';
+import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
 import { brokerEventLine } from '../event-line.js';
 import { CommandError, EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
 import { batches, isPiped, lines, wholeBody } from '../input.js';
@@ -27,8 +27,15 @@ interface SendFlags extends CommonFlags {
   readonly timeout: number;
 }
 
+const EXAMPLES = `
+Examples:
+  $ millrace send 'Hello World!'
+  $ millrace send -q orders --content-type application/json '{"id":"A-1"}'
+  $ millrace send -q images -f cat.png -H tenant:blue -u amqp://localhost
+  $ tail -f access.log | millrace send -l -q hits`;
+
 export function addSendCommand(program: Command, execute: Execute): void {
-  program
+  const command = program
     .command('send')
     .description('Sends a message, or with --lines one per line of input. Exits when they are stored.')
     .argument('[message...]', "the message; '-', or no words and something piped in, reads standard input")
@@ -43,17 +50,8 @@ export function addSendCommand(program: Command, execute: Execute): void {
       'the type of the body (default: text/plain, or application/octet-stream if it is not UTF-8)',
     )
     .addOption(durationOption('--timeout <duration>', 'how long a message may wait to be stored', '30s'))
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ millrace send 'Hello World!'
-  $ millrace send -q orders --content-type application/json '{"id":"A-1","total":12.5}'
-  $ millrace send -q images -f cat.png -H tenant:blue -u amqp://localhost
-  $ tail -f access.log | millrace send -l -q hits`,
-    )
-    .addHelpText('after', ADDRESS_HELP)
     .action((words: string[], flags: SendFlags) => execute(flags, (output) => send(words, flags, output)));
+  addHelp(command, EXAMPLES, ADDRESS_HELP);
 }
 
 const MAX_ECHO_BYTES = 200;

@@ -1,7 +1,7 @@
 /** `millrace work` */
 import type { Command } from 'commander';
 import { chooseAddress } from '../address.js';
-import { ADDRESS_HELP, type CommonFlags, type Execute } from '../common-options.js';
+import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
 import { brokerEventLine } from '../event-line.js';
 import type { ExitCode } from '../exit-code.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
@@ -23,8 +23,20 @@ interface WorkFlags extends CommonFlags, JobFlags {
   readonly report: number;
 }
 
+const EXAMPLES = `
+Examples:
+  $ millrace work                                 print the messages as they arrive
+  $ millrace work -q orders ./handler.js -c 4
+  $ millrace work -q images --exec ./resize.sh    retried unless it exits 0
+  $ millrace work -q orders --drain --json        print what is there, then exit`;
+
+const NOTES = `
+--exec passes MILLRACE_ID, MILLRACE_ATTEMPT and MILLRACE_QUEUE in the environment of the command.
+
+The first signal stops taking messages and lets running handlers finish: for --shutdown-timeout after INT and TERM, for at most 5s after HUP and QUIT. A second one returns unfinished messages to the queue.`;
+
 export function addWorkCommand(program: Command, execute: Execute): void {
-  program
+  const command = program
     .command('work')
     .description(
       'Handles the messages of a queue until stopped: prints them, or passes them to a command or a module.',
@@ -71,22 +83,10 @@ export function addWorkCommand(program: Command, execute: Execute): void {
         positiveDurationValue,
       ),
     )
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ millrace work                                  print the messages as they arrive
-  $ millrace work -q orders ./handle-order.js -c 4
-  $ millrace work -q images --exec './resize.sh'   retried, then dead-lettered, unless it exits 0
-  $ millrace work -q orders --drain --json         print what is in the queue as JSON lines, then exit
-
---exec passes MILLRACE_ID, MILLRACE_ATTEMPT and MILLRACE_QUEUE in the environment of the command.
-The first INT or TERM stops taking messages and lets the running ones finish; the second gives them back.`,
-    )
-    .addHelpText('after', ADDRESS_HELP)
     .action((handler: string | undefined, flags: WorkFlags) =>
       execute(flags, (output) => work(handler, flags, output)),
     );
+  addHelp(command, EXAMPLES, NOTES, ADDRESS_HELP);
 }
 
 async function work(handlerPath: string | undefined, flags: WorkFlags, output: Output): Promise<ExitCode> {

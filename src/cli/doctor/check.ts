@@ -1,6 +1,6 @@
 import { EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
 
-/** What `millrace doctor` found in one place. */
+/** One finding of `millrace doctor`. */
 export interface Check {
   readonly name: string;
   readonly status: 'ok' | 'warn' | 'fail';
@@ -9,7 +9,7 @@ export interface Check {
   readonly advice?: string;
   /** For programs. */
   readonly facts?: Readonly<Record<string, unknown>>;
-  /** What the command is to exit with; `ok` for all but failures. */
+  /** The exit code that a failure asks for; `ok` otherwise. */
   readonly exitCode: ExitCode;
 }
 
@@ -31,7 +31,7 @@ export function fail(
   return { name, status: 'fail', text, ...(advice === undefined ? {} : { advice }), facts, exitCode };
 }
 
-/** The toolkit's errors say themselves what to do. */
+/** The toolkit's errors say what to do. */
 export function failure(name: string, error: unknown): Check {
   return fail(name, error instanceof Error ? error.message : String(error), exitCodeOf(error));
 }

@@ -1,25 +1,31 @@
-/** Whether queues are as their definitions want them. */
+/** Checks that queues match their definitions. */
 import type { Broker, QueueSpec } from '../../broker.js';
 import type { QueueComparison } from '../../diagnose.js';
 import { isQueueError } from '../../errors.js';
+import { shellQuoted } from '../common-options.js';
 import { EXIT } from '../exit-code.js';
 import { type Check, fail, failure, ok, warn } from './check.js';
 
 export type Compare = (spec: QueueSpec) => Promise<readonly QueueComparison[]>;
 
-export async function* queueChecks(specs: readonly QueueSpec[], compare: Compare): AsyncGenerator<Check> {
+/** `flags`: those that name the same broker in a hint. */
+export async function* queueChecks(
+  specs: readonly QueueSpec[],
+  compare: Compare,
+  flags: string,
+): AsyncGenerator<Check> {
   for (const spec of specs) {
     try {
       const [queue, dead] = await compare(spec);
       if (queue !== undefined) yield queueCheck(spec, queue);
-      if (dead !== undefined) yield deadLetterCheck(spec, dead);
+      if (dead !== undefined) yield deadLetterCheck(spec, dead, flags);
     } catch (error) {
       yield failure('queue', error);
     }
   }
 }
 
-/** On a local broker, which says of a queue what is wrong with it in one sentence. */
+/** For a local broker, whose error says in one sentence what differs. */
 export function compareThrough(broker: Broker): Compare {
   const compare = async (name: string, wanted?: QueueSpec): Promise<QueueComparison> => {
     const nothing = { name, differences: [], lacksDelayedRetry: false };
@@ -39,7 +45,7 @@ export function compareThrough(broker: Broker): Compare {
   };
 }
 
-const ANEW = 'delete the queue and let it be declared anew';
+const REDECLARE = 'delete the queue, so that it is declared again';
 
 function queueCheck(
   spec: QueueSpec,
@@ -48,34 +54,42 @@ function queueCheck(
   const facts = { queue: name, ...stats, differences };
   if (stats === undefined) {
     if (spec.declare !== 'existing')
-      return ok('queue', `'${name}' is not there yet; the first send or work makes it`, facts);
-    return fail('queue', `'${name}' is not there`, EXIT.empty, 'it is to be made by somebody else', facts);
+      return ok('queue', `'${name}' does not exist yet; the first send or work creates it`, facts);
+    return fail('queue', `'${name}' does not exist`, EXIT.empty, 'another program has to create it', facts);
   }
   if (differences.length > 0) {
-    const advice = `define it as it is there, take it as it is with declare: 'existing', or ${ANEW}`;
+    const advice = `define it as it exists, use it as it is with declare: 'existing', or ${REDECLARE}`;
     return fail('queue', `'${name}' differs: ${differences.join(', ')}`, EXIT.failed, advice, facts);
   }
   if (lacksDelayedRetry) {
-    const text = `'${name}' was made without 'delayedRetry': its retries take wait queues`;
-    return warn('queue', text, `if it should delay them itself, ${ANEW}`, facts);
+    const text = `'${name}' was declared without 'delayedRetry', so its retries use wait queues`;
+    return warn('queue', text, `to have it delay them itself, ${REDECLARE}`, facts);
   }
-  const state = `${stats.ready} messages ready, ${stats.consumers} subscribers`;
-  const as = spec.declare === 'match' ? 'is as it is defined' : 'is there, and taken as it is';
+  const state = `${count(stats.ready, 'message')} ready, ${count(stats.consumers, 'subscriber')}`;
+  const as = spec.declare === 'match' ? 'matches its definition' : 'exists, and is used as it is';
   return ok('queue', `'${name}' ${as}; ${state}`, facts);
 }
 
-function deadLetterCheck({ name: queue }: QueueSpec, { name, stats, differences }: QueueComparison): Check {
+function deadLetterCheck(
+  { name: queue }: QueueSpec,
+  { name, stats, differences }: QueueComparison,
+  flags: string,
+): Check {
   const facts = { queue: name, ...stats, differences };
-  if (stats === undefined) return ok('dead letters', `'${name}' is not there yet; nothing is dead`, facts);
+  if (stats === undefined) return ok('dead letters', `'${name}' does not exist yet: there are none`, facts);
   if (differences.length > 0) {
-    const advice = `define it as it is there, or ${ANEW} when it is empty`;
+    const advice = `define it as it exists, or when it is empty, ${REDECLARE}`;
     return fail('dead letters', `'${name}' differs: ${differences.join(', ')}`, EXIT.failed, advice, facts);
   }
   if (stats.ready === 0) return ok('dead letters', `'${name}' is empty`, facts);
   return warn(
     'dead letters',
     `${stats.ready} in '${name}'`,
-    `millrace dlq list -q ${queue} shows them`,
+    `to list them: millrace dlq list -q ${shellQuoted(queue)}${flags}`,
     facts,
   );
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

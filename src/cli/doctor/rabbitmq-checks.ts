@@ -1,13 +1,13 @@
-/** What an address and the server behind it mean for those who send and work through it. */
+/** Checks an `amqp:` address and the server behind it. */
 import { type AddressFacts, diagnoseAddress, diagnoseServer, type ServerFacts } from '../../diagnose.js';
 import { badAddressExitCode, type ChosenAddress } from '../address.js';
 import { EXIT, exitCodeOf } from '../exit-code.js';
 import { type Check, fail, ok, warn } from './check.js';
 
-/** RabbitMQ's own limit of a message unless it is configured (`max_message_size`). */
+/** The largest message that RabbitMQ accepts unless configured otherwise (`max_message_size`). */
 const MESSAGE_LIMITS = { since40: '16 MiB', before: '128 MiB' };
 
-/** Gives the first of the addresses that let us in; undefined: there is none. */
+/** Returns the first of the addresses that accepts a connection; undefined: none does. */
 export async function* rabbitMqChecks(
   chosen: ChosenAddress,
   addresses: readonly string[],
@@ -28,7 +28,7 @@ export async function* rabbitMqChecks(
     try {
       const server = await diagnoseServer(address, { connectTimeoutMs });
       entry ??= address;
-      yield ok('connection', `${facts.address} let us in within ${Math.ceil(server.connectMs)} ms`, {
+      yield ok('connection', `connected to ${facts.address} in ${Math.ceil(server.connectMs)} ms`, {
         connectMs: server.connectMs,
       });
       yield versionCheck(server);
@@ -37,7 +37,7 @@ export async function* rabbitMqChecks(
       unreachable.push(fail('connection', messageOf(error), exitCodeOf(error), adviceFor(error)));
     }
   }
-  // Where another address lets us in, a dead one is for the operator, and nothing fails.
+  // As long as one address works, another that does not is no failure.
   for (const check of unreachable) {
     yield entry === undefined ? check : warn(check.name, check.text, 'the other addresses are tried in turn');
   }
@@ -53,15 +53,15 @@ function* securityChecks({ host, user, tls }: AddressFacts): Generator<Check> {
   if (user === 'guest') {
     yield warn(
       'user',
-      `guest comes over the network to ${host}, which RabbitMQ permits over loopback only, unless it is told otherwise`,
-      'make a user of your own with a password of its own, and delete guest',
+      `guest logs in over the network to ${host}, which RabbitMQ allows over loopback only, unless configured otherwise`,
+      'create a user with a password of its own, and delete guest',
     );
   }
   if (!tls) {
     yield warn(
       'tls',
-      `the password and all messages go to ${host} in clear text`,
-      'use amqps://, unless the network is one that nobody else is in',
+      `the password and all messages go to ${host} unencrypted`,
+      'use amqps://, unless the network is private',
     );
   }
 }
@@ -76,15 +76,15 @@ function versionCheck({ version }: ServerFacts): Check {
   if (version.countsFailuresOnly) {
     return ok(
       'version',
-      `RabbitMQ ${text}: quorum queues have ${version.quorumPriorities} priorities, delay retries themselves where 'delayedRetry' says so, and take back what is released at no cost; a queue is durable or exclusive`,
+      `RabbitMQ ${text}: quorum queues have ${version.quorumPriorities} priorities, can delay retries themselves ('delayedRetry'), and do not count returned messages towards their delivery limit; a queue is durable or exclusive`,
       facts,
     );
   }
   const priorities = version.quorumPriorities === 2 ? 'two priorities' : 'no priorities';
   return warn(
     'version',
-    `RabbitMQ ${text}: quorum queues have ${priorities}, count what is released for their delivery limit, and retries take wait queues`,
-    'RabbitMQ 4.3 does better',
+    `RabbitMQ ${text}: quorum queues have ${priorities} and count returned messages towards their delivery limit; retries use wait queues`,
+    'RabbitMQ 4.3 lifts these limits',
     facts,
   );
 }
@@ -92,23 +92,23 @@ function versionCheck({ version }: ServerFacts): Check {
 function limitsCheck({ version, frameMax, channelMax, heartbeatSeconds }: ServerFacts): Check {
   const limit = version.limitsDeliveries ? MESSAGE_LIMITS.since40 : MESSAGE_LIMITS.before;
   const text = [
-    `messages up to 1 MiB here (unless 'maxMessageBytes' says more) and ${limit} there (unless 'max_message_size' does)`,
+    `messages of up to 1 MiB in millrace ('maxMessageBytes') and ${limit} on the server ('max_message_size')`,
     `${channelMax === 0 ? 'any number of' : channelMax} channels`,
     `frames of ${frameMax === 0 ? 'any length' : `${frameMax} bytes`}`,
   ].join(', ');
   const facts = { frameMax, channelMax, heartbeatSeconds };
-  if (heartbeatSeconds > 0) return ok('limits', `${text}, a heartbeat of ${heartbeatSeconds} s`, facts);
+  if (heartbeatSeconds > 0) return ok('limits', `${text}, a heartbeat every ${heartbeatSeconds} s`, facts);
   return warn(
     'limits',
-    `${text}, no heartbeat: a link that is silently dead is not noticed`,
-    'leave heartbeat=0 out of the address',
+    `${text}, no heartbeat: a dead connection may go unnoticed`,
+    'remove heartbeat=0 from the address',
     facts,
   );
 }
 
 function adviceFor(error: unknown): string | undefined {
   if (exitCodeOf(error) !== EXIT.unreachable) return undefined;
-  return 'look whether it runs, and whether host and port are right';
+  return 'check that it runs, and that host and port are right';
 }
 
 function messageOf(error: unknown): string {

@@ -35,7 +35,7 @@ export class Report {
       ...(this.#failures > 0 ? [count(this.#failures, 'failure')] : []),
       ...(this.#warnings > 0 ? [count(this.#warnings, 'warning')] : []),
     ];
-    this.#output.note(found.length === 0 ? ' [*] All is well' : ` [!] ${found.join(', ')}`);
+    this.#output.note(found.length === 0 ? ' [*] No problems found' : ` [!] ${found.join(', ')}`);
     return this.#exitCode;
   }
 }

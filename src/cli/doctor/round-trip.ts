@@ -10,8 +10,8 @@ import { type Check, failure, ok, warn } from './check.js';
 const LIMIT_MS = 10_000;
 
 /**
- * Sends a message to a queue of our own, which goes with its subscriber, and takes it from there. `signal`: gives up
- * sending it; its reason is the failure.
+ * Sends a message through a temporary queue and receives it. When `signal` is aborted while sending, its reason is the
+ * failure.
  */
 export async function roundTrip(broker: Broker, signal: AbortSignal): Promise<Check> {
   const name = `millrace.doctor.${randomUUID()}`;
@@ -29,8 +29,8 @@ export async function roundTrip(broker: Broker, signal: AbortSignal): Promise<Ch
     if (!isQueueError(error, 'ACCESS_REFUSED')) return failure('round trip', error);
     return warn(
       'round trip',
-      'not tried: this user may not make a queue of its own',
-      'try another user to see it',
+      'skipped: this user may not create a queue of its own',
+      'run doctor as a user who may',
     );
   }
   try {
@@ -48,7 +48,7 @@ export async function roundTrip(broker: Broker, signal: AbortSignal): Promise<Ch
       const handledMs = performance.now() - begin;
       return ok(
         'round trip',
-        `a message was stored within ${Math.ceil(storedMs)} ms, and here again within ${Math.ceil(handledMs)} ms`,
+        `a message was stored in ${Math.ceil(storedMs)} ms and received in ${Math.ceil(handledMs)} ms`,
         { storedMs, handledMs },
       );
     } finally {

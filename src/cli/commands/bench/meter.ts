@@ -1,6 +1,6 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 
-/** Milliseconds below which so many percent of the values lie; undefined where there were none. */
+/** In milliseconds. */
 export interface Percentiles {
   readonly p50: number;
   readonly p95: number;
@@ -8,7 +8,7 @@ export interface Percentiles {
   readonly max: number;
 }
 
-/** A stretch of the run: the time since the last sample, or all of it. */
+/** A part of the run, from the last sample on, or all of it. */
 export interface BenchSample {
   /** Since the start. */
   readonly seconds: number;
@@ -16,19 +16,19 @@ export interface BenchSample {
   readonly received: number;
   readonly sentPerSecond: number;
   readonly receivedPerSecond: number;
-  /** From `send` to its end, at which the message is stored. */
+  /** From the call of `send` until it resolves: the message is stored. */
   readonly confirmMs: Percentiles | undefined;
-  /** From `send` to the handler. */
+  /** From the call of `send` to that of the handler. */
   readonly latencyMs: Percentiles | undefined;
 }
 
 export interface BenchTotals extends BenchSample {
-  /** Of this process, for both ends. */
+  /** CPU time of this process, for sending and handling. */
   readonly cpuUsEach: number;
   readonly peakMemoryBytes: number;
 }
 
-/** Counts and times what is sent and received, for the interval and for the whole run. */
+/** Counts and times the messages, per interval and over the whole run. */
 export class BenchMeter {
   readonly #began = performance.now();
   readonly #cpuAtStart = process.cpuUsage();
@@ -36,7 +36,7 @@ export class BenchMeter {
   #interval = new Tally(this.#began);
   #peakMemoryBytes = process.memoryUsage.rss();
 
-  /** The clock that messages carry. Milliseconds. */
+  /** The clock of the times in messages. Milliseconds. */
   now(): number {
     return performance.now();
   }
@@ -53,21 +53,21 @@ export class BenchMeter {
     this.#interval.received(ms);
   }
 
-  /** Whether all that was sent has been received. */
+  /** Whether all messages sent have been received. */
   get isDrained(): boolean {
     return this.#whole.receivedCount >= this.#whole.sentCount;
   }
 
-  /** What happened since the last sample. */
+  /** What has happened since the last sample. */
   sample(): BenchSample {
-    this.#lookAtMemory();
+    this.#measureMemory();
     const sample = this.#interval.sample(this.#began);
     this.#interval = new Tally(performance.now());
     return sample;
   }
 
   totals(): BenchTotals {
-    this.#lookAtMemory();
+    this.#measureMemory();
     const cpu = process.cpuUsage(this.#cpuAtStart);
     return {
       ...this.#whole.sample(this.#began),
@@ -76,7 +76,7 @@ export class BenchMeter {
     };
   }
 
-  #lookAtMemory(): void {
+  #measureMemory(): void {
     this.#peakMemoryBytes = Math.max(this.#peakMemoryBytes, process.memoryUsage.rss());
   }
 }
@@ -117,7 +117,7 @@ class Tally {
   }
 }
 
-/** A histogram takes integers from 1 on: these are microseconds. */
+/** In microseconds: a histogram takes integers from 1. */
 function record(histogram: RecordableHistogram, ms: number): void {
   histogram.record(Math.max(1, Math.round(ms * 1000)));
 }

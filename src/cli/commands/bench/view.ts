@@ -15,9 +15,9 @@ export interface BenchSetting {
 export function benchIntroduction(setting: BenchSetting, broker: string): string {
   const { producers, consumers, size, seconds, rate, confirmWindow, prefetch } = setting;
   const where = broker === 'local:' ? 'in the memory of this process' : `at ${broker}`;
-  const pace = rate === undefined ? 'as fast as they are let' : `${number(rate)} a second each`;
+  const pace = rate === undefined ? 'as fast as they can' : `${number(rate)} messages per second each`;
   return [
-    `${count(producers, 'producer')} and ${count(consumers, 'consumer')}, ${number(size)} bytes a message, for ${seconds} s, ${where}.`,
+    `${count(producers, 'producer')} and ${count(consumers, 'consumer')}, ${number(size)} bytes per message, for ${seconds} s, ${where}.`,
     `The producers send ${pace}, with at most ${number(confirmWindow)} unconfirmed each; prefetch ${number(prefetch)}.`,
     '',
   ].join('\n');
@@ -38,11 +38,11 @@ export function benchLine({ seconds, ...sample }: BenchSample, columns = Number.
 export function benchSummary(totals: BenchTotals): string {
   return [
     '',
-    `sent         ${number(totals.sent)} messages, ${number(totals.sentPerSecond)} a second`,
-    `received     ${number(totals.received)} messages, ${number(totals.receivedPerSecond)} a second`,
+    `sent         ${number(totals.sent)} messages, ${number(totals.sentPerSecond)} per second`,
+    `received     ${number(totals.received)} messages, ${number(totals.receivedPerSecond)} per second`,
     `confirmed in ${long(totals.confirmMs)}`,
     `handled in   ${long(totals.latencyMs)}`,
-    `CPU          ${totals.cpuUsEach.toFixed(1)} µs a message, of this process, for both ends`,
+    `CPU          ${totals.cpuUsEach.toFixed(1)} µs per message, of this process, which sends and handles`,
     `peak memory  ${Math.round(totals.peakMemoryBytes / 2 ** 20)} MB`,
   ].join('\n');
 }

@@ -1,24 +1,21 @@
-/** How the demo goes at the moment. */
+/** The state of the demo at one moment. */
 export interface DemoSample {
   readonly seconds: number;
   readonly depth: number;
   readonly sent: number;
   readonly handled: number;
-  /**
-   * Which part of the time since the last sample the producer spent waiting in `send`, 0 to 1; undefined when it has
-   * ended.
-   */
+  /** The part of the time since the last sample that the producer spent in `send`, 0 to 1; undefined after its end. */
   readonly waiting: number | undefined;
 }
 
-/** How it went. */
+/** The result. */
 export interface DemoTotals {
   readonly seconds: number;
   readonly sent: number;
   readonly handled: number;
   readonly deepest: number;
   readonly longestWaitMs: number;
-  /** Which part of its time the producer spent waiting in `send`, 0 to 1. */
+  /** The part of its time that the producer spent in `send`, 0 to 1. */
   readonly waiting: number;
   readonly startMemoryBytes: number;
   readonly peakMemoryBytes: number;
@@ -37,13 +34,13 @@ export class DemoMeter {
   #peakMemoryBytes = this.#startMemoryBytes;
   #lastSample = { at: this.#began, waitedMs: 0 };
 
-  /** Messages that were sent and are not handled yet. */
+  /** Messages sent and not handled yet. */
   get depth(): number {
-    // A message can be handled before the word that it is stored is here.
+    // A message can be handled before `send` knows that it is stored.
     return Math.max(0, this.#sent - this.handled);
   }
 
-  /** Whether no message is to come, and all are handled. */
+  /** Whether all messages are sent and handled. */
   get isDone(): boolean {
     return this.#producerEnded !== undefined && this.depth === 0;
   }
@@ -66,7 +63,7 @@ export class DemoMeter {
     this.#producerEnded = performance.now();
   }
 
-  lookAtMemory(): void {
+  measureMemory(): void {
     this.#peakMemoryBytes = Math.max(this.#peakMemoryBytes, process.memoryUsage.rss());
   }
 
@@ -85,7 +82,7 @@ export class DemoMeter {
   }
 
   totals(): DemoTotals {
-    this.lookAtMemory();
+    this.measureMemory();
     const now = performance.now();
     const producedMs = Math.max(1, (this.#producerEnded ?? now) - this.#began);
     return {

@@ -15,7 +15,7 @@ const BAR_CELLS = 24;
 /** A shorter bar says less than the numbers. */
 const MIN_BAR_CELLS = 8;
 const MEGABYTE = 1024 * 1024;
-/** Less is what a garbage collector that sees no need leaves lying around. */
+/** Less may be garbage that the collector has not needed to remove. */
 const FLAT_BYTES = 50 * MEGABYTE;
 
 export function introduction({ capacity, handle, seconds, messages }: Setting, broker: string): string {
@@ -71,7 +71,7 @@ export function summary(totals: DemoTotals, { capacity }: Setting): string {
   ].join('\n');
 }
 
-/** Says what was seen, and only that. */
+/** Says what was measured, and only that. */
 function conclusion(
   { sent, handled, waiting, deepest }: DemoTotals,
   capacity: number,

@@ -4,7 +4,7 @@ import { type DeadLetters, deadLetters } from '../../../dead-letters/dead-letter
 import type { ScanResult, SelectionOptions } from '../../../dead-letters/selection.js';
 import { isQueueError } from '../../../errors.js';
 import { chooseAddress } from '../../address.js';
-import { ADDRESS_HELP, type CommonFlags } from '../../common-options.js';
+import { ADDRESS_HELP, addHelp, type CommonFlags } from '../../common-options.js';
 import { brokerEventLine } from '../../event-line.js';
 import { CommandError, type ExitCode } from '../../exit-code.js';
 import { openBroker, refuseMemory } from '../../open-broker.js';
@@ -25,7 +25,7 @@ export interface DlqFlags extends CommonFlags {
 
 /** Adds the options that choose dead letters. `limit`: how many at most by default. */
 export function addSelectionOptions(command: Command, limit?: number): Command {
-  return command
+  command
     .argument('[id...]', 'the ids of dead letters; if none are given, all that the options select')
     .option('-q, --queue <name>', 'the queue whose dead letters they are', 'hello')
     .option(
@@ -36,8 +36,11 @@ export function addSelectionOptions(command: Command, limit?: number): Command {
     .option('--since <time>', 'only those dead since then: 2h (ago) or 2026-01-31T12:00Z', dateValue)
     .option('--before <time>', 'only those dead before then', dateValue)
     .option('--match <text>', 'only those with this text in the body or in an error')
-    .addOption(new Option('--limit <n>', 'how many dead letters at most').argParser(oneOrMore).default(limit))
-    .addHelpText('after', ADDRESS_HELP);
+    .addOption(
+      new Option('--limit <n>', 'how many dead letters at most').argParser(oneOrMore).default(limit),
+    );
+  addHelp(command, ADDRESS_HELP);
+  return command;
 }
 
 /** Opens the broker, runs `job` on the dead letters of `queue`, and closes the broker. A signal ends the job early. */

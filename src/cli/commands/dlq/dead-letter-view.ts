@@ -4,7 +4,7 @@ import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-lett
 import { cut, padTo, widthOf } from '../../layout.js';
 import { onOneLine, showBody } from '../../output.js';
 
-const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'TRIES', 'ERROR'] as const;
+const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'ATTEMPTS', 'ERROR'] as const;
 
 /** A line per dead letter below a line of titles. `width`: the longest line. */
 export function deadLetterTable(letters: readonly DeadLetter[], width = Number.POSITIVE_INFINITY): string[] {

@@ -1,6 +1,7 @@
 /** `millrace dlq list` */
 import type { Command } from 'commander';
-import type { Execute } from '../../common-options.js';
+import type { DeadLetter } from '../../../dead-letters/dead-letter.js';
+import { addressFlags, type Execute, shellQuoted } from '../../common-options.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
 import {
@@ -33,7 +34,18 @@ function list(ids: readonly string[], flags: DlqFlags, output: Output): Promise<
       letters.length === scan.total ? countOf(scan.total) : `${letters.length} of ${countOf(scan.total)}`;
     conclude(output, `${shown} of '${flags.queue}' in '${dead.queue}'`, { ...scan, shown: letters.length });
     if (letters.length === 0) return EXIT.empty;
-    if (!output.json) output.note(` [*] Next: millrace dlq show ID, replay or drop, with -q ${flags.queue}`);
+    if (!output.json) {
+      const { id } = letters[0] as DeadLetter;
+      output.note(` [*] To see one: millrace dlq show ${shellQuoted(id)}${hintFlags(flags)}`);
+      output.note(` [*] To send them back: millrace dlq replay${hintFlags(flags)}`);
+    }
     return EXIT.ok;
   });
+}
+
+/** The flags of this list for the next command. */
+function hintFlags(flags: DlqFlags): string {
+  const { queue, deadLetterQueue } = flags;
+  const where = deadLetterQueue === undefined ? '' : ` --dead-letter-queue ${shellQuoted(deadLetterQueue)}`;
+  return ` -q ${shellQuoted(queue)}${where}${addressFlags(flags)}`;
 }

@@ -11,29 +11,29 @@ import { countsLine, Tally } from './outcome.js';
 
 export interface WorkerOptions {
   readonly queue: string;
-  /** Take so many messages and no more. */
+  /** Take exactly this many messages. */
   readonly count: number | undefined;
-  /** End when the queue is empty. */
+  /** Stop when the queue is empty. */
   readonly drain: boolean;
   readonly shutdownTimeoutMs: number;
-  /** How often to log what was done, where anything was. */
+  /** How often to log the counts, if they have changed. */
   readonly reportIntervalMs: number;
-  /** Says that messages can come now. */
+  /** Called when the consumer has started. */
   readonly announce: () => void;
 }
 
-/** How long the consumer has to give back what is unfinished, before the connection is closed over its head. */
-const GIVE_BACK_MS = 1000;
+/** How long the consumer has to return unfinished messages before the connection is closed anyway. */
+const RETURN_MS = 1000;
 
 /** After HUP and QUIT nobody waits for long: the terminal or the session is gone, or the user wants it to be. */
 const HURRIED_SHUTDOWN_MS = 5000;
 
 /**
- * Runs a consumer until it has done what was asked for, is told to stop, or can't go on.
+ * Runs a consumer until it has done what was asked for, is stopped by a signal, or can't go on.
  *
  *   starting ─► running ─(--count taken, --drain and empty)─► finishing ─(handlers done)─► ended
  *      │           ├─(a signal)─────► finishing until the deadline ─(handlers done)────────▲
- *      │           │                     └─(deadline, another signal)─► giving back ───────┤
+ *      │           │                     └─(deadline, another signal)─► returning ─────────┤
  *      │           └─(nobody reads standard output)────────────────────────▲               │
  *      └─(a signal)────────────────────────────────────────────────────────────────────────┘
  */
@@ -42,14 +42,14 @@ export class Worker {
   readonly #output: Output;
   readonly #options: WorkerOptions;
   readonly #tally = new Tally();
-  /** Messages that come before the consumer has started wait for it: until then it can't finish them and stop. */
+  /** Messages that arrive before the consumer has started wait: until then it can't finish them and stop. */
   readonly #started = new Deferred();
   readonly #forced = new Deferred();
   #consumer: Consumer | undefined;
   #taken = 0;
   #inFlight = 0;
   #signal: StopSignal | undefined;
-  /** Set when what is unfinished is given back: the exit code then. */
+  /** The exit code, once unfinished messages are returned to the queue. */
   #forcedExit: ExitCode | undefined;
 
   constructor(broker: Broker, output: Output, options: WorkerOptions) {
@@ -58,11 +58,11 @@ export class Worker {
     this.#options = options;
   }
 
-  /** The consumer's handler calls this for each message, around what is to be done with it. */
+  /** Wraps the handling of each message. */
   async handle(job: () => unknown): Promise<void> {
     this.#inFlight++;
     this.#taken++;
-    // At once, before the consumer begins another message: those after the last one stay in the queue.
+    // Now, before the consumer begins another message: those after the last one stay in the queue.
     this.#stopAtCount();
     try {
       await this.#started.promise;
@@ -72,7 +72,7 @@ export class Worker {
     }
   }
 
-  /** The consumer tells here what became of each message. */
+  /** To be passed to the consumer as its observer. */
   observe(event: ConsumerEvent): void {
     if (this.#forcedExit !== undefined) return;
     if (this.#isLimited) this.#tally.add(event);
@@ -104,7 +104,7 @@ export class Worker {
       throw error;
     }
     this.#consumer = consumer;
-    this.#output.closed.then(() => this.#giveBack(consumer, EXIT.ok));
+    this.#output.closed.then(() => this.#returnUnfinished(consumer, EXIT.ok));
     this.#stopAtCount();
     this.#options.announce();
     this.#started.resolve();
@@ -151,8 +151,8 @@ export class Worker {
   #onSignal(consumer: Consumer, signal: StopSignal, over: AbortSignal): void {
     const force = () => {
       if (this.#forcedExit !== undefined) return;
-      this.#output.log(gaveBackLine(this.#inFlight));
-      this.#giveBack(consumer, exitCodeOfSignal(signal));
+      this.#output.log(returnedLine(this.#inFlight));
+      this.#returnUnfinished(consumer, exitCodeOfSignal(signal));
     };
     if (this.#signal !== undefined && insists(signal)) {
       force();
@@ -171,7 +171,7 @@ export class Worker {
     delay(deadlineMs, undefined, { signal: over }).then(force, () => {});
   }
 
-  #giveBack(consumer: Consumer, exitCode: ExitCode): void {
+  #returnUnfinished(consumer: Consumer, exitCode: ExitCode): void {
     this.#forcedExit ??= exitCode;
     consumer.stop({ deadlineMs: 0 });
     this.#forced.resolve();
@@ -179,13 +179,13 @@ export class Worker {
 
   async #exitCode(consumer: Consumer): Promise<ExitCode> {
     if (this.#forcedExit !== undefined) {
-      await Promise.race([consumer.stop(), delay(GIVE_BACK_MS)]);
+      await Promise.race([consumer.stop(), delay(RETURN_MS)]);
       return this.#forcedExit;
     }
     const { unfinished } = await consumer.stop();
     if (this.#signal === undefined) return this.#isLimited ? this.#tally.exitCode : EXIT.ok;
     if (unfinished === 0) return EXIT.ok;
-    this.#output.log(gaveBackLine(unfinished));
+    this.#output.log(returnedLine(unfinished));
     return exitCodeOfSignal(this.#signal);
   }
 
@@ -224,12 +224,12 @@ function stoppingLine(signal: StopSignal, inFlight: number, shutdownTimeoutMs: n
   const text =
     inFlight === 0
       ? `${signal}: stopping`
-      : `${signal}: finishing ${messages(inFlight)} in flight, for at most ${showDuration(shutdownTimeoutMs)}; press CTRL+C again to give back what is unfinished`;
+      : `${signal}: finishing ${messages(inFlight)} in flight, for at most ${showDuration(shutdownTimeoutMs)}; press CTRL+C again to return unfinished messages to the queue`;
   return { event: 'stopping', level: 'info', text, fields: { signal, inFlight, shutdownTimeoutMs } };
 }
 
-function gaveBackLine(unfinished: number): EventLine {
-  const text = `gave back ${messages(unfinished)} that had not been finished`;
+function returnedLine(unfinished: number): EventLine {
+  const text = `returned ${messages(unfinished)} unfinished to the queue`;
   return { event: 'gave-back', level: 'warn', text, fields: { unfinished } };
 }
 
