@@ -301,8 +301,10 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   #leaveUnfinished(run: HandlerRun): void {
-    run.abandon(this.#stopped());
     this.#unfinished++;
+    // Already reported as lost.
+    if (run.abandoned) return;
+    run.abandon(this.#stopped());
     this.#emitReleased(run.delivery);
   }
 

@@ -1,8 +1,9 @@
 import type { WaitOptions } from '../broker.js';
-import { booleanOption, checkOptionNames, integerOption } from '../common/options.js';
+import { throwIfAborted } from '../common/limits.js';
+import { booleanOption, checkOptionNames, checkWaitOptions, integerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { type ItemOrder, type ItemStore, storeFor } from './item-order.js';
-import { checkWaitOptions, throwIfAborted, WaitList } from './wait-list.js';
+import { type Waiter, WaitList } from './wait-list.js';
 
 export interface LocalQueueOptions<T> {
   /** How many items the queue holds before `put` waits. 1 and more, or `Infinity`. Default: 1024. */
@@ -16,14 +17,16 @@ export interface CloseOptions {
   readonly discard?: boolean | undefined;
 }
 
-/** Shared by every put that need not wait, so that those cost no promise. */
+/** Shared by all puts that need not wait, so that those cost no promise. */
 const DONE: Promise<void> = Promise.resolve();
 
 const DEFAULT_CAPACITY = 1024;
 
+const END = { done: true, value: undefined } as const;
+
 /**
- * A queue within the process, between tasks that put and tasks that take. Bounded: who puts into a full queue
- * waits until there is room. Those who wait are served first come, first served, and nobody overtakes them.
+ * A queue within the process, between tasks that put and tasks that take. It is bounded: a put into a full queue waits
+ * until there is room. Waiting calls are served first come, first served, and no later call overtakes them.
  *
  * ```ts
  * const queue = new LocalQueue<string>({ capacity: 100 });
@@ -41,18 +44,17 @@ const DEFAULT_CAPACITY = 1024;
  * ```
  *
  * Items are any values, held by reference until they are taken. An item that is itself a promise comes out of
- * `take` settled, because promises do not nest; put an object around it where that matters.
+ * `take` settled, because promises do not nest; wrap it in an object if that matters.
  *
  *   open ──close()──► draining ──the last item is taken──► empty
  *     │                   └──close({ discard: true })──────► ▲
  *     └──close({ discard: true })────────────────────────────┘
  *
- * In all but the first `closed` is true and putting is refused with `CLOSED`; in the last taking is, too.
+ * In all states but the first `closed` is true and a put is rejected with `CLOSED`; in the last a take is, too.
  */
 export class LocalQueue<T> {
-  // Two rules hold between any two calls, because each change restores them before it returns: while somebody waits
-  // to put, the queue is full; while somebody waits to take, it is empty. So a call that finds room, or an item,
-  // never overtakes anybody.
+  // Two rules hold between any two calls, because each change restores them before it returns: while a put waits, the
+  // queue is full; while a take waits, it is empty. So a call that finds room, or an item, overtakes none.
 
   /** How many items the queue holds at most. */
   readonly capacity: number;
@@ -84,13 +86,13 @@ export class LocalQueue<T> {
     return this.#items.length;
   }
 
-  /** Whether `close` was called. Items that were in the queue by then may still be there to be taken. */
+  /** Whether `close` was called. Items that were in the queue then may still be there to be taken. */
   get closed(): boolean {
     return this.#closed;
   }
 
   /**
-   * Puts an item in, and waits for room where the queue is full. Rejects: `TIMEOUT` after `timeoutMs` (default: no
+   * Puts an item in, and waits for room if the queue is full. Rejects: `TIMEOUT` after `timeoutMs` (default: no
    * limit), `ABORTED` by `signal`, `CLOSED` by `close`, `INVALID_OPTION`. The item is then not in the queue.
    */
   put(item: T, options?: WaitOptions): Promise<void> {
@@ -108,8 +110,8 @@ export class LocalQueue<T> {
   }
 
   /**
-   * Puts an item in if there is room now, and says whether there was. Throws `CLOSED` on a closed queue, where
-   * trying again is vain, and `INVALID_OPTION` where `order.priority` has no number for the item.
+   * Puts an item in if there is room now, and returns whether there was. Throws `CLOSED` on a closed queue, where no
+   * later try can succeed, and `INVALID_OPTION` if `order.priority` returns no number for the item.
    */
   tryPut(item: T): boolean {
     const priority = this.#admissible(item);
@@ -119,9 +121,8 @@ export class LocalQueue<T> {
   }
 
   /**
-   * Takes the next item, and waits for one where the queue is empty. Rejects: `TIMEOUT` after `timeoutMs` (default:
-   * no limit), `ABORTED` by `signal`, `CLOSED` on a closed queue that is empty, `INVALID_OPTION`. No item is lost
-   * by that.
+   * Takes the next item, and waits for one if the queue is empty. Rejects: `TIMEOUT` after `timeoutMs` (default: no
+   * limit), `ABORTED` by `signal`, `CLOSED` on a closed queue that is empty, `INVALID_OPTION`. No item is lost by that.
    */
   take(options?: WaitOptions): Promise<T> {
     try {
@@ -133,8 +134,8 @@ export class LocalQueue<T> {
   }
 
   /**
-   * Takes the next item if there is one now. Undefined says that there is none; where undefined may be an item, too,
-   * ask `size` first.
+   * Takes the next item if there is one now. Undefined means that there is none; if undefined may be an item, too,
+   * check `size` first.
    */
   tryTake(): T | undefined {
     return this.#items.length > 0 ? this.#next() : undefined;
@@ -142,7 +143,7 @@ export class LocalQueue<T> {
 
   /**
    * Takes what is there, at most `max` items (1 and more, or `Infinity`), in the order in which `take` would. Waits
-   * for the first one where the queue is empty. Rejects as `take` does.
+   * for the first one if the queue is empty. Rejects as `take` does.
    */
   takeMany(max: number, options?: WaitOptions): Promise<T[]> {
     try {
@@ -157,16 +158,30 @@ export class LocalQueue<T> {
 
   /**
    * Takes items until the queue is closed and empty. An item is taken when the loop asks for it, none ahead: leaving
-   * the loop leaves all others in the queue. Several loops share the items.
+   * the loop leaves all others in the queue. Several loops share the items. `return()` of the iterator ends a `next()`
+   * that waits, which then takes none.
    */
-  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    // Not an async generator, which would take three times as long for each item.
-    return { next: () => this.#nextResult() };
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+    // Not an async generator, which would take three times as long for each item, and whose `return()` would wait for
+    // a pending `next()` and lose its item.
+    const waiters = new Set<Waiter<undefined, T>>();
+    let isOver = false;
+    return {
+      next: () => (isOver ? Promise.resolve(END) : this.#nextResult(waiters)),
+      return: async () => {
+        isOver = true;
+        for (const waiter of waiters) waiter.cancel(closedError());
+        return END;
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   /**
-   * Ends the queue. Who waits to put is refused with `CLOSED`, as is who puts later. What is in the queue can still
-   * be taken; who takes after the last item is refused with `CLOSED`. With `discard` it is dropped instead, and needs
+   * Ends the queue. Puts that wait, and later ones, are rejected with `CLOSED`. What is in the queue can still be
+   * taken; a take after the last item is rejected with `CLOSED`. With `discard` the items are dropped instead, and need
    * no `done`. Closing again does no harm; `discard` then drops what is left.
    *
    * Returns how many items were dropped. Throws `INVALID_OPTION`.
@@ -186,8 +201,8 @@ export class LocalQueue<T> {
   }
 
   /**
-   * Says that `count` of the items that were taken are dealt with, for `join`. Throws `INVALID_OPTION` where there
-   * are not that many, which is a mistake in the caller's counting.
+   * Marks `count` of the items that were taken as done, for `join`. Throws `INVALID_OPTION` if there are not that many,
+   * which is a mistake in the caller's counting.
    */
   done(count = 1): void {
     integerOption('count', count, { min: 1, default: 1 });
@@ -214,7 +229,7 @@ export class LocalQueue<T> {
     }
   }
 
-  /** Throws where the item can't be put at all; its priority otherwise. */
+  /** The priority of the item. Throws if it can't be put at all. */
   #admissible(item: T): number {
     if (this.#closed) throw closedError();
     return this.#priorityOf === undefined ? 0 : this.#priorityOf(item);
@@ -231,7 +246,7 @@ export class LocalQueue<T> {
     }
   }
 
-  /** There is an item. Its room goes to who has waited longest to put. */
+  /** There is an item. Its room goes to the put that has waited longest. */
   #next(): T {
     const item = this.#items.shift() as T;
     this.#inHand++;
@@ -243,7 +258,7 @@ export class LocalQueue<T> {
     return item;
   }
 
-  /** As `#next` again and again, which for those who wait to put makes a difference: their items may be next. */
+  /** As repeated `#next`, which matters to puts that wait: their items may be next. */
   #nextMany(taken: T[], max: number): T[] {
     while (this.#putters.first !== undefined && taken.length < max) taken.push(this.#next());
     const count = Math.min(max - taken.length, this.#items.length);
@@ -252,16 +267,21 @@ export class LocalQueue<T> {
     return this.#items.shiftMany(taken, count);
   }
 
-  async #nextResult(): Promise<IteratorResult<T, undefined>> {
+  /** For an iterator that keeps its waiters in `waiters`. */
+  async #nextResult(waiters: Set<Waiter<undefined, T>>): Promise<IteratorResult<T, undefined>> {
     if (this.#items.length > 0) return { done: false, value: this.#next() };
-    if (this.#closed) return { done: true, value: undefined };
-    return this.#awaitItem(undefined).then(
-      (value) => ({ done: false, value }),
-      (error) => {
-        if (this.#closed && isQueueError(error, 'CLOSED')) return { done: true, value: undefined };
-        throw error;
-      },
-    );
+    if (this.#closed) return END;
+    const waiter = this.#takers.join(undefined);
+    waiters.add(waiter);
+    try {
+      return { done: false, value: await waiter.promise };
+    } catch (error) {
+      // By `close` of the queue, or `return` of the iterator: nothing else cancels it.
+      if (isQueueError(error, 'CLOSED')) return END;
+      throw error;
+    } finally {
+      waiters.delete(waiter);
+    }
   }
 
   #awaitItem(options: WaitOptions | undefined): Promise<T> {

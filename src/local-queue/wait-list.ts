@@ -1,18 +1,8 @@
 import type { WaitOptions } from '../broker.js';
 import { Deferred, limitWait, throwIfAborted } from '../common/limits.js';
 import { type Linked, LinkedList } from '../common/linked-list.js';
-import { durationOption, invalidOption } from '../common/options.js';
+import { checkWaitOptions } from '../common/options.js';
 import type { QueueError } from '../errors.js';
-
-/** Throws `INVALID_OPTION`. */
-export function checkWaitOptions({ signal, timeoutMs }: WaitOptions): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidOption('signal', 'an AbortSignal', signal);
-  }
-  durationOption('timeoutMs', timeoutMs, { infinity: true, default: Number.POSITIVE_INFINITY });
-}
-
-export { throwIfAborted } from '../common/limits.js';
 
 /** What a wait is for, as its errors say it: `put: no room within 100 ms`. */
 export interface Awaited {
@@ -21,7 +11,7 @@ export interface Awaited {
 }
 
 /**
- * One who waits, in one of three states; a timer and an abort listener exist in the first only.
+ * One wait, in one of three states; a timer and an abort listener exist in the first only.
  *
  *   waiting ──resolve()──► resolved
  *      └──cancel(), the time limit, the signal──► rejected
@@ -54,7 +44,7 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
     return this.#state === 'resolved';
   }
 
-  /** Ends the wait with what was waited for. Does nothing where it has ended before. */
+  /** Ends the wait with what was waited for. Does nothing if it has ended before. */
   resolve(result: R): void {
     if (this.#state !== 'waiting') return;
     this.#state = 'resolved';
@@ -62,7 +52,7 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
     this.#deferred.resolve(result);
   }
 
-  /** Ends the wait with an error. Does nothing where it has ended before. */
+  /** Ends the wait with an error. Does nothing if it has ended before. */
   cancel(error: QueueError): void {
     if (this.#state !== 'waiting') return;
     this.#state = 'rejected';
@@ -85,7 +75,7 @@ export class WaitList<P, R> extends LinkedList<Waiter<P, R>> {
     this.awaited = awaited;
   }
 
-  /** Joins the end of the line. Throws `INVALID_OPTION` and, where the signal is aborted already, `ABORTED`. */
+  /** Joins the end of the list. Throws `INVALID_OPTION` and, if the signal is aborted already, `ABORTED`. */
   join(payload: P, options?: WaitOptions): Waiter<P, R> {
     if (options !== undefined) {
       checkWaitOptions(options);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { LocalQueue } from '../../src/local-queue/local-queue.js';
@@ -360,6 +362,65 @@ describe('join and done', () => {
     expect(() => queue.done(2)).toThrow(/done\(2\): only 1 of the items taken/);
     queue.done();
     expect(() => queue.done()).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+  });
+});
+
+describe('an iterator', () => {
+  test('that waits can be closed, and takes no item then', async () => {
+    const queue = new LocalQueue<string>();
+    const iterator = queue[Symbol.asyncIterator]();
+    const waiting = [iterator.next(), iterator.next()];
+    expect(await iterator.return?.()).toEqual({ done: true, value: undefined });
+    for (const next of waiting) expect(await next).toEqual({ done: true, value: undefined });
+    await queue.put('precious');
+    expect(queue.size).toBe(1);
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    expect(queue.tryTake()).toBe('precious');
+    queue.done();
+    await queue.join();
+  });
+
+  test('leaves the waits of others alone when it is closed', async () => {
+    const queue = new LocalQueue<number>();
+    const [one, other] = [queue[Symbol.asyncIterator](), queue[Symbol.asyncIterator]()];
+    const next = one.next();
+    const others = [other.next(), queue.take()] as const;
+    await one.return?.();
+    expect(await next).toEqual({ done: true, value: undefined });
+    for (const item of [1, 2]) await queue.put(item);
+    expect(await others[0]).toEqual({ done: false, value: 1 });
+    expect(await others[1]).toBe(2);
+  });
+
+  test('is iterable: a loop goes on where `next` left off', async () => {
+    const queue = new LocalQueue<string>();
+    for (const line of ['header', 'first', 'second']) queue.tryPut(line);
+    queue.close();
+    const lines = queue[Symbol.asyncIterator]();
+    expect((await lines.next()).value).toBe('header');
+    const rest: string[] = [];
+    for await (const line of lines) rest.push(line);
+    expect(rest).toEqual(['first', 'second']);
+  });
+
+  test('of a stream that is destroyed while it waits swallows no item', async () => {
+    const queue = new LocalQueue<string>();
+    const stream = Readable.from(queue);
+    stream.on('data', () => {});
+    await turn();
+    stream.destroy();
+    await once(stream, 'close');
+    await queue.put('precious');
+    expect(queue.size).toBe(1);
+  });
+
+  test('that lost a race against a timer can be closed', async () => {
+    const queue = new LocalQueue<string>();
+    const iterator = queue[Symbol.asyncIterator]();
+    await Promise.race([iterator.next(), turn()]);
+    await iterator.return?.();
+    await queue.put('precious');
+    expect(queue.size).toBe(1);
   });
 });
 

@@ -13,13 +13,20 @@ import type {
   Subscription,
   WaitOptions,
 } from '../../broker.js';
+import { throwIfAborted } from '../../common/limits.js';
 import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message-size.js';
-import { checkOptionNames, durationOption, integerOption, quote, wordOption } from '../../common/options.js';
+import {
+  checkOptionNames,
+  checkWaitOptions,
+  durationOption,
+  integerOption,
+  quote,
+  wordOption,
+} from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { takeIn } from '../memory/stored-message.js';
 import { NO_LINK_COUNTS } from '../no-links.js';
-import { checkWaitOptions, throwIfAborted } from '../wait-list.js';
 import { DiskSubscription } from './disk-subscription.js';
 import { prepareFolder } from './folder.js';
 import { checkLmdb } from './lmdb-package.js';

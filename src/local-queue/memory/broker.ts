@@ -33,10 +33,10 @@ export interface MemoryBrokerOptions {
 }
 
 /**
- * A broker in this process's memory: `local:`. Each is a world of its own; what it holds ends with it.
+ * A broker in this process's memory: `local:`. Each is separate from all others; what it holds ends with it.
  *
- * A queue's `deliveryLimit` has no effect, since a consumer can't die alone here; nor has `exclusive`, since nobody
- * else could see the queue. Throws `INVALID_OPTION`.
+ * A queue's `deliveryLimit` has no effect, since a consumer can't die without its broker here; nor has `exclusive`,
+ * since nobody else could see the queue. Throws `INVALID_OPTION`.
  */
 export function openMemoryBroker(options: MemoryBrokerOptions = {}): Broker {
   checkOptionNames('openMemoryBroker', options, ['maxMessageBytes', 'defaultCapacity']);
@@ -79,15 +79,15 @@ class MemoryBroker implements Broker {
     if (deadLetterSpec === undefined) return;
     const deadLetterQueue =
       this.#queues.get(deadLetterSpec.name) ?? this.#create(deadLetterSpec, Number.POSITIVE_INFINITY);
-    // Also for a queue taken as it is, where it has none: rather kept in two places than dropped.
+    // Also for a queue that is taken as it is and has none: better one more place than dropped messages.
     if (queue.deadLetterQueue === undefined || queue.deadLetterQueue.ended) {
       queue.deadLetterQueue = deadLetterQueue;
     }
   }
 
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<void> {
-    // Not an async function: the promise of its own that each call would make is a good part of what a publish
-    // costs. For the same reason the time limit is not checked before it is needed.
+    // Not an async function: the promise that it would create is a good part of what a publish costs. For the same
+    // reason the time limit is not checked before it is needed.
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
@@ -110,7 +110,7 @@ class MemoryBroker implements Broker {
     const subscription = new MemorySubscription(found, { ...options, prefetch }, onDelivery);
     this.#subscriptions.add(subscription);
     subscription.ended.then(() => this.#subscriptions.delete(subscription));
-    found.admit(subscription);
+    found.join(subscription);
     return subscription;
   }
 

@@ -1,11 +1,12 @@
 // From the module and not from globalThis, where tests that fake the clock would stop the queues, too.
 import { setImmediate } from 'node:timers';
+import { Deferred } from '../../common/limits.js';
 
 /**
  * Tasks that only ever wait for each other's promises never let the event loop turn: timers, signals and sockets
- * starve. A pace lets so many steps pass in a row and then has one turn waited for.
+ * starve. This lets so many steps pass in a row, and then makes them wait for one turn of the loop.
  */
-export class Pace {
+export class EventLoopYield {
   readonly #stepsPerTurn: number;
   #steps = 0;
   #turn: Promise<void> | undefined = undefined;
@@ -19,12 +20,12 @@ export class Pace {
     if (this.#turn === undefined) {
       this.#steps++;
       if (this.#steps <= this.#stepsPerTurn) return undefined;
-      this.#turn = new Promise((resolve) => {
-        setImmediate(() => {
-          this.#steps = 0;
-          this.#turn = undefined;
-          resolve();
-        });
+      const { promise, resolve } = new Deferred();
+      this.#turn = promise;
+      setImmediate(() => {
+        this.#steps = 0;
+        this.#turn = undefined;
+        resolve();
       });
     }
     return this.#turn;

@@ -2,7 +2,7 @@ import type { PublishOptions, QueueSpec, QueueStats } from '../../broker.js';
 import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { type Waiter, WaitList } from '../wait-list.js';
-import { Pace } from './event-loop-yield.js';
+import { EventLoopYield } from './event-loop-yield.js';
 import { ReadyMessages } from './ready-messages.js';
 import { RetrySchedule } from './retry-schedule.js';
 import type { StoredMessage } from './stored-message.js';
@@ -11,7 +11,7 @@ import type { MemorySubscription } from './subscription.js';
 /** Shared by every publish that need not wait. */
 const DONE: Promise<void> = Promise.resolve();
 
-/** Fewer in than out, so that a queue without a bound does not grow because of the pace alone. */
+/** Fewer in than out, so that a queue without a bound does not grow just because of the turns. */
 const PUBLISHES_PER_TURN = 128;
 const DELIVERIES_PER_TURN = 256;
 
@@ -30,7 +30,7 @@ export class MemoryQueue {
   readonly name: string;
   readonly spec: QueueSpec;
   readonly capacity: number;
-  /** What the capacity is where the spec does not say. */
+  /** The capacity if the spec has none. */
   readonly defaultCapacity: number;
   /** Undefined: dead letters are dropped. */
   deadLetterQueue: MemoryQueue | undefined = undefined;
@@ -38,21 +38,21 @@ export class MemoryQueue {
   readonly #onAbandoned: (queue: MemoryQueue) => void;
   readonly #ready = new ReadyMessages();
   readonly #retrying = new RetrySchedule((stored) => this.#arrive(stored));
-  /** While somebody waits here, the queue is at its capacity; so who finds room overtakes nobody. */
+  /** While publishers wait here, the queue is at its capacity; so a publish that finds room overtakes none. */
   readonly #publishers: WaitList<StoredMessage, void>;
   /** How many messages are ready, unsettled or retrying. */
   #held = 0;
   #ended = false;
 
   readonly #subscriptions: MemorySubscription[] = [];
-  /** The position of the one that is served next. */
-  #turn = 0;
+  /** The index of the subscription that is served next. */
+  #nextSubscriber = 0;
   /** Whether `#dispatch` runs or is going to. */
   #dispatching = false;
-  /** Has `#dispatch` run, in a microtask. Made anew each time, by `#arm`. */
+  /** Makes `#dispatch` run, in a microtask. Replaced by `#arm` each time. */
   #ring: () => void = () => {};
-  readonly #inflow = new Pace(PUBLISHES_PER_TURN);
-  readonly #outflow = new Pace(DELIVERIES_PER_TURN);
+  readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
+  readonly #outflow = new EventLoopYield(DELIVERIES_PER_TURN);
 
   /** `onAbandoned` is called when the last subscriber has left. */
   constructor(spec: QueueSpec, defaultCapacity: number, onAbandoned: (queue: MemoryQueue) => void) {
@@ -77,7 +77,7 @@ export class MemoryQueue {
   }
 
   /**
-   * Takes a new message in: at once (undefined), or when there is room. Throws `UNROUTABLE`, `FULL`, and as
+   * Accepts a new message: at once (undefined), or when there is room. Throws `UNROUTABLE`, `FULL`, and as
    * `WaitList.join` does.
    */
   enter(stored: StoredMessage, options?: PublishOptions): Waiter<StoredMessage, void> | undefined {
@@ -99,17 +99,17 @@ export class MemoryQueue {
   /** A message that was handed out is gone for good. */
   remove(): void {
     this.#held--;
-    this.#admit();
+    this.#admitPublishers();
   }
 
-  /** A message that was handed out comes back to its old place. */
+  /** A message that was handed out goes back to its old place. */
   putBack(stored: StoredMessage): void {
     stored.redelivered = true;
     this.#ready.unshift(stored);
     this.wake();
   }
 
-  /** In place of one that was handed out, `stored` comes later, at the end of the line. */
+  /** Replaces one that was handed out by `stored`, later and at the end of the queue. */
   retry(stored: StoredMessage, delayMs: number): void {
     if (this.#ended) return; // A timer would hold on to it.
     if (delayMs === 0) this.#arrive(stored);
@@ -119,7 +119,7 @@ export class MemoryQueue {
   purge(): number {
     const purged = this.#ready.clear();
     this.#held -= purged;
-    this.#admit();
+    this.#admitPublishers();
     return purged;
   }
 
@@ -128,7 +128,7 @@ export class MemoryQueue {
   }
 
   /** Serves a subscriber from now on. */
-  admit(subscription: MemorySubscription): void {
+  join(subscription: MemorySubscription): void {
     this.#subscriptions.push(subscription);
     this.#arm();
     this.wake();
@@ -137,11 +137,11 @@ export class MemoryQueue {
   leave(subscription: MemorySubscription): void {
     const position = this.#subscriptions.indexOf(subscription);
     this.#subscriptions.splice(position, 1);
-    if (position < this.#turn) this.#turn--;
+    if (position < this.#nextSubscriber) this.#nextSubscriber--;
     if (this.#subscriptions.length === 0) this.#onAbandoned(this);
   }
 
-  /** The queue is no more. Who waits to publish gets the error; what comes back later is never delivered. */
+  /** The queue is gone. Publishers that wait get the error; what comes back later is never delivered. */
   end(error: () => QueueError): void {
     this.#ended = true;
     this.#publishers.cancelAll(error);
@@ -150,8 +150,8 @@ export class MemoryQueue {
   }
 
   /**
-   * Sees to it that what is ready is delivered: in a microtask, so that no `onDelivery` runs inside a call of the
-   * one who publishes, subscribes or settles.
+   * Has what is ready delivered: in a microtask, so that no `onDelivery` runs inside the call of a publisher or a
+   * subscriber.
    */
   wake(): void {
     if (this.#dispatching || this.#ready.length === 0 || this.#subscriptions.length === 0) return;
@@ -161,8 +161,8 @@ export class MemoryQueue {
 
   /**
    * A continuation runs in the asynchronous context (`AsyncLocalStorage`) in which it was attached. So this one is
-   * attached where a subscriber comes, and again by itself, but not where the queue is woken: handlers must not find
-   * themselves in the request or the trace of whoever happened to publish or to acknowledge.
+   * attached when a subscriber joins, and then by itself, but not when the queue is woken: handlers must not run in the
+   * request or the trace of whoever happened to publish or to acknowledge.
    */
   #arm(): void {
     const { promise, resolve } = new Deferred();
@@ -186,22 +186,22 @@ export class MemoryQueue {
     this.#arm();
   };
 
-  /** The next in turn among those that may hold another message. */
+  /** The next one, in turn, that may hold another message. */
   #nextWithCredit(): MemorySubscription | undefined {
     const count = this.#subscriptions.length;
     for (let step = 0; step < count; step++) {
-      const position = (this.#turn + step) % count;
+      const position = (this.#nextSubscriber + step) % count;
       const subscription = this.#subscriptions[position];
       if (subscription?.hasCredit) {
-        this.#turn = position + 1;
+        this.#nextSubscriber = position + 1;
         return subscription;
       }
     }
     return undefined;
   }
 
-  /** Those who have waited longest to publish get the room there is. */
-  #admit(): void {
+  /** The publishers that have waited longest get the room there is. */
+  #admitPublishers(): void {
     while (this.#held < this.capacity) {
       const publisher = this.#publishers.first;
       if (publisher === undefined) return;

@@ -7,11 +7,11 @@ import type { StoredMessage } from './stored-message.js';
  * A message that comes back takes its old place.
  */
 export class ReadyMessages {
-  /** By priority, made when first needed. */
+  /** By priority, created when first needed. */
   readonly #arrived: (Fifo<StoredMessage> | undefined)[] = new Array(32).fill(undefined);
-  /** A bit for each priority of which there are messages in `#arrived`. */
+  /** A bit for each priority that has messages in `#arrived`. */
   #priorities = 0;
-  /** These were at the head of their priority before, so they come before all that arrived and never left. */
+  /** These were first of their priority before, so they come before all that never left. */
   #returned = new TinyQueue<StoredMessage>([], compare);
   #length = 0;
   #lastPlace = 0;
@@ -34,7 +34,7 @@ export class ReadyMessages {
     this.#length++;
   }
 
-  /** Puts a message back to where `shift` took it from. */
+  /** Puts a message back where `shift` took it from. */
   unshift(stored: StoredMessage): void {
     this.#returned.push(stored);
     this.#length++;
@@ -52,7 +52,7 @@ export class ReadyMessages {
     return stored;
   }
 
-  /** Says how many there were. */
+  /** Returns how many there were. */
   clear(): number {
     const dropped = this.#length;
     this.#arrived.fill(undefined);

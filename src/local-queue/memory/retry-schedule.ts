@@ -1,18 +1,18 @@
 import TinyQueue from 'tinyqueue';
 import type { StoredMessage } from './stored-message.js';
 
-interface Waiting {
+interface ScheduledRetry {
   readonly stored: StoredMessage;
   /** On the clock of `performance.now()`, which no change of the system's time moves. */
   readonly dueAt: number;
-  /** Those due at the same time come back in the order in which they were put aside. */
+  /** Retries due at the same time are made in the order in which they were scheduled. */
   readonly arrival: number;
 }
 
-/** Messages that wait for their next attempt. One timer, for the one that is due first. */
+/** Messages that wait for their next attempt. One timer, for the first one that is due. */
 export class RetrySchedule {
   readonly #onDue: (stored: StoredMessage) => void;
-  #heap = new TinyQueue<Waiting>([], compare);
+  #heap = new TinyQueue<ScheduledRetry>([], compare);
   #arrivals = 0;
   #timer: NodeJS.Timeout | undefined = undefined;
   #timerDueAt = Number.POSITIVE_INFINITY;
@@ -26,9 +26,9 @@ export class RetrySchedule {
     this.#setTimer();
   }
 
-  /** Forgets all that wait. */
+  /** Forgets them all. */
   clear(): void {
-    this.#heap = new TinyQueue<Waiting>([], compare);
+    this.#heap = new TinyQueue<ScheduledRetry>([], compare);
     clearTimeout(this.#timer);
     this.#timerDueAt = Number.POSITIVE_INFINITY;
   }
@@ -38,13 +38,13 @@ export class RetrySchedule {
     if (next === undefined || next.dueAt >= this.#timerDueAt) return;
     clearTimeout(this.#timer);
     this.#timerDueAt = next.dueAt;
-    // Does not keep the process alive: with no subscriber left nobody would handle the message anyway.
+    // Does not keep the process alive: without a subscriber nobody would handle the message anyway.
     this.#timer = setTimeout(() => this.#wake(), Math.ceil(next.dueAt - performance.now())).unref();
   }
 
   #wake(): void {
     this.#timerDueAt = Number.POSITIVE_INFINITY;
-    // Timers run on whole milliseconds and may be early by a fraction of one; those are set again.
+    // Timers run on whole milliseconds and may fire early by a fraction of one; then the timer is set again.
     const now = performance.now();
     for (let next = this.#heap.peek(); next !== undefined && next.dueAt <= now; next = this.#heap.peek()) {
       this.#heap.pop();
@@ -54,6 +54,6 @@ export class RetrySchedule {
   }
 }
 
-function compare(a: Waiting, b: Waiting): number {
+function compare(a: ScheduledRetry, b: ScheduledRetry): number {
   return a.dueAt - b.dueAt || a.arrival - b.arrival;
 }

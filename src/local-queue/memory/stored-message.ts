@@ -14,7 +14,7 @@ export class StoredMessage {
   readonly attempt: number;
   /** Whether it was handed out before. */
   redelivered: boolean;
-  /** Its place in line among those of its priority, given by the queue; kept when it goes back. */
+  /** Its place among those of its priority, assigned by the queue; kept when it goes back. */
   place = 0;
 
   constructor(message: Message, attempt: number, redelivered: boolean) {
@@ -27,7 +27,7 @@ export class StoredMessage {
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
-/** The message with nothing in it that its sender could still change. Throws `INVALID_MESSAGE`. */
+/** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
 export function takeIn(message: Message): Message {
   const { priority, body } = message;
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
@@ -39,7 +39,7 @@ export function takeIn(message: Message): Message {
   return copyOf(message, copyHeaders(message));
 }
 
-/** The message for one subscriber, who may do with its bytes what it likes. */
+/** A copy for one subscriber, which may change the bytes. */
 export function handOut(message: Message): Message {
   return copyOf(message, message.headers);
 }
@@ -58,6 +58,7 @@ function copyOf(message: Message, headers: Message['headers']): Message {
     body: typeof body === 'string' ? body : new Uint8Array(body),
     timestamp: message.timestamp,
     priority: message.priority,
+    contentEncoding: message.contentEncoding,
     correlationId: message.correlationId,
     replyTo: message.replyTo,
   };

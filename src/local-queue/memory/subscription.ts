@@ -1,11 +1,12 @@
 import { clearInterval, setImmediate, setInterval } from 'node:timers';
-import type { Delivery, SubscribeOptions, Subscription } from '../../broker.js';
+import type { Delivery, Failure, Message, SubscribeOptions, Subscription } from '../../broker.js';
+import { deadLetterHeaders, retryHeaders } from '../../common/history-headers.js';
 import { Deferred } from '../../common/limits.js';
-import { MAX_DELAY_MS } from '../../common/options.js';
+import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
-import { MemoryDelivery } from './delivery.js';
+import type { Waiter } from '../wait-list.js';
 import type { MemoryQueue } from './queue.js';
-import type { StoredMessage } from './stored-message.js';
+import { handOut, StoredMessage, withHeaders } from './stored-message.js';
 
 /**
  *   active ──cancel()──► cancelled ──close(), the broker's close──► closed
@@ -16,7 +17,7 @@ export class MemorySubscription implements Subscription {
   readonly #prefetch: number;
   readonly #onLost: SubscribeOptions['onLost'];
   readonly #onDelivery: (delivery: Delivery) => void;
-  /** At most `prefetch`. Each knows its position here; the last one fills a gap. */
+  /** At most `prefetch`. Each knows its index; the last one fills a gap. */
   readonly #unsettled: MemoryDelivery[] = [];
   #state: 'active' | 'cancelled' | 'closed' = 'active';
   /** A subscriber keeps the process alive, as the socket to a broker would. */
@@ -44,7 +45,7 @@ export class MemorySubscription implements Subscription {
     try {
       this.#onDelivery(delivery);
     } catch (error) {
-      // It must not throw. Should it do so, the error surfaces as uncaught, and the queue goes on.
+      // It must not throw. If it does, the error surfaces as uncaught, and the queue goes on.
       setImmediate(() => {
         throw error;
       });
@@ -77,7 +78,7 @@ export class MemorySubscription implements Subscription {
     this.#end(new QueueError('CLOSED', `the subscription to '${this.#queue.name}' was closed`), undefined);
   }
 
-  /** The broker is closed: the subscriber, who did not ask for it, is told what it lost. */
+  /** The broker is closed. The subscriber did not ask for that, and is told what it lost. */
   endByBroker(error: QueueError): void {
     this.#end(error, this.#onLost);
   }
@@ -97,5 +98,123 @@ export class MemorySubscription implements Subscription {
       if (delivery.lose(error)) onLost?.(delivery, error);
     }
     this.#ended.resolve();
+  }
+}
+
+const DONE: Promise<void> = Promise.resolve();
+
+/**
+ *   unsettled ──ack(), retry(), release()──────────────────► settled
+ *     │    └────deadLetter(), there is room─────────────────► ▲ ▲
+ *     │    └────lost: the message goes back──────────────────┘ │
+ *     └─────────deadLetter(), no room──► moving ──room──────────┤
+ *                                           └──lost: goes back──┘
+ *
+ * The verbs have an effect in `unsettled` only.
+ */
+class MemoryDelivery implements Delivery {
+  readonly message: Message;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+  /** Its index among the unsettled ones. For the subscription only. */
+  position: number;
+  readonly #stored: StoredMessage;
+  readonly #queue: MemoryQueue;
+  readonly #subscription: MemorySubscription;
+  #state: 'unsettled' | 'moving' | 'settled' = 'unsettled';
+  /** The wait for room in the dead-letter queue. Meanwhile the message keeps its place in its own. */
+  #moving: Waiter<StoredMessage, void> | undefined = undefined;
+
+  constructor(stored: StoredMessage, queue: MemoryQueue, subscription: MemorySubscription, position: number) {
+    this.message = handOut(stored.message);
+    this.attempt = stored.attempt;
+    this.redelivered = stored.redelivered;
+    this.position = position;
+    this.#stored = stored;
+    this.#queue = queue;
+    this.#subscription = subscription;
+  }
+
+  ack(): void {
+    if (this.#state === 'unsettled') this.#finish();
+  }
+
+  release(): void {
+    if (this.#state === 'unsettled') this.#goBack();
+  }
+
+  retry(delayMs: number, failure: Failure): Promise<void> {
+    try {
+      const delay = durationOption('delayMs', delayMs, { default: 0 });
+      if (this.#state !== 'unsettled') return DONE;
+      const { message } = this.#stored;
+      const attempt = this.attempt + 1;
+      const headers = retryHeaders(message.headers, attempt, failure);
+      this.#state = 'settled';
+      this.#queue.retry(new StoredMessage(withHeaders(message, headers), attempt, true), delay);
+      this.#subscription.settled(this);
+      return DONE;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  deadLetter(failure: Failure): Promise<void> {
+    if (this.#state !== 'unsettled') return DONE;
+    const target = this.#queue.deadLetterQueue;
+    if (target === undefined) {
+      this.#finish();
+      return DONE;
+    }
+    try {
+      this.#moving = target.enter(this.#toDeadLetter(failure));
+    } catch (error) {
+      this.#goBack();
+      return Promise.reject(error);
+    }
+    if (this.#moving === undefined) {
+      this.#finish();
+      return DONE;
+    }
+    this.#state = 'moving';
+    return this.#moving.promise.then(
+      () => this.#finish(),
+      (error) => {
+        this.#goBack();
+        throw error;
+      },
+    );
+  }
+
+  /** Takes the message from the subscriber. False if it has just become a dead letter. */
+  lose(error: QueueError): boolean {
+    this.#moving?.cancel(error);
+    if (this.#moving?.resolved) {
+      // It got its room a moment ago, and the continuation of the wait has not run yet.
+      this.#finish();
+      return false;
+    }
+    this.#goBack();
+    return true;
+  }
+
+  #toDeadLetter(failure: Failure): StoredMessage {
+    const { message } = this.#stored;
+    const history = { queue: this.#queue.name, attempt: this.attempt, failure };
+    return new StoredMessage(withHeaders(message, deadLetterHeaders(message.headers, history)), 1, false);
+  }
+
+  #finish(): void {
+    if (this.#state === 'settled') return;
+    this.#state = 'settled';
+    this.#queue.remove();
+    this.#subscription.settled(this);
+  }
+
+  #goBack(): void {
+    if (this.#state === 'settled') return;
+    this.#state = 'settled';
+    this.#queue.putBack(this.#stored);
+    this.#subscription.settled(this);
   }
 }

@@ -118,6 +118,22 @@ describe('capacity', () => {
     await rejection(publish('e', {}, { noWait: true }), 'FULL');
   });
 
+  test('room for one lets one of several publishers in, and the queue never holds more', async () => {
+    await declare({ capacity: 2 });
+    await publishAll('a', 'b');
+    const waiting = ['c', 'd', 'e'].map((id) => watch(publish(id)));
+    const inbox = await Inbox.open(broker, 'q', { prefetch: 1 });
+    for (const admitted of [1, 2, 3]) {
+      (await inbox.next()).ack();
+      await turn();
+      expect(waiting.map(({ state }) => state).filter((state) => state === 'resolved')).toHaveLength(
+        admitted,
+      );
+      // One is ready and one unsettled.
+      expect(await ready()).toBe(1);
+    }
+  });
+
   test('what comes back, at once or later, needs no room', async () => {
     await declare({ capacity: 1 });
     await publish('a');
