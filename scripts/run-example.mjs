@@ -1,14 +1,27 @@
 /**
- * Runs one of the examples: `npm run example -- NAME [ARGUMENTS]`; NAME/PROGRAM runs another of its programs. Without a
- * name it lists them all. Builds what is not built yet.
+ * Runs one of the examples, as `npm run example -- NAME [ARGUMENTS]`; NAME/PROGRAM runs another of its programs.
+ * Without a name it lists them all; `--build` only compiles them. Builds what is not built yet, and runs the TypeScript itself where Node can.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const root = new URL('../', import.meta.url);
-const examples = new URL('examples/', root);
-const compiler = fileURLToPath(new URL('node_modules/typescript/bin/tsc', root));
+const root = fileURLToPath(new URL('../', import.meta.url));
+const examples = join(root, 'examples');
+const built = join(root, 'dist/examples');
+const compiler = join(root, 'node_modules/typescript/bin/tsc');
+// From 24 on without a warning.
+const stripsTypes = Boolean(process.features.typescript) && Number.parseInt(process.versions.node, 10) >= 24;
 
 const names = readdirSync(examples, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
@@ -18,18 +31,21 @@ const [wanted, ...rest] = process.argv.slice(2);
 if (wanted === undefined) {
   console.log('npm run example -- NAME runs one of these:\n');
   for (const name of names) console.log(`  ${name.padEnd(18)} ${summaryOf(name)}`);
+} else if (wanted === '--build') {
+  buildExamples();
 } else {
   const [name = '', program = 'main'] = wanted.split('/');
-  const script = names.includes(name) ? scriptOf(name, program) : undefined;
-  if (script === undefined) {
+  const source = join(examples, name, `${program}.ts`);
+  if (!names.includes(name) || !existsSync(source)) {
     console.error(`There is no example '${wanted}'. There are: ${names.join(', ')}.`);
     process.exit(2);
   }
-  if (!existsSync(new URL('dist/index.js', root))) compile('tsconfig.json');
-  if (script.source !== script.runs) compile('examples/tsconfig.json');
+  if (!existsSync(join(root, 'dist/index.js'))) compile('-p', join(root, 'tsconfig.json'));
+  if (!stripsTypes) buildExamples();
   // In this process, so that Ctrl+C and the exit code are the example's own.
-  process.argv = [process.execPath, fileURLToPath(script.runs), ...rest];
-  await import(script.runs.href);
+  const script = stripsTypes ? source : join(built, name, `${program}.js`);
+  process.argv = [process.execPath, script, ...rest];
+  await import(pathToFileURL(script).href);
 }
 
 /**
@@ -38,29 +54,41 @@ if (wanted === undefined) {
  * @param {string} name
  */
 function summaryOf(name) {
-  const readme = new URL(`${name}/README.md`, examples);
+  const readme = join(examples, name, 'README.md');
   return existsSync(readme) ? readFileSync(readme, 'utf8').split('\n')[2] : '';
 }
 
-/**
- * Where the program is, and what runs it: itself, or what the compiler makes of it.
- *
- * @param {string} name
- * @param {string} program
- * @returns {{ readonly source: URL, readonly runs: URL } | undefined}
- */
-function scriptOf(name, program) {
-  const plain = new URL(`${name}/${program}.mjs`, examples);
-  if (existsSync(plain)) return { source: plain, runs: plain };
-  const typed = new URL(`${name}/${program}.ts`, examples);
-  if (existsSync(typed)) return { source: typed, runs: new URL(`dist/examples/${name}/${program}.js`, root) };
-  return undefined;
+/** Compiles the examples where one of them is newer than its output. */
+function buildExamples() {
+  /** @param {string} file */
+  const isOld = (file) => {
+    const output = join(built, file.replace(/\.ts$/, '.js'));
+    return !existsSync(output) || statSync(output).mtimeMs < statSync(join(examples, file)).mtimeMs;
+  };
+  if (!filesOf(examples, '.ts').some(isOld)) return;
+  // File by file into its place: others may be running the same examples.
+  const fresh = mkdtempSync(join(root, 'dist/examples-'));
+  try {
+    compile('-p', join(examples, 'tsconfig.json'), '--outDir', fresh);
+    for (const file of filesOf(fresh, '.js')) {
+      mkdirSync(dirname(join(built, file)), { recursive: true });
+      renameSync(join(fresh, file), join(built, file));
+    }
+  } finally {
+    rmSync(fresh, { recursive: true });
+  }
 }
 
-/** @param {string} project the path of a tsconfig */
-function compile(project) {
-  const { status } = spawnSync(process.execPath, [compiler, '-p', fileURLToPath(new URL(project, root))], {
-    stdio: 'inherit',
-  });
+/**
+ * @param {string} folder
+ * @param {string} ending
+ */
+function filesOf(folder, ending) {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith(ending));
+}
+
+/** @param {string[]} args */
+function compile(...args) {
+  const { status } = spawnSync(process.execPath, [compiler, ...args], { stdio: 'inherit' });
   if (status !== 0) process.exit(1);
 }

@@ -1,4 +1,5 @@
 /** An event loop: events of several types in one queue, and a handler for each type. */
+import { parseArgs } from 'node:util';
 import { connect, createConsumer, createProducer, deadLetterHistory, defineQueue, receive } from 'millrace';
 import { z } from 'zod';
 
@@ -8,8 +9,14 @@ const Event = z.discriminatedUnion('type', [
   z.object({ type: z.literal('timer'), name: z.string(), afterMs: z.number() }),
 ]);
 
-const events = defineQueue('events', Event);
-const broker = await connect('local:');
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', short: 'u', default: 'local:' },
+    prefix: { type: 'string', default: 'event-loop' },
+  },
+});
+const events = defineQueue(`${values.prefix}.events`, Event);
+const broker = await connect(values.url);
 
 // One handler at a time, in the order of the events. Leave one out, or misspell one, and this does not compile;
 // each handler gets the event of its own type.
@@ -43,7 +50,7 @@ await new Promise<void>((resolve, reject) => {
   );
 });
 
-const unknown = defineQueue('events.dead', z.object({ type: z.string() }), { declare: 'existing' });
+const unknown = defineQueue(`${events.name}.dead`, z.object({ type: z.string() }), { declare: 'existing' });
 for await (const dead of receive(broker, unknown)) {
   console.log(`no handler for ${dead.value.type}: ${deadLetterHistory(dead.headers)?.reason}`);
   dead.ack();

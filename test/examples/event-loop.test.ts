@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { run } from '../support/command.js';
+import { diskAddress } from './disk.js';
+import { expectAsInReadme } from './readme-output.js';
 import { linesOf } from './run-example.js';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -17,6 +19,8 @@ test('event-loop: each event comes to the handler of its type, an unknown one be
     'timer tick after 20 ms',
   ]);
   expect(lines).toContain('no handler for scroll: invalid');
+  await expectAsInReadme('event-loop', lines, { anyOrder: true });
+  expect((await linesOf('event-loop', '-u', await diskAddress())).sort()).toEqual(lines.sort());
 });
 
 test('event-loop compiles; with a handler left out, or misspelt, it does not', async () => {

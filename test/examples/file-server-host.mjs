@@ -1,6 +1,6 @@
 /** The server of the example in a process of its own. Tells its port, and its clients and memory whenever it is asked. */
 import { once } from 'node:events';
-import { createFileServer } from '../../examples/file-transfer/server.mjs';
+import { createFileServer } from '../../dist/examples/file-transfer/server.js';
 
 const server = createFileServer(process.argv[2]).listen(0, '127.0.0.1');
 await once(server, 'listening');

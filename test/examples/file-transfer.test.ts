@@ -6,27 +6,17 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { get, put, type Transferred } from '../../examples/file-transfer/client.ts';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { eventually } from '../support/eventually.js';
-import { load } from './load.js';
-import { linesOf } from './run-example.js';
-
-interface Transferred {
-  readonly name: string;
-  readonly size: number;
-  readonly sha256: string;
-  readonly resumedAt: number;
-}
-type OnProgress = (bytes: number, size: number) => void;
-
-const { put, get } = await load<{
-  put(port: number, path: string, onProgress?: OnProgress): Promise<Transferred>;
-  get(port: number, name: string, folder: string, onProgress?: OnProgress): Promise<Transferred>;
-}>('file-transfer/client.mjs');
+import { buildExamples } from './build-examples.js';
+import { expectAsInReadme } from './readme-output.js';
+import { Example, linesOf } from './run-example.js';
 
 const HOST = fileURLToPath(new URL('./file-server-host.mjs', import.meta.url));
 const MIB = 1024 * 1024;
+beforeAll(buildExamples);
 
 /** A server in a process of its own, so that its memory is nobody else's, and three folders. */
 async function setUp() {
@@ -62,11 +52,11 @@ test('file-transfer: 50 clients at once, 100 MiB each way, with memory flat', as
   for (const name of names) await writeFile(join(source, name), randomBytes(2 * MIB));
   const warmUp = join(source, 'first.bin');
   await writeFile(warmUp, randomBytes(2 * MIB));
-  await put(port, warmUp);
+  await put({ port }, warmUp);
   const before = await state();
 
-  const sent = await Promise.all(names.map((name) => put(port, join(source, name))));
-  const received = await Promise.all(names.map((name) => get(port, name, fetched)));
+  const sent = await Promise.all(names.map((name) => put({ port }, join(source, name))));
+  const received = await Promise.all(names.map((name) => get({ port }, name, fetched)));
 
   expect(received.map(({ sha256 }) => sha256)).toEqual(sent.map(({ sha256 }) => sha256));
   expect((await readdir(fetched)).sort()).toEqual([...names].sort());
@@ -84,8 +74,8 @@ test('file-transfer: one file of 100 MiB does not pass through memory as a whole
   await writeFile(path, randomBytes(100 * MIB));
   const before = await state();
 
-  await put(port, path);
-  const { size } = await get(port, 'large.bin', fetched);
+  await put({ port }, path);
+  const { size } = await get({ port }, 'large.bin', fetched);
 
   expect(size).toBe(100 * MIB);
   expect((await state()).peakBytes - before.peakBytes).toBeLessThan(60 * MIB);
@@ -99,18 +89,18 @@ test('file-transfer: a put and a get that are cut in the middle go on where they
   onTestFinished(() => proxy.close());
 
   const putCut = proxy.resetAfterBytes(8 * MIB, 'to-broker');
-  await expect(put(proxy.port, path)).rejects.toThrow();
+  await expect(put({ port: proxy.port }, path)).rejects.toThrow();
   await putCut;
   expect(await readdir(kept), 'nothing under its name before it is whole').not.toContain('grain.bin');
-  const sent = await whenFree(() => put(proxy.port, path));
+  const sent = await whenFree(() => put({ port: proxy.port }, path));
   expect(sent.resumedAt).toBeGreaterThan(0);
   expect((await readFile(join(kept, 'grain.bin'))).equals(await readFile(path))).toBe(true);
 
   const getCut = proxy.resetAfterBytes(8 * MIB, 'to-client');
-  await expect(get(proxy.port, 'grain.bin', fetched)).rejects.toThrow();
+  await expect(get({ port: proxy.port }, 'grain.bin', fetched)).rejects.toThrow();
   await getCut;
   expect(await readdir(fetched)).not.toContain('grain.bin');
-  const received = await get(proxy.port, 'grain.bin', fetched);
+  const received = await get({ port: proxy.port }, 'grain.bin', fetched);
   expect(received.resumedAt).toBeGreaterThan(0);
   expect((await readFile(join(fetched, 'grain.bin'))).equals(await readFile(path))).toBe(true);
 });
@@ -120,13 +110,13 @@ test('file-transfer: what arrived is not taken for what it is not', async () => 
   const path = join(source, 'grain.bin');
   await writeFile(path, randomBytes(MIB));
   // The beginning is there, and it is damaged.
-  const { sha256 } = await put(port, path);
+  const { sha256 } = await put({ port }, path);
   await rm(join(kept, 'grain.bin'));
   await writeFile(join(kept, `.grain.bin.${sha256.slice(0, 16)}.partial`), randomBytes(1000));
 
-  await expect(put(port, path)).rejects.toMatchObject({ code: 'DAMAGED' });
+  await expect(put({ port }, path)).rejects.toMatchObject({ code: 'DAMAGED' });
   expect(await readdir(kept)).toEqual([]);
-  expect((await put(port, path)).resumedAt).toBe(0);
+  expect((await put({ port }, path)).resumedAt).toBe(0);
 });
 
 test('file-transfer: names that are no plain names are refused, to be read and to be written', async () => {
@@ -166,13 +156,60 @@ test('file-transfer: a link that leads out of the folder is not followed', async
   const { port, source, kept, fetched } = await setUp();
   await writeFile(join(source, 'secret'), 'secret');
   await symlink(join(source, 'secret'), join(kept, 'link'));
-  await expect(get(port, 'link', fetched)).rejects.toMatchObject({ code: 'FAILED' });
-  await expect(get(port, 'nothing', fetched)).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(get({ port }, 'link', fetched)).rejects.toMatchObject({ code: 'FAILED' });
+  await expect(get({ port }, 'nothing', fetched)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('file-transfer shows percent and rate, and refuses what leaves the folder', async () => {
-  const [sent, received, ...rest] = await linesOf('file-transfer');
-  expect(sent).toMatch(/^put grain\.bin █+ 100 % [\d.]+ MiB\/s$/);
-  expect(received).toMatch(/^get grain\.bin █+ 100 % [\d.]+ MiB\/s$/);
-  expect(rest).toEqual(['SHA-256 is the same', 'get ../../etc/passwd: REFUSED']);
+test('file-transfer: no header, however strange, ends the server', async () => {
+  const { port, source, kept } = await setUp();
+  await writeFile(join(kept, 'there.bin'), 'there');
+  const strange = [
+    'null',
+    '7',
+    '"x"',
+    '[]',
+    '{',
+    '{"do":"get","name":"there.bin"}\n{"offset":-1}',
+    '{"do":{"a":1}}',
+  ];
+  for (const text of strange) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    socket.resume().end(`${text}\n`);
+    await once(socket, 'close');
+  }
+  await writeFile(join(source, 'after.bin'), 'after');
+  expect((await put({ port }, join(source, 'after.bin'))).size).toBe(5);
+});
+
+test('file-transfer shows how far each file is, and refuses what leaves the folder', async () => {
+  const lines = await linesOf('file-transfer');
+  const varies = [/[\d.]+ MiB\/s/];
+  await expectAsInReadme('file-transfer', lines, { varies, anyOrder: true });
+});
+
+test('file-transfer serve makes its folder and logs each transfer; what fails is one line', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'file-transfer-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'a.bin'), 'grain');
+  const server = new Example('file-transfer', 'serve', join(folder, 'new/kept'), '-p', '0');
+  const [, port = ''] = await server.printed(/listening on 127\.0\.0\.1:(\d+)/);
+  expect(await linesOf('file-transfer', 'put', join(folder, 'a.bin'), '-p', port)).toEqual([
+    expect.stringMatching(/^put a\.bin 100 % /),
+  ]);
+  await server.printed(/^127\.0\.0\.1:\d+ put a\.bin: 5 bytes came$/m);
+
+  const missing = new Example('file-transfer', 'get', 'b.bin', '-p', port, '--host', 'localhost');
+  expect(await missing.exit()).toBe(1);
+  expect(missing.stderr).toBe('get b.bin: the server says ENOENT\n');
+  await server.printed(/^127\.0\.0\.1:\d+ get b\.bin: ENOENT$/m);
+
+  const taken = new Example('file-transfer', 'serve', folder, '-p', port);
+  expect(await taken.exit()).toBe(1);
+  expect(taken.stderr).toMatch(/^serve: .*EADDRINUSE.*\n$/);
+  const noFolder = new Example('file-transfer', 'serve', join(folder, 'a.bin/b'));
+  expect(await noFolder.exit()).toBe(1);
+  expect(noFolder.stderr).toMatch(/^serve: ENOTDIR.*\n$/);
+  const nothing = new Example('file-transfer', 'get');
+  expect(await nothing.exit()).toBe(2);
+  expect(nothing.stderr).toMatch(/^file-transfer \[serve FOLDER.*\n$/);
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { expectAsInReadme } from './readme-output.js';
 import { linesOf } from './run-example.js';
 
 test('producer-consumer handles each item once and never has more in the queue than it has room for', async () => {
@@ -9,4 +10,6 @@ test('producer-consumer handles each item once and never has more in the queue t
   const counts = lines.flatMap((line) => /consumer \d handled (\d+) items/.exec(line)?.[1] ?? []);
   expect(counts).toHaveLength(2);
   expect(counts.map(Number).reduce((sum, count) => sum + count)).toBe(60);
+  const varies = [/handled \d+ items/, /producer \d/, /consumer \d/, /\d+ wait/];
+  await expectAsInReadme('producer-consumer', lines, { varies, anyOrder: true });
 });

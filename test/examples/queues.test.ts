@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
+import { expectAsInReadme } from './readme-output.js';
 import { linesOf } from './run-example.js';
 
 test('queues shows the three orders, and what a full, an empty and a closed queue answer', async () => {
-  expect(await linesOf('queues')).toEqual([
+  const lines = await linesOf('queues');
+  expect(lines).toEqual([
     'first in, first out: report, backup, alarm, mail',
     'last in, first out: mail, alarm, backup, report',
     'by priority: alarm, report, mail, backup',
@@ -15,4 +17,5 @@ test('queues shows the three orders, and what a full, an empty and a closed queu
     '2 in the queue',
     'put into a closed queue: CLOSED',
   ]);
+  await expectAsInReadme('queues', lines);
 });

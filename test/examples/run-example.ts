@@ -17,8 +17,15 @@ export class Example {
   stderr = '';
   readonly #closed: Promise<unknown>;
 
-  constructor(...args: string[]) {
-    this.child = spawn(process.execPath, [RUNNER, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  /** What `stdin` gives is all of its input; `'open'` leaves that to the test. */
+  constructor(...all: readonly string[] | [{ readonly stdin: string }, ...string[]]) {
+    const [first, ...rest] = all;
+    const { stdin, args } =
+      typeof first === 'object' ? { stdin: first.stdin, args: rest } : { stdin: undefined, args: all };
+    this.child = spawn(process.execPath, [RUNNER, ...(args as readonly string[])], {
+      stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    });
+    if (stdin !== 'open') this.child.stdin?.end(stdin);
     running.add(this.child);
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;

@@ -2,12 +2,15 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.js';
-import { Example } from './run-example.js';
+import { buildExamples } from './build-examples.js';
+import { expectAsInReadme } from './readme-output.js';
+import { Example, linesOf } from './run-example.js';
 
 const HOST = fileURLToPath(new URL('./upper-case-host.mjs', import.meta.url));
 const MIB = 1024 * 1024;
+beforeAll(buildExamples);
 /** No more at once than the system keeps waiting for `accept`. */
 const WAVE = 250;
 
@@ -153,7 +156,7 @@ test('socket-server: a message without an end costs its sender the connection', 
 });
 
 test('socket-server tells where it listens, and ends on Ctrl+C with clients connected', async () => {
-  const example = new Example('socket-server', '-p', '0');
+  const example = new Example('socket-server', '--serve', '-p', '0');
   const [, port] = await example.printed(/listening on 127\.0\.0\.1:(\d+)/);
   const client = connect(Number(port), '127.0.0.1').setEncoding('utf8');
   client.write('hello\n');
@@ -163,4 +166,54 @@ test('socket-server tells where it listens, and ends on Ctrl+C with clients conn
   example.child.kill('SIGINT');
   await closed;
   expect(await example.exit()).toBe(0);
+});
+
+test('socket-server: a last line without a line end is answered before the connection ends', async () => {
+  const host = await Host.start();
+  const client = await host.connect();
+  client.end('the first\nand the last');
+  expect(await answersOf(client)).toBe('THE FIRST\nAND THE LAST');
+});
+
+test('socket-server shows itself and ends', async () => {
+  const lines = await linesOf('socket-server');
+  await expectAsInReadme('socket-server', lines);
+});
+
+test('socket-server/client sends its input line by line; a taken port, or none that listens, is one line', async () => {
+  const server = new Example('socket-server', '--serve', '-p', '0');
+  const [, port = ''] = await server.printed(/listening on 127\.0\.0\.1:(\d+)/);
+
+  const client = new Example({ stdin: 'one\ntwo' }, 'socket-server/client', '-p', port);
+  expect(await client.exit(), client.stderr).toBe(0);
+  expect(client.stdout).toBe('ONE\nTWO');
+
+  const second = new Example('socket-server', '--serve', '-p', port);
+  expect(await second.exit()).toBe(1);
+  expect(second.stderr).toMatch(/^can't listen on 127\.0\.0\.1:\d+: .*EADDRINUSE.*\n$/);
+
+  server.child.kill('SIGINT');
+  expect(await server.exit()).toBe(0);
+  const late = new Example({ stdin: 'x\n' }, 'socket-server/client', '-p', port);
+  expect(await late.exit()).toBe(1);
+  expect(late.stderr).toMatch(/^127\.0\.0\.1:\d+: .*ECONNREFUSED.*\n$/);
+});
+
+test('socket-server operator: a person answers each client in turn', async () => {
+  const server = new Example({ stdin: 'open' }, 'socket-server', 'operator', '-p', '0');
+  const [, port] = await server.printed(/listening on 127\.0\.0\.1:(\d+)/);
+  const clients = [connect(Number(port), '127.0.0.1'), connect(Number(port), '127.0.0.1')];
+  for (const client of clients) client.setEncoding('utf8');
+  clients[0]?.write('hello\n');
+  await server.printed(/says 'hello'/);
+  clients[1]?.write('me too\n');
+  const first = once(clients[0] as Socket, 'data');
+  server.child.stdin?.write('good day\n');
+  expect((await first)[0]).toBe('good day\n');
+  await server.printed(/says 'me too'/);
+  const second = once(clients[1] as Socket, 'data');
+  server.child.stdin?.write('you too\n');
+  expect((await second)[0]).toBe('you too\n');
+  server.child.kill('SIGINT');
+  expect(await server.exit()).toBe(0);
 });

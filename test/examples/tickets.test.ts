@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
+import { expectAsInReadme } from './readme-output.js';
 import { linesOf } from './run-example.js';
 
 /** What was sold of each event, out of ten. */
 const soldIn = (line = '') => [...line.matchAll(/(\d+)\/10/g)].map((match) => Number(match[1]));
 
 test('tickets: served all at once they are sold several times, served by key never', async () => {
-  const [allAtOnce, oneAtATime, byKey, ...more] = await linesOf('tickets');
+  const lines = await linesOf('tickets');
+  const [allAtOnce, oneAtATime, byKey, processes, ...more] = lines;
 
   expect(allAtOnce).toMatch(/^all at once:/);
   expect(Math.max(...soldIn(allAtOnce))).toBeGreaterThan(10);
@@ -15,5 +17,8 @@ test('tickets: served all at once they are sold several times, served by key nev
 
   expect(byKey).toMatch(/^one at a time for each event:.* 33 buyers happy, at most [2-4] served at once$/);
   expect(soldIn(byKey)).toEqual([10, 10, 10, 10]);
+  expect(processes).toMatch(/^4 processes ask the one that owns the tickets:.* 40 buyers happy$/);
+  expect(soldIn(processes)).toEqual([10, 10, 10, 10]);
   expect(more).toEqual([]);
+  await expectAsInReadme('tickets', lines, { varies: [/^(all at once): .*/, /at most \d+/] });
 });

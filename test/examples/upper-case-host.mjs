@@ -1,8 +1,8 @@
 /** The server of the example in a process of its own. Tells its port, and its clients and memory whenever it is asked. */
 import { once } from 'node:events';
-import { createUpperCaseServer } from '../../examples/socket-server/server.mjs';
+import { createAnsweringServer } from '../../dist/examples/socket-server/server.js';
 
-const server = createUpperCaseServer().listen(0, '127.0.0.1', 4096);
+const server = createAnsweringServer().listen(0, '127.0.0.1', 4096);
 await once(server, 'listening');
 process.send({ port: server.address().port });
 process.on('message', () => {

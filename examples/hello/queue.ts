@@ -1,0 +1,41 @@
+import { type Broker, defineQueue, isQueueError } from 'millrace';
+import { z } from 'zod';
+
+/** The kinds of `hello` that tutorials declare: the current ones, those before, and the oldest. */
+const KINDS = {
+  quorum: { type: 'quorum' },
+  classic: { type: 'classic' },
+  transient: { type: 'classic', durable: false },
+} as const;
+
+/** Plain text, in a queue that is taken as it is where it is there: whoever declares it first decides its kind. */
+export function hello(name: string, kind = 'quorum') {
+  if (!isKind(kind)) throw new Error(`--kind ${kind}: there are ${Object.keys(KINDS).join(', ')}`);
+  return defineQueue(name, z.string(), { codec: 'text', declare: 'if-missing', ...KINDS[kind] });
+}
+
+/** Declares the queue, and says so where it is new: programs that declare another kind are refused from then on. */
+export async function declareHello(broker: Broker, name: string, kind = 'quorum') {
+  const queue = hello(name, kind);
+  const isNew = await broker.inspect(name).then(
+    () => false,
+    (error) => {
+      if (isQueueError(error, 'QUEUE_MISSING')) return true;
+      throw error;
+    },
+  );
+  await broker.declare(queue.spec);
+  if (isNew && broker.address.startsWith('amqp')) {
+    console.log(
+      ` [*] '${name}' was not there: this program made it, as a ${kind} queue. One that declares another kind is`,
+    );
+    console.log(
+      '     refused: delete the queue and start that one first, or use --kind quorum, classic or transient here.',
+    );
+  }
+  return queue;
+}
+
+function isKind(kind: string): kind is keyof typeof KINDS {
+  return Object.hasOwn(KINDS, kind);
+}

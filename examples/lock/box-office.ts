@@ -1,0 +1,11 @@
+/** The tickets are a number in a file. Selling one is to read it, to charge a card, and to write what is left. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export async function sellOne(file: string): Promise<boolean> {
+  const left = Number(await readFile(file, 'utf8'));
+  await delay(10); // the card is charged; meanwhile others read the file, too
+  if (left === 0) return false;
+  await writeFile(file, String(left - 1));
+  return true;
+}

@@ -1,0 +1,32 @@
+/** Does jobs until it is told to stop. Run as many as you like, each in a process of its own, and kill some. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { connect, createConsumer, createProducer } from 'millrace';
+import { queuesOf } from './queues.ts';
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', short: 'u', default: 'local:./processes-data' },
+    prefix: { type: 'string', default: 'processes' },
+    name: { type: 'string', default: `worker-${process.pid}` },
+  },
+});
+const { jobs, results } = queuesOf(values.prefix);
+const broker = await connect(values.url);
+const done = createProducer(broker, results);
+
+const consumer = createConsumer(broker, jobs, async ({ job }, { redelivered }) => {
+  if (redelivered) console.log(`${values.name}: job ${job} comes again, whoever had it before is gone`);
+  await delay(25);
+  await done.send({ job, worker: values.name }); // before the acknowledgement: rather twice than never
+});
+await consumer.start();
+console.log(`${values.name}: at work`);
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, async () => {
+    await consumer.stop();
+    await broker.close();
+    if (process.connected) process.disconnect();
+  });
+}

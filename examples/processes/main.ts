@@ -1,0 +1,56 @@
+/** One producer, two consumers, a process for each of them; and one of the consumers is killed at its work. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { connect, createProducer, receive } from 'millrace';
+import { startProgram } from '../start-program.ts';
+import { queuesOf } from './queues.ts';
+
+const JOBS = 40;
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', short: 'u' },
+    prefix: { type: 'string', default: 'processes' },
+  },
+});
+const { jobs, results, control } = queuesOf(values.prefix);
+const folder = values.url === undefined ? await mkdtemp(join(tmpdir(), 'processes-')) : undefined;
+const url = values.url ?? `local:${folder}`;
+const start = (program: string, ...args: string[]) =>
+  startProgram(import.meta.url, program, ['-u', url, '--prefix', values.prefix, ...args]);
+
+const broker = await connect(url);
+for (const queue of [jobs, results, control]) {
+  await broker.declare(queue.spec);
+  await broker.purge(queue.name); // what an earlier run may have left
+}
+const [ann, ben] = [start('./consumer', '--name', 'Ann'), start('./consumer', '--name', 'Ben')];
+while ((await broker.inspect(jobs.name)).consumers < 2) await delay(20);
+const producer = start('./producer', '--jobs', String(JOBS));
+await createProducer(broker, control).send({ pauseMs: 1 }); // for the producer's helper, as soon as it listens
+
+const doneBy = new Map<number, string>();
+for await (const result of receive(broker, results, { prefetch: 20 })) {
+  const { job, worker } = result.value;
+  doneBy.set(job, worker); // a job that was done twice is here once
+  result.ack();
+  // Without a chance to say anything, and with jobs in her hands: while some wait in the queue, she has as many as she may.
+  if (worker === 'Ann' && (await broker.inspect(jobs.name)).ready > 0) ann.kill('SIGKILL');
+  if (doneBy.size === JOBS) break;
+}
+
+if (producer.exitCode === null) await once(producer, 'exit'); // by itself, though its helper still listens
+const ended = once(ben, 'exit');
+ben.kill('SIGTERM');
+await ended;
+const byBen = [...doneBy.values()].filter((worker) => worker === 'Ben').length;
+console.log(
+  `${doneBy.size} jobs done, ${byBen > JOBS / 2 ? 'most of them' : byBen} by Ben${ann.killed ? '; Ann was killed' : ''}`,
+);
+
+await broker.close();
+if (folder !== undefined) await rm(folder, { recursive: true });

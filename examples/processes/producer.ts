@@ -1,0 +1,30 @@
+/** Sends jobs, listens to a helper of its own meanwhile, and ends when the last job is stored. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { connect, createConsumer, createProducer } from 'millrace';
+import { queuesOf } from './queues.ts';
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', short: 'u', default: 'local:./processes-data' },
+    prefix: { type: 'string', default: 'processes' },
+    jobs: { type: 'string', default: '40' },
+  },
+});
+const { control, jobs } = queuesOf(values.prefix);
+const broker = await connect(values.url);
+
+let pauseMs = 250;
+const helper = createConsumer(broker, control, (wish) => {
+  pauseMs = wish.pauseMs;
+  console.log(`producer: as you wish, ${pauseMs} ms between two jobs`);
+});
+helper.unref(); // nobody stops it, and it does not keep this program alive
+await helper.start();
+
+const producer = createProducer(broker, jobs);
+for (let job = 1; job <= Number(values.jobs); job++) {
+  await producer.send({ job });
+  await delay(pauseMs);
+}
+console.log(`producer: ${values.jobs} jobs are stored`); // and here it ends, its helper with it

@@ -1,0 +1,57 @@
+/** The clients of the demonstration: two that send in parts, and a slow reader beside a fast one. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Two connections, and one message that is sent over both in three parts. */
+export async function sendInParts(port: number): Promise<void> {
+  const parts = ['This is the message. ', 'It will be sent ', 'in parts.'];
+  const sockets = [await open(port), await open(port)];
+  for (const part of parts) {
+    for (const [index, socket] of sockets.entries()) {
+      console.log(`client ${index + 1}: sends '${part}'`);
+      socket.write(part);
+    }
+    await delay(20);
+  }
+  for (const [index, socket] of sockets.entries()) {
+    socket.end(); // no more from this side; the answer still comes
+    console.log(`client ${index + 1}: got '${await allOf(socket)}'`);
+  }
+}
+
+/** One client sends far more than it reads, and is made to wait; another one is answered all the same. */
+export async function readSlowly(port: number): Promise<void> {
+  const slow = await open(port);
+  slow.pause();
+  const line = `${'x'.repeat(64 * 1024 - 1)}\n`;
+  let sent = 0;
+  while (slow.writableLength < 1024 * 1024) {
+    // nothing goes out any more: all buffers on the way are full
+    slow.write(line);
+    sent += line.length;
+    await delay(1);
+  }
+  console.log('slow client: sends without reading, and is made to wait');
+
+  const fast = await open(port);
+  fast.end('are you there?\n');
+  console.log(`fast client: got '${(await allOf(fast)).trim()}' meanwhile`);
+
+  slow.end();
+  const received = (await allOf(slow)).length;
+  console.log(`slow client: reads at last, and gets ${received === sent ? 'all' : 'not all'} of its answers`);
+}
+
+async function open(port: number): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  socket.setEncoding('utf8');
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function allOf(socket: Socket): Promise<string> {
+  let text = '';
+  for await (const part of socket) text += part;
+  return text;
+}

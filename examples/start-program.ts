@@ -1,0 +1,21 @@
+/** Starts another program of an example, as TypeScript or built, whichever this one is. Used by those with several processes. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** `here` is the `import.meta.url` of the caller, `program` a name beside it. Its output goes where that of the caller goes. */
+export function startProgram(here: string, program: string, args: readonly string[]): ChildProcess {
+  const path = fileURLToPath(new URL(`${program}${extname(fileURLToPath(here))}`, here));
+  const child = fork(path, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  running.add(child);
+  child.once('exit', (code) => {
+    running.delete(child);
+    if (code) process.exit(code); // it has said why; nobody need wait for its work
+  });
+  return child;
+}

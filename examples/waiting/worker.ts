@@ -1,0 +1,21 @@
+/** A worker process: five tasks at once, until the program that started it lets go of it. */
+import { once } from 'node:events';
+import { parseArgs } from 'node:util';
+import { connect, createConsumer } from 'millrace';
+import { tasksIn, wait } from './tasks.ts';
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', short: 'u', default: 'local:./waiting-data' },
+    prefix: { type: 'string', default: 'waiting' },
+  },
+});
+const broker = await connect(values.url);
+// No more ahead than at work: otherwise the first process would take what the second one has the time for.
+const consumer = createConsumer(broker, tasksIn(values.prefix), wait, { concurrency: 5, prefetch: 5 });
+await consumer.start();
+process.send?.('at work');
+
+await once(process, process.connected ? 'disconnect' : 'SIGINT');
+await consumer.stop();
+await broker.close();

@@ -1,0 +1,17 @@
+import { test } from 'vitest';
+import { expectProcesses } from './processes-lines.js';
+import { expectAsInReadme } from './readme-output.js';
+import { Example } from './run-example.js';
+
+test('processes: all jobs are done though a consumer is killed, and the producer ends by itself, on a folder', async () => {
+  const example = new Example('processes');
+  await expectProcesses(example);
+  // How many jobs Ann had when she was killed differs.
+  const lines = example.lines.filter(
+    (line, index, all) => !/comes again/.test(line) || !/comes again/.test(all[index - 1] ?? ''),
+  );
+  await expectAsInReadme('processes', lines, {
+    varies: [/(Ann|Ben)(?=: at work)/, /job \d+/],
+    anyOrder: true,
+  });
+});
