@@ -62,6 +62,8 @@ console.log(`join: ${(await last).square}`);
 
 // Heavy work: in threads, so that timers, sockets and heartbeats of this process go on.
 const primes = new Pool(broker, primeTasks, Primes);
+const crashed = await primes.apply({ below: 100, crash: true });
+console.log(`crash: ${crashed.primes}, by the worker that took its place`);
 let ticks = 0;
 const clock = setInterval(() => ticks++, 5);
 const million = { below: 1_000_000 };
@@ -70,8 +72,6 @@ for await (const { primes: count, worker } of primes.imap([million, million, mil
 }
 clearInterval(clock);
 console.log(`the event loop ${ticks > 5 ? 'went on' : 'stood still'} meanwhile`);
-const crashed = await primes.apply({ below: 100, crash: true });
-console.log(`crash: ${crashed.primes}, by the worker that took its place`);
 primes.close();
 await primes.join();
 

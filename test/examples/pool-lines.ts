@@ -14,10 +14,10 @@ export function expectPool(lines: readonly string[], { killed }: { readonly kill
     ...(killed ? ['killed: one of 3 processes; all 60 results are there'] : []),
     'closed: CLOSED',
     'join: 121',
+    'crash: 25, by the worker that took its place',
     'primes: 78498, by a worker',
     'primes: 78498, by a worker',
     'primes: 78498, by a worker',
     'the event loop went on meanwhile',
-    'crash: 25, by the worker that took its place',
   ]);
 }

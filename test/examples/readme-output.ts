@@ -32,7 +32,7 @@ export async function expectAsInReadme(
     await writeFile(readme, text.slice(0, from) + output + text.slice(to));
     return;
   }
-  const comparable = (line: string) => varies.reduce((rest, pattern) => rest.replaceAll(pattern, '…'), line);
+  const comparable = (line: string) => varies.reduce((rest, pattern) => rest.replace(pattern, '…'), line);
   const inOrder = (all: readonly string[]) => (anyOrder ? all.map(comparable).sort() : all.map(comparable));
   const shown = text.slice(from, to).split('\n').slice(0, -1);
   expect(inOrder(lines)).toEqual(inOrder(shown));
