@@ -20,8 +20,11 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const examples = join(root, 'examples');
 const built = join(root, 'dist/examples');
 const compiler = join(root, 'node_modules/typescript/bin/tsc');
-// From 24 on without a warning.
-const stripsTypes = Boolean(process.features.typescript) && Number.parseInt(process.versions.node, 10) >= 24;
+// Node 22 can, and warns each time.
+const stripsTypes =
+  'typescript' in process.features &&
+  process.features.typescript === 'strip' &&
+  !process.version.startsWith('v22.');
 
 const names = readdirSync(examples, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
