@@ -134,7 +134,9 @@ export class Publisher {
   }
 
   #onOpen(connection: Connection, channel: ConfirmChannel): void {
-    const publishing = new PublishChannel(channel, connection.publishInternals(channel), {
+    const { frameMax } = connection.negotiated;
+    const publishing = new PublishChannel(channel, connection.publishInternals(channel), frameMax, {
+      onAnswer: (tag, multiple, isAccepted) => this.#onAnswer(tag, multiple, isAccepted),
       onFull: () => {
         this.#socketIsFull = true;
       },
@@ -146,8 +148,6 @@ export class Publisher {
     this.#channel = publishing;
     this.#everOpen = true;
     this.#socketIsFull = false;
-    channel.on('ack', ({ deliveryTag, multiple }) => this.#onAnswer(deliveryTag, multiple, true));
-    channel.on('nack', ({ deliveryTag, multiple }) => this.#onAnswer(deliveryTag, multiple, false));
     channel.on('return', (message) => this.#onReturn(message));
     onChannelClosed(connection, channel, (reason, byServer) => {
       if (this.#channel !== publishing) return;

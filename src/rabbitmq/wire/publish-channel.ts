@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { ConfirmChannel, Options } from 'amqplib';
 import type { WireMessage } from './amqp-message.js';
-import { roomForPublish, writePublish } from './publish-frames.js';
+import { checkHeaderFrame, roomForPublish, writePublish } from './publish-frames.js';
 
 /** Memory that many messages are written into, one after the other. */
 const BLOCK_BYTES = 256 * 1024;
@@ -26,7 +26,15 @@ export interface PublishInternals {
   pushConfirmCallback(callback: undefined): void;
 }
 
+/** An answer of the broker, as amqplib emits it. */
+interface Answer {
+  readonly deliveryTag: number;
+  readonly multiple: boolean;
+}
+
 export interface PublishChannelListener {
+  /** The broker answered about the message with this delivery tag; with `multiple`, about all up to it. */
+  onAnswer(deliveryTag: number, multiple: boolean, isAccepted: boolean): void;
   /** No more should be published until `onDrain`. */
   onFull(): void;
   onDrain(): void;
@@ -44,22 +52,29 @@ export class PublishChannel {
   readonly #channel: ConfirmChannel;
   readonly #listener: PublishChannelListener;
   readonly #internals: PublishInternals | undefined;
+  /** Bytes. */
+  readonly #frameMax: number;
+  #published = 0;
   /** Written from its start; what is handed over is never written again. */
   #block = Buffer.alloc(0);
   #handedOver = 0;
   #written = 0;
   readonly #flush = () => this.#handOver();
 
-  /** `internals`: undefined where amqplib is to do all by itself. */
+  /** `internals`: undefined where amqplib is to do all by itself. `frameMax`: bytes; 0: no limit. */
   constructor(
     channel: ConfirmChannel,
     internals: PublishInternals | undefined,
+    frameMax: number,
     listener: PublishChannelListener,
   ) {
     this.#channel = channel;
     this.#internals = internals;
+    this.#frameMax = frameMax === 0 ? Number.POSITIVE_INFINITY : frameMax;
     this.#listener = listener;
     channel.on('drain', listener.onDrain);
+    this.#checkAnswers('ack', true);
+    this.#checkAnswers('nack', false);
   }
 
   /** Whether messages are written here, and not by amqplib. */
@@ -74,8 +89,10 @@ export class PublishChannel {
     const room = frameMax === 0 ? undefined : roomForPublish(outgoing, frameMax);
     if (this.#internals === undefined || room === undefined) {
       this.#publishByAmqplib(outgoing);
+      this.#published++;
       return;
     }
+    this.#published++;
     if (room > this.#block.length - this.#written) this.#takeBlock(room);
     if (this.#written === this.#handedOver) process.nextTick(this.#flush);
     this.#written = writePublish(this.#block, this.#written, outgoing, {
@@ -87,7 +104,25 @@ export class PublishChannel {
     if (this.#written - this.#handedOver >= SEND_FROM_BYTES) this.#handOver();
   }
 
-  #publishByAmqplib({ exchange, routingKey, content, options }: WireMessage): void {
+  /**
+   * amqplib counts the confirms, too, and believes every tag: one far ahead would keep it busy for minutes. An answer is
+   * about what was published here, or about nothing; tag 0 with `multiple` means all of it.
+   */
+  #checkAnswers(event: 'ack' | 'nack', isAccepted: boolean): void {
+    const listeners = this.#channel.listeners(event);
+    this.#channel.removeAllListeners(event);
+    this.#channel.on(event, ({ deliveryTag, multiple }: Answer) => {
+      const last = this.#published;
+      if (deliveryTag > last && !multiple) return;
+      const tag = multiple && deliveryTag === 0 ? last : Math.min(deliveryTag, last);
+      for (const listener of listeners) listener.call(this.#channel, { deliveryTag: tag, multiple });
+      this.#listener.onAnswer(tag, multiple, isAccepted);
+    });
+  }
+
+  #publishByAmqplib(message: WireMessage): void {
+    checkHeaderFrame(message, this.#frameMax);
+    const { exchange, routingKey, content, options } = message;
     this.#handOver();
     const bytes = typeof content === 'string' ? Buffer.from(content) : content;
     if (!this.#channel.publish(exchange, routingKey, bytes, options)) this.#listener.onFull();

@@ -51,6 +51,7 @@ export function roomForPublish(message: WireMessage, frameMax: number): number |
   }
   const headerBytes = roomForHeaders(options.headers);
   if (headerBytes === undefined || !Number.isSafeInteger(timestamp)) return undefined;
+  const fixedBytes = FIXED_BYTES + headerBytes;
   const contentBytes = roomForContent(content);
   const bodyFrames = Math.ceil(contentBytes / (frameMax - FRAME_OVERHEAD_BYTES));
   const units =
@@ -60,7 +61,44 @@ export function roomForPublish(message: WireMessage, frameMax: number): number |
     contentType.length +
     correlationId.length +
     replyTo.length;
-  return FIXED_BYTES + units * BYTES_A_UNIT + headerBytes + contentBytes + bodyFrames * FRAME_OVERHEAD_BYTES;
+  const mostBytes = fixedBytes + units * BYTES_A_UNIT;
+  if (mostBytes > frameMax && headerFrameBytes(message) > frameMax) return undefined;
+  return mostBytes + contentBytes + bodyFrames * FRAME_OVERHEAD_BYTES;
+}
+
+/** What a header frame takes besides the texts and the table: 8 around it, 14 before the properties, 10 of fixed size. */
+const HEADER_FRAME_BYTES = 32;
+
+/**
+ * Throws where the properties of a message do not fit into one frame, which can't be divided: the broker would close the
+ * whole connection. Exact for headers of text; for other types it may be too strict.
+ */
+export function checkHeaderFrame(message: WireMessage, frameMax: number): void {
+  const bytes = headerFrameBytes(message);
+  if (bytes <= frameMax) return;
+  throw new RangeError(
+    `headers and properties have ${bytes} bytes, and a frame of this connection carries ${frameMax} (frame_max): send less of them, or raise frame_max`,
+  );
+}
+
+function headerFrameBytes({ id, options }: WireMessage): number {
+  const { contentType, contentEncoding, correlationId, replyTo, type, appId, headers = {} } = options;
+  let bytes = HEADER_FRAME_BYTES + 4;
+  for (const text of [id, contentType, contentEncoding, correlationId, replyTo, type, appId]) {
+    if (typeof text === 'string') bytes += 1 + Buffer.byteLength(text);
+  }
+  for (const [name, value] of Object.entries<unknown>(headers)) {
+    bytes += 6 + Buffer.byteLength(name) + mostBytesOf(value);
+  }
+  return bytes;
+}
+
+/** An upper bound where the value is no text. */
+function mostBytesOf(value: unknown): number {
+  if (typeof value === 'string') return Buffer.byteLength(value);
+  if (Buffer.isBuffer(value)) return value.length;
+  // The longest numbers for their text take four bytes a character.
+  return typeof value === 'object' && value !== null ? Buffer.byteLength(JSON.stringify(value)) * 4 : 9;
 }
 
 /** Writes the frames, for which {@link roomForPublish} has found room, and returns where they end. */

@@ -6,10 +6,10 @@ import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 
 let position = 0;
 
-function pending(id: string, routingKey = 'q'): PendingPublish {
+function pending(id: string, routingKey = 'q', bytes = 10): PendingPublish {
   const wire = toWire(
     { exchange: '', routingKey },
-    { id, contentType: '', headers: {}, body: 'x'.repeat(10) },
+    { id, contentType: '', headers: {}, body: 'x'.repeat(bytes) },
   );
   const nothing = () => {};
   return new PendingPublish(wire, position++, {}, nothing, nothing, {
@@ -65,6 +65,35 @@ describe('the window of unconfirmed messages', () => {
     window.answer(1, false, (message) => taken.push(message));
     window.answer(1, false, (message) => taken.push(message));
     expect(taken).toHaveLength(1);
+  });
+
+  it.each([
+    [0, true],
+    [1e12, true],
+    [Number.MAX_SAFE_INTEGER, true],
+  ])('takes tag %s with multiple for all that were sent', (tag, multiple) => {
+    const window = new ConfirmWindow();
+    for (const id of ['a', 'b']) window.add(pending(id));
+    const taken: PendingPublish[] = [];
+    window.answer(tag, multiple, (message) => taken.push(message));
+    expect(taken).toHaveLength(2);
+    const next = pending('c');
+    window.add(next);
+    window.answer(3, false, (message) => taken.push(message));
+    expect(taken.at(-1)).toBe(next);
+  });
+
+  it('holds 64 MiB at most, however few messages these are, and one message of any size', () => {
+    const window = new ConfirmWindow();
+    const large = () => pending('large', 'q', 30 * 1024 * 1024);
+    window.add(large());
+    window.add(large());
+    expect(window.hasRoomFor(large(), 1000)).toBe(false);
+    expect(window.hasRoomFor(pending('small'), 1000)).toBe(true);
+    window.answer(1, false, () => {});
+    expect(window.hasRoomFor(large(), 1000)).toBe(true);
+    window.answer(2, false, () => {});
+    expect(window.hasRoomFor(pending('huge', 'q', 65 * 1024 * 1024), 1000)).toBe(true);
   });
 
   it('counts from 1 again on another channel', () => {

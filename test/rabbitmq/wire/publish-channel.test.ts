@@ -18,9 +18,10 @@ interface Internals {
 }
 
 /** Publishes past amqplib. */
-function direct(on: ConfirmChannel, listener: PublishChannelListener): PublishChannel {
+function direct(on: ConfirmChannel, listener: Partial<PublishChannelListener> = {}): PublishChannel {
   const internals = new AmqplibInternals(on.connection, true);
-  return new PublishChannel(on, internals.publishingOn(on), listener);
+  const nothing = { onFull: () => {}, onDrain: () => {}, onAnswer: () => {} };
+  return new PublishChannel(on, internals.publishingOn(on), 131_072, { ...nothing, ...listener });
 }
 
 let channel: ConfirmChannel;
@@ -105,8 +106,10 @@ describe('the frames of a publish', () => {
           // Nothing before it is touched.
           expect(block.subarray(0, at).every((octet) => octet === 0xff)).toBe(true);
         }),
+        // Many have headers that do not fit into a small frame.
+        { numRuns: 300 },
       );
-      expect(own).toBeGreaterThan(50);
+      expect(own).toBeGreaterThan(100);
     },
   );
 
@@ -228,17 +231,80 @@ describe('a channel for publishing', () => {
     expect(arrived).toEqual(ids);
   });
 
+  it("writes nothing once its number is another channel's", async () => {
+    const connection = await rawConnection();
+    const first = await connection.createConfirmChannel();
+    const { queue } = await first.assertQueue('', { exclusive: true });
+    const publishing = direct(first);
+    await first.close();
+    const second = await connection.createConfirmChannel();
+    expect((second as unknown as Internals).ch).toBe((first as unknown as Internals).ch);
+    const message = toWire({ exchange: '', routingKey: queue }, { ...plain, id: 'late' });
+    publishing.publish(message, message.options);
+    await new Promise(setImmediate);
+    second.sendToQueue(queue, Buffer.from('after'));
+    await second.waitForConfirms();
+    expect((await second.checkQueue(queue)).messageCount).toBe(1);
+  });
+
+  it.each([true, false])(
+    'refuses properties that do not fit into one frame, and goes on (%s)',
+    async (isDirect) => {
+      const own = await (await rawConnection()).createConfirmChannel();
+      const { queue } = await own.assertQueue('', { exclusive: true });
+      const connection = Object.create(own.connection, { frameMax: { value: 8192 } });
+      const small = Object.create(own, { connection: { value: connection } }) as ConfirmChannel;
+      const internals = isDirect ? new AmqplibInternals(connection, true).publishingOn(small) : undefined;
+      expect(internals !== undefined).toBe(isDirect);
+      const nothing = () => {};
+      const listener = { onFull: nothing, onDrain: nothing, onAnswer: nothing };
+      const publishing = new PublishChannel(own, internals, 8192, listener);
+      const message = toWire({ exchange: '', routingKey: queue }, { ...plain, id: 'm' });
+      const publish = (bytes: number) =>
+        publishing.publish(message, { ...message.options, headers: { h: 'x'.repeat(bytes) } });
+      expect(() => publish(8192)).toThrow(/frame_max/);
+      publish(8000);
+      await own.waitForConfirms();
+      expect((await own.checkQueue(queue)).messageCount).toBe(1);
+    },
+  );
+
+  it('takes an answer for one about what was published here, whatever tag it has', async () => {
+    const own = await (await rawConnection()).createConfirmChannel();
+    const { queue } = await own.assertQueue('', { exclusive: true });
+    const answers: [number, boolean][] = [];
+    const publishing = direct(own, { onAnswer: (tag, multiple) => answers.push([tag, multiple]) });
+    const message = toWire({ exchange: '', routingKey: queue }, { ...plain, id: 'm' });
+    for (let count = 0; count < 3; count++) publishing.publish(message, message.options);
+    for (const deliveryTag of [2 ** 52, 1e9, 4]) {
+      own.emit('ack', { deliveryTag, multiple: false });
+      expect(answers).toEqual([]);
+    }
+    own.emit('ack', { deliveryTag: 2 ** 52, multiple: true });
+    own.emit('ack', { deliveryTag: 0, multiple: true });
+    expect(answers).toEqual([
+      [3, true],
+      [3, true],
+    ]);
+  });
+
   it('publishes through amqplib alone where its internals may not be used', () => {
     const sent: unknown[][] = [];
     const other = {
       publish: (...args: unknown[]) => sent.push(args) > 1,
       on: () => {},
+      listeners: () => [],
+      removeAllListeners: () => {},
     } as unknown as ConfirmChannel;
     let isFull = false;
     const onFull = () => {
       isFull = true;
     };
-    const publishing = new PublishChannel(other, undefined, { onFull, onDrain: () => {} });
+    const publishing = new PublishChannel(other, undefined, 0, {
+      onFull,
+      onDrain: () => {},
+      onAnswer: () => {},
+    });
     const message = wire({ body: 'Grüße' });
     publishing.publish(message, message.options);
     expect(publishing.isDirect).toBe(false);

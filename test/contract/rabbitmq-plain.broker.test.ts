@@ -1,0 +1,20 @@
+import { connect } from '../../src/connect.js';
+import { amqpUrl } from '../support/broker.js';
+import { removeQueues } from '../support/remove-queues.js';
+import { brokerContract } from './broker-contract.js';
+import type { BrokerSubject } from './subject.js';
+import { toolkitContract } from './toolkit-contract.js';
+import { brokerSkips, toolkitSkips } from './version-skips.js';
+
+/** As with a version of amqplib that was not tested: nothing but its public API is used. */
+const plain: BrokerSubject = {
+  name: "RabbitMQ without amqplib's internals",
+  open: (options) => connect(amqpUrl(), { ...options, amqplibInternals: false }),
+  queueType: 'quorum',
+  exactCapacity: false,
+  propertyRuns: 20,
+  removeQueues,
+};
+
+brokerContract(plain, brokerSkips());
+toolkitContract(plain, toolkitSkips());

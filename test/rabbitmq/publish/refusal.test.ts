@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { PendingPublish } from '../../../src/rabbitmq/publish/pending-publish.js';
+import { Refusals } from '../../../src/rabbitmq/publish/refusal.js';
+
+const nothing = () => {};
+let position = 0;
+
+interface Sent {
+  readonly pending: PendingPublish;
+  /** The code that its sender got; undefined: it still waits. */
+  readonly code: () => string | undefined;
+}
+
+function sent(exchange = 'e', content = 'x'): Sent {
+  let code: string | undefined;
+  const wire = { exchange, routingKey: 'k', id: `m${position}`, content, options: {} };
+  const pending = new PendingPublish(
+    wire,
+    position++,
+    {},
+    nothing,
+    (error) => {
+      code = error.code;
+    },
+    { onAborted: nothing, onSettled: nothing, onUnroutable: nothing },
+  );
+  return { pending, code: () => code };
+}
+
+function refusal(code: number, text: string): Error {
+  return Object.assign(new Error(`Channel closed by server: ${code} (X) with message "${text}"`), { code });
+}
+
+const NO_EXCHANGE = refusal(404, "NOT_FOUND - no exchange 'e' in vhost '/'");
+const NO_ACCESS = refusal(
+  403,
+  "ACCESS_REFUSED - write access to exchange 'e' in vhost '/' refused for user 'u'",
+);
+const NO_TOPIC = refusal(
+  403,
+  "ACCESS_REFUSED - write access to topic 'k' in exchange 'e' in vhost '/' refused for user 'u'",
+);
+const TOO_LARGE = refusal(406, 'PRECONDITION_FAILED - message size 5 is larger than configured max size 4');
+
+const pendings = (all: readonly Sent[]) => all.map(({ pending }) => pending);
+const codes = (all: readonly Sent[]) => all.map(({ code }) => code());
+const uncertain = (all: readonly Sent[]) => all.map(({ pending }) => pending.uncertain);
+
+describe('a channel that the broker closed over one of several messages', () => {
+  it.each([NO_EXCHANGE, NO_ACCESS, NO_TOPIC])('refuses none that may be stored: %s', (error) => {
+    const refusals = new Refusals();
+    const all = [sent(), sent(), sent()];
+    refusals.attributeChannelError(pendings(all), error);
+    const code = error === NO_EXCHANGE ? 'UNROUTABLE' : 'ACCESS_REFUSED';
+    // Those before the last may be stored, since the exchange may have been there for them.
+    expect(codes(all)).toEqual([undefined, undefined, code]);
+    expect(uncertain(all)).toEqual([true, true, false]);
+    expect(refusals.hasSuspects).toBe(true);
+    // Sent again and singly, the first shows how the second would fare.
+    refusals.attributeChannelError(pendings(all.slice(0, 1)), error);
+    expect(codes(all)).toEqual(['UNCONFIRMED', 'UNCONFIRMED', code]);
+  });
+
+  it('marks none after the last that it may be about: the broker did not read those', () => {
+    const all = [sent(''), sent('e'), sent(''), sent('')];
+    new Refusals().attributeChannelError(pendings(all), NO_EXCHANGE);
+    expect(codes(all)).toEqual([undefined, 'UNROUTABLE', undefined, undefined]);
+    expect(uncertain(all)).toEqual([true, false, false, false]);
+  });
+
+  it('refuses all of the size that no broker takes', () => {
+    const all = [sent('e', 'x'), sent('e', '12345'), sent('e', 'x'), sent('e', '12345')];
+    new Refusals().attributeChannelError(pendings(all), TOO_LARGE);
+    expect(codes(all)).toEqual([undefined, 'TOO_LARGE', undefined, 'TOO_LARGE']);
+  });
+
+  it('calls a message that was sent before over a lost link unconfirmed, even when it is the only one', () => {
+    const [only] = [sent()];
+    only.pending.uncertain = true;
+    new Refusals().attributeChannelError([only.pending], NO_EXCHANGE);
+    expect(only.code()).toBe('UNCONFIRMED');
+  });
+
+  it('sends all singly where the text names none of them', () => {
+    const refusals = new Refusals();
+    const all = [sent(), sent()];
+    const odd = refusal(406, 'PRECONDITION_FAILED - invalid expiration');
+    refusals.attributeChannelError(pendings(all), odd);
+    expect(codes(all)).toEqual([undefined, undefined]);
+    expect(refusals.hasSuspects).toBe(true);
+    for (const { pending } of all) refusals.clear(pending);
+    expect(refusals.hasSuspects).toBe(false);
+  });
+});
+
+describe('a connection that ended', () => {
+  const over = (code: number) => Object.assign(new Error('FRAME_ERROR'), { code });
+
+  it('with an error of the broker is not risked for ever for the same message', () => {
+    const refusals = new Refusals();
+    const [guilty, other] = [sent(), sent()];
+    refusals.attributeConnectionError(pendings([guilty, other]), over(501));
+    expect(refusals.hasSuspects).toBe(true);
+    refusals.attributeConnectionError([guilty.pending], over(501));
+    expect(guilty.code()).toBeUndefined();
+    refusals.attributeConnectionError([guilty.pending], over(501));
+    expect(codes([guilty, other])).toEqual(['UNCONFIRMED', undefined]);
+  });
+
+  it.each([over(320), new Error('read ECONNRESET')])('for other reasons suspects none: %s', (error) => {
+    const refusals = new Refusals();
+    const all = [sent()];
+    for (let times = 0; times < 10; times++) refusals.attributeConnectionError(pendings(all), error);
+    expect(refusals.hasSuspects).toBe(false);
+    expect(codes(all)).toEqual([undefined]);
+    expect(uncertain(all)).toEqual([true]);
+  });
+});
