@@ -7,6 +7,8 @@ import { causedByRequest } from './broker-errors.js';
 import { Connection } from './connection.js';
 import { MAX_REQUEST_CHANNELS } from './request-channels.js';
 
+const UNBLOCKED_POLL_MS = 50;
+
 /** A connection that lived shorter than this does not end the back-off: the next wait is longer all the same. */
 const STABLE_AFTER_MS = 5_000;
 
@@ -47,6 +49,7 @@ export class ReconnectingConnection {
   /** Tries in a row since the last connection that lasted. */
   #attempts = 0;
   #blocked = false;
+  #unblockedAt = Number.NEGATIVE_INFINITY;
   #everConnected = false;
   #ended: QueueError | undefined;
   /** Why there is no connection at present. */
@@ -87,6 +90,16 @@ export class ReconnectingConnection {
   /** Whether the first connection is still being made, and no try has failed yet. */
   get isOpening(): boolean {
     return this.#state === 'connecting' && !this.#everConnected && this.#attempts === 0;
+  }
+
+  /** Resolves when the broker takes publishes on this connection; when the signal is aborted, too. */
+  async unblocked(signal: AbortSignal): Promise<void> {
+    while (this.#blocked && !signal.aborted) await pause(UNBLOCKED_POLL_MS, signal);
+  }
+
+  /** Whether the broker left requests on this connection unanswered since then, on the clock of `performance.now()`. */
+  wasBlockedSince(begin: number): boolean {
+    return this.#blocked || this.#unblockedAt >= begin;
   }
 
   listen(listener: LinkListener): void {
@@ -263,6 +276,7 @@ export class ReconnectingConnection {
   #onUnblocked(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
+    this.#unblockedAt = performance.now();
     this.#emit({ type: 'unblocked' });
     for (const listener of this.#listeners) listener.onUnblocked?.();
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Replies, ReplyListener } from '../../broker.js';
 import { RPC_LIMIT_MS, within } from '../../common/limits.js';
-import { QueueError } from '../../errors.js';
+import { isQueueError, QueueError } from '../../errors.js';
 import { queueError } from '../connection/broker-errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
@@ -54,7 +54,20 @@ export class DirectReplies implements Replies {
   async #open(): Promise<string> {
     this.#link.start();
     const wait = { signal: this.#closed.signal };
-    return onConnection(this.#link, WHAT, wait, (connection) => this.#openOn(connection));
+    return onConnection(this.#link, WHAT, wait, (connection) => this.#openUnblocked(connection));
+  }
+
+  /** A broker that blocks publishers answers nothing on their connection: that time does not count. */
+  async #openUnblocked(connection: Connection): Promise<string> {
+    while (true) {
+      await this.#link.unblocked(this.#closed.signal);
+      const begin = performance.now();
+      try {
+        return await this.#openOn(connection);
+      } catch (error) {
+        if (!isQueueError(error, 'TIMEOUT') || !this.#link.wasBlockedSince(begin)) throw error;
+      }
+    }
   }
 
   async #openOn(connection: Connection): Promise<string> {

@@ -100,7 +100,7 @@ export class Republisher {
       await this.#publisher.publish(make(queue), wait);
     } catch (error) {
       if (isQueueError(error, 'INVALID_MESSAGE')) {
-        await this.#publisher.publish(withRoomForHistory(make(queue)), wait);
+        await this.#publisher.publish(withRoomForHistory(make(queue), this.#publisher.frameMax), wait);
       } else if (isQueueError(error, 'UNROUTABLE')) {
         await this.#publisher.publish(make((await target()) ?? queue), wait);
       } else {

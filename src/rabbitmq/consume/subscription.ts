@@ -1,6 +1,6 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { BrokerEvent, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
-import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause, within } from '../../common/limits.js';
+import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/limits.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
@@ -60,7 +60,7 @@ export class RabbitMqSubscription implements Subscription {
     const subscription = new RabbitMqSubscription(queue, options, onDelivery, parts);
     const first = subscription.#begin(options);
     try {
-      const consumer = await within(first, `subscribing to '${queue}'`, options);
+      const consumer = await parts.link.within(first, `subscribing to '${queue}'`, options);
       void subscription.#keep(consumer);
       return subscription;
     } catch (error) {

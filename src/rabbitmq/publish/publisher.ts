@@ -76,6 +76,11 @@ export class Publisher {
     if (connection !== undefined) void this.#open(connection);
   }
 
+  /** What a frame carries on the present connection; `Infinity`: not known. Bytes. */
+  get frameMax(): number {
+    return this.#settings.link.connection?.negotiated.frameMax || Number.POSITIVE_INFINITY;
+  }
+
   /** Rejects as `Broker.publish` does. Not an async function: a busy producer feels each additional promise. */
   publish(wire: WireMessage, options: PublishOptions): Promise<void> {
     return new Promise((resolve, reject) => {

@@ -146,7 +146,9 @@ const MAX_DROPPED_NAMES_LENGTH = 1000;
  * The same without the largest headers of its sender. A message may come with as many as can be carried at all, and
  * then there is no room for why it is moved; without that it could neither be retried nor become a dead letter.
  */
-export function withRoomForHistory(message: WireMessage): WireMessage {
+export function withRoomForHistory(message: WireMessage, frameMax: number): WireMessage {
+  // All headers share one frame with the history, which takes up to 6 kB.
+  const keptBytes = Math.min(KEPT_HEADER_BYTES, frameMax / 4);
   const kept: Record<string, unknown> = {};
   const dropped: string[] = [];
   let bytes = 0;
@@ -156,7 +158,7 @@ export function withRoomForHistory(message: WireMessage): WireMessage {
   for (const header of bySize) {
     const isOurs = header.name.startsWith(RESERVED_HEADER_PREFIX);
     if (!isOurs) bytes += header.bytes;
-    if (isOurs || bytes <= KEPT_HEADER_BYTES) kept[header.name] = header.value;
+    if (isOurs || bytes <= keptBytes) kept[header.name] = header.value;
     else dropped.push(header.name);
   }
   kept[DROPPED_HEADERS] = dropped.join(', ').slice(0, MAX_DROPPED_NAMES_LENGTH);
