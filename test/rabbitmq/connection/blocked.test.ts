@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import type { BrokerEvent, Message } from '../../../src/broker.js';
+import { pause, RPC_LIMIT_MS } from '../../../src/common/limits.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { canStartOwnBroker, startOwnBroker } from '../../support/broker.js';
@@ -49,4 +50,28 @@ it('while the broker blocks publishers sends wait, deliveries go on, and close e
   const last = publish('last');
   await eventually(() => broker.state === 'blocked');
   await Promise.all([broker.close(), rejection(last, 'UNCONFIRMED')]);
+});
+
+it('replies can be asked for while the broker blocks publishers, and arrive when it does not any more', async (context) => {
+  context.skip(!canStartOwnBroker(), 'an alarm would block everybody on the broker of TEST_AMQP_URL');
+  const container = await startOwnBroker();
+  const alarm = (fraction: string) => container.rabbitmqctl('set_vm_memory_high_watermark', fraction);
+  const broker = await openRabbitMqBroker([container.amqpUrl], {});
+  const { spec } = defineQueue('blocked-replies', z.unknown(), { deadLetter: false });
+  await broker.declare(spec);
+  await broker.publish({ exchange: '', routingKey: spec.name }, message('a'));
+  await alarm('0.0001');
+  const sent = broker.publish({ exchange: '', routingKey: spec.name }, message('b'));
+  await eventually(() => broker.state === 'blocked');
+  const replies = broker.receiveReplies({ onReply: () => {}, onLost: () => {} });
+  const address = replies.address();
+  const watched = watch(address);
+  // Longer than an answer of a broker that takes publishes may take.
+  await pause(RPC_LIMIT_MS + 1000);
+  expect(watched.state).toBe('pending');
+  await alarm('0.9');
+  expect(await address).toMatch(/^amq\.rabbitmq\.reply-to/);
+  await sent;
+  await replies.close();
+  await broker.close();
 });

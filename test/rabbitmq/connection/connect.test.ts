@@ -1,6 +1,8 @@
+import dns from 'node:dns';
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Broker, BrokerEvent } from '../../../src/broker.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
@@ -69,6 +71,53 @@ describe('connecting', () => {
     const addresses = [await deadAddress(), await deadAddress()];
     const { message } = await rejection(open(addresses), 'UNREACHABLE');
     for (const address of addresses) expect(message).toContain(address.replace('s3cret', '***'));
+  });
+
+  it('says why of each address of a name, where nothing listens at any', async () => {
+    const { port } = new URL(await deadAddress());
+    const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((_: string, __: object, done: unknown) => {
+      (done as (error: null, all: object[]) => void)(null, [
+        { address: '127.0.0.2', family: 4 },
+        { address: '127.0.0.1', family: 4 },
+      ]);
+    }) as typeof dns.lookup);
+    onTestFinished(() => lookup.mockRestore());
+    const { message } = await rejection(open(`amqp://both.test:${port}`), 'UNREACHABLE');
+    expect(message).toMatch(/ECONNREFUSED 127\.0\.0\.2.*ECONNREFUSED 127\.0\.0\.1/);
+  });
+
+  it('says so where what answers does not speak AMQP', async () => {
+    const http = createHttpServer().listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    onTestFinished(() => {
+      http.close();
+    });
+    const address = http.address();
+    if (address === null || typeof address === 'string') throw new Error('an HTTP server has a port');
+    const error = await rejection(open(`amqp://127.0.0.1:${address.port}`), 'UNREACHABLE');
+    expect(error.message).toMatch(/does not speak AMQP 0-9-1.*management port/);
+    const tls = await rejection(open(amqpUrl().replace('amqp:', 'amqps:')), 'UNREACHABLE');
+    expect(tls.message).toMatch(/does not speak TLS/);
+  });
+
+  it.each([
+    ['a TLS alert', Buffer.from([0x15, 3, 3, 0, 2, 2, 70])],
+    ['the header of another version of AMQP', Buffer.from('AMQP\u0003\u0001\u0000\u0000')],
+    ['nothing', Buffer.alloc(0)],
+    ['text', Buffer.from('220 mail.example ESMTP ready\r\n')],
+  ])('says so where %s comes and the end', async (_, bytes) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.end(bytes);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => {
+      server.close();
+    });
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+    const error = await rejection(open(`amqp://127.0.0.1:${address.port}`), 'UNREACHABLE');
+    expect(error.message).toMatch(/does not speak AMQP 0-9-1/);
   });
 
   it('is refused at once with a wrong password, and keeps that to itself', async () => {

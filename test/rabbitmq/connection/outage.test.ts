@@ -254,3 +254,31 @@ it('a retry that is under way when its link breaks comes again all the same', as
   expect(again.redelivered).toBe(true);
   again.ack();
 });
+
+it('messages to an exclusive queue wait until it is ours again, while a frozen connection still holds it', async () => {
+  const { hostname, port } = new URL(amqpUrl());
+  const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
+  onTestFinished(() => proxy.close());
+  const seen: BrokerEvent[] = [];
+  const broker = await openRabbitMqBroker([proxy.url(amqpUrl()), amqpUrl()], {
+    heartbeatSeconds: 1,
+    connectTimeoutMs: 2000,
+    reconnect: { initialDelayMs: 20, maxDelayMs: 200 },
+    observe: (event) => seen.push(event),
+  });
+  onTestFinished(() => broker.close());
+  const mine = await declare(broker, { type: 'classic', exclusive: true, durable: false });
+  const shared = await declare(broker);
+  await broker.publish(to(mine), message('first'));
+  // The broker goes on holding the queue for the old connection until it misses its heartbeats.
+  proxy.freeze();
+  const again = broker.publish(to(mine), message('second'));
+  await eventually(() => seen.filter(({ type }) => type === 'connected').length >= 4);
+  // Others are not held up by it.
+  await broker.publish(to(shared), message('other'));
+  await again;
+  const inbox = await Inbox.open(broker, mine.name);
+  const delivery = await inbox.next();
+  expect(delivery.message.id).toBe('second');
+  delivery.ack();
+});
