@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import secureJson from 'secure-json-parse';
+import { invalidOption } from './options.js';
 
 /** How the values of a queue become bytes or text, and back. Both directions throw on what they can't do. */
 export interface Codec {
@@ -57,6 +58,11 @@ const text: Codec = {
   encode(value) {
     if (typeof value !== 'string')
       throw new TypeError(`the codec 'text' takes a string, not ${typeof value}`);
+    if (!value.isWellFormed()) {
+      throw new TypeError(
+        "the text has half a surrogate pair, which UTF-8 can't carry; use value.toWellFormed()",
+      );
+    }
     return value;
   },
   decode: toText,
@@ -75,6 +81,7 @@ const bytes: Codec = {
   },
 };
 
+/** The three codecs by name. */
 export const codecs: Readonly<Record<CodecName, Codec>> = { json, text, bytes };
 
 const byContentType = new Map([json, text, bytes].map((codec) => [codec.contentType, codec]));
@@ -86,4 +93,17 @@ export function codecFor(contentType: string, queueCodec: Codec): Codec {
   }
   const essence = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   return byContentType.get(essence) ?? queueCodec;
+}
+
+/** Throws `INVALID_OPTION`. */
+export function codecOption(codec: CodecName | Codec | undefined): Codec {
+  if (codec === undefined) return codecs.json;
+  if (typeof codec === 'string' && Object.hasOwn(codecs, codec)) return codecs[codec];
+  if (typeof codec === 'object' && codec !== null) {
+    if (typeof codec.encode === 'function' && typeof codec.decode === 'function') {
+      if (typeof codec.contentType === 'string') return codec;
+    }
+  }
+  const expected = "'json', 'text', 'bytes', or an object with contentType, encode and decode";
+  throw invalidOption('codec', expected, codec);
 }

@@ -1,5 +1,6 @@
+/** Checks what callers pass: options, signals, observers, sizes. Everything is checked once, where it comes in. */
 import { inspect } from 'node:util';
-import type { WaitOptions } from '../broker.js';
+import type { Message, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
 
 /** A short, safe rendering of whatever a caller gave, for error messages. */
@@ -7,6 +8,16 @@ export function quote(value: unknown): string {
   const text =
     typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 1, breakLength: 80 });
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
+
+/** The text of whatever was thrown, which need not be an error and need not be printable. */
+export function errorText(thrown: unknown): string {
+  try {
+    if (thrown instanceof Error) return `${thrown.message || thrown.name}`;
+    return `a thrown ${quote(thrown)}`;
+  } catch {
+    return 'a thrown value that cannot be shown';
+  }
 }
 
 export function invalidOption(name: string, expected: string, got: unknown): QueueError {
@@ -109,7 +120,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return 'then' in value && typeof value.then === 'function';
 }
 
-/** Refuses what is not an object, and names that no option has, so that a misspelt one is not silently ignored. */
+/** Refuses what is not an object, and unknown names, so that a misspelt option is not silently ignored. */
 export function checkOptionNames(where: string, options: object | undefined, known: readonly string[]): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null) {
@@ -123,4 +134,24 @@ export function checkOptionNames(where: string, options: object | undefined, kno
       );
     }
   }
+}
+
+/** 1 MiB: far below RabbitMQ's own limit (16 MiB since 4.0), above which the broker closes the channel. */
+export const DEFAULT_MAX_MESSAGE_BYTES = 1024 * 1024;
+
+/** Whether the body is over the limit, without counting the bytes of text that can't be. */
+export function isTooLarge(body: Uint8Array | string, maxBytes: number): boolean {
+  if (typeof body !== 'string') return body.byteLength > maxBytes;
+  // A UTF-16 code unit makes one to three bytes of UTF-8.
+  return body.length * 3 > maxBytes && (body.length > maxBytes || Buffer.byteLength(body) > maxBytes);
+}
+
+/** Throws `TOO_LARGE`. */
+export function checkSize(message: Message, maxBytes: number): void {
+  if (!isTooLarge(message.body, maxBytes)) return;
+  const bytes = Buffer.byteLength(message.body);
+  throw new QueueError(
+    'TOO_LARGE',
+    `message ${message.id} has ${bytes} bytes, the limit is ${maxBytes}: send a reference to the data, or raise maxMessageBytes in connect()`,
+  );
 }

@@ -1,7 +1,7 @@
 /** How the answer to a request is written: as JSON with the request's correlation id, or as an error. */
-import { randomUUID } from 'node:crypto';
 import type { Message } from '../broker.js';
 import type { RemoteFailure } from '../errors.js';
+import { newMessage } from './message.js';
 
 /** The content type of the reply of a handler that returned nothing, for which JSON has no form. */
 export const NOTHING = 'application/x-millrace-nothing';
@@ -49,5 +49,5 @@ function reply(
   body: string,
   headers: Message['headers'] = {},
 ): Message {
-  return { id: randomUUID(), contentType, headers, body, timestamp: Date.now(), correlationId };
+  return newMessage({ contentType, headers, body, correlationId });
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Broker, QueueSpec, Replies, ReplyListener, Subscription } from '../broker.js';
+import type { Broker, Replies, ReplyListener, Subscription } from '../broker.js';
 import { QueueError } from '../errors.js';
+import { replyQueueSpec } from './queue-spec.js';
 import { REPLY_QUEUE_PREFIX } from './reply-format.js';
 
 /** How long declaring and subscribing may take. */
@@ -39,7 +40,7 @@ export class ReplyQueue implements Replies {
   async #open() {
     const name = `${REPLY_QUEUE_PREFIX}${randomUUID()}`;
     const wait = { timeoutMs: OPEN_LIMIT_MS };
-    await this.#broker.declare(replySpec(name), wait);
+    await this.#broker.declare(replyQueueSpec(name), wait);
     const subscription = await this.#broker.subscribe(name, { ...wait, prefetch: 100 }, (delivery) => {
       delivery.ack();
       this.#listener.onReply(delivery.message);
@@ -52,21 +53,4 @@ export class ReplyQueue implements Replies {
     subscription.ended.then(() => onEnded(new QueueError('CLOSED', 'the broker was closed')), onEnded);
     return { name, subscription };
   }
-}
-
-function replySpec(name: string): QueueSpec {
-  return {
-    name,
-    declare: 'match',
-    type: 'classic',
-    durable: false,
-    exclusive: true,
-    autoDelete: true,
-    capacity: undefined,
-    deadLetter: false,
-    deliveryLimit: undefined,
-    delayedRetry: undefined,
-    maxPriority: undefined,
-    arguments: {},
-  };
 }

@@ -1,5 +1,5 @@
 import type { Broker, Message } from '../broker.js';
-import { errorText } from '../common/error-text.js';
+import { errorText } from '../common/options.js';
 import { errorReplyTo, isReplyAddress, type Request, replyTo } from '../common/reply-format.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
 import type { Outcome, Unhandled } from './settlement.js';

@@ -1,5 +1,5 @@
 import type { Message } from '../broker.js';
-import { isTooLarge } from '../common/message-size.js';
+import { isTooLarge } from '../common/options.js';
 import type { DecodedValue, Queue } from '../queue.js';
 import { thrown, type Unhandled } from './settlement.js';
 

@@ -2,9 +2,14 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { WaitOptions } from '../broker.js';
-import { errorText } from '../common/error-text.js';
 import { within } from '../common/limits.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
+import {
+  checkOptionNames,
+  durationOption,
+  errorText,
+  integerOption,
+  invalidOption,
+} from '../common/options.js';
 import { QueueError, RejectMessage } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 import type { HandlerHost } from './queue-consumer.js';

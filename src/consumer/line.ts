@@ -1,6 +1,5 @@
 import type { Delivery } from '../broker.js';
-import { errorText } from '../common/error-text.js';
-import { isThenable, quote } from '../common/options.js';
+import { errorText, isThenable, quote } from '../common/options.js';
 import type { Decoded } from './decode.js';
 import { KeyLanes } from './key-lanes.js';
 

@@ -1,10 +1,10 @@
 import type { Broker, Delivery, Subscription } from '../broker.js';
-import { errorText } from '../common/error-text.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
   checkOptionNames,
   checkSignal,
   durationOption,
+  errorText,
   integerOption,
   MAX_DELAY_MS,
 } from '../common/options.js';

@@ -1,6 +1,6 @@
 /** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
 import type { DeadLetterCode, Failure } from '../broker.js';
-import { errorText } from '../common/error-text.js';
+import { errorText } from '../common/options.js';
 import { RejectMessage } from '../errors.js';
 
 /** How an attempt at one message ended. */

@@ -1,6 +1,6 @@
 /** What crosses between a consumer and the threads of its handler, and what runs inside a thread. */
 import type { MessagePort } from 'node:worker_threads';
-import { errorText } from '../common/error-text.js';
+import { errorText } from '../common/options.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import { thrown } from './settlement.js';
 

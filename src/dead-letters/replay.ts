@@ -1,7 +1,6 @@
 import type { WaitOptions } from '../broker.js';
-import { errorText } from '../common/error-text.js';
 import { withGrace } from '../common/limits.js';
-import { booleanOption, invalidOption, observerOption } from '../common/options.js';
+import { booleanOption, errorText, invalidOption, observerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { brokerDeath, type DeadLetter, withoutHistory } from './dead-letter.js';
 import { ConcurrencyLimit, RateLimit } from './replay-limits.js';

@@ -1,10 +1,9 @@
 import type { Broker, Destination, Message, PublishOptions } from '../broker.js';
-import { checkSize } from '../common/message-size.js';
-import { checkOptionNames, durationOption, invalidOption } from '../common/options.js';
+import { newMessageId } from '../common/message.js';
+import { checkOptionNames, checkSize, durationOption, invalidOption } from '../common/options.js';
 import { sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';
-import { newMessageId } from './message-id.js';
 import { checkMessageOptions, type MessageOptions } from './message-options.js';
 import { type SendManyResult, sendAll, type Values } from './send-many.js';
 

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker, Message, Replies } from '../broker.js';
-import { isTooLarge } from '../common/message-size.js';
-import { checkOptionNames, durationOption, invalidOption } from '../common/options.js';
+import { checkOptionNames, durationOption, invalidOption, isTooLarge } from '../common/options.js';
 import { NOTHING, remoteFailure } from '../common/reply-format.js';
 import { type RunningHandler, runningHandler, trackHandlers } from '../common/running-handler.js';
 import { QueueError, type RemoteFailure } from '../errors.js';

@@ -1,12 +1,13 @@
 import { basename } from 'node:path';
 import type { BrokerEvent } from '../broker.js';
-import { DEFAULT_MAX_MESSAGE_BYTES } from '../common/message-size.js';
 import {
   booleanOption,
   checkOptionNames,
+  DEFAULT_MAX_MESSAGE_BYTES,
   durationOption,
   integerOption,
   invalidOption,
+  observerOption,
 } from '../common/options.js';
 
 /** What `connect` takes for RabbitMQ. All have defaults. */
@@ -33,7 +34,7 @@ export interface RabbitMqOptions {
   readonly maxUnconfirmed?: number | undefined;
   /** Larger bodies are refused. Bytes. Default: 1 MiB. RabbitMQ's own limit is 16 MiB since 4.0. */
   readonly maxMessageBytes?: number | undefined;
-  /** Called with what happens to the connections. What it throws is ignored. */
+  /** Called with what happens to the connections. What it throws, or rejects with, is ignored. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
   /**
    * Whether internals of amqplib may be used, where its version was tested with them: faster, and a subscription with
@@ -152,22 +153,9 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
       min: 1,
       default: DEFAULT_MAX_MESSAGE_BYTES,
     }),
-    observe: observer(options.observe),
+    observe: observerOption(options.observe) ?? (() => {}),
     amqplibInternals:
       booleanOption('amqplibInternals', options.amqplibInternals, true) &&
       process.env.MILLRACE_AMQPLIB_INTERNALS !== 'off',
-  };
-}
-
-/** An observer that throws must not change what it observes. */
-function observer(observe: RabbitMqOptions['observe']): (event: BrokerEvent) => void {
-  if (observe === undefined) return () => {};
-  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
-  return (event) => {
-    try {
-      observe(event);
-    } catch {
-      // Documented: what an observer throws is ignored.
-    }
   };
 }

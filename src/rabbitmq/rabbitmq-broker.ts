@@ -16,8 +16,7 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
-import { checkSize } from '../common/message-size.js';
-import { integerOption } from '../common/options.js';
+import { checkSize, integerOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection/connection.js';

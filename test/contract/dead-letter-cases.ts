@@ -431,6 +431,20 @@ export const deadLetterCases: Cases = {
     expect(await idsIn(bench, dead(queue), 40 - told)).toEqual(ids.slice(told));
   },
 
+  'an observer that throws or rejects ends neither a replay nor a drop': async (bench) => {
+    const queue = await buried(bench, numbered(4));
+    const letters = deadLetters(bench.broker, queue.name);
+    let told = 0;
+    const observe = () => {
+      if (++told % 2 === 0) throw new Error('the log is full');
+      return Promise.reject(new Error('the log is full'));
+    };
+    expect(await letters.replay({ limit: 2, observe })).toMatchObject({ replayed: 2 });
+    expect(await letters.drop({ observe })).toMatchObject({ dropped: 2 });
+    expect(told).toBe(4);
+    expect(await idsIn(bench, queue.name, 2)).toEqual(numbered(2));
+  },
+
   'a replay ends where the queue has no room in time': async (bench) => {
     const queue = await buried(bench, numbered(5));
     const small = await bench.declare({ capacity: 2 });

@@ -14,10 +14,11 @@ import type {
   WaitOptions,
 } from '../../broker.js';
 import { throwIfAborted } from '../../common/limits.js';
-import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message-size.js';
 import {
   checkOptionNames,
+  checkSize,
   checkWaitOptions,
+  DEFAULT_MAX_MESSAGE_BYTES,
   durationOption,
   integerOption,
   quote,

@@ -14,11 +14,16 @@ import type {
   WaitOptions,
 } from '../../broker.js';
 import { throwIfAborted } from '../../common/limits.js';
-import { checkSize, DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message-size.js';
-import { checkOptionNames, integerOption, quote } from '../../common/options.js';
+import {
+  checkOptionNames,
+  checkSize,
+  DEFAULT_MAX_MESSAGE_BYTES,
+  integerOption,
+  quote,
+} from '../../common/options.js';
+import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { QueueError } from '../../errors.js';
-import { deadLetterSpecOf } from '../dead-letter-spec.js';
 import { NO_LINK_COUNTS } from '../no-links.js';
 import { checkMatches } from '../queue-mismatch.js';
 import { MemoryQueue } from './queue.js';

@@ -1,4 +1,5 @@
 import { DEFAULT_PRIORITY, MAX_PRIORITY, type Message } from '../../broker.js';
+import { copyMessage } from '../../common/message.js';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 
@@ -36,32 +37,17 @@ export function takeIn(message: Message): Message {
   if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
     throw invalidMessage(message, 'body', 'a string or a Uint8Array', body);
   }
-  return copyOf(message, copyHeaders(message));
+  return copyMessage(message, copyHeaders(message));
 }
 
 /** A copy for one subscriber, which may change the bytes. */
 export function handOut(message: Message): Message {
-  return copyOf(message, message.headers);
+  return copyMessage(message);
 }
 
 /** The same message with other headers. */
 export function withHeaders(message: Message, headers: Record<string, string>): Message {
   return { ...message, headers: Object.freeze(headers) };
-}
-
-function copyOf(message: Message, headers: Message['headers']): Message {
-  const { body } = message;
-  return {
-    id: message.id,
-    contentType: message.contentType,
-    headers,
-    body: typeof body === 'string' ? body : new Uint8Array(body),
-    timestamp: message.timestamp,
-    priority: message.priority,
-    contentEncoding: message.contentEncoding,
-    correlationId: message.correlationId,
-    replyTo: message.replyTo,
-  };
 }
 
 function copyHeaders(message: Message): Message['headers'] {

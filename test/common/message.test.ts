@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { newMessageId } from '../../src/producer/message-id.js';
+import { newMessageId } from '../../src/common/message.js';
 
 it('a new message id is a random UUID, and another one each time', () => {
   const ids = Array.from({ length: 10_000 }, newMessageId);

@@ -1,0 +1,205 @@
+/** What a queue is to be: the options of `defineQueue`, checked and completed. */
+import type { DeclareMode, DelayedRetry, QueueSpec } from '../broker.js';
+import { QueueError } from '../errors.js';
+import type { Codec } from './codec.js';
+import {
+  booleanOption,
+  checkOptionNames,
+  integerOption,
+  invalidOption,
+  MAX_DELAY_MS,
+  quote,
+  wordOption,
+} from './options.js';
+
+/** What {@link defineQueue} takes besides the name and the schema. All have defaults. */
+export interface QueueOptions<In = unknown> {
+  /**
+   * How values become message bodies: `'json'` (default), `'text'` for strings as they are, `'bytes'` for
+   * `Uint8Array`, or a codec of your own.
+   */
+  readonly codec?:
+    | 'json'
+    | ([In] extends [string] ? 'text' : never)
+    | ([In] extends [Uint8Array] ? 'bytes' : never)
+    | Codec
+    | undefined;
+  /** What to do with a queue that is there already. Default: `'match'`. */
+  readonly declare?: DeclareMode | undefined;
+  /** The RabbitMQ queue type. Default: `'quorum'`, replicated and durable. */
+  readonly type?: 'quorum' | 'classic' | undefined;
+  /**
+   * Whether the queue survives a restart of RabbitMQ. Default: true. `false` needs `type: 'classic'`; RabbitMQ
+   * 4.3 and later refuse it unless the queue is also `exclusive`.
+   */
+  readonly durable?: boolean | undefined;
+  /** For this connection alone, and gone with it. Default: false. `true` needs `type: 'classic'`. */
+  readonly exclusive?: boolean | undefined;
+  /** Deleted when its last consumer leaves. Default: false. `true` needs `type: 'classic'`. */
+  readonly autoDelete?: boolean | undefined;
+  /**
+   * How many messages the queue holds before `send` waits: the back-pressure. Default: 1024 on the local broker
+   * in memory; on RabbitMQ no limit but its disk. `Infinity` lifts the limit. On RabbitMQ it becomes
+   * `x-max-length` with `x-overflow: reject-publish`.
+   */
+  readonly capacity?: number | undefined;
+  /**
+   * Where dead letters go. Default: true, the queue `<name>.dead`. A string names another queue; false drops
+   * them. The dead-letter queue's `capacity` has no limit unless set; while it is full, the consumer waits.
+   */
+  readonly deadLetter?:
+    | boolean
+    | string
+    | { readonly queue?: string | undefined; readonly capacity?: number | undefined }
+    | undefined;
+  /**
+   * How often a message may come back unsettled, because its process died, before RabbitMQ dead-letters it.
+   * `Infinity` lifts the limit. Quorum queues only. Default: 20, RabbitMQ's own since 4.0; with
+   * `declare: 'if-missing'` the broker's own.
+   */
+  readonly deliveryLimit?: number | undefined;
+  /**
+   * Lets a quorum queue of RabbitMQ 4.3 or later delay retries itself, instead of by a wait queue for each delay: the
+   * nth failure of a message keeps it in its queue for n times `minMs`, for `maxMs` at most (milliseconds; `maxMs`
+   * is `minMs` unless set). Consumers retry after 1, 2 and 3 times `minMs` then, unless told otherwise; a retry after
+   * another delay takes a wait queue all the same, and so do all retries on classic queues, on older servers and
+   * where the queue was there before without it. Needs `declare: 'match'`.
+   *
+   * Such a retry costs no publish, and the message comes again as it was sent: a dead letter tells its last error
+   * only, as the first one too. What died with its process waits likewise before it comes again. Half of the
+   * `deliveryLimit` is kept for those deaths: further retries take a wait queue.
+   * https://www.rabbitmq.com/docs/quorum-queues#delayed-retry
+   */
+  readonly delayedRetry?: { readonly minMs: number; readonly maxMs?: number | undefined } | undefined;
+  /** Makes a classic RabbitMQ queue a priority queue (`x-max-priority`), 1 to 31. Others need no such option. */
+  readonly maxPriority?: number | undefined;
+  /** Further RabbitMQ arguments, as they are: `{ 'x-single-active-consumer': true }`. */
+  readonly arguments?: Readonly<Record<string, unknown>> | undefined;
+}
+
+const OPTION_NAMES: readonly (keyof QueueOptions)[] = [
+  'codec',
+  'declare',
+  'type',
+  'durable',
+  'exclusive',
+  'autoDelete',
+  'capacity',
+  'deadLetter',
+  'deliveryLimit',
+  'delayedRetry',
+  'maxPriority',
+  'arguments',
+];
+
+/** Throws `INVALID_OPTION`. */
+export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
+  checkOptionNames('defineQueue', options, OPTION_NAMES);
+  const declare = wordOption('declare', options.declare, ['match', 'if-missing', 'existing'], 'match');
+  checkQueueName('name', name, declare);
+  const type = wordOption('type', options.type, ['quorum', 'classic'], 'quorum');
+  const durable = booleanOption('durable', options.durable, true);
+  const exclusive = booleanOption('exclusive', options.exclusive, false);
+  const autoDelete = booleanOption('autoDelete', options.autoDelete, false);
+  if (type === 'quorum' && (!durable || exclusive || autoDelete)) {
+    throw new QueueError(
+      'INVALID_OPTION',
+      `the queue '${name}' is a quorum queue, which is always durable, shared and permanent; durable: false, exclusive: true and autoDelete: true need type: 'classic'`,
+    );
+  }
+  if (options.maxPriority !== undefined && type === 'quorum') {
+    throw new QueueError(
+      'INVALID_OPTION',
+      `maxPriority is for type: 'classic'; the quorum queue '${name}' has its priorities without it`,
+    );
+  }
+  return {
+    name,
+    declare,
+    type,
+    durable,
+    exclusive,
+    autoDelete,
+    capacity: capacityOption('capacity', options.capacity),
+    deadLetter: toDeadLetter(name, options.deadLetter),
+    deliveryLimit:
+      options.deliveryLimit === undefined && declare !== 'match'
+        ? undefined
+        : integerOption('deliveryLimit', options.deliveryLimit, { min: 1, infinity: true, default: 20 }),
+    delayedRetry: toDelayedRetry(options.delayedRetry),
+    maxPriority:
+      options.maxPriority === undefined
+        ? undefined
+        : integerOption('maxPriority', options.maxPriority, { min: 1, max: 31, default: 31 }),
+    arguments: { ...options.arguments },
+  };
+}
+
+function capacityOption(name: string, value: number | undefined): number | undefined {
+  return value === undefined
+    ? undefined
+    : integerOption(name, value, { min: 1, infinity: true, default: Number.POSITIVE_INFINITY });
+}
+
+function toDelayedRetry(option: QueueOptions['delayedRetry']): DelayedRetry | undefined {
+  if (option === undefined) return undefined;
+  checkOptionNames('delayedRetry', option, ['minMs', 'maxMs']);
+  if (option.minMs === undefined) throw invalidOption('delayedRetry.minMs', 'milliseconds', option.minMs);
+  const minMs = integerOption('delayedRetry.minMs', option.minMs, { min: 1, max: MAX_DELAY_MS, default: 1 });
+  const bounds = { min: minMs, max: MAX_DELAY_MS, default: minMs };
+  return { minMs, maxMs: integerOption('delayedRetry.maxMs', option.maxMs, bounds) };
+}
+
+function toDeadLetter(name: string, option: QueueOptions['deadLetter']): QueueSpec['deadLetter'] {
+  if (option === false) return false;
+  if (option === undefined || option === true) return { queue: `${name}.dead`, capacity: undefined };
+  if (typeof option === 'string') return toDeadLetter(name, { queue: option });
+  checkOptionNames('deadLetter', option, ['queue', 'capacity']);
+  const queue = option.queue ?? `${name}.dead`;
+  checkQueueName('deadLetter.queue', queue, 'match');
+  if (queue === name) throw invalidOption('deadLetter.queue', `another queue than '${name}' itself`, queue);
+  return { queue, capacity: capacityOption('deadLetter.capacity', option.capacity) };
+}
+
+/** An AMQP short string has 255 bytes; the names of retry queues are made by adding to this one. */
+const MAX_NAME_BYTES = 220;
+
+function checkQueueName(option: string, name: string, declare: DeclareMode): void {
+  const fits =
+    typeof name === 'string' &&
+    name !== '' &&
+    Buffer.byteLength(name) <= MAX_NAME_BYTES &&
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+    !/[\u0000-\u001f\u007f]/.test(name);
+  if (!fits) throw invalidOption(option, `1 to ${MAX_NAME_BYTES} bytes without control characters`, name);
+  if (name.startsWith('amq.') && declare !== 'existing') {
+    throw new QueueError(
+      'INVALID_OPTION',
+      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ keeps for itself; choose another name, or declare: 'existing'`,
+    );
+  }
+}
+
+const BARE: Omit<QueueSpec, 'name' | 'type'> = {
+  declare: 'match',
+  durable: true,
+  exclusive: false,
+  autoDelete: false,
+  capacity: undefined,
+  deadLetter: false,
+  deliveryLimit: undefined,
+  delayedRetry: undefined,
+  maxPriority: undefined,
+  arguments: {},
+};
+
+/** A dead-letter queue, as RabbitMQ is asked for it: a quorum queue without a delivery limit, whatever the main queue is. */
+export function deadLetterSpecOf({ deadLetter }: QueueSpec): QueueSpec | undefined {
+  if (deadLetter === false) return undefined;
+  return { ...BARE, name: deadLetter.queue, type: 'quorum', capacity: deadLetter.capacity };
+}
+
+/** The queue of a requester's replies, gone with its only subscriber. */
+export function replyQueueSpec(name: string): QueueSpec {
+  return { ...BARE, name, type: 'classic', durable: false, exclusive: true, autoDelete: true };
+}
