@@ -30,9 +30,12 @@ describe('the arrows between the parts', () => {
     expect(breaches(({ from }) => from === 'broker.ts' || from === 'errors.ts')).toEqual([]);
   });
 
-  test('what is shared imports only one another and node, and the codec its JSON parser', () => {
-    const isAllowed = ({ from, to }: Import) =>
-      isShared(to) || to.startsWith('node:') || (to === 'secure-json-parse' && from === 'common/codec.ts');
+  test('what is shared imports only one another, node and the types of schemas, and the codec its JSON parser', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      isShared(to) ||
+      to.startsWith('node:') ||
+      (to === 'secure-json-parse' && from === 'common/codec.ts') ||
+      (to === '@standard-schema/spec' && kind === 'type');
     expect(breaches((arrow) => isShared(arrow.from) && !isAllowed(arrow))).toEqual([]);
   });
 

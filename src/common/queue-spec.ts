@@ -168,6 +168,7 @@ function checkQueueName(option: string, name: string, declare: DeclareMode): voi
   const fits =
     typeof name === 'string' &&
     name !== '' &&
+    name.isWellFormed() &&
     Buffer.byteLength(name) <= MAX_NAME_BYTES &&
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     !/[\u0000-\u001f\u007f]/.test(name);

@@ -1,11 +1,12 @@
 import type { Broker, Destination, Message, PublishOptions } from '../broker.js';
-import { newMessageId } from '../common/message.js';
-import { checkOptionNames, checkSize, durationOption, invalidOption } from '../common/options.js';
-import { sendTracing } from '../common/tracing.js';
+import { within } from '../common/limits.js';
+import { copyMessage, newMessage, newMessageId } from '../common/message.js';
+import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
+import { type SendTrace, sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
-import type { EncodedValue, Queue } from '../queue.js';
-import { checkMessageOptions, type MessageOptions } from './message-options.js';
-import { type SendManyResult, sendAll, type Values } from './send-many.js';
+import type { Queue } from '../queue.js';
+import { type MessageOptions, type MessageProperties, messageProperties } from './message-options.js';
+import { type SendManyResult, sendAll, type ValueSender, type Values } from './send-many.js';
 
 export interface ProducerOptions {
   /**
@@ -86,149 +87,171 @@ export function createProducer<In>(
   options?: ProducerOptions,
 ): Producer<In> {
   checkOptionNames('createProducer', options, ['timeoutMs']);
-  const defaultTimeoutMs = timeLimit(options?.timeoutMs, 30_000);
-  const defaultWait: PublishOptions = { timeoutMs: defaultTimeoutMs };
-  const address: Destination = { exchange: '', routingKey: queue.name };
-  let declared = false;
+  return new QueueProducer(broker, queue, timeLimit(options?.timeoutMs, 30_000));
+}
 
-  /** Declares the queue first. */
-  async function storeFirst(message: Message, wait: PublishOptions): Promise<void> {
-    // The broker checks each message; this one must be refused before there is a queue for it.
-    checkSize(message, broker.maxMessageBytes);
-    const before = performance.now();
-    await broker.declare(queue.spec, wait);
-    declared = true;
-    const spent = performance.now() - before;
-    const timeoutMs = Math.max(0, (wait.timeoutMs ?? Number.POSITIVE_INFINITY) - spent);
-    await broker.publish(address, message, { ...wait, timeoutMs });
+/**
+ *   undeclared ──first message: size checked, queue declared──► declared ──UNROUTABLE: it was deleted──► undeclared
+ */
+class QueueProducer<In> implements Producer<In> {
+  readonly #broker: Broker;
+  readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>;
+  readonly #to: Destination;
+  readonly #defaultWait: SendLimits;
+  #isDeclared = false;
+
+  constructor(
+    broker: Broker,
+    queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+    timeoutMs: number,
+  ) {
+    this.#broker = broker;
+    this.#queue = queue;
+    this.#to = { exchange: '', routingKey: queue.name };
+    this.#defaultWait = { timeoutMs };
   }
 
-  function store(message: Message, wait: PublishOptions): Promise<void> {
-    return declared ? broker.publish(address, message, wait) : storeFirst(message, wait);
+  send(value: In, options?: SendOptions): Promise<SendResult> {
+    return options === undefined
+      ? this.#send(value, undefined, this.#defaultWait)
+      : this.#sendWith('send', value, options, false);
   }
 
-  /** The queue was deleted since: the next message declares it again. */
-  function noteFailure(error: unknown): void {
-    if (isQueueError(error, 'UNROUTABLE')) declared = false;
+  async trySend(value: In, options: SendOptions = {}): Promise<SendResult | undefined> {
+    // The first message declares the queue, which would wait for the connection.
+    if (!this.#isDeclared && this.#broker.state === 'connecting') {
+      checkSendOptions('trySend', options);
+      return undefined;
+    }
+    try {
+      return await this.#sendWith('trySend', value, options, true);
+    } catch (error) {
+      if (isQueueError(error, 'FULL')) return undefined;
+      throw error;
+    }
   }
 
-  /** Throws or rejects `INVALID_MESSAGE`. Asynchronous only where the schema is. */
-  function messageOf(value: In, options: MessageOptions | undefined): Message | Promise<Message> {
-    const encoding = queue.encode(value);
-    return encoding instanceof Promise
-      ? encoding.then((encoded) => toMessage(encoded, options))
-      : toMessage(encoding, options);
+  async sendMany(values: Values<In>, options: SendManyOptions = {}): Promise<SendManyResult> {
+    checkOptionNames('sendMany', options, SEND_MANY_OPTION_NAMES);
+    const { timeoutMs } = this.#limitsOf(options, false);
+    const properties = messageProperties(options);
+    const sender = (signal: AbortSignal | undefined): ValueSender<In> => {
+      const limits: SendLimits = { signal, timeoutMs };
+      return {
+        make: (value) => this.#make(value, properties, limits),
+        store: (message) => this.#store(message, limits),
+      };
+    };
+    try {
+      return await sendAll(values, sender, options.signal);
+    } catch (error) {
+      this.#noteFailure(error);
+      throw error;
+    }
   }
 
-  async function publish(
-    value: In,
-    options: MessageOptions | undefined,
-    wait: PublishOptions,
-  ): Promise<SendResult> {
-    const making = messageOf(value, options);
+  async #sendWith(method: string, value: In, options: SendOptions, noWait: boolean): Promise<SendResult> {
+    checkSendOptions(method, options);
+    return this.#send(value, messageProperties(options), this.#limitsOf(options, noWait));
+  }
+
+  async #send(value: In, properties: MessageProperties | undefined, limits: SendLimits): Promise<SendResult> {
+    const begunAt = performance.now();
+    const making = this.#make(value, properties, limits);
     const message = making instanceof Promise ? await making : making;
     try {
-      await store(message, wait);
+      await this.#store(message, making instanceof Promise ? whatIsLeft(limits, begunAt) : limits);
     } catch (error) {
-      noteFailure(error);
+      this.#noteFailure(error);
       throw error;
     }
     return { id: message.id };
   }
 
-  async function publishTraced(
+  /** Throws or rejects: `INVALID_MESSAGE`, `TIMEOUT`, `ABORTED`. A promise only if the schema is asynchronous. */
+  #make(
     value: In,
-    options: MessageOptions | undefined,
-    wait: PublishOptions,
-  ): Promise<SendResult> {
-    if (options !== undefined) checkMessageOptions(options);
-    const trace = { queue: queue.name, id: options?.id ?? newMessageId(), headers: { ...options?.headers } };
-    // Called after those who listen to its start, who may add headers.
-    const send = () => publish(value, { ...options, id: trace.id, headers: trace.headers }, wait);
-    return sendTracing.tracePromise(send, trace);
-  }
-
-  function sendOne(
-    value: In,
-    options: MessageOptions | undefined,
-    wait: PublishOptions,
-  ): Promise<SendResult> {
-    return sendTracing.hasSubscribers ? publishTraced(value, options, wait) : publish(value, options, wait);
-  }
-
-  /** As `sendOne`, and no promise more than there must be: what comes of it, `sendMany` needs only where it fails. */
-  function sendOneOfMany(
-    value: In,
-    options: MessageOptions | undefined,
-    wait: PublishOptions,
-  ): Promise<unknown> {
-    if (sendTracing.hasSubscribers) return publishTraced(value, options, wait);
-    const making = messageOf(value, options);
-    return making instanceof Promise ? making.then((message) => store(message, wait)) : store(making, wait);
-  }
-
-  function waitOf(options: SendWait): PublishOptions {
-    if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
-      throw invalidOption('signal', 'an AbortSignal', options.signal);
+    properties: MessageProperties | undefined,
+    limits: SendLimits,
+  ): Message | Promise<Message> {
+    try {
+      const encoding = this.#queue.encode(value);
+      if (!isThenable(encoding)) {
+        return newMessage(properties === undefined ? encoding : { ...properties, ...encoding });
+      }
+      const action = `validating a value for '${this.#queue.name}'`;
+      return within(Promise.resolve(encoding), action, limits, 'the schema gave no answer')
+        .then((encoded) => newMessage({ ...properties, ...encoded }))
+        .catch((error) => this.#failUnmade(properties, error));
+    } catch (error) {
+      return this.#failUnmade(properties, error);
     }
-    return { signal: options.signal, timeoutMs: timeLimit(options.timeoutMs, defaultTimeoutMs) };
   }
 
-  async function sendWith(options: SendOptions, value: In): Promise<SendResult> {
-    checkOptionNames('send', options, SEND_OPTION_NAMES);
-    return sendOne(value, options, waitOf(options));
+  /** A send that ends before there is a message is traced like any other. */
+  #failUnmade(properties: MessageProperties | undefined, error: unknown): never {
+    if (sendTracing.hasSubscribers) {
+      const trace = this.#traceOf(properties?.id ?? newMessageId(), properties?.headers);
+      sendTracing.tracePromise(() => Promise.reject(error), trace).catch(() => {});
+    }
+    throw error;
   }
 
-  return {
-    send(value, options) {
-      return options === undefined ? sendOne(value, undefined, defaultWait) : sendWith(options, value);
-    },
+  #traceOf(id: string, headers: Message['headers'] | undefined): SendTrace {
+    return { queue: this.#queue.name, id, headers: { ...headers } };
+  }
 
-    async trySend(value, options = {}) {
-      checkOptionNames('trySend', options, SEND_OPTION_NAMES);
-      // The first one has to declare the queue, which would wait for the link.
-      if (!declared && broker.state === 'connecting') return undefined;
-      try {
-        return await sendOne(value, options, { ...waitOf(options), noWait: true });
-      } catch (error) {
-        if (isQueueError(error, 'FULL')) return undefined;
-        throw error;
-      }
-    },
+  /** Resolves when the message is stored. */
+  #store(message: Message, limits: SendLimits): Promise<unknown> {
+    if (!sendTracing.hasSubscribers) return this.#publish(message, limits);
+    const trace = this.#traceOf(message.id, message.headers);
+    // Called after the subscribers of its start, which may add headers.
+    const publish = async () => {
+      await this.#publish({ ...message, headers: trace.headers }, limits);
+      return { id: message.id };
+    };
+    return sendTracing.tracePromise(publish, trace);
+  }
 
-    async sendMany(values, options) {
-      checkOptionNames('sendMany', options, SEND_MANY_OPTION_NAMES);
-      const { timeoutMs } = waitOf(options ?? {});
-      const send = (signal: AbortSignal | undefined) => {
-        const wait: PublishOptions = { signal, timeoutMs };
-        return (value: In) => sendOneOfMany(value, options, wait);
-      };
-      try {
-        return await sendAll(values, send, options?.signal);
-      } catch (error) {
-        noteFailure(error);
-        throw error;
-      }
-    },
-  };
+  #publish(message: Message, limits: SendLimits): Promise<void> {
+    return this.#isDeclared
+      ? this.#broker.publish(this.#to, message, limits)
+      : this.#publishFirst(message, limits);
+  }
+
+  /** Declares the queue first. */
+  async #publishFirst(message: Message, limits: SendLimits): Promise<void> {
+    // The broker checks each message; this one must be refused before there is a queue for it.
+    checkSize(message, this.#broker.maxMessageBytes);
+    // The message waits here, and its body may be the caller's own buffer.
+    const own = copyMessage(message);
+    const begunAt = performance.now();
+    await this.#broker.declare(this.#queue.spec, limits);
+    this.#isDeclared = true;
+    await this.#broker.publish(this.#to, own, whatIsLeft(limits, begunAt));
+  }
+
+  /** The queue was deleted: the next message declares it again. */
+  #noteFailure(error: unknown): void {
+    if (isQueueError(error, 'UNROUTABLE')) this.#isDeclared = false;
+  }
+
+  #limitsOf({ signal, timeoutMs }: SendWait, noWait: boolean): SendLimits {
+    checkSignal(signal);
+    return { signal, timeoutMs: timeLimit(timeoutMs, this.#defaultWait.timeoutMs), noWait };
+  }
+}
+
+type SendLimits = PublishOptions & { readonly timeoutMs: number };
+
+function whatIsLeft(limits: SendLimits, since: number): SendLimits {
+  return { ...limits, timeoutMs: Math.max(0, limits.timeoutMs - (performance.now() - since)) };
+}
+
+function checkSendOptions(method: string, options: SendOptions): void {
+  checkOptionNames(method, options, SEND_OPTION_NAMES);
 }
 
 function timeLimit(value: number | undefined, fallback: number): number {
   return durationOption('timeoutMs', value, { infinity: true, default: fallback });
-}
-
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
-
-function toMessage(encoded: EncodedValue, options: MessageOptions | undefined): Message {
-  if (options !== undefined) checkMessageOptions(options);
-  return {
-    id: options?.id ?? newMessageId(),
-    contentType: encoded.contentType,
-    headers: options?.headers ?? NO_HEADERS,
-    body: encoded.body,
-    timestamp: Date.now(),
-    priority: options?.priority,
-    correlationId: options?.correlationId,
-    replyTo: options?.replyTo,
-  };
 }

@@ -1,13 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker, Message, Replies } from '../broker.js';
-import { checkOptionNames, durationOption, invalidOption, isTooLarge } from '../common/options.js';
+import { copyMessage, newMessage } from '../common/message.js';
+import {
+  checkOptionNames,
+  checkSignal,
+  durationOption,
+  invalidOption,
+  isThenable,
+  isTooLarge,
+} from '../common/options.js';
 import { NOTHING, remoteFailure } from '../common/reply-format.js';
 import { type RunningHandler, runningHandler, trackHandlers } from '../common/running-handler.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
-import { type DecodedValue, defineQueue, type EncodedValue, type Queue } from '../queue.js';
+import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
-import { checkMessageOptions } from './message-options.js';
+import { messageProperties } from './message-options.js';
 
 export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchemaV1> {
   /** What the handler's reply is to look like: any Standard Schema. */
@@ -118,19 +126,19 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
 
   async request(value: In, options: RequestOptions = {}): Promise<StandardSchemaV1.InferOutput<Reply>> {
     checkOptionNames('request', options, REQUEST_OPTION_NAMES);
-    checkMessageOptions(options);
-    const { signal } = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw invalidOption('signal', 'an AbortSignal', signal);
-    }
+    const properties = messageProperties(options);
+    checkSignal(options.signal);
     const timeoutMs = timeLimit(options.timeoutMs, this.#timeoutMs);
-    const encoded = await this.#queue.encode(value);
     if (this.#closing !== undefined) throw new QueueError('CLOSED', 'the requester was closed');
     const correlationId = randomUUID();
-    const call = new Call(this.#queue.name, timeoutMs, signal);
+    const call = new Call(this.#queue.name, timeoutMs, options.signal);
     this.#calls.set(correlationId, call);
     try {
-      return await this.#valueOf(await this.#exchange(call, toMessage(encoded, correlationId, options)));
+      const encoding = this.#queue.encode(value);
+      const encoded = isThenable(encoding) ? await call.whilePreparing(Promise.resolve(encoding)) : encoding;
+      // It waits until the queue is declared, and its body may be the caller's own buffer.
+      const message = copyMessage(newMessage({ ...properties, ...encoded, correlationId }));
+      return await this.#valueOf(await this.#exchange(call, message));
     } finally {
       call.end();
       this.#calls.delete(correlationId);
@@ -196,16 +204,4 @@ function replyDecoder<Reply extends StandardSchemaV1>(schema: Reply) {
 
 function timeLimit(value: number | undefined, fallback: number): number {
   return durationOption('timeoutMs', value, { infinity: true, default: fallback });
-}
-
-function toMessage(encoded: EncodedValue, correlationId: string, options: RequestOptions): Message {
-  return {
-    id: options.id ?? randomUUID(),
-    contentType: encoded.contentType,
-    headers: options.headers ?? {},
-    body: encoded.body,
-    timestamp: Date.now(),
-    priority: options.priority,
-    correlationId,
-  };
 }

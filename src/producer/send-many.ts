@@ -1,119 +1,256 @@
-import { setMaxListeners } from 'node:events';
-import { Deferred, onAbort } from '../common/limits.js';
-import { invalidOption } from '../common/options.js';
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import type { Message } from '../broker.js';
+import { abortedError, Deferred, onAbort } from '../common/limits.js';
+import { errorText, invalidOption, isThenable } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
 
 export type Values<T> = Iterable<T> | AsyncIterable<T>;
 
+/** What `sendMany` resolves to. */
 export interface SendManyResult {
   /** How many values are stored: all that the iterable gave. */
   readonly stored: number;
 }
 
-/**
- * How many sends are under way at once. As many as a RabbitMQ broker leaves unconfirmed by default; the backend
- * makes them wait where its own window is smaller.
- */
-const WINDOW = 1000;
+/** The two steps of sending one value. */
+export interface ValueSender<T> {
+  /** Throws or rejects with `INVALID_MESSAGE`. A promise only if the schema is asynchronous. */
+  make(value: T): Message | Promise<Message>;
+  /** Resolves when the message is stored. */
+  store(message: Message): Promise<unknown>;
+}
 
 /**
- * A full window is filled again when so many are left. Woken by each answer, the loop would spend more time on being
- * woken than on sending; woken too late, it would let the broker wait.
+ * How many messages are under way at once: as many as a RabbitMQ broker leaves unconfirmed by default. The backend
+ * makes them wait if its own window is smaller.
  */
-const REFILL_AT = 800;
+const MAX_MESSAGES = 1000;
 
 /**
- * Sends each value with what `sender` gives for the signal that ends them all, up to {@link WINDOW} at once.
+ * A full window is refilled when so many are left. Woken by each confirm, the loop would spend more time on waking
+ * than on sending; woken too late, it would keep the broker waiting.
+ */
+const REFILL_AT_MESSAGES = 800;
+
+/** How many bytes of bodies are under way at once; one larger message goes alone. */
+const MAX_BYTES = 16 * 1024 * 1024;
+const REFILL_AT_BYTES = 12 * 1024 * 1024;
+
+/** How many values an asynchronous schema validates at once: their size is known only afterwards. */
+const MAX_VALIDATING = 64;
+
+/** A synchronous iterable gives the event loop a turn after this time. */
+const TURN_AFTER_MS = 20;
+
+/** The clock is read after each message of at least so many bytes, and after so many smaller ones. */
+const LARGE_BYTES = 16 * 1024;
+const CLOCK_EVERY = 32;
+
+/**
+ * Sends each value of an iterable, in order, as many at once as the window takes. `signal` is the one that ends the
+ * sends; the window hands it on as `stopSends`.
  *
- *   taking ──(values at their end)──► settling ──► resolved
+ *   taking ──(end of the values)──► settling ──► resolved
  *      └──(a send fails, the iterable throws, the signal is aborted)──► settling ──► rejected, with progress
  */
-export async function sendAll<T>(
+export function sendAll<T>(
   values: Values<T>,
-  sender: (signal: AbortSignal | undefined) => (value: T) => Promise<unknown>,
+  sender: (sends: AbortSignal | undefined) => ValueSender<T>,
   signal: AbortSignal | undefined,
 ): Promise<SendManyResult> {
-  // Each send under way listens to this one, which is made for that many; the caller's gets one listener.
-  const sends = signal === undefined ? undefined : new AbortController();
-  if (sends !== undefined) setMaxListeners(WINDOW, sends.signal);
-  const send = sender(sends?.signal);
-  const failed: { position: number; error: QueueError }[] = [];
-  let taken = 0;
-  let underWay = 0;
-  /** The loop below is woken when so many are left under way. */
-  let wakeAt = REFILL_AT;
-  let stop: QueueError | undefined;
-  /** Ends the one wait that the loop below is in, if it is in one. */
-  let wake: () => void = () => {};
+  return new BulkSend(values, sender, signal).run();
+}
 
-  const stopWith = (error: QueueError) => {
-    stop ??= error;
-    wake();
-  };
-  const settled = () => {
-    underWay--;
-    if (underWay === wakeAt) wake();
-  };
-  const start = (value: T) => {
-    const position = taken++;
-    underWay++;
-    const onFailed = (reason: unknown) => {
-      const error = asQueueError(reason);
-      failed.push({ position, error });
-      stopWith(error);
-      settled();
+class BulkSend<T> {
+  readonly #values: ValueSource<T>;
+  readonly #sender: ValueSender<T>;
+  readonly #signal: AbortSignal | undefined;
+  /** Ends the sends under way. */
+  readonly #sends: AbortController | undefined;
+  readonly #failed: { position: number; error: QueueError }[] = [];
+  #taken = 0;
+  #messages = 0;
+  #bytes = 0;
+  #validating = 0;
+  /** The last value that is being validated: those after it are stored after it. */
+  #lastMade: Promise<unknown> | undefined;
+  /** Why no further value is taken. */
+  #stop: QueueError | undefined;
+  /** The one wait that the loop is in, and what ends it. */
+  #wait: { readonly isOver: () => boolean; readonly over: Deferred } | undefined;
+  #turnAt = performance.now();
+
+  constructor(
+    values: Values<T>,
+    sender: (sends: AbortSignal | undefined) => ValueSender<T>,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#values = new ValueSource(values);
+    this.#signal = signal;
+    this.#sends = signal === undefined ? undefined : new AbortController();
+    this.#sender = sender(this.#sends?.signal);
+  }
+
+  async run(): Promise<SendManyResult> {
+    const signal = this.#signal;
+    const abort = () => {
+      if (signal !== undefined) this.#stopWith(abortedError('sendMany', signal));
+      this.#sends?.abort(signal?.reason);
+    };
+    if (signal?.aborted) abort();
+    const unlisten = signal && onAbort(signal, abort);
+    try {
+      await this.#sendValues();
+      if (this.#stop !== undefined) this.#values.release();
+      await this.#until(() => this.#messages === 0);
+    } finally {
+      unlisten?.();
+    }
+    if (this.#stop === undefined) return { stored: this.#taken };
+    this.#failed.sort((a, b) => a.position - b.position);
+    const stored = this.#taken - this.#failed.length;
+    throw withProgress(this.#stop, { taken: this.#taken, stored, failed: this.#failed });
+  }
+
+  async #sendValues(): Promise<void> {
+    while (this.#stop === undefined) {
+      let step = this.#values.next();
+      if (step instanceof Promise) {
+        const settled = await this.#unlessStopped(step);
+        if (settled === undefined) return;
+        step = settled;
+      }
+      if (step.type === 'end') return;
+      if (step.type === 'error') return this.#stopWith(iterableFailed(step.error));
+      const bytes = this.#start(step.value);
+      if (this.#isFull) await this.#until(() => this.#hasRoom || this.#stop !== undefined);
+      if (bytes >= LARGE_BYTES || this.#taken % CLOCK_EVERY === 0) await this.#letOthersRun();
+    }
+  }
+
+  /** The next step of the iterable, or undefined if the sending stops first. */
+  async #unlessStopped(next: Promise<Step<T>>): Promise<Step<T> | undefined> {
+    let step: Step<T> | undefined;
+    next.then((settled) => {
+      step = settled;
+      this.#wake();
+    });
+    await this.#until(() => step !== undefined || this.#stop !== undefined);
+    return step;
+  }
+
+  /** Returns how many bytes the message has, 0 if that is not known yet. */
+  #start(value: T): number {
+    const position = this.#taken++;
+    this.#messages++;
+    try {
+      const making = this.#sender.make(value);
+      if (making instanceof Promise || this.#lastMade !== undefined) {
+        this.#storeInTurn(position, making);
+        return 0;
+      }
+      return this.#store(position, making);
+    } catch (error) {
+      this.#onFailed(position, error);
+      this.#onSettled(0);
+      return 0;
+    }
+  }
+
+  #store(position: number, message: Message): number {
+    const bytes = message.body.length;
+    this.#bytes += bytes;
+    const onFailed = (error: unknown) => {
+      this.#onFailed(position, error);
+      this.#onSettled(bytes);
     };
     try {
-      send(value).then(settled, onFailed);
+      this.#sender.store(message).then(() => this.#onSettled(bytes), onFailed);
     } catch (error) {
       onFailed(error);
     }
-  };
-  const until = async (done: () => boolean) => {
-    while (!done()) {
-      const woken = new Deferred();
-      wake = woken.resolve;
-      await woken.promise;
-    }
-  };
-
-  const abort = () => {
-    stopWith(aborted(signal?.reason));
-    sends?.abort(signal?.reason);
-  };
-  if (signal?.aborted) abort();
-  const unlisten = signal && onAbort(signal, abort);
-  const iterator = iteratorOf(values);
-  try {
-    while (stop === undefined) {
-      const step = takeNext(iterator);
-      let next: Step<T> | undefined;
-      if (step instanceof Promise) {
-        step.then((settled) => {
-          next = settled;
-          wake();
-        });
-        await until(() => next !== undefined || stop !== undefined);
-      } else {
-        next = step;
-      }
-      if (next === undefined || next.type === 'end') break;
-      if (next.type === 'error') {
-        stopWith(aborted(next.error));
-        break;
-      }
-      start(next.value);
-      if (underWay >= WINDOW) await until(() => underWay <= REFILL_AT || stop !== undefined);
-    }
-    if (stop !== undefined) release(iterator);
-    wakeAt = 0;
-    await until(() => underWay === 0);
-  } finally {
-    unlisten?.();
+    return bytes;
   }
-  if (stop === undefined) return { stored: taken };
-  failed.sort((a, b) => a.position - b.position);
-  throw withProgress(stop, { taken, stored: taken - failed.length, failed });
+
+  /** Values are validated side by side, and stored in their order. */
+  #storeInTurn(position: number, making: Message | Promise<Message>): void {
+    this.#validating++;
+    const made = this.#storeMade(position, making, this.#lastMade);
+    this.#lastMade = made;
+    made.then(() => {
+      if (this.#lastMade === made) this.#lastMade = undefined;
+    });
+  }
+
+  /** Resolves when the message is on its way, or has failed. */
+  async #storeMade(
+    position: number,
+    making: Message | Promise<Message>,
+    before: Promise<unknown> | undefined,
+  ): Promise<void> {
+    try {
+      const [message] = await Promise.all([making, before]);
+      this.#validating--;
+      this.#store(position, message);
+      this.#wake();
+    } catch (error) {
+      await before;
+      this.#validating--;
+      this.#onFailed(position, error);
+      this.#onSettled(0);
+    }
+  }
+
+  #onFailed(position: number, reason: unknown): void {
+    const error = asQueueError(reason);
+    this.#failed.push({ position, error });
+    this.#stopWith(error);
+  }
+
+  #onSettled(bytes: number): void {
+    this.#messages--;
+    this.#bytes -= bytes;
+    this.#wake();
+  }
+
+  #stopWith(error: QueueError): void {
+    this.#stop ??= error;
+    this.#wake();
+  }
+
+  get #isFull(): boolean {
+    return this.#messages >= MAX_MESSAGES || this.#bytes >= MAX_BYTES || this.#validating >= MAX_VALIDATING;
+  }
+
+  get #hasRoom(): boolean {
+    return (
+      this.#messages <= REFILL_AT_MESSAGES &&
+      this.#bytes <= REFILL_AT_BYTES &&
+      this.#validating < MAX_VALIDATING
+    );
+  }
+
+  async #until(isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
+      const over = new Deferred();
+      this.#wait = { isOver, over };
+      await over.promise;
+    }
+  }
+
+  #wake(): void {
+    const wait = this.#wait;
+    if (wait === undefined || !wait.isOver()) return;
+    this.#wait = undefined;
+    wait.over.resolve();
+  }
+
+  /** Timers, sockets and signals would starve while values and confirms come without a pause. */
+  async #letOthersRun(): Promise<void> {
+    if (performance.now() - this.#turnAt < TURN_AFTER_MS) return;
+    await eventLoopTurn();
+    this.#turnAt = performance.now();
+  }
 }
 
 type Step<T> =
@@ -121,17 +258,36 @@ type Step<T> =
   | { readonly type: 'end' }
   | { readonly type: 'error'; readonly error: unknown };
 
-/** The next value, whatever kind of iterator it comes from; a promise only where the iterator gives one. */
-function takeNext<T>(iterator: Iterator<T> | AsyncIterator<T>): Step<T> | Promise<Step<T>> {
-  try {
-    const result = iterator.next();
-    return 'then' in result
-      ? Promise.resolve(result)
-          .then(toStep<T>)
-          .catch(toError<T>)
-      : toStep(result);
-  } catch (error) {
-    return toError(error);
+/** One way to take values from any kind of iterable. */
+class ValueSource<T> {
+  readonly #iterator: Iterator<T> | AsyncIterator<T>;
+
+  /** Throws `INVALID_OPTION`. */
+  constructor(values: Values<T>) {
+    this.#iterator = iteratorOf(values);
+  }
+
+  /** A promise only if the iterator gives one. Never throws or rejects. */
+  next(): Step<T> | Promise<Step<T>> {
+    try {
+      const result = this.#iterator.next();
+      return isThenable(result)
+        ? Promise.resolve(result)
+            .then(toStep<T>)
+            .catch(toError<T>)
+        : toStep(result);
+    } catch (error) {
+      return toError(error);
+    }
+  }
+
+  /** Lets the iterator clean up. Not awaited: a generator may hang in an await of its own. */
+  release(): void {
+    try {
+      Promise.resolve(this.#iterator.return?.()).catch(() => {});
+    } catch {
+      // The error of the send is the one to report.
+    }
   }
 }
 
@@ -143,15 +299,6 @@ function toError<T>(error: unknown): Step<T> {
   return { type: 'error', error };
 }
 
-/** Lets the iterator clean up. Not awaited: a generator that hangs in an await of its own must not hold us. */
-function release(iterator: Iterator<unknown> | AsyncIterator<unknown>): void {
-  try {
-    Promise.resolve(iterator.return?.()).catch(() => {});
-  } catch {
-    // The send's own error is the one to report.
-  }
-}
-
 function iteratorOf<T>(values: Values<T>): Iterator<T> | AsyncIterator<T> {
   if (typeof values === 'object' && values !== null) {
     if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]();
@@ -160,16 +307,13 @@ function iteratorOf<T>(values: Values<T>): Iterator<T> | AsyncIterator<T> {
   throw invalidOption('sendMany', 'an iterable or async iterable of values', values);
 }
 
-function aborted(cause: unknown): QueueError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new QueueError('ABORTED', `sendMany was ended before the last value: ${text}`, { cause });
+function iterableFailed(cause: unknown): QueueError {
+  return new QueueError('ABORTED', `sendMany: the iterable threw: ${errorText(cause)}`, { cause });
 }
 
 function asQueueError(error: unknown): QueueError {
   if (isQueueError(error)) return error;
-  return new QueueError('BROKER_ERROR', `sending failed: ${error instanceof Error ? error.message : error}`, {
-    cause: error,
-  });
+  return new QueueError('BROKER_ERROR', `sending failed: ${errorText(error)}`, { cause: error });
 }
 
 function withProgress(error: QueueError, progress: SendManyProgress): QueueError {

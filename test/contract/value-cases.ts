@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Broker, Message } from '../../src/broker.js';
 import type { Codec } from '../../src/common/codec.js';
 import { deadLetterHistory } from '../../src/common/history-headers.js';
+import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { isQueueError } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
@@ -46,10 +47,14 @@ async function reasons(
   bench: ContractContext,
   queue: Queue<never, unknown>,
   count: number,
+  options: ConsumerOptions = {},
 ): Promise<unknown[]> {
   const seen: unknown[] = [];
   const log = new EventLog();
-  const consumer = createConsumer(bench.broker, queue, (value) => seen.push(value), { observe: log.observe });
+  const consumer = createConsumer(bench.broker, queue, (value) => seen.push(value), {
+    ...options,
+    observe: log.observe,
+  });
   await consumer.start();
   await log.until('dead-lettered', count);
   await consumer.stop();
@@ -195,7 +200,7 @@ export const valueCases: Cases = {
     expect(await reasons(bench, undecodable, 1)).toEqual(['undecodable']);
     const failing = bench.define(z.unknown().transform(fails));
     await publishRaw(bench, failing, { contentType: 'application/json', body: '1' });
-    expect(await reasons(bench, failing, 1)).toEqual(['failed']);
+    expect(await reasons(bench, failing, 1, { retry: { delaysMs: [] } })).toEqual(['failed']);
   },
 
   'a header called __proto__ is one name among others, or refused': async (bench) => {
