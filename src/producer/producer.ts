@@ -99,6 +99,8 @@ class QueueProducer<In> implements Producer<In> {
   readonly #to: Destination;
   readonly #defaultWait: SendLimits;
   #isDeclared = false;
+  /** The last message that waits for its declaration, with those before it. */
+  #lastFirst: Promise<unknown> | undefined;
 
   constructor(
     broker: Broker,
@@ -214,21 +216,39 @@ class QueueProducer<In> implements Producer<In> {
   }
 
   #publish(message: Message, limits: SendLimits): Promise<void> {
-    return this.#isDeclared
+    return this.#isDeclared && this.#lastFirst === undefined
       ? this.#broker.publish(this.#to, message, limits)
       : this.#publishFirst(message, limits);
   }
 
-  /** Declares the queue first. */
+  /** Declares the queue first. Declarations may end in any order; what was sent first is published first. */
   async #publishFirst(message: Message, limits: SendLimits): Promise<void> {
     // The broker checks each message; this one must be refused before there is a queue for it.
     checkSize(message, this.#broker.maxMessageBytes);
+    const before = this.#lastFirst;
+    const turn = this.#declareAndPublish(message, limits, before);
+    const last = Promise.allSettled([before, turn]);
+    this.#lastFirst = last;
+    last.then(() => {
+      if (this.#lastFirst === last) this.#lastFirst = undefined;
+    });
+    await (await turn).publishing;
+  }
+
+  /** Resolves when the message is handed over: its publish, in an object, goes on. */
+  async #declareAndPublish(
+    message: Message,
+    limits: SendLimits,
+    before: Promise<unknown> | undefined,
+  ): Promise<{ readonly publishing: Promise<void> }> {
     // The message waits here, and its body may be the caller's own buffer.
     const own = copyMessage(message);
     const begunAt = performance.now();
-    await this.#broker.declare(this.#queue.spec, limits);
+    const declaring = this.#broker.declare(this.#queue.spec, limits);
+    const ready: Promise<unknown> = before === undefined ? declaring : Promise.all([declaring, before]);
+    await within(ready, `declaring '${this.#queue.name}'`, limits);
     this.#isDeclared = true;
-    await this.#broker.publish(this.#to, own, whatIsLeft(limits, begunAt));
+    return { publishing: this.#broker.publish(this.#to, own, whatIsLeft(limits, begunAt)) };
   }
 
   /** The queue was deleted: the next message declares it again. */
