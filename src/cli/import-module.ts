@@ -57,7 +57,11 @@ async function importModule(what: string, path: string): Promise<Exports> {
   try {
     return await import(pathToFileURL(file).href);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason =
+      code === 'ERR_UNKNOWN_FILE_EXTENSION' && /\.[cm]?ts$/.test(path)
+        ? `Node.js ${process.versions.node} does not run TypeScript: use Node.js 22.18 or later, or compile it`
+        : (message ?? String(error));
     throw new CommandError(EXIT.configuration, `the ${what} '${path}' can't be loaded: ${reason}`, {
       cause: error,
     });

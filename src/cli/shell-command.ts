@@ -15,7 +15,7 @@ export interface ShellCommand {
 }
 
 /**
- * A shell command as the handler of messages. Its environment has MILLRACE_ID, MILLRACE_ATTEMPT and MILLRACE_QUEUE; it
+ * A shell command as the handler of messages. Its environment says what is known of the message besides the body; it
  * inherits standard output and standard error.
  */
 export function shellCommand(command: string): ShellCommand {
@@ -29,17 +29,17 @@ export function shellCommand(command: string): ShellCommand {
   };
 
   return {
-    async handle(body, { id, attempt, queue, signal }) {
+    async handle(body, context) {
       const child = spawn(command, {
         shell: true,
         // A process group of its own: Ctrl-C asks us to finish our work and must not end that work, and what the shell
         // starts ends with it.
         detached: true,
         stdio: ['pipe', 'inherit', 'inherit'],
-        env: { ...process.env, MILLRACE_ID: id, MILLRACE_ATTEMPT: String(attempt), MILLRACE_QUEUE: queue },
+        env: { ...process.env, ...variablesOf(context) },
       });
       running.add(child);
-      const unlisten = onAbort(signal, () => terminate(child));
+      const unlisten = onAbort(context.signal, () => terminate(child));
       try {
         // A command need not read its input: EPIPE is no failure.
         child.stdin?.on('error', () => {}).end(body);
@@ -57,6 +57,29 @@ export function shellCommand(command: string): ShellCommand {
       await Promise.all(terminations);
     },
   };
+}
+
+/** The longest value of a variable that Linux passes on is 128 KiB. */
+const MAX_VARIABLE_LENGTH = 64 * 1024;
+
+/** What senders wrote may be missing, too long for a variable, or contain a NUL, which ends one. */
+function variablesOf(context: HandlerContext): Readonly<Record<string, string | undefined>> {
+  const { id, attempt, queue, redelivered, headers, timestamp, correlationId, replyTo } = context;
+  const variables = {
+    ID: id,
+    ATTEMPT: String(attempt),
+    QUEUE: queue,
+    REDELIVERED: String(redelivered),
+    HEADERS: JSON.stringify(headers),
+    TIMESTAMP: timestamp?.toString(),
+    CORRELATION_ID: correlationId,
+    REPLY_TO: replyTo,
+  };
+  const entries = Object.entries(variables).map(([name, value]) => {
+    const isShort = value !== undefined && value.length <= MAX_VARIABLE_LENGTH;
+    return [`MILLRACE_${name}`, isShort ? value.replaceAll('\0', '') : undefined];
+  });
+  return Object.fromEntries(entries);
 }
 
 async function exit(child: ChildProcess): Promise<readonly [code: number | null, by: NodeJS.Signals | null]> {

@@ -1,6 +1,7 @@
 /** The queues of `send` and `work`: used as they are, or declared as the RabbitMQ tutorials declare theirs. */
 import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { codecs } from '../common/codec.js';
 import { defineQueue, type Queue } from '../queue.js';
 
 /** A durable quorum queue without further arguments is what the tutorials declare. */
@@ -11,7 +12,7 @@ export function unchecked<T>(): StandardSchemaV1<T> {
   return { '~standard': { version: 1, vendor: 'millrace', validate: (value) => ({ value: value as T }) } };
 }
 
-/** Sends bodies as they are, labeled with `contentType`, or as text if they are UTF-8. */
+/** Sends bodies as they are, labeled with `contentType`, or as what they look like. */
 export function sendingQueue(
   name: string,
   contentType?: string,
@@ -21,10 +22,28 @@ export function sendingQueue(
     name,
     spec,
     encode: (body) => ({
-      contentType: contentType ?? (isUtf8(body) ? 'text/plain' : 'application/octet-stream'),
+      contentType: contentType ?? contentTypeOf(body),
       body,
     }),
   };
+}
+
+const OPENING = /^\s*[{[]/;
+
+/**
+ * JSON only if it is an object or an array: what is typed for a queue of orders is a value, while `42` and `"x"` may as
+ * well be texts.
+ */
+function contentTypeOf(body: Uint8Array): string {
+  if (!isUtf8(body)) return 'application/octet-stream';
+  const text = toBytes(body).toString('utf8');
+  if (!OPENING.test(text)) return 'text/plain';
+  try {
+    codecs.json.decode(text);
+    return 'application/json';
+  } catch {
+    return 'text/plain';
+  }
 }
 
 /** Receives bodies as bytes, whatever their content type. */

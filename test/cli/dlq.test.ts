@@ -158,6 +158,38 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(await idsIn(`${queue}.dead`)).toEqual(['a']);
   });
 
+  test('replay goes to the queue it was called for, whatever the headers say, and elsewhere with --to', async () => {
+    const [queue, admin] = [await buried([]), nextQueue()];
+    const broker = await open();
+    for (const name of [admin, `${queue}.dead`]) {
+      await broker.declare(defineQueue(name, anything, { declare: 'if-missing', deadLetter: false }).spec);
+    }
+    const headers = { 'x-millrace-reason': 'failed', 'x-millrace-queue': admin, 'x-millrace-error': 'x' };
+    for (const id of ['a', 'b']) {
+      const to = { exchange: '', routingKey: `${queue}.dead` };
+      await broker.publish(to, { id, contentType: 'text/plain', headers, body: id });
+    }
+    const replay = await dlq('replay', '-q', queue, 'a');
+    expect(replay).toMatchObject({ exitCode: 0, stdout: ` [x] Replayed a to '${queue}'\n` });
+    const elsewhere = await dlq('replay', '-q', queue, '--to', admin, 'b');
+    expect(elsewhere).toMatchObject({ exitCode: 0, stdout: ` [x] Replayed b to '${admin}'\n` });
+    expect(await idsIn(queue)).toEqual(['a']);
+    expect(await idsIn(admin)).toEqual(['b']);
+  });
+
+  test('the hints of list can be pasted, since they name the same queue and the same broker', async () => {
+    const queue = await buried(['a']);
+    const folderUrl = `local:${join(folder, 'hints')}`;
+    const list = await dlq('list', '-q', queue);
+    expect(list.stderr).toContain(` [*] To see one: millrace dlq show a -q ${queue}\n`);
+    expect(list.stderr).toContain(` [*] To send them back: millrace dlq replay -q ${queue}\n`);
+    await millrace(['send', 'x', '--id', "it's", '-u', folderUrl]);
+    await millrace(['work', '--count', '1', '--retry', 'none', '--exec', 'exit 1', '-u', folderUrl]);
+    const { stderr } = await millrace(['dlq', 'list', '--dead-letter-queue', 'hello.dead', '-u', folderUrl]);
+    const hint = `millrace dlq show 'it'\\''s' -q hello --dead-letter-queue hello.dead -u ${folderUrl}`;
+    expect(stderr).toContain(` [*] To see one: ${hint}\n`);
+  });
+
   test('--dry-run changes nothing; drop wants --force where nobody can be asked', async () => {
     const queue = await buried(['a', 'b', 'c']);
     const dry = await dlq('replay', '-q', queue, '--dry-run');

@@ -176,6 +176,20 @@ describe('a queue', () => {
     });
   });
 
+  test('with dead letters gives a hint that can be pasted: it names the broker, and no password', async () => {
+    const name = nextQueue();
+    await declare(name, {});
+    await put(channel, `${name}.dead`, 'c');
+    const byUrl = await doctor([name, '-u', amqpUrl()], { env: { MILLRACE_URL: nobody } });
+    const advice = byUrl.of('dead letters')?.advice;
+    expect(advice).toContain(`millrace dlq list -q ${name} -u `);
+    expect(advice).not.toContain('guest:guest');
+    const path = join(folder, 'the url');
+    writeFileSync(path, amqpUrl());
+    const byFile = await doctor([name, '--url-file', path]);
+    expect(byFile.of('dead letters')?.advice).toContain(`dlq list -q ${name} --url-file '${path}'`);
+  });
+
   test('that differs fails with all that differs, and stays as it is', async () => {
     const name = nextQueue();
     await declare(name, { capacity: 10, deliveryLimit: 5, deadLetter: false });

@@ -98,6 +98,42 @@ test('id, headers, priority and content type are the message’s own', async () 
   });
 });
 
+test.each([
+  ['{"id":"A-1","total":12.5}', 'application/json'],
+  [' [1, 2]\n', 'application/json'],
+  ['{ not: json }', 'text/plain'],
+  ['{"a":1} and more', 'text/plain'],
+  ['42', 'text/plain'],
+  ['"text"', 'text/plain'],
+  ['', 'text/plain'],
+  // A queue would refuse to parse it.
+  ['{"__proto__":{}}', 'text/plain'],
+])('%j is sent as %s', async (body, contentType) => {
+  const queue = nextQueue();
+  expect((await send(['-q', queue], { input: body })).exitCode).toBe(0);
+  const [message] = await takeAll(channel, queue);
+  expect(message?.properties.contentType).toBe(contentType);
+  expect(message?.content.toString()).toBe(body);
+});
+
+test('JSON is JSON line by line, unless the content type is given', async () => {
+  const queue = nextQueue();
+  const input = '{"a":1}\nplain\n';
+  expect((await send(['-q', queue, '-l'], { input })).exitCode).toBe(0);
+  expect((await send(['-q', queue, '-l', '--content-type', 'text/plain'], { input })).exitCode).toBe(0);
+  const types = (await takeAll(channel, queue)).map(({ properties }) => properties.contentType);
+  expect(types).toEqual(['application/json', 'text/plain', 'text/plain', 'text/plain']);
+});
+
+test('JSON typed at the prompt reaches a handler module as a value', async () => {
+  const queue = nextQueue();
+  const handler = join(folder, 'handler.mjs');
+  writeFileSync(handler, 'export default (order) => console.log(typeof order, order.total);');
+  await send(['-q', queue, '{"id":"A-1","total":12.5}']);
+  const worker = await millrace(['work', handler, '-q', queue, '--count', '1', '-u', amqpUrl()]);
+  expect(worker).toMatchObject({ exitCode: 0, stdout: 'object 12.5\n' });
+});
+
 test('--json prints id, queue and broker', async () => {
   const queue = nextQueue();
   const { exitCode, stdout } = await send(['-q', queue, '--json', 'x']);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,50 @@ test.each(['send', 'work', 'demo'])('%s --help says which options there are', as
   expect(stdout).toContain('--url');
   expect(stdout).toContain('Address:');
 });
+
+test.each([
+  [['help', 'dlq', 'list'], 'Usage: millrace dlq list '],
+  [['dlq', 'help', 'list'], 'Usage: millrace dlq list '],
+  [['help', 'dlq'], 'Usage: millrace dlq '],
+  [['dlq', 'list', '--help'], 'Usage: millrace dlq list '],
+  [['help', 'send'], 'Usage: millrace send '],
+  [['help'], 'Usage: millrace '],
+])('%j is help on that command', async (args, usage) => {
+  const { exitCode, stdout } = await millrace(args);
+  expect(exitCode).toBe(0);
+  expect(stdout.slice(0, usage.length)).toBe(usage);
+});
+
+test('a wrong option names the whole command to ask for help', async () => {
+  const { exitCode, stderr } = await millrace(['dlq', 'list', '--nope']);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("run 'millrace dlq list --help'");
+});
+
+test.each([
+  ['send', '--timeout', '5', '5s?'],
+  ['send', '--connect-timeout', '1500', '1500ms?'],
+  ['work', '--shutdown-timeout', '30', '30s?'],
+  ['work', '--handler-timeout', '5', '5s?'],
+  ['work', '--retry', '1s,10', '10s?'],
+  ['demo', '--handle', '10', '10ms?'],
+  ['bench', '--interval', '1', '1s?'],
+])('%s %s %s is refused: a duration needs a unit', async (command, option, value, suggestion) => {
+  const { exitCode, stdout, stderr } = await millrace([command, option, value]);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+  expect(stderr).toContain(suggestion);
+});
+
+test.each(['', 'relative/home'])(
+  'a home of %j is an error of configuration, and no queue in the working directory',
+  async (HOME) => {
+    const cwd = mkdtempSync(join(folder, 'cwd-'));
+    const { exitCode, stderr } = await millrace(['send', 'x'], { env: { HOME, XDG_STATE_HOME: '' }, cwd });
+    expect(exitCode).toBe(78);
+    expect(stderr).toContain('HOME');
+    expect(readdirSync(cwd)).toEqual([]);
+  },
+);
 
 test('a misspelt command gets a suggestion', async () => {
   const { exitCode, stderr } = await millrace(['sned', 'x']);
@@ -130,6 +174,17 @@ test('a handler module without a default export is an error of configuration tha
   expect(stderr).toContain('export default');
 });
 
+test.skipIf(Number(process.versions.node.split('.')[0]) >= 22)(
+  'a handler module in TypeScript says which Node.js runs it (needs a Node.js before 22)',
+  async () => {
+    const path = join(folder, 'handler.ts');
+    writeFileSync(path, 'export default (value: string) => console.log(value);\n');
+    const { exitCode, stderr } = await millrace(['work', path]);
+    expect(exitCode).toBe(78);
+    expect(stderr).toContain('22.18');
+  },
+);
+
 test('a handler module that throws is an error of configuration with its reason', async () => {
   const path = join(folder, 'throws.mjs');
   writeFileSync(path, "throw new Error('no licence');\n");
@@ -137,4 +192,33 @@ test('a handler module that throws is an error of configuration with its reason'
   expect(exitCode).toBe(78);
   expect(stderr).toContain('no licence');
   expect(stderr).not.toContain('    at ');
+});
+
+/** What `tsc` makes of `export default` for CommonJS. */
+function compiled(name: string, source: string): string {
+  const path = join(folder, name);
+  const mark = "Object.defineProperty(exports, '__esModule', { value: true });";
+  writeFileSync(path, `"use strict";\n${mark}\n${source}\n`);
+  return path;
+}
+
+test('a handler module that was compiled to CommonJS is understood', async () => {
+  const url = `local:${join(folder, 'compiled')}`;
+  const handler = compiled('handler.cjs', 'exports.default = (value) => console.log("got", value);');
+  await millrace(['send', 'x', '-u', url]);
+  const { exitCode, stdout } = await millrace(['work', handler, '--count', '1', '-u', url]);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: 'got x\n' });
+});
+
+test('a schema module that was compiled to CommonJS is understood', async () => {
+  const schema = compiled(
+    'schema.cjs',
+    `exports.default = { '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message: 'no' }] }) } };`,
+  );
+  const url = `local:${join(folder, 'compiled-schema')}`;
+  await millrace(['send', 'x', '--content-type', 'application/json', '-u', url]);
+  await millrace(['work', '--drain', '--retry', 'none', '--exec', 'exit 1', '-u', url]);
+  const { exitCode, stderr } = await millrace(['dlq', 'replay', '--schema', schema, '-u', url]);
+  expect(exitCode).toBe(65);
+  expect(stderr).toContain('stays');
 });

@@ -145,6 +145,29 @@ test('--exec gets the body on its standard input and what it is about in its env
   expect(await ready(channel, queue)).toBe(0);
 });
 
+test('--exec gets the headers and what the sender said about the message', async () => {
+  const queue = nextQueue();
+  await declareAsTutorial(channel, queue);
+  const headers = { odd: 'a\nb"c\u0000', tenant: 'blue' };
+  const timestamp = 1_764_000_000;
+  channel.sendToQueue(queue, Buffer.from('x'), {
+    messageId: 'm\u0000-1',
+    correlationId: 'c-1',
+    replyTo: 'answers',
+    timestamp,
+    headers,
+  });
+  channel.sendToQueue(queue, Buffer.from('x'), { headers: { huge: '\u0001'.repeat(30_000) } });
+  await channel.waitForConfirms();
+  const print = 'printf \'%s|\' "$MILLRACE_ID" "$MILLRACE_CORRELATION_ID" "$MILLRACE_REPLY_TO"';
+  const command = `${print} "$MILLRACE_TIMESTAMP" "$MILLRACE_REDELIVERED" "$MILLRACE_HEADERS"; echo`;
+  const { exitCode, stdout } = await work(['-q', queue, '--drain', '--exec', command]);
+  expect(exitCode).toBe(0);
+  const [first = '', second = ''] = stdout.split('\n');
+  expect(first).toBe(`m-1|c-1|answers|${timestamp * 1000}|false|${JSON.stringify(headers)}|`);
+  expect(second).toMatch(/\|\|\|\|false\|\|$/);
+});
+
 test('--exec that does not read its input is no failure', async () => {
   const queue = await filled('x'.repeat(500_000));
   expect((await work(['-q', queue, '--count', '1', '--exec', 'exit 0'])).exitCode).toBe(0);

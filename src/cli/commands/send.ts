@@ -30,7 +30,7 @@ interface SendFlags extends CommonFlags {
 const EXAMPLES = `
 Examples:
   $ millrace send 'Hello World!'
-  $ millrace send -q orders --content-type application/json '{"id":"A-1"}'
+  $ millrace send -q orders '{"id":"A-1","total":12.5}'
   $ millrace send -q images -f cat.png -H tenant:blue -u amqp://localhost
   $ tail -f access.log | millrace send -l -q hits`;
 
@@ -47,7 +47,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
     .option('--priority <n>', '0 to 31, higher first', integerValue(0, 31))
     .option(
       '--content-type <type>',
-      'the type of the body (default: text/plain, or application/octet-stream if it is not UTF-8)',
+      'the type of the body (default: application/json for a JSON object or array, else text/plain, or application/octet-stream if it is not UTF-8)',
     )
     .addOption(durationOption('--timeout <duration>', 'how long a message may wait to be stored', '30s'))
     .action((words: string[], flags: SendFlags) => execute(flags, (output) => send(words, flags, output)));

@@ -31,7 +31,7 @@ Examples:
   $ millrace work -q orders --drain --json        print what is there, then exit`;
 
 const NOTES = `
---exec passes MILLRACE_ID, MILLRACE_ATTEMPT and MILLRACE_QUEUE in the environment of the command.
+--exec passes in the environment: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_ATTEMPT (1 on the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object), and if the message has them MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO.
 
 The first signal stops taking messages and lets running handlers finish: for --shutdown-timeout after INT and TERM, for at most 5s after HUP and QUIT. A second one returns unfinished messages to the queue.`;
 
