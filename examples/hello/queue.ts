@@ -10,7 +10,10 @@ const KINDS = {
 
 /** Plain text, in a queue that is taken as it is where it is there: whoever declares it first decides its kind. */
 export function hello(name: string, kind = 'quorum') {
-  if (!isKind(kind)) throw new Error(`--kind ${kind}: there are ${Object.keys(KINDS).join(', ')}`);
+  if (!isKind(kind)) {
+    console.error(`--kind: quorum, classic or transient, not ${kind}`);
+    process.exit(2);
+  }
   return defineQueue(name, z.string(), { codec: 'text', declare: 'if-missing', ...KINDS[kind] });
 }
 

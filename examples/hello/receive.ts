@@ -16,10 +16,9 @@ const queue = await declareHello(broker, values.queue, values.kind);
 const consumer = createConsumer(broker, queue, (text) => {
   console.log(` [x] Received '${text}'`); // returning acknowledges the message
 });
-await consumer.start();
-console.log(` [*] Waiting for messages in '${values.queue}'. To exit press CTRL+C`);
-
 process.once('SIGINT', async () => {
   await consumer.stop(); // takes no more, and finishes what was begun
   await broker.close();
 });
+await consumer.start();
+console.log(` [*] Waiting for messages in '${values.queue}'. To exit press CTRL+C`);

@@ -15,7 +15,6 @@ const consumers = [
   await startWorkers(broker, squaresIn(values.prefix), squareBy([`process ${process.pid}`]), { workers: 1 }),
   await startWorkers(broker, primesIn(values.prefix), countPrimes, { workers: 1 }),
 ];
-process.send?.('at work');
 
 async function stop(): Promise<void> {
   await Promise.all(consumers.map((consumer) => consumer.stop()));
@@ -24,3 +23,4 @@ async function stop(): Promise<void> {
 }
 process.once('SIGINT', stop);
 process.once('SIGTERM', stop);
+process.send?.('at work');

@@ -20,9 +20,6 @@ const consumer = createConsumer(broker, jobs, async ({ job }, { redelivered }) =
   await delay(25);
   await done.send({ job, worker: values.name }); // before the acknowledgement: rather twice than never
 });
-await consumer.start();
-console.log(`${values.name}: at work`);
-
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, async () => {
     await consumer.stop();
@@ -30,3 +27,5 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     if (process.connected) process.disconnect();
   });
 }
+await consumer.start();
+console.log(`${values.name}: at work`);

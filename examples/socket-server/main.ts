@@ -38,16 +38,16 @@ async function serve(server: Server): Promise<void> {
     clients.add(client);
     client.once('close', () => clients.delete(client));
   });
-  const { host } = values;
-  const port = await listen(server, Number(values.port), host);
-  console.log(
-    `listening on ${host}:${port}; talk to it with socket-server/client -p ${port}. To exit press CTRL+C`,
-  );
   process.once('SIGINT', () => {
     server.close();
     for (const client of clients) client.destroy();
     process.stdin.destroy();
   });
+  const { host } = values;
+  const port = await listen(server, Number(values.port), host);
+  console.log(
+    `listening on ${host}:${port}; talk to it with socket-server/client -p ${port}. To exit press CTRL+C`,
+  );
 }
 
 async function listen(server: Server, port: number, host: string): Promise<number> {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { buildExamples } from './build-examples.js';
+import { noPython, python } from './python.js';
 import { expectAsInReadme } from './readme-output.js';
 import { Example, linesOf } from './run-example.js';
 
@@ -217,3 +218,16 @@ test('socket-server operator: a person answers each client in turn', async () =>
   server.child.kill('SIGINT');
   expect(await server.exit()).toBe(0);
 });
+
+test.skipIf(noPython())(
+  `socket-server: the client of the tutorials is answered part by part ${noPython() ?? ''}`,
+  async () => {
+    const host = await Host.start();
+    expect(await python('multiclient.py', String(host.port))).toEqual(
+      ['THIS IS THE MESSAGE. ', 'IT WILL BE SENT ', 'IN PARTS.'].flatMap((part) => [
+        `received b'${part}'`,
+        `received b'${part}'`,
+      ]),
+    );
+  },
+);
