@@ -183,7 +183,7 @@ export interface PublishOptions extends WaitOptions {
 
 /** How a queue's declaration meets a queue that is there already. */
 export type DeclareMode =
-  /** Create it, or find it with exactly these properties; otherwise `QUEUE_MISMATCH`. */
+  /** Create it, or find it with exactly these properties; otherwise `QUEUE_MISMATCH`. But see {@link QueueSpec.fixed}. */
   | 'match'
   /**
    * Take an existing queue as it is, whatever its properties. Create it where there is none, plainly: with its
@@ -231,6 +231,11 @@ export interface QueueSpec {
   readonly delayedRetry: DelayedRetry | undefined;
   /** The highest priority of a classic queue (`x-max-priority`); quorum and local queues always have them all. */
   readonly maxPriority: number | undefined;
+  /**
+   * That no newer definition changes it. On disk another capacity, delivery limit or place for dead letters takes effect
+   * when it is declared (`redefined`); with this, on either side, it is `QUEUE_MISMATCH` there, too. Default: false.
+   */
+  readonly fixed?: boolean | undefined;
   /** Further `x-` arguments for RabbitMQ, as they are. The local backend has no use for them. */
   readonly arguments: Readonly<Record<string, unknown>>;
 }
@@ -249,7 +254,7 @@ export interface QueueStats {
  */
 export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 
-/** What happens to a broker's links, for logs and metrics. The local backend has none of these. */
+/** What happens to a broker, for logs and metrics. The local backend has no links: it has `redefined` alone. */
 export type BrokerEvent =
   | { readonly type: 'connected'; readonly link: 'publish' | 'consume'; readonly address: string }
   | {
@@ -270,7 +275,9 @@ export type BrokerEvent =
       readonly reason: Error;
       readonly retryInMs: number;
     }
-  | { readonly type: 'resubscribed'; readonly queue: string };
+  | { readonly type: 'resubscribed'; readonly queue: string }
+  /** The queue on disk was there, and a newer definition has changed it: `change` says what, from what, to what. */
+  | { readonly type: 'redefined'; readonly queue: string; readonly change: string };
 
 /** How often what happened to a broker's links since it was opened; all 0 on the local backend. The numbers only grow. */
 export interface BrokerCounts {
@@ -330,6 +337,12 @@ export interface Broker {
 
   /** Removes the ready messages and says how many. Rejects with `QUEUE_MISSING` where there is no such queue. */
   purge(queue: string, options?: WaitOptions): Promise<number>;
+
+  /**
+   * Removes the queue with all that it holds. Its dead-letter queue stays. Those who subscribe to it end with
+   * `QUEUE_MISSING`, unless somebody declares it again first. Rejects with `QUEUE_MISSING` where there is no such queue.
+   */
+  remove(queue: string, options?: WaitOptions): Promise<void>;
 
   /**
    * Ends everything: publishes that wait reject with `CLOSED`, unconfirmed ones are given a moment to be

@@ -74,12 +74,12 @@ export function targetOf(address: string | readonly string[]): Target {
 
 async function openLocalBroker(
   target: Exclude<Target, { kind: 'rabbitmq' }>,
-  { maxMessageBytes, durability, leaseMs, connectTimeoutMs }: ConnectOptions,
+  { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe }: ConnectOptions,
 ): Promise<Broker> {
   if (target.kind === 'memory') return openMemoryBroker({ maxMessageBytes });
-  // Loaded when it is asked for: those who name no folder need no lmdb.
-  const { openDiskBroker } = await import('./local-queue/disk/disk-broker.js');
-  return openDiskBroker(target.path, { maxMessageBytes, durability, leaseMs, connectTimeoutMs });
+  // Loaded when it is asked for: those who name no folder need no SQLite.
+  const { openDiskBroker } = await import('./local-queue/disk/broker.js');
+  return openDiskBroker(target.path, { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe });
 }
 
 /** A path may hold commas; only AMQP addresses come as several. */

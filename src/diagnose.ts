@@ -1,7 +1,6 @@
 /** What can be said of a broker besides what a `Broker` tells: for `millrace doctor`. */
 import type { QueueSpec } from './broker.js';
 import type { FolderFacts } from './local-queue/disk/folder-facts.js';
-import { checkLmdb } from './local-queue/disk/lmdb-package.js';
 import type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
 import type { QueueComparison } from './rabbitmq/topology/compare-queues.js';
 
@@ -34,7 +33,5 @@ export async function diagnoseQueues(
 
 /** What lies in the folder of a `local:` address. Makes nothing. Rejects with `STORAGE_ERROR`. */
 export async function diagnoseFolder(path: string): Promise<FolderFacts> {
-  // First, since what comes next imports it.
-  checkLmdb();
   return (await import('./local-queue/disk/folder-facts.js')).folderFacts(path);
 }

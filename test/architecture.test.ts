@@ -98,6 +98,15 @@ describe('the arrows between the parts', () => {
     expect(reachableFrom('index.ts', imports)).toContain('rabbitmq/rabbitmq-broker.ts');
   });
 
+  test('the store thread of the queue on disk imports nothing of the main thread', () => {
+    const room = 'local-queue/disk/store/';
+    const main = (file: string) =>
+      file.startsWith('local-queue/disk/') &&
+      !file.startsWith(room) &&
+      !['protocol', 'message-lists', 'queue-json'].some((name) => file.endsWith(`/${name}.ts`));
+    expect(breaches(({ from, to }) => from.startsWith(room) && main(to))).toEqual([]);
+  });
+
   test('threads are loaded by those who use them', () => {
     const needs = imports.filter(({ to, kind }) => to === 'piscina' && kind !== 'type');
     expect(needs.map(show)).toEqual(['consumer/handler-threads.ts → piscina (dynamic)']);

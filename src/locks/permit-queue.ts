@@ -154,5 +154,6 @@ function specOf(name: string, options: QueueOptions): QueueSpec {
     deliveryLimit: Number.POSITIVE_INFINITY,
     ...options,
   });
-  return spec;
+  // What it was declared with first is what is read from it.
+  return { ...spec, fixed: true };
 }

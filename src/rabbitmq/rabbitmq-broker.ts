@@ -223,6 +223,12 @@ class RabbitMqBroker implements Broker {
     return this.#keepAlive.during(this.#topology.purge(queue, wait));
   }
 
+  async remove(queue: string, wait: WaitOptions = {}): Promise<void> {
+    this.#throwIfClosed();
+    throwIfAborted(wait.signal, `removing '${queue}'`);
+    await this.#keepAlive.during(this.#topology.remove(queue, wait));
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#keepAlive.during(this.#close()).finally(() => this.#keepAlive.stop());
     return this.#closing;
@@ -296,6 +302,12 @@ class EventCounts {
 
   add(event: BrokerEvent): void {
     if (event.type === 'resent') this.#counts.resent += event.count;
-    else if (event.type !== 'connected' && event.type !== 'unblocked') this.#counts[event.type]++;
+    else if (isCounted(event)) this.#counts[event.type]++;
   }
+}
+
+type Counted = Exclude<keyof BrokerCounts, 'resent'>;
+
+function isCounted(event: BrokerEvent): event is BrokerEvent & { readonly type: Counted } {
+  return ['disconnected', 'blocked', 'unsubscribed', 'resubscribed'].includes(event.type);
 }

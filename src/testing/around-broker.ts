@@ -56,6 +56,7 @@ export function aroundBroker(broker: Broker, around: Around): Broker {
     receiveReplies: (listener) => broker.receiveReplies(listener),
     inspect: (queue, options) => broker.inspect(queue, options),
     purge: (queue, options) => broker.purge(queue, options),
+    remove: (queue, options) => broker.remove(queue, options),
     close: () => broker.close(),
   };
 }

@@ -317,10 +317,10 @@ describe('queues in a folder', () => {
     writeFileSync(join(folder, 'file'), '');
     expect((await doctor([], { env: { MILLRACE_URL: at('file') } })).exitCode).toBe(78);
     await declare('orders', {}, at('damaged'));
-    writeFileSync(join(folder, 'damaged', 'queue.mdb'), 'no store '.repeat(2000));
+    writeFileSync(join(folder, 'damaged', 'queue.db'), 'no store '.repeat(2000));
     const { exitCode, checks } = await doctor([], { env: { MILLRACE_URL: at('damaged') } });
     expect(exitCode).toBe(78);
-    expect(checks).toMatchObject([{ status: 'fail', text: expect.stringContaining('move it away') }]);
+    expect(checks).toMatchObject([{ status: 'fail', text: expect.stringContaining('move the file away') }]);
   });
 });
 

@@ -66,6 +66,12 @@ export class ContractContext {
     return defineQueue(name, z.unknown(), { type, delayedRetry, ...options }).spec;
   }
 
+  /** A spec that no backend takes for the queue of that name: of the other type. */
+  otherSpec(name: string): QueueSpec {
+    const type = this.subject.queueType === 'quorum' ? 'classic' : 'quorum';
+    return defineQueue(name, z.unknown(), { type }).spec;
+  }
+
   /** A new queue on the bench's broker. */
   async declare(options?: QueueOptions): Promise<QueueSpec> {
     const spec = this.spec(options);

@@ -29,24 +29,47 @@ export const declarationCases: Cases = {
 
   'QUEUE_MISMATCH names the property, the value there and the value wanted': async (bench) => {
     const queue = await bench.declare({ capacity: 123 });
-    const other = bench.spec({ capacity: 456 }, queue.name);
+    const other = bench.subject.redefines
+      ? bench.otherSpec(queue.name)
+      : bench.spec({ capacity: 456 }, queue.name);
     const { message } = await rejection(bench.broker.declare(other), 'QUEUE_MISMATCH');
     expect(message).toContain(queue.name);
-    expect(message).toMatch(/capacity|x-max-length/);
-    expect(message).toContain('123');
-    expect(message).toContain('456');
+    expect(message).toMatch(/capacity|x-max-length|type/);
+    expect(message).toMatch(/123|quorum/);
+    expect(message).toMatch(/456|classic/);
     expect(message).toContain('existing');
   },
 
-  'QUEUE_MISMATCH covers where the dead letters go': async (bench) => {
+  'another capacity takes effect, or is QUEUE_MISMATCH': async (bench) => {
+    const queue = await bench.declare({ capacity: 123 });
+    const other = bench.spec({ capacity: 3 }, queue.name);
+    if (bench.subject.redefines) {
+      await bench.broker.declare(other);
+      expect((await bench.fill(queue)).length).toBe(3);
+      await bench.broker.declare(bench.spec({ capacity: 5 }, queue.name));
+      expect((await bench.fill(queue)).length).toBe(2);
+    } else {
+      await rejection(bench.broker.declare(other), 'QUEUE_MISMATCH');
+    }
+  },
+
+  'another place for the dead letters takes effect, or is QUEUE_MISMATCH': async (bench) => {
     const queue = await bench.declare({ deadLetter: false });
-    const other = bench.spec({ deadLetter: bench.queueName() }, queue.name);
-    await rejection(bench.broker.declare(other), 'QUEUE_MISMATCH');
+    const dead = bench.queueName();
+    const declared = bench.broker.declare(bench.spec({ deadLetter: dead }, queue.name));
+    if (!bench.subject.redefines) {
+      await rejection(declared, 'QUEUE_MISMATCH');
+      return;
+    }
+    await declared;
+    await bench.publish(queue, 'a');
+    await (await (await bench.inbox(queue)).next()).deadLetter({ code: 'failed', error: 'no' });
+    expect(await (await bench.inbox(dead)).ackNext(1)).toEqual(['a']);
   },
 
   'a refused declaration leaves the queue as it was': async (bench) => {
     const queue = await bench.declare({ capacity: 3 });
-    await rejection(bench.broker.declare(bench.spec({ capacity: 1000 }, queue.name)), 'QUEUE_MISMATCH');
+    await rejection(bench.broker.declare(bench.otherSpec(queue.name)), 'QUEUE_MISMATCH');
     await bench.broker.declare(queue);
     const stored = await bench.fill(queue);
     expect(stored.length).toBeLessThan(20);
@@ -57,8 +80,8 @@ export const declarationCases: Cases = {
     const inbox = await bench.inbox(queue, { prefetch: 5 });
     const unsettled = bench.publish(queue, 'before').then(() => inbox.next());
     const publishing = Promise.all(numbered(30).map((id) => bench.publish(queue, id)));
-    const refused = [1, 2, 3].map((capacity) =>
-      rejection(bench.broker.declare(bench.spec({ capacity }, queue.name)), 'QUEUE_MISMATCH'),
+    const refused = [1, 2, 3].map(() =>
+      rejection(bench.broker.declare(bench.otherSpec(queue.name)), 'QUEUE_MISMATCH'),
     );
     const missing = rejection(bench.broker.declare(bench.spec({ declare: 'existing' })), 'QUEUE_MISSING');
     await Promise.all([...refused, missing, publishing]);
@@ -133,7 +156,9 @@ export const declarationCases: Cases = {
     expect(await bench.ready(queue)).toBe(0);
   },
 
-  'with a signal that is aborted already declare, inspect and purge do nothing: ABORTED': async (bench) => {
+  'with a signal that is aborted already declare, inspect, purge and remove do nothing: ABORTED': async (
+    bench,
+  ) => {
     const queue = await bench.declare();
     await bench.publish(queue, 'a');
     const signal = AbortSignal.abort(new Error('too late'));
@@ -142,6 +167,7 @@ export const declarationCases: Cases = {
     await rejection(broker.declare(never, { signal }), 'ABORTED');
     await rejection(broker.inspect(queue.name, { signal }), 'ABORTED');
     await rejection(broker.purge(queue.name, { signal }), 'ABORTED');
+    await rejection(broker.remove(queue.name, { signal }), 'ABORTED');
     await rejection(broker.inspect(never.name), 'QUEUE_MISSING');
     expect(await bench.ready(queue)).toBe(1);
   },
@@ -156,5 +182,36 @@ export const declarationCases: Cases = {
     await two.subscription.close();
     await eventually(() => rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING'));
     await rejection(bench.publish(queue, 'b'), 'UNROUTABLE');
+  },
+
+  'a queue that is removed is gone with what it holds, and can be declared anew, unlike before': async (
+    bench,
+  ) => {
+    const queue = await bench.declare({ capacity: 5 });
+    await bench.publishAll(queue, ['a', 'b']);
+    await bench.broker.remove(queue.name);
+    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+    await rejection(bench.publish(queue, 'c'), 'UNROUTABLE');
+    await bench.broker.declare(bench.spec({ capacity: 7 }, queue.name));
+    expect(await bench.ready(queue)).toBe(0);
+    await bench.publish(queue, 'd');
+    expect(await (await bench.inbox(queue)).ackNext(1)).toEqual(['d']);
+  },
+
+  'a queue that is not there can not be removed: QUEUE_MISSING': async (bench) => {
+    const missing = bench.queueName();
+    expect((await rejection(bench.broker.remove(missing), 'QUEUE_MISSING')).message).toContain(missing);
+  },
+
+  'who subscribes to a queue that is removed is told, and has lost what it holds': async (bench) => {
+    const queue = await bench.declare();
+    await bench.publish(queue, 'a');
+    const inbox = await bench.inbox(queue);
+    const delivery = await inbox.next();
+    await bench.broker.remove(queue.name);
+    await rejection(inbox.subscription.ended, 'QUEUE_MISSING');
+    expect(inbox.lost).toEqual([delivery]);
+    delivery.ack();
+    await inbox.subscription.close();
   },
 };

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import { openDiskBroker } from '../../src/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../src/local-queue/disk/broker.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
@@ -14,6 +14,7 @@ const disk: BrokerSubject = {
   name: 'local broker on disk',
   open: (options) => openDiskBroker(folder, options),
   queueType: 'quorum',
+  redefines: true,
   exactCapacity: true,
   propertyRuns: 30,
 };

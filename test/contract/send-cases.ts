@@ -136,11 +136,11 @@ export const sendCases: Cases = {
   },
 
   'send to a queue that is there with other properties is QUEUE_MISMATCH': async (bench) => {
-    const there = await bench.declare({ capacity: 5 });
+    const there = await bench.declare();
     const queue = {
       ...bench.define(z.string()),
       name: there.name,
-      spec: bench.spec({ capacity: 6 }, there.name),
+      spec: bench.otherSpec(there.name),
     };
     await rejection(createProducer(bench.broker, queue).send('x'), 'QUEUE_MISMATCH');
   },

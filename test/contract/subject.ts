@@ -10,6 +10,8 @@ export interface BrokerSubject {
   readonly queueType: 'quorum' | 'classic';
   /** What all queues that the cases declare are to have besides. */
   readonly delayedRetry?: QueueOptions['delayedRetry'];
+  /** Whether a newer definition changes the capacity, the dead letters and the delivery limit of a queue that is there. */
+  readonly redefines?: boolean;
   /**
    * Whether a queue holds exactly its capacity. RabbitMQ's quorum queues take some more before they refuse: the
    * refusal reaches a publisher only after the queue is over its limit.

@@ -92,6 +92,7 @@ function withLimit(broker: Broker, maxMessageBytes: number): Broker {
     receiveReplies: (listener) => broker.receiveReplies(listener),
     inspect: (...args) => broker.inspect(...args),
     purge: (...args) => broker.purge(...args),
+    remove: (...args) => broker.remove(...args),
     close: () => broker.close(),
   };
 }

@@ -31,7 +31,7 @@ export function compareThrough(broker: Broker): Compare {
     const nothing = { name, differences: [], lacksDelayedRetry: false };
     try {
       const stats = await broker.inspect(name);
-      if (wanted?.declare === 'match') await broker.declare(wanted);
+      if (wanted?.declare === 'match') await broker.declare({ ...wanted, fixed: true });
       return { ...nothing, stats };
     } catch (error) {
       if (isQueueError(error, 'QUEUE_MISSING')) return { ...nothing, stats: undefined };

@@ -1,12 +1,12 @@
 import { access, constants, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { checkFolder, prepareFolder } from './folder.js';
-import { isGone, ownIdentity, type ProcessIdentity } from './process-identity.js';
-import { parseQueue } from './queue-description.js';
-import { QueueTable } from './queue-table.js';
-import { storageError } from './storage-error.js';
-import { STORE_FILE } from './store-files.js';
-import { closeTables, openTables, type Tables } from './tables.js';
+import { checkFolder } from './folder.js';
+import { checkSqlite } from './store/choose-sqlite.js';
+import { Database, STORE_FILE } from './store/database.js';
+import { livingProcesses } from './store/owner-table.js';
+import { Park } from './store/park.js';
+import { storageError } from './store/storage-error.js';
+import { WriteLock } from './store/write-lock.js';
 
 /** A folder of queues, as it lies on the disk. */
 export interface FolderFacts {
@@ -24,6 +24,10 @@ export interface FolderFacts {
 
 export interface StoreFacts {
   readonly bytes: number;
+  /** Of these, what the file keeps for the next messages. */
+  readonly freeBytes: number;
+  /** What SQLite finds wrong with the file; none: it is whole. */
+  readonly damage: readonly string[];
   readonly queues: readonly {
     readonly name: string;
     /** Messages that can be delivered. */
@@ -37,6 +41,7 @@ export interface StoreFacts {
 
 /** Makes nothing. Rejects with `STORAGE_ERROR` where the folder can't be used, and says why. */
 export async function folderFacts(folder: string): Promise<FolderFacts> {
+  checkSqlite();
   const path = resolve(folder);
   const { at, mode } = await nearest(path);
   const { bavail, bsize } = await statfs(at);
@@ -57,8 +62,7 @@ export async function folderFacts(folder: string): Promise<FolderFacts> {
     () => 0,
   );
   if (size === 0) return { ...facts, writable, store: undefined };
-  await prepareFolder(path);
-  return { ...facts, writable, store: { bytes: size, ...(await contents(file)) } };
+  return { ...facts, writable, store: { bytes: size, ...contents(path, file) } };
 }
 
 /** The folder, or the nearest one above it that is there. */
@@ -72,36 +76,41 @@ async function nearest(path: string): Promise<{ readonly at: string; readonly mo
   }
 }
 
-async function contents(file: string): Promise<Omit<StoreFacts, 'bytes'>> {
-  let tables: Tables;
+function contents(folder: string, file: string): Omit<StoreFacts, 'bytes'> {
   try {
-    tables = openTables(file);
+    const database = new Database(folder, new WriteLock(new Park()));
+    try {
+      return {
+        freeBytes:
+          database.prepare('PRAGMA freelist_count').number() * database.prepare('PRAGMA page_size').number(),
+        damage: damageIn(database),
+        queues: queuesIn(database),
+        processes: livingProcesses(database),
+      };
+    } finally {
+      database.close();
+    }
   } catch (error) {
     throw storageError(error, file);
   }
-  try {
-    return { queues: queuesOf(tables), processes: processesOf(tables) };
-  } catch (error) {
-    throw storageError(error, file);
-  } finally {
-    await closeTables(tables);
-  }
 }
 
-function queuesOf(tables: Tables): StoreFacts['queues'] {
-  const table = new QueueTable(tables);
-  table.begin();
-  return [...tables.queues.getRange()].map(({ value }) => {
-    const queue = parseQueue(value);
-    const { ready, held } = table.counters(queue);
-    return { name: queue.spec.name, ready, held };
-  });
+function queuesIn(database: Database): StoreFacts['queues'] {
+  const rows = database.prepare('SELECT name, ready, held FROM queues WHERE name IS NOT NULL ORDER BY name');
+  return rows.all().map(([name, ready, held]) => ({
+    name: String(name),
+    ready: Number(ready),
+    held: Number(held),
+  }));
 }
 
-function processesOf(tables: Tables): number[] {
-  const self = ownIdentity();
-  const living = [...tables.owners.getRange()]
-    .map(({ value }): ProcessIdentity => JSON.parse(value.toString()))
-    .filter((owner) => !isGone(owner, self));
-  return [...new Set(living.map(({ pid }) => pid))];
+/** At most so many of its sentences. */
+const SENTENCES = 10;
+
+function damageIn(database: Database): string[] {
+  const sentences = database
+    .prepare(`PRAGMA quick_check(${SENTENCES})`)
+    .all()
+    .map(([text]) => String(text));
+  return sentences.length === 1 && sentences[0] === 'ok' ? [] : sentences;
 }

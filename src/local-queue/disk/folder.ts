@@ -1,12 +1,18 @@
-import { constants } from 'node:fs';
-import { access, mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
+import { access, link, mkdir, open, realpath, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
-import { checkFiles, makeRoomForFiles } from './store-files.js';
+import { SIDE_FILES, STORE_FILE } from './store/database.js';
+import { WAKE_FILE } from './store/wake-file.js';
+
+/** What versions of millrace before SQLite have written. */
+const OLD_STORE_FILE = 'queue.mdb';
 
 /**
- * Where memory maps and locks are not shared between machines, or not at all, so that LMDB would lose data: the file
- * systems' magic numbers, of Linux's statfs(2).
+ * Where processes can't share memory, or not with those of another machine, so that SQLite's log would be read in two
+ * ways: the file systems' magic numbers, of Linux's statfs(2).
  */
 const UNFIT_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x6969, 'NFS'],
@@ -18,6 +24,8 @@ const UNFIT_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x00c36400, 'Ceph'],
   [0x0bd00bd0, 'Lustre'],
   [0x786f4256, 'VirtualBox shared folder'],
+  [0x65735546, 'FUSE (a folder of the host in a desktop virtual machine, for example)'],
+  [0x6a656a63, 'virtiofs (a folder of the host)'],
 ]);
 
 /**
@@ -28,7 +36,7 @@ export async function prepareFolder(folder: string): Promise<string> {
   try {
     await makeFolder(folder);
     const path = await check(folder);
-    await makeRoomForFiles(path);
+    await makeStoreFile(path);
     return path;
   } catch (error) {
     throw asStorageError(error, folder);
@@ -58,6 +66,51 @@ async function check(folder: string): Promise<string> {
   return path;
 }
 
+/** Throws where this user can't use a file of the folder. Opens none: closing it would end SQLite's locks on it. */
+async function checkFiles(folder: string): Promise<void> {
+  const store = join(folder, STORE_FILE);
+  for (const file of [store, ...SIDE_FILES.map((suffix) => store + suffix), join(folder, WAKE_FILE)]) {
+    const stats = await statOf(file);
+    if (stats === undefined) continue;
+    await access(file, constants.R_OK | constants.W_OK);
+    if (!stats.isFile()) throw new Error(`${file} is no file; move it away, or use another folder`);
+  }
+  const old = join(folder, OLD_STORE_FILE);
+  if ((await statOf(store)) === undefined && (await statOf(old)) !== undefined) {
+    throw new Error(
+      `${old} is a store of millrace 0.1, which this version can't read: handle its messages with that version, then move it away`,
+    );
+  }
+}
+
+/** Makes the database, empty, for its owner alone; SQLite gives the files beside it the same permissions. */
+async function makeStoreFile(folder: string): Promise<void> {
+  const store = join(folder, STORE_FILE);
+  if ((await statOf(store)) !== undefined) return;
+  const empty = `${store}-${randomUUID()}`;
+  try {
+    await (await open(empty, 'wx', 0o600)).close();
+    await link(empty, store);
+  } catch (error) {
+    // Another process was quicker; or the file system has no links, and SQLite makes the file.
+    if (!NOT_LINKED.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  } finally {
+    await rm(empty, { force: true });
+  }
+}
+
+const NOT_LINKED = ['EEXIST', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+
+/** Undefined where there is no such file. */
+async function statOf(file: string): Promise<Stats | undefined> {
+  try {
+    return await stat(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 async function makeFolder(folder: string): Promise<void> {
   const mode = 0o700;
   try {
@@ -80,7 +133,9 @@ function asStorageError(error: unknown, folder: string): QueueError {
         ? 'it is on a read-only file system'
         : code === 'EEXIST' || code === 'ENOTDIR'
           ? 'it, or what leads to it, is a file'
-          : message;
+          : code === 'EMFILE' || code === 'ENFILE'
+            ? 'the process has no free file descriptors left'
+            : message;
   return new QueueError(
     full ? 'STORAGE_FULL' : 'STORAGE_ERROR',
     `the folder ${quote(folder)} can't hold a queue: ${why}`,

@@ -1,13 +1,16 @@
 import type { Destination, Message } from '../../broker.js';
-import { DEFAULT_PRIORITY } from '../../broker.js';
-import { RecordWriter } from './message-record.js';
-import type { AckRequest, PublishRequest, Request } from './protocol.js';
+import { MessageWriter } from './message-lists.js';
+import type { AckRequest, GiveUpRequest, PublishRequest, Request } from './protocol.js';
 
 /** A post of this size is sent without waiting for the end of what runs. */
-const POST_BYTES = 1024 * 1024;
+const POST_SIZE = 1024 * 1024;
+/** So is one of so many messages: the store begins with them while this thread makes the next. */
+const POST_MESSAGES = 256;
 
-interface OpenPublish extends PublishRequest {
-  readonly writer: RecordWriter;
+/** A run of publishes that still grows. */
+interface OpenPublish {
+  readonly request: PublishRequest;
+  readonly writer: MessageWriter;
 }
 
 /**
@@ -21,8 +24,7 @@ export class Outbox {
   /** The last of the requests, where it is of that kind: what comes next joins it. */
   #publish: OpenPublish | undefined = undefined;
   #ack: AckRequest | undefined = undefined;
-  /** How much to make room for at first: as much as last time. */
-  #expectedBytes = 4096;
+  #giveUp: GiveUpRequest | undefined = undefined;
 
   constructor(on: { readonly first: () => void; readonly full: () => void }) {
     this.#onFirst = on.first;
@@ -30,8 +32,8 @@ export class Outbox {
   }
 
   publish(id: number, { routingKey }: Destination, message: Message, flags: number): void {
-    const request = this.#publish ?? this.#openPublish();
-    const { queues, writer } = request;
+    const { request, writer } = this.#publish ?? this.#openPublish();
+    const { queues } = request;
     let position = queues.length - 1;
     if (queues[position] !== routingKey) {
       position = queues.indexOf(routingKey);
@@ -40,10 +42,8 @@ export class Outbox {
     writer.append(message);
     request.ids.push(id);
     request.queue.push(position);
-    request.priorities.push(message.priority ?? DEFAULT_PRIORITY);
     request.flags.push(flags);
-    request.ends.push(writer.length);
-    if (writer.length >= POST_BYTES) this.#onFull();
+    if (request.ids.length >= POST_MESSAGES || writer.size >= POST_SIZE) this.#onFull();
   }
 
   ack(ticket: number): void {
@@ -55,45 +55,59 @@ export class Outbox {
     this.#ack.tickets.push(ticket);
   }
 
+  giveUp(id: number): void {
+    if (this.#giveUp === undefined) {
+      const giveUp: GiveUpRequest = { kind: 'give-up', ids: [] };
+      this.add(giveUp);
+      this.#giveUp = giveUp;
+    }
+    this.#giveUp.ids.push(id);
+  }
+
   add(request: Request): void {
+    this.#close();
     if (this.#requests.length === 0) this.#onFirst();
     this.#requests.push(request);
-    this.#publish = undefined;
-    this.#ack = undefined;
   }
 
   /** Empties it. */
   take(): { readonly requests: Request[]; readonly transfer: ArrayBuffer[] } {
+    this.#close();
     const requests = this.#requests;
-    const transfer: ArrayBuffer[] = [];
     this.#requests = [];
-    this.#publish = undefined;
-    this.#ack = undefined;
-    const sent = requests.map((request) => {
-      if (request.kind !== 'publish') return request;
-      const { writer, ...publish } = request as OpenPublish;
-      publish.records = writer.bytes;
-      transfer.push(writer.bytes.buffer);
-      this.#expectedBytes = Math.min(Math.max(writer.length, 4096), POST_BYTES);
-      return publish;
-    });
-    return { requests: sent, transfer };
+    const transfer: ArrayBuffer[] = [];
+    for (const request of requests) {
+      if (request.kind === 'publish' && request.messages.bytes.byteLength > 0) {
+        transfer.push(request.messages.bytes.buffer);
+      }
+    }
+    return { requests, transfer };
   }
 
   #openPublish(): OpenPublish {
-    const request: OpenPublish = {
+    const writer = new MessageWriter();
+    const request: PublishRequest = {
       kind: 'publish',
       queues: [],
       ids: [],
       queue: [],
-      priorities: [],
       flags: [],
-      ends: [],
-      records: new Uint8Array(),
-      writer: new RecordWriter(this.#expectedBytes),
+      messages: writer.lists,
+      size: 0,
     };
     this.add(request);
-    this.#publish = request;
-    return request;
+    this.#publish = { request, writer };
+    return this.#publish;
+  }
+
+  /** What comes next is not joined to what is there. */
+  #close(): void {
+    if (this.#publish !== undefined) {
+      this.#publish.writer.finish();
+      this.#publish.request.size = this.#publish.writer.size;
+    }
+    this.#publish = undefined;
+    this.#ack = undefined;
+    this.#giveUp = undefined;
   }
 }

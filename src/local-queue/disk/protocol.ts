@@ -1,26 +1,24 @@
 /**
  * What the main thread and the store thread say to each other. The main thread has the promises, the deliveries
- * and the handlers; the store thread has the files, and alone may block. A post is an ordered list of requests,
+ * and the handlers; the store thread has the database, and alone may block. A post is an ordered list of requests,
  * and all that have arrived by the time a transaction begins become part of it.
  */
 import type { Failure, QueueSpec, QueueStats } from '../../broker.js';
 import type { QueueErrorCode } from '../../errors.js';
+import type { MessageLists } from './message-lists.js';
 
 /** How the store thread is started. */
 export interface StoreSettings {
   readonly folder: string;
   readonly leaseMs: number;
-  /** See `ExitGate`. */
-  readonly gate: SharedArrayBuffer;
-  readonly lockWatch: SharedArrayBuffer;
+  /** See `Park`. */
+  readonly park: SharedArrayBuffer | undefined;
 }
 
 /** The first that the store thread says; with a code, it can't open the store, and ends. */
 export interface Opened {
   readonly code?: QueueErrorCode;
   readonly message?: string;
-  /** Another thread may be able to, in a moment. */
-  readonly again?: boolean;
 }
 
 /** Bits of {@link PublishRequest.flags}. */
@@ -28,21 +26,17 @@ export const NO_WAIT = 1;
 /** Flushed to disk before it counts as stored. */
 export const FLUSH = 2;
 
-/**
- * Consecutive publishes. The lists run in parallel, an entry a message: arrays of small numbers cross the threads
- * several times faster than as many objects do.
- */
+/** Consecutive publishes. The lists run in parallel, an entry a message. */
 export interface PublishRequest {
   readonly kind: 'publish';
   /** Names, each once; `queue` has positions in it. */
   readonly queues: string[];
   readonly ids: number[];
   readonly queue: number[];
-  readonly priorities: number[];
   readonly flags: number[];
-  /** Where each record ends in `records`. */
-  readonly ends: number[];
-  records: Uint8Array<ArrayBuffer>;
+  readonly messages: MessageLists;
+  /** About how much there is to store. */
+  size: number;
 }
 
 /** Deliveries are known by their tickets: numbers that the store thread gave them. */
@@ -56,6 +50,12 @@ export interface ReleaseRequest {
   readonly tickets: number[];
   /** Never handed out: they come again as if nothing had happened. */
   readonly unseen: boolean;
+}
+
+/** Those of these publishes that still wait for room do so no longer. */
+export interface GiveUpRequest {
+  readonly kind: 'give-up';
+  readonly ids: number[];
 }
 
 export interface RetryRequest {
@@ -89,16 +89,19 @@ export type Command =
   /** `cancel`, and what is unsettled goes back. */
   | { readonly kind: 'unsubscribe'; readonly id: number; readonly subscription: number }
   | { readonly kind: 'inspect'; readonly id: number; readonly queue: string }
+  /** Removes some of the ready messages and says how many; 0: there are none. */
   | { readonly kind: 'purge'; readonly id: number; readonly queue: string }
-  /** Those of these publishes that still wait for room do so no longer. */
-  | { readonly kind: 'give-up'; readonly id: number; readonly ids: readonly number[] }
-  /** The last one: what is settled is stored, all leases are given back, the files are closed. */
+  | { readonly kind: 'remove'; readonly id: number; readonly queue: string }
+  /** Answered when all that was asked before is stored. */
+  | { readonly kind: 'settled'; readonly id: number }
+  /** The last one: what is settled is stored, all messages are given back, the database is closed. */
   | { readonly kind: 'close'; readonly id: number };
 
 export type Request =
   | PublishRequest
   | AckRequest
   | ReleaseRequest
+  | GiveUpRequest
   | RetryRequest
   | DeadLetterRequest
   | Command;
@@ -117,8 +120,7 @@ export interface DeliveryBatch {
   readonly tickets: number[];
   readonly attempts: number[];
   readonly redelivered: boolean[];
-  readonly ends: number[];
-  records: Uint8Array<ArrayBuffer>;
+  readonly messages: MessageLists;
 }
 
 export interface Reply {
@@ -127,7 +129,7 @@ export interface Reply {
   readonly answers: { readonly id: number; readonly value: CommandResult }[];
   readonly refused: Refusal[];
   readonly deliveries: DeliveryBatch[];
-  /** This process's leases ran out: its deliveries are others' now. */
+  /** This process's lease ran out: its deliveries are others' now. */
   readonly lost: { readonly tickets: number[]; readonly message: string }[];
   /** Subscriptions that can't go on. */
   readonly ended: {
@@ -135,10 +137,13 @@ export interface Reply {
     readonly code: QueueErrorCode;
     readonly message: string;
   }[];
+  /** Nothing more can be stored, and the thread ends. */
+  fatal: { readonly code: QueueErrorCode; readonly message: string } | undefined;
 }
 
-export type CommandResult = QueueStats | number | undefined;
+/** Of `inspect`, `purge`, and `declare`: what it changed of a queue that was there. */
+export type CommandResult = QueueStats | number | string[] | undefined;
 
 export function emptyReply(): Reply {
-  return { done: [], answers: [], refused: [], deliveries: [], lost: [], ended: [] };
+  return { done: [], answers: [], refused: [], deliveries: [], lost: [], ended: [], fatal: undefined };
 }

@@ -114,7 +114,8 @@ class MemoryBroker implements Broker {
     const found = this.#queue(queue);
     const subscription = new MemorySubscription(found, { ...options, prefetch }, onDelivery);
     this.#subscriptions.add(subscription);
-    subscription.ended.then(() => this.#subscriptions.delete(subscription));
+    const forget = () => this.#subscriptions.delete(subscription);
+    subscription.ended.then(forget, forget);
     found.join(subscription);
     return subscription;
   }
@@ -131,6 +132,15 @@ class MemoryBroker implements Broker {
   async purge(queue: string, options?: WaitOptions): Promise<number> {
     this.#checkUsable('purge', options);
     return this.#queue(queue).purge();
+  }
+
+  async remove(queue: string, options?: WaitOptions): Promise<void> {
+    this.#checkUsable('remove', options);
+    const found = this.#queue(queue);
+    for (const subscription of this.#subscriptions) {
+      if (subscription.queue === found) subscription.endByRemoval(queueMissing(queue));
+    }
+    this.#delete(found, 'was removed');
   }
 
   async close(): Promise<void> {
@@ -154,18 +164,16 @@ class MemoryBroker implements Broker {
 
   #create(spec: QueueSpec, defaultCapacity: number): MemoryQueue {
     const queue = new MemoryQueue(spec, defaultCapacity, (abandoned) => {
-      if (spec.autoDelete && this.#state === 'connected') this.#delete(abandoned);
+      if (spec.autoDelete && this.#state === 'connected')
+        this.#delete(abandoned, 'was deleted when its last subscriber left');
     });
     this.#queues.set(spec.name, queue);
     return queue;
   }
 
-  #delete(queue: MemoryQueue): void {
+  #delete(queue: MemoryQueue, how: string): void {
     this.#queues.delete(queue.name);
-    queue.end(
-      () =>
-        new QueueError('UNROUTABLE', `the queue '${queue.name}' was deleted when its last subscriber left`),
-    );
+    queue.end(() => new QueueError('UNROUTABLE', `the queue '${queue.name}' ${how}`));
   }
 
   #checkMatches(spec: QueueSpec): void {

@@ -13,7 +13,7 @@ import { handOut, StoredMessage, withHeaders } from './stored-message.js';
  *     └──close(), the broker's close────────────────────────────────► ▲
  */
 export class MemorySubscription implements Subscription {
-  readonly #queue: MemoryQueue;
+  readonly queue: MemoryQueue;
   readonly #prefetch: number;
   readonly #onLost: SubscribeOptions['onLost'];
   readonly #onDelivery: (delivery: Delivery) => void;
@@ -25,10 +25,12 @@ export class MemorySubscription implements Subscription {
   readonly #ended = new Deferred();
 
   constructor(queue: MemoryQueue, options: SubscribeOptions, onDelivery: (delivery: Delivery) => void) {
-    this.#queue = queue;
+    this.queue = queue;
     this.#prefetch = options.prefetch;
     this.#onLost = options.onLost;
     this.#onDelivery = onDelivery;
+    // For those who do not look at it.
+    this.ended.catch(() => {});
   }
 
   get ended(): Promise<void> {
@@ -40,7 +42,7 @@ export class MemorySubscription implements Subscription {
   }
 
   deliver(stored: StoredMessage): void {
-    const delivery = new MemoryDelivery(stored, this.#queue, this, this.#unsettled.length);
+    const delivery = new MemoryDelivery(stored, this.queue, this, this.#unsettled.length);
     this.#unsettled.push(delivery);
     try {
       this.#onDelivery(delivery);
@@ -59,7 +61,7 @@ export class MemorySubscription implements Subscription {
       last.position = delivery.position;
       this.#unsettled[last.position] = last;
     }
-    this.#queue.wake();
+    this.queue.wake();
   }
 
   unref(): void {
@@ -75,7 +77,7 @@ export class MemorySubscription implements Subscription {
   }
 
   async close(): Promise<void> {
-    this.#end(new QueueError('CLOSED', `the subscription to '${this.#queue.name}' was closed`), undefined);
+    this.#end(new QueueError('CLOSED', `the subscription to '${this.queue.name}' was closed`), undefined);
   }
 
   /** The broker is closed. The subscriber did not ask for that, and is told what it lost. */
@@ -83,11 +85,17 @@ export class MemorySubscription implements Subscription {
     this.#end(error, this.#onLost);
   }
 
+  /** The queue was removed. */
+  endByRemoval(error: QueueError): void {
+    this.#ended.reject(error);
+    this.#end(error, this.#onLost);
+  }
+
   #leave(): void {
     if (this.#state !== 'active') return;
     this.#state = 'cancelled';
     clearInterval(this.#keepAlive);
-    this.#queue.leave(this);
+    this.queue.leave(this);
   }
 
   #end(error: QueueError, onLost: SubscribeOptions['onLost']): void {

@@ -86,6 +86,12 @@ export class DeclaredQueues {
     return declared;
   }
 
+  /** As if it had never been declared here. */
+  forget(queue: string): void {
+    this.#declared.delete(queue);
+    this.#capacities.delete(queue);
+  }
+
   /** The queue turned out not to exist: it is declared again when it is next asked for. */
   invalidate(queue: string): void {
     const declared = this.#declared.get(queue);

@@ -80,6 +80,20 @@ export class Topology {
     );
   }
 
+  /** Subscribers that find it missing do not declare it again. */
+  remove(queue: string, wait: WaitOptions): Promise<void> {
+    let asked = false;
+    return request(this.#link, { what: `removing '${queue}'`, name: queue }, wait, (connection) =>
+      onOwnChannel(connection, async (channel) => {
+        // Deleting a queue that does not exist is no error for RabbitMQ.
+        if (!asked) await channel.checkQueue(queue);
+        asked = true;
+        this.#queues.forget(queue);
+        await channel.deleteQueue(queue);
+      }),
+    );
+  }
+
   /** Whether messages to the queue have to wait: by its spec it is ours alone, and at present it is not. */
   isHeld(queue: string): boolean {
     const declared = this.#queues.get(queue);

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { DiskBrokerOptions } from '../../../src/local-queue/disk/disk-broker.js';
+import type { DiskBrokerOptions } from '../../../src/local-queue/disk/broker.js';
 
 export interface ActorEvent {
-  readonly event: 'done' | 'failed' | 'delivery' | 'lost';
+  readonly event: 'done' | 'failed' | 'delivery' | 'lost' | 'ended';
   readonly command?: string;
   readonly value?: unknown;
   readonly code?: string;
@@ -82,6 +82,11 @@ export class Actor {
   /** The next delivery that it is told to have lost. */
   loss(): Promise<ActorEvent> {
     return this.#next((one) => one.event === 'lost');
+  }
+
+  /** How a subscription of it ended that can't go on. */
+  ending(): Promise<ActorEvent> {
+    return this.#next((one) => one.event === 'ended');
   }
 
   /** Ends what it reads its commands from: all that keeps it alive now is its broker. */

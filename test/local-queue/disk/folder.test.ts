@@ -1,23 +1,27 @@
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  closeSync,
   cpSync,
-  existsSync,
   mkdirSync,
+  openSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { open } from 'lmdb';
 import { describe, expect, test } from 'vitest';
-import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
-import { canMount, mountedFolder, newFolder, plainQueue } from './folders.js';
+import { canMount, inDatabase, mountedFolder, newFolder, plainQueue } from './folders.js';
+
+const FILES = ['queue.db', 'queue.db-wal', 'queue.db-shm', 'wake'];
 
 const isRoot = process.getuid?.() === 0;
 
@@ -43,8 +47,8 @@ function fingerprint(file: string): string {
 }
 
 /** Opening must be refused, name the file, and leave it as it is. */
-async function expectRefused(folder: string, text: string, name = 'queue.mdb'): Promise<void> {
-  const file = join(folder, name);
+async function expectRefused(folder: string, text: string): Promise<void> {
+  const file = join(folder, 'queue.db');
   const before = fingerprint(file);
   const error = await rejection(openDiskBroker(folder), 'STORAGE_ERROR');
   expect(error.message).toContain(file);
@@ -56,9 +60,7 @@ test('the folder is made for its owner alone, and so are the files in it', async
   const folder = join(newFolder(), 'a', 'b');
   const broker = await openDiskBroker(folder);
   expect(statSync(folder).mode & 0o777).toBe(0o700);
-  for (const file of ['queue.mdb', 'queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell']) {
-    expect(statSync(join(folder, file)).mode & 0o077).toBe(0);
-  }
+  for (const file of FILES) expect(statSync(join(folder, file)).mode & 0o077).toBe(0);
   await broker.close();
 });
 
@@ -77,57 +79,37 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
     expect(error.message).toContain('read-only');
   });
 
-  test.each(['', 'queue.mdb', 'queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell'])(
-    "because the user has no permission for '%s' in it",
-    async (name) => {
-      const folder = await storeWith(1);
-      const path = join(folder, name);
-      chmodSync(path, 0o500);
-      // Root without its capabilities is an ordinary owner, to whom the permissions apply.
-      const actor = new Actor(
-        folder,
-        {},
-        isRoot ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : [],
-      );
-      await expect(actor.tell('open')).rejects.toMatchObject({
-        code: 'STORAGE_ERROR',
-        message: expect.stringContaining(`no permission: ${path.replace(/\/$/, '')} has to be`),
-      });
-      chmodSync(path, 0o700);
-    },
-  );
+  test.each(['', ...FILES])("because the user has no permission for '%s' in it", async (name) => {
+    const folder = await storeWith(1);
+    // Whoever has it open keeps the files beside the database there.
+    const open = await openDiskBroker(folder);
+    const path = join(folder, name);
+    chmodSync(path, 0o500);
+    // Root without its capabilities is an ordinary owner, to whom the permissions apply.
+    const actor = new Actor(folder, {}, isRoot ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : []);
+    await expect(actor.tell('open')).rejects.toMatchObject({
+      code: 'STORAGE_ERROR',
+      message: expect.stringContaining(`no permission: ${path.replace(/\/$/, '')} has to be`),
+    });
+    chmodSync(path, 0o700);
+    await open.close();
+  });
 
   test('because the store in it is something else', async () => {
     const folder = newFolder();
-    writeFileSync(join(folder, 'queue.mdb'), 'this is a diary, and no queue'.repeat(1000));
+    writeFileSync(join(folder, 'queue.db'), 'this is a diary, and no queue'.repeat(1000));
     await expectRefused(folder, 'damaged or no store');
   });
 
   test('because the store in it was cut off', async () => {
     const folder = await storeWith(3000);
-    const file = join(folder, 'queue.mdb');
-    truncateSync(file, Math.floor(statSync(file).size / 3 / 4096) * 4096);
-    await expectRefused(folder, 'damaged');
+    const file = join(folder, 'queue.db');
     truncateSync(file, 100);
     await expectRefused(folder, 'damaged');
   });
 
-  test('because its turnstile is damaged, in which there are no messages', async () => {
-    const folder = await storeWith(5);
-    const file = join(folder, 'turnstile.mdb');
-    const remedy = 'it holds no messages';
-    truncateSync(file, 4096);
-    await expectRefused(folder, remedy, 'turnstile.mdb');
-    writeFileSync(file, 'something else '.repeat(1000));
-    await expectRefused(folder, remedy, 'turnstile.mdb');
-    rmSync(file);
-    const broker = await openDiskBroker(folder);
-    expect(await broker.purge('grain')).toBe(5);
-    await broker.close();
-  });
-
   test('because something is in the place of a file of it', async () => {
-    for (const name of ['queue.mdb', 'queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell']) {
+    for (const name of FILES) {
       const folder = newFolder();
       mkdirSync(join(folder, name));
       const error = await rejection(openDiskBroker(folder), 'STORAGE_ERROR');
@@ -137,104 +119,80 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
 
   test('because the store in it is another program’s', async () => {
     const folder = newFolder();
-    const foreign = open({ path: join(folder, 'queue.mdb'), noSubdir: true, overlappingSync: false });
-    await foreign.put('something', 'of another program');
-    await foreign.close();
+    inDatabase(folder, 'CREATE TABLE notes (text)');
     await expectRefused(folder, 'another program');
   });
 
   test('because the store in it is of a format that is not known yet', async () => {
     const folder = await storeWith(1);
-    await setFormat(folder, '99');
-    await expectRefused(folder, '99');
+    inDatabase(folder, 'PRAGMA user_version = 99');
+    await expectRefused(folder, 'format 99');
+  });
+
+  test('because the store in it is one of millrace 0.1', async () => {
+    const folder = newFolder();
+    writeFileSync(join(folder, 'queue.mdb'), 'as LMDB wrote it');
+    const error = await rejection(openDiskBroker(folder), 'STORAGE_ERROR');
+    expect(error.message).toContain('queue.mdb is a store of millrace 0.1');
   });
 });
 
-test('a store of the first format, whose spans are of one message each, goes on in the present one', async () => {
-  const folder = newFolder();
-  const sender = await openDiskBroker(folder);
-  await sender.declare(plainQueue('grain'));
-  // Each is stored before the next comes, so that each is an entry as the first format has them.
-  for (const id of ['a', 'b', 'c']) {
-    await sender.publish(
-      { exchange: '', routingKey: 'grain' },
-      { id, contentType: '', headers: {}, body: '' },
+test('a process without free file descriptors is told so, and not to move the store away', async () => {
+  const folder = await storeWith(1);
+  for (const free of [3, 8, 20]) {
+    const actor = new Actor(folder, {}, ['prlimit', `--nofile=${40 + free}`]);
+    const outcome = await actor.tell('open').then(
+      () => 'open',
+      (error) => error.message,
     );
+    expect(outcome).not.toContain('move');
+    if (outcome !== 'open') expect(outcome).toMatch(/descriptor|EMFILE|thread/);
   }
-  await sender.close();
-  await setFormat(folder, '1');
-  const broker = await openDiskBroker(folder);
-  const ids: string[] = [];
-  await broker.subscribe('grain', { prefetch: 10 }, (delivery) => {
-    ids.push(delivery.message.id);
-    delivery.ack();
-  });
-  await eventually(() => expect(ids).toEqual(['a', 'b', 'c']));
-  await broker.close();
-  await setFormat(folder, '99');
-  await expectRefused(folder, 'knows format 2');
 });
 
-async function setFormat(folder: string, format: string): Promise<void> {
-  const store = open<Buffer, Buffer>({
-    path: join(folder, 'queue.mdb'),
-    noSubdir: true,
-    overlappingSync: false,
-    encoding: 'binary',
-    keyEncoding: 'binary',
-  });
-  await store.put(Buffer.from('millrace-format'), Buffer.from(format));
-  await store.close();
-}
-
-test('a store that lost pages which it uses is an error, no crash', async () => {
+test.each([
+  ['lost pages which it uses', (file: string) => overwrite(file, 16 * 4096)],
+  ['was cut off', (file: string) => truncateSync(file, Math.floor(statSync(file).size / 3 / 4096) * 4096)],
+])('a store that %s is an error, no crash', async (_how, damage) => {
   const folder = await storeWith(3000);
-  const file = join(folder, 'queue.mdb');
-  const bytes = readFileSync(file);
-  bytes.fill(0, 16 * 4096);
-  writeFileSync(file, bytes);
+  damage(join(folder, 'queue.db'));
   const actor = new Actor(folder);
   const outcome = await actor
     .tell('open')
-    .then(() => actor.tell('subscribe', { queue: 'grain', prefetch: 1000 }))
-    .then(
-      () => 'none',
-      (error) => error.code,
-    );
-  expect(outcome).toBe('STORAGE_ERROR');
+    .then(() => actor.tell('subscribe', { queue: 'grain', prefetch: 4000 }))
+    .then(() => actor.ending())
+    .catch((error) => error);
+  expect(outcome).toMatchObject({ code: 'STORAGE_ERROR' });
+  expect(outcome.message).toContain('damaged');
+  expect(outcome.message).toContain('keep them to rescue');
 });
 
-test('a record that can not be read becomes a dead letter with its bytes', async () => {
+function overwrite(file: string, from: number): void {
+  const { size } = statSync(file);
+  const descriptor = openSync(file, 'r+');
+  writeSync(descriptor, Buffer.alloc(size - from), 0, size - from, from);
+  closeSync(descriptor);
+}
+
+test('a message whose headers can not be read becomes a dead letter with its body', async () => {
   const folder = await storeWith(2);
-  const options = {
-    noSubdir: true,
-    overlappingSync: false,
-    encoding: 'binary',
-    keyEncoding: 'binary',
-  } as const;
-  const store = open<Buffer, Buffer>({ path: join(folder, 'queue.mdb'), ...options, maxDbs: 16 });
-  const messages = store.openDB<Buffer, Buffer>({ name: 'messages', ...options });
-  const [first] = [...messages.getKeys({ limit: 1 })];
-  await messages.put(first as Buffer, Buffer.from('scribble'));
-  await store.close();
+  inDatabase(folder, "UPDATE messages SET headers = 'scribble', body = 'whole' WHERE message_id = '0'");
   const broker = await openDiskBroker(folder);
-  const seen: string[] = [];
-  await broker.subscribe('grain', { prefetch: 10 }, ({ message }) => seen.push(message.id));
+  const delivered: string[] = [];
+  await broker.subscribe('grain', { prefetch: 10 }, ({ message }) => delivered.push(message.id));
   let letter = '';
   await broker.subscribe('grain.dead', { prefetch: 1 }, ({ message }) => {
-    letter = `${message.headers['x-millrace-reason']}: ${Buffer.from(message.body)}`;
+    letter = `${message.headers['x-millrace-reason']}: ${message.body}`;
   });
   await eventually(() => letter !== '');
-  expect(letter).toBe('undecodable: scribble');
-  expect(seen).toEqual(['1']);
+  expect(letter).toBe('undecodable: whole');
+  expect(delivered).toEqual(['1']);
   await broker.close();
 });
 
 test('a store alone is a folder, whatever else of it is missing', async () => {
   const folder = await storeWith(5);
-  for (const name of ['queue.mdb-lock', 'turnstile.mdb', 'turnstile.mdb-lock', 'doorbell']) {
-    rmSync(join(folder, name));
-  }
+  for (const name of FILES.slice(1)) rmSync(join(folder, name), { force: true });
   const broker = await openDiskBroker(folder);
   expect(await broker.purge('grain')).toBe(5);
   await broker.close();
@@ -243,11 +201,37 @@ test('a store alone is a folder, whatever else of it is missing', async () => {
 test('a copied folder is a store of its own', async () => {
   const folder = await storeWith(5);
   const copy = join(newFolder(), 'copy');
-  mkdirSync(copy);
   cpSync(folder, copy, { recursive: true });
-  expect(existsSync(join(copy, 'queue.mdb'))).toBe(true);
   const [one, two] = await Promise.all([openDiskBroker(folder), openDiskBroker(copy)]);
   expect(await one.purge('grain')).toBe(5);
   expect(await two.purge('grain')).toBe(5);
   await Promise.all([one.close(), two.close()]);
+});
+
+describe('a folder whose files are taken away while it is open', () => {
+  test.each([
+    ['removed', (folder: string) => rmSync(folder, { recursive: true })],
+    ['moved', (folder: string) => renameSync(folder, `${folder}-moved`)],
+    ['without its log', (folder: string) => rmSync(join(folder, 'queue.db-wal'))],
+    ['without its index of the log', (folder: string) => rmSync(join(folder, 'queue.db-shm'))],
+  ])('(%s) is a STORAGE_ERROR for who sends and for who waits', async (_how, takeAway) => {
+    const folder = join(newFolder(), 'queues');
+    const sender = await Actor.open(folder);
+    await sender.tell('declare', { spec: plainQueue('grain') });
+    await sender.tell('publish', { queue: 'grain', ids: ['a'] });
+    const broker = await openDiskBroker(folder);
+    const subscription = await broker.subscribe('grain.dead', { prefetch: 1 }, () => {});
+    takeAway(folder);
+    const error = await rejection(subscription.ended, 'STORAGE_ERROR');
+    expect(error.message).toContain('removed or replaced');
+    expect(broker.state).toBe('closed');
+    // It looks every half second.
+    await eventually(async () => {
+      await expect(sender.tell('publish', { queue: 'grain', ids: ['b'] })).rejects.toMatchObject({
+        code: 'STORAGE_ERROR',
+        message: expect.stringContaining('removed or replaced'),
+      });
+    });
+    await broker.close();
+  });
 });

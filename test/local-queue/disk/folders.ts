@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import type { QueueSpec } from '../../../src/broker.js';
+import { loadSqlite } from '../../../src/local-queue/disk/store/choose-sqlite.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 
 /** A new folder, removed when the test has finished. */
@@ -42,4 +43,14 @@ export function mountedFolder(options: string): string {
     execFileSync('umount', ['--lazy', folder]);
   });
   return folder;
+}
+
+/** Runs statements in the database of a folder that nobody has open, and returns the rows of the last one. */
+export function inDatabase(folder: string, ...statements: string[]): unknown[] {
+  const database = new (loadSqlite().DatabaseSync)(join(folder, 'queue.db'));
+  try {
+    return statements.map((sql) => database.prepare(sql).all()).at(-1) ?? [];
+  } finally {
+    database.close();
+  }
 }

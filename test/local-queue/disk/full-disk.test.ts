@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Broker, Delivery } from '../../../src/broker.js';
 import { isQueueError } from '../../../src/errors.js';
-import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { newFolder, plainQueue } from './folders.js';
 
@@ -58,7 +58,7 @@ test('a copy of the file at any moment opens and holds all that had been sent by
     const sent = sentBy(ledger);
     const place = join(folder, `copy-${copy}`);
     mkdirSync(place);
-    copyFileSync(join(folder, 'queue.mdb'), join(place, 'queue.mdb'));
+    for (const file of ['queue.db', 'queue.db-wal']) copyFileSync(join(folder, file), join(place, file));
     const stored = await idsIn(place);
     const held = new Set(stored);
     expect(sent.filter((id) => !held.has(id))).toEqual([]);

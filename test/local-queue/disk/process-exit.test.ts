@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
 import { newFolder, plainQueue } from './folders.js';
-import { holdTurnstile } from './turnstile-lock.js';
+import { holdLock } from './lock-holder.js';
 
 const SCRIPT = fileURLToPath(new URL('./processes/exits-while-sending.mjs', import.meta.url));
 
@@ -39,18 +39,17 @@ describe('while a process that stands still holds the lock', () => {
     const sender = spawn(process.execPath, [SCRIPT, folder], { stdio: ['pipe', 'inherit', 'inherit'] });
     onTestFinished(() => void sender.kill('SIGKILL'));
     await eventually(async () => (await broker.inspect('numbers')).ready > 0);
-    const holder = await holdTurnstile(folder);
+    const holder = await holdLock(folder);
     const ended = once(sender, 'exit');
     sender.stdin.write('exit\n');
-    expect(await ended).toEqual([null, 'SIGKILL']);
+    expect(await ended).toEqual([7, null]);
     holder.kill('SIGKILL');
     expect((await broker.inspect('numbers')).ready).toBeGreaterThan(0);
   });
 
-  test('opening the folder ends at its time limit, and is possible when the lock is free', async () => {
+  test('a new folder is opened when the lock is free, or not within the time limit', async () => {
     const folder = newFolder();
-    await (await openDiskBroker(folder)).close();
-    const holder = await holdTurnstile(folder);
+    const holder = await holdLock(folder);
     const error = await rejection(openDiskBroker(folder, { connectTimeoutMs: 300 }), 'UNREACHABLE');
     expect(error.message).toContain(folder);
     holder.kill('SIGKILL');
@@ -59,11 +58,22 @@ describe('while a process that stands still holds the lock', () => {
     await broker.close();
   });
 
+  test('what needs the lock waits as long as it is told to, and is done when the lock is free', async () => {
+    const folder = newFolder();
+    await (await openDiskBroker(folder)).close();
+    const holder = await holdLock(folder);
+    const broker = await openDiskBroker(folder);
+    await rejection(broker.declare(plainQueue('numbers'), { timeoutMs: 300 }), 'TIMEOUT');
+    holder.kill('SIGKILL');
+    await eventually(async () => expect((await broker.inspect('numbers')).ready).toBe(0));
+    await broker.close();
+  });
+
   test('a broker can be closed, and the lock is free when it is let go of', async () => {
     const folder = newFolder();
     const actor = await Actor.open(folder);
     await actor.tell('declare', { spec: plainQueue('numbers') });
-    const holder = await holdTurnstile(folder);
+    const holder = await holdLock(folder);
     await actor.tell('close');
     holder.kill('SIGKILL');
     const broker = await openDiskBroker(folder);

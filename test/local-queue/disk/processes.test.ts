@@ -2,7 +2,7 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Delivery } from '../../../src/broker.js';
-import { openDiskBroker } from '../../../src/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { Actor } from './actor.js';
 import { newFolder, plainQueue } from './folders.js';

@@ -1,6 +1,6 @@
 // A process that does with a folder what it is told, a JSON line a command, and says what happens, a JSON line an event.
 import { createInterface } from 'node:readline';
-import { openDiskBroker } from '../../../../dist/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../../dist/local-queue/disk/broker.js';
 
 const [folder, options = '{}'] = process.argv.slice(2);
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -34,6 +34,7 @@ const commands = {
       },
     );
     subscriptions.set(queue, subscription);
+    subscription.ended.catch(({ code, message }) => say({ event: 'ended', code, message }));
   },
   ack: ({ id }) => deliveries.get(id).ack(),
   retry: ({ id, delayMs }) => deliveries.get(id).retry(delayMs, { code: 'failed', error: 'again' }),

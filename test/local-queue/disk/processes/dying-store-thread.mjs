@@ -1,8 +1,8 @@
 // The store thread of the product, in a process that dies in the middle of some commit: the last thing that a
-// transaction does before LMDB commits it sends a second thread on its way to a SIGKILL, which arrives while pages are
-// written and flushed.
+// transaction does before SQLite commits it sends a second thread on its way to a SIGKILL, which arrives while the log
+// is written and flushed.
 import { Worker } from 'node:worker_threads';
-import { QueueTable } from '../../../../dist/local-queue/disk/queue-table.js';
+import { QueueTable } from '../../../../dist/local-queue/disk/store/queue-table.js';
 
 const COMMITS_BEFORE = 5 + Math.floor(Math.random() * 60);
 const LONGEST_MS = 1;
@@ -26,4 +26,4 @@ QueueTable.prototype.end = function () {
   Atomics.notify(signal, 0);
 };
 
-await import('../../../../dist/local-queue/disk/thread.js');
+await import('../../../../dist/local-queue/disk/store/store-thread.js');

@@ -1,10 +1,11 @@
-// Holds the turnstile until it is killed. Says on standard output that it does. Usage: FOLDER
+// Holds the write lock of a folder until it is killed. Says on standard output that it does. Usage: FOLDER
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { TURNSTILE_FILE } from '../../../../dist/local-queue/disk/store-files.js';
-import { Turnstile } from '../../../../dist/local-queue/disk/turnstile.js';
+import { loadSqlite } from '../../../../dist/local-queue/disk/store/choose-sqlite.js';
+import { STORE_FILE } from '../../../../dist/local-queue/disk/store/database.js';
 
-new Turnstile(join(process.argv[2], TURNSTILE_FILE)).pass(() => {
-  writeSync(1, 'held\n');
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-});
+const database = new (loadSqlite().DatabaseSync)(join(process.argv[2], STORE_FILE));
+database.exec('PRAGMA busy_timeout = 60000');
+database.exec('BEGIN IMMEDIATE');
+writeSync(1, 'held\n');
+Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);

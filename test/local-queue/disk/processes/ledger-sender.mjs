@@ -1,7 +1,7 @@
 // Sends numbered messages until it has sent enough or is killed, and keeps a ledger: a line `I n` before the numbers
 // up to n are tried, a line `S n` after each send that resolved.
 import { openSync, writeSync } from 'node:fs';
-import { openDiskBroker } from '../../../../dist/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../../dist/local-queue/disk/broker.js';
 
 const [folder, name, ledger, count, thread, durability] = process.argv.slice(2);
 const file = openSync(ledger, 'a');

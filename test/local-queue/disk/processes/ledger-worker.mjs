@@ -1,7 +1,7 @@
 // Handles messages until it is killed, or told to end by a line on standard input, and keeps a ledger: a line
 // `H id redelivered` before each is acknowledged.
 import { openSync, writeSync } from 'node:fs';
-import { openDiskBroker } from '../../../../dist/local-queue/disk/disk-broker.js';
+import { openDiskBroker } from '../../../../dist/local-queue/disk/broker.js';
 
 const [folder, ledger, thread] = process.argv.slice(2);
 const file = openSync(ledger, 'a');

@@ -1,0 +1,285 @@
+import type {
+  Broker,
+  BrokerEvent,
+  BrokerState,
+  Delivery,
+  Destination,
+  Message,
+  PublishOptions,
+  QueueSpec,
+  QueueStats,
+  Replies,
+  ReplyListener,
+  SubscribeOptions,
+  Subscription,
+  WaitOptions,
+} from '../../broker.js';
+import { settledWithin, throwIfAborted, within } from '../../common/limits.js';
+import {
+  checkOptionNames,
+  checkSize,
+  checkWaitOptions,
+  DEFAULT_MAX_MESSAGE_BYTES,
+  durationOption,
+  integerOption,
+  quote,
+  wordOption,
+} from '../../common/options.js';
+import { ReplyQueue } from '../../common/reply-queue.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import { takeIn } from '../memory/stored-message.js';
+import { NO_LINK_COUNTS } from '../no-links.js';
+import { prepareFolder } from './folder.js';
+import { joinStore, leaveStore } from './open-stores.js';
+import { PendingPublish } from './pending-publish.js';
+import { type CommandResult, FLUSH, NO_WAIT } from './protocol.js';
+import { asStored } from './queue-json.js';
+import { checkSqlite } from './store/choose-sqlite.js';
+import { ANSWER_LIMIT_MS, type Asked, type StoreClient } from './store-client.js';
+import type { StoreWorkerSettings } from './store-worker.js';
+import { DiskSubscription } from './subscription.js';
+
+export interface DiskBrokerOptions {
+  /** Larger bodies are refused. Bytes. Default: 1 MiB. */
+  readonly maxMessageBytes?: number | undefined;
+  /**
+   * When a message counts as stored. `'flush'` (default): when it is on the disk, and survives a power failure.
+   * `'commit'`: when all processes see it and it survives the death of any of them; a power failure may undo the
+   * last of these, and harms nothing else.
+   */
+  readonly durability?: 'flush' | 'commit' | undefined;
+  /**
+   * How long messages stay with a process that stands still, or whose death can't be seen from here (in another
+   * container, for example), before they go to others. Milliseconds, from 100. Default: 30,000. Where several brokers
+   * of one process have the same folder open, that of the first counts.
+   */
+  readonly leaseMs?: number | undefined;
+  /** How long opening may take, which another process can hold up that stands still. Milliseconds. Default: 10,000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Told when a definition changes what a queue is that is there: `redefined`. */
+  readonly observe?: ((event: BrokerEvent) => void) | undefined;
+}
+
+/** For tests: another module in place of the store thread's own. */
+export interface DiskBrokerInternals {
+  readonly thread?: URL | undefined;
+}
+
+/**
+ * A broker whose queues lie in a folder: `local:./folder`. Any number of processes on this machine, and brokers in
+ * each of them, may have it open at once.
+ *
+ * Rejects: `STORAGE_ERROR` where the folder can't be used, `STORAGE_FULL`, `UNREACHABLE` where it could not be opened
+ * in time, `INVALID_OPTION`.
+ */
+export async function openDiskBroker(
+  folder: string,
+  options: DiskBrokerOptions = {},
+  internals: DiskBrokerInternals = {},
+): Promise<Broker> {
+  checkOptionNames('openDiskBroker', options, [
+    'maxMessageBytes',
+    'durability',
+    'leaseMs',
+    'connectTimeoutMs',
+    'observe',
+  ]);
+  const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, {
+    min: 1,
+    default: DEFAULT_MAX_MESSAGE_BYTES,
+  });
+  const durability = wordOption('durability', options.durability, ['flush', 'commit'], 'flush');
+  const leaseMs = durationOption('leaseMs', options.leaseMs, { min: 100, default: 30_000 });
+  const timeoutMs = durationOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, default: 10_000 });
+  checkSqlite();
+  const path = await prepareFolder(folder);
+  const client = await joinInTime({ folder: path, leaseMs, thread: internals.thread }, timeoutMs);
+  return new DiskBroker(client, {
+    maxMessageBytes,
+    flags: durability === 'flush' ? FLUSH : 0,
+    observe: options.observe ?? (() => {}),
+  });
+}
+
+async function joinInTime(settings: StoreWorkerSettings, timeoutMs: number): Promise<StoreClient> {
+  const joining = joinStore(settings);
+  try {
+    return await within(joining, `opening ${settings.folder}`, { timeoutMs });
+  } catch (error) {
+    if (!isQueueError(error, 'TIMEOUT')) throw error;
+    joining.then(leaveStore, () => {});
+    throw new QueueError(
+      'UNREACHABLE',
+      `the folder ${quote(settings.folder)} could not be opened within ${timeoutMs} ms: another process holds its lock, and stands still, or the disk does`,
+    );
+  }
+}
+
+class DiskBroker implements Broker {
+  readonly address: string;
+  readonly counts = NO_LINK_COUNTS;
+  readonly maxMessageBytes: number;
+  readonly #client: StoreClient;
+  readonly #flags: number;
+  readonly #observe: (event: BrokerEvent) => void;
+  readonly #subscriptions = new Set<DiskSubscription>();
+  /** Names of queues that are gone with this broker. */
+  readonly #exclusive = new Set<string>();
+  #closing: Promise<void> | undefined = undefined;
+
+  constructor(
+    client: StoreClient,
+    settings: {
+      readonly maxMessageBytes: number;
+      readonly flags: number;
+      readonly observe: (event: BrokerEvent) => void;
+    },
+  ) {
+    this.address = `local:${client.folder}`;
+    this.maxMessageBytes = settings.maxMessageBytes;
+    this.#client = client;
+    this.#flags = settings.flags;
+    this.#observe = settings.observe;
+  }
+
+  get state(): BrokerState {
+    return this.#closing === undefined && this.#client.ended === undefined ? 'connected' : 'closed';
+  }
+
+  async declare(spec: QueueSpec, options?: WaitOptions): Promise<void> {
+    // As JSON has it: arguments may hold what can't go to another thread.
+    const stored = asStored(spec);
+    const changes = await this.#command('declare', options, { kind: 'declare', spec: stored });
+    if (spec.exclusive) this.#exclusive.add(spec.name);
+    for (const change of changes as string[]) {
+      this.#observe({ type: 'redefined', queue: spec.name, change });
+    }
+  }
+
+  publish(to: Destination, message: Message, options?: PublishOptions): Promise<void> {
+    try {
+      this.#checkUsable('publish', options);
+      checkSize(message, this.maxMessageBytes);
+      if (to.exchange !== '') throw noExchange(to, message);
+      const taken = takeIn(message);
+      const flags = this.#flags | (options?.noWait === true ? NO_WAIT : 0);
+      const pending = new PendingPublish(this, message.id);
+      const id = this.#client.ask(pending, (number) => this.#client.outbox.publish(number, to, taken, flags));
+      if (options !== undefined) pending.limit(options, (reason) => this.#giveUp(id, pending, reason));
+      return pending.promise;
+    } catch (error) {
+      return Promise.reject(isQueueError(error) ? error : unwritable(message, error));
+    }
+  }
+
+  async subscribe(
+    queue: string,
+    options: SubscribeOptions,
+    onDelivery: (delivery: Delivery) => void,
+  ): Promise<Subscription> {
+    const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
+    this.#checkUsable('subscribe', options);
+    const number = this.#client.newSubscription();
+    // Before the answer, which the first deliveries come with.
+    const subscription = new DiskSubscription(this.#client, number, options, onDelivery);
+    try {
+      await this.#command('subscribe', options, {
+        kind: 'subscribe',
+        subscription: number,
+        queue,
+        prefetch,
+      });
+    } catch (error) {
+      await subscription.close();
+      throw error;
+    }
+    if (this.#closing !== undefined) {
+      await subscription.close();
+      throw closedError();
+    }
+    this.#subscriptions.add(subscription);
+    const forget = () => this.#subscriptions.delete(subscription);
+    subscription.ended.then(forget, forget);
+    return subscription;
+  }
+
+  receiveReplies(listener: ReplyListener): Replies {
+    return new ReplyQueue(this, listener);
+  }
+
+  async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
+    return (await this.#command('inspect', options, { kind: 'inspect', queue })) as QueueStats;
+  }
+
+  /** In portions, so that others get the lock meanwhile: what was there when it began, and no more. */
+  async purge(queue: string, options?: WaitOptions): Promise<number> {
+    const { ready } = await this.inspect(queue, options);
+    let purged = 0;
+    while (purged < ready) {
+      const portion = (await this.#command('purge', options, { kind: 'purge', queue })) as number;
+      if (portion === 0) break;
+      purged += portion;
+    }
+    return purged;
+  }
+
+  async remove(queue: string, options?: WaitOptions): Promise<void> {
+    await this.#command('remove', options, { kind: 'remove', queue });
+    this.#exclusive.delete(queue);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const reason = closedError();
+    for (const [id, pending] of [...this.#client.pending]) {
+      if (pending instanceof PendingPublish && pending.sender === this) this.#giveUp(id, pending, reason);
+    }
+    await Promise.all([...this.#subscriptions].map((subscription) => subscription.endByBroker(reason)));
+    for (const queue of this.#exclusive) this.#client.command({ kind: 'remove', queue }).catch(() => {});
+    // Answered after all that was asked before: acknowledgements are stored, publishes settled.
+    await settledWithin(this.#client.command({ kind: 'settled' }), ANSWER_LIMIT_MS);
+    await leaveStore(this.#client);
+  }
+
+  /** The store thread knows whether the message is in; if not, it takes it out of the line. */
+  #giveUp(id: number, pending: PendingPublish, reason: QueueError): void {
+    pending.givenUp(reason);
+    this.#client.outbox.giveUp(id);
+  }
+
+  async #command(action: string, options: WaitOptions | undefined, command: Asked): Promise<CommandResult> {
+    this.#checkUsable(action, options);
+    const answer = this.#client.command(command);
+    return options === undefined ? answer : within(answer, action, options, 'no answer');
+  }
+
+  #checkUsable(action: string, options: WaitOptions | undefined): void {
+    if (this.#closing !== undefined) throw closedError();
+    if (this.#client.ended !== undefined) throw this.#client.ended;
+    if (options === undefined) return;
+    checkWaitOptions(options);
+    throwIfAborted(options.signal, action);
+  }
+}
+
+function noExchange({ exchange }: Destination, message: Message): QueueError {
+  return new QueueError(
+    'UNROUTABLE',
+    `message ${message.id} was not stored: there is no exchange ${quote(exchange)}: the local broker has the default exchange '' only`,
+  );
+}
+
+/** What has other types than it should have, in a program without types. */
+function unwritable({ id }: Message, cause: unknown): QueueError {
+  return new QueueError('INVALID_MESSAGE', `message ${quote(id)} can't be written: ${String(cause)}`, {
+    cause,
+  });
+}
+
+function closedError(): QueueError {
+  return new QueueError('CLOSED', 'the local broker was closed');
+}

@@ -1,0 +1,61 @@
+import { StoreClient } from './store-client.js';
+import type { StoreWorkerSettings } from './store-worker.js';
+
+interface OpenStore {
+  readonly client: StoreClient;
+  users: number;
+  /** Set when the last user has left. */
+  closing: Promise<void> | undefined;
+}
+
+/** By the folder's one true name: all brokers of this thread share one store thread for it. */
+const stores = new Map<string, OpenStore>();
+
+/** The client of the folder's store thread: the one that is there, or a new one. */
+export async function joinStore(settings: StoreWorkerSettings): Promise<StoreClient> {
+  const { folder } = settings;
+  for (let last = endOfLast(folder); last !== undefined; last = endOfLast(folder)) await last;
+  let shared = stores.get(folder);
+  if (shared === undefined) {
+    shared = { client: new StoreClient(settings), users: 0, closing: undefined };
+    stores.set(folder, shared);
+    if (stores.size === 1) process.on('beforeExit', flushAll);
+  }
+  shared.users++;
+  try {
+    await shared.client.open();
+    return shared.client;
+  } catch (error) {
+    await leaveStore(shared.client);
+    throw error;
+  }
+}
+
+/** Closes the client when nobody else uses it. Always resolves. */
+export async function leaveStore(client: StoreClient): Promise<void> {
+  const shared = stores.get(client.folder);
+  // The thread had ended, and others have a new one.
+  if (shared?.client !== client) return;
+  shared.users--;
+  if (shared.users > 0) return;
+  shared.closing = client.exited.then(() => forget(client));
+  await client.close();
+}
+
+/** What to wait for where the client that is there can't be used any more: then its thread has nothing open. */
+function endOfLast(folder: string): Promise<void> | undefined {
+  const shared = stores.get(folder);
+  if (shared?.closing !== undefined) return shared.closing;
+  if (shared?.client.ended === undefined) return undefined;
+  return shared.client.exited.then(() => forget(shared.client));
+}
+
+function forget(client: StoreClient): void {
+  if (stores.get(client.folder)?.client !== client) return;
+  stores.delete(client.folder);
+  if (stores.size === 0) process.off('beforeExit', flushAll);
+}
+
+function flushAll(): void {
+  for (const { client } of stores.values()) client.flush();
+}

@@ -1,0 +1,27 @@
+import type { QueueSpec } from '../../broker.js';
+import { quote } from '../../common/options.js';
+
+/** JSON has no infinity, which a capacity can be. */
+const INFINITY = '\u221e';
+
+/** The spec as it will be read back, for comparing it with one that was; and without what can't go to another thread. */
+export function asStored(spec: QueueSpec): QueueSpec {
+  return parseSpec(specText(spec));
+}
+
+export function specText(spec: QueueSpec): string {
+  return JSON.stringify(spec, (_key, value) => (value === Number.POSITIVE_INFINITY ? INFINITY : value));
+}
+
+/** Throws where it is none. */
+export function parseSpec(text: string): QueueSpec {
+  try {
+    const spec: QueueSpec = JSON.parse(text, (_key, value) =>
+      value === INFINITY ? Number.POSITIVE_INFINITY : value,
+    );
+    if (typeof spec.name === 'string') return spec;
+  } catch {
+    // Told below.
+  }
+  throw new TypeError(`the definition of a queue can't be read: ${quote(text)}`);
+}

@@ -1,0 +1,222 @@
+import { settledWithin } from '../../common/limits.js';
+import { QueueError } from '../../errors.js';
+import { Outbox } from './outbox.js';
+import type { Command, CommandResult, DeliveryBatch, Refusal, Reply } from './protocol.js';
+import { StoreWorker, type StoreWorkerSettings } from './store-worker.js';
+
+/** What has to resolve whatever the store thread is at: it may be blocked by the disk, or by a process that stands still. */
+export const ANSWER_LIMIT_MS = 5000;
+
+/** Whoever waits for an answer to a request. */
+export interface Pending {
+  done(value: CommandResult): void;
+  refused(code: Refusal['code'], message: string): void;
+  /** There will be no answer. */
+  gone(error: QueueError): void;
+}
+
+/** Where deliveries go. */
+export interface Receiver {
+  deliver(batch: DeliveryBatch): void;
+  lost(tickets: readonly number[], reason: Error): void;
+  /** It gets nothing more, and what it has is lost. */
+  fail(error: QueueError): void;
+}
+
+/** A command without its number. */
+export type Asked<C = Command> = C extends Command ? Omit<C, 'id'> : never;
+
+/**
+ * What this thread asks of the store of one folder, and what it is told. Shared by all brokers of this thread that have
+ * the folder open.
+ *
+ *   opening ──► open ──close()──► closed
+ *      └──────────┴──the store thread ends──► ▲
+ */
+export class StoreClient {
+  readonly folder: string;
+  readonly outbox: Outbox;
+  readonly #worker: StoreWorker;
+  readonly #pending = new Map<number, Pending>();
+  readonly #receivers = new Map<number, Receiver>();
+  /** The subscriptions that keep the process alive. */
+  readonly #keepers = new Set<number>();
+  #lastId = 0;
+  #posting = false;
+  /** How many times something was posted, and how many of these are known to be stored. */
+  #posts = 0;
+  #postsStored = 0;
+  /** A thread does so from its start. */
+  #keptAlive = true;
+  /** Set when nothing more can be asked. */
+  #ended: QueueError | undefined = undefined;
+
+  constructor(settings: StoreWorkerSettings) {
+    this.folder = settings.folder;
+    this.outbox = new Outbox({ first: () => this.#postSoon(), full: () => this.#post() });
+    this.#worker = new StoreWorker(settings, {
+      onReply: (reply) => this.#receive(reply),
+      onEnd: (error) => this.#end(error),
+    });
+  }
+
+  /** Rejects: `STORAGE_ERROR`, `STORAGE_FULL`. */
+  async open(): Promise<void> {
+    await this.#worker.opened;
+    this.#adjustKeepAlive();
+  }
+
+  /** Resolves when the store thread is no more, and has nothing open. */
+  get exited(): Promise<void> {
+    return this.#worker.exited;
+  }
+
+  /** Why nothing more can be asked; undefined: all is well. */
+  get ended(): QueueError | undefined {
+    return this.#ended;
+  }
+
+  /** Sends a request for which somebody waits. Keeps the process alive until it is answered. */
+  ask(pending: Pending, request: (id: number) => void): number {
+    const id = ++this.#lastId;
+    request(id);
+    this.#pending.set(id, pending);
+    if (!this.#keptAlive) this.#adjustKeepAlive();
+    return id;
+  }
+
+  /** Rejects as the command says, and with `STORAGE_ERROR` when the store thread ends. */
+  command(command: Asked): Promise<CommandResult> {
+    return this.request((id) => this.outbox.add({ ...command, id } as Command));
+  }
+
+  /** As {@link command}, for requests that go another way. */
+  request(add: (id: number) => void): Promise<CommandResult> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    return new Promise((resolve, reject) => {
+      const pending: Pending = {
+        done: resolve,
+        refused: (code, message) => {
+          if (code !== 'GIVEN_UP') reject(new QueueError(code, message));
+          else reject(new QueueError('CLOSED', 'the subscription was closed before there was room'));
+        },
+        gone: reject,
+      };
+      this.ask(pending, add);
+    });
+  }
+
+  /** Who waits for what. */
+  get pending(): ReadonlyMap<number, Pending> {
+    return this.#pending;
+  }
+
+  /** A number for {@link receive}. */
+  newSubscription(): number {
+    return ++this.#lastId;
+  }
+
+  /** Takes deliveries from now on, and keeps the process alive. */
+  receive(subscription: number, receiver: Receiver): void {
+    this.#receivers.set(subscription, receiver);
+    this.keepAliveFor(subscription, true);
+  }
+
+  /** Whether this subscription, while it takes deliveries, keeps the process alive. */
+  keepAliveFor(subscription: number, wanted: boolean): void {
+    if (wanted && this.#receivers.has(subscription)) this.#keepers.add(subscription);
+    else this.#keepers.delete(subscription);
+    this.#adjustKeepAlive();
+  }
+
+  stopReceiving(subscription: number): void {
+    this.#receivers.delete(subscription);
+    this.keepAliveFor(subscription, false);
+  }
+
+  /** Stores what nobody waits for, such as the acknowledgements of helpers, before the process ends by itself. */
+  flush(): void {
+    if (this.#posts === this.#postsStored) return;
+    this.command({ kind: 'settled' }).then(
+      () => {
+        this.#postsStored = this.#posts;
+      },
+      () => {},
+    );
+  }
+
+  /** Stores what is settled, gives back the rest, and closes the files. Always resolves; where the thread is blocked, before that. */
+  async close(): Promise<void> {
+    if (this.#ended !== undefined) return this.exited;
+    const closing = this.command({ kind: 'close' }).catch(() => {});
+    await settledWithin(
+      closing.then(() => this.exited),
+      ANSWER_LIMIT_MS,
+    );
+    // A thread that is blocked goes on by itself, and ends when it has done what it was asked.
+    this.#end(new QueueError('CLOSED', `the queues in ${this.folder} were closed`));
+    this.#worker.unref();
+  }
+
+  #postSoon(): void {
+    if (this.#posting) return;
+    this.#posting = true;
+    queueMicrotask(() => this.#post());
+  }
+
+  #post(): void {
+    this.#posting = false;
+    const { requests, transfer } = this.outbox.take();
+    if (requests.length === 0 || this.#ended !== undefined) return;
+    this.#posts++;
+    this.#worker.post(requests, transfer);
+  }
+
+  #receive(reply: Reply): void {
+    for (const id of reply.done) this.#settle(id)?.done(undefined);
+    for (const { id, value } of reply.answers) this.#settle(id)?.done(value);
+    for (const { id, code, message } of reply.refused) this.#settle(id)?.refused(code, message);
+    for (const { tickets, message } of reply.lost) {
+      const reason = new QueueError('BROKER_ERROR', message);
+      for (const receiver of this.#receivers.values()) receiver.lost(tickets, reason);
+    }
+    for (const batch of reply.deliveries) this.#receivers.get(batch.subscription)?.deliver(batch);
+    for (const { subscription, code, message } of reply.ended) {
+      const receiver = this.#receivers.get(subscription);
+      this.stopReceiving(subscription);
+      receiver?.fail(new QueueError(code, message));
+    }
+    if (reply.fatal !== undefined) this.#end(new QueueError(reply.fatal.code, reply.fatal.message));
+    this.#adjustKeepAlive();
+  }
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
+  }
+
+  /**
+   * The thread keeps the process alive while somebody waits for an answer, and while there are subscribers
+   * that are no helpers.
+   */
+  #adjustKeepAlive(): void {
+    const wanted = this.#pending.size > 0 || this.#keepers.size > 0;
+    if (wanted === this.#keptAlive) return;
+    this.#keptAlive = wanted;
+    if (wanted) this.#worker.ref();
+    else this.#worker.unref();
+  }
+
+  #end(error: QueueError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    const pending = [...this.#pending.values()];
+    const receivers = [...this.#receivers.values()];
+    this.#pending.clear();
+    this.#receivers.clear();
+    this.#keepers.clear();
+    for (const one of pending) one.gone(error);
+    for (const receiver of receivers) receiver.fail(error);
+  }
+}

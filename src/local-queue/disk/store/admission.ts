@@ -1,0 +1,97 @@
+import { DEFAULT_PRIORITY } from '../../../broker.js';
+import { QueueError } from '../../../errors.js';
+import { BodyReader, type MessageLists } from '../message-lists.js';
+import { NO_WAIT, type PublishRequest } from '../protocol.js';
+import type { SqliteValue } from './choose-sqlite.js';
+import type { MessageColumns } from './message-table.js';
+import { isWaitedFor, join, leave } from './publish-waiters.js';
+import { capacityOf } from './queue-definition.js';
+import type { StoredQueue } from './queue-table.js';
+import { moveToDeadLetterQueue } from './settle.js';
+import type { WaitingMessage, WriteTransaction } from './transaction.js';
+
+/** Takes messages in, or has them wait for room. Nobody overtakes one of this process who waits already. */
+export function publish(transaction: WriteTransaction, request: PublishRequest): void {
+  const { queues, messages, reply } = transaction;
+  const targets = request.queues.map((name) => {
+    const queue = queues.byName(name);
+    return queue && { queue, counters: queues.counters(queue), capacity: capacityOf(queue) };
+  });
+  const { messages: lists } = request;
+  const bodies = new BodyReader(lists);
+  for (const [index, id] of request.ids.entries()) {
+    const body = bodies.next();
+    const position = request.queue[index] as number;
+    const name = request.queues[position] as string;
+    const target = targets[position];
+    if (target === undefined) {
+      transaction.refuse(id, unroutable(name));
+      continue;
+    }
+    const rank = lists.priorities[index] ?? DEFAULT_PRIORITY;
+    const columns = columnsOf(lists, index, body);
+    if (target.counters.held < target.capacity && !isWaitedFor(transaction, name)) {
+      messages.insert(target.queue, rank, columns);
+      reply.done.push(id);
+    } else if ((request.flags[index] as number) & NO_WAIT) {
+      transaction.refuse(id, full(target.queue));
+    } else {
+      join(transaction, { id, queue: name, what: { rank, columns } });
+    }
+  }
+}
+
+/** Those who have waited longest get the room there is. */
+export function admitWaiting(transaction: WriteTransaction): void {
+  for (const [name, line] of transaction.state.waiting) {
+    const queue = transaction.queues.byName(name);
+    const counters = queue && transaction.queues.counters(queue);
+    for (const message of line.values()) {
+      if (queue !== undefined && counters !== undefined && counters.held >= capacityOf(queue)) break;
+      leave(transaction, message);
+      transaction.admitted.push(message);
+      if (queue === undefined) transaction.refuse(message.id, unroutable(name));
+      else admit(transaction, queue, message);
+    }
+  }
+}
+
+function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: WaitingMessage): void {
+  if ('deadLetter' in what) moveToDeadLetterQueue(transaction, what.deadLetter, queue);
+  else transaction.messages.insert(queue, what.rank, what.columns);
+  transaction.reply.done.push(id);
+}
+
+function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array): MessageColumns {
+  const extras = lists.extras.get(index);
+  const hasNul = typeof body === 'string' && body.includes(NUL);
+  return [
+    textColumn(lists.ids[index] as string),
+    textColumn(lists.contentTypes[index] as string),
+    extras?.headers ?? null,
+    lists.timestamps[index] ?? null,
+    lists.priorities[index] ?? null,
+    extras === undefined ? null : textColumn(extras.correlationId),
+    extras === undefined ? null : textColumn(extras.replyTo),
+    hasNul ? 1 : null,
+    hasNul ? Buffer.from(body) : body,
+  ];
+}
+
+const NUL = '\0';
+
+/** A text that has NUL in it is stored as a blob: not each SQLite for Node writes and reads what comes after it. */
+function textColumn(text: string | null): SqliteValue {
+  return text?.includes(NUL) ? Buffer.from(text) : text;
+}
+
+function full(queue: StoredQueue): QueueError {
+  return new QueueError(
+    'FULL',
+    `the queue '${queue.spec.name}' is at its capacity of ${capacityOf(queue)} messages`,
+  );
+}
+
+function unroutable(queue: string): QueueError {
+  return new QueueError('UNROUTABLE', `there is no queue '${queue}' in the folder: declare it first`);
+}

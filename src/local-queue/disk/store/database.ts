@@ -1,0 +1,148 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { QueueError } from '../../../errors.js';
+import { loadSqlite, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './choose-sqlite.js';
+import { APPLICATION_ID, FORMAT, SCHEMA } from './schema.js';
+import type { WriteLock } from './write-lock.js';
+
+/** Holds everything. SQLite keeps two more files beside it while it is open. */
+export const STORE_FILE = 'queue.db';
+/** What is committed and not in the file itself yet; and an index of that, shared by all processes. */
+export const SIDE_FILES = ['-wal', '-shm'] as const;
+
+/** Pages that SQLite keeps in memory. KiB. */
+const CACHE_KIB = 8192;
+/** The log of the last transactions may grow while others read; then it shrinks to this. Bytes. */
+const LOG_BYTES = 32 * 1024 * 1024;
+
+export type Row = readonly (SqliteValue | undefined)[];
+
+/** A prepared statement. */
+export class Statement {
+  readonly #statement: SqliteStatement;
+  readonly #makesArrays: boolean;
+
+  constructor(statement: SqliteStatement) {
+    this.#statement = statement;
+    this.#makesArrays = statement.setReturnArrays !== undefined;
+    statement.setReturnArrays?.(true);
+  }
+
+  /** Returns how many rows it changed. */
+  run(...values: SqliteValue[]): number {
+    return Number(this.#statement.run(...values).changes);
+  }
+
+  /** The rows, with their columns in the order of the query. */
+  all(...values: SqliteValue[]): Row[] {
+    const rows = this.#statement.all(...values);
+    return this.#makesArrays ? (rows as Row[]) : rows.map((row) => Object.values(row as object));
+  }
+
+  first(...values: SqliteValue[]): Row | undefined {
+    return this.all(...values)[0];
+  }
+
+  /** The first column of the first row as a number; 0 where there is none. */
+  number(...values: SqliteValue[]): number {
+    return Number(this.first(...values)?.[0] ?? 0);
+  }
+}
+
+/** The database of a folder, open in this thread. */
+export class Database {
+  readonly file: string;
+  readonly #database: SqliteDatabase;
+  readonly #identities: ReadonlyMap<string, string>;
+
+  /** Makes the tables where there are none. Throws `STORAGE_ERROR` where the file is no store of ours, and what SQLite throws. */
+  constructor(folder: string, lock: WriteLock) {
+    this.file = join(folder, STORE_FILE);
+    this.#database = lock.alone(() => new (loadSqlite().DatabaseSync)(this.file));
+    try {
+      lock.retry(() => this.#prepare());
+      this.#identities = new Map(
+        ['', ...SIDE_FILES].map((suffix) => [this.file + suffix, identityOf(this.file + suffix)]),
+      );
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+  }
+
+  prepare(sql: string): Statement {
+    return new Statement(this.#database.prepare(sql));
+  }
+
+  exec(sql: string): void {
+    this.#database.exec(sql);
+  }
+
+  rollBack(): void {
+    try {
+      this.exec('ROLLBACK');
+    } catch {
+      // SQLite has done so itself.
+    }
+  }
+
+  /** Throws `STORAGE_ERROR` where a file was removed or replaced: what is written goes into nothing then. */
+  checkFiles(): void {
+    for (const [file, identity] of this.#identities) {
+      if (identityOf(file) === identity) continue;
+      throw new QueueError(
+        'STORAGE_ERROR',
+        `${file} was removed or replaced while it was open: what was confirmed in the last half second may be lost; open the folder again`,
+      );
+    }
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #prepare(): void {
+    if (this.#pragma('user_version') !== FORMAT || this.#pragma('application_id') !== APPLICATION_ID) {
+      const tables = this.prepare('SELECT count(*) FROM sqlite_master').number();
+      if (tables > 0) throw this.#unknownFormat();
+      this.exec('PRAGMA auto_vacuum = INCREMENTAL');
+    }
+    const mode = this.prepare('PRAGMA journal_mode = WAL').first()?.[0];
+    if (mode !== 'wal') {
+      throw new QueueError(
+        'STORAGE_ERROR',
+        `${this.file} is on a file system that can't share memory between processes (its journal mode stays '${mode}'): use a local disk`,
+      );
+    }
+    this.exec(`PRAGMA synchronous = FULL; PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY;
+      PRAGMA journal_size_limit = ${LOG_BYTES}`);
+    if (this.#pragma('user_version') === FORMAT) return;
+    this.exec('BEGIN IMMEDIATE');
+    try {
+      // Another process may have been quicker.
+      if (this.#pragma('user_version') === 0) this.exec(SCHEMA);
+      this.exec('COMMIT');
+    } catch (error) {
+      this.rollBack();
+      throw error;
+    }
+    if (this.#pragma('user_version') !== FORMAT) throw this.#unknownFormat();
+  }
+
+  #unknownFormat(): QueueError {
+    const found =
+      this.#pragma('application_id') === APPLICATION_ID
+        ? `is of format ${this.#pragma('user_version')}, and this version of millrace knows format ${FORMAT}`
+        : 'belongs to another program: it is an SQLite database, but no queue of millrace';
+    return new QueueError('STORAGE_ERROR', `${this.file} ${found}; use another folder`);
+  }
+
+  #pragma(name: string): number {
+    return this.prepare(`PRAGMA ${name}`).number();
+  }
+}
+
+function identityOf(file: string): string {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats === undefined ? 'none' : `${stats.dev}/${stats.ino}`;
+}

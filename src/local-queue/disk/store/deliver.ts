@@ -1,0 +1,145 @@
+import { MessageWriter } from '../message-lists.js';
+import type { DeliveryBatch } from '../protocol.js';
+import type { SqliteValue } from './choose-sqlite.js';
+import type { Taken } from './message-table.js';
+import { queueMissing } from './queue-definition.js';
+import type { StoredQueue } from './queue-table.js';
+import { unsubscribe } from './subscribers.js';
+import {
+  MAX_ROWS_PER_TRANSACTION,
+  type Subscriber,
+  type Ticket,
+  type WriteTransaction,
+} from './transaction.js';
+
+/** What one transaction hands out at most, besides a portion more: the bytes are copied, and other processes wait. */
+const BYTES_PER_TRANSACTION = 4 * 1024 * 1024;
+
+/** Hands ready messages to the subscribers that may hold more. */
+export function deliver(transaction: WriteTransaction): void {
+  const byQueue = new Map<string, Subscriber[]>();
+  for (const subscriber of transaction.state.subscribers.values()) {
+    if (!subscriber.active || transaction.newSubscribers.has(subscriber.id)) continue;
+    const others = byQueue.get(subscriber.queue);
+    if (others === undefined) byQueue.set(subscriber.queue, [subscriber]);
+    else others.push(subscriber);
+  }
+  for (const [name, subscribers] of byQueue) {
+    const queue = transaction.queues.byName(name);
+    if (queue !== undefined) {
+      const hungry = subscribers.filter((subscriber) => credit(subscriber) > 0);
+      if (hungry.length > 0) deliverFrom(transaction, queue, hungry);
+    } else {
+      for (const subscriber of subscribers) end(transaction, subscriber);
+    }
+  }
+}
+
+/** The queue was removed. */
+function end(transaction: WriteTransaction, { id, queue }: Subscriber): void {
+  const { code, message } = queueMissing(queue);
+  unsubscribe(transaction, id);
+  transaction.reply.ended.push({ subscription: id, code, message });
+}
+
+function credit({ prefetch, unsettled }: Subscriber): number {
+  return prefetch - unsettled.size;
+}
+
+function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscribers: Subscriber[]): void {
+  const { queues, messages, state, reply } = transaction;
+  const counters = queues.counters(queue);
+  let wanted = 0;
+  for (const subscriber of subscribers) wanted += credit(subscriber);
+  if (counters.ready > 0) {
+    const limit = Math.min(wanted, MAX_ROWS_PER_TRANSACTION);
+    const taken = messages.take(queue, transaction.owner, limit, BYTES_PER_TRANSACTION);
+    const batches = subscribers.map((subscriber) => new Batch(subscriber));
+    const tickets: Ticket[] = [];
+    let next = 0;
+    for (const message of taken) {
+      // In turn among those who may hold more; there is one, since no more than `wanted` are taken.
+      while (credit((batches[next % batches.length] as Batch).subscriber) === 0) next++;
+      const batch = batches[next % batches.length] as Batch;
+      next++;
+      const { subscriber } = batch;
+      const { id, attempt } = message;
+      const ticket = { number: ++state.lastTicket, id, attempt, queue, subscriber };
+      state.tickets.set(ticket.number, ticket);
+      subscriber.unsettled.add(ticket.number);
+      tickets.push(ticket);
+      batch.add(ticket.number, message);
+    }
+    wanted -= taken.length;
+    transaction.onFailure(() => {
+      for (const { number, subscriber } of tickets) {
+        state.tickets.delete(number);
+        subscriber.unsettled.delete(number);
+      }
+    });
+    for (const batch of batches) if (batch.length > 0) reply.deliveries.push(batch.finish());
+    // The next transaction begins with another one.
+    rotate(transaction, subscribers, next);
+  }
+  if (wanted === 0) return;
+  if (counters.ready > 0) transaction.unfinished = true;
+  else counters.wantsMessages = true;
+}
+
+/** Those served before move behind the others. A map keeps the order in which its entries were set. */
+function rotate({ state }: WriteTransaction, subscribers: Subscriber[], served: number): void {
+  if (subscribers.length === 1) return;
+  for (const subscriber of subscribers.slice(0, served % subscribers.length)) {
+    state.subscribers.delete(subscriber.id);
+    state.subscribers.set(subscriber.id, subscriber);
+  }
+}
+
+/** The deliveries of one subscriber in a transaction. */
+class Batch {
+  readonly subscriber: Subscriber;
+  readonly #writer = new MessageWriter();
+  readonly #tickets: number[] = [];
+  readonly #attempts: number[] = [];
+  readonly #redelivered: boolean[] = [];
+
+  constructor(subscriber: Subscriber) {
+    this.subscriber = subscriber;
+  }
+
+  get length(): number {
+    return this.#tickets.length;
+  }
+
+  add(ticket: number, { attempt, redelivered, columns }: Taken): void {
+    this.#tickets.push(ticket);
+    this.#attempts.push(attempt);
+    this.#redelivered.push(redelivered);
+    const [id, contentType, headers, timestamp, priority, correlationId, replyTo, bodyIsText, body] = columns;
+    this.#writer.add(
+      textOf(id) ?? '',
+      textOf(contentType) ?? '',
+      timestamp,
+      priority,
+      bodyIsText === 1 ? (textOf(body) as string) : body,
+    );
+    if (headers !== null || correlationId !== null || replyTo !== null) {
+      this.#writer.addExtras({ headers, correlationId: textOf(correlationId), replyTo: textOf(replyTo) });
+    }
+  }
+
+  finish(): DeliveryBatch {
+    return {
+      subscription: this.subscriber.id,
+      tickets: this.#tickets,
+      attempts: this.#attempts,
+      redelivered: this.#redelivered,
+      messages: this.#writer.finish(),
+    };
+  }
+}
+
+function textOf(value: SqliteValue): string | null {
+  if (value === null || typeof value === 'string') return value;
+  return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
+}

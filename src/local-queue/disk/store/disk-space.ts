@@ -1,0 +1,63 @@
+import { statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { QueueError } from '../../../errors.js';
+import type { Database, Statement } from './database.js';
+
+/** What has to be free beyond all that is about to be written, so that messages can be taken and acknowledged on a full disk. */
+const RESERVE_BYTES = 1024 * 1024;
+
+/** Pages that the file keeps for what comes next. */
+const SPARE_PAGES = 1024;
+/** Pages that are given back at a time. */
+const STEP_PAGES = 256;
+
+/**
+ * The room on the disk. SQLite needs some even to delete: what changes is written to the log first, and copied to the
+ * file from time to time. So messages are refused while there is still room for both.
+ */
+export class DiskSpace {
+  readonly #database: Database;
+  readonly #folder: string;
+  readonly #log: string;
+  readonly #freePages: Statement;
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#folder = dirname(database.file);
+    this.#log = `${database.file}-wal`;
+    this.#freePages = database.prepare('PRAGMA freelist_count');
+  }
+
+  /** Throws `STORAGE_FULL` where there is too little for so many bytes of messages. */
+  check(bytes: number): void {
+    if (this.#suffices(bytes)) return;
+    this.#emptyLog();
+    if (this.#suffices(bytes)) return;
+    throw new QueueError(
+      'STORAGE_FULL',
+      `there is no room left for ${this.#database.file}: what is stored is unharmed; make room on the disk and send again`,
+    );
+  }
+
+  /** Keeps the log small where the disk is nearly full. To be called after each transaction. */
+  spare(): void {
+    if (!this.#suffices(0)) this.#emptyLog();
+  }
+
+  /** Takes part in no transaction. Throws where others have the lock. */
+  giveBack(): void {
+    if (this.#freePages.number() < SPARE_PAGES + STEP_PAGES) return;
+    this.#database.exec(`PRAGMA incremental_vacuum(${STEP_PAGES})`);
+  }
+
+  /** Unless others read it. */
+  #emptyLog(): void {
+    this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
+
+  #suffices(bytes: number): boolean {
+    const { bavail, bsize } = statfsSync(this.#folder);
+    const logBytes = statSync(this.#log, { throwIfNoEntry: false })?.size ?? 0;
+    return bavail * bsize >= logBytes + bytes + RESERVE_BYTES;
+  }
+}

@@ -1,0 +1,313 @@
+import type { SqliteValue } from './choose-sqlite.js';
+import type { Database, Row, Statement } from './database.js';
+import type { QueueTable, StoredQueue } from './queue-table.js';
+
+/** A message as its sender made it, in the order of the table's columns: all from `message_id` on. */
+export type MessageColumns = readonly [
+  messageId: SqliteValue,
+  contentType: SqliteValue,
+  headers: string | null,
+  timestamp: number | null,
+  priority: number | null,
+  correlationId: SqliteValue,
+  replyTo: SqliteValue,
+  bodyIsText: 1 | null,
+  body: string | Uint8Array,
+];
+
+/** A message that some owner handles. */
+export interface Handled {
+  readonly id: number;
+  readonly queue: StoredQueue;
+  /** Which attempt its delivery is. */
+  readonly attempt: number;
+}
+
+export interface Taken {
+  readonly id: number;
+  readonly attempt: number;
+  readonly redelivered: boolean;
+  readonly columns: MessageColumns;
+}
+
+/** What came back from an owner that is gone. */
+export interface Orphan {
+  readonly id: number;
+  readonly queueId: number;
+  readonly attempt: number;
+  readonly returns: number;
+}
+
+const COLUMNS =
+  'message_id, content_type, headers, timestamp, priority, correlation_id, reply_to, body_is_text, body';
+
+const IS_READY = 'owner IS NULL AND due IS NULL';
+
+/** Rows are read in portions that grow as long as the messages are small: bodies of many MiB must not come by the thousand. */
+const FIRST_PORTION = 16;
+
+/** By so much may the clocks of two moments seem to differ without anybody having set one. Milliseconds. */
+const CLOCK_SLACK_MS = 1000;
+
+/**
+ * Where the messages of a queue are, and how they move. All of it happens within a transaction.
+ *
+ *   insert ──► ready ──take──► handled ──remove──► gone
+ *               ▲ ▲              │ │ └──move──► ready in another queue
+ *               │ └──putBack─────┘ │
+ *               └──due── delayed ◄─┘ comeAgain
+ */
+export class MessageTable {
+  readonly #queues: QueueTable;
+  readonly #sql: Readonly<
+    Record<
+      | 'insert'
+      | 'ready'
+      | 'take'
+      | 'remove'
+      | 'putBack'
+      | 'headers'
+      | 'delay'
+      | 'again'
+      | 'move'
+      | 'nextDue'
+      | 'due'
+      | 'makeReady'
+      | 'aheadOfTheClock'
+      | 'setDue'
+      | 'handled'
+      | 'reclaim'
+      | 'purge'
+      | 'purgeDelayed',
+      Statement
+    >
+  >;
+
+  constructor(database: Database, queues: QueueTable) {
+    this.#queues = queues;
+    this.#sql = {
+      insert: database.prepare(
+        `INSERT INTO messages (id, queue, rank, place, ${COLUMNS}) VALUES (?1, ?2, ?3, ?1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`,
+      ),
+      ready: database.prepare(
+        `SELECT id, attempt, redelivered, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
+      ),
+      take: database.prepare('UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?'),
+      remove: database.prepare('DELETE FROM messages WHERE id BETWEEN ? AND ?'),
+      putBack: database.prepare(
+        'UPDATE messages SET owner = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
+      ),
+      headers: database.prepare('SELECT headers FROM messages WHERE id = ?'),
+      delay: database.prepare(
+        'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, delayed = ?, due = ? WHERE id = ?',
+      ),
+      again: database.prepare(
+        'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, place = ? WHERE id = ?',
+      ),
+      move: database.prepare(
+        'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ? WHERE id = ?',
+      ),
+      nextDue: database.prepare('SELECT min(due) FROM messages WHERE due IS NOT NULL'),
+      due: database.prepare('SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?'),
+      makeReady: database.prepare('UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?'),
+      aheadOfTheClock: database.prepare(
+        'SELECT id, due - delayed FROM messages WHERE delayed > ? ORDER BY delayed LIMIT ?',
+      ),
+      setDue: database.prepare('UPDATE messages SET delayed = ?, due = ? WHERE id = ?'),
+      handled: database.prepare(
+        'SELECT id, queue, attempt, returns FROM messages WHERE owner = ? ORDER BY id LIMIT ?',
+      ),
+      reclaim: database.prepare(
+        'UPDATE messages SET owner = NULL, attempt = attempt + 1, returns = returns + 1, redelivered = 1 WHERE id = ?',
+      ),
+      purge: database.prepare(
+        `DELETE FROM messages WHERE id IN (SELECT id FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} LIMIT ?)`,
+      ),
+      purgeDelayed: database.prepare(
+        'DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE due IS NOT NULL AND queue = ? LIMIT ?)',
+      ),
+    };
+  }
+
+  /** A new message, behind all others of its rank. Whether there is room is the caller's matter. */
+  insert(queue: StoredQueue, rank: number, columns: MessageColumns): void {
+    const counters = this.#queues.counters(queue);
+    this.#sql.insert.run(this.#queues.nextNumber(), queue.id, rank, ...columns);
+    counters.held++;
+    counters.ready++;
+  }
+
+  /** Gives the first ready messages to an owner, at most `limit`, and about so many bytes. */
+  take(queue: StoredQueue, owner: number, limit: number, maxBytes: number): Taken[] {
+    const taken: Taken[] = [];
+    let bytes = 0;
+    let portion = FIRST_PORTION;
+    while (taken.length < limit && bytes < maxBytes) {
+      const count = Math.min(portion, limit - taken.length);
+      const rows = this.#sql.ready.all(queue.id, count);
+      for (const row of rows) {
+        const message = takenOf(row);
+        bytes += message.columns[8].length;
+        taken.push(message);
+      }
+      this.#change(
+        rows.map(([id]) => Number(id)),
+        (first, last) => this.#sql.take.run(owner, first, last),
+      );
+      if (rows.length < count) break;
+      if ((bytes / taken.length) * portion * 2 < maxBytes) portion *= 2;
+    }
+    const counters = this.#queues.counters(queue);
+    counters.ready -= taken.length;
+    // Somebody may have changed the table from outside: what is counted must not be looked for for ever.
+    if (taken.length === 0) counters.ready = 0;
+    return taken;
+  }
+
+  /** Messages that were handled are gone for good. */
+  remove(messages: readonly Handled[]): void {
+    for (const [queue, ids] of byQueue(messages)) {
+      const count = this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
+      if (this.#isThere(queue)) this.#queues.counters(queue).held -= count;
+    }
+  }
+
+  /** Messages that were handled are back where they were. `seen`: somebody may have begun with them. */
+  putBack(messages: readonly Handled[], seen: boolean): void {
+    for (const [queue, ids] of byQueue(messages)) {
+      if (!this.#isThere(queue)) {
+        this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
+        continue;
+      }
+      this.#queues.counters(queue).ready += this.#change(ids, (first, last) =>
+        this.#sql.putBack.run(Number(seen), first, last),
+      );
+    }
+  }
+
+  headersOf(id: number): string | null {
+    return (this.#sql.headers.first(id)?.[0] as string | null | undefined) ?? null;
+  }
+
+  /** A message that was handled comes for another attempt after the delay. */
+  comeAgain(message: Handled, headers: string, delayMs: number): void {
+    const { id, queue } = message;
+    if (!this.#isThere(queue)) {
+      this.remove([message]);
+    } else if (delayMs > 0) {
+      // Of the wall clock, which goes on over restarts. Rounded up, and one more for the fraction that it does not show.
+      const now = Date.now();
+      this.#sql.delay.run(headers, now, now + Math.ceil(delayMs) + 1, id);
+    } else {
+      this.#queues.counters(queue).ready += this.#sql.again.run(headers, this.#queues.nextNumber(), id);
+    }
+  }
+
+  /** A message becomes one of another queue, behind all others there. */
+  move({ id, queue }: Pick<Handled, 'id' | 'queue'>, target: StoredQueue, headers: string): void {
+    const count = this.#sql.move.run(target.id, this.#queues.nextNumber(), headers, id);
+    if (this.#isThere(queue)) this.#queues.counters(queue).held -= count;
+    const counters = this.#queues.counters(target);
+    counters.held += count;
+    counters.ready += count;
+  }
+
+  /** What an owner handles, at most `limit`. */
+  handledBy(owner: number, limit: number): Orphan[] {
+    return this.#sql.handled.all(owner, limit).map(([id, queue, attempt, returns]) => ({
+      id: Number(id),
+      queueId: Number(queue),
+      attempt: Number(attempt),
+      returns: Number(returns),
+    }));
+  }
+
+  /** A message comes back from an owner that is gone. */
+  reclaim(id: number, queue: StoredQueue): void {
+    this.#queues.counters(queue).ready += this.#sql.reclaim.run(id);
+  }
+
+  /** Removes a message that is not ready, of a queue that may be gone. */
+  drop(id: number, queue: StoredQueue | undefined): void {
+    const count = this.#sql.remove.run(id, id);
+    if (queue !== undefined) this.#queues.counters(queue).held -= count;
+  }
+
+  /** When the next delayed message is due, in milliseconds since 1970. */
+  nextDue(now: number): number | undefined {
+    if (this.#sql.aheadOfTheClock.first(now + CLOCK_SLACK_MS, 1) !== undefined) return now;
+    const due = this.#sql.nextDue.first()?.[0];
+    return typeof due === 'number' ? due : undefined;
+  }
+
+  /** Makes delayed messages ready that are due, at most `limit`. */
+  makeDueReady(now: number, limit: number): void {
+    // The clock was ahead when these began to wait. They wait as long from now on.
+    for (const [id, delay] of this.#sql.aheadOfTheClock.all(now + CLOCK_SLACK_MS, limit)) {
+      this.#sql.setDue.run(now, now + Number(delay), id as number);
+    }
+    for (const [id, queueId] of this.#sql.due.all(now, limit)) {
+      const queue = this.#queues.byId(Number(queueId));
+      if (queue === undefined) this.drop(Number(id), undefined);
+      else {
+        this.#queues.counters(queue).ready += this.#sql.makeReady.run(
+          this.#queues.nextNumber(),
+          id as number,
+        );
+      }
+    }
+  }
+
+  /** Removes ready messages, at most `limit`, and says how many. */
+  purge(queue: StoredQueue, limit: number): number {
+    const purged = this.#sql.purge.run(queue.id, limit);
+    const counters = this.#queues.counters(queue);
+    counters.ready -= purged;
+    counters.held -= purged;
+    return purged;
+  }
+
+  /** Removes messages of a queue that was removed, at most `limit`, and says how many. Those being handled go when they are settled. */
+  purgeRemoved(queueId: number, limit: number): number {
+    const purged = this.#sql.purge.run(queueId, limit);
+    return purged < limit ? purged + this.#sql.purgeDelayed.run(queueId, limit - purged) : purged;
+  }
+
+  /** Nothing may be counted for a queue that was removed while its messages were being handled. */
+  #isThere(queue: StoredQueue): boolean {
+    return this.#queues.byId(queue.id) !== undefined;
+  }
+
+  /** Changes messages, by statements for a first and a last one: numbers without a gap between them are one statement. */
+  #change(ids: number[], statement: (first: number, last: number) => number): number {
+    ids.sort((one, other) => one - other);
+    let changed = 0;
+    let begin = 0;
+    for (let index = 1; index <= ids.length; index++) {
+      const last = ids[index - 1] as number;
+      if (ids[index] === last + 1) continue;
+      changed += statement(ids[begin] as number, last);
+      begin = index;
+    }
+    return changed;
+  }
+}
+
+function byQueue(messages: readonly Handled[]): Map<StoredQueue, number[]> {
+  const ids = new Map<StoredQueue, number[]>();
+  for (const { id, queue } of messages) {
+    const others = ids.get(queue);
+    if (others === undefined) ids.set(queue, [id]);
+    else others.push(id);
+  }
+  return ids;
+}
+
+function takenOf([id, attempt, redelivered, ...columns]: Row): Taken {
+  return {
+    id: Number(id),
+    attempt: Number(attempt),
+    redelivered: redelivered === 1,
+    columns: columns as unknown as MessageColumns,
+  };
+}

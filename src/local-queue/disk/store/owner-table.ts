@@ -1,0 +1,127 @@
+import type { Database, Row, Statement } from './database.js';
+import { bootClock, isGone, ownIdentity, type ProcessIdentity } from './process-identity.js';
+
+/**
+ * Who handles messages: store threads, each for its process, for as long as they renew. One that is found dead, or that
+ * has not renewed in time, is marked as gone; from then on whatever it handles is anybody's to put back, and it finds
+ * itself marked when it comes again.
+ */
+export class OwnerTable {
+  readonly #leaseMs: number;
+  readonly #self = ownIdentity();
+  readonly #sql: Readonly<
+    Record<
+      | 'insert'
+      | 'isRegistered'
+      | 'renew'
+      | 'markAsGone'
+      | 'delete'
+      | 'gone'
+      | 'others'
+      | 'subscribe'
+      | 'unsubscribe'
+      | 'unsubscribeAll'
+      | 'subscribedQueues'
+      | 'subscribers',
+      Statement
+    >
+  >;
+
+  constructor(database: Database, leaseMs: number) {
+    this.#leaseMs = leaseMs;
+    this.#sql = {
+      insert: database.prepare(
+        'INSERT INTO owners (pid, thread, started, namespace, boot, valid_until) VALUES (?, ?, ?, ?, ?, ?) RETURNING id',
+      ),
+      isRegistered: database.prepare('SELECT 1 FROM owners WHERE id = ? AND gone = 0'),
+      renew: database.prepare('UPDATE owners SET valid_until = ? WHERE id = ? AND gone = 0'),
+      markAsGone: database.prepare('UPDATE owners SET gone = 1 WHERE id = ?'),
+      delete: database.prepare('DELETE FROM owners WHERE id = ?'),
+      gone: database.prepare('SELECT id FROM owners WHERE gone = 1 ORDER BY id'),
+      others: database.prepare(
+        'SELECT id, valid_until, pid, thread, started, namespace, boot FROM owners WHERE id <> ? AND gone = 0',
+      ),
+      subscribe: database.prepare(
+        'INSERT OR REPLACE INTO subscribers (queue, owner, count) VALUES (?, ?, ?)',
+      ),
+      unsubscribe: database.prepare('DELETE FROM subscribers WHERE queue = ? AND owner = ?'),
+      unsubscribeAll: database.prepare('DELETE FROM subscribers WHERE owner = ?'),
+      subscribedQueues: database.prepare('SELECT queue FROM subscribers WHERE owner = ?'),
+      subscribers: database.prepare('SELECT sum(count) FROM subscribers WHERE queue = ?'),
+    };
+  }
+
+  register(): number {
+    const { pid, thread, started, namespace, boot } = this.#self;
+    return this.#sql.insert.number(pid, thread, started, namespace, boot, bootClock() + this.#leaseMs);
+  }
+
+  isRegistered(id: number): boolean {
+    return this.#sql.isRegistered.first(id) !== undefined;
+  }
+
+  renew(id: number): void {
+    this.#sql.renew.run(bootClock() + this.#leaseMs, id);
+  }
+
+  /** Returns the queues that it had subscribers at. */
+  unregister(id: number): number[] {
+    this.#sql.markAsGone.run(id);
+    const queues = this.#sql.subscribedQueues.all(id).map(([queue]) => Number(queue));
+    this.#sql.unsubscribeAll.run(id);
+    return queues;
+  }
+
+  /** What it handled has been put back. */
+  forget(id: number): void {
+    this.#sql.delete.run(id);
+  }
+
+  /** Those marked as gone, some of whose messages may not be put back yet. */
+  gone(): number[] {
+    return this.#sql.gone.all().map(([id]) => Number(id));
+  }
+
+  /** Owners, other than `self`, that are dead or late and not marked yet. */
+  dead(self: number | undefined): number[] {
+    return this.#sql.others
+      .all(self ?? 0)
+      .filter((row) => this.#isDead(row))
+      .map(([id]) => Number(id));
+  }
+
+  /** How many subscribers an owner has at a queue. */
+  setSubscribers(queue: number, owner: number, count: number): void {
+    if (count === 0) this.#sql.unsubscribe.run(queue, owner);
+    else this.#sql.subscribe.run(queue, owner, count);
+  }
+
+  /** How many subscribers a queue has, whoever they are. */
+  subscribers(queue: number): number {
+    return this.#sql.subscribers.number(queue);
+  }
+
+  #isDead([, validUntil, ...identity]: Row): boolean {
+    return isGone(identityOf(identity), this.#self) || !(Number(validUntil) >= bootClock());
+  }
+}
+
+/** The processes that take messages, as far as they can be seen from here. */
+export function livingProcesses(database: Database): number[] {
+  const self = ownIdentity();
+  const rows = database
+    .prepare('SELECT pid, thread, started, namespace, boot FROM owners WHERE gone = 0')
+    .all();
+  const living = rows.map(identityOf).filter((owner) => !isGone(owner, self));
+  return [...new Set(living.map(({ pid }) => pid))];
+}
+
+function identityOf([pid, thread, started, namespace, boot]: Row): ProcessIdentity {
+  return {
+    pid: Number(pid),
+    thread: String(thread),
+    started: String(started),
+    namespace: String(namespace),
+    boot: String(boot),
+  };
+}

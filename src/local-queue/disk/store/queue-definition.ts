@@ -1,0 +1,104 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { QueueSpec } from '../../../broker.js';
+import { quote } from '../../../common/options.js';
+import { QueueError } from '../../../errors.js';
+import { deadLetterSpecOf } from '../../dead-letter-spec.js';
+import { checkMatches } from '../../queue-mismatch.js';
+import { asStored } from '../queue-json.js';
+import type { QueueTable, StoredQueue } from './queue-table.js';
+
+/** Capacity where none was asked for: as many as the disk holds. */
+const DEFAULT_CAPACITY = Number.POSITIVE_INFINITY;
+
+/** What means nothing to the messages that are there: a newer definition changes it. */
+type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit'>;
+
+/**
+ * Makes sure that a queue and its dead-letter queue are there, and returns what it changed of a queue that was.
+ * `owner`: whose the queue is where it is exclusive. Throws `QUEUE_MISSING` and `QUEUE_MISMATCH`.
+ */
+export function declareQueue(queues: QueueTable, given: QueueSpec, owner: number | undefined): string[] {
+  const spec = asStored(given);
+  const existing = queues.byName(spec.name);
+  if (existing === undefined && spec.declare === 'existing') throw queueMissing(spec.name);
+  const deadLetters = deadLetterSpecOf(spec);
+  const deadLetterSpec = deadLetters && asStored(deadLetters);
+  const changes: string[] = [];
+  // Both are checked before either is made: a refused declaration leaves nothing behind.
+  if (spec.declare === 'match') {
+    checkExisting(spec, existing);
+    const existingDeadLetters = deadLetterSpec && queues.byName(deadLetterSpec.name);
+    if (deadLetterSpec !== undefined) checkExisting(deadLetterSpec, existingDeadLetters);
+    if (existing !== undefined) changes.push(...change(queues, existing, spec));
+    // Only what was asked for by name: the target of one queue may well be defined by itself.
+    if (existingDeadLetters !== undefined && deadLetterSpec?.capacity !== undefined) {
+      changes.push(
+        ...change(queues, existingDeadLetters, {
+          ...existingDeadLetters.spec,
+          capacity: deadLetterSpec.capacity,
+        }),
+      );
+    }
+  }
+  const queue = queues.byName(spec.name) ?? queues.create(spec, deadLetterSpec?.name, owner);
+  if (deadLetterSpec === undefined) return changes;
+  if (queues.byName(deadLetterSpec.name) === undefined) queues.create(deadLetterSpec, undefined, undefined);
+  // Also for a queue taken as it is, where it has none: rather kept in two places than dropped.
+  if (queue.deadLetterQueue === undefined) queues.update(queue, queue.spec, deadLetterSpec.name);
+  return changes;
+}
+
+export function queueMissing(name: string): QueueError {
+  return new QueueError('QUEUE_MISSING', `there is no queue ${quote(name)} in the folder: declare it first`);
+}
+
+export function queueNamed(queues: QueueTable, name: string): StoredQueue {
+  const queue = queues.byName(name);
+  if (queue === undefined) throw queueMissing(name);
+  return queue;
+}
+
+/** Undefined: its dead letters are dropped. */
+export function deadLetterQueueOf(queues: QueueTable, queue: StoredQueue): StoredQueue | undefined {
+  return queue.deadLetterQueue === undefined ? undefined : queues.byName(queue.deadLetterQueue);
+}
+
+export function capacityOf(queue: StoredQueue): number {
+  return queue.spec.capacity ?? DEFAULT_CAPACITY;
+}
+
+function checkExisting(wanted: QueueSpec, existing: StoredQueue | undefined): void {
+  if (existing === undefined) return;
+  const isFixed = wanted.fixed === true || existing.spec.fixed === true;
+  const { capacity, deadLetter, deliveryLimit }: Changeable = isFixed ? existing.spec : wanted;
+  checkMatches(wanted, {
+    spec: { ...existing.spec, capacity, deadLetter, deliveryLimit },
+    capacity: capacity ?? DEFAULT_CAPACITY,
+    defaultCapacity: DEFAULT_CAPACITY,
+  });
+}
+
+/** The newest definition wins. Says what it changed, in words. */
+function change(queues: QueueTable, existing: StoredQueue, wanted: QueueSpec): string[] {
+  const before = changeableOf(existing.spec);
+  const after = changeableOf(wanted);
+  const changes = Object.keys(after)
+    .filter((name) => !isDeepStrictEqual(before[name], after[name]))
+    .map((name) => `${name} of '${wanted.name}' from ${quote(before[name])} to ${quote(after[name])}`);
+  if (changes.length === 0) return [];
+  const { capacity, deadLetter, deliveryLimit } = wanted;
+  queues.update(
+    existing,
+    { ...existing.spec, capacity, deadLetter, deliveryLimit },
+    deadLetter === false ? undefined : deadLetter.queue,
+  );
+  return changes;
+}
+
+function changeableOf(spec: QueueSpec): Record<string, unknown> {
+  return {
+    capacity: spec.capacity ?? DEFAULT_CAPACITY,
+    deadLetter: spec.deadLetter === false ? false : spec.deadLetter.queue,
+    deliveryLimit: spec.deliveryLimit,
+  };
+}

@@ -1,0 +1,202 @@
+import type { QueueSpec } from '../../../broker.js';
+import { parseSpec, specText } from '../queue-json.js';
+import type { Database, Row, Statement } from './database.js';
+
+/** A queue as it was declared. */
+export interface StoredQueue {
+  /** A queue that is removed and made again gets another one. */
+  readonly id: number;
+  readonly spec: QueueSpec;
+  /** Where its dead letters go; undefined: they are dropped. */
+  readonly deadLetterQueue: string | undefined;
+  /** Whose exclusive queue this is. */
+  readonly owner: number | undefined;
+}
+
+/** What changes with every message. Read and written once a transaction, however many messages that has. */
+export interface Counters {
+  /** All messages: those count against the capacity. */
+  held: number;
+  ready: number;
+  /** Some process has a subscriber with nothing to do: whoever makes a message ready wakes the others. */
+  wantsMessages: boolean;
+  /** Some process waits for room: whoever makes room wakes the others. */
+  wantsRoom: boolean;
+}
+
+interface OpenCounters {
+  readonly counters: Counters;
+  /** As they are in the store. */
+  readonly stored: Counters;
+}
+
+/**
+ * The queues of the store. Definitions are kept in memory and read again when a process, this one or another, has
+ * changed any; counters live as long as a transaction. `begin` and `end` enclose one.
+ */
+export class QueueTable {
+  readonly #sql: Readonly<
+    Record<
+      'store' | 'setStore' | 'all' | 'counters' | 'setCounters' | 'insert' | 'update' | 'remove' | 'delete',
+      Statement
+    >
+  >;
+  readonly #byName = new Map<string, StoredQueue>();
+  readonly #byId = new Map<number, StoredQueue>();
+  readonly #open = new Map<number, OpenCounters>();
+  #removed: number[] = [];
+  /** Of the definitions in memory. */
+  #revision = -1;
+  /** As they are in the store. */
+  #stored = { revision: 0, lastMessage: 0 };
+  #lastMessage = 0;
+
+  constructor(database: Database) {
+    this.#sql = {
+      store: database.prepare('SELECT revision, last_message FROM store'),
+      setStore: database.prepare('UPDATE store SET revision = ?, last_message = ?'),
+      all: database.prepare('SELECT id, name, definition, dead_letter_queue, owner FROM queues'),
+      counters: database.prepare('SELECT held, ready, wants_messages, wants_room FROM queues WHERE id = ?'),
+      setCounters: database.prepare(
+        'UPDATE queues SET held = ?, ready = ?, wants_messages = ?, wants_room = ? WHERE id = ?',
+      ),
+      insert: database.prepare(
+        'INSERT INTO queues (name, definition, dead_letter_queue, owner) VALUES (?, ?, ?, ?) RETURNING id',
+      ),
+      update: database.prepare('UPDATE queues SET definition = ?, dead_letter_queue = ? WHERE id = ?'),
+      remove: database.prepare('UPDATE queues SET name = NULL, owner = NULL WHERE id = ?'),
+      delete: database.prepare('DELETE FROM queues WHERE id = ?'),
+    };
+  }
+
+  begin(): void {
+    this.#open.clear();
+    const [revision, lastMessage] = this.#sql.store.first() ?? [];
+    this.#stored = { revision: Number(revision), lastMessage: Number(lastMessage) };
+    this.#lastMessage = this.#stored.lastMessage;
+    if (this.#stored.revision === this.#revision) return;
+    this.#revision = this.#stored.revision;
+    this.#byName.clear();
+    this.#byId.clear();
+    this.#removed = [];
+    for (const row of this.#sql.all.all()) {
+      if (row[1] === null) this.#removed.push(Number(row[0]));
+      else this.#learn(queueOf(row));
+    }
+  }
+
+  /** Writes what changed. */
+  end(): void {
+    for (const [id, { counters, stored }] of this.#open) {
+      const { held, ready, wantsMessages, wantsRoom } = counters;
+      if (
+        held === stored.held &&
+        ready === stored.ready &&
+        wantsMessages === stored.wantsMessages &&
+        wantsRoom === stored.wantsRoom
+      )
+        continue;
+      this.#sql.setCounters.run(held, ready, Number(wantsMessages), Number(wantsRoom), id);
+    }
+    if (this.#revision === this.#stored.revision && this.#lastMessage === this.#stored.lastMessage) return;
+    this.#sql.setStore.run(this.#revision, this.#lastMessage);
+  }
+
+  /** The transaction failed: nothing read or made in it holds. */
+  forget(): void {
+    this.#revision = -1;
+    this.#open.clear();
+  }
+
+  /** The number of a new message, or of a new place: greater than all before. */
+  nextNumber(): number {
+    return ++this.#lastMessage;
+  }
+
+  /** The queues that this transaction looked at. */
+  *touched(): Iterable<readonly [StoredQueue, Counters]> {
+    for (const [id, { counters }] of this.#open) {
+      const queue = this.#byId.get(id);
+      if (queue !== undefined) yield [queue, counters];
+    }
+  }
+
+  all(): Iterable<StoredQueue> {
+    return this.#byName.values();
+  }
+
+  byName(name: string): StoredQueue | undefined {
+    return this.#byName.get(name);
+  }
+
+  byId(id: number): StoredQueue | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** A queue that was removed, though not yet all that it held. */
+  get removed(): number | undefined {
+    return this.#removed[0];
+  }
+
+  counters(queue: StoredQueue): Counters {
+    let open = this.#open.get(queue.id);
+    if (open === undefined) {
+      const stored = countersOf(this.#sql.counters.first(queue.id) ?? []);
+      open = { counters: { ...stored }, stored };
+      this.#open.set(queue.id, open);
+    }
+    return open.counters;
+  }
+
+  create(spec: QueueSpec, deadLetterQueue: string | undefined, owner: number | undefined): StoredQueue {
+    const id = this.#sql.insert.number(spec.name, specText(spec), deadLetterQueue ?? null, owner ?? null);
+    const queue = { id, spec, deadLetterQueue, owner };
+    this.#learn(queue);
+    this.#revision++;
+    return queue;
+  }
+
+  update(queue: StoredQueue, spec: QueueSpec, deadLetterQueue: string | undefined): void {
+    this.#sql.update.run(specText(spec), deadLetterQueue ?? null, queue.id);
+    this.#learn({ ...queue, spec, deadLetterQueue });
+    this.#revision++;
+  }
+
+  /** From now on it is not there. What it holds is removed bit by bit; `forgetRemoved` ends that. */
+  remove(queue: StoredQueue): void {
+    this.#sql.remove.run(queue.id);
+    this.#byName.delete(queue.spec.name);
+    this.#byId.delete(queue.id);
+    this.#removed.push(queue.id);
+    this.#revision++;
+  }
+
+  forgetRemoved(id: number): void {
+    this.#sql.delete.run(id);
+    this.#removed = this.#removed.filter((other) => other !== id);
+    this.#revision++;
+  }
+
+  #learn(queue: StoredQueue): void {
+    this.#byName.set(queue.spec.name, queue);
+    this.#byId.set(queue.id, queue);
+  }
+}
+
+function queueOf([id, , definition, deadLetterQueue, owner]: Row): StoredQueue {
+  return {
+    id: Number(id),
+    spec: parseSpec(String(definition)),
+    deadLetterQueue: deadLetterQueue === null ? undefined : String(deadLetterQueue),
+    owner: owner === null ? undefined : Number(owner),
+  };
+}
+
+function countersOf([held, ready, wantsMessages, wantsRoom]: Row): Counters {
+  return {
+    held: Number(held),
+    ready: Number(ready),
+    wantsMessages: wantsMessages === 1,
+    wantsRoom: wantsRoom === 1,
+  };
+}

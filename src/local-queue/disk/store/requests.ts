@@ -1,0 +1,83 @@
+import { isQueueError } from '../../../errors.js';
+import type { Command, CommandResult, Request } from '../protocol.js';
+import { publish } from './admission.js';
+import { giveUp } from './publish-waiters.js';
+import { declareQueue, queueNamed } from './queue-definition.js';
+import { reclaimMessages, unregister } from './recover.js';
+import { ack, deadLetter, release, retry } from './settle.js';
+import { cancel, subscribe, unsubscribe } from './subscribers.js';
+import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
+
+/** Applies one request within its transaction. */
+export function applyRequest(transaction: WriteTransaction, request: Request): void {
+  switch (request.kind) {
+    case 'publish':
+      publish(transaction, request);
+      break;
+    case 'ack':
+      ack(transaction, request.tickets);
+      break;
+    case 'release':
+      release(transaction, request.tickets, !request.unseen);
+      break;
+    case 'give-up':
+      for (const id of request.ids) giveUp(transaction, id);
+      break;
+    case 'retry':
+      retry(transaction, request);
+      break;
+    case 'dead-letter':
+      deadLetter(transaction, request);
+      break;
+    default:
+      answer(transaction, request);
+  }
+}
+
+function answer(transaction: WriteTransaction, command: Command): void {
+  try {
+    transaction.reply.answers.push({ id: command.id, value: execute(transaction, command) });
+  } catch (error) {
+    // Anything else ends the transaction.
+    if (!isQueueError(error)) throw error;
+    transaction.refuse(command.id, error);
+  }
+}
+
+function execute(transaction: WriteTransaction, command: Command): CommandResult {
+  const { queues, messages, owners, state } = transaction;
+  switch (command.kind) {
+    case 'declare':
+      return declareQueue(queues, command.spec, command.spec.exclusive ? transaction.owner : undefined);
+    case 'subscribe':
+      subscribe(transaction, command);
+      reclaimMessages(transaction);
+      return undefined;
+    case 'cancel':
+      cancel(transaction, command.subscription);
+      return undefined;
+    case 'unsubscribe':
+      unsubscribe(transaction, command.subscription);
+      return undefined;
+    case 'inspect': {
+      reclaimMessages(transaction);
+      const queue = queueNamed(queues, command.queue);
+      return { ready: queues.counters(queue).ready, consumers: owners.subscribers(queue.id) };
+    }
+    case 'purge':
+      return messages.purge(queueNamed(queues, command.queue), MAX_ROWS_PER_TRANSACTION);
+    case 'remove':
+      queues.remove(queueNamed(queues, command.queue));
+      // Whoever subscribes to it, or waits for room in it, is told.
+      transaction.wakesOthers = true;
+      return undefined;
+    case 'settled':
+      return undefined;
+    case 'close':
+      for (const subscription of [...state.subscribers.keys()]) unsubscribe(transaction, subscription);
+      if (state.owner !== undefined) unregister(transaction, state.owner);
+      reclaimMessages(transaction);
+      state.owner = undefined;
+      return undefined;
+  }
+}

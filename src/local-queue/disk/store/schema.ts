@@ -1,0 +1,79 @@
+/**
+ * The tables of `queue.db`, which docs/disk.md explains to whoever opens it with another program.
+ *
+ * A message is ready where `owner` and `due` are null, handled by a process where `owner` is set, and waits for its
+ * next attempt where `due` is set. `held` and `ready` of a queue are counts that each transaction keeps up to date.
+ */
+
+/** 'mill' in ASCII. */
+export const APPLICATION_ID = 0x6d696c6c;
+
+/** Raised when older code can't read what newer code writes, or the other way round. */
+export const FORMAT = 1;
+
+export const SCHEMA = `
+CREATE TABLE store (
+  revision INTEGER NOT NULL,         -- raised by each change of a queue's definition
+  last_message INTEGER NOT NULL      -- the last number given to a message, as its id or as a new place
+);
+INSERT INTO store VALUES (0, 0);
+
+CREATE TABLE queues (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT UNIQUE,                  -- null: the queue was removed, and what it held is being removed
+  definition TEXT NOT NULL,          -- JSON
+  dead_letter_queue TEXT,            -- null: its dead letters are dropped
+  owner INTEGER,                     -- whose exclusive queue this is; null: everybody's
+  held INTEGER NOT NULL DEFAULT 0,   -- messages that count against the capacity: all
+  ready INTEGER NOT NULL DEFAULT 0,  -- messages that can be delivered
+  wants_messages INTEGER NOT NULL DEFAULT 0,  -- some process waits for messages
+  wants_room INTEGER NOT NULL DEFAULT 0       -- some process waits for room
+);
+
+CREATE TABLE messages (
+  id INTEGER PRIMARY KEY,            -- in the order in which they were stored
+  queue INTEGER NOT NULL,
+  rank INTEGER NOT NULL,             -- 0 to 31, the greater first: the priority, or what counts as none
+  place INTEGER NOT NULL,            -- among those of its rank, the smaller first
+  owner INTEGER,                     -- who handles it
+  due INTEGER,                       -- when it is ready again, in milliseconds since 1970
+  delayed INTEGER,                   -- when that was set
+  attempt INTEGER NOT NULL DEFAULT 1,
+  returns INTEGER NOT NULL DEFAULT 0,      -- how often it came back from a process that died
+  redelivered INTEGER NOT NULL DEFAULT 0,  -- 1: it may have been handed out before
+  message_id TEXT NOT NULL,
+  content_type TEXT NOT NULL,
+  headers TEXT,                      -- JSON
+  timestamp REAL,
+  priority INTEGER,                  -- as it was sent
+  correlation_id TEXT,
+  reply_to TEXT,
+  body_is_text INTEGER,              -- 1: a text that is stored as a blob, since it has the character NUL in it
+  body                               -- a text as TEXT, bytes as BLOB
+);
+CREATE INDEX ready ON messages (queue, rank DESC, place) WHERE owner IS NULL AND due IS NULL;
+CREATE INDEX handled ON messages (owner) WHERE owner IS NOT NULL;
+CREATE INDEX due ON messages (due) WHERE due IS NOT NULL;
+CREATE INDEX delayed ON messages (delayed) WHERE delayed IS NOT NULL;
+
+CREATE TABLE owners (                -- processes that handle messages
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  pid INTEGER NOT NULL,
+  thread TEXT NOT NULL,              -- of that process
+  started TEXT NOT NULL,             -- when the thread began, in the kernel's own unit
+  namespace TEXT NOT NULL,           -- in which the numbers of the process and the thread mean something
+  boot TEXT NOT NULL,                -- changes with every start of the machine
+  valid_until INTEGER NOT NULL,      -- milliseconds on the clock of that boot
+  gone INTEGER NOT NULL DEFAULT 0    -- 1: what it handled is being put back
+);
+
+CREATE TABLE subscribers (
+  queue INTEGER NOT NULL,
+  owner INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (queue, owner)
+) WITHOUT ROWID;
+
+PRAGMA application_id = ${APPLICATION_ID};
+PRAGMA user_version = ${FORMAT};
+`;

@@ -1,0 +1,155 @@
+/**
+ * The store thread. It blocks where SQLite does, and where others have the write lock, which all processes of the folder
+ * share. The main thread never does, whatever the disk and the other processes are at; and no handler that keeps the
+ * main thread busy ever holds the lock, or has a lease run out.
+ */
+import { join } from 'node:path';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Opened, Reply, Request, StoreSettings } from '../protocol.js';
+import { STORE_FILE } from './database.js';
+import type { Outcome } from './outcome.js';
+import { Park } from './park.js';
+import { storageError } from './storage-error.js';
+import { Store } from './store.js';
+import { WakeFile } from './wake-file.js';
+import { WriteLock } from './write-lock.js';
+
+/** How often the thread looks for dead processes, and for what the wake file may have failed to tell. */
+const LOOK_EVERY_MS = 500;
+/** How long settlements wait that could not be stored although they were tried alone. */
+const TRY_AGAIN_MS = 500;
+/** What one transaction takes in at most; so it ends within tens of milliseconds. */
+const REQUEST_BYTES_PER_TRANSACTION = 8 * 1024 * 1024;
+
+if (parentPort === null) throw new Error('the store thread was started as something else');
+const port = parentPort;
+const { folder, leaseMs, park }: StoreSettings = workerData;
+const lock = new WriteLock(new Park(park));
+
+const inbox: Request[] = [];
+/** Settlements that could not be stored. At most as many as there are unsettled deliveries. */
+let failed: Request[] = [];
+let tryAgain: NodeJS.Timeout | undefined;
+let dueTimer: NodeJS.Timeout | undefined;
+let settlingAgain = false;
+let closing = false;
+
+const [store, wakeFile] = openOrTell();
+const renewing = setInterval(() => {
+  if (store.isOwner) finish(store.renew());
+}, leaseMs / 3);
+const looking = setInterval(look, LOOK_EVERY_MS);
+
+port.on('message', (requests: Request[]) => {
+  inbox.push(...requests);
+  run();
+});
+port.postMessage({} satisfies Opened);
+
+/** An error that ended the thread would arrive without its code. */
+function openOrTell(): [Store, WakeFile] {
+  try {
+    const opened = new Store(folder, leaseMs, lock);
+    return [opened, new WakeFile(folder, onCall)];
+  } catch (error) {
+    const { code, message } = storageError(error, join(folder, STORE_FILE));
+    port.postMessage({ code, message } satisfies Opened);
+    process.exit();
+  }
+}
+
+function onCall(): void {
+  if (!closing && store.isWaiting && store.hasWork) run();
+}
+
+/** Transactions until there is nothing more to do. */
+function run(): void {
+  // What is said after the last word, a late release for example, has been taken care of by closing.
+  if (closing) return;
+  let unfinished = true;
+  while (unfinished || inbox.length > 0) {
+    collect();
+    unfinished = finish(store.apply(nextRequests()));
+    if (closing) return;
+    if (failed.length > 0 && inbox.length === 0) break;
+  }
+  setDueTimer();
+}
+
+/** What has arrived meanwhile becomes part of the same transaction, and of the same flush. */
+function collect(): void {
+  for (let post = receiveMessageOnPort(port); post !== undefined; post = receiveMessageOnPort(port)) {
+    inbox.push(...post.message);
+  }
+}
+
+function nextRequests(): Request[] {
+  let bytes = 0;
+  let count = 0;
+  while (count < inbox.length && bytes < REQUEST_BYTES_PER_TRANSACTION) {
+    const request = inbox[count++] as Request;
+    if (request.kind === 'publish') bytes += request.size;
+    if (request.kind === 'close') closing = true;
+  }
+  return inbox.splice(0, count);
+}
+
+/** Passes on what came of a transaction. Whether there is more to do right away. */
+function finish({ reply, wakesOthers, unfinished, failed: again }: Outcome): boolean {
+  if (reply.fatal !== undefined) closing = true;
+  if (wakesOthers) wakeFile.wakeOthers();
+  post(reply);
+  if (again.length > 0 && !closing) {
+    failed.push(...again);
+    tryAgain ??= setTimeout(settleAgain, settlingAgain ? TRY_AGAIN_MS : 0);
+  }
+  if (closing) close();
+  return unfinished;
+}
+
+/** Alone, without what needs room. */
+function settleAgain(): void {
+  tryAgain = undefined;
+  const requests = failed;
+  failed = [];
+  settlingAgain = true;
+  const unfinished = finish(store.settle(requests));
+  settlingAgain = false;
+  if (unfinished) run();
+}
+
+function post(reply: Reply): void {
+  const { done, answers, refused, deliveries, lost, ended, fatal } = reply;
+  const count =
+    done.length + answers.length + refused.length + deliveries.length + lost.length + ended.length;
+  if (count === 0 && fatal === undefined) return;
+  const buffers = deliveries.map(({ messages }) => messages.bytes.buffer);
+  port.postMessage(
+    reply,
+    buffers.filter(({ byteLength }) => byteLength > 0),
+  );
+}
+
+function look(): void {
+  if (store.hasDead && finish(store.reclaim())) run();
+  if (closing) return;
+  if (store.isReplaced || (store.isWaiting && store.hasWork)) run();
+  if (closing) return;
+  setDueTimer();
+  store.tidy();
+}
+
+function setDueTimer(): void {
+  clearTimeout(dueTimer);
+  const now = Date.now();
+  const due = store.isWaiting ? store.nextDue(now) : undefined;
+  // The wall clock may be set meanwhile, so it is looked at again from time to time.
+  if (due !== undefined) dueTimer = setTimeout(run, Math.min(Math.max(due - now, 0), LOOK_EVERY_MS));
+}
+
+function close(): void {
+  for (const timer of [renewing, looking, tryAgain, dueTimer]) clearTimeout(timer);
+  wakeFile.close();
+  store.close();
+  port.close();
+}

@@ -1,0 +1,273 @@
+import { FLUSH, type Request } from '../protocol.js';
+import { admitWaiting } from './admission.js';
+import { Database, type Statement } from './database.js';
+import { deliver } from './deliver.js';
+import { DiskSpace } from './disk-space.js';
+import { MessageTable } from './message-table.js';
+import { type Outcome, refuse } from './outcome.js';
+import { OwnerTable } from './owner-table.js';
+import { capacityOf } from './queue-definition.js';
+import { QueueTable } from './queue-table.js';
+import { checkOwnLease, reclaimMessages } from './recover.js';
+import { applyRequest } from './requests.js';
+import { isBusy, isFatal, storageError } from './storage-error.js';
+import { MAX_ROWS_PER_TRANSACTION, StoreState, WriteTransaction } from './transaction.js';
+import type { WriteLock } from './write-lock.js';
+
+/** How often the files are looked at, at most. */
+const CHECK_FILES_EVERY_MS = 500;
+
+/** The store on disk as the store thread works with it: requests in, replies out, one transaction at a time. */
+export class Store {
+  readonly #lock: WriteLock;
+  readonly #database: Database;
+  readonly #space: DiskSpace;
+  readonly #queues: QueueTable;
+  readonly #messages: MessageTable;
+  readonly #owners: OwnerTable;
+  readonly #state = new StoreState();
+  readonly #begin: Statement;
+  readonly #commit: Statement;
+  #flushes = true;
+  #filesCheckedAt = performance.now();
+
+  /** Throws what SQLite throws, and `STORAGE_ERROR`. */
+  constructor(folder: string, leaseMs: number, lock: WriteLock) {
+    this.#lock = lock;
+    const database = new Database(folder, lock);
+    this.#database = database;
+    this.#space = new DiskSpace(database);
+    this.#queues = new QueueTable(database);
+    this.#messages = new MessageTable(database, this.#queues);
+    this.#owners = new OwnerTable(database, leaseMs);
+    this.#begin = database.prepare('BEGIN IMMEDIATE');
+    this.#commit = database.prepare('COMMIT');
+  }
+
+  /** Applies requests in one transaction, admits who waits, and hands out messages. Does not throw. */
+  apply(requests: readonly Request[]): Outcome {
+    return this.#transact(requests, (transaction) => {
+      for (const request of requests) applyRequest(transaction, request);
+    });
+  }
+
+  /** Applies settlements that could not be stored before, and nothing besides. */
+  settle(requests: readonly Request[]): Outcome {
+    return this.#transact(
+      requests,
+      (transaction) => {
+        for (const request of requests) applyRequest(transaction, request);
+      },
+      false,
+    );
+  }
+
+  /** Says that this process lives. */
+  renew(): Outcome {
+    return this.#transact([], ({ owners, state }) => {
+      if (state.owner !== undefined) owners.renew(state.owner);
+    });
+  }
+
+  /** Puts back what is handled by processes that are no more. */
+  reclaim(): Outcome {
+    return this.#transact([], reclaimMessages);
+  }
+
+  /** Whether an owner is dead or late, or was and has left something. Reads only. */
+  get hasDead(): boolean {
+    return this.#read(
+      () => this.#owners.dead(this.#state.owner).length > 0 || this.#owners.gone().length > 0,
+    );
+  }
+
+  /** Whether another process may have made work for this one: messages for its subscribers, room for its senders. */
+  get hasWork(): boolean {
+    return this.#read(() => {
+      const { subscribers, waiting } = this.#state;
+      this.#queues.begin();
+      if (waiting.size > 0 || this.#queues.removed !== undefined) return true;
+      for (const { active, queue: name, prefetch, unsettled } of subscribers.values()) {
+        if (!active) continue;
+        const queue = this.#queues.byName(name);
+        // It was removed.
+        if (queue === undefined) return true;
+        if (unsettled.size >= prefetch) continue;
+        const { ready, wantsMessages } = this.#queues.counters(queue);
+        if (ready > 0 || !wantsMessages) return true;
+      }
+      const now = Date.now();
+      return (this.#messages.nextDue(now) ?? Number.POSITIVE_INFINITY) <= now;
+    });
+  }
+
+  /** When the next delayed message is due, in milliseconds since 1970. */
+  nextDue(now: number): number | undefined {
+    let due: number | undefined;
+    this.#read(() => {
+      due = this.#messages.nextDue(now);
+      return true;
+    });
+    return due;
+  }
+
+  /** Whether other processes could give this one something to do. */
+  get isWaiting(): boolean {
+    return this.#state.subscribers.size > 0 || this.#state.waiting.size > 0;
+  }
+
+  /** Whether somebody took the files away. The next transaction says so. */
+  get isReplaced(): boolean {
+    this.#filesCheckedAt = Number.NEGATIVE_INFINITY;
+    try {
+      this.#checkFiles();
+      return false;
+    } catch {
+      this.#filesCheckedAt = Number.NEGATIVE_INFINITY;
+      return true;
+    }
+  }
+
+  get isOwner(): boolean {
+    return this.#state.owner !== undefined;
+  }
+
+  /** Gives a little of the room that is not used any more back to the file system. */
+  tidy(): void {
+    try {
+      this.#lock.alone(() => this.#space.giveBack());
+    } catch {
+      // Others have the lock, or the disk is at its end: another time.
+    }
+  }
+
+  close(): void {
+    this.#lock.alone(() => this.#database.close());
+  }
+
+  #transact(
+    requests: readonly Request[],
+    work: (transaction: WriteTransaction) => void,
+    admits = this.#admits(requests),
+  ): Outcome {
+    const transaction = new WriteTransaction({
+      queues: this.#queues,
+      messages: this.#messages,
+      owners: this.#owners,
+      state: this.#state,
+    });
+    try {
+      this.#checkFiles();
+      if (admits) this.#lock.alone(() => this.#space.check(sizeOf(requests)));
+      this.#setDurability(!this.#mayBeUndone(requests));
+      this.#lock.take(() => this.#begin.run());
+      this.#lock.alone(() => {
+        try {
+          transaction.queues.begin();
+          checkOwnLease(transaction);
+          this.#removeSome(transaction);
+          transaction.messages.makeDueReady(Date.now(), MAX_ROWS_PER_TRANSACTION);
+          work(transaction);
+          if (admits) admitWaiting(transaction);
+          deliver(transaction);
+          answerWakeFlags(transaction);
+          transaction.queues.end();
+          this.#commit.run();
+        } catch (error) {
+          this.#database.rollBack();
+          throw error;
+        }
+      });
+      this.#spareSpace();
+    } catch (cause) {
+      transaction.fail();
+      const error = storageError(cause, this.#database.file);
+      const outcome = refuse(requests, transaction.admitted, error);
+      if (isFatal(cause)) outcome.reply.fatal = { code: error.code, message: error.message };
+      return outcome;
+    } finally {
+      this.#lock.released();
+    }
+    const { reply, wakesOthers, unfinished } = transaction;
+    return { reply, wakesOthers, unfinished, failed: [] };
+  }
+
+  #spareSpace(): void {
+    try {
+      this.#lock.alone(() => this.#space.spare());
+    } catch {
+      // What is committed stays so. The next transaction tells if something is wrong.
+    }
+  }
+
+  #checkFiles(): void {
+    const now = performance.now();
+    if (now - this.#filesCheckedAt < CHECK_FILES_EVERY_MS) return;
+    this.#filesCheckedAt = now;
+    this.#database.checkFiles();
+  }
+
+  /** Whether the transaction is to take in messages; one that only moves and removes some has room on a full disk, too. */
+  #admits(requests: readonly Request[]): boolean {
+    return this.#state.waiting.size > 0 || requests.some(({ kind }) => kind === 'publish');
+  }
+
+  /**
+   * Whether it only takes in messages, from senders who have all said that `commit` is enough. Transactions that hand
+   * out or settle are flushed: a power failure that undid them would have messages come again without their mark.
+   */
+  #mayBeUndone(requests: readonly Request[]): boolean {
+    const { subscribers, waiting } = this.#state;
+    if (subscribers.size > 0 || waiting.size > 0 || requests.length === 0) return false;
+    return requests.every(
+      (request) => request.kind === 'publish' && request.flags.every((flags) => (flags & FLUSH) === 0),
+    );
+  }
+
+  #setDurability(flushes: boolean): void {
+    if (flushes === this.#flushes) return;
+    this.#lock.alone(() => this.#database.exec(`PRAGMA synchronous = ${flushes ? 'FULL' : 'NORMAL'}`));
+    this.#flushes = flushes;
+  }
+
+  /** Of what a queue held that was removed. */
+  #removeSome(transaction: WriteTransaction): void {
+    const { queues, messages } = transaction;
+    const id = queues.removed;
+    if (id === undefined) return;
+    if (messages.purgeRemoved(id, MAX_ROWS_PER_TRANSACTION) < MAX_ROWS_PER_TRANSACTION)
+      queues.forgetRemoved(id);
+    if (queues.removed !== undefined) transaction.unfinished = true;
+  }
+
+  /** What is true of the database now; false also where others keep SQLite from reading. */
+  #read(read: () => boolean): boolean {
+    try {
+      return this.#lock.alone(read);
+    } catch (error) {
+      // A transaction will tell what is wrong.
+      return !isBusy(error);
+    }
+  }
+}
+
+/** Wakes processes that flagged interest, once each. */
+function answerWakeFlags(transaction: WriteTransaction): void {
+  for (const [queue, counters] of transaction.queues.touched()) {
+    if (counters.ready > 0 && counters.wantsMessages) {
+      counters.wantsMessages = false;
+      transaction.wakesOthers = true;
+    }
+    if (counters.held < capacityOf(queue) && counters.wantsRoom) {
+      counters.wantsRoom = false;
+      transaction.wakesOthers = true;
+    }
+    if (transaction.state.waiting.has(queue.spec.name)) counters.wantsRoom = true;
+  }
+}
+
+function sizeOf(requests: readonly Request[]): number {
+  let size = 0;
+  for (const request of requests) if (request.kind === 'publish') size += request.size;
+  return size;
+}

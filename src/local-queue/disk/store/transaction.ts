@@ -1,0 +1,99 @@
+import type { QueueError } from '../../../errors.js';
+import { type DeadLetterRequest, emptyReply, type Reply } from '../protocol.js';
+import type { Handled, MessageColumns, MessageTable } from './message-table.js';
+import type { OwnerTable } from './owner-table.js';
+import type { QueueTable } from './queue-table.js';
+
+/** A subscriber of this process. */
+export interface Subscriber {
+  readonly id: number;
+  readonly queue: string;
+  readonly prefetch: number;
+  /** The tickets of its unsettled deliveries. */
+  readonly unsettled: Set<number>;
+  /** Whether it gets more. */
+  active: boolean;
+}
+
+/** A delivery of this process that is not settled. */
+export interface Ticket extends Handled {
+  readonly number: number;
+  readonly subscriber: Subscriber;
+}
+
+/** A message that waits for room in a queue. */
+export interface WaitingMessage {
+  /** The request that is answered when it is in. */
+  readonly id: number;
+  readonly queue: string;
+  readonly what:
+    | { readonly columns: MessageColumns; readonly rank: number }
+    | { readonly deadLetter: DeadLetterRequest };
+}
+
+/** What the store thread remembers from one transaction to the next. All of it is this thread's alone. */
+export class StoreState {
+  /** This thread among the owners, from its first subscriber or exclusive queue on. */
+  owner: number | undefined = undefined;
+  lastTicket = 0;
+  readonly tickets = new Map<number, Ticket>();
+  readonly subscribers = new Map<number, Subscriber>();
+  /** By queue, and by the request; those who came first are first, as a map keeps them. None is empty. */
+  readonly waiting = new Map<string, Map<number, WaitingMessage>>();
+}
+
+/** How many messages one transaction moves without being asked to, so that it holds the write lock for milliseconds. */
+export const MAX_ROWS_PER_TRANSACTION = 1000;
+
+/**
+ * One write transaction and what belongs to it. The state changes along with the tables; where the transaction
+ * fails, `fail` takes the changes of the state back, too.
+ */
+export class WriteTransaction {
+  readonly queues: QueueTable;
+  readonly messages: MessageTable;
+  readonly owners: OwnerTable;
+  readonly state: StoreState;
+  readonly reply: Reply = emptyReply();
+  /** Whether other processes have something to do now. */
+  wakesOthers = false;
+  /** Whether there is more to do than one transaction should. */
+  unfinished = false;
+  /** Subscribers that came in it. Their first deliveries come in the next, so that they know before that they are. */
+  readonly newSubscribers = new Set<number>();
+  /** Those who had waited for room and were admitted. */
+  readonly admitted: WaitingMessage[] = [];
+  readonly #undo: (() => void)[] = [];
+
+  constructor(parts: Pick<WriteTransaction, 'queues' | 'messages' | 'owners' | 'state'>) {
+    this.queues = parts.queues;
+    this.messages = parts.messages;
+    this.owners = parts.owners;
+    this.state = parts.state;
+  }
+
+  /** This thread among the owners. */
+  get owner(): number {
+    const { state } = this;
+    if (state.owner === undefined) {
+      state.owner = this.owners.register();
+      this.onFailure(() => {
+        state.owner = undefined;
+      });
+    }
+    return state.owner;
+  }
+
+  onFailure(undo: () => void): void {
+    this.#undo.push(undo);
+  }
+
+  refuse(id: number, { code, message }: QueueError): void {
+    this.reply.refused.push({ id, code, message });
+  }
+
+  fail(): void {
+    this.queues.forget();
+    for (const undo of this.#undo.reverse()) undo();
+  }
+}

@@ -1,0 +1,66 @@
+import type { Park } from './park.js';
+import { isBusy } from './storage-error.js';
+
+/** Between two tries to get the lock. Milliseconds, at random. */
+const RETRY_MS = { least: 0.05, most: 0.8 };
+/** How long a process leaves the lock to others after a transaction, as long as it meets some. Milliseconds, at random. */
+const PAUSE_MS = { least: 0.1, most: 1 };
+/** After so many transactions without meeting anybody it does so no longer. */
+const REMEMBERED = 20;
+
+/**
+ * How the processes of a folder share SQLite's write lock. SQLite's own wait polls in growing steps, so that one who
+ * has waited long asks seldom, and is overtaken by those who came just now: under four busy processes it took up to
+ * two seconds. So everybody asks at the same pace, at random moments, and whoever had the lock and has met others
+ * makes a pause before it takes it again.
+ */
+export class WriteLock {
+  readonly #park: Park;
+  readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
+  /** How many transactions the others that were met are still remembered. */
+  #met = 0;
+  /** By `performance.now()`. */
+  #freeAt = 0;
+
+  constructor(park: Park) {
+    this.#park = park;
+  }
+
+  /** Takes the lock by `begin`, as soon as nobody else has it. */
+  take(begin: () => void): void {
+    if (this.#met > 0) this.#sleep(this.#freeAt - performance.now());
+    if (this.retry(begin) > 0) this.#met = REMEMBERED;
+    else if (this.#met > 0) this.#met--;
+  }
+
+  /** The transaction has ended. */
+  released(): void {
+    if (this.#met > 0) this.#freeAt = performance.now() + between(PAUSE_MS);
+  }
+
+  /** Does something that fails while others have the lock, until it does not. Returns how often it failed. */
+  retry(work: () => void): number {
+    for (let failures = 0; ; failures++) {
+      try {
+        this.alone(work);
+        return failures;
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+      }
+      this.#sleep(between(RETRY_MS));
+    }
+  }
+
+  /** Whatever is done in SQLite. */
+  alone<T>(work: () => T): T {
+    return this.#park.run(work);
+  }
+
+  #sleep(ms: number): void {
+    if (ms > 0) Atomics.wait(this.#sleeper, 0, 0, ms);
+  }
+}
+
+function between({ least, most }: { readonly least: number; readonly most: number }): number {
+  return least + Math.random() * (most - least);
+}

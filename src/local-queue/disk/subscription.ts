@@ -1,0 +1,165 @@
+import { AsyncResource } from 'node:async_hooks';
+import { setImmediate } from 'node:timers';
+import type { Delivery, Message, SubscribeOptions, Subscription } from '../../broker.js';
+import { Deferred, settledWithin } from '../../common/limits.js';
+import type { QueueError } from '../../errors.js';
+import { DiskDelivery } from './delivery.js';
+import { BodyReader, messageAt } from './message-lists.js';
+import type { DeliveryBatch } from './protocol.js';
+import { ANSWER_LIMIT_MS, type Pending, type Receiver, type StoreClient } from './store-client.js';
+
+const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
+
+/**
+ *   active ──cancel()──► cancelled ──close(), the broker's close, the thread's end──► closed
+ *     └──close(), the broker's close, the thread's end──────────────────────────────► ▲
+ */
+export class DiskSubscription implements Subscription, Receiver {
+  readonly client: StoreClient;
+  readonly #number: number;
+  readonly #onDelivery: (delivery: Delivery) => void;
+  readonly #onLost: SubscribeOptions['onLost'];
+  /** By ticket. */
+  readonly #unsettled = new Map<number, DiskDelivery>();
+  #state: 'active' | 'cancelled' | 'closed' = 'active';
+  #cancelling: Promise<void> | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
+  readonly #ended = new Deferred();
+
+  /** `subscription` is its number at the client. */
+  constructor(
+    client: StoreClient,
+    subscription: number,
+    options: SubscribeOptions,
+    onDelivery: (delivery: Delivery) => void,
+  ) {
+    this.client = client;
+    this.#number = subscription;
+    this.#onDelivery = onDelivery;
+    this.#onLost = options.onLost;
+    // For those who do not look at it.
+    this.ended.catch(() => {});
+    // Replies come in the asynchronous context in which the store was opened first, by whoever that was.
+    this.deliver = AsyncResource.bind(this.deliver.bind(this));
+    this.lost = AsyncResource.bind(this.lost.bind(this));
+    client.receive(subscription, this);
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  deliver({ tickets, attempts, redelivered, messages }: DeliveryBatch): void {
+    const bodies = new BodyReader(messages);
+    const undelivered: number[] = [];
+    for (const [index, ticket] of tickets.entries()) {
+      const body = bodies.next();
+      // The subscriber may have cancelled a moment ago, or at the delivery before.
+      if (this.#state !== 'active') {
+        undelivered.push(ticket);
+        continue;
+      }
+      const history = {
+        attempt: attempts[index] as number,
+        redelivered: redelivered[index] as boolean,
+      };
+      this.#handOut(ticket, () => messageAt(messages, index, body), history);
+    }
+    if (undelivered.length > 0)
+      this.client.outbox.add({ kind: 'release', tickets: undelivered, unseen: true });
+  }
+
+  lost(tickets: readonly number[], reason: Error): void {
+    for (const ticket of tickets) {
+      const delivery = this.#unsettled.get(ticket);
+      if (delivery === undefined) continue;
+      this.#unsettled.delete(ticket);
+      delivery.lose();
+      this.#onLost?.(delivery, reason);
+    }
+  }
+
+  /** The store thread ended, or the queue was removed. */
+  fail(error: QueueError): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.lost([...this.#unsettled.keys()], error);
+    this.#ended.reject(error);
+  }
+
+  forget(ticket: number): void {
+    this.#unsettled.delete(ticket);
+  }
+
+  unref(): void {
+    this.client.keepAliveFor(this.#number, false);
+  }
+
+  ref(): void {
+    this.client.keepAliveFor(this.#number, true);
+  }
+
+  cancel(): Promise<void> {
+    this.#cancelling ??= this.#cancel();
+    return this.#cancelling;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** The broker is closed: the subscriber, who did not ask for it, is told what it lost. */
+  endByBroker(reason: QueueError): Promise<void> {
+    this.#state = 'cancelled';
+    this.lost([...this.#unsettled.keys()], reason);
+    return this.close();
+  }
+
+  async #cancel(): Promise<void> {
+    if (this.#state === 'active') this.#state = 'cancelled';
+    const subscription = this.#number;
+    // Deliveries that were on their way have come when this is answered, and have gone back unseen.
+    await settledWithin(this.client.command({ kind: 'cancel', subscription }), ANSWER_LIMIT_MS);
+    this.client.stopReceiving(subscription);
+  }
+
+  async #close(): Promise<void> {
+    const cancelling = this.cancel();
+    for (const delivery of this.#unsettled.values()) delivery.lose();
+    this.#unsettled.clear();
+    await cancelling;
+    const subscription = this.#number;
+    await settledWithin(this.client.command({ kind: 'unsubscribe', subscription }), ANSWER_LIMIT_MS);
+    this.#state = 'closed';
+    this.#ended.resolve();
+  }
+
+  #handOut(
+    ticket: number,
+    read: () => Message,
+    history: { readonly attempt: number; readonly redelivered: boolean },
+  ): void {
+    let message: Message;
+    try {
+      message = read();
+    } catch (error) {
+      const failure = {
+        code: 'undecodable',
+        error: `what is stored can't be read: ${String(error)}`,
+      } as const;
+      this.client.ask(NOBODY, (id) => this.client.outbox.add({ kind: 'dead-letter', id, ticket, failure }));
+      return;
+    }
+    const delivery = new DiskDelivery(this, ticket, message, history);
+    this.#unsettled.set(ticket, delivery);
+    try {
+      this.#onDelivery(delivery);
+    } catch (error) {
+      // It must not throw. Should it do so, the error surfaces as uncaught, and the queue goes on.
+      setImmediate(() => {
+        throw error;
+      });
+    }
+  }
+}
