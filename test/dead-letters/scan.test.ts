@@ -58,6 +58,7 @@ function bound(broker: Broker): Broker {
     receiveReplies: (...args) => broker.receiveReplies(...args),
     inspect: (...args) => broker.inspect(...args),
     purge: (...args) => broker.purge(...args),
+    remove: (...args) => broker.remove(...args),
     close: () => broker.close(),
   };
 }
