@@ -53,12 +53,12 @@ export async function crawl(start: string, limits: Limits = {}): Promise<Map<str
     visit.outcome = response.status;
     const moved = response.headers.get('location');
     if (moved !== null) offer(moved, url, depth);
-    const isPage = response.ok && /^text\/html\b/.test(response.headers.get('content-type') ?? 'text/html');
-    if (!isPage || response.body === null) {
+    const type = response.headers.get('content-type') ?? 'text/html';
+    if (!response.ok || !type.startsWith('text/html') || response.body === null) {
       await response.body?.cancel();
       return;
     }
-    const page = await readPage(response.body.pipeThrough(new TextDecoderStream()), maxCharacters);
+    const page = await readPage(response.body.pipeThrough(decoderOf(type)), maxCharacters);
     const base = page.base !== undefined && URL.canParse(page.base, url) ? new URL(page.base, url).href : url;
     for (const link of page.links) offer(link, base, depth + 1);
     await onPage?.(url, page);
@@ -79,6 +79,16 @@ export async function crawl(start: string, limits: Limits = {}): Promise<Map<str
   frontier.close();
   await Promise.all(workers);
   return visits;
+}
+
+/** UTF-8, unless the page says otherwise in words that are known. */
+function decoderOf(contentType: string): TextDecoderStream {
+  const [, label = 'utf-8'] = /charset="?([\w-]+)/i.exec(contentType) ?? [];
+  try {
+    return new TextDecoderStream(label);
+  } catch {
+    return new TextDecoderStream();
+  }
 }
 
 /** Waits until `pauseMs` have passed since the one before, whoever that was. */
