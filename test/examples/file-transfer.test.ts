@@ -1,11 +1,13 @@
-import { fork } from 'node:child_process';
+import { execFile, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { get, put, type Transferred } from '../../examples/file-transfer/client.ts';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
@@ -213,3 +215,22 @@ test('file-transfer serve makes its folder and logs each transfer; what fails is
   expect(await nothing.exit()).toBe(2);
   expect(nothing.stderr).toMatch(/^file-transfer \[serve FOLDER.*\n$/);
 });
+
+const SCRIPT = '/usr/bin/script';
+const noTerminal = existsSync(SCRIPT) ? '' : `there is no ${SCRIPT}`;
+
+test.skipIf(noTerminal)(
+  `file-transfer: on a terminal each file has a bar of its own ${noTerminal}`,
+  async () => {
+    const runner = fileURLToPath(new URL('../../scripts/run-example.mjs', import.meta.url));
+    const command = `${process.execPath} ${runner} file-transfer`;
+    const { stdout } = await promisify(execFile)(SCRIPT, ['-qec', command, '/dev/null']);
+    const lines = stdout.split(/[\r\n]+/);
+    for (const file of ['rye', 'wheat', 'barley']) {
+      expect(lines).toContainEqual(
+        expect.stringMatching(new RegExp(`put ${file}\\.bin +=+ 100 % [\\d.]+ MiB/s`)),
+      );
+    }
+    expect(stdout, 'the cursor goes back up over three lines').toContain('\u001b[2A');
+  },
+);
