@@ -23,7 +23,7 @@ import { Connection } from './connection/connection.js';
 import { KeepAlive } from './connection/keep-alive.js';
 import { ReconnectingConnection } from './connection/reconnecting-connection.js';
 import { MAX_REQUEST_CHANNELS } from './connection/request-channels.js';
-import { bringBackDueMessages, type DueMessages } from './consume/bounded-retry.js';
+import { type RetriedMessages, returnRetriedMessages } from './consume/bounded-retry.js';
 import type { RabbitMqDelivery } from './consume/delivery.js';
 import { DirectReplies } from './consume/direct-replies.js';
 import { Republisher } from './consume/republisher.js';
@@ -172,14 +172,19 @@ class RabbitMqBroker implements Broker {
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     const subscription = await this.#keepAlive.during(this.#open(queue, options, onDelivery));
     subscription.ref();
-    if (this.#queues.capacityOf(queue) !== undefined) {
-      const over = new AbortController();
-      subscription.ended.finally(() => over.abort()).catch(() => {});
-      const declare = (wait: WaitOptions) => this.#auxiliary.dueQueue(queue, wait);
-      const subscribe: DueMessages['subscribe'] = (...due) => this.#open(...due);
-      void bringBackDueMessages({ queue, declare, subscribe }, over.signal);
-    }
+    // Those who only look at messages retry none.
+    if (options.sparesLimit !== true) this.#returnRetriedMessages(queue, subscription);
     return subscription;
+  }
+
+  /** For as long as the subscription lasts. */
+  #returnRetriedMessages(queue: string, subscription: RabbitMqSubscription): void {
+    const over = new AbortController();
+    subscription.ended.finally(() => over.abort()).catch(() => {});
+    const readyQueue: RetriedMessages['readyQueue'] = (wait) =>
+      this.#auxiliary.attendedReadyQueue(queue, wait);
+    const subscribe: RetriedMessages['subscribe'] = (...ready) => this.#open(...ready);
+    void returnRetriedMessages({ queue, readyQueue, subscribe }, over.signal);
   }
 
   async #open(

@@ -7,30 +7,30 @@ const TRY_AGAIN_MS = 5_000;
 /** How many are on their way back at once. Most of the time they wait for room. */
 const PREFETCH = 10;
 
-export interface DueMessages {
-  /** The queue with a capacity that they belong to. */
+export interface RetriedMessages {
+  /** The queue that they belong to. */
   readonly queue: string;
-  /** Makes sure of the queue that they are in, and gives its name. */
-  readonly declare: (wait: WaitOptions) => Promise<string>;
+  /** Resolves to the name of the queue where they are after their wait, once there is one. */
+  readonly readyQueue: (wait: WaitOptions) => Promise<string>;
   readonly subscribe: (
-    due: string,
+    readyQueue: string,
     options: WaitOptions & { readonly prefetch: number },
     onDelivery: (delivery: RabbitMqDelivery) => void,
   ) => Promise<Subscription>;
 }
 
 /**
- * Brings the retried messages of a queue back to it when their wait is over and there is room, until the signal is
+ * Moves the retried messages of a queue back to it when their wait is over and there is room, until the signal is
  * aborted. Never rejects: where it can't, the broker does it itself after a while.
  */
-export async function bringBackDueMessages(
-  { queue, declare, subscribe }: DueMessages,
+export async function returnRetriedMessages(
+  { queue, readyQueue, subscribe }: RetriedMessages,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const due = await declare({ signal });
-      const subscription = await subscribe(due, { prefetch: PREFETCH, signal }, (delivery) => {
+      const ready = await readyQueue({ signal });
+      const subscription = await subscribe(ready, { prefetch: PREFETCH, signal }, (delivery) => {
         void delivery.bringBackTo(queue);
       });
       const close = () => void subscription.close();

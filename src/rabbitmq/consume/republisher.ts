@@ -41,10 +41,7 @@ export class Republisher {
     signal: AbortSignal,
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
-    const target = () =>
-      this.#queues.capacityOf(queue) === undefined
-        ? this.#auxiliary.waitQueue(queue, delayMs, wait)
-        : this.#auxiliary.waitQueueOfBounded(queue, delayMs, wait);
+    const target = () => this.#auxiliary.waitQueue(queue, delayMs, wait);
     await this.#publish(target, wait, (to) =>
       republished(to, delivery.raw, delivery.message.id, (headers) =>
         retryHeaders(headers, delivery.attempt + 1, failure),

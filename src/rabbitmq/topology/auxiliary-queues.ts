@@ -1,12 +1,15 @@
 import type { QueueSpec, WaitOptions } from '../../broker.js';
+import { Deferred, within } from '../../common/limits.js';
+import { isQueueError } from '../../errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { request } from '../connection/request.js';
 import type { DeclaredQueues } from './declared-queues.js';
 import {
   deadLetterQueueDeclaration,
-  dueQueueDeclaration,
   type QueueDeclaration,
+  readyQueueDeclaration,
+  readyQueueName,
   waitQueueDeclaration,
 } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
@@ -18,6 +21,8 @@ export class AuxiliaryQueues {
   /** Those that are known to be there, or are being declared, by name. */
   readonly #declared = new Map<string, Promise<unknown>>();
   readonly #queues: DeclaredQueues;
+  /** Resolved when a message of the queue is retried here for the first time. */
+  readonly #firstRetries = new Map<string, Deferred>();
 
   constructor(link: ReconnectingConnection, declarer: QueueDeclarer, queues: DeclaredQueues) {
     this.#link = link;
@@ -51,28 +56,53 @@ export class AuxiliaryQueues {
     return name;
   }
 
-  /** Where retried messages wait for `delayMs`, to come to `queue` afterwards; 0: where they go at once. */
+  /**
+   * Where a retried message is published: to wait for `delayMs`, and to come to `queue` afterwards. Without a delay it
+   * goes straight to `queue`, unless it may have to wait for room there.
+   */
   async waitQueue(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
-    if (delayMs === 0) return queue;
-    return this.#assert(
-      waitQueueDeclaration(`${queue}.retry.${delayMs}`, delayMs, queue, this.#queues.isExclusive(queue)),
-      wait,
-    );
+    if (delayMs === 0 && this.#queues.capacityOf(queue) === undefined) return queue;
+    const ready = await this.#readyQueue(queue, wait);
+    if (delayMs === 0) return ready;
+    return this.#assert(waitQueueDeclaration(queue, delayMs, this.#queues.isExclusive(queue)), wait);
   }
 
-  /** The same for a queue with a capacity: afterwards they are due, and wait for room in `queue`. */
-  async waitQueueOfBounded(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
-    const due = await this.dueQueue(queue, wait);
-    if (delayMs === 0) return due;
-    return this.#assert(
-      waitQueueDeclaration(`${due}.${delayMs}`, delayMs, due, this.#queues.isExclusive(queue)),
-      wait,
-    );
+  /**
+   * Where the retried messages of `queue` are when their wait is over, as soon as there is any reason to attend to them:
+   * `queue` has a capacity, a message was retried here, or the queue for them exists already.
+   */
+  async attendedReadyQueue(queue: string, wait: WaitOptions): Promise<string> {
+    if (this.#queues.capacityOf(queue) !== undefined) return this.#readyQueue(queue, wait);
+    const name = readyQueueName(queue);
+    if (await this.#exists(name, wait)) return name;
+    await within(this.#firstRetry(queue).promise, `retrying messages of '${queue}'`, wait);
+    return name;
   }
 
-  /** Where retried messages of a queue with a capacity are when their wait is over. */
-  dueQueue(queue: string, wait: WaitOptions): Promise<string> {
-    return this.#assert(dueQueueDeclaration(`${queue}.due`, queue, this.#queues.isExclusive(queue)), wait);
+  async #readyQueue(queue: string, wait: WaitOptions): Promise<string> {
+    const name = await this.#assert(readyQueueDeclaration(queue, this.#queues.isExclusive(queue)), wait);
+    this.#firstRetry(queue).resolve();
+    return name;
+  }
+
+  #firstRetry(queue: string): Deferred {
+    let first = this.#firstRetries.get(queue);
+    if (first === undefined) {
+      first = new Deferred();
+      this.#firstRetries.set(queue, first);
+    }
+    return first;
+  }
+
+  async #exists(name: string, wait: WaitOptions): Promise<boolean> {
+    try {
+      const subject = { what: `finding '${name}'`, name };
+      await request(this.#link, subject, wait, (connection) => this.#declarer.check(connection, name));
+      return true;
+    } catch (error) {
+      if (isQueueError(error, 'QUEUE_MISSING')) return false;
+      throw error;
+    }
   }
 
   async #assert(declaration: QueueDeclaration, wait: WaitOptions): Promise<string> {

@@ -66,38 +66,42 @@ export function deadLetterQueueDeclaration(
 }
 
 /**
- * Where a retried message waits for `delayMs`, before it moves on to `next`. One queue for each delay: in a queue with
- * several, a message is held up by those before it. The broker keeps it until it has arrived. The wait queue of an
- * exclusive queue is as transient: left behind, it would keep messages that have nowhere to go.
+ * Where a retried message of `queue` waits for `delayMs`, before it moves on to the ready queue. One queue for each delay:
+ * in a queue with several, a message is held up by those before it. The broker keeps it until it has arrived. The wait
+ * queue of an exclusive queue is as transient: left behind, it would keep messages that have nowhere to go.
+ *
+ * Earlier versions had the broker move messages straight to `queue`.
  */
-export function waitQueueDeclaration(
-  name: string,
-  delayMs: number,
-  next: string,
-  exclusive: boolean,
-): QueueDeclaration {
-  const type = exclusive ? 'classic' : 'quorum';
-  return {
-    name,
-    options: {
-      durable: !exclusive,
-      exclusive,
-      arguments: { 'x-queue-type': type, 'x-message-ttl': delayMs, ...deadLetterArguments(type, next) },
-    },
-    earlier: [],
-  };
+export function waitQueueDeclaration(queue: string, delayMs: number, exclusive: boolean): QueueDeclaration {
+  return declarationOf(
+    `${queue}.retry.${delayMs}`,
+    [readyQueueName(queue), queue].map((next) => delayingOptions(delayMs, next, exclusive)),
+  );
 }
 
 /** Without any subscriber of `queue` that does it, the broker itself moves the messages back after this time. */
 const UNATTENDED_MS = 60_000;
 
+export function readyQueueName(queue: string): string {
+  return `${queue}.retry.ready`;
+}
+
 /**
- * Where retried messages of a queue with a capacity are when their wait is over, to be moved back when there is room.
- * The broker's own way is not enough there: what a full queue refuses, it tries again only after three minutes
- * (`dead_letter_worker_publisher_confirm_timeout`).
+ * Where retried messages of `queue` are when their wait is over. Subscribers of `queue` move them back, when it exists and
+ * has room. The broker's own way is not enough: what a full or missing queue does not take it tries again only after three
+ * minutes (`dead_letter_worker_publisher_confirm_timeout`). So it is left for messages that nobody attends to.
  */
-export function dueQueueDeclaration(name: string, queue: string, exclusive: boolean): QueueDeclaration {
-  return waitQueueDeclaration(name, UNATTENDED_MS, queue, exclusive);
+export function readyQueueDeclaration(queue: string, exclusive: boolean): QueueDeclaration {
+  return declarationOf(readyQueueName(queue), [delayingOptions(UNATTENDED_MS, queue, exclusive)]);
+}
+
+function delayingOptions(delayMs: number, next: string, exclusive: boolean): QueueOptions {
+  const type = exclusive ? 'classic' : 'quorum';
+  return {
+    durable: !exclusive,
+    exclusive,
+    arguments: { 'x-queue-type': type, 'x-message-ttl': delayMs, ...deadLetterArguments(type, next) },
+  };
 }
 
 /** What a queue is to be declared with; undefined where it has no effect. */

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Broker } from '../../../src/broker.js';
+import type { Broker, Message } from '../../../src/broker.js';
 import { deadLetterHistory } from '../../../src/common/history-headers.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { RejectMessage } from '../../../src/errors.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
-import { amqpUrl, brokerVersion, uniqueName } from '../../support/broker.js';
+import { amqpUrl, brokerVersion, rawConnection, uniqueName } from '../../support/broker.js';
 import { EventLog } from '../../support/event-log.js';
+import { eventually } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
@@ -33,9 +34,10 @@ function define(options: QueueOptions, name = `${prefix}-${++count}`) {
   return defineQueue(name, z.unknown(), options);
 }
 
+const plain = (id: string): Message => ({ id, contentType: 'text/plain', headers: {}, body: 'x' });
+
 async function publish(queue: string, id: string): Promise<void> {
-  const message = { id, contentType: 'text/plain', headers: {}, body: 'x' };
-  await broker.publish({ exchange: '', routingKey: queue }, message);
+  await broker.publish({ exchange: '', routingKey: queue }, plain(id));
 }
 
 async function isThere(queue: string): Promise<boolean> {
@@ -167,5 +169,52 @@ describe('a queue defined with delayedRetry', () => {
     await publish(queue.name, 'b');
     expect(await inbox.ackNext(1)).toEqual(['b']);
     expect(await broker.inspect(queue.name)).toEqual({ ready: 0, consumers: 1 });
+  });
+});
+
+describe('a message that waits for its retry', () => {
+  it.each(['quorum', 'classic'] as const)('comes as soon as its %s queue is there again', async (type) => {
+    const queue = define({ type, deadLetter: false });
+    await broker.declare(queue.spec);
+    const first = await Inbox.open(broker, queue.name);
+    await publish(queue.name, 'first');
+    await (await first.next()).retry(20, failure);
+    (await first.next()).ack();
+    await first.subscription.close();
+    const ready = `${queue.name}.retry.ready`;
+    await eventually(async () => (await broker.inspect(ready)).consumers === 0);
+    const raw = await (await rawConnection()).createChannel();
+    await raw.deleteQueue(queue.name);
+    // As retried messages that nobody attends to while their queue is gone.
+    const ids = ['a', 'b', 'c'];
+    for (const messageId of ids) {
+      const options = { messageId, headers: { 'x-millrace-attempt': '2' } };
+      raw.sendToQueue(`${queue.name}.retry.20`, Buffer.from('x'), options);
+    }
+    // The broker itself would now try again after three minutes.
+    await eventually(async () => (await broker.inspect(ready)).ready === 3);
+    await rejection(broker.publish({ exchange: '', routingKey: queue.name }, plain('probe')), 'UNROUTABLE');
+    await broker.declare(queue.spec);
+    const again = await Inbox.open(broker, queue.name);
+    const deliveries = await again.take(3);
+    expect(deliveries.map(({ message, attempt }) => [message.id, attempt])).toEqual(ids.map((id) => [id, 2]));
+    for (const delivery of deliveries) delivery.ack();
+    await again.subscription.close();
+  });
+
+  it('comes to another consumer when the one that failed is gone', async () => {
+    const queue = define({ deadLetter: false });
+    const own = await openRabbitMqBroker([amqpUrl()], {});
+    await own.declare(queue.spec);
+    const first = await Inbox.open(own, queue.name);
+    await publish(queue.name, 'a');
+    await (await first.next()).retry(300, failure);
+    await own.close();
+    await broker.declare(queue.spec);
+    const second = await Inbox.open(broker, queue.name);
+    const delivery = await second.next();
+    expect(delivery).toMatchObject({ attempt: 2 });
+    delivery.ack();
+    await second.subscription.close();
   });
 });

@@ -4,9 +4,9 @@ import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { serverVersion } from '../../../src/rabbitmq/connection/server-version.js';
 import {
   deadLetterQueueDeclaration,
-  dueQueueDeclaration,
   isDelayOf,
   queueDeclaration,
+  readyQueueDeclaration,
   waitQueueDeclaration,
 } from '../../../src/rabbitmq/topology/queue-arguments.js';
 
@@ -147,39 +147,46 @@ describe('the queues besides it', () => {
     expect(old.options.arguments).toEqual({ 'x-queue-type': 'quorum' });
   });
 
-  it('a wait queue keeps its messages until they have arrived', () => {
-    expect(waitQueueDeclaration('orders.retry.1000', 1000, 'orders', false)).toEqual({
-      name: 'orders.retry.1000',
-      earlier: [],
-      options: {
-        durable: true,
-        exclusive: false,
-        arguments: {
-          'x-queue-type': 'quorum',
-          'x-message-ttl': 1000,
-          'x-dead-letter-exchange': '',
-          'x-dead-letter-routing-key': 'orders',
-          'x-dead-letter-strategy': 'at-least-once',
-          'x-overflow': 'reject-publish',
-        },
+  it('a wait queue keeps its messages until they have arrived in the ready queue, or in the queue as before', () => {
+    const { name, options, earlier } = waitQueueDeclaration('orders', 1000, false);
+    expect(name).toBe('orders.retry.1000');
+    expect(options).toEqual({
+      durable: true,
+      exclusive: false,
+      arguments: {
+        'x-queue-type': 'quorum',
+        'x-message-ttl': 1000,
+        'x-dead-letter-exchange': '',
+        'x-dead-letter-routing-key': 'orders.retry.ready',
+        'x-dead-letter-strategy': 'at-least-once',
+        'x-overflow': 'reject-publish',
       },
     });
-    expect(dueQueueDeclaration('orders.due', 'orders', false).options.arguments).toMatchObject({
+    expect(earlier).toHaveLength(1);
+    expect(earlier[0]?.arguments).toMatchObject({ 'x-dead-letter-routing-key': 'orders' });
+  });
+
+  it('the ready queue gives up on its attendants after a while', () => {
+    const { name, options } = readyQueueDeclaration('orders', false);
+    expect(name).toBe('orders.retry.ready');
+    expect(options.arguments).toMatchObject({
+      'x-message-ttl': 60_000,
       'x-dead-letter-routing-key': 'orders',
+      'x-dead-letter-strategy': 'at-least-once',
     });
   });
 });
 
 describe('the wait queue of an exclusive queue', () => {
   it('goes with the connection, as the queue does', () => {
-    expect(waitQueueDeclaration('mine.retry.1000', 1000, 'mine', true).options).toEqual({
+    expect(waitQueueDeclaration('mine', 1000, true).options).toEqual({
       durable: false,
       exclusive: true,
       arguments: {
         'x-queue-type': 'classic',
         'x-message-ttl': 1000,
         'x-dead-letter-exchange': '',
-        'x-dead-letter-routing-key': 'mine',
+        'x-dead-letter-routing-key': 'mine.retry.ready',
       },
     });
   });
