@@ -139,6 +139,27 @@ export const stopCases: Cases = {
     await never.ended;
   },
 
+  'a message whose handler closes the broker before start has resolved is not counted as handled and kept':
+    async (bench) => {
+      const queue = bench.define(z.string(), { deadLetter: false });
+      const broker = await bench.open();
+      await createProducer(broker, queue).send('x');
+      const log = new EventLog();
+      const consumer = createConsumer(broker, queue, () => void broker.close(), { observe: log.observe });
+      await consumer.start().catch(() => {});
+      await broker.close();
+      await consumer.stop();
+      const ends = log.of('handled').length + log.of('lost').length;
+      expect(ends).toBe(1);
+      expect(consumer.counts).toMatchObject({
+        handled: log.of('handled').length,
+        lost: log.of('lost').length,
+      });
+      // The memory of a broker ends with it: there is no queue to look into any more.
+      if (bench.broker.address === 'local:') return;
+      await bench.untilCounted(queue.name, { ready: log.of('lost').length });
+    },
+
   'a stop that overtakes start ends it with CLOSED and leaves no subscriber': async (bench) => {
     const queue = bench.define(z.string());
     await bench.broker.declare(queue.spec);

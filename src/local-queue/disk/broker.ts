@@ -182,6 +182,10 @@ class DiskBroker implements Broker {
     const number = this.#client.newSubscription();
     // Before the answer, which the first deliveries come with.
     const subscription = new DiskSubscription(this.#client, number, options, onDelivery);
+    // The broker's close has to tell it what it lost.
+    this.#subscriptions.add(subscription);
+    const forget = () => this.#subscriptions.delete(subscription);
+    subscription.ended.then(forget, forget);
     try {
       await this.#command('subscribe', options, {
         kind: 'subscribe',
@@ -197,9 +201,6 @@ class DiskBroker implements Broker {
       await subscription.close();
       throw closedError();
     }
-    this.#subscriptions.add(subscription);
-    const forget = () => this.#subscriptions.delete(subscription);
-    subscription.ended.then(forget, forget);
     return subscription;
   }
 
