@@ -94,6 +94,18 @@ export const stopCases: Cases = {
     expect(log.of('handled')).toEqual([]);
   },
 
+  'a consumer that is disposed of is stopped': async (bench) => {
+    const queue = bench.define(z.number());
+    const handled: number[] = [];
+    const consumer = createConsumer(bench.broker, queue, (value) => handled.push(value));
+    await consumer.start();
+    await createProducer(bench.broker, queue).send(1);
+    await eventually(() => handled.length === 1);
+    await consumer[Symbol.asyncDispose]();
+    expect(consumer.state).toBe('stopped');
+    await bench.untilCounted(queue.name, { ready: 0, consumers: 0 });
+  },
+
   'a second stop waits for the same end': async (bench) => {
     const { queue, begun, letGo, consumer } = await heldConsumer(bench, { concurrency: 1, prefetch: 1 });
     await createProducer(bench.broker, queue).send(0);
@@ -145,8 +157,14 @@ export const stopCases: Cases = {
       const broker = await bench.open();
       await createProducer(broker, queue).send('x');
       const log = new EventLog();
-      const consumer = createConsumer(broker, queue, () => void broker.close(), { observe: log.observe });
+      let isCalled = false;
+      const handler = () => {
+        isCalled = true;
+        void broker.close();
+      };
+      const consumer = createConsumer(broker, queue, handler, { observe: log.observe });
       await consumer.start().catch(() => {});
+      await eventually(() => isCalled);
       await broker.close();
       await consumer.stop();
       const ends = log.of('handled').length + log.of('lost').length;
