@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 export async function sellOne(file: string): Promise<boolean> {
   const left = Number(await readFile(file, 'utf8'));
-  await delay(10); // the card is charged; meanwhile others read the file, too
+  await delay(30); // the card is charged; meanwhile others read the file, too
   if (left === 0) return false;
   await writeFile(file, String(left - 1));
   return true;
