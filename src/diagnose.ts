@@ -35,3 +35,8 @@ export async function diagnoseQueues(
 export async function diagnoseFolder(path: string): Promise<FolderFacts> {
   return (await import('./local-queue/disk/folder-facts.js')).folderFacts(path);
 }
+
+/** Copies what lies in such a folder to a new file. Rejects: `STORAGE_ERROR`, `STORAGE_FULL`, `INVALID_OPTION`. */
+export async function backUpFolder(path: string, file: string): Promise<void> {
+  await (await import('./local-queue/disk/backup.js')).backUpFolder(path, file);
+}

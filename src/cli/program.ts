@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { maskPasswords } from './address.js';
+import { addBackupCommand } from './commands/backup.js';
 import { addBenchCommand } from './commands/bench.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDlqCommand } from './commands/dlq.js';
@@ -62,6 +63,7 @@ function createProgram(execute: Execute): Command {
   addWorkCommand(program, execute);
   addDlqCommand(program, execute);
   addDoctorCommand(program, execute);
+  addBackupCommand(program, execute);
   addDemoCommand(program, execute);
   addBenchCommand(program, execute);
 

@@ -264,10 +264,6 @@ export class QueueConsumer<Out> implements Consumer {
     return this.#stopping;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-  }
-
   async #stop(): Promise<StopResult> {
     this.#state = 'stopping';
     this.#startAborted.abort();

@@ -200,11 +200,6 @@ export class LocalQueue<T> {
     return dropped;
   }
 
-  /** `close()`: for `using`. What is in the queue can still be taken. */
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
   /**
    * Marks `count` of the items that were taken as done, for `join`. Throws `INVALID_OPTION` if there are not that many,
    * which is a mistake in the caller's counting.

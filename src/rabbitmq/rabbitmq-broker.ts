@@ -74,8 +74,6 @@ class RabbitMqBroker implements Broker {
   readonly #movingPublisher: Publisher;
   readonly #republisher: Republisher;
   readonly #subscriptions = new Set<RabbitMqSubscription>();
-  /** Subscriptions that are being opened. Messages may arrive before that is done. */
-  readonly #opening = new Set<Promise<unknown>>();
   readonly #keepAlive = new KeepAlive();
   #address: string;
   #closing: Promise<void> | undefined;
@@ -172,9 +170,7 @@ class RabbitMqBroker implements Broker {
     this.#throwIfClosed();
     throwIfAborted(options.signal, `subscribing to '${queue}'`);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const opening = this.#keepAlive.during(this.#open(queue, options, onDelivery));
-    this.#opening.add(opening);
-    const subscription = await opening.finally(() => this.#opening.delete(opening));
+    const subscription = await this.#keepAlive.during(this.#open(queue, options, onDelivery));
     subscription.ref();
     // Those who only look at messages retry none.
     if (options.sparesLimit !== true) this.#returnRetriedMessages(queue, subscription);
@@ -204,7 +200,7 @@ class RabbitMqBroker implements Broker {
       observe: this.#settings.observe,
     });
     if (this.#closing !== undefined) {
-      await subscription.endByBroker();
+      await subscription.close();
       this.#throwIfClosed();
     }
     this.#subscriptions.add(subscription);
@@ -257,7 +253,6 @@ class RabbitMqBroker implements Broker {
       this.#movingPublisher.close(CLOSE_LIMIT_MS),
     ]);
     await Promise.all(subscriptions.map((subscription) => subscription.endByBroker()));
-    await Promise.allSettled(this.#opening);
   }
 
   #onUnroutable({ exchange, routingKey }: Destination): void {

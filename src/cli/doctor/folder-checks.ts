@@ -55,15 +55,24 @@ function spaceCheck(freeBytes: number): Check {
     : ok('disk', text, { freeBytes });
 }
 
-function* storeChecks({ bytes, queues, processes }: StoreFacts): Generator<Check> {
+function* storeChecks({ bytes, freeBytes, damage, queues, processes }: StoreFacts): Generator<Check> {
   const held = queues.reduce((sum, queue) => sum + queue.held, 0);
   const ready = queues.reduce((sum, queue) => sum + queue.ready, 0);
   const of = queues.length === 1 ? 'one queue' : `${queues.length} queues`;
   yield ok(
     'store',
-    `${Math.ceil(bytes / MIB)} MiB in a format that this version knows; ${held} messages in ${of}, ${ready} of them ready`,
-    { bytes, queues },
+    `${Math.ceil(bytes / MIB)} MiB, ${Math.floor(freeBytes / MIB)} MiB of it free for new messages; ${held} messages in ${of}, ${ready} of them ready`,
+    { bytes, freeBytes, queues },
   );
+  yield damage.length === 0
+    ? ok('integrity', 'the pages of the store are whole')
+    : fail(
+        'integrity',
+        `the store is damaged: ${damage[0]}`,
+        EXIT.configuration,
+        'back it up (millrace backup), then move it away to begin anew, and keep it to rescue what it holds',
+        { damage },
+      );
   const numbers =
     processes.length === 0 ? 'no process takes messages' : `taken from by ${processes.join(', ')}`;
   yield ok('processes', numbers, { processes });

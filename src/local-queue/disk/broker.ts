@@ -182,10 +182,6 @@ class DiskBroker implements Broker {
     const number = this.#client.newSubscription();
     // Before the answer, which the first deliveries come with.
     const subscription = new DiskSubscription(this.#client, number, options, onDelivery);
-    // The broker's close has to tell it what it lost.
-    this.#subscriptions.add(subscription);
-    const forget = () => this.#subscriptions.delete(subscription);
-    subscription.ended.then(forget, forget);
     try {
       await this.#command('subscribe', options, {
         kind: 'subscribe',
@@ -201,6 +197,9 @@ class DiskBroker implements Broker {
       await subscription.close();
       throw closedError();
     }
+    this.#subscriptions.add(subscription);
+    const forget = () => this.#subscriptions.delete(subscription);
+    subscription.ended.then(forget, forget);
     return subscription;
   }
 
@@ -249,7 +248,7 @@ class DiskBroker implements Broker {
   /** The store thread knows whether the message is in; if not, it takes it out of the line. */
   #giveUp(id: number, pending: PendingPublish, reason: QueueError): void {
     pending.givenUp(reason);
-    this.#client.outbox.giveUp(id);
+    this.#client.giveUp(id);
   }
 
   async #command(action: string, options: WaitOptions | undefined, command: Asked): Promise<CommandResult> {

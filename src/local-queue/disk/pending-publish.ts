@@ -2,7 +2,7 @@ import type { PublishOptions } from '../../broker.js';
 import { Deferred, limitWait } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import type { Refusal } from './protocol.js';
-import { ANSWER_LIMIT_MS, type Pending } from './store-client.js';
+import type { Pending } from './store-client.js';
 
 /**
  * A publish on its way.
@@ -40,8 +40,6 @@ export class PendingPublish implements Pending {
   givenUp(reason: QueueError): void {
     this.#release?.();
     this.#reason ??= reason;
-    const timer = setTimeout(() => this.gone(reason), ANSWER_LIMIT_MS);
-    this.#release = () => clearTimeout(timer);
   }
 
   done(): void {
@@ -58,8 +56,9 @@ export class PendingPublish implements Pending {
     }
   }
 
-  gone(cause: QueueError): void {
+  gone(error: QueueError): void {
     this.#release?.();
+    const cause = this.#reason ?? error;
     const text = `message ${this.#id} was on its way to the disk, and may be stored: ${cause.message}`;
     this.#deferred.reject(new QueueError('UNCONFIRMED', text, { cause }));
   }

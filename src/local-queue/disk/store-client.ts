@@ -42,6 +42,8 @@ export class StoreClient {
   /** The subscriptions that keep the process alive. */
   readonly #keepers = new Set<number>();
   #lastId = 0;
+  /** The publishes that are given up in what runs now. */
+  #givenUp: number[] | undefined = undefined;
   #posting = false;
   /** How many times something was posted, and how many of these are known to be stored. */
   #posts = 0;
@@ -109,6 +111,29 @@ export class StoreClient {
   /** Who waits for what. */
   get pending(): ReadonlyMap<number, Pending> {
     return this.#pending;
+  }
+
+  /**
+   * Takes a publish back that waits for room. Where the store thread does not answer in time, it is `gone`; the limit is
+   * one for all that are given up at once, and lets an answer pass that is there when it is over.
+   */
+  giveUp(id: number): void {
+    this.outbox.giveUp(id);
+    if (this.#givenUp === undefined) {
+      const ids: number[] = [];
+      this.#givenUp = ids;
+      queueMicrotask(() => {
+        this.#givenUp = undefined;
+      });
+      setTimeout(() => setImmediate(() => this.#abandon(ids)), ANSWER_LIMIT_MS).unref();
+    }
+    this.#givenUp.push(id);
+  }
+
+  #abandon(ids: readonly number[]): void {
+    const error = new QueueError('TIMEOUT', `the store did not answer within ${ANSWER_LIMIT_MS} ms`);
+    for (const id of ids) this.#settle(id)?.gone(error);
+    this.#adjustKeepAlive();
   }
 
   /** A number for {@link receive}. */

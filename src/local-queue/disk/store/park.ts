@@ -13,7 +13,6 @@ const STOP = 1;
 export class Park {
   readonly memory: SharedArrayBuffer | undefined;
   readonly #state: Int32Array | undefined;
-  readonly #onExit = (): void => this.#stop();
 
   /** With the memory of the main thread's end for the store thread's. */
   constructor(memory = hasBuiltinSqlite ? undefined : new SharedArrayBuffer(8)) {
@@ -23,11 +22,14 @@ export class Park {
 
   /** In the main thread, for as long as the store thread is there. */
   guard(): void {
-    if (this.#state !== undefined) process.on('exit', this.#onExit);
+    if (this.#state === undefined) return;
+    guarded.add(this);
+    if (guarded.size === 1) process.on('exit', stopAll);
   }
 
   unguard(): void {
-    process.off('exit', this.#onExit);
+    guarded.delete(this);
+    if (guarded.size === 0) process.off('exit', stopAll);
   }
 
   /** In the store thread: around all that happens in SQLite. */
@@ -51,9 +53,16 @@ export class Park {
     Atomics.notify(state, INSIDE);
   }
 
-  #stop(): void {
+  /** Returns when the store thread is not in SQLite, and will not be. */
+  stop(): void {
     const state = this.#state as Int32Array;
     Atomics.store(state, STOP, 1);
     Atomics.wait(state, INSIDE, 1, LIMIT_MS);
   }
+}
+
+const guarded = new Set<Park>();
+
+function stopAll(): void {
+  for (const park of guarded) park.stop();
 }

@@ -179,7 +179,8 @@ export class Store {
         }
       });
       this.#spareSpace();
-    } catch (cause) {
+    } catch (thrown) {
+      const cause = this.#causeOf(thrown);
       transaction.fail();
       const error = storageError(cause, this.#database.file);
       const outcome = refuse(requests, transaction.admitted, error);
@@ -190,6 +191,16 @@ export class Store {
     }
     const { reply, wakesOthers, unfinished } = transaction;
     return { reply, wakesOthers, unfinished, failed: [] };
+  }
+
+  /** SQLite has its own words for files that were taken away, which sound like something else. */
+  #causeOf(error: unknown): unknown {
+    try {
+      this.#database.checkFiles();
+      return error;
+    } catch (replaced) {
+      return replaced;
+    }
   }
 
   #spareSpace(): void {

@@ -23,7 +23,7 @@ const commands = {
         ),
       ),
     ).then(() => undefined),
-  subscribe: async ({ queue, prefetch }) => {
+  subscribe: async ({ queue, prefetch, unref }) => {
     const subscription = await broker.subscribe(
       queue,
       { prefetch, onLost: ({ message }) => say({ event: 'lost', id: message.id }) },
@@ -34,6 +34,7 @@ const commands = {
       },
     );
     subscriptions.set(queue, subscription);
+    if (unref) subscription.unref();
     subscription.ended.catch(({ code, message }) => say({ event: 'ended', code, message }));
   },
   ack: ({ id }) => deliveries.get(id).ack(),

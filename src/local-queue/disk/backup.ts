@@ -1,0 +1,53 @@
+import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { QueueError } from '../../errors.js';
+import { checkFolder } from './folder.js';
+import { checkSqlite } from './store/choose-sqlite.js';
+import { Database, STORE_FILE } from './store/database.js';
+import { Park } from './store/park.js';
+import { storageError } from './store/storage-error.js';
+import { WriteLock } from './store/write-lock.js';
+
+/**
+ * Copies the queues of a folder, as they are at one moment, to a new file, while others send and work. Blocks this
+ * thread. Rejects with `STORAGE_ERROR`, `STORAGE_FULL`, and `INVALID_OPTION` where the file can't be made.
+ */
+export async function backUpFolder(folder: string, file: string): Promise<void> {
+  checkSqlite();
+  const path = await checkFolder(resolve(folder));
+  makeEmpty(file);
+  try {
+    const database = new Database(path, new WriteLock(new Park()));
+    try {
+      database.prepare('VACUUM INTO ?').run(resolve(file));
+    } finally {
+      database.close();
+    }
+    flush(file);
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw storageError(error, join(path, STORE_FILE));
+  }
+}
+
+/** For its owner alone, as the queues are. SQLite fills a file that is empty, and no other. */
+function makeEmpty(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === 'EEXIST' ? 'it exists already, and a backup replaces nothing' : message;
+    throw new QueueError('INVALID_OPTION', `the backup can't be written to ${file}: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+function flush(file: string): void {
+  const descriptor = openSync(file, 'r+');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,31 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { connect } from '../../../src/connect.js';
+import { createConsumer } from '../../../src/consumer/create-consumer.js';
+import { createProducer } from '../../../src/producer/producer.js';
+import { defineQueue } from '../../../src/queue.js';
+import { eventually } from '../../support/eventually.js';
+import { newFolder } from './folders.js';
+
+test('handlers run in the context of who began to consume, not of who connected or sent', async () => {
+  const context = new AsyncLocalStorage<string>();
+  const folder = newFolder();
+  const queue = defineQueue('grain', z.string());
+  const broker = await context.run('connect', () => connect(`local:${folder}`));
+  const seen: (string | undefined)[] = [];
+  const consumers = ['first', undefined].map((name) =>
+    createConsumer(broker, queue, (value) => {
+      seen.push(`${value} in ${name}: ${context.getStore()}`);
+    }),
+  );
+  await context.run('first', () => consumers[0]?.start());
+  const producer = createProducer(broker, queue);
+  await context.run('send', () => producer.send('a'));
+  await eventually(() => expect(seen).toEqual(['a in first: first']));
+  await consumers[0]?.stop();
+  await consumers[1]?.start();
+  await context.run('send', () => producer.send('b'));
+  await eventually(() => expect(seen).toEqual(['a in first: first', 'b in undefined: undefined']));
+  await broker.close();
+});

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import type { BrokerEvent } from '../../../src/broker.js';
+import { connect } from '../../../src/connect.js';
+import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
+import { eventually } from '../../support/eventually.js';
+import { rejection } from '../../support/rejection.js';
+import { Actor } from './actor.js';
+import { inDatabase, newFolder, plainQueue } from './folders.js';
+
+const to = (queue: string) => ({ exchange: '', routingKey: queue });
+const message = (id: string) => ({ id, contentType: '', headers: {}, body: id });
+
+test('a newer definition changes capacity, delivery limit and dead letters, and who connects is told', async () => {
+  const folder = newFolder();
+  const events: BrokerEvent[] = [];
+  const broker = await connect(`local:${folder}`, { observe: (event) => events.push(event) });
+  await broker.declare(plainQueue('orders', { capacity: 2 }));
+  await broker.declare(plainQueue('orders', { capacity: 2 }));
+  expect(events).toEqual([]);
+  await broker.declare(
+    plainQueue('orders', { capacity: Number.POSITIVE_INFINITY, deliveryLimit: 3, deadLetter: 'bad-orders' }),
+  );
+  expect(events).toEqual([
+    { type: 'redefined', queue: 'orders', change: "capacity of 'orders' from 2 to Infinity" },
+    {
+      type: 'redefined',
+      queue: 'orders',
+      change: 'deadLetter of \'orders\' from "orders.dead" to "bad-orders"',
+    },
+    { type: 'redefined', queue: 'orders', change: "deliveryLimit of 'orders' from 20 to 3" },
+  ]);
+  for (const id of ['a', 'b', 'c']) await broker.publish(to('orders'), message(id));
+  await broker.close();
+  // For good.
+  const again = await openDiskBroker(folder);
+  await again.declare(plainQueue('orders', { declare: 'existing' }));
+  await again.publish(to('orders'), message('d'), { noWait: true });
+  await again.close();
+});
+
+test('who waits for room in a queue that gets more of it, or is removed, hears of it in another process', async () => {
+  const folder = newFolder();
+  const sender = await Actor.open(folder);
+  await sender.tell('declare', { spec: plainQueue('orders', { capacity: 1 }) });
+  await sender.tell('publish', { queue: 'orders', ids: ['a'] });
+  sender.begin('publish', { queue: 'orders', ids: ['b'] });
+  const broker = await openDiskBroker(folder);
+  await eventually(() => rejection(broker.publish(to('orders'), message('x'), { noWait: true }), 'FULL'));
+  await broker.declare(plainQueue('orders', { capacity: 2 }));
+  await sender.outcome('publish');
+  sender.begin('publish', { queue: 'orders', ids: ['c'] });
+  const worker = await Actor.open(folder);
+  await worker.tell('subscribe', { queue: 'orders', prefetch: 1 });
+  await worker.delivery();
+  await broker.remove('orders');
+  await expect(sender.outcome('publish')).rejects.toMatchObject({ code: 'UNROUTABLE' });
+  expect(await worker.ending()).toMatchObject({ code: 'QUEUE_MISSING' });
+  await broker.close();
+});
+
+test('a queue that is removed takes all that it holds along, ready, handled and delayed', async () => {
+  const folder = newFolder();
+  const broker = await openDiskBroker(folder);
+  await broker.declare(plainQueue('orders', { deadLetter: false }));
+  await Promise.all(
+    Array.from({ length: 2500 }, (_, index) => broker.publish(to('orders'), message(`${index}`))),
+  );
+  let retried: Promise<void> | undefined;
+  const subscription = await broker.subscribe('orders', { prefetch: 2 }, (delivery) => {
+    retried ??= delivery.retry(60_000, { code: 'failed', error: 'again' });
+  });
+  await eventually(() => retried !== undefined);
+  await retried;
+  await broker.remove('orders');
+  await rejection(subscription.ended, 'QUEUE_MISSING');
+  // Removed bit by bit, in transactions that are asked for by whatever comes.
+  await broker.declare(plainQueue('orders', { deadLetter: false }));
+  await eventually(async () => expect(await broker.inspect('orders')).toEqual({ ready: 0, consumers: 0 }));
+  await broker.close();
+  expect(inDatabase(folder, 'SELECT count(*) AS count FROM messages')).toEqual([{ count: 0 }]);
+  expect(inDatabase(folder, 'SELECT count(*) AS count FROM queues')).toEqual([{ count: 1 }]);
+});
