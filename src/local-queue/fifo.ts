@@ -1,10 +1,10 @@
 const FEWEST_SLOTS = 64;
 const MOST_SLOTS = 2048;
 
-/** Copied and not made anew: code that makes arrays is compiled for their first kind of elements, and thrown away. */
+/** Copied rather than created: V8 compiles code that creates arrays for their first kind of elements, and discards it. */
 const EMPTY: readonly undefined[] = new Array(MOST_SLOTS).fill(undefined);
 
-/** A ring of fixed size, a power of two. `next` is the ring that was begun when this one was full. */
+/** A ring of fixed size, a power of two. `next` is the ring that was started when this one was full. */
 class Ring<T> {
   readonly slots: (T | undefined)[];
   readonly mask: number;
@@ -20,8 +20,8 @@ class Ring<T> {
 
 /**
  * A first-in, first-out buffer without a bound of its own: a chain of rings, each twice the size of the one before up
- * to 2048 slots. A queue that stays short goes round in one ring for ever; a long one takes memory for what it holds,
- * gives it back as it drains, and is never copied. A slot that was taken from holds nothing.
+ * to 2048 slots. A short queue reuses one ring for ever; a long one takes memory for what it holds, releases it as it
+ * drains, and is never copied. An emptied slot holds no reference.
  */
 export class Fifo<T> {
   #first = new Ring<T>(FEWEST_SLOTS);
@@ -44,7 +44,7 @@ export class Fifo<T> {
     this.#length++;
   }
 
-  /** Undefined where there is none; look at `length` first where undefined may be an item. */
+  /** Undefined if there is none; check `length` first if undefined may be an item. */
   shift(): T | undefined {
     const ring = this.#first;
     if (ring.length === 0) return undefined;
@@ -57,7 +57,7 @@ export class Fifo<T> {
     return item;
   }
 
-  /** What was taken before, and the next `count`, which must be there. Costs half of what as many `shift` do. */
+  /** What was taken before, and the next `count`, which must be there. Costs half as much as that many `shift`. */
   shiftMany(taken: T[], count: number): T[] {
     const parts: T[][] = [];
     for (let left = count; left > 0; ) {

@@ -4,23 +4,23 @@ import { QueueError } from '../errors.js';
 import { Fifo } from './fifo.js';
 
 /**
- * In which order items are taken: the oldest first, the newest first, or the one with the smallest priority first
+ * The order in which items are taken: the oldest first, the newest first, or the one with the smallest priority first
  * and the oldest first among equals.
  */
 export type ItemOrder<T> = 'fifo' | 'lifo' | { readonly priority: (item: T) => number };
 
-/** Where the items of a queue are kept. Each order has its own. */
+/** Holds the items of a queue. Each order has its own. */
 export interface ItemStore<T> {
   readonly length: number;
   push(item: T, priority: number): void;
-  /** Undefined where there is none. */
+  /** Undefined if there is none. */
   shift(): T | undefined;
-  /** What was taken before, and the next `count`, as `shift` would give them. There must be so many. */
+  /** What was taken before, and the next `count` as `shift` would return them. There must be that many. */
   shiftMany(taken: T[], count: number): T[];
   clear(): void;
 }
 
-/** The store for an order, and how to ask an item for its priority where the order wants that. */
+/** The store for an order, and the priority of an item if the order has priorities. */
 export function storeFor<T>(order: ItemOrder<T> | undefined): {
   readonly store: ItemStore<T>;
   readonly priorityOf: ((item: T) => number) | undefined;
@@ -34,7 +34,7 @@ export function storeFor<T>(order: ItemOrder<T> | undefined): {
   return { store: new PriorityItems<T>(), priorityOf: checkedPriority(order.priority) };
 }
 
-/** NaN compares as neither smaller nor greater, which would silently spoil the order of the others too. */
+/** NaN is neither smaller nor greater than a number, which would silently spoil the order of the others, too. */
 function checkedPriority<T>(priorityOf: (item: T) => number): (item: T) => number {
   return (item) => {
     let priority: number;
@@ -75,7 +75,7 @@ class Stack<T> implements ItemStore<T> {
 interface Ranked<T> {
   readonly item: T;
   readonly priority: number;
-  /** A heap does not keep the order of equals; this does. */
+  /** Keeps the order of equals, which a heap does not. */
   readonly arrival: number;
 }
 

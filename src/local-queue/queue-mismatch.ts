@@ -3,7 +3,7 @@ import type { QueueSpec } from '../broker.js';
 import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
-/** A queue that is there already: as it was declared, and what its capacity is by that and by default. */
+/** A queue that exists already: as it was declared, and its capacity by that and by default. */
 interface ExistingQueue {
   readonly spec: QueueSpec;
   readonly capacity: number;
@@ -11,8 +11,8 @@ interface ExistingQueue {
 }
 
 /**
- * Throws `QUEUE_MISMATCH` where a queue is not as it is wanted. What means nothing in memory counts, too: a program
- * that defines one queue in two ways has to fail here as it would on RabbitMQ.
+ * Throws `QUEUE_MISMATCH` if a queue differs from what is wanted. Properties that have no effect here count, too: a
+ * program that defines one queue in two ways must fail here as it would on RabbitMQ.
  */
 export function checkMatches(wanted: QueueSpec, existing: ExistingQueue): void {
   const there = properties(existing.spec, existing.capacity);
@@ -22,8 +22,8 @@ export function checkMatches(wanted: QueueSpec, existing: ExistingQueue): void {
     if (isDeepStrictEqual(value, there[property])) continue;
     throw new QueueError(
       'QUEUE_MISMATCH',
-      `the queue '${wanted.name}' is there with ${property} ${quote(there[property])}, wanted is ${quote(value)}: ` +
-        "define it alike everywhere, or take it as it is with declare: 'existing'",
+      `the queue '${wanted.name}' exists with ${property} ${quote(there[property])}, not ${quote(value)}: ` +
+        "define it the same everywhere, or use it as it is with declare: 'existing'",
     );
   }
 }

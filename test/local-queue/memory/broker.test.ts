@@ -440,7 +440,7 @@ describe('declare', () => {
     const error = await rejection(declare({ capacity: 6 }), 'QUEUE_MISMATCH');
 
     expect(error.message).toBe(
-      "the queue 'q' is there with capacity 5, wanted is 6: define it alike everywhere, or take it as it is with declare: 'existing'",
+      "the queue 'q' exists with capacity 5, not 6: define it the same everywhere, or use it as it is with declare: 'existing'",
     );
   });
 
@@ -467,7 +467,7 @@ describe('declare', () => {
       'QUEUE_MISMATCH',
     );
 
-    expect(error.message).toContain("the queue 'graveyard' is there with capacity 5, wanted is 6");
+    expect(error.message).toContain("the queue 'graveyard' exists with capacity 5, not 6");
     await rejection(broker.inspect('q'), 'QUEUE_MISSING');
   });
 
