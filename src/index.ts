@@ -80,4 +80,4 @@ export {
 } from './producer/requester.js';
 export type { SendManyResult, Values } from './producer/send-many.js';
 export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
-export type { RabbitMqOptions } from './rabbitmq/options.js';
+export type { RabbitMqCredentials, RabbitMqOptions } from './rabbitmq/options.js';

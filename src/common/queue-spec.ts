@@ -152,7 +152,15 @@ function toDelayedRetry(option: QueueOptions['delayedRetry']): DelayedRetry | un
 
 function toDeadLetter(name: string, option: QueueOptions['deadLetter']): QueueSpec['deadLetter'] {
   if (option === false) return false;
-  if (option === undefined || option === true) return { queue: `${name}.dead`, capacity: undefined };
+  if (option === undefined || option === true) {
+    const queue = `${name}.dead`;
+    if (Buffer.byteLength(queue) <= MAX_NAME_BYTES) return { queue, capacity: undefined };
+    throw invalidOption(
+      'deadLetter',
+      `a name of its own, or false: '.dead' does not fit behind this one`,
+      name,
+    );
+  }
   if (typeof option === 'string') return toDeadLetter(name, { queue: option });
   checkOptionNames('deadLetter', option, ['queue', 'capacity']);
   const queue = option.queue ?? `${name}.dead`;
@@ -161,8 +169,8 @@ function toDeadLetter(name: string, option: QueueOptions['deadLetter']): QueueSp
   return { queue, capacity: capacityOption('deadLetter.capacity', option.capacity) };
 }
 
-/** An AMQP short string has 255 bytes; the names of retry queues are made by adding to this one. */
-const MAX_NAME_BYTES = 220;
+/** An AMQP short string. */
+const MAX_NAME_BYTES = 255;
 
 function checkQueueName(option: string, name: string, declare: DeclareMode): void {
   const fits =
@@ -170,8 +178,9 @@ function checkQueueName(option: string, name: string, declare: DeclareMode): voi
     name !== '' &&
     name.isWellFormed() &&
     Buffer.byteLength(name) <= MAX_NAME_BYTES &&
+    // Another program may have named it so.
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-    !/[\u0000-\u001f\u007f]/.test(name);
+    (declare === 'existing' || !/[\u0000-\u001f\u007f]/.test(name));
   if (!fits) throw invalidOption(option, `1 to ${MAX_NAME_BYTES} bytes without control characters`, name);
   if (name.startsWith('amq.') && declare !== 'existing') {
     throw new QueueError(

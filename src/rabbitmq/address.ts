@@ -23,6 +23,8 @@ export interface RabbitMqAddress {
   readonly keyFile: string | undefined;
   readonly verifyPeer: boolean | undefined;
   readonly servername: string | undefined;
+  /** `external`: the client's certificate says who it is, and no password is sent. */
+  readonly authMechanism: 'plain' | 'external';
   /** The address without its password, for errors, events and logs. */
   readonly masked: string;
 }
@@ -127,6 +129,7 @@ const PARAMETERS = [
   'keyfile',
   'verify',
   'server_name_indication',
+  'auth_mechanism',
 ] as const;
 
 function queryOf(query: string, decode: Decode, invalid: Invalid): Query {
@@ -156,6 +159,10 @@ function queryOf(query: string, decode: Decode, invalid: Invalid): Query {
   if (verify !== undefined && verify !== 'verify_peer' && verify !== 'verify_none') {
     throw invalid(`verify is to be verify_peer or verify_none, not '${verify}'`);
   }
+  const authMechanism = given.get('auth_mechanism')?.toLowerCase() ?? 'plain';
+  if (authMechanism !== 'plain' && authMechanism !== 'external') {
+    throw invalid(`auth_mechanism is to be plain or external, not '${authMechanism}'`);
+  }
   return {
     heartbeatSeconds: integer('heartbeat', 0, 65_535),
     connectTimeoutMs: integer('connection_timeout', 1, 2 ** 31 - 1),
@@ -166,5 +173,6 @@ function queryOf(query: string, decode: Decode, invalid: Invalid): Query {
     keyFile: given.get('keyfile'),
     verifyPeer: verify === undefined ? undefined : verify === 'verify_peer',
     servername: given.get('server_name_indication'),
+    authMechanism,
   };
 }

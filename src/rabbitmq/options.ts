@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { SecureVersion } from 'node:tls';
 import type { BrokerEvent } from '../broker.js';
 import {
   booleanOption,
@@ -9,6 +10,7 @@ import {
   invalidOption,
   observerOption,
 } from '../common/options.js';
+import { QueueError } from '../errors.js';
 
 /** What `connect` takes for RabbitMQ. All have defaults. */
 export interface RabbitMqOptions {
@@ -34,6 +36,12 @@ export interface RabbitMqOptions {
   readonly maxUnconfirmed?: number | undefined;
   /** Larger bodies are refused. Bytes. Default: 1 MiB. RabbitMQ's own limit is 16 MiB since 4.0. */
   readonly maxMessageBytes?: number | undefined;
+  /**
+   * Called for each connection, also to reconnect, in place of the user and the password of the address: for tokens and
+   * passwords that change. With `validForMs` the secret of an open connection is renewed before that time is over. What
+   * it throws counts as a connection that failed.
+   */
+  readonly credentials?: (() => RabbitMqCredentials | Promise<RabbitMqCredentials>) | undefined;
   /** Called with what happens to the connections. What it throws, or rejects with, is ignored. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
   /**
@@ -42,6 +50,16 @@ export interface RabbitMqOptions {
    * environment variable `MILLRACE_AMQPLIB_INTERNALS=off` does the same for a whole process. Default: true.
    */
   readonly amqplibInternals?: boolean | undefined;
+}
+
+/** What {@link RabbitMqOptions.credentials} returns. */
+export interface RabbitMqCredentials {
+  /** Default: that of the address. */
+  readonly username?: string | undefined;
+  /** Or a token. */
+  readonly password: string;
+  /** Milliseconds from now. Default: without end. */
+  readonly validForMs?: number | undefined;
 }
 
 /** As in Node's `tls.connect`. */
@@ -54,6 +72,10 @@ export interface RabbitMqTlsOptions {
   readonly servername?: string | undefined;
   /** Default: true. */
   readonly rejectUnauthorized?: boolean | undefined;
+  /** As `'TLSv1.3'`. Default: Node's. */
+  readonly minVersion?: SecureVersion | undefined;
+  /** Default: Node's. */
+  readonly ciphers?: string | undefined;
 }
 
 /** Waits grow exponentially from `initialDelayMs` to `maxDelayMs`; each is drawn at random from 0 to that. */
@@ -75,6 +97,7 @@ export const RABBITMQ_OPTION_NAMES = [
   'maxUnconfirmed',
   'maxMessageBytes',
   'observe',
+  'credentials',
   'amqplibInternals',
 ] as const satisfies readonly (keyof RabbitMqOptions)[];
 
@@ -86,6 +109,8 @@ const TLS_OPTION_NAMES = [
   'passphrase',
   'servername',
   'rejectUnauthorized',
+  'minVersion',
+  'ciphers',
 ] as const satisfies readonly (keyof RabbitMqTlsOptions)[];
 
 /** The options, checked, with their defaults. */
@@ -103,6 +128,7 @@ export interface RabbitMqSettings {
   readonly maxMessageBytes: number;
   /** Never throws. */
   readonly observe: (event: BrokerEvent) => void;
+  readonly credentials: RabbitMqOptions['credentials'];
   readonly amqplibInternals: boolean;
 }
 
@@ -114,6 +140,10 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
     throw invalidOption('connectionName', 'a string', connectionName);
   }
   checkOptionNames('tls', tls, TLS_OPTION_NAMES);
+  if (options.credentials !== undefined && typeof options.credentials !== 'function') {
+    // Not quoted: it may hold a password.
+    throw new QueueError('INVALID_OPTION', 'credentials: expected a function');
+  }
   booleanOption('tls.rejectUnauthorized', tls?.rejectUnauthorized, true);
   checkOptionNames('reconnect', reconnect, ['initialDelayMs', 'maxDelayMs', 'maxAttempts']);
   const initialDelayMs = durationOption('reconnect.initialDelayMs', reconnect?.initialDelayMs, {
@@ -154,6 +184,7 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
       default: DEFAULT_MAX_MESSAGE_BYTES,
     }),
     observe: observerOption(options.observe) ?? (() => {}),
+    credentials: options.credentials,
     amqplibInternals:
       booleanOption('amqplibInternals', options.amqplibInternals, true) &&
       process.env.MILLRACE_AMQPLIB_INTERNALS !== 'off',

@@ -49,7 +49,7 @@ describe('parseAddress', () => {
 
   it('reads the parameters of the query', () => {
     const query =
-      'heartbeat=5&connection_timeout=1500&channel_max=10&frame_max=8192&cacertfile=%2Fca.pem&certfile=c.pem&keyfile=k.pem&verify=verify_none&server_name_indication=other';
+      'heartbeat=5&connection_timeout=1500&channel_max=10&frame_max=8192&cacertfile=%2Fca.pem&certfile=c.pem&keyfile=k.pem&verify=verify_none&server_name_indication=other&auth_mechanism=EXTERNAL';
     expect(parseAddress(`amqps://host?${query}`)).toMatchObject({
       heartbeatSeconds: 5,
       connectTimeoutMs: 1500,
@@ -60,6 +60,7 @@ describe('parseAddress', () => {
       keyFile: 'k.pem',
       verifyPeer: false,
       servername: 'other',
+      authMechanism: 'external',
     });
   });
 
@@ -77,6 +78,7 @@ describe('parseAddress', () => {
     ['amqp://host?heartbeat=-1', 'heartbeat'],
     ['amqp://host?frame_max=4096', 'frame_max'],
     ['amqp://host?verify=maybe', 'verify'],
+    ['amqp://host?auth_mechanism=amqplain', 'auth_mechanism'],
     ['amqp://host?heartbeet=5', "no parameter 'heartbeet'"],
   ])('refuses %s and says why', (address, why) => {
     const error = failure(() => parseAddress(address));

@@ -1,12 +1,4 @@
-import { readFileSync } from 'node:fs';
-import {
-  type Channel,
-  type ChannelModel,
-  type ConfirmChannel,
-  type ConsumeMessage,
-  connect,
-  type SocketOptions,
-} from 'amqplib';
+import { type Channel, type ChannelModel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
 import {
   CLOSE_LIMIT_MS,
   onAbort,
@@ -21,7 +13,8 @@ import type { RabbitMqSettings } from '../options.js';
 import { DeliveryReader } from '../wire/delivery-reader.js';
 import type { PublishInternals } from '../wire/publish-channel.js';
 import { AmqplibInternals, type Negotiated } from './amqplib-internals.js';
-import { connectErrorText, isLoginRefusal, loginError, portHint, replyText } from './broker-errors.js';
+import { connectErrorText, isLoginRefusal, loginError, portHint } from './broker-errors.js';
+import { connectOptions, credentialsFor, keepSecretValid, socketOptions } from './log-in.js';
 import { RequestChannels } from './request-channels.js';
 import { type ServerVersion, serverVersion } from './server-version.js';
 
@@ -53,6 +46,7 @@ export class Connection {
   readonly #socket: AbortController;
   readonly #internals: AmqplibInternals;
   readonly #deliveries: DeliveryReader;
+  readonly #ended = new AbortController();
   #failure: Error | undefined;
   #open = true;
 
@@ -74,8 +68,9 @@ export class Connection {
     const timer = setTimeout(() => socket.abort(), limitMs);
     const unlisten = onAbort(signal, destroy);
     try {
+      const credentials = await credentialsFor(address, settings, socket.signal);
       const options = socketOptions(address, settings, name, socket.signal);
-      const model = await connect(connectOptions(address, settings), options);
+      const model = await connect(connectOptions(address, settings, credentials), options);
       const internals = new AmqplibInternals(model.connection, settings.amqplibInternals);
       const connection = new Connection(
         model,
@@ -90,6 +85,7 @@ export class Connection {
       // answer proves that the connection is alive, and that its end will be noticed.
       await connection.#prove(limitMs);
       internals.unref();
+      void keepSecretValid(model, settings, credentials, connection.#ended.signal);
       return connection;
     } catch (error) {
       const timedOut = socket.signal.aborted && !signal.aborted;
@@ -131,6 +127,7 @@ export class Connection {
     this.closed = new Promise((resolve) => {
       model.on('close', (reason) => {
         this.#open = false;
+        this.#ended.abort();
         this.#failure ??= reason ?? new Error('the connection was closed');
         resolve(this.#failure);
       });
@@ -217,64 +214,4 @@ export function onChannelClosed(
   channel.on('close', () => {
     listener(failure ?? connection.failure ?? new Error('the channel was closed'), failure !== undefined);
   });
-}
-
-function connectOptions(address: RabbitMqAddress, settings: RabbitMqSettings) {
-  const { host, port, username, password, channelMax, frameMax } = address;
-  return {
-    protocol: address.tls ? 'amqps' : 'amqp',
-    hostname: host,
-    port,
-    username,
-    password,
-    vhost: vhostOption(address.vhost),
-    heartbeat: address.heartbeatSeconds ?? settings.heartbeatSeconds,
-    ...(channelMax === undefined ? {} : { channelMax }),
-    ...(frameMax === undefined ? {} : { frameMax }),
-  };
-}
-
-/**
- * amqplib decodes percent signs here too, and takes an empty text for the virtual host `/`. A text in an object is
- * not taken for an empty one, and decodes to what it is.
- */
-function vhostOption(vhost: string): string {
-  return vhost === '' ? (Object('') as string) : encodeURIComponent(vhost);
-}
-
-function socketOptions(
-  address: RabbitMqAddress,
-  { tls }: RabbitMqSettings,
-  name: string,
-  signal: AbortSignal,
-): SocketOptions & { readonly signal: AbortSignal } {
-  const options = { signal, noDelay: true, keepAlive: true, clientProperties: { connection_name: name } };
-  if (!address.tls) return options;
-  const given = {
-    ...tls,
-    ca: pemFile(address, 'cacertfile', address.caFile) ?? tls.ca,
-    cert: pemFile(address, 'certfile', address.certFile) ?? tls.cert,
-    key: pemFile(address, 'keyfile', address.keyFile) ?? tls.key,
-    rejectUnauthorized: address.verifyPeer ?? tls.rejectUnauthorized,
-    servername: address.servername ?? tls.servername,
-  };
-  // Node distinguishes an undefined option from a missing one.
-  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...options, ...set };
-}
-
-/** Read again for each connection, so that renewed certificates are used. */
-function pemFile(address: RabbitMqAddress, parameter: string, file: string | undefined): Buffer | undefined {
-  if (file === undefined) return undefined;
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new QueueError(
-      'INVALID_OPTION',
-      `the ${parameter} of ${address.masked} can't be read: ${replyText(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
 }

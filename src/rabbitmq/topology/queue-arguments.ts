@@ -1,8 +1,11 @@
 /** The queues of the toolkit as RabbitMQ is asked for them. Pure. */
+import { createHash } from 'node:crypto';
 import type { Options } from 'amqplib';
 import type { DelayedRetry, QueueSpec } from '../../broker.js';
 import { CLASSIC_LENGTH_OFFSET } from '../connection/broker-errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
+
+const MAX_NAME_BYTES = 255;
 
 type Arguments = Readonly<Record<string, unknown>>;
 
@@ -74,7 +77,7 @@ export function deadLetterQueueDeclaration(
  */
 export function waitQueueDeclaration(queue: string, delayMs: number, exclusive: boolean): QueueDeclaration {
   return declarationOf(
-    `${queue}.retry.${delayMs}`,
+    auxiliaryName(queue, `.retry.${delayMs}`),
     [readyQueueName(queue), queue].map((next) => delayingOptions(delayMs, next, exclusive)),
   );
 }
@@ -83,7 +86,17 @@ export function waitQueueDeclaration(queue: string, delayMs: number, exclusive: 
 const UNATTENDED_MS = 60_000;
 
 export function readyQueueName(queue: string): string {
-  return `${queue}.retry.ready`;
+  return auxiliaryName(queue, '.retry.ready');
+}
+
+/** AMQP carries names of 255 bytes. Where one has no room for the addition, a digest stands for its end. */
+function auxiliaryName(queue: string, addition: string): string {
+  const name = queue + addition;
+  if (Buffer.byteLength(name) <= MAX_NAME_BYTES) return name;
+  const digest = createHash('sha256').update(queue).digest('hex').slice(0, 16);
+  const begin = Buffer.from(queue).subarray(0, MAX_NAME_BYTES - 18 - addition.length);
+  // Not within a character.
+  return `${begin.toString().replace(/\ufffd+$/, '')}~${digest}${addition}`;
 }
 
 /**

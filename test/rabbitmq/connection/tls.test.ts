@@ -57,3 +57,15 @@ test('amqps: refuses a certificate that nobody vouches for, and says so', async 
   const { message } = await rejection(connect((await tlsAddress()).href), 'UNREACHABLE');
   expect(message).toMatch(/self-signed certificate/);
 });
+
+test('amqps: takes the version and the ciphers of TLS as Node does', async () => {
+  const url = await tlsAddress();
+  const ca = readFileSync(CERTIFICATE);
+  const broker = await connect(url.href, { tls: { ca, minVersion: 'TLSv1.3' } });
+  await broker.close();
+  const { message } = await rejection(
+    connect(url.href, { tls: { ca, ciphers: 'NONE-SUCH' } }),
+    'UNREACHABLE',
+  );
+  expect(message).toMatch(/cipher/);
+});

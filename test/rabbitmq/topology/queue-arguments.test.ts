@@ -166,6 +166,22 @@ describe('the queues besides it', () => {
     expect(earlier[0]?.arguments).toMatchObject({ 'x-dead-letter-routing-key': 'orders' });
   });
 
+  it('are named within what AMQP carries, and differently for names that begin alike', () => {
+    for (const queue of ['x'.repeat(255), 'ü'.repeat(127), '🐇'.repeat(63), `${'x'.repeat(250)}é`]) {
+      const names = [queue, `${queue.slice(0, -1)}y`].flatMap((each) => [
+        waitQueueDeclaration(each, 2_147_483_647, false).name,
+        waitQueueDeclaration(each, 1, false).name,
+        readyQueueDeclaration(each, false).name,
+      ]);
+      expect(new Set(names).size).toBe(6);
+      for (const name of names) {
+        expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
+        expect(name).not.toContain('\ufffd');
+        expect(name).toMatch(/\.retry\.(\d+|ready)$/);
+      }
+    }
+  });
+
   it('the ready queue gives up on its attendants after a while', () => {
     const { name, options } = readyQueueDeclaration('orders', false);
     expect(name).toBe('orders.retry.ready');

@@ -1,0 +1,131 @@
+/** How a connection is opened: the parts of an address, the options and the credentials as amqplib takes them. */
+import { readFileSync } from 'node:fs';
+import { type ChannelModel, credentials, type SocketOptions } from 'amqplib';
+import { pause, RPC_LIMIT_MS, within } from '../../common/limits.js';
+import { QueueError } from '../../errors.js';
+import type { RabbitMqAddress } from '../address.js';
+import type { RabbitMqCredentials, RabbitMqSettings } from '../options.js';
+import { replyText } from './broker-errors.js';
+
+/** So much of the time that credentials are valid may pass before they are renewed. */
+const RENEW_AFTER = 0.75;
+
+const RENEW_AGAIN_MS = 5_000;
+
+/** The credentials for the next connection. Rejects with what the application's function throws. */
+export async function credentialsFor(
+  address: RabbitMqAddress,
+  settings: RabbitMqSettings,
+  signal: AbortSignal,
+): Promise<RabbitMqCredentials> {
+  if (settings.credentials === undefined) return address;
+  return within(askFor(settings.credentials), 'credentials()', { signal });
+}
+
+async function askFor(ask: NonNullable<RabbitMqSettings['credentials']>): Promise<RabbitMqCredentials> {
+  const given = await ask();
+  if (typeof given?.password === 'string') return given;
+  throw new QueueError(
+    'INVALID_OPTION',
+    'credentials(): expected an object with a password, which is not shown here',
+  );
+}
+
+/**
+ * Renews the secret of an open connection before it is no longer valid
+ * (`connection.update-secret`, https://www.rabbitmq.com/docs/oauth2), until the signal is aborted. Never rejects: what
+ * can't be renewed ends the connection, and the next one asks for credentials anyway.
+ */
+export async function keepSecretValid(
+  model: ChannelModel,
+  settings: RabbitMqSettings,
+  { validForMs }: RabbitMqCredentials,
+  signal: AbortSignal,
+): Promise<void> {
+  let waitMs = validForMs === undefined ? undefined : validForMs * RENEW_AFTER;
+  while (settings.credentials !== undefined && waitMs !== undefined) {
+    await pause(waitMs, signal);
+    if (signal.aborted) return;
+    try {
+      const renewed = await within(askFor(settings.credentials), 'credentials()', { signal });
+      const updated = model.updateSecret(Buffer.from(renewed.password), 'renewed before its end');
+      await within(updated, 'renewing the secret', { signal, timeoutMs: RPC_LIMIT_MS });
+      waitMs = renewed.validForMs === undefined ? undefined : renewed.validForMs * RENEW_AFTER;
+    } catch {
+      waitMs = RENEW_AGAIN_MS;
+    }
+  }
+}
+
+/** What amqplib's `connect` takes first. */
+export function connectOptions(
+  address: RabbitMqAddress,
+  settings: RabbitMqSettings,
+  { username = address.username, password }: RabbitMqCredentials,
+) {
+  const { host, port, channelMax, frameMax } = address;
+  return {
+    protocol: address.tls ? 'amqps' : 'amqp',
+    hostname: host,
+    port,
+    username,
+    password,
+    vhost: vhostOption(address.vhost),
+    heartbeat: address.heartbeatSeconds ?? settings.heartbeatSeconds,
+    ...(channelMax === undefined ? {} : { channelMax }),
+    ...(frameMax === undefined ? {} : { frameMax }),
+  };
+}
+
+/**
+ * amqplib decodes percent signs here too, and takes an empty text for the virtual host `/`. A text in an object is
+ * not taken for an empty one, and decodes to what it is.
+ */
+function vhostOption(vhost: string): string {
+  return vhost === '' ? (Object('') as string) : encodeURIComponent(vhost);
+}
+
+/** What amqplib's `connect` takes second: for the socket, TLS, and the way to log in. */
+export function socketOptions(
+  address: RabbitMqAddress,
+  { tls }: RabbitMqSettings,
+  name: string,
+  signal: AbortSignal,
+): SocketOptions & { readonly signal: AbortSignal } {
+  const options = {
+    signal,
+    noDelay: true,
+    keepAlive: true,
+    clientProperties: { connection_name: name },
+    // The broker takes the user from the client's certificate.
+    ...(address.authMechanism === 'external' ? { credentials: credentials.external() } : {}),
+  };
+  if (!address.tls) return options;
+  const given = {
+    ...tls,
+    ca: pemFile(address, 'cacertfile', address.caFile) ?? tls.ca,
+    cert: pemFile(address, 'certfile', address.certFile) ?? tls.cert,
+    key: pemFile(address, 'keyfile', address.keyFile) ?? tls.key,
+    rejectUnauthorized: address.verifyPeer ?? tls.rejectUnauthorized,
+    servername: address.servername ?? tls.servername,
+  };
+  // Node distinguishes an undefined option from a missing one.
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { ...options, ...set };
+}
+
+/** Read again for each connection, so that renewed certificates are used. */
+function pemFile(address: RabbitMqAddress, parameter: string, file: string | undefined): Buffer | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new QueueError(
+      'INVALID_OPTION',
+      `the ${parameter} of ${address.masked} can't be read: ${replyText(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
