@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The seam between the typed API (producer, consumer) and the backends (local, RabbitMQ).
  *
@@ -171,7 +172,7 @@ export interface Replies {
    * process on this broker, answers the request. Waits while the broker can't be reached. Another one after `onLost`.
    * Rejects: `CLOSED`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`.
    */
-  address(): Promise<string>;
+  replyTo(): Promise<string>;
   /** No further replies, and no `onLost`. Always resolves. */
   close(): Promise<void>;
 }
@@ -256,7 +257,7 @@ export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 
 /** What happens to a broker, for logs and metrics. The local backend has no links: it has `redefined` alone. */
 export type BrokerEvent =
-  | { readonly type: 'connected'; readonly link: 'publish' | 'consume'; readonly address: string }
+  | { readonly type: 'connected'; readonly link: 'publish' | 'consume'; readonly url: string }
   | {
       readonly type: 'disconnected';
       readonly link: 'publish' | 'consume';
@@ -290,16 +291,45 @@ export interface BrokerCounts {
   readonly resubscribed: number;
 }
 
-/** A message broker: in this process, on disk, or RabbitMQ. Made by `connect`. */
-export interface Broker {
-  /** What this broker is connected to, without any password. */
-  readonly address: string;
+/**
+ * A message broker: in this process, on disk, or RabbitMQ. Made by `connect`, and handed to `createProducer`,
+ * `createConsumer` and the like, which do the rest.
+ */
+export interface Broker extends AsyncDisposable {
+  /** Where the broker is, without any password: `local:`, `local:/folder` or `amqp://host`. */
+  readonly url: string;
   readonly state: BrokerState;
   /** A copy: read it again for later numbers. */
   readonly counts: BrokerCounts;
-  /** Larger bodies are refused on `publish` with `TOO_LARGE`, and by consumers on receipt. Bytes. */
+  /** Larger bodies are refused on sending with `TOO_LARGE`, and by consumers on receipt. Bytes. */
   readonly maxMessageBytes: number;
 
+  /** How many messages and consumers a queue has. Rejects with `QUEUE_MISSING` if there is no such queue. */
+  inspect(queue: string, options?: WaitOptions): Promise<QueueStats>;
+
+  /** Removes the ready messages and returns how many. Rejects with `QUEUE_MISSING` if there is no such queue. */
+  purge(queue: string, options?: WaitOptions): Promise<number>;
+
+  /**
+   * Removes a queue with all that it holds. Its dead-letter queue stays. Consumers of it end with `QUEUE_MISSING`, unless
+   * it is declared again first. Rejects with `QUEUE_MISSING` if there is no such queue.
+   */
+  remove(queue: string, options?: WaitOptions): Promise<void>;
+
+  /**
+   * Ends everything: sends that wait reject with `CLOSED`, unconfirmed ones are given a moment to be confirmed and
+   * else reject with `UNCONFIRMED`, consumers end and what is unsettled goes back to its queue. Always settles, within
+   * seconds, whatever the peer does; a second call waits for the same end. Stop consumers first to let their handlers
+   * finish. `await using broker = await connect(…)` calls it at the end of the block.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * What a backend implements: a {@link Broker}, and the verbs that producers, consumers and requesters are made of. For
+ * authors of backends and of tools between the two, from `millrace/backend`; it may change in any minor version.
+ */
+export interface Backend extends Broker {
   /**
    * Makes sure that the queue, and its dead-letter queue, are there. Repeating it is cheap. After a reconnect
    * what was declared is declared again. A refused declaration disturbs nothing else.
@@ -331,23 +361,4 @@ export interface Broker {
 
   /** Opens a way for answers, when its address is first asked for. It does not keep the process alive by itself. */
   receiveReplies(listener: ReplyListener): Replies;
-
-  /** Rejects with `QUEUE_MISSING` where there is no such queue. */
-  inspect(queue: string, options?: WaitOptions): Promise<QueueStats>;
-
-  /** Removes the ready messages and says how many. Rejects with `QUEUE_MISSING` where there is no such queue. */
-  purge(queue: string, options?: WaitOptions): Promise<number>;
-
-  /**
-   * Removes the queue with all that it holds. Its dead-letter queue stays. Those who subscribe to it end with
-   * `QUEUE_MISSING`, unless somebody declares it again first. Rejects with `QUEUE_MISSING` where there is no such queue.
-   */
-  remove(queue: string, options?: WaitOptions): Promise<void>;
-
-  /**
-   * Ends everything: publishes that wait reject with `CLOSED`, unconfirmed ones are given a moment to be
-   * confirmed and else reject with `UNCONFIRMED`, subscriptions end and what is unsettled goes back.
-   * Always settles, within seconds, whatever the peer does; a second call waits for the same end.
-   */
-  close(): Promise<void>;
 }

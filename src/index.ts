@@ -6,17 +6,10 @@ export type {
   DeadLetterCode,
   DeclareMode,
   DelayedRetry,
-  Delivery,
-  Destination,
   Failure,
   Message,
-  PublishOptions,
   QueueSpec,
   QueueStats,
-  Replies,
-  ReplyListener,
-  SubscribeOptions,
-  Subscription,
   WaitOptions,
 } from './broker.js';
 export type { Codec, CodecName } from './common/codec.js';
@@ -80,4 +73,9 @@ export {
 } from './producer/requester.js';
 export type { SendManyResult, Values } from './producer/send-many.js';
 export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
-export type { RabbitMqCredentials, RabbitMqOptions } from './rabbitmq/options.js';
+export type {
+  RabbitMqCredentials,
+  RabbitMqOptions,
+  RabbitMqReconnectOptions,
+  RabbitMqTlsOptions,
+} from './rabbitmq/options.js';

@@ -1,6 +1,7 @@
 /** An event loop: events of several types in one queue, and a handler for each type. */
 import { parseArgs } from 'node:util';
 import { connect, createConsumer, createProducer, deadLetterHistory, defineQueue, receive } from 'millrace';
+import { backendOf } from 'millrace/backend';
 import { z } from 'zod';
 
 const Event = z.discriminatedUnion('type', [
@@ -37,7 +38,7 @@ await screen.send({ type: 'key', key: 'Enter' });
 // What others send is not checked by our compiler. An event of a type that nobody knows becomes a dead letter.
 const body = JSON.stringify({ type: 'scroll', by: -3 });
 const headers = { source: 'somebody else' };
-await broker.publish(
+await backendOf(broker).publish(
   { exchange: '', routingKey: events.name },
   { id: 'scroll-1', contentType: 'application/json', headers, body },
 );

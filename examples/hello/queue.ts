@@ -1,4 +1,5 @@
 import { type Broker, defineQueue, isQueueError } from 'millrace';
+import { backendOf } from 'millrace/backend';
 import { z } from 'zod';
 
 /** The kinds of `hello` that tutorials declare: the current ones, those before, and the oldest. */
@@ -27,8 +28,8 @@ export async function declareHello(broker: Broker, name: string, kind = 'quorum'
       throw error;
     },
   );
-  await broker.declare(queue.spec);
-  if (isNew && broker.address.startsWith('amqp')) {
+  await backendOf(broker).declare(queue.spec);
+  if (isNew && broker.url.startsWith('amqp')) {
     console.log(
       ` [*] '${name}' was not there: this program made it, as a ${kind} queue. One that declares another kind is`,
     );

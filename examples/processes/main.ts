@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, createProducer, receive } from 'millrace';
+import { backendOf } from 'millrace/backend';
 import { startProgram } from '../start-program.ts';
 import { queuesOf } from './queues.ts';
 
@@ -25,7 +26,7 @@ const start = (program: string, ...args: string[]) =>
 
 const broker = await connect(url);
 for (const queue of [jobs, results, control]) {
-  await broker.declare(queue.spec);
+  await backendOf(broker).declare(queue.spec);
   await broker.purge(queue.name); // what an earlier run may have left
 }
 const [ann, ben] = [start('./consumer', '--name', 'Ann'), start('./consumer', '--name', 'Ben')];

@@ -18,9 +18,9 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
   });
   switch (event.type) {
     case 'connected':
-      return line('info', `connected to ${event.address} (${event.link})`, {
+      return line('info', `connected to ${event.url} (${event.link})`, {
         link: event.link,
-        broker: event.address,
+        broker: event.url,
       });
     case 'disconnected': {
       const next =

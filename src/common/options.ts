@@ -1,6 +1,6 @@
 /** Checks what callers pass: options, signals, observers, sizes. Everything is checked once, where it comes in. */
 import { inspect } from 'node:util';
-import type { Message, WaitOptions } from '../broker.js';
+import type { Backend, Broker, Message, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
 
 /** A short, safe rendering of whatever a caller gave, for error messages. */
@@ -80,6 +80,16 @@ export function booleanOption(name: string, value: boolean | undefined, fallback
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;
   throw invalidOption(name, 'true or false', value);
+}
+
+/** The backend of a broker, which every broker is. Throws `INVALID_OPTION` for anything else. */
+export function backendOf(broker: Broker): Backend {
+  if (isThenable(broker)) {
+    throw invalidOption('broker', 'what connect() resolves to: await it first', broker);
+  }
+  const { publish } = (broker ?? {}) as Partial<Backend>;
+  if (typeof publish !== 'function') throw invalidOption('broker', 'what connect() resolves to', broker);
+  return broker as Backend;
 }
 
 /** Throws `INVALID_OPTION`. */

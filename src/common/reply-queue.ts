@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Broker, Replies, ReplyListener, Subscription } from '../broker.js';
+import type { Backend, Replies, ReplyListener, Subscription } from '../broker.js';
 import { QueueError } from '../errors.js';
 import { replyQueueSpec } from './queue-spec.js';
 import { REPLY_QUEUE_PREFIX } from './reply-format.js';
@@ -9,17 +9,17 @@ const OPEN_LIMIT_MS = 30_000;
 
 /** Replies for a broker that has nothing special for them: a queue of their own, gone with its subscriber. */
 export class ReplyQueue implements Replies {
-  readonly #broker: Pick<Broker, 'declare' | 'subscribe'>;
+  readonly #broker: Pick<Backend, 'declare' | 'subscribe'>;
   readonly #listener: ReplyListener;
   #opening: Promise<{ readonly name: string; readonly subscription: Subscription }> | undefined;
   #closed = false;
 
-  constructor(broker: Pick<Broker, 'declare' | 'subscribe'>, listener: ReplyListener) {
+  constructor(broker: Pick<Backend, 'declare' | 'subscribe'>, listener: ReplyListener) {
     this.#broker = broker;
     this.#listener = listener;
   }
 
-  async address(): Promise<string> {
+  async replyTo(): Promise<string> {
     if (this.#closed) throw new QueueError('CLOSED', 'the replies were closed');
     this.#opening ??= this.#open();
     const opening = this.#opening;

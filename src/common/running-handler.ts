@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Broker, Message } from '../broker.js';
+import type { Backend, Message } from '../broker.js';
 
 /** A handler at work, as seen by what it calls. */
 export interface RunningHandler {
@@ -7,7 +7,7 @@ export interface RunningHandler {
    * Whether a message that is published to `queue` now would be handled only after this handler has ended, so that
    * waiting for its reply in here would last until the time limit. Rejects as `Broker.inspect` does.
    */
-  holdsUp(broker: Broker, queue: string, message: Message): Promise<boolean>;
+  holdsUp(broker: Backend, queue: string, message: Message): Promise<boolean>;
 }
 
 const current = new AsyncLocalStorage<RunningHandler>();

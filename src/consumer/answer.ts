@@ -1,4 +1,4 @@
-import type { Broker, Message } from '../broker.js';
+import type { Backend, Message } from '../broker.js';
 import { errorText } from '../common/options.js';
 import { errorReplyTo, isReplyAddress, type Request, replyTo } from '../common/reply-format.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
@@ -30,7 +30,7 @@ export function isAnswered<M extends Pick<Message, 'replyTo' | 'correlationId'>>
 export async function answer(
   request: Request,
   outcome: Outcome,
-  broker: Pick<Broker, 'publish'>,
+  broker: Pick<Backend, 'publish'>,
 ): Promise<void> {
   const send = (message: Message) =>
     broker.publish({ exchange: '', routingKey: request.replyTo }, message, { timeoutMs: REPLY_LIMIT_MS });

@@ -2,7 +2,7 @@
 import type { Failure, WaitOptions } from '../broker.js';
 
 /** Handles the messages of one queue. Made by `createConsumer`. */
-export interface Consumer {
+export interface Consumer extends AsyncDisposable {
   readonly state: ConsumerState;
   /** What became of its messages so far, for metrics. A copy: read it again for later numbers. */
   readonly counts: ConsumerCounts;
@@ -19,6 +19,8 @@ export interface Consumer {
    * the same end, and brings the deadline forward if its own is earlier.
    */
   stop(options?: StopOptions): Promise<StopResult>;
+  /** `stop()`: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
   /**
    * From now on this consumer does not keep the process alive: it assists a program that does something else. When
    * that is done the process ends. A running handler keeps it alive by what it waits for (a timer, a socket, a thread),

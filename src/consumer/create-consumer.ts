@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.js';
-import { invalidOption } from '../common/options.js';
+import { backendOf, invalidOption } from '../common/options.js';
 import type { Queue } from '../queue.js';
 import { isAnswered } from './answer.js';
 import type { Consumer, Handler } from './consumer.js';
@@ -40,6 +40,7 @@ export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<
   handler: Handler<Out> | HandlersByType<Out, By> | ThreadedHandler,
   options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer {
+  const backend = backendOf(broker);
   if (isThreaded(handler)) {
     const threads = new HandlerThreads(handler);
     const settings = checkConsumerOptions(options, threads.count, queue.spec.delayedRetry);
@@ -48,11 +49,11 @@ export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<
     }
     const run: Handler<Out> = (value, context) =>
       threads.run(value, context, isAnswered(context, settings.replies));
-    return new QueueConsumer(broker, queue, run, settings, threads);
+    return new QueueConsumer(backend, queue, run, settings, threads);
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
-  const tracked = trackedHandler(toHandler(handler), broker, queue, settings);
-  return new QueueConsumer(broker, queue, tracked, settings, MAIN_THREAD);
+  const tracked = trackedHandler(toHandler(handler), backend, queue, settings);
+  return new QueueConsumer(backend, queue, tracked, settings, MAIN_THREAD);
 }
 
 const MAIN_THREAD: HandlerHost = { open: async () => {}, close: async () => {} };

@@ -31,10 +31,11 @@ export function decode<Out>(
 
 function toDecoded<Out>(decoded: DecodedValue<Out>): Decoded<Out> {
   if (decoded.ok) return decoded;
-  const { code, error } = decoded.failure;
+  const { code, error: text } = decoded.failure;
+  const { error } = decoded;
   return {
     ok: false,
-    outcome: code === 'failed' ? { type: 'failed', text: error } : { type: 'hopeless', code, text: error },
+    outcome: code === 'failed' ? { type: code, error, text } : { type: 'hopeless', code, text },
   };
 }
 

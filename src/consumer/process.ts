@@ -1,4 +1,4 @@
-import type { Broker, Delivery } from '../broker.js';
+import type { Backend, Delivery } from '../broker.js';
 import { isThenable } from '../common/options.js';
 import { processTracing } from '../common/tracing.js';
 import { answer, isAnswered, type RepliesTo } from './answer.js';
@@ -18,7 +18,7 @@ export interface ProcessSettings<Out> {
   readonly delaysMs: readonly number[];
   readonly replies: RepliesTo;
   /** For the replies to requests. */
-  readonly broker: Pick<Broker, 'publish'>;
+  readonly broker: Pick<Backend, 'publish'>;
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
   readonly counts: { -readonly [Name in keyof ConsumerCounts]: number };
   /** Whether handlers may still begin. A run that may not stays where it is. */

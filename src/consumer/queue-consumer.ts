@@ -1,4 +1,4 @@
-import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
+import type { Backend, Delivery, Subscription, WaitOptions } from '../broker.js';
 import { anyOf, CLOSE_LIMIT_MS, Deadlines, settledWithin } from '../common/limits.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
@@ -32,7 +32,7 @@ export interface HandlerHost {
  *     └───────stop──────┴──(can't subscribe)──────┴──(subscription ended)─────────────────────────▲
  */
 export class QueueConsumer<Out> implements Consumer {
-  readonly #broker: Broker;
+  readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #settings: ProcessSettings<Out>;
   readonly #concurrency: number;
@@ -73,7 +73,7 @@ export class QueueConsumer<Out> implements Consumer {
   #isEndedRead = false;
 
   constructor(
-    broker: Broker,
+    broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     handler: Handler<Out>,
     { concurrency, prefetch, key, ...settings }: ConsumerSettings<Out>,
@@ -262,6 +262,10 @@ export class QueueConsumer<Out> implements Consumer {
     this.#draining.bringForward(deadlineMs);
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   async #stop(): Promise<StopResult> {

@@ -1,6 +1,7 @@
-import type { Broker, Delivery, Subscription } from '../broker.js';
+import type { Backend, Broker, Delivery, Subscription } from '../broker.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
+  backendOf,
   checkOptionNames,
   checkSignal,
   durationOption,
@@ -70,7 +71,8 @@ export function receive<Out>(
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
   const { signal } = options;
   checkSignal(signal);
-  return { [Symbol.asyncIterator]: () => new Receiving(broker, queue, { prefetch, timeoutMs, signal }) };
+  const backend = backendOf(broker);
+  return { [Symbol.asyncIterator]: () => new Receiving(backend, queue, { prefetch, timeoutMs, signal }) };
 }
 
 type Result<Out> = IteratorResult<Received<Out>, undefined>;
@@ -86,7 +88,7 @@ const END = { done: true, value: undefined } as const;
  * Not an async generator: its `return()` would wait until a pending `next()` has a message, and lose that message.
  */
 class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> {
-  readonly #broker: Broker;
+  readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #options: { readonly prefetch: number; readonly timeoutMs: number };
   /** Ends the beginning of the subscription. */
@@ -104,7 +106,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
   #change = new Deferred();
 
   constructor(
-    broker: Broker,
+    broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     { signal, ...options }: { prefetch: number; timeoutMs: number; signal: AbortSignal | undefined },
   ) {

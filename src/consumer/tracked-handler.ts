@@ -1,4 +1,4 @@
-import type { Broker, Message } from '../broker.js';
+import type { Backend, Message } from '../broker.js';
 import { isThenable } from '../common/options.js';
 import { type RunningHandler, runAs, tracksHandlers } from '../common/running-handler.js';
 import type { Queue } from '../queue.js';
@@ -9,7 +9,7 @@ import { checkKeys } from './line.js';
 /** Lets the requests of a handler find out whether only that handler itself could answer them. */
 export function trackedHandler<Out>(
   handler: Handler<Out>,
-  broker: Broker,
+  broker: Backend,
   queue: Pick<Queue<never, Out>, 'name' | 'decode'>,
   { concurrency, key }: Pick<ConsumerSettings<Out>, 'concurrency' | 'key'>,
 ): Handler<Out> {
@@ -31,7 +31,7 @@ export function trackedHandler<Out>(
 }
 
 class TrackedRun<Out> implements RunningHandler {
-  readonly #broker: Broker;
+  readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'decode'>;
   readonly #context: HandlerContext;
   /** Undefined: it holds up every message of the queue. */
@@ -39,7 +39,7 @@ class TrackedRun<Out> implements RunningHandler {
   #hasEnded = false;
 
   constructor(
-    broker: Broker,
+    broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'decode'>,
     context: HandlerContext,
     keyed: { readonly key: ConsumerSettings<Out>['key']; readonly value: Out } | undefined,
@@ -54,7 +54,7 @@ class TrackedRun<Out> implements RunningHandler {
     this.#hasEnded = true;
   };
 
-  async holdsUp(broker: Broker, queue: string, message: Message): Promise<boolean> {
+  async holdsUp(broker: Backend, queue: string, message: Message): Promise<boolean> {
     if (queue !== this.#queue.name || !isSame(broker, this.#broker)) return false;
     if (this.#keyed !== undefined && !(await this.#sharesKey(message, this.#keyed))) return false;
     // Another consumer, in this process or elsewhere, could take it.
@@ -78,7 +78,7 @@ class TrackedRun<Out> implements RunningHandler {
   }
 }
 
-/** Brokers in memory share an address and nothing else. */
-function isSame(one: Broker, other: Broker): boolean {
-  return one === other || (one.address === other.address && one.address !== 'local:');
+/** Brokers in memory share a URL and nothing else. */
+function isSame(one: Backend, other: Backend): boolean {
+  return one === other || (one.url === other.url && one.url !== 'local:');
 }

@@ -1,5 +1,11 @@
 import type { Broker, Delivery } from '../broker.js';
-import { booleanOption, checkOptionNames, invalidOption, observerOption } from '../common/options.js';
+import {
+  backendOf,
+  booleanOption,
+  checkOptionNames,
+  invalidOption,
+  observerOption,
+} from '../common/options.js';
 import type { Queue } from '../queue.js';
 import type { DeadLetter } from './dead-letter.js';
 import { type ReplayOptions, type ReplayResult, replay } from './replay.js';
@@ -85,7 +91,7 @@ export function deadLetters(
 ): DeadLetters {
   checkOptionNames('deadLetters', options, ['queue']);
   const source: Source = {
-    broker,
+    broker: backendOf(broker),
     name: typeof queue === 'string' ? queue : queue.name,
     deadLetterQueue: options?.queue ?? deadLetterQueueOf(queue),
     isNamed: options?.queue !== undefined,

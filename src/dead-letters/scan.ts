@@ -1,4 +1,4 @@
-import type { Broker, Delivery, Subscription, WaitOptions } from '../broker.js';
+import type { Backend, Delivery, Subscription, WaitOptions } from '../broker.js';
 import { Deferred, pause, throwIfAborted, timeoutError } from '../common/limits.js';
 import { QueueError } from '../errors.js';
 
@@ -41,7 +41,7 @@ export class QueueScan {
   /** How many of them were handed out. */
   scanned = 0;
 
-  readonly #broker: Broker;
+  readonly #broker: Backend;
   readonly #queue: string;
   readonly #wait: WaitOptions;
   readonly #maxWindow: number;
@@ -63,7 +63,7 @@ export class QueueScan {
 
   /** Rejects as `Broker.inspect` does. `maxWindow`: how many messages to take at once at most. */
   static async begin(
-    broker: Broker,
+    broker: Backend,
     queue: string,
     wait: WaitOptions,
     maxWindow = MAX_WINDOW,
@@ -72,7 +72,7 @@ export class QueueScan {
     return new QueueScan(broker, queue, ready, wait, Math.min(maxWindow, MAX_WINDOW));
   }
 
-  private constructor(broker: Broker, queue: string, total: number, wait: WaitOptions, maxWindow: number) {
+  private constructor(broker: Backend, queue: string, total: number, wait: WaitOptions, maxWindow: number) {
     this.#broker = broker;
     this.#queue = queue;
     this.#wait = wait;

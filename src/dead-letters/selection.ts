@@ -1,5 +1,5 @@
 /** Which dead letters a call is about, and how it goes through them. */
-import type { Broker, Delivery, WaitOptions } from '../broker.js';
+import type { Backend, Delivery, WaitOptions } from '../broker.js';
 import { throwIfAborted } from '../common/limits.js';
 import {
   checkOptionNames,
@@ -83,7 +83,7 @@ export function checkSelection(
 
 /** Where dead letters are stored, and what they were. */
 export interface Source {
-  readonly broker: Broker;
+  readonly broker: Backend;
   /** The queue that they were messages of. */
   readonly name: string;
   readonly deadLetterQueue: string;

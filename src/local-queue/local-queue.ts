@@ -1,9 +1,12 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { WaitOptions } from '../broker.js';
 import { throwIfAborted } from '../common/limits.js';
 import { booleanOption, checkOptionNames, checkWaitOptions, integerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { type ItemOrder, type ItemStore, storeFor } from './item-order.js';
 import { type Waiter, WaitList } from './wait-list.js';
+
+export type { ItemOrder } from './item-order.js';
 
 export interface LocalQueueOptions<T> {
   /** How many items the queue holds before `put` waits. 1 and more, or `Infinity`. Default: 1024. */
@@ -52,7 +55,7 @@ const END = { done: true, value: undefined } as const;
  *
  * In all states but the first `closed` is true and a put is rejected with `CLOSED`; in the last a take is, too.
  */
-export class LocalQueue<T> {
+export class LocalQueue<T> implements Disposable {
   // Two rules hold between any two calls, because each change restores them before it returns: while a put waits, the
   // queue is full; while a take waits, it is empty. So a call that finds room, or an item, overtakes none.
 
@@ -198,6 +201,11 @@ export class LocalQueue<T> {
       this.#wakeJoiners();
     }
     return dropped;
+  }
+
+  /** `close()`: for `using`. What is in the queue can still be taken. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /**

@@ -1,6 +1,12 @@
 import type { Broker } from '../broker.js';
 import { within } from '../common/limits.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
+import {
+  backendOf,
+  checkOptionNames,
+  durationOption,
+  integerOption,
+  invalidOption,
+} from '../common/options.js';
 import { isQueueError } from '../errors.js';
 import { type HeldLock, Permit } from './held-lock.js';
 import { checkLockName, fillPermits, permitQueueSpec } from './permit-queue.js';
@@ -50,13 +56,14 @@ export interface Lock {
  */
 export function createLock(broker: Broker, name: string, options?: LockOptions): Lock {
   checkOptionNames('createLock', options, ['permits']);
+  const backend = backendOf(broker);
   checkLockName(name);
   const permits = integerOption('permits', options?.permits, { min: 1, max: 1000, default: 1 });
   let filling: Promise<string> | undefined;
 
   /** Shared by all who acquire at the same time, whose own limits end only their own wait. */
   function filled(): Promise<string> {
-    filling ??= fillPermits(broker, name, permits).catch((error) => {
+    filling ??= fillPermits(backend, name, permits).catch((error) => {
       filling = undefined;
       throw error;
     });
@@ -66,8 +73,8 @@ export function createLock(broker: Broker, name: string, options?: LockOptions):
   async function waitFor(permit: Permit): Promise<void> {
     const queue = await filled();
     const { take, lose, stopped: signal } = permit;
-    await broker.declare(permitQueueSpec(queue), { signal });
-    permit.attach(await broker.subscribe(queue, { prefetch: 1, signal, onLost: lose }, take));
+    await backend.declare(permitQueueSpec(queue), { signal });
+    permit.attach(await backend.subscribe(queue, { prefetch: 1, signal, onLost: lose }, take));
     await permit.acquired;
   }
 

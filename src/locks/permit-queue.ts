@@ -20,7 +20,7 @@
  */
 import { randomInt } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { Broker, QueueSpec } from '../broker.js';
+import type { Backend, QueueSpec } from '../broker.js';
 import { pause } from '../common/limits.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { defineQueue, type QueueOptions } from '../queue.js';
@@ -32,7 +32,7 @@ const POLL_MS = 25;
 const MAX_CLAIMS = 100;
 
 /** The name of the queue that has the permits of the lock, filled by this call where nobody did so before. */
-export async function fillPermits(broker: Broker, name: string, permits: number): Promise<string> {
+export async function fillPermits(broker: Backend, name: string, permits: number): Promise<string> {
   await checkPermits(broker, name, permits);
   for (let claim = 1; claim <= MAX_CLAIMS; claim++) {
     if (await claimQueue(broker, queueName(name, claim))) {
@@ -63,7 +63,7 @@ function queueName(name: string, claim: number): string {
   return claim === 1 ? name : `${name}.${claim}`;
 }
 
-async function checkPermits(broker: Broker, name: string, permits: number): Promise<void> {
+async function checkPermits(broker: Backend, name: string, permits: number): Promise<void> {
   try {
     await broker.declare(specOf(`${name}.permits`, { capacity: permits }));
   } catch (error) {
@@ -78,7 +78,7 @@ async function checkPermits(broker: Broker, name: string, permits: number): Prom
 }
 
 /** False where somebody else claimed it. */
-function claimQueue(broker: Broker, queue: string): Promise<boolean> {
+function claimQueue(broker: Backend, queue: string): Promise<boolean> {
   return write(broker, queue, randomInt(2 ** 32, 2 ** 47));
 }
 
@@ -86,7 +86,7 @@ function claimQueue(broker: Broker, queue: string): Promise<boolean> {
  * Publishes the permits. False where one may be in the queue twice, because its link broke before it was confirmed.
  * Should a publish fail, the claim is lost with it.
  */
-async function isFilledOnce(broker: Broker, queue: string, permits: number): Promise<boolean> {
+async function isFilledOnce(broker: Backend, queue: string, permits: number): Promise<boolean> {
   const { resent } = broker.counts;
   const publish = (permit: number) =>
     broker.publish(
@@ -97,12 +97,12 @@ async function isFilledOnce(broker: Broker, queue: string, permits: number): Pro
   return broker.counts.resent === resent;
 }
 
-async function writeFilled(broker: Broker, name: string, claim: number): Promise<void> {
+async function writeFilled(broker: Backend, name: string, claim: number): Promise<void> {
   await write(broker, `${name}.filled`, claim);
 }
 
 /** Undefined while no queue is complete. */
-async function readFilled(broker: Broker, name: string): Promise<number | undefined> {
+async function readFilled(broker: Backend, name: string): Promise<number | undefined> {
   if (!(await exists(broker, `${name}.filled`))) return undefined;
   for (let claim = 1; claim <= MAX_CLAIMS; claim++) {
     if (await write(broker, `${name}.filled`, claim)) return claim;
@@ -114,7 +114,7 @@ async function readFilled(broker: Broker, name: string): Promise<number | undefi
 }
 
 /** Returns at the latest when whoever fills the queue has to be taken for dead. */
-async function untilFilled(broker: Broker, name: string): Promise<void> {
+async function untilFilled(broker: Backend, name: string): Promise<void> {
   const end = performance.now() + FILL_LIMIT_MS;
   while (performance.now() < end) {
     if (await exists(broker, `${name}.filled`)) return;
@@ -123,7 +123,7 @@ async function untilFilled(broker: Broker, name: string): Promise<void> {
 }
 
 /** Writes a register. False where another value was written before. */
-async function write(broker: Broker, register: string, value: number): Promise<boolean> {
+async function write(broker: Backend, register: string, value: number): Promise<boolean> {
   try {
     await broker.declare(specOf(register, { capacity: value }));
     return true;
@@ -133,7 +133,7 @@ async function write(broker: Broker, register: string, value: number): Promise<b
   }
 }
 
-async function exists(broker: Broker, queue: string): Promise<boolean> {
+async function exists(broker: Backend, queue: string): Promise<boolean> {
   try {
     await broker.inspect(queue);
     return true;

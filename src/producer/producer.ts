@@ -1,7 +1,14 @@
-import type { Broker, Destination, Message, PublishOptions } from '../broker.js';
+import type { Backend, Broker, Destination, Message, PublishOptions } from '../broker.js';
 import { within } from '../common/limits.js';
 import { copyMessage, newMessage, newMessageId } from '../common/message.js';
-import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
+import {
+  backendOf,
+  checkOptionNames,
+  checkSignal,
+  checkSize,
+  durationOption,
+  isThenable,
+} from '../common/options.js';
 import { type SendTrace, sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
@@ -87,14 +94,14 @@ export function createProducer<In>(
   options?: ProducerOptions,
 ): Producer<In> {
   checkOptionNames('createProducer', options, ['timeoutMs']);
-  return new QueueProducer(broker, queue, timeLimit(options?.timeoutMs, 30_000));
+  return new QueueProducer(backendOf(broker), queue, timeLimit(options?.timeoutMs, 30_000));
 }
 
 /**
  *   undeclared ──first message: size checked, queue declared──► declared ──UNROUTABLE: it was deleted──► undeclared
  */
 class QueueProducer<In> implements Producer<In> {
-  readonly #broker: Broker;
+  readonly #broker: Backend;
   readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>;
   readonly #to: Destination;
   readonly #defaultWait: SendLimits;
@@ -103,7 +110,7 @@ class QueueProducer<In> implements Producer<In> {
   #lastFirst: Promise<unknown> | undefined;
 
   constructor(
-    broker: Broker,
+    broker: Backend,
     queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
     timeoutMs: number,
   ) {

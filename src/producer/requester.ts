@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { Broker, Message, Replies } from '../broker.js';
+import type { Backend, Broker, Message, Replies } from '../broker.js';
 import { copyMessage, newMessage } from '../common/message.js';
 import {
+  backendOf,
   checkOptionNames,
   checkSignal,
   durationOption,
@@ -41,7 +42,7 @@ export interface RequestOptions {
 }
 
 /** Asks the handlers of one queue, and waits for their answers. Made by {@link createRequester}. */
-export interface Requester<In, Reply> {
+export interface Requester<In, Reply> extends AsyncDisposable {
   /**
    * Resolves to what the handler returned. Many may be under way at once.
    *
@@ -89,13 +90,13 @@ export function createRequester<In, Reply extends StandardSchemaV1>(
 ): Requester<In, StandardSchemaV1.InferOutput<Reply>> {
   checkOptionNames('createRequester', options, ['reply', 'timeoutMs']);
   if (options === undefined) throw invalidOption('createRequester', 'an object with options', options);
-  return new QueueRequester(broker, queue, options.reply, timeLimit(options.timeoutMs, 30_000));
+  return new QueueRequester(backendOf(broker), queue, options.reply, timeLimit(options.timeoutMs, 30_000));
 }
 
 class QueueRequester<In, Reply extends StandardSchemaV1>
   implements Requester<In, StandardSchemaV1.InferOutput<Reply>>
 {
-  readonly #broker: Broker;
+  readonly #broker: Backend;
   readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>;
   readonly #timeoutMs: number;
   readonly #decode: (reply: Message) => Promise<DecodedValue<StandardSchemaV1.InferOutput<Reply>>>;
@@ -105,7 +106,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
   #closing: Promise<void> | undefined;
 
   constructor(
-    broker: Broker,
+    broker: Backend,
     queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
     schema: Reply,
     timeoutMs: number,
@@ -151,6 +152,10 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     return this.#closing;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async #exchange(call: Call, message: Message): Promise<Message> {
     await call.whilePreparing(this.#broker.declare(this.#queue.spec, { signal: call.stopped }));
     const handler = runningHandler();
@@ -158,7 +163,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     const to = { exchange: '', routingKey: this.#queue.name };
     let sent = false;
     while (!sent) {
-      const replyTo = await call.whilePreparing(this.#replies.address());
+      const replyTo = await call.whilePreparing(this.#replies.replyTo());
       sent = await call.send((signal) => this.#broker.publish(to, { ...message, replyTo }, { signal }));
     }
     return call.reply;

@@ -1,5 +1,5 @@
 import type {
-  Broker,
+  Backend,
   BrokerCounts,
   BrokerEvent,
   BrokerState,
@@ -47,7 +47,7 @@ const FINISH_LIMIT_MS = 4_000;
 export async function openRabbitMqBroker(
   addresses: readonly string[],
   options: RabbitMqOptions,
-): Promise<Broker> {
+): Promise<Backend> {
   const settings = checkRabbitMqOptions(options);
   const broker = new RabbitMqBroker(addresses.map(parseAddress), settings);
   await broker.open();
@@ -58,7 +58,7 @@ export async function openRabbitMqBroker(
  * Two connections, since a broker that blocks publishers blocks their whole connection: one for consumers and everything
  * about queues, and one for publishing, which is opened at the first publish.
  */
-class RabbitMqBroker implements Broker {
+class RabbitMqBroker implements Backend {
   readonly maxMessageBytes: number;
   readonly #addresses: readonly RabbitMqAddress[];
   readonly #settings: RabbitMqSettings;
@@ -74,8 +74,10 @@ class RabbitMqBroker implements Broker {
   readonly #movingPublisher: Publisher;
   readonly #republisher: Republisher;
   readonly #subscriptions = new Set<RabbitMqSubscription>();
+  /** Subscriptions that are being opened. Messages may arrive before that is done. */
+  readonly #opening = new Set<Promise<unknown>>();
   readonly #keepAlive = new KeepAlive();
-  #address: string;
+  #url: string;
   #closing: Promise<void> | undefined;
 
   constructor(addresses: readonly RabbitMqAddress[], checked: RabbitMqSettings) {
@@ -89,7 +91,7 @@ class RabbitMqBroker implements Broker {
     this.#addresses = addresses;
     this.#settings = settings;
     this.maxMessageBytes = settings.maxMessageBytes;
-    this.#address = addresses[0]?.masked ?? '';
+    this.#url = addresses[0]?.masked ?? '';
     this.#consumeLink = new ReconnectingConnection('consume', addresses, settings, (connection) =>
       this.#topology.restore(connection),
     );
@@ -107,7 +109,7 @@ class RabbitMqBroker implements Broker {
     this.#republisher = new Republisher(this.#movingPublisher, this.#queues, this.#auxiliary);
     this.#consumeLink.listen({
       onConnected: (connection) => {
-        this.#address = connection.address;
+        this.#url = connection.address;
       },
       // Given up: nothing works without it.
       onEnded: () => void this.close(),
@@ -115,8 +117,8 @@ class RabbitMqBroker implements Broker {
     this.#publishLink.listen({ onEnded: () => void this.close() });
   }
 
-  get address(): string {
-    return this.#address;
+  get url(): string {
+    return this.#url;
   }
 
   get state(): BrokerState {
@@ -170,7 +172,9 @@ class RabbitMqBroker implements Broker {
     this.#throwIfClosed();
     throwIfAborted(options.signal, `subscribing to '${queue}'`);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const subscription = await this.#keepAlive.during(this.#open(queue, options, onDelivery));
+    const opening = this.#keepAlive.during(this.#open(queue, options, onDelivery));
+    this.#opening.add(opening);
+    const subscription = await opening.finally(() => this.#opening.delete(opening));
     subscription.ref();
     // Those who only look at messages retry none.
     if (options.sparesLimit !== true) this.#returnRetriedMessages(queue, subscription);
@@ -200,7 +204,7 @@ class RabbitMqBroker implements Broker {
       observe: this.#settings.observe,
     });
     if (this.#closing !== undefined) {
-      await subscription.close();
+      await subscription.endByBroker();
       this.#throwIfClosed();
     }
     this.#subscriptions.add(subscription);
@@ -239,6 +243,10 @@ class RabbitMqBroker implements Broker {
     return this.#closing;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async #close(): Promise<void> {
     await settledWithin(this.#finish(), FINISH_LIMIT_MS);
     await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
@@ -253,6 +261,7 @@ class RabbitMqBroker implements Broker {
       this.#movingPublisher.close(CLOSE_LIMIT_MS),
     ]);
     await Promise.all(subscriptions.map((subscription) => subscription.endByBroker()));
+    await Promise.allSettled(this.#opening);
   }
 
   #onUnroutable({ exchange, routingKey }: Destination): void {
@@ -281,7 +290,7 @@ class RabbitMqBroker implements Broker {
   }
 
   async #openSeparate(): Promise<Connection> {
-    const address = this.#addresses.find(({ masked }) => masked === this.#address) ?? this.#addresses[0];
+    const address = this.#addresses.find(({ masked }) => masked === this.#url) ?? this.#addresses[0];
     if (address === undefined) throw new Error('a broker has at least one address');
     return Connection.open(
       address,

@@ -1,4 +1,4 @@
-import type { Broker, Delivery, Destination, Message, QueueSpec } from '../broker.js';
+import type { Backend, Delivery, Destination, Message, QueueSpec } from '../broker.js';
 
 /** What happens around a broker's own doing. */
 export interface Around {
@@ -13,11 +13,11 @@ export interface Around {
 }
 
 /** The same broker, with something around it. */
-export function aroundBroker(broker: Broker, around: Around): Broker {
+export function aroundBroker(broker: Backend, around: Around): Backend {
   const { declare, onPublished, delivery: replace = (delivery: Delivery) => delivery, onLost } = around;
   return {
-    get address() {
-      return broker.address;
+    get url() {
+      return broker.url;
     },
     get state() {
       return broker.state;
@@ -58,6 +58,7 @@ export function aroundBroker(broker: Broker, around: Around): Broker {
     purge: (queue, options) => broker.purge(queue, options),
     remove: (queue, options) => broker.remove(queue, options),
     close: () => broker.close(),
+    [Symbol.asyncDispose]: () => broker.close(),
   };
 }
 

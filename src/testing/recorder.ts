@@ -1,6 +1,6 @@
 import type { Broker, Delivery, Destination, Failure, Message } from '../broker.js';
 import { timeoutText } from '../common/limits.js';
-import { checkOptionNames, durationOption } from '../common/options.js';
+import { backendOf, checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 
@@ -104,7 +104,7 @@ export function createRecorder(broker: Broker, options: RecorderOptions = {}): R
     );
 
   return {
-    broker: aroundBroker(broker, {
+    broker: aroundBroker(backendOf(broker), {
       onPublished: (to, message) => record({ type: 'sent', queue: nameOf(to), id: message.id, message }),
       delivery: (delivery, queue) => recordedDelivery(delivery, queue, record),
       onLost: (delivery, queue, reason) =>

@@ -33,7 +33,7 @@ const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
  *   const connection = await connect(proxy.url(amqpUrl()));
  *   proxy.cut();
  */
-export class TcpProxy {
+export class TcpProxy implements AsyncDisposable {
   readonly port: number;
   /** Bytes passed on since the start. */
   readonly passed: Record<Direction, number> = { 'to-broker': 0, 'to-client': 0 };
@@ -147,6 +147,10 @@ export class TcpProxy {
     this.cut();
     this.#changes.emit('thaw');
     await gone;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #serve(server: Server): void {

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.js';
-import { checkOptionNames, durationOption, integerOption } from '../common/options.js';
+import { backendOf, checkOptionNames, durationOption, integerOption } from '../common/options.js';
 import { connect } from '../connect.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 
@@ -29,7 +29,7 @@ export async function openTestBroker(options: TestBrokerOptions = {}): Promise<B
   checkOptionNames('openTestBroker', options, ['capacity', 'maxRetryDelayMs']);
   const capacity = integerOption('capacity', options.capacity, { min: 1, infinity: true, default: 16 });
   const maxRetryDelayMs = durationOption('maxRetryDelayMs', options.maxRetryDelayMs, { default: 10 });
-  return aroundBroker(await connect('local:'), {
+  return aroundBroker(backendOf(await connect('local:')), {
     declare: (queue) => ({ ...queue, capacity: queue.capacity ?? capacity }),
     delivery: (delivery) =>
       withVerbs(delivery, {

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Broker } from '../../src/broker.js';
-import { connect } from '../../src/connect.js';
+import type { Backend } from '../../src/broker.js';
 import { defineQueue } from '../../src/queue.js';
 import { amqpUrl, brokerVersion } from '../support/broker.js';
+import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
 import { queueNames } from './queues.js';
@@ -16,7 +16,7 @@ import { type Ended, Millrace, millrace } from './spawn-millrace.js';
 
 const nextQueue = queueNames('cli-dlq');
 const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-dlq-'));
-const opened: Broker[] = [];
+const opened: Backend[] = [];
 afterAll(async () => {
   await Promise.all(opened.map((broker) => broker.close()));
   rmSync(folder, { recursive: true });
@@ -37,7 +37,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     return millrace(['dlq', ...args], { env: { MILLRACE_URL: url() } });
   }
 
-  async function open(): Promise<Broker> {
+  async function open(): Promise<Backend> {
     const broker = await connect(url());
     opened.push(broker);
     return broker;
@@ -60,7 +60,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   }
 
   async function readyIn(queue: string): Promise<number> {
-    const broker = opened.find(({ address }) => address.startsWith('local:') === url().startsWith('local:'));
+    const broker = opened.find(({ url: own }) => own.startsWith('local:') === url().startsWith('local:'));
     return (await (broker ?? (await open())).inspect(queue)).ready;
   }
 

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { connect } from '../../src/connect.js';
 import { defineQueue, type QueueOptions } from '../../src/queue.js';
 import { amqpUrl, brokerRunsInContainer, brokerVersion, rabbitmqctl, uniqueName } from '../support/broker.js';
+import { connect } from '../support/connect.js';
 import { put, queueNames, rawChannel } from './queues.js';
 import { Millrace, millrace, type SpawnOptions } from './spawn-millrace.js';
 

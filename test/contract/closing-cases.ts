@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Broker } from '../../src/broker.js';
+import type { Backend } from '../../src/broker.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
@@ -9,7 +9,7 @@ import type { Cases } from './contract-suite.js';
 const failure = { code: 'failed', error: 'no' } as const;
 
 /** Every call that needs an open broker. */
-function callsOn(broker: Broker, queue: Parameters<Broker['declare']>[0]): Promise<unknown>[] {
+function callsOn(broker: Backend, queue: Parameters<Backend['declare']>[0]): Promise<unknown>[] {
   return [
     broker.declare(queue),
     broker.publish(addressOf(queue), message()),
@@ -23,8 +23,8 @@ function callsOn(broker: Broker, queue: Parameters<Broker['declare']>[0]): Promi
 export const closingCases: Cases = {
   'an open broker is connected and says to what, without a password': async ({ broker }) => {
     expect(broker.state).toBe('connected');
-    expect(broker.address).toMatch(/^(local|amqps?):/);
-    expect(broker.address).not.toMatch(/:[^/]*guest@/);
+    expect(broker.url).toMatch(/^(local|amqps?):/);
+    expect(broker.url).not.toMatch(/:[^/]*guest@/);
   },
 
   'a closed broker is closed, and every call rejects with CLOSED': async (bench) => {

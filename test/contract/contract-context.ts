@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type {
-  Broker,
+  Backend,
   Destination,
   Message,
   PublishOptions,
@@ -20,12 +20,12 @@ import type { BrokerSubject } from './subject.js';
 /** What one case works with: an open broker of the subject, and queues that no other case sees. */
 export class ContractContext {
   readonly subject: BrokerSubject;
-  readonly broker: Broker;
+  readonly broker: Backend;
   readonly #prefix: string;
-  readonly #opened: Broker[] = [];
+  readonly #opened: Backend[] = [];
   #queues = 0;
 
-  private constructor(subject: BrokerSubject, broker: Broker) {
+  private constructor(subject: BrokerSubject, broker: Backend) {
     this.subject = subject;
     this.broker = broker;
     this.#prefix = `contract-${randomUUID()}`;
@@ -37,7 +37,7 @@ export class ContractContext {
   }
 
   /** One more broker of the subject, closed with the bench. */
-  async open(options?: { readonly maxMessageBytes?: number }): Promise<Broker> {
+  async open(options?: { readonly maxMessageBytes?: number }): Promise<Backend> {
     const broker = await this.subject.open(options);
     this.#opened.push(broker);
     return broker;

@@ -258,7 +258,6 @@ export const deadLetterCases: Cases = {
         'x-millrace-queue': target.name,
         'x-death': JSON.stringify(death),
       },
-      copies: { CC: target.name, BCC: target.name },
     };
     await bench.broker.declare(queue.spec);
     for (const [id, headers] of Object.entries(forged)) {
@@ -273,11 +272,11 @@ export const deadLetterCases: Cases = {
     const events: ReplayEvent[] = [];
     const observe = (event: ReplayEvent) => events.push(event);
     const result = await deadLetters(bench.broker, queue).replay({ observe });
-    expect(result).toMatchObject({ total: 8, replayed: 4, invalid: 4, failed: 0 });
+    expect(result).toMatchObject({ total: 6, replayed: 3, invalid: 3, failed: 0 });
     expect(new Set(events.map(({ to }) => to))).toEqual(new Set([queue.name]));
-    expect(await idsIn(bench, queue.name, 4)).toEqual(Object.keys(forged));
-    expect(await deadLetters(bench.broker, queue.name).replay()).toMatchObject({ replayed: 4 });
-    await bench.untilCounted(queue.name, { ready: 8 });
+    expect(await idsIn(bench, queue.name, 3)).toEqual(Object.keys(forged));
+    expect(await deadLetters(bench.broker, queue.name).replay()).toMatchObject({ replayed: 3 });
+    await bench.untilCounted(queue.name, { ready: 6 });
     expect(await bench.ready(target)).toBe(0);
   },
 

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Broker } from '../../src/broker.js';
+import type { Backend } from '../../src/broker.js';
 import { isQueueError } from '../../src/errors.js';
 import type { HeldLock } from '../../src/locks/held-lock.js';
 import { createLock, type LockOptions } from '../../src/locks/lock.js';
@@ -14,7 +14,7 @@ const WAIT_MS = 60_000;
 const SHORT_WAIT_MS = 300;
 
 /** As many connections to one broker as there are processes, or the one broker where it lives in memory. */
-async function connections(bench: ContractContext, count: number): Promise<Broker[]> {
+async function connections(bench: ContractContext, count: number): Promise<Backend[]> {
   const queue = await bench.declare();
   const other = await bench.open();
   const isShared = await other.inspect(queue.name).then(
@@ -27,7 +27,7 @@ async function connections(bench: ContractContext, count: number): Promise<Broke
 
 /** Takes all the permits that can be had: waits for as many as are free, and tries for one more. */
 async function drain(
-  broker: Broker,
+  broker: Backend,
   name: string,
   { free, ...options }: LockOptions & { readonly free?: number } = {},
 ): Promise<HeldLock[]> {
@@ -49,7 +49,7 @@ export const lockCases: Cases = {
     const name = bench.queueName();
     const brokers = await connections(bench, 4);
     let [holders, most, total] = [0, 0, 0];
-    const work = async (broker: Broker) => {
+    const work = async (broker: Backend) => {
       const lock = createLock(broker, name);
       for (let round = 0; round < 5; round++) {
         await using held = await lock.acquire();

@@ -1,5 +1,5 @@
-import { connect } from '../../src/connect.js';
 import { amqpUrl } from '../support/broker.js';
+import { connect } from '../support/connect.js';
 import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { expect } from 'vitest';
+import { z } from 'zod';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { receive } from '../../src/consumer/receive.js';
@@ -169,6 +170,46 @@ export const schemaCases: Cases = {
         { type: 'handled', attempt: 3 },
       ]);
       await consumer.stop();
+    },
+  ),
+
+  ...bothWays(
+    'a schema that throws or rejects, because what it asks is down, is retried as a failed handler is',
+    async (bench, options) => {
+      let isDown = false;
+      let asked = 0;
+      const ask = (value: string) => {
+        asked++;
+        if (isDown && asked % 2 === 0) throw new Error('ECONNREFUSED');
+        return isDown ? Promise.reject(new Error('ECONNREFUSED')) : { value };
+      };
+      const refined = z.string().refine(async () => {
+        if (isDown) throw new Error('ECONNREFUSED');
+        return true;
+      });
+      const queues = [bench.define(schemaOf(ask)), bench.define(refined)];
+      for (const queue of queues) await createProducer(bench.broker, queue).send('x');
+      isDown = true;
+      for (const queue of queues) {
+        const log = new EventLog();
+        const consumer = createConsumer(bench.broker, queue, () => {}, {
+          ...options,
+          retry: { delaysMs: [0, 20, 20] },
+          observe: (event) => {
+            if (event.type === 'retried' && event.attempt === 2) isDown = false;
+            log.observe(event);
+          },
+        });
+        isDown = true;
+        await consumer.start();
+        await log.until('handled');
+        expect(log.events).toMatchObject([
+          { type: 'retried', attempt: 1, failure: { code: 'failed' }, error: { message: 'ECONNREFUSED' } },
+          { type: 'retried', attempt: 2, failure: { code: 'failed' }, error: { message: 'ECONNREFUSED' } },
+          { type: 'handled', attempt: 3 },
+        ]);
+        await consumer.stop();
+      }
     },
   ),
 

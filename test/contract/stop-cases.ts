@@ -94,6 +94,18 @@ export const stopCases: Cases = {
     expect(log.of('handled')).toEqual([]);
   },
 
+  'a consumer that is disposed of is stopped': async (bench) => {
+    const queue = bench.define(z.number());
+    const handled: number[] = [];
+    const consumer = createConsumer(bench.broker, queue, (value) => handled.push(value));
+    await consumer.start();
+    await createProducer(bench.broker, queue).send(1);
+    await eventually(() => handled.length === 1);
+    await consumer[Symbol.asyncDispose]();
+    expect(consumer.state).toBe('stopped');
+    await bench.untilCounted(queue.name, { ready: 0, consumers: 0 });
+  },
+
   'a second stop waits for the same end': async (bench) => {
     const { queue, begun, letGo, consumer } = await heldConsumer(bench, { concurrency: 1, prefetch: 1 });
     await createProducer(bench.broker, queue).send(0);
@@ -138,6 +150,33 @@ export const stopCases: Cases = {
     await rejection(never.start(), 'CLOSED');
     await never.ended;
   },
+
+  'a message whose handler closes the broker before start has resolved is not counted as handled and kept':
+    async (bench) => {
+      const queue = bench.define(z.string(), { deadLetter: false });
+      const broker = await bench.open();
+      await createProducer(broker, queue).send('x');
+      const log = new EventLog();
+      let isCalled = false;
+      const handler = () => {
+        isCalled = true;
+        void broker.close();
+      };
+      const consumer = createConsumer(broker, queue, handler, { observe: log.observe });
+      await consumer.start().catch(() => {});
+      await eventually(() => isCalled);
+      await broker.close();
+      await consumer.stop();
+      const ends = log.of('handled').length + log.of('lost').length;
+      expect(ends).toBe(1);
+      expect(consumer.counts).toMatchObject({
+        handled: log.of('handled').length,
+        lost: log.of('lost').length,
+      });
+      // The memory of a broker ends with it: there is no queue to look into any more.
+      if (bench.broker.url === 'local:') return;
+      await bench.untilCounted(queue.name, { ready: log.of('lost').length });
+    },
 
   'a stop that overtakes start ends it with CLOSED and leaves no subscriber': async (bench) => {
     const queue = bench.define(z.string());

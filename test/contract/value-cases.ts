@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { Broker, Message } from '../../src/broker.js';
+import type { Backend, Message } from '../../src/broker.js';
 import type { Codec } from '../../src/common/codec.js';
 import { deadLetterHistory } from '../../src/common/history-headers.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
@@ -80,9 +80,9 @@ async function isRefused(publishing: Promise<void>): Promise<boolean> {
 }
 
 /** The same broker under another limit, as a process with other settings would see it. */
-function withLimit(broker: Broker, maxMessageBytes: number): Broker {
+function withLimit(broker: Backend, maxMessageBytes: number): Backend {
   return {
-    address: broker.address,
+    url: broker.url,
     state: broker.state,
     counts: broker.counts,
     maxMessageBytes,
@@ -94,6 +94,7 @@ function withLimit(broker: Broker, maxMessageBytes: number): Broker {
     purge: (...args) => broker.purge(...args),
     remove: (...args) => broker.remove(...args),
     close: () => broker.close(),
+    [Symbol.asyncDispose]: () => broker.close(),
   };
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import type { Broker, Delivery } from '../../src/broker.js';
+import type { Backend, Delivery } from '../../src/broker.js';
 import { type DeadLetters, deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { defineQueue } from '../../src/queue.js';
@@ -10,11 +10,11 @@ import { rejection } from '../support/rejection.js';
 const schema = {
   '~standard': { version: 1, vendor: 'test', validate: (value: unknown) => ({ value }) },
 } as const;
-const opened: Broker[] = [];
+const opened: Backend[] = [];
 afterEach(() => Promise.all(opened.splice(0).map((broker) => broker.close())));
 
 /** A broker with dead letters in a queue, and how to reach them. */
-async function withDeadLetters(ids: readonly string[]): Promise<Broker> {
+async function withDeadLetters(ids: readonly string[]): Promise<Backend> {
   const broker = openMemoryBroker();
   opened.push(broker);
   await broker.declare(defineQueue('q', schema).spec);
@@ -23,9 +23,9 @@ async function withDeadLetters(ids: readonly string[]): Promise<Broker> {
 }
 
 /** The same broker, but the first `times` deliveries of the message `b` cost its subscriber all that it holds. */
-function poisoned(broker: Broker, times = Number.POSITIVE_INFINITY): Broker {
+function poisoned(broker: Backend, times = Number.POSITIVE_INFINITY): Backend {
   let losses = 0;
-  const subscribe: Broker['subscribe'] = (queue, options, onDelivery) => {
+  const subscribe: Backend['subscribe'] = (queue, options, onDelivery) => {
     let held: Delivery[] = [];
     return broker.subscribe(queue, options, (delivery: Delivery) => {
       if (delivery.message.id !== 'b' || losses++ >= times) {
@@ -46,9 +46,9 @@ function poisoned(broker: Broker, times = Number.POSITIVE_INFINITY): Broker {
   return { ...bound(broker), subscribe };
 }
 
-function bound(broker: Broker): Broker {
+function bound(broker: Backend): Backend {
   return {
-    address: broker.address,
+    url: broker.url,
     state: broker.state,
     counts: broker.counts,
     maxMessageBytes: broker.maxMessageBytes,
@@ -60,6 +60,7 @@ function bound(broker: Broker): Broker {
     purge: (...args) => broker.purge(...args),
     remove: (...args) => broker.remove(...args),
     close: () => broker.close(),
+    [Symbol.asyncDispose]: () => broker.close(),
   };
 }
 

@@ -1,12 +1,13 @@
 import { afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { type ConnectOptions, connect } from '../../src/connect.js';
+import type { ConnectOptions } from '../../src/connect.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { isQueueError } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
 import { canStartOwnBroker, startOwnBroker, uniqueName } from '../support/broker.js';
 import type { BrokerContainer } from '../support/broker-container.js';
+import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { runLedger } from './ledger.js';

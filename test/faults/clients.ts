@@ -1,10 +1,10 @@
 import { onTestFinished } from 'vitest';
-import type { Broker } from '../../src/broker.js';
-import { connect } from '../../src/connect.js';
+import type { Backend } from '../../src/broker.js';
 import type { Consumer, HandlerContext } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer, type Producer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
+import { connect } from '../support/connect.js';
 import type { Ledger } from '../support/ledger.js';
 import { handlingOf } from './empty-queue.js';
 import type { LedgerPlan } from './ledger.js';
@@ -15,9 +15,9 @@ import { type LedgerWorker, startWorker } from './worker.js';
 /** All that takes part in a ledger. */
 export interface Clients {
   /** Looks after the queue. */
-  readonly inspector: Broker;
+  readonly inspector: Backend;
   /** One for each producer and each consumer of this process. */
-  readonly brokers: readonly Broker[];
+  readonly brokers: readonly Backend[];
   readonly producers: readonly Producer<Grain>[];
   readonly workers: readonly LedgerWorker[];
   startWorker(): Promise<LedgerWorker>;
@@ -32,7 +32,7 @@ export async function openClients(
   ledger: Ledger,
   log: Log,
 ): Promise<Clients> {
-  const open = async (address = plan.address): Promise<Broker> => {
+  const open = async (address = plan.address): Promise<Backend> => {
     const broker = await connect(address, {
       reconnect: { initialDelayMs: 20, maxDelayMs: 1000 },
       ...plan.connectOptions,
@@ -45,7 +45,7 @@ export async function openClients(
   const shared = plan.backend === 'local:' ? await open() : undefined;
   const inspector = shared ?? (await open(plan.directAddress));
   await inspector.declare(queue.spec);
-  const brokers: Broker[] = [];
+  const brokers: Backend[] = [];
   const openOne = async () => {
     const broker = shared ?? (await open());
     brokers.push(broker);
@@ -86,7 +86,7 @@ export async function openClients(
 }
 
 function ledgerConsumer(
-  broker: Broker,
+  broker: Backend,
   queue: Queue<Grain>,
   { handlerMs = 2, concurrency = 10, prefetch = 2 * concurrency, handler }: LedgerPlan,
   ledger: Ledger,

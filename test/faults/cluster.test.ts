@@ -42,9 +42,7 @@ it(`a cluster whose leaders are killed, ${KILLS} one after the other, loses noth
       }
       await cluster.untilWhole(queue);
       expect(new Set(killed).size).toBe(KILLS);
-      const elsewhere = brokerEvents
-        .filter((event) => event.type === 'connected')
-        .map(({ address }) => address);
+      const elsewhere = brokerEvents.filter((event) => event.type === 'connected').map(({ url }) => url);
       expect(new Set(elsewhere).size).toBeGreaterThan(1);
       expect(inspector.state).toBe('connected');
     },

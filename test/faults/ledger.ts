@@ -26,7 +26,7 @@
 import { setMaxListeners } from 'node:events';
 import { expect, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Broker, BrokerEvent } from '../../src/broker.js';
+import type { Backend, BrokerEvent } from '../../src/broker.js';
 import type { ConnectOptions } from '../../src/connect.js';
 import type { ConsumerEvent, HandlerContext } from '../../src/consumer/consumer.js';
 import { defineQueue, type Queue, type QueueOptions } from '../../src/queue.js';
@@ -85,8 +85,8 @@ export interface Scene {
   /** Without those of type `handled`. */
   readonly consumerEvents: readonly ConsumerEvent[];
   /** Who looks after the queue, by a connection that no fault is meant for. */
-  readonly inspector: Broker;
-  readonly brokers: readonly Broker[];
+  readonly inspector: Backend;
+  readonly brokers: readonly Backend[];
   readonly workers: readonly LedgerWorker[];
   /** Another worker, in the place of one that is dead. */
   startWorker(): Promise<LedgerWorker>;

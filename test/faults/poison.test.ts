@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import type { Options } from 'amqplib';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Broker, Delivery } from '../../src/broker.js';
+import type { Backend, Delivery } from '../../src/broker.js';
 import { type DeadLetterHistory, deadLetterHistory } from '../../src/common/history-headers.js';
-import { connect } from '../../src/connect.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue, type Queue } from '../../src/queue.js';
 import { Millrace } from '../cli/spawn-millrace.js';
 import { newFolder } from '../local-queue/disk/folders.js';
 import { amqpUrl, brokerVersion, rawConnection, uniqueName } from '../support/broker.js';
+import { connect } from '../support/connect.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
@@ -27,7 +27,7 @@ afterAll(() => removeQueues(prefix));
 const MIB = 1024 * 1024;
 const POISONINGS = size(1, 10);
 
-async function open(address: string): Promise<Broker> {
+async function open(address: string): Promise<Backend> {
   const broker = await connect(address);
   onTestFinished(() => broker.close());
   return broker;
@@ -163,7 +163,7 @@ describe.each(['quorum', 'classic'] as const)('a %s queue under load', (backend)
 });
 
 /** A queue with a message that ends whatever process handles it, and one behind it. */
-async function deadly(broker: Broker, backend: string, options: { deliveryLimit?: number }) {
+async function deadly(broker: Backend, backend: string, options: { deliveryLimit?: number }) {
   const type = backend === 'classic' ? 'classic' : 'quorum';
   const queue = defineQueue(`${prefix}-${++count}`, z.string(), { type, ...options });
   const producer = createProducer(broker, queue);

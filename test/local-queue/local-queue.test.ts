@@ -365,6 +365,14 @@ describe('join and done', () => {
   });
 });
 
+test('a queue that is disposed of is closed, and what it holds can still be taken', () => {
+  const queue = new LocalQueue<number>();
+  queue.tryPut(1);
+  queue[Symbol.dispose]();
+  expect(queue.closed).toBe(true);
+  expect(queue.tryTake()).toBe(1);
+});
+
 describe('an iterator', () => {
   test('that waits can be closed, and takes no item then', async () => {
     const queue = new LocalQueue<string>();

@@ -1,22 +1,22 @@
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import type { Broker } from '../../src/broker.js';
-import { connect } from '../../src/connect.js';
+import type { Backend } from '../../src/broker.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { defineQueue } from '../../src/queue.js';
 import { aroundBroker } from '../../src/testing/around-broker.js';
+import { connect } from '../support/connect.js';
 import { rejection } from '../support/rejection.js';
 
-async function memory(): Promise<Broker> {
+async function memory(): Promise<Backend> {
   const broker = await connect('local:');
   onTestFinished(() => broker.close());
   return broker;
 }
 
 /** The bodies that are in the queue, in their order. */
-async function bodies(broker: Broker, queue: string, count: number): Promise<unknown[]> {
+async function bodies(broker: Backend, queue: string, count: number): Promise<unknown[]> {
   const seen: unknown[] = [];
   const subscription = await broker.subscribe(queue, { prefetch: 1 }, (delivery) => {
     const { body } = delivery.message;
@@ -29,7 +29,7 @@ async function bodies(broker: Broker, queue: string, count: number): Promise<unk
 }
 
 /** A broker whose declarations take their time: the first ones longer than the later ones. */
-async function slowlyDeclaring(): Promise<Broker> {
+async function slowlyDeclaring(): Promise<Backend> {
   const broker = await memory();
   let declarations = 0;
   const slow = aroundBroker(broker, {});

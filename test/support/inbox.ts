@@ -1,4 +1,4 @@
-import type { Broker, Delivery, SubscribeOptions, Subscription } from '../../src/broker.js';
+import type { Backend, Delivery, SubscribeOptions, Subscription } from '../../src/broker.js';
 
 const LIMIT_MS = 30_000;
 
@@ -16,7 +16,7 @@ export class Inbox {
     this.#queue = queue;
   }
 
-  static async open(broker: Broker, queue: string, options: Partial<SubscribeOptions> = {}): Promise<Inbox> {
+  static async open(broker: Backend, queue: string, options: Partial<SubscribeOptions> = {}): Promise<Inbox> {
     const inbox = new Inbox(queue);
     inbox.subscription = await broker.subscribe(
       queue,

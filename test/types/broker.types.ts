@@ -1,7 +1,7 @@
+import type { Delivery } from '../../src/backend.js';
 import {
   type Broker,
   connect,
-  type Delivery,
   isQueueError,
   LocalQueue,
   QueueError,

@@ -1,8 +1,10 @@
 /** `millrace bench`: producers and consumers in one process, a line per interval, a summary. */
+
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { Broker } from '../../broker.js';
+import { backendOf } from '../../common/options.js';
 import type { Consumer } from '../../consumer/consumer.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { defineQueue, type Queue } from '../../queue.js';
@@ -75,8 +77,8 @@ async function measure(
 ): Promise<void> {
   const queue = benchQueue(flags.type);
   if (!output.json && !output.quiet)
-    await output.block(wrap(benchIntroduction(flags, broker.address), output.columns));
-  await broker.declare(queue.spec, { signal });
+    await output.block(wrap(benchIntroduction(flags, broker.url), output.columns));
+  await backendOf(broker).declare(queue.spec, { signal });
   const meter = new BenchMeter();
   const consumers = Array.from({ length: flags.consumers }, () => benchConsumer(broker, queue, flags, meter));
   await Promise.all(consumers.map((consumer) => consumer.start({ signal })));

@@ -46,7 +46,7 @@ export function addDemoCommand(program: Command, execute: Execute): void {
 function demo(flags: DemoFlags, output: Output): Promise<ExitCode> {
   return withTrialBroker(flags, output, async (broker, signal) => {
     await watch(broker, flags, output, signal);
-    if (broker.address === 'local:' && !output.json && !output.quiet && !signal.aborted) {
+    if (broker.url === 'local:' && !output.json && !output.quiet && !signal.aborted) {
       await showHello(output, signal);
     }
   });
@@ -67,7 +67,7 @@ async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: A
     { retry: { delaysMs: [] } },
   );
   if (!output.json && !output.quiet)
-    await output.block(wrap(introduction(flags, broker.address), output.columns));
+    await output.block(wrap(introduction(flags, broker.url), output.columns));
   await consumer.start({ signal });
   const screen = show(meter, flags, output);
   try {
@@ -85,7 +85,7 @@ async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: A
 /** In memory the queue is private to this run; elsewhere it gets a unique name and is deleted with its consumer. */
 function demoQueue(broker: Broker, capacity: number): Queue<DemoMessage> {
   const schema = unchecked<DemoMessage>();
-  if (broker.address === 'local:') return defineQueue('demo', schema, { capacity, deadLetter: false });
+  if (broker.url === 'local:') return defineQueue('demo', schema, { capacity, deadLetter: false });
   const name = `millrace-demo-${randomUUID().slice(0, 8)}`;
   return defineQueue(name, schema, {
     capacity,

@@ -1,6 +1,8 @@
 /** `millrace doctor` */
+
 import type { Command } from 'commander';
 import type { BrokerEvent, QueueSpec } from '../../broker.js';
+import { backendOf } from '../../common/options.js';
 import { connect, type Target, targetOf } from '../../connect.js';
 import { diagnoseQueues } from '../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../address.js';
@@ -106,7 +108,7 @@ async function* throughBroker(
     const observe = (event: BrokerEvent) => {
       if (event.type === 'blocked') blocked.abort(blockedError(event.reason));
     };
-    const broker = await connect(address, { connectTimeoutMs, observe });
+    const broker = backendOf(await connect(address, { connectTimeoutMs, observe }));
     try {
       yield await roundTrip(broker, blocked.signal);
       yield* queueChecks(specs, compareThrough(broker), hintFlags);

@@ -88,7 +88,7 @@ async function send(words: readonly string[], flags: SendFlags, output: Output):
       ? await sendLines(producer, lines(input, broker.maxMessageBytes), flags, interruption.signal)
       : await sendOne(producer, await wholeBody(input, broker.maxMessageBytes), flags, interruption.signal);
     if (output.json) {
-      await output.record({ ...report.facts, queue: flags.queue, broker: broker.address });
+      await output.record({ ...report.facts, queue: flags.queue, broker: broker.url });
     } else if (!output.quiet) {
       await output.block(` [x] ${report.text}`);
     }

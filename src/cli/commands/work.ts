@@ -109,7 +109,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
       drain: flags.drain === true,
       shutdownTimeoutMs: flags.shutdownTimeout,
       reportIntervalMs: flags.report,
-      announce: () => announce(job, flags.queue, broker.address, output),
+      announce: () => announce(job, flags.queue, broker.url, output),
     });
     return await worker.run(job.createConsumer(broker, worker));
   } finally {

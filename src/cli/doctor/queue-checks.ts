@@ -1,5 +1,5 @@
 /** Checks that queues match their definitions. */
-import type { Broker, QueueSpec } from '../../broker.js';
+import type { Backend, QueueSpec } from '../../broker.js';
 import type { QueueComparison } from '../../diagnose.js';
 import { isQueueError } from '../../errors.js';
 import { shellQuoted } from '../common-options.js';
@@ -26,7 +26,7 @@ export async function* queueChecks(
 }
 
 /** For a local broker, whose error says in one sentence what differs. */
-export function compareThrough(broker: Broker): Compare {
+export function compareThrough(broker: Backend): Compare {
   const compare = async (name: string, wanted?: QueueSpec): Promise<QueueComparison> => {
     const nothing = { name, differences: [], lacksDelayedRetry: false };
     try {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Broker } from '../../broker.js';
+import type { Backend } from '../../broker.js';
 import { Deferred, within } from '../../common/limits.js';
 import { isQueueError } from '../../errors.js';
 import { defineQueue } from '../../queue.js';
@@ -13,7 +13,7 @@ const LIMIT_MS = 10_000;
  * Sends a message through a temporary queue and receives it. When `signal` is aborted while sending, its reason is the
  * failure.
  */
-export async function roundTrip(broker: Broker, signal: AbortSignal): Promise<Check> {
+export async function roundTrip(broker: Backend, signal: AbortSignal): Promise<Check> {
   const name = `millrace.doctor.${randomUUID()}`;
   const { spec } = defineQueue(name, unchecked(), {
     type: 'classic',

@@ -1,5 +1,5 @@
 import type {
-  Broker,
+  Backend,
   BrokerEvent,
   BrokerState,
   Delivery,
@@ -76,7 +76,7 @@ export async function openDiskBroker(
   folder: string,
   options: DiskBrokerOptions = {},
   internals: DiskBrokerInternals = {},
-): Promise<Broker> {
+): Promise<Backend> {
   checkOptionNames('openDiskBroker', options, [
     'maxMessageBytes',
     'durability',
@@ -115,8 +115,8 @@ async function joinInTime(settings: StoreWorkerSettings, timeoutMs: number): Pro
   }
 }
 
-class DiskBroker implements Broker {
-  readonly address: string;
+class DiskBroker implements Backend {
+  readonly url: string;
   readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #client: StoreClient;
@@ -135,7 +135,7 @@ class DiskBroker implements Broker {
       readonly observe: (event: BrokerEvent) => void;
     },
   ) {
-    this.address = `local:${client.folder}`;
+    this.url = `local:${client.folder}`;
     this.maxMessageBytes = settings.maxMessageBytes;
     this.#client = client;
     this.#flags = settings.flags;
@@ -231,6 +231,10 @@ class DiskBroker implements Broker {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async #close(): Promise<void> {

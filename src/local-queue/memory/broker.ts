@@ -1,5 +1,5 @@
 import type {
-  Broker,
+  Backend,
   BrokerState,
   Delivery,
   Destination,
@@ -43,7 +43,7 @@ export interface MemoryBrokerOptions {
  * A queue's `deliveryLimit` has no effect, since a consumer can't die without its broker here; nor has `exclusive`,
  * since nobody else could see the queue. Throws `INVALID_OPTION`.
  */
-export function openMemoryBroker(options: MemoryBrokerOptions = {}): Broker {
+export function openMemoryBroker(options: MemoryBrokerOptions = {}): Backend {
   checkOptionNames('openMemoryBroker', options, ['maxMessageBytes', 'defaultCapacity']);
   return new MemoryBroker(
     integerOption('maxMessageBytes', options.maxMessageBytes, { min: 1, default: DEFAULT_MAX_MESSAGE_BYTES }),
@@ -51,8 +51,8 @@ export function openMemoryBroker(options: MemoryBrokerOptions = {}): Broker {
   );
 }
 
-class MemoryBroker implements Broker {
-  readonly address = 'local:';
+class MemoryBroker implements Backend {
+  readonly url = 'local:';
   readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #defaultCapacity: number;
@@ -149,6 +149,10 @@ class MemoryBroker implements Broker {
     for (const subscription of this.#subscriptions) subscription.endByBroker(closedError());
     for (const queue of this.#queues.values()) queue.end(closedError);
     this.#queues.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #checkUsable(action: string, options: WaitOptions | undefined): void {

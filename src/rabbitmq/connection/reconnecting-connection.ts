@@ -210,7 +210,7 @@ export class ReconnectingConnection {
     this.#connection = connection;
     this.#connectedAt = performance.now();
     this.#everConnected = true;
-    this.#emit({ type: 'connected', link: this.name, address: connection.address });
+    this.#emit({ type: 'connected', link: this.name, url: connection.address });
     for (const listener of this.#listeners) listener.onConnected?.(connection);
     for (const waiter of this.#waiters) waiter.resolve(connection);
   }

@@ -34,7 +34,7 @@ export class DirectReplies implements Replies {
     this.#listener = listener;
   }
 
-  async address(): Promise<string> {
+  async replyTo(): Promise<string> {
     if (this.#closed.signal.aborted) throw new QueueError('CLOSED', 'the replies were closed');
     this.#opening ??= this.#open();
     const opening = this.#opening;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { BrokerEvent } from '../../../src/broker.js';
-import { connect } from '../../../src/connect.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
+import { connect } from '../../support/connect.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Broker, Delivery } from '../../../src/broker.js';
+import type { Backend, Delivery } from '../../../src/broker.js';
 import { isQueueError } from '../../../src/errors.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
@@ -12,13 +12,13 @@ import { canMount, mountedFolder, plainQueue } from './folders.js';
 const queue = 'grain';
 const failure = { code: 'failed', error: 'again' } as const;
 
-function send(broker: Broker, id: string, bytes = 10_000): Promise<void> {
+function send(broker: Backend, id: string, bytes = 10_000): Promise<void> {
   const body = Buffer.alloc(bytes, id);
   return broker.publish({ exchange: '', routingKey: queue }, { id, contentType: '', headers: {}, body });
 }
 
 /** Sends until there is no room, and gives the ids of what was stored. */
-async function fill(broker: Broker): Promise<string[]> {
+async function fill(broker: Backend): Promise<string[]> {
   const stored: string[] = [];
   while (true) {
     const id = `m${stored.length}`;

@@ -179,7 +179,7 @@ test('brokers of one process share a folder under whatever name, and each is clo
   const other = join(newFolder(), 'link');
   symlinkSync(folder, other);
   const [one, two] = await Promise.all([openDiskBroker(folder), openDiskBroker(other)]);
-  expect(two.address).toBe(one.address);
+  expect(two.url).toBe(one.url);
   await one.declare(plainQueue(queue));
   await one.publish(
     { exchange: '', routingKey: queue },

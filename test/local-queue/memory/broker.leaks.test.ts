@@ -1,12 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Broker } from '../../../src/broker.js';
+import type { Backend } from '../../../src/broker.js';
 import { openMemoryBroker } from '../../../src/local-queue/memory/broker.js';
 import { defineQueue } from '../../../src/queue.js';
 import { collected } from '../../support/garbage.js';
 
-let broker: Broker;
+let broker: Backend;
 beforeEach(async () => {
   broker = openMemoryBroker();
   await broker.declare(defineQueue('q', z.unknown(), { deadLetter: false }).spec);

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import type { Broker, Delivery, Failure, Message, PublishOptions } from '../../../src/broker.js';
+import type { Backend, Delivery, Failure, Message, PublishOptions } from '../../../src/broker.js';
 import { openMemoryBroker } from '../../../src/local-queue/memory/broker.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { Inbox, idsOf } from '../../support/inbox.js';
@@ -12,7 +12,7 @@ import { rejection, watch } from '../../support/rejection.js';
 
 const failure: Failure = { code: 'failed', error: 'no' };
 
-let broker: Broker;
+let broker: Backend;
 beforeEach(() => {
   broker = openMemoryBroker();
 });

@@ -64,7 +64,7 @@ it('replies can be asked for while the broker blocks publishers, and arrive when
   const sent = broker.publish({ exchange: '', routingKey: spec.name }, message('b'));
   await eventually(() => broker.state === 'blocked');
   const replies = broker.receiveReplies({ onReply: () => {}, onLost: () => {} });
-  const address = replies.address();
+  const address = replies.replyTo();
   const watched = watch(address);
   // Longer than an answer of a broker that takes publishes may take.
   await pause(RPC_LIMIT_MS + 1000);

@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Broker, BrokerEvent } from '../../../src/broker.js';
+import type { Backend, BrokerEvent } from '../../../src/broker.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { amqpUrl, closeConnectionsByName, uniqueName } from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 
-async function open(addresses: string | string[], options: RabbitMqOptions = {}): Promise<Broker> {
+async function open(addresses: string | string[], options: RabbitMqOptions = {}): Promise<Backend> {
   const broker = await openRabbitMqBroker([addresses].flat(), options);
   onTestFinished(() => broker.close());
   return broker;
@@ -64,7 +64,7 @@ describe('connecting', () => {
   it('tries the addresses in turn, and a silent one does not use up the time of the others', async () => {
     const addresses = [await silentServer(), await deadAddress(), amqpUrl()];
     const broker = await open(addresses, { connectTimeoutMs: 3000 });
-    expect(broker.address).toBe(amqpUrl().replace(/:[^:@]*@/, ':***@'));
+    expect(broker.url).toBe(amqpUrl().replace(/:[^:@]*@/, ':***@'));
   });
 
   it('says of each address what was wrong where none answers', async () => {

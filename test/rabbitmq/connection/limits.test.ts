@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Broker, BrokerEvent, Message } from '../../../src/broker.js';
+import type { Backend, BrokerEvent, Message } from '../../../src/broker.js';
 import { defineQueue } from '../../../src/queue.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
@@ -25,7 +25,7 @@ const message = (id: string, headers = {}): Message => ({ id, contentType: 'text
 const specOf = () =>
   defineQueue(`${prefix}-${++count}`, z.unknown(), { type: 'classic', deadLetter: false }).spec;
 
-async function open(address: string, options: RabbitMqOptions = {}): Promise<Broker> {
+async function open(address: string, options: RabbitMqOptions = {}): Promise<Backend> {
   const broker = await openRabbitMqBroker([address], {
     reconnect: { initialDelayMs: 20, maxDelayMs: 200 },
     ...options,

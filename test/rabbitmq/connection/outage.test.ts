@@ -1,6 +1,6 @@
 import { afterAll, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Broker, BrokerEvent, Message, QueueSpec } from '../../../src/broker.js';
+import type { Backend, BrokerEvent, Message, QueueSpec } from '../../../src/broker.js';
 import { isQueueError } from '../../../src/errors.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
@@ -19,7 +19,7 @@ afterAll(() => removeQueues(prefix));
 
 interface Scene {
   readonly proxy: TcpProxy;
-  readonly broker: Broker;
+  readonly broker: Backend;
   readonly events: BrokerEvent[];
   /** How often an event came. */
   readonly seen: (type: BrokerEvent['type'], link?: 'publish' | 'consume') => number;
@@ -44,7 +44,7 @@ async function scene(options: RabbitMqOptions = {}): Promise<Scene> {
   return { proxy, broker, events, seen };
 }
 
-async function declare(broker: Broker, options: QueueOptions = {}): Promise<QueueSpec> {
+async function declare(broker: Backend, options: QueueOptions = {}): Promise<QueueSpec> {
   const { spec } = defineQueue(`${prefix}-${++count}`, z.unknown(), { deadLetter: false, ...options });
   await broker.declare(spec);
   return spec;

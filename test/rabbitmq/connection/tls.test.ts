@@ -4,8 +4,8 @@ import { connect as connectTcp } from 'node:net';
 import { createServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { connect } from '../../../src/connect.js';
 import { amqpUrl } from '../../support/broker.js';
+import { connect } from '../../support/connect.js';
 import { rejection } from '../../support/rejection.js';
 
 /** Of no use to anyone: a key that is public, for `localhost`. */
@@ -41,7 +41,7 @@ test('amqps: reaches a broker whose certificate is trusted, by option', async ()
   const url = await tlsAddress();
   const broker = await connect(url.href, { tls: { ca: readFileSync(CERTIFICATE) } });
   expect(broker.state).toBe('connected');
-  expect(broker.address).toMatch(/^amqps:/);
+  expect(broker.url).toMatch(/^amqps:/);
   await broker.close();
 });
 

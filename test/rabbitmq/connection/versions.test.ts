@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Broker, QueueSpec } from '../../../src/broker.js';
+import type { Backend, QueueSpec } from '../../../src/broker.js';
 import { deadLetterHistory } from '../../../src/common/history-headers.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
@@ -10,7 +10,7 @@ import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('versions');
 const version = brokerVersion();
-let broker: Broker;
+let broker: Backend;
 let count = 0;
 
 beforeAll(async () => {

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { connect } from '../../../src/connect.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { createRequester } from '../../../src/producer/requester.js';
 import { defineQueue } from '../../../src/queue.js';
 import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
+import { connect } from '../../support/connect.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Broker } from '../../../src/broker.js';
+import type { Backend } from '../../../src/broker.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
@@ -18,14 +18,14 @@ afterAll(() => removeQueues(prefix));
 
 const types = ['quorum', 'classic'] as const;
 
-async function open(): Promise<Broker> {
+async function open(): Promise<Backend> {
   const broker = await openRabbitMqBroker([amqpUrl()], {});
   onTestFinished(() => broker.close());
   return broker;
 }
 
 /** A broker behind a link with latency. */
-async function openFar(delayMs: number): Promise<Broker> {
+async function openFar(delayMs: number): Promise<Backend> {
   const { hostname, port } = new URL(amqpUrl());
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
   proxy.delay(delayMs);
@@ -118,7 +118,7 @@ describe.each(types)('stop, on a %s queue', (type) => {
     const total = 60;
     const order: string[] = [];
     let running = 0;
-    const consumer = (broker: Broker, name: string) =>
+    const consumer = (broker: Backend, name: string) =>
       createConsumer(
         broker,
         queue,

@@ -1,7 +1,7 @@
 import type { Channel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Broker, BrokerEvent, Message, QueueSpec } from '../../../src/broker.js';
+import type { Backend, BrokerEvent, Message, QueueSpec } from '../../../src/broker.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
@@ -19,7 +19,7 @@ import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('subscription');
 const failure = { code: 'failed', error: 'not today' } as const;
-let broker: Broker;
+let broker: Backend;
 let raw: Channel;
 let count = 0;
 
@@ -32,7 +32,7 @@ afterAll(async () => {
   await removeQueues(prefix);
 });
 
-async function open(options: RabbitMqOptions = {}): Promise<Broker> {
+async function open(options: RabbitMqOptions = {}): Promise<Backend> {
   const opened = await openRabbitMqBroker([amqpUrl()], options);
   onTestFinished(() => opened.close());
   return opened;

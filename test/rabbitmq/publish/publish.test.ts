@@ -1,7 +1,7 @@
 import type { Channel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Broker, Message, QueueSpec } from '../../../src/broker.js';
+import type { Backend, Message, QueueSpec } from '../../../src/broker.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
@@ -11,7 +11,7 @@ import { rejection, watch } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('publish');
-let broker: Broker;
+let broker: Backend;
 let raw: Channel;
 let count = 0;
 
@@ -24,7 +24,7 @@ afterAll(async () => {
   await removeQueues(prefix);
 });
 
-async function open(options: RabbitMqOptions): Promise<Broker> {
+async function open(options: RabbitMqOptions): Promise<Backend> {
   const opened = await openRabbitMqBroker([amqpUrl()], options);
   onTestFinished(() => opened.close());
   return opened;

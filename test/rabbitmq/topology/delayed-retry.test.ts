@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Broker, Message } from '../../../src/broker.js';
+import type { Backend, Message } from '../../../src/broker.js';
 import { deadLetterHistory } from '../../../src/common/history-headers.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { RejectMessage } from '../../../src/errors.js';
@@ -16,7 +16,7 @@ import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('delayed-retry');
 const failure = { code: 'failed', error: 'connection refused' } as const;
-let broker: Broker;
+let broker: Backend;
 /** Whether the server can do it; otherwise all of this is done by wait queues. */
 let delays: boolean;
 let count = 0;

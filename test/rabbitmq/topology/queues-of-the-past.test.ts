@@ -1,7 +1,7 @@
 import type { Channel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Broker, Message } from '../../../src/broker.js';
+import type { Backend, Message } from '../../../src/broker.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { compareQueues } from '../../../src/rabbitmq/topology/compare-queues.js';
@@ -19,7 +19,7 @@ import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('past');
-let broker: Broker;
+let broker: Backend;
 let raw: Channel;
 let count = 0;
 

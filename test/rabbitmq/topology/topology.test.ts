@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Broker } from '../../../src/broker.js';
+import type { Backend } from '../../../src/broker.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import {
@@ -17,7 +17,7 @@ import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('topology');
 const connectionName = uniqueName('topology');
-let broker: Broker;
+let broker: Backend;
 let count = 0;
 
 beforeAll(async () => {

@@ -1,0 +1,122 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { Backend, Delivery } from '../../src/broker.js';
+import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { QueueError } from '../../src/errors.js';
+import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { defineQueue } from '../../src/queue.js';
+import { aroundBroker, withVerbs } from '../../src/testing/around-broker.js';
+import { EventLog } from '../support/event-log.js';
+import { eventually } from '../support/eventually.js';
+import { rejection } from '../support/rejection.js';
+
+const queue = defineQueue('orders', z.string());
+const warnings: string[] = [];
+const listen = ({ message }: Error) => warnings.push(message);
+let broker: Backend;
+beforeEach(() => {
+  broker = openMemoryBroker();
+  warnings.length = 0;
+  process.on('warning', listen);
+});
+afterEach(async () => {
+  process.off('warning', listen);
+  await broker.close();
+});
+
+/** Nothing can be stored on it but what is sent: each message comes back after a moment. */
+function readOnly(): Backend {
+  const fail = (delivery: Delivery) => async () => {
+    await turn();
+    delivery.release();
+    throw new QueueError('ACCESS_REFUSED', 'the user may not publish');
+  };
+  return aroundBroker(broker, {
+    delivery: (delivery) => withVerbs(delivery, { retry: fail(delivery), deadLetter: fail(delivery) }),
+  });
+}
+
+async function failing(options: ConsumerOptions<string>) {
+  const consumer = createConsumer(readOnly(), queue, () => Promise.reject(new Error('no')), options);
+  await consumer.start();
+  await createProducer(broker, queue).send('x');
+  await eventually(() => expect(consumer.counts.settleFailed).toBeGreaterThanOrEqual(3));
+  await consumer.stop();
+  await turn();
+  return consumer;
+}
+
+test('a message that can be neither retried nor moved goes round, and the process is warned once', async () => {
+  const consumer = await failing({});
+  expect(warnings).toEqual([expect.stringMatching(/^message .* of 'orders' .*the user may not publish$/)]);
+  expect(consumer.counts).toMatchObject({ handled: 0, retried: 0, deadLettered: 0, lost: 0 });
+});
+
+test('whoever observes is told of each such message, and the process is not warned', async () => {
+  const log = new EventLog();
+  const { counts } = await failing({ observe: log.observe });
+  expect(log.of('settle-failed')).toHaveLength(counts.settleFailed);
+  expect(log.of('settle-failed')[0]).toMatchObject({
+    queue: 'orders',
+    attempt: 1,
+    error: { code: 'ACCESS_REFUSED' },
+  });
+  expect(warnings).toEqual([]);
+});
+
+/** A broker whose subscriptions end when `end` is called. */
+function ending(): { readonly broker: Backend; end(): void } {
+  let end = () => {};
+  const ended = new Promise<never>((_, reject) => {
+    end = () => reject(new QueueError('QUEUE_MISSING', 'the queue was deleted'));
+  });
+  ended.catch(() => {});
+  const around = aroundBroker(broker, {});
+  const subscribe: Backend['subscribe'] = async (...args) => {
+    const subscription = await broker.subscribe(...args);
+    return {
+      ended,
+      cancel: () => subscription.cancel(),
+      close: () => subscription.close(),
+      ref: () => subscription.ref(),
+      unref: () => subscription.unref(),
+    };
+  };
+  return { broker: Object.assign(Object.create(around), { subscribe }), end };
+}
+
+test('a consumer that ends by itself warns the process if nobody awaits or observes that', async () => {
+  const { broker: fragile, end } = ending();
+  const consumer = createConsumer(fragile, queue, () => {});
+  await consumer.start();
+  end();
+  await eventually(() => consumer.state === 'stopped');
+  await turn();
+  expect(warnings).toEqual(["the consumer of 'orders' has ended: the queue was deleted"]);
+});
+
+test('it warns nobody who awaits its end', async () => {
+  const { broker: fragile, end } = ending();
+  const consumer = createConsumer(fragile, queue, () => {});
+  const ended = rejection(consumer.ended, 'QUEUE_MISSING');
+  await consumer.start();
+  end();
+  await ended;
+  await eventually(() => consumer.state === 'stopped');
+  await turn();
+  expect(warnings).toEqual([]);
+});
+
+test('it warns nobody who observes', async () => {
+  const { broker: fragile, end } = ending();
+  const log = new EventLog();
+  const consumer = createConsumer(fragile, queue, () => {}, { observe: log.observe });
+  await consumer.start();
+  end();
+  expect(await log.until('ended')).toMatchObject([{ queue: 'orders', error: { code: 'QUEUE_MISSING' } }]);
+  await eventually(() => consumer.state === 'stopped');
+  expect(warnings).toEqual([]);
+});
