@@ -62,8 +62,24 @@ export interface RemoteFailure {
   readonly message: string;
 }
 
+/** Errors carry a mark, since a program may have two copies of this package, whose classes are not the same. */
+const QUEUE_ERROR = Symbol.for('millrace.QueueError');
+const REJECT_MESSAGE = Symbol.for('millrace.RejectMessage');
+
+function isMarked(error: unknown, mark: symbol): boolean {
+  try {
+    return typeof error === 'object' && error !== null && Reflect.get(error, mark) === true;
+  } catch {
+    return false; // A revoked proxy.
+  }
+}
+
 /** The one error class of the toolkit. Tell cases apart by {@link QueueError.code}, never by the text. */
 export class QueueError extends Error {
+  static {
+    Object.defineProperty(QueueError.prototype, QUEUE_ERROR, { value: true });
+  }
+
   override readonly name = 'QueueError';
   readonly code: QueueErrorCode;
   /** Set on errors of `sendMany`. */
@@ -87,9 +103,18 @@ export class QueueError extends Error {
   }
 }
 
-/** Whether `error` is a {@link QueueError} with one of `codes` (with any code where none is given). */
+/**
+ * Whether `error` is a {@link QueueError} with one of `codes`, or with any code if none is given. Unlike `instanceof`
+ * it knows errors of another copy of this package.
+ */
 export function isQueueError(error: unknown, ...codes: readonly QueueErrorCode[]): error is QueueError {
-  return error instanceof QueueError && (codes.length === 0 || codes.includes(error.code));
+  if (!isMarked(error, QUEUE_ERROR)) return false;
+  return codes.length === 0 || codes.includes((error as QueueError).code);
+}
+
+/** Whether `error` is a {@link RejectMessage}, of any copy of this package. */
+export function isRejectMessage(error: unknown): error is RejectMessage {
+  return isMarked(error, REJECT_MESSAGE);
 }
 
 /**
@@ -101,5 +126,9 @@ export function isQueueError(error: unknown, ...codes: readonly QueueErrorCode[]
  * ```
  */
 export class RejectMessage extends Error {
+  static {
+    Object.defineProperty(RejectMessage.prototype, REJECT_MESSAGE, { value: true });
+  }
+
   override readonly name = 'RejectMessage';
 }

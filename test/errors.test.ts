@@ -1,6 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
-import { isQueueError, QueueError, type QueueErrorCode, RejectMessage } from '../src/errors.js';
+import { describe, expect, test, vi } from 'vitest';
+import { thrown } from '../src/consumer/settlement.js';
+import { toFailure } from '../src/consumer/thread.js';
+import {
+  isQueueError,
+  isRejectMessage,
+  QueueError,
+  type QueueErrorCode,
+  RejectMessage,
+} from '../src/errors.js';
 
 const source = readFileSync(new URL('../src/errors.ts', import.meta.url), 'utf8');
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -82,5 +90,44 @@ test('RejectMessage is an error with a name, a text and a cause of its own', () 
     name: 'RejectMessage',
     message: 'unknown customer',
     cause,
+  });
+});
+
+describe('errors of another copy of the package', () => {
+  /** The modules are the same, and their classes others. */
+  async function otherCopy(): Promise<typeof import('../src/errors.js')> {
+    vi.resetModules();
+    return import('../src/errors.js');
+  }
+
+  test('are known, and their subclasses, by code and as rejections', async () => {
+    const other = await otherCopy();
+    expect(other.QueueError).not.toBe(QueueError);
+    class OtherError extends other.QueueError {}
+    class OtherReject extends other.RejectMessage {
+      override readonly name = 'OtherReject' as 'RejectMessage';
+    }
+    for (const error of [new other.QueueError('FULL', 'x'), new OtherError('FULL', 'x')]) {
+      expect(error).not.toBeInstanceOf(QueueError);
+      expect(isQueueError(error)).toBe(true);
+      expect(isQueueError(error, 'TIMEOUT', 'FULL')).toBe(true);
+      expect(isQueueError(error, 'TIMEOUT')).toBe(false);
+    }
+    for (const error of [new other.RejectMessage('x'), new OtherReject('x')]) {
+      expect(isRejectMessage(error)).toBe(true);
+      expect(isQueueError(error)).toBe(false);
+      expect(thrown(error)).toMatchObject({ type: 'hopeless', code: 'rejected' });
+      expect(toFailure(error)).toMatchObject({ isRejection: true });
+    }
+  });
+
+  test('are not taken for what only looks like them', () => {
+    const { proxy, revoke } = Proxy.revocable(new QueueError('FULL', 'x'), {});
+    revoke();
+    const lookalike = Object.assign(new Error('x'), { name: 'RejectMessage', code: 'FULL' });
+    for (const value of [proxy, lookalike, undefined, null, 'FULL', { code: 'FULL' }]) {
+      expect(isQueueError(value)).toBe(false);
+      expect(isRejectMessage(value)).toBe(false);
+    }
   });
 });

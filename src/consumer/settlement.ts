@@ -1,7 +1,7 @@
 /** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
 import type { DeadLetterCode, Failure } from '../broker.js';
 import { errorText } from '../common/options.js';
-import { RejectMessage } from '../errors.js';
+import { isRejectMessage } from '../errors.js';
 
 /** How an attempt at one message ended. */
 export type Outcome = { readonly type: 'handled'; readonly value: unknown } | Unhandled;
@@ -31,17 +31,9 @@ export function handled(value: unknown): Outcome {
 /** What it means for the message that its handler or its schema threw. */
 export function thrown(error: unknown): Unhandled {
   const text = errorText(error);
-  return isRejection(error)
+  return isRejectMessage(error)
     ? { type: 'hopeless', code: 'rejected', error, text }
     : { type: 'failed', error, text };
-}
-
-function isRejection(error: unknown): boolean {
-  try {
-    return error instanceof RejectMessage;
-  } catch {
-    return false; // A revoked proxy.
-  }
 }
 
 const ACK: Settlement = { verb: 'ack' };

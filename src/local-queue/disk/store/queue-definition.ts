@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { QueueSpec } from '../../../broker.js';
 import { quote } from '../../../common/options.js';
+import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
-import { deadLetterSpecOf } from '../../dead-letter-spec.js';
 import { checkMatches } from '../../queue-mismatch.js';
 import { asStored } from '../queue-json.js';
 import type { QueueTable, StoredQueue } from './queue-table.js';

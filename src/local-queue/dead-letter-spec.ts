@@ -1,1 +1,0 @@
-export { deadLetterSpecOf } from '../common/queue-spec.js';
