@@ -31,6 +31,12 @@ const faults = ['test/faults/**/*.test.ts'];
 /** Random operations under random faults. `npm test` repeats fixed seeds, `npm run test:ledger` draws fresh ones. */
 const ledger = ['test/random-ledger/**/*.test.ts'];
 
+/**
+ * V8 lets short-lived garbage pile up, to a size that differs between its versions: with little room for it, what a
+ * ledger measures is what is held.
+ */
+const eagerCollection = ['--max-semi-space-size=8'];
+
 const withBroker = ['test/support/global-setup.ts'];
 
 export default defineConfig({
@@ -71,14 +77,19 @@ export default defineConfig({
           include: faults,
           globalSetup: withBroker,
           testTimeout: 300_000,
-          // V8 lets short-lived garbage pile up, to a size that differs between its versions: with little room for it,
-          // what the ledger measures is what is held.
-          execArgv: ['--max-semi-space-size=8'],
+          execArgv: eagerCollection,
         },
       },
       {
         extends: true,
-        test: { name: 'ledger', include: ledger, globalSetup: withBroker, testTimeout: 900_000 },
+        test: {
+          name: 'ledger',
+          include: ledger,
+          globalSetup: withBroker,
+          // A failing sequence is shortened before the test ends.
+          testTimeout: 900_000,
+          execArgv: eagerCollection,
+        },
       },
     ],
   },

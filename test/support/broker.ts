@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type ChannelModel, connect } from 'amqplib';
-import { afterAll, inject } from 'vitest';
-import { getCurrentTest } from 'vitest/suite';
+import { afterAll, inject, TestRunner } from 'vitest';
 import { type ServerVersion, serverVersion } from '../../src/rabbitmq/connection/server-version.js';
 import type { BrokerCluster } from './broker-cluster.js';
 import type { BrokerContainer } from './broker-container.js';
@@ -165,7 +164,7 @@ function management(): { url: string; authorization: string } {
 
 /** Skips the test that runs, where one does. */
 function skip(reason: string): never {
-  getCurrentTest()?.context.skip(reason);
+  TestRunner.getCurrentTest()?.context.skip(reason);
   throw new Error(`this ${reason}`);
 }
 

@@ -1,4 +1,4 @@
-import { isQueueError } from '../../src/errors.js';
+import { isQueueError, type QueueErrorCode } from '../../src/errors.js';
 
 /** One handling of a message, as its consumer saw it. */
 export interface Handling {
@@ -17,6 +17,8 @@ interface Entry {
   /** Handlings that nothing told from a first one. */
   unmarked: number;
   excused: boolean;
+  /** It is in the dead-letter queue, as far as that has been looked into. */
+  isDead: boolean;
   /** Neither handled nor known to have failed, nor excused. */
   isAhead: boolean;
 }
@@ -27,12 +29,18 @@ export class Ledger {
   readonly #invented: string[] = [];
   readonly #unexpected: string[] = [];
   readonly #listeners = new Set<() => void>();
+  readonly #expected: readonly QueueErrorCode[];
   /** The highest position that was handled so far. */
   #lastHandled = -1;
   #handled = 0;
   #handlings = 0;
   #ahead = 0;
   #sending = 0;
+
+  /** `alsoExpected`: with what else a send may reject here, nothing being stored. */
+  constructor({ alsoExpected = [] }: { readonly alsoExpected?: readonly QueueErrorCode[] } = {}) {
+    this.#expected = ['TIMEOUT', 'ABORTED', 'CLOSED', 'REFUSED', 'UNROUTABLE', ...alsoExpected];
+  }
 
   get begun(): number {
     return this.#entries.size;
@@ -67,6 +75,7 @@ export class Ledger {
       handled: 0,
       unmarked: 0,
       excused: false,
+      isDead: false,
       isAhead: true,
     });
   }
@@ -84,7 +93,7 @@ export class Ledger {
     entry.fate = isUnknown ? 'unconfirmed' : 'not stored';
     this.#arrive(entry);
     // Where nothing was stored the code says so; anything else is not among what `send` may reject with here.
-    if (!isUnknown && !isQueueError(error, 'TIMEOUT', 'ABORTED', 'CLOSED', 'REFUSED', 'UNROUTABLE')) {
+    if (!isUnknown && !isQueueError(error, ...this.#expected)) {
       this.#unexpected.push(`${id}: ${String(error)}`);
     }
     this.#tell();
@@ -111,6 +120,17 @@ export class Ledger {
       entry.excused = true;
       this.#arrive(entry);
     }
+    this.#tell();
+  }
+
+  /** These are in the dead-letter queue at present, and no others. */
+  bury(ids: readonly string[]): void {
+    const dead = new Set(ids);
+    for (const [id, entry] of this.#entries) {
+      entry.isDead = dead.delete(id);
+      if (entry.isDead) this.#arrive(entry);
+    }
+    this.#invented.push(...dead);
     this.#tell();
   }
 
@@ -151,9 +171,11 @@ export class Ledger {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Confirmed, not excused, and not handled so far. */
+  /** Confirmed, and neither handled so far nor dead nor excused. */
   get missing(): string[] {
-    return this.#idsOf(({ fate, handled, excused }) => fate === 'confirmed' && handled === 0 && !excused);
+    return this.#idsOf(
+      ({ fate, handled, excused, isDead }) => fate === 'confirmed' && handled === 0 && !excused && !isDead,
+    );
   }
 
   /** Confirmed, and gone with what they were in. */
@@ -177,8 +199,8 @@ export class Ledger {
         'handled more than once without a mark',
       ),
       ...some(
-        this.#idsOf(({ fate, handled }) => fate === 'not stored' && handled > 0),
-        'handled, though the error said that nothing was stored',
+        this.#idsOf(({ fate, handled, isDead }) => fate === 'not stored' && (handled > 0 || isDead)),
+        'stored, though the error said that nothing was',
       ),
       ...some(
         this.#idsOf(({ fate }) => fate === 'sending'),

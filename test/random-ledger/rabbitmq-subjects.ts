@@ -1,0 +1,144 @@
+import { connect as connectAmqplib } from 'amqplib';
+import { connect } from '../../src/connect.js';
+import { TcpProxy } from '../../src/testing/tcp-proxy.js';
+import { canStartOwnBroker, startOwnBroker, uniqueName } from '../support/broker.js';
+import type { BrokerContainer } from '../support/broker-container.js';
+import { eventually } from '../support/eventually.js';
+import { CLIENT_WEIGHTS, type Fault, LINK_WEIGHTS, OPERATOR_WEIGHTS, SERVER_WEIGHTS } from './operations.js';
+import type { OpenSubject, Subject } from './subject.js';
+
+export { canStartOwnBroker };
+
+const LAG_MS = 5;
+const SLOW_BYTES_PER_SECOND = 20_000;
+const POLICY = { 'max-length': 1, overflow: 'reject-publish' };
+const EVERYTHING = ['.*', '.*', '.*'];
+
+let container: BrokerContainer;
+
+/** Before the subjects are opened: a broker that is killed, blocked and forbidden things is nobody else's. */
+export async function startServer(): Promise<void> {
+  container = await startOwnBroker();
+}
+
+function rabbitmq(name: string, queueOptions: Subject['queueOptions']): Subject {
+  return {
+    name,
+    weights: { ...CLIENT_WEIGHTS, ...LINK_WEIGHTS, ...OPERATOR_WEIGHTS, ...SERVER_WEIGHTS },
+    queueOptions: queueOptions.type === 'classic' ? queueOptions : { deliveryLimit: 1000, ...queueOptions },
+    inProcesses: [false, false],
+    open: openServer,
+  };
+}
+
+export const rabbitmqSubjects = [
+  rabbitmq('quorum', {}),
+  rabbitmq('quorum with a capacity of 50', { capacity: 50 }),
+  rabbitmq('classic', { type: 'classic' }),
+  rabbitmq('classic with a capacity of 50', { type: 'classic', capacity: 50 }),
+];
+
+async function openServer(): Promise<OpenSubject> {
+  const { rabbitmqctl } = container;
+  // Of its own, so that its permissions can be taken away.
+  const user = uniqueName('random');
+  await commandUntilDone('add_user', user, user);
+  await commandUntilDone('set_permissions', user, ...EVERYTHING);
+  const direct = new URL(container.amqpUrl);
+  const { hostname, port } = direct;
+  direct.username = user;
+  direct.password = user;
+  const directAddress = direct.href;
+  const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
+  const queue = uniqueName('random');
+  const connectOptions = { heartbeatSeconds: 1, reconnect: { initialDelayMs: 20, maxDelayMs: 500 } };
+
+  const begin = async (fault: Fault): ReturnType<OpenSubject['begin']> => {
+    switch (fault.do) {
+      case 'cut':
+        proxy.cut();
+        return {};
+      case 'cutAfter':
+        void proxy.resetAfterBytes(fault.bytes, fault.direction);
+        return {};
+      case 'halfOpen':
+        proxy.halfOpen(fault.direction);
+        return { end: async () => proxy.thaw() };
+      case 'freeze':
+        proxy.freeze();
+        return { end: async () => proxy.thaw() };
+      case 'refuse':
+        await proxy.refuse(true);
+        proxy.cut();
+        return { end: () => proxy.refuse(false) };
+      case 'slow':
+        proxy.slow(SLOW_BYTES_PER_SECOND);
+        return { end: async () => proxy.slow(Number.POSITIVE_INFINITY) };
+      case 'lag':
+        proxy.delay(LAG_MS);
+        return { end: async () => proxy.delay(0) };
+      case 'closeConnections':
+        await rabbitmqctl('close_all_user_connections', user, 'closed by the ledger');
+        return {};
+      case 'alarm':
+        await rabbitmqctl('set_vm_memory_high_watermark', '0.0001');
+        return { end: () => commandUntilDone('set_vm_memory_high_watermark', '0.6') };
+      case 'revoke':
+        await rabbitmqctl('set_permissions', user, '.*', '^$', '.*');
+        return { end: () => commandUntilDone('set_permissions', user, ...EVERYTHING) };
+      case 'policy':
+        await rabbitmqctl('set_policy', queue, `^${queue}$`, JSON.stringify(POLICY));
+        return { end: () => commandUntilDone('clear_policy', queue) };
+      case 'deleteQueue':
+        await deleteQueue(container.amqpUrl, queue);
+        return { lost: true };
+      case 'pause':
+        await container.pause();
+        return { end: () => container.unpause() };
+      case 'restart':
+        await syncNames();
+        await container.restart();
+        return {};
+      case 'crash':
+        await syncNames();
+        await container.crash();
+        return {};
+    }
+  };
+  return {
+    address: proxy.url(directAddress),
+    connect: () => connect(directAddress),
+    connectOptions,
+    queue,
+    // A broker that is paused, or restarts, answers no command until that is over.
+    begin: (fault) => eventually(() => begin(fault), { timeoutMs: 60_000, intervalMs: 200 }),
+    close: async () => {
+      await proxy.close();
+      for (const name of [queue, `${queue}.dead`]) await deleteQueue(container.amqpUrl, name);
+      await commandUntilDone('delete_user', user);
+    },
+  };
+}
+
+/**
+ * What a new quorum queue is called is on disk only some seconds later, and without it its messages are lost with the
+ * broker.
+ */
+async function syncNames(): Promise<void> {
+  await container.rabbitmqctl('eval', '[dets:sync(Table) || Table <- dets:all()].');
+}
+
+async function commandUntilDone(...command: string[]): Promise<void> {
+  await eventually(() => container.rabbitmqctl(...command), { timeoutMs: 60_000, intervalMs: 200 });
+}
+
+async function deleteQueue(url: string, queue: string): Promise<void> {
+  const connection = await connectAmqplib(url);
+  connection.on('error', () => {});
+  try {
+    const channel = await connection.createChannel();
+    await channel.deleteQueue(queue);
+  } finally {
+    await connection.close();
+  }
+}
