@@ -19,9 +19,10 @@ const { values, tokens } = parseArgs({
   tokens: true,
   allowPositionals: true,
 });
-const rest = tokens
-  .filter((token) => token.kind === 'positional' || (token.kind === 'option' && !names.includes(token.name)))
-  .map((token) => (token.kind === 'option' ? token.rawName : token.value));
+const rest = tokens.flatMap((token) => {
+  if (token.kind === 'positional') return [token.value];
+  return token.kind === 'option' && !names.includes(token.name) ? [token.rawName] : [];
+});
 const settings = Object.entries(values)
   .filter(([name]) => names.includes(name))
   .map(([name, value]) => [`LEDGER_${name.toUpperCase()}`, String(value)]);

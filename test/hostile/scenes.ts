@@ -321,7 +321,7 @@ export const scenes: Readonly<Record<string, Scene>> = {
           methodFrame(0, 'ConnectionBlocked', { reason: 'x'.repeat(200) }),
           methodFrame(0, 'ConnectionUnblocked'),
         ]);
-        peer.raw(Buffer.concat(Array.from({ length: 20_000 }, () => both)));
+        peer.raw(Buffer.concat(Array.from({ length: 5000 }, () => both)));
       },
     },
     outcomes: SENDS,

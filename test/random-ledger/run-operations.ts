@@ -107,9 +107,9 @@ class Run {
       case 'close':
         return this.#settles('close()', actor.close());
       case 'kill':
-        await actor.kill?.();
-        this.#forgetSends(operation.actor);
-        return;
+        if (actor.kill === undefined) return;
+        await actor.kill();
+        return this.#forgetSends(operation.actor);
       case 'replay':
         for (const each of this.#actors) await each.mend();
         return this.#goOn(actor.replay().catch(() => {}));

@@ -146,8 +146,10 @@ export class Connection {
     return this.#failure;
   }
 
-  openChannel(): Promise<Channel> {
-    return this.#opened(this.#model.createChannel());
+  async openChannel(): Promise<Channel> {
+    const channel = await this.#opened(this.#model.createChannel());
+    // Nothing is confirmed here. amqplib counts confirms all the same, for minutes where a tag is far ahead.
+    return channel.removeAllListeners('ack').removeAllListeners('nack');
   }
 
   /** See {@link DeliveryReader.receive}. */

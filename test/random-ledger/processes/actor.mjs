@@ -4,8 +4,21 @@ import { createInterface } from 'node:readline';
 import * as millrace from 'millrace';
 import { Actor } from '../actor.mjs';
 
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
 /** At once: it is on its way before a message is acknowledged, whatever kills the process then. */
-const say = (event) => writeSync(1, `${JSON.stringify(event)}\n`);
+function say(event) {
+  let rest = Buffer.from(`${JSON.stringify(event)}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+      // The reader is behind.
+      Atomics.wait(sleeper, 0, 0, 1);
+    }
+  }
+}
 
 const actor = new Actor(millrace, JSON.parse(process.argv[2]), say);
 for await (const line of createInterface({ input: process.stdin })) {
