@@ -53,7 +53,7 @@ test('what was said not to be stored must not be handled; what is not known may 
   expect(ledger.breaches()).toEqual([]);
   ledger.handle({ id: 'd', ...first });
   ledger.handle({ id: 'e', ...first });
-  expect(ledger.breaches()).toEqual(['1 handled, though the error said that nothing was stored: e']);
+  expect(ledger.breaches()).toEqual(['1 stored, though the error said that nothing was: e']);
 });
 
 test('a send that fails for another reason, or never settles, is a breach', () => {
@@ -64,4 +64,18 @@ test('a send that fails for another reason, or never settles, is a breach', () =
     '1 sends that have not settled: e',
     '1 sends that failed for another reason than may be: d: Error: what is this?',
   ]);
+});
+
+test('a dead letter is accounted for as long as it is there, and one that nobody sent is not', () => {
+  const ledger = new Ledger();
+  ledger.beginSend('a');
+  ledger.endSend('a');
+  expect(ledger.ahead).toBe(1);
+  ledger.bury(['a']);
+  expect(ledger.ahead).toBe(0);
+  expect(ledger.breaches()).toEqual([]);
+  ledger.bury([]);
+  expect(ledger.missing).toEqual(['a']);
+  ledger.bury(['a', 'z']);
+  expect(ledger.breaches()).toEqual(['1 handled that nobody sent: z']);
 });
