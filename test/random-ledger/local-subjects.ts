@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from '../../src/connect.js';
 import { aroundBroker } from '../../src/testing/around-broker.js';
+import { connect } from '../support/connect.js';
 import { CLIENT_WEIGHTS } from './operations.js';
 import type { Subject } from './subject.js';
 
