@@ -215,7 +215,11 @@ export interface QueueSpec {
   readonly exclusive: boolean;
   /** Deleted when its last subscriber leaves. */
   readonly autoDelete: boolean;
-  /** How many messages the queue holds before `publish` waits; undefined: the backend's default. */
+  /**
+   * How many messages the queue holds before `publish` waits; undefined: the backend's default. RabbitMQ counts ready
+   * ones only. It keeps the limit of quorum queues itself; that of a classic queue, which would drop messages over it at
+   * a restart, is kept by each publisher, and several at once may exceed it by what they have on their way.
+   */
   readonly capacity: number | undefined;
   /** Where dead letters go; false: they are dropped. */
   readonly deadLetter: { readonly queue: string; readonly capacity: number | undefined } | false;

@@ -40,7 +40,8 @@ export interface QueueOptions<In = unknown> {
   /**
    * How many messages the queue holds before `send` waits: the back-pressure. Default: 1024 on the local broker
    * in memory; on RabbitMQ no limit but its disk. `Infinity` lifts the limit. On RabbitMQ it becomes
-   * `x-max-length` with `x-overflow: reject-publish`.
+   * `x-max-length` with `x-overflow: reject-publish` for quorum queues. A classic queue with such a limit drops
+   * messages when the broker restarts, so there it is kept by each sender alone, and several may exceed it a little.
    */
   readonly capacity?: number | undefined;
   /**

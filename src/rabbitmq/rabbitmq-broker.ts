@@ -148,7 +148,8 @@ class RabbitMqBroker implements Backend {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
       const wire = toWire(to, message, this.#queues.defaultPriorityOf(to));
-      if (this.#exchanges.has(to.exchange)) return this.#publisher.publish(wire, options);
+      if (to.exchange === '' || this.#exchanges.has(to.exchange))
+        return this.#publisher.publish(wire, options);
       return this.#keepAlive.during(this.#publishFirst(wire, options));
     } catch (error) {
       return Promise.reject(error);
@@ -282,7 +283,7 @@ class RabbitMqBroker implements Backend {
       link: this.#publishLink,
       maxUnconfirmed,
       capacityOf: (queue) => this.#queues.capacityOf(queue),
-      isHeld: (queue) => this.#topology.isHeld(queue),
+      isHeld: (queue) => this.#queues.isHeld(queue, this.#consumeLink.connection?.isOpen === true),
       readyIn: async (queue) => (await this.#topology.inspect(queue, { timeoutMs: RPC_LIMIT_MS })).ready,
       onUnroutable: (to) => this.#onUnroutable(to),
       onResend: (count) => observe({ type: 'resent', count }),

@@ -38,6 +38,16 @@ export class DeclaredQueues {
     return this.specOf(queue)?.exclusive === true;
   }
 
+  /**
+   * Whether messages to the queue have to wait: by its definition it is ours alone, and at present it is not.
+   * `isConnected`: whether the connection is there that declares queues.
+   */
+  isHeld(queue: string, isConnected: boolean): boolean {
+    const declared = this.#declared.get(queue);
+    if (declared?.spec.exclusive !== true) return false;
+    return declared.state === 'locked' || !isConnected;
+  }
+
   /** How many messages a queue may hold; undefined: without limit, or not known. */
   capacityOf(queue: string): number | undefined {
     return this.#capacities.get(queue);

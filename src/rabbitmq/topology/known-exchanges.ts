@@ -9,7 +9,7 @@ import { onOwnChannel, request } from '../connection/request.js';
  */
 export class KnownExchanges {
   readonly #link: ReconnectingConnection;
-  readonly #known = new Set(['']);
+  readonly #known = new Set<string>();
   /** Questions under way: a burst of first messages asks once. */
   readonly #asked = new Map<string, Promise<unknown>>();
 
@@ -36,7 +36,7 @@ export class KnownExchanges {
 
   /** It turned out not to exist. */
   invalidate(exchange: string): void {
-    if (exchange !== '') this.#known.delete(exchange);
+    this.#known.delete(exchange);
   }
 
   #ask(exchange: string): Promise<unknown> {

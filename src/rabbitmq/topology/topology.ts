@@ -94,13 +94,6 @@ export class Topology {
     );
   }
 
-  /** Whether messages to the queue have to wait: by its spec it is ours alone, and at present it is not. */
-  isHeld(queue: string): boolean {
-    const declared = this.#queues.get(queue);
-    if (declared?.spec.exclusive !== true) return false;
-    return declared.state === 'locked' || this.#link.connection?.isOpen !== true;
-  }
-
   /** Never rejects: whoever needs the queue meets the error at the next `declare`, publish or subscription. */
   async #restoreOn(connection: Connection, declared: DeclaredQueue): Promise<void> {
     try {
