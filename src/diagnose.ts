@@ -1,4 +1,4 @@
-/** What can be said of a broker besides what a `Broker` tells: for `millrace doctor`. */
+/** What `millrace doctor` learns of a broker beyond what a `Broker` offers. */
 import type { QueueSpec } from './broker.js';
 import type { FolderFacts } from './local-queue/disk/folder-facts.js';
 import type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
@@ -12,17 +12,17 @@ export interface DiagnoseOptions {
   readonly connectTimeoutMs: number;
 }
 
-/** What an `amqp:` address says. Rejects with `INVALID_OPTION`. */
+/** What an `amqp:` address means. Rejects with `INVALID_OPTION`. */
 export async function diagnoseAddress(address: string): Promise<AddressFacts> {
   return (await import('./rabbitmq/connection/server-facts.js')).addressFacts(address);
 }
 
-/** What the server at an `amqp:` address says. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
+/** What the server at an `amqp:` address reports. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
 export async function diagnoseServer(address: string, options: DiagnoseOptions): Promise<ServerFacts> {
   return (await import('./rabbitmq/connection/server-facts.js')).serverFacts(address, options);
 }
 
-/** Compares a definition with the queues at an `amqp:` address, and makes none. */
+/** Compares a definition with the queues at an `amqp:` address. Declares nothing. */
 export async function diagnoseQueues(
   address: string,
   spec: QueueSpec,
@@ -31,7 +31,7 @@ export async function diagnoseQueues(
   return (await import('./rabbitmq/topology/compare-queues.js')).compareQueues(address, spec, options);
 }
 
-/** What lies in the folder of a `local:` address. Makes nothing. Rejects with `STORAGE_ERROR`. */
+/** What is in the folder of a `local:` address. Creates nothing. Rejects with `STORAGE_ERROR`. */
 export async function diagnoseFolder(path: string): Promise<FolderFacts> {
   return (await import('./local-queue/disk/folder-facts.js')).folderFacts(path);
 }

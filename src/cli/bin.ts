@@ -1,11 +1,19 @@
 #!/usr/bin/env node
-import { flushed } from './output.js';
+import { EXIT } from './exit-code.js';
+import { flushed, writeUncaught, writeWarning } from './output.js';
 import { run } from './program.js';
 
-// Whoever reads may have gone, as after `millrace --help | true`: that is no reason for a stack trace.
+// A reader that is gone, as after `millrace --help | true`, is no reason for a stack trace.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
+// Node would print these as they are, and they may quote a message: a handler module is code of the user's.
+process.removeAllListeners('warning').on('warning', writeWarning);
+process.on('uncaughtException', (error) => {
+  writeUncaught(error);
+  process.exit(EXIT.failed);
+});
+
 const exitCode = await run(process.argv.slice(2));
-// What a handler module or a standard input leaves open must not hold the process that has done its work.
+// What a handler module or standard input leaves open must not keep the process alive.
 await flushed();
 process.exit(exitCode);

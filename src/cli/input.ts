@@ -62,34 +62,6 @@ export async function* lines(
   if (begunBytes > 0) yield lineOf(begun);
 }
 
-/**
- * Cuts a stream of bodies into batches of about `maxBytes`. Each batch has to be read to its end before the next one.
- */
-export async function* batches(
-  bodies: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-): AsyncGenerator<AsyncIterable<Uint8Array>, void, undefined> {
-  const iterator = bodies[Symbol.asyncIterator]();
-  let isOver = false;
-  const batch = async function* () {
-    for (let bytes = 0; bytes < maxBytes; ) {
-      const next = await iterator.next();
-      if (next.done) {
-        isOver = true;
-        return;
-      }
-      bytes += next.value.byteLength;
-      yield next.value;
-    }
-  };
-  try {
-    while (!isOver) yield batch();
-  } finally {
-    // Not awaited: it waits for input that may never come.
-    iterator.return?.(undefined)?.catch(() => {});
-  }
-}
-
 function withoutCarriageReturn(line: Uint8Array): Uint8Array {
   return line.at(-1) === CR ? line.subarray(0, -1) : line;
 }

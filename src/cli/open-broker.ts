@@ -9,11 +9,15 @@ import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 import type { Output } from './output.js';
 import { abortOnStopSignal } from './stop-signal.js';
 
-/** Connects a command to its broker, and says which one that is. */
+/** Connects a command to its broker, and says which one that is. `isNamedLater`: the command says so itself. */
 export async function openBroker(
   chosen: ChosenAddress,
   output: Output,
-  options: { readonly connectTimeout: number; readonly observe: (event: BrokerEvent) => void },
+  options: {
+    readonly connectTimeout: number;
+    readonly observe: (event: BrokerEvent) => void;
+    readonly isNamedLater?: boolean;
+  },
 ): Promise<Broker> {
   try {
     const broker = await connect(chosen.address, {
@@ -21,7 +25,8 @@ export async function openBroker(
       observe: options.observe,
     });
     // With --json the commands name it in their data.
-    if (!output.json) output.note(` [*] Broker: ${broker.url} (${chosen.source})`);
+    if (!output.json && !options.isNamedLater)
+      output.note(` [*] Broker: ${broker.url} (${chosen.source})`);
     return broker;
   } catch (error) {
     if (!isQueueError(error, 'INVALID_OPTION')) throw error;
@@ -53,7 +58,7 @@ export async function withTrialBroker(
   const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
-      if (event.type !== 'connected') output.log(brokerEventLine(event));
+      if (event.type !== 'connected') output.event(brokerEventLine(event));
     },
   });
   const interruption = abortOnStopSignal();

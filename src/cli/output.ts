@@ -36,8 +36,9 @@ export class Output {
   readonly live: boolean;
   /** Resolves when nobody reads standard output any more, as after `millrace work | head -1`. */
   readonly closed: Promise<void>;
+  /** Whether {@link log} writes JSON: with `--json`, and if standard error is not a terminal. */
+  readonly logsAsJson: boolean;
   readonly #color: 'never' | 'terminals' | 'always';
-  readonly #logAsJson: boolean;
   #isClosed = false;
 
   constructor(flags: OutputFlags = {}) {
@@ -46,7 +47,7 @@ export class Output {
     const isDumb = process.env.TERM === 'dumb';
     this.live = process.stdout.isTTY === true && !isDumb && !this.json;
     this.#color = colorMode(flags, isDumb);
-    this.#logAsJson = this.json || process.stderr.isTTY !== true;
+    this.logsAsJson = this.json || process.stderr.isTTY !== true;
     this.closed = new Promise((resolve) => {
       process.stdout.on('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EPIPE') this.error(`standard output: ${error.message}`);
@@ -81,15 +82,24 @@ export class Output {
     void this.#write(`${ERASE_ROW}${this.#render(line, process.stdout)}`);
   }
 
-  /** A line for the person who started the command. */
+  /** A line for the person at the terminal. */
   note(line: string): void {
     if (!this.quiet) process.stderr.write(`${onOneLine(line)}\n`);
   }
 
-  /** A line about what happens meanwhile: readable on a terminal, JSON elsewhere. */
-  log({ event, level, text, fields }: EventLine): void {
+  /** A line of a worker's log: readable on a terminal, JSON elsewhere. */
+  log(line: EventLine): void {
+    this.#event(line, this.logsAsJson);
+  }
+
+  /** What happens during a command that somebody waits for: JSON only with `--json`. */
+  event(line: EventLine): void {
+    this.#event(line, this.json);
+  }
+
+  #event({ event, level, text, fields }: EventLine, asJson: boolean): void {
     if (this.quiet && level === 'info') return;
-    if (this.#logAsJson) {
+    if (asJson) {
       const line = { time: new Date().toISOString(), level, event, message: text, ...fields };
       process.stderr.write(`${toJson(line)}\n`);
       return;
@@ -147,6 +157,19 @@ function colorMode(flags: OutputFlags, isDumb: boolean): 'never' | 'terminals' |
   return isDumb ? 'never' : 'terminals';
 }
 
+/** A warning of Node.js or of the toolkit, which has no command to print it. */
+export function writeWarning({ name, message }: Error): void {
+  process.stderr.write(`${onOneLine(`millrace: ${name}: ${message}`)}\n`);
+}
+
+/** An error that nobody caught, with the place where it was thrown. */
+export function writeUncaught(error: unknown): void {
+  const { stack = '' } = error instanceof Error ? error : {};
+  const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line));
+  const lines = [`millrace: uncaught ${maskPasswords(String(error))}`, ...frames];
+  process.stderr.write(lines.map((line) => `${onOneLine(line)}\n`).join(''));
+}
+
 /** Resolves when everything written has been handed on, so that the process may exit. */
 export async function flushed(): Promise<void> {
   await Promise.all(
@@ -186,7 +209,7 @@ export function onOneLine(text: string): string {
   return escapeControls(parts.filter((part, index) => index === 0 || part !== '').join(' '));
 }
 
-/** JSON escapes C0 by itself. The others become `\uNNNN`, which is the same value to whoever parses it. */
+/** JSON escapes C0 by itself. The others become `\uNNNN`, which parse to the same value. */
 export function toJson(value: object): string {
   return JSON.stringify(value).replace(
     CONTROLS,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { batches, lines, wholeBody } from '../../src/cli/input.js';
+import { lines, wholeBody } from '../../src/cli/input.js';
 
 async function* chunksOf(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer> {
   let start = 0;
@@ -87,37 +87,4 @@ test('an input over the limit is refused without reading on', async () => {
   const chunks = chunksOf(Buffer.alloc(1000), [5]);
   await expect(wholeBody(chunks, 8)).rejects.toMatchObject({ code: 'TOO_LARGE' });
   expect(await chunks.next()).toEqual({ done: true, value: undefined });
-});
-
-test('batches hold what fits into their bytes, and one more body at most', async () => {
-  async function* bodies() {
-    for (const length of [4, 4, 4, 1, 20, 1]) yield Buffer.alloc(length);
-  }
-  const sizes: number[][] = [];
-  for await (const batch of batches(bodies(), 10)) {
-    const inBatch: number[] = [];
-    for await (const body of batch) inBatch.push(body.byteLength);
-    sizes.push(inBatch);
-  }
-  expect(sizes).toEqual([[4, 4, 4], [1, 20], [1]]);
-});
-
-test('batches read no further than they are asked, and end their source', async () => {
-  let pulled = 0;
-  let isClosed = false;
-  async function* endless() {
-    try {
-      for (;;) {
-        pulled++;
-        yield Buffer.alloc(4);
-      }
-    } finally {
-      isClosed = true;
-    }
-  }
-  for await (const batch of batches(endless(), 10)) {
-    for await (const _ of batch);
-    break;
-  }
-  expect({ pulled, isClosed }).toEqual({ pulled: 3, isClosed: true });
 });

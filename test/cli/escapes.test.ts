@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { amqpUrl } from '../support/broker.js';
-import { declareAsTutorial, queueNames, rawChannel } from './queues.js';
+import { eventually } from '../support/eventually.js';
+import { declareAsTutorial, queueNames, rawChannel, ready } from './queues.js';
 import { hasTerminal, onTerminal } from './screen.js';
 import { millrace } from './spawn-millrace.js';
 
@@ -164,6 +165,29 @@ describe('what others wrote is harmless wherever it is printed', () => {
     expect(exitCode).toBe(78);
     expect(stderr).not.toMatch(HARMFUL);
     expect(lines(stderr)).toHaveLength(1);
+  });
+
+  test.each([
+    ['an uncaught error', `setTimeout(() => { throw new Error(HOSTILE); }); await new Promise(() => {});`, 1],
+    [
+      'a rejection that nobody handles',
+      `Promise.reject(new Error(HOSTILE)); await new Promise(() => {});`,
+      1,
+    ],
+    ['a value that is thrown', `setTimeout(() => { throw HOSTILE; }); await new Promise(() => {});`, 1],
+    ['a warning', `process.emitWarning(HOSTILE); await new Promise((r) => setTimeout(r));`, 0],
+  ])('%s of a handler module', async (_what, body, code) => {
+    const path = module(
+      'stray.mjs',
+      `const HOSTILE = ${JSON.stringify(HOSTILE)};\nexport default async () => { ${body} };`,
+    );
+    const queue = await hostileQueue();
+    const { exitCode, stderr } = await millrace(['work', path, '-q', queue, '--count', '1', '-u', amqpUrl()]);
+    expect(exitCode).toBe(code);
+    expect(stderr).toContain('cod.exe');
+    expect(stderr).not.toMatch(HARMFUL);
+    expect(stderr).not.toMatch(/^ \[!\]/m);
+    if (code !== 0) await eventually(async () => (await ready(channel, queue)) === 1);
   });
 
   test('the names of queues, in the report of doctor', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasTerminal, onTerminal, Screen } from './screen.js';
+import { hasTerminal, onTerminal, Screen, TerminalRun } from './screen.js';
 import { millrace } from './spawn-millrace.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-terminal-'));
@@ -57,9 +57,12 @@ describe.skipIf(!hasTerminal)('on a terminal (needs script of util-linux)', () =
   });
 
   test.each(SIZES)('bench keeps each interval in one row, at $columns columns', async ({ columns }) => {
-    const args = ['bench', '-z', '1', '--interval', '200ms'];
-    const { exitCode, screen, rows } = await onTerminal(args, { columns });
-    expect(exitCode).toBe(0);
+    const bench = new TerminalRun(['bench', '-z', '600', '--interval', '100ms'], { columns });
+    await bench.said(/(received \d[\s\S]*){3}/);
+    bench.child.stdin?.write('\u0003');
+    expect(await bench.exit()).toBe(0);
+    const { screen } = bench;
+    const { rows } = screen;
     expect(screen.unknown).toEqual([]);
     const intervals = rows.flatMap((text, index) => (/^ +\d+\.\d s {2}sent/.test(text) ? [index] : []));
     expect(intervals.length).toBeGreaterThan(1);
@@ -83,6 +86,18 @@ describe.skipIf(!hasTerminal)('on a terminal (needs script of util-linux)', () =
       expect(exitCode).toBe(0);
       expect(screen.unknown).toEqual([]);
     }
+  });
+
+  test('work says which broker it uses and waits, in lines for people', async () => {
+    await millrace(['send', 'x', '-q', 'printed'], { env });
+    const { rows } = await onTerminal(['work', '-q', 'printed', '--count', '1'], { columns: 200, env });
+    expect(rows).toEqual([
+      ` [*] Broker: ${url} (MILLRACE_URL)`,
+      " [*] Waiting for messages in 'printed'. To exit press CTRL+C",
+      " [x] Received 'x'",
+      " [*] 'printed': 1 handled",
+      '',
+    ]);
   });
 
   test('a warning is yellow, an error red', async () => {

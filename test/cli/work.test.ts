@@ -40,7 +40,7 @@ function module(name: string, source: string): string {
 test('send and work exchange a message in two processes', async () => {
   const queue = nextQueue();
   const worker = new Millrace(['work', '-q', queue], { env: env() });
-  await worker.said(` [*] Waiting for messages in '${queue}'. To exit press CTRL+C`);
+  await worker.said(`Waiting for messages in '${queue}'. To exit press CTRL+C`);
   await millrace(['send', '-q', queue, 'Hello World!'], { env: env() });
   await worker.said(" [x] Received 'Hello World!'\n");
   worker.child.kill('SIGINT');
@@ -83,6 +83,16 @@ test('--json prints a line for each message', async () => {
   expect(first).toMatchObject({ id: 'a', ...common, headers: { tenant: 'blue' }, body: 'text' });
   expect(second).toMatchObject({ id: 'b', ...common, bodyBase64: '/w==' });
   expect(jsonLines(stderr)[0]).toMatchObject({ event: 'started', queue });
+});
+
+test('the log is JSON line by line where it is not a terminal', async () => {
+  const queue = await filled('x');
+  const { stderr } = await work(['-q', queue, '--count', '1', '--retry', 'none', '--exec', 'exit 1']);
+  const events = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { event: string }).event);
+  expect(events).toEqual(['started', 'dead-lettered', 'summary']);
 });
 
 test('--quiet prints the messages and nothing else', async () => {

@@ -43,7 +43,8 @@ test('both say which broker they use, and who said so', async () => {
   const folder = join(stateHome, 'millrace');
   const worker = work();
   await worker.said('Waiting for messages');
-  expect(worker.brokerLine).toBe(` [*] Broker: local:${folder} (the default)\n`);
+  const started = { event: 'started', queue: 'hello', broker: `local:${folder}`, source: 'the default' };
+  expect(JSON.parse(worker.stderr.split('\n')[0] ?? '')).toMatchObject(started);
   worker.child.kill('SIGTERM');
   expect(await worker.exit()).toBe(0);
   const sender = new Millrace(['send', 'x'], { env: { MILLRACE_URL: `local:${folder}` } });

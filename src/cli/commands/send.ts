@@ -3,13 +3,13 @@ import { setMaxListeners } from 'node:events';
 import { open } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { isQueueError, QueueError, type SendManyProgress } from '../../errors.js';
+import { isQueueError, type SendManyProgress } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';
 import { chooseAddress } from '../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
 import { brokerEventLine } from '../event-line.js';
 import { CommandError, EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
-import { batches, isPiped, lines, wholeBody } from '../input.js';
+import { isPiped, lines, wholeBody } from '../input.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
 import { durationOption, headerValue, integerValue } from '../option-values.js';
 import { type Output, showBody } from '../output.js';
@@ -56,9 +56,6 @@ export function addSendCommand(program: Command, execute: Execute): void {
 
 const MAX_ECHO_BYTES = 200;
 
-/** Long lines are bounded by their bytes, since `sendMany` takes a thousand of any length. */
-const MAX_BATCH_BYTES = 16 * 1024 * 1024;
-
 /** What is printed at the end: for people, and as JSON. */
 interface Report {
   readonly text: string;
@@ -75,7 +72,7 @@ async function send(words: readonly string[], flags: SendFlags, output: Output):
   const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
-      if (event.type !== 'connected') output.note(` [!] ${brokerEventLine(event).text}`);
+      if (event.type !== 'connected') output.event(brokerEventLine(event));
     },
   });
   const interruption = abortOnStopSignal();
@@ -117,32 +114,11 @@ async function sendLines(
   { queue }: SendFlags,
   signal: AbortSignal,
 ): Promise<Report> {
-  let sent = 0;
-  for await (const batch of batches(bodies, MAX_BATCH_BYTES)) {
-    try {
-      sent += (await producer.sendMany(batch, { signal })).stored;
-    } catch (error) {
-      throw afterOthers(error, sent);
-    }
-  }
+  const { stored } = await producer.sendMany(bodies, { signal });
   return {
-    text: `Sent ${sent} ${sent === 1 ? 'message' : 'messages'} to '${queue}'`,
-    facts: { sent },
+    text: `Sent ${stored} ${stored === 1 ? 'message' : 'messages'} to '${queue}'`,
+    facts: { sent: stored },
   };
-}
-
-/** The error of a batch as that of the whole input, of which `sent` lines were stored before. */
-function afterOthers(error: unknown, sent: number): unknown {
-  if (!isQueueError(error)) return error;
-  const { taken = 0, stored = 0, failed = [] } = error.progress ?? {};
-  return new QueueError(error.code, error.message, {
-    cause: error.cause,
-    progress: {
-      taken: sent + taken,
-      stored: sent + stored,
-      failed: failed.map(({ position, error: why }) => ({ position: sent + position, error: why })),
-    },
-  });
 }
 
 /** An echo, so that the user sees what was sent; a long body is shortened. */

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { chooseAddress } from '../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
-import { brokerEventLine } from '../event-line.js';
+import { brokerEventLine, type EventLine } from '../event-line.js';
 import type { ExitCode } from '../exit-code.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
 import {
@@ -13,7 +13,7 @@ import {
   positiveDurationValue,
 } from '../option-values.js';
 import type { Output } from '../output.js';
-import { chooseJob, type Job, type JobFlags } from './work/job.js';
+import { chooseJob, type JobFlags } from './work/job.js';
 import { Worker } from './work/worker.js';
 
 interface WorkFlags extends CommonFlags, JobFlags {
@@ -101,6 +101,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
       if (event.type === 'disconnected') wasLost = true;
       if (event.type !== 'connected' || wasLost) output.log(brokerEventLine(event));
     },
+    isNamedLater: output.logsAsJson,
   });
   try {
     const worker = new Worker(broker, output, {
@@ -109,7 +110,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
       drain: flags.drain === true,
       shutdownTimeoutMs: flags.shutdownTimeout,
       reportIntervalMs: flags.report,
-      announce: () => announce(job, flags.queue, broker.url, output),
+      announce: () => output.log(startedLine(flags.queue, broker.url, chosen.source)),
     });
     return await worker.run(job.createConsumer(broker, worker));
   } finally {
@@ -119,8 +120,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
   }
 }
 
-function announce(job: Job, queue: string, broker: string, output: Output): void {
+function startedLine(queue: string, broker: string, source: string): EventLine {
   const text = `Waiting for messages in '${queue}'. To exit press CTRL+C`;
-  if (job.prints && !output.json) output.note(` [*] ${text}`);
-  else output.log({ event: 'started', level: 'info', text, fields: { queue, broker } });
+  return { event: 'started', level: 'info', text, fields: { queue, broker, source } };
 }

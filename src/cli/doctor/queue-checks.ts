@@ -65,7 +65,7 @@ function queueCheck(
     const text = `'${name}' was declared without 'delayedRetry', so its retries use wait queues`;
     return warn('queue', text, `to have it delay them itself, ${REDECLARE}`, facts);
   }
-  const state = `${count(stats.ready, 'message')} ready, ${count(stats.consumers, 'subscriber')}`;
+  const state = `${count(stats.ready, 'message')} ready, ${count(stats.consumers, 'consumer')}`;
   const as = spec.declare === 'match' ? 'matches its definition' : 'exists, and is used as it is';
   return ok('queue', `'${name}' ${as}; ${state}`, facts);
 }

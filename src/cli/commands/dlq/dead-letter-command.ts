@@ -55,7 +55,7 @@ export async function withDeadLetters(
   const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
-      if (event.type !== 'connected') output.log(brokerEventLine(event));
+      if (event.type !== 'connected') output.event(brokerEventLine(event));
     },
   });
   const interruption = abortOnStopSignal();
@@ -87,7 +87,7 @@ export function conclude(
 ): void {
   const { total, scanned } = figures;
   if (output.json) {
-    output.log({ event: 'summary', level: 'info', text, fields: figures });
+    output.event({ event: 'summary', level: 'info', text, fields: figures });
     return;
   }
   output.note(` [*] ${text}`);

@@ -24,8 +24,6 @@ export interface JobFlags {
 }
 
 export interface Job {
-  /** Only prints the messages. */
-  readonly prints: boolean;
   readonly createConsumer: (broker: Broker, worker: Worker) => Consumer;
   /** Terminates the commands that still run. */
   readonly end: () => Promise<void>;
@@ -67,7 +65,6 @@ function jobOf<T>(
     handlerTimeoutMs: flags.handlerTimeout,
   };
   return {
-    prints,
     createConsumer: (broker, worker) =>
       createConsumer(broker, queue, (value, context) => worker.handle(() => handler(value, context)), {
         ...options,
