@@ -6,8 +6,9 @@ import { run } from './program.js';
 // A reader that is gone, as after `millrace --help | true`, is no reason for a stack trace.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
-// Node would print these as they are, and they may quote a message: a handler module is code of the user's.
-process.removeAllListeners('warning').on('warning', writeWarning);
+// Node would print these as they are, and they may quote a message: a handler module is code of the user's. With
+// NODE_NO_WARNINGS nobody listens.
+if (process.listenerCount('warning') > 0) process.removeAllListeners('warning').on('warning', writeWarning);
 process.on('uncaughtException', (error) => {
   writeUncaught(error);
   process.exit(EXIT.failed);

@@ -50,7 +50,7 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
     case 'resubscribed':
       return line('info', `subscribed to '${event.queue}' again`, { queue: event.queue });
     case 'redefined':
-      return line('warn', `the queue '${event.queue}' has another definition now: ${event.change}`, {
+      return line('warn', `'${event.queue}' was redefined: ${event.change}`, {
         queue: event.queue,
         change: event.change,
       });

@@ -41,7 +41,7 @@ export function refuseMemory(chosen: ChosenAddress, command: string): void {
   if (!/^\s*local:\s*$/i.test(chosen.address)) return;
   throw new CommandError(
     badAddressExitCode(chosen),
-    `${chosen.source} is 'local:', a queue in memory, which is lost when this process ends: '${command}' needs a folder, as in local:./folder, or RabbitMQ, as in amqp://localhost`,
+    `${chosen.source} is 'local:', a queue in memory that is lost with this process: '${command}' needs a folder (local:./folder) or RabbitMQ (amqp://localhost)`,
   );
 }
 

@@ -274,7 +274,7 @@ describe('on a terminal', () => {
     expect(no.screen).toContain("Drop 2 of 2 dead letters of 'hello' for good?");
     expect(no.exitCode).toBe(1);
     const interrupted = await answered(`dlq drop -u ${url}`, '\x03', cwd);
-    expect(interrupted.exitCode).not.toBe(0);
+    expect(interrupted.exitCode).toBe(130);
     const yes = await answered(`dlq drop a -u ${url}`, 'y\r', cwd);
     expect(yes.exitCode).toBe(0);
     expect(yes.screen).toContain('Dropped a');

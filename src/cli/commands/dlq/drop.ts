@@ -40,6 +40,7 @@ function drop(ids: readonly string[], flags: DropFlags, output: Output): Promise
     let selection = selectionOf(ids, flags, signal);
     if (asks) {
       const agreed = await ask(dead, selection, flags.queue, output, signal);
+      if (signal.aborted) throw signal.reason;
       if (agreed === undefined) return EXIT.failed;
       // No more than the person agreed to.
       selection = { ...selection, limit: Math.max(1, agreed) };
