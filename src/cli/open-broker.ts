@@ -25,8 +25,7 @@ export async function openBroker(
       observe: options.observe,
     });
     // With --json the commands name it in their data.
-    if (!output.json && !options.isNamedLater)
-      output.note(` [*] Broker: ${broker.url} (${chosen.source})`);
+    if (!output.json && !options.isNamedLater) output.note(` [*] Broker: ${broker.url} (${chosen.source})`);
     return broker;
   } catch (error) {
     if (!isQueueError(error, 'INVALID_OPTION')) throw error;

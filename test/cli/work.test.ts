@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConfirmChannel } from 'amqplib';
@@ -355,6 +355,20 @@ test('control characters are escaped in a pipe as well, which may end at a termi
   await put(channel, queue, '\u001b[1mbold');
   const { stdout } = await work(['-q', queue, '--drain', '--json']);
   expect(jsonLines(stdout)).toMatchObject([{ body: '\u001b[1mbold' }]);
+});
+
+test('RejectMessage of another copy of the package makes a dead letter at once', async () => {
+  // As of a global `millrace`, whose handler imports the package of its own project.
+  copyFileSync(new URL('../../dist/errors.js', import.meta.url), join(folder, 'errors.mjs'));
+  const handler = module(
+    'rejects.mjs',
+    `import { RejectMessage } from './errors.mjs';
+     export default () => { throw new RejectMessage('no licence'); };`,
+  );
+  const { exitCode, stderr } = await work([handler, '-q', await filled('x'), '--count', '1']);
+  expect(exitCode).toBe(1);
+  const dead = jsonLines(stderr).find((line) => (line as { event: string }).event === 'dead-lettered');
+  expect(dead).toMatchObject({ reason: 'rejected', error: 'no licence', attempt: 1 });
 });
 
 test('--report says from time to time how much is done', async () => {
