@@ -282,7 +282,14 @@ export type BrokerEvent =
     }
   | { readonly type: 'resubscribed'; readonly queue: string }
   /** The queue on disk was there, and a newer definition has changed it: `change` says what, from what, to what. */
-  | { readonly type: 'redefined'; readonly queue: string; readonly change: string };
+  | { readonly type: 'redefined'; readonly queue: string; readonly change: string }
+  /** A message became a dead letter without being handled: it can't be read, or came back too often. */
+  | {
+      readonly type: 'dead-lettered';
+      readonly queue: string;
+      readonly id: string;
+      readonly failure: Failure;
+    };
 
 /** How often what happened to a broker's links since it was opened; all 0 on the local backend. The numbers only grow. */
 export interface BrokerCounts {

@@ -89,6 +89,12 @@ describe('the arrows between the parts', () => {
     expect(breaches(({ to }) => to.startsWith('amqplib/'))).toEqual([]);
   });
 
+  test('in rabbitmq/, the wire knows none of the other rooms', () => {
+    const room = (file: string) => file.split('/').slice(0, 2).join('/');
+    const isAllowed = ({ to }: Import) => room(to) === 'rabbitmq/wire' || isShared(to) || !isOurs(to);
+    expect(breaches((arrow) => room(arrow.from) === 'rabbitmq/wire' && !isAllowed(arrow))).toEqual([]);
+  });
+
   test('nothing that the index imports ahead of time needs amqplib', () => {
     const atOnce = imports.filter(({ kind }) => kind === 'static');
     const reached = reachableFrom('index.ts', atOnce);

@@ -54,6 +54,12 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
         queue: event.queue,
         change: event.change,
       });
+    case 'dead-lettered':
+      return line(
+        'warn',
+        `message ${event.id}: a dead letter unhandled, ${event.failure.code}: ${event.failure.error}`,
+        { queue: event.queue, id: event.id, reason: event.failure.code, error: event.failure.error },
+      );
   }
 }
 

@@ -59,13 +59,19 @@ export function deadLetterHeaders<V>(
   };
 }
 
-/** The attempt that a message says it is on: 1 where it says nothing readable. */
+/** The attempt that a message says it is on; 1 if it says nothing readable. */
 export function attemptOf(headers: Readonly<Record<string, unknown>>): number {
   return toCount(headers[ATTEMPT]);
 }
 
+/** Anybody may have written the header: only digits are a count, and nothing is converted. */
 function toCount(value: unknown): number {
-  const count = Number(value ?? 1);
+  const count =
+    typeof value === 'number'
+      ? value
+      : typeof value === 'string' && /^\d{1,16}$/.test(value)
+        ? Number(value)
+        : 1;
   return Number.isSafeInteger(count) && count >= 1 ? count : 1;
 }
 

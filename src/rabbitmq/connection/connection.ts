@@ -1,4 +1,4 @@
-import { type Channel, type ChannelModel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
+import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import {
   CLOSE_LIMIT_MS,
   onAbort,
@@ -10,6 +10,7 @@ import {
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
+import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { DeliveryReader } from '../wire/delivery-reader.js';
 import type { PublishInternals } from '../wire/publish-channel.js';
 import { AmqplibInternals, type Negotiated } from './amqplib-internals.js';
@@ -153,7 +154,7 @@ export class Connection {
   }
 
   /** See {@link DeliveryReader.receive}. */
-  receive(channel: Channel, onMessage: (message: ConsumeMessage) => void): () => void {
+  receive(channel: Channel, onMessage: (message: ReceivedMessage) => void): () => void {
     return this.#deliveries.receive(channel, onMessage);
   }
 

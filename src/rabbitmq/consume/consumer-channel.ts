@@ -4,6 +4,7 @@ import type { SubscribeOptions } from '../../broker.js';
 import { CLOSE_LIMIT_MS, Deferred, pause, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ServerVersion } from '../connection/server-version.js';
+import { fromAmqplib, type ReceivedMessage } from '../wire/amqp-message.js';
 import { type Settlement, Settlements, type UnsettledDelivery } from './settlements.js';
 
 /** How long the broker may take to process settlements; then the channel is closed all the same. */
@@ -22,13 +23,15 @@ export interface ConsumerSettings {
   readonly prefetch: number;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
+  /** As in `DeliverySource`. */
+  readonly countsReturns: boolean;
   /** Its queue serves one consumer at a time, and the next one when this one ends. */
   readonly isSingleActive: boolean;
 }
 
 export interface ConsumerChannelListener {
   /** Must not throw. */
-  onMessage(raw: ConsumeMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void;
+  onMessage(received: ReceivedMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void;
   /** As in `SubscribeOptions`. */
   readonly onLost: SubscribeOptions['onLost'];
 }
@@ -45,6 +48,7 @@ export class ConsumerChannel {
   readonly queue: string;
   readonly version: ServerVersion;
   readonly settleWithinMs: number | undefined;
+  readonly countsReturns: boolean;
   /** Resolves with the reason when the broker has ended the consumer or the channel, or when `close` was called. */
   readonly ended: Promise<Error>;
 
@@ -97,6 +101,7 @@ export class ConsumerChannel {
   ) {
     this.queue = queue;
     this.settleWithinMs = settings.settleWithinMs;
+    this.countsReturns = settings.countsReturns;
     this.version = connection.version;
     this.ended = this.#end.promise;
     this.#channel = channel;
@@ -189,7 +194,11 @@ export class ConsumerChannel {
   }
 
   async #consume(): Promise<void> {
-    await this.#channel.consume(this.queue, this.#onMessage, { consumerTag: this.#consumerTag });
+    const onMessage = (raw: ConsumeMessage | null) => {
+      if (raw === null) this.#onCancelled();
+      else this.#onMessage(fromAmqplib(raw));
+    };
+    await this.#channel.consume(this.queue, onMessage, { consumerTag: this.#consumerTag });
   }
 
   async #cancelWhenQuiet(): Promise<void> {
@@ -244,15 +253,11 @@ export class ConsumerChannel {
     await settledWithin(fewerConsumers(), SETTLE_LIMIT_MS);
   }
 
-  readonly #onMessage = (raw: ConsumeMessage | null): void => {
-    if (raw === null) {
-      this.#onCancelled();
-      return;
-    }
+  readonly #onMessage = (received: ReceivedMessage): void => {
     if (this.#closed) return;
-    const { deliveryTag } = raw.fields;
+    const { deliveryTag } = received.fields;
     const unsettled = this.#settlements.receive(deliveryTag);
-    if (unsettled !== undefined) this.#listener.onMessage(raw, unsettled, this);
+    if (unsettled !== undefined) this.#listener.onMessage(received, unsettled, this);
     else this.#onBadTag(deliveryTag);
   };
 

@@ -1,11 +1,10 @@
-import type { ConsumeMessage } from 'amqplib';
 import type { Failure, Message } from '../../broker.js';
 import { attemptOf } from '../../common/history-headers.js';
 import { pause } from '../../common/limits.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
-import { fromWire, RESENT_HEADER } from '../wire/amqp-message.js';
+import { countOf, fromWire, RESENT_HEADER, type ReceivedMessage } from '../wire/amqp-message.js';
 import type { Republisher } from './republisher.js';
 import type { HeldDelivery, Settlement, UnsettledDelivery } from './settlements.js';
 
@@ -18,6 +17,8 @@ export interface DeliverySource {
   readonly version: ServerVersion;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
+  /** Whether its queue counts how often messages came back: quorum queues do. */
+  readonly countsReturns: boolean;
   settle(unsettled: UnsettledDelivery, settlement: Settlement): void;
 }
 
@@ -33,7 +34,7 @@ export class RabbitMqDelivery implements HeldDelivery {
   readonly settleWithinMs: number | undefined;
   readonly receivedAt: number | undefined;
   /** As it came, for moving it on. */
-  readonly raw: ConsumeMessage;
+  readonly received: ReceivedMessage;
   /** How often it came back to its queue; a classic queue does not count that. */
   readonly returns: number;
 
@@ -45,27 +46,29 @@ export class RabbitMqDelivery implements HeldDelivery {
   #lost: AbortController | undefined;
 
   constructor(
-    raw: ConsumeMessage,
+    received: ReceivedMessage,
     unsettled: UnsettledDelivery,
     source: DeliverySource,
     republisher: Republisher,
   ) {
-    this.raw = raw;
+    this.received = received;
     this.#unsettled = unsettled;
     this.#source = source;
     this.#republisher = republisher;
     unsettled.holder = this;
-    const headers = raw.properties.headers ?? {};
-    const returns = Number(headers['x-delivery-count']);
-    this.returns = returns > 0 ? returns : 0;
+    this.returns = source.countsReturns ? returnsOf(received) : 0;
     // Before 4.3 it counts returns at no cost as well, which are to raise nothing.
     const failures = source.version.countsFailuresOnly ? this.returns : 0;
-    this.message = fromWire(raw);
+    this.message = fromWire(received);
     this.settleWithinMs = source.settleWithinMs;
     this.receivedAt = this.settleWithinMs === undefined ? undefined : performance.now();
-    this.attempt = attemptOf(headers) + failures;
+    const { text } = received.headers;
+    this.attempt = attemptOf(text) + failures;
     this.redelivered =
-      raw.fields.redelivered || this.returns > 0 || this.attempt > 1 || headers[RESENT_HEADER] !== undefined;
+      received.fields.redelivered ||
+      this.returns > 0 ||
+      this.attempt > 1 ||
+      Object.hasOwn(text, RESENT_HEADER);
   }
 
   /** Whether it is on its way to another queue, and should arrive there before its channel is closed. */
@@ -161,4 +164,16 @@ export class RabbitMqDelivery implements HeldDelivery {
     this.#state = next;
     return true;
   }
+}
+
+/**
+ * How often a quorum queue says that the message came back. A new message comes without that header being set by its
+ * queue, so one of an earlier queue shows through; so does it when the message comes again without having failed. The
+ * queue's own count is never above the number of its assignments, which RabbitMQ tells from 4.3 on.
+ */
+function returnsOf({ fields, headers }: ReceivedMessage): number {
+  if (!fields.redelivered) return 0;
+  const returns = countOf(headers, 'x-delivery-count');
+  const isTold = Object.hasOwn(headers.text, 'x-acquired-count');
+  return isTold && returns > countOf(headers, 'x-acquired-count') ? 0 : returns;
 }

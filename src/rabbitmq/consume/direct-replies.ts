@@ -7,7 +7,7 @@ import { queueError } from '../connection/broker-errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onConnection } from '../connection/request.js';
-import { fromWire } from '../wire/amqp-message.js';
+import { fromAmqplib, fromWire, type ReceivedMessage } from '../wire/amqp-message.js';
 
 /** RabbitMQ's pseudo-queue for replies: https://www.rabbitmq.com/docs/direct-reply-to */
 const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to';
@@ -72,17 +72,24 @@ export class DirectReplies implements Replies {
 
   async #openOn(connection: Connection): Promise<string> {
     const channel = await connection.openChannel();
+    let stopReceiving = () => {};
     const lost = new Promise<never>((_, reject) => {
       onChannelClosed(connection, channel, (reason) => {
+        stopReceiving();
         reject(reason);
         this.#onLost(channel, reason);
       });
     });
     lost.catch(() => {});
     try {
-      const consuming = channel.consume(DIRECT_REPLY_TO, (raw) => this.#onMessage(raw, channel), {
-        noAck: true,
-      });
+      const onReply = (received: ReceivedMessage) => this.#listener.onReply(fromWire(received));
+      stopReceiving = connection.receive(channel, onReply);
+      const onMessage = (raw: ConsumeMessage | null) => {
+        // Cancelled by the broker: an end like any other.
+        if (raw === null) void closeChannel(channel);
+        else onReply(fromAmqplib(raw));
+      };
+      const consuming = channel.consume(DIRECT_REPLY_TO, onMessage, { noAck: true });
       await within(consuming, WHAT, { timeoutMs: RPC_LIMIT_MS });
       const address = await within(Promise.race([ownAddress(channel), lost]), WHAT, {
         timeoutMs: RPC_LIMIT_MS,
@@ -94,12 +101,6 @@ export class DirectReplies implements Replies {
       void closeChannel(channel);
       throw error;
     }
-  }
-
-  #onMessage(raw: ConsumeMessage | null, channel: Channel): void {
-    // Cancelled by the broker: an end like any other.
-    if (raw === null) void closeChannel(channel);
-    else this.#listener.onReply(fromWire(raw));
   }
 
   #onLost(channel: Channel, reason: Error): void {

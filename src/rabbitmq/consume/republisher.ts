@@ -5,11 +5,14 @@ import type { Publisher } from '../publish/publisher.js';
 import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
 import { isDelayOf } from '../topology/queue-arguments.js';
-import { deathHeaders, republished, type WireMessage, withRoomForHistory } from '../wire/amqp-message.js';
+import { deathHeaders, republished, thinned, type WireMessage } from '../wire/amqp-message.js';
 import type { RabbitMqDelivery } from './delivery.js';
 
 /** How long storing a message for another attempt may take; then it goes back to its queue at once. */
 const RETRY_LIMIT_MS = 30_000;
+
+/** Of its sender's headers, in bytes, where not all can be carried: half of what a table may take, little, none. */
+const KEPT_HEADER_BYTES = [32 * 1024, 2 * 1024, 0];
 
 /**
  * Moves received messages to other queues, for later or for good. It has a publisher to itself: behind the sends
@@ -43,7 +46,7 @@ export class Republisher {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
     const target = () => this.#auxiliary.waitQueue(queue, delayMs, wait);
     await this.#publish(target, wait, (to) =>
-      republished(to, delivery.raw, delivery.message.id, (headers) =>
+      republished(to, delivery.received, delivery.message.id, (headers) =>
         retryHeaders(headers, delivery.attempt + 1, failure),
       ),
     );
@@ -60,7 +63,7 @@ export class Republisher {
     const spec = this.#queues.specOf(queue);
     const target = () => this.#auxiliary.deadLetterQueue(queue, spec, wait);
     return this.#publish(target, wait, (to) =>
-      republished(to, delivery.raw, delivery.message.id, (headers) =>
+      republished(to, delivery.received, delivery.message.id, (headers) =>
         deadLetterHeaders(headers, { queue, attempt: delivery.attempt, failure }),
       ),
     );
@@ -68,8 +71,8 @@ export class Republisher {
 
   /** Resolves when the message is stored in `queue`, as it is; waits while there is no room. */
   async bringBack(queue: string, delivery: RabbitMqDelivery, signal: AbortSignal): Promise<void> {
-    const message = republished(queue, delivery.raw, delivery.message.id, (headers) => ({ ...headers }));
-    await this.#publisher.publish(message, { signal });
+    const message = republished(queue, delivery.received, delivery.message.id, (headers) => ({ ...headers }));
+    await this.#carry(message, { signal });
   }
 
   /**
@@ -77,15 +80,15 @@ export class Republisher {
    * it came there.
    */
   async putAtEnd(queue: string, delivery: RabbitMqDelivery, signal: AbortSignal): Promise<void> {
-    const { raw } = delivery;
-    const message = republished(queue, raw, delivery.message.id, (headers) => ({
+    const { received } = delivery;
+    const message = republished(queue, received, delivery.message.id, (headers) => ({
       ...headers,
-      ...deathHeaders(raw),
+      ...deathHeaders(received),
     }));
-    await this.#publisher.publish(message, { signal });
+    await this.#carry(message, { signal });
   }
 
-  /** A queue that is missing although it was there is declared once more; headers that can't be encoded are thinned out. */
+  /** Publishes to a queue that may have to be declared first. False if there is none. */
   async #publish(
     target: () => Promise<string | undefined>,
     wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },
@@ -94,16 +97,31 @@ export class Republisher {
     const queue = await target();
     if (queue === undefined) return false;
     try {
-      await this.#publisher.publish(make(queue), wait);
+      await this.#carry(make(queue), wait);
     } catch (error) {
-      if (isQueueError(error, 'INVALID_MESSAGE')) {
-        await this.#publisher.publish(withRoomForHistory(make(queue), this.#publisher.frameMax), wait);
-      } else if (isQueueError(error, 'UNROUTABLE')) {
-        await this.#publisher.publish(make((await target()) ?? queue), wait);
-      } else {
-        throw error;
-      }
+      if (!isQueueError(error, 'UNROUTABLE')) throw error;
+      // It was there, and is declared once more.
+      await this.#carry(make((await target()) ?? queue), wait);
     }
     return true;
+  }
+
+  /** No message is unmovable: with more headers than can be carried, it goes without the largest, at last without any. */
+  async #carry(
+    message: WireMessage,
+    wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },
+  ): Promise<void> {
+    // All headers share one frame with the history, which takes up to 6 kB.
+    const most = this.#publisher.frameMax / 4;
+    const thin = KEPT_HEADER_BYTES.map((bytes) => () => thinned(message, Math.min(bytes, most)));
+    const versions = [() => message, ...thin];
+    for (const [index, version] of versions.entries()) {
+      try {
+        await this.#publisher.publish(version(), wait);
+        return;
+      } catch (error) {
+        if (!isQueueError(error, 'INVALID_MESSAGE') || index === versions.length - 1) throw error;
+      }
+    }
   }
 }

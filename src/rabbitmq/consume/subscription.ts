@@ -1,5 +1,4 @@
-import type { ConsumeMessage } from 'amqplib';
-import type { BrokerEvent, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
+import type { BrokerEvent, Failure, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
 import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/limits.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
@@ -8,6 +7,7 @@ import type { KeepAlive } from '../connection/keep-alive.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onConnection } from '../connection/request.js';
 import type { Topology } from '../topology/topology.js';
+import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { ConsumerChannel } from './consumer-channel.js';
 import { RabbitMqDelivery } from './delivery.js';
 import type { Republisher } from './republisher.js';
@@ -64,7 +64,7 @@ export class RabbitMqSubscription implements Subscription {
       void subscription.#keep(consumer);
       return subscription;
     } catch (error) {
-      void subscription.close();
+      void subscription.endByBroker();
       throw queueError(error, `subscribing to '${queue}'`, queue);
     }
   }
@@ -129,10 +129,11 @@ export class RabbitMqSubscription implements Subscription {
     const settings = {
       prefetch: this.#options.prefetch,
       settleWithinMs: this.#consumerTimeoutMs(),
+      countsReturns: this.#parts.topology.specOf(this.#queue)?.type !== 'classic',
       isSingleActive: this.#isSingleActive(),
     };
     const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
-      onMessage: (raw, unsettled, source) => this.#onMessage(raw, unsettled, source),
+      onMessage: (received, unsettled, source) => this.#onMessage(received, unsettled, source),
       onLost: this.#options.onLost,
     });
     this.#consumer = consumer;
@@ -163,9 +164,10 @@ export class RabbitMqSubscription implements Subscription {
         await this.#rest(reason);
         if (this.#stopped.signal.aborted) return;
         const consumer = await this.#begin({ signal: this.#stopped.signal });
-        this.#attempts = 0;
         this.#parts.observe({ type: 'resubscribed', queue: this.#queue });
         reason = await consumer.ended;
+        // A message that ends each consumer must not make new ones as fast as they can be made.
+        if (consumer.hasSettled) this.#attempts = 0;
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
         reason = error instanceof Error ? error : new Error(String(error));
@@ -214,16 +216,20 @@ export class RabbitMqSubscription implements Subscription {
   }
 
   /** Called by amqplib, where an exception would close the channel. */
-  #onMessage(raw: ConsumeMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void {
+  #onMessage(received: ReceivedMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void {
     // What the broker sent before it heard of the cancellation.
     if (this.#stopped.signal.aborted) {
       source.settle(unsettled, 'return');
       return;
     }
-    const delivery = new RabbitMqDelivery(raw, unsettled, source, this.#parts.republisher);
-    if (this.#isLastDelivery(delivery, source)) {
-      const error = `came back ${delivery.returns} times without being settled`;
-      delivery.deadLetter({ code: 'delivery-limit', error }).catch(() => {});
+    const delivery = new RabbitMqDelivery(received, unsettled, source, this.#parts.republisher);
+    const failure = this.#failureOf(received, delivery, source);
+    if (failure !== undefined) {
+      const { id } = delivery.message;
+      delivery.deadLetter(failure).then(
+        () => this.#parts.observe({ type: 'dead-lettered', queue: this.#queue, id, failure }),
+        () => {},
+      );
       return;
     }
     if (this.#isToBeSpared(delivery, source)) {
@@ -237,6 +243,22 @@ export class RabbitMqSubscription implements Subscription {
       source.settle(unsettled, 'fail');
       delivery.lose(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** Why a message is a dead letter without being handled; undefined if it is to be handled. */
+  #failureOf(
+    { headers, lost }: ReceivedMessage,
+    delivery: RabbitMqDelivery,
+    source: ConsumerChannel,
+  ): Failure | undefined {
+    if (this.#isLastDelivery(delivery, source)) {
+      const error = `came back ${delivery.returns} times without being settled`;
+      return { code: 'delivery-limit', error };
+    }
+    // Those who only look at messages see what can be seen of it.
+    if (this.#options.sparesLimit === true) return undefined;
+    const why = headers.unreadable ?? (lost && `its headers ${lost.join(', ')} can't be read`);
+    return why === undefined ? undefined : { code: 'undecodable', error: why };
   }
 
   /** What the queue's limit is can't be asked. Lower ones than this would be of little use to anybody. */

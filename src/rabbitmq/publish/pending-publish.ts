@@ -1,9 +1,8 @@
-import type { Options } from 'amqplib';
 import type { PublishOptions } from '../../broker.js';
 import { onAbort, timeoutText } from '../../common/limits.js';
 import { type Linked, LinkedList } from '../../common/linked-list.js';
 import { QueueError } from '../../errors.js';
-import { asResent, type WireMessage } from '../wire/amqp-message.js';
+import { asResent, type WireMessage, type WireProperties } from '../wire/amqp-message.js';
 
 /** Callbacks shared by all messages of a publisher. */
 export interface PendingPublishListener {
@@ -84,7 +83,7 @@ export class PendingPublish implements Linked<PendingPublish> {
   }
 
   /** The properties to send it with: a second sending is marked as one. */
-  get options(): Options.Publish {
+  get options(): WireProperties {
     return this.uncertain ? asResent(this.wire.options) : this.wire.options;
   }
 

@@ -1,6 +1,6 @@
 /** The mapping between messages and what AMQP 0-9-1 carries. Pure. */
 import { randomUUID } from 'node:crypto';
-import type { ConsumeMessage, Options } from 'amqplib';
+import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message } from '../../broker.js';
 import {
   attemptOf,
@@ -10,6 +10,7 @@ import {
 } from '../../common/history-headers.js';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
+import { encodeTable, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
 
 /** Set on what is sent again after a lost link, where the first sending may have arrived. */
 export const RESENT_HEADER = 'x-millrace-resent';
@@ -23,15 +24,96 @@ const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
 /** What replies are published to (https://www.rabbitmq.com/docs/direct-reply-to). */
 const REPLY_ADDRESS = /^amq\.rabbitmq\.reply-to\./;
 
-/** A message as it is handed to amqplib. */
+/** The properties of a message that is sent, besides its headers those of AMQP 0-9-1. */
+export interface WireProperties {
+  readonly mandatory: boolean;
+  readonly persistent: true;
+  readonly messageId: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  /** Seconds, if its sender kept to the protocol. */
+  readonly timestamp: number | bigint | undefined;
+  readonly priority: number | undefined;
+  readonly correlationId: string | undefined;
+  readonly replyTo: string | undefined;
+  readonly type?: string | undefined;
+  readonly appId?: string | undefined;
+}
+
+/** A message as it is written to the wire. */
 export interface WireMessage {
   readonly exchange: string;
   readonly routingKey: string;
   readonly id: string;
   /** Text becomes UTF-8 when it is written. */
   readonly content: Buffer | string;
-  readonly options: Options.Publish;
+  readonly options: WireProperties;
+  /** Headers of a message that was received, as they came; none of them is in `options.headers`. */
+  readonly carried?: readonly HeaderField[] | undefined;
 }
+
+/** The properties of a message that was received, but for its headers. */
+export interface ReceivedProperties
+  extends Pick<
+    WireProperties,
+    | 'contentType'
+    | 'contentEncoding'
+    | 'timestamp'
+    | 'priority'
+    | 'correlationId'
+    | 'replyTo'
+    | 'type'
+    | 'appId'
+  > {
+  readonly messageId: string | undefined;
+  readonly deliveryMode: number | undefined;
+  readonly expiration: string | undefined;
+  readonly userId: string | undefined;
+}
+
+/** A message as it came over the wire. */
+export interface ReceivedMessage {
+  readonly fields: ConsumeMessage['fields'];
+  readonly properties: ReceivedProperties;
+  readonly headers: HeaderTable;
+  /** Names of headers that amqplib read and that can't be carried on. */
+  readonly lost?: readonly string[] | undefined;
+  readonly content: Buffer;
+}
+
+/** What amqplib has read, for channels that it reads by itself. */
+export function fromAmqplib({ fields, properties, content }: ConsumeMessage): ReceivedMessage {
+  const text = textIn(properties);
+  const number = numberIn(properties);
+  const { table, lost } = encodeTable(properties.headers ?? {});
+  return {
+    fields,
+    properties: {
+      contentType: text('contentType'),
+      contentEncoding: text('contentEncoding'),
+      deliveryMode: number('deliveryMode'),
+      priority: number('priority'),
+      correlationId: text('correlationId'),
+      replyTo: text('replyTo'),
+      expiration: text('expiration'),
+      messageId: text('messageId'),
+      timestamp: number('timestamp'),
+      type: text('type'),
+      userId: text('userId'),
+      appId: text('appId'),
+    },
+    headers: table,
+    lost: lost.length === 0 ? undefined : lost,
+    content,
+  };
+}
+
+/**
+ * Messages that were received with what `Message` has no place for, by their bodies: types of headers, properties of
+ * other clients, impossible times. Sent on under its id, such a message keeps all that.
+ */
+const origins = new WeakMap<Uint8Array, { readonly received: ReceivedMessage; readonly id: string }>();
 
 /** Throws `INVALID_MESSAGE` for what AMQP can't carry. */
 export function toWire(to: Destination, message: Message, defaultPriority?: number): WireMessage {
@@ -66,62 +148,84 @@ export function toWire(to: Destination, message: Message, defaultPriority?: numb
       );
     }
   }
+  const origin = originOf(message);
+  const { carried, added } =
+    origin === undefined ? { carried: undefined, added: headers } : carry(origin.headers, headers);
   return {
     exchange: to.exchange,
     routingKey: to.routingKey,
     id,
     content: toContent(message.body),
+    carried,
     options: {
       // Before 4.2 the broker calls a mandatory reply unroutable, and hands it to its receiver all the same.
       mandatory: !(to.exchange === '' && REPLY_ADDRESS.test(to.routingKey)),
       persistent: true,
       messageId: id,
-      headers,
+      headers: added,
       contentType: message.contentType === '' ? undefined : message.contentType,
-      contentEncoding: message.contentEncoding,
-      timestamp: timestamp === undefined ? undefined : Math.floor(timestamp / 1000),
+      contentEncoding: message.contentEncoding ?? origin?.properties.contentEncoding,
+      timestamp: timestampOf(message, origin),
       priority,
       correlationId: message.correlationId,
       replyTo: message.replyTo,
-      // amqplib leaves out what is undefined, though its types do not say so.
-    } as Options.Publish,
+      type: origin?.properties.type,
+      appId: origin?.properties.appId,
+    },
   };
 }
 
+function originOf({ body, id }: Message): ReceivedMessage | undefined {
+  const origin = typeof body === 'string' ? undefined : origins.get(body);
+  return origin?.id === id ? origin.received : undefined;
+}
+
+function timestampOf(
+  { timestamp }: Message,
+  origin: ReceivedMessage | undefined,
+): number | bigint | undefined {
+  const received = origin?.properties.timestamp;
+  if (received !== undefined && toMilliseconds(received) === timestamp) return received;
+  return timestamp === undefined ? undefined : Math.floor(timestamp / 1000);
+}
+
 /** The same, marked as one that may have arrived before. */
-export function asResent(options: Options.Publish): Options.Publish {
+export function asResent(options: WireProperties): WireProperties {
   return { ...options, headers: { ...options.headers, [RESENT_HEADER]: 'true' } };
 }
 
 /** What the broker wrote onto a message on its earlier ways; on the next one it begins anew. */
 const BROKER_HEADERS = /^x-(death|(first|last)-death-.*|delivery-count|acquired-count)$/;
 
+const DEATH_HEADERS = /^x-(death|(first|last)-death-.*)$/;
+
 /**
- * A received message as it is put into another queue: all that its sender set, the types of its headers too, with
- * other headers on top. Not its expiry, which would cut short its time there, nor the user id, which the broker
- * accepts from that user only, nor the headers that made the broker route it to several queues.
+ * A received message as it is put into another queue: all that its sender set, with its bytes, and other headers on
+ * top. Not its expiry, which would cut short its time there, nor the user id, which the broker accepts from that user
+ * only, nor the headers that made the broker route it to several queues.
  */
 export function republished(
   queue: string,
-  received: ConsumeMessage,
+  received: ReceivedMessage,
   id: string,
-  change: (headers: Readonly<Record<string, unknown>>) => Record<string, unknown>,
+  change: (headers: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
 ): WireMessage {
   const { properties, content } = received;
-  const raw: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(properties.headers ?? {})) {
-    if (!BROKER_HEADERS.test(name) && !SENDER_SELECTED_HEADERS.includes(name)) raw[name] = encodable(value);
-  }
-  return {
+  const senders = Object.entries(received.headers.text).filter(
+    ([name]) => !BROKER_HEADERS.test(name) && !SENDER_SELECTED_HEADERS.includes(name),
+  );
+  const { carried, added, left } = carry(received.headers, change(Object.fromEntries(senders)));
+  const message: WireMessage = {
     exchange: '',
     routingKey: queue,
     id,
     content,
+    carried,
     options: {
       mandatory: true,
       persistent: true,
       messageId: id,
-      headers: change(raw),
+      headers: added,
       contentType: properties.contentType,
       contentEncoding: properties.contentEncoding,
       priority: properties.priority,
@@ -132,134 +236,176 @@ export function republished(
       appId: properties.appId,
     },
   };
+  return without(message, [...left, ...(received.lost ?? [])]);
+}
+
+/** What the broker wrote of how a message came into a dead-letter queue. */
+export function deathHeaders({ headers }: ReceivedMessage): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers.text).filter(([name]) => DEATH_HEADERS.test(name)));
+}
+
+/**
+ * The headers that a message is sent with, in two parts: those that were received like this are carried as they came,
+ * and the others are added as text. One that readers can't be expected to read is left behind.
+ */
+function carry(
+  received: HeaderTable,
+  wanted: Readonly<Record<string, string>>,
+  left: string[] = [],
+): {
+  readonly carried: HeaderField[];
+  readonly added: Record<string, string>;
+  readonly left: readonly string[];
+} {
+  const carried: HeaderField[] = [];
+  const added: Record<string, string> = { ...wanted };
+  for (const field of received.fields()) {
+    const { name } = field;
+    if (!Object.hasOwn(wanted, name) || wanted[name] !== received.text[name]) continue;
+    delete added[name];
+    if (isReadable(field)) carried.push(field);
+    else left.push(name);
+  }
+  return { carried, added, left };
 }
 
 /** On a moved message: the names of the sender's headers that had to go. */
 const DROPPED_HEADERS = 'x-millrace-dropped-headers';
 
-/** Of the sender's headers so many bytes are kept where not all can be: half of the 64 KiB that amqplib encodes. */
-const KEPT_HEADER_BYTES = 32 * 1024;
-
 const MAX_DROPPED_NAMES_LENGTH = 1000;
 
+/** Where there is room for next to nothing, so much of each of the toolkit's own headers is kept. */
+const SHORTEST_TEXT_LENGTH = 100;
+
 /**
- * The same without the largest headers of its sender. A message may come with as many as can be carried at all, and
- * then there is no room for why it is moved; without that it could neither be retried nor become a dead letter.
+ * The same with at most so many bytes of its sender's headers, without the largest ones. A message may come with as many
+ * as can be carried at all, and then there is no room for why it is moved; without that it could neither be retried nor
+ * become a dead letter. 0: without any.
  */
-export function withRoomForHistory(message: WireMessage, frameMax: number): WireMessage {
-  // All headers share one frame with the history, which takes up to 6 kB.
-  const keptBytes = Math.min(KEPT_HEADER_BYTES, frameMax / 4);
-  const kept: Record<string, unknown> = {};
+export function thinned(message: WireMessage, keptBytes: number): WireMessage {
+  const carried: HeaderField[] = [];
   const dropped: string[] = [];
   let bytes = 0;
-  const bySize = Object.entries(message.options.headers ?? {})
-    .map(([name, value]) => ({ name, value, bytes: mostBytesOf(name, value) }))
-    .sort((a, b) => a.bytes - b.bytes);
-  for (const header of bySize) {
-    const isOurs = header.name.startsWith(RESERVED_HEADER_PREFIX);
-    if (!isOurs) bytes += header.bytes;
-    if (isOurs || bytes <= keptBytes) kept[header.name] = header.value;
-    else dropped.push(header.name);
+  for (const field of [...(message.carried ?? [])].sort((a, b) => a.bytes.length - b.bytes.length)) {
+    bytes += field.bytes.length;
+    if (bytes <= keptBytes || field.name.startsWith(RESERVED_HEADER_PREFIX)) carried.push(field);
+    else dropped.push(field.name);
   }
-  kept[DROPPED_HEADERS] = dropped.join(', ').slice(0, MAX_DROPPED_NAMES_LENGTH);
-  return { ...message, options: { ...message.options, headers: kept } };
+  const thin = without({ ...message, carried }, dropped);
+  return keptBytes > 0
+    ? thin
+    : { ...thin, options: { ...thin.options, headers: shortened(thin.options.headers) } };
 }
 
-/** An upper bound of what the header takes in a table of AMQP. */
-function mostBytesOf(name: string, value: unknown): number {
-  // The longest numbers for their text take four bytes a character.
-  const text = typeof value === 'string' ? value : JSON.stringify(value).repeat(4);
-  return Buffer.byteLength(name) + Buffer.byteLength(text) + 6;
+function shortened(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const short = ([name, value]: [string, string]) => [
+    name,
+    value.slice(0, SHORTEST_TEXT_LENGTH).toWellFormed(),
+  ];
+  return Object.fromEntries(Object.entries(headers).map(short));
 }
 
-const DEATH_HEADERS = /^x-(death|(first|last)-death-.*)$/;
-
-/** What the broker wrote of how a message came into a dead-letter queue. */
-export function deathHeaders({ properties }: ConsumeMessage): Record<string, unknown> {
-  const death = Object.entries(properties.headers ?? {}).filter(([name]) => DEATH_HEADERS.test(name));
-  return Object.fromEntries(death.map(([name, value]) => [name, encodable(value)]));
-}
-
-/** amqplib takes numbers that are not finite for integers, and throws. */
-function encodable(value: unknown): unknown {
-  if (typeof value === 'number' && !Number.isFinite(value)) return { '!': 'double', value };
-  if (Array.isArray(value)) return value.map(encodable);
-  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, encodable(field)]));
+/** The same, saying that these headers are missing. */
+function without(message: WireMessage, dropped: readonly string[]): WireMessage {
+  if (dropped.length === 0) return message;
+  const before = message.options.headers[DROPPED_HEADERS];
+  const names = [...(before === undefined ? [] : [before]), ...dropped].join(', ');
+  const headers = {
+    ...message.options.headers,
+    [DROPPED_HEADERS]: names.slice(0, MAX_DROPPED_NAMES_LENGTH).toWellFormed(),
+  };
+  return { ...message, options: { ...message.options, headers } };
 }
 
 /**
  * A received message. One without an id, from a foreign sender, gets one made up: handlers rely on there being
  * one, though it is another at each delivery until the toolkit itself sends it on. The body stays as the bytes
- * that came.
+ * that came. Never throws, whatever came.
  */
-export function fromWire({ properties, content }: ConsumeMessage): Message {
-  const priority = numberOf(properties.priority);
-  const timestamp = numberOf(properties.timestamp);
-  return {
-    id: textOf(properties.messageId) || randomUUID(),
-    contentType: textOf(properties.contentType) ?? '',
-    contentEncoding: contentEncodingOf(properties.contentEncoding),
-    headers: headersFromWire(properties.headers ?? {}),
+export function fromWire(received: ReceivedMessage): Message {
+  const { properties, headers, content } = received;
+  const { priority, messageId, timestamp } = properties;
+  const message: Message = {
+    id: messageId || randomUUID(),
+    contentType: properties.contentType ?? '',
+    contentEncoding: compressionOf(properties.contentEncoding),
+    headers: withBrokerDeath(headers),
     body: content,
-    timestamp: timestamp === undefined ? undefined : timestamp * 1000,
+    timestamp: timestamp === undefined ? undefined : toMilliseconds(timestamp),
     priority: priority === undefined ? undefined : Math.min(priority, MAX_PRIORITY),
-    correlationId: textOf(properties.correlationId),
-    replyTo: textOf(properties.replyTo),
+    correlationId: properties.correlationId,
+    replyTo: properties.replyTo,
   };
+  if (hasMore(received, message)) origins.set(content, { received, id: message.id });
+  return message;
 }
 
-/** The encoding of a body that can't be read as it is; undefined for the labels that name none. */
-function contentEncodingOf(encoding: unknown): string | undefined {
-  const name = textOf(encoding)?.trim().toLowerCase();
-  return name === undefined || ['', 'identity', 'none', 'utf-8', 'utf8'].includes(name) ? undefined : name;
+/** Whether a `Message` can't hold all of it. */
+function hasMore({ properties, headers }: ReceivedMessage, message: Message): boolean {
+  const { type, appId, timestamp, contentEncoding } = properties;
+  return (
+    headers.isTyped ||
+    type !== undefined ||
+    appId !== undefined ||
+    (timestamp !== undefined && message.timestamp === undefined) ||
+    contentEncoding !== message.contentEncoding
+  );
 }
 
-/** The headers of a received message as text: `5` and `true` as they are written, structures as JSON. */
-export function headersFromWire(raw: Readonly<Record<string, unknown>>): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const name of Object.keys(raw)) {
-    const value = raw[name];
-    headers[name] = typeof value === 'string' ? value : headerText(value);
-  }
-  const death = brokerDeath(raw);
-  if (death === undefined || deadLetterHistory(headers) !== undefined) return headers;
-  return { ...headers, ...death };
+/** The latest time that a `Date` can be, in seconds. */
+const MAX_SECONDS = 8.64e12;
+
+/** Some senders say milliseconds or less where AMQP says seconds: times that can't be are none. */
+function toMilliseconds(seconds: number | bigint): number | undefined {
+  return seconds <= MAX_SECONDS ? Number(seconds) * 1000 : undefined;
+}
+
+/** Labels of bodies that have to be decompressed. All others name an alphabet, or nothing: the codec reads the body. */
+const COMPRESSIONS = /\b(x-)?(gzip|deflate|compress|br|zstd|lz4|snappy|xz|lzma|bz2|bzip2|zlib|zip)\b/;
+
+/** What a body is compressed with, as its sender says; undefined if it is not. */
+function compressionOf(encoding: string | undefined): string | undefined {
+  const name = encoding?.trim().toLowerCase();
+  return name !== undefined && COMPRESSIONS.test(name) ? name : undefined;
 }
 
 /**
  * RabbitMQ moves a message itself when its queue's delivery limit is exceeded, and says so in its own words
  * (`x-death`, https://www.rabbitmq.com/docs/dlx). Readers of dead letters get them in the toolkit's.
  */
-function brokerDeath(raw: Readonly<Record<string, unknown>>): Record<string, string> | undefined {
-  const deaths = raw['x-death'];
+function withBrokerDeath(headers: HeaderTable): Readonly<Record<string, string>> {
+  const { text } = headers;
+  if (!Object.hasOwn(text, 'x-death') || deadLetterHistory(text) !== undefined) return text;
+  const deaths = headers.value('x-death');
   const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
-  if (typeof last !== 'object' || last === null) return undefined;
-  if (!('reason' in last && last.reason === 'delivery_limit' && 'queue' in last)) return undefined;
-  const count = Number(raw['x-delivery-count'] ?? 0);
-  return deadLetterHeaders<string>(
+  if (typeof last !== 'object' || last === null) return text;
+  if (!('reason' in last && last.reason === 'delivery_limit' && 'queue' in last)) return text;
+  if (typeof last.queue !== 'string') return text;
+  const death = deadLetterHeaders<string>(
     {},
     {
-      queue: String(last.queue),
+      queue: last.queue,
       // It counts the deliveries that failed, and the last of them was an attempt like the first.
-      attempt: attemptOf(raw) - 1 + (Number.isSafeInteger(count) && count > 0 ? count : 1),
+      attempt: attemptOf(text) - 1 + (countOf(headers, 'x-delivery-count') || 1),
       failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
       deadAt: 'time' in last ? toDate(last.time) : undefined,
     },
   );
+  return { ...text, ...death };
+}
+
+/** A count that the broker wrote; 0 for anything else. */
+export function countOf(headers: HeaderTable, name: string): number {
+  const count = headers.value(name);
+  return typeof count === 'number' && Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
 /** AMQP's timestamps are seconds. amqplib hands those in headers over as `{ '!': 'timestamp', value }`. */
 function toDate(time: unknown): Date | undefined {
   if (typeof time !== 'object' || time === null || !('value' in time)) return undefined;
-  const date = new Date(Number(time.value) * 1000);
+  if (typeof time.value !== 'number') return undefined;
+  const date = new Date(time.value * 1000);
   return Number.isNaN(date.getTime()) ? undefined : date;
-}
-
-function headerText(value: unknown): string {
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (Buffer.isBuffer(value)) return value.toString('utf8');
-  return JSON.stringify(value) ?? '';
 }
 
 function toContent(body: Message['body']): WireMessage['content'] {
@@ -285,10 +431,16 @@ function invalid(message: Message, why: string): QueueError {
   return new QueueError('INVALID_MESSAGE', `message ${quote(message.id)} can't be sent: ${why}`);
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
+function textIn(properties: object): (name: string) => string | undefined {
+  return (name) => {
+    const value: unknown = (properties as Record<string, unknown>)[name];
+    return typeof value === 'string' ? value : undefined;
+  };
 }
 
-function numberOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+function numberIn(properties: object): (name: string) => number | undefined {
+  return (name) => {
+    const value: unknown = (properties as Record<string, unknown>)[name];
+    return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+  };
 }

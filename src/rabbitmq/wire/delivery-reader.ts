@@ -1,5 +1,8 @@
-import type { Channel, ConsumeMessage } from 'amqplib';
-import { DeliveryFrames } from './delivery-frames.js';
+import type { Channel } from 'amqplib';
+import type { ReceivedMessage } from './amqp-message.js';
+import { channelOf, DeliveryFrames, type DeliveryHead, endOfFrame } from './delivery-frames.js';
+import { BODY_FRAME, FRAME_HEAD_BYTES, HEADER_FRAME } from './frames.js';
+import { MalformedFrame } from './header-table.js';
 
 /** What amqplib's types of a connection leave out. */
 export interface ReadInternals {
@@ -9,14 +12,32 @@ export interface ReadInternals {
   recvFrame(): unknown;
 }
 
+/** A channel whose deliveries are read here. */
+interface Receiver {
+  /** Undefined: nobody wants them any more, but the delivery that has begun has to be read to its end. */
+  onMessage: ((message: ReceivedMessage) => void) | undefined;
+  /** A delivery whose frames have not all arrived. */
+  partial: PartialDelivery | undefined;
+}
+
+interface PartialDelivery {
+  readonly fields: ReceivedMessage['fields'];
+  head: DeliveryHead | undefined;
+  readonly body: Buffer[];
+  bytes: number;
+}
+
 /**
  * Reads the deliveries of a connection past amqplib, where they are wanted.
  *
- * amqplib makes some twenty objects of each delivery. It goes on reading everything else, in its turn: other frames,
- * what has not arrived as a whole, and what is unusual.
+ * amqplib makes some twenty objects of each delivery, forgets the types of headers, and fails over deep ones. It goes on
+ * reading everything else, in its turn: other frames, and frames that have not arrived as a whole.
+ *
+ *   (none) ──all there──► handed over
+ *     └──method frame──► partial ──header frame──► partial ──last body frame──► handed over
  */
 export class DeliveryReader {
-  readonly #receivers = new Map<number, (message: ConsumeMessage) => void>();
+  readonly #receivers = new Map<number, Receiver>();
   readonly #frames = new DeliveryFrames();
 
   /** `connection`: undefined where amqplib is to read all by itself. */
@@ -24,22 +45,24 @@ export class DeliveryReader {
     if (connection === undefined) return;
     const recvFrame = connection.recvFrame.bind(connection);
     connection.recvFrame = () => {
+      // amqplib takes what is thrown here for what it is, a broken frame, and closes the connection.
       this.#readFrom(connection);
       return recvFrame();
     };
   }
 
   /**
-   * From now on the deliveries of this channel are handed over here, though some come by amqplib's way, as if there
-   * were no reader. `onMessage` must not throw. Returns how to end it.
+   * From now on the deliveries of this channel are handed over here, unless amqplib reads all by itself. `onMessage`
+   * must not throw. Returns how to end it.
    */
-  receive(channel: Channel, onMessage: (message: ConsumeMessage) => void): () => void {
+  receive(channel: Channel, onMessage: (message: ReceivedMessage) => void): () => void {
     if (!('ch' in channel && typeof channel.ch === 'number')) return () => {};
     const { ch } = channel;
-    this.#receivers.set(ch, onMessage);
+    const receiver: Receiver = { onMessage, partial: undefined };
+    this.#receivers.set(ch, receiver);
     return () => {
-      // The number may be another channel's by now.
-      if (this.#receivers.get(ch) === onMessage) this.#receivers.delete(ch);
+      receiver.onMessage = undefined;
+      if (receiver.partial === undefined) this.#forget(ch, receiver);
     };
   }
 
@@ -47,16 +70,66 @@ export class DeliveryReader {
     const bytes = connection.rest;
     let at = 0;
     try {
-      while (true) {
-        const channel = this.#frames.channelAt(bytes, at);
-        const onMessage = channel === 0 ? undefined : this.#receivers.get(channel);
-        const message = onMessage && this.#frames.read(bytes, at);
-        if (message === undefined) return;
-        at = this.#frames.end;
-        onMessage?.(message);
+      while (bytes.length >= at + FRAME_HEAD_BYTES) {
+        const channel = channelOf(bytes, at);
+        const receiver = this.#receivers.get(channel);
+        if (receiver === undefined) return;
+        const end = this.#readOne(bytes, at, receiver);
+        if (end === 0) return;
+        at = end;
+        if (receiver.onMessage === undefined && receiver.partial === undefined)
+          this.#forget(channel, receiver);
       }
     } finally {
       if (at > 0) connection.rest = bytes.subarray(at);
     }
+  }
+
+  /** Reads a delivery, or a frame of one. Returns where it ends; 0: this is for amqplib. */
+  #readOne(bytes: Buffer, at: number, receiver: Receiver): number {
+    if (receiver.partial !== undefined) return this.#readOn(bytes, at, receiver, receiver.partial);
+    if (!this.#frames.isDelivery(bytes, at)) return 0;
+    const message = this.#frames.read(bytes, at);
+    if (message !== undefined) {
+      receiver.onMessage?.(message);
+      return this.#frames.end;
+    }
+    const end = endOfFrame(bytes, at);
+    if (end === 0) return 0;
+    const fields = this.#frames.readFields(bytes, at, end);
+    receiver.partial = { fields, head: undefined, body: [], bytes: 0 };
+    return end;
+  }
+
+  /** The next frame of a delivery. */
+  #readOn(bytes: Buffer, at: number, receiver: Receiver, partial: PartialDelivery): number {
+    const end = endOfFrame(bytes, at);
+    if (end === 0) return 0;
+    if (partial.head === undefined) {
+      if (bytes[at] !== HEADER_FRAME) throw new MalformedFrame('a delivery without its header');
+      partial.head = this.#frames.readHead(bytes, at, end);
+    } else {
+      if (bytes[at] !== BODY_FRAME) throw new MalformedFrame('a delivery without the whole of its body');
+      partial.body.push(bytes.subarray(at + FRAME_HEAD_BYTES, end - 1));
+      partial.bytes += end - at - FRAME_HEAD_BYTES - 1;
+    }
+    const { head, fields, body } = partial;
+    if (partial.bytes > head.size) throw new MalformedFrame('a body that is longer than its header says');
+    if (partial.bytes < head.size) return end;
+    receiver.partial = undefined;
+    const { properties, headers } = head;
+    const [only = Buffer.alloc(0)] = body;
+    receiver.onMessage?.({
+      fields,
+      properties,
+      headers,
+      content: body.length > 1 ? Buffer.concat(body) : only,
+    });
+    return end;
+  }
+
+  #forget(ch: number, receiver: Receiver): void {
+    // The number may be another channel's by now.
+    if (this.#receivers.get(ch) === receiver) this.#receivers.delete(ch);
   }
 }

@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { ConfirmChannel, Options } from 'amqplib';
-import type { WireMessage } from './amqp-message.js';
-import { checkHeaderFrame, roomForPublish, writePublish } from './publish-frames.js';
+import type { WireMessage, WireProperties } from './amqp-message.js';
+import { typedValue } from './header-table.js';
+import { roomForPublish, writePublish } from './publish-frames.js';
 
 /** Memory that many messages are written into, one after the other. */
 const BLOCK_BYTES = 256 * 1024;
@@ -45,8 +46,8 @@ export interface PublishChannelListener {
  *
  * amqplib makes six buffers of each message, and each goes through a stream of its channel to the socket, a turn of the
  * event loop later. Here the messages of a burst are written into one piece of memory, and straight to the socket.
- * Without those internals, and for unusual messages, amqplib's own `publish` does it; what follows goes the same way
- * until that has left, so that all stays in order.
+ * Without those internals amqplib's own `publish` does it. What amqplib itself has still to write on the channel goes
+ * first, so that all stays in order.
  */
 export class PublishChannel {
   readonly #channel: ConfirmChannel;
@@ -83,11 +84,10 @@ export class PublishChannel {
   }
 
   /** Throws for properties that can't be encoded, and may throw when the channel is on its end. */
-  publish(message: WireMessage, options: Options.Publish): void {
+  publish(message: WireMessage, options: WireProperties): void {
     const outgoing = options === message.options ? message : { ...message, options };
-    const frameMax = this.#internals?.connection.frameMax ?? 0;
-    const room = frameMax === 0 ? undefined : roomForPublish(outgoing, frameMax);
-    if (this.#internals === undefined || room === undefined) {
+    const room = roomForPublish(outgoing, this.#frameMax);
+    if (this.#internals === undefined) {
       this.#publishByAmqplib(outgoing);
       this.#published++;
       return;
@@ -97,7 +97,7 @@ export class PublishChannel {
     if (this.#written === this.#handedOver) process.nextTick(this.#flush);
     this.#written = writePublish(this.#block, this.#written, outgoing, {
       channel: this.#internals.ch,
-      frameMax,
+      frameMax: this.#frameMax,
     });
     // As amqplib does it for each message, since it counts the confirms.
     this.#internals.pushConfirmCallback(undefined);
@@ -121,11 +121,9 @@ export class PublishChannel {
   }
 
   #publishByAmqplib(message: WireMessage): void {
-    checkHeaderFrame(message, this.#frameMax);
-    const { exchange, routingKey, content, options } = message;
-    this.#handOver();
+    const { exchange, routingKey, content } = message;
     const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-    if (!this.#channel.publish(exchange, routingKey, bytes, options)) this.#listener.onFull();
+    if (!this.#channel.publish(exchange, routingKey, bytes, amqplibOptions(message))) this.#listener.onFull();
   }
 
   #takeBlock(room: number): void {
@@ -154,4 +152,15 @@ export class PublishChannel {
     this.#listener.onFull();
     stream.once('drain', this.#listener.onDrain);
   }
+}
+
+function amqplibOptions({ options, carried = [] }: WireMessage): Options.Publish {
+  const asCame = Object.fromEntries(carried.map((field) => [field.name, typedValue(field)]));
+  const { timestamp } = options;
+  // amqplib leaves out what is undefined, though its types do not say so.
+  return {
+    ...options,
+    headers: { ...asCame, ...options.headers },
+    timestamp: typeof timestamp === 'bigint' ? Number(timestamp) : timestamp,
+  } as Options.Publish;
 }

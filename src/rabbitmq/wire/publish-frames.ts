@@ -2,12 +2,15 @@
 
 import type { WireMessage } from './amqp-message.js';
 import {
+  APP_ID,
   BASIC,
   BODY_FRAME,
+  CONTENT_ENCODING,
   CONTENT_TYPE,
   CORRELATION_ID,
   DELIVERY_MODE,
   FRAME_OVERHEAD_BYTES,
+  FrameWriter,
   HEADER_FRAME,
   HEADERS,
   MESSAGE_ID,
@@ -16,8 +19,8 @@ import {
   PUBLISH,
   REPLY_TO,
   TIMESTAMP,
-} from './frame-layout.js';
-import { FrameWriter } from './frame-writer.js';
+  TYPE,
+} from './frames.js';
 
 /** A bit of the method `publish`. */
 const MANDATORY = 1;
@@ -36,69 +39,60 @@ const SHORT_TEXT_UNITS = 1024;
 /** AMQP 0-9-1, 4.2.5.3: its length is one octet. */
 const MAX_SHORT_STRING_BYTES = 255;
 
-/** So much of headers is written here; amqplib has a limit near it, and says so. */
-const MAX_HEADER_BYTES = 32_768;
-
-/**
- * How many bytes the frames of a message take at most; undefined where they are not for this module to write: with
- * properties or types of headers that only messages from elsewhere have, or with headers of an unusual size.
- */
-export function roomForPublish(message: WireMessage, frameMax: number): number | undefined {
-  const { exchange, routingKey, id, content, options } = message;
-  const { contentType = '', correlationId = '', replyTo = '', timestamp = 0 } = options;
-  if (options.contentEncoding !== undefined || options.type !== undefined || options.appId !== undefined) {
-    return undefined;
-  }
-  const headerBytes = roomForHeaders(options.headers);
-  if (headerBytes === undefined || !Number.isSafeInteger(timestamp)) return undefined;
-  const fixedBytes = FIXED_BYTES + headerBytes;
-  const contentBytes = roomForContent(content);
-  const bodyFrames = Math.ceil(contentBytes / (frameMax - FRAME_OVERHEAD_BYTES));
-  const units =
-    exchange.length +
-    routingKey.length +
-    id.length +
-    contentType.length +
-    correlationId.length +
-    replyTo.length;
-  const mostBytes = fixedBytes + units * BYTES_A_UNIT;
-  if (mostBytes > frameMax && headerFrameBytes(message) > frameMax) return undefined;
-  return mostBytes + contentBytes + bodyFrames * FRAME_OVERHEAD_BYTES;
-}
+/** What a table of headers may take: amqplib has this limit as well. */
+const MAX_TABLE_BYTES = 65_536;
 
 /** What a header frame takes besides the texts and the table: 8 around it, 14 before the properties, 10 of fixed size. */
 const HEADER_FRAME_BYTES = 32;
 
 /**
- * Throws where the properties of a message do not fit into one frame, which can't be divided: the broker would close the
- * whole connection. Exact for headers of text; for other types it may be too strict.
+ * How many bytes the frames of a message take at most. Throws a `RangeError` for what can't be written: a text that is
+ * too long, or properties that do not fit into one frame, which can't be divided: the broker would close the whole
+ * connection.
  */
-export function checkHeaderFrame(message: WireMessage, frameMax: number): void {
-  const bytes = headerFrameBytes(message);
+export function roomForPublish(message: WireMessage, frameMax: number): number {
+  const { exchange, routingKey, id, content, options } = message;
+  const {
+    contentType = '',
+    contentEncoding = '',
+    correlationId = '',
+    replyTo = '',
+    type = '',
+    appId = '',
+  } = options;
+  const units =
+    exchange.length +
+    routingKey.length +
+    id.length +
+    contentType.length +
+    contentEncoding.length +
+    correlationId.length +
+    replyTo.length +
+    type.length +
+    appId.length;
+  const headBytes = FIXED_BYTES + roomForHeaders(message) + units * BYTES_A_UNIT;
+  if (headBytes > frameMax || headBytes > MAX_TABLE_BYTES) checkHeaderFrame(message, frameMax);
+  const contentBytes = roomForContent(content);
+  const bodyFrames = Math.ceil(contentBytes / (frameMax - FRAME_OVERHEAD_BYTES));
+  return headBytes + contentBytes + bodyFrames * FRAME_OVERHEAD_BYTES;
+}
+
+function checkHeaderFrame(message: WireMessage, frameMax: number): void {
+  const { id, options } = message;
+  const { contentType, contentEncoding, correlationId, replyTo, type, appId } = options;
+  const tableBytes = 4 + bytesOfHeaders(message);
+  if (tableBytes > MAX_TABLE_BYTES)
+    throw new RangeError(
+      `headers have ${tableBytes} bytes, and a message carries ${MAX_TABLE_BYTES}: send less of them`,
+    );
+  let bytes = HEADER_FRAME_BYTES + tableBytes;
+  for (const text of [id, contentType, contentEncoding, correlationId, replyTo, type, appId]) {
+    if (text !== undefined) bytes += 1 + Buffer.byteLength(text);
+  }
   if (bytes <= frameMax) return;
   throw new RangeError(
     `headers and properties have ${bytes} bytes, and a frame of this connection carries ${frameMax} (frame_max): send less of them, or raise frame_max`,
   );
-}
-
-function headerFrameBytes({ id, options }: WireMessage): number {
-  const { contentType, contentEncoding, correlationId, replyTo, type, appId, headers = {} } = options;
-  let bytes = HEADER_FRAME_BYTES + 4;
-  for (const text of [id, contentType, contentEncoding, correlationId, replyTo, type, appId]) {
-    if (typeof text === 'string') bytes += 1 + Buffer.byteLength(text);
-  }
-  for (const [name, value] of Object.entries<unknown>(headers)) {
-    bytes += 6 + Buffer.byteLength(name) + mostBytesOf(value);
-  }
-  return bytes;
-}
-
-/** An upper bound where the value is no text. */
-function mostBytesOf(value: unknown): number {
-  if (typeof value === 'string') return Buffer.byteLength(value);
-  if (Buffer.isBuffer(value)) return value.length;
-  // The longest numbers for their text take four bytes a character.
-  return typeof value === 'object' && value !== null ? Buffer.byteLength(JSON.stringify(value)) * 4 : 9;
 }
 
 /** Writes the frames, for which {@link roomForPublish} has found room, and returns where they end. */
@@ -129,8 +123,9 @@ function writeMethod(writer: FrameWriter, { exchange, routingKey, options }: Wir
 }
 
 /** AMQP 0-9-1, 4.2.6.1. Returns where the size of the body belongs. */
-function writeHeader(writer: FrameWriter, { id, options }: WireMessage): number {
-  const { contentType, headers, priority, correlationId, replyTo, timestamp } = options;
+function writeHeader(writer: FrameWriter, { id, options, carried }: WireMessage): number {
+  const { contentType, contentEncoding, headers, priority, correlationId, replyTo, timestamp, type, appId } =
+    options;
   const begin = writer.beginFrame(HEADER_FRAME);
   writer.short(BASIC);
   writer.short(0); // weight, unused
@@ -138,27 +133,38 @@ function writeHeader(writer: FrameWriter, { id, options }: WireMessage): number 
   writer.longLong(0);
   let flags = HEADERS | DELIVERY_MODE | MESSAGE_ID;
   if (contentType !== undefined) flags |= CONTENT_TYPE;
+  if (contentEncoding !== undefined) flags |= CONTENT_ENCODING;
   if (priority !== undefined) flags |= PRIORITY;
   if (correlationId !== undefined) flags |= CORRELATION_ID;
   if (replyTo !== undefined) flags |= REPLY_TO;
   if (timestamp !== undefined) flags |= TIMESTAMP;
+  if (type !== undefined) flags |= TYPE;
+  if (appId !== undefined) flags |= APP_ID;
   writer.short(flags);
   if (contentType !== undefined) writer.shortString(contentType);
-  writeTable(writer, headers);
+  if (contentEncoding !== undefined) writer.shortString(contentEncoding);
+  writeTable(writer, headers, carried);
   writer.octet(PERSISTENT);
   if (priority !== undefined) writer.octet(priority);
   if (correlationId !== undefined) writer.shortString(correlationId);
   if (replyTo !== undefined) writer.shortString(replyTo);
   writer.shortString(id);
   if (timestamp !== undefined) writer.longLong(timestamp);
+  if (type !== undefined) writer.shortString(type);
+  if (appId !== undefined) writer.shortString(appId);
   writer.endFrame(begin);
   return sizeAt;
 }
 
 /** AMQP 0-9-1, 4.2.5.5, with the tags of https://www.rabbitmq.com/amqp-0-9-1-errata#section_3. */
-function writeTable(writer: FrameWriter, headers: Readonly<Record<string, string>>): void {
+function writeTable(
+  writer: FrameWriter,
+  headers: Readonly<Record<string, string>>,
+  carried: WireMessage['carried'],
+): void {
   const begin = writer.offset;
   writer.long(0);
+  if (carried !== undefined) for (const { bytes } of carried) writer.bytes(bytes);
   for (const name in headers) {
     writer.shortString(name);
     writer.octet(0x53); // 'S', a long string
@@ -190,13 +196,34 @@ function roomForContent(content: Buffer | string): number {
   return content.length <= SHORT_TEXT_UNITS ? content.length * BYTES_A_UNIT : Buffer.byteLength(content);
 }
 
-/** Undefined where a name or a value is not what {@link writeTable} can write. */
-function roomForHeaders(headers: Readonly<Record<string, unknown>>): number | undefined {
-  let bytes = 0;
+/** An upper bound that is found without measuring texts. */
+function roomForHeaders({ options: { headers }, carried }: WireMessage): number {
+  let bytes = carriedBytes(carried);
   for (const name in headers) {
-    const value = headers[name];
-    if (typeof value !== 'string' || Buffer.byteLength(name) > MAX_SHORT_STRING_BYTES) return undefined;
-    bytes += 6 + (name.length + value.length) * BYTES_A_UNIT;
+    if (
+      name.length * BYTES_A_UNIT > MAX_SHORT_STRING_BYTES &&
+      Buffer.byteLength(name) > MAX_SHORT_STRING_BYTES
+    )
+      throw nameTooLong(Buffer.byteLength(name));
+    bytes += 6 + (name.length + (headers[name] as string).length) * BYTES_A_UNIT;
   }
-  return bytes <= MAX_HEADER_BYTES ? bytes : undefined;
+  return bytes;
+}
+
+function bytesOfHeaders({ options: { headers }, carried }: WireMessage): number {
+  let bytes = carriedBytes(carried);
+  for (const name in headers) {
+    bytes += 6 + Buffer.byteLength(name) + Buffer.byteLength(headers[name] as string);
+  }
+  return bytes;
+}
+
+function carriedBytes(carried: WireMessage['carried']): number {
+  let bytes = 0;
+  if (carried !== undefined) for (const field of carried) bytes += field.bytes.length;
+  return bytes;
+}
+
+function nameTooLong(bytes: number): RangeError {
+  return new RangeError(`the name of a header has ${bytes} bytes, AMQP carries ${MAX_SHORT_STRING_BYTES}`);
 }

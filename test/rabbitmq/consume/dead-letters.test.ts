@@ -106,7 +106,7 @@ it('a letter without an id is replayed under a new one, with its encoding', asyn
     messageId: expect.stringMatching(/./),
     contentEncoding: 'gzip',
     contentType: 'application/json',
-    headers: { retries: '3' },
+    headers: { retries: 3 },
   });
   expect([...message.content]).toEqual([0x1f, 0x8b]);
 });

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { BoundedTarget, type BoundedTargetSettings } from '../../../src/rabbitmq/publish/bounded-target.js';
 import { PendingPublish } from '../../../src/rabbitmq/publish/pending-publish.js';
+import type { WireProperties } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { eventually } from '../../support/eventually.js';
 
 const nothing = () => {};
@@ -12,7 +13,13 @@ afterEach(() => {
 });
 
 function pending(options = {}): PendingPublish {
-  const wire = { exchange: '', routingKey: 'q', id: `m${position}`, content: 'x', options: {} };
+  const wire = {
+    exchange: '',
+    routingKey: 'q',
+    id: `m${position}`,
+    content: 'x',
+    options: {} as WireProperties,
+  };
   const listener = { onAborted: nothing, onSettled: nothing, onUnroutable: nothing };
   return new PendingPublish(wire, position++, options, nothing, (error) => errors.push(error), listener);
 }

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { PendingPublish, SendQueue } from '../../../src/rabbitmq/publish/pending-publish.js';
+import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 
 const nothing = () => {};
 
 function pending(position: number): PendingPublish {
-  const wire = { exchange: '', routingKey: 'q', id: `m${position}`, content: Buffer.alloc(0), options: {} };
+  const message = { id: `m${position}`, contentType: '', headers: {}, body: '' };
+  const wire = toWire({ exchange: '', routingKey: 'q' }, message);
   const listener = { onAborted: nothing, onSettled: nothing, onUnroutable: nothing };
   return new PendingPublish(wire, position, {}, nothing, nothing, listener);
 }

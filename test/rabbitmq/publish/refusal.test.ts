@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PendingPublish } from '../../../src/rabbitmq/publish/pending-publish.js';
 import { Refusals } from '../../../src/rabbitmq/publish/refusal.js';
+import type { WireProperties } from '../../../src/rabbitmq/wire/amqp-message.js';
 
 const nothing = () => {};
 let position = 0;
@@ -13,7 +14,7 @@ interface Sent {
 
 function sent(exchange = 'e', content = 'x'): Sent {
   let code: string | undefined;
-  const wire = { exchange, routingKey: 'k', id: `m${position}`, content, options: {} };
+  const wire = { exchange, routingKey: 'k', id: `m${position}`, content, options: {} as WireProperties };
   const pending = new PendingPublish(
     wire,
     position++,

@@ -3,7 +3,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../../src/broker.js';
 import { deadLetterHistory } from '../../../src/common/history-headers.js';
-import { asResent, fromWire, republished, toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
+import {
+  asResent,
+  fromAmqplib,
+  fromWire,
+  type ReceivedMessage,
+  republished,
+  thinned,
+  toWire,
+} from '../../../src/rabbitmq/wire/amqp-message.js';
+import { typedValue } from '../../../src/rabbitmq/wire/header-table.js';
 
 const to = { exchange: '', routingKey: 'orders' };
 const plain: Message = { id: 'm1', contentType: 'text/plain', headers: {}, body: 'hello' };
@@ -95,28 +104,41 @@ describe('fromWire', () => {
     expect(fromWire(message({})).id).not.toBe(id);
   });
 
-  it('turns headers of other types into text', () => {
+  it('turns headers of other types into text, with all their digits', () => {
     const headers = {
       number: 5,
       yes: true,
       nothing: null,
       bytes: Buffer.from('abc'),
-      list: [1, 'two'],
+      list: [1, 'two', Buffer.from('three')],
       when: { '!': 'timestamp', value: 7 },
+      fraction: 1764000000123456.2,
     };
     expect(fromWire(message({ headers })).headers).toEqual({
       number: '5',
       yes: 'true',
       nothing: 'null',
       bytes: 'abc',
-      list: '[1,"two"]',
+      list: '[1,"two","three"]',
       when: '{"!":"timestamp","value":7}',
+      fraction: '1764000000123456.2',
     });
   });
 
   it('tells of an encoding that the body has to be freed from, and of no other', () => {
     expect(fromWire(message({ contentEncoding: 'GZIP' })).contentEncoding).toBe('gzip');
-    for (const contentEncoding of ['utf-8', 'UTF8', 'identity', '', undefined]) {
+    expect(fromWire(message({ contentEncoding: 'x-gzip, base64' })).contentEncoding).toBe('x-gzip, base64');
+    for (const contentEncoding of [
+      'utf-8',
+      'UTF8',
+      'identity',
+      '',
+      'binary',
+      'us-ascii',
+      '8bit',
+      'x',
+      undefined,
+    ]) {
       expect(fromWire(message({ contentEncoding })).contentEncoding).toBeUndefined();
     }
   });
@@ -134,6 +156,22 @@ describe('fromWire', () => {
       priority: undefined,
       timestamp: undefined,
       replyTo: undefined,
+    });
+  });
+
+  it.each([8.64e12 + 1, 1764000000123456, 2 ** 63])('takes the impossible time %d for none', (timestamp) => {
+    expect(fromWire(message({ timestamp })).timestamp).toBeUndefined();
+  });
+
+  it('takes no header for a count or a death that is none', () => {
+    const odd = { toString: 'x' };
+    const headers = {
+      'x-millrace-attempt': odd,
+      'x-delivery-count': odd,
+      'x-death': [{ reason: 'delivery_limit', queue: odd, time: odd }],
+    };
+    expect(fromWire(message({ headers })).headers).toMatchObject({
+      'x-millrace-attempt': '{"toString":"x"}',
     });
   });
 
@@ -169,6 +207,7 @@ describe('republished', () => {
         number: 5,
         nan: Number.NaN,
         nested: { deep: [Number.NEGATIVE_INFINITY] },
+        double: 1764000000123456.2,
         CC: ['elsewhere'],
         'x-death': [{}],
         'x-first-death-queue': 'a',
@@ -198,13 +237,73 @@ describe('republished', () => {
     });
     expect(wire.options).not.toHaveProperty('expiration');
     expect(wire.options).not.toHaveProperty('userId');
-    expect(wire.options.headers).toEqual({
-      number: 5,
+    expect(wire.options.headers).toEqual({ added: 'yes' });
+    const typed = (wire.carried ?? []).map((field) => [field.name, typedValue(field)]);
+    expect(Object.fromEntries(typed)).toEqual({
+      number: { '!': 'int32', value: 5 },
       nan: { '!': 'double', value: Number.NaN },
       nested: { deep: [{ '!': 'double', value: Number.NEGATIVE_INFINITY }] },
+      double: { '!': 'double', value: 1764000000123456.2 },
       'x-own': 'kept',
-      added: 'yes',
     });
+  });
+
+  it('leaves behind what readers could not read, and names it', () => {
+    let deep: unknown = 'x';
+    for (let depth = 0; depth < 200; depth++) deep = { deep };
+    const wire = republished(
+      'orders.dead',
+      message({ headers: { deep, flat: 1 } }),
+      'm1',
+      (headers) => headers,
+    );
+    expect(wire.carried?.map(({ name }) => name)).toEqual(['flat']);
+    expect(wire.options.headers).toEqual({ 'x-millrace-dropped-headers': 'deep' });
+  });
+
+  it('is thinned by its largest headers, and at last of all, with short texts', () => {
+    const headers = { small: 1, large: 'x'.repeat(3000), larger: ['x'.repeat(4000)] };
+    const wire = republished('orders.dead', message({ headers }), 'm1', (all) => ({
+      ...all,
+      error: 'e'.repeat(1000),
+    }));
+    const names = (bytes: number) => thinned(wire, bytes).carried?.map(({ name }) => name);
+    expect(names(32_768)).toEqual(['small', 'large', 'larger']);
+    expect(names(4000)).toEqual(['small', 'large']);
+    expect(thinned(wire, 4000).options.headers).toEqual({
+      error: 'e'.repeat(1000),
+      'x-millrace-dropped-headers': 'larger',
+    });
+    expect(names(0)).toEqual([]);
+    expect(thinned(wire, 0).options.headers).toEqual({
+      error: 'e'.repeat(100),
+      'x-millrace-dropped-headers': 'small, large, larger',
+    });
+  });
+
+  it('sent on under its id, has the types and properties that a message has no place for', () => {
+    const received = message({
+      messageId: 'm1',
+      type: 'order',
+      appId: 'shop',
+      timestamp: 1764000000123456,
+      contentEncoding: 'binary',
+      headers: { number: 5, text: 'a', gone: 'b' },
+    });
+    const { headers, ...rest } = fromWire(received);
+    const { gone: _, ...others } = headers;
+    const wire = toWire(to, { ...rest, headers: { ...others, added: 'c' } });
+    expect(wire.carried?.map(({ name }) => name)).toEqual(['number', 'text']);
+    expect(wire.options).toMatchObject({
+      headers: { added: 'c' },
+      type: 'order',
+      appId: 'shop',
+      timestamp: 1764000000123456,
+      contentEncoding: 'binary',
+    });
+    const other = toWire(to, { ...rest, headers, id: 'm2' });
+    expect(other.carried).toBeUndefined();
+    expect(other.options).toMatchObject({ headers, type: undefined, timestamp: undefined });
   });
 
   it('marks what is sent again, and leaves the first sending as it was', () => {
@@ -214,6 +313,6 @@ describe('republished', () => {
   });
 });
 
-function message({ content = Buffer.from('x'), ...properties }: Record<string, unknown>): ConsumeMessage {
-  return { content, properties, fields: {} } as unknown as ConsumeMessage;
+function message({ content = Buffer.from('x'), ...properties }: Record<string, unknown>): ReceivedMessage {
+  return fromAmqplib({ content, properties, fields: {} } as unknown as ConsumeMessage);
 }

@@ -1,4 +1,36 @@
-import { FRAME_END, FRAME_HEAD_BYTES } from './frame-layout.js';
+/** What a frame of AMQP 0-9-1 looks like, to those who write and read them: https://www.rabbitmq.com/amqp-0-9-1-reference */
+
+/** 4.2.3: a frame's type, channel and size come before its payload. */
+export const FRAME_HEAD_BYTES = 7;
+/** 4.2.3: the last octet of a frame. */
+export const FRAME_END = 0xce;
+/** The head of a frame and its end. */
+export const FRAME_OVERHEAD_BYTES = FRAME_HEAD_BYTES + 1;
+
+export const METHOD_FRAME = 1;
+export const HEADER_FRAME = 2;
+export const BODY_FRAME = 3;
+
+/** 1.8: the class `basic` and some of its methods. */
+export const BASIC = 60;
+export const PUBLISH = 40;
+export const DELIVER = 60;
+
+/** 4.2.6.1: which properties a header has, the first one with the highest bit. */
+export const CONTENT_TYPE = 1 << 15;
+export const CONTENT_ENCODING = 1 << 14;
+export const HEADERS = 1 << 13;
+export const DELIVERY_MODE = 1 << 12;
+export const PRIORITY = 1 << 11;
+export const CORRELATION_ID = 1 << 10;
+export const REPLY_TO = 1 << 9;
+export const EXPIRATION = 1 << 8;
+export const MESSAGE_ID = 1 << 7;
+export const TIMESTAMP = 1 << 6;
+export const TYPE = 1 << 5;
+export const USER_ID = 1 << 4;
+export const APP_ID = 1 << 3;
+export const CLUSTER_ID = 1 << 2;
 
 /** Writes AMQP 0-9-1 frames, one field after the other. There has to be room: nothing is checked. */
 export class FrameWriter {
@@ -48,8 +80,13 @@ export class FrameWriter {
     this.#buffer[offset + 3] = value;
   }
 
-  /** Up to 2^53, as far as numbers are exact. */
-  longLong(value: number): void {
+  /** Numbers are exact up to 2^53; bigints up to 2^64. */
+  longLong(value: number | bigint): void {
+    if (typeof value === 'bigint') {
+      this.#buffer.writeBigUInt64BE(value, this.offset);
+      this.offset += 8;
+      return;
+    }
     this.long(Math.floor(value / 2 ** 32));
     this.long(value >>> 0);
   }

@@ -1,0 +1,291 @@
+import type { Options } from 'amqplib';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import type { Backend, BrokerEvent } from '../../../src/broker.js';
+import { createConsumer } from '../../../src/consumer/create-consumer.js';
+import { deadLetters } from '../../../src/dead-letters/dead-letters.js';
+import { RejectMessage } from '../../../src/errors.js';
+import { defineQueue, type QueueOptions } from '../../../src/queue.js';
+import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
+import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
+import { PublishChannel, type PublishInternals } from '../../../src/rabbitmq/wire/publish-channel.js';
+import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
+import { eventually } from '../../support/eventually.js';
+import { Inbox } from '../../support/inbox.js';
+import { removeQueues } from '../../support/remove-queues.js';
+
+const prefix = uniqueName('foreign');
+let count = 0;
+let broker: Backend;
+const events: BrokerEvent[] = [];
+
+beforeAll(async () => {
+  broker = await openRabbitMqBroker([amqpUrl()], { observe: (event) => events.push(event) });
+});
+afterAll(async () => {
+  await broker.close();
+  await removeQueues(prefix);
+});
+
+async function declare(options: QueueOptions = {}) {
+  const queue = defineQueue(`${prefix}-${++count}`, z.unknown(), options);
+  await broker.declare(queue.spec);
+  return queue;
+}
+
+/** Publishes as a stranger does. */
+async function publish(queue: string, options: Options.Publish, body = '1'): Promise<void> {
+  const channel = await (await rawConnection()).createConfirmChannel();
+  channel.publish('', queue, Buffer.from(body), options);
+  await channel.waitForConfirms();
+  await channel.close();
+}
+
+/** As many levels of tables in one another. */
+function nested(levels: number): unknown {
+  let value: unknown = 'x';
+  for (let level = 0; level < levels; level++) value = { a: value };
+  return value;
+}
+
+/** As `publish`, with a header of any depth: amqplib's encoder runs out of stack. */
+async function publishDeep(queue: string, id: string, levels: number): Promise<void> {
+  const pieces: Buffer[] = [Buffer.from('S\0\0\0\x01x')];
+  for (let level = 0, size = 6; level < levels; level++, size += 7) {
+    const head = Buffer.alloc(7);
+    head.write('F');
+    head.writeUInt32BE(size + 2, 1);
+    head.write('\x01a', 5);
+    pieces.unshift(head);
+  }
+  const channel = await (await rawConnection()).createConfirmChannel();
+  const publisher = new PublishChannel(channel, channel as unknown as PublishInternals, 131_072, {
+    onAnswer: () => {},
+    onFull: () => {},
+    onDrain: () => {},
+  });
+  const wire = toWire(
+    { exchange: '', routingKey: queue },
+    { id, contentType: '', headers: { flat: '5' }, body: '1' },
+  );
+  const bytes = Buffer.concat([Buffer.from('\x04deep'), ...pieces]);
+  publisher.publish({ ...wire, carried: [{ name: 'deep', bytes }] }, wire.options);
+  await channel.waitForConfirms();
+  await channel.close();
+}
+
+const odd = { toString: 'x', valueOf: 'y' };
+
+describe.each(['quorum', 'classic'] as const)('on a %s queue', (type) => {
+  it.each<[string, Record<string, unknown>]>([
+    ['an attempt that is an object', { 'x-millrace-attempt': odd }],
+    [
+      'a death whose queue is an object',
+      { 'x-death': [{ reason: 'delivery_limit', queue: odd, time: odd }] },
+    ],
+    ['a count of deliveries that is an object', { 'x-delivery-count': odd }],
+    ['a death that is none', { 'x-death': 5, 'x-millrace-reason': odd }],
+    ['tables in tables', { deep: nested(30) }],
+    ['a list of all types', { list: [1, 1.5, true, null, Buffer.of(255), { a: [] }] }],
+  ])('a message with %s is handled, and so are those behind it', async (_, headers) => {
+    const queue = await declare({ type });
+    await publish(queue.name, { headers, messageId: 'odd' });
+    await publish(queue.name, { messageId: 'good' });
+    const inbox = await Inbox.open(broker, queue.name);
+    expect(await inbox.ackNext(2)).toEqual(['odd', 'good']);
+    expect(inbox.deliveries[0]?.attempt).toBe(1);
+    await inbox.subscription.close();
+  });
+
+  it.each([40, 5000])(
+    'a message with a header of %i levels is a dead letter, and can be looked at and dropped',
+    async (levels) => {
+      const queue = await declare({ type });
+      await publishDeep(queue.name, 'deep', levels);
+      await publish(queue.name, { messageId: 'good' });
+      const before = events.length;
+      const inbox = await Inbox.open(broker, queue.name);
+      expect(await inbox.ackNext(1)).toEqual(['good']);
+      const dead = deadLetters(broker, queue);
+      const { letters } = await eventually(async () => {
+        const list = await dead.list();
+        return list.letters.length > 0 && list;
+      });
+      expect(letters).toMatchObject([
+        {
+          id: 'deep',
+          reason: 'undecodable',
+          message: { headers: { flat: '5', 'x-millrace-dropped-headers': 'deep' } },
+        },
+      ]);
+      const kinds = events.slice(before).map(({ type }) => type);
+      expect(kinds).toContain('dead-lettered');
+      expect(kinds).not.toContain('disconnected');
+      expect(kinds).not.toContain('unsubscribed');
+      expect(await dead.drop()).toMatchObject({ dropped: 1 });
+      await inbox.subscription.close();
+    },
+  );
+
+  it('a dead letter with a deep header is listed and dropped without losing the connection', async () => {
+    const queue = await declare({ type });
+    await publishDeep(`${queue.name}.dead`, 'deep', 5000);
+    const before = events.length;
+    const dead = deadLetters(broker, queue);
+    await eventually(async () => expect(await dead.list()).toMatchObject({ letters: [{ id: 'deep' }] }));
+    await eventually(async () => (await dead.replay({ to: queue.name })).replayed === 1);
+    expect(events.slice(before).filter((event) => event.type === 'disconnected')).toEqual([]);
+  });
+
+  it('a count of deliveries that another queue wrote says nothing, also when the message comes again', async () => {
+    const queue = await declare({ type, declare: 'if-missing' });
+    await publish(queue.name, {
+      messageId: 'moved',
+      headers: {
+        'x-delivery-count': 21,
+        'x-acquired-count': 22,
+        'x-death': [{ reason: 'rejected', queue: 'q' }],
+      },
+    });
+    const inbox = await Inbox.open(broker, queue.name);
+    const first = await inbox.next();
+    expect(first).toMatchObject({ attempt: 1, redelivered: false });
+    first.release();
+    const second = await inbox.next();
+    expect(second).toMatchObject({ attempt: 1, redelivered: true });
+    second.ack();
+    await inbox.subscription.close();
+  });
+});
+
+/** The values of headers with their types, as amqplib encodes them. */
+const TYPED = {
+  byte: { '!': 'int8', value: 5 },
+  octet: { '!': 'uint8', value: 5 },
+  short: { '!': 'int16', value: 5 },
+  int: { '!': 'int32', value: 5 },
+  unsigned: { '!': 'uint32', value: 5 },
+  long: { '!': 'int64', value: 9_007_199_254_740_993n },
+  small: { '!': 'int64', value: 5n },
+  float: { '!': 'float', value: 0.5 },
+  double: { '!': 'double', value: 5 },
+  large: { '!': 'double', value: 1764000000123456.2 },
+  decimal: { '!': 'decimal', value: { places: 2, digits: 499 } },
+  time: { '!': 'timestamp', value: 18_000_000_000_000_000_000n },
+  bytes: Buffer.of(0, 255, 128),
+  nothing: null,
+  list: [{ '!': 'int64', value: 1n }, { a: { '!': 'int16', value: 1 } }],
+};
+
+describe('types and digits of headers, and impossible times,', () => {
+  /** Header frames differ in nothing but what the toolkit adds: the table is compared byte by byte. */
+  async function tableOn(queue: string): Promise<Map<string, string>> {
+    const connection = await rawConnection();
+    const channel = await connection.createChannel();
+    const inner = connection.connection as unknown as { rest: Buffer; recvFrame(): unknown };
+    const { DeliveryReader } = await import('../../../src/rabbitmq/wire/delivery-reader.js');
+    const reader = new DeliveryReader(inner);
+    const fields = new Promise<Map<string, string>>((resolve) => {
+      reader.receive(channel, ({ headers, properties }) => {
+        const all = [...headers.fields()].map(({ name, bytes }) => [name, bytes.toString('hex')] as const);
+        resolve(
+          new Map([...all, ['timestamp', String(properties.timestamp)], ['type', String(properties.type)]]),
+        );
+      });
+    });
+    await channel.consume(queue, () => {}, { noAck: false });
+    const result = await fields;
+    await connection.close();
+    return result;
+  }
+
+  const properties = { messageId: 'm', timestamp: 1764000000123456, type: 'order', appId: 'shop' };
+
+  async function sent() {
+    const queue = await declare();
+    await publish(queue.name, { ...properties, headers: TYPED });
+    return { queue, before: await tableOn(queue.name) };
+  }
+
+  function expectSame(after: Map<string, string>, before: Map<string, string>) {
+    for (const [name, bytes] of before) expect([name, after.get(name)]).toEqual([name, bytes]);
+  }
+
+  it('survive a retry', async () => {
+    const { queue, before } = await sent();
+    const inbox = await Inbox.open(broker, queue.name);
+    const delivery = await inbox.next();
+    expect(delivery.message.headers).toMatchObject({
+      long: '9007199254740993',
+      float: '0.5',
+      nothing: 'null',
+    });
+    expect(delivery.message.timestamp).toBeUndefined();
+    await inbox.subscription.cancel();
+    await delivery.retry(10, { code: 'failed', error: 'no' });
+    await inbox.subscription.close();
+    expectSame(await tableOn(queue.name), before);
+  });
+
+  it('survive a dead letter and its replay', async () => {
+    const { queue, before } = await sent();
+    const consumer = createConsumer(broker, queue, () => {
+      throw new RejectMessage('no');
+    });
+    onTestFinished(async () => void (await consumer.stop()));
+    await consumer.start();
+    await eventually(() => consumer.counts.deadLettered === 1);
+    await consumer.stop();
+    expectSame(await tableOn(`${queue.name}.dead`), before);
+    const dead = deadLetters(broker, queue);
+    expect(await dead.list()).toMatchObject({ letters: [{ id: 'm', reason: 'rejected' }] });
+    expect(await dead.replay()).toMatchObject({ replayed: 1, invalid: 0, failed: 0 });
+    expectSame(await tableOn(queue.name), before);
+  });
+});
+
+describe('a message is moved, whatever its headers', () => {
+  it.each([8192, 131_072])('with frames of up to %i bytes', async (frameMax) => {
+    const narrow = await openRabbitMqBroker([`${amqpUrl()}?frame_max=${frameMax}`], {});
+    onTestFinished(() => narrow.close());
+    const queue = await declare();
+    const headers = Object.fromEntries(
+      Array.from({ length: 64 }, (_, index) => [`h${index}`, 'x'.repeat(1000)]),
+    );
+    // More than a frame of that size carries can't even arrive there.
+    await publish(queue.name, {
+      messageId: 'm',
+      headers: frameMax > 8192 ? headers : { h: 'x'.repeat(7900) },
+    });
+    const inbox = await Inbox.open(narrow, queue.name);
+    await (await inbox.next()).deadLetter({ code: 'failed', error: 'e'.repeat(5000) });
+    await inbox.subscription.close();
+    const { letters } = await deadLetters(broker, queue).list();
+    expect(letters).toMatchObject([{ id: 'm', reason: 'failed', queue: queue.name }]);
+    expect(letters[0]?.message.headers['x-millrace-dropped-headers']).toContain('h');
+  });
+});
+
+it('labels of encodings that compress nothing are left to the codec', async () => {
+  const codec = {
+    contentType: 'application/x-msgpack',
+    encode: (value: unknown) => JSON.stringify(value),
+    decode: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()),
+    ignoresContentType: true,
+  };
+  const queue = defineQueue(`${prefix}-${++count}`, z.number(), { codec });
+  const handled: number[] = [];
+  const consumer = createConsumer(broker, queue, (value) => void handled.push(value));
+  onTestFinished(async () => void (await consumer.stop()));
+  await consumer.start();
+  const labels = ['binary', 'us-ascii', '8bit', 'UTF-8', 'latin1', 'base64'];
+  for (const [index, contentEncoding] of labels.entries())
+    await publish(queue.name, { contentEncoding, contentType: 'application/x-msgpack' }, String(index));
+  await publish(queue.name, { contentEncoding: 'gzip' }, '99');
+  await eventually(() => handled.length === labels.length);
+  const dead = await eventually(async () => {
+    const { letters } = await deadLetters(broker, queue).list();
+    return letters.length > 0 && letters;
+  });
+  expect(dead).toMatchObject([{ reason: 'undecodable' }]);
+});
