@@ -2,9 +2,10 @@ import type { Backend, Delivery } from '../broker.js';
 import { isThenable } from '../common/options.js';
 import { processTracing } from '../common/tracing.js';
 import { answer, isAnswered, type RepliesTo } from './answer.js';
-import type { ConsumerCounts, ConsumerEvent, Handler } from './consumer.js';
+import type { Handler } from './consumer.js';
 import type { Decoded } from './decode.js';
 import { Context, type HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
+import type { OutcomeReport } from './outcome-report.js';
 import { handled, type Outcome, type Settlement, settlementFor, thrown } from './settlement.js';
 import { slowWarning } from './slow-warning.js';
 
@@ -19,8 +20,7 @@ export interface ProcessSettings<Out> {
   readonly replies: RepliesTo;
   /** For the replies to requests. */
   readonly broker: Pick<Backend, 'publish'>;
-  readonly emit: ((event: ConsumerEvent) => void) | undefined;
-  readonly counts: { -readonly [Name in keyof ConsumerCounts]: number };
+  readonly report: OutcomeReport;
   /** Whether handlers may still begin. A run that may not stays where it is. */
   readonly mayBegin: () => boolean;
   /** The schema or the handler is asynchronous: the run's time limit matters. */
@@ -132,21 +132,18 @@ export function decodeInTime<Out>(
   });
 }
 
-/** The event for a message that takes long, if somebody observes. */
+/** The report of a message that takes long, if somebody observes. */
 function warningOf(
   delivery: Delivery,
-  { queue, handlerTimeoutMs, emit }: Pick<ProcessSettings<never>, 'queue' | 'handlerTimeoutMs' | 'emit'>,
+  { handlerTimeoutMs, report }: Pick<ProcessSettings<never>, 'handlerTimeoutMs' | 'report'>,
 ): RunWarning | undefined {
-  if (emit === undefined) return undefined;
+  if (!report.isObserved) return undefined;
   const { settleWithinMs, receivedAt } = delivery;
   const heldMs = receivedAt === undefined ? 0 : performance.now() - receivedAt;
   const warning = slowWarning({ handlerTimeoutMs, settleWithinMs, heldMs });
   if (warning === undefined) return undefined;
   const { afterMs, leftMs, limit } = warning;
-  return {
-    at: performance.now() + afterMs,
-    emit: () => emit({ type: 'slow', ...deliveryInfo(queue, delivery), limit, leftMs }),
-  };
+  return { at: performance.now() + afterMs, emit: () => report.slow(delivery, limit, leftMs) };
 }
 
 /** A promise only if the settlement has to be stored. Never throws or rejects. */
@@ -154,13 +151,12 @@ function settle<Out>(
   run: HandlerRun,
   settlement: Settlement,
   outcome: Outcome,
-  { queue, emit, counts, onSettleFailed }: ProcessSettings<Out>,
+  { report, onSettleFailed }: ProcessSettings<Out>,
 ): Promise<void> | undefined {
   const { delivery } = run;
   if (settlement.verb === 'ack') {
     delivery.ack();
-    counts.handled++;
-    emit?.({ type: 'handled', ...deliveryInfo(queue, delivery) });
+    report.handled(delivery);
     return undefined;
   }
   const error = outcome.type === 'handled' ? undefined : outcome.error;
@@ -171,22 +167,12 @@ function settle<Out>(
     () => {
       // Already reported as lost or released.
       if (run.abandoned) return;
-      const info = deliveryInfo(queue, delivery);
-      if (settlement.verb === 'retry') {
-        counts.retried++;
-        emit?.({ type: 'retried', ...info, delayMs: settlement.delayMs, failure, error });
-      } else {
-        counts.deadLettered++;
-        emit?.({ type: 'dead-lettered', ...info, failure, error });
-      }
+      if (settlement.verb === 'retry') report.retried(delivery, settlement.delayMs, failure, error);
+      else report.deadLettered(delivery, failure, error);
     },
     (error: Error) => {
       if (!run.abandoned) onSettleFailed(run, error);
     },
   );
   return run.storing;
-}
-
-export function deliveryInfo(queue: string, { message, attempt, redelivered }: Delivery) {
-  return { queue, id: message.id, attempt, redelivered };
 }

@@ -17,7 +17,8 @@ import { Draining } from './draining.js';
 import { ExitGap } from './exit-gap.js';
 import { HandlerRun, Runs } from './handler-run.js';
 import { KeyedLine, type Line, PlainLine } from './line.js';
-import { decodeInTime, deliveryInfo, expire, type ProcessSettings, process } from './process.js';
+import { OutcomeReport } from './outcome-report.js';
+import { decodeInTime, expire, type ProcessSettings, process } from './process.js';
 
 /** Where handlers run. */
 export interface HandlerHost {
@@ -41,16 +42,7 @@ export class QueueConsumer<Out> implements Consumer {
   /** Handed over and not begun; at most `prefetch`. */
   readonly #line: Line;
 
-  readonly #counts = {
-    handled: 0,
-    retried: 0,
-    deadLettered: 0,
-    released: 0,
-    lost: 0,
-    settleFailed: 0,
-    redelivered: 0,
-  };
-
+  readonly #report: OutcomeReport;
   #state: ConsumerState = 'idle';
   #subscription: Subscription | undefined;
   #keepsAlive = true;
@@ -76,7 +68,7 @@ export class QueueConsumer<Out> implements Consumer {
     broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     handler: Handler<Out>,
-    { concurrency, prefetch, key, ...settings }: ConsumerSettings<Out>,
+    { concurrency, prefetch, key, emit, ...settings }: ConsumerSettings<Out>,
     host: HandlerHost,
   ) {
     this.#host = host;
@@ -84,6 +76,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#queue = queue;
     this.#concurrency = concurrency;
     this.#prefetch = prefetch;
+    this.#report = new OutcomeReport(queue.name, emit);
     let decodeDelivery: ProcessSettings<Out>['decode'] = ({ message }) =>
       decode(message, queue, broker.maxMessageBytes);
     if (key === undefined) {
@@ -105,7 +98,7 @@ export class QueueConsumer<Out> implements Consumer {
       queue: queue.name,
       handler,
       decode: decodeDelivery,
-      counts: this.#counts,
+      report: this.#report,
       mayBegin: () => this.#takesMessages,
       onWaiting: (run) => this.#deadlines.add(run.nextDue),
       onSettleFailed: (run, error) => this.#settleFailed(run, error),
@@ -123,7 +116,7 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   get counts(): ConsumerCounts {
-    return { ...this.#counts };
+    return this.#report.counts;
   }
 
   get ended(): Promise<void> {
@@ -150,7 +143,7 @@ export class QueueConsumer<Out> implements Consumer {
       if (stopped.aborted) throw this.#stoppedBeforeStart();
       // A backend may hand over messages before it fails.
       for (const { delivery } of this.#running.all()) this.#lose(delivery, error as Error);
-      for (const delivery of this.#line.clear()) this.#emitLost(delivery, error as Error);
+      for (const delivery of this.#line.clear()) this.#report.lost(delivery, error as Error);
       await this.#host.close();
       this.#finish();
       throw error;
@@ -201,7 +194,7 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   #accept(delivery: Delivery): void {
-    if (delivery.redelivered) this.#counts.redelivered++;
+    this.#report.arrived(delivery);
     if (this.#takesMessages) {
       this.#line.add(delivery);
       this.#runNext();
@@ -244,7 +237,7 @@ export class QueueConsumer<Out> implements Consumer {
   #lose(delivery: Delivery, error: Error): void {
     const run = this.#running.of(delivery);
     if (run?.abandoned) return;
-    this.#emitLost(delivery, error);
+    this.#report.lost(delivery, error);
     if (run === undefined) {
       this.#line.remove(delivery);
       this.#runNext();
@@ -309,7 +302,7 @@ export class QueueConsumer<Out> implements Consumer {
     // Already reported as lost.
     if (run.abandoned) return;
     run.abandon(this.#stopped());
-    this.#emitReleased(run.delivery);
+    this.#report.released(run.delivery);
   }
 
   #stopped(): QueueError {
@@ -318,43 +311,16 @@ export class QueueConsumer<Out> implements Consumer {
 
   #release(delivery: Delivery): void {
     delivery.release();
-    this.#emitReleased(delivery);
-  }
-
-  #emitReleased(delivery: Delivery): void {
-    this.#counts.released++;
-    this.#settings.emit?.({ type: 'released', ...deliveryInfo(this.#queue.name, delivery) });
-  }
-
-  #emitLost(delivery: Delivery, error: Error): void {
-    this.#counts.lost++;
-    this.#settings.emit?.({ type: 'lost', ...deliveryInfo(this.#queue.name, delivery), error });
+    this.#report.released(delivery);
   }
 
   #settleFailed(run: HandlerRun, error: Error): void {
-    if (this.#isClosing) {
-      this.#leaveUnfinished(run);
-      return;
-    }
-    const { emit } = this.#settings;
-    const info = deliveryInfo(this.#queue.name, run.delivery);
-    this.#counts.settleFailed++;
-    emit?.({ type: 'settle-failed', ...info, error });
-    // Once: such a message usually comes again and again.
-    if (emit !== undefined || this.#counts.settleFailed > 1) return;
-    globalThis.process.emitWarning(
-      `message ${info.id} of '${info.queue}' could be neither retried nor moved to the dead-letter queue, ` +
-        `and is delivered again until it can: ${error.message}`,
-    );
+    if (this.#isClosing) this.#leaveUnfinished(run);
+    else this.#report.settleFailed(run.delivery, error);
   }
 
   #fail(error: Error): void {
-    const { emit } = this.#settings;
-    const queue = this.#queue.name;
-    emit?.({ type: 'ended', queue, error });
-    if (emit === undefined && !this.#isEndedRead) {
-      globalThis.process.emitWarning(`the consumer of '${queue}' has ended: ${error.message}`);
-    }
+    this.#report.ended(error, this.#isEndedRead);
     this.#rejectEnded(error);
     this.stop();
   }

@@ -1,0 +1,84 @@
+import type { Delivery, Failure } from '../broker.js';
+import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
+
+/** Counts what becomes of a consumer's deliveries and emits the events. Its caller reports one outcome for each. */
+export class OutcomeReport {
+  /** Whether somebody observes. */
+  readonly isObserved: boolean;
+  readonly #queue: string;
+  readonly #emit: ((event: ConsumerEvent) => void) | undefined;
+  readonly #counts = {
+    handled: 0,
+    retried: 0,
+    deadLettered: 0,
+    released: 0,
+    lost: 0,
+    settleFailed: 0,
+    redelivered: 0,
+  };
+
+  constructor(queue: string, emit: ((event: ConsumerEvent) => void) | undefined) {
+    this.isObserved = emit !== undefined;
+    this.#queue = queue;
+    this.#emit = emit;
+  }
+
+  get counts(): ConsumerCounts {
+    return { ...this.#counts };
+  }
+
+  arrived({ redelivered }: Delivery): void {
+    if (redelivered) this.#counts.redelivered++;
+  }
+
+  slow(delivery: Delivery, limit: 'handler' | 'broker', leftMs: number): void {
+    this.#emit?.({ type: 'slow', ...this.#infoOf(delivery), limit, leftMs });
+  }
+
+  handled(delivery: Delivery): void {
+    this.#counts.handled++;
+    this.#emit?.({ type: 'handled', ...this.#infoOf(delivery) });
+  }
+
+  retried(delivery: Delivery, delayMs: number, failure: Failure, error: unknown): void {
+    this.#counts.retried++;
+    this.#emit?.({ type: 'retried', ...this.#infoOf(delivery), delayMs, failure, error });
+  }
+
+  deadLettered(delivery: Delivery, failure: Failure, error: unknown): void {
+    this.#counts.deadLettered++;
+    this.#emit?.({ type: 'dead-lettered', ...this.#infoOf(delivery), failure, error });
+  }
+
+  released(delivery: Delivery): void {
+    this.#counts.released++;
+    this.#emit?.({ type: 'released', ...this.#infoOf(delivery) });
+  }
+
+  lost(delivery: Delivery, error: Error): void {
+    this.#counts.lost++;
+    this.#emit?.({ type: 'lost', ...this.#infoOf(delivery), error });
+  }
+
+  /** If nobody observes, the first one is a process warning: such a message usually comes again and again. */
+  settleFailed(delivery: Delivery, error: Error): void {
+    this.#counts.settleFailed++;
+    this.#emit?.({ type: 'settle-failed', ...this.#infoOf(delivery), error });
+    if (this.isObserved || this.#counts.settleFailed > 1) return;
+    process.emitWarning(
+      `message ${delivery.message.id} of '${this.#queue}' could be neither retried nor moved to the dead-letter queue, ` +
+        `and is delivered again until it can: ${error.message}`,
+    );
+  }
+
+  /** The consumer can't go on. `isAwaited`: somebody learns of it anyway. */
+  ended(error: Error, isAwaited: boolean): void {
+    this.#emit?.({ type: 'ended', queue: this.#queue, error });
+    if (this.isObserved || isAwaited) return;
+    process.emitWarning(`the consumer of '${this.#queue}' has ended: ${error.message}`);
+  }
+
+  #infoOf({ message, attempt, redelivered }: Delivery) {
+    return { queue: this.#queue, id: message.id, attempt, redelivered };
+  }
+}
