@@ -65,7 +65,7 @@ export function receive<Out>(
   broker: Broker,
   queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
   options: ReceiveOptions = {},
-): AsyncIterable<Received<Out>> {
+): { [Symbol.asyncIterator](): AsyncIterableIterator<Received<Out>, undefined> } {
   checkOptionNames('receive', options, ['prefetch', 'signal', 'timeoutMs']);
   const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });

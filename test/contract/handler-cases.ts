@@ -174,6 +174,42 @@ export const handlerCases: Cases = {
     });
   },
 
+  'a RejectMessage of another copy of the package rejects, and an error that is only named so does not':
+    async (bench) => {
+      class RejectMessageOfAnotherCopy extends Error {
+        override readonly name = 'Renamed';
+      }
+      Object.defineProperty(RejectMessageOfAnotherCopy.prototype, Symbol.for('millrace.RejectMessage'), {
+        value: true,
+      });
+      class OwnRejection extends RejectMessage {
+        override readonly name: never = 'OwnRejection' as never;
+      }
+      const thrown = [
+        new RejectMessageOfAnotherCopy('other'),
+        new OwnRejection('own'),
+        Object.assign(new Error('named'), { name: 'RejectMessage' }),
+      ];
+      const queue = bench.define(z.number());
+      await createProducer(bench.broker, queue).sendMany([0, 1, 2]);
+      const log = new EventLog();
+      const handler = (index: number) => Promise.reject(thrown[index]);
+      const consumer = createConsumer(bench.broker, queue, handler, {
+        retry: { delaysMs: [0] },
+        observe: log.observe,
+      });
+      await consumer.start();
+      const dead = await log.until('dead-lettered', 3);
+      expect(new Map(dead.map(({ failure: { error, code }, attempt }) => [error, [code, attempt]]))).toEqual(
+        new Map([
+          ['other', ['rejected', 1]],
+          ['own', ['rejected', 1]],
+          ['named', ['failed', 2]],
+        ]),
+      );
+      await consumer.stop();
+    },
+
   'whatever a handler throws counts as a failure, and the consumer goes on': async (bench) => {
     const queue = bench.define(z.number());
     const unprintable = new Error('never seen');

@@ -155,6 +155,18 @@ export const threadCases: Cases = {
     await close();
   },
 
+  'in a thread, too, a RejectMessage is known by its mark and not by its class or name': async (bench) => {
+    const { producer, log, close } = await threaded(bench, { retry: { delaysMs: [0] } });
+    await producer.send({ do: 'reject as another copy' });
+    await producer.send({ do: 'throw what is named so' });
+    const dead = await log.until('dead-lettered', 2);
+    expect(dead.map(({ failure: { code }, attempt }) => `${code} ${attempt}`).sort()).toEqual([
+      'failed 2',
+      'rejected 1',
+    ]);
+    await close();
+  },
+
   'start loads the module, and rejects if there is no handler in it': async (bench) => {
     const modules: readonly [URL, string][] = [
       [new URL('threads/no-such-module.mjs', import.meta.url), 'no-such-module.mjs'],

@@ -13,6 +13,10 @@ export default async function handle(command, { attempt, id, signal, headers }) 
       throw Object.assign(new Error('out of flour'), { code: 'EFLOUR' });
     case 'reject':
       throw new RejectMessage('negative');
+    case 'reject as another copy':
+      throw Object.assign(new Error('negative'), { [Symbol.for('millrace.RejectMessage')]: true });
+    case 'throw what is named so':
+      throw Object.assign(new Error('negative'), { name: 'RejectMessage' });
     case 'exit':
       return process.exit(3);
     case 'crash':
