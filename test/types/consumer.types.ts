@@ -83,7 +83,11 @@ export function describe(event: ConsumerEvent): string {
 }
 
 const loop = receive(broker, lengths);
-export type Cases = [Expect<Equal<typeof loop, AsyncIterable<Received<number>>>>];
+export type Cases = [
+  Expect<
+    Equal<typeof loop, { [Symbol.asyncIterator](): AsyncIterableIterator<Received<number>, undefined> }>
+  >,
+];
 
 export async function loops(): Promise<void> {
   for await (const item of receive(broker, orders, { prefetch: 5 })) {
