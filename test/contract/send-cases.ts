@@ -1,5 +1,7 @@
+import { getEventListeners, setMaxListeners } from 'node:events';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { rejection, watch } from '../support/rejection.js';
 import { message, numbered } from './contract-context.js';
@@ -161,5 +163,24 @@ export const sendCases: Cases = {
     const foreign = message({ id: 'foreign', contentType: '', body: 'theirs' });
     await bench.broker.publish({ exchange: '', routingKey: queue.name }, foreign);
     expect(await (await bench.inbox(queue.name)).ackNext(2)).toEqual(['ours', 'foreign']);
+  },
+
+  'a signal that many calls were given has no listener left when they are over': async (bench) => {
+    const queue = bench.define(z.string(), { capacity: Number.POSITIVE_INFINITY });
+    const { signal } = new AbortController();
+    setMaxListeners(0, signal);
+    const producer = createProducer(bench.broker, queue);
+    const texts = numbered(1000);
+    await Promise.all(texts.map((text) => producer.send(text, { signal })));
+    await producer.sendMany(texts, { signal });
+    await producer.trySend('tried', { signal });
+    await bench.broker.inspect(queue.name, { signal });
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+
+    const subscription = await bench.broker.subscribe(queue.name, { prefetch: 1, signal }, () => {});
+    await subscription.close();
+    await deadLetters(bench.broker, queue).list({ signal });
+    await bench.broker.purge(queue.name, { signal });
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   },
 };

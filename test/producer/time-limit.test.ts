@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import type { Backend, PublishOptions } from '../../src/broker.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { defineQueue } from '../../src/queue.js';
+import { aroundBroker } from '../../src/testing/around-broker.js';
+import { connect } from '../support/connect.js';
+import { rejection } from '../support/rejection.js';
+
+const DECLARE_MS = 200;
+
+test('the time that declaring the queue takes is taken off the time limit of the send', async () => {
+  const broker = await connect('local:');
+  const queue = defineQueue('full', z.number(), { capacity: 1 });
+  await createProducer(broker, queue).send(1);
+  let limits: PublishOptions | undefined;
+  const slow: Backend = Object.assign(aroundBroker(broker, {}), {
+    declare: async (...args: Parameters<Backend['declare']>) => {
+      await new Promise((resolve) => setTimeout(resolve, DECLARE_MS));
+      await broker.declare(...args);
+    },
+    publish: (...[to, message, options]: Parameters<Backend['publish']>) => {
+      limits = options;
+      return broker.publish(to, message, options);
+    },
+  });
+  await rejection(createProducer(slow, queue).send(2, { timeoutMs: 1000 }), 'TIMEOUT');
+  // A timer may fire a millisecond early.
+  expect(limits?.timeoutMs).toBeLessThanOrEqual(1000 - DECLARE_MS + 1);
+  await broker.close();
+});
