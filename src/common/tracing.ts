@@ -1,4 +1,4 @@
-import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
+import { tracingChannel } from 'node:diagnostics_channel';
 
 /** What the channels of `millrace.send` tell about the send of one message. */
 export interface SendTrace {
@@ -26,8 +26,16 @@ export interface ProcessTrace {
   readonly error?: unknown;
 }
 
+/** What the toolkit uses of a `TracingChannel`: named here, since projects without Node's types read this, too. */
+interface TraceChannel<T> {
+  readonly hasSubscribers: boolean;
+  tracePromise<R>(action: () => Promise<R>, trace: T): Promise<R>;
+}
+
 /** From the call of `send` until the message is stored. Costs nothing while nobody listens. */
-export const sendTracing: TracingChannel<unknown, SendTrace> = tracingChannel('millrace.send');
+export const sendTracing: TraceChannel<SendTrace> = tracingChannel<unknown, SendTrace>('millrace.send');
 
 /** From the call of a handler to its end. Costs nothing while nobody listens. */
-export const processTracing: TracingChannel<unknown, ProcessTrace> = tracingChannel('millrace.process');
+export const processTracing: TraceChannel<ProcessTrace> = tracingChannel<unknown, ProcessTrace>(
+  'millrace.process',
+);

@@ -1,5 +1,4 @@
 import { basename } from 'node:path';
-import type { SecureVersion } from 'node:tls';
 import type { BrokerEvent } from '../broker.js';
 import {
   booleanOption,
@@ -64,16 +63,16 @@ export interface RabbitMqCredentials {
 
 /** As in Node's `tls.connect`. */
 export interface RabbitMqTlsOptions {
-  readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined;
-  readonly cert?: string | Buffer | undefined;
-  readonly key?: string | Buffer | undefined;
-  readonly pfx?: string | Buffer | undefined;
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  readonly cert?: string | Uint8Array | undefined;
+  readonly key?: string | Uint8Array | undefined;
+  readonly pfx?: string | Uint8Array | undefined;
   readonly passphrase?: string | undefined;
   readonly servername?: string | undefined;
   /** Default: true. */
   readonly rejectUnauthorized?: boolean | undefined;
   /** As `'TLSv1.3'`. Default: Node's. */
-  readonly minVersion?: SecureVersion | undefined;
+  readonly minVersion?: 'TLSv1.3' | 'TLSv1.2' | 'TLSv1.1' | 'TLSv1' | undefined;
   /** Default: Node's. */
   readonly ciphers?: string | undefined;
 }
