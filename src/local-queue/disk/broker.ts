@@ -27,8 +27,8 @@ import {
 } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
+import { closedError, NO_LINK_COUNTS, noExchange } from '../local-broker.js';
 import { takeIn } from '../memory/stored-message.js';
-import { NO_LINK_COUNTS } from '../no-links.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { PendingPublish } from './pending-publish.js';
@@ -270,20 +270,9 @@ class DiskBroker implements Backend {
   }
 }
 
-function noExchange({ exchange }: Destination, message: Message): QueueError {
-  return new QueueError(
-    'UNROUTABLE',
-    `message ${message.id} was not stored: there is no exchange ${quote(exchange)}: the local broker has the default exchange '' only`,
-  );
-}
-
 /** What has other types than it should have, in a program without types. */
 function unwritable({ id }: Message, cause: unknown): QueueError {
   return new QueueError('INVALID_MESSAGE', `message ${quote(id)} can't be written: ${String(cause)}`, {
     cause,
   });
-}
-
-function closedError(): QueueError {
-  return new QueueError('CLOSED', 'the local broker was closed');
 }

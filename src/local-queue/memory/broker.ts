@@ -24,7 +24,7 @@ import {
 import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { QueueError } from '../../errors.js';
-import { NO_LINK_COUNTS } from '../no-links.js';
+import { closedError, NO_LINK_COUNTS, noExchange } from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
 import { MemoryQueue } from './queue.js';
 import { StoredMessage, takeIn } from './stored-message.js';
@@ -186,11 +186,9 @@ class MemoryBroker implements Backend {
   }
 }
 
-function unroutable({ exchange, routingKey }: Destination, message: Message): QueueError {
-  const why =
-    exchange === ''
-      ? `there is no queue ${quote(routingKey)}: declare it first`
-      : `there is no exchange ${quote(exchange)}: the local broker has the default exchange '' only`;
+function unroutable(to: Destination, message: Message): QueueError {
+  if (to.exchange !== '') return noExchange(to, message);
+  const why = `there is no queue ${quote(to.routingKey)}: declare it first`;
   return new QueueError('UNROUTABLE', `message ${message.id} was not stored: ${why}`);
 }
 
@@ -199,8 +197,4 @@ function queueMissing(name: string): QueueError {
     'QUEUE_MISSING',
     `there is no queue ${quote(name)} on the local broker: declare it first`,
   );
-}
-
-function closedError(): QueueError {
-  return new QueueError('CLOSED', 'the local broker was closed');
 }
