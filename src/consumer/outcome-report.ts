@@ -1,4 +1,5 @@
 import type { Delivery, Failure } from '../broker.js';
+import { isQueueError } from '../errors.js';
 import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
 
 /** Counts what becomes of a consumer's deliveries and emits the events. Its caller reports one outcome for each. */
@@ -60,11 +61,14 @@ export class OutcomeReport {
     this.#emit?.({ type: 'lost', ...this.#infoOf(delivery), error });
   }
 
-  /** If nobody observes, the first one is a process warning: such a message usually comes again and again. */
+  /**
+   * If nobody observes, the first one is a process warning: such a message usually comes again and again. Not if the
+   * broker was closed meanwhile, which is the program's own doing.
+   */
   settleFailed(delivery: Delivery, error: Error): void {
     this.#counts.settleFailed++;
     this.#emit?.({ type: 'settle-failed', ...this.#infoOf(delivery), error });
-    if (this.isObserved || this.#counts.settleFailed > 1) return;
+    if (this.isObserved || this.#counts.settleFailed > 1 || isQueueError(error, 'CLOSED')) return;
     process.emitWarning(
       `message ${delivery.message.id} of '${this.#queue}' could be neither retried nor moved to the dead-letter queue, ` +
         `and is delivered again until it can: ${error.message}`,

@@ -55,6 +55,26 @@ test('a message that can be neither retried nor moved goes round, and the proces
   expect(consumer.counts).toMatchObject({ handled: 0, retried: 0, deadLettered: 0, lost: 0 });
 });
 
+test('a message that could not be moved because the broker was closed is no reason to warn', async () => {
+  const closing = aroundBroker(broker, {
+    delivery: (delivery) =>
+      withVerbs(delivery, {
+        retry: async () => {
+          delivery.release();
+          await broker.close();
+          throw new QueueError('CLOSED', 'the broker was closed');
+        },
+      }),
+  });
+  const consumer = createConsumer(closing, queue, () => Promise.reject(new Error('no')));
+  await consumer.start();
+  await createProducer(broker, queue).send('x');
+  await eventually(() => consumer.state === 'stopped');
+  await turn();
+  expect(consumer.counts.settleFailed + consumer.counts.released).toBe(1);
+  expect(warnings).toEqual([]);
+});
+
 test('whoever observes is told of each such message, and the process is not warned', async () => {
   const log = new EventLog();
   const { counts } = await failing({ observe: log.observe });
