@@ -48,7 +48,15 @@ test('it does not look at the environment for a broker', async () => {
 });
 
 test('it shows the same on RabbitMQ, and leaves nothing behind', async () => {
-  const { exitCode, stdout } = await millrace(['demo', '--seconds', '2', '-u', amqpUrl()]);
+  const { exitCode, stdout } = await millrace([
+    'demo',
+    '--seconds',
+    '2',
+    '--capacity',
+    '10',
+    '-u',
+    amqpUrl(),
+  ]);
   expect(exitCode).toBe(0);
   expect(stdout).toContain('held to the pace of the consumer');
   expect(stdout).toContain('every message sent was handled');
