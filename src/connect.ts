@@ -6,7 +6,7 @@ import { openMemoryBroker } from './local-queue/memory/broker.js';
 import { maskAddress } from './rabbitmq/address.js';
 import { RABBITMQ_OPTION_NAMES, type RabbitMqOptions } from './rabbitmq/options.js';
 
-/** What {@link connect} takes besides the address. All have defaults; each says which brokers it is for. */
+/** What {@link connect} takes besides the URL. All have defaults; each says which brokers it is for. */
 export interface ConnectOptions extends RabbitMqOptions {
   /**
    * `local:FOLDER`: when a message counts as stored. `'flush'` (default): when it is on the disk, and survives a
@@ -23,7 +23,7 @@ export interface ConnectOptions extends RabbitMqOptions {
 /**
  * Connects to a message broker.
  *
- * | address | broker |
+ * | URL | broker |
  * |---|---|
  * | `local:` | in this process, in memory; each call makes a new, empty one |
  * | `local:./folder`, `local:/folder`, `local:~/folder` | on disk, shared by all processes of this machine that name the folder |
@@ -33,24 +33,23 @@ export interface ConnectOptions extends RabbitMqOptions {
  * const broker = await connect(process.env.AMQP_URL ?? 'local:');
  * ```
  *
- * Rejects: `INVALID_OPTION`; `UNREACHABLE` when no address answered, or the folder could not be opened, within
- * `connectTimeoutMs`; `ACCESS_REFUSED`;
- * `STORAGE_ERROR` and `STORAGE_FULL` where a folder can't be used.
+ * Rejects: `INVALID_OPTION`; `UNREACHABLE` if no broker answered, or the folder could not be opened, within
+ * `connectTimeoutMs`; `ACCESS_REFUSED`; `STORAGE_ERROR` and `STORAGE_FULL` if a folder can't be used.
  */
 export async function connect(
-  address: string | readonly string[],
+  url: string | readonly string[],
   options: ConnectOptions = {},
 ): Promise<Broker> {
   checkOptionNames('connect', options, [...RABBITMQ_OPTION_NAMES, 'durability', 'leaseMs']);
-  const target = targetOf(address);
+  const target = targetOf(url);
   if (target.kind !== 'rabbitmq') return openLocalBroker(target, options);
   const { durability: _, leaseMs: __, ...rabbitMqOptions } = options;
-  // Loaded when it is asked for: those who stay in process need no amqplib.
+  // Loaded when it is needed: a program that stays in its process needs no amqplib.
   const { openRabbitMqBroker } = await import('./rabbitmq/rabbitmq-broker.js');
   return openRabbitMqBroker(target.addresses, rabbitMqOptions);
 }
 
-/** Which broker an address names. */
+/** Which broker a URL names. */
 export type Target =
   | { readonly kind: 'memory' }
   | { readonly kind: 'folder'; readonly path: string }
@@ -87,7 +86,7 @@ function toAddresses(address: string | readonly string[]): readonly string[] {
   const one = typeof address === 'string' ? address.trim() : undefined;
   const list = one === undefined ? address : LOCAL.test(one) ? [one] : one.split(',');
   if (!Array.isArray(list) || list.length === 0 || !list.every((item) => typeof item === 'string')) {
-    throw invalidOption('address', "'local:', 'local:./folder', an amqp: URL, or a list of those", address);
+    throw invalidOption('url', "'local:', 'local:./folder', an amqp: URL, or a list of those", address);
   }
   return list.map((item: string) => item.trim());
 }
@@ -97,7 +96,7 @@ function checkAmqp(address: string): void {
   throw new QueueError(
     'INVALID_OPTION',
     LOCAL.test(address)
-      ? `the address ${quote(address)} stands among others; a local broker is named alone`
-      : `the address ${quote(maskAddress(address))} is none that millrace knows; write 'local:', 'local:./folder' or 'amqp://user:password@host:port/vhost'`,
+      ? `${quote(address)} is one of several URLs; only RabbitMQ takes several`
+      : `unknown broker URL ${quote(maskAddress(address))}: use 'local:', 'local:./folder' or 'amqp://user:password@host:port/vhost'`,
   );
 }

@@ -34,12 +34,12 @@ export type { KeyOf } from './consumer/line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
 export type { DeadLetter } from './dead-letters/dead-letter.js';
 export {
-  type DeadLetterList,
   type DeadLetters,
   type DeadLettersOptions,
   type DropOptions,
   type DropResult,
   deadLetters,
+  type ListResult,
 } from './dead-letters/dead-letters.js';
 export type { ReplayEvent, ReplayOptions, ReplayResult } from './dead-letters/replay.js';
 export type { DeadLetterFilter, ScanResult, SelectionOptions } from './dead-letters/selection.js';

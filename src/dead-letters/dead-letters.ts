@@ -37,7 +37,7 @@ export interface DeadLetters {
   /** The name of the dead-letter queue. */
   readonly queue: string;
   /** Returns dead letters, the first of the queue first; 100 unless `limit` says otherwise. */
-  list(options?: SelectionOptions): Promise<DeadLetterList>;
+  list(options?: SelectionOptions): Promise<ListResult>;
   /**
    * Sends dead letters back to the queue, in their order, without their history and under their ids, and removes each
    * when it is stored there: after a crash those whose removal was not stored yet are in both places, and none is lost.
@@ -56,7 +56,7 @@ export interface DeadLetters {
   drop(options?: DropOptions): Promise<DropResult>;
 }
 
-export interface DeadLetterList extends ScanResult {
+export interface ListResult extends ScanResult {
   /** The first of the queue first. */
   readonly letters: readonly DeadLetter[];
 }
@@ -118,7 +118,7 @@ function deadLetterQueueOf(queue: string | Pick<Queue<never, unknown>, 'name' | 
 
 const DEFAULT_LIST_LIMIT = 100;
 
-async function list(source: Source, options: SelectionOptions): Promise<DeadLetterList> {
+async function list(source: Source, options: SelectionOptions): Promise<ListResult> {
   const selection = checkSelection('list', options, DEFAULT_LIST_LIMIT);
   const found: [Delivery, DeadLetter][] = [];
   const scan = await beginScan(source, selection);

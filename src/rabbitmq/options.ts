@@ -23,10 +23,10 @@ export interface RabbitMqOptions {
   /** For `amqps:`. Parameters of an address take precedence. */
   readonly tls?: RabbitMqTlsOptions | undefined;
   /**
-   * A connection that is silent for two to three times this long counts as lost. 0 turns that off. Seconds. Default: 20.
-   * `heartbeat` in an address takes precedence.
+   * A connection that is silent for two to three times this long counts as lost. AMQP has whole seconds: it is rounded up
+   * to them. 0 turns that off. Milliseconds. Default: 20 000. `heartbeat` in a URL, in seconds, takes precedence.
    */
-  readonly heartbeatSeconds?: number | undefined;
+  readonly heartbeatMs?: number | undefined;
   readonly reconnect?: RabbitMqReconnectOptions | undefined;
   /**
    * How many messages may be on their way without the broker's confirmation; further ones wait. Default: 1000.
@@ -91,7 +91,7 @@ export const RABBITMQ_OPTION_NAMES = [
   'connectTimeoutMs',
   'connectionName',
   'tls',
-  'heartbeatSeconds',
+  'heartbeatMs',
   'reconnect',
   'maxUnconfirmed',
   'maxMessageBytes',
@@ -156,11 +156,9 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
     }),
     connectionName: connectionName ?? `millrace ${basename(process.argv[1] ?? 'node')} ${process.pid}`,
     tls: { ...tls },
-    heartbeatSeconds: integerOption('heartbeatSeconds', options.heartbeatSeconds, {
-      min: 0,
-      max: 65_535,
-      default: 20,
-    }),
+    heartbeatSeconds: Math.ceil(
+      integerOption('heartbeatMs', options.heartbeatMs, { min: 0, max: 65_535_000, default: 20_000 }) / 1000,
+    ),
     reconnect: {
       initialDelayMs,
       maxDelayMs: durationOption('reconnect.maxDelayMs', reconnect?.maxDelayMs, {

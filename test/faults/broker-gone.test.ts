@@ -44,7 +44,7 @@ describe.skipIf(!canStartOwnBroker()).each(['quorum', 'classic'] as const)(
           address,
           queue,
           messages: MESSAGES,
-          connectOptions: { heartbeatSeconds: 1 },
+          connectOptions: { heartbeatMs: 1000 },
         },
         async (scene) => {
           // What a new quorum queue is called is on disk only some seconds later, and without it its messages are lost.

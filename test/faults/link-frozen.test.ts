@@ -19,7 +19,7 @@ describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) 
     ...addresses,
     queue: `${prefix}-${fault.replaceAll(/\W+/g, '-')}-${backend}`,
     messages: size(1000, 10_000),
-    connectOptions: { heartbeatSeconds: HEARTBEAT_SECONDS, connectTimeoutMs: 2000 },
+    connectOptions: { heartbeatMs: HEARTBEAT_SECONDS * 1000, connectTimeoutMs: 2000 },
   });
   /** Whether each link of each client has been lost `times` more than when this was made. */
   const lossesOf = ({ brokers, brokerEvents }: Scene) => {

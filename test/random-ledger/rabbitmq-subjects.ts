@@ -51,7 +51,7 @@ async function openServer(): Promise<OpenSubject> {
   const directAddress = direct.href;
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
   const queue = uniqueName('random');
-  const connectOptions = { heartbeatSeconds: 1, reconnect: { initialDelayMs: 20, maxDelayMs: 500 } };
+  const connectOptions = { heartbeatMs: 1000, reconnect: { initialDelayMs: 20, maxDelayMs: 500 } };
 
   const begin = async (fault: Fault): ReturnType<OpenSubject['begin']> => {
     switch (fault.do) {

@@ -37,7 +37,7 @@ async function play(argument) {
   const queue = millrace.defineQueue('queue', z.unknown());
   const connecting = millrace.connect(address, {
     connectTimeoutMs: limitMs,
-    heartbeatSeconds: 1,
+    heartbeatMs: 1000,
     reconnect: { initialDelayMs: 20, maxDelayMs: 200 },
   });
   await note('connect', connecting);

@@ -137,7 +137,7 @@ describe('connecting', () => {
     const dead = await deadAddress();
     const wrong: RabbitMqOptions[] = [
       { connectTimeoutMs: 0 },
-      { heartbeatSeconds: 1.5 },
+      { heartbeatMs: 1.5 },
       { maxUnconfirmed: 0 },
       { maxMessageBytes: -1 },
       { reconnect: { initialDelayMs: 500, maxDelayMs: 100 } },

@@ -154,7 +154,7 @@ it('a message on its way is UNCONFIRMED when its signal is aborted, and one that
 });
 
 it('a frozen link is found by its heartbeat, and everything goes on over the next one', async () => {
-  const { proxy, broker, seen } = await scene({ heartbeatSeconds: 1 });
+  const { proxy, broker, seen } = await scene({ heartbeatMs: 1000 });
   const queue = await declare(broker);
   const inbox = await Inbox.open(broker, queue.name);
   await broker.publish(to(queue), message('a'));
@@ -261,7 +261,7 @@ it('messages to an exclusive queue wait until it is ours again, while a frozen c
   onTestFinished(() => proxy.close());
   const seen: BrokerEvent[] = [];
   const broker = await openRabbitMqBroker([proxy.url(amqpUrl()), amqpUrl()], {
-    heartbeatSeconds: 1,
+    heartbeatMs: 1000,
     connectTimeoutMs: 2000,
     reconnect: { initialDelayMs: 20, maxDelayMs: 200 },
     observe: (event) => seen.push(event),

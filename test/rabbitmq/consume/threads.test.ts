@@ -11,7 +11,7 @@ import { EventLog } from '../../support/event-log.js';
 test('a handler that keeps its thread busy for longer than three heartbeats does not cost the connection', async () => {
   const events: BrokerEvent[] = [];
   const broker = await connect(amqpUrl(), {
-    heartbeatSeconds: 1,
+    heartbeatMs: 1000,
     observe: (event) => events.push(event),
   });
   try {
