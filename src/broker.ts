@@ -121,6 +121,12 @@ export interface SubscribeOptions extends WaitOptions {
   /** How many unsettled deliveries this subscriber holds at most: 1 to 65535 (a quorum queue caps it at 2000). */
   readonly prefetch: number;
   /**
+   * How many deliveries this subscriber works on at once; those beyond wait with it. A RabbitMQ queue with a single
+   * active consumer hands over no more than these, so that nothing waits that the next consumer would have to overtake.
+   * Default: `prefetch`.
+   */
+  readonly concurrency?: number | undefined;
+  /**
    * What this subscriber gives back is never lost to the queue's delivery limit: before it comes near, the message is
    * put at the end of its queue as one that was never delivered. Only RabbitMQ before 4.3 has need of that, since it
    * counts a return as a failure. For those who look at messages rather than handle them. Default: false.

@@ -157,7 +157,12 @@ export class QueueConsumer<Out> implements Consumer {
     await this.#broker.declare(this.#queue.spec, wait);
     const subscription = await this.#broker.subscribe(
       this.#queue.name,
-      { ...wait, prefetch: this.#prefetch, onLost: (delivery, reason) => this.#lose(delivery, reason) },
+      {
+        ...wait,
+        prefetch: this.#prefetch,
+        concurrency: this.#concurrency,
+        onLost: (delivery, reason) => this.#lose(delivery, reason),
+      },
       (delivery) => this.#accept(delivery),
     );
     this.#subscription = subscription;

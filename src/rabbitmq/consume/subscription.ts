@@ -126,11 +126,13 @@ export class RabbitMqSubscription implements Subscription {
   }
 
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {
+    const { prefetch, concurrency = prefetch } = this.#options;
+    const isSingleActive = this.#isSingleActive();
     const settings = {
-      prefetch: this.#options.prefetch,
+      prefetch: isSingleActive ? Math.min(prefetch, concurrency) : prefetch,
       settleWithinMs: this.#consumerTimeoutMs(),
       countsReturns: this.#parts.topology.specOf(this.#queue)?.type !== 'classic',
-      isSingleActive: this.#isSingleActive(),
+      isSingleActive,
     };
     const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
       onMessage: (received, unsettled, source) => this.#onMessage(received, unsettled, source),

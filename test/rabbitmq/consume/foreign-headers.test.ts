@@ -266,6 +266,20 @@ describe('a message is moved, whatever its headers', () => {
   });
 });
 
+it('a message that was sent again after a lost link is told as redelivered: it may be a duplicate', async () => {
+  const queue = await declare();
+  await publish(queue.name, { messageId: 'first' });
+  await publish(queue.name, { messageId: 'again', headers: { 'x-millrace-resent': 'true' } });
+  const inbox = await Inbox.open(broker, queue.name);
+  const deliveries = await inbox.take(2);
+  expect(deliveries.map(({ redelivered, attempt }) => [redelivered, attempt])).toEqual([
+    [false, 1],
+    [true, 1],
+  ]);
+  for (const delivery of deliveries) delivery.ack();
+  await inbox.subscription.close();
+});
+
 it('labels of encodings that compress nothing are left to the codec', async () => {
   const codec = {
     contentType: 'application/x-msgpack',

@@ -117,13 +117,15 @@ describe.each(types)('stop, on a %s queue', (type) => {
     const queue = numbers({ type, arguments: { 'x-single-active-consumer': true } });
     const total = 60;
     const order: string[] = [];
+    const attempts = new Set<number>();
     let running = 0;
     const consumer = (broker: Backend, name: string) =>
       createConsumer(
         broker,
         queue,
-        async (value) => {
+        async (value, { attempt }) => {
           expect(++running).toBe(1);
+          attempts.add(attempt);
           order.push(`${name}${value}`);
           await new Promise((resolve) => setTimeout(resolve, 2));
           running--;
@@ -140,6 +142,8 @@ describe.each(types)('stop, on a %s queue', (type) => {
     await second.stop();
     expect(order.map((each) => Number(each.slice(1)))).toEqual(Array.from({ length: total }, (_, n) => n));
     expect(order.filter((each) => each.startsWith('B')).length).toBeGreaterThan(0);
+    // Nothing waited that had to go back as a failure.
+    expect([...attempts]).toEqual([1]);
   });
 });
 
