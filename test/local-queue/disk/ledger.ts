@@ -19,17 +19,25 @@ export interface LedgerRun {
   readonly dyingThread?: URL;
   /** The senders'. */
   readonly durability?: 'flush' | 'commit';
+  /** A command, with its arguments, that starts each process. */
+  readonly launcher?: readonly string[];
+  /** How many senders, and how many workers, there are at a time. Default: 4. */
+  readonly each?: number;
+  /** The workers'. Milliseconds. */
+  readonly leaseMs?: number;
+  /** It goes on for at least so long. Milliseconds. */
+  readonly durationMs?: number;
 }
 
-const SENDERS = 4;
-const WORKERS = 4;
+/** What a sender sends before it ends by itself, at least. */
+const LEAST_SHARE = 500;
 
 function script(name: string): string {
   return fileURLToPath(new URL(`./processes/${name}`, import.meta.url));
 }
 
 /**
- * Four senders and four workers on one folder, killed at random moments and started again, until all messages are
+ * Senders and workers on one folder, killed at random moments and started again, until all messages are
  * sent, enough have been killed and the queue is empty. Then the ledger are compared.
  */
 export async function runLedger({
@@ -38,6 +46,10 @@ export async function runLedger({
   kills,
   dyingThread,
   durability = 'flush',
+  launcher = [],
+  each = 4,
+  leaseMs = 30_000,
+  durationMs = 0,
 }: LedgerRun): Promise<void> {
   const ledgers = join(folder, 'ledgers');
   mkdirSync(ledgers, { recursive: true });
@@ -54,10 +66,12 @@ export async function runLedger({
     for (const child of running) child.kill('SIGKILL');
     await Promise.all(ends.values());
   });
-  const enough = () => resolved >= messages && killed >= kills;
+  const until = performance.now() + durationMs;
+  const enough = () => resolved >= messages && killed >= kills && performance.now() >= until;
 
   const start = (name: string, args: string[]): ChildProcess => {
-    const child = spawn(process.execPath, [script(name), ...args], { stdio: ['pipe', 'ignore', 'pipe'] });
+    const [command, ...words] = [...launcher, process.execPath, script(name), ...args];
+    const child = spawn(command as string, words, { stdio: ['pipe', 'ignore', 'pipe'] });
     child.stderr?.on('data', (data) => failures.push(String(data)));
     // It may die in the moment in which it is told to end.
     child.stdin?.on('error', () => {});
@@ -79,7 +93,7 @@ export async function runLedger({
       const name = `s${++incarnation}`;
       const ledger = join(ledgers, `${name}.sent`);
       // No more than a share of what is missing, so that all are about done at the same time.
-      const share = Math.max(Math.ceil((messages - resolved) / SENDERS), 50);
+      const share = Math.max(Math.ceil((messages - resolved) / each), durationMs > 0 ? LEAST_SHARE : 50);
       const args = [folder, name, ledger, String(share), thread(), durability];
       await ends.get(start('ledger-sender.mjs', args));
       resolved += lines(ledger).filter((line) => line.startsWith('S')).length;
@@ -92,6 +106,7 @@ export async function runLedger({
         folder,
         join(ledgers, `w${++incarnation}.handled`),
         thread(),
+        String(leaseMs),
       ]);
       working.add(worker);
       await ends.get(worker);
@@ -107,10 +122,10 @@ export async function runLedger({
     }
   };
 
-  const workers = Array.from({ length: WORKERS }, keepWorking);
-  await Promise.all([...Array.from({ length: SENDERS }, keepSending), keepKilling()]);
+  const workers = Array.from({ length: each }, keepWorking);
+  await Promise.all([...Array.from({ length: each }, keepSending), keepKilling()]);
   // Whatever is left is handled by those that live now, and by one more.
-  const last = start('ledger-worker.mjs', [folder, join(ledgers, 'last.handled'), '']);
+  const last = start('ledger-worker.mjs', [folder, join(ledgers, 'last.handled'), '', String(leaseMs)]);
   await eventually(
     async () => {
       expect(failures).toEqual([]);

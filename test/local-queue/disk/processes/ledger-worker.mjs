@@ -3,9 +3,13 @@
 import { openSync, writeSync } from 'node:fs';
 import { openDiskBroker } from '../../../../dist/local-queue/disk/broker.js';
 
-const [folder, ledger, thread] = process.argv.slice(2);
+const [folder, ledger, thread, leaseMs] = process.argv.slice(2);
 const file = openSync(ledger, 'a');
-const broker = await openDiskBroker(folder, {}, thread ? { thread: new URL(thread) } : {});
+const broker = await openDiskBroker(
+  folder,
+  { leaseMs: Number(leaseMs) },
+  thread ? { thread: new URL(thread) } : {},
+);
 
 const subscription = await broker.subscribe('ledger', { prefetch: 50 }, (delivery) => {
   writeSync(file, `H ${delivery.message.id} ${delivery.redelivered}\n`);
