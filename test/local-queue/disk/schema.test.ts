@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
+import { SCHEMA } from '../../../src/local-queue/disk/store/schema.js';
+import { eventually } from '../../support/eventually.js';
+import { inDatabase, newFolder, plainQueue } from './folders.js';
+
+const page = readFileSync(new URL('../../../docs/disk.md', import.meta.url), 'utf8');
+
+/** The queries of the page, each with what it is shown to answer: rows of cells. */
+const examples = [...page.matchAll(/```sql\n(.*?)```\n\n```\n(.*?)```/gs)].map(([, sql = '', shown = '']) => {
+  const [head = '', rule = '', ...rows] = shown.trimEnd().split('\n');
+  const starts = [...rule.matchAll(/-+/g)].map(({ index }) => index);
+  const cells = (row: string) => starts.map((start, column) => row.slice(start, starts[column + 1]).trim());
+  return { sql, columns: cells(head), rows: rows.map(cells) };
+});
+
+test('the queries in docs/disk.md show what it says', async () => {
+  const folder = newFolder();
+  const broker = await openDiskBroker(folder);
+  await broker.declare(plainQueue('orders'));
+  for (const [index, id] of ['first', 'second', 'third', 'fourth', 'fifth'].entries()) {
+    const body = `{"n":${index + 1}}`;
+    await broker.publish(
+      { exchange: '', routingKey: 'orders' },
+      { id, contentType: 'application/json', headers: {}, body },
+    );
+  }
+  const settled: Promise<void>[] = [];
+  await broker.subscribe('orders', { prefetch: 1 }, (delivery) => {
+    const { id } = delivery.message;
+    if (id === 'first') settled.push(delivery.deadLetter({ code: 'rejected', error: 'negative total' }));
+    if (id === 'second') settled.push(delivery.retry(0, { code: 'failed', error: 'again' }));
+  });
+  await eventually(() => settled.length === 2);
+  await Promise.all(settled);
+  await broker.close();
+  // A message each that is handled and delayed, as others would see it meanwhile.
+  inDatabase(
+    folder,
+    "UPDATE messages SET attempt = 1, redelivered = 0, place = id WHERE message_id = 'second'",
+    "UPDATE messages SET attempt = 2, redelivered = 1, owner = NULL, due = 1e15, delayed = 1 WHERE message_id = 'third'",
+    "UPDATE messages SET redelivered = 0 WHERE message_id IN ('fourth', 'fifth')",
+    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 0)",
+    "UPDATE messages SET owner = 99 WHERE message_id = 'second'",
+    "UPDATE queues SET ready = 2 WHERE name = 'orders'",
+  );
+  expect(examples.length).toBe(3);
+  for (const { sql, columns, rows } of examples) {
+    const answer = inDatabase(folder, sql) as Record<string, unknown>[];
+    expect(Object.keys(answer[0] ?? {})).toEqual(columns);
+    expect(answer.map((row) => Object.values(row).map(String))).toEqual(rows);
+  }
+});
+
+test('docs/disk.md names each table and column, and the files', async () => {
+  const folder = newFolder();
+  const broker = await openDiskBroker(folder);
+  await broker.close();
+  const tables = inDatabase(
+    folder,
+    "SELECT t.name AS tableName, c.name AS columnName FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'",
+  ) as { tableName: string; columnName: string }[];
+  expect(tables.length).toBeGreaterThan(30);
+  const missing = tables.filter(
+    ({ tableName, columnName }) =>
+      !page.includes(`\`${tableName}\``) || (columnName !== 'id' && !page.includes(`\`${columnName}\``)),
+  );
+  expect(missing).toEqual([]);
+  const [{ user_version: version }] = inDatabase(folder, 'PRAGMA user_version') as [{ user_version: number }];
+  expect(page).toContain(`\`PRAGMA user_version\` is the format, ${version}`);
+  expect(SCHEMA).toContain(`user_version = ${version}`);
+});
+
+test('what a queue does takes an index, however many messages wait', async () => {
+  const folder = newFolder();
+  const broker = await openDiskBroker(folder);
+  await broker.close();
+  const plan = (sql: string) =>
+    (inDatabase(folder, `EXPLAIN QUERY PLAN ${sql}`) as { detail: string }[])
+      .map(({ detail }) => detail)
+      .join('; ');
+  const takes = {
+    'SELECT * FROM messages INDEXED BY ready WHERE queue = 1 AND owner IS NULL AND due IS NULL ORDER BY rank DESC, place LIMIT 1':
+      'SEARCH messages USING INDEX ready (queue=?)',
+    'SELECT id FROM messages WHERE owner = 1 ORDER BY id LIMIT 1':
+      'SEARCH messages USING COVERING INDEX handled (owner=?)',
+    'SELECT min(due) FROM messages WHERE due IS NOT NULL': 'SEARCH messages USING COVERING INDEX due',
+    'SELECT id, queue FROM messages WHERE due <= 1 ORDER BY due, id LIMIT 1':
+      'SEARCH messages USING INDEX due (due<?)',
+    'SELECT id FROM messages WHERE delayed > 1 ORDER BY delayed LIMIT 1': 'INDEX delayed (delayed>?)',
+    'DELETE FROM messages WHERE id BETWEEN 1 AND 2':
+      'SEARCH messages USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)',
+  };
+  for (const [sql, expected] of Object.entries(takes)) expect(plan(sql)).toContain(expected);
+});
