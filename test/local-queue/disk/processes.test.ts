@@ -47,7 +47,8 @@ test('the messages of a killed process come again, marked and counted, and befor
 
 test('a process that stood still past its lease has lost its messages and can not settle them', async () => {
   const folder = newFolder();
-  const paused = await Actor.open(folder, { leaseMs: 1000 });
+  // Long enough that it is hardly ever stopped while it renews, with the write lock in its hands.
+  const paused = await Actor.open(folder, { leaseMs: 5000 });
   await paused.tell('declare', { spec: plainQueue(queue) });
   await paused.tell('publish', { queue, ids: ['a'] });
   await paused.tell('subscribe', { queue, prefetch: 5 });
