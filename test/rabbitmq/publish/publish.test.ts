@@ -168,6 +168,40 @@ describe('a message that the broker does not take', () => {
     expect(new Set(await drain(queue.name))).toEqual(new Set(['through the exchange', 'a', 'b', 'c']));
   });
 
+  it('while its exchange is deleted is never called UNROUTABLE and stored all the same', async () => {
+    const queue = await declare({ type: 'classic' });
+    const exchange = `${prefix}-vanishing`;
+    await raw.assertExchange(exchange, 'fanout', { durable: false });
+    await raw.bindQueue(queue.name, exchange, '');
+    await broker.publish({ exchange, routingKey: '' }, message('before'));
+    const ids = Array.from({ length: 1000 }, (_, index) => `m${index}`);
+    const [first = '', ...rest] = ids;
+    const publish = (id: string) => broker.publish({ exchange, routingKey: '' }, message(id));
+    const publishes = [publish(first), ...rest.map(publish)];
+    const deleted = raw.deleteExchange(exchange);
+    const outcomes = await Promise.allSettled(publishes);
+    await deleted;
+    const { messageCount } = await raw.checkQueue(queue.name);
+    const stored = new Set<string>();
+    let count = 0;
+    const { consumerTag } = await raw.consume(
+      queue.name,
+      (received) => {
+        count++;
+        stored.add(received?.properties.messageId);
+      },
+      { noAck: true },
+    );
+    await eventually(() => count === messageCount);
+    await raw.cancel(consumerTag);
+    for (const [index, outcome] of outcomes.entries()) {
+      const id = ids[index] ?? '';
+      if (outcome.status === 'fulfilled') expect(stored).toContain(id);
+      else if (outcome.reason.code === 'UNROUTABLE') expect(stored).not.toContain(id);
+      else expect(outcome.reason.code).toBe('UNCONFIRMED');
+    }
+  });
+
   it('although its queue is empty is REFUSED, and does not wait for room for ever', async () => {
     const limits = { 'x-max-length-bytes': 10, 'x-overflow': 'reject-publish' };
     const queue = await declare({ type: 'classic', arguments: limits });
