@@ -10,7 +10,7 @@ export interface RunningHandler {
   holdsUp(broker: Backend, queue: string, message: Message): Promise<boolean>;
 }
 
-const current = new AsyncLocalStorage<RunningHandler>();
+const current = new AsyncLocalStorage<RunningHandler | undefined>();
 /** Following asynchronous calls slows the whole process down on Node 20 and 22: it is done only where there are requesters. */
 let isTracking = false;
 
@@ -23,7 +23,8 @@ export function tracksHandlers(): boolean {
   return isTracking;
 }
 
-export function runAs<T>(handler: RunningHandler, call: () => T): T {
+/** Runs `call` as a part of this handler, or of none. */
+export function runAs<T>(handler: RunningHandler | undefined, call: () => T): T {
   return current.run(handler, call);
 }
 

@@ -1,10 +1,10 @@
 import type { Backend, Message } from '../broker.js';
 import { isThenable } from '../common/options.js';
-import { type RunningHandler, runAs, tracksHandlers } from '../common/running-handler.js';
+import { type RunningHandler, runAs, runningHandler, tracksHandlers } from '../common/running-handler.js';
 import type { Queue } from '../queue.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
-import { checkKeys } from './line.js';
+import { checkKeys, type KeyOf } from './line.js';
 
 /** Lets the requests of a handler find out whether only that handler itself could answer them. */
 export function trackedHandler<Out>(
@@ -13,10 +13,18 @@ export function trackedHandler<Out>(
   queue: Pick<Queue<never, Out>, 'name' | 'decode'>,
   { concurrency, key }: Pick<ConsumerSettings<Out>, 'concurrency' | 'key'>,
 ): Handler<Out> {
-  if (concurrency > 1 && key === undefined) return handler;
+  if (concurrency > 1 && key === undefined) {
+    // On a local queue it runs in the context of whatever started its consumer, which may be another handler.
+    return (value, context) =>
+      runningHandler() === undefined
+        ? handler(value, context)
+        : runAs(undefined, () => handler(value, context));
+  }
   return (value, context) => {
     if (!tracksHandlers()) return handler(value, context);
-    const run = new TrackedRun(broker, queue, context, concurrency === 1 ? undefined : { key, value });
+    // Now, since a handler may change the value.
+    const keyed = concurrency === 1 || key === undefined ? undefined : { key, held: keysOf(key, value) };
+    const run = new TrackedRun(broker, queue, context, keyed);
     const returned = runAs(run, () => handler(value, context));
     // What a handler has started may still make requests after its end: nothing holds those up.
     if (!isThenable(returned)) {
@@ -30,19 +38,24 @@ export function trackedHandler<Out>(
   };
 }
 
+interface HeldKeys<Out> {
+  readonly key: KeyOf<Out>;
+  readonly held: readonly string[];
+}
+
 class TrackedRun<Out> implements RunningHandler {
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'decode'>;
   readonly #context: HandlerContext;
   /** Undefined: it holds up every message of the queue. */
-  readonly #keyed: { readonly key: ConsumerSettings<Out>['key']; readonly value: Out } | undefined;
+  readonly #keyed: HeldKeys<Out> | undefined;
   #hasEnded = false;
 
   constructor(
     broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'decode'>,
     context: HandlerContext,
-    keyed: { readonly key: ConsumerSettings<Out>['key']; readonly value: Out } | undefined,
+    keyed: HeldKeys<Out> | undefined,
   ) {
     this.#broker = broker;
     this.#queue = queue;
@@ -63,18 +76,18 @@ class TrackedRun<Out> implements RunningHandler {
     return consumers <= 1 && !this.#hasEnded && !this.#context.signal.aborted;
   }
 
-  async #sharesKey(
-    message: Message,
-    { key, value }: { readonly key: ConsumerSettings<Out>['key']; readonly value: Out },
-  ): Promise<boolean> {
+  async #sharesKey(message: Message, { key, held }: HeldKeys<Out>): Promise<boolean> {
     const decoded = await this.#queue.decode(message);
-    if (!decoded.ok || key === undefined) return false;
-    try {
-      const held = checkKeys(key(value));
-      return checkKeys(key(decoded.value)).some((other) => held.includes(other));
-    } catch {
-      return false; // Such a message becomes a dead letter without waiting.
-    }
+    return decoded.ok && keysOf(key, decoded.value).some((other) => held.includes(other));
+  }
+}
+
+/** None where they can't be had: such a message becomes a dead letter without waiting. */
+function keysOf<Out>(key: KeyOf<Out>, value: Out): readonly string[] {
+  try {
+    return [...checkKeys(key(value))];
+  } catch {
+    return [];
   }
 }
 

@@ -1,9 +1,11 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { Deferred } from '../../src/common/limits.js';
 import type { Handler } from '../../src/consumer/consumer.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { QueueError, RejectMessage } from '../../src/errors.js';
+import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
@@ -377,6 +379,53 @@ export const requestCases: Cases = {
     expect(await requester.request(1)).toBe(1);
     end();
     expect(await later).toBe(2);
+    await requester.close();
+    await consumer.stop();
+  },
+
+  'a consumer that a handler starts is not part of that handler: its own handlers may ask': async (bench) => {
+    const [queue, jobs] = [bench.define(z.number()), bench.define(z.number())];
+    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+    const producer = createProducer(bench.broker, jobs);
+    const answer = new Deferred<number>();
+    const worker = createConsumer(bench.broker, jobs, (n) => answer.resolve(requester.request(n)), {
+      concurrency: 4,
+    });
+    const work = async (n: number): Promise<number> => {
+      if (n === 1) {
+        await worker.start();
+        await producer.send(2);
+        // The request is stored, or refused, while this handler still runs.
+        await Promise.race([answer.promise.catch(() => {}), bench.untilCounted(queue.name, { ready: 1 })]);
+      }
+      return n;
+    };
+    const consumer = createConsumer(bench.broker, queue, work, { prefetch: 1 });
+    await consumer.start();
+    expect(await requester.request(1)).toBe(1);
+    expect(await answer.promise).toBe(2);
+    await requester.close();
+    await Promise.all([consumer.stop(), worker.stop()]);
+  },
+
+  'a handler holds the keys that its message came with, whatever it makes of the value': async (bench) => {
+    const queue = bench.define(z.object({ key: z.string(), asks: z.string().optional() }));
+    const requester = createRequester(bench.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
+    const consumer = createConsumer(
+      bench.broker,
+      queue,
+      async (value): Promise<string> => {
+        const { asks } = value;
+        if (asks === undefined) return value.key;
+        value.key = 'b';
+        return requester.request({ key: asks });
+      },
+      { concurrency: 4, key: ({ key }) => key, retry: { delaysMs: [] } },
+    );
+    await consumer.start();
+    expect(await requester.request({ key: 'a', asks: 'b' })).toBe('b');
+    const error = await rejection(requester.request({ key: 'a', asks: 'a' }), 'REMOTE_ERROR');
+    expect(error.remote?.code).toBe('DEADLOCK');
     await requester.close();
     await consumer.stop();
   },
