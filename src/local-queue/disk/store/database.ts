@@ -49,6 +49,8 @@ export class Statement {
   }
 }
 
+export type Statements<T> = { readonly [Name in keyof T]: Statement };
+
 /** The database of a folder, open in this thread. */
 export class Database {
   readonly file: string;
@@ -72,6 +74,12 @@ export class Database {
 
   prepare(sql: string): Statement {
     return new Statement(this.#database.prepare(sql));
+  }
+
+  /** The statements of a table, by name. */
+  prepareAll<T extends Readonly<Record<string, string>>>(sql: T): Statements<T> {
+    const entries = Object.entries(sql).map(([name, text]) => [name, this.prepare(text)]);
+    return Object.fromEntries(entries) as Statements<T>;
   }
 
   exec(sql: string): void {

@@ -1,5 +1,5 @@
 import type { SqliteValue } from './choose-sqlite.js';
-import type { Database, Row, Statement } from './database.js';
+import type { Database, Row, Statements } from './database.js';
 import type { QueueTable, StoredQueue } from './queue-table.js';
 
 /** A message as its sender made it, in the order of the table's columns: all from `message_id` on. */
@@ -49,6 +49,31 @@ const FIRST_PORTION = 16;
 /** By so much may the clocks of two moments seem to differ without anybody having set one. Milliseconds. */
 const CLOCK_SLACK_MS = 1000;
 
+const SQL = {
+  insert: `INSERT INTO messages (id, queue, rank, place, ${COLUMNS}) VALUES (?1, ?2, ?3, ?1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`,
+  ready: `SELECT id, attempt, redelivered, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
+  take: 'UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?',
+  remove: 'DELETE FROM messages WHERE id BETWEEN ? AND ?',
+  putBack: 'UPDATE messages SET owner = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
+  headers: 'SELECT headers FROM messages WHERE id = ?',
+  delay:
+    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, delayed = ?, due = ? WHERE id = ?',
+  again:
+    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, place = ? WHERE id = ?',
+  move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ? WHERE id = ?',
+  nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
+  due: 'SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?',
+  makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
+  aheadOfTheClock: 'SELECT id, due - delayed FROM messages WHERE delayed > ? ORDER BY delayed LIMIT ?',
+  setDue: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
+  handled: 'SELECT id, queue, attempt, returns FROM messages WHERE owner = ? ORDER BY id LIMIT ?',
+  reclaim:
+    'UPDATE messages SET owner = NULL, attempt = attempt + 1, returns = returns + 1, redelivered = 1 WHERE id = ?',
+  purge: `DELETE FROM messages WHERE id IN (SELECT id FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} LIMIT ?)`,
+  purgeDelayed:
+    'DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE due IS NOT NULL AND queue = ? LIMIT ?)',
+};
+
 /**
  * Where the messages of a queue are, and how they move. All of it happens within a transaction.
  *
@@ -59,74 +84,11 @@ const CLOCK_SLACK_MS = 1000;
  */
 export class MessageTable {
   readonly #queues: QueueTable;
-  readonly #sql: Readonly<
-    Record<
-      | 'insert'
-      | 'ready'
-      | 'take'
-      | 'remove'
-      | 'putBack'
-      | 'headers'
-      | 'delay'
-      | 'again'
-      | 'move'
-      | 'nextDue'
-      | 'due'
-      | 'makeReady'
-      | 'aheadOfTheClock'
-      | 'setDue'
-      | 'handled'
-      | 'reclaim'
-      | 'purge'
-      | 'purgeDelayed',
-      Statement
-    >
-  >;
+  readonly #sql: Statements<typeof SQL>;
 
   constructor(database: Database, queues: QueueTable) {
     this.#queues = queues;
-    this.#sql = {
-      insert: database.prepare(
-        `INSERT INTO messages (id, queue, rank, place, ${COLUMNS}) VALUES (?1, ?2, ?3, ?1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`,
-      ),
-      ready: database.prepare(
-        `SELECT id, attempt, redelivered, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
-      ),
-      take: database.prepare('UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?'),
-      remove: database.prepare('DELETE FROM messages WHERE id BETWEEN ? AND ?'),
-      putBack: database.prepare(
-        'UPDATE messages SET owner = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
-      ),
-      headers: database.prepare('SELECT headers FROM messages WHERE id = ?'),
-      delay: database.prepare(
-        'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, delayed = ?, due = ? WHERE id = ?',
-      ),
-      again: database.prepare(
-        'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, place = ? WHERE id = ?',
-      ),
-      move: database.prepare(
-        'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ? WHERE id = ?',
-      ),
-      nextDue: database.prepare('SELECT min(due) FROM messages WHERE due IS NOT NULL'),
-      due: database.prepare('SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?'),
-      makeReady: database.prepare('UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?'),
-      aheadOfTheClock: database.prepare(
-        'SELECT id, due - delayed FROM messages WHERE delayed > ? ORDER BY delayed LIMIT ?',
-      ),
-      setDue: database.prepare('UPDATE messages SET delayed = ?, due = ? WHERE id = ?'),
-      handled: database.prepare(
-        'SELECT id, queue, attempt, returns FROM messages WHERE owner = ? ORDER BY id LIMIT ?',
-      ),
-      reclaim: database.prepare(
-        'UPDATE messages SET owner = NULL, attempt = attempt + 1, returns = returns + 1, redelivered = 1 WHERE id = ?',
-      ),
-      purge: database.prepare(
-        `DELETE FROM messages WHERE id IN (SELECT id FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} LIMIT ?)`,
-      ),
-      purgeDelayed: database.prepare(
-        'DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE due IS NOT NULL AND queue = ? LIMIT ?)',
-      ),
-    };
+    this.#sql = database.prepareAll(SQL);
   }
 
   /** A new message, behind all others of its rank. Whether there is room is the caller's matter. */

@@ -1,5 +1,22 @@
-import type { Database, Row, Statement } from './database.js';
+import type { Database, Row, Statements } from './database.js';
 import { bootClock, isGone, ownIdentity, type ProcessIdentity } from './process-identity.js';
+
+const SQL = {
+  insert:
+    'INSERT INTO owners (pid, thread, started, namespace, boot, valid_until) VALUES (?, ?, ?, ?, ?, ?) RETURNING id',
+  isRegistered: 'SELECT 1 FROM owners WHERE id = ? AND gone = 0',
+  renew: 'UPDATE owners SET valid_until = ? WHERE id = ? AND gone = 0',
+  markAsGone: 'UPDATE owners SET gone = 1 WHERE id = ?',
+  delete: 'DELETE FROM owners WHERE id = ?',
+  gone: 'SELECT id FROM owners WHERE gone = 1 ORDER BY id',
+  others:
+    'SELECT id, valid_until, pid, thread, started, namespace, boot FROM owners WHERE id <> ? AND gone = 0',
+  subscribe: 'INSERT OR REPLACE INTO subscribers (queue, owner, count) VALUES (?, ?, ?)',
+  unsubscribe: 'DELETE FROM subscribers WHERE queue = ? AND owner = ?',
+  unsubscribeAll: 'DELETE FROM subscribers WHERE owner = ?',
+  subscribedQueues: 'SELECT queue FROM subscribers WHERE owner = ?',
+  subscribers: 'SELECT sum(count) FROM subscribers WHERE queue = ?',
+};
 
 /**
  * Who handles messages: store threads, each for its process, for as long as they renew. One that is found dead, or that
@@ -9,46 +26,11 @@ import { bootClock, isGone, ownIdentity, type ProcessIdentity } from './process-
 export class OwnerTable {
   readonly #leaseMs: number;
   readonly #self = ownIdentity();
-  readonly #sql: Readonly<
-    Record<
-      | 'insert'
-      | 'isRegistered'
-      | 'renew'
-      | 'markAsGone'
-      | 'delete'
-      | 'gone'
-      | 'others'
-      | 'subscribe'
-      | 'unsubscribe'
-      | 'unsubscribeAll'
-      | 'subscribedQueues'
-      | 'subscribers',
-      Statement
-    >
-  >;
+  readonly #sql: Statements<typeof SQL>;
 
   constructor(database: Database, leaseMs: number) {
     this.#leaseMs = leaseMs;
-    this.#sql = {
-      insert: database.prepare(
-        'INSERT INTO owners (pid, thread, started, namespace, boot, valid_until) VALUES (?, ?, ?, ?, ?, ?) RETURNING id',
-      ),
-      isRegistered: database.prepare('SELECT 1 FROM owners WHERE id = ? AND gone = 0'),
-      renew: database.prepare('UPDATE owners SET valid_until = ? WHERE id = ? AND gone = 0'),
-      markAsGone: database.prepare('UPDATE owners SET gone = 1 WHERE id = ?'),
-      delete: database.prepare('DELETE FROM owners WHERE id = ?'),
-      gone: database.prepare('SELECT id FROM owners WHERE gone = 1 ORDER BY id'),
-      others: database.prepare(
-        'SELECT id, valid_until, pid, thread, started, namespace, boot FROM owners WHERE id <> ? AND gone = 0',
-      ),
-      subscribe: database.prepare(
-        'INSERT OR REPLACE INTO subscribers (queue, owner, count) VALUES (?, ?, ?)',
-      ),
-      unsubscribe: database.prepare('DELETE FROM subscribers WHERE queue = ? AND owner = ?'),
-      unsubscribeAll: database.prepare('DELETE FROM subscribers WHERE owner = ?'),
-      subscribedQueues: database.prepare('SELECT queue FROM subscribers WHERE owner = ?'),
-      subscribers: database.prepare('SELECT sum(count) FROM subscribers WHERE queue = ?'),
-    };
+    this.#sql = database.prepareAll(SQL);
   }
 
   register(): number {

@@ -1,6 +1,6 @@
 import type { QueueSpec } from '../../../broker.js';
 import { parseSpec, specText } from '../queue-json.js';
-import type { Database, Row, Statement } from './database.js';
+import type { Database, Row, Statements } from './database.js';
 
 /** A queue as it was declared. */
 export interface StoredQueue {
@@ -30,17 +30,24 @@ interface OpenCounters {
   readonly stored: Counters;
 }
 
+const SQL = {
+  store: 'SELECT revision, last_message FROM store',
+  setStore: 'UPDATE store SET revision = ?, last_message = ?',
+  all: 'SELECT id, name, definition, dead_letter_queue, owner FROM queues',
+  counters: 'SELECT held, ready, wants_messages, wants_room FROM queues WHERE id = ?',
+  setCounters: 'UPDATE queues SET held = ?, ready = ?, wants_messages = ?, wants_room = ? WHERE id = ?',
+  insert: 'INSERT INTO queues (name, definition, dead_letter_queue, owner) VALUES (?, ?, ?, ?) RETURNING id',
+  update: 'UPDATE queues SET definition = ?, dead_letter_queue = ? WHERE id = ?',
+  remove: 'UPDATE queues SET name = NULL, owner = NULL WHERE id = ?',
+  delete: 'DELETE FROM queues WHERE id = ?',
+};
+
 /**
  * The queues of the store. Definitions are kept in memory and read again when a process, this one or another, has
  * changed any; counters live as long as a transaction. `begin` and `end` enclose one.
  */
 export class QueueTable {
-  readonly #sql: Readonly<
-    Record<
-      'store' | 'setStore' | 'all' | 'counters' | 'setCounters' | 'insert' | 'update' | 'remove' | 'delete',
-      Statement
-    >
-  >;
+  readonly #sql: Statements<typeof SQL>;
   readonly #byName = new Map<string, StoredQueue>();
   readonly #byId = new Map<number, StoredQueue>();
   readonly #open = new Map<number, OpenCounters>();
@@ -52,21 +59,7 @@ export class QueueTable {
   #lastMessage = 0;
 
   constructor(database: Database) {
-    this.#sql = {
-      store: database.prepare('SELECT revision, last_message FROM store'),
-      setStore: database.prepare('UPDATE store SET revision = ?, last_message = ?'),
-      all: database.prepare('SELECT id, name, definition, dead_letter_queue, owner FROM queues'),
-      counters: database.prepare('SELECT held, ready, wants_messages, wants_room FROM queues WHERE id = ?'),
-      setCounters: database.prepare(
-        'UPDATE queues SET held = ?, ready = ?, wants_messages = ?, wants_room = ? WHERE id = ?',
-      ),
-      insert: database.prepare(
-        'INSERT INTO queues (name, definition, dead_letter_queue, owner) VALUES (?, ?, ?, ?) RETURNING id',
-      ),
-      update: database.prepare('UPDATE queues SET definition = ?, dead_letter_queue = ? WHERE id = ?'),
-      remove: database.prepare('UPDATE queues SET name = NULL, owner = NULL WHERE id = ?'),
-      delete: database.prepare('DELETE FROM queues WHERE id = ?'),
-    };
+    this.#sql = database.prepareAll(SQL);
   }
 
   begin(): void {
