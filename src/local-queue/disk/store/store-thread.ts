@@ -144,7 +144,13 @@ function setDueTimer(): void {
   const now = Date.now();
   const due = store.isWaiting ? store.nextDue(now) : undefined;
   // The wall clock may be set meanwhile, so it is looked at again from time to time.
-  if (due !== undefined) dueTimer = setTimeout(run, Math.min(Math.max(due - now, 0), LOOK_EVERY_MS));
+  if (due !== undefined) dueTimer = setTimeout(onDue, Math.min(Math.max(due - now, 0), LOOK_EVERY_MS));
+}
+
+/** A transaction only where something is due: one costs a flush. */
+function onDue(): void {
+  if (store.hasWork) run();
+  else setDueTimer();
 }
 
 function close(): void {
