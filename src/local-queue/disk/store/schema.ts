@@ -49,7 +49,7 @@ CREATE TABLE messages (
   correlation_id TEXT,
   reply_to TEXT,
   body_is_text INTEGER,              -- 1: a text that is stored as a blob, since it has the character NUL in it
-  body                               -- a text as TEXT, bytes as BLOB
+  body NOT NULL                      -- a text as TEXT, bytes as BLOB
 );
 CREATE INDEX ready ON messages (queue, rank DESC, place) WHERE owner IS NULL AND due IS NULL;
 CREATE INDEX handled ON messages (owner) WHERE owner IS NOT NULL;
