@@ -54,12 +54,14 @@ export type Statements<T> = { readonly [Name in keyof T]: Statement };
 /** The database of a folder, open in this thread. */
 export class Database {
   readonly file: string;
+  readonly #lock: WriteLock;
   readonly #database: SqliteDatabase;
   readonly #identities: ReadonlyMap<string, string>;
 
   /** Makes the tables where there are none. Throws `STORAGE_ERROR` where the file is no store of ours, and what SQLite throws. */
   constructor(folder: string, lock: WriteLock) {
     this.file = join(folder, STORE_FILE);
+    this.#lock = lock;
     this.#database = lock.alone(() => new (loadSqlite().DatabaseSync)(this.file));
     try {
       lock.retry(() => this.#prepare());
@@ -73,7 +75,7 @@ export class Database {
   }
 
   prepare(sql: string): Statement {
-    return new Statement(this.#database.prepare(sql));
+    return this.#lock.alone(() => new Statement(this.#database.prepare(sql)));
   }
 
   /** The statements of a table, by name. */

@@ -27,8 +27,8 @@ export function deliver(transaction: WriteTransaction): void {
   for (const [name, subscribers] of byQueue) {
     const queue = transaction.queues.byName(name);
     if (queue !== undefined) {
-      const hungry = subscribers.filter((subscriber) => credit(subscriber) > 0);
-      if (hungry.length > 0) deliverFrom(transaction, queue, hungry);
+      const withCredit = subscribers.filter((subscriber) => credit(subscriber) > 0);
+      if (withCredit.length > 0) deliverFrom(transaction, queue, withCredit);
     } else {
       for (const subscriber of subscribers) end(transaction, subscriber);
     }

@@ -13,6 +13,8 @@ const STOP = 1;
 export class Park {
   readonly memory: SharedArrayBuffer | undefined;
   readonly #state: Int32Array | undefined;
+  /** In the store thread: calls may be nested. */
+  #isInside = false;
 
   /** With the memory of the main thread's end for the store thread's. */
   constructor(memory = hasBuiltinSqlite ? undefined : new SharedArrayBuffer(8)) {
@@ -35,15 +37,17 @@ export class Park {
   /** In the store thread: around all that happens in SQLite. */
   run<T>(work: () => T): T {
     const state = this.#state;
-    if (state === undefined) return work();
+    if (state === undefined || this.#isInside) return work();
     Atomics.store(state, INSIDE, 1);
     if (Atomics.load(state, STOP) === 1) {
       this.#leave(state);
       Atomics.wait(state, STOP, 1);
     }
+    this.#isInside = true;
     try {
       return work();
     } finally {
+      this.#isInside = false;
       this.#leave(state);
     }
   }
