@@ -172,10 +172,10 @@ export class StoreClient {
 
   /** Stores what is settled, gives back the rest, and closes the files. Always resolves; where the thread is blocked, before that. */
   async close(): Promise<void> {
-    if (this.#ended !== undefined) return this.exited;
-    const closing = this.command({ kind: 'close' }).catch(() => {});
+    const closing = this.#ended === undefined ? this.command({ kind: 'close' }).catch(() => {}) : undefined;
+    // The timer keeps the process alive until then; a thread that has ended, or nearly, does not.
     await settledWithin(
-      closing.then(() => this.exited),
+      Promise.resolve(closing).then(() => this.exited),
       ANSWER_LIMIT_MS,
     );
     // A thread that is blocked goes on by itself, and ends when it has done what it was asked.

@@ -31,6 +31,13 @@ test('process.exit() in the middle of sending ends the process, and leaves a sto
   await broker.close();
 });
 
+test('a program that closes a broker whose files are gone goes on behind it', async () => {
+  const script = fileURLToPath(new URL('./processes/closes-removed.mjs', import.meta.url));
+  const child = spawn(process.execPath, [script, newFolder()], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [[code], stdout] = await Promise.all([once(child, 'exit'), text(child.stdout)]);
+  expect([code, stdout]).toEqual([0, 'STORAGE_ERROR\nclosed\n']);
+});
+
 describe('while a process that stands still holds the lock', () => {
   test('another that calls process.exit() ends, and the lock with neither', async () => {
     const folder = newFolder();
