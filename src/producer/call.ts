@@ -65,9 +65,6 @@ export class Call {
       await Promise.race([publish(this.#publish.signal), this.reply]);
     } catch (error) {
       this.#state = 'preparing';
-      // Closed before the confirm came: its own side asks no more, whatever became of it.
-      if (isQueueError(error, 'UNCONFIRMED') && isQueueError(this.stopped.reason, 'CLOSED'))
-        throw this.stopped.reason;
       if (isQueueError(error, 'UNCONFIRMED') && this.#publish.signal.aborted)
         throw this.#unanswered('may have been stored', this.#publish.signal.reason);
       if (!isQueueError(error, 'ABORTED')) throw error;
@@ -109,8 +106,6 @@ export class Call {
   }
 
   #unanswered(state: string, cause: Error): QueueError {
-    // By its own side's wish, which asks no more.
-    if (cause === this.stopped.reason && isQueueError(cause, 'CLOSED')) return cause;
     return new QueueError(
       'UNCONFIRMED',
       `the request to '${this.#queue}' ${state}, and may be handled or have been: ${cause.message}`,

@@ -53,7 +53,10 @@ export interface Requester<In, Reply> extends AsyncDisposable {
    * or at all, because the link that it was to come on is gone. The handler may have done its work, or do it yet.
    */
   request(value: In, options?: RequestOptions): Promise<Reply>;
-  /** Ends the requests under way with `CLOSED`, and stops listening for replies. Always resolves. */
+  /**
+   * Ends the requests under way, with `CLOSED` where nothing was stored and `UNCONFIRMED` where it was, or may have been,
+   * and stops listening for replies. Always resolves.
+   */
   close(): Promise<void>;
 }
 

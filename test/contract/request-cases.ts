@@ -144,11 +144,13 @@ export const requestCases: Cases = {
       if (n === 1) await held;
       return n;
     });
+    // The first one declares and connects, which takes as long as the machine needs.
+    expect(await requester.request(0)).toBe(0);
     const error = await rejection(requester.request(1, { timeoutMs: 300 }), 'UNCONFIRMED');
     expect(error.cause).toMatchObject({ code: 'TIMEOUT' });
     letGo();
     expect(await requester.request(2)).toBe(2);
-    await log.until('handled', 2);
+    await log.until('handled', 3);
     await requester.close();
   },
 
@@ -205,17 +207,29 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'close ends the requests under way, and none begin after it': async (bench) => {
+  'close ends the requests under way as UNCONFIRMED, since they are stored, and none begin after it': async (
+    bench,
+  ) => {
     const begun: number[] = [];
     const { requester } = await asked(bench, (n) => {
       begun.push(n);
       return new Promise(() => {});
     });
-    const request = rejection(requester.request(1), 'CLOSED');
+    const request = rejection(requester.request(1), 'UNCONFIRMED');
     await eventually(() => begun.length === 1);
     await Promise.all([requester.close(), requester.close()]);
-    await request;
+    expect(await request).toMatchObject({ cause: { code: 'CLOSED' } });
     await rejection(requester.request(2), 'CLOSED');
+  },
+
+  'a request whose requester is closed before it is sent is CLOSED, and not stored': async (bench) => {
+    const queue = bench.define(z.number());
+    await bench.broker.declare(queue.spec);
+    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+    const request = rejection(requester.request(1), 'CLOSED');
+    await requester.close();
+    await request;
+    expect(await bench.ready(queue.name)).toBe(0);
   },
 
   'a requester that is gone costs nothing': async (bench) => {
@@ -229,7 +243,7 @@ export const requestCases: Cases = {
       await held;
       return n;
     });
-    const request = rejection(requester.request(1), 'CLOSED');
+    const request = rejection(requester.request(1), 'UNCONFIRMED');
     await eventually(() => begun.length === 1);
     await requester.close();
     await request;

@@ -27,7 +27,7 @@ function rabbitmq(name: string, queueOptions: Subject['queueOptions']): Subject 
     weights: { ...CLIENT_WEIGHTS, ...LINK_WEIGHTS, ...OPERATOR_WEIGHTS, ...SERVER_WEIGHTS },
     queueOptions: queueOptions.type === 'classic' ? queueOptions : { deliveryLimit: 1000, ...queueOptions },
     inProcesses: [false, false],
-    open: openServer,
+    open: () => openServer(queueOptions.type === 'classic'),
   };
 }
 
@@ -38,7 +38,7 @@ export const rabbitmqSubjects = [
   rabbitmq('classic with a capacity of 50', { type: 'classic', capacity: 50 }),
 ];
 
-async function openServer(): Promise<OpenSubject> {
+async function openServer(isClassic: boolean): Promise<OpenSubject> {
   const { rabbitmqctl } = container;
   // Of its own, so that its permissions can be taken away.
   const user = uniqueName('random');
@@ -52,6 +52,17 @@ async function openServer(): Promise<OpenSubject> {
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
   const queue = uniqueName('random');
   const connectOptions = { heartbeatMs: 1000, reconnect: { initialDelayMs: 20, maxDelayMs: 500 } };
+
+  /** How many policies are on the queue, or about to be. */
+  let policies = 0;
+  /** At a restart a classic queue drops what is over a policy's limit, `reject-publish` or not, and dead-letters none. */
+  const restart = async (anew: () => Promise<void>) => {
+    let lost = isClassic && policies > 0;
+    await syncNames();
+    await anew();
+    lost ||= isClassic && policies > 0;
+    return { lost };
+  };
 
   const begin = async (fault: Fault): ReturnType<OpenSubject['begin']> => {
     switch (fault.do) {
@@ -88,7 +99,13 @@ async function openServer(): Promise<OpenSubject> {
         return { end: () => commandUntilDone('set_permissions', user, ...EVERYTHING) };
       case 'policy':
         await rabbitmqctl('set_policy', queue, `^${queue}$`, JSON.stringify(POLICY));
-        return { end: () => commandUntilDone('clear_policy', queue) };
+        policies++;
+        return {
+          end: async () => {
+            await commandUntilDone('clear_policy', queue);
+            policies--;
+          },
+        };
       case 'deleteQueue':
         await deleteQueue(container.amqpUrl, queue);
         return { lost: true };
@@ -96,13 +113,9 @@ async function openServer(): Promise<OpenSubject> {
         await container.pause();
         return { end: () => container.unpause() };
       case 'restart':
-        await syncNames();
-        await container.restart();
-        return {};
+        return restart(container.restart);
       case 'crash':
-        await syncNames();
-        await container.crash();
-        return {};
+        return restart(container.crash);
     }
   };
   return {
