@@ -96,7 +96,8 @@ export function createLock(broker: Broker, name: string, options?: LockOptions):
         await within(waitFor(permit), `acquiring '${name}'`, { signal, timeoutMs }, 'no free permit');
         return permit;
       } catch (error) {
-        await permit.release();
+        // In the background: over a silent link it takes longer than the caller wanted to wait.
+        void permit.release();
         if (isQueueError(error, 'QUEUE_MISSING')) filling = undefined;
         throw error;
       }

@@ -55,6 +55,24 @@ test('a wait for a lock outlives the link', async () => {
   await taken.release();
 });
 
+test('a wait for a lock ends when it is told to, also over a link that is silent', async () => {
+  const { name, proxy, cutOff } = await scene();
+  const lock = createLock(cutOff, name);
+  const held = await lock.acquire(WAIT);
+  const abort = new AbortController();
+  const waiting = lock.acquire({ signal: abort.signal });
+  await eventually(async () => (await cutOff.inspect(name)).consumers === 2);
+  proxy.freeze();
+  const released = held.release(); // closes its channel, which is not answered
+  abort.abort();
+  const first = await Promise.race([
+    waiting.catch(({ code }: QueueError) => code),
+    released.then(() => 'released'),
+  ]);
+  expect(first).toBe('ABORTED');
+  proxy.thaw();
+});
+
 test.each([400, 800, 1600, 3200])(
   'a link that breaks %i bytes into the making of a lock leaves it with each permit once',
   async (bytes) => {
