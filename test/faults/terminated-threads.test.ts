@@ -13,9 +13,12 @@ const script = (name: string) =>
   fileURLToPath(new URL(`../local-queue/disk/processes/${name}`, import.meta.url));
 const seconds = isFull ? 600 : 10;
 
-/** How to start a Node: this one, and in full each line that has SQLite. */
+/** How to start a Node: this one, and in full the oldest that has SQLite, and each line. */
 const nodes: [string, string[]][] = isFull
-  ? ['22', '24', '26'].map((line) => [`Node ${line}`, ['npx', '--yes', '-p', `node@${line}`, '--', 'node']])
+  ? ['22.13.0', '22', '24', '26'].map((line) => [
+      `Node ${line}`,
+      ['npx', '--yes', '-p', `node@${line}`, '--', 'node'],
+    ])
   : [['this Node', [process.execPath]]];
 
 test.skipIf(!isFull && !hasBuiltinSqlite).each(nodes)(

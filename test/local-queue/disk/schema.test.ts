@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { SCHEMA } from '../../../src/local-queue/disk/store/schema.js';
@@ -93,4 +93,12 @@ test('what a queue does takes an index, however many messages wait', async () =>
       'SEARCH messages USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)',
   };
   for (const [sql, expected] of Object.entries(takes)) expect(plan(sql)).toContain(expected);
+});
+
+// `column index out of range` is what Node 22.13 to 22.16 say to `?1`.
+test('no statement has a numbered parameter, which the first versions of node:sqlite can not bind', () => {
+  const room = new URL('../../../src/local-queue/disk/store/', import.meta.url);
+  const sources = readdirSync(room).map((name) => readFileSync(new URL(name, room), 'utf8'));
+  expect(sources.length).toBeGreaterThan(10);
+  expect(sources.flatMap((source) => source.match(/\?\d+/g) ?? [])).toEqual([]);
 });

@@ -50,8 +50,8 @@ const FIRST_PORTION = 16;
 const CLOCK_SLACK_MS = 1000;
 
 const SQL = {
-  // Node 22 takes bytes of which there are none for null.
-  insert: `INSERT INTO messages (id, queue, rank, place, ${COLUMNS}) VALUES (?1, ?2, ?3, ?1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ifnull(?12, x''))`,
+  // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
+  insert: `INSERT INTO messages (id, queue, rank, place, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
   ready: `SELECT id, attempt, redelivered, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
   take: 'UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?',
   remove: 'DELETE FROM messages WHERE id BETWEEN ? AND ?',
@@ -95,7 +95,8 @@ export class MessageTable {
   /** A new message, behind all others of its rank. Whether there is room is the caller's matter. */
   insert(queue: StoredQueue, rank: number, columns: MessageColumns): void {
     const counters = this.#queues.counters(queue);
-    this.#sql.insert.run(this.#queues.nextNumber(), queue.id, rank, ...columns);
+    const number = this.#queues.nextNumber();
+    this.#sql.insert.run(number, queue.id, rank, number, ...columns);
     counters.held++;
     counters.ready++;
   }
