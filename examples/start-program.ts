@@ -10,6 +10,12 @@ process.once('exit', () => {
 
 /** `here` is the `import.meta.url` of the caller, `program` a name beside it. Its output goes where that of the caller goes. */
 export function startProgram(here: string, program: string, args: readonly string[]): ChildProcess {
+  if (args.includes('local:')) {
+    console.error(
+      `'local:' is a queue within one process: use a folder, such as -u local:./data, or RabbitMQ`,
+    );
+    process.exit(2);
+  }
   const path = fileURLToPath(new URL(`${program}${extname(fileURLToPath(here))}`, here));
   const child = fork(path, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   running.add(child);

@@ -32,3 +32,12 @@ test.each(['helo', 'hello/sent', '../test'])(
     expect(example.stderr).toMatch(new RegExp(`'${name}'.*There are: .*hello`));
   },
 );
+
+test.each(['lock', 'pool', 'processes', 'tickets', 'waiting'])(
+  '%s on an address that its processes can’t share: usage error, with a line that says so',
+  async (name) => {
+    const example = new Example(name, '-u', 'local:');
+    expect(await example.exit()).toBe(2);
+    expect(example.stderr).toMatch(/^'local:' is a queue within one process: .*\n$/);
+  },
+);
