@@ -43,7 +43,8 @@ if (wanted === undefined) {
     console.error(`There is no example '${wanted}'. There are: ${names.join(', ')}.`);
     process.exit(2);
   }
-  if (!existsSync(join(root, 'dist/index.js'))) compile('-p', join(root, 'tsconfig.json'));
+  if (!existsSync(join(root, 'dist/index.js')) && !compile('-p', join(root, 'tsconfig.json')))
+    process.exit(1);
   if (!stripsTypes) buildExamples();
   // In this process, so that Ctrl+C and the exit code are the example's own.
   const script = stripsTypes ? source : join(built, name, `${program}.js`);
@@ -71,15 +72,17 @@ function buildExamples() {
   if (!filesOf(examples, '.ts').some(isOld)) return;
   // File by file into its place: others may be running the same examples.
   const fresh = mkdtempSync(join(root, 'dist/examples-'));
+  let compiled = false;
   try {
-    compile('-p', join(examples, 'tsconfig.json'), '--outDir', fresh);
-    for (const file of filesOf(fresh, '.js')) {
+    compiled = compile('-p', join(examples, 'tsconfig.json'), '--outDir', fresh);
+    for (const file of compiled ? filesOf(fresh, '.js') : []) {
       mkdirSync(dirname(join(built, file)), { recursive: true });
       renameSync(join(fresh, file), join(built, file));
     }
   } finally {
     rmSync(fresh, { recursive: true });
   }
+  if (!compiled) process.exit(1);
 }
 
 /**
@@ -92,6 +95,5 @@ function filesOf(folder, ending) {
 
 /** @param {string[]} args */
 function compile(...args) {
-  const { status } = spawnSync(process.execPath, [compiler, ...args], { stdio: 'inherit' });
-  if (status !== 0) process.exit(1);
+  return spawnSync(process.execPath, [compiler, ...args], { stdio: 'inherit' }).status === 0;
 }
