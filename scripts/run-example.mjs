@@ -49,7 +49,14 @@ if (wanted === undefined) {
   // In this process, so that Ctrl+C and the exit code are the example's own.
   const script = stripsTypes ? source : join(built, name, `${program}.js`);
   process.argv = [process.execPath, script, ...rest];
-  await import(pathToFileURL(script).href);
+  try {
+    await import(pathToFileURL(script).href);
+  } catch (error) {
+    // No broker there, or one that refuses: its message says it all.
+    if (!(error instanceof Error) || error.name !== 'QueueError') throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
 }
 
 /**

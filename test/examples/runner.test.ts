@@ -41,3 +41,9 @@ test.each(['lock', 'pool', 'processes', 'tickets', 'waiting'])(
     expect(example.stderr).toMatch(/^'local:' is a queue within one process: .*\n$/);
   },
 );
+
+test('a broker that is not there is one line', async () => {
+  const example = new Example('hello', '-u', 'amqp://127.0.0.1:1');
+  expect(await example.exit()).toBe(1);
+  expect(example.stderr).toMatch(/^no broker answered: amqp:\/\/127\.0\.0\.1:1: .*\n$/);
+});
