@@ -2,6 +2,7 @@ import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'a
 import {
   CLOSE_LIMIT_MS,
   onAbort,
+  pause,
   RPC_LIMIT_MS,
   settledWithin,
   timeoutText,
@@ -18,6 +19,8 @@ import { connectErrorText, isLoginRefusal, loginError, portHint } from './broker
 import { connectOptions, credentialsFor, keepSecretValid, socketOptions } from './log-in.js';
 import { RequestChannels } from './request-channels.js';
 import { type ServerVersion, serverVersion } from './server-version.js';
+
+const TRY_AGAIN_MS = 50;
 
 /** Notices of the broker about publishing on a connection. */
 export interface ConnectionListener {
@@ -147,7 +150,21 @@ export class Connection {
     return this.#failure;
   }
 
+  /** Waits for a while where all that were agreed on are in use: those of requests are free again in a moment. */
   async openChannel(): Promise<Channel> {
+    const until = performance.now() + RPC_LIMIT_MS;
+    while (true) {
+      try {
+        return await this.#openChannel();
+      } catch (error) {
+        const isShortage = error instanceof Error && error.message === 'No channels left to allocate';
+        if (!isShortage || performance.now() > until) throw error;
+        await pause(TRY_AGAIN_MS);
+      }
+    }
+  }
+
+  async #openChannel(): Promise<Channel> {
     const channel = await this.#opened(this.#model.createChannel());
     // Nothing is confirmed here. amqplib counts confirms all the same, for minutes where a tag is far ahead.
     return channel.removeAllListeners('ack').removeAllListeners('nack');

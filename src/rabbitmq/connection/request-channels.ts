@@ -1,10 +1,8 @@
 import type { Channel } from 'amqplib';
-import { pause, RPC_LIMIT_MS, within } from '../../common/limits.js';
+import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 
 /** How many channels of a connection serve requests at once. */
 export const MAX_REQUEST_CHANNELS = 4;
-
-const TRY_AGAIN_MS = 50;
 
 export interface ChannelSource {
   open(): Promise<Channel>;
@@ -34,7 +32,7 @@ export class RequestChannels {
     let channel = await this.#turn();
     let isUsable = false;
     try {
-      channel ??= await this.#open();
+      channel ??= await this.#source.open();
       const answer = await within(ask(channel), 'an answer of the broker', { timeoutMs: RPC_LIMIT_MS });
       isUsable = true;
       return answer;
@@ -47,20 +45,6 @@ export class RequestChannels {
     if (this.#used >= this.#maxChannels) return new Promise((resolve) => this.#waiting.push(resolve));
     this.#used++;
     return undefined;
-  }
-
-  /** amqplib has no channel left when consumers and publishers use all that were agreed on. */
-  async #open(): Promise<Channel> {
-    const until = performance.now() + RPC_LIMIT_MS;
-    while (true) {
-      try {
-        return await this.#source.open();
-      } catch (error) {
-        const isShortage = error instanceof Error && error.message === 'No channels left to allocate';
-        if (!isShortage || performance.now() > until) throw error;
-        await pause(TRY_AGAIN_MS);
-      }
-    }
   }
 
   async #release(channel: Channel | undefined, isUsable: boolean): Promise<void> {

@@ -5,7 +5,7 @@ import { causedByRequest, isInterrupted, queueError, replyCode, replyText } from
 import type { Connection } from './connection.js';
 import type { ReconnectingConnection } from './reconnecting-connection.js';
 
-/** A request that is under way at so many errors that closed the connection is not repeated. */
+/** A request that is under way at so many errors that closed the connection is not repeated. From the second on it is alone. */
 const MAX_CONNECTION_ERRORS = 2;
 
 /** What a request is for, as its errors say it, and the queue or exchange that it is about. */
@@ -30,9 +30,23 @@ export function request<T>(
   return link.within(made, what, wait);
 }
 
+/** For each link, resolves when the last of the suspected requests that were begun is over. */
+const suspects = new WeakMap<ReconnectingConnection, Promise<unknown>>();
+
+/** The outcome of `work`, begun when no other suspected request is under way on this link. */
+function singly<T>(link: ReconnectingConnection, work: () => Promise<T>): Promise<T> {
+  const begun = (suspects.get(link) ?? Promise.resolve()).then(work);
+  suspects.set(
+    link,
+    begun.catch(() => {}),
+  );
+  return begun;
+}
+
 /**
  * As `request`, with the broker's own error. Where the broker closed the connection because of something asked on it,
- * this may have been the cause: after the second time it rejects with `BROKER_ERROR`, so that the others can go on.
+ * this may have been the cause. The suspects are repeated one by one, so that none is blamed for another's: the one that
+ * the connection is closed at again rejects with `BROKER_ERROR`, and the others go on.
  */
 export async function onConnection<T>(
   link: ReconnectingConnection,
@@ -40,20 +54,25 @@ export async function onConnection<T>(
   wait: WaitOptions,
   make: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  for (let errors = 0; ; ) {
+  const attempt = async (): Promise<{ readonly value: T } | { readonly lost: Error }> => {
     const connection = await link.connected(what, wait);
     try {
-      return await make(connection);
+      return { value: await make(connection) };
     } catch (error) {
       if (!isInterrupted(error) || connection.isOpen) throw error;
-      const reason = await connection.closed;
-      if (!causedByRequest(reason) || ++errors < MAX_CONNECTION_ERRORS) continue;
-      throw new QueueError(
-        'BROKER_ERROR',
-        `${what}: the broker closed the connection ${errors} times meanwhile (${replyCode(reason)}): ${replyText(reason)}`,
-        { cause: reason },
-      );
+      return { lost: await connection.closed };
     }
+  };
+  for (let errors = 0; ; ) {
+    const outcome = await (errors === 0 ? attempt() : singly(link, attempt));
+    if ('value' in outcome) return outcome.value;
+    const { lost } = outcome;
+    if (!causedByRequest(lost) || ++errors < MAX_CONNECTION_ERRORS) continue;
+    throw new QueueError(
+      'BROKER_ERROR',
+      `${what}: the broker closed the connection ${errors} times meanwhile (${replyCode(lost)}): ${replyText(lost)}`,
+      { cause: lost },
+    );
   }
 }
 

@@ -42,6 +42,8 @@ export class PendingPublish implements Linked<PendingPublish> {
 
   /** It was handed over and no answer came: it may be stored, whatever happens later. */
   uncertain = false;
+  /** Its channel was lost while it may have been stored, and it was not sent again since. */
+  interrupted = false;
   /** On the wire, unanswered. */
   unconfirmed = false;
   settled = false;

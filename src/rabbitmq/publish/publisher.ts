@@ -19,7 +19,7 @@ export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> 
   readonly maxUnconfirmed: number;
   /** No queue or no exchange took a message. */
   readonly onUnroutable: (to: Destination) => void;
-  /** Unconfirmed messages are about to be sent again. */
+  /** So many messages, whose channel was lost while they were unconfirmed, have just been sent again. */
   readonly onResend: (count: number) => void;
   /** Called for each message: when its sender begins to wait, and when that wait is over. */
   readonly onBegun?: (() => void) | undefined;
@@ -60,6 +60,8 @@ export class Publisher {
   #everOpen = false;
   #socketIsFull = false;
   #positions = 0;
+  /** Not told yet. */
+  #resent = 0;
   #ended: QueueError | undefined;
   #onIdle: (() => void) | undefined;
 
@@ -160,8 +162,6 @@ export class Publisher {
       this.#onChannelLost(reason, byServer);
       if (connection.isOpen) void this.#open(connection);
     });
-    const again = this.#allWaiting().filter((pending) => pending.uncertain).length;
-    if (again > 0) this.#settings.onResend(again);
     this.#pump();
   }
 
@@ -208,6 +208,7 @@ export class Publisher {
     if (this.#ended !== undefined) {
       for (const pending of again) pending.giveUp('CLOSED', this.#ended.message);
     } else {
+      for (const pending of again) pending.interrupted = pending.uncertain;
       this.#waiting.addAll(again.sort((a, b) => a.position - b.position));
     }
     // A message that was refused along with those may have waited.
@@ -217,6 +218,13 @@ export class Publisher {
 
   /** Sends what may be sent. */
   #pump(): void {
+    this.#sendWaiting();
+    const resent = this.#resent;
+    this.#resent = 0;
+    if (resent > 0) this.#settings.onResend(resent);
+  }
+
+  #sendWaiting(): void {
     if (!this.#boundedTargets.isEmpty) {
       for (const target of this.#boundedTargets) this.#sendFrom(target);
       this.#boundedTargets.dropFinished();
@@ -259,6 +267,8 @@ export class Publisher {
       this.#onUnsendable(pending, error);
       return;
     }
+    if (pending.interrupted) this.#resent++;
+    pending.interrupted = false;
     pending.boundedTarget = target;
     target?.onSent();
     this.#window.add(pending);

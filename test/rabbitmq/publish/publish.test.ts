@@ -168,6 +168,22 @@ describe('a message that the broker does not take', () => {
     expect(new Set(await drain(queue.name))).toEqual(new Set(['through the exchange', 'a', 'b', 'c']));
   });
 
+  it('for the same reason as another one is not sent again, and not counted as if it were', async () => {
+    const exchange = `${prefix}-counted`;
+    const own = await open({});
+    const queue = await declare();
+    await raw.assertExchange(exchange, 'fanout');
+    await raw.bindQueue(queue.name, exchange, '');
+    await own.publish({ exchange, routingKey: '' }, message('first'));
+    await raw.deleteExchange(exchange);
+    const publishes = ['a', 'b', 'c', 'd', 'e'].map((id) =>
+      rejection(own.publish({ exchange, routingKey: '' }, message(id)), 'UNROUTABLE', 'UNCONFIRMED'),
+    );
+    await Promise.all(publishes);
+    // The last is refused at once. One of the others shows that all fare alike.
+    expect(own.counts.resent).toBe(1);
+  });
+
   it('while its exchange is deleted is never called UNROUTABLE and stored all the same', async () => {
     const queue = await declare({ type: 'classic' });
     const exchange = `${prefix}-vanishing`;
