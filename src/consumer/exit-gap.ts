@@ -32,7 +32,7 @@ export class ExitGap {
     return true;
   }
 
-  /** No message waits and no handler runs, which is a gap as good as any. */
+  /** No message waits and no handler runs: that is a gap, too. Also called when the consumer is referenced again. */
   idle(): void {
     this.#workingSince = undefined;
   }

@@ -190,6 +190,7 @@ export class QueueConsumer<Out> implements Consumer {
 
   ref(): void {
     this.#keepsAlive = true;
+    this.#exitGap.idle();
     this.#subscription?.ref();
     this.#runNext();
   }
@@ -213,7 +214,7 @@ export class QueueConsumer<Out> implements Consumer {
       if (!this.#keepsAlive && this.#exitGap.isDue(this.#running.size)) return;
       const delivery = this.#line.take();
       if (delivery === undefined) {
-        if (this.#running.size === 0) this.#exitGap.idle();
+        if (!this.#keepsAlive && this.#running.size === 0) this.#exitGap.idle();
         return;
       }
       const run = new HandlerRun(delivery);
@@ -226,7 +227,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#running.remove(run);
     this.#line.done(run.delivery);
     this.#runNext();
-    if (this.#running.size === 0) this.#draining.onIdle();
+    if (this.#state === 'stopping' && this.#running.size === 0) this.#draining.onIdle();
   }
 
   /** Ends the runs whose time is over, and returns when to check again. */

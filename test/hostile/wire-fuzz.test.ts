@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DeliveryFrames } from '../../src/rabbitmq/wire/delivery-frames.js';
+import { DeliveryFrames } from '../../src/rabbitmq/wire/delivery-reader.js';
 import { MalformedFrame } from '../../src/rabbitmq/wire/header-table.js';
 import { definitions, frames, methodId } from '../support/amqplib-codec.js';
 

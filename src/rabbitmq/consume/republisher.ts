@@ -5,7 +5,8 @@ import type { Publisher } from '../publish/publisher.js';
 import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
 import { isDelayOf } from '../topology/queue-arguments.js';
-import { deathHeaders, republished, thinned, type WireMessage } from '../wire/amqp-message.js';
+import type { WireMessage } from '../wire/amqp-message.js';
+import { deathHeaders, republished, thinned } from '../wire/republished.js';
 import type { RabbitMqDelivery } from './delivery.js';
 
 /** How long storing a message for another attempt may take; then it goes back to its queue at once. */

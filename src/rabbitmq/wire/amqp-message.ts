@@ -2,12 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message } from '../../broker.js';
-import {
-  attemptOf,
-  deadLetterHeaders,
-  deadLetterHistory,
-  RESERVED_HEADER_PREFIX,
-} from '../../common/history-headers.js';
+import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../../common/history-headers.js';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import { encodeTable, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
@@ -18,8 +13,8 @@ export const RESENT_HEADER = 'x-millrace-resent';
 /** A short string of AMQP: its length is one byte. */
 const MAX_SHORT_STRING_BYTES = 255;
 
-/** How the broker reads these headers is not ours to pass on: they name further queues for a message. */
-const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
+/** RabbitMQ routes a message to the queues that these headers name, so the toolkit neither sends nor passes them on. */
+export const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
 
 /** What replies are published to (https://www.rabbitmq.com/docs/direct-reply-to). */
 const REPLY_ADDRESS = /^amq\.rabbitmq\.reply-to\./;
@@ -194,61 +189,11 @@ export function asResent(options: WireProperties): WireProperties {
   return { ...options, headers: { ...options.headers, [RESENT_HEADER]: 'true' } };
 }
 
-/** What the broker wrote onto a message on its earlier ways; on the next one it begins anew. */
-const BROKER_HEADERS = /^x-(death|(first|last)-death-.*|delivery-count|acquired-count)$/;
-
-const DEATH_HEADERS = /^x-(death|(first|last)-death-.*)$/;
-
-/**
- * A received message as it is put into another queue: all that its sender set, with its bytes, and other headers on
- * top. Not its expiry, which would cut short its time there, nor the user id, which the broker accepts from that user
- * only, nor the headers that made the broker route it to several queues.
- */
-export function republished(
-  queue: string,
-  received: ReceivedMessage,
-  id: string,
-  change: (headers: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
-): WireMessage {
-  const { properties, content } = received;
-  const senders = Object.entries(received.headers.text).filter(
-    ([name]) => !BROKER_HEADERS.test(name) && !SENDER_SELECTED_HEADERS.includes(name),
-  );
-  const { carried, added, left } = carry(received.headers, change(Object.fromEntries(senders)));
-  const message: WireMessage = {
-    exchange: '',
-    routingKey: queue,
-    id,
-    content,
-    carried,
-    options: {
-      mandatory: true,
-      persistent: true,
-      messageId: id,
-      headers: added,
-      contentType: properties.contentType,
-      contentEncoding: properties.contentEncoding,
-      priority: properties.priority,
-      correlationId: properties.correlationId,
-      replyTo: properties.replyTo,
-      timestamp: properties.timestamp,
-      type: properties.type,
-      appId: properties.appId,
-    },
-  };
-  return without(message, [...left, ...(received.lost ?? [])]);
-}
-
-/** What the broker wrote of how a message came into a dead-letter queue. */
-export function deathHeaders({ headers }: ReceivedMessage): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers.text).filter(([name]) => DEATH_HEADERS.test(name)));
-}
-
 /**
  * The headers that a message is sent with, in two parts: those that were received like this are carried as they came,
  * and the others are added as text. One that readers can't be expected to read is left behind.
  */
-function carry(
+export function carry(
   received: HeaderTable,
   wanted: Readonly<Record<string, string>>,
   left: string[] = [],
@@ -267,54 +212,6 @@ function carry(
     else left.push(name);
   }
   return { carried, added, left };
-}
-
-/** On a moved message: the names of the sender's headers that had to go. */
-const DROPPED_HEADERS = 'x-millrace-dropped-headers';
-
-const MAX_DROPPED_NAMES_LENGTH = 1000;
-
-/** Where there is room for next to nothing, so much of each of the toolkit's own headers is kept. */
-const SHORTEST_TEXT_LENGTH = 100;
-
-/**
- * The same with at most so many bytes of its sender's headers, without the largest ones. A message may come with as many
- * as can be carried at all, and then there is no room for why it is moved; without that it could neither be retried nor
- * become a dead letter. 0: without any.
- */
-export function thinned(message: WireMessage, keptBytes: number): WireMessage {
-  const carried: HeaderField[] = [];
-  const dropped: string[] = [];
-  let bytes = 0;
-  for (const field of [...(message.carried ?? [])].sort((a, b) => a.bytes.length - b.bytes.length)) {
-    bytes += field.bytes.length;
-    if (bytes <= keptBytes || field.name.startsWith(RESERVED_HEADER_PREFIX)) carried.push(field);
-    else dropped.push(field.name);
-  }
-  const thin = without({ ...message, carried }, dropped);
-  return keptBytes > 0
-    ? thin
-    : { ...thin, options: { ...thin.options, headers: shortened(thin.options.headers) } };
-}
-
-function shortened(headers: Readonly<Record<string, string>>): Record<string, string> {
-  const short = ([name, value]: [string, string]) => [
-    name,
-    value.slice(0, SHORTEST_TEXT_LENGTH).toWellFormed(),
-  ];
-  return Object.fromEntries(Object.entries(headers).map(short));
-}
-
-/** The same, saying that these headers are missing. */
-function without(message: WireMessage, dropped: readonly string[]): WireMessage {
-  if (dropped.length === 0) return message;
-  const before = message.options.headers[DROPPED_HEADERS];
-  const names = [...(before === undefined ? [] : [before]), ...dropped].join(', ');
-  const headers = {
-    ...message.options.headers,
-    [DROPPED_HEADERS]: names.slice(0, MAX_DROPPED_NAMES_LENGTH).toWellFormed(),
-  };
-  return { ...message, options: { ...message.options, headers } };
 }
 
 /**

@@ -9,8 +9,9 @@ import {
   CONTENT_TYPE,
   CORRELATION_ID,
   DELIVERY_MODE,
+  FRAME_END,
+  FRAME_HEAD_BYTES,
   FRAME_OVERHEAD_BYTES,
-  FrameWriter,
   HEADER_FRAME,
   HEADERS,
   MESSAGE_ID,
@@ -27,13 +28,13 @@ const MANDATORY = 1;
 
 const PERSISTENT = 2;
 
-/** What a message takes besides its texts, its headers and its body is less. */
+/** An upper bound for what a message takes besides its texts, headers and body. */
 const FIXED_BYTES = 128;
 
-/** A UTF-16 code unit makes at most so many bytes of UTF-8. */
+/** The most bytes of UTF-8 that one UTF-16 code unit takes. */
 const BYTES_A_UNIT = 3;
 
-/** Texts up to here are not measured: reserving more than they take costs less. */
+/** Shorter texts are not measured: reserving more than they take costs less. */
 const SHORT_TEXT_UNITS = 1024;
 
 /** AMQP 0-9-1, 4.2.5.3: its length is one octet. */
@@ -46,9 +47,8 @@ const MAX_TABLE_BYTES = 65_536;
 const HEADER_FRAME_BYTES = 32;
 
 /**
- * How many bytes the frames of a message take at most. Throws a `RangeError` for what can't be written: a text that is
- * too long, or properties that do not fit into one frame, which can't be divided: the broker would close the whole
- * connection.
+ * How many bytes the frames of a message take at most. Throws a `RangeError` for a text that is too long, and for
+ * properties that exceed one frame: they can't be split, and the broker would close the whole connection.
  */
 export function roomForPublish(message: WireMessage, frameMax: number): number {
   const { exchange, routingKey, id, content, options } = message;
@@ -95,7 +95,7 @@ function checkHeaderFrame(message: WireMessage, frameMax: number): void {
   );
 }
 
-/** Writes the frames, for which {@link roomForPublish} has found room, and returns where they end. */
+/** Writes the frames into the room that {@link roomForPublish} asked for, and returns where they end. */
 export function writePublish(
   into: Buffer,
   at: number,
@@ -109,6 +109,91 @@ export function writePublish(
   // The upper half stays 0: there are no bodies of 4 GiB.
   writer.longAt(sizeAt + 4, size);
   return writer.offset;
+}
+
+/** Writes AMQP 0-9-1 frames field by field. It checks nothing: {@link roomForPublish} has found the room. */
+class FrameWriter {
+  offset: number;
+  readonly #buffer: Buffer;
+  readonly #channel: number;
+
+  constructor(buffer: Buffer, offset: number, channel: number) {
+    this.#buffer = buffer;
+    this.offset = offset;
+    this.#channel = channel;
+  }
+
+  /** Returns where the frame begins, for {@link endFrame}. */
+  beginFrame(type: number): number {
+    const begin = this.offset;
+    this.octet(type);
+    this.short(this.#channel);
+    this.offset += 4;
+    return begin;
+  }
+
+  endFrame(begin: number): void {
+    // The size is that of what is between the head of the frame and its end.
+    this.longAt(begin + 3, this.offset - begin - FRAME_HEAD_BYTES);
+    this.octet(FRAME_END);
+  }
+
+  octet(value: number): void {
+    this.#buffer[this.offset++] = value;
+  }
+
+  short(value: number): void {
+    this.#buffer[this.offset++] = value >>> 8;
+    this.#buffer[this.offset++] = value;
+  }
+
+  long(value: number): void {
+    this.longAt(this.offset, value);
+    this.offset += 4;
+  }
+
+  longAt(offset: number, value: number): void {
+    this.#buffer[offset] = value >>> 24;
+    this.#buffer[offset + 1] = value >>> 16;
+    this.#buffer[offset + 2] = value >>> 8;
+    this.#buffer[offset + 3] = value;
+  }
+
+  /** Numbers are exact up to 2^53; bigints up to 2^64. */
+  longLong(value: number | bigint): void {
+    if (typeof value === 'bigint') {
+      this.#buffer.writeBigUInt64BE(value, this.offset);
+      this.offset += 8;
+      return;
+    }
+    this.long(Math.floor(value / 2 ** 32));
+    this.long(value >>> 0);
+  }
+
+  /** At most 255 bytes of UTF-8. */
+  shortString(text: string): void {
+    const length = text === '' ? 0 : this.#buffer.write(text, this.offset + 1);
+    this.#buffer[this.offset] = length;
+    this.offset += 1 + length;
+  }
+
+  longString(text: string): void {
+    const begin = this.offset;
+    this.offset += 4;
+    this.longAt(begin, this.text(text));
+  }
+
+  /** Returns how many bytes it has. */
+  text(text: string): number {
+    const length = text === '' ? 0 : this.#buffer.write(text, this.offset);
+    this.offset += length;
+    return length;
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#buffer.set(bytes, this.offset);
+    this.offset += bytes.length;
+  }
 }
 
 function writeMethod(writer: FrameWriter, { exchange, routingKey, options }: WireMessage): void {
@@ -173,7 +258,7 @@ function writeTable(
   writer.longAt(begin, writer.offset - begin - 4);
 }
 
-/** Returns how many bytes it has; none makes no frame. */
+/** Returns the size of the body. An empty body has no frame. */
 function writeBody(writer: FrameWriter, content: Buffer | string, maxBytes: number): number {
   if (content.length === 0) return 0;
   if (typeof content === 'string') {

@@ -8,11 +8,10 @@ import {
   fromAmqplib,
   fromWire,
   type ReceivedMessage,
-  republished,
-  thinned,
   toWire,
 } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { typedValue } from '../../../src/rabbitmq/wire/header-table.js';
+import { republished, thinned } from '../../../src/rabbitmq/wire/republished.js';
 
 const to = { exchange: '', routingKey: 'orders' };
 const plain: Message = { id: 'm1', contentType: 'text/plain', headers: {}, body: 'hello' };
