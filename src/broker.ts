@@ -186,6 +186,11 @@ export interface Replies {
 export interface PublishOptions extends WaitOptions {
   /** Do not wait for room: reject with `FULL` where `publish` would have to. Default: false. */
   readonly noWait?: boolean | undefined;
+  /**
+   * The caller's own limit, where `timeoutMs` is what an earlier step has left of it: `TIMEOUT` names this one.
+   * Milliseconds. Default: `timeoutMs`.
+   */
+  readonly limitMs?: number | undefined;
 }
 
 /** How a queue's declaration meets a queue that is there already. */

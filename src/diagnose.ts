@@ -8,7 +8,7 @@ export type { FolderFacts, StoreFacts } from './local-queue/disk/folder-facts.js
 export type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
 export type { QueueComparison } from './rabbitmq/topology/compare-queues.js';
 
-export interface DiagnoseOptions {
+interface DiagnoseOptions {
   readonly connectTimeoutMs: number;
 }
 

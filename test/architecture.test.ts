@@ -89,6 +89,20 @@ describe('the arrows between the parts', () => {
     expect(breaches(({ to }) => to.startsWith('amqplib/'))).toEqual([]);
   });
 
+  test('in rabbitmq/, what a consumer moves goes through the publisher, which knows no consumer', () => {
+    const room = (file: string) => file.split('/').slice(0, 2).join('/');
+    expect(
+      breaches(({ from, to }) => room(from) === 'rabbitmq/publish' && room(to) === 'rabbitmq/consume'),
+    ).toEqual([]);
+  });
+
+  test('in rabbitmq/, connections, topology and wire know neither publishing nor consuming', () => {
+    const room = (file: string) => file.split('/').slice(0, 2).join('/');
+    const below = ['rabbitmq/connection', 'rabbitmq/topology', 'rabbitmq/wire'];
+    const above = ['rabbitmq/publish', 'rabbitmq/consume'];
+    expect(breaches(({ from, to }) => below.includes(room(from)) && above.includes(room(to)))).toEqual([]);
+  });
+
   test('in rabbitmq/, the wire knows none of the other rooms', () => {
     const room = (file: string) => file.split('/').slice(0, 2).join('/');
     const isAllowed = ({ to }: Import) => room(to) === 'rabbitmq/wire' || isShared(to) || !isOurs(to);

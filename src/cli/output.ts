@@ -18,7 +18,7 @@ export interface OutputFlags {
 }
 
 /** A part of a line that has a color. */
-export interface Styled {
+interface Styled {
   readonly style: 'red' | 'yellow' | 'green';
   readonly text: string;
 }

@@ -7,7 +7,7 @@ import type { HandlerContext } from '../consumer/consumer.js';
 const GRACE_MS = 5000;
 const GROUP_CHECK_MS = 20;
 
-export interface ShellCommand {
+interface ShellCommand {
   /** Runs the command with the body on its standard input. Resolves if it exits 0, else rejects. */
   handle(body: Uint8Array, context: HandlerContext): Promise<void>;
   /** Terminates what still runs, with all that it has started, and resolves when it is gone. */

@@ -1,6 +1,6 @@
 /** Everything that waits uses this page: signals, time limits, promises resolved from outside, pauses and back-off. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WaitOptions } from '../broker.js';
+import type { PublishOptions, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
 
 /** How long one answer of the broker may take. A live broker answers in milliseconds. */
@@ -30,7 +30,7 @@ export function timeoutError(action: string, timeoutMs: number, unmet = 'not don
   return new QueueError('TIMEOUT', `${action}: ${timeoutText(timeoutMs, unmet)}`);
 }
 
-/** A limit may be what a first step left of another one: it is shown in whole milliseconds. */
+/** The end of a `TIMEOUT` text, in whole milliseconds. */
 export function timeoutText(timeoutMs: number, unmet = 'not done'): string {
   return `${unmet} within ${Math.ceil(timeoutMs)} ms`;
 }
@@ -74,7 +74,7 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
 }
 
 /** A signal that others control, and what detaches it from them. */
-export interface LinkedSignal {
+interface LinkedSignal {
   readonly signal: AbortSignal;
   release(): void;
 }
@@ -115,7 +115,11 @@ export function withGrace(signal: AbortSignal | undefined, graceMs: number): Lin
  * cancels both. `unmet` is what the wait did not get, as in `not stored` or `no reply`.
  */
 export function limitWait(
-  { signal, timeoutMs = Number.POSITIVE_INFINITY }: WaitOptions,
+  {
+    signal,
+    timeoutMs = Number.POSITIVE_INFINITY,
+    limitMs = timeoutMs,
+  }: WaitOptions & Pick<PublishOptions, 'limitMs'>,
   action: string,
   end: (error: QueueError) => void,
   unmet?: string,
@@ -129,7 +133,7 @@ export function limitWait(
   if (timeoutMs !== Number.POSITIVE_INFINITY) {
     timer = setTimeout(() => {
       release();
-      end(timeoutError(action, timeoutMs, unmet));
+      end(timeoutError(action, limitMs, unmet));
     }, timeoutMs);
   }
   if (signal !== undefined) {
@@ -217,7 +221,7 @@ export class Deadlines {
 }
 
 /** The bounds of an exponential back-off. Milliseconds. */
-export interface BackoffBounds {
+interface BackoffBounds {
   readonly initialDelayMs: number;
   readonly maxDelayMs: number;
 }

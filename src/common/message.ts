@@ -5,7 +5,7 @@ import type { Message } from '../broker.js';
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** What a message is made of: its encoded value, and what its sender says of it. */
-export type MessageParts = Pick<Message, 'contentType' | 'body'> & Partial<Omit<Message, 'timestamp'>>;
+type MessageParts = Pick<Message, 'contentType' | 'body'> & Partial<Omit<Message, 'timestamp'>>;
 
 /** A new message, made now. Gets a new id and no headers unless it is given some. */
 export function newMessage(parts: MessageParts): Message {

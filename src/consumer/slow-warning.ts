@@ -3,7 +3,7 @@ import { MAX_DELAY_MS } from '../common/options.js';
 /** The share of its time after which a handler is reported as slow. */
 const WARNING_SHARE = 0.8;
 
-export interface SlowWarning {
+interface SlowWarning {
   /** Milliseconds from now on. */
   readonly afterMs: number;
   /** What is left then. */
@@ -12,7 +12,7 @@ export interface SlowWarning {
   readonly limit: 'handler' | 'broker';
 }
 
-export interface HandlerLimits {
+interface HandlerLimits {
   readonly handlerTimeoutMs: number;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;

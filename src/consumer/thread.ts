@@ -12,7 +12,7 @@ export interface ThreadTask {
   readonly call: ThreadCall | undefined;
 }
 
-export interface ThreadCall {
+interface ThreadCall {
   readonly value: unknown;
   readonly context: Omit<HandlerContext, 'signal'>;
   /** Whether the return value is sent as a reply. */
@@ -26,7 +26,7 @@ export type ThreadResult =
   | { readonly ok: false; readonly failure: ThreadFailure };
 
 /** What was thrown in the other thread: a structured clone would lose most of it. */
-export interface ThreadFailure {
+interface ThreadFailure {
   readonly isRejection: boolean;
   readonly name: string;
   readonly message: string;

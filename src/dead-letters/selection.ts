@@ -52,7 +52,7 @@ export interface ScanResult {
 
 const NAMES = ['ids', 'reason', 'since', 'before', 'match', 'limit', 'signal', 'timeoutMs'] as const;
 
-export interface Selection {
+interface Selection {
   readonly wait: WaitOptions;
   readonly limit: number;
   readonly matches: (letter: DeadLetter) => boolean;

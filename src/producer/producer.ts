@@ -165,11 +165,11 @@ class QueueProducer<In> implements Producer<In> {
   }
 
   async #send(value: In, properties: MessageProperties | undefined, limits: SendLimits): Promise<SendResult> {
-    const begunAt = performance.now();
+    const startedAt = performance.now();
     const making = this.#make(value, properties, limits);
     const message = making instanceof Promise ? await making : making;
     try {
-      await this.#store(message, making instanceof Promise ? whatIsLeft(limits, begunAt) : limits);
+      await this.#store(message, making instanceof Promise ? remaining(limits, startedAt) : limits);
     } catch (error) {
       this.#noteFailure(error);
       throw error;
@@ -250,12 +250,12 @@ class QueueProducer<In> implements Producer<In> {
   ): Promise<{ readonly publishing: Promise<void> }> {
     // The message waits here, and its body may be the caller's own buffer.
     const own = copyMessage(message);
-    const begunAt = performance.now();
+    const startedAt = performance.now();
     const declaring = this.#broker.declare(this.#queue.spec, limits);
     const ready: Promise<unknown> = before === undefined ? declaring : Promise.all([declaring, before]);
     await within(ready, `declaring '${this.#queue.name}'`, limits);
     this.#isDeclared = true;
-    return { publishing: this.#broker.publish(this.#to, own, whatIsLeft(limits, begunAt)) };
+    return { publishing: this.#broker.publish(this.#to, own, remaining(limits, startedAt)) };
   }
 
   /** The queue was deleted: the next message declares it again. */
@@ -271,8 +271,10 @@ class QueueProducer<In> implements Producer<In> {
 
 type SendLimits = PublishOptions & { readonly timeoutMs: number };
 
-function whatIsLeft(limits: SendLimits, since: number): SendLimits {
-  return { ...limits, timeoutMs: Math.max(0, limits.timeoutMs - (performance.now() - since)) };
+/** The same limits after a first step that took from `since` until now. Errors still name the whole limit. */
+function remaining(limits: SendLimits, since: number): SendLimits {
+  const { timeoutMs, limitMs = timeoutMs } = limits;
+  return { ...limits, timeoutMs: Math.max(0, timeoutMs - (performance.now() - since)), limitMs };
 }
 
 function checkSendOptions(method: string, options: SendOptions): void {

@@ -158,11 +158,11 @@ class RabbitMqBroker implements Backend {
 
   /** The first message to an exchange. */
   async #publishFirst(wire: WireMessage, options: PublishOptions): Promise<void> {
-    const { timeoutMs = Number.POSITIVE_INFINITY } = options;
+    const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
     const before = performance.now();
     await this.#exchanges.find(wire.exchange, `message ${wire.id}`, options);
     const left = Math.max(0, timeoutMs - (performance.now() - before));
-    await this.#publisher.publish(wire, { ...options, timeoutMs: left });
+    await this.#publisher.publish(wire, { ...options, timeoutMs: left, limitMs });
   }
 
   async subscribe(

@@ -1,7 +1,7 @@
 import type { Backend, Delivery, Destination, Message, QueueSpec } from '../broker.js';
 
 /** What happens around a broker's own doing. */
-export interface Around {
+interface Around {
   /** The queue that is declared in place of this one. */
   readonly declare?: (queue: QueueSpec) => QueueSpec;
   /** Called when a message is stored. */
@@ -63,7 +63,7 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
 }
 
 /** The verbs by which a subscriber settles. */
-export type Verbs = Pick<Delivery, 'ack' | 'retry' | 'deadLetter' | 'release'>;
+type Verbs = Pick<Delivery, 'ack' | 'retry' | 'deadLetter' | 'release'>;
 
 /** The same delivery, with some verbs replaced. */
 export function withVerbs(delivery: Delivery, verbs: Partial<Verbs>): Delivery {

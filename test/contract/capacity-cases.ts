@@ -44,6 +44,9 @@ export const capacityCases: Cases = {
     const stored = await bench.fill(queue);
     const before = performance.now();
     await rejection(bench.publish(queue, 'late', { timeoutMs: 100 }), 'TIMEOUT');
+    // The rest of a longer limit: the error names what its caller knows.
+    const rest = await rejection(bench.publish(queue, 'late', { timeoutMs: 20.5, limitMs: 1000 }), 'TIMEOUT');
+    expect(rest.message).toContain('within 1000 ms');
     // Timers may fire a fraction of a millisecond early.
     expect(performance.now() - before).toBeGreaterThanOrEqual(99);
     const inbox = await bench.inbox(queue);

@@ -6,7 +6,7 @@ import { shellQuoted } from '../common-options.js';
 import { EXIT } from '../exit-code.js';
 import { type Check, fail, failure, ok, warn } from './check.js';
 
-export type Compare = (spec: QueueSpec) => Promise<readonly QueueComparison[]>;
+type Compare = (spec: QueueSpec) => Promise<readonly QueueComparison[]>;
 
 /** `flags`: those that name the same broker in a hint. */
 export async function* queueChecks(

@@ -30,7 +30,7 @@ import { MemoryQueue } from './queue.js';
 import { StoredMessage, takeIn } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
-export interface MemoryBrokerOptions {
+interface MemoryBrokerOptions {
   /** Larger bodies are refused. Bytes. Default: 1 MiB. */
   readonly maxMessageBytes?: number | undefined;
   /** The capacity of queues that are declared without one, in messages; `Infinity` for no limit. Default: 1024. */

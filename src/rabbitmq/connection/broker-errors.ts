@@ -52,7 +52,7 @@ export function isInterrupted(error: unknown): boolean {
  * A queue that is there, though not at present: its node is down, its process restarts. RabbitMQ answers with
  * the code of a queue that does not exist.
  */
-export function isUnavailable(error: unknown): boolean {
+function isUnavailable(error: unknown): boolean {
   return (
     replyCode(error) === NOT_FOUND &&
     /is down or inaccessible|stopped by supervisor|has no leader/.test(replyText(error))

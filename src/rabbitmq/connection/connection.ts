@@ -23,13 +23,13 @@ import { type ServerVersion, serverVersion } from './server-version.js';
 const TRY_AGAIN_MS = 50;
 
 /** Notices of the broker about publishing on a connection. */
-export interface ConnectionListener {
+interface ConnectionListener {
   onBlocked(reason: string): void;
   onUnblocked(): void;
 }
 
 /** What bounds the opening of a connection, and what it is allowed later. */
-export interface OpenOptions {
+interface OpenOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
   /** How many channels may serve requests at once. */

@@ -12,7 +12,7 @@ const UNBLOCKED_POLL_MS = 50;
 /** A connection that lived shorter than this does not end the back-off: the next wait is longer all the same. */
 const STABLE_AFTER_MS = 5_000;
 
-export interface LinkListener {
+interface LinkListener {
   onConnected?(connection: Connection): void;
   /** After each loss, and after each failed try. */
   onDisconnected?(): void;

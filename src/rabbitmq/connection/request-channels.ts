@@ -4,7 +4,7 @@ import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 /** How many channels of a connection serve requests at once. */
 export const MAX_REQUEST_CHANNELS = 4;
 
-export interface ChannelSource {
+interface ChannelSource {
   open(): Promise<Channel>;
   /** Resolves when the broker has confirmed the end of the channel, or does not answer. */
   close(channel: Channel): Promise<void>;

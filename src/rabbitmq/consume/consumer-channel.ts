@@ -29,7 +29,7 @@ export interface ConsumerSettings {
   readonly isSingleActive: boolean;
 }
 
-export interface ConsumerChannelListener {
+interface ConsumerChannelListener {
   /** Must not throw. */
   onMessage(received: ReceivedMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void;
   /** As in `SubscribeOptions`. */

@@ -13,7 +13,7 @@ export type Settlement =
   | 'drop';
 
 /** How settlements are written to a channel. None of these may throw. */
-export interface SettlementWriter {
+interface SettlementWriter {
   /** `multiple`: all up to this tag. */
   ack(tag: number, multiple: boolean): void;
   nack(tag: number): void;

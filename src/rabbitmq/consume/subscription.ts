@@ -21,7 +21,7 @@ const DEFAULT_DELIVERY_LIMIT = 20;
 /** After so many returns the message begins anew, where returns count and are to cost nothing. */
 const SPARED_FROM = 3;
 
-export interface SubscriptionParts {
+interface SubscriptionParts {
   readonly link: ReconnectingConnection;
   readonly topology: Topology;
   readonly republisher: Republisher;

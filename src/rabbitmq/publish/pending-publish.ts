@@ -15,7 +15,7 @@ export interface PendingPublishListener {
 }
 
 /** The target with limited room that a message was sent to. It counts the answers. */
-export interface AnswerCounter {
+interface AnswerCounter {
   /** The broker has answered about the message. */
   onAnswered(): void;
   onAccepted(): void;
@@ -57,7 +57,8 @@ export class PendingPublish implements Linked<PendingPublish> {
   previous: PendingPublish | undefined = undefined;
   next: PendingPublish | undefined = undefined;
 
-  readonly #timeoutMs: number;
+  /** The limit that its error names. */
+  readonly #limitMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #unlisten: (() => void) | undefined;
   readonly #listener: PendingPublishListener;
@@ -67,7 +68,7 @@ export class PendingPublish implements Linked<PendingPublish> {
   constructor(
     wire: WireMessage,
     position: number,
-    { signal, timeoutMs = Number.POSITIVE_INFINITY, noWait = false }: PublishOptions,
+    { signal, timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs, noWait = false }: PublishOptions,
     resolve: () => void,
     reject: (error: QueueError) => void,
     listener: PendingPublishListener,
@@ -76,7 +77,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     this.position = position;
     this.noWait = noWait;
     this.deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
-    this.#timeoutMs = timeoutMs;
+    this.#limitMs = limitMs;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#signal = signal;
@@ -135,7 +136,7 @@ export class PendingPublish implements Linked<PendingPublish> {
   /** `linkFailure`: why there is no connection at present, if there is none. */
   expire(linkFailure: Error | undefined): void {
     const why = linkFailure === undefined ? '' : ` (no connection: ${linkFailure.message})`;
-    this.giveUp('TIMEOUT', timeoutText(this.#timeoutMs, 'not stored') + why, linkFailure);
+    this.giveUp('TIMEOUT', timeoutText(this.#limitMs, 'not stored') + why, linkFailure);
   }
 
   abort(): void {

@@ -11,7 +11,7 @@
 const MAX_DEPTH = 32;
 
 /** What readers get in place of a value that can't be read. */
-export const UNREADABLE_VALUE = '[unreadable]';
+const UNREADABLE_VALUE = '[unreadable]';
 
 /** Bytes that are no table. */
 export class MalformedFrame extends Error {}
