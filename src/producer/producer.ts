@@ -118,6 +118,10 @@ class QueueProducer<In> implements Producer<In> {
     this.#queue = queue;
     this.#to = { exchange: '', routingKey: queue.name };
     this.#defaultWait = { timeoutMs };
+    // They are handed around: `const { send } = producer`, `values.map(producer.send)`.
+    this.send = this.send.bind(this);
+    this.trySend = this.trySend.bind(this);
+    this.sendMany = this.sendMany.bind(this);
   }
 
   send(value: In, options?: SendOptions): Promise<SendResult> {

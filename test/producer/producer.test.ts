@@ -43,6 +43,15 @@ async function slowlyDeclaring(): Promise<Backend> {
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 
+test('its methods can be handed around on their own', async () => {
+  const broker = await memory();
+  const { send, trySend, sendMany } = createProducer(broker, defineQueue('orders', z.number()));
+  await send(1);
+  await trySend(2);
+  await sendMany([3, 4]);
+  expect(await bodies(broker, 'orders', 4)).toEqual(['1', '2', '3', '4']);
+});
+
 describe('while the queue is being declared', () => {
   const queue = defineQueue('a', z.number());
 
