@@ -31,8 +31,8 @@ export interface Message {
   /** 0 to 31, the greater first; unset counts as {@link DEFAULT_PRIORITY}. */
   readonly priority?: number | undefined;
   /**
-   * Set on a received message whose body is encoded, as `gzip`: a foreign sender's. The body is as it came. On a message that
-   * is sent, RabbitMQ hands it on.
+   * How a foreign sender encoded the body, for example `gzip`; the body itself is delivered as it arrived. RabbitMQ
+   * passes it on with a message that is sent.
    */
   readonly contentEncoding?: string | undefined;
   /** Which request this belongs to, on a request and on its reply. */
@@ -85,11 +85,11 @@ export interface Delivery {
   readonly redelivered: boolean;
   /**
    * After how many milliseconds without a settlement, from `receivedAt` on, the broker takes the message back; it is
-   * lost then. Undefined where there is no such limit, or it is not known: RabbitMQ does not tell it, but
+   * lost then. Undefined if there is no such limit or it is unknown: RabbitMQ does not report it, but
    * quorum queues may be declared with one (`x-consumer-timeout`).
    */
   readonly settleWithinMs?: number | undefined;
-  /** When it came, by `performance.now()`; told where `settleWithinMs` is. */
+  /** When it arrived, on the clock of `performance.now()`; set together with `settleWithinMs`. */
   readonly receivedAt?: number | undefined;
   /** Done: the message is removed. */
   ack(): void;
@@ -129,7 +129,7 @@ export interface SubscribeOptions extends WaitOptions {
   /**
    * What this subscriber gives back is never lost to the queue's delivery limit: before it comes near, the message is
    * put at the end of its queue as one that was never delivered. Only RabbitMQ before 4.3 has need of that, since it
-   * counts a return as a failure. For those who look at messages rather than handle them. Default: false.
+   * counts a return as a failure. For subscribers that inspect messages without handling them. Default: false.
    */
   readonly sparesLimit?: boolean | undefined;
   /**
@@ -149,7 +149,7 @@ export interface Subscription {
   /**
    * Resolves when the subscription is closed, by `close` or by the broker's `close`. Rejects when it can't go
    * on: the queue was deleted and is not ours to declare (`QUEUE_MISSING`), the permission was taken
-   * (`ACCESS_REFUSED`). Whoever does not look at it gets no unhandled rejection.
+   * (`ACCESS_REFUSED`). Ignoring it causes no unhandled rejection.
    */
   readonly ended: Promise<void>;
   /**
@@ -162,9 +162,9 @@ export interface Subscription {
 }
 
 export interface ReplyListener {
-  /** A message that was published to the address: an answer, perhaps one that nobody waits for any more. Must not throw. */
+  /** A message was published to the address: a reply, perhaps to a request that has ended. Must not throw. */
   onReply(message: Message): void;
-  /** What is sent to an address that was given out before now arrives nowhere. Must not throw. */
+  /** Replies to every address that was handed out before are lost from now on. Must not throw. */
   onLost(reason: Error): void;
 }
 
@@ -174,7 +174,7 @@ export interface ReplyListener {
  */
 export interface Replies {
   /**
-   * What a request is to say as its `replyTo`: whoever publishes to it, through the default exchange and from any
+   * The `replyTo` for a request: whoever publishes to it, through the default exchange and from any
    * process on this broker, answers the request. Waits while the broker can't be reached. Another one after `onLost`.
    * Rejects: `CLOSED`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`.
    */
@@ -214,7 +214,7 @@ export interface DelayedRetry {
   readonly maxMs: number;
 }
 
-/** A queue as it is to be. Built by `defineQueue`, which knows the defaults and checks the values. */
+/** The definition of a queue. Built by `defineQueue`, which checks the values and fills in the defaults. */
 export interface QueueSpec {
   readonly name: string;
   readonly declare: DeclareMode;
@@ -240,7 +240,7 @@ export interface QueueSpec {
    */
   readonly deliveryLimit: number | undefined;
   /**
-   * That the queue itself delays what failed, where the broker has such queues and `declare` is `'match'`: a `retry`
+   * Lets the queue itself delay failed messages, if the broker supports it and `declare` is `'match'`: a `retry`
    * after just that delay moves nothing then, and a delivery that died with its process comes again after it, too.
    * What waits there is not counted by `inspect`, though `purge` removes it. Elsewhere it has no effect.
    */
@@ -248,7 +248,7 @@ export interface QueueSpec {
   /** The highest priority of a classic queue (`x-max-priority`); quorum and local queues always have them all. */
   readonly maxPriority: number | undefined;
   /**
-   * That no newer definition changes it. On disk another capacity, delivery limit or place for dead letters takes effect
+   * Protects the queue from newer definitions. On disk a changed capacity, delivery limit or dead-letter queue takes effect
    * when it is declared (`redefined`); with this, on either side, it is `QUEUE_MISMATCH` there, too. Default: false.
    */
   readonly fixed?: boolean | undefined;

@@ -76,7 +76,7 @@ async function openLocalBroker(
   { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe }: ConnectOptions,
 ): Promise<Broker> {
   if (target.kind === 'memory') return openMemoryBroker({ maxMessageBytes });
-  // Loaded when it is asked for: those who name no folder need no SQLite.
+  // Loaded on demand: only folders need SQLite.
   const { openDiskBroker } = await import('./local-queue/disk/broker.js');
   return openDiskBroker(target.path, { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe });
 }

@@ -31,12 +31,12 @@ export async function diagnoseQueues(
   return (await import('./rabbitmq/topology/compare-queues.js')).compareQueues(address, spec, options);
 }
 
-/** What is in the folder of a `local:` address. Creates nothing. Rejects with `STORAGE_ERROR`. */
+/** Reports the contents of the folder of a `local:` address. Creates nothing. Rejects with `STORAGE_ERROR`. */
 export async function diagnoseFolder(path: string): Promise<FolderFacts> {
   return (await import('./local-queue/disk/folder-facts.js')).folderFacts(path);
 }
 
-/** Copies what lies in such a folder to a new file. Rejects: `STORAGE_ERROR`, `STORAGE_FULL`, `INVALID_OPTION`. */
+/** Copies the queues of such a folder to a new file. Rejects: `STORAGE_ERROR`, `STORAGE_FULL`, `INVALID_OPTION`. */
 export async function backUpFolder(path: string, file: string): Promise<void> {
   await (await import('./local-queue/disk/backup.js')).backUpFolder(path, file);
 }

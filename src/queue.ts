@@ -81,7 +81,7 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
     const verdict = this.#validate(value);
     if (verdict instanceof Promise) {
       this.#isAsync = true;
-      // What is sent is the value of now, whatever happens to it while the schema is thinking.
+      // Encoded now: the caller may change the value while an asynchronous schema validates it.
       const encoding = this.#encodeFirst(value);
       encoding.catch(() => {});
       return verdict.then((settled) => {

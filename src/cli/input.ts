@@ -37,8 +37,8 @@ export async function* lines(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let count = 0;
   /** The parts of a line whose end has not come yet. */
-  let begun: Uint8Array[] = [];
-  let begunBytes = 0;
+  let started: Uint8Array[] = [];
+  let startedBytes = 0;
   const lineOf = (parts: readonly Uint8Array[]): Uint8Array => {
     count++;
     const line = withoutCarriageReturn(parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
@@ -48,18 +48,18 @@ export async function* lines(
   for await (const chunk of chunks) {
     let start = 0;
     for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
-      yield lineOf([...begun, chunk.subarray(start, end)]);
-      begun = [];
-      begunBytes = 0;
+      yield lineOf([...started, chunk.subarray(start, end)]);
+      started = [];
+      startedBytes = 0;
       start = end + 1;
     }
     if (start === chunk.byteLength) continue;
-    begun.push(chunk.subarray(start));
-    begunBytes += chunk.byteLength - start;
+    started.push(chunk.subarray(start));
+    startedBytes += chunk.byteLength - start;
     // One more byte may be the CR of the line end.
-    if (begunBytes > maxBytes + 1) throw tooLarge(`line ${count + 1}`, maxBytes);
+    if (startedBytes > maxBytes + 1) throw tooLarge(`line ${count + 1}`, maxBytes);
   }
-  if (begunBytes > 0) yield lineOf(begun);
+  if (startedBytes > 0) yield lineOf(started);
 }
 
 function withoutCarriageReturn(line: Uint8Array): Uint8Array {

@@ -92,7 +92,7 @@ export class Output {
     this.#event(line, this.logsAsJson);
   }
 
-  /** What happens during a command that somebody waits for: JSON only with `--json`. */
+  /** Progress of a command that a user waits for: JSON only with `--json`. */
   event(line: EventLine): void {
     this.#event(line, this.json);
   }
@@ -162,7 +162,7 @@ export function writeWarning({ name, message }: Error): void {
   process.stderr.write(`${onOneLine(`millrace: ${name}: ${message}`)}\n`);
 }
 
-/** An error that nobody caught, with the place where it was thrown. */
+/** An uncaught error, with the place where it was thrown. */
 export function writeUncaught(error: unknown): void {
   const { stack = '' } = error instanceof Error ? error : {};
   const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line));

@@ -1,6 +1,6 @@
 /**
  * The headers by which a retried message and a dead letter carry their history. Both backends write them, so
- * that a dead letter reads the same wherever it lies.
+ * that a dead letter reads the same on every backend.
  */
 import type { DeadLetterCode, Failure } from '../broker.js';
 

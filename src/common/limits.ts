@@ -173,7 +173,7 @@ export async function settledWithin(work: Promise<unknown>, timeoutMs: number): 
   await within(work, 'closing', { timeoutMs }).catch(() => {});
 }
 
-/** Resolves after the time, or when the signal is aborted. Keeps the process alive only if told to. */
+/** Resolves after the time, or when the signal is aborted. Does not keep the process alive unless `keepAlive` is set. */
 export async function pause(
   ms: number,
   signal?: AbortSignal | undefined,

@@ -1,6 +1,6 @@
-/** What can stand in a {@link LinkedList}: in one at a time. These are the list's to set. */
+/** A member of a {@link LinkedList}, of one at a time. Only the list sets these fields. */
 export interface Linked<T extends Linked<T>> {
-  /** The list that it stands in. */
+  /** The list that it is in. */
   list: LinkedList<T> | undefined;
   previous: T | undefined;
   next: T | undefined;
@@ -26,12 +26,12 @@ export class LinkedList<T extends Linked<T>> {
     return this.#first === undefined;
   }
 
-  /** Puts one that stands in no list behind all others. */
+  /** Adds a member of no other list at the end. */
   append(member: T): void {
     this.insert(member, this.#last);
   }
 
-  /** Puts one that stands in no list behind `after`; undefined: before all others. */
+  /** Adds a member of no other list behind `after`; at the front if that is undefined. */
   insert(member: T, after: T | undefined): void {
     const next = after === undefined ? this.#first : after.next;
     member.list = this;
@@ -43,7 +43,7 @@ export class LinkedList<T extends Linked<T>> {
     else next.previous = member;
   }
 
-  /** False where it does not stand in this list. */
+  /** False if it is not in this list. */
   remove(member: T): boolean {
     if (member.list !== this) return false;
     const { previous, next } = member;
@@ -57,14 +57,14 @@ export class LinkedList<T extends Linked<T>> {
     return true;
   }
 
-  /** Empties the list, and gives what was in it. */
+  /** Empties the list and returns its members. */
   clear(): T[] {
     const members = [...this];
     for (const member of members) this.remove(member);
     return members;
   }
 
-  /** Who leaves while it goes on must be neither the one that it is at nor the next. */
+  /** During the iteration, do not remove the current member or the next one. */
   *[Symbol.iterator](): Generator<T, void> {
     for (let member = this.#first; member !== undefined; member = member.next) yield member;
   }

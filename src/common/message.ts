@@ -4,7 +4,7 @@ import type { Message } from '../broker.js';
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
-/** What a message is made of: its encoded value, and what its sender says of it. */
+/** The parts of a message: its encoded value and its sender's properties. */
 type MessageParts = Pick<Message, 'contentType' | 'body'> & Partial<Omit<Message, 'timestamp'>>;
 
 /** A new message, made now. Gets a new id and no headers unless it is given some. */
@@ -22,7 +22,7 @@ export function newMessage(parts: MessageParts): Message {
   };
 }
 
-/** The same message with a body of its own, and other headers if told so. */
+/** The same message with a body of its own, and other headers if given. */
 export function copyMessage(message: Message, headers: Message['headers'] = message.headers): Message {
   return {
     id: message.id,
@@ -43,7 +43,7 @@ export function copyBody(body: Message['body']): Message['body'] {
 }
 
 const ID_BYTES = 16;
-/** Random bytes are fetched for so many ids at once. */
+/** How many ids share one call for random bytes. */
 const IDS_AT_ONCE = 128;
 const HEX = Buffer.from('0123456789abcdef');
 

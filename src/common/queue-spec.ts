@@ -1,4 +1,4 @@
-/** What a queue is to be: the options of `defineQueue`, checked and completed. */
+/** The definition of a queue: the options of `defineQueue`, checked and completed. */
 import type { DeclareMode, DelayedRetry, QueueSpec } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { Codec } from './codec.js';
@@ -66,8 +66,8 @@ export interface QueueOptions<In = unknown> {
    * another delay takes a wait queue all the same, and so do all retries on classic queues, on older servers and
    * where the queue was there before without it. Needs `declare: 'match'`.
    *
-   * Such a retry costs no publish, and the message comes again as it was sent: a dead letter tells its last error
-   * only, as the first one too. What died with its process waits likewise before it comes again. Half of the
+   * Such a retry costs no publish, and the message comes again as it was sent: a dead letter carries its last
+   * error only, also as the first one. What died with its process waits likewise before it comes again. Half of the
    * `deliveryLimit` is kept for those deaths: further retries take a wait queue.
    * https://www.rabbitmq.com/docs/quorum-queues#delayed-retry
    */

@@ -9,7 +9,7 @@ export const NOTHING = 'application/x-millrace-nothing';
 /** Set on the reply of a handler that has failed; the body is then the error's message. */
 const ERROR_CODE = 'x-millrace-error-code';
 
-/** A message that wants an answer. */
+/** A message that asks for a reply. */
 export type Request = Message & { readonly replyTo: string; readonly correlationId: string };
 
 /** What the names of reply queues begin with. */
@@ -32,7 +32,7 @@ export function replyTo(request: Request, value: unknown): Message {
 }
 
 export function errorReplyTo(request: Request, { code, message }: RemoteFailure): Message {
-  // No more than tells what went wrong: the reply must not fail over its size.
+  // Cut short, so that the reply does not fail because of its size.
   return reply(request, 'text/plain', message.slice(0, 1000).toWellFormed(), { [ERROR_CODE]: code });
 }
 

@@ -7,7 +7,7 @@ import { REPLY_QUEUE_PREFIX } from './reply-format.js';
 /** How long declaring and subscribing may take. */
 const OPEN_LIMIT_MS = 30_000;
 
-/** Replies for a broker that has nothing special for them: a queue of their own, gone with its subscriber. */
+/** Replies on a broker without direct replies: an exclusive queue that is deleted with its subscriber. */
 export class ReplyQueue implements Replies {
   readonly #broker: Pick<Backend, 'declare' | 'subscribe'>;
   readonly #listener: ReplyListener;

@@ -4,7 +4,7 @@ import { type Codec, codecs } from './codec.js';
 import { errorText } from './options.js';
 import { describeIssues, describeThrown, type Validate, type Verdict } from './schema.js';
 
-/** How many values of a queue take the whole way and back before its codec and schema are trusted with such values. */
+/** How many values of a queue are decoded again before its codec and schema are trusted. */
 const TRIALS = 100;
 
 /** Why a value can't be sent, as a sentence without its subject. */
@@ -25,8 +25,8 @@ export class RoundTrip {
   }
 
   /**
-   * Whether this value has to be tried. For plain JSON and text the answer is no at the cost of looking at the value;
-   * for anything else it is yes until so many have passed.
+   * Whether this value needs a trial. Plain JSON and text need none; anything else does until `TRIALS` values have
+   * passed.
    */
   isNeeded(value: unknown): boolean {
     if (this.#codec === codecs.json) {
@@ -121,7 +121,7 @@ function objectKind(value: object): 'plain' | 'convertible' | 'lossy' {
   return kind;
 }
 
-/** Of these JSON keeps nothing, or no more than what looks like an object. */
+/** JSON keeps nothing of these, or only something that looks like an object. */
 function isEmptied(value: object): boolean {
   return (
     value instanceof Map ||

@@ -98,7 +98,7 @@ function isZod(schema: StandardSchemaV1): schema is ZodSchema {
 
 /**
  * zod's standard `validate` tries without waiting first, and drops the promise of an asynchronous refinement when it
- * meets one. If that promise rejects, nobody handles it, which ends the process. Asked like this, zod keeps to it.
+ * meets one. If that promise rejects, nobody handles it, which ends the process. Asked this way, zod awaits it.
  */
 function askZod(schema: ZodSchema): (value: unknown) => unknown {
   const run = schema._zod?.run;

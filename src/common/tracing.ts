@@ -1,10 +1,10 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 
-/** What the channels of `millrace.send` tell about the send of one message. */
+/** What the channels of `millrace.send` publish about the send of one message. */
 export interface SendTrace {
   readonly queue: string;
   readonly id: string;
-  /** Those of the message. What a subscriber of `start` adds is sent along, as `traceparent` say. */
+  /** The message's headers. A subscriber of `start` may add some, such as `traceparent`; they are sent along. */
   readonly headers: Record<string, string>;
   /** On `asyncEnd`, when it is stored. */
   readonly result?: { readonly id: string };
@@ -12,7 +12,7 @@ export interface SendTrace {
   readonly error?: unknown;
 }
 
-/** What the channels of `millrace.process` tell about one run of a handler. */
+/** What the channels of `millrace.process` publish about one run of a handler. */
 export interface ProcessTrace {
   readonly queue: string;
   readonly id: string;

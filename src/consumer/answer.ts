@@ -11,8 +11,8 @@ const REPLY_LIMIT_MS = 30_000;
 export type RepliesTo = 'ours' | 'any';
 
 /**
- * Whether a message asks for an answer, and gets it. Whoever may publish to a queue chooses the `replyTo`, and an
- * answer is sent with this consumer's permissions: to an ordinary queue only if the consumer allows it.
+ * Whether a message asks for a reply and may have one. Every publisher can choose the `replyTo`, and the reply is sent
+ * with this consumer's permissions: to an ordinary queue only if the consumer allows it.
  */
 export function isAnswered<M extends Pick<Message, 'replyTo' | 'correlationId'>>(
   message: M,

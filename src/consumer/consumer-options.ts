@@ -72,7 +72,7 @@ export interface ConsumerSettings<Out> {
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
 }
 
-/** The retries of those who do not say otherwise. */
+/** The default retry policy. */
 export const DEFAULT_DELAYS_MS: readonly number[] = [1000, 10_000, 60_000];
 
 const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [

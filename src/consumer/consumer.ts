@@ -14,7 +14,7 @@ export interface Consumer extends AsyncDisposable {
    */
   start(options?: WaitOptions): Promise<void>;
   /**
-   * Takes no more messages, returns those whose handler has not begun to the queue at no cost, and lets the running
+   * Takes no more messages, returns those whose handler has not started to the queue at no cost, and lets the running
    * handlers finish until the deadline. No handler begins after this call. Always resolves. A second call waits for
    * the same end, and brings the deadline forward if its own is earlier.
    */

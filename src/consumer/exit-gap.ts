@@ -6,7 +6,7 @@ const GAP_MS = 20;
 /**
  * Lets the process of an unreferenced consumer end between two of its messages. What a handler waits for keeps the
  * process alive, and Node can't know whose handler it is: a consumer that always finds its next message waiting would
- * keep a finished program alive for ever. So from time to time no handler begins until the running ones have ended and
+ * keep a finished program alive forever. So from time to time no handler begins until the running ones have ended and
  * a moment has passed that keeps nothing alive.
  *
  *   working ──STRETCH_MS──► letting the running ones end ──► gap ──GAP_MS──► working

@@ -2,7 +2,7 @@ import type { Delivery } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 
-/** What is due before a run's time limit. */
+/** The warning before a run's time limit. */
 export interface RunWarning {
   /** On the clock of `performance.now()`. */
   readonly at: number;
@@ -18,7 +18,7 @@ export interface RunWarning {
  *      └──discard()───────────────────────► over: nothing to settle, and the handler never begins
  *
  * A message may be taken away at any time. A run that is abandoned because of that has nothing to settle; its handler,
- * if it has begun, keeps its slot until it ends.
+ * if it has started, keeps its slot until it ends.
  */
 export class HandlerRun {
   readonly delivery: Delivery;
@@ -98,7 +98,7 @@ export class HandlerRun {
     this.#abort(reason);
   }
 
-  /** As `abandon`, before the handler has begun: now it never will. */
+  /** As `abandon`, before the handler has started: it never will. */
   discard(reason: Error): void {
     this.#phase = 'over';
     this.#clearLimit();
@@ -168,7 +168,7 @@ export class Context implements HandlerContext {
 }
 
 /**
- * The runs under way, in no order. Each knows its index, so that joining and leaving takes constant time without a
+ * The current runs, in no order. Each knows its index, so that joining and leaving takes constant time without a
  * hash table, which for so few that come and go so fast costs a tenth of what a message does.
  */
 export class Runs {

@@ -98,8 +98,8 @@ export class HandlerThreads implements HandlerHost {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
-      const { signal: _, ...told } = context;
-      const call = { value, context: told, wantsReply, abort: port2 };
+      const { signal: _, ...cloneable } = context;
+      const call = { value, context: cloneable, wantsReply, abort: port2 };
       return unwrap(await runOn(pool, { module: this.#module, call }, port2, termination.signal));
     } finally {
       signal.removeEventListener('abort', onAbort);

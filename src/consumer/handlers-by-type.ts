@@ -2,7 +2,7 @@ import { checkOptionNames, invalidOption, quote } from '../common/options.js';
 import { RejectMessage } from '../errors.js';
 import type { Handler } from './consumer.js';
 
-/** The properties that can tell a value's type: those that are text in each member of the union. */
+/** The properties that can discriminate the union: those that are strings in each member. */
 export type Discriminant<Out> = {
   [Name in keyof Out & string]: Out[Name] extends string ? Name : never;
 }[keyof Out & string];
@@ -19,7 +19,7 @@ type OfType<Out, By extends string, Type> = Out extends { readonly [Name in By]:
  * not compile. A message of another type that passes the schema nevertheless becomes a dead letter.
  */
 export interface HandlersByType<Out, By extends Discriminant<Out> = Discriminant<Out>> {
-  /** The property of the value that tells its type. */
+  /** The property of the value that names its type. */
   readonly by: By;
   readonly handlers: { readonly [Type in Out[By] & string]: Handler<OfType<Out, By, Type>> };
 }

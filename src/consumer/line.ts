@@ -3,7 +3,7 @@ import { errorText, isThenable, quote } from '../common/options.js';
 import type { Decoded } from './decode.js';
 import { KeyLanes } from './key-lanes.js';
 
-/** The deliveries that were handed over and have not begun. Bounded by the prefetch. */
+/** Deliveries that have arrived and whose handler has not started. Bounded by the prefetch. */
 export interface Line {
   add(delivery: Delivery): void;
   /** The next one that may be handled, if any. */
@@ -62,7 +62,7 @@ export class KeyedLine<Out> implements Line {
   readonly #settings: KeyedLineSettings<Out>;
   readonly #lanes = new KeyLanes<Delivery>();
   readonly #decoded = new Map<Delivery, Decoded<Out>>();
-  /** In the order of arrival: those whose schema is asynchronous, and those that arrived after them. */
+  /** In the order of arrival: deliveries with an asynchronous schema, and all that arrived after them. */
   readonly #decoding = new Map<Delivery, Decoded<Out> | undefined>();
 
   constructor(settings: KeyedLineSettings<Out>) {
@@ -118,7 +118,7 @@ export class KeyedLine<Out> implements Line {
     this.#settings.onReady();
   }
 
-  /** Those before the first that is still being decoded. */
+  /** Enters all deliveries before the first that is still being decoded. */
   #enterDecoded(): void {
     for (const [delivery, decoded] of this.#decoding) {
       if (decoded === undefined) return;

@@ -4,7 +4,7 @@ import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
 
 /** Counts what becomes of a consumer's deliveries and emits the events. Its caller reports one outcome for each. */
 export class OutcomeReport {
-  /** Whether somebody observes. */
+  /** Whether there is an observer. */
   readonly isObserved: boolean;
   readonly #queue: string;
   readonly #emit: ((event: ConsumerEvent) => void) | undefined;
@@ -62,8 +62,8 @@ export class OutcomeReport {
   }
 
   /**
-   * If nobody observes, the first one is a process warning: such a message usually comes again and again. Not if the
-   * broker was closed meanwhile, which is the program's own doing.
+   * Without an observer the first one emits a process warning: such a message usually comes again and again. There is
+   * no warning if the program itself closed the broker meanwhile.
    */
   settleFailed(delivery: Delivery, error: Error): void {
     this.#counts.settleFailed++;
@@ -75,7 +75,7 @@ export class OutcomeReport {
     );
   }
 
-  /** The consumer can't go on. `isAwaited`: somebody learns of it anyway. */
+  /** The consumer can't go on. `isAwaited`: the program reads `ended` and learns of it there. */
   ended(error: Error, isAwaited: boolean): void {
     this.#emit?.({ type: 'ended', queue: this.#queue, error });
     if (this.isObserved || isAwaited) return;

@@ -9,7 +9,7 @@ import type { OutcomeReport } from './outcome-report.js';
 import { handled, type Outcome, type Settlement, settlementFor, thrown } from './settlement.js';
 import { slowWarning } from './slow-warning.js';
 
-/** All that handling a message depends on and that stays the same from message to message. */
+/** What all messages of a consumer share. */
 export interface ProcessSettings<Out> {
   readonly queue: string;
   /** The value of a delivery, or why there is none. Must not throw or reject. */
@@ -132,7 +132,7 @@ export function decodeInTime<Out>(
   });
 }
 
-/** The report of a message that takes long, if somebody observes. */
+/** The warning about a slow message, if there is an observer. */
 function warningOf(
   delivery: Delivery,
   { handlerTimeoutMs, report }: Pick<ProcessSettings<never>, 'handlerTimeoutMs' | 'report'>,

@@ -39,7 +39,7 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #concurrency: number;
   readonly #prefetch: number;
   readonly #host: HandlerHost;
-  /** Handed over and not begun; at most `prefetch`. */
+  /** Arrived, and its handler has not started; at most `prefetch`. */
   readonly #line: Line;
 
   readonly #report: OutcomeReport;

@@ -6,7 +6,7 @@ const WARNING_SHARE = 0.8;
 interface SlowWarning {
   /** Milliseconds from now on. */
   readonly afterMs: number;
-  /** What is left then. */
+  /** Milliseconds that are left then. */
   readonly leftMs: number;
   /** The limit that comes first. */
   readonly limit: 'handler' | 'broker';

@@ -17,7 +17,7 @@ interface ThreadCall {
   readonly context: Omit<HandlerContext, 'signal'>;
   /** Whether the return value is sent as a reply. */
   readonly wantsReply: boolean;
-  /** Receives why the handler's signal is to be aborted. */
+  /** Receives the reason for aborting the handler's signal. */
   readonly abort: MessagePort;
 }
 

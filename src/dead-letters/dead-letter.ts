@@ -25,7 +25,7 @@ export interface DeadLetter {
   readonly attempts: number | undefined;
   /** When it became a dead letter, ISO 8601; undefined if unknown. */
   readonly deadAt: string | undefined;
-  /** As it is stored there, with the headers that tell all this. */
+  /** The message as it is stored, with the headers that carry this history. */
   readonly message: Message;
 }
 

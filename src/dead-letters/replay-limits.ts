@@ -1,4 +1,4 @@
-/** How fast a replay goes: so many at once, and so many a second. */
+/** How fast a replay goes: how many messages at once, and how many a second. */
 import { pause, throwIfAborted } from '../common/limits.js';
 
 /** Runs jobs side by side, a limited number at a time. After one has failed, no other begins. */

@@ -163,7 +163,7 @@ async function send(
   }
 }
 
-/** As far as it can be told without sending it. */
+/** As far as it is known without sending it. */
 async function tryOut({ broker }: Source, to: string, wait: WaitOptions): Promise<QueueError | undefined> {
   try {
     await broker.inspect(to, wait);

@@ -26,7 +26,7 @@ const BACK_INTERVAL_MS = 20;
  * Reads the messages that are in a queue when it begins, from the first to the last, and puts those back that were not
  * removed, in the order in which they were.
  *
- *   begun ──next()──► filling a window ──window full, or queue empty──► handing out ──next()──┐
+ *   new ──next()──► filling a window ──window full, or queue empty──► handing out ──next()──┐
  *                        ▲    (subscribed)                                (cancelled)          │
  *                        └───────────────── window handed out, more to come ──────────────────┘
  *   end(), from anywhere: the windows are closed in the order of their opening
@@ -123,12 +123,12 @@ export class QueueScan {
   async #fillWindow(atMost: number): Promise<void> {
     const size = Math.min(atMost, this.total - this.scanned, this.#roomFor());
     if (this.#isOver || size <= 0) return;
-    const begunAt = performance.now();
+    const startedAt = performance.now();
     try {
       const window = await this.#broker.subscribe(
         this.#queue,
         {
-          ...this.#remaining(begunAt),
+          ...this.#remaining(startedAt),
           prefetch: size,
           sparesLimit: true,
           onLost: (delivery) => this.#lose(delivery),
@@ -139,15 +139,15 @@ export class QueueScan {
         },
       );
       this.#windows.push(window);
-      await this.#untilFull(window, size, begunAt);
+      await this.#untilFull(window, size, startedAt);
       await window.cancel();
     } finally {
-      this.#waitedMs += performance.now() - begunAt;
+      this.#waitedMs += performance.now() - startedAt;
     }
   }
 
   /** Resolves when the window is full, or the queue empty. */
-  async #untilFull(window: Subscription, size: number, begunAt: number): Promise<void> {
+  async #untilFull(window: Subscription, size: number, startedAt: number): Promise<void> {
     const ended = window.ended.then(() => {
       throw new QueueError('CLOSED', `the broker was closed while '${this.#queue}' was scanned`);
     });
@@ -162,7 +162,7 @@ export class QueueScan {
       await Promise.race([full.promise, ended, interval]);
       throwIfAborted(this.#wait.signal, this.#action);
       if (this.#arrived.length >= size) return;
-      const { ready } = await this.#broker.inspect(this.#queue, this.#remaining(begunAt));
+      const { ready } = await this.#broker.inspect(this.#queue, this.#remaining(startedAt));
       checks = ready === 0 && this.#arrived.length === before ? checks + 1 : 0;
       before = this.#arrived.length;
     }
@@ -174,10 +174,10 @@ export class QueueScan {
     return `scanning '${this.#queue}'`;
   }
 
-  /** What is left of the time limit. Throws `TIMEOUT`. */
-  #remaining(begunAt: number): WaitOptions {
+  /** The rest of the time limit. Throws `TIMEOUT`. */
+  #remaining(startedAt: number): WaitOptions {
     const { timeoutMs = Number.POSITIVE_INFINITY, signal } = this.#wait;
-    const leftMs = timeoutMs - this.#waitedMs - (performance.now() - begunAt);
+    const leftMs = timeoutMs - this.#waitedMs - (performance.now() - startedAt);
     if (leftMs > 0) return { signal, timeoutMs: leftMs };
     throw timeoutError(this.#action, timeoutMs, 'no further message');
   }

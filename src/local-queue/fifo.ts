@@ -20,7 +20,7 @@ class Ring<T> {
 
 /**
  * A first-in, first-out buffer without a bound of its own: a chain of rings, each twice the size of the one before up
- * to 2048 slots. A short queue reuses one ring for ever; a long one takes memory for what it holds, releases it as it
+ * to 2048 slots. A short queue reuses one ring forever; a long one takes memory for what it holds, releases it as it
  * drains, and is never copied. An emptied slot holds no reference.
  */
 export class Fifo<T> {

@@ -10,13 +10,13 @@ export interface HeldLock extends AsyncDisposable {
   readonly permit: number;
   /**
    * Aborted when the lock is lost without having been released: the link to the broker broke, the broker took the
-   * permit back after its time limit, or it was closed here. Somebody else may have the permit from then on, or even
+   * permit back after its time limit, or it was closed here. Another holder may have the permit from then on, or even
    * a moment before. Pass it on to the work that is done under the lock.
    */
   readonly signal: AbortSignal;
   /** Whether the lock is lost. */
   readonly lost: boolean;
-  /** Gives the permit back, to whoever waits. Repeating it, and releasing what is lost, do nothing. Always resolves. */
+  /** Returns the permit to the next waiter. Repeating it, and releasing what is lost, do nothing. Always resolves. */
   release(): Promise<void>;
 }
 
@@ -88,7 +88,7 @@ export class Permit implements HeldLock {
         cause,
       }),
     );
-    // So that the next permit goes to somebody who waits for it.
+    // The next permit must go to a waiter.
     void this.#subscription?.close();
   };
 

@@ -28,7 +28,7 @@ export interface Lock {
   readonly name: string;
   readonly permits: number;
   /**
-   * Waits for a permit. Those who wait are served in turn. The lock is not re-entrant: acquiring it again while
+   * Waits for a permit. Waiters are served in turn. The lock is not re-entrant: acquiring it again while
    * holding its only permit waits for oneself.
    *
    * Rejects: `TIMEOUT`, `ABORTED` and `CLOSED`, and then nothing is held; `QUEUE_MISMATCH` where the lock was made with

@@ -3,7 +3,7 @@
  * and wherever one of them dies.
  *
  * A permit that is held is not in the queue, so counting its messages does not tell whether any are missing. What every
- * backend can tell is who declared a queue first: a declaration that must match creates the queue, or finds it with
+ * backend knows is who declared a queue first: a declaration that must match creates the queue, or finds it with
  * exactly these properties, or is refused. An empty queue is thereby a register that is written once, and its capacity
  * is the value:
  *
@@ -31,7 +31,7 @@ const POLL_MS = 25;
 /** Each of them cost a process its life, at the same few milliseconds of its work. */
 const MAX_CLAIMS = 100;
 
-/** The name of the queue that has the permits of the lock, filled by this call where nobody did so before. */
+/** The name of the queue that has the permits of the lock, filled by this call if it is new. */
 export async function fillPermits(broker: Backend, name: string, permits: number): Promise<string> {
   await checkPermits(broker, name, permits);
   for (let claim = 1; claim <= MAX_CLAIMS; claim++) {
@@ -77,7 +77,7 @@ async function checkPermits(broker: Backend, name: string, permits: number): Pro
   }
 }
 
-/** False where somebody else claimed it. */
+/** False if another process claimed it. */
 function claimQueue(broker: Backend, queue: string): Promise<boolean> {
   return write(broker, queue, randomInt(2 ** 32, 2 ** 47));
 }
@@ -113,7 +113,7 @@ async function readFilled(broker: Backend, name: string): Promise<number | undef
   );
 }
 
-/** Returns at the latest when whoever fills the queue has to be taken for dead. */
+/** Returns at the latest when the process that fills the queue must be presumed dead. */
 async function untilFilled(broker: Backend, name: string): Promise<void> {
   const end = performance.now() + FILL_LIMIT_MS;
   while (performance.now() < end) {

@@ -120,7 +120,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     this.#decode = replyDecoder(schema);
     trackHandlers();
     this.#replies = broker.receiveReplies({
-      // An answer to a request that is over, or a second one, is nobody's.
+      // A late or second reply has no call and is dropped.
       onReply: (reply) => this.#calls.get(reply.correlationId ?? '')?.receive(reply),
       onLost: (reason) => {
         for (const call of this.#calls.values()) call.lose(reason);

@@ -27,7 +27,7 @@ export interface ValueSender<T> {
 const MAX_MESSAGES = 1000;
 
 /**
- * A full window is refilled when so many are left. Woken by each confirm, the loop would spend more time on waking
+ * How many messages are left when a full window is refilled. Woken by each confirm, the loop would spend more time on waking
  * than on sending; woken too late, it would keep the broker waiting.
  */
 const REFILL_AT_MESSAGES = 800;
@@ -42,7 +42,7 @@ const MAX_VALIDATING = 64;
 /** A synchronous iterable gives the event loop a turn after this time. */
 const TURN_AFTER_MS = 20;
 
-/** The clock is read after each message of at least so many bytes, and after so many smaller ones. */
+/** The clock is read after each message of at least `LARGE_BYTES`, and after `CLOCK_EVERY` smaller ones. */
 const LARGE_BYTES = 16 * 1024;
 const CLOCK_EVERY = 32;
 

@@ -148,20 +148,20 @@ function queryOf(query: string, decode: Decode, invalid: Invalid): Query {
     if (value === undefined) return undefined;
     const number = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
     if (number >= min && number <= max) return number;
-    throw invalid(`${name} is to be an integer from ${min} to ${max}, not '${value}'`);
+    throw invalid(`${name} must be an integer from ${min} to ${max}, not '${value}'`);
   };
 
   const frameMax = integer('frame_max', 0, 2 ** 31 - 1);
   if (frameMax !== undefined && frameMax !== 0 && frameMax < MIN_FRAME_MAX) {
-    throw invalid(`frame_max is to be 0 (no limit) or at least ${MIN_FRAME_MAX}, not ${frameMax}`);
+    throw invalid(`frame_max must be 0 (no limit) or at least ${MIN_FRAME_MAX}, not ${frameMax}`);
   }
   const verify = given.get('verify');
   if (verify !== undefined && verify !== 'verify_peer' && verify !== 'verify_none') {
-    throw invalid(`verify is to be verify_peer or verify_none, not '${verify}'`);
+    throw invalid(`verify must be verify_peer or verify_none, not '${verify}'`);
   }
   const authMechanism = given.get('auth_mechanism')?.toLowerCase() ?? 'plain';
   if (authMechanism !== 'plain' && authMechanism !== 'external') {
-    throw invalid(`auth_mechanism is to be plain or external, not '${authMechanism}'`);
+    throw invalid(`auth_mechanism must be plain or external, not '${authMechanism}'`);
   }
   return {
     heartbeatSeconds: integer('heartbeat', 0, 65_535),

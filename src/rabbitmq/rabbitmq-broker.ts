@@ -177,7 +177,7 @@ class RabbitMqBroker implements Backend {
     this.#opening.add(opening);
     const subscription = await opening.finally(() => this.#opening.delete(opening));
     subscription.ref();
-    // Those who only look at messages retry none.
+    // A subscriber that only inspects messages retries none.
     if (options.sparesLimit !== true) this.#returnRetriedMessages(queue, subscription);
     return subscription;
   }

@@ -1,6 +1,6 @@
 import type { Backend, Delivery, Destination, Message, QueueSpec } from '../broker.js';
 
-/** What happens around a broker's own doing. */
+/** Hooks around the verbs of a broker. */
 interface Around {
   /** The queue that is declared in place of this one. */
   readonly declare?: (queue: QueueSpec) => QueueSpec;
@@ -12,7 +12,7 @@ interface Around {
   readonly onLost?: (delivery: Delivery, queue: string, reason: Error) => void;
 }
 
-/** The same broker, with something around it. */
+/** The same broker with hooks around its verbs. */
 export function aroundBroker(broker: Backend, around: Around): Backend {
   const { declare, onPublished, delivery: replace = (delivery: Delivery) => delivery, onLost } = around;
   return {
@@ -34,7 +34,7 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
       onPublished?.(to, message);
     },
     subscribe: (queue, options, onDelivery) => {
-      /** What was handed out for which: the loss of one is told by the same object. */
+      /** The replacement of each delivery, so that its loss is reported with the same object. */
       const handedOut = new WeakMap<Delivery, Delivery>();
       return broker.subscribe(
         queue,

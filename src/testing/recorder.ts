@@ -14,7 +14,7 @@ export type RecordedEvent =
   | ({ readonly type: 'retried'; readonly failure: Failure } & RecordedDelivery)
   /** Moved to the dead-letter queue, or dropped where there is none. */
   | ({ readonly type: 'dead-lettered'; readonly failure: Failure } & RecordedDelivery)
-  /** Given back unbegun. */
+  /** Returned to the queue unhandled. */
   | ({ readonly type: 'released' } & RecordedDelivery)
   /** Taken away before it was settled; it comes again. */
   | ({ readonly type: 'lost'; readonly reason: Error } & RecordedDelivery);
@@ -38,11 +38,11 @@ export interface RecorderOptions {
 export interface Recorder {
   /** The broker to hand to the code under test: what goes through it is recorded. Closing it closes the other. */
   readonly broker: Broker;
-  /** All that was seen, in the order of its happening. */
+  /** Everything that was recorded, in order. */
   readonly events: readonly RecordedEvent[];
   /**
    * The first `count` messages that were stored in the queue (in any, where none is named), as soon as there are so
-   * many. Rejects with `TIMEOUT`, as the others do; the error tells what was seen instead.
+   * many. Rejects with `TIMEOUT`, as the others do; the error lists what was seen instead.
    */
   sent(count: number, queue?: string): Promise<readonly Recorded<'sent'>[]>;
   /** How the message of this id was acknowledged. */
@@ -54,8 +54,8 @@ export interface Recorder {
 }
 
 /**
- * Records what happens to messages, at the broker: the code under test needs not be changed for it, and what it does
- * with its own producers and consumers is seen as well.
+ * Records what happens to messages, at the broker: the code under test needs no change, and what it does with
+ * its own producers and consumers is recorded as well.
  *
  * ```ts
  * const recorder = createRecorder(await openTestBroker());

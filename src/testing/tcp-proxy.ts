@@ -9,7 +9,7 @@ export interface Target {
   readonly port: number;
 }
 
-/** How bytes fare in one direction. */
+/** What happens to the bytes of one direction. */
 type Flow = 'open' | 'frozen' | 'dropping';
 
 /** One client's connection and the one to the broker that goes with it. */
@@ -20,14 +20,14 @@ interface Link {
   torn: boolean;
 }
 
-/** The pieces that a slowed-down link passes on, a second. */
+/** How many pieces a slowed-down link passes on per second. */
 const PIECES_PER_SECOND = 20;
 
 /** What one direction of a delayed link holds at most. Then it reads no more, as a network would. */
 const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
 
 /**
- * Stands between a client and a broker on loopback and makes the outages of a network, from outside of both.
+ * A TCP proxy between a client and a broker that simulates network failures. It listens on the loopback interface.
  *
  *   const proxy = await TcpProxy.start({ host: '127.0.0.1', port: 5672 });
  *   const connection = await connect(proxy.url(amqpUrl()));
@@ -75,12 +75,12 @@ export class TcpProxy implements AsyncDisposable {
     return this.#links.size;
   }
 
-  /** Resets all connections. New ones are taken. */
+  /** Resets all connections. New ones are accepted. */
   cut(): void {
     for (const link of this.#links) this.#reset(link);
   }
 
-  /** Lets nobody new in (connection refused), or lets them in again. What is connected stays so. */
+  /** Refuses new connections, or accepts them again. Open connections stay open. */
   async refuse(refusing: boolean): Promise<void> {
     if (this.#closed) throw new Error('the proxy is closed');
     if (refusing) {
@@ -91,7 +91,7 @@ export class TcpProxy implements AsyncDisposable {
     }
   }
 
-  /** No byte and no end of a stream passes in either direction. New connections are taken, and as silent. */
+  /** Holds back all bytes and ends of streams in both directions. New connections are accepted and are silent, too. */
   freeze(): void {
     this.#flow['to-broker'] = 'frozen';
     this.#flow['to-client'] = 'frozen';
@@ -110,7 +110,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#changes.emit('thaw');
   }
 
-  /** Passes on at most so many bytes a second, in each direction of each connection. `Infinity` ends it. */
+  /** Limits the bytes per second in each direction of each connection. `Infinity` lifts the limit. */
   slow(bytesPerSecond: number): void {
     if (!(bytesPerSecond > 0))
       throw new RangeError(`bytes a second must be more than 0, not ${bytesPerSecond}`);
@@ -118,8 +118,8 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   /**
-   * Passes every byte on so many milliseconds after it came, in each direction, as a longer cable would: a question
-   * and its answer take twice as long more, and the bytes a second stay the same. 0 ends it.
+   * Delays every byte by `ms` milliseconds in each direction, as a longer cable would: a round trip takes twice as much
+   * longer, and the bandwidth stays the same. 0 ends the delay.
    */
   delay(ms: number): void {
     if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY))
@@ -128,8 +128,8 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   /**
-   * Passes so many more bytes on in that direction, of all connections together, and then resets all of them, once.
-   * Resolves when that has happened; never, if it doesn't.
+   * Passes on another `bytes` bytes in that direction, counted over all connections, and then resets all of them once.
+   * Resolves when that has happened.
    */
   resetAfterBytes(bytes: number, direction: Direction): Promise<void> {
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`'${bytes}' is no number of bytes`);
@@ -198,7 +198,7 @@ export class TcpProxy implements AsyncDisposable {
         if (this.#delayMs === 0 || delayedBytes > MAX_DELAYED_BYTES) await delayed;
       }
     } catch {
-      return; // 'error' tells
+      return; // The 'error' event handles it.
     }
     await delayed;
     await this.#thawed(direction);
@@ -219,7 +219,7 @@ export class TcpProxy implements AsyncDisposable {
     const atOnce = Math.max(1, Math.floor(this.#bytesPerSecond / PIECES_PER_SECOND));
     const piece = bytes.subarray(0, Math.min(atOnce, reset?.bytes ?? bytes.length));
     if (piece.length > 0) {
-      // Counted before they are written: other links share the limit, and who has received bytes finds them counted.
+      // Counted before they are written: other links share the limit, and a receiver of bytes must find them counted.
       this.passed[direction] += piece.length;
       if (reset !== undefined) reset.bytes -= piece.length;
       await new Promise<void>((resolve) => to.write(piece, () => resolve()));

@@ -5,8 +5,8 @@ import { aroundBroker, withVerbs } from './around-broker.js';
 
 export interface TestBrokerOptions {
   /**
-   * How many messages a queue holds that says nothing of its `capacity`, before `send` waits. Default: 16, so that
-   * code that does not reckon with waiting is found out by a handful of messages.
+   * How many messages a queue without a `capacity` of its own holds before `send` waits. Default: 16, so that a handful
+   * of messages exposes code that does not expect to wait.
    */
   readonly capacity?: number | undefined;
   /** The longest wait before a retry, whatever the policy says. Milliseconds. Default: 10. */
@@ -22,8 +22,8 @@ export interface TestBrokerOptions {
  * const broker = await openTestBroker();
  * ```
  *
- * What it can't show is what only a link does: outages, re-sent messages, redeliveries. For those put `TcpProxy` in
- * front of a RabbitMQ. Rejects: `INVALID_OPTION`.
+ * It can't show network effects: outages, re-sent messages, redeliveries. For those, put `TcpProxy` in front of RabbitMQ.
+ * Rejects: `INVALID_OPTION`.
  */
 export async function openTestBroker(options: TestBrokerOptions = {}): Promise<Broker> {
   checkOptionNames('openTestBroker', options, ['capacity', 'maxRetryDelayMs']);

@@ -104,8 +104,8 @@ describe.each(['quorum', 'classic'] as const)("a stranger's messages in a %s que
     expect(Object.fromEntries(reasons)).toEqual(
       Object.fromEntries(poison.map(([id, , , reason]) => [id, reason])),
     );
-    const crowded = dead.find(({ message }) => message.id === 'as many headers as AMQP carries');
-    expect(crowded?.message.headers).toMatchObject({ small: 'kept', 'x-millrace-dropped-headers': 'large' });
+    const overfull = dead.find(({ message }) => message.id === 'as many headers as AMQP carries');
+    expect(overfull?.message.headers).toMatchObject({ small: 'kept', 'x-millrace-dropped-headers': 'large' });
   });
 });
 

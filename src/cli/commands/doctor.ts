@@ -62,7 +62,7 @@ async function specsOf(subject: string): Promise<readonly QueueSpec[]> {
   return (await importQueues(subject)).map(({ spec }) => spec);
 }
 
-/** What is to be checked, and how. */
+/** What to check, and how. */
 interface Subject {
   readonly chosen: ChosenAddress;
   readonly specs: readonly QueueSpec[];

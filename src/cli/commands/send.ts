@@ -56,7 +56,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
 
 const MAX_ECHO_BYTES = 200;
 
-/** What is printed at the end: for people, and as JSON. */
+/** The summary at the end: as text, and as JSON. */
 interface Report {
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;

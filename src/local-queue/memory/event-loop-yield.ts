@@ -4,7 +4,7 @@ import { Deferred } from '../../common/limits.js';
 
 /**
  * Tasks that only ever wait for each other's promises never let the event loop turn: timers, signals and sockets
- * starve. This lets so many steps pass in a row, and then makes them wait for one turn of the loop.
+ * starve. This lets a fixed number of steps pass in a row, and then makes them wait for one turn of the loop.
  */
 export class EventLoopYield {
   readonly #stepsPerTurn: number;

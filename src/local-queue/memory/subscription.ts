@@ -29,7 +29,7 @@ export class MemorySubscription implements Subscription {
     this.#prefetch = options.prefetch;
     this.#onLost = options.onLost;
     this.#onDelivery = onDelivery;
-    // For those who do not look at it.
+    // `ended` may be ignored without an unhandled rejection.
     this.ended.catch(() => {});
   }
 
@@ -80,7 +80,7 @@ export class MemorySubscription implements Subscription {
     this.#end(new QueueError('CLOSED', `the subscription to '${this.queue.name}' was closed`), undefined);
   }
 
-  /** The broker is closed. The subscriber did not ask for that, and is told what it lost. */
+  /** The broker is closed. Reports unsettled deliveries as lost, since the subscriber did not ask for the end. */
   endByBroker(error: QueueError): void {
     this.#end(error, this.#onLost);
   }

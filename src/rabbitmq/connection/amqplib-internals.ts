@@ -67,7 +67,7 @@ export class AmqplibInternals {
 
 let version: string | undefined;
 
-/** `''` where it can't be told, as in a bundle. */
+/** `''` if it is unknown, as in a bundle. */
 function amqplibVersion(): string {
   version ??= readVersion();
   return version;

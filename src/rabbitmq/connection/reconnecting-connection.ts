@@ -138,7 +138,7 @@ export class ReconnectingConnection {
     }
   }
 
-  /** As the function `within`, and a `TIMEOUT` tells why there is no connection, if there is none. */
+  /** As the function `within`; its `TIMEOUT` also says why there is no connection. */
   async within<T>(work: Promise<T>, what: string, wait: WaitOptions): Promise<T> {
     try {
       return await within(work, what, wait);
@@ -286,7 +286,7 @@ export class ReconnectingConnection {
   }
 }
 
-/** One error for all addresses. A refusal tells more than silence. */
+/** One error for all addresses. A refusal says more than a connection that failed. */
 function combined(failures: readonly QueueError[]): QueueError {
   const refusal = failures.find((failure) => failure.code !== 'UNREACHABLE');
   if (refusal !== undefined) return refusal;

@@ -30,17 +30,17 @@ export function request<T>(
   return link.within(made, what, wait);
 }
 
-/** For each link, resolves when the last of the suspected requests that were begun is over. */
+/** For each link, resolves when the last of the suspected requests is over. */
 const suspects = new WeakMap<ReconnectingConnection, Promise<unknown>>();
 
-/** The outcome of `work`, begun when no other suspected request is under way on this link. */
+/** The outcome of `work`, which starts when no other suspected request is under way on this link. */
 function singly<T>(link: ReconnectingConnection, work: () => Promise<T>): Promise<T> {
-  const begun = (suspects.get(link) ?? Promise.resolve()).then(work);
+  const outcome = (suspects.get(link) ?? Promise.resolve()).then(work);
   suspects.set(
     link,
-    begun.catch(() => {}),
+    outcome.catch(() => {}),
   );
-  return begun;
+  return outcome;
 }
 
 /**

@@ -13,7 +13,7 @@ export interface AddressFacts {
   readonly tls: boolean;
 }
 
-/** What a server told at the log-in. */
+/** What a server reports at log-in. */
 export interface ServerFacts {
   readonly version: ServerVersion;
   /** How long the log-in took. */

@@ -57,7 +57,7 @@ export class ConsumerChannel {
   readonly #listener: ConsumerChannelListener;
   readonly #settlements: Settlements;
   readonly #end = new Deferred<Error>();
-  /** Chosen here: a cancellation can come before the answer that would tell the broker's choice. */
+  /** Chosen here: the broker may cancel the consumer before it has answered with a tag of its own. */
   readonly #consumerTag = randomUUID();
   #cancelling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -148,7 +148,7 @@ export class ConsumerChannel {
     await this.#cancelling;
   }
 
-  /** Gives back what is open, tells `onLost` of it, and closes the channel. Always resolves, in time. */
+  /** Returns unsettled deliveries, reports them to `onLost`, and closes the channel. Always resolves, in time. */
   close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
     this.#closing ??= this.#close(reason, onLost);
     return this.#closing;

@@ -169,11 +169,11 @@ export class RabbitMqDelivery implements HeldDelivery {
 /**
  * How often a quorum queue says that the message came back. A new message comes without that header being set by its
  * queue, so one of an earlier queue shows through; so does it when the message comes again without having failed. The
- * queue's own count is never above the number of its assignments, which RabbitMQ tells from 4.3 on.
+ * queue's own count never exceeds the number of its assignments, which RabbitMQ reports since 4.3.
  */
 function returnsOf({ fields, headers }: ReceivedMessage): number {
   if (!fields.redelivered) return 0;
   const returns = countOf(headers, 'x-delivery-count');
-  const isTold = Object.hasOwn(headers.text, 'x-acquired-count');
-  return isTold && returns > countOf(headers, 'x-acquired-count') ? 0 : returns;
+  const isReported = Object.hasOwn(headers.text, 'x-acquired-count');
+  return isReported && returns > countOf(headers, 'x-acquired-count') ? 0 : returns;
 }

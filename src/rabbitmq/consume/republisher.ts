@@ -1,23 +1,31 @@
-import type { Failure } from '../../broker.js';
+import type { Failure, Message } from '../../broker.js';
 import { deadLetterHeaders, retryHeaders } from '../../common/history-headers.js';
 import { isQueueError } from '../../errors.js';
 import type { Publisher } from '../publish/publisher.js';
 import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
 import { isDelayOf } from '../topology/queue-arguments.js';
-import type { WireMessage } from '../wire/amqp-message.js';
+import type { ReceivedMessage, WireMessage } from '../wire/amqp-message.js';
 import { deathHeaders, republished, thinned } from '../wire/republished.js';
-import type { RabbitMqDelivery } from './delivery.js';
 
 /** How long storing a message for another attempt may take; then it goes back to its queue at once. */
 const RETRY_LIMIT_MS = 30_000;
 
-/** Of its sender's headers, in bytes, where not all can be carried: half of what a table may take, little, none. */
+/** How many bytes of the sender's headers to keep when not all fit, tried in turn. The first is half a header table. */
 const KEPT_HEADER_BYTES = [32 * 1024, 2 * 1024, 0];
+
+/** A received message, as far as moving it needs. */
+export interface MovableMessage {
+  readonly received: ReceivedMessage;
+  readonly message: Pick<Message, 'id'>;
+  readonly attempt: number;
+  /** How often its queue says that it came back. */
+  readonly returns: number;
+}
 
 /**
  * Moves received messages to other queues, for later or for good. It has a publisher to itself: behind the sends
- * that wait for a full queue, the consumers that are to make room in it would wait for ever.
+ * that wait for a full queue, the consumers that make room in it would wait forever.
  */
 export class Republisher {
   readonly #publisher: Publisher;
@@ -30,8 +38,8 @@ export class Republisher {
     this.#auxiliary = auxiliary;
   }
 
-  /** Whether `queue`, given the message back as failed, brings it again after just this delay. */
-  isDelayOfQueue(queue: string, { returns }: RabbitMqDelivery, delayMs: number): boolean {
+  /** Whether `queue` itself delivers a rejected message again after exactly this delay. */
+  isDelayOfQueue(queue: string, { returns }: MovableMessage, delayMs: number): boolean {
     const spec = this.#queues.delayingSpecOf(queue);
     return spec !== undefined && isDelayOf(spec, returns, delayMs);
   }
@@ -39,7 +47,7 @@ export class Republisher {
   /** Resolves when the message is stored, to come to `queue` again after the delay. */
   async retry(
     queue: string,
-    delivery: RabbitMqDelivery,
+    delivery: MovableMessage,
     delayMs: number,
     failure: Failure,
     signal: AbortSignal,
@@ -56,7 +64,7 @@ export class Republisher {
   /** Resolves when the message is stored in the dead-letter queue of `queue`; to false where it has none. */
   async deadLetter(
     queue: string,
-    delivery: RabbitMqDelivery,
+    delivery: MovableMessage,
     failure: Failure,
     signal: AbortSignal,
   ): Promise<boolean> {
@@ -71,7 +79,7 @@ export class Republisher {
   }
 
   /** Resolves when the message is stored in `queue`, as it is; waits while there is no room. */
-  async bringBack(queue: string, delivery: RabbitMqDelivery, signal: AbortSignal): Promise<void> {
+  async bringBack(queue: string, delivery: MovableMessage, signal: AbortSignal): Promise<void> {
     const message = republished(queue, delivery.received, delivery.message.id, (headers) => ({ ...headers }));
     await this.#carry(message, { signal });
   }
@@ -80,7 +88,7 @@ export class Republisher {
    * As `bringBack`, for a message that stays where it is: with what the broker wrote of its death, where that is how
    * it came there.
    */
-  async putAtEnd(queue: string, delivery: RabbitMqDelivery, signal: AbortSignal): Promise<void> {
+  async putAtEnd(queue: string, delivery: MovableMessage, signal: AbortSignal): Promise<void> {
     const { received } = delivery;
     const message = republished(queue, received, delivery.message.id, (headers) => ({
       ...headers,
@@ -107,7 +115,7 @@ export class Republisher {
     return true;
   }
 
-  /** No message is unmovable: with more headers than can be carried, it goes without the largest, at last without any. */
+  /** Every message can be moved: one with too many headers leaves the largest behind, and in the end all of them. */
   async #carry(
     message: WireMessage,
     wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },

@@ -18,7 +18,7 @@ const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
 /** Of quorum queues since RabbitMQ 4.0. */
 const DEFAULT_DELIVERY_LIMIT = 20;
 
-/** After so many returns the message begins anew, where returns count and are to cost nothing. */
+/** After this many returns a spared message is stored anew, where the broker counts returns. */
 const SPARED_FROM = 3;
 
 interface SubscriptionParts {
@@ -43,7 +43,7 @@ export class RabbitMqSubscription implements Subscription {
   readonly #options: SubscribeOptions;
   readonly #parts: SubscriptionParts;
   readonly #onDelivery: (delivery: RabbitMqDelivery) => void;
-  /** Aborted by the first of `cancel` and `close`: nothing is begun any more. */
+  /** Aborted by the first of `cancel` and `close`: nothing starts after that. */
   readonly #stopped = new AbortController();
   #consumer: ConsumerChannel | undefined;
   #closing: Promise<void> | undefined;
@@ -104,7 +104,7 @@ export class RabbitMqSubscription implements Subscription {
     return this.#closing;
   }
 
-  /** As `close`, and the subscriber, who did not ask for it, is told what it lost. */
+  /** As `close`, and reports unsettled deliveries as lost, since the subscriber did not ask for the end. */
   endByBroker(): Promise<void> {
     this.#closing ??= this.#close(this.#options.onLost);
     return this.#closing;
@@ -146,19 +146,19 @@ export class RabbitMqSubscription implements Subscription {
     return consumer;
   }
 
-  /** As far as the queue's declaration tells. Classic queues have none since RabbitMQ 4.3. */
+  /** Known only from the queue's declaration. Classic queues have none since RabbitMQ 4.3. */
   #consumerTimeoutMs(): number | undefined {
     const spec = this.#parts.topology.specOf(this.#queue);
     const timeout = spec?.type === 'quorum' ? spec.arguments['x-consumer-timeout'] : undefined;
     return typeof timeout === 'number' && timeout > 0 ? timeout : undefined;
   }
 
-  /** As far as the queue's declaration tells. */
+  /** Known only from the queue's declaration. */
   #isSingleActive(): boolean {
     return this.#parts.topology.specOf(this.#queue)?.arguments['x-single-active-consumer'] === true;
   }
 
-  /** Subscribes again each time that the subscription has ended without being told to. Never rejects. */
+  /** Subscribes again each time that the broker or the link has ended the subscription. Never rejects. */
   async #keep(first: ConsumerChannel): Promise<void> {
     let reason = await first.ended;
     while (!this.#stopped.signal.aborted) {
@@ -247,7 +247,7 @@ export class RabbitMqSubscription implements Subscription {
     }
   }
 
-  /** Why a message is a dead letter without being handled; undefined if it is to be handled. */
+  /** Why a message becomes a dead letter without being handled; undefined if it can be handled. */
   #failureOf(
     { headers, lost }: ReceivedMessage,
     delivery: RabbitMqDelivery,
@@ -257,7 +257,7 @@ export class RabbitMqSubscription implements Subscription {
       const error = `came back ${delivery.returns} times without being settled`;
       return { code: 'delivery-limit', error };
     }
-    // Those who only look at messages see what can be seen of it.
+    // A subscriber that only inspects messages gets what can be read.
     if (this.#options.sparesLimit === true) return undefined;
     const why = headers.unreadable ?? (lost && `its headers ${lost.join(', ')} can't be read`);
     return why === undefined ? undefined : { code: 'undecodable', error: why };

@@ -25,7 +25,7 @@ export interface BoundedTargetSettings {
  *       │ └── there was none ──┐     └── refused in spite of it ──┐
  *       └───────────── pause ◄─┴──────────────────────────────────┘
  *
- * RabbitMQ refuses what exceeds a queue's limit without a reason, tells nobody when there is room again, and a quorum
+ * RabbitMQ refuses what exceeds a queue's limit without a reason, does not report when there is room again, and a quorum
  * queue takes many more before it refuses the first. To send and see would exceed the capacity, waste what is refused,
  * and shuffle the order of the messages. So the queue is asked how many it holds, and no more are sent than fit. After a
  * refusal, which other publishers can cause, the target goes on with a single message, and with twice as many after each
@@ -61,7 +61,7 @@ export class BoundedTarget {
     return this.#settings.isHeld();
   }
 
-  /** Whether those who wait will be sent or refused with the broker's next answer about its room. */
+  /** Whether the broker is being asked about its room; the waiting messages are sent or refused after its answer. */
   get isAsking(): boolean {
     return this.#asking;
   }

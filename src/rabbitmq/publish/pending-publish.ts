@@ -8,9 +8,9 @@ import { asResent, type WireMessage, type WireProperties } from '../wire/amqp-me
 export interface PendingPublishListener {
   /** The sender's signal was aborted. */
   onAborted(pending: PendingPublish): void;
-  /** The sender knows the outcome, or is about to. */
+  /** The sender's promise is settled. */
   onSettled(): void;
-  /** No queue or no exchange took the message. Called before the sender is told. */
+  /** No queue or exchange took the message. Called before the sender's promise rejects. */
   onUnroutable(pending: PendingPublish): void;
 }
 
@@ -154,7 +154,7 @@ export class PendingPublish implements Linked<PendingPublish> {
 
 /** Messages that wait to be sent, in the order of their positions. */
 export class SendQueue extends LinkedList<PendingPublish> {
-  /** Inserts by position: a new message at the end, one that is to be sent again before the later ones. */
+  /** Inserts by position: a new message goes to the end, a re-sent one before the later ones. */
   add(pending: PendingPublish): void {
     let after = this.last;
     while (after !== undefined && after.position > pending.position) after = after.previous;

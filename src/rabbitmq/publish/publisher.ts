@@ -287,7 +287,7 @@ export class Publisher {
     pending.giveUp('INVALID_MESSAGE', `its properties can't be encoded (${why})`, error);
   }
 
-  /** The link is gone: senders that do not wait are told at once. */
+  /** The link is gone: sends that do not wait are refused at once. */
   #refuseNoWait(): void {
     this.#everOpen = true;
     for (const pending of this.#allWaiting()) {

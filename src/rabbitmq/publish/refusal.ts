@@ -1,7 +1,7 @@
 import { causedByRequest, replyCode, replyText } from '../connection/broker-errors.js';
 import type { PendingPublish } from './pending-publish.js';
 
-/** A message that is on the wire at so many errors that closed the connection is not sent again. */
+/** A message that was on the wire at this many connection errors is not sent again. */
 const MAX_CONNECTION_ERRORS = 3;
 
 /**
@@ -13,7 +13,7 @@ const MAX_CONNECTION_ERRORS = 3;
 export class Refusals {
   readonly #suspectedPublishes = new Set<PendingPublish>();
 
-  /** Whether messages are to be sent one by one at present. */
+  /** Whether messages must be sent one by one at present. */
   get hasSuspects(): boolean {
     return this.#suspectedPublishes.size > 0;
   }
@@ -69,15 +69,15 @@ export class Refusals {
   }
 }
 
-/** Those that the refusal may be about: as far as its text tells by their exchange or their size, else all. */
+/** The messages that the refusal may be about: those of the exchange or size in its text, else all. */
 function suspectsOf(sent: readonly PendingPublish[], refusal: Error): readonly PendingPublish[] {
   const exchange = exchangeOf(refusal);
   const size = sizeOf(refusal);
-  const told = sent.filter(
+  const named = sent.filter(
     ({ wire }) =>
       wire.exchange === exchange || (size !== undefined && Buffer.byteLength(wire.content) === size),
   );
-  return told.length > 0 ? told : sent;
+  return named.length > 0 ? named : sent;
 }
 
 /**

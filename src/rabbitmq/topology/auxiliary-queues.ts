@@ -118,12 +118,12 @@ export class AuxiliaryQueues {
     const what = `declaring '${name}'`;
     let done = this.#declared.get(name);
     if (done === undefined) {
-      const begun = request(this.#link, { what, name }, {}, make);
-      begun.catch(() => {
-        if (this.#declared.get(name) === begun) this.#declared.delete(name);
+      const declaring = request(this.#link, { what, name }, {}, make);
+      declaring.catch(() => {
+        if (this.#declared.get(name) === declaring) this.#declared.delete(name);
       });
-      this.#declared.set(name, begun);
-      done = begun;
+      this.#declared.set(name, declaring);
+      done = declaring;
     }
     await this.#link.within(done, what, wait);
   }

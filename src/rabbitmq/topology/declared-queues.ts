@@ -76,7 +76,7 @@ export class DeclaredQueues {
     return maxPriority === undefined ? undefined : Math.min(DEFAULT_PRIORITY, maxPriority);
   }
 
-  /** Remembers a declaration that has begun. If it is refused, the one before it counts again. */
+  /** Remembers a declaration that is under way. If it is refused, the previous one applies again. */
   add(spec: QueueSpec, key: string, done: Promise<void>): DeclaredQueue {
     const declared: DeclaredQueue = { spec, key, done, state: 'pending' };
     const { name } = spec;

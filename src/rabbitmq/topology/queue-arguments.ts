@@ -102,7 +102,7 @@ function auxiliaryName(queue: string, addition: string): string {
 /**
  * Where retried messages of `queue` are when their wait is over. Subscribers of `queue` move them back, when it exists and
  * has room. The broker's own way is not enough: what a full or missing queue does not take it tries again only after three
- * minutes (`dead_letter_worker_publisher_confirm_timeout`). So it is left for messages that nobody attends to.
+ * minutes (`dead_letter_worker_publisher_confirm_timeout`). So that is only for messages without a consumer.
  */
 export function readyQueueDeclaration(queue: string, exclusive: boolean): QueueDeclaration {
   return declarationOf(readyQueueName(queue), [delayingOptions(UNATTENDED_MS, queue, exclusive)]);
@@ -117,7 +117,7 @@ function delayingOptions(delayMs: number, next: string, exclusive: boolean): Que
   };
 }
 
-/** What a queue is to be declared with; undefined where it has no effect. */
+/** The delays that a queue is declared with; undefined if they have no effect. */
 export function delayedRetryOf(
   { type, declare, delayedRetry, arguments: given }: QueueSpec,
   { delaysRetries }: ServerVersion,

@@ -49,7 +49,7 @@ export class Topology {
 
   /**
    * Declares a queue again that a subscriber found missing. False where it is not ours to declare: it was never
-   * declared here, or is to be taken as it is.
+   * declared here, or its definition takes it as it is.
    */
   async restoreQueue(connection: Connection, queue: string): Promise<boolean> {
     const spec = this.specOf(queue);

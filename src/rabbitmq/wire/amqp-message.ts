@@ -19,7 +19,7 @@ export const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
 /** What replies are published to (https://www.rabbitmq.com/docs/direct-reply-to). */
 const REPLY_ADDRESS = /^amq\.rabbitmq\.reply-to\./;
 
-/** The properties of a message that is sent, besides its headers those of AMQP 0-9-1. */
+/** The properties of a message that is sent, as AMQP 0-9-1 names them. */
 export interface WireProperties {
   readonly mandatory: boolean;
   readonly persistent: true;
@@ -27,7 +27,7 @@ export interface WireProperties {
   readonly headers: Readonly<Record<string, string>>;
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
-  /** Seconds, if its sender kept to the protocol. */
+  /** Seconds, if its sender followed the protocol. */
   readonly timestamp: number | bigint | undefined;
   readonly priority: number | undefined;
   readonly correlationId: string | undefined;
@@ -48,7 +48,7 @@ export interface WireMessage {
   readonly carried?: readonly HeaderField[] | undefined;
 }
 
-/** The properties of a message that was received, but for its headers. */
+/** The properties of a received message, except for its headers. */
 export interface ReceivedProperties
   extends Pick<
     WireProperties,
@@ -77,7 +77,7 @@ export interface ReceivedMessage {
   readonly content: Buffer;
 }
 
-/** What amqplib has read, for channels that it reads by itself. */
+/** A delivery that amqplib has read. */
 export function fromAmqplib({ fields, properties, content }: ConsumeMessage): ReceivedMessage {
   const text = textIn(properties);
   const number = numberIn(properties);
@@ -105,8 +105,8 @@ export function fromAmqplib({ fields, properties, content }: ConsumeMessage): Re
 }
 
 /**
- * Messages that were received with what `Message` has no place for, by their bodies: types of headers, properties of
- * other clients, impossible times. Sent on under its id, such a message keeps all that.
+ * Received messages, by their bodies, with properties that `Message` has no field for: typed headers, properties of other
+ * clients, times out of range. A message that is sent on under its id keeps them.
  */
 const origins = new WeakMap<Uint8Array, { readonly received: ReceivedMessage; readonly id: string }>();
 
@@ -123,15 +123,15 @@ export function toWire(to: Destination, message: Message, defaultPriority?: numb
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
     throw invalid(
       message,
-      `its priority is to be an integer from 0 to ${MAX_PRIORITY}, not ${quote(priority)}`,
+      `its priority must be an integer from 0 to ${MAX_PRIORITY}, not ${quote(priority)}`,
     );
   }
   if (timestamp !== undefined && !(timestamp >= 0 && timestamp <= Number.MAX_SAFE_INTEGER)) {
-    throw invalid(message, `its timestamp is to be milliseconds since 1970, not ${quote(timestamp)}`);
+    throw invalid(message, `its timestamp must be milliseconds since 1970, not ${quote(timestamp)}`);
   }
   for (const name in headers) {
     if (typeof headers[name] !== 'string') {
-      throw invalid(message, `its header ${quote(name)} is to be a string, not ${quote(headers[name])}`);
+      throw invalid(message, `its header ${quote(name)} must be a string, not ${quote(headers[name])}`);
     }
     if (name === '__proto__') {
       throw invalid(message, "amqplib loses a header '__proto__' on receipt; call it something else");
@@ -190,8 +190,8 @@ export function asResent(options: WireProperties): WireProperties {
 }
 
 /**
- * The headers that a message is sent with, in two parts: those that were received like this are carried as they came,
- * and the others are added as text. One that readers can't be expected to read is left behind.
+ * Splits the headers of a message that is sent on: unchanged ones are carried byte for byte, all others are added as
+ * text. Fields that readers could not decode are left behind.
  */
 export function carry(
   received: HeaderTable,
@@ -215,9 +215,8 @@ export function carry(
 }
 
 /**
- * A received message. One without an id, from a foreign sender, gets one made up: handlers rely on there being
- * one, though it is another at each delivery until the toolkit itself sends it on. The body stays as the bytes
- * that came. Never throws, whatever came.
+ * A received message. A foreign message without an id gets a random one, which handlers rely on; it differs from delivery
+ * to delivery until the toolkit sends the message on. The body is not copied. Never throws.
  */
 export function fromWire(received: ReceivedMessage): Message {
   const { properties, headers, content } = received;
@@ -252,12 +251,12 @@ function hasMore({ properties, headers }: ReceivedMessage, message: Message): bo
 /** The latest time that a `Date` can be, in seconds. */
 const MAX_SECONDS = 8.64e12;
 
-/** Some senders say milliseconds or less where AMQP says seconds: times that can't be are none. */
+/** Some senders write milliseconds where AMQP has seconds: an impossible time counts as none. */
 function toMilliseconds(seconds: number | bigint): number | undefined {
   return seconds <= MAX_SECONDS ? Number(seconds) * 1000 : undefined;
 }
 
-/** Labels of bodies that have to be decompressed. All others name an alphabet, or nothing: the codec reads the body. */
+/** Encodings that must be decompressed. All others name a character set, or nothing, and the codec reads the body. */
 const COMPRESSIONS = /\b(x-)?(gzip|deflate|compress|br|zstd|lz4|snappy|xz|lzma|bz2|bzip2|zlib|zip)\b/;
 
 /** What a body is compressed with, as its sender says; undefined if it is not. */
@@ -312,7 +311,7 @@ function toContent(body: Message['body']): WireMessage['content'] {
 
 function checkShortString(message: Message, what: string, value: string | undefined): void {
   if (value === undefined) return;
-  if (typeof value !== 'string') throw invalid(message, `its ${what} is to be a string, not ${quote(value)}`);
+  if (typeof value !== 'string') throw invalid(message, `its ${what} must be a string, not ${quote(value)}`);
   // A UTF-16 code unit makes at most three bytes.
   if (value.length * 3 <= MAX_SHORT_STRING_BYTES) return;
   const bytes = Buffer.byteLength(value);

@@ -35,7 +35,7 @@ const EMPTY: Buffer = Buffer.alloc(0);
 
 /** What the header frame of a delivery says. */
 interface DeliveryHead {
-  /** Of the body. */
+  /** Bytes of the body. */
   readonly size: number;
   readonly properties: ReceivedProperties;
   readonly headers: HeaderTable;

@@ -173,7 +173,7 @@ function textOf(bytes: Buffer, tagAt: number, end: number): string | undefined {
   });
 }
 
-/** Strangers' bytes are decoded in here: whatever is wrong with them, the value is undefined. */
+/** Decodes untrusted bytes: the value is undefined if anything is wrong with them. */
 function guarded<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -295,7 +295,7 @@ function encodeNumber(value: number): Buffer {
   return bytes;
 }
 
-/** Of the typed values, amqplib gives readers only these. */
+/** The typed values that amqplib hands to readers. */
 function encodeTyped({ '!': type, value }: { readonly '!': unknown; readonly value: unknown }): Buffer {
   const bytes = Buffer.alloc(9);
   if (type === 'timestamp') {

@@ -41,14 +41,14 @@ export class BenchMeter {
     return performance.now();
   }
 
-  sent(begunAt: number): void {
-    const ms = performance.now() - begunAt;
+  sent(startedAt: number): void {
+    const ms = performance.now() - startedAt;
     this.#whole.sent(ms);
     this.#interval.sent(ms);
   }
 
-  received(begunAt: number): void {
-    const ms = performance.now() - begunAt;
+  received(startedAt: number): void {
+    const ms = performance.now() - startedAt;
     this.#whole.received(ms);
     this.#interval.received(ms);
   }

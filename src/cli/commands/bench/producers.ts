@@ -48,10 +48,10 @@ async function produce(
   let failure: { readonly error: unknown } | undefined;
   let oneSettled = new Deferred();
   const sendOne = async () => {
-    const begunAt = meter.now();
+    const startedAt = meter.now();
     try {
-      await producer.send(bodyOf(size, begunAt), { signal });
-      meter.sent(begunAt);
+      await producer.send(bodyOf(size, startedAt), { signal });
+      meter.sent(startedAt);
     } catch (error) {
       if (!signal.aborted || !isQueueError(error, 'ABORTED', 'UNCONFIRMED')) failure ??= { error };
     }
@@ -81,9 +81,9 @@ async function produce(
   if (failure !== undefined) throw failure.error;
 }
 
-function bodyOf(size: number, begunAt: number): Uint8Array {
+function bodyOf(size: number, startedAt: number): Uint8Array {
   const body = Buffer.alloc(size);
-  body.writeDoubleLE(begunAt);
+  body.writeDoubleLE(startedAt);
   return body;
 }
 

@@ -69,7 +69,7 @@ async function replay(
   const observe = (event: ReplayEvent) => {
     if (event.type === 'replayed') replayed++;
     else firstError ??= event.error;
-    tell(event, verb, output);
+    report(event, verb, output);
   };
   const conditions = { to, rate, dryRun, timeoutMs: timeout, observe };
   try {
@@ -94,7 +94,7 @@ async function replay(
   return replayed === 0 ? exitCodeOf(firstError) : EXIT.partial;
 }
 
-function tell(event: ReplayEvent, verb: string, output: Output): void {
+function report(event: ReplayEvent, verb: string, output: Output): void {
   const { type, to, letter } = event;
   if (type === 'replayed') {
     if (output.json) void output.record({ outcome: type, id: letter.id, to });
