@@ -31,11 +31,12 @@ import { closedError, NO_LINK_COUNTS, noExchange } from '../local-broker.js';
 import { takeIn } from '../memory/stored-message.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
-import { PendingPublish } from './pending-publish.js';
+import { because, PendingPublish } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT } from './protocol.js';
 import { asStored } from './queue-json.js';
 import { checkSqlite } from './store/choose-sqlite.js';
-import { ANSWER_LIMIT_MS, type Asked, type StoreClient } from './store-client.js';
+import { lockHolder } from './store/lock-holder.js';
+import { type Asked, answerLimit, type StoreClient } from './store-client.js';
 import type { StoreWorkerSettings } from './store-worker.js';
 import { DiskSubscription } from './subscription.js';
 
@@ -107,10 +108,13 @@ async function joinInTime(settings: StoreWorkerSettings, timeoutMs: number): Pro
     return await within(joining, `opening ${settings.folder}`, { timeoutMs });
   } catch (error) {
     if (!isQueueError(error, 'TIMEOUT')) throw error;
-    joining.then(leaveStore, () => {});
+    joining.then(
+      (client) => leaveStore(client),
+      () => {},
+    );
     throw new QueueError(
       'UNREACHABLE',
-      `the folder ${quote(settings.folder)} could not be opened within ${timeoutMs} ms: another process holds its lock, and stands still, or the disk does`,
+      `the folder ${quote(settings.folder)} could not be opened within ${timeoutMs} ms: ${lockHolder(settings.folder) ?? 'another process holds its lock, and stands still, or the disk does'}`,
     );
   }
 }
@@ -190,7 +194,8 @@ class DiskBroker implements Backend {
         prefetch,
       });
     } catch (error) {
-      await subscription.close();
+      // Without waiting for it: where the time limit ended, the store may be blocked.
+      subscription.close();
       throw error;
     }
     if (this.#closing !== undefined) {
@@ -238,6 +243,7 @@ class DiskBroker implements Backend {
   }
 
   async #close(): Promise<void> {
+    const begin = performance.now();
     const reason = closedError();
     for (const [id, pending] of [...this.#client.pending]) {
       if (pending instanceof PendingPublish && pending.sender === this) this.#giveUp(id, pending, reason);
@@ -245,8 +251,8 @@ class DiskBroker implements Backend {
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.endByBroker(reason)));
     for (const queue of this.#exclusive) this.#client.command({ kind: 'remove', queue }).catch(() => {});
     // Answered after all that was asked before: acknowledgements are stored, publishes settled.
-    await settledWithin(this.#client.command({ kind: 'settled' }), ANSWER_LIMIT_MS);
-    await leaveStore(this.#client);
+    await settledWithin(this.#client.command({ kind: 'settled' }), answerLimit(begin));
+    await leaveStore(this.#client, answerLimit(begin));
   }
 
   /** The store thread knows whether the message is in; if not, it takes it out of the line. */
@@ -258,7 +264,12 @@ class DiskBroker implements Backend {
   async #command(action: string, options: WaitOptions | undefined, command: Asked): Promise<CommandResult> {
     this.#checkUsable(action, options);
     const answer = this.#client.command(command);
-    return options === undefined ? answer : within(answer, action, options, 'no answer');
+    if (options === undefined) return answer;
+    try {
+      return await within(answer, action, options, 'no answer');
+    } catch (error) {
+      throw isQueueError(error, 'TIMEOUT') ? because(error, lockHolder(this.#client.folder)) : error;
+    }
   }
 
   #checkUsable(action: string, options: WaitOptions | undefined): void {

@@ -32,14 +32,14 @@ export async function joinStore(settings: StoreWorkerSettings): Promise<StoreCli
 }
 
 /** Closes the client when nobody else uses it. Always resolves. */
-export async function leaveStore(client: StoreClient): Promise<void> {
+export async function leaveStore(client: StoreClient, limitMs?: number): Promise<void> {
   const shared = stores.get(client.folder);
   // The thread had ended, and others have a new one.
   if (shared?.client !== client) return;
   shared.users--;
   if (shared.users > 0) return;
   shared.closing = client.exited.then(() => forget(client));
-  await client.close();
+  await client.close(limitMs);
 }
 
 /** What to wait for where the client that is there can't be used any more: then its thread has nothing open. */

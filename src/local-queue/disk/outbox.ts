@@ -1,6 +1,6 @@
 import type { Destination, Message } from '../../broker.js';
 import { MessageWriter } from './message-lists.js';
-import type { AckRequest, GiveUpRequest, PublishRequest, Request } from './protocol.js';
+import type { AckRequest, GiveUpRequest, Posted, PublishRequest } from './protocol.js';
 
 /** A post of this size is sent without waiting for the end of what runs. */
 const POST_SIZE = 1024 * 1024;
@@ -20,7 +20,7 @@ interface OpenPublish {
 export class Outbox {
   readonly #onFirst: () => void;
   readonly #onFull: () => void;
-  #requests: Request[] = [];
+  #requests: Posted[] = [];
   /** The last of the requests, where it is of that kind: what comes next joins it. */
   #publish: OpenPublish | undefined = undefined;
   #ack: AckRequest | undefined = undefined;
@@ -64,14 +64,14 @@ export class Outbox {
     this.#giveUp.ids.push(id);
   }
 
-  add(request: Request): void {
+  add(request: Posted): void {
     this.#close();
     if (this.#requests.length === 0) this.#onFirst();
     this.#requests.push(request);
   }
 
   /** Empties it. */
-  take(): { readonly requests: Request[]; readonly transfer: ArrayBuffer[] } {
+  take(): { readonly requests: Posted[]; readonly transfer: ArrayBuffer[] } {
     this.#close();
     const requests = this.#requests;
     this.#requests = [];

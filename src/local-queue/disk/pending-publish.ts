@@ -4,6 +4,12 @@ import { QueueError } from '../../errors.js';
 import type { Refusal } from './protocol.js';
 import type { Pending } from './store-client.js';
 
+/** The error, with what kept the caller waiting; as it is where that is not known. */
+export function because(error: QueueError, why: string | undefined): QueueError {
+  if (!why) return error;
+  return new QueueError(error.code, `${error.message}: ${why}`, { cause: error.cause });
+}
+
 /**
  * A publish on its way.
  *
@@ -50,7 +56,8 @@ export class PendingPublish implements Pending {
   refused(code: Refusal['code'], message: string): void {
     this.#release?.();
     if (code === 'GIVEN_UP') {
-      this.#deferred.reject(this.#reason ?? new QueueError('CLOSED', 'the broker was closed'));
+      const reason = this.#reason ?? new QueueError('CLOSED', 'the broker was closed');
+      this.#deferred.reject(because(reason, message));
     } else {
       this.#deferred.reject(new QueueError(code, `message ${this.#id}: ${message}`));
     }

@@ -31,6 +31,7 @@ export interface PublishRequest {
   readonly kind: 'publish';
   /** Names, each once; `queue` has positions in it. */
   readonly queues: string[];
+  /** Negative: given up. */
   readonly ids: number[];
   readonly queue: number[];
   readonly flags: number[];
@@ -52,7 +53,7 @@ export interface ReleaseRequest {
   readonly unseen: boolean;
 }
 
-/** Those of these publishes that still wait for room do so no longer. */
+/** Those of these publishes that are not stored yet no longer have to be. Not part of a transaction: it may wait for one. */
 export interface GiveUpRequest {
   readonly kind: 'give-up';
   readonly ids: number[];
@@ -101,15 +102,17 @@ export type Request =
   | PublishRequest
   | AckRequest
   | ReleaseRequest
-  | GiveUpRequest
   | RetryRequest
   | DeadLetterRequest
   | Command;
 
+/** What the main thread says. */
+export type Posted = Request | GiveUpRequest;
+
 /** An error on its way between threads, where classes do not survive. */
 export interface Refusal {
   readonly id: number;
-  /** `GIVEN_UP`: the answer to a `give-up`; whoever gave up knows why. */
+  /** `GIVEN_UP`: the answer to a `give-up`; whoever gave up knows why, and may learn what they waited for. */
   readonly code: QueueErrorCode | 'GIVEN_UP';
   readonly message: string;
 }

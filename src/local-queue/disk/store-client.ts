@@ -7,6 +7,11 @@ import { StoreWorker, type StoreWorkerSettings } from './store-worker.js';
 /** What has to resolve whatever the store thread is at: it may be blocked by the disk, or by a process that stands still. */
 export const ANSWER_LIMIT_MS = 5000;
 
+/** What is left of the limit for several answers that are waited for since then, on the clock of `performance.now()`. */
+export function answerLimit(since: number): number {
+  return Math.max(0, ANSWER_LIMIT_MS - (performance.now() - since));
+}
+
 /** Whoever waits for an answer to a request. */
 export interface Pending {
   done(value: CommandResult): void;
@@ -171,12 +176,12 @@ export class StoreClient {
   }
 
   /** Stores what is settled, gives back the rest, and closes the files. Always resolves; where the thread is blocked, before that. */
-  async close(): Promise<void> {
+  async close(limitMs = ANSWER_LIMIT_MS): Promise<void> {
     const closing = this.#ended === undefined ? this.command({ kind: 'close' }).catch(() => {}) : undefined;
     // The timer keeps the process alive until then; a thread that has ended, or nearly, does not.
     await settledWithin(
       Promise.resolve(closing).then(() => this.exited),
-      ANSWER_LIMIT_MS,
+      limitMs,
     );
     // A thread that is blocked goes on by itself, and ends when it has done what it was asked.
     this.#end(new QueueError('CLOSED', `the queues in ${this.folder} were closed`));

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { QueueError } from '../../errors.js';
-import type { Opened, Reply, Request } from './protocol.js';
+import type { Opened, Posted, Reply } from './protocol.js';
 import { Park } from './store/park.js';
 
 /** Compiled code has the compiled thread next to it. Run from its source, it takes the build's: Node 20 loads no .ts. */
@@ -74,7 +74,7 @@ export class StoreWorker {
     this.opened.catch(() => {});
   }
 
-  post(requests: Request[], transfer: ArrayBuffer[]): void {
+  post(requests: Posted[], transfer: ArrayBuffer[]): void {
     this.#worker.postMessage(requests, transfer);
   }
 

@@ -6,7 +6,13 @@ import type { QueueError } from '../../errors.js';
 import { DiskDelivery } from './delivery.js';
 import { BodyReader, messageAt } from './message-lists.js';
 import type { DeliveryBatch } from './protocol.js';
-import { ANSWER_LIMIT_MS, type Pending, type Receiver, type StoreClient } from './store-client.js';
+import {
+  ANSWER_LIMIT_MS,
+  answerLimit,
+  type Pending,
+  type Receiver,
+  type StoreClient,
+} from './store-client.js';
 
 const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
 
@@ -125,12 +131,13 @@ export class DiskSubscription implements Subscription, Receiver {
   }
 
   async #close(): Promise<void> {
+    const begin = performance.now();
     const cancelling = this.cancel();
     for (const delivery of this.#unsettled.values()) delivery.lose();
     this.#unsettled.clear();
     await cancelling;
     const subscription = this.#number;
-    await settledWithin(this.client.command({ kind: 'unsubscribe', subscription }), ANSWER_LIMIT_MS);
+    await settledWithin(this.client.command({ kind: 'unsubscribe', subscription }), answerLimit(begin));
     this.#state = 'closed';
     this.#ended.resolve();
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { PublishOptions } from '../../../src/broker.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
@@ -59,6 +60,7 @@ describe('while a process that stands still holds the lock', () => {
     const holder = await holdLock(folder);
     const error = await rejection(openDiskBroker(folder, { connectTimeoutMs: 300 }), 'UNREACHABLE');
     expect(error.message).toContain(folder);
+    expect(error.message).toContain(`process ${holder.pid} holds the lock`);
     holder.kill('SIGKILL');
     const broker = await openDiskBroker(folder);
     expect(broker.state).toBe('connected');
@@ -74,6 +76,53 @@ describe('while a process that stands still holds the lock', () => {
     holder.kill('SIGKILL');
     await eventually(async () => expect((await broker.inspect('numbers')).ready).toBe(0));
     await broker.close();
+  });
+
+  test('every wait ends by its own limit, and says who holds the lock', async () => {
+    const folder = newFolder();
+    const broker = await openDiskBroker(folder);
+    await broker.declare(plainQueue('numbers', { capacity: 1 }));
+    const subscription = await broker.subscribe('numbers.dead', { prefetch: 1 }, () => {});
+    const publish = (id: string, options?: PublishOptions) =>
+      broker.publish(
+        { exchange: '', routingKey: 'numbers' },
+        { id, contentType: '', headers: {}, body: id },
+        options,
+      );
+    await publish('room for one');
+    // It waits for room, and then for the lock.
+    const early = rejection(publish('early', { timeoutMs: 2000 }), 'TIMEOUT');
+    await broker.inspect('numbers');
+    const holder = await holdLock(folder);
+    const limit = { timeoutMs: 300 };
+    const abort = new AbortController();
+    const waits = [
+      early,
+      rejection(publish('sent', limit), 'TIMEOUT'),
+      rejection(broker.declare(plainQueue('others'), limit), 'TIMEOUT'),
+      rejection(broker.inspect('numbers', limit), 'TIMEOUT'),
+      rejection(broker.purge('numbers', limit), 'TIMEOUT'),
+      rejection(broker.remove('others', limit), 'TIMEOUT'),
+      rejection(
+        broker.subscribe('numbers', { prefetch: 1, ...limit }, () => {}),
+        'TIMEOUT',
+      ),
+    ];
+    for (const error of await Promise.all(waits)) {
+      expect(error.message).toContain(`process ${holder.pid} holds the lock of the folder`);
+    }
+    const aborted = rejection(publish('aborted', { signal: abort.signal }), 'ABORTED');
+    const closed = rejection(publish('not limited'), 'CLOSED');
+    abort.abort();
+    await aborted;
+    await subscription.close();
+    await broker.close();
+    await closed;
+    holder.kill('SIGKILL');
+    const again = await openDiskBroker(folder);
+    // What ended with TIMEOUT, ABORTED or CLOSED was not stored.
+    expect(await again.purge('numbers')).toBe(1);
+    await again.close();
   });
 
   test('a broker can be closed, and the lock is free when it is let go of', async () => {

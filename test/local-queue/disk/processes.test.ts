@@ -6,6 +6,7 @@ import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { Actor } from './actor.js';
 import { newFolder, plainQueue } from './folders.js';
+import { stopWithoutLock } from './lock-holder.js';
 
 const queue = 'grain';
 
@@ -47,7 +48,6 @@ test('the messages of a killed process come again, marked and counted, and befor
 
 test('a process that stood still past its lease has lost its messages and can not settle them', async () => {
   const folder = newFolder();
-  // Long enough that it is hardly ever stopped while it renews, with the write lock in its hands.
   const paused = await Actor.open(folder, { leaseMs: 5000 });
   await paused.tell('declare', { spec: plainQueue(queue) });
   await paused.tell('publish', { queue, ids: ['a'] });
@@ -55,7 +55,7 @@ test('a process that stood still past its lease has lost its messages and can no
   await paused.delivery();
   const other = await Actor.open(folder, { leaseMs: 60_000 });
   await other.tell('subscribe', { queue, prefetch: 5 });
-  paused.process.kill('SIGSTOP');
+  await stopWithoutLock(paused.process, folder);
   expect(await other.delivery()).toMatchObject({ id: 'a', attempt: 2, redelivered: true });
   paused.process.kill('SIGCONT');
   expect(await paused.loss()).toMatchObject({ id: 'a' });

@@ -21,6 +21,7 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
   const bodies = new BodyReader(lists);
   for (const [index, id] of request.ids.entries()) {
     const body = bodies.next();
+    if (id < 0) continue;
     const position = request.queue[index] as number;
     const name = request.queues[position] as string;
     const target = targets[position];

@@ -44,7 +44,6 @@ export function refuse(
       case 'release':
       case 'cancel':
       case 'unsubscribe':
-      case 'give-up':
         failed.push(request);
         break;
       case 'retry':

@@ -15,16 +15,6 @@ export function join(transaction: WriteTransaction, message: WaitingMessage): vo
   transaction.onFailure(() => leave(transaction, message));
 }
 
-/** Ends a wait. Where the message is in already, nothing happens. */
-export function giveUp(transaction: WriteTransaction, id: number): void {
-  for (const line of transaction.state.waiting.values()) {
-    const message = line.get(id);
-    if (message === undefined) continue;
-    leave(transaction, message);
-    transaction.reply.refused.push({ id, code: 'GIVEN_UP', message: '' });
-  }
-}
-
 /** The waiting messages that are to become dead letters, of these deliveries. */
 export function waitingDeadLetters(
   { state }: WriteTransaction,
@@ -35,7 +25,10 @@ export function waitingDeadLetters(
     .filter(({ what }) => 'deadLetter' in what && tickets.has(what.deadLetter.ticket));
 }
 
-export function leave({ state }: WriteTransaction, { id, queue }: WaitingMessage): void {
+export function leave(
+  { state }: Pick<WriteTransaction, 'state'>,
+  { id, queue }: Pick<WaitingMessage, 'id' | 'queue'>,
+): void {
   const line = state.waiting.get(queue);
   line?.delete(id);
   if (line?.size === 0) state.waiting.delete(queue);

@@ -1,7 +1,6 @@
 import { isQueueError } from '../../../errors.js';
 import type { Command, CommandResult, Request } from '../protocol.js';
 import { publish } from './admission.js';
-import { giveUp } from './publish-waiters.js';
 import { declareQueue, queueNamed } from './queue-definition.js';
 import { reclaimMessages, unregister } from './recover.js';
 import { ack, deadLetter, release, retry } from './settle.js';
@@ -19,9 +18,6 @@ export function applyRequest(transaction: WriteTransaction, request: Request): v
       break;
     case 'release':
       release(transaction, request.tickets, !request.unseen);
-      break;
-    case 'give-up':
-      for (const id of request.ids) giveUp(transaction, id);
       break;
     case 'retry':
       retry(transaction, request);

@@ -5,8 +5,16 @@
  */
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import type { Opened, Reply, Request, StoreSettings } from '../protocol.js';
+import {
+  emptyReply,
+  type Opened,
+  type Posted,
+  type Reply,
+  type Request,
+  type StoreSettings,
+} from '../protocol.js';
 import { STORE_FILE } from './database.js';
+import { lockHolder } from './lock-holder.js';
 import type { Outcome } from './outcome.js';
 import { Park } from './park.js';
 import { storageError } from './storage-error.js';
@@ -24,9 +32,17 @@ const REQUEST_BYTES_PER_TRANSACTION = 8 * 1024 * 1024;
 if (parentPort === null) throw new Error('the store thread was started as something else');
 const port = parentPort;
 const { folder, leaseMs, park }: StoreSettings = workerData;
-const lock = new WriteLock(new Park(park));
+const lock = new WriteLock(new Park(park), () => {
+  blocked = true;
+  collect();
+  blocked = false;
+});
 
 const inbox: Request[] = [];
+/** In the transaction that waits for the lock. */
+let applying: Request[] = [];
+/** Whether others have the lock. */
+let blocked = false;
 /** Settlements that could not be stored. At most as many as there are unsettled deliveries. */
 let failed: Request[] = [];
 let tryAgain: NodeJS.Timeout | undefined;
@@ -40,9 +56,9 @@ const renewing = setInterval(() => {
 }, leaseMs / 3);
 const looking = setInterval(look, LOOK_EVERY_MS);
 
-port.on('message', (requests: Request[]) => {
-  inbox.push(...requests);
-  run();
+port.on('message', (posted: Posted[]) => {
+  take(posted);
+  if (inbox.length > 0) run();
 });
 port.postMessage({} satisfies Opened);
 
@@ -69,7 +85,10 @@ function run(): void {
   let unfinished = true;
   while (unfinished || inbox.length > 0) {
     collect();
-    unfinished = finish(store.apply(nextRequests()));
+    applying = nextRequests();
+    const outcome = store.apply(applying);
+    applying = [];
+    unfinished = finish(outcome);
     if (closing) return;
     if (failed.length > 0 && inbox.length === 0) break;
   }
@@ -79,8 +98,39 @@ function run(): void {
 /** What has arrived meanwhile becomes part of the same transaction, and of the same flush. */
 function collect(): void {
   for (let post = receiveMessageOnPort(port); post !== undefined; post = receiveMessageOnPort(port)) {
-    inbox.push(...post.message);
+    take(post.message);
   }
+}
+
+function take(posted: readonly Posted[]): void {
+  for (const one of posted) {
+    if (one.kind === 'give-up') giveUp(new Set(one.ids));
+    else inbox.push(one);
+  }
+}
+
+/** Also while a transaction waits for the lock: whoever gives up is told at once, whatever holds it. */
+function giveUp(ids: Set<number>): void {
+  const refused: number[] = [];
+  for (const request of [...applying, ...inbox]) {
+    if (request.kind !== 'publish' || !mayHold(request.ids, ids)) continue;
+    for (const [index, id] of request.ids.entries()) {
+      if (!ids.delete(id)) continue;
+      request.ids[index] = -id;
+      refused.push(id);
+    }
+  }
+  refused.push(...store.giveUp(ids));
+  if (refused.length === 0) return;
+  const message = blocked ? (lockHolder(folder) ?? '') : '';
+  post({ ...emptyReply(), refused: refused.map((id) => ({ id, code: 'GIVEN_UP', message })) });
+}
+
+/** Numbers grow. */
+function mayHold(numbers: readonly number[], wanted: ReadonlySet<number>): boolean {
+  const [first = 0, last = 0] = [numbers[0], numbers.at(-1)].map((number) => Math.abs(number ?? 0));
+  for (const id of wanted) if (id >= first && id <= last) return true;
+  return false;
 }
 
 function nextRequests(): Request[] {

@@ -6,6 +6,7 @@ import { DiskSpace } from './disk-space.js';
 import { MessageTable } from './message-table.js';
 import { type Outcome, refuse } from './outcome.js';
 import { OwnerTable } from './owner-table.js';
+import { leave } from './publish-waiters.js';
 import { capacityOf } from './queue-definition.js';
 import { QueueTable } from './queue-table.js';
 import { checkOwnLease, reclaimMessages } from './recover.js';
@@ -60,6 +61,20 @@ export class Store {
       },
       false,
     );
+  }
+
+  /** Takes out those that wait for room, and returns them. Before a transaction, or while it waits for the lock. */
+  giveUp(ids: ReadonlySet<number>): number[] {
+    const state = this.#state;
+    const givenUp: number[] = [];
+    for (const [queue, line] of state.waiting) {
+      for (const id of line.keys()) {
+        if (!ids.has(id)) continue;
+        leave({ state }, { id, queue });
+        givenUp.push(id);
+      }
+    }
+    return givenUp;
   }
 
   /** Says that this process lives. */

@@ -1,5 +1,5 @@
 import type { Command } from '../protocol.js';
-import { giveUp, waitingDeadLetters } from './publish-waiters.js';
+import { leave, waitingDeadLetters } from './publish-waiters.js';
 import { queueNamed } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import { release } from './settle.js';
@@ -40,7 +40,10 @@ export function unsubscribe(transaction: WriteTransaction, id: number): void {
   const subscriber = state.subscribers.get(id);
   if (subscriber === undefined) return;
   const { unsettled } = subscriber;
-  for (const waiting of waitingDeadLetters(transaction, unsettled)) giveUp(transaction, waiting.id);
+  for (const waiting of waitingDeadLetters(transaction, unsettled)) {
+    leave(transaction, waiting);
+    transaction.reply.refused.push({ id: waiting.id, code: 'GIVEN_UP', message: '' });
+  }
   release(transaction, [...unsettled], true);
   cancel(transaction, id);
   state.subscribers.delete(id);

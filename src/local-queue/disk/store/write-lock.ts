@@ -16,20 +16,23 @@ const REMEMBERED = 20;
  */
 export class WriteLock {
   readonly #park: Park;
+  readonly #onWait: () => void;
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   /** How many transactions the others that were met are still remembered. */
   #met = 0;
   /** By `performance.now()`. */
   #freeAt = 0;
 
-  constructor(park: Park) {
+  /** `onWait` is called between two tries to get the lock for a transaction. */
+  constructor(park: Park, onWait: () => void = () => {}) {
     this.#park = park;
+    this.#onWait = onWait;
   }
 
   /** Takes the lock by `begin`, as soon as nobody else has it. */
   take(begin: () => void): void {
     if (this.#met > 0) this.#sleep(this.#freeAt - performance.now());
-    if (this.retry(begin) > 0) this.#met = REMEMBERED;
+    if (this.retry(begin, this.#onWait) > 0) this.#met = REMEMBERED;
     else if (this.#met > 0) this.#met--;
   }
 
@@ -39,7 +42,7 @@ export class WriteLock {
   }
 
   /** Does something that fails while others have the lock, until it does not. Returns how often it failed. */
-  retry(work: () => void): number {
+  retry(work: () => void, onWait?: () => void): number {
     for (let failures = 0; ; failures++) {
       try {
         this.alone(work);
@@ -48,6 +51,7 @@ export class WriteLock {
         if (!isBusy(error)) throw error;
       }
       this.#sleep(between(RETRY_MS));
+      onWait?.();
     }
   }
 
