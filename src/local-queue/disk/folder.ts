@@ -72,8 +72,9 @@ async function checkFiles(folder: string): Promise<void> {
   for (const file of [store, ...SIDE_FILES.map((suffix) => store + suffix), join(folder, WAKE_FILE)]) {
     const stats = await statOf(file);
     if (stats === undefined) continue;
-    await access(file, constants.R_OK | constants.W_OK);
     if (!stats.isFile()) throw new Error(`${file} is no file; move it away, or use another folder`);
+    // The last process that closes the database removes the files beside it, at any moment.
+    await access(file, constants.R_OK | constants.W_OK).catch(unlessMissing);
   }
   const old = join(folder, OLD_STORE_FILE);
   if ((await statOf(store)) === undefined && (await statOf(old)) !== undefined) {
@@ -102,13 +103,12 @@ async function makeStoreFile(folder: string): Promise<void> {
 const NOT_LINKED = ['EEXIST', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
 /** Undefined where there is no such file. */
-async function statOf(file: string): Promise<Stats | undefined> {
-  try {
-    return await stat(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+function statOf(file: string): Promise<Stats | undefined> {
+  return stat(file).catch(unlessMissing);
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 async function makeFolder(folder: string): Promise<void> {
@@ -131,11 +131,13 @@ function asStorageError(error: unknown, folder: string): QueueError {
       ? `no permission: ${path} has to be readable and writable for this user`
       : code === 'EROFS'
         ? 'it is on a read-only file system'
-        : code === 'EEXIST' || code === 'ENOTDIR'
-          ? 'it, or what leads to it, is a file'
-          : code === 'EMFILE' || code === 'ENFILE'
-            ? 'the process has no free file descriptors left'
-            : message;
+        : code === 'ENOENT'
+          ? `${path} does not exist`
+          : code === 'EEXIST' || code === 'ENOTDIR'
+            ? 'it, or what leads to it, is a file'
+            : code === 'EMFILE' || code === 'ENFILE'
+              ? 'the process has no free file descriptors left'
+              : message;
   return new QueueError(
     full ? 'STORAGE_FULL' : 'STORAGE_ERROR',
     `the folder ${quote(folder)} can't hold a queue: ${why}`,

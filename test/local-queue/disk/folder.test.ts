@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
+import { checkFolder } from '../../../src/local-queue/disk/folder.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
@@ -135,6 +136,12 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
     const error = await rejection(openDiskBroker(folder), 'STORAGE_ERROR');
     expect(error.message).toContain('queue.mdb is a store of millrace 0.1');
   });
+});
+
+test('a folder that is to be there and is not is named', async () => {
+  const folder = join(newFolder(), 'missing');
+  const error = await rejection(checkFolder(folder), 'STORAGE_ERROR');
+  expect(error.message).toContain(`${folder} does not exist`);
 });
 
 test('a process without free file descriptors is told so, and not to move the store away', async () => {

@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { checkFolder } from '../../../src/local-queue/disk/folder.js';
 import { newFolder } from './folders.js';
 import { runLedger } from './ledger.js';
 
@@ -41,3 +44,20 @@ test.each(['flush', 'commit'] as const)(
     await runLedger({ folder, messages: 5000, kills: 10, durability });
   },
 );
+
+test('a folder can be used while the last process that has it open closes it', {
+  timeout: 180_000,
+}, async () => {
+  const folder = newFolder();
+  const script = fileURLToPath(new URL('./processes/opener.mjs', import.meta.url));
+  const opener = spawn(process.execPath, [script, folder], { stdio: 'inherit' });
+  onTestFinished(() => void opener.kill('SIGKILL'));
+  let openings = 0;
+  let wasOpen = false;
+  while (openings < 30) {
+    await Promise.all(Array.from({ length: 8 }, () => checkFolder(folder)));
+    const isOpen = existsSync(join(folder, 'queue.db-shm'));
+    if (isOpen && !wasOpen) openings++;
+    wasOpen = isOpen;
+  }
+});
