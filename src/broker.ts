@@ -127,6 +127,11 @@ export interface SubscribeOptions extends WaitOptions {
    */
   readonly concurrency?: number | undefined;
   /**
+   * Consumers of a greater priority are handed messages first, as long as they take more. RabbitMQ only
+   * (`x-priority`); a local broker refuses it. Default: 0.
+   */
+  readonly priority?: number | undefined;
+  /**
    * What this subscriber gives back is never lost to the queue's delivery limit: before it comes near, the message is
    * put at the end of its queue as one that was never delivered. Only RabbitMQ before 4.3 has need of that, since it
    * counts a return as a failure. For subscribers that inspect messages without handling them. Default: false.

@@ -38,6 +38,7 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #settings: ProcessSettings<Out>;
   readonly #concurrency: number;
   readonly #prefetch: number;
+  readonly #priority: number | undefined;
   readonly #host: HandlerHost;
   /** Arrived, and its handler has not started; at most `prefetch`. */
   readonly #line: Line;
@@ -68,7 +69,7 @@ export class QueueConsumer<Out> implements Consumer {
     broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     handler: Handler<Out>,
-    { concurrency, prefetch, key, emit, ...settings }: ConsumerSettings<Out>,
+    { concurrency, prefetch, priority, key, emit, ...settings }: ConsumerSettings<Out>,
     host: HandlerHost,
   ) {
     this.#host = host;
@@ -76,6 +77,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#queue = queue;
     this.#concurrency = concurrency;
     this.#prefetch = prefetch;
+    this.#priority = priority;
     this.#report = new OutcomeReport(queue.name, emit);
     let decodeDelivery: ProcessSettings<Out>['decode'] = ({ message }) =>
       decode(message, queue, broker.maxMessageBytes);
@@ -161,6 +163,7 @@ export class QueueConsumer<Out> implements Consumer {
         ...wait,
         prefetch: this.#prefetch,
         concurrency: this.#concurrency,
+        priority: this.#priority,
         onLost: (delivery, reason) => this.#lose(delivery, reason),
       },
       (delivery) => this.#accept(delivery),

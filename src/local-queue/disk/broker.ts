@@ -27,7 +27,7 @@ import {
 } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { closedError, NO_LINK_COUNTS, noExchange } from '../local-broker.js';
+import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown } from '../local-broker.js';
 import { takeIn } from '../memory/stored-message.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
@@ -183,6 +183,7 @@ class DiskBroker implements Backend {
   ): Promise<Subscription> {
     const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     this.#checkUsable('subscribe', options);
+    refuseUnknown(options);
     const number = this.#client.newSubscription();
     // Before the answer, which the first deliveries come with.
     const subscription = new DiskSubscription(this.#client, number, options, onDelivery);

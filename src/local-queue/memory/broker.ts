@@ -24,7 +24,7 @@ import {
 import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { QueueError } from '../../errors.js';
-import { closedError, NO_LINK_COUNTS, noExchange } from '../local-broker.js';
+import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown } from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
 import { MemoryQueue } from './queue.js';
 import { StoredMessage, takeIn } from './stored-message.js';
@@ -110,6 +110,7 @@ class MemoryBroker implements Backend {
     onDelivery: (delivery: Delivery) => void,
   ): Promise<Subscription> {
     this.#checkUsable('subscribe', options);
+    refuseUnknown(options);
     const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     const found = this.#queue(queue);
     const subscription = new MemorySubscription(found, { ...options, prefetch }, onDelivery);

@@ -21,6 +21,7 @@ const QUORUM_MAX_PREFETCH = 2_000;
 /** How a consumer subscribes, and what is known of its queue. */
 export interface ConsumerSettings {
   readonly prefetch: number;
+  readonly priority: number | undefined;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
   /** As in `DeliverySource`. */
@@ -198,7 +199,11 @@ export class ConsumerChannel {
       if (raw === null) this.#onCancelled();
       else this.#onMessage(fromAmqplib(raw));
     };
-    await this.#channel.consume(this.queue, onMessage, { consumerTag: this.#consumerTag });
+    const { priority } = this.#settings;
+    await this.#channel.consume(this.queue, onMessage, {
+      consumerTag: this.#consumerTag,
+      ...(priority === undefined ? {} : { priority }),
+    });
   }
 
   async #cancelWhenQuiet(): Promise<void> {

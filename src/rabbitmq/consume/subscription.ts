@@ -126,10 +126,11 @@ export class RabbitMqSubscription implements Subscription {
   }
 
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {
-    const { prefetch, concurrency = prefetch } = this.#options;
+    const { prefetch, concurrency = prefetch, priority } = this.#options;
     const isSingleActive = this.#isSingleActive();
     const settings = {
       prefetch: isSingleActive ? Math.min(prefetch, concurrency) : prefetch,
+      priority,
       settleWithinMs: this.#consumerTimeoutMs(),
       countsReturns: this.#parts.topology.specOf(this.#queue)?.type !== 'classic',
       isSingleActive,

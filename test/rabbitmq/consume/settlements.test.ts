@@ -147,7 +147,7 @@ describe.each([
       const channel = await ConsumerChannel.open(
         broker.connection,
         'q',
-        { prefetch, settleWithinMs: undefined, countsReturns: true, isSingleActive },
+        { prefetch, priority: undefined, settleWithinMs: undefined, countsReturns: true, isSingleActive },
         {
           onMessage: (raw, unsettled, source) => {
             if (stopped) source.settle(unsettled, 'return');

@@ -137,6 +137,19 @@ describe('a subscription', () => {
     expect(await inbox.ackNext(1)).toEqual(['c']);
   });
 
+  it.each(['quorum', 'classic'] as const)(
+    'of a greater priority to a %s queue is handed what it has room for, and others the rest',
+    async (type) => {
+      const queue = await declare({ type });
+      const low = await Inbox.open(broker, queue.name, { prefetch: 10 });
+      const high = await Inbox.open(broker, queue.name, { prefetch: 3, priority: 5 });
+      await publish(queue, numbered(5));
+      expect(idsOf(await high.take(3))).toEqual(['m0', 'm1', 'm2']);
+      expect(idsOf(await low.take(2))).toEqual(['m3', 'm4']);
+      await Promise.all([low.subscription.close(), high.subscription.close()]);
+    },
+  );
+
   it('closes in time while its deliveries are unsettled', async () => {
     const queue = await declare();
     await publish(queue, numbered(5));
