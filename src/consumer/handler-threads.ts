@@ -72,7 +72,9 @@ export class HandlerThreads implements HandlerHost {
     this.#pool ??= this.#open();
     const pool = await this.#pool;
     const task: ThreadTask = { module: this.#module, call: undefined };
-    const result = await within(pool.run(task), `loading ${this.#module}`, wait);
+    // A module may end its thread, or run out of memory.
+    const loading = pool.run(task).catch((error): ThreadResult => ({ ok: false, failure: toFailure(error) }));
+    const result = await within(loading, `loading ${this.#module}`, wait);
     if (result.ok) return;
     const cause = toError(result.failure);
     throw new QueueError('INVALID_OPTION', `module: ${this.#module} can't be loaded: ${cause.message}`, {

@@ -174,6 +174,7 @@ export const threadCases: Cases = {
       [new URL('threads/no-handler.d.ts', import.meta.url), 'no-handler.d.ts'],
       [new URL('data:text/javascript,export default ('), 'data:text/javascript'],
       [new URL('data:text/javascript,import "no-such-package"; export default () => {}'), 'no-such-package'],
+      [new URL('data:text/javascript,process.exit(); export default () => {}'), 'exited'],
       [
         new URL('data:text/javascript,throw new Error("no database"); export default () => {}'),
         'no database',
