@@ -15,7 +15,11 @@ export const FIGURE_NAMES = {
   peakGrowthMb: 'MB grown',
 };
 
-/** A workload's results as lines of text, the best first. */
+/**
+ * A workload's results as lines of text, the best first.
+ *
+ * @param {import('./workload.js').MeasuredWorkload} workload
+ */
 export function tableLines({ title, figure, moreFigures = [], reference, results }) {
   const figures = [figure, ...moreFigures];
   const referenceRuns = results.find(({ subject }) => subject === reference)?.runs ?? [];

@@ -8,7 +8,7 @@
 import { stopwatch } from './stopwatch.mjs';
 
 const { module, run, options } = JSON.parse(process.argv[2]);
-const cases = await import(new URL(module, import.meta.url));
+const cases = await import(new URL(module, import.meta.url).href);
 const subject = await open(cases[run]);
 process.on('message', answer);
 process.on('disconnect', () => process.exit(1));

@@ -1,2 +1,3 @@
 // The built package, as it is shipped: `npm run build` in the root makes it.
+export { backendOf } from '../dist/backend.js';
 export * from '../dist/index.js';

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 
-/** A message as an application has one. As JSON it has `size` bytes, when `id` has seven digits. */
+/**
+ * A message as an application has one. As JSON it has `size` bytes, when `id` has seven digits.
+ *
+ * @param {number} id
+ * @param {number} [size]
+ * @returns {import('zod').infer<typeof orderSchema>}
+ */
 export function orderOf(id, size = 100) {
   return { id, kind: 'order', text: filler(size) };
 }
@@ -18,6 +24,10 @@ function filler(size) {
   return text;
 }
 
+/**
+ * @param {number} count
+ * @param {number} [size]
+ */
 export function* orders(count, size) {
   for (let i = 0; i < count; i++) yield orderOf(FIRST_ID + i, size);
 }

@@ -1,6 +1,10 @@
 /** What is measured of queues that survive a restart. Every workload has one reference, which the others are compared with. */
 
-/** What is stored where, and what a confirmed message survives: told in the name, since it decides the speed. */
+/**
+ * What is stored where, and what a confirmed message survives: told in the name, since it decides the speed.
+ *
+ * @type {{ subject: string, client: string, at: string, kind?: string, fewer?: number }[]}
+ */
 const SUBJECTS = [
   { subject: 'millrace, folder', client: 'millrace', at: 'folder', kind: 'ours' },
   { subject: 'BullMQ, Redis, appendfsync always', client: 'bullmq', at: 'redisAlways', fewer: 4 },
@@ -13,14 +17,16 @@ const SUBJECTS = [
 export const REFERENCE = 'BullMQ, Redis, appendfsync always';
 const FLOOR = 'one SQLite insert and commit';
 
+/** @returns {import('./workload.js').Workload[]} */
 export function diskWorkloads({ quick }, places) {
   const there = SUBJECTS.filter(({ at }) => places[at] !== undefined);
   const [ours] = there;
   const reference = places.redisAlways === undefined ? ours.subject : REFERENCE;
   const subjectOf = (
-    { subject, client, at, kind, fewer = 1 },
+    /** @type {typeof SUBJECTS[number]} */ { subject, client, at, kind, fewer = 1 },
     module,
     run,
+    /** @type {{ count?: number, warmUpCount?: number, [name: string]: unknown }} */
     { count, warmUpCount, ...options },
   ) => ({
     subject,

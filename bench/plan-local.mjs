@@ -20,6 +20,7 @@ const PRICED = [
   'a retry of every tenth message',
 ];
 
+/** @returns {import('./workload.js').Workload[]} */
 export function localWorkloads({ quick }) {
   const million = quick ? 50_000 : 1_000_000;
   const slow = quick ? 20_000 : 200_000;

@@ -2,6 +2,7 @@
 
 const WORK = 'in-process/memory.mjs';
 
+/** @returns {import('./workload.js').Workload} */
 export function localMemory({ quick }) {
   return {
     id: 'memory-local',
@@ -22,6 +23,7 @@ export function localMemory({ quick }) {
   };
 }
 
+/** @returns {import('./workload.js').Workload} */
 export function rabbitMqMemory({ quick }, url, clients) {
   return {
     id: 'memory-rabbitmq',

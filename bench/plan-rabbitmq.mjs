@@ -19,6 +19,7 @@ const FEWER = { rascal: 20 };
 
 const RECONNECTING = ['millrace', 'rabbitmq-client', 'amqp-connection-manager', 'rascal'];
 
+/** @returns {import('./workload.js').Workload[]} */
 export function rabbitMqWorkloads({ quick }, url) {
   const subjects = (run, { count, warmUpCount, fewer = {} }, options, clients = CLIENTS) =>
     clients.map(({ client, ...subject }) => {

@@ -7,6 +7,10 @@ const MEASURE = fileURLToPath(new URL('measure.mjs', import.meta.url));
  * Has the subjects of a workload take turns, each in a process of its own that stays: in each round every subject has
  * one turn, beginning with another one every time. So what else the machine does for some seconds hits all of them.
  * Adds to the `runs` of each; a subject that fails gets an `error` and no more runs. `goesOn` is asked before each round.
+ *
+ * @param {import('./workload.js').Result[]} results
+ * @param {{ rounds: number, limitMs: number, goesOn: (round: number) => boolean }} limits
+ * @param {(subject: string) => void} onRun
  */
 export async function measureInRounds(results, { rounds, limitMs, goesOn }, onRun) {
   const processes = [];
@@ -28,7 +32,13 @@ export async function measureInRounds(results, { rounds, limitMs, goesOn }, onRu
   }
 }
 
-/** Measures all subjects once and at the same time, for what does not depend on how fast they are. */
+/**
+ * Measures all subjects once and at the same time, for what does not depend on how fast they are.
+ *
+ * @param {import('./workload.js').Result[]} results
+ * @param {{ limitMs: number }} limits
+ * @param {(subject: string) => void} onRun
+ */
 export async function measureSideBySide(results, { limitMs }, onRun) {
   const alone = { rounds: 1, limitMs, goesOn: () => true };
   await Promise.all(results.map((result) => measureInRounds([result], alone, onRun)));

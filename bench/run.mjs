@@ -35,6 +35,7 @@ const { values: flags, positionals } = readArguments();
 const parts = positionals.length > 0 ? positionals : PARTS;
 const broker = parts.includes('rabbitmq') ? await findBroker() : undefined;
 const servers = parts.includes('disk') ? await startServers(flags.folder) : undefined;
+/** @type {import('./workload.js').MeasuredWorkload[]} */
 const workloads = [
   ...(parts.includes('local') ? localWorkloads(flags) : []),
   ...(servers === undefined ? [] : diskWorkloads(flags, servers.places)),
@@ -46,15 +47,15 @@ const workloads = [
     results: subjects.map((subject) => ({ ...subject, runs: [] })),
   }));
 
-const run = {
+const circumstances = {
   ...environment(),
   broker: broker?.description,
   servers: servers?.description,
   quick: flags.quick,
 };
-describe(run);
+describe(circumstances);
 await measureAll();
-run.workloads = workloads.flatMap(reported);
+const run = { ...circumstances, workloads: workloads.flatMap(reported) };
 for (const line of run.workloads.flatMap(tableLines)) console.log(line);
 await servers?.stop();
 await broker?.stop();
@@ -80,7 +81,11 @@ async function measureAll() {
   progress.clear();
 }
 
-/** A workload as it is written down: one for each of its parts where it has any. */
+/**
+ * A workload as it is written down: one for each of its parts where it has any.
+ *
+ * @param {import('./workload.js').MeasuredWorkload} workload
+ */
 function reported({ parts, partNames = {}, ...workload }) {
   // The address of the broker, with its password, is nobody else's business; nor is where the data was.
   for (const result of workload.results) {

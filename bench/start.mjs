@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+/** @type {import('node:child_process').StdioOptions} */
 const stdio = ['ignore', 'inherit', 'inherit'];
 for (const folder of ['./', './disk/']) {
   if (existsSync(new URL(`${folder}node_modules`, import.meta.url))) continue;

@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 /**
  * Opens the client on a queue of its own. `close` fails where messages are left: one that came again, or that was
  * not acknowledged.
+ *
+ * @param {{ client?: string, place?: string, queue?: string, size?: number }} options
  */
 export async function openClient({ client: name, place, size = 100, queue = newQueueName() }) {
   const { open } = await import(`./clients/${name}.mjs`);

@@ -27,6 +27,7 @@ export async function crowd({ count, pairs, ...options }) {
   const workers = await startAll(pairs, { ...options, queue, role: 'worker' });
   const senders = await startAll(pairs, { ...options, queue, role: 'sender', count: count / pairs });
   const handled = workers.map(() => 0);
+  /** @type {Promise<void>} */
   const all = new Promise((resolve) => {
     for (const [index, worker] of workers.entries()) {
       worker.onNews((news) => {

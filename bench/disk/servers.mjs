@@ -84,6 +84,7 @@ async function postgres(folder) {
   const user = process.getuid?.() === 0 ? idsOf('postgres') : undefined;
   if (user !== undefined) chownSync(folder, user.uid, user.gid);
   const data = join(folder, 'data');
+  /** @type {import('node:child_process').ExecFileSyncOptions} */
   const settings = { ...user, stdio: 'ignore', env: { ...process.env, LC_ALL: 'C' } };
   const initdb = postgresProgram('initdb');
   execFileSync(initdb, ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8'], settings);
@@ -93,6 +94,13 @@ async function postgres(folder) {
   return { ...server, place: `postgres://postgres@127.0.0.1:${port}/postgres` };
 }
 
+/**
+ * @param {string} program
+ * @param {number} port
+ * @param {(string | number)[]} options
+ * @param {{ uid: number, gid: number }} [user]
+ * @param {NodeJS.Signals} [signal] ends it in order
+ */
 async function start(program, port, options, user, signal = 'SIGTERM') {
   const child = spawn(program, options.map(String), { stdio: 'ignore', ...user });
   const exited = once(child, 'exit');
@@ -127,7 +135,7 @@ async function answers(port) {
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address();
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
   server.close();
   return port;
 }

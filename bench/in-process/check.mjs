@@ -22,7 +22,9 @@ export class Arrivals {
 
 /** A promise and its resolve function. */
 export function gate() {
+  /** @type {() => void} */
   let open;
+  /** @type {Promise<void>} */
   const opened = new Promise((resolve) => {
     open = resolve;
   });

@@ -25,7 +25,8 @@ async function produceWith(offer, done, count) {
   }
 }
 
-const handle = async (count) => {
+/** The value belongs to what waits, though nothing is done with it. */
+const handle = async (count, _value) => {
   await delay(1);
   count.consumed++;
 };

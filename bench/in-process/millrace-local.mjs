@@ -3,20 +3,28 @@ import { connect, createConsumer, createProducer, defineQueue } from '../millrac
 import { orderOf, orderSchema } from '../order.mjs';
 import { Arrivals, gate, shares } from './check.mjs';
 
-/** The typed API with its defaults, but for the concurrency where a case says so. */
-async function open(count, { concurrency = 1, capacity, onFirst, schema = orderSchema } = {}) {
+/**
+ * The typed API with its defaults, but for the concurrency where a case says so.
+ *
+ * @template {{ id: number } | string} T
+ * @param {import('@standard-schema/spec').StandardSchemaV1<T>} schema
+ * @param {number} count
+ * @param {{ concurrency?: number, capacity?: number, onFirst?: Promise<void> }} [options] `onFirst` holds the first
+ *   message up.
+ */
+async function open(schema, count, { concurrency = 1, capacity, onFirst } = {}) {
   const arrivals = new Arrivals();
   const { open: finish, opened: all } = gate();
   const broker = await connect('local:');
   const queue = defineQueue('orders', schema, { capacity });
   let first = onFirst;
-  const handler = async (value) => {
+  const handler = async (/** @type {T} */ value) => {
     if (first !== undefined) {
       const wait = first;
       first = undefined;
       await wait;
     }
-    arrivals.add(value.id ?? Number(value));
+    arrivals.add(typeof value === 'string' ? Number(value) : value.id);
     if (arrivals.count === count) finish();
   };
   const consumer = createConsumer(broker, queue, handler, { concurrency });
@@ -31,26 +39,26 @@ async function open(count, { concurrency = 1, capacity, onFirst, schema = orderS
 }
 
 export async function sendEach({ count }) {
-  const { producer, close } = await open(count);
+  const { producer, close } = await open(orderSchema, count);
   for (let i = 0; i < count; i++) await producer.send(orderOf(i));
   await close();
 }
 
 /** Texts of seven digits: what the way itself costs, with next to nothing to encode. */
 export async function sendEachText({ count }) {
-  const { producer, close } = await open(count, { schema: z.string() });
+  const { producer, close } = await open(z.string(), count);
   for (let i = 0; i < count; i++) await producer.send(String(i).padStart(7, '0'));
   await close();
 }
 
 export async function sendMany({ count }) {
-  const { producer, close } = await open(count);
+  const { producer, close } = await open(orderSchema, count);
   await producer.sendMany(fromZero(count));
   await close();
 }
 
 export async function fan({ count, tasks }) {
-  const { producer, close } = await open(count, { concurrency: tasks });
+  const { producer, close } = await open(orderSchema, count, { concurrency: tasks });
   await Promise.all(
     shares(count, tasks).map(async ([from, to]) => {
       for (let i = from; i < to; i++) await producer.send(orderOf(i));
@@ -63,7 +71,10 @@ export async function fan({ count, tasks }) {
 export async function backlog({ count, depth }) {
   for (let filled = 0; filled < count; filled += depth) {
     const { open: letGo, opened } = gate();
-    const { producer, close } = await open(depth, { capacity: Number.POSITIVE_INFINITY, onFirst: opened });
+    const { producer, close } = await open(orderSchema, depth, {
+      capacity: Number.POSITIVE_INFINITY,
+      onFirst: opened,
+    });
     await producer.sendMany(fromZero(depth));
     letGo();
     await close();

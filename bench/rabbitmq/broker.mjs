@@ -6,6 +6,12 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { connect } from 'amqplib';
 
+/**
+ * What of test/support/global-setup.ts is used here.
+ *
+ * @typedef {(project: { provide(key: string, value: { amqpUrl: string }): void }) => Promise<() => Promise<void>>} SetUp
+ */
+
 /** Returns its URL, what it says about itself, and how to stop it. */
 export async function findBroker() {
   compileTestSupport();
@@ -19,7 +25,9 @@ export async function findBroker() {
 }
 
 async function brokerOfTheTests() {
-  const { default: setUp } = await import('../dist/global-setup.js');
+  /** @type {{ default: SetUp }} */
+  const { default: setUp } = await import(new URL('../dist/global-setup.js', import.meta.url).href);
+  /** @type {{ amqpUrl: string }} */
   let broker;
   const stop = await setUp({
     provide: (_key, value) => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect as connectAmqplib } from 'amqplib';
 import { closingOnFailure } from '../flows.mjs';
-import { connect, defineQueue } from '../millrace.mjs';
+import { backendOf, connect, defineQueue } from '../millrace.mjs';
 import { orderSchema } from '../order.mjs';
 
 /**
@@ -47,7 +47,7 @@ export async function withClient(options, work) {
 
 async function declare(url, queue, type) {
   const broker = await connect(url);
-  await broker.declare(defineQueue(queue, orderSchema, { type }).spec);
+  await backendOf(broker).declare(defineQueue(queue, orderSchema, { type }).spec);
   await broker.close();
 }
 

@@ -14,6 +14,7 @@ export async function sendInWindow(count, send) {
     failure ??= error;
     settled();
   };
+  /** @returns {Promise<void>} */
   const oneSettled = () =>
     new Promise((resolve) => {
       wake = resolve;

@@ -86,6 +86,7 @@ function targetRow({ what, at, limit, reached, met }) {
   return `| ${what} | ${at === 'least' ? '≥' : '≤'} ${limit} | ${formatNumber(reached)} | ${met ? 'met' : '**not met**'} |`;
 }
 
+/** @param {import('../workload.js').MeasuredWorkload} workload */
 function section({ id, title, figure, moreFigures = [], reference, results }) {
   const shown = [figure, ...moreFigures];
   const referenceRuns = results.find(({ subject }) => subject === reference)?.runs ?? [];

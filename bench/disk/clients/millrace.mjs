@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { connect, createConsumer, createProducer, defineQueue } from '../../millrace.mjs';
+import { backendOf, connect, createConsumer, createProducer, defineQueue } from '../../millrace.mjs';
 import { orderOf, orderSchema, orders } from '../../order.mjs';
 import { CONCURRENCY, WINDOW } from '../window.mjs';
 
@@ -7,7 +7,7 @@ import { CONCURRENCY, WINDOW } from '../window.mjs';
 export async function open({ place, queue, size }) {
   const broker = await connect(`local:${join(place, queue)}`);
   const orderQueue = defineQueue(queue, orderSchema);
-  await broker.declare(orderQueue.spec);
+  await backendOf(broker).declare(orderQueue.spec);
   const producer = createProducer(broker, orderQueue);
   return {
     publishAll: (count) => producer.sendMany(orders(count, size)),

@@ -16,6 +16,7 @@ export async function openWith({ encode, decode, propertiesOf }, { url, queue })
   const connection = await connect(url);
   const channel = await connection.createConfirmChannel();
   await channel.prefetch(PREFETCH);
+  /** @returns {Promise<void>} */
   const send = () =>
     new Promise((resolve, reject) => {
       channel.sendToQueue(queue, encode(), propertiesOf(), (error) => (error ? reject(error) : resolve()));
@@ -32,6 +33,7 @@ export async function openWith({ encode, decode, propertiesOf }, { url, queue })
         unconfirmed--;
         wake();
       };
+      /** @returns {Promise<void>} */
       const oneConfirmed = () =>
         new Promise((resolve) => {
           wake = resolve;
