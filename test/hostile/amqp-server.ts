@@ -8,7 +8,7 @@ export class Peer {
   /** The how-manieth connection to the server, from 1 on. */
   readonly number: number;
   readonly #socket: Socket;
-  /** Messages published, by channel: the tag of the last. */
+  /** Messages published, by channel: the tag of the last. A channel that is opened again begins anew. */
   readonly published = new Map<number, number>();
 
   constructor(socket: Socket, number: number) {
@@ -105,6 +105,7 @@ export class AmqpServer {
 
   #answer(name: string, received: Received): void {
     const { channel, peer } = received;
+    if (name === 'ChannelOpen') peer.published.delete(channel);
     if (name === 'BasicPublish') peer.published.set(channel, (peer.published.get(channel) ?? 0) + 1);
     const scripted = this.#script[name];
     if (scripted !== undefined && scripted(received) !== false) return;

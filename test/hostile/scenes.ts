@@ -125,6 +125,34 @@ const confirms: Record<string, { script: (received: Received) => unknown; outcom
   'the end of the connection': { script: atFirst(({ peer }) => peer.end()) },
 };
 
+/**
+ * Stores the first two messages of a channel and refuses the third before the confirms of the two are out. What is on its
+ * way on that channel by then is not read. `again` answers what is sent afterwards.
+ */
+function refusingTheThird(again: (received: Received) => unknown): Script {
+  let refused: { readonly peer: Peer; readonly channel: number; isOpenAgain: boolean } | undefined;
+  const isThere = ({ peer, channel }: Received) => refused?.peer === peer && refused.channel === channel;
+  return {
+    ChannelOpen: (received) => {
+      if (refused !== undefined && isThere(received)) refused.isOpenAgain = true;
+      return false;
+    },
+    BasicPublish: (received) => {
+      const { peer, channel } = received;
+      if (refused !== undefined) return isThere(received) && !refused.isOpenAgain ? true : again(received);
+      if (peer.published.get(channel) !== 3) return true;
+      refused = { peer, channel, isOpenAgain: false };
+      peer.method(channel, 'ChannelClose', NO_ACCESS);
+      return true;
+    },
+  };
+}
+
+const NO_ACCESS = {
+  ...closing(403),
+  replyText: "ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' refused for user 'guest'",
+};
+
 /** After the answer to `consume`, on the channel of that consumer. */
 const deliveries: Record<string, { sends: (channel: number, tag: string) => Buffer; handles?: number }> = {
   'in good order': { sends: (channel, tag) => deliveryWith({ channel, consumerTag: tag }), handles: 1 },
@@ -259,6 +287,14 @@ export const scenes: Readonly<Record<string, Scene>> = {
       { script: { BasicPublish: script }, ...(outcomes && { outcomes }) } satisfies Scene,
     ]),
   ),
+  'the third message is refused before two that are stored were confirmed, and all is taken afterwards': {
+    script: refusingTheThird(() => false),
+    outcomes: { 'send 1': 'ok', 'send 2': 'ok', 'send again': 'ok' },
+  },
+  'the third message is refused before two that are stored were confirmed, and all is refused afterwards': {
+    script: refusingTheThird(({ peer, channel }) => peer.method(channel, 'ChannelClose', NO_ACCESS)),
+    outcomes: { 'send 1': 'UNCONFIRMED', 'send 2': 'UNCONFIRMED', 'send again': 'ACCESS_REFUSED' },
+  },
   'confirms for messages that are still to be sent': {
     script: {
       ConfirmSelect: ({ peer, channel }) => {
