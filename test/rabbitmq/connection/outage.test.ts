@@ -124,6 +124,30 @@ it('what was on its way when the link broke is sent again under its id, in order
   expect(resent).toEqual(numbered(10));
 });
 
+it('a copy that was sent again is delivered as redelivered, on its first attempt, and the first one is not', async () => {
+  const { proxy, broker } = await scene();
+  // A classic queue, since it adds no marks of its own.
+  const queue = await declare(broker, { type: 'classic' });
+  await broker.publish(to(queue), message('first'));
+  proxy.halfOpen('to-client');
+  const publishing = broker.publish(to(queue), message('twice'));
+  const reader = await rawConnection().then((connection) => connection.createChannel());
+  await eventually(async () => (await reader.checkQueue(queue.name)).messageCount === 2);
+  proxy.thaw();
+  await publishing;
+  const inbox = await Inbox.open(broker, queue.name);
+  const seen = (await inbox.take(3)).map(({ message: { id }, redelivered, attempt }) => ({
+    id,
+    redelivered,
+    attempt,
+  }));
+  expect(seen).toEqual([
+    { id: 'first', redelivered: false, attempt: 1 },
+    { id: 'twice', redelivered: false, attempt: 1 },
+    { id: 'twice', redelivered: true, attempt: 1 },
+  ]);
+});
+
 it('a message on its way is UNCONFIRMED at its time limit, and one that waits is TIMEOUT', async () => {
   const { proxy, broker } = await scene({ maxUnconfirmed: 1 });
   const queue = await declare(broker);
