@@ -16,6 +16,7 @@ export async function openWith({ encode, decode, propertiesOf }, { url, queue })
   const connection = await connect(url);
   const channel = await connection.createConfirmChannel();
   await channel.prefetch(PREFETCH);
+  let isOpen = true;
   /** @returns {Promise<void>} */
   const send = () =>
     new Promise((resolve, reject) => {
@@ -50,11 +51,13 @@ export async function openWith({ encode, decode, propertiesOf }, { url, queue })
     async consume(onMessage) {
       const { consumerTag } = await channel.consume(queue, (message) => {
         decode(message.content);
-        acknowledgeAfter(onMessage(), () => channel.ack(message));
+        // Where the time is over before a slow handler is, the channel is gone.
+        acknowledgeAfter(onMessage(), () => isOpen && channel.ack(message));
       });
       return () => channel.cancel(consumerTag);
     },
     async close() {
+      isOpen = false;
       await channel.close();
       await connection.close();
     },
