@@ -22,7 +22,7 @@ export interface SendersSettings {
 /** One producer's part: numbered messages, `window` at a time, no further ahead of the handlers than `maxAhead`. */
 export async function keepSending(
   name: number,
-  producer: Producer<Grain>,
+  { send }: Producer<Grain>,
   ledger: Ledger,
   { window, maxAhead, isEnough, signal, output }: SendersSettings,
 ): Promise<void> {
@@ -34,7 +34,7 @@ export async function keepSending(
       const number = next++;
       const id = `${name}/${number}`;
       ledger.beginSend(id);
-      await producer.send({ producer: name, number }, { id }).then(
+      await send({ producer: name, number }, { id }).then(
         () => ledger.endSend(id),
         (error) => {
           output.push(inspect(error, { depth: null }));
