@@ -12,7 +12,9 @@
  * default exchange, which routes to the queue that is named like the routing key.
  */
 export interface Destination {
+  /** `''` for the default exchange. Local brokers have no other. */
   readonly exchange: string;
+  /** On the default exchange: the name of the queue. */
   readonly routingKey: string;
 }
 
@@ -67,6 +69,7 @@ export type DeadLetterCode =
  * itself delays the retry (see {@link QueueSpec.delayedRetry}) comes again without it.
  */
 export interface Failure {
+  /** What failed; see {@link DeadLetterCode}. */
   readonly code: DeadLetterCode;
   /** The error's text. */
   readonly error: string;
@@ -78,6 +81,7 @@ export interface Failure {
  * loss, do nothing. A settlement goes to where the delivery came from, never to a later connection.
  */
 export interface Delivery {
+  /** As its sender published it, with the headers of retries. */
   readonly message: Message;
   /** 1 on the first try; raised by each retry, and by each delivery that died with its process where the backend counts those. */
   readonly attempt: number;
@@ -117,6 +121,7 @@ export interface WaitOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** How a subscriber takes messages, and what bounds the start of its subscription. */
 export interface SubscribeOptions extends WaitOptions {
   /** How many unsettled deliveries this subscriber holds at most: 1 to 65535 (a quorum queue caps it at 2000). */
   readonly prefetch: number;
@@ -166,6 +171,7 @@ export interface Subscription {
   ref(): void;
 }
 
+/** Receives what happens to the addresses of `receiveReplies`. */
 export interface ReplyListener {
   /** A message was published to the address: a reply, perhaps to a request that has ended. Must not throw. */
   onReply(message: Message): void;
@@ -188,6 +194,7 @@ export interface Replies {
   close(): Promise<void>;
 }
 
+/** What bounds a publish. */
 export interface PublishOptions extends WaitOptions {
   /** Do not wait for room: reject with `FULL` where `publish` would have to. Default: false. */
   readonly noWait?: boolean | undefined;
@@ -221,7 +228,9 @@ export interface DelayedRetry {
 
 /** The definition of a queue. Built by `defineQueue`, which checks the values and fills in the defaults. */
 export interface QueueSpec {
+  /** 1 to 255 bytes of UTF-8. */
   readonly name: string;
+  /** How the declaration meets an existing queue. */
   readonly declare: DeclareMode;
   /** The RabbitMQ queue type; the local backend has one kind, which keeps the promises of both. */
   readonly type: 'quorum' | 'classic';
@@ -313,8 +322,11 @@ export interface BrokerCounts {
   readonly resent: number;
   /** `disconnected` events: lost links, and tries to connect again that failed. */
   readonly disconnected: number;
+  /** `blocked` events: how often the broker stopped taking publishes. */
   readonly blocked: number;
+  /** `unsubscribed` events: subscriptions that the broker ended, and failed attempts to renew them. */
   readonly unsubscribed: number;
+  /** `resubscribed` events: subscriptions that were renewed. */
   readonly resubscribed: number;
 }
 
@@ -325,6 +337,7 @@ export interface BrokerCounts {
 export interface Broker extends AsyncDisposable {
   /** Where the broker is, without any password: `local:`, `local:/folder` or `amqp://host`. */
   readonly url: string;
+  /** Whether messages flow at present; see {@link BrokerState}. */
   readonly state: BrokerState;
   /** A copy: read it again for later numbers. */
   readonly counts: BrokerCounts;

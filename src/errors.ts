@@ -59,6 +59,7 @@ export interface SendManyProgress {
 export interface RemoteFailure {
   /** The `code` of the error that was thrown where it has one, else why the request became a dead letter. */
   readonly code: string;
+  /** The error's message. At most 1000 characters. */
   readonly message: string;
 }
 
@@ -81,6 +82,7 @@ export class QueueError extends Error {
   }
 
   override readonly name = 'QueueError';
+  /** What went wrong; see {@link QueueErrorCode}. */
   readonly code: QueueErrorCode;
   /** Set on errors of `sendMany`. */
   declare readonly progress?: SendManyProgress;

@@ -12,7 +12,9 @@ export type { QueueOptions } from './common/queue-spec.js';
 
 /** A value as it is sent. */
 export interface EncodedValue {
+  /** The media type of the body. */
   readonly contentType: string;
+  /** Text is UTF-8 on every wire and disk. */
   readonly body: Uint8Array | string;
 }
 
@@ -29,6 +31,7 @@ export type DecodedValue<Out> =
  * unless the schema transforms it. Transformations run once, at the consumer.
  */
 export interface Queue<In, Out = In> {
+  /** The name of the queue at the broker. */
   readonly name: string;
   /** The options of `defineQueue`, checked and completed. */
   readonly spec: QueueSpec;

@@ -127,6 +127,14 @@ describe('the arrows between the parts', () => {
     expect(breaches(({ from, to }) => from.startsWith(room) && main(to))).toEqual([]);
   });
 
+  test('the local brokers in memory and on disk know nothing of each other', () => {
+    const memory = 'local-queue/memory/';
+    const disk = 'local-queue/disk/';
+    const isBreach = ({ from, to }: Import) =>
+      (from.startsWith(memory) && to.startsWith(disk)) || (from.startsWith(disk) && to.startsWith(memory));
+    expect(breaches(isBreach)).toEqual([]);
+  });
+
   test('threads are loaded by those who use them', () => {
     const needs = imports.filter(({ to, kind }) => to === 'piscina' && kind !== 'type');
     expect(needs.map(show)).toEqual(['consumer/handler-threads.ts → piscina (dynamic)']);

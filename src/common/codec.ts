@@ -6,7 +6,9 @@ import { invalidOption } from './options.js';
 export interface Codec {
   /** The media type that messages are labelled with. */
   readonly contentType: string;
+  /** Throws for a value that the codec has no form for: `send` rejects with `INVALID_MESSAGE`. */
   encode(value: unknown): Uint8Array | string;
+  /** Throws for a body that it can't read: the message becomes a dead letter, `undecodable`. */
   decode(body: Uint8Array | string): unknown;
   /**
    * Decode every message of the queue with this codec, whatever its own content type says. Default: false; a

@@ -77,8 +77,11 @@ function toCount(value: unknown): number {
 
 /** What a dead letter says about itself. */
 export interface DeadLetterHistory {
+  /** Why it became a dead letter; another version of the toolkit may write further codes. */
   readonly reason: DeadLetterCode | (string & {});
+  /** The text of the last error. At most 1000 characters. */
   readonly error: string;
+  /** The text of the first error; the same if there was one attempt. */
   readonly firstError: string;
   /** How often it was tried. */
   readonly attempts: number;

@@ -2,7 +2,9 @@ import { tracingChannel } from 'node:diagnostics_channel';
 
 /** What the channels of `millrace.send` publish about the send of one message. */
 export interface SendTrace {
+  /** The name of the queue. */
   readonly queue: string;
+  /** The id of the message. */
   readonly id: string;
   /** The message's headers. A subscriber of `start` may add some, such as `traceparent`; they are sent along. */
   readonly headers: Record<string, string>;
@@ -14,11 +16,17 @@ export interface SendTrace {
 
 /** What the channels of `millrace.process` publish about one run of a handler. */
 export interface ProcessTrace {
+  /** The name of the queue. */
   readonly queue: string;
+  /** The id of the message. */
   readonly id: string;
+  /** 1 on the first try. */
   readonly attempt: number;
+  /** Whether this message may have been handled before. */
   readonly redelivered: boolean;
+  /** The headers of the message. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Set on requests. */
   readonly correlationId: string | undefined;
   /** On `asyncEnd`, what the handler returned. */
   readonly result?: unknown;

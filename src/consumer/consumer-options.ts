@@ -12,6 +12,7 @@ import type { RepliesTo } from './answer.js';
 import type { ConsumerEvent } from './consumer.js';
 import type { KeyOf } from './line.js';
 
+/** How often a failed message is tried again, and when. */
 export interface RetryPolicy {
   /**
    * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
@@ -21,6 +22,7 @@ export interface RetryPolicy {
   readonly delaysMs: readonly number[];
 }
 
+/** What `createConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface ConsumerOptions<Out = unknown> {
   /** How many handlers run at once. 1 keeps the order of the queue. Default: 1. */
   readonly concurrency?: number | undefined;
@@ -47,6 +49,7 @@ export interface ConsumerOptions<Out = unknown> {
    * If the function throws, the message becomes a dead letter.
    */
   readonly key?: KeyOf<Out> | undefined;
+  /** When a failed message is tried again. Default: after 1, 10 and 60 seconds; then it becomes a dead letter. */
   readonly retry?: RetryPolicy | undefined;
   /**
    * How long a handler may take, an asynchronous schema before it included. Then its `signal` is aborted, the attempt

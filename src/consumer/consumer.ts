@@ -3,6 +3,7 @@ import type { Failure, WaitOptions } from '../broker.js';
 
 /** Handles the messages of one queue. Made by `createConsumer`. */
 export interface Consumer extends AsyncDisposable {
+  /** See {@link ConsumerState}. */
   readonly state: ConsumerState;
   /** What became of its messages so far, for metrics. A copy: read it again for later numbers. */
   readonly counts: ConsumerCounts;
@@ -41,8 +42,10 @@ export interface Consumer extends AsyncDisposable {
   readonly ended: Promise<void>;
 }
 
+/** `idle` until `start`; `running` while it takes messages; `stopping` while handlers finish; `stopped` for good. */
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
 
+/** What bounds a `stop`. */
 export interface StopOptions {
   /**
    * How long running handlers may still take. After that their `signal` is aborted and their messages go back to
@@ -51,6 +54,7 @@ export interface StopOptions {
   readonly deadlineMs?: number | undefined;
 }
 
+/** What `stop` resolves to. */
 export interface StopResult {
   /** Handlers that had not finished by the deadline; their messages went back to the queue. */
   readonly unfinished: number;
@@ -69,16 +73,21 @@ export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 
 /** What a handler knows about the message besides its value. */
 export interface HandlerContext {
+  /** The name of the queue. */
   readonly queue: string;
+  /** The sender's id for the message: dedupe by it. */
   readonly id: string;
   /** 1 on the first try. */
   readonly attempt: number;
   /** Whether this message may have been handled before, wholly or in part. */
   readonly redelivered: boolean;
+  /** The sender's headers, and those of the toolkit (`x-millrace-…`). */
   readonly headers: Readonly<Record<string, string>>;
   /** When the sender made the message, in milliseconds since the epoch. */
   readonly timestamp: number | undefined;
+  /** Set on requests, or by the sender. */
   readonly correlationId: string | undefined;
+  /** The address for the reply to a request. */
   readonly replyTo: string | undefined;
   /**
    * Aborted when the result no longer counts: the time limit has passed, the message was taken away, or the

@@ -21,6 +21,7 @@ type OfType<Out, By extends string, Type> = Out extends { readonly [Name in By]:
 export interface HandlersByType<Out, By extends Discriminant<Out> = Discriminant<Out>> {
   /** The property of the value that names its type. */
   readonly by: By;
+  /** One handler for each type of message. */
   readonly handlers: { readonly [Type in Out[By] & string]: Handler<OfType<Out, By, Type>> };
 }
 

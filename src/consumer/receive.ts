@@ -14,6 +14,7 @@ import { DEFAULT_DELAYS_MS } from './consumer-options.js';
 import { decode } from './decode.js';
 import { settlementFor, type Unhandled } from './settlement.js';
 
+/** What `receive` takes. All have defaults. */
 export interface ReceiveOptions {
   /** How many messages the broker hands over ahead of their settlement. Default: 1. */
   readonly prefetch?: number | undefined;
@@ -25,15 +26,23 @@ export interface ReceiveOptions {
 
 /** A message that the loop has to settle with one of `ack`, `retry`, `deadLetter` and `release`. */
 export interface Received<Out> {
+  /** The decoded and validated value. */
   readonly value: Out;
+  /** The name of the queue. */
   readonly queue: string;
+  /** The sender's id for the message: dedupe by it. */
   readonly id: string;
   /** 1 on the first try. */
   readonly attempt: number;
+  /** Whether this message may have been handed out before. */
   readonly redelivered: boolean;
+  /** The sender's headers, and those of the toolkit (`x-millrace-…`). */
   readonly headers: Readonly<Record<string, string>>;
+  /** When the sender made the message, in milliseconds since the epoch. */
   readonly timestamp: number | undefined;
+  /** Set on requests, or by the sender. */
   readonly correlationId: string | undefined;
+  /** The address for a reply, which `receive` does not send by itself. */
   readonly replyTo: string | undefined;
   /** Done: the message is removed. */
   ack(): void;

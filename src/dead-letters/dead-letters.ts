@@ -18,6 +18,7 @@ import {
   type Source,
 } from './selection.js';
 
+/** What `deadLetters` takes. All have defaults. */
 export interface DeadLettersOptions {
   /** The dead-letter queue. Default: that of the queue's definition; if only a name is given, `<name>.dead`. */
   readonly queue?: string | undefined;
@@ -56,11 +57,13 @@ export interface DeadLetters {
   drop(options?: DropOptions): Promise<DropResult>;
 }
 
+/** What `list` resolves to. */
 export interface ListResult extends ScanResult {
   /** The first of the queue first. */
   readonly letters: readonly DeadLetter[];
 }
 
+/** Which dead letters to drop, and what bounds it. */
 export interface DropOptions extends SelectionOptions {
   /** Drop none, only report which. Default: false. */
   readonly dryRun?: boolean | undefined;
@@ -68,6 +71,7 @@ export interface DropOptions extends SelectionOptions {
   readonly observe?: ((letter: DeadLetter) => void) | undefined;
 }
 
+/** What `drop` resolves to. */
 export interface DropResult extends ScanResult {
   /** How many were dropped; with `dryRun`, would be. */
   readonly dropped: number;

@@ -13,6 +13,7 @@ import {
   type Source,
 } from './selection.js';
 
+/** Which dead letters to replay, where to and how fast. */
 export interface ReplayOptions extends SelectionOptions {
   /** Where to send them. Default: the queue whose dead letters they are. */
   readonly to?: string | undefined;
@@ -33,6 +34,7 @@ export type ReplayEvent =
   /** It stays, since it can't be stored in the queue `to`, or is a dead letter of another queue. */
   | { readonly type: 'failed'; readonly letter: DeadLetter; readonly to: string; readonly error: QueueError };
 
+/** What `replay` resolves to. */
 export interface ReplayResult extends ScanResult {
   /** How many are stored in the queue again; with `dryRun`, would be. */
   readonly replayed: number;

@@ -27,6 +27,7 @@ export interface DeadLetterFilter {
   readonly match?: string | undefined;
 }
 
+/** Which dead letters are meant, and what bounds the search for them. */
 export interface SelectionOptions extends DeadLetterFilter, WaitOptions {
   /** How many dead letters at most. */
   readonly limit?: number | undefined;

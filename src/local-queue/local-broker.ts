@@ -1,5 +1,12 @@
 /** What the brokers in memory and on disk have in common. */
-import type { BrokerCounts, Destination, Message, SubscribeOptions } from '../broker.js';
+import {
+  type BrokerCounts,
+  type Destination,
+  MAX_PRIORITY,
+  type Message,
+  type SubscribeOptions,
+} from '../broker.js';
+import { copyMessage } from '../common/message.js';
 import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
@@ -30,4 +37,36 @@ export function refuseUnknown({ priority }: SubscribeOptions): void {
 
 export function closedError(): QueueError {
   return new QueueError('CLOSED', 'the local broker was closed');
+}
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+
+/** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
+export function takeIn(message: Message): Message {
+  const { priority, body } = message;
+  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
+    throw invalidMessage(message, 'priority', `an integer from 0 to ${MAX_PRIORITY}`, priority);
+  }
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+    throw invalidMessage(message, 'body', 'a string or a Uint8Array', body);
+  }
+  return copyMessage(message, copyHeaders(message));
+}
+
+function copyHeaders(message: Message): Message['headers'] {
+  const names = Object.keys(message.headers);
+  if (names.length === 0) return NO_HEADERS;
+  for (const name of names) {
+    const value: unknown = message.headers[name];
+    if (typeof value !== 'string')
+      throw invalidMessage(message, `headers[${quote(name)}]`, 'a string', value);
+  }
+  return Object.freeze({ ...message.headers });
+}
+
+function invalidMessage(message: Message, property: string, expected: string, got: unknown): QueueError {
+  return new QueueError(
+    'INVALID_MESSAGE',
+    `message ${message.id}: ${property}: expected ${expected}, got ${quote(got)}`,
+  );
 }

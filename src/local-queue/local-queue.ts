@@ -8,6 +8,7 @@ import { type Waiter, WaitList } from './wait-list.js';
 
 export type { ItemOrder } from './item-order.js';
 
+/** What `new LocalQueue` takes. All have defaults. */
 export interface LocalQueueOptions<T> {
   /** How many items the queue holds before `put` waits. 1 and more, or `Infinity`. Default: 1024. */
   readonly capacity?: number | undefined;
@@ -15,6 +16,7 @@ export interface LocalQueueOptions<T> {
   readonly order?: ItemOrder<T> | undefined;
 }
 
+/** How `close` ends a queue. */
 export interface CloseOptions {
   /** Drop the items that are in the queue, instead of leaving them to be taken. Default: false. */
   readonly discard?: boolean | undefined;

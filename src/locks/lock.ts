@@ -11,11 +11,13 @@ import { isQueueError } from '../errors.js';
 import { type HeldLock, Permit } from './held-lock.js';
 import { checkLockName, fillPermits, permitQueueSpec } from './permit-queue.js';
 
+/** What `createLock` takes. All have defaults. */
 export interface LockOptions {
   /** How many may hold the lock at a time: 1 is a mutex, more make a semaphore. 1 to 1000. Default: 1. */
   readonly permits?: number | undefined;
 }
 
+/** What bounds the wait for a permit. */
 export interface AcquireOptions {
   /** Ends the wait: `ABORTED`. It has no effect once the lock is held. */
   readonly signal?: AbortSignal | undefined;
@@ -25,7 +27,9 @@ export interface AcquireOptions {
 
 /** A mutex or a semaphore that the processes of one broker share. Made by {@link createLock}. */
 export interface Lock {
+  /** The name of the lock, the same in all processes that share it. */
   readonly name: string;
+  /** How many holders there may be at once. */
   readonly permits: number;
   /**
    * Waits for a permit. Waiters are served in turn. The lock is not re-entrant: acquiring it again while

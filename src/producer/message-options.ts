@@ -11,7 +11,9 @@ export interface MessageOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** 0 to 31, the greater first. Default: 4. Classic RabbitMQ queues need `maxPriority` for it. */
   readonly priority?: number | undefined;
+  /** Which request this belongs to. At most 255 bytes. A requester sets it by itself. */
   readonly correlationId?: string | undefined;
+  /** The queue that a reply goes to. At most 255 bytes. A requester sets it by itself. */
   readonly replyTo?: string | undefined;
 }
 

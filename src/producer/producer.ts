@@ -15,6 +15,7 @@ import type { Queue } from '../queue.js';
 import { type MessageOptions, type MessageProperties, messageProperties } from './message-options.js';
 import { type SendManyResult, sendAll, type ValueSender, type Values } from './send-many.js';
 
+/** What `createProducer` takes. All have defaults. */
 export interface ProducerOptions {
   /**
    * How long a `send` may take in all, waits for room included, unless it says otherwise itself.
@@ -31,11 +32,13 @@ export interface SendWait {
   readonly timeoutMs?: number | undefined;
 }
 
+/** What `send` takes besides the value. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface SendOptions extends MessageOptions, SendWait {}
 
 /** The message options hold for each of the messages; ids are always new. */
 export interface SendManyOptions extends Omit<MessageOptions, 'id'>, SendWait {}
 
+/** What `send` resolves to. */
 export interface SendResult {
   /** The message's id: the one given, or a new UUID. */
   readonly id: string;

@@ -18,6 +18,7 @@ import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
 import { messageProperties } from './message-options.js';
 
+/** What `createRequester` takes. */
 export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchemaV1> {
   /** What the handler's reply is to look like: any Standard Schema. */
   readonly reply: Reply;
@@ -28,6 +29,7 @@ export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchem
   readonly timeoutMs?: number | undefined;
 }
 
+/** What `request` takes besides the value. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface RequestOptions {
   /** Ends the request: `ABORTED` where nothing was stored, `UNCONFIRMED` where it was, or may have been. */
   readonly signal?: AbortSignal | undefined;

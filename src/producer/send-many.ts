@@ -4,6 +4,7 @@ import { abortedError, Deferred, onAbort } from '../common/limits.js';
 import { errorText, invalidOption, isThenable } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
 
+/** What `sendMany` takes values from. */
 export type Values<T> = Iterable<T> | AsyncIterable<T>;
 
 /** What `sendMany` resolves to. */

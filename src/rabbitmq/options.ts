@@ -27,6 +27,7 @@ export interface RabbitMqOptions {
    * to them. 0 turns that off. Milliseconds. Default: 20 000. `heartbeat` in a URL, in seconds, takes precedence.
    */
   readonly heartbeatMs?: number | undefined;
+  /** How lost connections are opened again. Each has a default. */
   readonly reconnect?: RabbitMqReconnectOptions | undefined;
   /**
    * How many messages may be on their way without the broker's confirmation; further ones wait. Default: 1000.
@@ -63,11 +64,17 @@ export interface RabbitMqCredentials {
 
 /** As in Node's `tls.connect`. */
 export interface RabbitMqTlsOptions {
+  /** The certificates to trust, in PEM, in place of those that Node.js knows. */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** The client's certificate, in PEM. */
   readonly cert?: string | Uint8Array | undefined;
+  /** The client's private key, in PEM. */
   readonly key?: string | Uint8Array | undefined;
+  /** The client's certificate and key, in PKCS #12. */
   readonly pfx?: string | Uint8Array | undefined;
+  /** For `key` or `pfx`. */
   readonly passphrase?: string | undefined;
+  /** The name that the server's certificate must have. Default: the host of the URL. */
   readonly servername?: string | undefined;
   /** Default: true. */
   readonly rejectUnauthorized?: boolean | undefined;

@@ -19,16 +19,23 @@ export type RecordedEvent =
   /** Taken away before it was settled; it comes again. */
   | ({ readonly type: 'lost'; readonly reason: Error } & RecordedDelivery);
 
+/** The delivery that an event is about. */
 export interface RecordedDelivery {
+  /** The name of the queue. */
   readonly queue: string;
+  /** The id of the message. */
   readonly id: string;
+  /** The message as it was delivered. */
   readonly message: Message;
+  /** 1 on the first try. */
   readonly attempt: number;
+  /** Whether it may have been handed out before. */
   readonly redelivered: boolean;
 }
 
 type Recorded<T extends RecordedEvent['type']> = Extract<RecordedEvent, { type: T }>;
 
+/** What `createRecorder` takes. All have defaults. */
 export interface RecorderOptions {
   /** How long a wait may take before it fails the test. Milliseconds. Default: 5000. */
   readonly timeoutMs?: number | undefined;

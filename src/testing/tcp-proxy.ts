@@ -2,10 +2,14 @@ import { EventEmitter, once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** The way of bytes through a `TcpProxy`. */
 export type Direction = 'to-broker' | 'to-client';
 
+/** Where a `TcpProxy` passes connections on to. */
 export interface Target {
+  /** A host name or an IP address. */
   readonly host: string;
+  /** A TCP port. */
   readonly port: number;
 }
 
@@ -34,6 +38,7 @@ const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
  *   proxy.cut();
  */
 export class TcpProxy implements AsyncDisposable {
+  /** The port that the proxy listens on, on 127.0.0.1. */
   readonly port: number;
   /** Bytes passed on since the start. */
   readonly passed: Record<Direction, number> = { 'to-broker': 0, 'to-client': 0 };

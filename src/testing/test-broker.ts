@@ -3,6 +3,7 @@ import { backendOf, checkOptionNames, durationOption, integerOption } from '../c
 import { connect } from '../connect.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 
+/** What `openTestBroker` takes. All have defaults. */
 export interface TestBrokerOptions {
   /**
    * How many messages a queue without a `capacity` of its own holds before `send` waits. Default: 16, so that a handful

@@ -27,8 +27,7 @@ import {
 } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown } from '../local-broker.js';
-import { takeIn } from '../memory/stored-message.js';
+import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown, takeIn } from '../local-broker.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { because, PendingPublish } from './pending-publish.js';
@@ -57,7 +56,7 @@ export interface DiskBrokerOptions {
   readonly leaseMs?: number | undefined;
   /** How long opening may take, which another process can hold up that stands still. Milliseconds. Default: 10,000. */
   readonly connectTimeoutMs?: number | undefined;
-  /** Told when a definition changes what a queue is that is there: `redefined`. */
+  /** Receives `redefined` when a definition changes an existing queue. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
 }
 
@@ -67,7 +66,7 @@ export interface DiskBrokerInternals {
 }
 
 /**
- * A broker whose queues lie in a folder: `local:./folder`. Any number of processes on this machine, and brokers in
+ * A broker whose queues are stored in a folder: `local:./folder`. Any number of processes on this machine, and brokers in
  * each of them, may have it open at once.
  *
  * Rejects: `STORAGE_ERROR` where the folder can't be used, `STORAGE_FULL`, `UNREACHABLE` where it could not be opened
@@ -256,7 +255,7 @@ class DiskBroker implements Backend {
     await leaveStore(this.#client, answerLimit(begin));
   }
 
-  /** The store thread knows whether the message is in; if not, it takes it out of the line. */
+  /** The store thread knows whether the message is in; if not, it removes it from the waiting publishes. */
   #giveUp(id: number, pending: PendingPublish, reason: QueueError): void {
     pending.givenUp(reason);
     this.#client.giveUp(id);

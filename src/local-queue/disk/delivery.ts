@@ -46,7 +46,7 @@ export class DiskDelivery implements Delivery {
 
   release(): void {
     if (!this.#settle()) return;
-    this.#owner.client.outbox.add({ kind: 'release', tickets: [this.#ticket], unseen: false });
+    this.#owner.client.outbox.add({ kind: 'release', tickets: [this.#ticket], undelivered: false });
     this.#owner.forget(this.#ticket);
   }
 

@@ -50,7 +50,7 @@ export interface ReleaseRequest {
   readonly kind: 'release';
   readonly tickets: number[];
   /** Never handed out: they come again as if nothing had happened. */
-  readonly unseen: boolean;
+  readonly undelivered: boolean;
 }
 
 /** Those of these publishes that are not stored yet no longer have to be. Not part of a transaction: it may wait for one. */

@@ -12,7 +12,7 @@ export function answerLimit(since: number): number {
   return Math.max(0, ANSWER_LIMIT_MS - (performance.now() - since));
 }
 
-/** Whoever waits for an answer to a request. */
+/** A request that waits for its answer. */
 export interface Pending {
   done(value: CommandResult): void;
   refused(code: Refusal['code'], message: string): void;
@@ -113,7 +113,7 @@ export class StoreClient {
     });
   }
 
-  /** Who waits for what. */
+  /** Requests that wait for an answer, by number. */
   get pending(): ReadonlyMap<number, Pending> {
     return this.#pending;
   }

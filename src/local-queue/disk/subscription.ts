@@ -43,7 +43,7 @@ export class DiskSubscription implements Subscription, Receiver {
     this.#number = subscription;
     this.#onDelivery = onDelivery;
     this.#onLost = options.onLost;
-    // For those who do not look at it.
+    // `ended` may be ignored without an unhandled rejection.
     this.ended.catch(() => {});
     // Replies come in the asynchronous context in which the store was opened first, by whoever that was.
     this.deliver = AsyncResource.bind(this.deliver.bind(this));
@@ -72,7 +72,7 @@ export class DiskSubscription implements Subscription, Receiver {
       this.#handOut(ticket, () => messageAt(messages, index, body), history);
     }
     if (undelivered.length > 0)
-      this.client.outbox.add({ kind: 'release', tickets: undelivered, unseen: true });
+      this.client.outbox.add({ kind: 'release', tickets: undelivered, undelivered: true });
   }
 
   lost(tickets: readonly number[], reason: Error): void {
@@ -115,7 +115,7 @@ export class DiskSubscription implements Subscription, Receiver {
     return this.#closing;
   }
 
-  /** The broker is closed: the subscriber, who did not ask for it, is told what it lost. */
+  /** The broker is closed. Reports unsettled deliveries as lost, since the subscriber did not ask for the end. */
   endByBroker(reason: QueueError): Promise<void> {
     this.#state = 'cancelled';
     this.lost([...this.#unsettled.keys()], reason);
@@ -125,7 +125,7 @@ export class DiskSubscription implements Subscription, Receiver {
   async #cancel(): Promise<void> {
     if (this.#state === 'active') this.#state = 'cancelled';
     const subscription = this.#number;
-    // Deliveries that were on their way have come when this is answered, and have gone back unseen.
+    // Deliveries that were on their way have come when this is answered, and have gone back undelivered.
     await settledWithin(this.client.command({ kind: 'cancel', subscription }), ANSWER_LIMIT_MS);
     this.client.stopReceiving(subscription);
   }

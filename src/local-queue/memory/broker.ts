@@ -24,10 +24,10 @@ import {
 import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { QueueError } from '../../errors.js';
-import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown } from '../local-broker.js';
+import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown, takeIn } from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
 import { MemoryQueue } from './queue.js';
-import { StoredMessage, takeIn } from './stored-message.js';
+import { StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
 interface MemoryBrokerOptions {

@@ -1,7 +1,5 @@
-import { DEFAULT_PRIORITY, MAX_PRIORITY, type Message } from '../../broker.js';
+import { DEFAULT_PRIORITY, type Message } from '../../broker.js';
 import { copyMessage } from '../../common/message.js';
-import { quote } from '../../common/options.js';
-import { QueueError } from '../../errors.js';
 
 /** A message as a queue holds it. */
 export class StoredMessage {
@@ -26,20 +24,6 @@ export class StoredMessage {
   }
 }
 
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
-
-/** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
-export function takeIn(message: Message): Message {
-  const { priority, body } = message;
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
-    throw invalidMessage(message, 'priority', `an integer from 0 to ${MAX_PRIORITY}`, priority);
-  }
-  if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
-    throw invalidMessage(message, 'body', 'a string or a Uint8Array', body);
-  }
-  return copyMessage(message, copyHeaders(message));
-}
-
 /** A copy for one subscriber, which may change the bytes. */
 export function handOut(message: Message): Message {
   return copyMessage(message);
@@ -48,22 +32,4 @@ export function handOut(message: Message): Message {
 /** The same message with other headers. */
 export function withHeaders(message: Message, headers: Record<string, string>): Message {
   return { ...message, headers: Object.freeze(headers) };
-}
-
-function copyHeaders(message: Message): Message['headers'] {
-  const names = Object.keys(message.headers);
-  if (names.length === 0) return NO_HEADERS;
-  for (const name of names) {
-    const value: unknown = message.headers[name];
-    if (typeof value !== 'string')
-      throw invalidMessage(message, `headers[${quote(name)}]`, 'a string', value);
-  }
-  return Object.freeze({ ...message.headers });
-}
-
-function invalidMessage(message: Message, property: string, expected: string, got: unknown): QueueError {
-  return new QueueError(
-    'INVALID_MESSAGE',
-    `message ${message.id}: ${property}: expected ${expected}, got ${quote(got)}`,
-  );
 }

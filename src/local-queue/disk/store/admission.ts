@@ -42,7 +42,7 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
   }
 }
 
-/** Those who have waited longest get the room there is. */
+/** Gives the free room to the publishes that have waited longest. */
 export function admitWaiting(transaction: WriteTransaction): void {
   for (const [name, line] of transaction.state.waiting) {
     const queue = transaction.queues.byName(name);

@@ -123,7 +123,7 @@ export class MessageTable {
     }
     const counters = this.#queues.counters(queue);
     counters.ready -= taken.length;
-    // Somebody may have changed the table from outside: what is counted must not be looked for for ever.
+    // Somebody may have changed the table from outside: what is counted must not be searched for forever.
     if (taken.length === 0) counters.ready = 0;
     return taken;
   }
@@ -136,15 +136,15 @@ export class MessageTable {
     }
   }
 
-  /** Messages that were handled are back where they were. `seen`: somebody may have begun with them. */
-  putBack(messages: readonly Handled[], seen: boolean): void {
+  /** Messages that were handled are back where they were. `delivered`: they may have been handled in part. */
+  putBack(messages: readonly Handled[], delivered: boolean): void {
     for (const [queue, ids] of byQueue(messages)) {
       if (!this.#isThere(queue)) {
         this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
         continue;
       }
       this.#queues.counters(queue).ready += this.#change(ids, (first, last) =>
-        this.#sql.putBack.run(Number(seen), first, last),
+        this.#sql.putBack.run(Number(delivered), first, last),
       );
     }
   }

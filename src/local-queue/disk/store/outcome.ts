@@ -14,8 +14,8 @@ export interface Outcome {
 }
 
 /**
- * The outcome of a transaction that failed, so that nothing happened. Whoever wanted something stored is told so,
- * those who had waited for room included; settlements must not get lost, and come again.
+ * The outcome of a transaction that failed and so changed nothing. Publishes are refused, those that had waited for room
+ * included; settlements must not get lost, and are repeated.
  */
 export function refuse(
   requests: readonly Request[],
@@ -28,7 +28,7 @@ export function refuse(
     reply.refused.push({ id, code, message });
   };
   const putBack = (ticket: number): void => {
-    const release: ReleaseRequest = { kind: 'release', tickets: [ticket], unseen: false };
+    const release: ReleaseRequest = { kind: 'release', tickets: [ticket], undelivered: false };
     failed.push(release);
   };
   for (const { id, what } of admitted) {

@@ -15,7 +15,7 @@ export function join(transaction: WriteTransaction, message: WaitingMessage): vo
   transaction.onFailure(() => leave(transaction, message));
 }
 
-/** The waiting messages that are to become dead letters, of these deliveries. */
+/** The dead letters of these deliveries that wait for room. */
 export function waitingDeadLetters(
   { state }: WriteTransaction,
   tickets: { has(ticket: number): boolean },
@@ -34,7 +34,7 @@ export function leave(
   if (line?.size === 0) state.waiting.delete(queue);
 }
 
-/** Whether one who comes now would overtake somebody of this process. */
+/** Whether a new publish would overtake one of this process that waits. */
 export function isWaitedFor({ state }: WriteTransaction, queue: string): boolean {
   return state.waiting.size > 0 && state.waiting.has(queue);
 }

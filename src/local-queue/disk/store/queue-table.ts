@@ -18,9 +18,9 @@ export interface Counters {
   /** All messages: those count against the capacity. */
   held: number;
   ready: number;
-  /** Some process has a subscriber with nothing to do: whoever makes a message ready wakes the others. */
+  /** Some process has an idle subscriber: a process that makes a message ready wakes the others. */
   wantsMessages: boolean;
-  /** Some process waits for room: whoever makes room wakes the others. */
+  /** Some process waits for room: a process that makes room wakes the others. */
   wantsRoom: boolean;
 }
 

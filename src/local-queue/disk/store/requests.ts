@@ -17,7 +17,7 @@ export function applyRequest(transaction: WriteTransaction, request: Request): v
       ack(transaction, request.tickets);
       break;
     case 'release':
-      release(transaction, request.tickets, !request.unseen);
+      release(transaction, request.tickets, !request.undelivered);
       break;
     case 'retry':
       retry(transaction, request);
@@ -64,7 +64,7 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       return messages.purge(queueNamed(queues, command.queue), MAX_ROWS_PER_TRANSACTION);
     case 'remove':
       queues.remove(queueNamed(queues, command.queue));
-      // Whoever subscribes to it, or waits for room in it, is told.
+      // Subscribers, and publishes that wait for room, get an error.
       transaction.wakesOthers = true;
       return undefined;
     case 'settled':

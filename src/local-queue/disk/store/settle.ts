@@ -12,9 +12,9 @@ export function ack(transaction: WriteTransaction, tickets: readonly number[]): 
   transaction.messages.remove(settle(transaction, tickets));
 }
 
-/** Back to where it was. `seen`: it was handed out. */
-export function release(transaction: WriteTransaction, tickets: readonly number[], seen: boolean): void {
-  transaction.messages.putBack(settle(transaction, tickets), seen);
+/** Returns deliveries to their old place. `delivered`: a subscriber got them. */
+export function release(transaction: WriteTransaction, tickets: readonly number[], delivered: boolean): void {
+  transaction.messages.putBack(settle(transaction, tickets), delivered);
 }
 
 export function retry(

@@ -50,7 +50,7 @@ export function unsubscribe(transaction: WriteTransaction, id: number): void {
   transaction.onFailure(() => state.subscribers.set(id, subscriber));
 }
 
-/** Tells the other processes how many subscribers this one has. */
+/** Publishes the number of this process's subscribers to the other processes. */
 export function countSubscribers(transaction: WriteTransaction, queue: StoredQueue): void {
   const { owners, owner, state } = transaction;
   let count = 0;

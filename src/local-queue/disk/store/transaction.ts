@@ -61,7 +61,7 @@ export class WriteTransaction {
   unfinished = false;
   /** Subscribers that came in it. Their first deliveries come in the next, so that they know before that they are. */
   readonly newSubscribers = new Set<number>();
-  /** Those who had waited for room and were admitted. */
+  /** Publishes that had waited for room and were admitted. */
   readonly admitted: WaitingMessage[] = [];
   readonly #undo: (() => void)[] = [];
 
