@@ -161,6 +161,10 @@ describe('the arrows between the parts', () => {
     expect(findCycle(imports.filter(({ kind }) => kind !== 'type'))).toBeUndefined();
   });
 
+  test('there is no cycle between files, not even of types', () => {
+    expect(findCycle(imports)).toBeUndefined();
+  });
+
   test('there is no cycle between the parts, not even of types', () => {
     const between = imports
       .filter(({ from, to }) => isOurs(to) && partOf(from) !== partOf(to))

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Delivery } from '../../src/broker.js';
-import { HandlerRun, Runs } from '../../src/consumer/handler-run.js';
+import { Context, HandlerRun, Runs } from '../../src/consumer/handler-run.js';
 
 function delivery(n: number): Delivery {
   const message = { id: String(n), contentType: '', headers: {}, body: '', timestamp: undefined };
@@ -32,4 +32,12 @@ test('runs come and go in any order, and each is found by its delivery', () => {
       }
     }),
   );
+});
+
+test('the own properties of a context are those that handlers are promised, so that it can be spread', () => {
+  const taken: Delivery = delivery(1);
+  const context = new Context(new HandlerRun(taken), 'orders');
+  const names = 'queue id attempt redelivered headers timestamp correlationId replyTo signal'.split(' ');
+  expect(Object.keys(context).sort()).toEqual(names.sort());
+  expect({ ...context }.signal).toBe(context.signal);
 });

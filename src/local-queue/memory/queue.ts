@@ -6,7 +6,14 @@ import { EventLoopYield } from './event-loop-yield.js';
 import { ReadyMessages } from './ready-messages.js';
 import { RetrySchedule } from './retry-schedule.js';
 import type { StoredMessage } from './stored-message.js';
-import type { MemorySubscription } from './subscription.js';
+
+/** A subscription, as its queue sees it. */
+interface Subscriber {
+  /** Whether it may hold another delivery. */
+  readonly hasCredit: boolean;
+  /** Must not throw. */
+  deliver(stored: StoredMessage): void;
+}
 
 /** Shared by every publish that need not wait. */
 const DONE: Promise<void> = Promise.resolve();
@@ -44,7 +51,7 @@ export class MemoryQueue {
   #held = 0;
   #ended = false;
 
-  readonly #subscriptions: MemorySubscription[] = [];
+  readonly #subscriptions: Subscriber[] = [];
   /** The index of the subscription that is served next. */
   #nextSubscriber = 0;
   /** Whether `#dispatch` runs or is going to. */
@@ -128,13 +135,13 @@ export class MemoryQueue {
   }
 
   /** Serves a subscriber from now on. */
-  join(subscription: MemorySubscription): void {
+  join(subscription: Subscriber): void {
     this.#subscriptions.push(subscription);
     this.#arm();
     this.wake();
   }
 
-  leave(subscription: MemorySubscription): void {
+  leave(subscription: Subscriber): void {
     const position = this.#subscriptions.indexOf(subscription);
     this.#subscriptions.splice(position, 1);
     if (position < this.#nextSubscriber) this.#nextSubscriber--;
@@ -187,7 +194,7 @@ export class MemoryQueue {
   };
 
   /** The next one, in turn, that may hold another message. */
-  #nextWithCredit(): MemorySubscription | undefined {
+  #nextWithCredit(): Subscriber | undefined {
     const count = this.#subscriptions.length;
     for (let step = 0; step < count; step++) {
       const position = (this.#nextSubscriber + step) % count;
