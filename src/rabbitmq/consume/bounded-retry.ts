@@ -1,8 +1,11 @@
 import type { Subscription, WaitOptions } from '../../broker.js';
 import { onAbort, pause } from '../../common/limits.js';
+import { isQueueError } from '../../errors.js';
 import type { RabbitMqDelivery } from './delivery.js';
 
 const TRY_AGAIN_MS = 5_000;
+
+const DECLARE_AGAIN_MS = 100;
 
 /** How many are on their way back at once. Most of the time they wait for room. */
 const PREFETCH = 10;
@@ -38,8 +41,9 @@ export async function returnRetriedMessages(
       else onAbort(signal, close);
       await subscription.ended;
       return;
-    } catch {
-      await pause(TRY_AGAIN_MS, signal);
+    } catch (error) {
+      // Somebody deleted it. What it is not there to take, the broker tries again only after minutes.
+      await pause(isQueueError(error, 'QUEUE_MISSING') ? DECLARE_AGAIN_MS : TRY_AGAIN_MS, signal);
     }
   }
 }

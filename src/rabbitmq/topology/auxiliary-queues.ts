@@ -21,6 +21,8 @@ export class AuxiliaryQueues {
   /** Those that are known to be there, or are being declared, by name. */
   readonly #declared = new Map<string, Promise<unknown>>();
   readonly #queues: DeclaredQueues;
+  /** The queues whose ready queues were attended here. */
+  readonly #attended = new Set<string>();
   /** Resolved when a message of the queue is retried here for the first time. */
   readonly #firstRetries = new Map<string, Deferred>();
 
@@ -69,13 +71,20 @@ export class AuxiliaryQueues {
 
   /**
    * Where the retried messages of `queue` are when their wait is over, as soon as there is any reason to attend to them:
-   * `queue` has a capacity, a message was retried here, or the queue for them exists already.
+   * `queue` has a capacity, a message was retried here, or the queue for them exists already. Asked for once more, it is
+   * declared anew: without it, retried messages have nowhere to go.
    */
   async attendedReadyQueue(queue: string, wait: WaitOptions): Promise<string> {
-    if (this.#queues.capacityOf(queue) !== undefined) return this.#readyQueue(queue, wait);
     const name = readyQueueName(queue);
-    if (await this.#exists(name, wait)) return name;
-    await within(this.#firstRetry(queue).promise, `retrying messages of '${queue}'`, wait);
+    if (this.#attended.has(queue)) {
+      this.invalidate(name);
+      await this.#readyQueue(queue, wait);
+    } else if (this.#queues.capacityOf(queue) !== undefined) {
+      await this.#readyQueue(queue, wait);
+    } else if (!(await this.#exists(name, wait))) {
+      await within(this.#firstRetry(queue).promise, `retrying messages of '${queue}'`, wait);
+    }
+    this.#attended.add(queue);
     return name;
   }
 

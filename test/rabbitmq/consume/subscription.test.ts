@@ -233,6 +233,33 @@ describe('a retry', () => {
     third.ack();
   });
 
+  it.each([
+    ['without', undefined],
+    ['with', 5],
+  ] as const)(
+    'of a queue %s a capacity comes though somebody deleted the queue that it passes through',
+    async (_, capacity) => {
+      const queue = await declare({ capacity });
+      const passage = `${queue.name}.retry.ready`;
+      const attended = () =>
+        broker.inspect(passage).then(
+          ({ consumers }) => consumers === 1,
+          () => false,
+        );
+      await publish(queue, ['a', 'b']);
+      const inbox = await Inbox.open(broker, queue.name);
+      const [a, b] = await inbox.take(2);
+      await a?.retry(1, failure);
+      await (await inbox.next()).ack();
+      await eventually(attended);
+      await raw.deleteQueue(passage);
+      await eventually(attended);
+      await b?.retry(1, failure);
+      expect(await inbox.next()).toMatchObject({ message: { id: 'b' }, attempt: 2 });
+      await inbox.subscription.close();
+    },
+  );
+
   it('into a queue that is full comes when there is room, and not minutes later', async () => {
     const queue = await declare({ type: 'classic', capacity: 2 });
     await publish(queue, ['a']);
