@@ -50,7 +50,7 @@ export async function connect(
 }
 
 /** Which broker a URL names. */
-export type Target =
+export type BrokerTarget =
   | { readonly kind: 'memory' }
   | { readonly kind: 'folder'; readonly path: string }
   | { readonly kind: 'rabbitmq'; readonly addresses: readonly string[] };
@@ -58,7 +58,7 @@ export type Target =
 const LOCAL = /^local:/i;
 
 /** Throws `INVALID_OPTION`. */
-export function targetOf(address: string | readonly string[]): Target {
+export function targetOf(address: string | readonly string[]): BrokerTarget {
   const addresses = toAddresses(address);
   const [first] = addresses;
   if (first !== undefined && addresses.length === 1 && LOCAL.test(first)) {
@@ -72,7 +72,7 @@ export function targetOf(address: string | readonly string[]): Target {
 }
 
 async function openLocalBroker(
-  target: Exclude<Target, { kind: 'rabbitmq' }>,
+  target: Exclude<BrokerTarget, { kind: 'rabbitmq' }>,
   { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe }: ConnectOptions,
 ): Promise<Broker> {
   if (target.kind === 'memory') return openMemoryBroker({ maxMessageBytes });

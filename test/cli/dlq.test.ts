@@ -44,7 +44,10 @@ describe.each(places)('dead letters %s', (_where, url) => {
   }
 
   /** A queue that has these dead letters and no messages. */
-  async function buried(ids: readonly string[], body = (id: string) => `"body of ${id}"`): Promise<string> {
+  async function queueWithDead(
+    ids: readonly string[],
+    body = (id: string) => `"body of ${id}"`,
+  ): Promise<string> {
     const queue = nextQueue();
     const broker = await open();
     await broker.declare(defineQueue(queue, anything, { declare: 'if-missing' }).spec);
@@ -100,7 +103,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   });
 
   test('--json writes a line for each letter, and the body where it is shown', async () => {
-    const queue = await buried(['a', 'b', 'c']);
+    const queue = await queueWithDead(['a', 'b', 'c']);
     const list = await dlq('list', '-q', queue, '--json', '--limit', '2');
     const known = {
       queue,
@@ -123,7 +126,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   });
 
   test('nothing there is exit code 4, whatever is asked for', async () => {
-    const queue = await buried(['a']);
+    const queue = await queueWithDead(['a']);
     expect((await dlq('list', '-q', nextQueue())).exitCode).toBe(4);
     expect((await dlq('list', '-q', queue, '--reason', 'rejected')).exitCode).toBe(4);
     expect((await dlq('show', '-q', queue, 'b')).exitCode).toBe(4);
@@ -134,7 +137,9 @@ describe.each(places)('dead letters %s', (_where, url) => {
   });
 
   test('with a schema, letters that do not fit stay: exit code 3, and 65 where none fits', async () => {
-    const queue = await buried(['good', 'bad'], (id) => (id === 'good' ? '{"total":1}' : '{"total":"1"}'));
+    const queue = await queueWithDead(['good', 'bad'], (id) =>
+      id === 'good' ? '{"total":1}' : '{"total":"1"}',
+    );
     const path = join(folder, `${queue}.mjs`);
     writeFileSync(
       path,
@@ -151,7 +156,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   });
 
   test('a letter whose queue is gone stays: exit code 75', async () => {
-    const queue = await buried(['a']);
+    const queue = await queueWithDead(['a']);
     const { exitCode, stderr } = await dlq('replay', '-q', queue, '--to', nextQueue());
     expect(exitCode).toBe(75);
     expect(stderr).toMatch(/^millrace: .*a.*\n/);
@@ -159,7 +164,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   });
 
   test('replay goes to the queue it was called for, whatever the headers say, and elsewhere with --to', async () => {
-    const [queue, admin] = [await buried([]), nextQueue()];
+    const [queue, admin] = [await queueWithDead([]), nextQueue()];
     const broker = await open();
     for (const name of [admin, `${queue}.dead`]) {
       await broker.declare(defineQueue(name, anything, { declare: 'if-missing', deadLetter: false }).spec);
@@ -178,7 +183,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   });
 
   test('the hints of list can be pasted, since they name the same queue and the same broker', async () => {
-    const queue = await buried(['a']);
+    const queue = await queueWithDead(['a']);
     const folderUrl = `local:${join(folder, 'hints')}`;
     const list = await dlq('list', '-q', queue);
     expect(list.stderr).toContain(` [*] To see one: millrace dlq show a -q ${queue}\n`);
@@ -191,7 +196,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   });
 
   test('--dry-run changes nothing; drop wants --force where nobody can be asked', async () => {
-    const queue = await buried(['a', 'b', 'c']);
+    const queue = await queueWithDead(['a', 'b', 'c']);
     const dry = await dlq('replay', '-q', queue, '--dry-run');
     expect(dry).toMatchObject({ exitCode: 0 });
     expect(dry.stdout).toContain(` [x] Would replay a to '${queue}'\n`);
@@ -206,7 +211,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
 
   test('CTRL+C ends a replay between two letters', async () => {
     const ids = Array.from({ length: 40 }, (_, index) => `m${index}`);
-    const queue = await buried(ids);
+    const queue = await queueWithDead(ids);
     const args = ['dlq', 'replay', '-q', queue, '--rate', '20'];
     const replay = new Millrace(args, { env: { MILLRACE_URL: url() } });
     await replay.said('Replayed m4 to');
@@ -222,7 +227,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
 
   test('a replay that is killed loses none, and leaves only the last that it sent in both queues', async () => {
     const ids = Array.from({ length: 400 }, (_, index) => `m${index}`);
-    const queue = await buried(ids);
+    const queue = await queueWithDead(ids);
     const replay = new Millrace(['dlq', 'replay', '-q', queue], { env: { MILLRACE_URL: url() } });
     await replay.said('Replayed m20 to');
     replay.child.kill('SIGKILL');

@@ -13,7 +13,7 @@ import { addressOf, type ContractContext, message, numbered } from './contract-c
 import type { Cases } from './contract-suite.js';
 
 /** A queue whose messages of these ids all became dead letters, in this order. */
-async function buried(
+async function queueWithDead(
   bench: ContractContext,
   ids: readonly string[],
   why = 'no licence',
@@ -77,7 +77,7 @@ export const deadLetterCases: Cases = {
 
   'looking at dead letters leaves them as they are': async (bench) => {
     const ids = numbered(70);
-    const queue = await buried(bench, ids);
+    const queue = await queueWithDead(bench, ids);
     const letters = deadLetters(bench.broker, queue.name);
     for (let look = 0; look < 3; look++) {
       const { letters: found, ...looked } = await letters.list();
@@ -90,7 +90,7 @@ export const deadLetterCases: Cases = {
 
   'a limit takes the first ones, and says how many there are in all': async (bench) => {
     const ids = numbered(60);
-    const queue = await buried(bench, ids);
+    const queue = await queueWithDead(bench, ids);
     const { letters, total } = await deadLetters(bench.broker, queue.name).list({ limit: 25 });
     expect(letters.map(({ id }) => id)).toEqual(ids.slice(0, 25));
     expect(total).toBe(60);
@@ -98,7 +98,7 @@ export const deadLetterCases: Cases = {
   },
 
   'dead letters are chosen by id, reason, time and text': async (bench) => {
-    const queue = await buried(bench, ['a', 'b']);
+    const queue = await queueWithDead(bench, ['a', 'b']);
     await bench.broker.publish(addressOf(dead(queue)), message({ id: 'foreign', body: 'no history' }));
     const letters = deadLetters(bench.broker, queue.name);
     const ids = async (filter: Parameters<typeof letters.list>[0]) =>
@@ -192,7 +192,7 @@ export const deadLetterCases: Cases = {
   },
 
   'what dies while a replay runs is left for the next one': async (bench) => {
-    const queue = await buried(bench, numbered(20));
+    const queue = await queueWithDead(bench, numbered(20));
     const letters = deadLetters(bench.broker, queue.name);
     const late: Promise<void>[] = [];
     const { replayed } = await letters.replay({
@@ -229,7 +229,7 @@ export const deadLetterCases: Cases = {
   },
 
   'dead letters stay if the queue to replay to is gone': async (bench) => {
-    const queue = await buried(bench, ['a', 'b']);
+    const queue = await queueWithDead(bench, ['a', 'b']);
     const gone = bench.queueName();
     const letters = deadLetters(bench.broker, queue.name);
     expect(await letters.replay({ to: gone, dryRun: true })).toMatchObject({ replayed: 0, failed: 2 });
@@ -337,7 +337,7 @@ export const deadLetterCases: Cases = {
   },
 
   'an observer that throws, or rejects, ends neither a replay nor a drop': async (bench) => {
-    const queue = await buried(bench, numbered(4));
+    const queue = await queueWithDead(bench, numbered(4));
     const letters = deadLetters(bench.broker, queue.name);
     let observed = 0;
     const observe = (): Promise<void> => {
@@ -389,7 +389,7 @@ export const deadLetterCases: Cases = {
 
   'a dry run changes nothing': async (bench) => {
     const ids = numbered(30);
-    const queue = await buried(bench, ids);
+    const queue = await queueWithDead(bench, ids);
     const letters = deadLetters(bench.broker, queue.name);
     expect(await letters.replay({ dryRun: true })).toMatchObject({ replayed: 30 });
     expect(await letters.drop({ dryRun: true })).toMatchObject({ dropped: 30 });
@@ -399,7 +399,7 @@ export const deadLetterCases: Cases = {
 
   'what is chosen goes, and the rest keeps its order': async (bench) => {
     const ids = numbered(90);
-    const queue = await buried(bench, ids);
+    const queue = await queueWithDead(bench, ids);
     const letters = deadLetters(bench.broker, queue.name);
     const everyThird = ids.filter((_, index) => index % 3 === 0);
     expect(await letters.drop({ ids: everyThird })).toEqual({ total: 90, scanned: 90, dropped: 30 });
@@ -414,7 +414,7 @@ export const deadLetterCases: Cases = {
 
   'a replay that is aborted has replayed what it said, and leaves the rest in its order': async (bench) => {
     const ids = numbered(40);
-    const queue = await buried(bench, ids);
+    const queue = await queueWithDead(bench, ids);
     const abort = new AbortController();
     let told = 0;
     const replaying = deadLetters(bench.broker, queue.name).replay({
@@ -431,7 +431,7 @@ export const deadLetterCases: Cases = {
   },
 
   'an observer that throws or rejects ends neither a replay nor a drop': async (bench) => {
-    const queue = await buried(bench, numbered(4));
+    const queue = await queueWithDead(bench, numbered(4));
     const letters = deadLetters(bench.broker, queue.name);
     let told = 0;
     const observe = () => {
@@ -445,7 +445,7 @@ export const deadLetterCases: Cases = {
   },
 
   'a replay ends where the queue has no room in time': async (bench) => {
-    const queue = await buried(bench, numbered(5));
+    const queue = await queueWithDead(bench, numbered(5));
     const small = await bench.declare({ capacity: 2 });
     const kept = await bench.fill(small);
     const letters = deadLetters(bench.broker, queue.name);

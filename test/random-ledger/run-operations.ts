@@ -177,7 +177,7 @@ class Run {
         if (kind === 'plain' || kind === 'slow')
           this.#breach(`${id} is a dead letter, and its handler never failed`);
       }
-      this.#ledger.bury(ids);
+      this.#ledger.deadLettered(ids);
     });
   }
 

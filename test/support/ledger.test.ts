@@ -71,11 +71,11 @@ test('a dead letter is accounted for as long as it is there, and one that nobody
   ledger.beginSend('a');
   ledger.endSend('a');
   expect(ledger.ahead).toBe(1);
-  ledger.bury(['a']);
+  ledger.deadLettered(['a']);
   expect(ledger.ahead).toBe(0);
   expect(ledger.breaches()).toEqual([]);
-  ledger.bury([]);
+  ledger.deadLettered([]);
   expect(ledger.missing).toEqual(['a']);
-  ledger.bury(['a', 'z']);
+  ledger.deadLettered(['a', 'z']);
   expect(ledger.breaches()).toEqual(['1 handled that nobody sent: z']);
 });

@@ -124,7 +124,7 @@ export class Ledger {
   }
 
   /** These are in the dead-letter queue at present, and no others. */
-  bury(ids: readonly string[]): void {
+  deadLettered(ids: readonly string[]): void {
     const dead = new Set(ids);
     for (const [id, entry] of this.#entries) {
       entry.isDead = dead.delete(id);

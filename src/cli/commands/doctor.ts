@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { BrokerEvent, QueueSpec } from '../../broker.js';
 import { backendOf } from '../../common/options.js';
-import { connect, type Target, targetOf } from '../../connect.js';
+import { type BrokerTarget, connect, targetOf } from '../../connect.js';
 import { diagnoseQueues } from '../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../address.js';
 import { ADDRESS_HELP, addHelp, addressFlags, type CommonFlags, type Execute } from '../common-options.js';
@@ -74,7 +74,7 @@ interface Subject {
 /** In this order; a check that depends on a failed one is left out. */
 async function* checks(about: Subject): AsyncGenerator<Check> {
   const { chosen, specs, connectTimeoutMs, hintFlags } = about;
-  let target: Target;
+  let target: BrokerTarget;
   try {
     target = targetOf(chosen.address);
   } catch (error) {
