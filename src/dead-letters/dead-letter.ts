@@ -65,8 +65,8 @@ const BROKER_HEADERS = /^(x-(death|(first|last)-death-.*|delivery-count|acquired
 const LAST_TIME = 8.64e15;
 
 /**
- * The message as it was before it failed: without its history, so that its next attempt is the first. A timestamp that
- * is no time, which no backend would store, is left behind.
+ * The message as it was before it failed: without its history, so that its next attempt is the first. It drops an
+ * impossible timestamp, which no backend would store.
  */
 export function withoutHistory(message: Message): Message {
   const headers: Record<string, string> = {};

@@ -13,7 +13,7 @@ export function specText(spec: QueueSpec): string {
   return JSON.stringify(spec, (_key, value) => (value === Number.POSITIVE_INFINITY ? INFINITY : value));
 }
 
-/** Throws where it is none. */
+/** Throws for a text that is no definition. */
 export function parseSpec(text: string): QueueSpec {
   try {
     const spec: QueueSpec = JSON.parse(text, (_key, value) =>
@@ -21,7 +21,7 @@ export function parseSpec(text: string): QueueSpec {
     );
     if (typeof spec.name === 'string') return spec;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new TypeError(`the definition of a queue can't be read: ${quote(text)}`);
 }

@@ -70,7 +70,7 @@ export class StoreWorker {
         reject(failure);
       });
     });
-    // Whoever opens looks at it; so that it does not count as unhandled before.
+    // The caller handles it later; until then it must not count as an unhandled rejection.
     this.opened.catch(() => {});
   }
 

@@ -159,7 +159,7 @@ export class MessageTable {
     if (!this.#isThere(queue)) {
       this.remove([message]);
     } else if (delayMs > 0) {
-      // Of the wall clock, which goes on over restarts. Rounded up, and one more for the fraction that it does not show.
+      // The wall clock runs on over restarts. Rounded up, plus one for the fraction that it does not show.
       const now = Date.now();
       this.#sql.delay.run(headers, now, now + Math.ceil(delayMs) + 1, id);
     } else {

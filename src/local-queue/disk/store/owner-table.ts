@@ -19,9 +19,9 @@ const SQL = {
 };
 
 /**
- * Who handles messages: store threads, each for its process, for as long as they renew. One that is found dead, or that
- * has not renewed in time, is marked as gone; from then on whatever it handles is anybody's to put back, and it finds
- * itself marked when it comes again.
+ * The owners of messages: store threads, each for its process, for as long as they renew their lease. One that is found
+ * dead, or has not renewed in time, is marked as gone. From then on any process may put its messages back, and the owner
+ * finds the mark at its next transaction.
  */
 export class OwnerTable {
   readonly #leaseMs: number;

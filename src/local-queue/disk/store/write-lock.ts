@@ -5,14 +5,14 @@ import { isBusy } from './storage-error.js';
 const RETRY_MS = { least: 0.05, most: 0.8 };
 /** How long a process leaves the lock to others after a transaction, as long as it meets some. Milliseconds, at random. */
 const PAUSE_MS = { least: 0.1, most: 1 };
-/** After so many transactions without meeting anybody it does so no longer. */
+/** After this many transactions without contention it no longer pauses. */
 const REMEMBERED = 20;
 
 /**
- * How the processes of a folder share SQLite's write lock. SQLite's own wait polls in growing steps, so that one who
- * has waited long asks seldom, and is overtaken by those who came just now: under four busy processes it took up to
- * two seconds. So everybody asks at the same pace, at random moments, and whoever had the lock and has met others
- * makes a pause before it takes it again.
+ * How the processes of a folder share SQLite's write lock. SQLite's own wait polls in growing steps, so that a process
+ * that has waited for long asks seldom, and newcomers overtake it: under four busy processes it took up to two seconds.
+ * So all processes ask at the same rate, at random moments, and one that had the lock under contention pauses before it
+ * takes it again.
  */
 export class WriteLock {
   readonly #park: Park;
