@@ -171,13 +171,13 @@ class Run {
           if (millrace.isQueueError(error, 'QUEUE_MISSING')) return { letters: [] };
           throw error;
         });
-      const ids = letters.map(({ message }) => idOf(message));
-      for (const id of ids) {
+      for (const { message, reason } of letters) {
+        const id = idOf(message);
         const kind = this.#kinds.get(id);
         if (kind === 'plain' || kind === 'slow')
-          this.#breach(`${id} is a dead letter, and its handler never failed`);
+          this.#breach(`${id} is a dead letter (${reason}), and its handler never failed`);
       }
-      this.#ledger.deadLettered(ids);
+      this.#ledger.deadLettered(letters.map(({ message }) => idOf(message)));
     });
   }
 

@@ -80,6 +80,14 @@ describe('a subscription', () => {
     await publish(queue, ['after']);
     expect(await inbox.ackNext(1)).toEqual(['after']);
     expect(events.find(({ type }) => type === 'unsubscribed')).toMatchObject({ queue: queue.name });
+    const times = (wanted: BrokerEvent['type']) => events.filter(({ type }) => type === wanted).length;
+    expect(own.counts).toEqual({
+      resent: 0,
+      disconnected: 0,
+      blocked: 0,
+      unsubscribed: times('unsubscribed'),
+      resubscribed: times('resubscribed'),
+    });
   });
 
   it('that the broker cancels ends with QUEUE_MISSING where the queue is not ours to make', async () => {
