@@ -26,8 +26,11 @@ const rest = tokens.flatMap((token) => {
 const settings = Object.entries(values)
   .filter(([name]) => names.includes(name))
   .map(([name, value]) => [`LEDGER_${name.toUpperCase()}`, String(value)]);
+/** One file has the subjects that need no server, the other those that do. */
+const isLocal = /^(memory|disk)\b/.test(String(values.subject));
+const files = values.subject === undefined ? [] : [`random-ledger/${isLocal ? 'local' : 'rabbitmq'}.test.ts`];
 const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
-const { status } = spawnSync(process.execPath, [vitest, 'run', '--project', 'ledger', ...rest], {
+const { status } = spawnSync(process.execPath, [vitest, 'run', '--project', 'ledger', ...files, ...rest], {
   stdio: 'inherit',
   env: { ...process.env, ...Object.fromEntries(settings) },
 });

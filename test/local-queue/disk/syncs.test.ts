@@ -54,4 +54,8 @@ describe.skipIf(!canTrace)('counted from outside (needs strace and the right to 
     // Its prefetch is two: no transaction takes more than that.
     expect(extra('commit', ['subscriber'])).toBeGreaterThanOrEqual(SENDS / 2);
   });
+
+  test("with durability 'commit', what is taken and acknowledged is synced also after sends that were not", () => {
+    expect(extra('commit', ['late-subscriber'])).toBeGreaterThanOrEqual(SENDS / 2);
+  });
 });

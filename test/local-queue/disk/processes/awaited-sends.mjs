@@ -1,5 +1,5 @@
 // Sends messages one after the other, each awaited, and handles them where a subscriber is asked for.
-// Usage: FOLDER flush|commit COUNT [subscriber]
+// Usage: FOLDER flush|commit COUNT [subscriber|late-subscriber]; the late one starts when all is sent.
 import { connect, createConsumer, createProducer, defineQueue } from 'millrace';
 import { z } from 'zod';
 
@@ -10,9 +10,10 @@ let handled = 0;
 const consumer = createConsumer(broker, queue, () => {
   handled++;
 });
-if (subscriber !== undefined) await consumer.start();
+if (subscriber === 'subscriber') await consumer.start();
 const producer = createProducer(broker, queue);
 for (let number = 0; number < Number(count); number++) await producer.send(number);
+if (subscriber === 'late-subscriber') await consumer.start();
 while (subscriber !== undefined && handled < Number(count)) await new Promise(setImmediate);
 await consumer.stop();
 await broker.close();
