@@ -106,10 +106,11 @@ export class AuxiliaryQueues {
   async #exists(name: string, wait: WaitOptions): Promise<boolean> {
     try {
       const subject = { what: `finding '${name}'`, name };
-      await request(this.#link, subject, wait, (connection) => this.#declarer.check(connection, name));
+      await request(this.#link, subject, wait, (connection) => this.#declarer.check(connection, name), 1);
       return true;
     } catch (error) {
-      if (isQueueError(error, 'QUEUE_MISSING')) return false;
+      // The broker closed the connection, perhaps for a limit of channels: consumers need them more than this does.
+      if (isQueueError(error, 'QUEUE_MISSING', 'BROKER_ERROR')) return false;
       throw error;
     }
   }
