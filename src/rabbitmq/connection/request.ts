@@ -1,5 +1,6 @@
 import type { Channel } from 'amqplib';
 import type { WaitOptions } from '../../broker.js';
+import { pause } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { causedByRequest, isInterrupted, queueError, replyCode, replyText } from './broker-errors.js';
 import type { Connection } from './connection.js';
@@ -7,6 +8,9 @@ import type { ReconnectingConnection } from './reconnecting-connection.js';
 
 /** A request that is under way at so many errors that closed the connection is not repeated. */
 const MAX_CONNECTION_ERRORS = 2;
+
+/** Before it is repeated: consumers that were there before it, and had their channels, subscribe again. */
+const OTHERS_FIRST_MS = 1_000;
 
 /** What a request is for, as its errors say it, and the queue or exchange that it is about. */
 export interface Subject {
@@ -49,7 +53,11 @@ export async function onConnection<T>(
     } catch (error) {
       if (!isInterrupted(error) || connection.isOpen) throw error;
       const reason = await connection.closed;
-      if (!causedByRequest(reason) || ++errors < maxConnectionErrors) continue;
+      if (!causedByRequest(reason)) continue;
+      if (++errors < maxConnectionErrors) {
+        await pause(OTHERS_FIRST_MS, wait.signal);
+        continue;
+      }
       throw new QueueError(
         'BROKER_ERROR',
         `${what}: the broker closed the connection ${errors} times meanwhile (${replyCode(reason)}): ${replyText(reason)}`,
