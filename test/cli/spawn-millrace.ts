@@ -7,6 +7,8 @@ const BIN = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
 
 /** The developer's own addresses must not get into a test. */
 const ADDRESS_VARIABLE = /^(MILLRACE|AMQP|RABBITMQ|CLOUDAMQP)_URL(_FILE)?$/;
+/** CI sets one of them. */
+const COLOR_VARIABLE = /^(NO_COLOR|FORCE_COLOR)$/;
 
 const running = new Set<ChildProcess>();
 afterEach(() => {
@@ -35,7 +37,9 @@ export class Millrace {
   #onText: () => void = () => {};
 
   constructor(args: readonly string[], { input, env = {}, cwd }: SpawnOptions = {}) {
-    const inherited = Object.entries(process.env).filter(([name]) => !ADDRESS_VARIABLE.test(name));
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !ADDRESS_VARIABLE.test(name) && !COLOR_VARIABLE.test(name),
+    );
     this.child = spawn(process.execPath, [BIN, ...args], {
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       env: { ...Object.fromEntries(inherited), ...env },
