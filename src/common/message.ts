@@ -4,21 +4,26 @@ import type { Message } from '../broker.js';
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
-/** The parts of a message: its encoded value and its sender's properties. */
-type MessageParts = Pick<Message, 'contentType' | 'body'> & Partial<Omit<Message, 'timestamp'>>;
+/** What becomes of a value. */
+type Encoded = Pick<Message, 'contentType' | 'body' | 'contentEncoding'>;
 
-/** A new message, made now. Gets a new id and no headers unless it is given some. */
-export function newMessage(parts: MessageParts): Message {
+/** What the sender says besides. */
+type Properties = Partial<Omit<Message, keyof Encoded | 'timestamp'>>;
+
+const NO_PROPERTIES: Properties = Object.freeze({});
+
+/** A new message, made now. It gets a new id and no headers unless it is given some. */
+export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERTIES): Message {
   return {
-    id: parts.id ?? newMessageId(),
-    contentType: parts.contentType,
-    headers: parts.headers ?? NO_HEADERS,
-    body: parts.body,
+    id: properties.id ?? newMessageId(),
+    contentType: encoded.contentType,
+    headers: properties.headers ?? NO_HEADERS,
+    body: encoded.body,
     timestamp: Date.now(),
-    priority: parts.priority,
-    contentEncoding: parts.contentEncoding,
-    correlationId: parts.correlationId,
-    replyTo: parts.replyTo,
+    priority: properties.priority,
+    contentEncoding: encoded.contentEncoding,
+    correlationId: properties.correlationId,
+    replyTo: properties.replyTo,
   };
 }
 

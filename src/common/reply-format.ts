@@ -49,5 +49,5 @@ function reply(
   body: string,
   headers: Message['headers'] = {},
 ): Message {
-  return newMessage({ contentType, headers, body, correlationId });
+  return newMessage({ contentType, body }, { headers, correlationId });
 }

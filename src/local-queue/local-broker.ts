@@ -43,25 +43,25 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
 export function takeIn(message: Message): Message {
-  const { priority, body } = message;
+  checkMessage(message);
+  const { headers } = message;
+  return copyMessage(message, Object.keys(headers).length === 0 ? NO_HEADERS : Object.freeze({ ...headers }));
+}
+
+/** Throws `INVALID_MESSAGE`. */
+export function checkMessage(message: Message): void {
+  const { priority, body, headers } = message;
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
     throw invalidMessage(message, 'priority', `an integer from 0 to ${MAX_PRIORITY}`, priority);
   }
   if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
     throw invalidMessage(message, 'body', 'a string or a Uint8Array', body);
   }
-  return copyMessage(message, copyHeaders(message));
-}
-
-function copyHeaders(message: Message): Message['headers'] {
-  const names = Object.keys(message.headers);
-  if (names.length === 0) return NO_HEADERS;
-  for (const name of names) {
-    const value: unknown = message.headers[name];
+  for (const name in headers) {
+    const value: unknown = headers[name];
     if (typeof value !== 'string')
       throw invalidMessage(message, `headers[${quote(name)}]`, 'a string', value);
   }
-  return Object.freeze({ ...message.headers });
 }
 
 function invalidMessage(message: Message, property: string, expected: string, got: unknown): QueueError {

@@ -192,12 +192,10 @@ class QueueProducer<In> implements Producer<In> {
   ): Message | Promise<Message> {
     try {
       const encoding = this.#queue.encode(value);
-      if (!isThenable(encoding)) {
-        return newMessage(properties === undefined ? encoding : { ...properties, ...encoding });
-      }
+      if (!isThenable(encoding)) return newMessage(encoding, properties);
       const action = `validating a value for '${this.#queue.name}'`;
       return within(Promise.resolve(encoding), action, limits, 'the schema gave no answer')
-        .then((encoded) => newMessage({ ...properties, ...encoded }))
+        .then((encoded) => newMessage(encoded, properties))
         .catch((error) => this.#failUnmade(properties, error));
     } catch (error) {
       return this.#failUnmade(properties, error);

@@ -143,7 +143,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
       const encoding = this.#queue.encode(value);
       const encoded = isThenable(encoding) ? await call.whilePreparing(Promise.resolve(encoding)) : encoding;
       // It waits until the queue is declared, and its body may be the caller's own buffer.
-      const message = copyMessage(newMessage({ ...properties, ...encoded, correlationId }));
+      const message = copyMessage(newMessage(encoded, { ...properties, correlationId }));
       return await this.#valueOf(await this.#exchange(call, message));
     } finally {
       call.end();

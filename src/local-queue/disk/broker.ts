@@ -14,7 +14,7 @@ import type {
   Subscription,
   WaitOptions,
 } from '../../broker.js';
-import { settledWithin, throwIfAborted, within } from '../../common/limits.js';
+import { Deadlines, settledWithin, throwIfAborted, within } from '../../common/limits.js';
 import {
   checkOptionNames,
   checkSize,
@@ -27,7 +27,7 @@ import {
 } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown, takeIn } from '../local-broker.js';
+import { checkMessage, closedError, NO_LINK_COUNTS, noExchange, refuseUnknown } from '../local-broker.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { because, PendingPublish } from './pending-publish.js';
@@ -128,6 +128,8 @@ class DiskBroker implements Backend {
   readonly #subscriptions = new Set<DiskSubscription>();
   /** Names of queues that are gone with this broker. */
   readonly #exclusive = new Set<string>();
+  /** Of the publishes. */
+  readonly #deadlines = new Deadlines((now) => this.#expire(now));
   #closing: Promise<void> | undefined = undefined;
 
   constructor(
@@ -164,11 +166,13 @@ class DiskBroker implements Backend {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
       if (to.exchange !== '') throw noExchange(to, message);
-      const taken = takeIn(message);
+      checkMessage(message);
       const flags = this.#flags | (options?.noWait === true ? NO_WAIT : 0);
-      const pending = new PendingPublish(this, message.id);
-      const id = this.#client.ask(pending, (number) => this.#client.outbox.publish(number, to, taken, flags));
-      if (options !== undefined) pending.limit(options, (reason) => this.#giveUp(id, pending, reason));
+      const pending = new PendingPublish(this, message.id, options);
+      const id = this.#client.publish(pending, to, message, flags);
+      this.#deadlines.add(pending.deadline);
+      const signal = options?.signal;
+      if (signal !== undefined) pending.watch(signal, (reason) => this.#giveUp(id, pending, reason));
       return pending.promise;
     } catch (error) {
       return Promise.reject(isQueueError(error) ? error : unwritable(message, error));
@@ -245,14 +249,31 @@ class DiskBroker implements Backend {
   async #close(): Promise<void> {
     const begin = performance.now();
     const reason = closedError();
-    for (const [id, pending] of [...this.#client.pending]) {
-      if (pending instanceof PendingPublish && pending.sender === this) this.#giveUp(id, pending, reason);
-    }
+    this.#deadlines.stop();
+    for (const [id, pending] of this.#publishes()) this.#giveUp(id, pending, reason);
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.endByBroker(reason)));
     for (const queue of this.#exclusive) this.#client.command({ kind: 'remove', queue }).catch(() => {});
     // Answered after all that was asked before: acknowledgements are stored, publishes settled.
     await settledWithin(this.#client.command({ kind: 'settled' }), answerLimit(begin));
     await leaveStore(this.#client, answerLimit(begin));
+  }
+
+  /** Those of this broker that are under way: others may share the client. */
+  #publishes(): [number, PendingPublish][] {
+    const publishes: [number, PendingPublish][] = [];
+    for (const [id, pending] of this.#client.pending) {
+      if (pending instanceof PendingPublish && pending.sender === this) publishes.push([id, pending]);
+    }
+    return publishes;
+  }
+
+  #expire(now: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [id, pending] of this.#publishes()) {
+      if (pending.deadline <= now) this.#giveUp(id, pending, pending.timeout);
+      else next = Math.min(next, pending.deadline);
+    }
+    return next;
   }
 
   /** The store thread knows whether the message is in; if not, it removes it from the waiting publishes. */

@@ -1,5 +1,5 @@
 import type { PublishOptions } from '../../broker.js';
-import { Deferred, limitWait } from '../../common/limits.js';
+import { abortedError, onAbort, timeoutError } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import type { Refusal } from './protocol.js';
 import type { Pending } from './store-client.js';
@@ -20,53 +20,72 @@ export function because(error: QueueError, why: string | undefined): QueueError 
  * Only the store thread knows whether the message is in, so whoever gives up still hears it from there.
  */
 export class PendingPublish implements Pending {
+  readonly promise: Promise<void>;
   /** The broker that it was sent through. */
   readonly sender: object;
+  /** On the clock of `performance.now()`. */
+  deadline = Number.POSITIVE_INFINITY;
   /** The message's. */
   readonly #id: string;
-  readonly #deferred = new Deferred();
+  readonly #limitMs: number;
+  // Not a `Deferred`: there is one of these for every message.
+  #resolve!: () => void;
+  #reject!: (error: QueueError) => void;
   #reason: QueueError | undefined = undefined;
-  #release: (() => void) | undefined = undefined;
+  #unwatch: (() => void) | undefined = undefined;
 
-  constructor(sender: object, id: string) {
+  constructor(sender: object, id: string, options: PublishOptions | undefined) {
+    const timeoutMs = options?.timeoutMs ?? Number.POSITIVE_INFINITY;
     this.sender = sender;
     this.#id = id;
-  }
-
-  get promise(): Promise<void> {
-    return this.#deferred.promise;
+    this.#limitMs = options?.limitMs ?? timeoutMs;
+    if (timeoutMs !== Number.POSITIVE_INFINITY) this.deadline = performance.now() + timeoutMs;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
 
   /** `giveUp` tells the store thread. */
-  limit(options: PublishOptions, giveUp: (reason: QueueError) => void): void {
-    this.#release = limitWait(options, `message ${this.#id}`, giveUp, 'not stored');
+  watch(signal: AbortSignal, giveUp: (reason: QueueError) => void): void {
+    this.#unwatch = onAbort(signal, () => giveUp(abortedError(this.#action, signal)));
   }
 
-  /** The sender no longer waits for room. */
+  /** What the sender is told when the deadline is over. */
+  get timeout(): QueueError {
+    return timeoutError(this.#action, this.#limitMs, 'not stored');
+  }
+
+  /** The sender no longer waits. */
   givenUp(reason: QueueError): void {
-    this.#release?.();
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#unwatch?.();
     this.#reason ??= reason;
   }
 
   done(): void {
-    this.#release?.();
-    this.#deferred.resolve();
+    this.#unwatch?.();
+    this.#resolve();
   }
 
   refused(code: Refusal['code'], message: string): void {
-    this.#release?.();
+    this.#unwatch?.();
     if (code === 'GIVEN_UP') {
       const reason = this.#reason ?? new QueueError('CLOSED', 'the broker was closed');
-      this.#deferred.reject(because(reason, message));
+      this.#reject(because(reason, message));
     } else {
-      this.#deferred.reject(new QueueError(code, `message ${this.#id}: ${message}`));
+      this.#reject(new QueueError(code, `${this.#action}: ${message}`));
     }
   }
 
   gone(error: QueueError): void {
-    this.#release?.();
+    this.#unwatch?.();
     const cause = this.#reason ?? error;
-    const text = `message ${this.#id} was on its way to the disk, and may be stored: ${cause.message}`;
-    this.#deferred.reject(new QueueError('UNCONFIRMED', text, { cause }));
+    const text = `${this.#action} was on its way to the disk, and may be stored: ${cause.message}`;
+    this.#reject(new QueueError('UNCONFIRMED', text, { cause }));
+  }
+
+  get #action(): string {
+    return `message ${this.#id}`;
   }
 }

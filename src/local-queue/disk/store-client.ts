@@ -1,3 +1,4 @@
+import type { Destination, Message } from '../../broker.js';
 import { settledWithin } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { Outbox } from './outbox.js';
@@ -84,9 +85,19 @@ export class StoreClient {
   }
 
   /** Sends a request for which somebody waits. Keeps the process alive until it is answered. */
-  ask(pending: Pending, request: (id: number) => void): number {
+  ask(pending: Pending, request: (id: number) => void): void {
+    request(this.#lastId + 1);
+    this.#expect(pending);
+  }
+
+  /** Sends a message, and returns the number of its request. */
+  publish(pending: Pending, to: Destination, message: Message, flags: number): number {
+    this.outbox.publish(this.#lastId + 1, to, message, flags);
+    return this.#expect(pending);
+  }
+
+  #expect(pending: Pending): number {
     const id = ++this.#lastId;
-    request(id);
     this.#pending.set(id, pending);
     if (!this.#keptAlive) this.#adjustKeepAlive();
     return id;

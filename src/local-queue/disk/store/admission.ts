@@ -19,6 +19,11 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
   });
   const { messages: lists } = request;
   const bodies = new BodyReader(lists);
+  let run: Run | undefined;
+  const storeRun = (): void => {
+    if (run !== undefined) messages.insert(run.queue, run.rank, run.rows);
+    run = undefined;
+  };
   for (const [index, id] of request.ids.entries()) {
     const body = bodies.next();
     if (id < 0) continue;
@@ -31,8 +36,11 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
     }
     const rank = lists.priorities[index] ?? DEFAULT_PRIORITY;
     const columns = columnsOf(lists, index, body);
-    if (target.counters.held < target.capacity && !isWaitedFor(transaction, name)) {
-      messages.insert(target.queue, rank, columns);
+    if (run?.queue !== target.queue || run.rank !== rank) storeRun();
+    const held = target.counters.held + (run?.rows.length ?? 0);
+    if (held < target.capacity && !isWaitedFor(transaction, name)) {
+      run ??= { queue: target.queue, rank, rows: [] };
+      run.rows.push(columns);
       reply.done.push(id);
     } else if ((request.flags[index] as number) & NO_WAIT) {
       transaction.refuse(id, full(target.queue));
@@ -40,6 +48,14 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
       join(transaction, { id, queue: name, what: { rank, columns } });
     }
   }
+  storeRun();
+}
+
+/** Messages that are stored together. */
+interface Run {
+  readonly queue: StoredQueue;
+  readonly rank: number;
+  readonly rows: MessageColumns[];
 }
 
 /** Gives the free room to the publishes that have waited longest. */
@@ -59,7 +75,7 @@ export function admitWaiting(transaction: WriteTransaction): void {
 
 function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: WaitingMessage): void {
   if ('deadLetter' in what) moveToDeadLetterQueue(transaction, what.deadLetter, queue);
-  else transaction.messages.insert(queue, what.rank, what.columns);
+  else transaction.messages.insert(queue, what.rank, [what.columns]);
   transaction.reply.done.push(id);
 }
 

@@ -49,9 +49,17 @@ const FIRST_PORTION = 16;
 /** By so much may the clocks of two moments seem to differ without anybody having set one. Milliseconds. */
 const CLOCK_SLACK_MS = 1000;
 
+/** So many messages are stored by one statement, at half the cost, where most of their columns are the same. */
+const ALIKE = 16;
+
+const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?, ?)`).join(', ');
+
 const SQL = {
   // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
   insert: `INSERT INTO messages (id, queue, rank, place, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
+  insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, message_id, timestamp, body)
+    SELECT first + column1, first + column1, queue, rank, content_type, column2, column3, column4
+    FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type) CROSS JOIN (VALUES ${ALIKE_ROWS})`,
   ready: `SELECT id, attempt, redelivered, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
   take: 'UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?',
   remove: 'DELETE FROM messages WHERE id BETWEEN ? AND ?',
@@ -92,13 +100,27 @@ export class MessageTable {
     this.#sql = database.prepareAll(SQL);
   }
 
-  /** A new message, behind all others of its rank. Whether there is room is the caller's matter. */
-  insert(queue: StoredQueue, rank: number, columns: MessageColumns): void {
+  /** New messages, behind all others of their rank. Whether there is room is the caller's matter. */
+  insert(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
+    for (let next = 0; next < rows.length; ) {
+      if (areAlike(rows, next)) {
+        this.#insertAlike(queue, rank, rows.slice(next, next + ALIKE));
+        next += ALIKE;
+      } else {
+        const number = this.#queues.nextNumber();
+        this.#sql.insert.run(number, queue.id, rank, number, ...(rows[next++] as MessageColumns));
+      }
+    }
     const counters = this.#queues.counters(queue);
-    const number = this.#queues.nextNumber();
-    this.#sql.insert.run(number, queue.id, rank, number, ...columns);
-    counters.held++;
-    counters.ready++;
+    counters.held += rows.length;
+    counters.ready += rows.length;
+  }
+
+  #insertAlike(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
+    const [, contentType] = rows[0] as MessageColumns;
+    const values: SqliteValue[] = [this.#queues.nextNumbers(ALIKE), queue.id, rank, contentType];
+    for (const row of rows) values.push(row[0], row[3], row[8]);
+    this.#sql.insertAlike.run(...values);
   }
 
   /** Gives the first ready messages to an owner, at most `limit`, and about so many bytes. */
@@ -255,6 +277,19 @@ export class MessageTable {
     }
     return changed;
   }
+}
+
+/** Whether so many rows from this one on have nothing of their own but number, time and body. */
+function areAlike(rows: readonly MessageColumns[], first: number): boolean {
+  if (first + ALIKE > rows.length) return false;
+  const [, common] = rows[first] as MessageColumns;
+  for (let index = first; index < first + ALIKE; index++) {
+    const row = rows[index] as MessageColumns;
+    const [, contentType, headers, , priority, correlationId, replyTo, bodyIsText, body] = row;
+    if (contentType !== common || headers !== null || priority !== null) return false;
+    if (correlationId !== null || replyTo !== null || bodyIsText !== null || body.length === 0) return false;
+  }
+  return true;
 }
 
 function byQueue(messages: readonly Handled[]): Map<StoredQueue, number[]> {

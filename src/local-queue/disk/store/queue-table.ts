@@ -103,7 +103,14 @@ export class QueueTable {
 
   /** The number of a new message, or of a new place: greater than all before. */
   nextNumber(): number {
-    return ++this.#lastMessage;
+    return this.nextNumbers(1);
+  }
+
+  /** The first of so many. */
+  nextNumbers(count: number): number {
+    const first = this.#lastMessage + 1;
+    this.#lastMessage += count;
+    return first;
   }
 
   /** The queues that this transaction looked at. */
