@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { PublishOptions } from '../../../src/broker.js';
@@ -75,6 +76,26 @@ describe('while a process that stands still holds the lock', () => {
     await rejection(broker.declare(plainQueue('numbers'), { timeoutMs: 300 }), 'TIMEOUT');
     holder.kill('SIGKILL');
     await eventually(async () => expect((await broker.inspect('numbers')).ready).toBe(0));
+    await broker.close();
+  });
+
+  test('a send that comes while the lease is renewed, and others hold the lock, is stored as soon as they let go', async () => {
+    const folder = newFolder();
+    // Renewed every 33 ms.
+    const broker = await openDiskBroker(folder, { leaseMs: 100 });
+    await broker.declare(plainQueue('numbers'));
+    await broker.subscribe('numbers.dead', { prefetch: 1 }, () => {});
+    const holder = await holdLock(folder);
+    // Long enough for a renewal to begin, and to wait for the lock.
+    await delay(200);
+    const sending = broker.publish(
+      { exchange: '', routingKey: 'numbers' },
+      { id: 'late', contentType: '', headers: {}, body: 'late' },
+      { timeoutMs: 20_000 },
+    );
+    await delay(50);
+    holder.kill('SIGKILL');
+    await sending;
     await broker.close();
   });
 

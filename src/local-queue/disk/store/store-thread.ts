@@ -36,11 +36,15 @@ const lock = new WriteLock(new Park(park), () => {
   blocked = true;
   collect();
   blocked = false;
+  // No event announces again what was collected here. Where no run is under way to find it, one follows.
+  if (!running && inbox.length > 0) setImmediate(runCollected);
 });
 
 const inbox: Request[] = [];
 /** In the transaction that waits for the lock. */
 let applying: Request[] = [];
+/** Whether `run` is at work. */
+let running = false;
 /** Whether others have the lock. */
 let blocked = false;
 /** Settlements that could not be stored. At most as many as there are unsettled deliveries. */
@@ -58,7 +62,7 @@ const looking = setInterval(look, LOOK_EVERY_MS);
 
 port.on('message', (posted: Posted[]) => {
   take(posted);
-  if (inbox.length > 0) run();
+  runCollected();
 });
 port.postMessage({} satisfies Opened);
 
@@ -78,10 +82,15 @@ function onCall(): void {
   if (!closing && store.isWaiting && store.hasWork) run();
 }
 
+function runCollected(): void {
+  if (inbox.length > 0) run();
+}
+
 /** Transactions until there is nothing more to do. */
 function run(): void {
   // What is said after the last word, a late release for example, has been taken care of by closing.
   if (closing) return;
+  running = true;
   let unfinished = true;
   while (unfinished || inbox.length > 0) {
     collect();
@@ -92,6 +101,7 @@ function run(): void {
     if (closing) return;
     if (failed.length > 0 && inbox.length === 0) break;
   }
+  running = false;
   setDueTimer();
 }
 
