@@ -39,7 +39,8 @@ async function play(together: readonly Scene[]): Promise<Playing> {
     servers.set(`${server.url}#${scene.outcomes ? OK_LIMIT_MS : VAIN_LIMIT_MS}`, server);
     sceneAt.set(server.url, scene);
   }
-  const child = spawn(process.execPath, [CLIENTS, ...servers.keys()], {
+  // With little room for garbage of short life, what is measured is what is held.
+  const child = spawn(process.execPath, ['--max-semi-space-size=8', CLIENTS, ...servers.keys()], {
     timeout: LIMIT_MS,
     killSignal: 'SIGKILL',
   });
