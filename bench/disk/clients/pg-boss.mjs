@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import PgBoss from 'pg-boss';
 import { orderOf } from '../../order.mjs';
 import { inBatches, WINDOW } from '../window.mjs';
@@ -9,6 +10,7 @@ export async function open({ place, queue, size }) {
   await boss.start();
   await boss.createQueue(queue);
   const job = () => ({ name: queue, data: orderOf(1_000_000, size) });
+  const countLeft = () => boss.getQueueSize(queue, { before: 'completed' });
   return {
     publishAll: (count) => inBatches(count, (some) => boss.insert(Array.from({ length: some }, job))),
     send: () => boss.send(queue, orderOf(1_000_000, size)),
@@ -18,11 +20,15 @@ export async function open({ place, queue, size }) {
       await boss.work(queue, options, async (jobs) => {
         for (const _ of jobs) onMessage();
       });
-      return () => boss.offWork(queue, { wait: true });
+      return async () => {
+        await boss.offWork(queue);
+        // It does not wait until the last list is marked as done.
+        const deadline = performance.now() + 10_000;
+        while ((await countLeft()) > 0 && performance.now() < deadline) await delay(20);
+      };
     },
-    countLeft: () => boss.getQueueSize(queue, { before: 'completed' }),
+    countLeft,
     async close() {
-      await boss.deleteQueue(queue);
       await boss.stop({ graceful: false });
     },
   };
