@@ -56,6 +56,7 @@ describe.skipIf(!canTrace)('counted from outside (needs strace and the right to 
   });
 
   test("with durability 'commit', what is taken and acknowledged is synced also after sends that were not", () => {
-    expect(extra('commit', ['late-subscriber'])).toBeGreaterThanOrEqual(SENDS / 2);
+    // Two are taken at a time; the first take shares its sync with what a subscriber costs without messages.
+    expect(extra('commit', ['late-subscriber'])).toBeGreaterThanOrEqual(SENDS / 2 - 1);
   });
 });
