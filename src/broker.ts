@@ -3,13 +3,13 @@
  * The seam between the typed API (producer, consumer) and the backends (local, RabbitMQ).
  *
  * Everything here is about messages as bytes or text; schemas and handlers live above it, sockets and stores
- * below it. Each sentence of this page that promises something is a case of the contract suites in
- * test/contract/, which every backend passes.
+ * below it. Every promise on this page has a case in the contract suites in test/contract/, which every
+ * backend passes.
  */
 
 /**
  * Where a message is sent, in the terms of AMQP 0-9-1: an exchange and a routing key. The exchange `''` is the
- * default exchange, which routes to the queue that is named like the routing key.
+ * default exchange, which routes to the queue whose name is the routing key.
  */
 export interface Destination {
   /** `''` for the default exchange. Local brokers have no other. */
@@ -20,17 +20,17 @@ export interface Destination {
 
 /** A message on its way out or in. */
 export interface Message {
-  /** Chosen by the sender; the same on every re-sending of the same message. Consumers dedupe by it. */
+  /** Chosen by the sender, and kept when the message is sent again. Consumers deduplicate by it. */
   readonly id: string;
   /** A media type, or `''` where the sender gave none. */
   readonly contentType: string;
   /** Names that start with `x-millrace-` belong to the toolkit. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Text is kept as text where the backend can; it is UTF-8 on every wire and disk. */
+  /** Backends keep text as text where they can; on the wire and on disk it is UTF-8. */
   readonly body: Uint8Array | string;
-  /** When the sender made it, in milliseconds since the epoch. RabbitMQ keeps whole seconds. */
+  /** When the sender created the message, in milliseconds since the epoch. RabbitMQ keeps whole seconds. */
   readonly timestamp?: number | undefined;
-  /** 0 to 31, the greater first; unset counts as {@link DEFAULT_PRIORITY}. */
+  /** 0 to 31; higher priorities are delivered first. An unset one counts as {@link DEFAULT_PRIORITY}. */
   readonly priority?: number | undefined;
   /**
    * How a foreign sender encoded the body, for example `gzip`; the body itself is delivered as it arrived. RabbitMQ
@@ -39,7 +39,7 @@ export interface Message {
   readonly contentEncoding?: string | undefined;
   /** Which request this belongs to, on a request and on its reply. */
   readonly correlationId?: string | undefined;
-  /** The routing key, on the default exchange, under which the sender waits for a reply. */
+  /** The routing key, on the default exchange, to which the reply is sent. */
   readonly replyTo?: string | undefined;
 }
 
@@ -49,7 +49,7 @@ export const DEFAULT_PRIORITY = 4;
 /** The highest {@link Message.priority} (RabbitMQ 4.3, quorum queues: 32 levels). */
 export const MAX_PRIORITY = 31;
 
-/** Why a message became a dead letter; the first part of what its headers say. */
+/** Why a message became a dead letter, as its headers say. */
 export type DeadLetterCode =
   /** The handler threw `RejectMessage`. */
   | 'rejected'
@@ -61,12 +61,12 @@ export type DeadLetterCode =
   | 'invalid'
   /** The body is over the size limit. */
   | 'too-large'
-  /** Delivered more often than the queue's delivery limit without ever being settled. */
+  /** Delivered more often than the queue's delivery limit allows, and never settled. */
   | 'delivery-limit';
 
 /**
- * Why an attempt failed, as kept in the headers of a retried message and of a dead letter. A message whose queue
- * itself delays the retry (see {@link QueueSpec.delayedRetry}) comes again without it.
+ * Why an attempt failed, as kept in the headers of a retried message and of a dead letter. A message whose retry is
+ * delayed by the queue itself (see {@link QueueSpec.delayedRetry}) is redelivered without it.
  */
 export interface Failure {
   /** What failed; see {@link DeadLetterCode}. */
@@ -76,149 +76,155 @@ export interface Failure {
 }
 
 /**
- * One message, handed to one subscriber. It stays the subscriber's until it is settled by exactly one of the
- * four verbs, or until it is lost (see {@link SubscribeOptions.onLost}); a second settlement, and one after the
- * loss, do nothing. A settlement goes to where the delivery came from, never to a later connection.
+ * A message that was delivered to one subscriber. The subscriber owns it until one of the four methods settles it, or
+ * until it is lost (see {@link SubscribeOptions.onLost}); settling it again, or after it was lost, has no effect. A
+ * settlement is sent on the connection that the delivery came from, never on a later one.
  */
 export interface Delivery {
-  /** As its sender published it, with the headers of retries. */
+  /** The message as it was published, plus the headers that retries add. */
   readonly message: Message;
-  /** 1 on the first try; raised by each retry, and by each delivery that died with its process where the backend counts those. */
+  /**
+   * 1 for the first attempt; incremented by each retry and, if the backend counts them, by each delivery whose process
+   * died.
+   */
   readonly attempt: number;
-  /** Whether this message may have been handed out before. Unset means: certainly not. */
+  /** Whether this message may have been delivered before; if false, it certainly was not. */
   readonly redelivered: boolean;
   /**
-   * After how many milliseconds without a settlement, from `receivedAt` on, the broker takes the message back; it is
-   * lost then. Undefined if there is no such limit or it is unknown: RabbitMQ does not report it, but
-   * quorum queues may be declared with one (`x-consumer-timeout`).
+   * How long the broker waits for a settlement, from `receivedAt` on, before it takes the message back; the delivery is
+   * then lost. Milliseconds. Undefined if there is no such limit, or if it is unknown: RabbitMQ does not report its
+   * default, but quorum queues may be declared with a limit (`x-consumer-timeout`).
    */
   readonly settleWithinMs?: number | undefined;
   /** When it arrived, on the clock of `performance.now()`; set together with `settleWithinMs`. */
   readonly receivedAt?: number | undefined;
-  /** Done: the message is removed. */
+  /** Removes the message: it was handled. */
   ack(): void;
   /**
-   * Later: the message comes again after `delayMs` (0: at once) with `attempt` raised, others go on meanwhile.
-   * Never waits for room in its own queue. Resolves when that is stored. Should storing it fail, the message goes
-   * back to its queue and the promise rejects.
+   * Has the message redelivered after `delayMs` (0: at once) with `attempt` incremented; other messages are not held
+   * up. Never waits for room in the message's own queue. Resolves when the retry is stored; if storing it fails, the
+   * message returns to its queue and the promise rejects.
    */
   retry(delayMs: number, failure: Failure): Promise<void>;
   /**
-   * Never: the message moves to its queue's dead-letter queue with headers that say why, or is dropped where
-   * the queue was declared without one. Resolves when that is stored; waits while the dead-letter queue is
-   * full. Should it fail, the message goes back to its queue and the promise rejects.
+   * Moves the message to its queue's dead-letter queue, with headers that say why, or drops it if the queue was
+   * declared without one. Resolves when the dead letter is stored; waits while the dead-letter queue is full. If
+   * storing it fails, the message returns to its queue and the promise rejects.
    */
   deadLetter(failure: Failure): Promise<void>;
-  /** Not now: the message goes back to its queue at no cost; `attempt` is not raised. */
+  /** Returns the message to its queue at no cost: `attempt` is not incremented. */
   release(): void;
 }
 
 /** What bounds a wait. */
 export interface WaitOptions {
-  /** One that is aborted before the call: nothing is done, `ABORTED`. */
+  /** Ends the wait with `ABORTED`. If it is aborted before the call, nothing is done. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds; `Infinity` (the default at this level): as long as it takes. */
+  /** How long to wait, in milliseconds; then `TIMEOUT`. Default at this level: `Infinity`. */
   readonly timeoutMs?: number | undefined;
 }
 
 /** How a subscriber takes messages, and what bounds the start of its subscription. */
 export interface SubscribeOptions extends WaitOptions {
-  /** How many unsettled deliveries this subscriber holds at most: 1 to 65535 (a quorum queue caps it at 2000). */
+  /** The maximum number of unsettled deliveries of this subscriber: 1 to 65535 (a quorum queue caps it at 2000). */
   readonly prefetch: number;
   /**
-   * How many deliveries this subscriber works on at once; those beyond wait with it. A RabbitMQ queue with a single
-   * active consumer hands over no more than these, so that nothing waits that the next consumer would have to overtake.
+   * How many deliveries this subscriber handles at once; further ones wait in its process. A RabbitMQ queue with a
+   * single active consumer delivers no more than these, so that the next consumer need not overtake waiting messages.
    * Default: `prefetch`.
    */
   readonly concurrency?: number | undefined;
   /**
-   * Consumers of a greater priority are handed messages first, as long as they take more. RabbitMQ only
-   * (`x-priority`); a local broker refuses it. Default: 0.
+   * Subscribers with a higher priority receive messages first, as long as their `prefetch` has room. RabbitMQ only
+   * (`x-priority`); local brokers refuse it. Default: 0.
    */
   readonly priority?: number | undefined;
   /**
-   * What this subscriber gives back is never lost to the queue's delivery limit: before it comes near, the message is
-   * put at the end of its queue as one that was never delivered. Only RabbitMQ before 4.3 has need of that, since it
-   * counts a return as a failure. For subscribers that inspect messages without handling them. Default: false.
+   * Protects what this subscriber returns from the queue's delivery limit: a message that comes near the limit is put
+   * at the end of its queue as if it had never been delivered. This matters only on RabbitMQ before 4.3, which counts
+   * a return as a failure. For subscribers that inspect messages without handling them. Default: false.
    */
   readonly sparesLimit?: boolean | undefined;
   /**
-   * The delivery is no longer this subscriber's, though it is not settled: its link is gone, its time at the
-   * broker ran out, or the broker was closed here. The message comes again, to someone. Not called for what the
-   * subscription's own `close` gives back. Must not throw.
+   * Called when the subscriber loses an unsettled delivery: its connection was lost, the broker's time limit for it
+   * passed, or the broker was closed here. The message will be redelivered, to any subscriber. Not called for
+   * deliveries that the subscription's own `close` returns. Must not throw.
    */
   readonly onLost?: ((delivery: Delivery, reason: Error) => void) | undefined;
 }
 
-/** A running flow of deliveries. It outlives reconnects: the backend subscribes again by itself. */
+/** A subscription to a queue. It survives reconnects: the backend renews it by itself. */
 export interface Subscription {
-  /** No further deliveries; those that are out may still be settled. Always resolves. */
+  /** Stops further deliveries; outstanding ones may still be settled. Always resolves. */
   cancel(): Promise<void>;
-  /** As `cancel`, and what is unsettled goes back to the queue, marked `redelivered`. Always resolves. */
+  /** As `cancel`, and returns unsettled messages to the queue, marked `redelivered`. Always resolves. */
   close(): Promise<void>;
   /**
-   * Resolves when the subscription is closed, by `close` or by the broker's `close`. Rejects when it can't go
-   * on: the queue was deleted and is not ours to declare (`QUEUE_MISSING`), the permission was taken
-   * (`ACCESS_REFUSED`). Ignoring it causes no unhandled rejection.
+   * Resolves when the subscription is closed, by `close` or by the broker's `close`. Rejects when it can't
+   * continue: the queue was deleted and this broker may not declare it (`QUEUE_MISSING`), or the permission was
+   * withdrawn (`ACCESS_REFUSED`). Ignoring it causes no unhandled rejection.
    */
   readonly ended: Promise<void>;
   /**
-   * From now on the subscription does not keep the process alive. As long as each subscription of a broker is like
-   * this, and there is one, its links do not either, except while a publish or a request is under way.
+   * Stops the subscription from keeping the process alive. If a broker has subscriptions and all of them are
+   * unreferenced, its connections do not keep the process alive either, except during a publish or a request.
    */
   unref(): void;
-  /** Takes `unref` back. */
+  /** Undoes `unref`. */
   ref(): void;
 }
 
-/** Receives what happens to the addresses of `receiveReplies`. */
+/** Callbacks of `receiveReplies`. */
 export interface ReplyListener {
-  /** A message was published to the address: a reply, perhaps to a request that has ended. Must not throw. */
+  /** Called with each message that is published to the address, even if its request has ended. Must not throw. */
   onReply(message: Message): void;
-  /** Replies to every address that was handed out before are lost from now on. Must not throw. */
+  /** Called when the addresses handed out so far are gone, and replies to them will be lost. Must not throw. */
   onLost(reason: Error): void;
 }
 
 /**
- * Where the answers to requests arrive. Replies are at most once: one to an address that is gone is dropped, or its
- * publish rejects with `UNROUTABLE` (RabbitMQ drops it).
+ * Receives the replies to requests. Replies are delivered at most once: a reply to an address that is gone is dropped,
+ * or its publish rejects with `UNROUTABLE` (RabbitMQ drops it).
  */
 export interface Replies {
   /**
-   * The `replyTo` for a request: whoever publishes to it, through the default exchange and from any
-   * process on this broker, answers the request. Waits while the broker can't be reached. Another one after `onLost`.
+   * The `replyTo` for a request: a message that is published to it through the default exchange, from any process on
+   * this broker, answers the request. Waits while the broker can't be reached. Returns a new address after `onLost`.
    * Rejects: `CLOSED`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`.
    */
   replyTo(): Promise<string>;
-  /** No further replies, and no `onLost`. Always resolves. */
+  /** Stops all calls of the listener. Always resolves. */
   close(): Promise<void>;
 }
 
 /** What bounds a publish. */
 export interface PublishOptions extends WaitOptions {
-  /** Do not wait for room: reject with `FULL` where `publish` would have to. Default: false. */
+  /** Reject with `FULL` instead of waiting for room. Default: false. */
   readonly noWait?: boolean | undefined;
   /**
-   * The caller's own limit, where `timeoutMs` is what an earlier step has left of it: `TIMEOUT` names this one.
-   * Milliseconds. Default: `timeoutMs`.
+   * The caller's original limit, if earlier steps have used part of it and `timeoutMs` is the rest: `TIMEOUT` quotes
+   * this one. Milliseconds. Default: `timeoutMs`.
    */
   readonly limitMs?: number | undefined;
 }
 
-/** How a queue's declaration meets a queue that is there already. */
+/** What a declaration does if the queue already exists. */
 export type DeclareMode =
-  /** Create it, or find it with exactly these properties; otherwise `QUEUE_MISMATCH`. But see {@link QueueSpec.fixed}. */
+  /**
+   * Create the queue, or accept one with exactly these properties; any other one is a `QUEUE_MISMATCH`. But see
+   * {@link QueueSpec.fixed}.
+   */
   | 'match'
   /**
-   * Take an existing queue as it is, whatever its properties. Create it where there is none, plainly: with its
-   * type and what was asked for by name, without the toolkit's own defaults, so that other programs that share
-   * the queue can declare it as they do. Its dead-letter queue is made when it is first needed.
+   * Use an existing queue as it is, whatever its properties. If there is none, create it with its type and the
+   * properties that were set explicitly, without the toolkit's own defaults, so that other programs can declare the
+   * same queue in their way. Its dead-letter queue is created when it is first needed.
    */
   | 'if-missing'
-  /** Take an existing queue as it is; `QUEUE_MISSING` where there is none. Dead letters as with `if-missing`. */
+  /** Use an existing queue as it is; `QUEUE_MISSING` if there is none. Dead letters as with `if-missing`. */
   | 'existing';
 
-/** The nth failure of a message in its queue keeps it there for n times `minMs`, and for `maxMs` at most. */
+/** After its nth failure the queue holds a message back for n times `minMs`, but for at most `maxMs`. */
 export interface DelayedRetry {
   /** Milliseconds, at least 1. */
   readonly minMs: number;
@@ -230,75 +236,76 @@ export interface DelayedRetry {
 export interface QueueSpec {
   /** 1 to 255 bytes of UTF-8. */
   readonly name: string;
-  /** How the declaration meets an existing queue. */
+  /** What the declaration does if the queue already exists. */
   readonly declare: DeclareMode;
-  /** The RabbitMQ queue type; the local backend has one kind, which keeps the promises of both. */
+  /** The RabbitMQ queue type. Local brokers have a single type, which keeps the promises of both. */
   readonly type: 'quorum' | 'classic';
-  /** Whether the queue survives a restart of the broker. The local broker in memory survives nothing. */
+  /** Whether the queue survives a restart of the broker. A broker in memory keeps nothing. */
   readonly durable: boolean;
-  /** For the declaring connection alone, and gone with it. */
+  /** Usable by the declaring connection only, and deleted with it. */
   readonly exclusive: boolean;
   /** Deleted when its last subscriber leaves. */
   readonly autoDelete: boolean;
   /**
    * How many messages the queue holds before `publish` waits; undefined: the backend's default. RabbitMQ counts ready
-   * ones only. It keeps the limit of quorum queues itself; that of a classic queue, which would drop messages over it at
-   * a restart, is kept by each publisher, and several at once may exceed it by what they have on their way.
+   * messages only, and enforces the limit of quorum queues itself. A classic queue would drop messages over its limit
+   * at a restart, so each publisher enforces it instead; several may exceed it by what they have in flight.
    */
   readonly capacity: number | undefined;
   /** Where dead letters go; false: they are dropped. */
   readonly deadLetter: { readonly queue: string; readonly capacity: number | undefined } | false;
   /**
-   * How often a message may come back unsettled from dead processes before the broker dead-letters it (quorum
-   * queues); undefined: as the broker does by itself.
+   * How often a message may return unsettled from processes that died before the broker dead-letters it (quorum
+   * queues); undefined: the broker's default.
    */
   readonly deliveryLimit: number | undefined;
   /**
-   * Lets the queue itself delay failed messages, if the broker supports it and `declare` is `'match'`: a `retry`
-   * after just that delay moves nothing then, and a delivery that died with its process comes again after it, too.
-   * What waits there is not counted by `inspect`, though `purge` removes it. Elsewhere it has no effect.
+   * Lets the queue itself delay failed messages, if the broker supports it and `declare` is `'match'`. A `retry` with
+   * exactly that delay then moves no message, and a delivery whose process died is redelivered after it, too.
+   * `inspect` does not count delayed messages, but `purge` removes them. Elsewhere it has no effect.
    */
   readonly delayedRetry: DelayedRetry | undefined;
   /** The highest priority of a classic queue (`x-max-priority`); quorum and local queues always have them all. */
   readonly maxPriority: number | undefined;
   /**
-   * Protects the queue from newer definitions. On disk a changed capacity, delivery limit or dead-letter queue takes effect
-   * when it is declared (`redefined`); with this, on either side, it is `QUEUE_MISMATCH` there, too. Default: false.
+   * Protects the queue from changed definitions. On disk a new capacity, delivery limit or dead-letter queue takes
+   * effect when it is declared (`redefined`); if either definition is fixed, it is a `QUEUE_MISMATCH`. Default: false.
    */
   readonly fixed?: boolean | undefined;
-  /** Further `x-` arguments for RabbitMQ, as they are. The local backend has no use for them. */
+  /** Further `x-` arguments for RabbitMQ, passed on unchanged. Local brokers ignore them. */
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
-/** Effects of settlements and of ending subscriptions may show a moment later. */
+/** How many messages and subscribers a queue has. Settlements and cancelled subscriptions may show a moment later. */
 export interface QueueStats {
   /** Messages ready to be delivered: neither unsettled nor waiting for a retry. */
   readonly ready: number;
-  /** Subscribers; on a quorum queue also cancelled ones with deliveries that are not settled yet. */
+  /** Subscribers; on a quorum queue including cancelled ones that still have unsettled deliveries. */
   readonly consumers: number;
 }
 
 /**
- * `connected`: usable. `connecting`: the link is gone and being sought; sends wait. `blocked`: the broker takes
- * no publishes at present (an alarm); sends wait, deliveries go on. `closed`: by `close()`, or given up.
+ * `connected`: usable. `connecting`: the connection is lost and being re-established; sends wait. `blocked`: the broker
+ * accepts no publishes at the moment (a resource alarm); sends wait, deliveries continue. `closed`: by `close()`, or
+ * after reconnecting was given up.
  */
 export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 
-/** What happens to a broker, for logs and metrics. The local backend has no links: it has `redefined` alone. */
+/** Events of a broker, for logs and metrics. Local brokers have no connections and emit only `redefined`. */
 export type BrokerEvent =
   | { readonly type: 'connected'; readonly link: 'publish' | 'consume'; readonly url: string }
   | {
       readonly type: 'disconnected';
       readonly link: 'publish' | 'consume';
       readonly reason: Error;
-      /** Milliseconds until the next try; undefined: there is none. */
+      /** Milliseconds until the next attempt; undefined if there is none. */
       readonly retryInMs: number | undefined;
     }
   | { readonly type: 'blocked'; readonly reason: string }
   | { readonly type: 'unblocked' }
-  /** Unconfirmed messages that are being sent again, under their ids, after a reconnect. */
+  /** Unconfirmed messages are being sent again, under the same ids, after a reconnect. */
   | { readonly type: 'resent'; readonly count: number }
-  /** The broker ended a subscription, or starting it again failed; it is tried again after `retryInMs`. */
+  /** The broker ended a subscription, or renewing it failed; the next attempt follows after `retryInMs`. */
   | {
       readonly type: 'unsubscribed';
       readonly queue: string;
@@ -306,9 +313,9 @@ export type BrokerEvent =
       readonly retryInMs: number;
     }
   | { readonly type: 'resubscribed'; readonly queue: string }
-  /** The queue on disk was there, and a newer definition has changed it: `change` says what, from what, to what. */
+  /** A newer definition changed an existing queue on disk; `change` names the properties, their old and new values. */
   | { readonly type: 'redefined'; readonly queue: string; readonly change: string }
-  /** A message became a dead letter without being handled: it can't be read, or came back too often. */
+  /** A message became a dead letter without being handled: it can't be read, or was returned too often. */
   | {
       readonly type: 'dead-lettered';
       readonly queue: string;
@@ -316,13 +323,13 @@ export type BrokerEvent =
       readonly failure: Failure;
     };
 
-/** How often what happened to a broker's links since it was opened; all 0 on the local backend. The numbers only grow. */
+/** Counts of connection events since the broker was opened; all 0 on local brokers. They never decrease. */
 export interface BrokerCounts {
-  /** Messages sent again, under their ids, because their link was lost before they were confirmed. */
+  /** Messages sent again, under the same ids, because their connection was lost before they were confirmed. */
   readonly resent: number;
-  /** `disconnected` events: lost links, and tries to connect again that failed. */
+  /** `disconnected` events: lost connections, and failed attempts to reconnect. */
   readonly disconnected: number;
-  /** `blocked` events: how often the broker stopped taking publishes. */
+  /** `blocked` events: how often the broker stopped accepting publishes. */
   readonly blocked: number;
   /** `unsubscribed` events: subscriptions that the broker ended, and failed attempts to renew them. */
   readonly unsubscribed: number;
@@ -331,15 +338,15 @@ export interface BrokerCounts {
 }
 
 /**
- * A message broker: in this process, on disk, or RabbitMQ. Made by `connect`, and handed to `createProducer`,
- * `createConsumer` and the like, which do the rest.
+ * A message broker: in this process, on disk, or RabbitMQ. Created by `connect`, and passed to `createProducer`,
+ * `createConsumer` and so on.
  */
 export interface Broker extends AsyncDisposable {
-  /** Where the broker is, without any password: `local:`, `local:/folder` or `amqp://host`. */
+  /** The broker's address without its password: `local:`, `local:/folder` or `amqp://host`. */
   readonly url: string;
-  /** Whether messages flow at present; see {@link BrokerState}. */
+  /** Whether messages can flow at the moment; see {@link BrokerState}. */
   readonly state: BrokerState;
-  /** A copy: read it again for later numbers. */
+  /** A snapshot; read it again for later counts. */
   readonly counts: BrokerCounts;
   /** Larger bodies are refused on sending with `TOO_LARGE`, and by consumers on receipt. Bytes. */
   readonly maxMessageBytes: number;
@@ -351,28 +358,28 @@ export interface Broker extends AsyncDisposable {
   purge(queue: string, options?: WaitOptions): Promise<number>;
 
   /**
-   * Removes a queue with all that it holds. Its dead-letter queue stays. Consumers of it end with `QUEUE_MISSING`, unless
-   * it is declared again first. Rejects with `QUEUE_MISSING` if there is no such queue.
+   * Removes a queue and its messages. Its dead-letter queue is kept. Consumers of the queue end with `QUEUE_MISSING`,
+   * unless it is declared again before that. Rejects with `QUEUE_MISSING` if there is no such queue.
    */
   remove(queue: string, options?: WaitOptions): Promise<void>;
 
   /**
-   * Ends everything: sends that wait reject with `CLOSED`, unconfirmed ones are given a moment to be confirmed and
-   * else reject with `UNCONFIRMED`, consumers end and what is unsettled goes back to its queue. Always settles, within
-   * seconds, whatever the peer does; a second call waits for the same end. Stop consumers first to let their handlers
-   * finish. `await using broker = await connect(…)` calls it at the end of the block.
+   * Closes the broker. Waiting sends reject with `CLOSED`; unconfirmed ones get a moment to be confirmed, then reject
+   * with `UNCONFIRMED`; consumers end, and unsettled messages return to their queues. Always settles within seconds,
+   * whatever the peer does; a second call waits for the first. Stop consumers first to let their handlers finish.
+   * `await using broker = await connect(…)` closes the broker at the end of the block.
    */
   close(): Promise<void>;
 }
 
 /**
- * What a backend implements: a {@link Broker}, and the verbs that producers, consumers and requesters are made of. For
- * authors of backends and of tools between the two, from `millrace/backend`; it may change in any minor version.
+ * What a backend implements: a {@link Broker}, plus the methods on which producers, consumers and requesters are built.
+ * Exported from `millrace/backend` for authors of backends and middleware; it may change in any minor version.
  */
 export interface Backend extends Broker {
   /**
-   * Makes sure that the queue, and its dead-letter queue, are there. Repeating it is cheap. After a reconnect
-   * what was declared is declared again. A refused declaration disturbs nothing else.
+   * Ensures that the queue and its dead-letter queue exist. Repeated calls are cheap. Declared queues are declared
+   * again after a reconnect. A refused declaration affects nothing else.
    * Rejects: `QUEUE_MISMATCH`, `QUEUE_MISSING`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`, `ABORTED`, `CLOSED`.
    */
   declare(queue: QueueSpec, options?: WaitOptions): Promise<void>;
@@ -380,17 +387,17 @@ export interface Backend extends Broker {
   /**
    * Resolves when the message is routed to a queue and stored: in memory, flushed to disk, or confirmed by
    * RabbitMQ. Waits while there is no room: the queue is at its capacity, too many messages are unconfirmed,
-   * the socket is full, the broker blocks publishers or can't be reached. When the wait is ended by `signal` or
-   * `timeoutMs`, `ABORTED` or `TIMEOUT` mean that nothing was stored; `UNCONFIRMED` that it may have been.
+   * the socket is full, the broker blocks publishers or can't be reached. If `signal` or `timeoutMs` ends the wait,
+   * `ABORTED` and `TIMEOUT` mean that nothing was stored, `UNCONFIRMED` that the message may have been.
    * Rejects: `TOO_LARGE`, `FULL`, `TIMEOUT`, `ABORTED`, `UNROUTABLE`, `REFUSED`, `UNCONFIRMED`, `CLOSED`,
    * `INVALID_MESSAGE` (properties that the backend can't carry), `ACCESS_REFUSED`, `BROKER_ERROR`.
    */
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<void>;
 
   /**
-   * Hands messages of the queue to `onDelivery`, which must not throw, as they come, at most `prefetch`
-   * unsettled at a time. Several subscribers of a queue are served in turn.
-   * The signal and the time limit bound the beginning of the subscription, not the subscription.
+   * Passes messages of the queue to `onDelivery`, which must not throw, as they arrive, with at most `prefetch`
+   * unsettled at a time. Several subscribers of a queue take turns. The signal and the time limit apply to starting
+   * the subscription, not to its lifetime.
    * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`, `ABORTED`, `CLOSED`.
    */
   subscribe(
@@ -399,6 +406,6 @@ export interface Backend extends Broker {
     onDelivery: (delivery: Delivery) => void,
   ): Promise<Subscription>;
 
-  /** Opens a way for answers, when its address is first asked for. It does not keep the process alive by itself. */
+  /** Receives replies, from the first call of `replyTo` on. Does not keep the process alive by itself. */
   receiveReplies(listener: ReplyListener): Replies;
 }

@@ -4,24 +4,24 @@
  *
  * | code | meaning |
  * |---|---|
- * | `INVALID_OPTION` | an argument or option is unusable; nothing was done |
+ * | `INVALID_OPTION` | an argument or option is invalid; nothing was done |
  * | `INVALID_MESSAGE` | the value fails its schema or can't be encoded; nothing was sent |
  * | `TOO_LARGE` | the encoded message is over the size limit; nothing was sent |
- * | `FULL` | there is no room right now and the caller asked not to wait; nothing was stored |
- * | `TIMEOUT` | the time limit ended before there was room, or before the peer answered; nothing was stored |
+ * | `FULL` | there is no room at the moment and the caller asked not to wait; nothing was stored |
+ * | `TIMEOUT` | the time limit passed before there was room, or before the peer answered; nothing was stored |
  * | `ABORTED` | the caller's signal was aborted first; nothing was stored |
- * | `UNROUTABLE` | no queue takes the message; nothing was stored |
+ * | `UNROUTABLE` | no queue accepts the message; nothing was stored |
  * | `REFUSED` | the broker refused the message (a negative confirm); nothing was stored |
- * | `UNCONFIRMED` | the message was handed over and its fate is unknown: it may have arrived |
+ * | `UNCONFIRMED` | the message was sent and its fate is unknown: it may have been stored |
  * | `QUEUE_MISSING` | the queue does not exist |
- * | `QUEUE_MISMATCH` | the queue exists with other properties than the wanted ones |
+ * | `QUEUE_MISMATCH` | the queue exists, but its properties differ from the definition |
  * | `UNREACHABLE` | no broker answered at any of the addresses, or a folder could not be opened in time |
  * | `ACCESS_REFUSED` | the broker refused the user, the password, the virtual host or the permission |
- * | `BROKER_ERROR` | the broker answered with an error that has no code of its own here |
- * | `STORAGE_FULL` | the disk has no room left; nothing was stored, and nothing stored before was harmed |
+ * | `BROKER_ERROR` | the broker answered with an error that has no code of its own in this table |
+ * | `STORAGE_FULL` | the disk is full; nothing was stored, and what was stored before is intact |
  * | `STORAGE_ERROR` | the folder of the queue on disk can't be used: damaged, of another program or version, not permitted |
  * | `REMOTE_ERROR` | the handler of a request has failed for good, or its reply can't be used |
- * | `DEADLOCK` | a handler asks for what only it could answer, and would wait for itself; nothing was sent |
+ * | `DEADLOCK` | a handler made a request that only it could answer, and would wait for itself; nothing was sent |
  * | `CLOSED` | the queue, the broker or the consumer was closed |
  */
 export type QueueErrorCode =
@@ -45,9 +45,9 @@ export type QueueErrorCode =
   | 'DEADLOCK'
   | 'CLOSED';
 
-/** How far a `sendMany` came before it stopped. Positions count from 0 in the order of the values given. */
+/** How far a `sendMany` got before it stopped. Positions count from 0, in the order of the values. */
 export interface SendManyProgress {
-  /** Values taken from the iterable. Those at this position and after it were never touched. */
+  /** How many values were taken from the iterable. */
   readonly taken: number;
   /** How many of the taken values are stored: all of them but `failed`. */
   readonly stored: number;
@@ -55,15 +55,15 @@ export interface SendManyProgress {
   readonly failed: readonly { readonly position: number; readonly error: QueueError }[];
 }
 
-/** What the handler of a request said of its failure. */
+/** How the handler of a request failed, as its reply says. */
 export interface RemoteFailure {
-  /** The `code` of the error that was thrown where it has one, else why the request became a dead letter. */
+  /** The `code` of the error that the handler threw, if it has one; else the reason of the dead letter. */
   readonly code: string;
   /** The error's message. At most 1000 characters. */
   readonly message: string;
 }
 
-/** Errors carry a mark, since a program may have two copies of this package, whose classes are not the same. */
+/** Errors carry a mark, since a program may load two copies of this package, whose classes differ. */
 const QUEUE_ERROR = Symbol.for('millrace.QueueError');
 const REJECT_MESSAGE = Symbol.for('millrace.RejectMessage');
 
@@ -75,7 +75,7 @@ function isMarked(error: unknown, mark: symbol): boolean {
   }
 }
 
-/** The one error class of the toolkit. Tell cases apart by {@link QueueError.code}, never by the text. */
+/** The error class of the toolkit. Distinguish errors by {@link QueueError.code}, never by their text. */
 export class QueueError extends Error {
   static {
     Object.defineProperty(QueueError.prototype, QUEUE_ERROR, { value: true });
@@ -107,21 +107,21 @@ export class QueueError extends Error {
 
 /**
  * Whether `error` is a {@link QueueError} with one of `codes`, or with any code if none is given. Unlike `instanceof`
- * it knows errors of another copy of this package.
+ * it recognizes errors of another copy of this package.
  */
 export function isQueueError(error: unknown, ...codes: readonly QueueErrorCode[]): error is QueueError {
   if (!isMarked(error, QUEUE_ERROR)) return false;
   return codes.length === 0 || codes.includes((error as QueueError).code);
 }
 
-/** Whether `error` is a {@link RejectMessage}, of any copy of this package. */
+/** Whether `error` is a {@link RejectMessage} of any copy of this package. */
 export function isRejectMessage(error: unknown): error is RejectMessage {
   return isMarked(error, REJECT_MESSAGE);
 }
 
 /**
- * Thrown by a handler to say that a message can never be handled: it becomes a dead letter at once, whatever
- * the retry policy says.
+ * Thrown by a handler for a message that can never be handled: it becomes a dead letter at once, whatever the retry
+ * policy says.
  *
  * ```ts
  * if (order.total < 0) throw new RejectMessage(`negative total ${order.total}`);

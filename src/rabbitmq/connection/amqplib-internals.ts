@@ -1,8 +1,9 @@
 /**
- * What millrace uses of amqplib beyond its public API, all of it. amqplib's way of publishing and reading makes many
- * objects for each message, and it hides its socket and its timers, which would keep the process alive. Each connection
- * is checked for the names and types below, and amqplib for its version; where anything is not as tested, or the
- * application says so, amqplib does all by itself: slower, and a subscription with `unref` keeps the process alive.
+ * Everything that millrace uses of amqplib beyond its public API. amqplib allocates many objects for each message that
+ * it publishes or reads, and it hides its socket and timers, which would keep the process alive. Each connection is
+ * checked for the names and types below, and amqplib for its version. If anything is not as tested, or if the
+ * application asks for it, amqplib does all the work: that is slower, and a subscription with `unref` then keeps the
+ * process alive.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,10 +13,10 @@ import type { Channel, Connection } from 'amqplib';
 import type { ReadInternals } from '../wire/delivery-reader.js';
 import type { PublishInternals } from '../wire/publish-channel.js';
 
-/** Versions that the tests ran with. Any other one may mean something else by the same names. */
+/** The versions that the tests run with. In any other one the same names may have other meanings. */
 const TESTED_VERSIONS: readonly string[] = ['2.3.1'];
 
-/** What client and broker agreed on at the log-in; 0: no limit, no heartbeat. */
+/** The limits that client and broker negotiated at log-in. 0 stands for no limit, or no heartbeat. */
 export interface Negotiated {
   /** Bytes. */
   readonly frameMax: number;
@@ -33,7 +34,7 @@ export class AmqplibInternals {
     this.#mayUse = isAllowed && TESTED_VERSIONS.includes(amqplibVersion());
   }
 
-  /** Only read, and numbers: this is known even where nothing else may be used. */
+  /** Reading these numbers is safe even if no other internals may be used. */
   get negotiated(): Negotiated {
     return {
       frameMax: numberIn(this.#connection, 'frameMax'),
@@ -42,17 +43,17 @@ export class AmqplibInternals {
     };
   }
 
-  /** For a `DeliveryReader`. */
+  /** What a `DeliveryReader` needs; undefined if it may not be used. */
   get reading(): ReadInternals | undefined {
     return this.#mayUse && canRead(this.#connection) ? this.#connection : undefined;
   }
 
-  /** For a `PublishChannel`. */
+  /** What a `PublishChannel` needs; undefined if it may not be used. */
   publishingOn(channel: Channel): PublishInternals | undefined {
     return this.#mayUse && canPublish(channel) ? channel : undefined;
   }
 
-  /** The socket and the timers of the connection no longer keep the process alive. */
+  /** Stops the socket and the timers of the connection from keeping the process alive. */
   unref(): void {
     if (!this.#mayUse) return;
     const { stream, heartbeater } = this.#connection as {

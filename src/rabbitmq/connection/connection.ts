@@ -22,13 +22,13 @@ import { type ServerVersion, serverVersion } from './server-version.js';
 
 const TRY_AGAIN_MS = 50;
 
-/** Notices of the broker about publishing on a connection. */
+/** Called when the broker blocks or unblocks publishing on a connection. */
 interface ConnectionListener {
   onBlocked(reason: string): void;
   onUnblocked(): void;
 }
 
-/** What bounds the opening of a connection, and what it is allowed later. */
+/** Limits for opening a connection, and for its use. */
 interface OpenOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
@@ -43,7 +43,7 @@ export class Connection {
   readonly version: ServerVersion;
   readonly negotiated: Negotiated;
   readonly requestChannels: RequestChannels;
-  /** Resolves, once, with the reason when the connection has ended, whoever ended it. */
+  /** Resolves with the reason when the connection has ended, whichever side ended it. */
   readonly closed: Promise<Error>;
 
   readonly #model: ChannelModel;
@@ -55,8 +55,8 @@ export class Connection {
   #open = true;
 
   /**
-   * Rejects, when the time limit or the signal ends it too: `ACCESS_REFUSED`, `UNREACHABLE`, `INVALID_OPTION`
-   * for files that can't be read.
+   * Rejects with `ACCESS_REFUSED`; with `UNREACHABLE`, also at the time limit and when the signal is aborted; and with
+   * `INVALID_OPTION` for files that can't be read.
    */
   static async open(
     address: RabbitMqAddress,
@@ -65,7 +65,7 @@ export class Connection {
     listener: ConnectionListener,
     { signal, timeoutMs, maxRequestChannels }: OpenOptions,
   ): Promise<Connection> {
-    // amqplib hides its socket. The signal in its options ends one that does not answer.
+    // amqplib hides its socket. The signal in its options destroys it if the server does not answer.
     const socket = new AbortController();
     const limitMs = Math.min(timeoutMs, address.connectTimeoutMs ?? timeoutMs);
     const destroy = () => socket.abort(signal.reason);
@@ -85,7 +85,7 @@ export class Connection {
         maxRequestChannels,
       );
       if (signal.aborted) destroy();
-      // The socket may have closed while amqplib's promise was resolving, when there were no listeners yet: only an
+      // The socket may have closed while amqplib's promise was resolving, before there were any listeners. Only an
       // answer proves that the connection is alive, and that its end will be noticed.
       await connection.#prove(limitMs);
       internals.unref();
@@ -124,7 +124,7 @@ export class Connection {
       { open: () => this.openChannel(), close: closeChannel },
       maxRequestChannels,
     );
-    // 'error' comes before 'close' for some ends and not at all for others; 'close' comes for each.
+    // amqplib always emits 'close', but 'error' before it only in some cases.
     model.on('error', (error) => {
       this.#failure ??= error;
     });
@@ -145,12 +145,12 @@ export class Connection {
     return this.#open;
   }
 
-  /** Why it ended; undefined as long as nothing is wrong. */
+  /** Why the connection ended; undefined while it is open. */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
-  /** Waits for a while where all that were agreed on are in use: those of requests are free again in a moment. */
+  /** Opens a channel. If all negotiated channels are in use, it waits a while, since requests soon free theirs. */
   async openChannel(): Promise<Channel> {
     const until = performance.now() + RPC_LIMIT_MS;
     while (true) {
@@ -166,7 +166,7 @@ export class Connection {
 
   async #openChannel(): Promise<Channel> {
     const channel = await this.#opened(this.#model.createChannel());
-    // Nothing is confirmed here. amqplib counts confirms all the same, for minutes where a tag is far ahead.
+    // This channel has no confirms, but amqplib would count unexpected ones, for minutes if a tag is far ahead.
     return channel.removeAllListeners('ack').removeAllListeners('nack');
   }
 
@@ -175,7 +175,7 @@ export class Connection {
     return this.#deliveries.receive(channel, onMessage);
   }
 
-  /** For a `PublishChannel`; undefined where amqplib is to publish by itself. */
+  /** What a `PublishChannel` needs; undefined if amqplib has to publish by itself. */
   publishInternals(channel: Channel): PublishInternals | undefined {
     return this.#internals.publishingOn(channel);
   }
@@ -190,13 +190,13 @@ export class Connection {
     this.destroy();
   }
 
-  /** Ends it without the peer. */
+  /** Ends the connection without waiting for the peer. */
   destroy(): void {
     this.#socket.abort();
   }
 
   async #opened<C extends Channel>(opening: Promise<C>): Promise<C> {
-    // Without a listener an error of the channel would end the process.
+    // Without a listener, an error of the channel would crash the process.
     const safe = opening.then((channel) => channel.on('error', () => {}));
     try {
       const channel = await within(safe, 'opening a channel', { timeoutMs: RPC_LIMIT_MS });
@@ -205,7 +205,7 @@ export class Connection {
       safe.then(closeChannel, () => {});
       throw error;
     }
-    // Without the broker's code, which is no answer to this request.
+    // The broker's code is left out, since it is not about this request.
     throw new Error('the connection was closed', { cause: this.#failure });
   }
 
@@ -215,13 +215,13 @@ export class Connection {
   }
 }
 
-/** Always resolves, within {@link CLOSE_LIMIT_MS}; a channel that is closed already is fine too. */
+/** Closes a channel, if it is open. Always resolves, within {@link CLOSE_LIMIT_MS}. */
 export function closeChannel(channel: Channel): Promise<void> {
-  // An async function, because amqplib throws for a channel that is closed.
+  // An async function turns the exception that amqplib throws for a closed channel into a rejection.
   return settledWithin((async () => channel.close())(), CLOSE_LIMIT_MS);
 }
 
-/** Calls back once with the reason when the channel has ended, however it ended. */
+/** Calls `listener` once, with the reason, when the channel has ended for whatever reason. */
 export function onChannelClosed(
   connection: Connection,
   channel: Channel,

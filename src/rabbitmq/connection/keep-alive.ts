@@ -1,9 +1,9 @@
 import { MAX_DELAY_MS } from '../../common/options.js';
 
 /**
- * Whether a broker keeps the process alive: one timer in place of its sockets and their timers, which come and go with
- * the connections. It does, unless all its subscriptions are unreferenced (`Subscription.unref`) and no caller waits for
- * anything.
+ * Decides whether a broker keeps the process alive. It does so with a timer of its own, since sockets and their timers
+ * come and go with the connections. The broker keeps the process alive unless all of its subscriptions are unreferenced
+ * (`Subscription.unref`) and no caller waits for anything.
  */
 export class KeepAlive {
   readonly #timer = setInterval(() => {}, MAX_DELAY_MS);
@@ -23,14 +23,14 @@ export class KeepAlive {
     this.#adjust();
   }
 
-  /** The same promise. The process stays alive until it is settled. */
+  /** Returns `work`, and keeps the process alive until it is settled. */
   during<T>(work: Promise<T>): Promise<T> {
     this.begin();
     work.then(this.end, this.end);
     return work;
   }
 
-  /** A caller waits for something until `end` is called. */
+  /** Called when a caller starts to wait for something; `end` is called when the wait is over. */
   readonly begin = (): void => {
     if (this.#underWay++ === 0 && this.#allUnreferenced) this.#timer.ref();
   };
@@ -39,7 +39,7 @@ export class KeepAlive {
     if (--this.#underWay === 0 && this.#allUnreferenced) this.#timer.unref();
   };
 
-  /** The broker is closed. */
+  /** Called when the broker is closed. */
   stop(): void {
     clearInterval(this.#timer);
   }

@@ -1,4 +1,4 @@
-/** How a connection is opened: the parts of an address, the options and the credentials as amqplib takes them. */
+/** Converts an address, options and credentials to the arguments of amqplib's `connect`. */
 import { readFileSync } from 'node:fs';
 import { type ChannelModel, credentials, type SocketOptions } from 'amqplib';
 import { pause, RPC_LIMIT_MS, within } from '../../common/limits.js';
@@ -7,7 +7,7 @@ import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqCredentials, RabbitMqSettings } from '../options.js';
 import { replyText } from './broker-errors.js';
 
-/** So much of the time that credentials are valid may pass before they are renewed. */
+/** The part of the validity of credentials after which they are renewed. */
 const RENEW_AFTER = 0.75;
 
 const RENEW_AGAIN_MS = 5_000;
@@ -27,14 +27,14 @@ async function askFor(ask: NonNullable<RabbitMqSettings['credentials']>): Promis
   if (typeof given?.password === 'string') return given;
   throw new QueueError(
     'INVALID_OPTION',
-    'credentials(): expected an object with a password, which is not shown here',
+    'credentials() must return an object with a password; what it returned is not shown here',
   );
 }
 
 /**
- * Renews the secret of an open connection before it is no longer valid
- * (`connection.update-secret`, https://www.rabbitmq.com/docs/oauth2), until the signal is aborted. Never rejects: what
- * can't be renewed ends the connection, and the next one asks for credentials anyway.
+ * Renews the secret of an open connection before it expires (`connection.update-secret`,
+ * https://www.rabbitmq.com/docs/oauth2), until the signal is aborted. Never rejects: if a secret can't be renewed, the
+ * broker ends the connection, and the next one asks for credentials anyway.
  */
 export async function keepSecretValid(
   model: ChannelModel,
@@ -57,7 +57,7 @@ export async function keepSecretValid(
   }
 }
 
-/** What amqplib's `connect` takes first. */
+/** The first argument of amqplib's `connect`. */
 export function connectOptions(
   address: RabbitMqAddress,
   settings: RabbitMqSettings,
@@ -78,14 +78,14 @@ export function connectOptions(
 }
 
 /**
- * amqplib decodes percent signs here too, and takes an empty text for the virtual host `/`. A text in an object is
- * not taken for an empty one, and decodes to what it is.
+ * amqplib decodes percent signs here, too, and takes an empty string for the virtual host `/`. A String object is not
+ * taken for an empty string, but decodes to one.
  */
 function vhostOption(vhost: string): string {
   return vhost === '' ? (Object('') as string) : encodeURIComponent(vhost);
 }
 
-/** What amqplib's `connect` takes second: for the socket, TLS, and the way to log in. */
+/** The second argument of amqplib's `connect`: options for the socket, TLS and the log-in mechanism. */
 export function socketOptions(
   address: RabbitMqAddress,
   { tls }: RabbitMqSettings,
@@ -97,7 +97,7 @@ export function socketOptions(
     noDelay: true,
     keepAlive: true,
     clientProperties: { connection_name: name },
-    // The broker takes the user from the client's certificate.
+    // The broker reads the user name from the client's certificate.
     ...(address.authMechanism === 'external' ? { credentials: credentials.external() } : {}),
   };
   if (!address.tls) return options;

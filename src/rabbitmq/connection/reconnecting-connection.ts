@@ -9,20 +9,20 @@ import { MAX_REQUEST_CHANNELS } from './request-channels.js';
 
 const UNBLOCKED_POLL_MS = 50;
 
-/** A connection that lived shorter than this does not end the back-off: the next wait is longer all the same. */
+/** A connection that lasted less than this does not reset the back-off. */
 const STABLE_AFTER_MS = 5_000;
 
 interface LinkListener {
   onConnected?(connection: Connection): void;
-  /** After each loss, and after each failed try. */
+  /** Called after each loss, and after each failed attempt to reconnect. */
   onDisconnected?(): void;
   onUnblocked?(): void;
-  /** There will be no further connection. */
+  /** Called when no further connection will be made. */
   onEnded?(error: QueueError): void;
 }
 
 /**
- * A connection that is made again whenever it is lost.
+ * A connection that is re-established whenever it is lost.
  *
  *                    ┌────── try failed, back-off ──────┐
  *                    ▼                                  │
@@ -36,7 +36,7 @@ export class ReconnectingConnection {
   readonly name: 'publish' | 'consume';
   readonly #addresses: readonly RabbitMqAddress[];
   readonly #settings: RabbitMqSettings;
-  /** What has to be done on a new connection before anyone gets to use it. */
+  /** Prepares each new connection before it is used. */
   readonly #prepare: (connection: Connection) => Promise<void>;
   readonly #listeners = new Set<LinkListener>();
   /** Calls that wait for a connection, each with a limit of its own. */
@@ -46,13 +46,13 @@ export class ReconnectingConnection {
   #state: 'idle' | 'connecting' | 'connected' | 'closed' = 'idle';
   #connection: Connection | undefined;
   #connectedAt = 0;
-  /** Tries in a row since the last connection that lasted. */
+  /** Attempts since the last stable connection. */
   #attempts = 0;
   #blocked = false;
   #unblockedAt = Number.NEGATIVE_INFINITY;
   #everConnected = false;
   #ended: QueueError | undefined;
-  /** Why there is no connection at present. */
+  /** Why there is no connection at the moment. */
   #failure: Error | undefined;
   #maxRequestChannels = MAX_REQUEST_CHANNELS;
 
@@ -72,32 +72,32 @@ export class ReconnectingConnection {
     return this.#state;
   }
 
-  /** The connection at present, if there is one. */
+  /** The current connection, if there is one. */
   get connection(): Connection | undefined {
     return this.#connection;
   }
 
-  /** Why the last connection or try failed; undefined while there is a connection, or before the first failure. */
+  /** Why the last connection or attempt failed; undefined while there is a connection, or before the first failure. */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
-  /** Whether the broker takes no publishes at present. */
+  /** Whether the broker accepts no publishes at the moment. */
   get blocked(): boolean {
     return this.#blocked;
   }
 
-  /** Whether the first connection is still being made, and no try has failed yet. */
+  /** Whether the first connection is still being made, and no attempt has failed yet. */
   get isOpening(): boolean {
     return this.#state === 'connecting' && !this.#everConnected && this.#attempts === 0;
   }
 
-  /** Resolves when the broker takes publishes on this connection; when the signal is aborted, too. */
+  /** Resolves when the broker accepts publishes again, or when the signal is aborted. */
   async unblocked(signal: AbortSignal): Promise<void> {
     while (this.#blocked && !signal.aborted) await pause(UNBLOCKED_POLL_MS, signal);
   }
 
-  /** Whether the broker left requests on this connection unanswered since then, on the clock of `performance.now()`. */
+  /** Whether the broker was blocked at any time since `begin`, on the clock of `performance.now()`. */
   wasBlockedSince(begin: number): boolean {
     return this.#blocked || this.#unblockedAt >= begin;
   }
@@ -106,7 +106,7 @@ export class ReconnectingConnection {
     this.#listeners.add(listener);
   }
 
-  /** Connects. Rejects, and is closed, when no address works: nothing is tried twice. */
+  /** Connects. Tries each address once; if none works, rejects and is closed. */
   async open(): Promise<void> {
     this.#state = 'connecting';
     try {
@@ -125,7 +125,7 @@ export class ReconnectingConnection {
     this.#connect().catch((error) => this.#reconnect(error));
   }
 
-  /** The connection, as soon as there is one. Rejects: `TIMEOUT`, `ABORTED`, `CLOSED`. */
+  /** Resolves to the connection as soon as there is one. Rejects: `TIMEOUT`, `ABORTED`, `CLOSED`. */
   async connected(what: string, wait: WaitOptions): Promise<Connection> {
     if (this.#connection?.isOpen) return this.#connection;
     if (this.#ended !== undefined) throw this.#ended;
@@ -138,7 +138,7 @@ export class ReconnectingConnection {
     }
   }
 
-  /** As the function `within`; its `TIMEOUT` also says why there is no connection. */
+  /** Like the function `within`, but a `TIMEOUT` also says why there is no connection. */
   async within<T>(work: Promise<T>, what: string, wait: WaitOptions): Promise<T> {
     try {
       return await within(work, what, wait);
@@ -159,7 +159,7 @@ export class ReconnectingConnection {
     await connection?.close();
   }
 
-  /** Tries each address in turn, within the time limit for all of them. */
+  /** Tries each address in turn; the time limit is for all of them together. */
   async #connect(): Promise<void> {
     const deadline = performance.now() + this.#settings.connectTimeoutMs;
     const failures: QueueError[] = [];
@@ -230,7 +230,7 @@ export class ReconnectingConnection {
     let failure = reason;
     while (!this.#closing.signal.aborted) {
       this.#failure = failure;
-      // Perhaps a limit of channels: with one request at a time there is room for more consumers.
+      // Perhaps a channel limit was reached: with one request at a time there is room for more consumers.
       if (causedByRequest(failure) || causedByRequest(failure.cause)) this.#maxRequestChannels = 1;
       this.#attempts++;
       const givenUp = this.#attempts > reconnect.maxAttempts;
@@ -241,7 +241,7 @@ export class ReconnectingConnection {
         this.#end(
           new QueueError(
             'CLOSED',
-            `gave up on the broker after ${reconnect.maxAttempts} tries to reconnect`,
+            `gave up on the broker after ${reconnect.maxAttempts} attempts to reconnect`,
             {
               cause: failure,
             },
@@ -286,7 +286,7 @@ export class ReconnectingConnection {
   }
 }
 
-/** One error for all addresses. A refusal says more than a connection that failed. */
+/** Combines the errors of all addresses. A refusal takes precedence: it says more than a failed connection. */
 function combined(failures: readonly QueueError[]): QueueError {
   const refusal = failures.find((failure) => failure.code !== 'UNREACHABLE');
   if (refusal !== undefined) return refusal;

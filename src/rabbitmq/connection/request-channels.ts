@@ -1,24 +1,24 @@
 import type { Channel } from 'amqplib';
 import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 
-/** How many channels of a connection serve requests at once. */
+/** How many channels of a connection may serve requests at once. */
 export const MAX_REQUEST_CHANNELS = 4;
 
 interface ChannelSource {
   open(): Promise<Channel>;
-  /** Resolves when the broker has confirmed the end of the channel, or does not answer. */
+  /** Resolves when the broker has confirmed that the channel is closed, or after a time limit. */
   close(channel: Channel): Promise<void>;
 }
 
 /**
- * The channels of a connection for requests that are answered at once: a few, handed on from request to request.
- * Further requests wait for their turn, since users, virtual hosts and nodes have limits of channels. A channel that
- * nobody waits for is closed before its request resolves: what follows may need its place.
+ * A small pool of channels for requests that the broker answers at once. Requests queue for a channel, because users,
+ * virtual hosts and nodes have channel limits. If no other request waits for it, a channel is closed before its request
+ * resolves, so that its place is free for what follows.
  */
 export class RequestChannels {
   readonly #source: ChannelSource;
   readonly #maxChannels: number;
-  /** Requests that wait, in their order. They get a channel, or the right to open one. */
+  /** Waiting requests, in order. Each is given a channel, or undefined: it may open one. */
   readonly #waiting: ((channel: Channel | undefined) => void)[] = [];
   #used = 0;
 
@@ -27,7 +27,7 @@ export class RequestChannels {
     this.#maxChannels = maxChannels;
   }
 
-  /** The outcome of `ask`. A channel that it fails on serves no other request. */
+  /** Runs `ask` on a channel. If it fails, that channel serves no other request. */
   async use<T>(ask: (channel: Channel) => Promise<T>): Promise<T> {
     let channel = await this.#turn();
     let isUsable = false;

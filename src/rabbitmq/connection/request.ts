@@ -6,21 +6,21 @@ import { causedByRequest, isInterrupted, queueError, replyCode, replyText } from
 import type { Connection } from './connection.js';
 import type { ReconnectingConnection } from './reconnecting-connection.js';
 
-/** A request that is under way at so many errors that closed the connection is not repeated. */
+/** After so many connection errors during a request, it is not repeated. */
 const MAX_CONNECTION_ERRORS = 2;
 
-/** Before it is repeated: consumers that were there before it, and had their channels, subscribe again. */
+/** How long a repeated request waits, so that earlier consumers get their channels back first. */
 const OTHERS_FIRST_MS = 1_000;
 
-/** What a request is for, as its errors say it, and the queue or exchange that it is about. */
+/** What a request does, for its errors, and the queue or exchange that it concerns. */
 export interface Subject {
   readonly what: string;
   readonly name: string;
 }
 
 /**
- * Makes a request on the link, as soon as it is connected. When the connection is lost meanwhile, it is repeated on the
- * next one: all requests are such that doing one twice does no harm.
+ * Makes a request as soon as there is a connection. If the connection is lost before the answer, the request is
+ * repeated on the next one: all requests are idempotent.
  */
 export function request<T>(
   link: ReconnectingConnection,
@@ -36,8 +36,8 @@ export function request<T>(
 }
 
 /**
- * As `request`, with the broker's own error. Where the broker closed the connection because of something asked on it,
- * this may have been the cause: after the second time it rejects with `BROKER_ERROR`, so that the others can go on.
+ * Like `request`, but rejects with the broker's own error. If the broker closed the connection because of a request,
+ * this one may be the cause: after the second time it rejects with `BROKER_ERROR`, so that the others can continue.
  */
 export async function onConnection<T>(
   link: ReconnectingConnection,
@@ -67,7 +67,7 @@ export async function onConnection<T>(
   }
 }
 
-/** Asks the broker on a channel that nothing else uses meanwhile: a refusal closes the channel that it comes on. */
+/** Makes a request on a channel that nothing else uses at the same time, since a refusal closes the channel. */
 export function onOwnChannel<T>(connection: Connection, ask: (channel: Channel) => Promise<T>): Promise<T> {
   return connection.requestChannels.use(ask);
 }

@@ -22,7 +22,7 @@ export interface ServerFacts {
   readonly frameMax: number;
   /** 0: no limit. */
   readonly channelMax: number;
-  /** As negotiated; 0: none. */
+  /** As negotiated; 0: no heartbeat. */
   readonly heartbeatSeconds: number;
 }
 
@@ -42,7 +42,7 @@ export async function serverFacts(text: string, options: RabbitMqOptions): Promi
   }));
 }
 
-/** A connection for questions alone. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
+/** Runs `ask` on a connection of its own. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
 export async function withConnection<T>(
   address: RabbitMqAddress,
   options: RabbitMqOptions,

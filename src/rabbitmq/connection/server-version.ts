@@ -1,22 +1,22 @@
 /** What the version of a RabbitMQ server means for a client. */
 export interface ServerVersion {
-  /** As the server states it; `''` where it states none. */
+  /** As the server states it; `''` if it states none. */
   readonly text: string;
   /**
-   * Since 4.3 `basic.nack` with requeue returns a message to a quorum queue at no cost, and `x-delivery-count`
-   * counts failures only: rejections and dead connections. Before, every return counted (quorum-queues.md).
+   * Since 4.3 `basic.nack` with requeue returns a message to a quorum queue at no cost, and `x-delivery-count` counts
+   * only failures: rejections and lost connections. Earlier versions count every return (quorum-queues.md).
    */
   readonly countsFailuresOnly: boolean;
   /**
-   * Since 4.0 a quorum queue has a delivery limit of 20 unless told otherwise, and -1 lifts it. Before, it had
-   * none and took no negative one.
+   * Since 4.0 a quorum queue has a delivery limit of 20 by default, and -1 removes it. Earlier versions have no default
+   * limit and refuse negative ones.
    */
   readonly limitsDeliveries: boolean;
   /** Up to 4.2 a queue may be transient and shared; since 4.3 the broker refuses it unless its operator permits it. */
   readonly takesTransientQueues: boolean;
-  /** Levels of priority in a quorum queue: 32 since 4.3; two since 4.0, up to 4 and above; before, one. */
+  /** Priority levels of a quorum queue: 32 since 4.3; two since 4.0 (up to 4, and above); one before that. */
   readonly quorumPriorities: 32 | 2 | 1;
-  /** Since 4.3 a quorum queue can keep what failed for a while before it delivers it again. */
+  /** Since 4.3 a quorum queue can delay the redelivery of failed messages. */
   readonly delaysRetries: boolean;
 }
 

@@ -14,33 +14,34 @@ import {
 } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
-/** The queues that a queue needs besides itself, for its retries and dead letters: declared when first needed. */
+/** The queues that hold the retries and dead letters of another queue. They are declared when first needed. */
 export class AuxiliaryQueues {
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
-  /** Those that are known to be there, or are being declared, by name. */
+  /** Queues that are declared or being declared, by name. */
   readonly #declared = new Map<string, Promise<unknown>>();
   readonly #queues: DeclaredQueues;
-  /** The queues whose ready queues were attended here. */
+  /** Queues whose ready queue this process has consumed from. */
   readonly #attended = new Set<string>();
-  /** Resolved when a message of the queue is retried here for the first time. */
+  /** Resolved when this process first retries a message of the queue. */
   readonly #firstRetries = new Map<string, Deferred>();
 
   constructor(link: ReconnectingConnection, declarer: QueueDeclarer, queues: DeclaredQueues) {
     this.#link = link;
     this.#declarer = declarer;
     this.#queues = queues;
-    // They may be gone with a broker that lost its disk.
+    // A broker that lost its disk has lost these queues, too.
     link.listen({ onDisconnected: () => this.#declared.clear() });
   }
 
-  /** The queue turned out not to exist: it is declared again when it is next needed. */
+  /** Called when the queue turned out not to exist: it is declared again when next needed. */
   invalidate(queue: string): void {
     this.#declared.delete(queue);
   }
 
   /**
-   * Where dead letters go: what the definition says; `<queue>.dead` for a queue without one. Undefined: nowhere.
+   * The queue for dead letters: the one in the definition, or `<queue>.dead` for a queue without a definition.
+   * Undefined if dead letters are dropped.
    */
   async deadLetterQueue(
     queue: string,
@@ -59,8 +60,8 @@ export class AuxiliaryQueues {
   }
 
   /**
-   * Where a retried message is published: to wait for `delayMs`, and to come to `queue` afterwards. Without a delay it
-   * goes straight to `queue`, unless it may have to wait for room there.
+   * The queue to which a message is published that is to return to `queue` after `delayMs`. Without a delay that is
+   * `queue` itself, unless the message may have to wait for room there.
    */
   async waitQueue(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
     if (delayMs === 0 && this.#queues.capacityOf(queue) === undefined) return queue;
@@ -70,9 +71,9 @@ export class AuxiliaryQueues {
   }
 
   /**
-   * Where the retried messages of `queue` are when their wait is over, as soon as there is any reason to attend to them:
-   * `queue` has a capacity, a message was retried here, or the queue for them exists already. Asked for once more, it is
-   * declared anew: without it, retried messages have nowhere to go.
+   * The ready queue of `queue`, which holds retried messages whose delay is over. Resolves as soon as somebody has to
+   * consume from it: `queue` has a capacity, this process retried a message, or the ready queue exists already. A
+   * further call declares it again, because without it retried messages would be lost.
    */
   async attendedReadyQueue(queue: string, wait: WaitOptions): Promise<string> {
     const name = readyQueueName(queue);
@@ -109,7 +110,7 @@ export class AuxiliaryQueues {
       await request(this.#link, subject, wait, (connection) => this.#declarer.check(connection, name), 1);
       return true;
     } catch (error) {
-      // The broker closed the connection, perhaps for a limit of channels: consumers need them more than this does.
+      // The broker closed the connection, perhaps over a channel limit: consumers need channels more than this does.
       if (isQueueError(error, 'QUEUE_MISSING', 'BROKER_ERROR')) return false;
       throw error;
     }

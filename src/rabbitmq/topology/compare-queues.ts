@@ -19,20 +19,20 @@ import {
   queueDeclaration,
 } from './queue-arguments.js';
 
-/** How a queue at the broker compares with its definition. */
+/** How a queue on the broker compares with its definition. */
 export interface QueueComparison {
   readonly name: string;
-  /** Undefined: there is no such queue. */
+  /** Undefined if the queue does not exist. */
   readonly stats: QueueStats | undefined;
-  /** What a declaration is refused for: `x-max-length is 10 there and 5 here`. */
+  /** The properties for which a declaration is refused: `x-max-length is 10 there and 5 here`. */
   readonly differences: readonly string[];
-  /** The definition has `delayedRetry`, the queue was declared without it, and is taken as it is. */
+  /** Whether the definition has `delayedRetry`, but the queue was declared without it and is used as it is. */
   readonly lacksDelayedRetry: boolean;
 }
 
 /**
- * Compares the queue of a definition and its dead-letter queue with what is there. Makes no queue, and needs no more
- * than the permission to declare. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `BROKER_ERROR`.
+ * Compares the queue and the dead-letter queue of a definition with those on the broker. Creates no queue, and needs
+ * only the permission to declare. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `BROKER_ERROR`.
  */
 export function compareQueues(
   address: string,
@@ -68,7 +68,7 @@ async function compare(
   }
 }
 
-/** The fewest differences from the queue as it is declared now or was declared earlier. */
+/** The differences from whichever form of the declaration, current or earlier, is closest to the queue. */
 async function compareWithForms(
   connection: Connection,
   { name, options, earlier }: QueueDeclaration,
@@ -86,8 +86,8 @@ async function compareWithForms(
 }
 
 /**
- * The broker names one difference for each declaration, so it is asked again, each time with what is there in that
- * place, until it agrees.
+ * The broker reports one difference per declaration. So the declaration is repeated, each time with the broker's value
+ * for that property, until the broker accepts it.
  */
 async function differencesFrom(
   connection: Connection,
@@ -97,7 +97,7 @@ async function differencesFrom(
   const found: string[] = [];
   const flags: Record<string, unknown> = { ...options };
   const given: Record<string, unknown> = { ...options.arguments };
-  // Another type makes other arguments illegal: nothing further can be asked.
+  // A different queue type makes other arguments illegal, so no further comparison is possible.
   while (!found.some((text) => text.startsWith('x-queue-type '))) {
     try {
       await onOwnChannel(connection, (channel) => channel.assertQueue(name, { ...flags, arguments: given }));
@@ -109,7 +109,7 @@ async function differencesFrom(
         break;
       }
       const text = mismatchText(mismatch);
-      // Taken over, and refused all the same: more questions would never end.
+      // Refused although the broker's own value was used: without this check the loop would never end.
       if (found.includes(text) || found.length === 20) break;
       found.push(text);
       takeOver(mismatch, flags, given);
@@ -136,7 +136,7 @@ function takeOver(
     return;
   }
   const [, value = there, type] = /^(?:the value )?'(.*?)'(?: of type '([^']*)')?$/s.exec(there) ?? [];
-  // The broker leaves the type out where it is the one that was asked for.
+  // The broker omits the type if it is the one that was asked for.
   given[property] = asType(value, type ?? AMQP_TYPES[typeof given[property]] ?? 'longstr');
 }
 

@@ -7,13 +7,13 @@ export interface DeclaredQueue {
   readonly key: string;
   readonly done: Promise<void>;
   /**
-   * `stale`: it existed, and may not any more. `locked`: an exclusive queue of this name belongs to another connection,
-   * most likely to our last one, which the broker has not noticed to be gone.
+   * `stale`: the queue existed, but may be gone. `locked`: an exclusive queue of this name belongs to another
+   * connection, most likely to our previous one, whose end the broker has not noticed yet.
    */
   state: 'pending' | 'there' | 'stale' | 'locked';
 }
 
-/** What this process knows of the queues that it declared. */
+/** What this process knows about the queues that it declared. */
 export class DeclaredQueues {
   readonly #declared = new Map<string, DeclaredQueue>();
   readonly #capacities = new Map<string, number | undefined>();
@@ -24,12 +24,12 @@ export class DeclaredQueues {
     return this.#declared.get(queue);
   }
 
-  /** All that are not being declared for the first time. */
+  /** All queues except those being declared for the first time. */
   get settled(): DeclaredQueue[] {
     return [...this.#declared.values()].filter(({ state }) => state !== 'pending');
   }
 
-  /** What was last declared under this name. */
+  /** The spec that was last declared under this name. */
   specOf(queue: string): QueueSpec | undefined {
     return this.#declared.get(queue)?.spec;
   }
@@ -39,8 +39,8 @@ export class DeclaredQueues {
   }
 
   /**
-   * Whether messages to the queue have to wait: by its definition it is ours alone, and at present it is not.
-   * `isConnected`: whether the connection is there that declares queues.
+   * Whether messages to the queue have to wait, because it is defined as exclusive and this process does not own it at
+   * the moment. `isConnected`: whether the connection that declares queues is up.
    */
   isHeld(queue: string, isConnected: boolean): boolean {
     const declared = this.#declared.get(queue);
@@ -48,12 +48,12 @@ export class DeclaredQueues {
     return declared.state === 'locked' || !isConnected;
   }
 
-  /** How many messages a queue may hold; undefined: without limit, or not known. */
+  /** How many messages a queue may hold; undefined if that is unlimited or unknown. */
   capacityOf(queue: string): number | undefined {
     return this.#capacities.get(queue);
   }
 
-  /** `isTaken`: the queue was taken as it is, so that what is known of it is worth more than the definition. */
+  /** `isTaken`: the queue is used as it is, so what is already known about it takes precedence over the definition. */
   setCapacity(queue: string, capacity: number | undefined, isTaken: boolean): void {
     if (isTaken && this.#capacities.has(queue)) return;
     this.#capacities.set(queue, capacity === Number.POSITIVE_INFINITY ? undefined : capacity);
@@ -70,7 +70,7 @@ export class DeclaredQueues {
     else this.#delaying.delete(spec);
   }
 
-  /** What a message without a priority counts as on all backends, for queues where RabbitMQ takes it for 0. */
+  /** The priority to set on a message without one, for queues where RabbitMQ would treat that as 0. */
   defaultPriorityOf({ exchange, routingKey }: Destination): number | undefined {
     const maxPriority = exchange === '' ? this.specOf(routingKey)?.maxPriority : undefined;
     return maxPriority === undefined ? undefined : Math.min(DEFAULT_PRIORITY, maxPriority);
@@ -96,13 +96,13 @@ export class DeclaredQueues {
     return declared;
   }
 
-  /** As if it had never been declared here. */
+  /** Forgets the queue, as if it had never been declared here. */
   forget(queue: string): void {
     this.#declared.delete(queue);
     this.#capacities.delete(queue);
   }
 
-  /** The queue turned out not to exist: it is declared again when it is next asked for. */
+  /** Called when the queue turned out not to exist: it is declared again at the next `declare`. */
   invalidate(queue: string): void {
     const declared = this.#declared.get(queue);
     if (declared?.state === 'there') declared.state = 'stale';

@@ -4,13 +4,13 @@ import type { ReconnectingConnection } from '../connection/reconnecting-connecti
 import { onOwnChannel, request } from '../connection/request.js';
 
 /**
- * Exchanges that are known to exist. A publish to a missing one makes the broker close the whole channel, and everything
- * else on its way there has to be sent a second time. So the broker is asked before the first publish.
+ * Exchanges that are known to exist. If one is missing, a publish to it makes the broker close the whole channel, and
+ * everything else in flight has to be sent again. So the first publish to an exchange checks that it exists.
  */
 export class KnownExchanges {
   readonly #link: ReconnectingConnection;
   readonly #known = new Set<string>();
-  /** Questions under way: a burst of first messages asks once. */
+  /** Checks in progress, so that a burst of first messages shares one. */
   readonly #asked = new Map<string, Promise<unknown>>();
 
   constructor(link: ReconnectingConnection) {
@@ -21,7 +21,7 @@ export class KnownExchanges {
     return this.#known.has(exchange);
   }
 
-  /** Rejects with `UNROUTABLE` where there is no such exchange. */
+  /** Checks that an exchange exists. Rejects with `UNROUTABLE` if it does not. */
   async find(exchange: string, what: string, wait: WaitOptions): Promise<void> {
     try {
       await this.#link.within(this.#ask(exchange), what, wait);
@@ -34,7 +34,7 @@ export class KnownExchanges {
     this.#known.add(exchange);
   }
 
-  /** It turned out not to exist. */
+  /** Called when the exchange turned out not to exist. */
   invalidate(exchange: string): void {
     this.#known.delete(exchange);
   }

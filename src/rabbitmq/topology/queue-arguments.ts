@@ -1,4 +1,4 @@
-/** The queues of the toolkit as RabbitMQ is asked for them. Pure. */
+/** The declarations of the toolkit's queues for RabbitMQ. Pure. */
 import { createHash } from 'node:crypto';
 import type { Options } from 'amqplib';
 import type { DelayedRetry, QueueSpec } from '../../broker.js';
@@ -15,16 +15,16 @@ export interface QueueDeclaration {
   readonly name: string;
   readonly options: QueueOptions;
   /**
-   * As the same definition was declared on another version of the server, or by an earlier version of the toolkit.
-   * Queues outlive both, and their arguments can't be changed: such a queue is taken as it is.
+   * How the same definition was declared on other server versions, or by earlier versions of the toolkit. Queues
+   * outlive both, and their arguments can't be changed, so such a queue is used as it is.
    */
   readonly earlier: readonly QueueOptions[];
 }
 
 /**
- * The queue of a definition. The type is always declared: the default depends on the version of the server and on its
- * virtual host. Where the definition shares its queue with other programs (`if-missing`), only what it asks for by name
- * is declared, so that their declarations agree with it.
+ * The queue of a definition. The type is always declared, because the default depends on the server version and on the
+ * virtual host. If the definition shares its queue with other programs (`if-missing`), only properties that were set
+ * explicitly are declared, so that the declarations of those programs match.
  */
 export function queueDeclaration(spec: QueueSpec, version: ServerVersion): QueueDeclaration {
   const { name, durable, exclusive, autoDelete } = spec;
@@ -51,8 +51,9 @@ export function queueDeclaration(spec: QueueSpec, version: ServerVersion): Queue
 }
 
 /**
- * A dead-letter queue. It is a durable quorum queue whatever its main queue is, since it holds the only copies. It never
- * drops a message: over its capacity it refuses, and no reader that dies again and again uses up a delivery limit.
+ * A dead-letter queue. It holds the only copy of each message, so it is a durable quorum queue whatever its main queue
+ * is, and it never drops a message: at its capacity it refuses more, and it has no delivery limit that a reader which
+ * keeps crashing could use up.
  */
 export function deadLetterQueueDeclaration(
   name: string,
@@ -69,9 +70,10 @@ export function deadLetterQueueDeclaration(
 }
 
 /**
- * Where a retried message of `queue` waits for `delayMs`, before it moves on to the ready queue. One queue for each delay:
- * in a queue with several, a message is held up by those before it. The broker keeps it until it has arrived. The wait
- * queue of an exclusive queue is as transient: left behind, it would keep messages that have nowhere to go.
+ * The queue in which retried messages of `queue` wait for `delayMs` before the broker moves them to the ready queue.
+ * There is one queue per delay: with several delays in one queue, messages would be held up by those ahead of them. The
+ * broker removes a message only when the next queue has stored it. The wait queue of an exclusive queue is just as
+ * transient, since it would otherwise keep messages that have nowhere to go.
  *
  * Earlier versions had the broker move messages straight to `queue`.
  */
@@ -82,27 +84,28 @@ export function waitQueueDeclaration(queue: string, delayMs: number, exclusive: 
   );
 }
 
-/** Without any subscriber of `queue` that does it, the broker itself moves the messages back after this time. */
+/** If no subscriber of `queue` does it first, the broker moves the messages back after this time. */
 const UNATTENDED_MS = 60_000;
 
 export function readyQueueName(queue: string): string {
   return auxiliaryName(queue, '.retry.ready');
 }
 
-/** AMQP carries names of 255 bytes. Where one has no room for the addition, a digest stands for its end. */
+/** AMQP limits names to 255 bytes. In a name without room for the addition, a digest replaces the end. */
 function auxiliaryName(queue: string, addition: string): string {
   const name = queue + addition;
   if (Buffer.byteLength(name) <= MAX_NAME_BYTES) return name;
   const digest = createHash('sha256').update(queue).digest('hex').slice(0, 16);
   const begin = Buffer.from(queue).subarray(0, MAX_NAME_BYTES - 18 - addition.length);
-  // Not within a character.
+  // Don't cut a character in half.
   return `${begin.toString().replace(/\ufffd+$/, '')}~${digest}${addition}`;
 }
 
 /**
- * Where retried messages of `queue` are when their wait is over. Subscribers of `queue` move them back, when it exists and
- * has room. The broker's own way is not enough: what a full or missing queue does not take it tries again only after three
- * minutes (`dead_letter_worker_publisher_confirm_timeout`). So that is only for messages without a consumer.
+ * The queue for retried messages of `queue` whose delay is over. Subscribers of `queue` move them back as soon as the
+ * queue exists and has room. The broker would also move them, but after a full or missing queue refuses a message it
+ * waits three minutes before the next attempt (`dead_letter_worker_publisher_confirm_timeout`). So the broker does it
+ * only for queues without a consumer.
  */
 export function readyQueueDeclaration(queue: string, exclusive: boolean): QueueDeclaration {
   return declarationOf(readyQueueName(queue), [delayingOptions(UNATTENDED_MS, queue, exclusive)]);
@@ -129,10 +132,10 @@ export function delayedRetryOf(
 }
 
 /**
- * Whether a message that failed `returns` times before waits for just `delayMs` when it fails once more in a queue that
- * delays retries itself: for the nth time min(n × min, max). Each of these failures counts for the delivery limit, at
- * which the broker gives the message up whatever its consumer's policy is. So they use half of it at most; stored anew,
- * by way of a wait queue, a message counts from 0.
+ * Whether a queue that delays retries itself would delay a message that has failed `returns` times by exactly `delayMs`
+ * when it fails again: the nth delay is min(n × min, max). Each such failure counts towards the delivery limit, at which
+ * the broker gives up the message whatever the consumer's policy is. So these retries use at most half of the limit; a
+ * message that goes through a wait queue is stored anew and counts from 0.
  */
 export function isDelayOf(
   { delayedRetry, deliveryLimit }: Pick<QueueSpec, 'delayedRetry' | 'deliveryLimit'>,
@@ -153,9 +156,10 @@ function capacityArguments(
 }
 
 /**
- * A limit counts ready messages only. At a restart, when unsettled ones are ready again, a classic queue drops what is
- * over it from its head, `reject-publish` or not. So its publishers keep the capacity (see BoundedTarget), and the limit
- * is one that no queue reaches, there to tell definitions apart. Earlier versions of the toolkit declared the capacity.
+ * A length limit counts ready messages only. At a restart unsettled messages become ready again, and a classic queue
+ * then drops messages over the limit from its head, even with `reject-publish`. So publishers enforce the capacity (see
+ * BoundedTarget); the declared limit is one that no queue reaches, and only serves to detect differing definitions.
+ * Earlier versions of the toolkit declared the capacity itself.
  */
 function classicCapacityForms(capacity: number | undefined): readonly Arguments[] {
   const limit = capacityArguments(capacity);
@@ -164,8 +168,8 @@ function classicCapacityForms(capacity: number | undefined): readonly Arguments[
 }
 
 /**
- * Since 4.0 there is a default limit, which -1 lifts; before there was none, and no -1. A queue from before an upgrade
- * gets the default limit, unless a policy lifts it.
+ * Since 4.0 there is a default limit, which -1 removes. Earlier versions have no default limit and refuse -1. A queue
+ * from before an upgrade gets the default limit, unless a policy removes it.
  */
 function deliveryLimitForms(
   limit: number | undefined,
@@ -184,9 +188,9 @@ export function delaysRetries(options: QueueOptions): boolean {
 }
 
 /**
- * https://www.rabbitmq.com/docs/quorum-queues#delayed-retry (4.3). `failed`: what is given back at no cost comes again
- * at once. When the server, or the definition, had no delayed retries yet, the queue was declared without: then retries
- * wait in wait queues.
+ * https://www.rabbitmq.com/docs/quorum-queues#delayed-retry (4.3). `failed`: messages that are returned at no cost are
+ * redelivered at once. A queue that was declared before the server or the definition had delayed retries does without;
+ * its retries wait in wait queues.
  */
 function delayedRetryForms(delayedRetry: DelayedRetry | undefined): readonly Arguments[] {
   if (delayedRetry === undefined) return [{}];
@@ -194,7 +198,7 @@ function delayedRetryForms(delayedRetry: DelayedRetry | undefined): readonly Arg
   return [{ [DELAYED_RETRY_TYPE]: 'failed', 'x-delayed-retry-min': minMs, 'x-delayed-retry-max': maxMs }, {}];
 }
 
-/** One of each list, in all ways; the first is the first of each. */
+/** All combinations of one element of each list; the first combines the first elements. */
 function combinations(...lists: (readonly Arguments[])[]): readonly Arguments[] {
   return lists.reduce((all, list) => all.flatMap((one) => list.map((other) => ({ ...one, ...other }))), [{}]);
 }

@@ -5,18 +5,18 @@ import type { Connection } from '../connection/connection.js';
 import { onOwnChannel } from '../connection/request.js';
 import type { QueueDeclaration, QueueOptions } from './queue-arguments.js';
 
-/** Declares single queues, so that a refusal affects nothing else. */
+/** Declares one queue at a time, so that a refusal affects nothing else. */
 export class QueueDeclarer {
   readonly #openSeparate: () => Promise<Connection>;
 
-  /** `openSeparate` opens a connection for a declaration that may cost the one it is made on. */
+  /** `openSeparate` opens a connection for declarations that may make the broker close it. */
   constructor(openSeparate: () => Promise<Connection>) {
     this.#openSeparate = openSeparate;
   }
 
   /**
-   * Creates the queue, or finds it as it is declared or as it was declared earlier. Resolves to what it is. Rejects with
-   * `QUEUE_MISMATCH` where it is neither.
+   * Creates the queue, or accepts one that matches the declaration or one of its earlier forms. Resolves to the
+   * properties of the queue. Rejects with `QUEUE_MISMATCH` if an existing queue matches none of them.
    */
   async assert(connection: Connection, { name, options, earlier }: QueueDeclaration): Promise<QueueOptions> {
     try {
@@ -29,7 +29,7 @@ export class QueueDeclarer {
     }
   }
 
-  /** Finds the queue, whatever its properties. */
+  /** Checks that the queue exists, whatever its properties. */
   async check(connection: Connection, name: string): Promise<void> {
     try {
       await onOwnChannel(connection, (channel) => channel.checkQueue(name));
@@ -38,7 +38,7 @@ export class QueueDeclarer {
     }
   }
 
-  /** Finds the queue, whatever its properties, or creates it as it is declared; true in the latter case. */
+  /** Creates the queue if it is missing; accepts an existing one whatever its properties. True if it was created. */
   async assertIfMissing(connection: Connection, declaration: QueueDeclaration): Promise<boolean> {
     try {
       await this.check(connection, declaration.name);
@@ -50,7 +50,7 @@ export class QueueDeclarer {
       await this.assert(connection, declaration);
       return true;
     } catch (error) {
-      // Another program declared it meanwhile with other properties: then it is taken as it is.
+      // Another program has just declared it with other properties: it is used as it is.
       if (!isQueueError(error, 'QUEUE_MISMATCH')) throw error;
       return false;
     }
@@ -77,8 +77,8 @@ export class QueueDeclarer {
   }
 
   /**
-   * RabbitMQ 4.3 and later refuse a transient queue that is not exclusive by closing the connection (541), with
-   * everything that is on it.
+   * RabbitMQ 4.3 and later refuse a transient queue that is not exclusive by closing the connection (541), and with it
+   * everything else on that connection.
    */
   async #assertSeparately(assert: (channel: Channel) => Promise<unknown>): Promise<void> {
     const separate = await this.#openSeparate();
@@ -88,7 +88,7 @@ export class QueueDeclarer {
       if (replyCode(separate.failure) === undefined) throw error;
       throw new QueueError(
         'BROKER_ERROR',
-        `the broker takes no queue that is neither durable nor exclusive (RabbitMQ since 4.3); use durable: true, or exclusive: true: ${separate.failure?.message}`,
+        `the broker refuses queues that are neither durable nor exclusive (RabbitMQ since 4.3); use durable: true or exclusive: true: ${separate.failure?.message}`,
         { cause: separate.failure },
       );
     } finally {
@@ -97,7 +97,7 @@ export class QueueDeclarer {
   }
 }
 
-/** A refusal names the queue it is about; a lost connection is for the caller, who may have another. */
+/** Adds the name of the queue to a refusal. A lost connection is left to the caller, who may retry on another one. */
 function refusalOf(error: unknown, queue: string): unknown {
   return isInterrupted(error) ? error : queueError(error, `declaring '${queue}'`, queue);
 }

@@ -13,10 +13,10 @@ import {
 } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
-/** Between tries to declare an exclusive queue that another connection still holds. */
+/** The delays between attempts to declare an exclusive queue that another connection still holds. */
 const RECLAIM_BACKOFF = { initialDelayMs: 100, maxDelayMs: 2_000 };
 
-/** Declares the queues of a broker when they are asked for, and again after each reconnect. */
+/** Declares the queues of a broker on request, and again after each reconnect. */
 export class Topology {
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
@@ -28,12 +28,12 @@ export class Topology {
     this.#queues = queues;
   }
 
-  /** What was last declared under this name. */
+  /** The spec that was last declared under this name. */
   specOf(queue: string): QueueSpec | undefined {
     return this.#queues.specOf(queue);
   }
 
-  /** Repeating it costs no I/O, and calls at the same time share one declaration. */
+  /** Declares a queue. Repeated calls cost no I/O, and concurrent calls share one declaration. */
   async declare(spec: QueueSpec, wait: WaitOptions): Promise<void> {
     const what = `declaring '${spec.name}'`;
     const key = JSON.stringify(spec);
@@ -48,8 +48,8 @@ export class Topology {
   }
 
   /**
-   * Declares a queue again that a subscriber found missing. False where it is not ours to declare: it was never
-   * declared here, or its definition takes it as it is.
+   * Declares a queue again that a subscriber found missing. False if this process may not do so: it never declared the
+   * queue, or the definition requires it to exist.
    */
   async restoreQueue(connection: Connection, queue: string): Promise<boolean> {
     const spec = this.specOf(queue);
@@ -58,9 +58,9 @@ export class Topology {
     return true;
   }
 
-  /** Declares what was declared before on a new connection. Rejects only when the connection is lost again. */
+  /** Declares all queues again on a new connection. Rejects only if that connection is lost, too. */
   async restore(connection: Connection): Promise<void> {
-    // The pending ones wait for the link, which waits for this.
+    // Pending declarations are left out: they wait for the link, and the link waits for this.
     await Promise.all(this.#queues.settled.map((declared) => this.#restoreOn(connection, declared)));
     if (!connection.isOpen) throw connection.failure;
   }
@@ -80,12 +80,12 @@ export class Topology {
     );
   }
 
-  /** Subscribers that find it missing do not declare it again. */
+  /** Deletes a queue. Its subscribers do not declare it again. */
   remove(queue: string, wait: WaitOptions): Promise<void> {
     let asked = false;
     return request(this.#link, { what: `removing '${queue}'`, name: queue }, wait, (connection) =>
       onOwnChannel(connection, async (channel) => {
-        // Deleting a queue that does not exist is no error for RabbitMQ.
+        // To RabbitMQ, deleting a missing queue is not an error.
         if (!asked) await channel.checkQueue(queue);
         asked = true;
         this.#queues.forget(queue);
@@ -94,7 +94,7 @@ export class Topology {
     );
   }
 
-  /** Never rejects: whoever needs the queue meets the error at the next `declare`, publish or subscription. */
+  /** Never rejects: the error shows at the next `declare`, publish or subscription that needs the queue. */
   async #restoreOn(connection: Connection, declared: DeclaredQueue): Promise<void> {
     try {
       await this.#declareOn(connection, declared.spec);
@@ -108,7 +108,7 @@ export class Topology {
     }
   }
 
-  /** Declares an exclusive queue until the broker has noticed that the connection which held it is gone. */
+  /** Retries to declare an exclusive queue until the broker notices that the connection which held it is gone. */
   async #reclaim(connection: Connection, declared: DeclaredQueue): Promise<void> {
     for (let attempt = 1; connection.isOpen; attempt++) {
       await pause(backoffMs(attempt, RECLAIM_BACKOFF));
@@ -135,7 +135,7 @@ export class Topology {
 
   async #assert(connection: Connection, spec: QueueSpec): Promise<void> {
     const { version } = connection;
-    // First, so that no message is dead-lettered before there is a place for it.
+    // The dead-letter queue comes first, so that it exists before any message is dead-lettered.
     if (spec.deadLetter !== false) {
       const { queue, capacity } = spec.deadLetter;
       await this.#declarer.assert(connection, deadLetterQueueDeclaration(queue, capacity, version));
@@ -146,8 +146,8 @@ export class Topology {
   }
 
   /**
-   * A sender needs no permission for the queue itself, and a passive declaration takes one. Where it is refused, the
-   * queue counts as there: a publish to a missing one is returned all the same, and a consumer meets its own refusal.
+   * A passive declaration takes a permission for the queue that a sender does not need. If it is refused, the queue
+   * counts as existing: the broker returns a publish to a missing queue anyway, and refuses a consumer by itself.
    */
   async #find(connection: Connection, queue: string): Promise<void> {
     try {
