@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { hasBuiltinSqlite } from '../../src/local-queue/disk/store/choose-sqlite.js';
+import { hasBuiltinSqlite } from '../../src/local-queue/disk/store/sqlite.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const place = mkdtempSync(join(tmpdir(), 'millrace-without-sqlite-'));

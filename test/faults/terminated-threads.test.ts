@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { openDiskBroker } from '../../src/local-queue/disk/broker.js';
-import { hasBuiltinSqlite } from '../../src/local-queue/disk/store/choose-sqlite.js';
+import { hasBuiltinSqlite } from '../../src/local-queue/disk/store/sqlite.js';
 import { newFolder } from '../local-queue/disk/folders.js';
 import { isFull } from './size.js';
 

@@ -2,9 +2,8 @@ import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { QueueError } from '../../errors.js';
 import { checkFolder } from './folder.js';
-import { checkSqlite } from './store/choose-sqlite.js';
 import { Database, STORE_FILE } from './store/database.js';
-import { Park } from './store/park.js';
+import { checkSqlite, Park } from './store/sqlite.js';
 import { storageError } from './store/storage-error.js';
 import { WriteLock } from './store/write-lock.js';
 

@@ -1,10 +1,9 @@
 import { access, constants, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { checkFolder } from './folder.js';
-import { checkSqlite } from './store/choose-sqlite.js';
 import { Database, STORE_FILE } from './store/database.js';
 import { livingProcesses } from './store/owner-table.js';
-import { Park } from './store/park.js';
+import { checkSqlite, Park } from './store/sqlite.js';
 import { storageError } from './store/storage-error.js';
 import { WriteLock } from './store/write-lock.js';
 

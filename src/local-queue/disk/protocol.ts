@@ -146,7 +146,3 @@ export interface Reply {
 
 /** Of `inspect`, `purge`, and `declare`: what it changed of a queue that was there. */
 export type CommandResult = QueueStats | number | string[] | undefined;
-
-export function emptyReply(): Reply {
-  return { done: [], answers: [], refused: [], deliveries: [], lost: [], ended: [], fatal: undefined };
-}

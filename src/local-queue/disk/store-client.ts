@@ -2,8 +2,8 @@ import type { Destination, Message } from '../../broker.js';
 import { settledWithin } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { Outbox } from './outbox.js';
-import type { Command, CommandResult, DeliveryBatch, Refusal, Reply } from './protocol.js';
-import { StoreWorker, type StoreWorkerSettings } from './store-worker.js';
+import type { Command, CommandResult, DeliveryBatch, Posted, Refusal, Reply } from './protocol.js';
+import { type StoreWorker, type StoreWorkerSettings, startStoreWorker } from './store-worker.js';
 
 /** What has to resolve whatever the store thread is at: it may be blocked by the disk, or by a process that stands still. */
 export const ANSWER_LIMIT_MS = 5000;
@@ -62,7 +62,7 @@ export class StoreClient {
   constructor(settings: StoreWorkerSettings) {
     this.folder = settings.folder;
     this.outbox = new Outbox({ first: () => this.#postSoon(), full: () => this.#post() });
-    this.#worker = new StoreWorker(settings, {
+    this.#worker = startStoreWorker(settings, {
       onReply: (reply) => this.#receive(reply),
       onEnd: (error) => this.#end(error),
     });
@@ -196,7 +196,7 @@ export class StoreClient {
     );
     // A thread that is blocked goes on by itself, and ends when it has done what it was asked.
     this.#end(new QueueError('CLOSED', `the queues in ${this.folder} were closed`));
-    this.#worker.unref();
+    this.#worker.thread.unref();
   }
 
   #postSoon(): void {
@@ -210,7 +210,7 @@ export class StoreClient {
     const { requests, transfer } = this.outbox.take();
     if (requests.length === 0 || this.#ended !== undefined) return;
     this.#posts++;
-    this.#worker.post(requests, transfer);
+    this.#worker.thread.postMessage(requests satisfies Posted[], transfer);
   }
 
   #receive(reply: Reply): void {
@@ -245,8 +245,8 @@ export class StoreClient {
     const wanted = this.#pending.size > 0 || this.#keepers.size > 0;
     if (wanted === this.#keptAlive) return;
     this.#keptAlive = wanted;
-    if (wanted) this.#worker.ref();
-    else this.#worker.unref();
+    if (wanted) this.#worker.thread.ref();
+    else this.#worker.thread.unref();
   }
 
   #end(error: QueueError): void {

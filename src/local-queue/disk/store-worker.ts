@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { QueueError } from '../../errors.js';
-import type { Opened, Posted, Reply } from './protocol.js';
-import { Park } from './store/park.js';
+import type { Opened, Reply, StoreSettings } from './protocol.js';
+import { Park } from './store/sqlite.js';
 
 /** Compiled code has the compiled thread next to it. Run from its source, it takes the build's: Node 20 loads no .ts. */
 const THREAD = new URL(
@@ -23,68 +23,57 @@ export interface StoreWorkerSettings {
 }
 
 export interface StoreWorkerListener {
-  onReply(reply: Reply): void;
+  readonly onReply: (reply: Reply) => void;
   /** There will be no reply any more. Called once. */
-  onEnd(error: QueueError): void;
+  readonly onEnd: (error: QueueError) => void;
 }
 
-/** The store thread of a folder, as it begins and ends. It keeps the process alive until `unref`. */
-export class StoreWorker {
+export interface StoreWorker {
+  /** It keeps the process alive until `unref`. Takes lists of requests. */
+  readonly thread: Worker;
   /** Rejects where the store can't be opened. */
   readonly opened: Promise<void>;
   /** Resolves when the thread is no more, and has nothing open. */
   readonly exited: Promise<void>;
-  readonly #worker: Worker;
+}
 
-  constructor({ folder, leaseMs, thread }: StoreWorkerSettings, listener: StoreWorkerListener) {
-    const park = new Park();
-    const workerData = { folder, leaseMs, park: park.memory };
+/** Starts the store thread of a folder. */
+export function startStoreWorker(settings: StoreWorkerSettings, listener: StoreWorkerListener): StoreWorker {
+  const { folder, leaseMs } = settings;
+  const park = new Park();
+  const thread = new Worker(settings.thread ?? THREAD, {
+    name: 'millrace-store',
+    workerData: { folder, leaseMs, park: park.memory } satisfies StoreSettings,
     // Without the flags of this process, which may be meant for its main program alone.
-    const worker = new Worker(thread ?? THREAD, {
-      name: 'millrace-store',
-      workerData,
-      execArgv: [],
-      stdin: false,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    execArgv: [],
+    stdin: false,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
+  park.guard();
+  let failure: QueueError | undefined;
+  const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()));
+  const opened = new Promise<void>((resolve, reject) => {
+    thread.once('message', ({ code, message = '' }: Opened) => {
+      if (code === undefined) {
+        thread.on('message', listener.onReply);
+        resolve();
+      } else {
+        failure = new QueueError(code, message);
+      }
     });
-    this.#worker = worker;
-    park.guard();
-    let failure: QueueError | undefined;
-    this.exited = new Promise((resolve) => worker.once('exit', () => resolve()));
-    this.opened = new Promise((resolve, reject) => {
-      worker.once('message', ({ code, message = '' }: Opened) => {
-        if (code === undefined) {
-          worker.on('message', (reply: Reply) => listener.onReply(reply));
-          resolve();
-        } else {
-          failure = new QueueError(code, message);
-        }
-      });
-      worker.once('error', (error) => {
-        failure = threadError(folder, error);
-      });
-      worker.once('exit', (status) => {
-        park.unguard();
-        failure ??= new QueueError('STORAGE_ERROR', `the thread for ${folder} ended with status ${status}`);
-        listener.onEnd(failure);
-        reject(failure);
-      });
+    thread.once('error', (error) => {
+      failure = threadError(folder, error);
     });
-    // The caller handles it later; until then it must not count as an unhandled rejection.
-    this.opened.catch(() => {});
-  }
-
-  post(requests: Posted[], transfer: ArrayBuffer[]): void {
-    this.#worker.postMessage(requests, transfer);
-  }
-
-  ref(): void {
-    this.#worker.ref();
-  }
-
-  unref(): void {
-    this.#worker.unref();
-  }
+    thread.once('exit', (status) => {
+      park.unguard();
+      failure ??= new QueueError('STORAGE_ERROR', `the thread for ${folder} ended with status ${status}`);
+      listener.onEnd(failure);
+      reject(failure);
+    });
+  });
+  // The caller handles it later; until then it must not count as an unhandled rejection.
+  opened.catch(() => {});
+  return { thread, opened, exited };
 }
 
 /** Whatever ends the thread is no matter of the files: those it reports itself. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import type { QueueSpec } from '../../../src/broker.js';
-import { loadSqlite } from '../../../src/local-queue/disk/store/choose-sqlite.js';
+import { loadSqlite } from '../../../src/local-queue/disk/store/sqlite.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 
 /** A new folder, removed when the test has finished. */

@@ -1,13 +1,11 @@
 import { DEFAULT_PRIORITY } from '../../../broker.js';
 import { QueueError } from '../../../errors.js';
 import { BodyReader, type MessageLists } from '../message-lists.js';
-import { NO_WAIT, type PublishRequest } from '../protocol.js';
-import type { SqliteValue } from './choose-sqlite.js';
+import { type DeadLetterRequest, NO_WAIT, type PublishRequest } from '../protocol.js';
 import type { MessageColumns } from './message-table.js';
-import { isWaitedFor, join, leave } from './publish-waiters.js';
-import { capacityOf } from './queue-definition.js';
-import type { StoredQueue } from './queue-table.js';
+import { capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToDeadLetterQueue } from './settle.js';
+import type { SqliteValue } from './sqlite.js';
 import type { WaitingMessage, WriteTransaction } from './transaction.js';
 
 /** Takes messages in, or has them wait for room. Nobody overtakes one of this process who waits already. */
@@ -111,4 +109,54 @@ function full(queue: StoredQueue): QueueError {
 
 function unroutable(queue: string): QueueError {
   return new QueueError('UNROUTABLE', `there is no queue '${queue}' in the folder: declare it first`);
+}
+
+/** Waits for room in the dead-letter queue; the message keeps its place in its own meanwhile. */
+export function deadLetter(transaction: WriteTransaction, request: DeadLetterRequest): void {
+  const ticket = transaction.state.tickets.get(request.ticket);
+  const target = ticket && transaction.queues.deadLetterQueueOf(ticket.queue);
+  if (target !== undefined && !hasRoom(transaction, target)) {
+    const { id } = request;
+    join(transaction, { id, queue: target.spec.name, what: { deadLetter: request } });
+    return;
+  }
+  moveToDeadLetterQueue(transaction, request, target);
+  transaction.reply.done.push(request.id);
+}
+
+function hasRoom(transaction: WriteTransaction, queue: StoredQueue): boolean {
+  const { held } = transaction.queues.counters(queue);
+  return held < capacityOf(queue) && !isWaitedFor(transaction, queue.spec.name);
+}
+
+function join(transaction: WriteTransaction, message: WaitingMessage): void {
+  const { waiting } = transaction.state;
+  const line = waiting.get(message.queue) ?? new Map<number, WaitingMessage>();
+  line.set(message.id, message);
+  waiting.set(message.queue, line);
+  transaction.onFailure(() => leave(transaction, message));
+}
+
+/** The dead letters of these deliveries that wait for room. */
+export function waitingDeadLetters(
+  { state }: WriteTransaction,
+  tickets: { has(ticket: number): boolean },
+): WaitingMessage[] {
+  return [...state.waiting.values()]
+    .flatMap((line) => [...line.values()])
+    .filter(({ what }) => 'deadLetter' in what && tickets.has(what.deadLetter.ticket));
+}
+
+export function leave(
+  { state }: Pick<WriteTransaction, 'state'>,
+  { id, queue }: Pick<WaitingMessage, 'id' | 'queue'>,
+): void {
+  const line = state.waiting.get(queue);
+  line?.delete(id);
+  if (line?.size === 0) state.waiting.delete(queue);
+}
+
+/** Whether a new publish would overtake one of this process that waits. */
+function isWaitedFor({ state }: WriteTransaction, queue: string): boolean {
+  return state.waiting.size > 0 && state.waiting.has(queue);
 }

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { QueueError } from '../../../errors.js';
-import { loadSqlite, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './choose-sqlite.js';
 import { APPLICATION_ID, FORMAT, SCHEMA } from './schema.js';
+import { loadSqlite, type SqliteDatabase, Statement, type Statements } from './sqlite.js';
 import type { WriteLock } from './write-lock.js';
 
 /** Holds everything. SQLite keeps two more files beside it while it is open. */
@@ -14,42 +14,6 @@ export const SIDE_FILES = ['-wal', '-shm'] as const;
 const CACHE_KIB = 8192;
 /** The log of the last transactions may grow while others read; then it shrinks to this. Bytes. */
 const LOG_BYTES = 32 * 1024 * 1024;
-
-export type Row = readonly (SqliteValue | undefined)[];
-
-/** A prepared statement. */
-export class Statement {
-  readonly #statement: SqliteStatement;
-  readonly #makesArrays: boolean;
-
-  constructor(statement: SqliteStatement) {
-    this.#statement = statement;
-    this.#makesArrays = statement.setReturnArrays !== undefined;
-    statement.setReturnArrays?.(true);
-  }
-
-  /** Returns how many rows it changed. */
-  run(...values: SqliteValue[]): number {
-    return Number(this.#statement.run(...values).changes);
-  }
-
-  /** The rows, with their columns in the order of the query. */
-  all(...values: SqliteValue[]): Row[] {
-    const rows = this.#statement.all(...values);
-    return this.#makesArrays ? (rows as Row[]) : rows.map((row) => Object.values(row as object));
-  }
-
-  first(...values: SqliteValue[]): Row | undefined {
-    return this.all(...values)[0];
-  }
-
-  /** The first column of the first row as a number; 0 where there is none. */
-  number(...values: SqliteValue[]): number {
-    return Number(this.first(...values)?.[0] ?? 0);
-  }
-}
-
-export type Statements<T> = { readonly [Name in keyof T]: Statement };
 
 /** The database of a folder, open in this thread. */
 export class Database {

@@ -1,9 +1,9 @@
 import { MessageWriter } from '../message-lists.js';
 import type { DeliveryBatch } from '../protocol.js';
-import type { SqliteValue } from './choose-sqlite.js';
 import type { Taken } from './message-table.js';
 import { queueMissing } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
+import type { SqliteValue } from './sqlite.js';
 import { unsubscribe } from './subscribers.js';
 import {
   MAX_ROWS_PER_TRANSACTION,

@@ -1,7 +1,8 @@
 import { statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { QueueError } from '../../../errors.js';
-import type { Database, Statement } from './database.js';
+import type { Database } from './database.js';
+import type { Statement } from './sqlite.js';
 
 /** What has to be free beyond all that is about to be written, so that messages can be taken and acknowledged on a full disk. */
 const RESERVE_BYTES = 1024 * 1024;

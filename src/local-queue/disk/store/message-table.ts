@@ -1,6 +1,6 @@
-import type { SqliteValue } from './choose-sqlite.js';
-import type { Database, Row, Statements } from './database.js';
+import type { Database } from './database.js';
 import type { QueueTable, StoredQueue } from './queue-table.js';
+import type { Row, SqliteValue, Statements } from './sqlite.js';
 
 /** A message as its sender made it, in the order of the table's columns: all from `message_id` on. */
 export type MessageColumns = readonly [

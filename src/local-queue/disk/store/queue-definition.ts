@@ -4,11 +4,7 @@ import { quote } from '../../../common/options.js';
 import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
 import { checkMatches } from '../../queue-mismatch.js';
-import { asStored } from '../queue-json.js';
-import type { QueueTable, StoredQueue } from './queue-table.js';
-
-/** Capacity where none was asked for: as many as the disk holds. */
-const DEFAULT_CAPACITY = Number.POSITIVE_INFINITY;
+import { asStored, DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 
 /** What means nothing to the messages that are there: a newer definition changes it. */
 type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit'>;
@@ -56,15 +52,6 @@ export function queueNamed(queues: QueueTable, name: string): StoredQueue {
   const queue = queues.byName(name);
   if (queue === undefined) throw queueMissing(name);
   return queue;
-}
-
-/** Undefined: its dead letters are dropped. */
-export function deadLetterQueueOf(queues: QueueTable, queue: StoredQueue): StoredQueue | undefined {
-  return queue.deadLetterQueue === undefined ? undefined : queues.byName(queue.deadLetterQueue);
-}
-
-export function capacityOf(queue: StoredQueue): number {
-  return queue.spec.capacity ?? DEFAULT_CAPACITY;
 }
 
 function checkExisting(wanted: QueueSpec, existing: StoredQueue | undefined): void {

@@ -1,6 +1,7 @@
 import type { QueueSpec } from '../../../broker.js';
-import { parseSpec, specText } from '../queue-json.js';
-import type { Database, Row, Statements } from './database.js';
+import { quote } from '../../../common/options.js';
+import type { Database } from './database.js';
+import type { Row, Statements } from './sqlite.js';
 
 /** A queue as it was declared. */
 export interface StoredQueue {
@@ -22,6 +23,13 @@ export interface Counters {
   wantsMessages: boolean;
   /** Some process waits for room: a process that makes room wakes the others. */
   wantsRoom: boolean;
+}
+
+/** Capacity where none was asked for: as many as the disk holds. */
+export const DEFAULT_CAPACITY = Number.POSITIVE_INFINITY;
+
+export function capacityOf(queue: StoredQueue): number {
+  return queue.spec.capacity ?? DEFAULT_CAPACITY;
 }
 
 interface OpenCounters {
@@ -138,6 +146,11 @@ export class QueueTable {
     return this.#removed[0];
   }
 
+  /** Undefined: its dead letters are dropped. */
+  deadLetterQueueOf({ deadLetterQueue }: StoredQueue): StoredQueue | undefined {
+    return deadLetterQueue === undefined ? undefined : this.#byName.get(deadLetterQueue);
+  }
+
   counters(queue: StoredQueue): Counters {
     let open = this.#open.get(queue.id);
     if (open === undefined) {
@@ -199,4 +212,29 @@ function countersOf([held, ready, wantsMessages, wantsRoom]: Row): Counters {
     wantsMessages: wantsMessages === 1,
     wantsRoom: wantsRoom === 1,
   };
+}
+
+/** JSON has no infinity, which a capacity can be. */
+const INFINITY = '\u221e';
+
+/** The spec as it will be read back, for comparing it with one that was; and without what can't go to another thread. */
+export function asStored(spec: QueueSpec): QueueSpec {
+  return parseSpec(specText(spec));
+}
+
+function specText(spec: QueueSpec): string {
+  return JSON.stringify(spec, (_key, value) => (value === Number.POSITIVE_INFINITY ? INFINITY : value));
+}
+
+/** Throws for a text that is no definition. */
+function parseSpec(text: string): QueueSpec {
+  try {
+    const spec: QueueSpec = JSON.parse(text, (_key, value) =>
+      value === INFINITY ? Number.POSITIVE_INFINITY : value,
+    );
+    if (typeof spec.name === 'string') return spec;
+  } catch {
+    // Reported below.
+  }
+  throw new TypeError(`the definition of a queue can't be read: ${quote(text)}`);
 }

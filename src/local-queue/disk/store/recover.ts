@@ -1,7 +1,6 @@
 import type { Failure } from '../../../broker.js';
+import { leave, waitingDeadLetters } from './admission.js';
 import type { Orphan } from './message-table.js';
-import { leave, waitingDeadLetters } from './publish-waiters.js';
-import { deadLetterQueueOf } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import { makeDeadLetter } from './settle.js';
 import { countSubscribers, removeIfAbandoned } from './subscribers.js';
@@ -56,19 +55,18 @@ function putBack(transaction: WriteTransaction, queue: StoredQueue, orphan: Orph
     error: `${returns} processes died with this message, the queue's limit is ${limit}`,
   };
   // Nobody is here who could wait for room: these dead letters are admitted over the capacity.
-  const target = deadLetterQueueOf(queues, queue);
+  const target = queues.deadLetterQueueOf(queue);
   if (target === undefined) messages.drop(id, queue);
   else makeDeadLetter(transaction, { id, queue, attempt }, target, failure);
 }
 
 /**
- * Where this process was itself marked as gone, because it did not renew in time, its deliveries are others' now: they
- * are reported lost, and it begins anew as another owner.
+ * This process was itself marked as gone, because it did not renew in time: its deliveries are others' now. They are
+ * reported lost, and it begins anew as another owner.
  */
-export function checkOwnLease(transaction: WriteTransaction): void {
-  const { owners, queues, state, reply } = transaction;
+export function loseLease(transaction: WriteTransaction): void {
+  const { queues, state, reply } = transaction;
   const { owner } = state;
-  if (owner === undefined || owners.isRegistered(owner)) return;
   const message =
     'the lease of this process ran out while it stood still, so its unsettled messages were given to others';
   const lost = [...state.tickets.values()];

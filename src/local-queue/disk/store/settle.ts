@@ -3,8 +3,6 @@ import { deadLetterHeaders, retryHeaders } from '../../../common/history-headers
 import { parseHeaders } from '../message-lists.js';
 import type { DeadLetterRequest, RetryRequest } from '../protocol.js';
 import type { Handled } from './message-table.js';
-import { hasRoom, join } from './publish-waiters.js';
-import { deadLetterQueueOf } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import type { Ticket, WriteTransaction } from './transaction.js';
 
@@ -27,19 +25,6 @@ export function retry(
     messages.comeAgain(ticket, JSON.stringify(headers), delayMs);
   }
   reply.done.push(id);
-}
-
-/** Waits for room in the dead-letter queue; the message keeps its place in its own meanwhile. */
-export function deadLetter(transaction: WriteTransaction, request: DeadLetterRequest): void {
-  const ticket = transaction.state.tickets.get(request.ticket);
-  const target = ticket && deadLetterQueueOf(transaction.queues, ticket.queue);
-  if (target !== undefined && !hasRoom(transaction, target)) {
-    const { id } = request;
-    join(transaction, { id, queue: target.spec.name, what: { deadLetter: request } });
-    return;
-  }
-  moveToDeadLetterQueue(transaction, request, target);
-  transaction.reply.done.push(request.id);
 }
 
 /** Moves an unsettled delivery to the dead-letter queue; drops it where there is none. */

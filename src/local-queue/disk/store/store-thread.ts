@@ -5,20 +5,13 @@
  */
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import {
-  emptyReply,
-  type Opened,
-  type Posted,
-  type Reply,
-  type Request,
-  type StoreSettings,
-} from '../protocol.js';
+import type { Opened, Posted, Reply, Request, StoreSettings } from '../protocol.js';
 import { STORE_FILE } from './database.js';
 import { lockHolder } from './lock-holder.js';
-import type { Outcome } from './outcome.js';
-import { Park } from './park.js';
+import { Park } from './sqlite.js';
 import { storageError } from './storage-error.js';
 import { Store } from './store.js';
+import { emptyReply, type Outcome } from './transaction.js';
 import { WakeFile } from './wake-file.js';
 import { WriteLock } from './write-lock.js';
 

@@ -1,18 +1,22 @@
 import { FLUSH, type Request } from '../protocol.js';
-import { admitWaiting } from './admission.js';
-import { Database, type Statement } from './database.js';
+import { admitWaiting, leave } from './admission.js';
+import { Database } from './database.js';
 import { deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
 import { MessageTable } from './message-table.js';
-import { type Outcome, refuse } from './outcome.js';
 import { OwnerTable } from './owner-table.js';
-import { leave } from './publish-waiters.js';
-import { capacityOf } from './queue-definition.js';
-import { QueueTable } from './queue-table.js';
-import { checkOwnLease, reclaimMessages } from './recover.js';
+import { capacityOf, QueueTable } from './queue-table.js';
+import { loseLease, reclaimMessages } from './recover.js';
 import { applyRequest } from './requests.js';
+import type { Statement } from './sqlite.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
-import { MAX_ROWS_PER_TRANSACTION, StoreState, WriteTransaction } from './transaction.js';
+import {
+  MAX_ROWS_PER_TRANSACTION,
+  type Outcome,
+  refuse,
+  StoreState,
+  WriteTransaction,
+} from './transaction.js';
 import type { WriteLock } from './write-lock.js';
 
 /** How often the files are looked at, at most. */
@@ -179,7 +183,7 @@ export class Store {
       this.#lock.alone(() => {
         try {
           transaction.queues.begin();
-          checkOwnLease(transaction);
+          if (transaction.hasLostLease) loseLease(transaction);
           this.#removeSome(transaction);
           transaction.messages.makeDueReady(Date.now(), MAX_ROWS_PER_TRANSACTION);
           work(transaction);

@@ -1,5 +1,5 @@
 import type { Command } from '../protocol.js';
-import { leave, waitingDeadLetters } from './publish-waiters.js';
+import { leave, waitingDeadLetters } from './admission.js';
 import { queueNamed } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import { release } from './settle.js';

@@ -1,4 +1,4 @@
-import type { Park } from './park.js';
+import type { Park } from './sqlite.js';
 import { isBusy } from './storage-error.js';
 
 /** Between two tries to get the lock. Milliseconds, at random. */

@@ -1,8 +1,8 @@
 // Holds the write lock of a folder until it is killed. Says on standard output that it does. Usage: FOLDER
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadSqlite } from '../../../../dist/local-queue/disk/store/choose-sqlite.js';
 import { STORE_FILE } from '../../../../dist/local-queue/disk/store/database.js';
+import { loadSqlite } from '../../../../dist/local-queue/disk/store/sqlite.js';
 
 const database = new (loadSqlite().DatabaseSync)(join(process.argv[2], STORE_FILE));
 database.exec('PRAGMA busy_timeout = 60000');
