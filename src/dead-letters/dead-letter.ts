@@ -1,27 +1,28 @@
 import type { DeadLetterCode, Message } from '../broker.js';
 import { deadLetterHistory, RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
 
-/** A message in a dead-letter queue, and what is known about how it got there. */
+/** A message in a dead-letter queue, with the history of its failure. */
 export interface DeadLetter {
   /**
-   * The message's id. If its sender gave it none, it has another one at each look: select it by something else.
+   * The message's id. A message that was sent without an id gets a new one each time it is read: select it by something
+   * else.
    */
   readonly id: string;
   /**
-   * The queue that its headers say it was a message of; undefined if they don't. Whoever may publish to the queue can
-   * write these headers, so they never decide where it is sent.
+   * The queue that it came from, according to its headers; undefined if they don't say. Any client that may publish to
+   * the dead-letter queue can write these headers, so they never decide where the message is sent.
    */
   readonly queue: string | undefined;
   /**
-   * A code of the toolkit, RabbitMQ's own word (`rejected`, `expired`, `maxlen`, `delivery-limit`), or `unknown` for
-   * a message that carries no history.
+   * A code of the toolkit, RabbitMQ's reason (`rejected`, `expired`, `maxlen`, `delivery-limit`), or `unknown` for a
+   * message without any history.
    */
   readonly reason: DeadLetterCode | 'expired' | 'maxlen' | 'unknown' | (string & {});
   /** Why the last attempt failed; `''` if unknown. */
   readonly error: string;
   /** Why the first attempt failed; `''` if unknown. */
   readonly firstError: string;
-  /** How often it was tried; undefined if unknown. */
+  /** The number of attempts; undefined if unknown. */
   readonly attempts: number | undefined;
   /** When it became a dead letter, ISO 8601; undefined if unknown. */
   readonly deadAt: string | undefined;
@@ -29,7 +30,7 @@ export interface DeadLetter {
   readonly message: Message;
 }
 
-/** Reads what the toolkit or RabbitMQ wrote onto a dead letter. What the toolkit wrote says more, and is preferred. */
+/** Reads the history headers of a dead letter. Those of the toolkit say more than RabbitMQ's, and take precedence. */
 export function toDeadLetter(message: Message): DeadLetter {
   const { id, headers } = message;
   const history = deadLetterHistory(headers);
@@ -58,14 +59,14 @@ export function toDeadLetter(message: Message): DeadLetter {
   };
 }
 
-/** What RabbitMQ wrote onto the message, and the headers by which it would route a new one to further queues. */
+/** Headers that RabbitMQ added to the message, and those by which it would route a message to further queues. */
 const BROKER_HEADERS = /^(x-(death|(first|last)-death-.*|delivery-count|acquired-count)|B?CC)$/;
 
-/** The last time that a `Date` can express. Senders that count in microseconds or nanoseconds exceed it. */
+/** The last time that a `Date` can represent. Timestamps in microseconds or nanoseconds exceed it. */
 const LAST_TIME = 8.64e15;
 
 /**
- * The message as it was before it failed: without its history, so that its next attempt is the first. It drops an
+ * The message as it was before it failed, without its history, so that its next attempt is the first. Leaves out an
  * impossible timestamp, which no backend would store.
  */
 export function withoutHistory(message: Message): Message {
@@ -79,7 +80,7 @@ export function withoutHistory(message: Message): Message {
   return { ...message, headers, timestamp: isTime ? timestamp : undefined };
 }
 
-/** What RabbitMQ wrote onto a message that it moved itself (https://www.rabbitmq.com/docs/dlx). */
+/** What RabbitMQ records in a message that it dead-letters itself (https://www.rabbitmq.com/docs/dlx). */
 interface BrokerDeath {
   readonly reason: string;
   /** The queue from which it was moved. */
@@ -92,14 +93,14 @@ interface BrokerDeath {
 
 const DEATH_DESCRIPTIONS: Readonly<Record<string, string>> = {
   rejected: 'rejected by a consumer',
-  expired: 'its time to live was over before it was delivered',
+  expired: 'its time to live ended before it was delivered',
   maxlen: 'its queue was at its maximum length',
-  'delivery-limit': 'delivered again and again without being settled',
+  'delivery-limit': 'delivered too often without being settled',
 };
 
 /**
- * The last death in the header `x-death`, which backends pass on as JSON with the newest death first. Undefined if
- * there is none that can be read.
+ * The latest entry of the header `x-death`, which backends pass on as JSON, newest entry first. Undefined if there is
+ * none that can be read.
  */
 export function brokerDeath(headers: Readonly<Record<string, string>>): BrokerDeath | undefined {
   const last: unknown = firstOf(parse(headers['x-death']));
@@ -107,7 +108,7 @@ export function brokerDeath(headers: Readonly<Record<string, string>>): BrokerDe
   const { reason, queue, count, time } = last as Readonly<Record<string, unknown>>;
   if (typeof reason !== 'string' || typeof queue !== 'string') return undefined;
   return {
-    // The toolkit has this reason, too, and spells it differently.
+    // The toolkit spells this reason differently.
     reason: reason === 'delivery_limit' ? 'delivery-limit' : reason,
     queue,
     count: typeof count === 'number' ? count : 1,

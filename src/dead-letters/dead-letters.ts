@@ -18,18 +18,18 @@ import {
   type Source,
 } from './selection.js';
 
-/** What `deadLetters` takes. All have defaults. */
+/** The options of `deadLetters`. All have defaults. */
 export interface DeadLettersOptions {
-  /** The dead-letter queue. Default: that of the queue's definition; if only a name is given, `<name>.dead`. */
+  /** The dead-letter queue. Default: the one in the queue's definition, or `<name>.dead` if only a name is given. */
   readonly queue?: string | undefined;
 }
 
 /**
- * The dead letters of a queue. Each call is about those that are there when it begins. It takes what it reads and
- * puts back what it leaves: order and number stay as they are, and no delivery limit is used up. (A quorum queue puts
- * those that were read behind those that were not; RabbitMQ before 4.3 does so with those that were read before.)
- * Meanwhile other consumers of the dead-letter queue do not see them. About 64 MiB are held at most; dead letters
- * beyond that are not read, and the result says so.
+ * The dead letters of a queue. Each call works on those that are in the dead-letter queue when it starts. It consumes
+ * the messages that it reads and returns those that stay: their order and number do not change, and no delivery limit
+ * is used up. (A quorum queue puts messages that were read behind those that were not; RabbitMQ before 4.3 puts them
+ * behind all others.) During the call other consumers of the dead-letter queue do not see them. A call holds at most
+ * about 64 MiB; it does not read dead letters beyond that, and its result says so.
  *
  * All reject: `INVALID_OPTION`; `QUEUE_MISSING` if neither the queue nor its dead-letter queue exists; `TIMEOUT`,
  * `ABORTED`, `CLOSED`, and what `Broker.subscribe` rejects with.
@@ -37,20 +37,20 @@ export interface DeadLettersOptions {
 export interface DeadLetters {
   /** The name of the dead-letter queue. */
   readonly queue: string;
-  /** Returns dead letters, the first of the queue first; 100 unless `limit` says otherwise. */
+  /** Lists dead letters in the order of the queue; at most 100 unless `limit` says otherwise. */
   list(options?: SelectionOptions): Promise<ListResult>;
   /**
-   * Sends dead letters back to the queue, in their order, without their history and under their ids, and removes each
-   * when it is stored there: after a crash those whose removal was not stored yet are in both places, and none is lost.
-   * One that fails again meanwhile is left for the next call. If the queue's definition was given, they must fit its
-   * schema.
+   * Sends dead letters back to the queue, in order, without their history and with the same ids, and removes each one
+   * when it is stored there. After a crash a message whose removal was not stored yet is in both queues; none is lost.
+   * A message that fails again during the call is left for the next one. If the queue's definition was given, dead
+   * letters must fit its schema.
    *
-   * They go to the queue that was given to {@link deadLetters}, or to the one named by `to`. Their headers, which
-   * anybody may have written, choose no other. If several queues share a dead-letter queue, those of another queue
-   * stay, and count as `failed`.
+   * Messages are sent to the queue that was given to {@link deadLetters}, or to the one named by `to`, and never to a
+   * queue named in their headers, which any client may have written. If several queues share a dead-letter queue, the
+   * messages of the others stay, and count as `failed`.
    *
-   * Also rejects with what ends it early: `TIMEOUT` if the queue has no room within `timeoutMs`, `UNCONFIRMED` and
-   * so on; `observe` was called for what was done until then.
+   * Also rejects with the error that ends it early: `TIMEOUT` if the queue has no room within `timeoutMs`,
+   * `UNCONFIRMED` and so on. `observe` has been called for everything done before.
    */
   replay(options?: ReplayOptions): Promise<ReplayResult>;
   /** Removes dead letters for good. */
@@ -59,30 +59,30 @@ export interface DeadLetters {
 
 /** What `list` resolves to. */
 export interface ListResult extends ScanResult {
-  /** The first of the queue first. */
-  readonly letters: readonly DeadLetter[];
+  /** In the order of the queue. */
+  readonly deadLetters: readonly DeadLetter[];
 }
 
-/** Which dead letters to drop, and what bounds it. */
+/** Which dead letters to drop, and limits. */
 export interface DropOptions extends SelectionOptions {
-  /** Drop none, only report which. Default: false. */
+  /** Only report which dead letters would be dropped. Default: false. */
   readonly dryRun?: boolean | undefined;
-  /** Called with each dead letter before it is dropped. What it throws or rejects with is ignored. */
-  readonly observe?: ((letter: DeadLetter) => void) | undefined;
+  /** Called with each dead letter before it is dropped. Its errors are ignored. */
+  readonly observe?: ((deadLetter: DeadLetter) => void) | undefined;
 }
 
 /** What `drop` resolves to. */
 export interface DropResult extends ScanResult {
-  /** How many were dropped; with `dryRun`, would be. */
+  /** How many dead letters were dropped or, with `dryRun`, would be. */
   readonly dropped: number;
 }
 
 /**
- * The dead letters of a queue: to look at, to send back, to remove.
+ * Lists, replays and drops the dead letters of a queue.
  *
  * ```ts
  * const dead = deadLetters(broker, orders);
- * const { letters, total } = await dead.list({ reason: 'failed' });
+ * const { deadLetters, total } = await dead.list({ reason: 'failed' });
  * await dead.replay({ reason: 'failed', rate: 50 });
  * ```
  *
@@ -126,16 +126,18 @@ async function list(source: Source, options: SelectionOptions): Promise<ListResu
   const selection = checkSelection('list', options, DEFAULT_LIST_LIMIT);
   const found: [Delivery, DeadLetter][] = [];
   const scan = await beginScan(source, selection);
-  if (scan === undefined) return { total: 0, scanned: 0, letters: [] };
+  if (scan === undefined) return { total: 0, scanned: 0, deadLetters: [] };
   try {
-    await forEachSelected(scan, selection, (letter, delivery) => {
-      found.push([delivery, letter]);
+    await forEachSelected(scan, selection, (deadLetter, delivery) => {
+      found.push([delivery, deadLetter]);
       return true;
     });
     const { total, scanned } = scan;
-    // One whose link was lost has been read again since.
-    const letters = found.filter(([delivery]) => scan.holds(delivery)).map(([, letter]) => letter);
-    return { total, scanned, letters };
+    // A delivery whose connection was lost has been redelivered and read again.
+    const deadLetters = found
+      .filter(([delivery]) => scan.holds(delivery))
+      .map(([, deadLetter]) => deadLetter);
+    return { total, scanned, deadLetters };
   } finally {
     await scan.end();
   }
@@ -149,10 +151,10 @@ async function drop(source: Source, options: DropOptions): Promise<DropResult> {
   const scan = await beginScan(source, selection);
   if (scan === undefined) return { total: 0, scanned: 0, dropped };
   try {
-    await forEachSelected(scan, selection, (letter, delivery) => {
-      // One whose link was lost is in the queue again, and is delivered again.
+    await forEachSelected(scan, selection, (deadLetter, delivery) => {
+      // A delivery whose connection was lost is in the queue again, and will be redelivered.
       if (!scan.holds(delivery)) return false;
-      observe?.(letter);
+      observe?.(deadLetter);
       if (!dryRun) scan.remove(delivery);
       dropped++;
       return true;

@@ -1,7 +1,7 @@
-/** How fast a replay goes: how many messages at once, and how many a second. */
+/** Limits for a replay: the number of messages in flight, and per second. */
 import { pause, throwIfAborted } from '../common/limits.js';
 
-/** Runs jobs side by side, a limited number at a time. After one has failed, no other begins. */
+/** Runs a limited number of jobs at a time. After one has failed, no other is started. */
 export class ConcurrencyLimit {
   readonly #limit: number;
   readonly #running = new Set<Promise<void>>();
@@ -11,7 +11,7 @@ export class ConcurrencyLimit {
     this.#limit = limit;
   }
 
-  /** Begins a job as soon as there is room. Rejects with what an earlier one rejected with. */
+  /** Starts a job as soon as there is room. Rejects with the error of an earlier job, if one failed. */
   async begin(job: () => Promise<void>): Promise<void> {
     while (this.#running.size >= this.#limit) await Promise.race(this.#running);
     this.#throwIfFailed();
@@ -39,17 +39,17 @@ export class ConcurrencyLimit {
   }
 }
 
-/** Spaces steps evenly. A step that took long is not made up for. */
+/** Spaces steps evenly. A step that took long is not caught up. */
 export class RateLimit {
   readonly #intervalMs: number;
   #nextAt = 0;
 
-  /** `rate`: steps a second; `Infinity` does not wait. */
+  /** `rate`: steps per second; `Infinity` for no limit. */
   constructor(rate: number) {
     this.#intervalMs = 1000 / rate;
   }
 
-  /** Resolves when the next step may be made. Rejects with `ABORTED`. */
+  /** Resolves when the next step may start. Rejects with `ABORTED`. */
   async step(signal: AbortSignal | undefined): Promise<void> {
     const now = performance.now();
     const waitMs = this.#nextAt - now;

@@ -13,50 +13,60 @@ import {
   type Source,
 } from './selection.js';
 
-/** Which dead letters to replay, where to and how fast. */
+/** Which dead letters to replay, to which queue and how fast. */
 export interface ReplayOptions extends SelectionOptions {
-  /** Where to send them. Default: the queue whose dead letters they are. */
+  /** The queue to send them to. Default: the queue whose dead letters they are. */
   readonly to?: string | undefined;
-  /** How many a second at most. Default: as fast as they are stored. */
+  /** The maximum number per second. Default: no limit. */
   readonly rate?: number | undefined;
-  /** Send none, only check and report which. Default: false. */
+  /** Only check and report which dead letters would be replayed. Default: false. */
   readonly dryRun?: boolean | undefined;
-  /** Called when it is known what became of a dead letter. What it throws or rejects with is ignored. */
+  /** Called with the outcome of each dead letter. Its errors are ignored. */
   readonly observe?: ((event: ReplayEvent) => void) | undefined;
 }
 
-/** What became of one dead letter. */
+/** The outcome of one dead letter. */
 export type ReplayEvent =
-  /** It is stored in the queue `to`, and no dead letter any more; with `dryRun`, would be. */
-  | { readonly type: 'replayed'; readonly letter: DeadLetter; readonly to: string }
-  /** It stays, since it does not fit its queue's schema. */
-  | { readonly type: 'invalid'; readonly letter: DeadLetter; readonly to: string; readonly error: QueueError }
-  /** It stays, since it can't be stored in the queue `to`, or is a dead letter of another queue. */
-  | { readonly type: 'failed'; readonly letter: DeadLetter; readonly to: string; readonly error: QueueError };
+  /** It was stored in the queue `to` and removed from the dead-letter queue or, with `dryRun`, would be. */
+  | { readonly type: 'replayed'; readonly deadLetter: DeadLetter; readonly to: string }
+  /** It stays, because it does not fit its queue's schema. */
+  | {
+      readonly type: 'invalid';
+      readonly deadLetter: DeadLetter;
+      readonly to: string;
+      readonly error: QueueError;
+    }
+  /** It stays, because it can't be stored in the queue `to`, or because it came from another queue. */
+  | {
+      readonly type: 'failed';
+      readonly deadLetter: DeadLetter;
+      readonly to: string;
+      readonly error: QueueError;
+    };
 
 /** What `replay` resolves to. */
 export interface ReplayResult extends ScanResult {
-  /** How many are stored in the queue again; with `dryRun`, would be. */
+  /** How many were replayed or, with `dryRun`, would be. */
   readonly replayed: number;
-  /** How many do not fit the schema, and stay. */
+  /** How many stay because they do not fit the schema. */
   readonly invalid: number;
-  /** How many could not be stored, and stay. */
+  /** How many stay for another reason. */
   readonly failed: number;
 }
 
 /**
- * How long a dead letter may wait for its turn after it was taken: RabbitMQ takes back, after 30 minutes, what is not
- * settled.
+ * How long a dead letter may wait between its delivery and its turn: RabbitMQ takes back deliveries that are unsettled
+ * after 30 minutes.
  */
 const WINDOW_SECONDS = 60;
 
-/** How many may be under way at once. */
+/** How many messages may be in flight at once. */
 const MAX_UNDER_WAY = 50;
 
-/** When a replay is aborted, a dead letter whose fate is not known yet has this long to be confirmed. */
+/** How long an aborted replay waits for messages in flight to be confirmed. */
 const GRACE_MS = 1000;
 
-/** Errors that are about one message or its queue; any other would hit the next one as well. */
+/** Errors that concern one message or its queue; any other would affect the next message as well. */
 const OF_ONE_MESSAGE = ['UNROUTABLE', 'REFUSED', 'INVALID_MESSAGE', 'TOO_LARGE'] as const;
 
 export async function replay(source: Source, options: ReplayOptions): Promise<ReplayResult> {
@@ -69,8 +79,8 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const rateLimit = new RateLimit(rate);
   const counts = { replayed: 0, invalid: 0, failed: 0 };
   /**
-   * One that fails again at once comes behind the others, unless it has a higher priority: then it must not be sent
-   * again. As many as there were dead letters at the beginning.
+   * A message that fails again at once lines up behind the others, unless it has a higher priority; it must not be
+   * replayed twice. Bounded by the number of dead letters at the start.
    */
   const replayedIds = new Set<string>();
 
@@ -85,24 +95,26 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const grace = withGrace(selection.wait.signal, GRACE_MS);
   const wait = { ...selection.wait, signal: grace.signal };
   try {
-    await forEachSelected(scan, selection, async (letter, delivery) => {
-      if (replayedIds.has(letter.id)) return false;
+    await forEachSelected(scan, selection, async (deadLetter, delivery) => {
+      if (replayedIds.has(deadLetter.id)) return false;
       const refusal =
-        (options.to === undefined ? strangeness(letter, source) : undefined) ??
-        (await misfit(letter, source));
+        (options.to === undefined ? foreignDeadLetter(deadLetter, source) : undefined) ??
+        (await schemaMismatch(deadLetter, source));
       if (refusal !== undefined) {
-        report({ letter, to, ...refusal });
+        report({ deadLetter, to, ...refusal });
         return false;
       }
       await rateLimit.step(selection.wait.signal);
-      // One whose link was lost is in the queue again, and is delivered again.
+      // A delivery whose connection was lost is in the queue again, and will be redelivered.
       if (!scan.holds(delivery)) return false;
-      replayedIds.add(letter.id);
+      replayedIds.add(deadLetter.id);
       await sending.begin(async () => {
-        const error = dryRun ? await tryOut(source, to, wait) : await send(source, letter, to, wait);
+        const error = dryRun ? await checkTarget(source, to, wait) : await send(source, deadLetter, to, wait);
         if (error === undefined && !dryRun) scan.remove(delivery);
         report(
-          error === undefined ? { type: 'replayed', letter, to } : { type: 'failed', letter, to, error },
+          error === undefined
+            ? { type: 'replayed', deadLetter, to }
+            : { type: 'failed', deadLetter, to, error },
         );
       });
       return true;
@@ -119,45 +131,48 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
 type Refusal = { readonly type: 'invalid' | 'failed'; readonly error: QueueError };
 
 /**
- * Whether it is a dead letter of another queue. Only a dead-letter queue with a name of its own may be shared; in
- * `<name>.dead` no header makes a dead letter anybody else's.
+ * The error for a dead letter that came from another queue. Only a dead-letter queue with a custom name may be shared:
+ * in `<name>.dead` every message counts as one of `<name>`, whatever its headers say.
  */
-function strangeness(letter: DeadLetter, { name, deadLetterQueue }: Source): Refusal | undefined {
-  if (deadLetterQueue === `${name}.dead` || letter.queue === undefined || letter.queue === name)
+function foreignDeadLetter(deadLetter: DeadLetter, { name, deadLetterQueue }: Source): Refusal | undefined {
+  if (deadLetterQueue === `${name}.dead` || deadLetter.queue === undefined || deadLetter.queue === name)
     return undefined;
-  if (brokerDeath(letter.message.headers)?.queue === name) return undefined;
+  if (brokerDeath(deadLetter.message.headers)?.queue === name) return undefined;
   const error = new QueueError(
     'UNROUTABLE',
-    `dead letter ${letter.id} is one of '${letter.queue}', not of '${name}': replay it for that queue, or say where to send it (to)`,
+    `dead letter ${deadLetter.id} came from '${deadLetter.queue}', not from '${name}': replay the dead letters of '${deadLetter.queue}', or name the queue to send it to`,
   );
   return { type: 'failed', error };
 }
 
-/** Whether it does not fit the queue's schema, if that is known. */
-async function misfit(letter: DeadLetter, { decode, name }: Source): Promise<Refusal | undefined> {
+/** The error for a dead letter that does not fit the queue's schema, if that is known. */
+async function schemaMismatch(
+  deadLetter: DeadLetter,
+  { decode, name }: Source,
+): Promise<Refusal | undefined> {
   if (decode === undefined) return undefined;
   try {
-    const decoded = await decode(letter.message);
+    const decoded = await decode(deadLetter.message);
     if (decoded.ok) return undefined;
     const { code, error } = decoded.failure;
     const type = code === 'failed' ? 'failed' : 'invalid';
-    const text = `dead letter ${letter.id} is ${code} for '${name}': ${error}`;
+    const text = `dead letter ${deadLetter.id}: ${code} for '${name}': ${error}`;
     return { type, error: new QueueError('INVALID_MESSAGE', text) };
   } catch (cause) {
-    const text = `dead letter ${letter.id} can't be checked for '${name}': ${errorText(cause)}`;
+    const text = `dead letter ${deadLetter.id} can't be checked for '${name}': ${errorText(cause)}`;
     return { type: 'failed', error: new QueueError('INVALID_MESSAGE', text, { cause }) };
   }
 }
 
-/** Resolves when it is stored; to the error if it can't be. Rejects with what would hit every dead letter. */
+/** Resolves to the error if the message can't be stored. Rejects with errors that affect all messages. */
 async function send(
   { broker }: Source,
-  letter: DeadLetter,
+  deadLetter: DeadLetter,
   to: string,
   wait: WaitOptions,
 ): Promise<QueueError | undefined> {
   try {
-    await broker.publish({ exchange: '', routingKey: to }, withoutHistory(letter.message), wait);
+    await broker.publish({ exchange: '', routingKey: to }, withoutHistory(deadLetter.message), wait);
     return undefined;
   } catch (error) {
     if (isQueueError(error, ...OF_ONE_MESSAGE)) return error;
@@ -165,8 +180,12 @@ async function send(
   }
 }
 
-/** As far as it is known without sending it. */
-async function tryOut({ broker }: Source, to: string, wait: WaitOptions): Promise<QueueError | undefined> {
+/** Checks what can be known without sending the message. */
+async function checkTarget(
+  { broker }: Source,
+  to: string,
+  wait: WaitOptions,
+): Promise<QueueError | undefined> {
   try {
     await broker.inspect(to, wait);
     return undefined;
@@ -179,12 +198,12 @@ async function tryOut({ broker }: Source, to: string, wait: WaitOptions): Promis
 function rateOption(rate: number | undefined): number {
   if (rate === undefined) return Number.POSITIVE_INFINITY;
   if (typeof rate === 'number' && rate > 0) return rate;
-  throw invalidOption('rate', 'dead letters a second, above 0', rate);
+  throw invalidOption('rate', 'dead letters per second, above 0', rate);
 }
 
 function targetOption(to: string | undefined, { name, deadLetterQueue }: Source): string {
   const target = to ?? name;
   if (typeof target !== 'string' || target === '') throw invalidOption('to', "a queue's name", to);
   if (target !== deadLetterQueue) return target;
-  throw invalidOption('to', 'another queue than the dead-letter queue itself', to);
+  throw invalidOption('to', 'a queue other than the dead-letter queue itself', to);
 }

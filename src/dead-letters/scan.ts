@@ -2,41 +2,41 @@ import type { Backend, Delivery, Subscription, WaitOptions } from '../broker.js'
 import { Deferred, pause, throwIfAborted, timeoutError } from '../common/limits.js';
 import { QueueError } from '../errors.js';
 
-/** How much a scan may hold of the messages that it has passed: the others stay in the queue unread. */
+/** How many bytes of messages a scan may hold. Messages beyond that stay in the queue unread. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 
-/** What a held message takes besides its body, roughly. */
+/** Roughly what a held message takes besides its body. */
 const MESSAGE_BYTES = 2048;
 
-/** The first window shows how large the messages are. */
+/** The first window is small: it shows how large the messages are. */
 const FIRST_WINDOW = 16;
 
-/** Below what a quorum queue grants one consumer (2000). */
+/** Less than the 2000 that a quorum queue allows one consumer. */
 const MAX_WINDOW = 1000;
 
-/** The broker counts a message as gone when it hands it over, before it is here: so an empty queue is checked again. */
+/** A message in transit is in neither the queue's count nor here, so an empty queue is checked several times. */
 const CHECKS = 3;
 const CHECK_INTERVAL_MS = 100;
 
-/** How long to wait until the messages that went back show in the queue again. */
+/** How long to wait until returned messages show in the queue's count. */
 const BACK_LIMIT_MS = 2000;
 const BACK_INTERVAL_MS = 20;
 
 /**
- * Reads the messages that are in a queue when it begins, from the first to the last, and puts those back that were not
- * removed, in the order in which they were.
+ * Reads the messages that are in a queue when the scan starts, from first to last, and returns those that were not
+ * removed, in their original order.
  *
  *   new ──next()──► filling a window ──window full, or queue empty──► handing out ──next()──┐
  *                        ▲    (subscribed)                                (cancelled)          │
  *                        └───────────────── window handed out, more to come ──────────────────┘
  *   end(), from anywhere: the windows are closed in the order of their opening
  *
- * A message queue can't be looked at: what is read is taken. So a message stays taken until the end, since one that
- * goes back would be the next one to be delivered. Each window is a subscription that is cancelled as soon as it has as
- * many messages as were wanted: then removing one makes no room for another, and none that arrives meanwhile is taken.
+ * A message queue can't be browsed: reading means consuming. The scan holds each message until the end, because a
+ * returned one would be delivered next. Each window is a subscription that is cancelled as soon as it has the wanted
+ * number of messages: then removing one makes no room for another, and messages that arrive later are not consumed.
  */
 export class QueueScan {
-  /** How many messages were there at the beginning. */
+  /** How many messages were in the queue at the start. */
   readonly total: number;
   /** How many of them were handed out. */
   scanned = 0;
@@ -47,21 +47,21 @@ export class QueueScan {
   readonly #maxWindow: number;
   /** In the order of their opening. */
   readonly #windows: Subscription[] = [];
-  /** Received, and not handed out yet. */
+  /** Received, but not yet returned by `next`. */
   #arrived: Delivery[] = [];
-  /** Handed out and not removed, each with its size. */
+  /** Returned by `next` and not removed, each with its size. */
   readonly #held = new Map<Delivery, number>();
   #heldBytes = 0;
   #scannedBytes = 0;
   #removed = 0;
   #isOver = false;
   #onChange: () => void = () => {};
-  /** The most that were ever handed out at once: what is lost and read again is no progress. */
+  /** The highest `scanned` so far: reading a lost message again is no progress. */
   #mostScanned = 0;
   /** How long the scan has waited since it last made progress. */
   #waitedMs = 0;
 
-  /** Rejects as `Broker.inspect` does. `maxWindow`: how many messages to take at once at most. */
+  /** Rejects as `Broker.inspect` does. `maxWindow`: the maximum number of messages per window. */
   static async begin(
     broker: Backend,
     queue: string,
@@ -80,14 +80,14 @@ export class QueueScan {
     this.total = total;
   }
 
-  /** Whether it is still this scan's to remove: its link may be lost meanwhile. */
+  /** Whether the scan still holds the delivery, and may remove it. It may have been lost with its connection. */
   holds(delivery: Delivery): boolean {
     return this.#held.has(delivery);
   }
 
   /**
-   * The next message; undefined if there is none, or no room to hold another one. `atMost`: how many more are wanted.
-   * Rejects with `TIMEOUT` if the scan makes no progress in time, however often the queue delivers the same messages.
+   * The next message; undefined if there is none, or no room to hold another. `atMost`: how many more are wanted.
+   * Rejects with `TIMEOUT` if the scan makes no progress in time, even if the queue redelivers the same messages.
    */
   async next(atMost = Number.POSITIVE_INFINITY): Promise<Delivery | undefined> {
     if (this.#arrived.length === 0) await this.#fillWindow(atMost);
@@ -112,7 +112,7 @@ export class QueueScan {
     delivery.ack();
   }
 
-  /** Puts back what was not removed. Always resolves. */
+  /** Returns all messages that were not removed. Always resolves. */
   async end(): Promise<void> {
     this.#isOver = true;
     await Promise.all(this.#windows.map((window) => window.cancel()));
@@ -146,7 +146,7 @@ export class QueueScan {
     }
   }
 
-  /** Resolves when the window is full, or the queue empty. */
+  /** Resolves when the window is full or the queue is empty. */
   async #untilFull(window: Subscription, size: number, startedAt: number): Promise<void> {
     const ended = window.ended.then(() => {
       throw new QueueError('CLOSED', `the broker was closed while '${this.#queue}' was scanned`);
@@ -166,7 +166,7 @@ export class QueueScan {
       checks = ready === 0 && this.#arrived.length === before ? checks + 1 : 0;
       before = this.#arrived.length;
     }
-    // Other consumers took the rest: what arrives from here on was not there at the beginning.
+    // Other consumers took the rest: messages that arrive from now on were not there at the start.
     if (this.#arrived.length < size) this.#isOver = true;
   }
 
@@ -182,14 +182,14 @@ export class QueueScan {
     throw timeoutError(this.#action, timeoutMs, 'no further message');
   }
 
-  /** How many more messages may be held, if they are as large as those before. */
+  /** How many more messages may be held, assuming the average size so far. */
   #roomFor(): number {
     if (this.scanned === 0) return Math.min(FIRST_WINDOW, this.#maxWindow);
     const average = this.#scannedBytes / this.scanned;
     return Math.min(Math.floor((MAX_HELD_BYTES - this.#heldBytes) / average), this.#maxWindow);
   }
 
-  /** It is in the queue again, and is delivered again. */
+  /** Called when a delivery is lost: its message is in the queue again and will be redelivered. */
   #lose(delivery: Delivery): void {
     const position = this.#arrived.indexOf(delivery);
     if (position >= 0) this.#arrived.splice(position, 1);
@@ -204,7 +204,7 @@ export class QueueScan {
     return true;
   }
 
-  /** So that the next look finds them: RabbitMQ's queues take a moment to count what came back. */
+  /** Waits until the next scan will find the returned messages: RabbitMQ takes a moment to count them. */
   async #untilBack(): Promise<void> {
     const over = performance.now() + BACK_LIMIT_MS;
     while (performance.now() < over) {

@@ -1,4 +1,4 @@
-/** Which dead letters a call is about, and how it goes through them. */
+/** Selects the dead letters for a call, and iterates over them. */
 import type { Backend, Delivery, WaitOptions } from '../broker.js';
 import { throwIfAborted } from '../common/limits.js';
 import {
@@ -13,40 +13,41 @@ import type { Queue } from '../queue.js';
 import { type DeadLetter, toDeadLetter } from './dead-letter.js';
 import { QueueScan } from './scan.js';
 
-/** Selects dead letters: those that meet all that is given here. */
+/** Selects the dead letters that meet all of these conditions. */
 export interface DeadLetterFilter {
-  /** One of these ids. */
+  /** The id is one of these. */
   readonly ids?: readonly string[] | undefined;
-  /** This reason, as in {@link DeadLetter.reason}. */
+  /** The reason is this one; see {@link DeadLetter.reason}. */
   readonly reason?: string | undefined;
-  /** Dead at this time or later. One whose time is unknown is not selected. */
+  /** It became a dead letter at this time or later. Excludes dead letters whose time is unknown. */
   readonly since?: Date | undefined;
-  /** Dead before this time. One whose time is unknown is not selected. */
+  /** It became a dead letter before this time. Excludes dead letters whose time is unknown. */
   readonly before?: Date | undefined;
-  /** This text, exactly as written here, is in the body or in one of the errors. */
+  /** The body or one of the errors contains this text. Case-sensitive. */
   readonly match?: string | undefined;
 }
 
-/** Which dead letters are meant, and what bounds the search for them. */
+/** Which dead letters to select, and limits for the search. */
 export interface SelectionOptions extends DeadLetterFilter, WaitOptions {
-  /** How many dead letters at most. */
+  /** The maximum number of dead letters. */
   readonly limit?: number | undefined;
-  /** Ends the call with `ABORTED`; what it holds goes back. */
+  /** Ends the call with `ABORTED`; the messages that it holds return to the queue. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * How long the call may go on without getting to a further dead letter, or without storing one; then it rejects with
-   * `TIMEOUT`, and what it holds goes back. Milliseconds, `Infinity` for no limit. Default: 30 000.
+   * How long the call may go without progress, such as reading or storing another dead letter; then it rejects with
+   * `TIMEOUT`, and the messages that it holds return to the queue. Milliseconds, `Infinity` for no limit. Default:
+   * 30 000.
    */
   readonly timeoutMs?: number | undefined;
 }
 
-/** How far a scan of the dead-letter queue went. */
+/** How far a scan of the dead-letter queue got. */
 export interface ScanResult {
-  /** How many dead letters were in the queue at the beginning. */
+  /** How many dead letters were in the queue at the start. */
   readonly total: number;
   /**
-   * How many of them were read, from the first on. If these are fewer than all, and fewer were found than were asked
-   * for, no more could be held.
+   * How many of them were read, from the first on. If that is less than `total`, and fewer were selected than asked
+   * for, the call could not hold more.
    */
   readonly scanned: number;
 }
@@ -56,12 +57,12 @@ const NAMES = ['ids', 'reason', 'since', 'before', 'match', 'limit', 'signal', '
 interface Selection {
   readonly wait: WaitOptions;
   readonly limit: number;
-  readonly matches: (letter: DeadLetter) => boolean;
+  readonly matches: (deadLetter: DeadLetter) => boolean;
   /** Whether every dead letter is selected, up to the limit. */
   readonly isUnfiltered: boolean;
 }
 
-/** Throws `INVALID_OPTION`. `more`: the names of the caller's other options. */
+/** Throws `INVALID_OPTION`. `more`: the names of further options of the caller. */
 export function checkSelection(
   where: string,
   options: SelectionOptions,
@@ -82,20 +83,20 @@ export function checkSelection(
   };
 }
 
-/** Where dead letters are stored, and what they were. */
+/** A queue and its dead-letter queue. */
 export interface Source {
   readonly broker: Backend;
-  /** The queue that they were messages of. */
+  /** The queue that the dead letters came from. */
   readonly name: string;
   readonly deadLetterQueue: string;
-  /** Whether the caller named the dead-letter queue: then it must exist. */
+  /** Whether the caller named the dead-letter queue, which must then exist. */
   readonly isNamed: boolean;
   /** Undefined if the schema of the queue is not known. */
   readonly decode: Queue<never, unknown>['decode'] | undefined;
 }
 
 /**
- * Begins to scan the dead letters. Undefined if there is no dead-letter queue, since one is made only when it is first
+ * Starts a scan of the dead letters. Undefined if there is no dead-letter queue, which is created only when first
  * needed. Rejects with `QUEUE_MISSING` if the queue itself does not exist either.
  */
 export async function beginScan(
@@ -115,32 +116,32 @@ export async function beginScan(
     if (!isQueueError(cause, 'QUEUE_MISSING')) throw cause;
     throw new QueueError(
       'QUEUE_MISSING',
-      `neither the queue '${source.name}' nor its dead-letter queue '${source.deadLetterQueue}' exists; if its dead letters are in another queue, name that one`,
+      `neither the queue '${source.name}' nor its dead-letter queue '${source.deadLetterQueue}' exists; if its dead letters are in a different queue, name that one`,
       { cause },
     );
   }
 }
 
 /**
- * Calls `take` with each selected dead letter, until the limit of those for which it returns true is reached. Each is
- * still in the queue, and the scan's to remove.
+ * Calls `take` with each selected dead letter, until it has returned true as often as the limit allows. The scan holds
+ * each of them, so `take` may remove it.
  */
 export async function forEachSelected(
   scan: QueueScan,
   { limit, matches, isUnfiltered, wait }: Selection,
-  take: (letter: DeadLetter, delivery: Delivery) => boolean | Promise<boolean>,
+  take: (deadLetter: DeadLetter, delivery: Delivery) => boolean | Promise<boolean>,
 ): Promise<void> {
   let taken = 0;
   while (taken < limit) {
     throwIfAborted(wait.signal, 'scanning dead letters');
     const delivery = await scan.next(isUnfiltered ? limit - taken : undefined);
     if (delivery === undefined) return;
-    const letter = toDeadLetter(delivery.message);
-    if (matches(letter) && (await take(letter, delivery))) taken++;
+    const deadLetter = toDeadLetter(delivery.message);
+    if (matches(deadLetter) && (await take(deadLetter, delivery))) taken++;
   }
 }
 
-function toPredicate(filter: DeadLetterFilter): (letter: DeadLetter) => boolean {
+function toPredicate(filter: DeadLetterFilter): (deadLetter: DeadLetter) => boolean {
   const { ids, reason, match } = filter;
   if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => typeof id === 'string'))) {
     throw invalidOption('ids', 'an array of strings', ids);
@@ -151,14 +152,14 @@ function toPredicate(filter: DeadLetterFilter): (letter: DeadLetter) => boolean 
   const before = toTime('before', filter.before) ?? Number.POSITIVE_INFINITY;
   const isTimed = filter.since !== undefined || filter.before !== undefined;
   const idSet = ids === undefined ? undefined : new Set(ids);
-  return (letter) => {
-    if (idSet !== undefined && !idSet.has(letter.id)) return false;
-    if (reason !== undefined && letter.reason !== reason) return false;
+  return (deadLetter) => {
+    if (idSet !== undefined && !idSet.has(deadLetter.id)) return false;
+    if (reason !== undefined && deadLetter.reason !== reason) return false;
     if (isTimed) {
-      const at = letter.deadAt === undefined ? Number.NaN : Date.parse(letter.deadAt);
+      const at = deadLetter.deadAt === undefined ? Number.NaN : Date.parse(deadLetter.deadAt);
       if (!(at >= since && at < before)) return false;
     }
-    return match === undefined || contains(letter, match);
+    return match === undefined || contains(deadLetter, match);
   };
 }
 

@@ -22,7 +22,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Takes any value; what these tests are about is how letters are moved. */
+/** Takes any value; these tests are about moving dead letters. */
 const anything = {
   '~standard': { version: 1, vendor: 'test', validate: (value: unknown) => ({ value }) },
 } as const;
@@ -102,7 +102,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(JSON.parse(worker.stdout)).toMatchObject({ id: 'greeting', attempt: 1, body: 'Hello World!' });
   });
 
-  test('--json writes a line for each letter, and the body where it is shown', async () => {
+  test('--json writes a line for each dead letter, and `show` its body', async () => {
     const queue = await queueWithDead(['a', 'b', 'c']);
     const list = await dlq('list', '-q', queue, '--json', '--limit', '2');
     const known = {
@@ -125,7 +125,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(jsonLines(replay.stdout)).toEqual([{ outcome: 'replayed', id: 'b', to: queue }]);
   });
 
-  test('nothing there is exit code 4, whatever is asked for', async () => {
+  test('a queue without dead letters is exit code 4 for every command', async () => {
     const queue = await queueWithDead(['a']);
     expect((await dlq('list', '-q', nextQueue())).exitCode).toBe(4);
     expect((await dlq('list', '-q', queue, '--reason', 'rejected')).exitCode).toBe(4);
@@ -136,7 +136,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(await readyIn(`${queue}.dead`)).toBe(1);
   });
 
-  test('with a schema, letters that do not fit stay: exit code 3, and 65 where none fits', async () => {
+  test('with a schema, dead letters that do not fit stay: exit code 3, and 65 if none fits', async () => {
     const queue = await queueWithDead(['good', 'bad'], (id) =>
       id === 'good' ? '{"total":1}' : '{"total":"1"}',
     );
@@ -155,7 +155,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(await idsIn(`${queue}.dead`)).toEqual(['bad']);
   });
 
-  test('a letter whose queue is gone stays: exit code 75', async () => {
+  test('a dead letter whose queue is gone stays: exit code 75', async () => {
     const queue = await queueWithDead(['a']);
     const { exitCode, stderr } = await dlq('replay', '-q', queue, '--to', nextQueue());
     expect(exitCode).toBe(75);
@@ -195,7 +195,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(stderr).toContain(` [*] To see one: ${hint}\n`);
   });
 
-  test('--dry-run changes nothing; drop wants --force where nobody can be asked', async () => {
+  test('--dry-run changes nothing; drop requires --force without a terminal', async () => {
     const queue = await queueWithDead(['a', 'b', 'c']);
     const dry = await dlq('replay', '-q', queue, '--dry-run');
     expect(dry).toMatchObject({ exitCode: 0 });
@@ -209,7 +209,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(await idsIn(`${queue}.dead`)).toEqual(['a', 'c']);
   });
 
-  test('CTRL+C ends a replay between two letters', async () => {
+  test('CTRL+C ends a replay between two messages', async () => {
     const ids = Array.from({ length: 40 }, (_, index) => `m${index}`);
     const queue = await queueWithDead(ids);
     const args = ['dlq', 'replay', '-q', queue, '--rate', '20'];
@@ -269,7 +269,7 @@ describe('on a terminal', () => {
     return { exitCode: child.exitCode, screen };
   }
 
-  test.skipIf(!hasScript)('drop asks, and takes nothing but yes for yes', async () => {
+  test.skipIf(!hasScript)('drop asks, and accepts only yes', async () => {
     const cwd = mkdtempSync(join(folder, 'terminal-'));
     const url = `local:${join(cwd, 'queues')}`;
     const run = (...args: string[]) => millrace([...args, '-u', url]);
@@ -287,7 +287,7 @@ describe('on a terminal', () => {
   });
 });
 
-test('a memory broker has no dead letters to look at from outside', async () => {
+test('no other process can see the dead letters of a broker in memory', async () => {
   const { exitCode, stderr } = await millrace(['dlq', 'list', '-u', 'local:']);
   expect(exitCode).toBe(2);
   expect(stderr).toContain('dlq');

@@ -39,12 +39,12 @@ class Account {
   readonly stored: string[] = [];
   readonly acked: string[] = [];
   readonly dead: string[] = [];
-  readonly #bench: ContractContext;
+  readonly #context: ContractContext;
   readonly #queue: QueueSpec;
   readonly #subscribers: { readonly subscription: Subscription; readonly held: Delivery[] }[] = [];
 
-  constructor(bench: ContractContext, queue: QueueSpec) {
-    this.#bench = bench;
+  constructor(t: ContractContext, queue: QueueSpec) {
+    this.#context = t;
     this.#queue = queue;
   }
 
@@ -52,12 +52,12 @@ class Account {
     if (step.type === 'publish') {
       for (let n = 0; n < step.count; n++) {
         const id = `m${this.stored.length}`;
-        await this.#bench.publish(this.#queue, id);
+        await this.#context.publish(this.#queue, id);
         this.stored.push(id);
       }
     } else if (step.type === 'subscribe') {
       const held: Delivery[] = [];
-      const subscription = await this.#bench.broker.subscribe(
+      const subscription = await this.#context.broker.subscribe(
         this.#queue.name,
         { prefetch: step.prefetch },
         (delivery) => held.push(delivery),
@@ -103,36 +103,35 @@ class Account {
 }
 
 /** Empties a queue that should hold `count` messages, and fails where it holds fewer or more. */
-async function drain(bench: ContractContext, queue: string, count: number): Promise<string[]> {
-  const inbox = await Inbox.open(bench.broker, queue, { prefetch: 1000 });
+async function drain(t: ContractContext, queue: string, count: number): Promise<string[]> {
+  const inbox = await Inbox.open(t.broker, queue, { prefetch: 1000 });
   const drained = idsOf(await inbox.take(count));
-  await bench.publish(queue, 'the last');
+  await t.publish(queue, 'the last');
   expect((await inbox.next()).message.id).toBe('the last');
   expect(inbox.untaken).toEqual([]);
   await inbox.subscription.close();
-  await bench.broker.purge(queue);
+  await t.broker.purge(queue);
   return drained;
 }
 
 export const accountCases: Cases = {
-  'whatever the order of events: every stored message is done once, dead once, or still there': async (
-    bench,
-  ) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-        const queue = await bench.declare();
-        const account = new Account(bench, queue);
-        await account.take({ type: 'subscribe', prefetch: 5 });
-        for (const step of steps) await account.take(step);
-        await account.close();
+  'whatever the order of events, every stored message is handled once, a dead letter once, or still in the queue':
+    async (t) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+          const queue = await t.declare();
+          const account = new Account(t, queue);
+          await account.take({ type: 'subscribe', prefetch: 5 });
+          for (const step of steps) await account.take(step);
+          await account.close();
 
-        const settled = account.acked.length + account.dead.length;
-        const left = await drain(bench, queue.name, account.stored.length - settled);
-        const dead = await drain(bench, `${queue.name}.dead`, account.dead.length);
-        expect(dead.sort()).toEqual(account.dead.sort());
-        expect([...account.acked, ...dead, ...left].sort()).toEqual(account.stored.sort());
-      }),
-      { numRuns: bench.subject.propertyRuns },
-    );
-  },
+          const settled = account.acked.length + account.dead.length;
+          const left = await drain(t, queue.name, account.stored.length - settled);
+          const dead = await drain(t, `${queue.name}.dead`, account.dead.length);
+          expect(dead.sort()).toEqual(account.dead.sort());
+          expect([...account.acked, ...dead, ...left].sort()).toEqual(account.stored.sort());
+        }),
+        { numRuns: t.subject.propertyRuns },
+      );
+    },
 };

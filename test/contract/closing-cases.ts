@@ -21,29 +21,29 @@ function callsOn(broker: Backend, queue: Parameters<Backend['declare']>[0]): Pro
 }
 
 export const closingCases: Cases = {
-  'an open broker is connected and says to what, without a password': async ({ broker }) => {
+  'an open broker is connected, and its url has no password': async ({ broker }) => {
     expect(broker.state).toBe('connected');
     expect(broker.url).toMatch(/^(local|amqps?):/);
     expect(broker.url).not.toMatch(/:[^/]*guest@/);
   },
 
-  'a closed broker is closed, and every call rejects with CLOSED': async (bench) => {
-    const queue = await bench.declare();
-    await bench.broker.close();
-    expect(bench.broker.state).toBe('closed');
-    await Promise.all(callsOn(bench.broker, queue).map((call) => rejection(call, 'CLOSED')));
+  'a closed broker is closed, and every call rejects with CLOSED': async (t) => {
+    const queue = await t.declare();
+    await t.broker.close();
+    expect(t.broker.state).toBe('closed');
+    await Promise.all(callsOn(t.broker, queue).map((call) => rejection(call, 'CLOSED')));
   },
 
-  'a second close waits for the same end': async ({ broker }) => {
+  'a second close waits for the first': async ({ broker }) => {
     await Promise.all([broker.close(), broker.close()]);
     await broker.close();
     expect(broker.state).toBe('closed');
   },
 
-  'calls that close overtakes settle, and fail with nothing but CLOSED or UNCONFIRMED': async (bench) => {
-    const queue = await bench.declare();
-    const calls = callsOn(bench.broker, queue);
-    const closing = bench.broker.close();
+  'calls in progress when the broker closes settle, and fail only with CLOSED or UNCONFIRMED': async (t) => {
+    const queue = await t.declare();
+    const calls = callsOn(t.broker, queue);
+    const closing = t.broker.close();
     for (const result of await Promise.allSettled(calls)) {
       if (result.status === 'rejected') {
         expect(['CLOSED', 'UNCONFIRMED']).toContain(result.reason?.code);
@@ -52,21 +52,21 @@ export const closingCases: Cases = {
     await closing;
   },
 
-  'publishes that wait for room reject with CLOSED': async (bench) => {
-    const queue = await bench.declare({ capacity: 2 });
-    await bench.fill(queue);
-    const waiting = numbered(5).map((id) => rejection(bench.publish(queue, id), 'CLOSED'));
-    await rejection(bench.publish(queue, 'probe', { timeoutMs: 100 }), 'TIMEOUT');
-    await bench.broker.close();
+  'publishes that wait for room reject with CLOSED': async (t) => {
+    const queue = await t.declare({ capacity: 2 });
+    await t.fill(queue);
+    const waiting = numbered(5).map((id) => rejection(t.publish(queue, id), 'CLOSED'));
+    await rejection(t.publish(queue, 'probe', { timeoutMs: 100 }), 'TIMEOUT');
+    await t.broker.close();
     await Promise.all(waiting);
   },
 
-  'subscriptions end, deliver nothing more, and their deliveries are past settling': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publishAll(queue, ['a', 'b', 'c', 'd', 'e']);
-    const inbox = await bench.inbox(queue, { prefetch: 4 });
+  'subscriptions end, deliver nothing more, and their deliveries can no longer be settled': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, ['a', 'b', 'c', 'd', 'e']);
+    const inbox = await t.inbox(queue, { prefetch: 4 });
     const [a, b, c, d] = await inbox.take(4);
-    await bench.broker.close();
+    await t.broker.close();
     await inbox.subscription.ended;
     expect(inbox.deliveries).toHaveLength(4);
     a?.ack();
@@ -76,34 +76,34 @@ export const closingCases: Cases = {
     await inbox.subscription.close();
   },
 
-  'retries and dead letters under way when the broker closes settle': async (bench) => {
-    const queue = await bench.declare({ deadLetter: { capacity: 2 } });
-    await bench.fill(`${queue.name}.dead`);
-    await bench.publishAll(queue, ['a', 'b']);
-    const [a, b] = await (await bench.inbox(queue)).take(2);
+  'retries and dead letters in progress when the broker closes settle': async (t) => {
+    const queue = await t.declare({ deadLetter: { capacity: 2 } });
+    await t.fill(`${queue.name}.dead`);
+    await t.publishAll(queue, ['a', 'b']);
+    const [a, b] = await (await t.inbox(queue)).take(2);
     const settling = Promise.allSettled([a?.retry(0, failure), b?.deadLetter(failure)]);
-    await bench.broker.close();
+    await t.broker.close();
     await settling;
   },
 
-  'a message outlives the broker that published it': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publishAll(queue, ['a', 'b']);
-    await bench.broker.close();
-    const next = await bench.open();
+  'a message outlives the broker that published it': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, ['a', 'b']);
+    await t.broker.close();
+    const next = await t.open();
     const inbox = await Inbox.open(next, queue.name);
     expect(await inbox.ackNext(2)).toEqual(['a', 'b']);
   },
 
-  'what was unsettled when its broker closed comes again to another, redelivered': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publishAll(queue, ['done', 'open', 'retried', 'unseen']);
-    const first = await bench.inbox(queue, { prefetch: 3 });
+  'messages that were unsettled when their broker closed are redelivered to another': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, ['done', 'open', 'retried', 'unseen']);
+    const first = await t.inbox(queue, { prefetch: 3 });
     const [done, , retried] = await first.take(3);
     done?.ack();
     await retried?.retry(300, failure);
-    await bench.broker.close();
-    const next = await bench.open();
+    await t.broker.close();
+    const next = await t.open();
     const inbox = await Inbox.open(next, queue.name);
     const seen = new Map((await inbox.take(3)).map((delivery) => [delivery.message.id, delivery]));
     expect(seen.get('open')).toMatchObject({ redelivered: true });
@@ -111,12 +111,12 @@ export const closingCases: Cases = {
     expect(seen.get('unseen')).toMatchObject({ attempt: 1 });
   },
 
-  'brokers are apart: closing one disturbs no other': async (bench) => {
-    const other = await bench.open();
-    const queue = bench.spec();
+  'brokers are independent: closing one does not affect another': async (t) => {
+    const other = await t.open();
+    const queue = t.spec();
     await other.declare(queue);
     const inbox = await Inbox.open(other, queue.name);
-    await bench.broker.close();
+    await t.broker.close();
     await other.publish(addressOf(queue), message({ id: 'a' }));
     expect(await inbox.ackNext(1)).toEqual(['a']);
     await inbox.subscription.close();

@@ -17,7 +17,7 @@ import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import type { BrokerSubject } from './subject.js';
 
-/** What one case works with: an open broker of the subject, and queues that no other case sees. */
+/** The context of one case: an open broker of the subject, and queues that no other case uses. */
 export class ContractContext {
   readonly subject: BrokerSubject;
   readonly broker: Backend;
@@ -36,7 +36,7 @@ export class ContractContext {
     return new ContractContext(subject, await subject.open());
   }
 
-  /** One more broker of the subject, closed with the bench. */
+  /** One more broker of the subject, closed with this one. */
   async open(options?: { readonly maxMessageBytes?: number }): Promise<Backend> {
     const broker = await this.subject.open(options);
     this.#opened.push(broker);
@@ -72,7 +72,7 @@ export class ContractContext {
     return defineQueue(name, z.unknown(), { type }).spec;
   }
 
-  /** A new queue on the bench's broker. */
+  /** A new queue on this context's broker. */
   async declare(options?: QueueOptions): Promise<QueueSpec> {
     const spec = this.spec(options);
     await this.broker.declare(spec);
@@ -88,12 +88,12 @@ export class ContractContext {
     return this.broker.publish(addressOf(queue), message({ id, body: `body of ${id}` }), options);
   }
 
-  /** Publishes one after the other, so that they lie in the queue in this order. */
+  /** Publishes one after the other, so that this is their order in the queue. */
   async publishAll(queue: string | QueueSpec, ids: readonly string[]): Promise<void> {
     for (const id of ids) await this.publish(queue, id);
   }
 
-  /** Publishes until the queue has no more room, and gives the ids of what it holds. */
+  /** Publishes until the queue has no more room, and returns the ids of its messages. */
   async fill(queue: string | QueueSpec): Promise<string[]> {
     const ids: string[] = [];
     while (ids.length < 500) {

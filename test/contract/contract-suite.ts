@@ -3,9 +3,9 @@ import { ContractContext } from './contract-context.js';
 import type { BrokerSubject, Skips } from './subject.js';
 
 /** Cases by title; a title is a promise as its user would say it. */
-export type Cases = Readonly<Record<string, (bench: ContractContext) => Promise<void>>>;
+export type Cases = Readonly<Record<string, (t: ContractContext) => Promise<void>>>;
 
-/** Runs each case on a bench of its own. A skip shows its reason, and one that names no case is a failure. */
+/** Runs each case in a context of its own. A skip shows its reason; a skip that names no case is a failure. */
 export function contractSuite(
   title: string,
   subject: BrokerSubject,
@@ -22,11 +22,11 @@ export function contractSuite(
             continue;
           }
           test(caseTitle, async () => {
-            const bench = await ContractContext.open(subject);
+            const t = await ContractContext.open(subject);
             try {
-              await run(bench);
+              await run(t);
             } finally {
-              await bench.close();
+              await t.close();
             }
           });
         }

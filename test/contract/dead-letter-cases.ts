@@ -14,41 +14,41 @@ import type { Cases } from './contract-suite.js';
 
 /** A queue whose messages of these ids all became dead letters, in this order. */
 async function queueWithDead(
-  bench: ContractContext,
+  t: ContractContext,
   ids: readonly string[],
   why = 'no licence',
 ): Promise<QueueSpec> {
-  const queue = await bench.declare();
-  await bench.publishAll(queue, ids);
-  const inbox = await bench.inbox(queue, { prefetch: 1 });
+  const queue = await t.declare();
+  await t.publishAll(queue, ids);
+  const inbox = await t.inbox(queue, { prefetch: 1 });
   for (const _ of ids) await (await inbox.next()).deadLetter({ code: 'failed', error: why });
   await inbox.subscription.close();
-  await bench.untilCounted(`${queue.name}.dead`, { ready: ids.length });
+  await t.untilCounted(`${queue.name}.dead`, { ready: ids.length });
   return queue;
 }
 
 /** The ids that lie in a queue, from its first to its last. They stay there. */
-async function idsIn(bench: ContractContext, queue: string, count: number): Promise<string[]> {
-  await bench.untilCounted(queue, { ready: count });
-  const inbox = await Inbox.open(bench.broker, queue, { prefetch: 500 });
+async function idsIn(t: ContractContext, queue: string, count: number): Promise<string[]> {
+  await t.untilCounted(queue, { ready: count });
+  const inbox = await Inbox.open(t.broker, queue, { prefetch: 500 });
   const ids = idsOf(await inbox.take(count));
   await inbox.subscription.close();
-  await bench.untilCounted(queue, { ready: count });
+  await t.untilCounted(queue, { ready: count });
   return ids;
 }
 
 const dead = ({ name }: QueueSpec) => `${name}.dead`;
 
 export const deadLetterCases: Cases = {
-  'a dead letter tells why it died, when, what of, and after how many attempts': async (bench) => {
-    const queue = bench.define(z.string());
-    const { id } = await createProducer(bench.broker, queue).send('Hello World!', {
+  'a dead letter says when, why and after how many attempts it failed': async (t) => {
+    const queue = t.define(z.string());
+    const { id } = await createProducer(t.broker, queue).send('Hello World!', {
       headers: { tenant: 'blue' },
     });
     const log = new EventLog();
     const before = Date.now();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (_value, { attempt }) => {
         throw new Error(`failure ${attempt}`);
@@ -58,7 +58,7 @@ export const deadLetterCases: Cases = {
     await consumer.start();
     await log.until('dead-lettered');
     await consumer.stop();
-    const { letters, ...looked } = await deadLetters(bench.broker, queue).list();
+    const { deadLetters: letters, ...looked } = await deadLetters(t.broker, queue).list();
     expect(looked).toEqual({ total: 1, scanned: 1 });
     expect(letters).toMatchObject([
       {
@@ -75,34 +75,34 @@ export const deadLetterCases: Cases = {
     expect(Date.parse(letters[0]?.deadAt ?? '')).toBeGreaterThanOrEqual(before);
   },
 
-  'looking at dead letters leaves them as they are': async (bench) => {
+  'listing dead letters does not change them': async (t) => {
     const ids = numbered(70);
-    const queue = await queueWithDead(bench, ids);
-    const letters = deadLetters(bench.broker, queue.name);
+    const queue = await queueWithDead(t, ids);
+    const letters = deadLetters(t.broker, queue.name);
     for (let look = 0; look < 3; look++) {
-      const { letters: found, ...looked } = await letters.list();
+      const { deadLetters: found, ...looked } = await letters.list();
       expect(looked).toEqual({ total: 70, scanned: 70 });
       expect(found.map(({ id }) => id)).toEqual(ids);
       expect(found.every(({ attempts }) => attempts === 1)).toBe(true);
     }
-    expect(await idsIn(bench, dead(queue), 70)).toEqual(ids);
+    expect(await idsIn(t, dead(queue), 70)).toEqual(ids);
   },
 
-  'a limit takes the first ones, and says how many there are in all': async (bench) => {
+  'a limit selects the first ones, and the result has the total': async (t) => {
     const ids = numbered(60);
-    const queue = await queueWithDead(bench, ids);
-    const { letters, total } = await deadLetters(bench.broker, queue.name).list({ limit: 25 });
+    const queue = await queueWithDead(t, ids);
+    const { deadLetters: letters, total } = await deadLetters(t.broker, queue.name).list({ limit: 25 });
     expect(letters.map(({ id }) => id)).toEqual(ids.slice(0, 25));
     expect(total).toBe(60);
-    expect(await idsIn(bench, dead(queue), 60)).toEqual(ids);
+    expect(await idsIn(t, dead(queue), 60)).toEqual(ids);
   },
 
-  'dead letters are chosen by id, reason, time and text': async (bench) => {
-    const queue = await queueWithDead(bench, ['a', 'b']);
-    await bench.broker.publish(addressOf(dead(queue)), message({ id: 'foreign', body: 'no history' }));
-    const letters = deadLetters(bench.broker, queue.name);
+  'dead letters are selected by id, reason, time and text': async (t) => {
+    const queue = await queueWithDead(t, ['a', 'b']);
+    await t.broker.publish(addressOf(dead(queue)), message({ id: 'foreign', body: 'no history' }));
+    const letters = deadLetters(t.broker, queue.name);
     const ids = async (filter: Parameters<typeof letters.list>[0]) =>
-      (await letters.list(filter)).letters.map(({ id }) => id);
+      (await letters.list(filter)).deadLetters.map(({ id }) => id);
     expect(await ids({ ids: ['b', 'foreign', 'none'] })).toEqual(['b', 'foreign']);
     expect(await ids({ reason: 'failed' })).toEqual(['a', 'b']);
     expect(await ids({ reason: 'unknown' })).toEqual(['foreign']);
@@ -114,30 +114,30 @@ export const deadLetterCases: Cases = {
     expect(await ids({ reason: 'failed', match: 'body of a' })).toEqual(['a']);
   },
 
-  'a queue without a dead letter has none; one that is not there is an error': async (bench) => {
-    const queue = await bench.declare();
-    expect(await deadLetters(bench.broker, queue.name).list()).toEqual({
+  'a queue without dead letters lists none; a missing queue is an error': async (t) => {
+    const queue = await t.declare();
+    expect(await deadLetters(t.broker, queue.name).list()).toEqual({
       total: 0,
       scanned: 0,
-      letters: [],
+      deadLetters: [],
     });
-    const lone = await bench.declare({ declare: 'if-missing', deadLetter: false });
-    expect(await deadLetters(bench.broker, lone.name).list()).toMatchObject({ total: 0, letters: [] });
-    await rejection(deadLetters(bench.broker, bench.queueName()).list(), 'QUEUE_MISSING');
-    const named = deadLetters(bench.broker, queue.name, { queue: bench.queueName() });
+    const lone = await t.declare({ declare: 'if-missing', deadLetter: false });
+    expect(await deadLetters(t.broker, lone.name).list()).toMatchObject({ total: 0, deadLetters: [] });
+    await rejection(deadLetters(t.broker, t.queueName()).list(), 'QUEUE_MISSING');
+    const named = deadLetters(t.broker, queue.name, { queue: t.queueName() });
     await rejection(named.list(), 'QUEUE_MISSING');
   },
 
-  'a replayed letter is the message that it was, on its first attempt': async (bench) => {
-    const queue = bench.define(z.string());
-    const { id } = await createProducer(bench.broker, queue).send('x', {
+  'a replayed dead letter is the original message, on its first attempt': async (t) => {
+    const queue = t.define(z.string());
+    const { id } = await createProducer(t.broker, queue).send('x', {
       headers: { tenant: 'blue' },
       priority: 7,
       correlationId: 'c1',
     });
     const log = new EventLog();
     const failing = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       () => {
         throw new Error('no');
@@ -148,11 +148,11 @@ export const deadLetterCases: Cases = {
     await log.until('dead-lettered');
     await failing.stop();
     const events: ReplayEvent[] = [];
-    const letters = deadLetters(bench.broker, queue);
+    const letters = deadLetters(t.broker, queue);
     const result = await letters.replay({ observe: (event) => events.push(event) });
     expect(result).toEqual({ total: 1, scanned: 1, replayed: 1, invalid: 0, failed: 0 });
-    expect(events).toMatchObject([{ type: 'replayed', to: queue.name, letter: { id, attempts: 2 } }]);
-    const delivery = await (await bench.inbox(queue.name)).next();
+    expect(events).toMatchObject([{ type: 'replayed', to: queue.name, deadLetter: { id, attempts: 2 } }]);
+    const delivery = await (await t.inbox(queue.name)).next();
     expect(delivery).toMatchObject({
       attempt: 1,
       redelivered: false,
@@ -162,20 +162,20 @@ export const deadLetterCases: Cases = {
     expect((await letters.list()).total).toBe(0);
   },
 
-  'a letter that fails again is not replayed a second time in the same run': async (bench) => {
+  'a dead letter that fails again is not replayed twice in one run': async (t) => {
     const ids = numbered(20);
-    const queue = bench.define(z.string());
-    await bench.broker.declare(queue.spec);
+    const queue = t.define(z.string());
+    await t.broker.declare(queue.spec);
     // Above the others: those that come back lie before those that are still to be replayed.
     for (const id of ids) {
-      await bench.broker.publish(
+      await t.broker.publish(
         addressOf(dead(queue.spec)),
         message({ id, contentType: 'application/json', body: '"x"', priority: 9 }),
       );
     }
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       () => {
         throw new Error('still no');
@@ -183,72 +183,72 @@ export const deadLetterCases: Cases = {
       { retry: { delaysMs: [] }, observe: log.observe },
     );
     await consumer.start();
-    const result = await deadLetters(bench.broker, queue).replay();
+    const result = await deadLetters(t.broker, queue).replay();
     expect(result).toMatchObject({ total: 20, replayed: 20, failed: 0 });
     await log.until('dead-lettered', 20);
     expect(log.of('dead-lettered').map(({ id }) => id)).toEqual(ids);
     await consumer.stop();
-    await bench.untilCounted(dead(queue.spec), { ready: 20 });
+    await t.untilCounted(dead(queue.spec), { ready: 20 });
   },
 
-  'what dies while a replay runs is left for the next one': async (bench) => {
-    const queue = await queueWithDead(bench, numbered(20));
-    const letters = deadLetters(bench.broker, queue.name);
+  'messages that become dead letters during a replay are left for the next one': async (t) => {
+    const queue = await queueWithDead(t, numbered(20));
+    const letters = deadLetters(t.broker, queue.name);
     const late: Promise<void>[] = [];
     const { replayed } = await letters.replay({
-      observe: ({ letter }) => {
-        late.push(bench.broker.publish(addressOf(dead(queue)), message({ id: `late-${letter.id}` })));
+      observe: ({ deadLetter }) => {
+        late.push(t.broker.publish(addressOf(dead(queue)), message({ id: `late-${deadLetter.id}` })));
       },
     });
     await Promise.all(late);
     expect(replayed).toBe(20);
-    expect((await idsIn(bench, dead(queue), 20)).sort()).toEqual(numbered(20, 'late-m').sort());
-    expect(await idsIn(bench, queue.name, 20)).toEqual(numbered(20));
+    expect((await idsIn(t, dead(queue), 20)).sort()).toEqual(numbered(20, 'late-m').sort());
+    expect(await idsIn(t, queue.name, 20)).toEqual(numbered(20));
   },
 
-  'letters that do not fit the schema stay, and the others are replayed': async (bench) => {
-    const queue = bench.define(z.object({ total: z.number() }));
-    await bench.broker.declare(queue.spec);
+  'dead letters that fail the schema stay, and the others are replayed': async (t) => {
+    const queue = t.define(z.object({ total: z.number() }));
+    await t.broker.declare(queue.spec);
     const bodies = { good: '{"total":1}', bad: '{"total":"1"}', broken: '{', fine: '{"total":2}' };
     for (const [id, body] of Object.entries(bodies)) {
       const letter = message({ id, body, contentType: 'application/json' });
-      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+      await t.broker.publish(addressOf(dead(queue.spec)), letter);
     }
     const events: ReplayEvent[] = [];
-    const letters = deadLetters(bench.broker, queue);
+    const letters = deadLetters(t.broker, queue);
     const result = await letters.replay({ observe: (event) => events.push(event) });
     expect(result).toMatchObject({ replayed: 2, invalid: 2, failed: 0 });
     const of = (type: ReplayEvent['type']) => events.filter((event) => event.type === type);
-    expect(of('replayed').map(({ letter }) => letter.id)).toEqual(['good', 'fine']);
+    expect(of('replayed').map(({ deadLetter }) => deadLetter.id)).toEqual(['good', 'fine']);
     expect(of('invalid')).toMatchObject([
-      { letter: { id: 'bad' }, error: { code: 'INVALID_MESSAGE' } },
-      { letter: { id: 'broken' } },
+      { deadLetter: { id: 'bad' }, error: { code: 'INVALID_MESSAGE' } },
+      { deadLetter: { id: 'broken' } },
     ]);
-    expect(await idsIn(bench, dead(queue.spec), 2)).toEqual(['bad', 'broken']);
-    expect(await idsIn(bench, queue.name, 2)).toEqual(['good', 'fine']);
+    expect(await idsIn(t, dead(queue.spec), 2)).toEqual(['bad', 'broken']);
+    expect(await idsIn(t, queue.name, 2)).toEqual(['good', 'fine']);
   },
 
-  'dead letters stay if the queue to replay to is gone': async (bench) => {
-    const queue = await queueWithDead(bench, ['a', 'b']);
-    const gone = bench.queueName();
-    const letters = deadLetters(bench.broker, queue.name);
+  'dead letters stay if the queue to replay to is gone': async (t) => {
+    const queue = await queueWithDead(t, ['a', 'b']);
+    const gone = t.queueName();
+    const letters = deadLetters(t.broker, queue.name);
     expect(await letters.replay({ to: gone, dryRun: true })).toMatchObject({ replayed: 0, failed: 2 });
     const events: ReplayEvent[] = [];
     const observe = (event: ReplayEvent) => events.push(event);
     expect(await letters.replay({ to: gone, observe })).toMatchObject({ replayed: 0, failed: 2 });
     expect(events).toMatchObject([
-      { type: 'failed', letter: { id: 'a' }, to: gone, error: { code: 'UNROUTABLE' } },
-      { type: 'failed', letter: { id: 'b' } },
+      { type: 'failed', deadLetter: { id: 'a' }, to: gone, error: { code: 'UNROUTABLE' } },
+      { type: 'failed', deadLetter: { id: 'b' } },
     ]);
-    expect(await idsIn(bench, dead(queue), 2)).toEqual(['a', 'b']);
-    const elsewhere = await bench.declare();
+    expect(await idsIn(t, dead(queue), 2)).toEqual(['a', 'b']);
+    const elsewhere = await t.declare();
     expect(await letters.replay({ to: elsewhere.name })).toMatchObject({ replayed: 2 });
-    expect(await idsIn(bench, elsewhere.name, 2)).toEqual(['a', 'b']);
+    expect(await idsIn(t, elsewhere.name, 2)).toEqual(['a', 'b']);
   },
 
-  'no header chooses where a dead letter is replayed to': async (bench) => {
-    const queue = bench.define(z.number());
-    const target = await bench.declare();
+  'no header decides where a dead letter is replayed to': async (t) => {
+    const queue = t.define(z.number());
+    const target = await t.declare();
     const death = [{ reason: 'rejected', queue: target.name, exchange: '', count: 1 }];
     const forged: Record<string, Record<string, string>> = {
       millrace: { 'x-millrace-reason': 'failed', 'x-millrace-queue': target.name },
@@ -259,86 +259,86 @@ export const deadLetterCases: Cases = {
         'x-death': JSON.stringify(death),
       },
     };
-    await bench.broker.declare(queue.spec);
+    await t.broker.declare(queue.spec);
     for (const [id, headers] of Object.entries(forged)) {
       for (const [suffix, body] of [
         ['', '1'],
         ['-misfit', '"admin"'],
       ] as const) {
         const letter = message({ id: id + suffix, headers, body, contentType: 'application/json' });
-        await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+        await t.broker.publish(addressOf(dead(queue.spec)), letter);
       }
     }
     const events: ReplayEvent[] = [];
     const observe = (event: ReplayEvent) => events.push(event);
-    const result = await deadLetters(bench.broker, queue).replay({ observe });
+    const result = await deadLetters(t.broker, queue).replay({ observe });
     expect(result).toMatchObject({ total: 6, replayed: 3, invalid: 3, failed: 0 });
     expect(new Set(events.map(({ to }) => to))).toEqual(new Set([queue.name]));
-    expect(await idsIn(bench, queue.name, 3)).toEqual(Object.keys(forged));
-    expect(await deadLetters(bench.broker, queue.name).replay()).toMatchObject({ replayed: 3 });
-    await bench.untilCounted(queue.name, { ready: 6 });
-    expect(await bench.ready(target)).toBe(0);
+    expect(await idsIn(t, queue.name, 3)).toEqual(Object.keys(forged));
+    expect(await deadLetters(t.broker, queue.name).replay()).toMatchObject({ replayed: 3 });
+    await t.untilCounted(queue.name, { ready: 6 });
+    expect(await t.ready(target)).toBe(0);
   },
 
-  'in a shared dead-letter queue each replay leaves what belongs to another queue': async (bench) => {
-    const shared = bench.queueName();
-    const queues = [await bench.declare({ deadLetter: shared }), await bench.declare({ deadLetter: shared })];
+  'in a shared dead-letter queue each replay leaves the messages of other queues': async (t) => {
+    const shared = t.queueName();
+    const queues = [await t.declare({ deadLetter: shared }), await t.declare({ deadLetter: shared })];
     for (const [index, queue] of queues.entries()) {
-      await bench.publish(queue, `m${index}`);
-      const inbox = await bench.inbox(queue);
+      await t.publish(queue, `m${index}`);
+      const inbox = await t.inbox(queue);
       await (await inbox.next()).deadLetter({ code: 'failed', error: 'no' });
       await inbox.subscription.close();
     }
-    await bench.untilCounted(shared, { ready: 2 });
+    await t.untilCounted(shared, { ready: 2 });
     const [first, second] = queues.map(({ name }) => name) as [string, string];
     const events: ReplayEvent[] = [];
-    const letters = deadLetters(bench.broker, first, { queue: shared });
+    const letters = deadLetters(t.broker, first, { queue: shared });
     const result = await letters.replay({ observe: (event) => events.push(event) });
     expect(result).toMatchObject({ total: 2, replayed: 1, failed: 1 });
     expect(events).toContainEqual(
       expect.objectContaining({
         type: 'failed',
-        letter: expect.objectContaining({ id: 'm1', queue: second }),
+        deadLetter: expect.objectContaining({ id: 'm1', queue: second }),
         error: expect.objectContaining({ message: expect.stringContaining(second) }),
       }),
     );
-    expect(await idsIn(bench, first, 1)).toEqual(['m0']);
-    expect(await deadLetters(bench.broker, second, { queue: shared }).replay()).toMatchObject({
+    expect(await idsIn(t, first, 1)).toEqual(['m0']);
+    expect(await deadLetters(t.broker, second, { queue: shared }).replay()).toMatchObject({
       replayed: 1,
     });
-    expect(await idsIn(bench, second, 1)).toEqual(['m1']);
+    expect(await idsIn(t, second, 1)).toEqual(['m1']);
   },
 
-  'a known schema is checked wherever dead letters are replayed to': async (bench) => {
-    const queue = bench.define(z.number());
-    const elsewhere = await bench.declare();
-    await bench.broker.declare(queue.spec);
+  'a known schema is checked wherever dead letters are replayed to': async (t) => {
+    const queue = t.define(z.number());
+    const elsewhere = await t.declare();
+    await t.broker.declare(queue.spec);
     for (const body of ['1', '"x"']) {
       const letter = message({ id: body, body, contentType: 'application/json' });
-      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+      await t.broker.publish(addressOf(dead(queue.spec)), letter);
     }
-    const result = await deadLetters(bench.broker, queue).replay({ to: elsewhere.name });
+    const result = await deadLetters(t.broker, queue).replay({ to: elsewhere.name });
     expect(result).toMatchObject({ replayed: 1, invalid: 1 });
-    expect(await idsIn(bench, elsewhere.name, 1)).toEqual(['1']);
+    expect(await idsIn(t, elsewhere.name, 1)).toEqual(['1']);
   },
 
-  'a dead letter that can not be validated now stays, and the others are replayed': async (bench) => {
-    const queue = bench.define(z.number());
-    await bench.broker.declare(queue.spec);
+  "a dead letter that can't be validated at the moment stays, and the others are replayed": async (t) => {
+    const queue = t.define(z.number());
+    await t.broker.declare(queue.spec);
     for (const body of ['1', '2']) {
       const letter = message({ id: body, body, contentType: 'application/json' });
-      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+      await t.broker.publish(addressOf(dead(queue.spec)), letter);
     }
     const decode: typeof queue.decode = (received) =>
       received.id === '1' ? Promise.reject(new Error('no such host')) : queue.decode(received);
-    const result = await deadLetters(bench.broker, { ...queue, decode }).replay();
+    const result = await deadLetters(t.broker, { ...queue, decode }).replay();
     expect(result).toMatchObject({ replayed: 1, invalid: 0, failed: 1 });
-    expect(await idsIn(bench, dead(queue.spec), 1)).toEqual(['1']);
+    expect(await idsIn(t, dead(queue.spec), 1)).toEqual(['1']);
   },
 
-  'an observer that throws, or rejects, ends neither a replay nor a drop': async (bench) => {
-    const queue = await queueWithDead(bench, numbered(4));
-    const letters = deadLetters(bench.broker, queue.name);
+  'an observer that throws, or rejects, stops neither a replay nor a drop': async (t) => {
+    const queue = await queueWithDead(t, numbered(4));
+    const letters = deadLetters(t.broker, queue.name);
     let observed = 0;
     const observe = (): Promise<void> => {
       if (++observed % 2 === 0) throw new Error('the log is full');
@@ -347,14 +347,12 @@ export const deadLetterCases: Cases = {
     expect(await letters.replay({ limit: 2, observe })).toMatchObject({ replayed: 2 });
     expect(await letters.drop({ observe })).toMatchObject({ dropped: 2 });
     expect(observed).toBe(4);
-    expect(await bench.ready(queue.name)).toBe(2);
+    expect(await t.ready(queue.name)).toBe(2);
   },
 
-  'one of higher priority that fails again is not sent again before the others had their turn': async (
-    bench,
-  ) => {
-    const queue = bench.define(z.string());
-    await bench.broker.declare(queue.spec);
+  'a dead letter of higher priority that fails again is not sent again before the others': async (t) => {
+    const queue = t.define(z.string());
+    await t.broker.declare(queue.spec);
     const urgent = numbered(10, 'urgent-');
     const plain = numbered(30, 'plain-');
     for (const id of [...plain, ...urgent]) {
@@ -364,12 +362,12 @@ export const deadLetterCases: Cases = {
         contentType: 'application/json',
         ...(urgent.includes(id) && { priority: 9 }),
       });
-      await bench.broker.publish(addressOf(dead(queue.spec)), letter);
+      await t.broker.publish(addressOf(dead(queue.spec)), letter);
     }
-    await bench.untilCounted(dead(queue.spec), { ready: 40 });
+    await t.untilCounted(dead(queue.spec), { ready: 40 });
     const handled: string[] = [];
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (_value, { id }) => {
         handled.push(id);
@@ -380,44 +378,44 @@ export const deadLetterCases: Cases = {
     await consumer.start();
     // At this rate the urgent ones are dead again, ahead of the others, long before a second part is taken.
     const sent: string[] = [];
-    const observe = ({ letter }: ReplayEvent) => sent.push(letter.id);
-    await deadLetters(bench.broker, queue.name).replay({ rate: 50, observe });
+    const observe = ({ deadLetter }: ReplayEvent) => sent.push(deadLetter.id);
+    await deadLetters(t.broker, queue.name).replay({ rate: 50, observe });
     expect(new Set(sent).size).toBe(sent.length);
     await eventually(() => expect(handled.length).toBe(sent.length));
     await consumer.stop();
   },
 
-  'a dry run changes nothing': async (bench) => {
+  'a dry run changes nothing': async (t) => {
     const ids = numbered(30);
-    const queue = await queueWithDead(bench, ids);
-    const letters = deadLetters(bench.broker, queue.name);
+    const queue = await queueWithDead(t, ids);
+    const letters = deadLetters(t.broker, queue.name);
     expect(await letters.replay({ dryRun: true })).toMatchObject({ replayed: 30 });
     expect(await letters.drop({ dryRun: true })).toMatchObject({ dropped: 30 });
-    expect(await idsIn(bench, dead(queue), 30)).toEqual(ids);
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await idsIn(t, dead(queue), 30)).toEqual(ids);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'what is chosen goes, and the rest keeps its order': async (bench) => {
+  'drop removes the selected dead letters, and the rest keep their order': async (t) => {
     const ids = numbered(90);
-    const queue = await queueWithDead(bench, ids);
-    const letters = deadLetters(bench.broker, queue.name);
+    const queue = await queueWithDead(t, ids);
+    const letters = deadLetters(t.broker, queue.name);
     const everyThird = ids.filter((_, index) => index % 3 === 0);
     expect(await letters.drop({ ids: everyThird })).toEqual({ total: 90, scanned: 90, dropped: 30 });
     const left = ids.filter((_, index) => index % 3 !== 0);
-    expect(await idsIn(bench, dead(queue), 60)).toEqual(left);
+    expect(await idsIn(t, dead(queue), 60)).toEqual(left);
     const everySecond = left.filter((_, index) => index % 2 === 0);
     expect(await letters.replay({ ids: everySecond, limit: 10 })).toMatchObject({ replayed: 10 });
     const taken = everySecond.slice(0, 10);
-    expect(await idsIn(bench, queue.name, 10)).toEqual(taken);
-    expect(await idsIn(bench, dead(queue), 50)).toEqual(left.filter((id) => !taken.includes(id)));
+    expect(await idsIn(t, queue.name, 10)).toEqual(taken);
+    expect(await idsIn(t, dead(queue), 50)).toEqual(left.filter((id) => !taken.includes(id)));
   },
 
-  'a replay that is aborted has replayed what it said, and leaves the rest in its order': async (bench) => {
+  'an aborted replay has replayed what it reported, and leaves the rest in order': async (t) => {
     const ids = numbered(40);
-    const queue = await queueWithDead(bench, ids);
+    const queue = await queueWithDead(t, ids);
     const abort = new AbortController();
     let told = 0;
-    const replaying = deadLetters(bench.broker, queue.name).replay({
+    const replaying = deadLetters(t.broker, queue.name).replay({
       rate: 200,
       signal: abort.signal,
       observe: () => {
@@ -426,13 +424,13 @@ export const deadLetterCases: Cases = {
     });
     await rejection(replaying, 'ABORTED');
     expect(told).toBeLessThan(40);
-    expect(await idsIn(bench, queue.name, told)).toEqual(ids.slice(0, told));
-    expect(await idsIn(bench, dead(queue), 40 - told)).toEqual(ids.slice(told));
+    expect(await idsIn(t, queue.name, told)).toEqual(ids.slice(0, told));
+    expect(await idsIn(t, dead(queue), 40 - told)).toEqual(ids.slice(told));
   },
 
-  'an observer that throws or rejects ends neither a replay nor a drop': async (bench) => {
-    const queue = await queueWithDead(bench, numbered(4));
-    const letters = deadLetters(bench.broker, queue.name);
+  'an observer that throws or rejects stops neither a replay nor a drop': async (t) => {
+    const queue = await queueWithDead(t, numbered(4));
+    const letters = deadLetters(t.broker, queue.name);
     let told = 0;
     const observe = () => {
       if (++told % 2 === 0) throw new Error('the log is full');
@@ -441,17 +439,17 @@ export const deadLetterCases: Cases = {
     expect(await letters.replay({ limit: 2, observe })).toMatchObject({ replayed: 2 });
     expect(await letters.drop({ observe })).toMatchObject({ dropped: 2 });
     expect(told).toBe(4);
-    expect(await idsIn(bench, queue.name, 2)).toEqual(numbered(2));
+    expect(await idsIn(t, queue.name, 2)).toEqual(numbered(2));
   },
 
-  'a replay ends where the queue has no room in time': async (bench) => {
-    const queue = await queueWithDead(bench, numbered(5));
-    const small = await bench.declare({ capacity: 2 });
-    const kept = await bench.fill(small);
-    const letters = deadLetters(bench.broker, queue.name);
+  'a replay ends if the queue has no room in time': async (t) => {
+    const queue = await queueWithDead(t, numbered(5));
+    const small = await t.declare({ capacity: 2 });
+    const kept = await t.fill(small);
+    const letters = deadLetters(t.broker, queue.name);
     await rejection(letters.replay({ to: small.name, timeoutMs: 300 }), 'TIMEOUT');
-    expect(await idsIn(bench, dead(queue), 5)).toEqual(numbered(5));
-    await eventually(async () => expect(await bench.ready(small.name)).toBe(kept.length));
+    expect(await idsIn(t, dead(queue), 5)).toEqual(numbered(5));
+    await eventually(async () => expect(await t.ready(small.name)).toBe(kept.length));
   },
 };
 

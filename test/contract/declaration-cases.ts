@@ -5,34 +5,32 @@ import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 export const declarationCases: Cases = {
-  'declare makes the queue and its dead-letter queue': async (bench) => {
-    const queue = await bench.declare();
-    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 0, consumers: 0 });
-    expect(await bench.broker.inspect(`${queue.name}.dead`)).toEqual({ ready: 0, consumers: 0 });
+  'declare creates the queue and its dead-letter queue': async (t) => {
+    const queue = await t.declare();
+    expect(await t.broker.inspect(queue.name)).toEqual({ ready: 0, consumers: 0 });
+    expect(await t.broker.inspect(`${queue.name}.dead`)).toEqual({ ready: 0, consumers: 0 });
   },
 
-  'declaring again, and at the same time, changes nothing': async (bench) => {
-    const queue = bench.spec({ capacity: 10 });
-    await Promise.all(numbered(10).map(() => bench.broker.declare(queue)));
-    await bench.publish(queue, 'a');
-    await bench.broker.declare(queue);
-    expect(await bench.ready(queue)).toBe(1);
+  'repeated and concurrent declarations change nothing': async (t) => {
+    const queue = t.spec({ capacity: 10 });
+    await Promise.all(numbered(10).map(() => t.broker.declare(queue)));
+    await t.publish(queue, 'a');
+    await t.broker.declare(queue);
+    expect(await t.ready(queue)).toBe(1);
   },
 
-  'a queue may have any printable name': async (bench) => {
-    const name = `${bench.queueName()} grün/世界?#%41.*👩‍👩‍👧`;
-    const queue = bench.spec({}, name);
-    await bench.broker.declare(queue);
-    await bench.publish(queue, 'a');
-    expect(await (await bench.inbox(name)).ackNext(1)).toEqual(['a']);
+  'a queue may have any printable name': async (t) => {
+    const name = `${t.queueName()} grün/世界?#%41.*👩‍👩‍👧`;
+    const queue = t.spec({}, name);
+    await t.broker.declare(queue);
+    await t.publish(queue, 'a');
+    expect(await (await t.inbox(name)).ackNext(1)).toEqual(['a']);
   },
 
-  'QUEUE_MISMATCH names the property, the value there and the value wanted': async (bench) => {
-    const queue = await bench.declare({ capacity: 123 });
-    const other = bench.subject.redefines
-      ? bench.otherSpec(queue.name)
-      : bench.spec({ capacity: 456 }, queue.name);
-    const { message } = await rejection(bench.broker.declare(other), 'QUEUE_MISMATCH');
+  'QUEUE_MISMATCH names the property, its value on the broker and the one in the definition': async (t) => {
+    const queue = await t.declare({ capacity: 123 });
+    const other = t.subject.redefines ? t.otherSpec(queue.name) : t.spec({ capacity: 456 }, queue.name);
+    const { message } = await rejection(t.broker.declare(other), 'QUEUE_MISMATCH');
     expect(message).toContain(queue.name);
     expect(message).toMatch(/capacity|x-max-length|type/);
     expect(message).toMatch(/123|quorum/);
@@ -40,175 +38,171 @@ export const declarationCases: Cases = {
     expect(message).toContain('existing');
   },
 
-  'another capacity takes effect, or is QUEUE_MISMATCH': async (bench) => {
-    const queue = await bench.declare({ capacity: 123 });
-    const other = bench.spec({ capacity: 3 }, queue.name);
-    if (bench.subject.redefines) {
-      await bench.broker.declare(other);
-      expect((await bench.fill(queue)).length).toBe(3);
-      await bench.broker.declare(bench.spec({ capacity: 5 }, queue.name));
-      expect((await bench.fill(queue)).length).toBe(2);
+  'a new capacity takes effect, or is QUEUE_MISMATCH': async (t) => {
+    const queue = await t.declare({ capacity: 123 });
+    const other = t.spec({ capacity: 3 }, queue.name);
+    if (t.subject.redefines) {
+      await t.broker.declare(other);
+      expect((await t.fill(queue)).length).toBe(3);
+      await t.broker.declare(t.spec({ capacity: 5 }, queue.name));
+      expect((await t.fill(queue)).length).toBe(2);
     } else {
-      await rejection(bench.broker.declare(other), 'QUEUE_MISMATCH');
+      await rejection(t.broker.declare(other), 'QUEUE_MISMATCH');
     }
   },
 
-  'another place for the dead letters takes effect, or is QUEUE_MISMATCH': async (bench) => {
-    const queue = await bench.declare({ deadLetter: false });
-    const dead = bench.queueName();
-    const declared = bench.broker.declare(bench.spec({ deadLetter: dead }, queue.name));
-    if (!bench.subject.redefines) {
+  'a new dead-letter queue takes effect, or is QUEUE_MISMATCH': async (t) => {
+    const queue = await t.declare({ deadLetter: false });
+    const dead = t.queueName();
+    const declared = t.broker.declare(t.spec({ deadLetter: dead }, queue.name));
+    if (!t.subject.redefines) {
       await rejection(declared, 'QUEUE_MISMATCH');
       return;
     }
     await declared;
-    await bench.publish(queue, 'a');
-    await (await (await bench.inbox(queue)).next()).deadLetter({ code: 'failed', error: 'no' });
-    expect(await (await bench.inbox(dead)).ackNext(1)).toEqual(['a']);
+    await t.publish(queue, 'a');
+    await (await (await t.inbox(queue)).next()).deadLetter({ code: 'failed', error: 'no' });
+    expect(await (await t.inbox(dead)).ackNext(1)).toEqual(['a']);
   },
 
-  'a refused declaration leaves the queue as it was': async (bench) => {
-    const queue = await bench.declare({ capacity: 3 });
-    await rejection(bench.broker.declare(bench.otherSpec(queue.name)), 'QUEUE_MISMATCH');
-    await bench.broker.declare(queue);
-    const stored = await bench.fill(queue);
+  'a refused declaration leaves the queue as it was': async (t) => {
+    const queue = await t.declare({ capacity: 3 });
+    await rejection(t.broker.declare(t.otherSpec(queue.name)), 'QUEUE_MISMATCH');
+    await t.broker.declare(queue);
+    const stored = await t.fill(queue);
     expect(stored.length).toBeLessThan(20);
   },
 
-  'a refused declaration disturbs nothing else': async (bench) => {
-    const queue = await bench.declare({ capacity: 50 });
-    const inbox = await bench.inbox(queue, { prefetch: 5 });
-    const unsettled = bench.publish(queue, 'before').then(() => inbox.next());
-    const publishing = Promise.all(numbered(30).map((id) => bench.publish(queue, id)));
+  'a refused declaration affects nothing else': async (t) => {
+    const queue = await t.declare({ capacity: 50 });
+    const inbox = await t.inbox(queue, { prefetch: 5 });
+    const unsettled = t.publish(queue, 'before').then(() => inbox.next());
+    const publishing = Promise.all(numbered(30).map((id) => t.publish(queue, id)));
     const refused = [1, 2, 3].map(() =>
-      rejection(bench.broker.declare(bench.otherSpec(queue.name)), 'QUEUE_MISMATCH'),
+      rejection(t.broker.declare(t.otherSpec(queue.name)), 'QUEUE_MISMATCH'),
     );
-    const missing = rejection(bench.broker.declare(bench.spec({ declare: 'existing' })), 'QUEUE_MISSING');
+    const missing = rejection(t.broker.declare(t.spec({ declare: 'existing' })), 'QUEUE_MISSING');
     await Promise.all([...refused, missing, publishing]);
     (await unsettled).ack();
     expect(await inbox.ackNext(30)).toEqual(numbered(30));
     expect(inbox.lost).toEqual([]);
   },
 
-  "'existing' takes a queue as it is, and is QUEUE_MISSING where there is none": async (bench) => {
-    const missing = bench.spec({ declare: 'existing' });
-    expect((await rejection(bench.broker.declare(missing), 'QUEUE_MISSING')).message).toContain(missing.name);
-    const queue = await bench.declare({ capacity: 3, deadLetter: false });
-    const asItIs = bench.spec({ declare: 'existing', capacity: 1000 }, queue.name);
-    await bench.broker.declare(asItIs);
-    const stored = await bench.fill(queue);
+  "'existing' uses a queue as it is, and is QUEUE_MISSING if there is none": async (t) => {
+    const missing = t.spec({ declare: 'existing' });
+    expect((await rejection(t.broker.declare(missing), 'QUEUE_MISSING')).message).toContain(missing.name);
+    const queue = await t.declare({ capacity: 3, deadLetter: false });
+    const asItIs = t.spec({ declare: 'existing', capacity: 1000 }, queue.name);
+    await t.broker.declare(asItIs);
+    const stored = await t.fill(queue);
     expect(stored.length).toBeLessThan(20);
   },
 
-  "'if-missing' takes a queue as it is, and makes it where there is none": async (bench) => {
-    const created = bench.spec({ declare: 'if-missing', capacity: 3 });
-    await bench.broker.declare(created);
-    const asItIs = bench.spec({ declare: 'if-missing', capacity: 1000, deadLetter: false }, created.name);
-    await bench.broker.declare(asItIs);
-    const stored = await bench.fill(created);
+  "'if-missing' uses a queue as it is, and creates it if there is none": async (t) => {
+    const created = t.spec({ declare: 'if-missing', capacity: 3 });
+    await t.broker.declare(created);
+    const asItIs = t.spec({ declare: 'if-missing', capacity: 1000, deadLetter: false }, created.name);
+    await t.broker.declare(asItIs);
+    const stored = await t.fill(created);
     expect(stored.length).toBeLessThan(20);
-    const inbox = await bench.inbox(created);
+    const inbox = await t.inbox(created);
     expect(await inbox.ackNext(stored.length)).toEqual(stored);
   },
 
-  "a failed message of a queue taken as it is has its dead letter in '<queue>.dead'": async (bench) => {
-    const queue = await bench.declare();
-    const other = await bench.open();
+  "a failed message of a queue taken as it is has its dead letter in '<queue>.dead'": async (t) => {
+    const queue = await t.declare();
+    const other = await t.open();
     // Where other() is a private broker, the queue is new to it: either way it is there after 'if-missing'.
-    await other.declare(bench.spec({ declare: 'if-missing' }, queue.name));
-    await bench.broker.declare(bench.spec({ declare: 'existing' }, queue.name));
-    await bench.publish(queue, 'a');
-    const delivery = await (await bench.inbox(queue)).next();
+    await other.declare(t.spec({ declare: 'if-missing' }, queue.name));
+    await t.broker.declare(t.spec({ declare: 'existing' }, queue.name));
+    await t.publish(queue, 'a');
+    const delivery = await (await t.inbox(queue)).next();
     await delivery.deadLetter({ code: 'failed', error: 'no' });
-    expect(await (await bench.inbox(`${queue.name}.dead`)).ackNext(1)).toEqual(['a']);
+    expect(await (await t.inbox(`${queue.name}.dead`)).ackNext(1)).toEqual(['a']);
   },
 
-  'inspect and purge of a queue that is not there are QUEUE_MISSING': async (bench) => {
-    const missing = bench.queueName();
-    expect((await rejection(bench.broker.inspect(missing), 'QUEUE_MISSING')).message).toContain(missing);
-    expect((await rejection(bench.broker.purge(missing), 'QUEUE_MISSING')).message).toContain(missing);
+  'inspect and purge of a missing queue are QUEUE_MISSING': async (t) => {
+    const missing = t.queueName();
+    expect((await rejection(t.broker.inspect(missing), 'QUEUE_MISSING')).message).toContain(missing);
+    expect((await rejection(t.broker.purge(missing), 'QUEUE_MISSING')).message).toContain(missing);
   },
 
-  'inspect counts what is ready and who subscribes': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publishAll(queue, ['a', 'b', 'c']);
-    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 3, consumers: 0 });
-    const one = await bench.inbox(queue, { prefetch: 1 });
-    const two = await bench.inbox(queue, { prefetch: 1 });
+  'inspect counts ready messages and subscribers': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, ['a', 'b', 'c']);
+    expect(await t.broker.inspect(queue.name)).toEqual({ ready: 3, consumers: 0 });
+    const one = await t.inbox(queue, { prefetch: 1 });
+    const two = await t.inbox(queue, { prefetch: 1 });
     await Promise.all([one.next(), two.next()]);
-    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 1, consumers: 2 });
+    expect(await t.broker.inspect(queue.name)).toEqual({ ready: 1, consumers: 2 });
     await one.subscription.close();
-    await bench.untilCounted(queue, { ready: 2, consumers: 1 });
+    await t.untilCounted(queue, { ready: 2, consumers: 1 });
   },
 
-  'purge removes what is ready, says how much, and leaves the unsettled alone': async (bench) => {
-    const queue = await bench.declare();
+  'purge removes ready messages, returns their number, and leaves unsettled ones alone': async (t) => {
+    const queue = await t.declare();
     const ids = numbered(10);
-    await bench.publishAll(queue, ids);
-    const inbox = await bench.inbox(queue, { prefetch: 2 });
+    await t.publishAll(queue, ids);
+    const inbox = await t.inbox(queue, { prefetch: 2 });
     const [first, second] = await inbox.take(2);
-    expect(await bench.broker.purge(queue.name)).toBe(8);
-    expect(await bench.broker.purge(queue.name)).toBe(0);
+    expect(await t.broker.purge(queue.name)).toBe(8);
+    expect(await t.broker.purge(queue.name)).toBe(0);
     first?.ack();
     second?.release();
     expect(await inbox.ackNext(1)).toEqual(['m1']);
     await inbox.subscription.close();
-    expect(await bench.ready(queue)).toBe(0);
+    expect(await t.ready(queue)).toBe(0);
   },
 
-  'with a signal that is aborted already declare, inspect, purge and remove do nothing: ABORTED': async (
-    bench,
-  ) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
+  'with an aborted signal declare, inspect, purge and remove do nothing: ABORTED': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
     const signal = AbortSignal.abort(new Error('too late'));
-    const { broker } = bench;
-    const never = bench.spec();
+    const { broker } = t;
+    const never = t.spec();
     await rejection(broker.declare(never, { signal }), 'ABORTED');
     await rejection(broker.inspect(queue.name, { signal }), 'ABORTED');
     await rejection(broker.purge(queue.name, { signal }), 'ABORTED');
     await rejection(broker.remove(queue.name, { signal }), 'ABORTED');
     await rejection(broker.inspect(never.name), 'QUEUE_MISSING');
-    expect(await bench.ready(queue)).toBe(1);
+    expect(await t.ready(queue)).toBe(1);
   },
 
-  'a queue that is deleted with its last subscriber is gone then': async (bench) => {
-    const queue = await bench.declare({ type: 'classic', autoDelete: true });
-    const one = await bench.inbox(queue);
-    const two = await bench.inbox(queue);
+  'an auto-delete queue is deleted with its last subscriber': async (t) => {
+    const queue = await t.declare({ type: 'classic', autoDelete: true });
+    const one = await t.inbox(queue);
+    const two = await t.inbox(queue);
     await one.subscription.close();
-    await bench.publish(queue, 'a');
+    await t.publish(queue, 'a');
     expect(await two.ackNext(1)).toEqual(['a']);
     await two.subscription.close();
-    await eventually(() => rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING'));
-    await rejection(bench.publish(queue, 'b'), 'UNROUTABLE');
+    await eventually(() => rejection(t.broker.inspect(queue.name), 'QUEUE_MISSING'));
+    await rejection(t.publish(queue, 'b'), 'UNROUTABLE');
   },
 
-  'a queue that is removed is gone with what it holds, and can be declared anew, unlike before': async (
-    bench,
-  ) => {
-    const queue = await bench.declare({ capacity: 5 });
-    await bench.publishAll(queue, ['a', 'b']);
-    await bench.broker.remove(queue.name);
-    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
-    await rejection(bench.publish(queue, 'c'), 'UNROUTABLE');
-    await bench.broker.declare(bench.spec({ capacity: 7 }, queue.name));
-    expect(await bench.ready(queue)).toBe(0);
-    await bench.publish(queue, 'd');
-    expect(await (await bench.inbox(queue)).ackNext(1)).toEqual(['d']);
+  'a removed queue is gone with its messages, and can be declared again with other properties': async (t) => {
+    const queue = await t.declare({ capacity: 5 });
+    await t.publishAll(queue, ['a', 'b']);
+    await t.broker.remove(queue.name);
+    await rejection(t.broker.inspect(queue.name), 'QUEUE_MISSING');
+    await rejection(t.publish(queue, 'c'), 'UNROUTABLE');
+    await t.broker.declare(t.spec({ capacity: 7 }, queue.name));
+    expect(await t.ready(queue)).toBe(0);
+    await t.publish(queue, 'd');
+    expect(await (await t.inbox(queue)).ackNext(1)).toEqual(['d']);
   },
 
-  'a queue that is not there can not be removed: QUEUE_MISSING': async (bench) => {
-    const missing = bench.queueName();
-    expect((await rejection(bench.broker.remove(missing), 'QUEUE_MISSING')).message).toContain(missing);
+  'removing a missing queue is QUEUE_MISSING': async (t) => {
+    const missing = t.queueName();
+    expect((await rejection(t.broker.remove(missing), 'QUEUE_MISSING')).message).toContain(missing);
   },
 
-  'who subscribes to a queue that is removed is told, and has lost what it holds': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
-    const inbox = await bench.inbox(queue);
+  'removing a queue ends its subscriptions, and their deliveries are lost': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue);
     const delivery = await inbox.next();
-    await bench.broker.remove(queue.name);
+    await t.broker.remove(queue.name);
     await rejection(inbox.subscription.ended, 'QUEUE_MISSING');
     expect(inbox.lost).toEqual([delivery]);
     delivery.ack();

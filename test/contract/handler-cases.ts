@@ -17,22 +17,22 @@ const hostile = {
 };
 
 /** The one dead letter of a queue. */
-async function deadLetterOf(bench: ContractContext, queue: string) {
-  return (await (await bench.inbox(`${queue}.dead`)).next()).message;
+async function deadLetterOf(t: ContractContext, queue: string) {
+  return (await (await t.inbox(`${queue}.dead`)).next()).message;
 }
 
 export const handlerCases: Cases = {
-  'a handler gets the value and what is known about the message; its return acknowledges': async (bench) => {
-    const queue = bench.define(z.object({ total: z.number() }));
+  "a handler gets the value and the message's properties; returning acknowledges the message": async (t) => {
+    const queue = t.define(z.object({ total: z.number() }));
     const before = Date.now();
-    const { id } = await createProducer(bench.broker, queue).send(
+    const { id } = await createProducer(t.broker, queue).send(
       { total: 2.5 },
       { headers: { tenant: 'blue' }, correlationId: 'c1', replyTo: 'answers' },
     );
     const calls: [unknown, HandlerContext][] = [];
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (value, context) => {
         calls.push([value, context]);
@@ -52,18 +52,18 @@ export const handlerCases: Cases = {
     expect(Math.floor((context?.timestamp ?? 0) / 1000)).toBeGreaterThanOrEqual(Math.floor(before / 1000));
     expect(context?.signal.aborted).toBe(false);
     await consumer.stop();
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'a handler that throws has its message again with attempt raised, and then a dead letter': async (
-    bench,
+  'a handler that throws gets its message again with attempt incremented, then it is a dead letter': async (
+    t,
   ) => {
-    const queue = bench.define(z.string());
-    const { id } = await createProducer(bench.broker, queue).send('x', { headers: { tenant: 'blue' } });
+    const queue = t.define(z.string());
+    const { id } = await createProducer(t.broker, queue).send('x', { headers: { tenant: 'blue' } });
     const attempts: [number, boolean][] = [];
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async (_value, { attempt, redelivered }) => {
         attempts.push([attempt, redelivered]);
@@ -83,7 +83,7 @@ export const handlerCases: Cases = {
       { type: 'retried', id, attempt: 2, delayMs: 0, error: { message: 'failure 2' } },
       { type: 'dead-lettered', id, attempt: 3, failure: { code: 'failed', error: 'failure 3' } },
     ]);
-    const dead = await deadLetterOf(bench, queue.name);
+    const dead = await deadLetterOf(t, queue.name);
     expect(dead).toMatchObject({ id, headers: { tenant: 'blue' } });
     expect(Buffer.from(dead.body).toString()).toBe('"x"');
     expect(deadLetterHistory(dead.headers)).toMatchObject({
@@ -95,14 +95,14 @@ export const handlerCases: Cases = {
     });
   },
 
-  'others go on while a failed message waits for its next attempt': async (bench) => {
-    const queue = bench.define(z.string());
-    const producer = createProducer(bench.broker, queue);
+  'other messages are handled while a failed one waits for its next attempt': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
     for (const text of ['failing', 'b', 'c']) await producer.send(text);
     const handled: string[] = [];
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (text, { attempt }) => {
         if (text === 'failing' && attempt === 1) throw new Error('not yet');
@@ -115,12 +115,12 @@ export const handlerCases: Cases = {
     expect(handled).toEqual(['b', 'c', 'failing']);
   },
 
-  'a failure that passes leaves nothing behind': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('x');
+  'a failure that is overcome by a retry leaves nothing behind': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('x');
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (_value, { attempt }) => {
         if (attempt < 3) throw new Error('not yet');
@@ -130,15 +130,15 @@ export const handlerCases: Cases = {
     await consumer.start();
     expect(await log.until('handled')).toMatchObject([{ attempt: 3, redelivered: true }]);
     await consumer.stop();
-    expect(await bench.ready(queue.name)).toBe(0);
-    expect(await bench.ready(`${queue.name}.dead`)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
+    expect(await t.ready(`${queue.name}.dead`)).toBe(0);
   },
 
-  'without retries the first failure is the last': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('x');
+  'without retries the first failure is the last': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('x');
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       () => {
         throw new Error('no');
@@ -146,16 +146,16 @@ export const handlerCases: Cases = {
       { retry: { delaysMs: [] } },
     );
     await consumer.start();
-    const { headers } = await deadLetterOf(bench, queue.name);
+    const { headers } = await deadLetterOf(t, queue.name);
     expect(deadLetterHistory(headers)).toMatchObject({ reason: 'failed', error: 'no', attempts: 1 });
   },
 
-  'RejectMessage makes a dead letter at once, whatever the policy': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('x');
+  'RejectMessage makes a dead letter at once, whatever the policy': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('x');
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async () => {
         throw new RejectMessage('negative total');
@@ -165,7 +165,7 @@ export const handlerCases: Cases = {
     await consumer.start();
     await log.until('dead-lettered');
     expect(log.events).toMatchObject([{ type: 'dead-lettered', attempt: 1 }]);
-    const { headers } = await deadLetterOf(bench, queue.name);
+    const { headers } = await deadLetterOf(t, queue.name);
     expect(deadLetterHistory(headers)).toMatchObject({
       reason: 'rejected',
       error: 'negative total',
@@ -175,7 +175,7 @@ export const handlerCases: Cases = {
   },
 
   'a RejectMessage of another copy of the package rejects, and an error that is only named so does not':
-    async (bench) => {
+    async (t) => {
       class RejectMessageOfAnotherCopy extends Error {
         override readonly name = 'Renamed';
       }
@@ -190,11 +190,11 @@ export const handlerCases: Cases = {
         new OwnRejection('own'),
         Object.assign(new Error('named'), { name: 'RejectMessage' }),
       ];
-      const queue = bench.define(z.number());
-      await createProducer(bench.broker, queue).sendMany([0, 1, 2]);
+      const queue = t.define(z.number());
+      await createProducer(t.broker, queue).sendMany([0, 1, 2]);
       const log = new EventLog();
       const handler = (index: number) => Promise.reject(thrown[index]);
-      const consumer = createConsumer(bench.broker, queue, handler, {
+      const consumer = createConsumer(t.broker, queue, handler, {
         retry: { delaysMs: [0] },
         observe: log.observe,
       });
@@ -210,8 +210,8 @@ export const handlerCases: Cases = {
       await consumer.stop();
     },
 
-  'whatever a handler throws counts as a failure, and the consumer goes on': async (bench) => {
-    const queue = bench.define(z.number());
+  'whatever a handler throws counts as a failure, and the consumer continues': async (t) => {
+    const queue = t.define(z.number());
     const unprintable = new Error('never seen');
     Object.defineProperty(unprintable, 'message', { get: hostile.toString });
     const getters = Object.defineProperties(
@@ -242,18 +242,16 @@ export const handlerCases: Cases = {
       if (index < 2 * thrown.length) return Promise.reject(thrown[index - thrown.length]);
       return undefined;
     };
-    const consumer = createConsumer(bench.broker, queue, handler, {
+    const consumer = createConsumer(t.broker, queue, handler, {
       retry: { delaysMs: [] },
       observe: log.observe,
     });
     await consumer.start();
     const count = 2 * thrown.length;
-    await createProducer(bench.broker, queue).sendMany(
-      Array.from({ length: count + 1 }, (_, index) => index),
-    );
+    await createProducer(t.broker, queue).sendMany(Array.from({ length: count + 1 }, (_, index) => index));
     await log.until('handled');
     expect(log.of('dead-lettered')).toHaveLength(count);
-    const dead = await (await bench.inbox(`${queue.name}.dead`)).take(count);
+    const dead = await (await t.inbox(`${queue.name}.dead`)).take(count);
     for (const { message } of dead) {
       expect(deadLetterHistory(message.headers)).toMatchObject({
         reason: 'failed',
@@ -262,39 +260,38 @@ export const handlerCases: Cases = {
     }
   },
 
-  'a handler that returns what breaks when it is touched has failed, and the consumer goes on': async (
-    bench,
-  ) => {
-    const queue = bench.define(z.number());
-    const throwing = () => {
-      throw new Error('do not touch');
-    };
-    const revoked = Proxy.revocable({}, {});
-    revoked.revoke();
-    const returned = [
-      Object.defineProperty({}, 'then', { get: throwing }),
-      // biome-ignore lint/suspicious/noThenProperty: it is what this is about
-      { then: throwing },
-      revoked.proxy,
-    ];
-    const log = new EventLog();
-    const handler = (index: number) => returned[index];
-    const options = { retry: { delaysMs: [] }, observe: log.observe };
-    const consumer = createConsumer(bench.broker, queue, handler, options);
-    await consumer.start();
-    await createProducer(bench.broker, queue).sendMany([0, 1, 2, 3]);
-    await log.until('handled');
-    expect(log.of('dead-lettered').map(({ failure }) => failure.code)).toEqual([
-      'failed',
-      'failed',
-      'failed',
-    ]);
-    await consumer.stop();
-  },
+  'a handler that returns a value which throws when it is inspected has failed, and the consumer continues':
+    async (t) => {
+      const queue = t.define(z.number());
+      const throwing = () => {
+        throw new Error('do not touch');
+      };
+      const revoked = Proxy.revocable({}, {});
+      revoked.revoke();
+      const returned = [
+        Object.defineProperty({}, 'then', { get: throwing }),
+        // biome-ignore lint/suspicious/noThenProperty: it is what this is about
+        { then: throwing },
+        revoked.proxy,
+      ];
+      const log = new EventLog();
+      const handler = (index: number) => returned[index];
+      const options = { retry: { delaysMs: [] }, observe: log.observe };
+      const consumer = createConsumer(t.broker, queue, handler, options);
+      await consumer.start();
+      await createProducer(t.broker, queue).sendMany([0, 1, 2, 3]);
+      await log.until('handled');
+      expect(log.of('dead-lettered').map(({ failure }) => failure.code)).toEqual([
+        'failed',
+        'failed',
+        'failed',
+      ]);
+      await consumer.stop();
+    },
 
-  'headers that leave no room for their history cost themselves, not the dead letter': async (bench) => {
-    const queue = bench.define(z.string());
-    const producer = createProducer(bench.broker, queue);
+  'headers that leave no room for the history are dropped, not the dead letter': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
     // AMQP's own bound is on all headers together, names and lengths included, 64 KiB; other backends may take more.
     const sendLargest = async (bytes: number): Promise<string> => {
       try {
@@ -307,7 +304,7 @@ export const handlerCases: Cases = {
     const id = await sendLargest(64 * 1024);
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       () => {
         throw new Error('no use');
@@ -321,18 +318,18 @@ export const handlerCases: Cases = {
       { type: 'dead-lettered', id, attempt: 2 },
     ]);
     await consumer.stop();
-    const dead = await deadLetterOf(bench, queue.name);
+    const dead = await deadLetterOf(t, queue.name);
     expect(dead).toMatchObject({ id, headers: { small: 'kept' } });
     expect(deadLetterHistory(dead.headers)).toMatchObject({ reason: 'failed', error: 'no use', attempts: 2 });
   },
 
-  'a handler that outlives its time limit has its signal aborted, and has failed': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('slow');
+  'a handler that outlives its time limit has its signal aborted, and has failed': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('slow');
     const log = new EventLog();
     const aborted: unknown[] = [];
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (_value, { attempt, signal }) => {
         if (attempt > 1) return undefined;
@@ -353,15 +350,15 @@ export const handlerCases: Cases = {
     expect(log.of('retried')).toMatchObject([{ attempt: 1, failure: { code: 'failed' } }]);
   },
 
-  'a handler that ignores its signal does not hold up the next message': async (bench) => {
-    const queue = bench.define(z.string());
-    const producer = createProducer(bench.broker, queue);
+  'a handler that ignores its signal does not hold up the next message': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
     await producer.send('stuck');
     await producer.send('next');
     const log = new EventLog();
     const contexts: HandlerContext[] = [];
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (text, context) => {
         if (text !== 'stuck') return undefined;
@@ -378,15 +375,15 @@ export const handlerCases: Cases = {
     await consumer.stop();
   },
 
-  'no more than `concurrency` handlers run at once, and that many do': async (bench) => {
-    const queue = bench.define(z.number());
+  'exactly `concurrency` handlers run at once': async (t) => {
+    const queue = t.define(z.number());
     const count = 40;
-    await createProducer(bench.broker, queue).sendMany(Array.from({ length: count }, (_, index) => index));
+    await createProducer(t.broker, queue).sendMany(Array.from({ length: count }, (_, index) => index));
     let running = 0;
     let mostRunning = 0;
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async () => {
         running++;
@@ -403,13 +400,13 @@ export const handlerCases: Cases = {
     expect(mostRunning).toBe(4);
   },
 
-  'with concurrency 1 the order is kept': async (bench) => {
-    const queue = bench.define(z.number());
+  'with concurrency 1 the order is kept': async (t) => {
+    const queue = t.define(z.number());
     const values = Array.from({ length: 200 }, (_, index) => index);
     const handled: number[] = [];
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async (value) => {
         await new Promise(setImmediate);
@@ -418,18 +415,18 @@ export const handlerCases: Cases = {
       { prefetch: 50, observe: log.observe },
     );
     await consumer.start();
-    await createProducer(bench.broker, queue).sendMany(values);
+    await createProducer(t.broker, queue).sendMany(values);
     await log.until('handled', values.length);
     expect(handled).toEqual(values);
   },
 
-  'a consumer takes no more ahead than its prefetch': async (bench) => {
-    const queue = bench.define(z.number());
-    await createProducer(bench.broker, queue).sendMany(Array.from({ length: 20 }, (_, index) => index));
+  'a consumer prefetches no more than its prefetch': async (t) => {
+    const queue = t.define(z.number());
+    await createProducer(t.broker, queue).sendMany(Array.from({ length: 20 }, (_, index) => index));
     const { promise: open, resolve: letGo } = gate();
     const begun: number[] = [];
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async (value) => {
         begun.push(value);
@@ -439,19 +436,19 @@ export const handlerCases: Cases = {
     );
     await consumer.start();
     await eventually(() => begun.length === 2);
-    await bench.untilCounted(queue.name, { ready: 15 });
+    await t.untilCounted(queue.name, { ready: 15 });
     letGo();
     await eventually(() => begun.length === 20);
     await consumer.stop();
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'a consumer counts what becomes of its messages, with an observer or without': async (bench) => {
-    const queue = bench.define(z.string());
+  'a consumer counts the outcomes of its messages, with or without an observer': async (t) => {
+    const queue = t.define(z.string());
     const { promise: open, resolve: letGo } = gate();
     let begun = false;
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async (text, { attempt }) => {
         if (text === 'stuck') {
@@ -473,7 +470,7 @@ export const handlerCases: Cases = {
     };
     expect(consumer.counts).toEqual(none);
     await consumer.start();
-    const producer = createProducer(bench.broker, queue);
+    const producer = createProducer(t.broker, queue);
     for (const text of ['good', 'once', 'failing']) await producer.send(text);
     const settled = { ...none, handled: 2, retried: 2, deadLettered: 1, redelivered: 2 };
     await eventually(() => expect(consumer.counts).toEqual(settled));
@@ -484,12 +481,12 @@ export const handlerCases: Cases = {
     letGo();
   },
 
-  'a context is its public fields, and a copy of it has a live signal': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('x', { headers: { tenant: 'blue' } });
+  'a context is its public fields, and a copy of it has a live signal': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('x', { headers: { tenant: 'blue' } });
     const copies: HandlerContext[] = [];
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (_value, context) => {
         copies.push({ ...context });
@@ -516,9 +513,9 @@ export const handlerCases: Cases = {
   },
 
   'a callable thenable, as query builders return, is a promise: waited for, once, under the time limit':
-    async (bench) => {
-      const queue = bench.define(z.string());
-      const producer = createProducer(bench.broker, queue);
+    async (t) => {
+      const queue = t.define(z.string());
+      const producer = createProducer(t.broker, queue);
       await producer.send('runs');
       await producer.send('hangs');
       const runs: string[] = [];
@@ -531,7 +528,7 @@ export const handlerCases: Cases = {
           },
         });
       const log = new EventLog();
-      const consumer = createConsumer(bench.broker, queue, query, {
+      const consumer = createConsumer(t.broker, queue, query, {
         handlerTimeoutMs: 200,
         retry: { delaysMs: [] },
         observe: log.observe,
@@ -543,12 +540,12 @@ export const handlerCases: Cases = {
       await consumer.stop();
     },
 
-  'an observer that throws, or rejects, changes nothing': async (bench) => {
-    const queue = bench.define(z.number());
-    await createProducer(bench.broker, queue).sendMany([1, 2, 3]);
+  'an observer that throws, or rejects, changes nothing': async (t) => {
+    const queue = t.define(z.number());
+    await createProducer(t.broker, queue).sendMany([1, 2, 3]);
     const handled: number[] = [];
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (value) => {
         handled.push(value);
@@ -564,7 +561,7 @@ export const handlerCases: Cases = {
     await consumer.start();
     await eventually(() => handled.length === 3);
     await consumer.stop();
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 };
 

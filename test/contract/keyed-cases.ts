@@ -13,14 +13,14 @@ const job = z.object({ n: z.number(), keys: z.array(z.string()) });
 type Job = z.infer<typeof job>;
 
 /** A started consumer by key whose handlers run until they are let go one by one. */
-async function heldByKey(bench: ContractContext, jobs: readonly Job[], concurrency: number) {
-  const queue = bench.define(job);
-  await createProducer(bench.broker, queue).sendMany(jobs);
+async function heldByKey(t: ContractContext, jobs: readonly Job[], concurrency: number) {
+  const queue = t.define(job);
+  await createProducer(t.broker, queue).sendMany(jobs);
   const log = new EventLog();
   const begun: number[] = [];
   const letGo = new Map<number, () => void>();
   const consumer = createConsumer(
-    bench.broker,
+    t.broker,
     queue,
     ({ n }) => {
       begun.push(n);
@@ -33,7 +33,9 @@ async function heldByKey(bench: ContractContext, jobs: readonly Job[], concurren
 }
 
 export const keyedCases: Cases = {
-  'messages of one key are handled one at a time and in order, those of others meanwhile': async (bench) => {
+  'messages of one key are handled one at a time and in order, while those of other keys proceed': async (
+    t,
+  ) => {
     const jobs = [
       { n: 0, keys: ['a'] },
       { n: 1, keys: ['a'] },
@@ -41,7 +43,7 @@ export const keyedCases: Cases = {
       { n: 3, keys: ['a'] },
       { n: 4, keys: ['c'] },
     ];
-    const { log, begun, letGo } = await heldByKey(bench, jobs, 3);
+    const { log, begun, letGo } = await heldByKey(t, jobs, 3);
     await eventually(() => begun.length === 3);
     expect(begun).toEqual([0, 2, 4]);
     letGo(2);
@@ -58,14 +60,14 @@ export const keyedCases: Cases = {
     expect(begun).toEqual([0, 2, 4, 1, 3]);
   },
 
-  'a message with several keys holds them all, and waits for them all': async (bench) => {
+  'a message with several keys holds them all, and waits for them all': async (t) => {
     const jobs = [
       { n: 0, keys: ['a'] },
       { n: 1, keys: ['a', 'b'] },
       { n: 2, keys: ['b'] },
       { n: 3, keys: [] },
     ];
-    const { log, begun, letGo } = await heldByKey(bench, jobs, 4);
+    const { log, begun, letGo } = await heldByKey(t, jobs, 4);
     await eventually(() => begun.length === 2);
     expect(begun).toEqual([0, 3]);
     letGo(0);
@@ -78,21 +80,21 @@ export const keyedCases: Cases = {
     await log.until('handled', 4);
   },
 
-  'whatever pairs of keys are wanted, all finish, each key in order and never twice at once': async (
-    bench,
+  'whatever pairs of keys messages have, all finish, each key in order and never twice at once': async (
+    t,
   ) => {
     const keys = ['a', 'b', 'c', 'd', 'e'];
     const pair = fc.shuffledSubarray(keys, { minLength: 1, maxLength: 2 });
     const pairs = fc.array(pair, { minLength: 1, maxLength: 40 });
     const property = fc.asyncProperty(pairs, async (wanted) => {
-      const queue = bench.define(job);
+      const queue = t.define(job);
       const jobs = wanted.map((some, n) => ({ n, keys: some }));
       const log = new EventLog();
       const held = new Set<string>();
       const seen = new Map<string, number[]>();
       const faults: string[] = [];
       const consumer = createConsumer(
-        bench.broker,
+        t.broker,
         queue,
         async ({ n, keys: own }) => {
           for (const key of own) {
@@ -106,25 +108,25 @@ export const keyedCases: Cases = {
         { concurrency: 4, key: ({ keys: own }) => own, observe: log.observe },
       );
       await consumer.start();
-      await createProducer(bench.broker, queue).sendMany(jobs);
+      await createProducer(t.broker, queue).sendMany(jobs);
       await log.until('handled', jobs.length);
       await consumer.stop();
       expect(faults).toEqual([]);
       for (const order of seen.values()) expect(order).toEqual(order.toSorted((x, y) => x - y));
     });
-    await fc.assert(property, { numRuns: bench.subject.propertyRuns / 10 });
+    await fc.assert(property, { numRuns: t.subject.propertyRuns / 10 });
   },
 
-  'the others of its key go on while a failed message waits for its next attempt': async (bench) => {
-    const queue = bench.define(job);
-    await createProducer(bench.broker, queue).sendMany([
+  'other messages of its key are handled while a failed one waits for its next attempt': async (t) => {
+    const queue = t.define(job);
+    await createProducer(t.broker, queue).sendMany([
       { n: 0, keys: ['a'] },
       { n: 1, keys: ['a'] },
     ]);
     const handled: number[] = [];
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async ({ n }, { attempt }) => {
         if (n === 0 && attempt === 1) throw new Error('not yet');
@@ -137,47 +139,46 @@ export const keyedCases: Cases = {
     expect(handled).toEqual([1, 0]);
   },
 
-  'what can not be decoded holds no key, and a key that can not be told makes a dead letter': async (
-    bench,
-  ) => {
-    const queue = bench.define(z.string().refine(async (text) => text !== 'unfit'));
-    const sloppy = { ...queue, encode: (text: string) => ({ contentType: 'text/plain', body: text }) };
-    await createProducer(bench.broker, sloppy).sendMany(['unfit', 'no key', 'throws', 'good']);
-    const log = new EventLog();
-    const handled: string[] = [];
-    const consumer = createConsumer(
-      bench.broker,
-      queue,
-      (text) => {
-        handled.push(text);
-      },
-      {
-        key: (text) => {
-          if (text === 'throws') throw new Error('nobody knows');
-          return (text === 'no key' ? undefined : text) as string;
+  "a message that can't be decoded holds no key, and one whose key can't be determined is a dead letter":
+    async (t) => {
+      const queue = t.define(z.string().refine(async (text) => text !== 'unfit'));
+      const sloppy = { ...queue, encode: (text: string) => ({ contentType: 'text/plain', body: text }) };
+      await createProducer(t.broker, sloppy).sendMany(['unfit', 'no key', 'throws', 'good']);
+      const log = new EventLog();
+      const handled: string[] = [];
+      const consumer = createConsumer(
+        t.broker,
+        queue,
+        (text) => {
+          handled.push(text);
         },
-        observe: log.observe,
-      },
-    );
-    await consumer.start();
-    await log.until('handled');
-    expect(handled).toEqual(['good']);
-    const dead = await (await bench.inbox(`${queue.name}.dead`)).take(3);
-    const histories = dead.map(({ message }) => deadLetterHistory(message.headers));
-    expect(histories.map((history) => history?.reason)).toEqual(['invalid', 'invalid', 'invalid']);
-    expect(histories[2]?.error).toContain('nobody knows');
-  },
+        {
+          key: (text) => {
+            if (text === 'throws') throw new Error('nobody knows');
+            return (text === 'no key' ? undefined : text) as string;
+          },
+          observe: log.observe,
+        },
+      );
+      await consumer.start();
+      await log.until('handled');
+      expect(handled).toEqual(['good']);
+      const dead = await (await t.inbox(`${queue.name}.dead`)).take(3);
+      const histories = dead.map(({ message }) => deadLetterHistory(message.headers));
+      expect(histories.map((history) => history?.reason)).toEqual(['invalid', 'invalid', 'invalid']);
+      expect(histories[2]?.error).toContain('nobody knows');
+    },
 
-  'stop gives back what waits for its key, in order': async (bench) => {
+  'stop returns the messages that wait for their key, in order': async (t) => {
     const jobs = Array.from({ length: 40 }, (_, n) => ({ n, keys: ['a'] }));
     // So many that some wait for their key, some are on their way, and some are still in the queue.
-    const { queue, begun, letGo, consumer } = await heldByKey(bench, jobs, 15);
+    const { queue, begun, letGo, consumer } = await heldByKey(t, jobs, 15);
     await eventually(() => begun.length === 1);
     const stopping = consumer.stop();
-    await eventually(async () => (await bench.ready(queue.name)) === 39);
+    await eventually(async () => (await t.ready(queue.name)) === 39);
     letGo(0);
     expect(await stopping).toEqual({ unfinished: 0 });
-    const rest = await (await bench.inbox(queue.name)).take(39);
+    const rest = await (await t.inbox(queue.name)).take(39);
     const order = rest.map(({ message }) => JSON.parse(String(message.body)).n);
     expect(order).toEqual(jobs.slice(1).map(({ n }) => n));
     for (const delivery of rest) expect(delivery.attempt).toBe(1);

@@ -9,20 +9,20 @@ import type { Cases } from './contract-suite.js';
 
 export const loadCases: Cases = {
   'a fast producer and a slow consumer: all is handled in order, the depth stays at the capacity': async (
-    bench,
+    t,
   ) => {
-    const queue = bench.define(z.number(), { capacity: 20 });
+    const queue = t.define(z.number(), { capacity: 20 });
     const values = Array.from({ length: 300 }, (_, index) => index);
     const handled: number[] = [];
     let sent = 0;
     let furthestAhead = 0;
-    const consumer = createConsumer(bench.broker, queue, async (value) => {
+    const consumer = createConsumer(t.broker, queue, async (value) => {
       await new Promise(setImmediate);
       handled.push(value);
       furthestAhead = Math.max(furthestAhead, sent - handled.length);
     });
     await consumer.start();
-    const producer = createProducer(bench.broker, queue);
+    const producer = createProducer(t.broker, queue);
     for (const value of values) {
       await producer.send(value);
       sent++;
@@ -30,17 +30,17 @@ export const loadCases: Cases = {
     await eventually(() => handled.length === values.length);
     expect(handled).toEqual(values);
     // RabbitMQ counts what is ready; the two prefetched ones, and the one it takes too many, come on top.
-    expect(furthestAhead).toBeLessThanOrEqual(bench.subject.exactCapacity ? 20 : 24);
+    expect(furthestAhead).toBeLessThanOrEqual(t.subject.exactCapacity ? 20 : 24);
     await consumer.stop();
   },
 
-  'four producers and four consumers: each of 2,000 messages is handled exactly once': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 500 });
+  'four producers and four consumers: each of 2,000 messages is handled exactly once': async (t) => {
+    const queue = t.define(z.string(), { capacity: 500 });
     const handled: string[] = [];
     const log = new EventLog();
     const consumers = [1, 2, 3, 4].map((concurrency) =>
       createConsumer(
-        bench.broker,
+        t.broker,
         queue,
         async (text) => {
           await new Promise(setImmediate);
@@ -51,24 +51,22 @@ export const loadCases: Cases = {
     );
     await Promise.all(consumers.map((consumer) => consumer.start()));
     const sets = ['a', 'b', 'c', 'd'].map((prefix) => numbered(500, prefix));
-    const results = await Promise.all(
-      sets.map((values) => createProducer(bench.broker, queue).sendMany(values)),
-    );
+    const results = await Promise.all(sets.map((values) => createProducer(t.broker, queue).sendMany(values)));
     expect(results).toEqual(Array(4).fill({ stored: 500 }));
     await log.until('handled', 2000);
     await Promise.all(consumers.map((consumer) => consumer.stop()));
     expect(handled.sort()).toEqual(sets.flat().sort());
     expect(log.of('handled')).toHaveLength(2000);
-    expect(await bench.ready(queue.name)).toBe(0);
-    expect(await bench.ready(`${queue.name}.dead`)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
+    expect(await t.ready(`${queue.name}.dead`)).toBe(0);
   },
 
-  'failures among many: each message ends once, handled or dead': async (bench) => {
-    const queue = bench.define(z.number());
+  'failures among many: each message is handled once or becomes a dead letter once': async (t) => {
+    const queue = t.define(z.number());
     const log = new EventLog();
     const consumers = [1, 2].map(() =>
       createConsumer(
-        bench.broker,
+        t.broker,
         queue,
         async (value, { attempt }) => {
           await new Promise(setImmediate);
@@ -80,7 +78,7 @@ export const loadCases: Cases = {
     );
     await Promise.all(consumers.map((consumer) => consumer.start()));
     const values = Array.from({ length: 300 }, (_, index) => index);
-    await createProducer(bench.broker, queue).sendMany(values);
+    await createProducer(t.broker, queue).sendMany(values);
     await log.until('handled', 200);
     await log.until('dead-lettered', 100);
     await Promise.all(consumers.map((consumer) => consumer.stop()));
@@ -89,7 +87,7 @@ export const loadCases: Cases = {
     const ends = [...log.of('handled'), ...log.of('dead-lettered')];
     expect(new Set(ends.map(({ id }) => id)).size).toBe(300);
     expect(ends).toHaveLength(300);
-    expect(await bench.ready(`${queue.name}.dead`)).toBe(100);
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(`${queue.name}.dead`)).toBe(100);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 };

@@ -14,15 +14,15 @@ const WAIT_MS = 60_000;
 const SHORT_WAIT_MS = 300;
 
 /** As many connections to one broker as there are processes, or the one broker where it lives in memory. */
-async function connections(bench: ContractContext, count: number): Promise<Backend[]> {
-  const queue = await bench.declare();
-  const other = await bench.open();
+async function connections(t: ContractContext, count: number): Promise<Backend[]> {
+  const queue = await t.declare();
+  const other = await t.open();
   const isShared = await other.inspect(queue.name).then(
     () => true,
     () => false,
   );
-  const more = Array.from({ length: count - 2 }, () => (isShared ? bench.open() : bench.broker));
-  return [bench.broker, isShared ? other : bench.broker, ...(await Promise.all(more))];
+  const more = Array.from({ length: count - 2 }, () => (isShared ? t.open() : t.broker));
+  return [t.broker, isShared ? other : t.broker, ...(await Promise.all(more))];
 }
 
 /** Takes all the permits that can be had: waits for as many as are free, and tries for one more. */
@@ -45,9 +45,9 @@ async function drain(
 }
 
 export const lockCases: Cases = {
-  'a mutex is held by one at a time, whatever connection it is on': async (bench) => {
-    const name = bench.queueName();
-    const brokers = await connections(bench, 4);
+  'a mutex is held by one at a time, whatever connection it is on': async (t) => {
+    const name = t.queueName();
+    const brokers = await connections(t, 4);
     let [holders, most, total] = [0, 0, 0];
     const work = async (broker: Backend) => {
       const lock = createLock(broker, name);
@@ -65,18 +65,18 @@ export const lockCases: Cases = {
     expect({ most, total }).toEqual({ most: 1, total: 20 });
   },
 
-  'a semaphore has exactly its permits, each of them held by one': async (bench) => {
-    const name = bench.queueName();
-    const held = await drain(bench.broker, name, { permits: 3 });
+  'a semaphore has exactly its permits, each held by one holder': async (t) => {
+    const name = t.queueName();
+    const held = await drain(t.broker, name, { permits: 3 });
     expect(held.map(({ permit }) => permit).sort()).toEqual([0, 1, 2]);
     await held[1]?.release();
-    const again = await drain(bench.broker, name, { permits: 3, free: 1 });
+    const again = await drain(t.broker, name, { permits: 3, free: 1 });
     expect(again.map(({ permit }) => permit)).toEqual([held[1]?.permit]);
   },
 
-  'however many begin at the same time, the permits are there once': async (bench) => {
-    const name = bench.queueName();
-    const brokers = await connections(bench, 8);
+  'however many processes start at the same time, the permits are stored once': async (t) => {
+    const name = t.queueName();
+    const brokers = await connections(t, 8);
     const all = await Promise.all(
       brokers.map(async (broker) => {
         const held = await createLock(broker, name, { permits: 3 }).acquire({ timeoutMs: WAIT_MS });
@@ -85,31 +85,31 @@ export const lockCases: Cases = {
       }),
     );
     expect(all.every((permit) => [0, 1, 2].includes(permit))).toBe(true);
-    expect(await drain(bench.broker, name, { permits: 3 })).toHaveLength(3);
+    expect(await drain(t.broker, name, { permits: 3 })).toHaveLength(3);
   },
 
-  'a process that died while it made the lock leaves it whole': async (bench) => {
-    const name = bench.queueName();
+  'a process that dies while it creates the lock leaves it intact': async (t) => {
+    const name = t.queueName();
     // It had claimed the queue, by a number that nobody else knows, and stored some of the permits.
-    await bench.broker.declare({ ...lockQueue(bench, name), capacity: 123_456_789 });
-    await bench.broker.publish(addressOf(name), message({ id: 'a', body: '0' }));
-    const held = await drain(bench.broker, name, { permits: 2 });
+    await t.broker.declare({ ...lockQueue(t, name), capacity: 123_456_789 });
+    await t.broker.publish(addressOf(name), message({ id: 'a', body: '0' }));
+    const held = await drain(t.broker, name, { permits: 2 });
     expect(held.map(({ permit }) => permit).sort()).toEqual([0, 1]);
-    expect(await bench.ready(name)).toBe(1);
+    expect(await t.ready(name)).toBe(1);
   },
 
-  'a lock that has another number of permits is QUEUE_MISMATCH, and stays as it is': async (bench) => {
-    const name = bench.queueName();
-    const [first] = await drain(bench.broker, name, { permits: 1 });
-    const error = await rejection(createLock(bench.broker, name, { permits: 2 }).acquire(), 'QUEUE_MISMATCH');
+  'a lock with a different number of permits is QUEUE_MISMATCH, and stays as it is': async (t) => {
+    const name = t.queueName();
+    const [first] = await drain(t.broker, name, { permits: 1 });
+    const error = await rejection(createLock(t.broker, name, { permits: 2 }).acquire(), 'QUEUE_MISMATCH');
     expect(error.message).toContain(name);
     await first?.release();
-    expect(await drain(bench.broker, name, { permits: 1 })).toHaveLength(1);
+    expect(await drain(t.broker, name, { permits: 1 })).toHaveLength(1);
   },
 
-  'a wait for a lock ends with its time limit or its signal, and takes nothing': async (bench) => {
-    const name = bench.queueName();
-    const lock = createLock(bench.broker, name);
+  'a wait for a lock ends with its time limit or its signal, and takes nothing': async (t) => {
+    const name = t.queueName();
+    const lock = createLock(t.broker, name);
     const held = await lock.acquire();
     const { message: text } = await rejection(lock.acquire({ timeoutMs: 50 }), 'TIMEOUT');
     expect(text).toContain(name);
@@ -120,11 +120,11 @@ export const lockCases: Cases = {
     await rejection(lock.acquire({ signal: AbortSignal.abort() }), 'ABORTED');
     await held.release();
     await (await lock.acquire({ timeoutMs: WAIT_MS })).release();
-    await bench.untilCounted(name, { ready: 1, consumers: 0 });
+    await t.untilCounted(name, { ready: 1, consumers: 0 });
   },
 
-  'what is released goes to those who wait, one after the other': async (bench) => {
-    const lock = createLock(bench.broker, bench.queueName());
+  'a released permit goes to the waiters, one after the other': async (t) => {
+    const lock = createLock(t.broker, t.queueName());
     const first = await lock.acquire();
     const others = [lock.acquire(), lock.acquire()];
     const watched = others.map(watch);
@@ -135,21 +135,21 @@ export const lockCases: Cases = {
     await Promise.all(others);
   },
 
-  'releasing twice, and at the end of a block as well, gives back one permit': async (bench) => {
-    const name = bench.queueName();
-    const lock = createLock(bench.broker, name);
+  'releasing twice, and at the end of a block as well, returns one permit': async (t) => {
+    const name = t.queueName();
+    const lock = createLock(t.broker, name);
     {
       await using held = await lock.acquire();
       await held.release();
       await held.release();
       expect(held.signal.aborted).toBe(false);
     }
-    expect(await drain(bench.broker, name)).toHaveLength(1);
+    expect(await drain(t.broker, name)).toHaveLength(1);
   },
 
-  'a lock whose broker is closed is lost, and says so; who waits for it is CLOSED': async (bench) => {
-    const name = bench.queueName();
-    const broker = await bench.open();
+  'closing its broker loses a held lock, with notice, and rejects waiters with CLOSED': async (t) => {
+    const name = t.queueName();
+    const broker = await t.open();
     const lock = createLock(broker, name);
     const held = await lock.acquire();
     const waiting = rejection(lock.acquire(), 'CLOSED');
@@ -161,21 +161,21 @@ export const lockCases: Cases = {
     await held.release();
     expect(held.lost).toBe(true);
     await rejection(lock.acquire(), 'CLOSED');
-    expect(await drain(bench.broker, name)).toHaveLength(1);
+    expect(await drain(t.broker, name)).toHaveLength(1);
   },
 
-  'names and options that can’t be are refused at the door': async (bench) => {
+  'invalid names and options are refused before any I/O': async (t) => {
     for (const name of ['', 'x'.repeat(250), 'amq.lock', 'a\nb']) {
-      expect(() => createLock(bench.broker, name)).toThrow(/name/);
+      expect(() => createLock(t.broker, name)).toThrow(/name/);
     }
-    expect(() => createLock(bench.broker, 'a', { permits: 0 })).toThrow(/permits/);
+    expect(() => createLock(t.broker, 'a', { permits: 0 })).toThrow(/permits/);
     // @ts-expect-error There is no such option.
-    expect(() => createLock(bench.broker, 'a', { permit: 1 })).toThrow(/permit/);
-    const lock = createLock(bench.broker, bench.queueName());
+    expect(() => createLock(t.broker, 'a', { permit: 1 })).toThrow(/permit/);
+    const lock = createLock(t.broker, t.queueName());
     await rejection(lock.acquire({ timeoutMs: -1 }), 'INVALID_OPTION');
   },
 };
 
-function lockQueue(bench: ContractContext, name: string) {
-  return bench.spec({ type: 'quorum', deadLetter: false, deliveryLimit: Number.POSITIVE_INFINITY }, name);
+function lockQueue(t: ContractContext, name: string) {
+  return t.spec({ type: 'quorum', deadLetter: false, deliveryLimit: Number.POSITIVE_INFINITY }, name);
 }

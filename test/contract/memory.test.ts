@@ -13,7 +13,7 @@ const memory: BrokerSubject = {
 
 brokerContract(memory, {
   'a message outlives the broker that published it': 'the memory of a broker ends with it',
-  'what was unsettled when its broker closed comes again to another, redelivered':
+  'messages that were unsettled when their broker closed are redelivered to another':
     'the memory of a broker ends with it',
 });
 

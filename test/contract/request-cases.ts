@@ -15,65 +15,65 @@ import type { Cases } from './contract-suite.js';
 
 /** A started consumer of numbers, and a requester for it. */
 async function asked(
-  bench: ContractContext,
+  t: ContractContext,
   handler: Handler<number>,
   options: ConsumerOptions & { readonly reply?: z.ZodType } = {},
 ) {
   const { reply = z.unknown(), ...rest } = options;
-  const queue = bench.define(z.number());
+  const queue = t.define(z.number());
   const log = new EventLog();
-  const consumer = createConsumer(bench.broker, queue, handler, {
+  const consumer = createConsumer(t.broker, queue, handler, {
     retry: { delaysMs: [] },
     observe: log.observe,
     ...rest,
   });
   await consumer.start();
-  const requester = createRequester(bench.broker, queue, { reply, timeoutMs: 10_000 });
+  const requester = createRequester(t.broker, queue, { reply, timeoutMs: 10_000 });
   return { queue, log, consumer, requester };
 }
 
 export const requestCases: Cases = {
-  'a request resolves to what the handler returned, and is acknowledged': async (bench) => {
-    const { queue, log, requester, consumer } = await asked(bench, async (n) => ({ square: n * n }), {
+  'a request resolves to what the handler returned, and is acknowledged': async (t) => {
+    const { queue, log, requester, consumer } = await asked(t, async (n) => ({ square: n * n }), {
       reply: z.object({ square: z.number() }),
     });
     expect(await requester.request(12)).toEqual({ square: 144 });
     await log.until('handled');
     await requester.close();
     await consumer.stop();
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'many requests at once each get their own answer': async (bench) => {
-    const { requester } = await asked(bench, async (n) => n * n, { concurrency: 5, reply: z.number() });
+  'concurrent requests each get their own answer': async (t) => {
+    const { requester } = await asked(t, async (n) => n * n, { concurrency: 5, reply: z.number() });
     const numbers = Array.from({ length: 100 }, (_, n) => n);
     const squares = await Promise.all(numbers.map((n) => requester.request(n)));
     expect(squares).toEqual(numbers.map((n) => n * n));
     await requester.close();
   },
 
-  'requesters on other connections get their answers': async (bench) => {
-    const queue = bench.define(z.string());
-    const consumer = createConsumer(bench.broker, queue, (text) => text.toUpperCase());
+  'requesters on other connections get their answers': async (t) => {
+    const queue = t.define(z.string());
+    const consumer = createConsumer(t.broker, queue, (text) => text.toUpperCase());
     await consumer.start();
-    const brokers = [await bench.open(), await bench.open()];
+    const brokers = [await t.open(), await t.open()];
     // A broker in memory is a world of its own.
     const isShared = await brokers[0]?.inspect(queue.name).catch(() => undefined);
-    for (const [index, broker] of (isShared ? brokers : [bench.broker, bench.broker]).entries()) {
+    for (const [index, broker] of (isShared ? brokers : [t.broker, t.broker]).entries()) {
       const requester = createRequester(broker, queue, { reply: z.string() });
       expect(await requester.request(`from ${index}`)).toBe(`FROM ${index}`);
       await requester.close();
     }
   },
 
-  'nothing, null and all that JSON has come back as they were returned': async (bench) => {
+  'undefined, null and every JSON value arrive as they were returned': async (t) => {
     const values = [undefined, null, 0, '', false, [], { a: [1, 'ü', null] }];
-    const { requester } = await asked(bench, (n) => values[n]);
+    const { requester } = await asked(t, (n) => values[n]);
     for (const [n, value] of values.entries()) expect(await requester.request(n)).toEqual(value);
     await requester.close();
   },
 
-  'a handler that fails for good answers with its message and code, and no stack': async (bench) => {
+  'when a handler fails for good, the reply has its message and code, and no stack': async (t) => {
     const thrown: unknown[] = [
       new Error('out of flour'),
       Object.assign(new Error('no such file'), { code: 'ENOENT' }),
@@ -81,7 +81,7 @@ export const requestCases: Cases = {
       'a string',
       new QueueError('FULL', 'no room'),
     ];
-    const { requester, log, queue } = await asked(bench, (n) => {
+    const { requester, log, queue } = await asked(t, (n) => {
       throw thrown[n];
     });
     const remote: unknown[] = [];
@@ -102,9 +102,9 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'a failing attempt that is retried is no answer yet': async (bench) => {
+  'a failed attempt that is retried sends no reply': async (t) => {
     const { requester, log } = await asked(
-      bench,
+      t,
       (n, { attempt }) => {
         if (attempt < 3) throw new Error(`failure ${attempt}`);
         return n + attempt;
@@ -116,18 +116,18 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'a request that does not fit the schema of the queue is answered, too': async (bench) => {
-    const { queue } = await asked(bench, (n) => n);
+  'a request that fails the schema of the queue is answered, too': async (t) => {
+    const { queue } = await asked(t, (n) => n);
     const lax = { ...queue, encode: (value: unknown) => ({ contentType: '', body: JSON.stringify(value) }) };
-    const requester = createRequester(bench.broker, lax, { reply: z.number() });
+    const requester = createRequester(t.broker, lax, { reply: z.number() });
     const error = await rejection(requester.request('seven'), 'REMOTE_ERROR');
     expect(error.remote?.code).toBe('invalid');
     await requester.close();
   },
 
-  'a reply that does not fit, can not be written or is too large is a REMOTE_ERROR': async (bench) => {
+  "a reply that fails its schema, can't be encoded or is too large is a REMOTE_ERROR": async (t) => {
     const replies = ['no number', 5n, 'x'.repeat(2 * 1024 * 1024)];
-    const { requester, log } = await asked(bench, (n) => replies[n], { reply: z.number() });
+    const { requester, log } = await asked(t, (n) => replies[n], { reply: z.number() });
     const errors: QueueError[] = [];
     for (const n of replies.keys()) errors.push(await rejection(requester.request(n), 'REMOTE_ERROR'));
     expect(errors.map(({ remote }) => remote?.code)).toEqual(['invalid', 'INVALID_MESSAGE', 'TOO_LARGE']);
@@ -135,12 +135,12 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'without an answer in time it is UNCONFIRMED, and a late answer is nobody’s': async (bench) => {
+  'a request without an answer in time is UNCONFIRMED, and a late answer is dropped': async (t) => {
     let letGo = () => {};
     const held = new Promise<void>((resolve) => {
       letGo = resolve;
     });
-    const { requester, log } = await asked(bench, async (n) => {
+    const { requester, log } = await asked(t, async (n) => {
       if (n === 1) await held;
       return n;
     });
@@ -154,9 +154,9 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'a signal ends a request: ABORTED before it is sent, UNCONFIRMED when it is stored': async (bench) => {
+  'a signal ends a request: ABORTED before it is sent, UNCONFIRMED when it is stored': async (t) => {
     const begun: number[] = [];
-    const { requester } = await asked(bench, (n) => {
+    const { requester } = await asked(t, (n) => {
       begun.push(n);
       return new Promise(() => {});
     });
@@ -171,11 +171,11 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'one signal may end any number of requests': async (bench) => {
+  'one signal may end any number of requests': async (t) => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on('warning', onWarning);
-    const { requester } = await asked(bench, () => new Promise(() => {}));
+    const { requester } = await asked(t, () => new Promise(() => {}));
     const controller = new AbortController();
     const { signal } = controller;
     const requests = Array.from({ length: 50 }, (_, n) =>
@@ -189,29 +189,27 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'a request that finds no room in time is TIMEOUT: nothing was stored': async (bench) => {
-    const queue = bench.define(z.number(), { capacity: 1 });
-    const requester = createRequester(bench.broker, queue, { reply: z.number() });
-    await bench.broker.declare(queue.spec);
-    const stored = await bench.fill(queue.spec);
+  'a request that finds no room in time is TIMEOUT: nothing was stored': async (t) => {
+    const queue = t.define(z.number(), { capacity: 1 });
+    const requester = createRequester(t.broker, queue, { reply: z.number() });
+    await t.broker.declare(queue.spec);
+    const stored = await t.fill(queue.spec);
     await rejection(requester.request(1, { timeoutMs: 300 }), 'TIMEOUT');
-    expect(await bench.ready(queue.name)).toBe(stored.length);
+    expect(await t.ready(queue.name)).toBe(stored.length);
     await requester.close();
   },
 
-  'a value that does not fit is refused before anything is sent': async (bench) => {
-    const queue = bench.define(z.number());
-    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+  'a value that fails the schema is refused before anything is sent': async (t) => {
+    const queue = t.define(z.number());
+    const requester = createRequester(t.broker, queue, { reply: z.number() });
     await rejection(requester.request('seven' as unknown as number), 'INVALID_MESSAGE');
-    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+    await rejection(t.broker.inspect(queue.name), 'QUEUE_MISSING');
     await requester.close();
   },
 
-  'close ends the requests under way as UNCONFIRMED, since they are stored, and none begin after it': async (
-    bench,
-  ) => {
+  'close ends pending requests as UNCONFIRMED, since they are stored, and none start after it': async (t) => {
     const begun: number[] = [];
-    const { requester } = await asked(bench, (n) => {
+    const { requester } = await asked(t, (n) => {
       begun.push(n);
       return new Promise(() => {});
     });
@@ -222,23 +220,23 @@ export const requestCases: Cases = {
     await rejection(requester.request(2), 'CLOSED');
   },
 
-  'a request whose requester is closed before it is sent is CLOSED, and not stored': async (bench) => {
-    const queue = bench.define(z.number());
-    await bench.broker.declare(queue.spec);
-    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+  'a request whose requester is closed before it is sent is CLOSED, and not stored': async (t) => {
+    const queue = t.define(z.number());
+    await t.broker.declare(queue.spec);
+    const requester = createRequester(t.broker, queue, { reply: z.number() });
     const request = rejection(requester.request(1), 'CLOSED');
     await requester.close();
     await request;
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'a requester that is gone costs nothing': async (bench) => {
+  'a request whose requester is gone costs nothing': async (t) => {
     const begun: number[] = [];
     let letGo = () => {};
     const held = new Promise<void>((resolve) => {
       letGo = resolve;
     });
-    const { queue, requester, log } = await asked(bench, async (n) => {
+    const { queue, requester, log } = await asked(t, async (n) => {
       begun.push(n);
       await held;
       return n;
@@ -250,38 +248,38 @@ export const requestCases: Cases = {
     letGo();
     await log.until('handled');
     expect(log.events.map(({ type }) => type)).toEqual(['handled']);
-    expect(await bench.ready(`${queue.name}.dead`)).toBe(0);
+    expect(await t.ready(`${queue.name}.dead`)).toBe(0);
   },
 
-  'a message that only one of replyTo and correlationId is set on is no request': async (bench) => {
-    const { queue, log, consumer } = await asked(bench, (n) => n);
-    const answers = await bench.declare();
+  'a message with only one of replyTo and correlationId is not a request': async (t) => {
+    const { queue, log, consumer } = await asked(t, (n) => n);
+    const answers = await t.declare();
     const to = addressOf(queue.spec);
-    await bench.broker.publish(to, message({ contentType: '', body: '1', replyTo: answers.name }));
-    await bench.broker.publish(to, message({ contentType: '', body: '2', correlationId: 'c1' }));
+    await t.broker.publish(to, message({ contentType: '', body: '1', replyTo: answers.name }));
+    await t.broker.publish(to, message({ contentType: '', body: '2', correlationId: 'c1' }));
     await log.until('handled', 2);
     await consumer.stop();
-    expect(await bench.ready(answers)).toBe(0);
+    expect(await t.ready(answers)).toBe(0);
   },
 
-  'a consumer that allows it replies to any queue that the request names': async (bench) => {
-    const queue = bench.define(z.number());
-    const consumer = createConsumer(bench.broker, queue, (n) => n + 1, { replies: 'any' });
+  'a consumer that allows it replies to any queue that the request names': async (t) => {
+    const queue = t.define(z.number());
+    const consumer = createConsumer(t.broker, queue, (n) => n + 1, { replies: 'any' });
     await consumer.start();
-    const answers = await bench.declare();
+    const answers = await t.declare();
     const request = message({ contentType: '', body: '1', replyTo: answers.name, correlationId: 'c1' });
-    await bench.broker.publish(addressOf(queue.spec), request);
-    const { message: reply } = await (await bench.inbox(answers)).next();
+    await t.broker.publish(addressOf(queue.spec), request);
+    const { message: reply } = await (await t.inbox(answers)).next();
     expect(reply).toMatchObject({ correlationId: 'c1', contentType: 'application/json' });
     expect(Buffer.from(reply.body).toString()).toBe('2');
     await consumer.stop();
   },
 
-  'a sender does not choose the queue that an ordinary consumer replies to': async (bench) => {
-    const queue = bench.define(z.number());
+  "a sender can't choose the queue to which an ordinary consumer replies": async (t) => {
+    const queue = t.define(z.number());
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (n) => {
         if (n === 2) throw new RejectMessage('no');
@@ -290,25 +288,25 @@ export const requestCases: Cases = {
       { observe: log.observe },
     );
     await consumer.start();
-    const other = await bench.declare();
+    const other = await t.declare();
     for (const body of ['1', '2', '"x"', '{']) {
-      await bench.broker.publish(
+      await t.broker.publish(
         addressOf(queue.spec),
         message({ contentType: 'application/json', body, replyTo: other.name, correlationId: 'c1' }),
       );
     }
     await log.until('handled');
     await log.until('dead-lettered', 3);
-    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+    const requester = createRequester(t.broker, queue, { reply: z.number() });
     expect(await requester.request(3)).toBe(4);
     await requester.close();
     await consumer.stop();
-    expect(await bench.ready(other)).toBe(0);
+    expect(await t.ready(other)).toBe(0);
   },
 
-  'closing the broker ends the requests that wait': async (bench) => {
-    const broker = await bench.open();
-    const queue = bench.define(z.number());
+  'closing the broker ends pending requests': async (t) => {
+    const broker = await t.open();
+    const queue = t.define(z.number());
     const requester = createRequester(broker, queue, { reply: z.number() });
     const request = requester.request(1);
     const watched = watch(request);
@@ -320,11 +318,11 @@ export const requestCases: Cases = {
     await requester.close();
   },
 
-  'a handler that asks its own queue at concurrency 1 is refused at once': async (bench) => {
-    const queue = bench.define(z.number());
-    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+  "a handler's request to its own queue at concurrency 1 is refused at once": async (t) => {
+    const queue = t.define(z.number());
+    const requester = createRequester(t.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async (n: number): Promise<number> => (n === 0 ? 1 : n * (await requester.request(n - 1))),
       { retry: { delaysMs: [] } },
@@ -338,11 +336,13 @@ export const requestCases: Cases = {
     await consumer.stop();
   },
 
-  'a handler that asks for a key that it holds is refused, and served for another one': async (bench) => {
-    const queue = bench.define(z.object({ key: z.string(), asks: z.string().optional() }));
-    const requester = createRequester(bench.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
+  "a handler's request with a key that it holds is refused, and one with another key is served": async (
+    t,
+  ) => {
+    const queue = t.define(z.object({ key: z.string(), asks: z.string().optional() }));
+    const requester = createRequester(t.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async ({ key, asks }): Promise<string> =>
         asks === undefined ? key : `${key} and ${await requester.request({ key: asks })}`,
@@ -356,36 +356,38 @@ export const requestCases: Cases = {
     await consumer.stop();
   },
 
-  'a handler may ask its own queue where there is room, or another consumer, for the answer': async (
-    bench,
+  'a handler may send requests to its own queue if there is a free handler or another consumer': async (
+    t,
   ) => {
-    const queue = bench.define(z.number());
-    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+    const queue = t.define(z.number());
+    const requester = createRequester(t.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
     const factorial = async (n: number): Promise<number> =>
       n === 0 ? 1 : n * (await requester.request(n - 1));
-    const wide = createConsumer(bench.broker, queue, factorial, { concurrency: 4 });
+    const wide = createConsumer(t.broker, queue, factorial, { concurrency: 4 });
     await wide.start();
     expect(await requester.request(3)).toBe(6);
     await wide.stop();
 
     const narrow = { concurrency: 1, prefetch: 1 };
-    const pair = [1, 2].map(() => createConsumer(bench.broker, queue, factorial, narrow));
+    const pair = [1, 2].map(() => createConsumer(t.broker, queue, factorial, narrow));
     for (const consumer of pair) await consumer.start();
-    await bench.untilCounted(queue.name, { consumers: 2 });
+    await t.untilCounted(queue.name, { consumers: 2 });
     expect(await requester.request(1)).toBe(1);
     for (const consumer of pair) await consumer.stop();
     await requester.close();
   },
 
-  'what a handler leaves running may ask its queue once the handler has ended': async (bench) => {
-    const queue = bench.define(z.number());
-    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+  'work that a handler leaves running may send requests to its queue once the handler has ended': async (
+    t,
+  ) => {
+    const queue = t.define(z.number());
+    const requester = createRequester(t.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
     let end = () => {};
     const ended = new Promise<void>((resolve) => {
       end = resolve;
     });
     let later: Promise<number> | undefined;
-    const consumer = createConsumer(bench.broker, queue, (n) => {
+    const consumer = createConsumer(t.broker, queue, (n) => {
       if (n === 1) later = ended.then(() => requester.request(2));
       return n;
     });
@@ -397,12 +399,14 @@ export const requestCases: Cases = {
     await consumer.stop();
   },
 
-  'a consumer that a handler starts is not part of that handler: its own handlers may ask': async (bench) => {
-    const [queue, jobs] = [bench.define(z.number()), bench.define(z.number())];
-    const requester = createRequester(bench.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
-    const producer = createProducer(bench.broker, jobs);
+  'a consumer that a handler starts is not part of that handler: its own handlers may send requests': async (
+    t,
+  ) => {
+    const [queue, jobs] = [t.define(z.number()), t.define(z.number())];
+    const requester = createRequester(t.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
+    const producer = createProducer(t.broker, jobs);
     const answer = new Deferred<number>();
-    const worker = createConsumer(bench.broker, jobs, (n) => answer.resolve(requester.request(n)), {
+    const worker = createConsumer(t.broker, jobs, (n) => answer.resolve(requester.request(n)), {
       concurrency: 4,
     });
     const work = async (n: number): Promise<number> => {
@@ -410,11 +414,11 @@ export const requestCases: Cases = {
         await worker.start();
         await producer.send(2);
         // The request is stored, or refused, while this handler still runs.
-        await Promise.race([answer.promise.catch(() => {}), bench.untilCounted(queue.name, { ready: 1 })]);
+        await Promise.race([answer.promise.catch(() => {}), t.untilCounted(queue.name, { ready: 1 })]);
       }
       return n;
     };
-    const consumer = createConsumer(bench.broker, queue, work, { prefetch: 1 });
+    const consumer = createConsumer(t.broker, queue, work, { prefetch: 1 });
     await consumer.start();
     expect(await requester.request(1)).toBe(1);
     expect(await answer.promise).toBe(2);
@@ -422,11 +426,11 @@ export const requestCases: Cases = {
     await Promise.all([consumer.stop(), worker.stop()]);
   },
 
-  'a handler holds the keys that its message came with, whatever it makes of the value': async (bench) => {
-    const queue = bench.define(z.object({ key: z.string(), asks: z.string().optional() }));
-    const requester = createRequester(bench.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
+  'a handler holds the keys of its message, even if it changes the value': async (t) => {
+    const queue = t.define(z.object({ key: z.string(), asks: z.string().optional() }));
+    const requester = createRequester(t.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async (value): Promise<string> => {
         const { asks } = value;

@@ -49,9 +49,7 @@ function bothWays(
   title: string,
   run: (...args: [...Parameters<Cases[string]>, ConsumerOptions<string>]) => Promise<void>,
 ): Cases {
-  return Object.fromEntries(
-    WAYS.map(([suffix, options]) => [title + suffix, (bench) => run(bench, options)]),
-  );
+  return Object.fromEntries(WAYS.map(([suffix, options]) => [title + suffix, (t) => run(t, options)]));
 }
 
 /** The queue, but for its decoding. */
@@ -62,14 +60,14 @@ function decodingBy<In, Out>(queue: Queue<In, Out>, decode: Queue<In, Out>['deco
 export const schemaCases: Cases = {
   ...bothWays(
     'stop returns a message that is being validated, and its handler never begins',
-    async (bench, options) => {
+    async (t, options) => {
       const { schema, waiting, hold, letGo } = heldSchema();
-      const queue = bench.define(schema);
-      await createProducer(bench.broker, queue).send('x');
+      const queue = t.define(schema);
+      await createProducer(t.broker, queue).send('x');
       hold();
       const log = new EventLog();
       const begun: string[] = [];
-      const consumer = createConsumer(bench.broker, queue, (text) => begun.push(text), {
+      const consumer = createConsumer(t.broker, queue, (text) => begun.push(text), {
         ...options,
         observe: log.observe,
       });
@@ -82,17 +80,17 @@ export const schemaCases: Cases = {
       expect(begun).toEqual([]);
       expect(log.events).toMatchObject([{ type: 'released', attempt: 1 }]);
       expect(consumer.counts).toMatchObject({ released: 1, handled: 0, lost: 0 });
-      const again = await (await bench.inbox(queue.name)).next();
+      const again = await (await t.inbox(queue.name)).next();
       expect(again).toMatchObject({ attempt: 1 });
     },
   ),
 
   ...bothWays(
     'a message that is lost while it is validated is never handled by this consumer',
-    async (bench, options) => {
-      const broker = await bench.open();
+    async (t, options) => {
+      const broker = await t.open();
       const { schema, waiting, hold, letGo } = heldSchema();
-      const queue = bench.define(schema);
+      const queue = t.define(schema);
       await createProducer(broker, queue).send('x');
       hold();
       const log = new EventLog();
@@ -115,17 +113,17 @@ export const schemaCases: Cases = {
 
   ...bothWays(
     'validating counts within the time limit: one that hangs is a failed attempt and holds up nothing',
-    async (bench, options) => {
+    async (t, options) => {
       let isHanging = false;
       const schema = schemaOf((value) =>
         value === 'bad' && isHanging ? new Promise(() => {}) : Promise.resolve({ value }),
       );
-      const queue = bench.define(schema);
-      await createProducer(bench.broker, queue).send('bad');
+      const queue = t.define(schema);
+      await createProducer(t.broker, queue).send('bad');
       isHanging = true;
-      await createProducer(bench.broker, queue).send('good');
+      await createProducer(t.broker, queue).send('good');
       const log = new EventLog();
-      const consumer = createConsumer(bench.broker, queue, () => {}, {
+      const consumer = createConsumer(t.broker, queue, () => {}, {
         ...options,
         concurrency: 1,
         prefetch: 2,
@@ -146,9 +144,9 @@ export const schemaCases: Cases = {
 
   ...bothWays(
     'decoding that throws or rejects, for a reason that may pass, is retried as a failed handler is',
-    async (bench, options) => {
-      const defined = bench.define(schemaOf((value) => ({ value })));
-      await createProducer(bench.broker, defined).send('x');
+    async (t, options) => {
+      const defined = t.define(schemaOf((value) => ({ value })));
+      await createProducer(t.broker, defined).send('x');
       let decoded = 0;
       const queue = decodingBy(defined, (message) => {
         decoded++;
@@ -157,7 +155,7 @@ export const schemaCases: Cases = {
         return defined.decode(message);
       });
       const log = new EventLog();
-      const consumer = createConsumer(bench.broker, queue, () => {}, {
+      const consumer = createConsumer(t.broker, queue, () => {}, {
         ...options,
         retry: { delaysMs: [0, 0] },
         observe: log.observe,
@@ -175,7 +173,7 @@ export const schemaCases: Cases = {
 
   ...bothWays(
     'a schema that throws or rejects, because what it asks is down, is retried as a failed handler is',
-    async (bench, options) => {
+    async (t, options) => {
       let isDown = false;
       let asked = 0;
       const ask = (value: string) => {
@@ -187,12 +185,12 @@ export const schemaCases: Cases = {
         if (isDown) throw new Error('ECONNREFUSED');
         return true;
       });
-      const queues = [bench.define(schemaOf(ask)), bench.define(refined)];
-      for (const queue of queues) await createProducer(bench.broker, queue).send('x');
+      const queues = [t.define(schemaOf(ask)), t.define(refined)];
+      for (const queue of queues) await createProducer(t.broker, queue).send('x');
       isDown = true;
       for (const queue of queues) {
         const log = new EventLog();
-        const consumer = createConsumer(bench.broker, queue, () => {}, {
+        const consumer = createConsumer(t.broker, queue, () => {}, {
           ...options,
           retry: { delaysMs: [0, 20, 20] },
           observe: (event) => {
@@ -213,9 +211,9 @@ export const schemaCases: Cases = {
     },
   ),
 
-  'a loop retries what could not be validated, and goes on with the next': async (bench) => {
-    const defined = bench.define(schemaOf((value) => ({ value })));
-    const producer = createProducer(bench.broker, defined);
+  'a loop retries a message that could not be validated, and continues with the next': async (t) => {
+    const defined = t.define(schemaOf((value) => ({ value })));
+    const producer = createProducer(t.broker, defined);
     await producer.send('x');
     await producer.send('y');
     let decoded = 0;
@@ -224,7 +222,7 @@ export const schemaCases: Cases = {
       return defined.decode(message);
     });
     const seen: [string, number][] = [];
-    for await (const item of receive(bench.broker, queue)) {
+    for await (const item of receive(t.broker, queue)) {
       seen.push([item.value, item.attempt]);
       item.ack();
       if (seen.length === 2) break;

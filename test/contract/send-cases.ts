@@ -10,58 +10,58 @@ import type { Cases } from './contract-suite.js';
 const order = z.object({ id: z.string(), total: z.number().positive() });
 
 export const sendCases: Cases = {
-  'send resolves with the id once the message is stored, and declares the queue itself': async (bench) => {
-    const queue = bench.define(z.string());
-    const producer = createProducer(bench.broker, queue);
+  'send resolves with the id once the message is stored, and declares the queue itself': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
     const { id } = await producer.send('Hello World!');
-    expect(await bench.ready(queue.name)).toBe(1);
-    const delivery = await (await bench.inbox(queue.name)).next();
+    expect(await t.ready(queue.name)).toBe(1);
+    const delivery = await (await t.inbox(queue.name)).next();
     expect(delivery.message).toMatchObject({ id, contentType: 'application/json' });
     expect(Buffer.from(delivery.message.body).toString()).toBe('"Hello World!"');
     expect(delivery.message.timestamp).toBeTypeOf('number');
   },
 
-  'each message has an id of its own, unless the sender names it': async (bench) => {
-    const queue = bench.define(z.string());
-    const producer = createProducer(bench.broker, queue);
+  'each message has an id of its own, unless the sender names it': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
     const sent = await Promise.all(numbered(50).map((text) => producer.send(text)));
     expect(new Set(sent.map(({ id }) => id)).size).toBe(50);
     expect(await producer.send('named', { id: 'order-7' })).toEqual({ id: 'order-7' });
   },
 
-  'what the sender says about a message arrives with it': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('x', {
+  'the options of a send arrive with the message': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('x', {
       headers: { tenant: 'blue', grüße: '世界' },
       correlationId: 'c1',
       replyTo: 'answers',
       priority: 7,
     });
-    const { message: received } = await (await bench.inbox(queue.name)).next();
+    const { message: received } = await (await t.inbox(queue.name)).next();
     expect(received).toMatchObject({ correlationId: 'c1', replyTo: 'answers' });
     expect({ ...received.headers }).toEqual({ tenant: 'blue', grüße: '世界' });
   },
 
-  'a value that fails its schema is INVALID_MESSAGE before any I/O': async (bench) => {
-    const queue = bench.define(order);
-    const producer = createProducer(bench.broker, queue);
+  'a value that fails its schema is INVALID_MESSAGE before any I/O': async (t) => {
+    const queue = t.define(order);
+    const producer = createProducer(t.broker, queue);
     const error = await rejection(producer.send({ id: 'A-1', total: -1 }), 'INVALID_MESSAGE');
     expect(error.message).toContain('total');
-    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+    await rejection(t.broker.inspect(queue.name), 'QUEUE_MISSING');
   },
 
-  'an encoded value over the limit is TOO_LARGE before any I/O': async (bench) => {
-    const broker = await bench.open({ maxMessageBytes: 100 });
-    const queue = bench.define(z.string());
+  'an encoded value over the limit is TOO_LARGE before any I/O': async (t) => {
+    const broker = await t.open({ maxMessageBytes: 100 });
+    const queue = t.define(z.string());
     const producer = createProducer(broker, queue);
     await rejection(producer.send('x'.repeat(99)), 'TOO_LARGE');
     await rejection(broker.inspect(queue.name), 'QUEUE_MISSING');
     await producer.send('x'.repeat(98));
   },
 
-  'options that can not be are INVALID_OPTION before any I/O': async (bench) => {
-    const queue = bench.define(z.string());
-    const producer = createProducer(bench.broker, queue);
+  'invalid options are INVALID_OPTION before any I/O': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
     const wrong = [
       { id: '' },
       { id: 'x'.repeat(256) },
@@ -78,109 +78,110 @@ export const sendCases: Cases = {
       await rejection(producer.send('x', options), 'INVALID_OPTION');
       await rejection(producer.trySend('x', options), 'INVALID_OPTION');
     }
-    await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+    await rejection(t.broker.inspect(queue.name), 'QUEUE_MISSING');
   },
 
-  'send waits at capacity and goes on when there is room': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 5 });
-    await bench.broker.declare(queue.spec);
-    const stored = await bench.fill(queue.name);
-    const producer = createProducer(bench.broker, queue);
+  'send waits at capacity, and continues when there is room': async (t) => {
+    const queue = t.define(z.string(), { capacity: 5 });
+    await t.broker.declare(queue.spec);
+    const stored = await t.fill(queue.name);
+    const producer = createProducer(t.broker, queue);
     const sending = producer.send('waiting', { id: 'waiting' });
     const watched = watch(sending);
     await rejection(producer.send('late', { timeoutMs: 100 }), 'TIMEOUT');
     expect(watched.state).toBe('pending');
-    const inbox = await bench.inbox(queue.name);
+    const inbox = await t.inbox(queue.name);
     expect(await inbox.ackNext(stored.length + 1)).toEqual([...stored, 'waiting']);
     await sending;
   },
 
-  "the producer's time limit holds for every send that names none": async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 1 });
-    await bench.broker.declare(queue.spec);
-    await bench.fill(queue.name);
-    const producer = createProducer(bench.broker, queue, { timeoutMs: 50 });
+  "the producer's time limit applies to every send without its own": async (t) => {
+    const queue = t.define(z.string(), { capacity: 1 });
+    await t.broker.declare(queue.spec);
+    await t.fill(queue.name);
+    const producer = createProducer(t.broker, queue, { timeoutMs: 50 });
     await rejection(producer.send('late'), 'TIMEOUT');
     const patient = producer.send('waiting', { id: 'waiting', timeoutMs: Number.POSITIVE_INFINITY });
     const watched = watch(patient);
     await rejection(producer.send('late'), 'TIMEOUT');
     expect(watched.state).toBe('pending');
-    await bench.broker.purge(queue.name);
+    await t.broker.purge(queue.name);
     await patient;
   },
 
-  'an aborted send is ABORTED, with the reason as its cause, and stores nothing': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 1 });
-    await bench.broker.declare(queue.spec);
-    const stored = await bench.fill(queue.name);
-    const producer = createProducer(bench.broker, queue);
+  'an aborted send is ABORTED, with the reason as its cause, and stores nothing': async (t) => {
+    const queue = t.define(z.string(), { capacity: 1 });
+    await t.broker.declare(queue.spec);
+    const stored = await t.fill(queue.name);
+    const producer = createProducer(t.broker, queue);
     const controller = new AbortController();
     const sending = producer.send('never', { signal: controller.signal });
     const reason = new Error('the request was cancelled');
     controller.abort(reason);
     expect((await rejection(sending, 'ABORTED')).cause).toBe(reason);
-    const inbox = await bench.inbox(queue.name);
+    const inbox = await t.inbox(queue.name);
     expect(await inbox.ackNext(stored.length)).toEqual(stored);
     await producer.send('after', { id: 'after' });
     expect(await inbox.ackNext(1)).toEqual(['after']);
   },
 
-  'trySend stores where there is room, and else says undefined and stores nothing': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 5 });
-    const producer = createProducer(bench.broker, queue);
-    expect(await producer.trySend('first', { id: 'first' })).toEqual({ id: 'first' });
-    const stored = await bench.fill(queue.name);
-    expect(await producer.trySend('refused')).toBeUndefined();
-    const inbox = await bench.inbox(queue.name);
-    expect(await inbox.ackNext(stored.length + 1)).toEqual(['first', ...stored]);
-    expect(await producer.trySend('again', { id: 'again' })).toEqual({ id: 'again' });
-    expect(await inbox.ackNext(1)).toEqual(['again']);
-  },
+  'trySend stores the message if there is room; otherwise it resolves to undefined and stores nothing':
+    async (t) => {
+      const queue = t.define(z.string(), { capacity: 5 });
+      const producer = createProducer(t.broker, queue);
+      expect(await producer.trySend('first', { id: 'first' })).toEqual({ id: 'first' });
+      const stored = await t.fill(queue.name);
+      expect(await producer.trySend('refused')).toBeUndefined();
+      const inbox = await t.inbox(queue.name);
+      expect(await inbox.ackNext(stored.length + 1)).toEqual(['first', ...stored]);
+      expect(await producer.trySend('again', { id: 'again' })).toEqual({ id: 'again' });
+      expect(await inbox.ackNext(1)).toEqual(['again']);
+    },
 
-  'send to a queue that is there with other properties is QUEUE_MISMATCH': async (bench) => {
-    const there = await bench.declare();
+  'send to a queue that exists with other properties is QUEUE_MISMATCH': async (t) => {
+    const there = await t.declare();
     const queue = {
-      ...bench.define(z.string()),
+      ...t.define(z.string()),
       name: there.name,
-      spec: bench.otherSpec(there.name),
+      spec: t.otherSpec(there.name),
     };
-    await rejection(createProducer(bench.broker, queue).send('x'), 'QUEUE_MISMATCH');
+    await rejection(createProducer(t.broker, queue).send('x'), 'QUEUE_MISMATCH');
   },
 
-  'send on a closed broker is CLOSED': async (bench) => {
-    const queue = bench.define(z.string());
-    const producer = createProducer(bench.broker, queue);
+  'send on a closed broker is CLOSED': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
     await producer.send('x');
-    await bench.broker.close();
+    await t.broker.close();
     await rejection(producer.send('y'), 'CLOSED');
     await rejection(producer.trySend('y'), 'CLOSED');
-    await rejection(createProducer(bench.broker, queue).send('z'), 'CLOSED');
+    await rejection(createProducer(t.broker, queue).send('z'), 'CLOSED');
   },
 
-  'what a consumer of another tool published beside it stays untouched': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('ours', { id: 'ours' });
+  'a message of another tool in the same queue arrives unchanged': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('ours', { id: 'ours' });
     const foreign = message({ id: 'foreign', contentType: '', body: 'theirs' });
-    await bench.broker.publish({ exchange: '', routingKey: queue.name }, foreign);
-    expect(await (await bench.inbox(queue.name)).ackNext(2)).toEqual(['ours', 'foreign']);
+    await t.broker.publish({ exchange: '', routingKey: queue.name }, foreign);
+    expect(await (await t.inbox(queue.name)).ackNext(2)).toEqual(['ours', 'foreign']);
   },
 
-  'a signal that many calls were given has no listener left when they are over': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: Number.POSITIVE_INFINITY });
+  'a signal shared by many calls has no listeners left when they are over': async (t) => {
+    const queue = t.define(z.string(), { capacity: Number.POSITIVE_INFINITY });
     const { signal } = new AbortController();
     setMaxListeners(0, signal);
-    const producer = createProducer(bench.broker, queue);
+    const producer = createProducer(t.broker, queue);
     const texts = numbered(1000);
     await Promise.all(texts.map((text) => producer.send(text, { signal })));
     await producer.sendMany(texts, { signal });
     await producer.trySend('tried', { signal });
-    await bench.broker.inspect(queue.name, { signal });
+    await t.broker.inspect(queue.name, { signal });
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 
-    const subscription = await bench.broker.subscribe(queue.name, { prefetch: 1, signal }, () => {});
+    const subscription = await t.broker.subscribe(queue.name, { prefetch: 1, signal }, () => {});
     await subscription.close();
-    await deadLetters(bench.broker, queue).list({ signal });
-    await bench.broker.purge(queue.name, { signal });
+    await deadLetters(t.broker, queue).list({ signal });
+    await t.broker.purge(queue.name, { signal });
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   },
 };

@@ -7,50 +7,50 @@ import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
 /** The texts of `count` messages, in their order. */
-async function texts(bench: Parameters<Cases[string]>[0], queue: string, count: number): Promise<unknown[]> {
-  const deliveries = await (await bench.inbox(queue, { prefetch: 1000 })).take(count);
+async function texts(t: Parameters<Cases[string]>[0], queue: string, count: number): Promise<unknown[]> {
+  const deliveries = await (await t.inbox(queue, { prefetch: 1000 })).take(count);
   return deliveries.map((delivery) => JSON.parse(Buffer.from(delivery.message.body).toString()));
 }
 
 export const sendManyCases: Cases = {
-  'sendMany stores all values of an iterable, in order': async (bench) => {
-    const queue = bench.define(z.string());
+  'sendMany stores all values of an iterable, in order': async (t) => {
+    const queue = t.define(z.string());
     const values = numbered(500);
-    expect(await createProducer(bench.broker, queue).sendMany(values)).toEqual({ stored: 500 });
-    expect(await texts(bench, queue.name, 500)).toEqual(values);
+    expect(await createProducer(t.broker, queue).sendMany(values)).toEqual({ stored: 500 });
+    expect(await texts(t, queue.name, 500)).toEqual(values);
   },
 
-  'sendMany stores all values of an async iterable, in order': async (bench) => {
-    const queue = bench.define(z.string());
+  'sendMany stores all values of an async iterable, in order': async (t) => {
+    const queue = t.define(z.string());
     async function* values() {
       for (const value of numbered(100)) {
         await null;
         yield value;
       }
     }
-    expect(await createProducer(bench.broker, queue).sendMany(values())).toEqual({ stored: 100 });
-    expect(await texts(bench, queue.name, 100)).toEqual(numbered(100));
+    expect(await createProducer(t.broker, queue).sendMany(values())).toEqual({ stored: 100 });
+    expect(await texts(t, queue.name, 100)).toEqual(numbered(100));
   },
 
-  'sendMany of nothing stores nothing': async (bench) => {
-    const queue = bench.define(z.string());
-    expect(await createProducer(bench.broker, queue).sendMany([])).toEqual({ stored: 0 });
+  'sendMany of nothing stores nothing': async (t) => {
+    const queue = t.define(z.string());
+    expect(await createProducer(t.broker, queue).sendMany([])).toEqual({ stored: 0 });
   },
 
-  'sendMany takes values only as they can be sent': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 10 });
-    await bench.broker.declare(queue.spec);
+  'sendMany takes values only as fast as they can be sent': async (t) => {
+    const queue = t.define(z.string(), { capacity: 10 });
+    await t.broker.declare(queue.spec);
     let taken = 0;
     function* plenty() {
       while (taken < 5000) yield `m${taken++}`;
     }
     const controller = new AbortController();
-    const sending = createProducer(bench.broker, queue).sendMany(plenty(), {
+    const sending = createProducer(t.broker, queue).sendMany(plenty(), {
       signal: controller.signal,
       timeoutMs: Number.POSITIVE_INFINITY,
     });
     const watched = watch(sending);
-    await (await bench.inbox(queue.name, { prefetch: 10 })).ackNext(30);
+    await (await t.inbox(queue.name, { prefetch: 10 })).ackNext(30);
     expect(watched.state).toBe('pending');
     expect(taken).toBeLessThan(2000);
     controller.abort(new Error('enough'));
@@ -58,16 +58,16 @@ export const sendManyCases: Cases = {
     expect(progress?.taken).toBe(taken);
   },
 
-  'sendMany with a signal raises no warning, however many values wait': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 5 });
-    await bench.broker.declare(queue.spec);
+  'sendMany with a signal raises no warning, however many values wait': async (t) => {
+    const queue = t.define(z.string(), { capacity: 5 });
+    await t.broker.declare(queue.spec);
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on('warning', onWarning);
     try {
       const { signal } = new AbortController();
-      const sending = createProducer(bench.broker, queue).sendMany(numbered(50), { signal });
-      await (await bench.inbox(queue.name)).ackNext(50);
+      const sending = createProducer(t.broker, queue).sendMany(numbered(50), { signal });
+      await (await t.inbox(queue.name)).ackNext(50);
       await sending;
       // Warnings are emitted a moment later.
       await new Promise(setImmediate);
@@ -77,8 +77,8 @@ export const sendManyCases: Cases = {
     expect(warnings).toEqual([]);
   },
 
-  'the first value that fails stops sendMany, which says what is stored and what is not': async (bench) => {
-    const queue = bench.define(z.string());
+  'the first value that fails stops sendMany, which reports what is stored and what is not': async (t) => {
+    const queue = t.define(z.string());
     const taken: unknown[] = [];
     function* values(): Generator<string> {
       for (const value of ['a', 'b', 5 as unknown as string, 'd', 'e']) {
@@ -86,16 +86,16 @@ export const sendManyCases: Cases = {
         yield value;
       }
     }
-    const error = await rejection(createProducer(bench.broker, queue).sendMany(values()), 'INVALID_MESSAGE');
+    const error = await rejection(createProducer(t.broker, queue).sendMany(values()), 'INVALID_MESSAGE');
     const { progress } = error;
     expect(progress).toMatchObject({ taken: taken.length, stored: taken.length - 1 });
     expect(progress?.failed).toHaveLength(1);
     expect(progress?.failed[0]).toMatchObject({ position: 2, error: { code: 'INVALID_MESSAGE' } });
-    expect(await bench.ready(queue.name)).toBe(progress?.stored);
+    expect(await t.ready(queue.name)).toBe(progress?.stored);
   },
 
-  'an error of the iterable itself stops sendMany, with that error as the cause': async (bench) => {
-    const queue = bench.define(z.string());
+  'an error of the iterable itself stops sendMany, with that error as the cause': async (t) => {
+    const queue = t.define(z.string());
     const cause = new Error('the file ended in the middle of a line');
     function* values() {
       yield 'a';
@@ -106,15 +106,15 @@ export const sendManyCases: Cases = {
       yield* values();
     }
     for (const source of [values(), asyncValues()]) {
-      const error = await rejection(createProducer(bench.broker, queue).sendMany(source), 'ABORTED');
+      const error = await rejection(createProducer(t.broker, queue).sendMany(source), 'ABORTED');
       expect(error.cause).toBe(cause);
       expect(error.progress).toEqual({ taken: 2, stored: 2, failed: [] });
     }
-    expect(await bench.ready(queue.name)).toBe(4);
+    expect(await t.ready(queue.name)).toBe(4);
   },
 
-  'sendMany ends the iterable that it does not finish': async (bench) => {
-    const queue = bench.define(z.string());
+  'sendMany closes an iterable that it does not exhaust': async (t) => {
+    const queue = t.define(z.string());
     let cleanedUp = false;
     async function* values() {
       try {
@@ -125,13 +125,13 @@ export const sendManyCases: Cases = {
         cleanedUp = true;
       }
     }
-    await rejection(createProducer(bench.broker, queue).sendMany(values()), 'INVALID_MESSAGE');
+    await rejection(createProducer(t.broker, queue).sendMany(values()), 'INVALID_MESSAGE');
     expect(cleanedUp).toBe(true);
   },
 
-  'a full queue ends sendMany with TIMEOUT, and its account is right': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 5 });
-    const producer = createProducer(bench.broker, queue);
+  'a full queue ends sendMany with TIMEOUT, and its progress is right': async (t) => {
+    const queue = t.define(z.string(), { capacity: 5 });
+    const producer = createProducer(t.broker, queue);
     // Without a limit: the first sends declare and connect, and storing takes as long as the machine needs.
     const [before, values] = [numbered(50).slice(0, 5), numbered(50).slice(5)];
     await producer.sendMany(before);
@@ -141,23 +141,23 @@ export const sendManyCases: Cases = {
     expect(progress?.failed.map(({ position }) => position)).toEqual(
       Array.from({ length: 45 - stored }, (_, index) => stored + index),
     );
-    const read = await texts(bench, queue.name, 5 + stored);
+    const read = await texts(t, queue.name, 5 + stored);
     expect(read).toEqual(numbered(5 + stored));
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'the account of a sendMany that is given up counts what is stored by then': async (bench) => {
-    const queue = bench.define(z.string(), { capacity: 5 });
+  'the progress of an aborted sendMany counts what is stored by then': async (t) => {
+    const queue = t.define(z.string(), { capacity: 5 });
     const controller = new AbortController();
-    const sending = createProducer(bench.broker, queue).sendMany(numbered(50), { signal: controller.signal });
+    const sending = createProducer(t.broker, queue).sendMany(numbered(50), { signal: controller.signal });
     const given = rejection(sending, 'ABORTED', 'UNCONFIRMED');
-    await eventually(async () => (await bench.ready(queue.name).catch(() => 0)) >= 5);
+    await eventually(async () => (await t.ready(queue.name).catch(() => 0)) >= 5);
     controller.abort();
     const { progress } = await given;
     expect(progress?.taken).toBe(50);
     const failed = new Map(progress?.failed.map(({ position, error }) => [position, error.code]));
     expect((progress?.stored ?? 0) + failed.size).toBe(50);
-    const read = await texts(bench, queue.name, await bench.ready(queue.name));
+    const read = await texts(t, queue.name, await t.ready(queue.name));
     // Each that is there is stored or UNCONFIRMED, and each that is stored is there.
     for (const [position, text] of numbered(50).entries()) {
       const fate = failed.get(position) ?? 'stored';
@@ -166,8 +166,8 @@ export const sendManyCases: Cases = {
     }
   },
 
-  'what is no iterable is INVALID_OPTION': async (bench) => {
-    const producer = createProducer(bench.broker, bench.define(z.unknown()));
+  'a value that is not iterable is INVALID_OPTION': async (t) => {
+    const producer = createProducer(t.broker, t.define(z.unknown()));
     for (const values of [undefined, null, 5, {}]) {
       await rejection(producer.sendMany(values as unknown as Iterable<unknown>), 'INVALID_OPTION');
     }

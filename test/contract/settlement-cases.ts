@@ -18,19 +18,19 @@ const verbs: Readonly<Record<string, (delivery: Delivery) => void | Promise<void
 };
 
 export const settlementCases: Cases = {
-  'release brings the message back at no cost: redelivered, with the same attempt': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
-    const inbox = await bench.inbox(queue);
+  'release returns the message at no cost: redelivered, with the same attempt': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue);
     // More often than a quorum queue's delivery limit, which counts failures alone.
     for (let turn = 0; turn < 30; turn++) (await inbox.next()).release();
     expect(await inbox.next()).toMatchObject({ attempt: 1, redelivered: true });
   },
 
-  'retry brings the message back after its delay, not before, with attempt raised': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
-    const inbox = await bench.inbox(queue);
+  'retry redelivers the message after its delay, not before, with attempt incremented': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue);
     const first = await inbox.next();
     const before = performance.now();
     await first.retry(400, failure);
@@ -41,30 +41,30 @@ export const settlementCases: Cases = {
     expect(Buffer.from(second.message.body).toString()).toBe('body of a');
   },
 
-  'others go on while one waits for its retry': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publishAll(queue, ['failing', 'b', 'c']);
-    const inbox = await bench.inbox(queue, { prefetch: 1 });
+  'other messages are delivered while one waits for its retry': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, ['failing', 'b', 'c']);
+    const inbox = await t.inbox(queue, { prefetch: 1 });
     await (await inbox.next()).retry(500, failure);
     expect(await inbox.ackNext(2)).toEqual(['b', 'c']);
-    await bench.publish(queue, 'd');
+    await t.publish(queue, 'd');
     expect(await inbox.ackNext(2)).toEqual(['d', 'failing']);
   },
 
-  'a long delay does not hold up a shorter one': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publishAll(queue, ['long', 'short']);
-    const inbox = await bench.inbox(queue);
+  'a long delay does not hold up a shorter one': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, ['long', 'short']);
+    const inbox = await t.inbox(queue);
     const [long, short] = await inbox.take(2);
     await long?.retry(1500, failure);
     await short?.retry(100, failure);
     expect(await inbox.ackNext(2)).toEqual(['short', 'long']);
   },
 
-  'retry without a delay comes again at once, and each retry raises the attempt': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
-    const inbox = await bench.inbox(queue, { prefetch: 1 });
+  'retry without a delay redelivers at once, and each retry increments the attempt': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue, { prefetch: 1 });
     // More often than a quorum queue's delivery limit: a retry is no death of a process.
     for (let attempt = 1; attempt <= 25; attempt++) {
       const delivery = await inbox.next();
@@ -74,29 +74,29 @@ export const settlementCases: Cases = {
     expect(await inbox.next()).toMatchObject({ attempt: 26, redelivered: true });
   },
 
-  'a retried message waits even when nobody listens': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
-    const first = await bench.inbox(queue);
+  'a retried message waits even without a subscriber': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const first = await t.inbox(queue);
     await (await first.next()).retry(100, failure);
     await first.subscription.close();
-    const second = await bench.inbox(queue);
+    const second = await t.inbox(queue);
     expect(await second.next()).toMatchObject({ attempt: 2 });
   },
 
-  'inspect counts neither what is unsettled nor what waits for a retry': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publishAll(queue, ['a', 'b', 'c', 'd']);
-    const inbox = await bench.inbox(queue, { prefetch: 2 });
+  'inspect counts neither unsettled messages nor those that wait for a retry': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, ['a', 'b', 'c', 'd']);
+    const inbox = await t.inbox(queue, { prefetch: 2 });
     const [a] = await inbox.take(2);
-    expect(await bench.broker.inspect(queue.name)).toEqual({ ready: 2, consumers: 1 });
+    expect(await t.broker.inspect(queue.name)).toEqual({ ready: 2, consumers: 1 });
     await inbox.subscription.cancel();
     await a?.retry(20_000, failure);
-    expect(await bench.ready(queue)).toBe(2);
+    expect(await t.ready(queue)).toBe(2);
   },
 
-  'a retried message keeps what its sender said, and tells why it came again': async (bench) => {
-    const queue = await bench.declare();
+  'a retried message keeps its properties, and says why it was retried': async (t) => {
+    const queue = await t.declare();
     const sent = message({
       headers: { tenant: 'blue' },
       correlationId: 'c1',
@@ -104,8 +104,8 @@ export const settlementCases: Cases = {
       timestamp: 1_700_000_000_000,
       body: Uint8Array.of(0, 1, 254, 255),
     });
-    await bench.broker.publish(addressOf(queue), sent);
-    const inbox = await bench.inbox(queue);
+    await t.broker.publish(addressOf(queue), sent);
+    const inbox = await t.inbox(queue);
     await (await inbox.next()).retry(0, failure);
     const { message: again } = await inbox.next();
     expect(again).toMatchObject({
@@ -119,8 +119,8 @@ export const settlementCases: Cases = {
     expect(Buffer.from(again.body)).toEqual(Buffer.of(0, 1, 254, 255));
   },
 
-  'a dead letter is the message as it was, and says why, since when and from where': async (bench) => {
-    const queue = await bench.declare();
+  'a dead letter is the original message, and says why, when and from which queue it failed': async (t) => {
+    const queue = await t.declare();
     const sent = message({
       headers: { tenant: 'blue', grüße: '世界' },
       contentType: 'application/json',
@@ -130,11 +130,11 @@ export const settlementCases: Cases = {
       body: Uint8Array.of(0, 1, 254, 255),
     });
     const before = Date.now();
-    await bench.broker.publish(addressOf(queue), sent);
-    const inbox = await bench.inbox(queue);
+    await t.broker.publish(addressOf(queue), sent);
+    const inbox = await t.inbox(queue);
     await (await inbox.next()).retry(0, { code: 'failed', error: 'first error: ünicode 👩‍👩‍👧' });
     await (await inbox.next()).deadLetter({ code: 'rejected', error: 'last error' });
-    const { message: dead } = await (await bench.inbox(`${queue.name}.dead`)).next();
+    const { message: dead } = await (await t.inbox(`${queue.name}.dead`)).next();
     expect(dead).toMatchObject({
       id: sent.id,
       contentType: 'application/json',
@@ -157,54 +157,54 @@ export const settlementCases: Cases = {
     expect(Date.parse(history?.deadAt ?? '')).toBeLessThanOrEqual(Date.now());
   },
 
-  'a dead letter is stored when deadLetter resolves, and is gone from its queue': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
-    const inbox = await bench.inbox(queue);
+  'a dead letter is stored when deadLetter resolves, and is gone from its queue': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue);
     await (await inbox.next()).deadLetter(failure);
-    expect(await bench.ready(`${queue.name}.dead`)).toBe(1);
+    expect(await t.ready(`${queue.name}.dead`)).toBe(1);
     await inbox.subscription.close();
-    expect(await bench.ready(queue)).toBe(0);
+    expect(await t.ready(queue)).toBe(0);
   },
 
-  'dead letters go to the queue that was named for them': async (bench) => {
-    const morgue = bench.queueName();
-    const queue = await bench.declare({ deadLetter: morgue });
-    await bench.publish(queue, 'a');
-    await (await (await bench.inbox(queue)).next()).deadLetter(failure);
-    expect((await (await bench.inbox(morgue)).next()).message.id).toBe('a');
+  'dead letters go to the queue that the definition names': async (t) => {
+    const morgue = t.queueName();
+    const queue = await t.declare({ deadLetter: morgue });
+    await t.publish(queue, 'a');
+    await (await (await t.inbox(queue)).next()).deadLetter(failure);
+    expect((await (await t.inbox(morgue)).next()).message.id).toBe('a');
   },
 
-  'a dead letter of a queue without a dead-letter queue is dropped': async (bench) => {
-    const queue = await bench.declare({ deadLetter: false });
-    await bench.publishAll(queue, ['a', 'b']);
-    const inbox = await bench.inbox(queue);
+  'a dead letter of a queue without a dead-letter queue is dropped': async (t) => {
+    const queue = await t.declare({ deadLetter: false });
+    await t.publishAll(queue, ['a', 'b']);
+    const inbox = await t.inbox(queue);
     await (await inbox.next()).deadLetter(failure);
     expect(await inbox.ackNext(1)).toEqual(['b']);
     await inbox.subscription.close();
-    expect(await bench.ready(queue)).toBe(0);
-    await rejection(bench.broker.inspect(`${queue.name}.dead`), 'QUEUE_MISSING');
+    expect(await t.ready(queue)).toBe(0);
+    await rejection(t.broker.inspect(`${queue.name}.dead`), 'QUEUE_MISSING');
   },
 
-  'an error text of any length and script fits into the headers': async (bench) => {
-    const queue = await bench.declare();
-    await bench.publish(queue, 'a');
-    const inbox = await bench.inbox(queue);
+  'an error text of any length and script fits into the headers': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue);
     const error = '👩‍👩‍👧 世界\n'.repeat(20_000);
     await (await inbox.next()).retry(0, { code: 'failed', error });
     await (await inbox.next()).deadLetter({ code: 'failed', error });
-    const dead = await (await bench.inbox(`${queue.name}.dead`)).next();
+    const dead = await (await t.inbox(`${queue.name}.dead`)).next();
     expect(deadLetterHistory(dead.message.headers)?.error.slice(0, 12)).toBe(error.slice(0, 12));
   },
 
-  'a delivery is settled once: a second verb does nothing, whichever they are': async (bench) => {
-    const queue = await bench.declare();
-    const inbox = await bench.inbox(queue, { prefetch: 1 });
-    const morgue = await bench.inbox(`${queue.name}.dead`);
+  'a delivery is settled once: a second settlement does nothing, whatever it is': async (t) => {
+    const queue = await t.declare();
+    const inbox = await t.inbox(queue, { prefetch: 1 });
+    const morgue = await t.inbox(`${queue.name}.dead`);
     for (const [firstName, first] of Object.entries(verbs)) {
       for (const [secondName, second] of Object.entries(verbs)) {
         const id = `${firstName} then ${secondName}`;
-        await bench.publish(queue, id);
+        await t.publish(queue, id);
         const delivery = await inbox.next();
         expect(delivery.message.id).toBe(id);
         const settling = first(delivery);
@@ -221,15 +221,15 @@ export const settlementCases: Cases = {
       }
     }
     await Promise.all([inbox.subscription.close(), morgue.subscription.close()]);
-    expect(await bench.ready(queue)).toBe(0);
-    expect(await bench.ready(`${queue.name}.dead`)).toBe(0);
+    expect(await t.ready(queue)).toBe(0);
+    expect(await t.ready(`${queue.name}.dead`)).toBe(0);
   },
 
-  'many retries and dead letters at once are all stored': async (bench) => {
-    const queue = await bench.declare();
+  'many retries and dead letters at once are all stored': async (t) => {
+    const queue = await t.declare();
     const ids = numbered(200);
-    await Promise.all(ids.map((id) => bench.publish(queue, id)));
-    const inbox = await bench.inbox(queue, { prefetch: 200 });
+    await Promise.all(ids.map((id) => t.publish(queue, id)));
+    const inbox = await t.inbox(queue, { prefetch: 200 });
     const deliveries = await inbox.take(200);
     await Promise.all(
       deliveries.map((delivery, index) =>
@@ -239,7 +239,7 @@ export const settlementCases: Cases = {
     const again = await inbox.take(100);
     for (const delivery of again) delivery.ack();
     expect(again.every((delivery) => delivery.attempt === 2)).toBe(true);
-    const dead = await (await bench.inbox(`${queue.name}.dead`)).ackNext(100);
+    const dead = await (await t.inbox(`${queue.name}.dead`)).ackNext(100);
     expect(new Set([...again.map((delivery) => delivery.message.id), ...dead])).toEqual(new Set(ids));
   },
 };

@@ -10,10 +10,10 @@ import type { Cases } from './contract-suite.js';
 
 /** A started consumer whose handlers run until they are let go, or for ever. */
 async function heldConsumer(
-  bench: ContractContext,
+  t: ContractContext,
   options: { readonly concurrency: number; readonly prefetch: number },
 ) {
-  const queue = bench.define(z.number());
+  const queue = t.define(z.number());
   const log = new EventLog();
   const begun: number[] = [];
   const signals: AbortSignal[] = [];
@@ -22,7 +22,7 @@ async function heldConsumer(
     letGo = resolve;
   });
   const consumer = createConsumer(
-    bench.broker,
+    t.broker,
     queue,
     async (value, { signal }) => {
       begun.push(value);
@@ -36,53 +36,53 @@ async function heldConsumer(
 }
 
 export const stopCases: Cases = {
-  'start declares the queue and begins; the state tells where the consumer is': async (bench) => {
-    const queue = bench.define(z.string());
-    const consumer = createConsumer(bench.broker, queue, () => {});
+  'start declares the queue and subscribes; the state follows the consumer': async (t) => {
+    const queue = t.define(z.string());
+    const consumer = createConsumer(t.broker, queue, () => {});
     expect(consumer.state).toBe('idle');
     const starting = consumer.start();
     expect(consumer.state).toBe('starting');
     await starting;
     expect(consumer.state).toBe('running');
-    expect((await bench.broker.inspect(queue.name)).consumers).toBe(1);
+    expect((await t.broker.inspect(queue.name)).consumers).toBe(1);
     const stopping = consumer.stop();
     expect(consumer.state).toBe('stopping');
     expect(await stopping).toEqual({ unfinished: 0 });
     expect(consumer.state).toBe('stopped');
-    await bench.untilCounted(queue.name, { consumers: 0 });
+    await t.untilCounted(queue.name, { consumers: 0 });
     await consumer.ended;
   },
 
-  'stop lets running handlers finish, and gives back at no cost what had not begun': async (bench) => {
-    const { queue, log, begun, letGo, consumer } = await heldConsumer(bench, { concurrency: 2, prefetch: 6 });
-    await createProducer(bench.broker, queue).sendMany([0, 1, 2, 3, 4, 5, 6, 7]);
+  'stop lets running handlers finish, and returns unstarted messages at no cost': async (t) => {
+    const { queue, log, begun, letGo, consumer } = await heldConsumer(t, { concurrency: 2, prefetch: 6 });
+    await createProducer(t.broker, queue).sendMany([0, 1, 2, 3, 4, 5, 6, 7]);
     await eventually(() => begun.length === 2);
-    await bench.untilCounted(queue.name, { ready: 2 });
+    await t.untilCounted(queue.name, { ready: 2 });
     const stopping = consumer.stop();
     const watched = watch(stopping);
-    await bench.untilCounted(queue.name, { ready: 6 });
+    await t.untilCounted(queue.name, { ready: 6 });
     expect(watched.state).toBe('pending');
     letGo();
     expect(await stopping).toEqual({ unfinished: 0 });
     expect(begun).toEqual([0, 1]);
     expect(log.of('handled')).toHaveLength(2);
-    const rest = await (await bench.inbox(queue.name)).take(6);
+    const rest = await (await t.inbox(queue.name)).take(6);
     expect(rest.map((delivery) => Number(delivery.message.body)).sort()).toEqual([2, 3, 4, 5, 6, 7]);
     for (const delivery of rest) expect(delivery.attempt).toBe(1);
   },
 
-  'at the deadline stop aborts the handlers and gives their messages back': async (bench) => {
-    const { queue, log, begun, signals, letGo, consumer } = await heldConsumer(bench, {
+  'at the deadline stop aborts the handlers and returns their messages': async (t) => {
+    const { queue, log, begun, signals, letGo, consumer } = await heldConsumer(t, {
       concurrency: 2,
       prefetch: 2,
     });
-    await createProducer(bench.broker, queue).sendMany([0, 1]);
+    await createProducer(t.broker, queue).sendMany([0, 1]);
     await eventually(() => begun.length === 2);
     expect(await consumer.stop({ deadlineMs: 50 })).toEqual({ unfinished: 2 });
     expect(consumer.state).toBe('stopped');
     for (const signal of signals) expect(signal).toMatchObject({ aborted: true, reason: { code: 'CLOSED' } });
     expect(log.of('released')).toHaveLength(2);
-    const inbox = await bench.inbox(queue.name);
+    const inbox = await t.inbox(queue.name);
     const again = await inbox.take(2);
     for (const delivery of again) expect(delivery).toMatchObject({ attempt: 1, redelivered: true });
     // The handlers end only now: too late to settle what is no longer theirs.
@@ -90,25 +90,25 @@ export const stopCases: Cases = {
     await new Promise(setImmediate);
     for (const delivery of again) delivery.ack();
     await inbox.subscription.close();
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
     expect(log.of('handled')).toEqual([]);
   },
 
-  'a consumer that is disposed of is stopped': async (bench) => {
-    const queue = bench.define(z.number());
+  'a consumer that is disposed of is stopped': async (t) => {
+    const queue = t.define(z.number());
     const handled: number[] = [];
-    const consumer = createConsumer(bench.broker, queue, (value) => handled.push(value));
+    const consumer = createConsumer(t.broker, queue, (value) => handled.push(value));
     await consumer.start();
-    await createProducer(bench.broker, queue).send(1);
+    await createProducer(t.broker, queue).send(1);
     await eventually(() => handled.length === 1);
     await consumer[Symbol.asyncDispose]();
     expect(consumer.state).toBe('stopped');
-    await bench.untilCounted(queue.name, { ready: 0, consumers: 0 });
+    await t.untilCounted(queue.name, { ready: 0, consumers: 0 });
   },
 
-  'a second stop waits for the same end': async (bench) => {
-    const { queue, begun, letGo, consumer } = await heldConsumer(bench, { concurrency: 1, prefetch: 1 });
-    await createProducer(bench.broker, queue).send(0);
+  'a second stop waits for the first': async (t) => {
+    const { queue, begun, letGo, consumer } = await heldConsumer(t, { concurrency: 1, prefetch: 1 });
+    await createProducer(t.broker, queue).send(0);
     await eventually(() => begun.length === 1);
     const both = Promise.all([consumer.stop(), consumer.stop({ deadlineMs: 0 })]);
     letGo();
@@ -116,13 +116,13 @@ export const stopCases: Cases = {
     expect(await consumer.stop()).toEqual({ unfinished: 0 });
   },
 
-  'a failure under way when stop is called is still stored': async (bench) => {
-    const queue = bench.define(z.string());
-    await createProducer(bench.broker, queue).send('x');
+  'a failure in progress when stop is called is still stored': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('x');
     const { promise: failing, fail } = failure();
     const begun: number[] = [];
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       async (_value, { attempt }) => {
         begun.push(attempt);
@@ -135,26 +135,26 @@ export const stopCases: Cases = {
     const stopping = consumer.stop();
     fail(new Error('too bad'));
     expect(await stopping).toEqual({ unfinished: 0 });
-    expect(await (await bench.inbox(queue.name)).next()).toMatchObject({ attempt: 2, redelivered: true });
+    expect(await (await t.inbox(queue.name)).next()).toMatchObject({ attempt: 2, redelivered: true });
   },
 
-  'a consumer is started once: a second start, also after stop, is CLOSED': async (bench) => {
-    const queue = bench.define(z.string());
-    const consumer = createConsumer(bench.broker, queue, () => {});
+  'a consumer is started once: a second start, also after stop, is CLOSED': async (t) => {
+    const queue = t.define(z.string());
+    const consumer = createConsumer(t.broker, queue, () => {});
     await consumer.start();
     await rejection(consumer.start(), 'CLOSED');
     await consumer.stop();
     await rejection(consumer.start(), 'CLOSED');
-    const never = createConsumer(bench.broker, queue, () => {});
+    const never = createConsumer(t.broker, queue, () => {});
     await never.stop();
     await rejection(never.start(), 'CLOSED');
     await never.ended;
   },
 
   'a message whose handler closes the broker before start has resolved is not counted as handled and kept':
-    async (bench) => {
-      const queue = bench.define(z.string(), { deadLetter: false });
-      const broker = await bench.open();
+    async (t) => {
+      const queue = t.define(z.string(), { deadLetter: false });
+      const broker = await t.open();
       await createProducer(broker, queue).send('x');
       const log = new EventLog();
       let isCalled = false;
@@ -174,43 +174,43 @@ export const stopCases: Cases = {
         lost: log.of('lost').length,
       });
       // The memory of a broker ends with it: there is no queue to look into any more.
-      if (bench.broker.url === 'local:') return;
-      await bench.untilCounted(queue.name, { ready: log.of('lost').length });
+      if (t.broker.url === 'local:') return;
+      await t.untilCounted(queue.name, { ready: log.of('lost').length });
     },
 
-  'a stop that overtakes start ends it with CLOSED and leaves no subscriber': async (bench) => {
-    const queue = bench.define(z.string());
-    await bench.broker.declare(queue.spec);
-    const consumer = createConsumer(bench.broker, queue, () => {});
+  'stop during start rejects it with CLOSED and leaves no subscriber': async (t) => {
+    const queue = t.define(z.string());
+    await t.broker.declare(queue.spec);
+    const consumer = createConsumer(t.broker, queue, () => {});
     const starting = rejection(consumer.start(), 'CLOSED');
     await consumer.stop();
     await starting;
     expect(consumer.state).toBe('stopped');
-    await bench.untilCounted(queue.name, { consumers: 0 });
+    await t.untilCounted(queue.name, { consumers: 0 });
   },
 
-  'a start that fails says why, and the consumer is stopped': async (bench) => {
-    const missing = bench.define(z.string(), { declare: 'existing' });
-    const consumer = createConsumer(bench.broker, missing, () => {});
+  'a start that fails says why, and the consumer is stopped': async (t) => {
+    const missing = t.define(z.string(), { declare: 'existing' });
+    const consumer = createConsumer(t.broker, missing, () => {});
     await rejection(consumer.start(), 'QUEUE_MISSING');
     expect(consumer.state).toBe('stopped');
     expect(await consumer.stop()).toEqual({ unfinished: 0 });
-    const aborted = createConsumer(bench.broker, bench.define(z.string()), () => {});
+    const aborted = createConsumer(t.broker, t.define(z.string()), () => {});
     await rejection(aborted.start({ signal: AbortSignal.abort() }), 'ABORTED');
   },
 
-  'closing the broker ends the consumer': async (bench) => {
-    const queue = bench.define(z.string());
-    const consumer = createConsumer(bench.broker, queue, () => {});
+  'closing the broker ends the consumer': async (t) => {
+    const queue = t.define(z.string());
+    const consumer = createConsumer(t.broker, queue, () => {});
     await consumer.start();
-    await bench.broker.close();
+    await t.broker.close();
     await consumer.ended;
     expect(consumer.state).toBe('stopped');
     expect(await consumer.stop()).toEqual({ unfinished: 0 });
   },
 
-  'options that can not be are INVALID_OPTION': async (bench) => {
-    const queue = bench.define(z.string());
+  'invalid options are INVALID_OPTION': async (t) => {
+    const queue = t.define(z.string());
     const wrong: object[] = [
       { concurrency: 0 },
       { concurrency: 1.5 },
@@ -225,10 +225,10 @@ export const stopCases: Cases = {
       { retries: 3 },
     ];
     for (const options of wrong) {
-      const creating = async () => createConsumer(bench.broker, queue, () => {}, options);
+      const creating = async () => createConsumer(t.broker, queue, () => {}, options);
       await rejection(creating(), 'INVALID_OPTION');
     }
-    const withoutHandler = async () => createConsumer(bench.broker, queue, undefined as never);
+    const withoutHandler = async () => createConsumer(t.broker, queue, undefined as never);
     await rejection(withoutHandler(), 'INVALID_OPTION');
   },
 };

@@ -23,30 +23,30 @@ const OFTEN = { delaysMs: Array.from({ length: 50 }, () => 0) };
 
 /** A started consumer whose handlers run in threads, and a requester for it. */
 async function threaded(
-  bench: ContractContext,
+  t: ContractContext,
   options: ConsumerOptions & { readonly threads?: number; readonly terminateAfterMs?: number } = {},
 ) {
   const { threads = 1, terminateAfterMs = 50, ...rest } = options;
-  const queue = bench.define(command);
+  const queue = t.define(command);
   const log = new EventLog();
   const consumer = createConsumer(
-    bench.broker,
+    t.broker,
     queue,
     { module: HANDLER, threads, terminateAfterMs },
     { retry: { delaysMs: [] }, observe: log.observe, ...rest },
   );
   await consumer.start();
-  const requester = createRequester(bench.broker, queue, { reply: z.unknown() });
+  const requester = createRequester(t.broker, queue, { reply: z.unknown() });
   const close = async () => {
     await requester.close();
     await consumer.stop({ deadlineMs: 0 });
   };
-  return { queue, log, consumer, requester, close, producer: createProducer(bench.broker, queue) };
+  return { queue, log, consumer, requester, close, producer: createProducer(t.broker, queue) };
 }
 
 export const threadCases: Cases = {
-  'a handler runs in a thread of its own, and knows of the message what others know': async (bench) => {
-    const { requester, close } = await threaded(bench);
+  'a handler runs in a thread of its own, with the same context as others': async (t) => {
+    const { requester, close } = await threaded(t);
     const answer = await requester.request({ do: 'tell' }, { id: 'A-1', ...TENANT });
     const { threadId: own, ...rest } = told.parse(answer);
     expect(own).not.toBe(threadId);
@@ -54,8 +54,8 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'as many at once as there are threads, and each result is its own': async (bench) => {
-    const { requester, log, close } = await threaded(bench, { threads: 3 });
+  'as many handlers run at once as there are threads, and each returns its own result': async (t) => {
+    const { requester, log, close } = await threaded(t, { threads: 3 });
     const numbers = Array.from({ length: 10 }, (_, n) => n);
     const squares = await Promise.all(numbers.map((n) => requester.request({ do: 'square', n })));
     expect(squares).toEqual(numbers.map((n) => n * n));
@@ -63,8 +63,8 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'what a handler throws in its thread counts as it does elsewhere': async (bench) => {
-    const { requester, producer, log, close } = await threaded(bench, { retry: { delaysMs: [0] } });
+  'an error that a handler throws in its thread counts as elsewhere': async (t) => {
+    const { requester, producer, log, close } = await threaded(t, { retry: { delaysMs: [0] } });
     const error = await rejection(requester.request({ do: 'throw' }), 'REMOTE_ERROR');
     expect(error.remote).toEqual({ code: 'EFLOUR', message: 'out of flour' });
     expect(log.of('retried')).toMatchObject([{ error: { code: 'EFLOUR' } }]);
@@ -77,8 +77,8 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'a handler that blocks its thread does not hold up this one': async (bench) => {
-    const { requester, close } = await threaded(bench);
+  'a handler that blocks its thread does not block the main thread': async (t) => {
+    const { requester, close } = await threaded(t);
     let turns = 0;
     const turning = setInterval(() => turns++, 1);
     expect(await requester.request({ do: 'spin', until: Date.now() + 300 })).toBe('spun');
@@ -87,8 +87,8 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'a thread that ends by itself is a failed attempt, and is replaced': async (bench) => {
-    const { producer, requester, log, close } = await threaded(bench, { retry: { delaysMs: [0] } });
+  'a thread that ends by itself is a failed attempt, and is replaced': async (t) => {
+    const { producer, requester, log, close } = await threaded(t, { retry: { delaysMs: [0] } });
     await producer.sendMany([
       { do: 'exit', attempts: 1 },
       { do: 'crash', attempts: 1 },
@@ -102,8 +102,8 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'the time limit reaches the thread as its signal': async (bench) => {
-    const { requester, producer, log, close } = await threaded(bench, {
+  'the time limit reaches the thread as its signal': async (t) => {
+    const { requester, producer, log, close } = await threaded(t, {
       handlerTimeoutMs: 300,
       terminateAfterMs: 60_000,
       retry: OFTEN,
@@ -118,10 +118,10 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'a thread that goes on after the time limit is ended and replaced, though it never looks up': async (
-    bench,
+  'a thread that runs on after the time limit is terminated and replaced, even if it never yields': async (
+    t,
   ) => {
-    const { requester, producer, log, close } = await threaded(bench, {
+    const { requester, producer, log, close } = await threaded(t, {
       handlerTimeoutMs: 300,
       retry: OFTEN,
     });
@@ -134,29 +134,29 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'stop ends a thread that does not end by its deadline, and the message comes again': async (bench) => {
-    const { queue, consumer, producer, requester } = await threaded(bench);
+  'stop ends a thread that does not end by its deadline, and the message comes again': async (t) => {
+    const { queue, consumer, producer, requester } = await threaded(t);
     const begun = new BroadcastChannel(queue.name);
     const told = once(begun, 'message');
     await producer.send({ do: 'spin for ever', tell: queue.name });
     await told;
     begun.close();
     expect(await consumer.stop({ deadlineMs: 100 })).toEqual({ unfinished: 1 });
-    const delivery = await (await bench.inbox(queue.name)).next();
+    const delivery = await (await t.inbox(queue.name)).next();
     expect(delivery).toMatchObject({ redelivered: true });
     delivery.ack();
     await requester.close();
   },
 
-  'what can not cross between threads is a failure of its message alone': async (bench) => {
-    const { requester, close } = await threaded(bench);
+  "a value that can't be cloned between threads fails only its message": async (t) => {
+    const { requester, close } = await threaded(t);
     await rejection(requester.request({ do: 'return a function' }), 'REMOTE_ERROR');
     expect(await requester.request({ do: 'square', n: 5 })).toBe(25);
     await close();
   },
 
-  'in a thread, too, a RejectMessage is known by its mark and not by its class or name': async (bench) => {
-    const { producer, log, close } = await threaded(bench, { retry: { delaysMs: [0] } });
+  'in a thread, too, a RejectMessage is recognized by its mark, not by its class or name': async (t) => {
+    const { producer, log, close } = await threaded(t, { retry: { delaysMs: [0] } });
     await producer.send({ do: 'reject as another copy' });
     await producer.send({ do: 'throw what is named so' });
     const dead = await log.until('dead-lettered', 2);
@@ -167,7 +167,7 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'start loads the module, and rejects if there is no handler in it': async (bench) => {
+  'start loads the module, and rejects if there is no handler in it': async (t) => {
     const modules: readonly [URL, string][] = [
       [new URL('threads/no-such-module.mjs', import.meta.url), 'no-such-module.mjs'],
       [new URL('threads/no-handler.mjs', import.meta.url), 'default export'],
@@ -182,34 +182,34 @@ export const threadCases: Cases = {
       [new URL('data:text/javascript,export default undefined'), 'default export'],
     ];
     for (const [module, text] of modules) {
-      const queue = bench.define(command);
-      const consumer = createConsumer(bench.broker, queue, { module, threads: 1 });
+      const queue = t.define(command);
+      const consumer = createConsumer(t.broker, queue, { module, threads: 1 });
       const error = await rejection(consumer.start(), 'INVALID_OPTION');
       expect(error.message).toContain(text);
       expect(consumer.state).toBe('stopped');
       await consumer.ended;
       // Nothing was declared for it.
-      await rejection(bench.broker.inspect(queue.name), 'QUEUE_MISSING');
+      await rejection(t.broker.inspect(queue.name), 'QUEUE_MISSING');
     }
   },
 
-  'a module that never ends loading is bounded by the time limit of start': async (bench) => {
+  'a module that never finishes loading is bounded by the time limit of start': async (t) => {
     const module = new URL('data:text/javascript,await new Promise(() => { setInterval(() => {}, 1000) })');
-    const consumer = createConsumer(bench.broker, bench.define(command), { module, threads: 1 });
+    const consumer = createConsumer(t.broker, t.define(command), { module, threads: 1 });
     await rejection(consumer.start({ timeoutMs: 500 }), 'TIMEOUT');
     expect(consumer.state).toBe('stopped');
-    const stopped = createConsumer(bench.broker, bench.define(command), { module, threads: 1 });
+    const stopped = createConsumer(t.broker, t.define(command), { module, threads: 1 });
     const starting = rejection(stopped.start(), 'CLOSED');
     await stopped.stop();
     await starting;
   },
 
-  'the handler of a CommonJS module that was compiled from `export default` is found': async (bench) => {
-    const queue = bench.define(command);
+  'the handler of a CommonJS module that was compiled from `export default` is found': async (t) => {
+    const queue = t.define(command);
     const module = new URL('threads/compiled.cjs', import.meta.url);
-    const consumer = createConsumer(bench.broker, queue, { module, threads: 1 });
+    const consumer = createConsumer(t.broker, queue, { module, threads: 1 });
     await consumer.start();
-    const requester = createRequester(bench.broker, queue, { reply: z.unknown() });
+    const requester = createRequester(t.broker, queue, { reply: z.unknown() });
     expect(await requester.request({ do: 'square', n: 5 })).toBe(25);
     await requester.close();
     await consumer.stop();

@@ -14,12 +14,12 @@ const event = z.discriminatedUnion('type', [
 ]);
 
 export const typedHandlerCases: Cases = {
-  'each message goes to the handler for its type': async (bench) => {
-    const queue = bench.define(event);
+  'each message goes to the handler for its type': async (t) => {
+    const queue = t.define(event);
     const seen: unknown[] = [];
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       {
         by: 'type',
@@ -35,7 +35,7 @@ export const typedHandlerCases: Cases = {
       { observe: log.observe },
     );
     await consumer.start();
-    const producer = createProducer(bench.broker, queue);
+    const producer = createProducer(t.broker, queue);
     await producer.send({ type: 'key', key: 'Enter' });
     await producer.send({ type: 'click', x: 7 });
     await log.until('handled', 2);
@@ -45,36 +45,36 @@ export const typedHandlerCases: Cases = {
     ]);
   },
 
-  'a message of a type that has no handler is a dead letter at once': async (bench) => {
-    const queue = bench.define(z.object({ type: z.string() }));
+  'a message of a type that has no handler is a dead letter at once': async (t) => {
+    const queue = t.define(z.object({ type: z.string() }));
     const called: string[] = [];
     const log = new EventLog();
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       { by: 'type', handlers: { click: ({ type }) => called.push(type) } },
       { observe: log.observe },
     );
     await consumer.start();
     // The second is a name that every object has.
-    await createProducer(bench.broker, queue).sendMany([
+    await createProducer(t.broker, queue).sendMany([
       { type: 'scroll' },
       { type: 'toString' },
       { type: 'click' },
     ]);
     await log.until('handled');
     expect(called).toEqual(['click']);
-    const dead = await (await bench.inbox(`${queue.name}.dead`)).take(2);
+    const dead = await (await t.inbox(`${queue.name}.dead`)).take(2);
     for (const { message } of dead) {
       expect(deadLetterHistory(message.headers)).toMatchObject({ reason: 'rejected', attempts: 1 });
     }
     expect(deadLetterHistory(dead[0]?.message.headers ?? {})?.error).toContain('"scroll"');
   },
 
-  'what the handler for its type returns is the reply': async (bench) => {
-    const queue = bench.define(event);
+  'what the handler for its type returns is the reply': async (t) => {
+    const queue = t.define(event);
     const consumer = createConsumer(
-      bench.broker,
+      t.broker,
       queue,
       {
         by: 'type',
@@ -88,7 +88,7 @@ export const typedHandlerCases: Cases = {
       { retry: { delaysMs: [] } },
     );
     await consumer.start();
-    const requester = createRequester(bench.broker, queue, { reply: z.number() });
+    const requester = createRequester(t.broker, queue, { reply: z.number() });
     expect(await requester.request({ type: 'click', x: 4 })).toBe(8);
     const error = await rejection(requester.request({ type: 'key', key: 'a' }), 'REMOTE_ERROR');
     expect(error.remote?.message).toBe('no keys');

@@ -16,7 +16,7 @@ const unicode = 'Grüße, 世界, 👩‍👩‍👧, \u0000, \uFEFF, \u2028';
 
 /** The values that a consumer of `queue` hands to its handler, once it has settled `count` messages. */
 async function handledValues<Out>(
-  bench: ContractContext,
+  t: ContractContext,
   queue: Queue<never, Out>,
   count: number,
 ): Promise<Out[]> {
@@ -25,7 +25,7 @@ async function handledValues<Out>(
   const handler = (value: Out) => {
     values.push(value);
   };
-  const consumer = createConsumer(bench.broker, queue, handler, { observe: log.observe });
+  const consumer = createConsumer(t.broker, queue, handler, { observe: log.observe });
   await consumer.start();
   await log.until('handled', count);
   await consumer.stop();
@@ -34,24 +34,24 @@ async function handledValues<Out>(
 
 /** Publishes past the producer, as another tool would. */
 async function publishRaw(
-  bench: ContractContext,
+  t: ContractContext,
   queue: Queue<never, unknown>,
   parts: Partial<Message>,
 ): Promise<void> {
-  await bench.broker.declare(queue.spec);
-  await bench.broker.publish(addressOf(queue.name), message(parts));
+  await t.broker.declare(queue.spec);
+  await t.broker.publish(addressOf(queue.name), message(parts));
 }
 
 /** What became of messages that must never reach a handler: the reasons of the dead letters. */
 async function reasons(
-  bench: ContractContext,
+  t: ContractContext,
   queue: Queue<never, unknown>,
   count: number,
   options: ConsumerOptions = {},
 ): Promise<unknown[]> {
   const seen: unknown[] = [];
   const log = new EventLog();
-  const consumer = createConsumer(bench.broker, queue, (value) => seen.push(value), {
+  const consumer = createConsumer(t.broker, queue, (value) => seen.push(value), {
     ...options,
     observe: log.observe,
   });
@@ -60,7 +60,7 @@ async function reasons(
   await consumer.stop();
   expect(seen).toEqual([]);
   expect(log.of('retried')).toEqual([]);
-  const dead = await (await bench.inbox(`${queue.name}.dead`)).take(count);
+  const dead = await (await t.inbox(`${queue.name}.dead`)).take(count);
   return dead.map((delivery) => {
     const history = deadLetterHistory(delivery.message.headers);
     expect(history).toMatchObject({ attempts: 1, queue: queue.name, error: expect.stringMatching(/./) });
@@ -99,95 +99,95 @@ function withLimit(broker: Backend, maxMessageBytes: number): Backend {
 }
 
 export const valueCases: Cases = {
-  'JSON values of every kind arrive as they were sent': async (bench) => {
-    const queue = bench.define(z.unknown());
+  'JSON values of every kind arrive as they were sent': async (t) => {
+    const queue = t.define(z.unknown());
     let deep: unknown = 'bottom';
     for (let level = 0; level < 200; level++) deep = level % 2 === 0 ? [deep] : { deeper: deep };
     const values = [null, true, 0, -1.5, '', unicode, [], {}, { a: [1, { b: null }] }, { '': unicode }, deep];
-    await createProducer(bench.broker, queue).sendMany(values);
-    expect(await handledValues(bench, queue, values.length)).toEqual(values);
+    await createProducer(t.broker, queue).sendMany(values);
+    expect(await handledValues(t, queue, values.length)).toEqual(values);
   },
 
-  'text goes over the wire as it is': async (bench) => {
-    const queue = bench.define(z.string(), { codec: 'text' });
+  'text is sent as it is': async (t) => {
+    const queue = t.define(z.string(), { codec: 'text' });
     const values = ['Hello World!', '', '"quoted"', unicode, 'two\r\nlines'];
-    await createProducer(bench.broker, queue).sendMany(values);
-    const raw = await bench.inbox(queue.name);
+    await createProducer(t.broker, queue).sendMany(values);
+    const raw = await t.inbox(queue.name);
     const first = await raw.next();
     expect(first.message.contentType).toBe('text/plain');
     expect(Buffer.from(first.message.body).toString()).toBe('Hello World!');
     await raw.subscription.close();
-    expect((await handledValues(bench, queue, values.length)).sort()).toEqual([...values].sort());
+    expect((await handledValues(t, queue, values.length)).sort()).toEqual([...values].sort());
   },
 
-  'bytes go over the wire as they are': async (bench) => {
-    const queue = bench.define(z.instanceof(Uint8Array), { codec: 'bytes' });
+  'bytes are sent as they are': async (t) => {
+    const queue = t.define(z.instanceof(Uint8Array), { codec: 'bytes' });
     const everyByte = Uint8Array.from({ length: 256 }, (_, value) => value);
-    await createProducer(bench.broker, queue).sendMany([everyByte, new Uint8Array()]);
-    const values = await handledValues(bench, queue, 2);
+    await createProducer(t.broker, queue).sendMany([everyByte, new Uint8Array()]);
+    const values = await handledValues(t, queue, 2);
     expect(values.map((value) => [...value])).toEqual([[...everyByte], []]);
   },
 
-  "a codec of the user's own does both directions": async (bench) => {
+  'a custom codec encodes and decodes': async (t) => {
     const csv: Codec = {
       contentType: 'text/csv',
       encode: (value) => (value as string[]).join(';'),
       decode: (body) => Buffer.from(body).toString().split(';'),
     };
-    const queue = bench.define(z.array(z.string()), { codec: csv });
-    await createProducer(bench.broker, queue).send(['a', 'ü', '']);
-    expect(await handledValues(bench, queue, 1)).toEqual([['a', 'ü', '']]);
+    const queue = t.define(z.array(z.string()), { codec: csv });
+    await createProducer(t.broker, queue).send(['a', 'ü', '']);
+    expect(await handledValues(t, queue, 1)).toEqual([['a', 'ü', '']]);
   },
 
-  'a received message is decoded by its own content type, where that is a known one': async (bench) => {
-    const queue = bench.define(z.string());
-    await publishRaw(bench, queue, { contentType: 'text/plain; charset=utf-8', body: '"text"' });
-    await publishRaw(bench, queue, { contentType: 'Application/JSON', body: '"json"' });
-    await publishRaw(bench, queue, { contentType: 'application/x-unknown', body: '"as the queue does"' });
-    expect(await handledValues(bench, queue, 3)).toEqual(['"text"', 'json', 'as the queue does']);
+  'a received message is decoded by its content type, if that is a known one': async (t) => {
+    const queue = t.define(z.string());
+    await publishRaw(t, queue, { contentType: 'text/plain; charset=utf-8', body: '"text"' });
+    await publishRaw(t, queue, { contentType: 'Application/JSON', body: '"json"' });
+    await publishRaw(t, queue, { contentType: 'application/x-unknown', body: '"as the queue does"' });
+    expect(await handledValues(t, queue, 3)).toEqual(['"text"', 'json', 'as the queue does']);
   },
 
-  "a message without a content type is decoded by the queue's codec": async (bench) => {
-    const queue = bench.define(z.string(), { codec: 'text' });
-    await publishRaw(bench, queue, { contentType: '', body: 'Hello from a tutorial' });
-    await publishRaw(bench, queue, { contentType: '', body: Buffer.from('Hello in bytes') });
-    expect(await handledValues(bench, queue, 2)).toEqual(['Hello from a tutorial', 'Hello in bytes']);
+  "a message without a content type is decoded by the queue's codec": async (t) => {
+    const queue = t.define(z.string(), { codec: 'text' });
+    await publishRaw(t, queue, { contentType: '', body: 'Hello from a tutorial' });
+    await publishRaw(t, queue, { contentType: '', body: Buffer.from('Hello in bytes') });
+    expect(await handledValues(t, queue, 2)).toEqual(['Hello from a tutorial', 'Hello in bytes']);
   },
 
-  'bytes that do not decode are dead letters at once and reach no handler': async (bench) => {
-    const queue = bench.define(z.unknown());
+  'bytes that do not decode are dead letters at once and reach no handler': async (t) => {
+    const queue = t.define(z.unknown());
     const bodies = ['', '{', 'Hello', Buffer.of(0x22, 0xff, 0x22), Buffer.of(0, 1, 2)];
-    for (const body of bodies) await publishRaw(bench, queue, { contentType: 'application/json', body });
-    await publishRaw(bench, queue, { contentType: 'text/plain', body: Buffer.of(0xc3, 0x28) });
-    expect(await reasons(bench, queue, 6)).toEqual(Array(6).fill('undecodable'));
+    for (const body of bodies) await publishRaw(t, queue, { contentType: 'application/json', body });
+    await publishRaw(t, queue, { contentType: 'text/plain', body: Buffer.of(0xc3, 0x28) });
+    expect(await reasons(t, queue, 6)).toEqual(Array(6).fill('undecodable'));
   },
 
-  'values with keys that poison prototypes are dead letters': async (bench) => {
-    const queue = bench.define(z.unknown());
+  'values with keys that poison prototypes are dead letters': async (t) => {
+    const queue = t.define(z.unknown());
     for (const body of ['{"__proto__":{"admin":true}}', '{"a":[{"constructor":{"prototype":{}}}]}']) {
-      await publishRaw(bench, queue, { contentType: 'application/json', body });
+      await publishRaw(t, queue, { contentType: 'application/json', body });
     }
-    expect(await reasons(bench, queue, 2)).toEqual(['undecodable', 'undecodable']);
+    expect(await reasons(t, queue, 2)).toEqual(['undecodable', 'undecodable']);
     expect({}).not.toHaveProperty('admin');
   },
 
-  'values that fail the schema are dead letters at once and reach no handler': async (bench) => {
-    const queue = bench.define(z.object({ total: z.number() }));
+  'values that fail the schema are dead letters at once and reach no handler': async (t) => {
+    const queue = t.define(z.object({ total: z.number() }));
     for (const body of ['{"total":"5"}', '{}', 'null', '[]']) {
-      await publishRaw(bench, queue, { contentType: 'application/json', body });
+      await publishRaw(t, queue, { contentType: 'application/json', body });
     }
-    expect(await reasons(bench, queue, 4)).toEqual(Array(4).fill('invalid'));
+    expect(await reasons(t, queue, 4)).toEqual(Array(4).fill('invalid'));
   },
 
-  'nesting too deep for its schema to follow is a dead letter': async (bench) => {
-    const queue = bench.define(z.json());
+  'nesting too deep for its schema to follow is a dead letter': async (t) => {
+    const queue = t.define(z.json());
     const depth = 100_000;
     const body = `${'['.repeat(depth)}${']'.repeat(depth)}`;
-    await publishRaw(bench, queue, { contentType: 'application/json', body });
-    expect(await reasons(bench, queue, 1)).toEqual(['invalid']);
+    await publishRaw(t, queue, { contentType: 'application/json', body });
+    expect(await reasons(t, queue, 1)).toEqual(['invalid']);
   },
 
-  'a codec or a schema that throws what is not even printable fails its message alone': async (bench) => {
+  'a codec or a schema that throws an unprintable value fails only its message': async (t) => {
     const hostile = Object.defineProperty(new Error('never seen'), 'message', {
       get() {
         throw new Error('not printable');
@@ -197,79 +197,79 @@ export const valueCases: Cases = {
       throw hostile;
     };
     const codec = { contentType: 'text/x-hostile', encode: () => 'x', decode: fails };
-    const undecodable = bench.define(z.unknown(), { codec });
-    await publishRaw(bench, undecodable, { contentType: 'text/x-hostile' });
-    expect(await reasons(bench, undecodable, 1)).toEqual(['undecodable']);
-    const failing = bench.define(z.unknown().transform(fails));
-    await publishRaw(bench, failing, { contentType: 'application/json', body: '1' });
-    expect(await reasons(bench, failing, 1, { retry: { delaysMs: [] } })).toEqual(['failed']);
+    const undecodable = t.define(z.unknown(), { codec });
+    await publishRaw(t, undecodable, { contentType: 'text/x-hostile' });
+    expect(await reasons(t, undecodable, 1)).toEqual(['undecodable']);
+    const failing = t.define(z.unknown().transform(fails));
+    await publishRaw(t, failing, { contentType: 'application/json', body: '1' });
+    expect(await reasons(t, failing, 1, { retry: { delaysMs: [] } })).toEqual(['failed']);
   },
 
-  'a header called __proto__ is one name among others, or refused': async (bench) => {
-    const queue = bench.define(z.number());
+  'a header called __proto__ is one name among others, or refused': async (t) => {
+    const queue = t.define(z.number());
     const headers = JSON.parse('{"__proto__":"poison","constructor":"c","toString":"t","tenant":"blue"}');
-    await bench.broker.declare(queue.spec);
-    const publishing = bench.broker.publish(
+    await t.broker.declare(queue.spec);
+    const publishing = t.broker.publish(
       addressOf(queue.name),
       message({ contentType: 'application/json', body: '1', headers }),
     );
     if (await isRefused(publishing)) {
       Reflect.deleteProperty(headers, '__proto__');
-      await publishRaw(bench, queue, { contentType: 'application/json', body: '1', headers });
+      await publishRaw(t, queue, { contentType: 'application/json', body: '1', headers });
     }
-    const inbox = await bench.inbox(queue.name);
+    const inbox = await t.inbox(queue.name);
     const received = (await inbox.next()).message.headers;
     expect(Object.entries(received).sort()).toEqual(Object.entries(headers).sort());
     await inbox.subscription.close();
-    expect(await handledValues(bench, queue, 1)).toEqual([1]);
+    expect(await handledValues(t, queue, 1)).toEqual([1]);
   },
 
-  'a body over the limit is a dead letter, unparsed, and keeps its body': async (bench) => {
-    const queue = bench.define(z.string());
-    await publishRaw(bench, queue, { contentType: 'application/json', body: `"${'x'.repeat(500)}"` });
-    const consumer = createConsumer(withLimit(bench.broker, 100), queue, () => {
+  'a message over the size limit becomes a dead letter unparsed, and keeps its body': async (t) => {
+    const queue = t.define(z.string());
+    await publishRaw(t, queue, { contentType: 'application/json', body: `"${'x'.repeat(500)}"` });
+    const consumer = createConsumer(withLimit(t.broker, 100), queue, () => {
       throw new Error('reached the handler');
     });
     await consumer.start();
-    const dead = await (await bench.inbox(`${queue.name}.dead`)).next();
+    const dead = await (await t.inbox(`${queue.name}.dead`)).next();
     expect(deadLetterHistory(dead.message.headers)).toMatchObject({ reason: 'too-large', attempts: 1 });
     expect(dead.message.body).toHaveLength(502);
     await consumer.stop();
   },
 
-  'a poisoned message holds up none behind it': async (bench) => {
-    const queue = bench.define(z.number());
+  'a poison message does not hold up those behind it': async (t) => {
+    const queue = t.define(z.number());
     for (const body of ['{', '1', '"x"', '2']) {
-      await publishRaw(bench, queue, { contentType: 'application/json', body });
+      await publishRaw(t, queue, { contentType: 'application/json', body });
     }
-    expect(await handledValues(bench, queue, 2)).toEqual([1, 2]);
+    expect(await handledValues(t, queue, 2)).toEqual([1, 2]);
   },
 
-  'a schema may be asynchronous, on both sides': async (bench) => {
+  'a schema may be asynchronous, on both sides': async (t) => {
     const even = z.number().refine(async (value) => value % 2 === 0, 'must be even');
-    const queue = bench.define(even);
-    await createProducer(bench.broker, queue).sendMany([2, 4]);
-    expect(await handledValues(bench, queue, 2)).toEqual([2, 4]);
-    await publishRaw(bench, queue, { contentType: 'application/json', body: '3' });
-    expect(await reasons(bench, queue, 1)).toEqual(['invalid']);
+    const queue = t.define(even);
+    await createProducer(t.broker, queue).sendMany([2, 4]);
+    expect(await handledValues(t, queue, 2)).toEqual([2, 4]);
+    await publishRaw(t, queue, { contentType: 'application/json', body: '3' });
+    expect(await reasons(t, queue, 1)).toEqual(['invalid']);
   },
 
-  'transformations run once, at the consumer': async (bench) => {
+  'transformations run once, at the consumer': async (t) => {
     let runs = 0;
     const schema = z.string().transform((text) => {
       runs++;
       return { length: text.length };
     });
-    const queue = bench.define(schema);
-    await createProducer(bench.broker, queue).send('four');
+    const queue = t.define(schema);
+    await createProducer(t.broker, queue).send('four');
     runs = 0;
-    expect(await handledValues(bench, queue, 1)).toEqual([{ length: 4 }]);
+    expect(await handledValues(t, queue, 1)).toEqual([{ length: 4 }]);
     expect(runs).toBe(1);
   },
 
-  'defaults are filled in at the consumer': async (bench) => {
-    const queue = bench.define(z.object({ id: z.string(), copies: z.number().default(1) }));
-    await createProducer(bench.broker, queue).send({ id: 'A-1' });
-    expect(await handledValues(bench, queue, 1)).toEqual([{ id: 'A-1', copies: 1 }]);
+  'defaults are filled in at the consumer': async (t) => {
+    const queue = t.define(z.object({ id: z.string(), copies: z.number().default(1) }));
+    await createProducer(t.broker, queue).send({ id: 'A-1' });
+    expect(await handledValues(t, queue, 1)).toEqual([{ id: 'A-1', copies: 1 }]);
   },
 };

@@ -9,11 +9,11 @@ export function brokerSkips(): Skips {
   const { quorumPriorities, countsFailuresOnly } = brokerVersion();
   return {
     ...(quorumPriorities < 32 && {
-      'greater priorities come first, and a message without one counts as 4':
+      'higher priorities come first, and a message without one counts as 4':
         'quorum queues have fewer priorities before 4.3',
     }),
     ...(!countsFailuresOnly && {
-      'release brings the message back at no cost: redelivered, with the same attempt':
+      'release returns the message at no cost: redelivered, with the same attempt':
         'quorum queues count what is given back before 4.3',
     }),
   };
@@ -23,7 +23,7 @@ export function brokerSkips(): Skips {
 export function toolkitSkips(): Skips {
   if (brokerVersion().countsFailuresOnly) return {};
   return {
-    'a limit takes the first ones, and says how many there are in all':
+    'a limit selects the first ones, and the result has the total':
       'what is given back to a dead-letter queue lines up at the end before 4.3',
   };
 }

@@ -96,7 +96,7 @@ test.each(actions)(
 
 test('what is lost and read again is listed once', async () => {
   const broker = await withDeadLetters(['a', 'b', 'c']);
-  const { letters, ...scan } = await deadLetters(poisoned(broker, 5), 'q').list();
+  const { deadLetters: letters, ...scan } = await deadLetters(poisoned(broker, 5), 'q').list();
   expect(letters.map(({ id }) => id).sort()).toEqual(['a', 'b', 'c']);
   expect(scan).toEqual({ total: 3, scanned: 3 });
 });
@@ -108,7 +108,7 @@ test.each([1.764e18, Number.MAX_VALUE, -1, 0.5])(
     const sent = message({ id: 'a', timestamp });
     await broker.publish({ exchange: '', routingKey: 'q.dead' }, sent);
     const dead = deadLetters(broker, 'q');
-    expect((await dead.list()).letters).toMatchObject([{ id: 'a', message: { timestamp } }]);
+    expect((await dead.list()).deadLetters).toMatchObject([{ id: 'a', message: { timestamp } }]);
     expect(await dead.replay()).toMatchObject({ replayed: 1 });
     const delivery = await new Promise<Delivery>((resolve) => {
       void broker.subscribe('q', { prefetch: 1 }, resolve);

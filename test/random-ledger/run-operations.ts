@@ -164,11 +164,11 @@ class Run {
 
   async #buryDeadLetters(): Promise<void> {
     await this.#withBroker(async (broker) => {
-      const { letters } = await millrace
+      const { deadLetters: letters } = await millrace
         .deadLetters(broker, this.#open.queue)
         .list({ limit: 1_000_000, timeoutMs: 30_000 })
         .catch((error) => {
-          if (millrace.isQueueError(error, 'QUEUE_MISSING')) return { letters: [] };
+          if (millrace.isQueueError(error, 'QUEUE_MISSING')) return { deadLetters: [] };
           throw error;
         });
       for (const { message, reason } of letters) {

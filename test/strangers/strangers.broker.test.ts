@@ -101,9 +101,9 @@ describe.each(strangers)('a message of $client', (stranger) => {
     for (const body of bodies) expect(body).toBe(stranger.body.toString('hex'));
 
     const dead = deadLetters(broker, queue.name);
-    const { letters } = await eventually(async () => {
+    const { deadLetters: letters } = await eventually(async () => {
       const list = await dead.list();
-      return list.letters.length === 1 && list;
+      return list.deadLetters.length === 1 && list;
     });
     const reason = stranger.isCompressed ? 'undecodable' : 'rejected';
     const message = { contentType: stranger.seen.contentType };

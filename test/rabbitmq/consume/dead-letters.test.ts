@@ -81,7 +81,7 @@ it('letters that RabbitMQ itself moved tell its reason, their queue and the time
     [rejecting, 'bad', 'rejected'],
   ] as const) {
     await untilReady(channel, `${queue}.dead`, 1);
-    const { letters } = await deadLetters(broker, queue).list();
+    const { deadLetters: letters } = await deadLetters(broker, queue).list();
     expect(letters).toMatchObject([{ id, queue, reason, error: expect.stringMatching(/./) }]);
     expect(Date.parse(letters[0]?.deadAt ?? '')).toBeGreaterThanOrEqual(before);
   }
@@ -99,7 +99,7 @@ it('a letter without an id is replayed under a new one, with its encoding', asyn
   channel.sendToQueue(`${queue}.dead`, Buffer.from([0x1f, 0x8b]), options);
   await channel.waitForConfirms();
   const letters = deadLetters(await open(), queue);
-  expect((await letters.list()).letters).toMatchObject([{ queue: undefined, reason: 'unknown' }]);
+  expect((await letters.list()).deadLetters).toMatchObject([{ queue: undefined, reason: 'unknown' }]);
   expect(await letters.replay()).toMatchObject({ replayed: 1 });
   const message = await eventually(() => channel.get(queue, { noAck: true }));
   expect(message.properties).toMatchObject({
@@ -118,7 +118,7 @@ it('a message whose timestamp counts microseconds is listed and replayed', async
   channel.sendToQueue(`${queue}.dead`, Buffer.from('1'), { messageId: 'm', timestamp });
   await channel.waitForConfirms();
   const letters = deadLetters(await open(), queue);
-  expect((await letters.list()).letters).toMatchObject([{ id: 'm' }]);
+  expect((await letters.list()).deadLetters).toMatchObject([{ id: 'm' }]);
   expect(await letters.replay()).toMatchObject({ replayed: 1, failed: 0 });
   const message = await eventually(() => channel.get(queue, { noAck: true }));
   expect(message.properties.messageId).toBe('m');
@@ -134,12 +134,12 @@ it('looks use up no delivery limit, also where RabbitMQ counts them', async () =
   }
   await untilReady(channel, `${queue}.dead`, 5);
   const letters = deadLetters(await open(), queue);
-  const { letters: before } = await letters.list();
+  const { deadLetters: before } = await letters.list();
   expect(before).toMatchObject(numbered(5).map((id) => ({ id, queue, reason: 'rejected' })));
   const tellingOf = (all: typeof before) =>
     all.map(({ id, queue, reason, attempts, deadAt }) => ({ id, queue, reason, attempts, deadAt }));
   for (let look = 0; look < 12; look++) {
-    expect(tellingOf((await letters.list()).letters)).toEqual(tellingOf(before));
+    expect(tellingOf((await letters.list()).deadLetters)).toEqual(tellingOf(before));
   }
   await untilReady(channel, `${queue}.dead`, 5);
 });
@@ -150,7 +150,7 @@ it('more letters than one consumer may hold are all looked at, and keep their or
   const ids = numbered(5000);
   await send(channel, `${queue}.dead`, ids);
   const letters = deadLetters(await open(), queue);
-  const { total, scanned, letters: found } = await letters.list({ limit: 5000 });
+  const { total, scanned, deadLetters: found } = await letters.list({ limit: 5000 });
   expect({ total, scanned }).toEqual({ total: 5000, scanned: 5000 });
   expect(found.map(({ id }) => id)).toEqual(ids);
   expect(await letters.drop({ match: 'body of m4999' })).toMatchObject({ scanned: 5000, dropped: 1 });

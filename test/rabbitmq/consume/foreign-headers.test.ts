@@ -107,9 +107,9 @@ describe.each(['quorum', 'classic'] as const)('on a %s queue', (type) => {
       const inbox = await Inbox.open(broker, queue.name);
       expect(await inbox.ackNext(1)).toEqual(['good']);
       const dead = deadLetters(broker, queue);
-      const { letters } = await eventually(async () => {
+      const { deadLetters: letters } = await eventually(async () => {
         const list = await dead.list();
-        return list.letters.length > 0 && list;
+        return list.deadLetters.length > 0 && list;
       });
       expect(letters).toMatchObject([
         {
@@ -132,7 +132,7 @@ describe.each(['quorum', 'classic'] as const)('on a %s queue', (type) => {
     await publishDeep(`${queue.name}.dead`, 'deep', 5000);
     const before = events.length;
     const dead = deadLetters(broker, queue);
-    await eventually(async () => expect(await dead.list()).toMatchObject({ letters: [{ id: 'deep' }] }));
+    await eventually(async () => expect(await dead.list()).toMatchObject({ deadLetters: [{ id: 'deep' }] }));
     await eventually(async () => (await dead.replay({ to: queue.name })).replayed === 1);
     expect(events.slice(before).filter((event) => event.type === 'disconnected')).toEqual([]);
   });
@@ -238,7 +238,7 @@ describe('types and digits of headers, and impossible times,', () => {
     await consumer.stop();
     expectSame(await tableOn(`${queue.name}.dead`), before);
     const dead = deadLetters(broker, queue);
-    expect(await dead.list()).toMatchObject({ letters: [{ id: 'm', reason: 'rejected' }] });
+    expect(await dead.list()).toMatchObject({ deadLetters: [{ id: 'm', reason: 'rejected' }] });
     expect(await dead.replay()).toMatchObject({ replayed: 1, invalid: 0, failed: 0 });
     expectSame(await tableOn(queue.name), before);
   });
@@ -260,7 +260,7 @@ describe('a message is moved, whatever its headers', () => {
     const inbox = await Inbox.open(narrow, queue.name);
     await (await inbox.next()).deadLetter({ code: 'failed', error: 'e'.repeat(5000) });
     await inbox.subscription.close();
-    const { letters } = await deadLetters(broker, queue).list();
+    const { deadLetters: letters } = await deadLetters(broker, queue).list();
     expect(letters).toMatchObject([{ id: 'm', reason: 'failed', queue: queue.name }]);
     expect(letters[0]?.message.headers['x-millrace-dropped-headers']).toContain('h');
   });
@@ -298,7 +298,7 @@ it('labels of encodings that compress nothing are left to the codec', async () =
   await publish(queue.name, { contentEncoding: 'gzip' }, '99');
   await eventually(() => handled.length === labels.length);
   const dead = await eventually(async () => {
-    const { letters } = await deadLetters(broker, queue).list();
+    const { deadLetters: letters } = await deadLetters(broker, queue).list();
     return letters.length > 0 && letters;
   });
   expect(dead).toMatchObject([{ reason: 'undecodable' }]);

@@ -22,17 +22,17 @@ function cells({ id, deadAt, queue, reason, attempts, error }: DeadLetter): stri
 }
 
 /** Everything known about a dead letter, its body at the end. */
-export function deadLetterDetails(letter: DeadLetter): string {
-  const { message } = letter;
-  const body = bytesOf(letter);
+export function deadLetterDetails(deadLetter: DeadLetter): string {
+  const { message } = deadLetter;
+  const body = bytesOf(deadLetter);
   const facts: [string, string | undefined][] = [
-    ['id', letter.id],
-    ['queue', letter.queue],
-    ['reason', letter.reason],
-    ['attempts', letter.attempts?.toString()],
-    ['first error', letter.firstError],
-    ['last error', letter.error],
-    ['dead since', letter.deadAt],
+    ['id', deadLetter.id],
+    ['queue', deadLetter.queue],
+    ['reason', deadLetter.reason],
+    ['attempts', deadLetter.attempts?.toString()],
+    ['first error', deadLetter.firstError],
+    ['last error', deadLetter.error],
+    ['dead since', deadLetter.deadAt],
     ['sent', message.timestamp === undefined ? undefined : dateOf(message.timestamp)],
     ['content type', message.contentType],
     ['content encoding', message.contentEncoding],
@@ -54,22 +54,22 @@ export function deadLetterDetails(letter: DeadLetter): string {
 }
 
 /** What `list` says about a dead letter, as JSON. */
-export function deadLetterFacts(letter: DeadLetter): Readonly<Record<string, unknown>> {
-  const { id, queue, reason, error, firstError, attempts, deadAt, message } = letter;
+export function deadLetterFacts(deadLetter: DeadLetter): Readonly<Record<string, unknown>> {
+  const { id, queue, reason, error, firstError, attempts, deadAt, message } = deadLetter;
   const { contentType } = message;
-  const bytes = bytesOf(letter).byteLength;
+  const bytes = bytesOf(deadLetter).byteLength;
   return { id, queue, reason, attempts, error, firstError, deadAt, contentType, bytes };
 }
 
 /** The same and the whole message. */
-export function wholeDeadLetter(letter: DeadLetter): Readonly<Record<string, unknown>> {
+export function wholeDeadLetter(deadLetter: DeadLetter): Readonly<Record<string, unknown>> {
   const { headers, timestamp, priority, correlationId, replyTo, contentEncoding } = withoutHistory(
-    letter.message,
+    deadLetter.message,
   );
-  const body = bytesOf(letter);
+  const body = bytesOf(deadLetter);
   const content = isUtf8(body) ? { body: body.toString('utf8') } : { bodyBase64: body.toString('base64') };
   return {
-    ...deadLetterFacts(letter),
+    ...deadLetterFacts(deadLetter),
     timestamp,
     priority,
     correlationId,

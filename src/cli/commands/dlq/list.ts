@@ -24,18 +24,23 @@ export function addListCommand(dlq: Command, execute: Execute): void {
 
 function list(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
-    const { letters, ...scan } = await dead.list(selectionOf(ids, flags, signal));
+    const { deadLetters, ...scan } = await dead.list(selectionOf(ids, flags, signal));
     if (output.json) {
-      for (const letter of letters) await output.record(deadLetterFacts(letter));
-    } else if (letters.length > 0) {
-      for (const line of deadLetterTable(letters, output.columns)) await output.data(line);
+      for (const deadLetter of deadLetters) await output.record(deadLetterFacts(deadLetter));
+    } else if (deadLetters.length > 0) {
+      for (const line of deadLetterTable(deadLetters, output.columns)) await output.data(line);
     }
     const shown =
-      letters.length === scan.total ? countOf(scan.total) : `${letters.length} of ${countOf(scan.total)}`;
-    conclude(output, `${shown} of '${flags.queue}' in '${dead.queue}'`, { ...scan, shown: letters.length });
-    if (letters.length === 0) return EXIT.empty;
+      deadLetters.length === scan.total
+        ? countOf(scan.total)
+        : `${deadLetters.length} of ${countOf(scan.total)}`;
+    conclude(output, `${shown} of '${flags.queue}' in '${dead.queue}'`, {
+      ...scan,
+      shown: deadLetters.length,
+    });
+    if (deadLetters.length === 0) return EXIT.empty;
     if (!output.json) {
-      const { id } = letters[0] as DeadLetter;
+      const { id } = deadLetters[0] as DeadLetter;
       output.note(` [*] To see one: millrace dlq show ${shellQuoted(id)}${hintFlags(flags)}`);
       output.note(` [*] To send them back: millrace dlq replay${hintFlags(flags)}`);
     }

@@ -95,13 +95,13 @@ async function replay(
 }
 
 function report(event: ReplayEvent, verb: string, output: Output): void {
-  const { type, to, letter } = event;
+  const { type, to, deadLetter } = event;
   if (type === 'replayed') {
-    if (output.json) void output.record({ outcome: type, id: letter.id, to });
-    else if (!output.quiet) void output.data(` [x] ${verb} ${letter.id} to '${to}'`);
+    if (output.json) void output.record({ outcome: type, id: deadLetter.id, to });
+    else if (!output.quiet) void output.data(` [x] ${verb} ${deadLetter.id} to '${to}'`);
     return;
   }
   const error = event.error.message;
-  if (output.json) void output.record({ outcome: type, id: letter.id, to, error });
+  if (output.json) void output.record({ outcome: type, id: deadLetter.id, to, error });
   else output.error(error);
 }

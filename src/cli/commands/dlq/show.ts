@@ -18,16 +18,16 @@ export function addShowCommand(dlq: Command, execute: Execute): void {
 function show(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
     const limit = flags.limit ?? (ids.length === 0 ? 1 : Number.POSITIVE_INFINITY);
-    const { letters, total, scanned } = await dead.list({ ...selectionOf(ids, flags, signal), limit });
-    if (letters.length === 0) {
+    const { deadLetters, total, scanned } = await dead.list({ ...selectionOf(ids, flags, signal), limit });
+    if (deadLetters.length === 0) {
       const read = scanned < total ? `, of which the first ${scanned} were read` : '';
       throw new CommandError(EXIT.empty, `no match among the ${countOf(total)} in '${dead.queue}'${read}`);
     }
-    for (const [position, letter] of letters.entries()) {
-      if (output.json) await output.record(wholeDeadLetter(letter));
-      else await output.block(`${position === 0 ? '' : '\n'}${deadLetterDetails(letter)}`);
+    for (const [position, deadLetter] of deadLetters.entries()) {
+      if (output.json) await output.record(wholeDeadLetter(deadLetter));
+      else await output.block(`${position === 0 ? '' : '\n'}${deadLetterDetails(deadLetter)}`);
     }
-    const found = new Set(letters.map(({ id }) => id));
+    const found = new Set(deadLetters.map(({ id }) => id));
     const missing = ids.filter((id) => !found.has(id));
     if (missing.length === 0) return EXIT.ok;
     output.error(`not among the dead letters in '${dead.queue}': ${missing.join(', ')}`);
