@@ -16,6 +16,11 @@ export interface ServerVersion {
   readonly takesTransientQueues: boolean;
   /** Priority levels of a quorum queue: 32 since 4.3; two since 4.0 (up to 4, and above); one before that. */
   readonly quorumPriorities: 32 | 2 | 1;
+  /**
+   * Up to 4.2 a new quorum queue can be found while it still starts. A consumer that comes in before it runs crashes its
+   * channel, and that costs the whole connection (541).
+   */
+  readonly answersBeforeQueuesRun: boolean;
   /** Since 4.3 a quorum queue can delay the redelivery of failed messages. */
   readonly delaysRetries: boolean;
 }
@@ -28,6 +33,7 @@ export function serverVersion(text: string | undefined): ServerVersion {
     limitsDeliveries: isAtLeast(text, 4, 0),
     takesTransientQueues: !isAtLeast(text, 4, 3),
     quorumPriorities: isAtLeast(text, 4, 3) ? 32 : isAtLeast(text, 4, 0) ? 2 : 1,
+    answersBeforeQueuesRun: !isAtLeast(text, 4, 3),
     delaysRetries: isAtLeast(text, 4, 3),
   };
 }

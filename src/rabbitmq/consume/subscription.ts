@@ -128,6 +128,7 @@ export class RabbitMqSubscription implements Subscription {
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {
     const { prefetch, concurrency = prefetch, priority } = this.#options;
     const isSingleActive = this.#isSingleActive();
+    await this.#parts.topology.untilRunning(connection, this.#queue);
     const settings = {
       prefetch: isSingleActive ? Math.min(prefetch, concurrency) : prefetch,
       priority,

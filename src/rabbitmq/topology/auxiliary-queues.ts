@@ -84,6 +84,9 @@ export class AuxiliaryQueues {
       await this.#readyQueue(queue, wait);
     } else if (!(await this.#exists(name, wait))) {
       await within(this.#firstRetry(queue).promise, `retrying messages of '${queue}'`, wait);
+    } else if (this.#declared.has(name)) {
+      // Found in the middle of its declaration: it is complete when that is answered.
+      await this.#readyQueue(queue, wait);
     }
     this.#attended.add(queue);
     return name;

@@ -16,6 +16,9 @@ import type { QueueDeclarer } from './queue-declarer.js';
 /** The delays between attempts to declare an exclusive queue that another connection still holds. */
 const RECLAIM_BACKOFF = { initialDelayMs: 100, maxDelayMs: 2_000 };
 
+/** How long a queue that can be found may take until it runs: about ten milliseconds on an idle server. */
+const STARTING_MS = 100;
+
 /** Declares the queues of a broker on request, and again after each reconnect. */
 export class Topology {
   readonly #link: ReconnectingConnection;
@@ -56,6 +59,23 @@ export class Topology {
     if (spec === undefined || spec.declare === 'existing') return false;
     await this.#declareOn(connection, spec);
     return true;
+  }
+
+  /**
+   * Before a subscription, on servers where a new queue can be found before it runs: another process may be declaring it.
+   * A queue that counts a message or a consumer runs; any other gets a moment. Never rejects: the subscription meets
+   * whatever is wrong.
+   */
+  async untilRunning(connection: Connection, queue: string): Promise<void> {
+    if (!connection.version.answersBeforeQueuesRun || this.specOf(queue)?.type === 'classic') return;
+    try {
+      const { messageCount, consumerCount } = await onOwnChannel(connection, (channel) =>
+        channel.checkQueue(queue),
+      );
+      if (messageCount + consumerCount === 0) await pause(STARTING_MS);
+    } catch {
+      // Missing, refused, or the connection is gone.
+    }
   }
 
   /** Declares all queues again on a new connection. Rejects only if that connection is lost, too. */

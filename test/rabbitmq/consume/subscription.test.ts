@@ -285,6 +285,30 @@ describe('a retry', () => {
   });
 });
 
+describe('the first retry of a new queue', () => {
+  it('leaves the connection up, though its queues are looked for and declared at the same time', async () => {
+    const rounds = Array.from({ length: 10 });
+    const retryFirst = async (own: Backend) => {
+      const queue = await declare({ type: 'classic' }, own);
+      await publish(queue, ['m']);
+      const inbox = await Inbox.open(own, queue.name);
+      await (await inbox.next()).retry(5, failure);
+      const again = await inbox.next();
+      expect(again.attempt).toBe(2);
+      again.ack();
+      await inbox.subscription.close();
+    };
+    // Several at once, so that the broker is slow now and then.
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const own = await open();
+        for (const _ of rounds) await retryFirst(own);
+        expect(own.counts.disconnected).toBe(0);
+      }),
+    );
+  });
+});
+
 describe('a dead letter', () => {
   it('goes to <queue>.dead where the queue was never declared here', async () => {
     const name = `${prefix}-subscribed-only`;

@@ -224,6 +224,7 @@ describe('serverVersion', () => {
       countsFailuresOnly,
       delaysRetries: countsFailuresOnly,
       takesTransientQueues: !countsFailuresOnly,
+      answersBeforeQueuesRun: !countsFailuresOnly,
       quorumPriorities: countsFailuresOnly ? 32 : limitsDeliveries ? 2 : 1,
     });
   });
