@@ -27,7 +27,17 @@ export function replyText(error: unknown): string {
     return [...new Set(error.errors.map(replyText))].join('; ');
   }
   const text = error instanceof Error ? error.message || codeOf(error) || error.name : String(error);
-  return /with message "(.*)"$/s.exec(text)?.[1] ?? text;
+  return /with message "(.*)"$/s.exec(text)?.[1] ?? tlsText(text) ?? text;
+}
+
+/**
+ * What an error of OpenSSL says, without the codes and the places in its source, which make several lines of it.
+ *
+ *   80EC6C13077F0000:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:../deps/…:1601:SSL alert number 70
+ */
+function tlsText(text: string): string | undefined {
+  const reasons = [...text.matchAll(/:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+)/g)].map(([, reason]) => reason);
+  return reasons.length === 0 ? undefined : `TLS: ${[...new Set(reasons)].join('; ')}`;
 }
 
 function codeOf(error: Error): string {

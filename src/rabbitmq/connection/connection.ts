@@ -211,7 +211,9 @@ export class Connection {
 
   async #prove(timeoutMs: number): Promise<void> {
     const channel = await within(this.openChannel(), 'the first channel', { timeoutMs });
-    await within(channel.close(), 'closing the first channel', { timeoutMs });
+    // amqplib never settles the closing of a channel whose connection ends meanwhile.
+    const ended = this.closed.then((reason) => Promise.reject(reason));
+    await within(Promise.race([channel.close(), ended]), 'closing the first channel', { timeoutMs });
   }
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
-import { createServer } from 'node:tls';
+import { createServer, type TlsOptions } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { amqpUrl } from '../../support/broker.js';
@@ -68,4 +68,35 @@ test('amqps: takes the version and the ciphers of TLS as Node does', async () =>
     'UNREACHABLE',
   );
   expect(message).toMatch(/cipher/);
+});
+
+test.each<[string, string, TlsOptions]>([
+  ['a version of TLS that nobody speaks any more', 'alert protocol version', { maxVersion: 'TLSv1.1' }],
+  ['a certificate of the client', 'alert certificate required', { requestCert: true, minVersion: 'TLSv1.3' }],
+  [
+    'a certificate of the client, in TLS 1.2',
+    'alert handshake failure',
+    { requestCert: true, maxVersion: 'TLSv1.2' },
+  ],
+])('amqps: says in one line that the server wants %s', async (_, expected, options) => {
+  const server = createServer(
+    {
+      cert: readFileSync(CERTIFICATE),
+      key: readFileSync(KEY),
+      ciphers: 'DEFAULT@SECLEVEL=0',
+      minVersion: 'TLSv1',
+      ...options,
+    },
+    () => {},
+  ).listen(0, '127.0.0.1');
+  server.on('tlsClientError', () => {});
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('a TLS server has a port');
+  const opening = connect(`amqps://localhost:${address.port}`, { tls: { ca: readFileSync(CERTIFICATE) } });
+  const { message } = await rejection(opening, 'UNREACHABLE');
+  expect(message).toMatch(new RegExp(`: TLS: [^:;\\n]*${expected}$`));
 });
