@@ -17,6 +17,9 @@ const FIRST_ERROR = 'x-millrace-first-error';
 const QUEUE = 'x-millrace-queue';
 const DEAD_AT = 'x-millrace-dead-at';
 
+/** No retry policy has more attempts, so that no message is on a later one. */
+export const MAX_ATTEMPTS = 100_000;
+
 /** Enough to tell what went wrong; the header table of a message is limited (64 KiB in amqplib). */
 const MAX_ERROR_LENGTH = 1000;
 
@@ -59,9 +62,10 @@ export function deadLetterHeaders<V>(
   };
 }
 
-/** The attempt that a message says it is on; 1 if it says nothing readable. */
+/** The attempt that a message says it is on; 1 if it says nothing readable, or what no policy leads to. */
 export function attemptOf(headers: Readonly<Record<string, unknown>>): number {
-  return toCount(headers[ATTEMPT]);
+  const attempt = toCount(headers[ATTEMPT]);
+  return attempt <= MAX_ATTEMPTS ? attempt : 1;
 }
 
 /** Anybody may have written the header: only digits are a count, and nothing is converted. */

@@ -88,9 +88,12 @@ function jsonKind(value: unknown): 'plain' | 'convertible' | 'lossy' {
       return Number.isFinite(value) ? 'plain' : 'lossy';
     case 'object':
       return value === null ? 'plain' : objectKind(value);
-    default:
-      // Left out, as methods of objects are meant to be; in an array JSON writes null for it.
+    case 'bigint':
+      // JSON refuses it, unless the application gave it a `toJSON`.
       return 'convertible';
+    default:
+      // A function or a symbol.
+      return 'lossy';
   }
 }
 
@@ -98,8 +101,9 @@ function objectKind(value: object): 'plain' | 'convertible' | 'lossy' {
   let kind: 'plain' | 'convertible' = 'plain';
   if (Array.isArray(value)) {
     for (const item of value) {
-      // In an array JSON writes null for it.
-      const itemKind = item === undefined ? 'convertible' : jsonKind(item);
+      // JSON writes null for it.
+      if (item === undefined) return 'lossy';
+      const itemKind = jsonKind(item);
       if (itemKind === 'lossy') return 'lossy';
       if (itemKind === 'convertible') kind = 'convertible';
     }
@@ -113,7 +117,8 @@ function objectKind(value: object): 'plain' | 'convertible' | 'lossy' {
   }
   for (const name in value) {
     const propertyKind = jsonKind((value as Record<string, unknown>)[name]);
-    if (propertyKind === 'lossy') return 'lossy';
+    // JSON passes over inherited properties, and so do readers of what it wrote.
+    if (propertyKind === 'lossy' && Object.hasOwn(value, name)) return 'lossy';
     // Those that the codec refuses to decode.
     if (propertyKind === 'convertible' || name === '__proto__' || name === 'constructor')
       kind = 'convertible';
@@ -121,34 +126,44 @@ function objectKind(value: object): 'plain' | 'convertible' | 'lossy' {
   return kind;
 }
 
-/** JSON keeps nothing of these, or only something that looks like an object. */
+/** What JSON writes for these is the same as the value, or close to it. */
+const WRITTEN_TAGS = new Set(['[object Object]', '[object Array]', '[object Number]', '[object Boolean]']);
+
+/**
+ * JSON keeps nothing of these, or only something that looks like an object. What they hold is not in properties: maps,
+ * sets, promises, iterators, search parameters, errors, bytes.
+ */
 function isEmptied(value: object): boolean {
-  return (
-    value instanceof Map ||
-    value instanceof Set ||
-    value instanceof WeakMap ||
-    value instanceof WeakSet ||
-    value instanceof RegExp ||
-    value instanceof Promise ||
-    value instanceof ArrayBuffer ||
-    ArrayBuffer.isView(value)
-  );
+  if (value instanceof Error || ArrayBuffer.isView(value)) return true;
+  return !WRITTEN_TAGS.has(Object.prototype.toString.call(value)) && Object.keys(value).length === 0;
 }
 
 /** The first part of a value that JSON loses, with what to do about it. Called for values that have one. */
 function findLoss(value: unknown, path: readonly string[]): string | undefined {
   if (jsonKind(value) !== 'lossy') return undefined;
-  if (typeof value === 'object' && value !== null && !isEmptied(value)) {
+  if (Array.isArray(value)) {
+    // Not its entries, which leave out the missing ones.
+    for (const [index, item] of value.entries()) {
+      const lost =
+        item === undefined ? lossAt([...path, `${index}`], item) : findLoss(item, [...path, `${index}`]);
+      if (lost !== undefined) return lost;
+    }
+  } else if (typeof value === 'object' && value !== null && !isEmptied(value)) {
     for (const [name, part] of Object.entries(value)) {
       const lost = findLoss(part, [...path, name]);
       if (lost !== undefined) return lost;
     }
   }
+  return lossAt(path, value);
+}
+
+function lossAt(path: readonly string[], value: unknown): string {
   return `${path.length === 0 ? '' : `${path.join('.')}: `}JSON loses ${nameOf(value)}; ${adviceFor(value) ?? 'leave it out'}`;
 }
 
 function nameOf(value: unknown): string {
   if (typeof value === 'number') return String(value);
+  if (value === undefined) return 'an item that is undefined';
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
   return `a ${value.constructor?.name ?? 'value'}`;
 }
@@ -157,10 +172,12 @@ function adviceFor(value: unknown): string | undefined {
   if (value instanceof Date) return 'use z.coerce.date() or the like, which takes the text that arrives';
   if (value instanceof Map || value instanceof Set) return 'send its entries as an array';
   if (value instanceof URL) return 'send its href';
+  if (value instanceof Error) return 'send its message';
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
     return "send it as base64 text, or alone with the codec 'bytes'";
   }
-  if (typeof value === 'number' && !Number.isFinite(value)) return 'send null or a text';
+  if (value === undefined || (typeof value === 'number' && !Number.isFinite(value)))
+    return 'send null or a text';
   if (typeof value === 'object' && value !== null && 'toJSON' in value) {
     return 'let the schema take what its toJSON() gives';
   }

@@ -1,4 +1,5 @@
 import type { DelayedRetry } from '../broker.js';
+import { MAX_ATTEMPTS } from '../common/history-headers.js';
 import {
   checkOptionNames,
   durationOption,
@@ -16,7 +17,7 @@ import type { KeyOf } from './line.js';
 export interface RetryPolicy {
   /**
    * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
-   * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once.
+   * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once. Fewer than 100,000.
    * Default: `[1000, 10_000, 60_000]`; three that the queue itself can delay if it is defined with `delayedRetry`.
    */
   readonly delaysMs: readonly number[];
@@ -150,6 +151,9 @@ function delaysOption(
   checkOptionNames('retry', retry, ['delaysMs']);
   const { delaysMs } = retry;
   if (!Array.isArray(delaysMs)) throw invalidOption('retry.delaysMs', 'an array of milliseconds', delaysMs);
+  if (delaysMs.length >= MAX_ATTEMPTS) {
+    throw invalidOption('retry.delaysMs', `fewer than ${MAX_ATTEMPTS} delays`, delaysMs.length);
+  }
   return delaysMs.map((delayMs: number, index) =>
     integerOption(`retry.delaysMs[${index}]`, delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 }),
   );

@@ -32,9 +32,29 @@ describe('a value that would not arrive as it is is refused when it is sent, wit
       /data: JSON loses a Uint8Array; .*base64/,
     ],
     ['a Buffer', z.object({ data: z.instanceof(Uint8Array) }), { data: Buffer.alloc(2) }, /data: .*base64/],
-    ['a missing item', z.array(z.string().optional()), ['a', undefined], /1: .*received null/],
+    [
+      'an undefined item',
+      z.array(z.string().optional()),
+      ['a', undefined],
+      /1: JSON loses an item that is und/,
+    ],
+    ['an undefined item that any schema takes', z.any(), { list: [undefined] }, /list\.0: .*; send null/],
+    // biome-ignore lint/suspicious/noSparseArray: what JSON.parse never gives, programs can make.
+    ['a missing item', z.any(), [1, , 3], /1: JSON loses an item that is undefined/],
+    [
+      'a function that any schema takes',
+      z.any(),
+      { run: () => {} },
+      /run: JSON loses a function; leave it out/,
+    ],
+    ['a function alone', z.any(), () => {}, /JSON/],
+    ['a symbol', z.any(), { deep: [{ kind: Symbol('x') }] }, /deep\.0\.kind: JSON loses a symbol/],
+    ['an Error', z.any(), { cause: new TypeError('no') }, /cause: JSON loses a TypeError; send its message/],
+    ['search parameters', z.any(), { query: new URLSearchParams('a=1') }, /query: JSON loses a URLSearchP/],
+    ['an iterator', z.any(), { keys: new Map().keys() }, /keys: JSON loses/],
+    ['a promise', z.any(), { later: Promise.resolve(1) }, /later: JSON loses a Promise/],
     ['NaN', z.any(), { n: Number.NaN }, /n: JSON loses NaN; send null/],
-    ['a symbol in an array', z.array(z.any().refine((item) => item !== null)), [Symbol('x')], /0: /],
+    ['a symbol in an array', z.array(z.any()), [Symbol('x')], /0: JSON loses a symbol/],
     ['a __proto__ of its own', z.any(), JSON.parse('{"a":1,"__proto__":{"b":2}}'), /forbidden prototype/],
   ])('%s', async (_, schema, value, expected) => {
     const queue = defineQueue('a', schema as unknown as z.ZodUnknown) as Queue<never, unknown>;
@@ -65,19 +85,26 @@ test('a value that the schema takes back is sent', async () => {
       at: z.coerce.date(),
       note: z.string().optional(),
       score: z.number().nullable(),
-      run: z.any().optional(),
+      count: z.any(),
       buffer: z.any(),
     }),
   );
-  const value = { at, note: undefined, score: null, run: () => {}, buffer: Buffer.from('x') };
+  const value = { at, note: undefined, score: null, count: Object(5), buffer: Buffer.from('x') };
   expect(await queue.encode(value)).toMatchObject({ contentType: 'application/json' });
   class Order {
     id = 'A';
+    total(): number {
+      return 1;
+    }
   }
   expect(await defineQueue('a', z.object({ id: z.string() })).encode(new Order())).toEqual({
     contentType: 'application/json',
     body: '{"id":"A"}',
   });
+  const inherited = Object.assign(Object.create({ run() {} }), { id: 'A' });
+  expect(await defineQueue('a', z.any()).encode(inherited)).toMatchObject({ body: '{"id":"A"}' });
+  class Ping {}
+  expect(await defineQueue('a', z.any()).encode(new Ping())).toMatchObject({ body: '{}' });
 });
 
 test('plain values are not decoded again', () => {

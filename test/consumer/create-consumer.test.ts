@@ -31,6 +31,7 @@ describe('createConsumer', () => {
     ['a negative time', { module, terminateAfterMs: -1 }, undefined, 'terminateAfterMs'],
     ['a concurrency other than the threads', { module, threads: 2 }, { concurrency: 3 }, 'concurrency'],
     ['a key that is no function', () => {}, { key: 'id' }, 'key'],
+    ['more retries than can be told', () => {}, { retry: { delaysMs: Array(100_000).fill(0) } }, 'delaysMs'],
   ])('refuses %s', (_case, handler, options, text) => {
     expect(() => create(broker, queue, handler, options)).toThrow(refused('INVALID_OPTION', text));
   });
