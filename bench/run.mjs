@@ -14,6 +14,8 @@ import { findBroker } from './rabbitmq/broker.mjs';
 import { isOverTime, measureInRounds, measureSideBySide } from './rounds.mjs';
 
 const PARTS = ['local', 'disk', 'rabbitmq'];
+/** Which workloads there are does not depend on where servers are. */
+const NOWHERE = { folder: '' };
 
 const USAGE = `Usage: npm run bench -- [local] [disk] [rabbitmq] [--quick] [--only ID] [--folder DIR] [--json FILE]
 
@@ -32,7 +34,7 @@ const LEAST_ROUNDS = 3;
 const LAST_ROUND_MS = 11 * 60_000;
 
 const { values: flags, positionals } = readArguments();
-const parts = positionals.length > 0 ? positionals : PARTS;
+const parts = partsOf(positionals);
 const broker = parts.includes('rabbitmq') ? await findBroker() : undefined;
 const servers = parts.includes('disk') ? await startServers(flags.folder) : undefined;
 /** @type {import('./workload.js').MeasuredWorkload[]} */
@@ -122,11 +124,28 @@ function readArguments() {
       console.log(USAGE);
       process.exit(0);
     }
+    const ids = idsOf(partsOf(read.positionals), read.values);
+    const missing = read.values.only?.find((prefix) => !ids.some((id) => id.startsWith(prefix)));
+    if (missing !== undefined) {
+      throw new Error(`--only ${missing}: no workload has an id that begins so; the ids are ${ids.join(', ')}`);
+    }
     return read;
   } catch (error) {
     console.error(`${error.message}\n\n${USAGE}`);
     process.exit(2);
   }
+}
+
+function partsOf(words) {
+  return words.length > 0 ? words : PARTS;
+}
+
+function idsOf(words, options) {
+  return [
+    ...(words.includes('local') ? localWorkloads(options) : []),
+    ...(words.includes('disk') ? diskWorkloads(options, NOWHERE) : []),
+    ...(words.includes('rabbitmq') ? rabbitMqWorkloads(options, '') : []),
+  ].map(({ id }) => id);
 }
 
 function describe({ machine, node, versions, broker, servers, quick }) {
