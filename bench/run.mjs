@@ -127,7 +127,9 @@ function readArguments() {
     const ids = idsOf(partsOf(read.positionals), read.values);
     const missing = read.values.only?.find((prefix) => !ids.some((id) => id.startsWith(prefix)));
     if (missing !== undefined) {
-      throw new Error(`--only ${missing}: no workload has an id that begins so; the ids are ${ids.join(', ')}`);
+      throw new Error(
+        `--only ${missing}: no workload has an id that begins so; the ids are ${ids.join(', ')}`,
+      );
     }
     return read;
   } catch (error) {

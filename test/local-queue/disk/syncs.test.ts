@@ -20,11 +20,14 @@ function tryTrace(): boolean {
   }
 }
 
-/** How often a process that sends `count` messages, each awaited, has the disk write what it was given. */
-function syncsOf(durability: string, count: number, subscriber: string[]): number {
+/** By which a process has the disk write what it was given. */
+const SYNCS = ['fdatasync', 'fsync', 'msync'];
+
+/** How often a process that sends `count` messages, each awaited, makes these system calls. */
+function callsOf(names: string[], durability: string, count: number, subscriber: string[]): number {
   const folder = newFolder();
   const counts = join(folder, 'strace.txt');
-  const trace = ['-f', '-c', '-e', 'trace=fdatasync,fsync,msync', '-o', counts];
+  const trace = ['-f', '-c', '-e', `trace=${names.join(',')}`, '-o', counts];
   execFileSync(
     'strace',
     [...trace, process.execPath, SCRIPT, folder, durability, String(count), ...subscriber],
@@ -36,13 +39,13 @@ function syncsOf(durability: string, count: number, subscriber: string[]): numbe
   return readFileSync(counts, 'utf8')
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
-    .filter((columns) => ['fdatasync', 'fsync', 'msync'].includes(columns.at(-1) ?? ''))
+    .filter((columns) => names.includes(columns.at(-1) ?? ''))
     .reduce((sum, columns) => sum + Number(columns[3]), 0);
 }
 
 describe.skipIf(!canTrace)('counted from outside (needs strace and the right to trace)', () => {
-  const extra = (durability: string, subscriber: string[]) =>
-    syncsOf(durability, SENDS, subscriber) - syncsOf(durability, 0, subscriber);
+  const extra = (durability: string, subscriber: string[], names = SYNCS) =>
+    callsOf(names, durability, SENDS, subscriber) - callsOf(names, durability, 0, subscriber);
 
   test("durability 'flush' syncs for each awaited send, 'commit' does not", () => {
     expect(extra('flush', [])).toBeGreaterThanOrEqual(SENDS);
@@ -58,5 +61,9 @@ describe.skipIf(!canTrace)('counted from outside (needs strace and the right to 
   test("with durability 'commit', what is taken and acknowledged is synced also after sends that were not", () => {
     // Two are taken at a time; the first take shares its sync with what a subscriber costs without messages.
     expect(extra('commit', ['late-subscriber'])).toBeGreaterThanOrEqual(SENDS / 2 - 1);
+  });
+
+  test('while the disk has ample room, a send does not ask how much', () => {
+    expect(extra('flush', [], ['statfs'])).toBeLessThan(SENDS / 2);
   });
 });

@@ -7,6 +7,10 @@ import type { Statement } from './sqlite.js';
 /** What has to be free beyond all that is about to be written, so that messages can be taken and acknowledged on a full disk. */
 const RESERVE_BYTES = 1024 * 1024;
 
+/** With so much beyond that, the room is not looked at again for a while: no disk takes in as much in that time. */
+const AMPLE_BYTES = 256 * 1024 * 1024;
+const LOOK_EVERY_MS = 100;
+
 /** Pages that the file keeps for what comes next. */
 const SPARE_PAGES = 1024;
 /** Pages that are given back at a time. */
@@ -15,8 +19,13 @@ const STEP_PAGES = 256;
 /**
  * The room on the disk. SQLite needs some even to delete: what changes is written to the log first, and copied to the
  * file from time to time. So messages are refused while there is still room for both.
+ *
+ * Not with every transaction: to ask for the size of the log has the file system give its next change a time of its own,
+ * and a flush then takes half as long again.
  */
 export class DiskSpace {
+  /** Until then there is no need to call `check` or `spare`. On the clock of `performance.now()`. */
+  ampleUntil = 0;
   readonly #database: Database;
   readonly #folder: string;
   readonly #log: string;
@@ -40,7 +49,7 @@ export class DiskSpace {
     );
   }
 
-  /** Keeps the log small where the disk is nearly full. To be called after each transaction. */
+  /** Keeps the log small where the disk is nearly full. To be called after each transaction, unless there is ample room. */
   spare(): void {
     if (!this.#suffices(0)) this.#emptyLog();
   }
@@ -59,6 +68,8 @@ export class DiskSpace {
   #suffices(bytes: number): boolean {
     const { bavail, bsize } = statfsSync(this.#folder);
     const logBytes = statSync(this.#log, { throwIfNoEntry: false })?.size ?? 0;
-    return bavail * bsize >= logBytes + bytes + RESERVE_BYTES;
+    const spareBytes = bavail * bsize - logBytes - RESERVE_BYTES;
+    this.ampleUntil = spareBytes >= AMPLE_BYTES ? performance.now() + LOOK_EVERY_MS : 0;
+    return spareBytes >= bytes;
   }
 }

@@ -177,7 +177,8 @@ export class Store {
     });
     try {
       this.#checkFiles();
-      if (admits) this.#lock.alone(() => this.#space.check(sizeOf(requests)));
+      const isTight = performance.now() >= this.#space.ampleUntil;
+      if (isTight && admits) this.#lock.alone(() => this.#space.check(sizeOf(requests)));
       this.#setDurability(!this.#mayBeUndone(requests));
       this.#lock.take(() => this.#begin.run());
       this.#lock.alone(() => {
@@ -197,7 +198,7 @@ export class Store {
           throw error;
         }
       });
-      this.#spareSpace();
+      if (isTight) this.#spareSpace();
     } catch (thrown) {
       const cause = this.#causeOf(thrown);
       transaction.fail();
