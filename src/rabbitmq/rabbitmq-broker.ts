@@ -173,7 +173,12 @@ class RabbitMqBroker implements Backend {
     this.#throwIfClosed();
     throwIfAborted(options.signal, `subscribing to '${queue}'`);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const opening = this.#keepAlive.during(this.#open(queue, options, onDelivery));
+    const opening = this.#keepAlive.during(
+      this.#open(queue, options, (delivery) => {
+        if (delivery.redelivered) this.#auxiliary.noticeRedelivery(queue);
+        onDelivery(delivery);
+      }),
+    );
     this.#opening.add(opening);
     const subscription = await opening.finally(() => this.#opening.delete(opening));
     subscription.ref();

@@ -1,5 +1,5 @@
 import type { QueueSpec, WaitOptions } from '../../broker.js';
-import { Deferred, within } from '../../common/limits.js';
+import { backoffMs, Deferred, pause, within } from '../../common/limits.js';
 import { isQueueError } from '../../errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
@@ -14,6 +14,9 @@ import {
 } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
+/** Between two looks for the retried messages of a queue: RabbitMQ logs an error for each that finds no queue. */
+const LOOK_BACKOFF = { initialDelayMs: 500, maxDelayMs: 60_000 };
+
 /** The queues that hold the retries and dead letters of another queue. They are declared when first needed. */
 export class AuxiliaryQueues {
   readonly #link: ReconnectingConnection;
@@ -23,8 +26,10 @@ export class AuxiliaryQueues {
   readonly #queues: DeclaredQueues;
   /** Queues whose ready queue this process has consumed from. */
   readonly #attended = new Set<string>();
-  /** Resolved when this process first retries a message of the queue. */
-  readonly #firstRetries = new Map<string, Deferred>();
+  /** Queues that this process has retried a message of. */
+  readonly #retried = new Set<string>();
+  /** By queue. Resolved when another look for its retried messages may find some. */
+  readonly #clues = new Map<string, Deferred>();
 
   constructor(link: ReconnectingConnection, declarer: QueueDeclarer, queues: DeclaredQueues) {
     this.#link = link;
@@ -72,8 +77,9 @@ export class AuxiliaryQueues {
 
   /**
    * The ready queue of `queue`, which holds retried messages whose delay is over. Resolves as soon as somebody has to
-   * consume from it: `queue` has a capacity, this process retried a message, or the ready queue exists already. A
-   * further call declares it again, because without it retried messages would be lost.
+   * consume from it: `queue` has a capacity, this process retried a message, or the ready queue exists already, or is
+   * found when a message has been delivered again. A further call declares it again, because without it retried
+   * messages would be lost.
    */
   async attendedReadyQueue(queue: string, wait: WaitOptions): Promise<string> {
     const name = readyQueueName(queue);
@@ -82,11 +88,10 @@ export class AuxiliaryQueues {
       await this.#readyQueue(queue, wait);
     } else if (this.#queues.capacityOf(queue) !== undefined) {
       await this.#readyQueue(queue, wait);
-    } else if (!(await this.#exists(name, wait))) {
-      await within(this.#firstRetry(queue).promise, `retrying messages of '${queue}'`, wait);
-    } else if (this.#declared.has(name)) {
-      // Found in the middle of its declaration: it is complete when that is answered.
-      await this.#readyQueue(queue, wait);
+    } else {
+      await this.#untilRetried(queue, name, wait);
+      // If it was found in the middle of its declaration, it is complete when that is answered.
+      if (this.#declared.has(name)) await this.#readyQueue(queue, wait);
     }
     this.#attended.add(queue);
     return name;
@@ -94,17 +99,25 @@ export class AuxiliaryQueues {
 
   async #readyQueue(queue: string, wait: WaitOptions): Promise<string> {
     const name = await this.#assert(readyQueueDeclaration(queue, this.#queues.isExclusive(queue)), wait);
-    this.#firstRetry(queue).resolve();
+    this.#retried.add(queue);
+    this.#clues.get(queue)?.resolve();
     return name;
   }
 
-  #firstRetry(queue: string): Deferred {
-    let first = this.#firstRetries.get(queue);
-    if (first === undefined) {
-      first = new Deferred();
-      this.#firstRetries.set(queue, first);
+  /** Called when a message of the queue was delivered again: the process that had it before may have retried others. */
+  noticeRedelivery(queue: string): void {
+    this.#clues.get(queue)?.resolve();
+  }
+
+  async #untilRetried(queue: string, ready: string, wait: WaitOptions): Promise<void> {
+    for (let looks = 1; !this.#retried.has(queue); looks++) {
+      const clue = this.#clues.get(queue) ?? new Deferred();
+      this.#clues.set(queue, clue);
+      if (await this.#exists(ready, wait)) return;
+      await within(clue.promise, `retrying messages of '${queue}'`, wait);
+      this.#clues.delete(queue);
+      if (!this.#retried.has(queue)) await pause(backoffMs(looks, LOOK_BACKOFF), wait.signal);
     }
-    return first;
   }
 
   async #exists(name: string, wait: WaitOptions): Promise<boolean> {

@@ -286,6 +286,30 @@ describe('a retry', () => {
 });
 
 describe('the first retry of a new queue', () => {
+  it.each([
+    ['leaves a message unsettled', async (inbox: Inbox) => void (await inbox.next())],
+    [
+      'has another retried message come again',
+      async (inbox: Inbox) => (await inbox.next()).retry(0, failure),
+    ],
+  ])(
+    'is attended by a process that subscribed before, when the one that made it ends and %s',
+    async (_, leave) => {
+      const queue = await declare();
+      const dying = await open();
+      const first = await Inbox.open(dying, queue.name, { prefetch: 2 });
+      await publish(queue, ['retried', 'other']);
+      const retried = await first.next();
+      const second = await Inbox.open(broker, queue.name);
+      await retried.retry(1_800_000, failure);
+      await leave(first);
+      await dying.close();
+      expect(await second.ackNext(1)).toEqual(['other']);
+      await eventually(async () => (await broker.inspect(`${queue.name}.retry.ready`)).consumers === 1);
+      await second.subscription.close();
+    },
+  );
+
   it('leaves the connection up, though its queues are looked for and declared at the same time', async () => {
     const rounds = Array.from({ length: 10 });
     const retryFirst = async (own: Backend) => {
