@@ -6,6 +6,7 @@ import { eventually } from './eventually.js';
 
 const AMQP_PORT = 5672;
 const MANAGEMENT_PORT = 15672;
+const TLS_PORT = 5671;
 const SHUTDOWN_LIMIT_MS = 30_000;
 /** A busy machine takes its time, and a command that hangs is the only thing that this is to end. */
 const COMMAND_LIMIT_MS = 120_000;
@@ -30,6 +31,10 @@ export interface BrokerContainer {
   unpause(): Promise<void>;
   /** Runs `rabbitmqctl` inside and returns what it prints. */
   rabbitmqctl(...args: string[]): Promise<string>;
+  /** Writes a file inside. What the broker reads when it starts takes effect with the next `restart`. */
+  write(path: string, content: string): Promise<void>;
+  /** The port for TLS, if the broker is configured for it. Another one after each start. */
+  tlsPort(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -71,6 +76,10 @@ export async function startBrokerContainer(
     pause: () => setPaused(id, true),
     unpause: () => setPaused(id, false),
     rabbitmqctl: (...args) => rabbitmqctlIn(id, args),
+    write: async (path, content) => {
+      await docker('exec', id, 'sh', '-c', 'printf %s "$2" >"$1"', 'sh', path, content);
+    },
+    tlsPort: async () => Number(/:(\d+)$/m.exec(await docker('port', id, String(TLS_PORT)))?.[1]),
     stop: async () => {
       await started.stop({ timeout: 0 });
     },

@@ -115,7 +115,7 @@ export class AuxiliaryQueues {
       this.#clues.set(queue, clue);
       if (await this.#exists(ready, wait)) return;
       await within(clue.promise, `retrying messages of '${queue}'`, wait);
-      this.#clues.delete(queue);
+      if (this.#clues.get(queue) === clue) this.#clues.delete(queue);
       if (!this.#retried.has(queue)) await pause(backoffMs(looks, LOOK_BACKOFF), wait.signal);
     }
   }
