@@ -4,6 +4,7 @@
  */
 export {
   type Backend,
+  type Binding,
   type Broker,
   type BrokerCounts,
   type BrokerEvent,
@@ -14,6 +15,8 @@ export {
   type DelayedRetry,
   type Delivery,
   type Destination,
+  type ExchangeSpec,
+  type ExchangeType,
   type Failure,
   MAX_PRIORITY,
   type Message,

@@ -12,9 +12,9 @@
  * default exchange, which routes to the queue whose name is the routing key.
  */
 export interface Destination {
-  /** `''` for the default exchange. Local brokers have no other. */
+  /** `''` for the default exchange. */
   readonly exchange: string;
-  /** On the default exchange: the name of the queue. */
+  /** On the default exchange: the name of the queue. At most 255 bytes. */
   readonly routingKey: string;
 }
 
@@ -41,6 +41,11 @@ export interface Message {
   readonly correlationId?: string | undefined;
   /** The routing key, on the default exchange, to which the reply is sent. */
   readonly replyTo?: string | undefined;
+  /**
+   * Where the message was published, if not to the default exchange. The backend sets it on receipt. Retries and dead
+   * letters keep it, and so does a message that is published to a queue with it, as a replay does.
+   */
+  readonly origin?: Destination | undefined;
 }
 
 /** What a message without a priority counts as: RabbitMQ's own default for quorum queues since 4.3. */
@@ -197,8 +202,12 @@ export interface Replies {
   close(): Promise<void>;
 }
 
-/** What bounds a publish. */
+/** What bounds a publish, and what it takes for a success. */
 export interface PublishOptions extends WaitOptions {
+  /**
+   * Whether a message that no queue takes is an error, `UNROUTABLE`. False: the publish resolves to false. Default: true.
+   */
+  readonly mandatory?: boolean | undefined;
   /** Reject with `FULL` instead of waiting for room. Default: false. */
   readonly noWait?: boolean | undefined;
   /**
@@ -208,7 +217,7 @@ export interface PublishOptions extends WaitOptions {
   readonly limitMs?: number | undefined;
 }
 
-/** What a declaration does if the queue already exists. */
+/** What a declaration does if the queue, or the exchange, already exists. */
 export type DeclareMode =
   /**
    * Create the queue, or accept one with exactly these properties; any other one is a `QUEUE_MISMATCH`. But see
@@ -223,6 +232,37 @@ export type DeclareMode =
   | 'if-missing'
   /** Use an existing queue as it is; `QUEUE_MISSING` if there is none. Dead letters as with `if-missing`. */
   | 'existing';
+
+/**
+ * How an exchange chooses among its bindings. `direct`: those whose routing key is the message's. `topic`: those whose
+ * pattern matches it (words between dots; `*` is one word, `#` any number of words). `fanout`: all of them. `headers`:
+ * those whose arguments the message's headers match, on RabbitMQ only.
+ */
+export type ExchangeType = 'direct' | 'fanout' | 'topic' | 'headers';
+
+/** The definition of an exchange. Built by `defineExchange`, which checks the values and fills in the defaults. */
+export interface ExchangeSpec {
+  /** 1 to 255 bytes of UTF-8. */
+  readonly name: string;
+  /** How the declaration meets an existing exchange: as it does a queue. */
+  readonly declare: DeclareMode;
+  /** Of no effect where an existing exchange is taken as it is. */
+  readonly type: ExchangeType;
+  /** Whether the exchange survives a restart of the broker. The local broker in memory survives nothing. */
+  readonly durable: boolean;
+  /** The exchange that gets the messages which no binding takes; undefined: nobody does. */
+  readonly alternate: string | undefined;
+}
+
+/** A way from an exchange to a queue. */
+export interface Binding {
+  /** Declared before the queue is bound to it. */
+  readonly exchange: ExchangeSpec;
+  /** The key of a `direct` exchange, the pattern of a `topic` exchange. The other types ignore it. At most 255 bytes. */
+  readonly routingKey: string;
+  /** What a `headers` exchange matches; others ignore it. */
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
 
 /** After its nth failure the queue holds a message back for n times `minMs`, but for at most `maxMs`. */
 export interface DelayedRetry {
@@ -274,6 +314,13 @@ export interface QueueSpec {
   readonly fixed?: boolean | undefined;
   /** Further `x-` arguments for RabbitMQ, passed on unchanged. Local brokers ignore them. */
   readonly arguments: Readonly<Record<string, unknown>>;
+  /**
+   * From which exchanges messages get here, besides the default one. Bound whenever the queue is declared, also anew after
+   * a loss; they end with the queue. A message that several of them match gets here once.
+   */
+  readonly bindings?: readonly Binding[] | undefined;
+  /** Bindings that are removed when the queue is declared, for what an earlier definition had. */
+  readonly unbind?: readonly Binding[] | undefined;
 }
 
 /** How many messages and subscribers a queue has. Settlements and cancelled subscriptions may show a moment later. */
@@ -378,21 +425,31 @@ export interface Broker extends AsyncDisposable {
  */
 export interface Backend extends Broker {
   /**
-   * Ensures that the queue and its dead-letter queue exist. Repeated calls are cheap. Declared queues are declared
-   * again after a reconnect. A refused declaration affects nothing else.
-   * Rejects: `QUEUE_MISMATCH`, `QUEUE_MISSING`, `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   * Ensures that the queue and its dead-letter queue exist, and that the queue is bound to the exchanges its bindings name.
+   * Repeated calls are cheap. Declared queues are declared and bound again after a reconnect. A refused declaration
+   * affects nothing else. Rejects: `QUEUE_MISMATCH`, `QUEUE_MISSING` (also for an exchange), `INVALID_OPTION` (an exchange
+   * that this backend does not support), `ACCESS_REFUSED`, `BROKER_ERROR`, `TIMEOUT`, `ABORTED`, `CLOSED`.
    */
   declare(queue: QueueSpec, options?: WaitOptions): Promise<void>;
 
+  /** As `declare`, for an exchange; those that a queue's bindings name are declared with it. */
+  declareExchange(exchange: ExchangeSpec, options?: WaitOptions): Promise<void>;
+
   /**
-   * Resolves when the message is routed to a queue and stored: in memory, flushed to disk, or confirmed by
-   * RabbitMQ. Waits while there is no room: the queue is at its capacity, too many messages are unconfirmed,
-   * the socket is full, the broker blocks publishers or can't be reached. If `signal` or `timeoutMs` ends the wait,
-   * `ABORTED` and `TIMEOUT` mean that nothing was stored, `UNCONFIRMED` that the message may have been.
+   * Resolves when the message is routed, and stored in each queue that it is routed to: in memory, flushed to disk, or
+   * confirmed by RabbitMQ. The result is true; only with `mandatory: false` is it false, if no queue takes the message.
+   * Waits while there is no room: a queue is at its capacity, too many messages are unconfirmed, the socket is full, the
+   * broker blocks publishers or can't be reached. If `signal` or `timeoutMs` ends the wait, `ABORTED` and `TIMEOUT` mean
+   * that nothing was stored, `UNCONFIRMED` that the message may have been.
+   *
+   * A local broker stores a message in all its queues at once, or in none, and waits for room in all of them. RabbitMQ does
+   * neither: if one of several queues refuses a message, the others have it. So a refusal behind an exchange is
+   * `UNCONFIRMED`, and the message is not sent again automatically.
+   *
    * Rejects: `TOO_LARGE`, `FULL`, `TIMEOUT`, `ABORTED`, `UNROUTABLE`, `REFUSED`, `UNCONFIRMED`, `CLOSED`,
    * `INVALID_MESSAGE` (properties that the backend can't carry), `ACCESS_REFUSED`, `BROKER_ERROR`.
    */
-  publish(to: Destination, message: Message, options?: PublishOptions): Promise<void>;
+  publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean>;
 
   /**
    * Passes messages of the queue to `onDelivery`, which must not throw, as they arrive, with at most `prefetch`

@@ -13,8 +13,8 @@
  * | `UNROUTABLE` | no queue accepts the message; nothing was stored |
  * | `REFUSED` | the broker refused the message (a negative confirm); nothing was stored |
  * | `UNCONFIRMED` | the message was sent and its fate is unknown: it may have been stored |
- * | `QUEUE_MISSING` | the queue does not exist |
- * | `QUEUE_MISMATCH` | the queue exists, but its properties differ from the definition |
+ * | `QUEUE_MISSING` | the queue, or an exchange that it is bound to, does not exist |
+ * | `QUEUE_MISMATCH` | the queue or the exchange exists, but its properties differ from the definition |
  * | `UNREACHABLE` | no broker answered at any of the addresses, or a folder could not be opened in time |
  * | `ACCESS_REFUSED` | the broker refused the user, the password, the virtual host or the permission |
  * | `BROKER_ERROR` | the broker answered with an error that has no code of its own in this table |

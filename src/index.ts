@@ -1,4 +1,5 @@
 export type {
+  Binding,
   Broker,
   BrokerCounts,
   BrokerEvent,
@@ -6,6 +7,9 @@ export type {
   DeadLetterCode,
   DeclareMode,
   DelayedRetry,
+  Destination,
+  ExchangeSpec,
+  ExchangeType,
   Failure,
   Message,
   QueueSpec,
@@ -51,6 +55,12 @@ export {
   type RemoteFailure,
   type SendManyProgress,
 } from './errors.js';
+export {
+  type BindingOptions,
+  defineExchange,
+  type Exchange,
+  type ExchangeOptions,
+} from './exchange.js';
 export type { ItemOrder } from './local-queue/item-order.js';
 export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
 export type { HeldLock } from './locks/held-lock.js';

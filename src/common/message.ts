@@ -24,6 +24,7 @@ export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERT
     contentEncoding: encoded.contentEncoding,
     correlationId: properties.correlationId,
     replyTo: properties.replyTo,
+    origin: properties.origin,
   };
 }
 
@@ -39,6 +40,7 @@ export function copyMessage(message: Message, headers: Message['headers'] = mess
     contentEncoding: message.contentEncoding,
     correlationId: message.correlationId,
     replyTo: message.replyTo,
+    origin: message.origin,
   };
 }
 

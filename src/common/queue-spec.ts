@@ -2,6 +2,7 @@
 import type { DeclareMode, DelayedRetry, QueueSpec } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { Codec } from './codec.js';
+import { type BindingOptions, bindingsOption } from './exchange-spec.js';
 import {
   booleanOption,
   checkOptionNames,
@@ -76,6 +77,10 @@ export interface QueueOptions<In = unknown> {
   readonly maxPriority?: number | undefined;
   /** Further RabbitMQ arguments, as they are: `{ 'x-single-active-consumer': true }`. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
+  /** The exchanges from which the queue gets messages, besides what is sent to it by name. Default: none. */
+  readonly bindings?: readonly BindingOptions[] | undefined;
+  /** Bindings of an earlier definition, which are removed when the queue is declared. Default: none. */
+  readonly unbind?: readonly BindingOptions[] | undefined;
 }
 
 const OPTION_NAMES: readonly (keyof QueueOptions)[] = [
@@ -91,6 +96,8 @@ const OPTION_NAMES: readonly (keyof QueueOptions)[] = [
   'delayedRetry',
   'maxPriority',
   'arguments',
+  'bindings',
+  'unbind',
 ];
 
 /** Throws `INVALID_OPTION`. */
@@ -133,6 +140,8 @@ export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
         ? undefined
         : integerOption('maxPriority', options.maxPriority, { min: 1, max: 31, default: 31 }),
     arguments: { ...options.arguments },
+    ...(options.bindings !== undefined && { bindings: bindingsOption('bindings', options.bindings) }),
+    ...(options.unbind !== undefined && { unbind: bindingsOption('unbind', options.unbind) }),
   };
 }
 

@@ -75,6 +75,10 @@ export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 export interface HandlerContext {
   /** The name of the queue. */
   readonly queue: string;
+  /** The exchange that the message was published to; `''`: the default exchange. Retries and replays keep it. */
+  readonly exchange: string;
+  /** The routing key that it was published with: on the default exchange, the name of the queue. */
+  readonly routingKey: string;
   /** The sender's id for the message: dedupe by it. */
   readonly id: string;
   /** 1 on the first try. */

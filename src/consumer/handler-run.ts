@@ -134,6 +134,8 @@ export function handlerTimeout(queue: string, { message }: Delivery, timeoutMs: 
 /** The context of a run, as the handler sees it: public fields only, all of them its own, so that it can be spread. */
 export class Context implements HandlerContext {
   readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
   readonly id: string;
   readonly attempt: number;
   readonly redelivered: boolean;
@@ -148,6 +150,8 @@ export class Context implements HandlerContext {
     const { message, attempt, redelivered } = run.delivery;
     this.#run = run;
     this.queue = queue;
+    this.exchange = message.origin?.exchange ?? '';
+    this.routingKey = message.origin?.routingKey ?? queue;
     this.id = message.id;
     this.attempt = attempt;
     this.redelivered = redelivered;

@@ -30,6 +30,10 @@ export interface Received<Out> {
   readonly value: Out;
   /** The name of the queue. */
   readonly queue: string;
+  /** The exchange that the message was published to; `''`: the default exchange. Retries and replays keep it. */
+  readonly exchange: string;
+  /** The routing key that it was published with: on the default exchange, the name of the queue. */
+  readonly routingKey: string;
   /** The sender's id for the message: dedupe by it. */
   readonly id: string;
   /** 1 on the first try. */
@@ -240,6 +244,8 @@ function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Receive
   return {
     value,
     queue,
+    exchange: message.origin?.exchange ?? '',
+    routingKey: message.origin?.routingKey ?? queue,
     id: message.id,
     attempt,
     redelivered,

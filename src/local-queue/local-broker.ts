@@ -19,11 +19,19 @@ export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
   resubscribed: 0,
 });
 
-export function noExchange({ exchange }: Destination, message: Message): QueueError {
-  return new QueueError(
-    'UNROUTABLE',
-    `message ${message.id} was not stored: there is no exchange ${quote(exchange)}; a local broker has the default exchange '' only`,
-  );
+/** Why nothing took the message. `isExchange`: whether there is such an exchange. */
+export function unroutable(
+  { exchange, routingKey }: Destination,
+  id: string,
+  isExchange: boolean,
+): QueueError {
+  const why =
+    exchange === ''
+      ? `there is no queue ${quote(routingKey)}: declare it first`
+      : isExchange
+        ? `no queue is bound to the exchange ${quote(exchange)} for the routing key ${quote(routingKey)}`
+        : `there is no exchange ${quote(exchange)}: declare it first`;
+  return new QueueError('UNROUTABLE', `message ${id} was not stored: ${why}`);
 }
 
 /** Throws `INVALID_OPTION` for what only RabbitMQ can do. */
@@ -42,10 +50,14 @@ export function closedError(): QueueError {
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
-export function takeIn(message: Message): Message {
+export function takeIn(message: Message, to: Destination): Message {
   checkMessage(message);
   const { headers } = message;
-  return copyMessage(message, Object.keys(headers).length === 0 ? NO_HEADERS : Object.freeze({ ...headers }));
+  const copy = copyMessage(
+    message,
+    Object.keys(headers).length === 0 ? NO_HEADERS : Object.freeze({ ...headers }),
+  );
+  return to.exchange === '' ? copy : { ...copy, origin: to };
 }
 
 /** Throws `INVALID_MESSAGE`. */

@@ -56,7 +56,7 @@ export class Call {
    * Sends the request. False when its address was lost before it was stored: then it may be sent again. Rejects as
    * `Broker.publish` does.
    */
-  async send(publish: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+  async send(publish: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
     this.#state = 'sending';
     this.#lost = undefined;
     this.#publish = new AbortController();

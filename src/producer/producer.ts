@@ -227,14 +227,14 @@ class QueueProducer<In> implements Producer<In> {
     return sendTracing.tracePromise(publish, trace);
   }
 
-  #publish(message: Message, limits: SendLimits): Promise<void> {
+  #publish(message: Message, limits: SendLimits): Promise<boolean> {
     return this.#isDeclared && this.#lastFirst === undefined
       ? this.#broker.publish(this.#to, message, limits)
       : this.#publishFirst(message, limits);
   }
 
   /** Declares the queue first. Declarations may end in any order; what was sent first is published first. */
-  async #publishFirst(message: Message, limits: SendLimits): Promise<void> {
+  async #publishFirst(message: Message, limits: SendLimits): Promise<boolean> {
     // The broker checks each message; this one must be refused before there is a queue for it.
     checkSize(message, this.#broker.maxMessageBytes);
     const before = this.#lastFirst;
@@ -244,7 +244,7 @@ class QueueProducer<In> implements Producer<In> {
     last.then(() => {
       if (this.#lastFirst === last) this.#lastFirst = undefined;
     });
-    await (await turn).publishing;
+    return (await turn).publishing;
   }
 
   /** Resolves when the message is handed over: its publish, in an object, goes on. */
@@ -252,7 +252,7 @@ class QueueProducer<In> implements Producer<In> {
     message: Message,
     limits: SendLimits,
     before: Promise<unknown> | undefined,
-  ): Promise<{ readonly publishing: Promise<void> }> {
+  ): Promise<{ readonly publishing: Promise<boolean> }> {
     // The message waits here, and its body may be the caller's own buffer.
     const own = copyMessage(message);
     const startedAt = performance.now();

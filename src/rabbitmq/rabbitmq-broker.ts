@@ -5,6 +5,7 @@ import type {
   BrokerState,
   Delivery,
   Destination,
+  ExchangeSpec,
   Message,
   PublishOptions,
   QueueSpec,
@@ -17,7 +18,7 @@ import type {
 } from '../broker.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
 import { checkSize, integerOption } from '../common/options.js';
-import { QueueError } from '../errors.js';
+import { isQueueError, QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection/connection.js';
 import { KeepAlive } from './connection/keep-alive.js';
@@ -31,8 +32,9 @@ import { RabbitMqSubscription } from './consume/subscription.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
 import { Publisher, type PublisherSettings } from './publish/publisher.js';
 import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
+import { Bindings } from './topology/bindings.js';
 import { DeclaredQueues } from './topology/declared-queues.js';
-import { KnownExchanges } from './topology/known-exchanges.js';
+import { Exchanges } from './topology/exchanges.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
 import { Topology } from './topology/topology.js';
 import { toWire, type WireMessage } from './wire/amqp-message.js';
@@ -65,7 +67,7 @@ class RabbitMqBroker implements Backend {
   readonly #counts = new EventCounts();
   readonly #consumeLink: ReconnectingConnection;
   readonly #publishLink: ReconnectingConnection;
-  readonly #exchanges: KnownExchanges;
+  readonly #exchanges: Exchanges;
   readonly #queues = new DeclaredQueues();
   readonly #auxiliary: AuxiliaryQueues;
   readonly #topology: Topology;
@@ -100,9 +102,13 @@ class RabbitMqBroker implements Backend {
       await this.#consumeLink.connected('publishing', {});
     });
     const declarer = new QueueDeclarer(() => this.#openSeparate());
-    this.#exchanges = new KnownExchanges(this.#consumeLink);
+    this.#exchanges = new Exchanges(this.#consumeLink);
     this.#auxiliary = new AuxiliaryQueues(this.#consumeLink, declarer, this.#queues);
-    this.#topology = new Topology(this.#consumeLink, declarer, this.#queues);
+    this.#topology = new Topology(this.#consumeLink, declarer, {
+      queues: this.#queues,
+      exchanges: this.#exchanges,
+      bindings: new Bindings(this.#exchanges),
+    });
     this.#publisher = this.#newPublisher({ onBegun: this.#keepAlive.begin, onSettled: this.#keepAlive.end });
     // Its consumers keep the process alive, or do not.
     this.#movingPublisher = this.#newPublisher({});
@@ -143,7 +149,13 @@ class RabbitMqBroker implements Backend {
     await this.#keepAlive.during(this.#topology.declare(queue, wait));
   }
 
-  publish(to: Destination, message: Message, options: PublishOptions = {}): Promise<void> {
+  async declareExchange(exchange: ExchangeSpec, wait: WaitOptions = {}): Promise<void> {
+    this.#throwIfClosed();
+    throwIfAborted(wait.signal, `declaring the exchange '${exchange.name}'`);
+    await this.#keepAlive.during(this.#exchanges.declare(exchange, wait));
+  }
+
+  publish(to: Destination, message: Message, options: PublishOptions = {}): Promise<boolean> {
     try {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
@@ -157,12 +169,17 @@ class RabbitMqBroker implements Backend {
   }
 
   /** The first message to an exchange. */
-  async #publishFirst(wire: WireMessage, options: PublishOptions): Promise<void> {
+  async #publishFirst(wire: WireMessage, options: PublishOptions): Promise<boolean> {
     const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
     const before = performance.now();
-    await this.#exchanges.find(wire.exchange, `message ${wire.id}`, options);
+    try {
+      await this.#exchanges.find(wire.exchange, `message ${wire.id}`, options);
+    } catch (error) {
+      if (options.mandatory === false && isQueueError(error, 'UNROUTABLE')) return false;
+      throw error;
+    }
     const left = Math.max(0, timeoutMs - (performance.now() - before));
-    await this.#publisher.publish(wire, { ...options, timeoutMs: left, limitMs });
+    return this.#publisher.publish(wire, { ...options, timeoutMs: left, limitMs });
   }
 
   async subscribe(

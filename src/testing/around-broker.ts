@@ -29,9 +29,11 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
       return broker.maxMessageBytes;
     },
     declare: (queue, options) => broker.declare(declare?.(queue) ?? queue, options),
+    declareExchange: (exchange, options) => broker.declareExchange(exchange, options),
     publish: async (to, message, options) => {
-      await broker.publish(to, message, options);
-      onPublished?.(to, message);
+      const isRouted = await broker.publish(to, message, options);
+      if (isRouted) onPublished?.(to, message);
+      return isRouted;
     },
     subscribe: (queue, options, onDelivery) => {
       /** The replacement of each delivery, so that its loss is reported with the same object. */

@@ -29,7 +29,7 @@ function cuttable() {
   const around = aroundBroker(broker, {});
   const publish: Backend['publish'] = async (...args) => {
     if (isHolding) await new Promise<void>((resolve) => held.push(resolve));
-    await broker.publish(...args);
+    return broker.publish(...args);
   };
   const subscribe: Backend['subscribe'] = (name, options, onDelivery) =>
     broker.subscribe(name, options, (original: Delivery) => {

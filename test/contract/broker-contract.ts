@@ -4,6 +4,7 @@ import { closingCases } from './closing-cases.js';
 import { contractSuite } from './contract-suite.js';
 import { declarationCases } from './declaration-cases.js';
 import { deliveryCases } from './delivery-cases.js';
+import { atomicFanOutCases, exchangeCases } from './exchange-cases.js';
 import { publishCases } from './publish-cases.js';
 import { replyCases } from './reply-cases.js';
 import { settlementCases } from './settlement-cases.js';
@@ -17,6 +18,8 @@ export function brokerContract(subject: BrokerSubject, skips: Skips = {}): void 
     delivery: deliveryCases,
     settlement: settlementCases,
     declaration: declarationCases,
+    exchanges: exchangeCases,
+    ...(subject.atomicFanOut === true && { 'exchanges, all or none': atomicFanOutCases }),
     replies: replyCases,
     closing: closingCases,
     account: accountCases,

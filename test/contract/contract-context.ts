@@ -84,7 +84,7 @@ export class ContractContext {
   }
 
   /** Publishes a small message of that id. */
-  publish(queue: string | QueueSpec, id: string, options?: PublishOptions): Promise<void> {
+  publish(queue: string | QueueSpec, id: string, options?: PublishOptions): Promise<boolean> {
     return this.broker.publish(addressOf(queue), message({ id, body: `body of ${id}` }), options);
   }
 

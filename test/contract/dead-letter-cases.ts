@@ -194,7 +194,7 @@ export const deadLetterCases: Cases = {
   'messages that become dead letters during a replay are left for the next one': async (t) => {
     const queue = await queueWithDead(t, numbered(20));
     const letters = deadLetters(t.broker, queue.name);
-    const late: Promise<void>[] = [];
+    const late: Promise<unknown>[] = [];
     const { replayed } = await letters.replay({
       observe: ({ deadLetter }) => {
         late.push(t.broker.publish(addressOf(dead(queue)), message({ id: `late-${deadLetter.id}` })));

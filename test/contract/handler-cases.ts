@@ -500,11 +500,13 @@ export const handlerCases: Cases = {
     expect(Object.keys(copies[0] ?? {}).sort()).toEqual([
       'attempt',
       'correlationId',
+      'exchange',
       'headers',
       'id',
       'queue',
       'redelivered',
       'replyTo',
+      'routingKey',
       'signal',
       'timestamp',
     ]);

@@ -8,6 +8,7 @@ const memory: BrokerSubject = {
   open: async (options) => openMemoryBroker(options ?? {}),
   queueType: 'quorum',
   exactCapacity: true,
+  atomicFanOut: true,
   propertyRuns: 200,
 };
 

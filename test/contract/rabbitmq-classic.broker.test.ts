@@ -15,5 +15,11 @@ const classic: BrokerSubject = {
   removeQueues,
 };
 
-brokerContract(classic);
+const unseen =
+  'the capacity of a classic queue is kept by each sender, who does not see what an exchange adds';
+
+brokerContract(classic, {
+  'a fan-out to a full queue is stored nowhere, or said to be uncertain; with room it goes on': unseen,
+  'a full queue holds up its own exchange only': unseen,
+});
 toolkitContract(classic, toolkitSkips());

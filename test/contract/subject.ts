@@ -17,6 +17,8 @@ export interface BrokerSubject {
    * refusal reaches a publisher only after the queue is over its limit.
    */
   readonly exactCapacity: boolean;
+  /** Whether a message to several queues is stored in all of them or in none; RabbitMQ can't promise that. */
+  readonly atomicFanOut?: boolean;
   /** How many runs each property gets: as many as take some seconds. */
   readonly propertyRuns: number;
   /** Removes the queues whose names begin so, where the broker outlives the test run. */

@@ -69,7 +69,7 @@ async function reasons(
 }
 
 /** Whether the backend can't carry it, and says so. */
-async function isRefused(publishing: Promise<void>): Promise<boolean> {
+async function isRefused(publishing: Promise<unknown>): Promise<boolean> {
   try {
     await publishing;
     return false;
@@ -87,6 +87,7 @@ function withLimit(broker: Backend, maxMessageBytes: number): Backend {
     counts: broker.counts,
     maxMessageBytes,
     declare: (...args) => broker.declare(...args),
+    declareExchange: (...args) => broker.declareExchange(...args),
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),
     receiveReplies: (listener) => broker.receiveReplies(listener),

@@ -53,6 +53,7 @@ function bound(broker: Backend): Backend {
     counts: broker.counts,
     maxMessageBytes: broker.maxMessageBytes,
     declare: (...args) => broker.declare(...args),
+    declareExchange: (...args) => broker.declareExchange(...args),
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),
     receiveReplies: (...args) => broker.receiveReplies(...args),

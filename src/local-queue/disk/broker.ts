@@ -4,6 +4,7 @@ import type {
   BrokerState,
   Delivery,
   Destination,
+  ExchangeSpec,
   Message,
   PublishOptions,
   QueueSpec,
@@ -27,7 +28,7 @@ import {
 } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { checkMessage, closedError, NO_LINK_COUNTS, noExchange, refuseUnknown } from '../local-broker.js';
+import { checkMessage, closedError, NO_LINK_COUNTS, refuseUnknown, unroutable } from '../local-broker.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { because, PendingPublish } from './pending-publish.js';
@@ -161,11 +162,15 @@ class DiskBroker implements Backend {
     }
   }
 
-  publish(to: Destination, message: Message, options?: PublishOptions): Promise<void> {
+  async declareExchange(spec: ExchangeSpec): Promise<void> {
+    throw new QueueError('INVALID_OPTION', `the exchange ${quote(spec.name)}: queues on disk have none yet`);
+  }
+
+  publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
-      if (to.exchange !== '') throw noExchange(to, message);
+      if (to.exchange !== '') throw unroutable(to, message.id, false);
       checkMessage(message);
       const flags = this.#flags | (options?.noWait === true ? NO_WAIT : 0);
       const pending = new PendingPublish(this, message.id, options);

@@ -20,7 +20,7 @@ export function because(error: QueueError, why: string | undefined): QueueError 
  * Only the store thread knows whether the message is in, so whoever gives up still hears it from there.
  */
 export class PendingPublish implements Pending {
-  readonly promise: Promise<void>;
+  readonly promise: Promise<boolean>;
   /** The broker that it was sent through. */
   readonly sender: object;
   /** On the clock of `performance.now()`. */
@@ -29,7 +29,7 @@ export class PendingPublish implements Pending {
   readonly #id: string;
   readonly #limitMs: number;
   // Not a `Deferred`: there is one of these for every message.
-  #resolve!: () => void;
+  #resolve!: (isRouted: boolean) => void;
   #reject!: (error: QueueError) => void;
   #reason: QueueError | undefined = undefined;
   #unwatch: (() => void) | undefined = undefined;
@@ -65,7 +65,7 @@ export class PendingPublish implements Pending {
 
   done(): void {
     this.#unwatch?.();
-    this.#resolve();
+    this.#resolve(true);
   }
 
   refused(code: Refusal['code'], message: string): void {

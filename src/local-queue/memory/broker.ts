@@ -3,6 +3,7 @@ import type {
   BrokerState,
   Delivery,
   Destination,
+  ExchangeSpec,
   Message,
   PublishOptions,
   QueueSpec,
@@ -24,8 +25,10 @@ import {
 import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { QueueError } from '../../errors.js';
-import { closedError, NO_LINK_COUNTS, noExchange, refuseUnknown, takeIn } from '../local-broker.js';
+import { bindingName, Exchanges } from '../exchanges.js';
+import { closedError, NO_LINK_COUNTS, refuseUnknown, takeIn, unroutable } from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
+import { FanOuts } from './fan-out.js';
 import { MemoryQueue } from './queue.js';
 import { StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
@@ -57,6 +60,8 @@ class MemoryBroker implements Backend {
   readonly maxMessageBytes: number;
   readonly #defaultCapacity: number;
   readonly #queues = new Map<string, MemoryQueue>();
+  readonly #exchanges = new Exchanges();
+  readonly #fanOuts = new FanOuts();
   /** Those not closed yet, cancelled ones included. */
   readonly #subscriptions = new Set<MemorySubscription>();
   #state: BrokerState = 'connected';
@@ -80,7 +85,9 @@ class MemoryBroker implements Backend {
       this.#checkMatches(spec);
       if (deadLetterSpec !== undefined) this.#checkMatches(deadLetterSpec);
     }
+    for (const { exchange } of spec.bindings ?? []) this.#exchanges.check(exchange);
     const queue = existing ?? this.#create(spec, this.#defaultCapacity);
+    this.#bind(spec);
     if (deadLetterSpec === undefined) return;
     const deadLetterQueue =
       this.#queues.get(deadLetterSpec.name) ?? this.#create(deadLetterSpec, Number.POSITIVE_INFINITY);
@@ -90,18 +97,38 @@ class MemoryBroker implements Backend {
     }
   }
 
-  publish(to: Destination, message: Message, options?: PublishOptions): Promise<void> {
+  async declareExchange(spec: ExchangeSpec, options?: WaitOptions): Promise<void> {
+    this.#checkUsable('declare', options);
+    this.#exchanges.declare(spec);
+  }
+
+  publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
     // Not an async function: the promise that it would create is a good part of what a publish costs. For the same
     // reason the time limit is not checked before it is needed.
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
-      const queue = to.exchange === '' ? this.#queues.get(to.routingKey) : undefined;
-      if (queue === undefined) throw unroutable(to, message);
-      return queue.publish(new StoredMessage(takeIn(message), 1, false), options);
+      const stored = takeIn(message, to);
+      if (to.exchange !== '') return this.#fanOut(to, stored, options);
+      const queue = this.#queues.get(to.routingKey);
+      if (queue !== undefined) return queue.publish(new StoredMessage(stored, 1, false), options);
+      return unrouted(to, message, false, options);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  async #fanOut(to: Destination, message: Message, options: PublishOptions | undefined): Promise<boolean> {
+    const destination = { exchange: to.exchange, routingKey: to.routingKey };
+    if (this.#exchanges.route(destination) === undefined) return unrouted(to, message, false, options);
+    const route = () => this.#targets(destination);
+    const isRouted = await this.#fanOuts.publish({ message, route }, options);
+    return isRouted || unrouted(to, message, true, options);
+  }
+
+  #targets(to: Destination): MemoryQueue[] {
+    const names = this.#exchanges.route(to) ?? [];
+    return names.map((name) => this.#queues.get(name)).filter((queue) => queue !== undefined);
   }
 
   async subscribe(
@@ -148,6 +175,7 @@ class MemoryBroker implements Backend {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     for (const subscription of this.#subscriptions) subscription.endByBroker(closedError());
+    this.#fanOuts.end(closedError);
     for (const queue of this.#queues.values()) queue.end(closedError);
     this.#queues.clear();
   }
@@ -168,9 +196,12 @@ class MemoryBroker implements Backend {
   }
 
   #create(spec: QueueSpec, defaultCapacity: number): MemoryQueue {
-    const queue = new MemoryQueue(spec, defaultCapacity, (abandoned) => {
-      if (spec.autoDelete && this.#state === 'connected')
-        this.#delete(abandoned, 'was deleted when its last subscriber left');
+    const queue = new MemoryQueue(spec, defaultCapacity, {
+      onAbandoned: (abandoned) => {
+        if (spec.autoDelete && this.#state === 'connected')
+          this.#delete(abandoned, 'was deleted when its last subscriber left');
+      },
+      onRoom: () => this.#fanOuts.admit(),
     });
     this.#queues.set(spec.name, queue);
     return queue;
@@ -178,7 +209,16 @@ class MemoryBroker implements Backend {
 
   #delete(queue: MemoryQueue, how: string): void {
     this.#queues.delete(queue.name);
+    this.#exchanges.forgetQueue(queue.name);
     queue.end(() => new QueueError('UNROUTABLE', `the queue '${queue.name}' ${how}`));
+  }
+
+  #bind({ name, bindings = [], unbind = [] }: QueueSpec): void {
+    for (const binding of unbind) this.#exchanges.unbind(name, bindingName(binding));
+    for (const binding of bindings) {
+      this.#exchanges.declare(binding.exchange);
+      this.#exchanges.bind(name, bindingName(binding));
+    }
   }
 
   #checkMatches(spec: QueueSpec): void {
@@ -187,10 +227,15 @@ class MemoryBroker implements Backend {
   }
 }
 
-function unroutable(to: Destination, message: Message): QueueError {
-  if (to.exchange !== '') return noExchange(to, message);
-  const why = `there is no queue ${quote(to.routingKey)}: declare it first`;
-  return new QueueError('UNROUTABLE', `message ${message.id} was not stored: ${why}`);
+/** Throws `UNROUTABLE`, or resolves to false where that is no error. */
+async function unrouted(
+  to: Destination,
+  { id }: Message,
+  isExchange: boolean,
+  options: PublishOptions | undefined,
+): Promise<boolean> {
+  if (options?.mandatory === false) return false;
+  throw unroutable(to, id, isExchange);
 }
 
 function queueMissing(name: string): QueueError {

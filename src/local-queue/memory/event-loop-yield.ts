@@ -9,23 +9,23 @@ import { Deferred } from '../../common/limits.js';
 export class EventLoopYield {
   readonly #stepsPerTurn: number;
   #steps = 0;
-  #turn: Promise<void> | undefined = undefined;
+  #turn: Promise<true> | undefined = undefined;
 
   constructor(stepsPerTurn: number) {
     this.#stepsPerTurn = stepsPerTurn;
   }
 
-  /** Counts a step. Undefined: go on. Otherwise go on when the promise, which all share, resolves. */
-  step(): Promise<void> | undefined {
+  /** Counts a step. Undefined: go on. Otherwise go on when the promise, which all share, resolves: to true, as publishes do. */
+  step(): Promise<true> | undefined {
     if (this.#turn === undefined) {
       this.#steps++;
       if (this.#steps <= this.#stepsPerTurn) return undefined;
-      const { promise, resolve } = new Deferred();
+      const { promise, resolve } = new Deferred<true>();
       this.#turn = promise;
       setImmediate(() => {
         this.#steps = 0;
         this.#turn = undefined;
-        resolve();
+        resolve(true);
       });
     }
     return this.#turn;

@@ -16,10 +16,18 @@ interface Subscriber {
 }
 
 /** Shared by every publish that need not wait. */
-const DONE: Promise<void> = Promise.resolve();
+const STORED: Promise<true> = Promise.resolve(true);
+
+/** What a queue reports to its broker. */
+interface QueueListener {
+  /** The last subscriber has left. */
+  onAbandoned(queue: MemoryQueue): void;
+  /** There is room that none of its own publishers wanted, or the queue has ended. */
+  onRoom(): void;
+}
 
 /** Fewer in than out, so that a queue without a bound does not grow just because of the turns. */
-const PUBLISHES_PER_TURN = 128;
+export const PUBLISHES_PER_TURN = 128;
 const DELIVERIES_PER_TURN = 256;
 
 /**
@@ -42,11 +50,11 @@ export class MemoryQueue {
   /** Undefined: dead letters are dropped. */
   deadLetterQueue: MemoryQueue | undefined = undefined;
 
-  readonly #onAbandoned: (queue: MemoryQueue) => void;
+  readonly #listener: QueueListener;
   readonly #ready = new ReadyMessages();
   readonly #retrying = new RetrySchedule((stored) => this.#arrive(stored));
   /** While publishers wait here, the queue is at its capacity; so a publish that finds room overtakes none. */
-  readonly #publishers: WaitList<StoredMessage, void>;
+  readonly #publishers: WaitList<StoredMessage, true>;
   /** How many messages are ready, unsettled or retrying. */
   #held = 0;
   #ended = false;
@@ -61,13 +69,12 @@ export class MemoryQueue {
   readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
   readonly #outflow = new EventLoopYield(DELIVERIES_PER_TURN);
 
-  /** `onAbandoned` is called when the last subscriber has left. */
-  constructor(spec: QueueSpec, defaultCapacity: number, onAbandoned: (queue: MemoryQueue) => void) {
+  constructor(spec: QueueSpec, defaultCapacity: number, listener: QueueListener) {
     this.name = spec.name;
     this.spec = spec;
     this.defaultCapacity = defaultCapacity;
     this.capacity = spec.capacity ?? defaultCapacity;
-    this.#onAbandoned = onAbandoned;
+    this.#listener = listener;
     this.#publishers = new WaitList({
       action: `publishing to '${this.name}'`,
       unmet: `no room (the capacity is ${this.capacity})`,
@@ -78,18 +85,23 @@ export class MemoryQueue {
     return this.#ended;
   }
 
-  publish(stored: StoredMessage, options: PublishOptions | undefined): Promise<void> {
+  /** Whether `enter` takes a message at once. */
+  get hasRoom(): boolean {
+    return this.#held < this.capacity;
+  }
+
+  publish(stored: StoredMessage, options: PublishOptions | undefined): Promise<true> {
     const waiter = this.enter(stored, options);
-    return waiter === undefined ? (this.#inflow.step() ?? DONE) : waiter.promise;
+    return waiter === undefined ? (this.#inflow.step() ?? STORED) : waiter.promise;
   }
 
   /**
    * Accepts a new message: at once (undefined), or when there is room. Throws `UNROUTABLE`, `FULL`, and as
    * `WaitList.join` does.
    */
-  enter(stored: StoredMessage, options?: PublishOptions): Waiter<StoredMessage, void> | undefined {
+  enter(stored: StoredMessage, options?: PublishOptions): Waiter<StoredMessage, true> | undefined {
     if (this.#ended) throw new QueueError('UNROUTABLE', `the queue '${this.name}' was deleted`);
-    if (this.#held < this.capacity) {
+    if (this.hasRoom) {
       this.#held++;
       this.#arrive(stored);
       return undefined;
@@ -145,7 +157,7 @@ export class MemoryQueue {
     const position = this.#subscriptions.indexOf(subscription);
     this.#subscriptions.splice(position, 1);
     if (position < this.#nextSubscriber) this.#nextSubscriber--;
-    if (this.#subscriptions.length === 0) this.#onAbandoned(this);
+    if (this.#subscriptions.length === 0) this.#listener.onAbandoned(this);
   }
 
   /** The queue is gone. Publishers that wait get the error; what comes back later is never delivered. */
@@ -154,6 +166,7 @@ export class MemoryQueue {
     this.#publishers.cancelAll(error);
     this.#retrying.clear();
     this.#ready.clear();
+    this.#listener.onRoom();
   }
 
   /**
@@ -209,12 +222,15 @@ export class MemoryQueue {
 
   /** The publishers that have waited longest get the room there is. */
   #admitPublishers(): void {
-    while (this.#held < this.capacity) {
+    while (this.hasRoom) {
       const publisher = this.#publishers.first;
-      if (publisher === undefined) return;
+      if (publisher === undefined) {
+        this.#listener.onRoom();
+        return;
+      }
       this.#held++;
       this.#arrive(publisher.payload);
-      publisher.resolve();
+      publisher.resolve(true);
     }
   }
 

@@ -131,7 +131,7 @@ class MemoryDelivery implements Delivery {
   readonly #subscription: MemorySubscription;
   #state: 'unsettled' | 'moving' | 'settled' = 'unsettled';
   /** The wait for room in the dead-letter queue. Meanwhile the message keeps its place in its own. */
-  #moving: Waiter<StoredMessage, void> | undefined = undefined;
+  #moving: Waiter<StoredMessage, true> | undefined = undefined;
 
   constructor(stored: StoredMessage, queue: MemoryQueue, subscription: MemorySubscription, position: number) {
     this.message = handOut(stored.message);

@@ -95,7 +95,7 @@ export function queueError(error: unknown, what: string, queue: string): QueueEr
   if (isNotFound(error)) {
     return new QueueError(
       'QUEUE_MISSING',
-      `${what}: there is no queue '${queue}' (${said}); declare it first, or check the name and the virtual host`,
+      `${what}: there is no ${/ no exchange '/.test(said) ? 'exchange' : 'queue'} '${queue}' (${said}); declare it first, or check the name and the virtual host`,
       options,
     );
   }
@@ -121,9 +121,10 @@ export interface Mismatch {
  */
 export function mismatchOf(error: unknown): Mismatch | undefined {
   if (replyCode(error) !== PRECONDITION_FAILED) return undefined;
-  const match = /inequivalent arg '([^']*)' for queue .*: received (.*) but current is (.*)$/s.exec(
-    replyText(error),
-  );
+  const match =
+    /inequivalent arg '([^']*)' for (?:queue|exchange) .*: received (.*) but current is (.*)$/s.exec(
+      replyText(error),
+    );
   if (match === null) return undefined;
   const [, property = '', wanted = '', there = ''] = match;
   return { property, wanted, there };
@@ -134,13 +135,14 @@ export function mismatchText({ property, wanted, there }: Mismatch): string {
   return `${property} is ${plain(there)} there and ${plain(wanted)} here`;
 }
 
-function mismatchError(error: unknown, queue: string): QueueError | undefined {
+function mismatchError(error: unknown, name: string): QueueError | undefined {
   const mismatch = mismatchOf(error);
   if (mismatch === undefined) return undefined;
+  const kind = /' for exchange '/.test(replyText(error)) ? 'exchange' : 'queue';
   return new QueueError(
     'QUEUE_MISMATCH',
-    `the queue '${queue}' exists with other properties: ${mismatchText(mismatch)}. ` +
-      `Use it as it is with declare: 'existing', change the definition, or delete the queue so that it is declared again`,
+    `the ${kind} '${name}' exists with other properties: ${mismatchText(mismatch)}. ` +
+      `Use it as it is with declare: 'existing', change the definition, or delete the ${kind} so that it is declared again`,
     { cause: error },
   );
 }

@@ -136,6 +136,8 @@ export class RabbitMqSubscription implements Subscription {
       countsReturns: this.#parts.topology.specOf(this.#queue)?.type !== 'classic',
       isSingleActive,
     };
+    // One that deleted the queue may have made it anew, without the bindings.
+    if (this.#attempts > 0) await this.#parts.topology.restoreBindings(connection, this.#queue);
     const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
       onMessage: (received, unsettled, source) => this.#onMessage(received, unsettled, source),
       onLost: this.#options.onLost,

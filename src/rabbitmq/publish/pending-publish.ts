@@ -37,6 +37,8 @@ export class PendingPublish implements Linked<PendingPublish> {
   /** Its place among all messages of its publisher. */
   readonly position: number;
   readonly noWait: boolean;
+  /** Whether it is an error that no queue takes it. */
+  readonly mandatory: boolean;
   /** The end of its time limit, on the clock of `performance.now()`; `Infinity`: none. */
   readonly deadline: number;
 
@@ -62,20 +64,22 @@ export class PendingPublish implements Linked<PendingPublish> {
   readonly #signal: AbortSignal | undefined;
   readonly #unlisten: (() => void) | undefined;
   readonly #listener: PendingPublishListener;
-  readonly #resolve: () => void;
+  readonly #resolve: (isRouted: boolean) => void;
   readonly #reject: (error: QueueError) => void;
 
   constructor(
     wire: WireMessage,
     position: number,
-    { signal, timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs, noWait = false }: PublishOptions,
-    resolve: () => void,
+    options: PublishOptions,
+    resolve: (isRouted: boolean) => void,
     reject: (error: QueueError) => void,
     listener: PendingPublishListener,
   ) {
+    const { signal, timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs, noWait = false } = options;
     this.wire = wire;
     this.position = position;
     this.noWait = noWait;
+    this.mandatory = options.mandatory ?? true;
     this.deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
     this.#limitMs = limitMs;
     this.#resolve = resolve;
@@ -98,10 +102,13 @@ export class PendingPublish implements Linked<PendingPublish> {
   }
 
   confirm(): void {
-    if (this.returned !== undefined) {
-      this.refuse('UNROUTABLE', `no queue takes it (${this.returned}); declare the queue first`, undefined);
-    } else if (this.#settle()) {
-      this.#resolve();
+    if (this.returned === undefined || !this.mandatory) {
+      // One that was returned may have been routed when it was sent before.
+      if (this.#settle()) this.#resolve(this.returned === undefined || this.uncertain);
+    } else {
+      const remedy =
+        this.wire.exchange === '' ? 'declare the queue first' : 'bind a queue for its routing key';
+      this.refuse('UNROUTABLE', `no queue takes it (${this.returned}); ${remedy}`, undefined);
     }
   }
 

@@ -84,7 +84,7 @@ export class Publisher {
   }
 
   /** Rejects as `Broker.publish` does. Not an async function: a busy producer feels each additional promise. */
-  publish(wire: WireMessage, options: PublishOptions): Promise<void> {
+  publish(wire: WireMessage, options: PublishOptions): Promise<boolean> {
     return new Promise((resolve, reject) => {
       throwIfAborted(options.signal, `message ${wire.id}`);
       if (this.#ended !== undefined) throw this.#ended;
@@ -188,9 +188,11 @@ export class Publisher {
   }
 
   #onNack(pending: PendingPublish): void {
-    // Behind an exchange there may be several queues, and the others have taken it.
-    if (pending.wire.exchange !== '') pending.uncertain = true;
-    if (pending.noWait) pending.giveUp('FULL', 'the queue is full');
+    if (pending.wire.exchange !== '') {
+      // Behind an exchange there may be several queues. Those that did not refuse it have it, and would get it again.
+      pending.uncertain = true;
+      pending.giveUp('REFUSED', 'a queue behind the exchange refused it, most likely since it is full');
+    } else if (pending.noWait) pending.giveUp('FULL', 'the queue is full');
     else if (this.#ended !== undefined) pending.giveUp('CLOSED', this.#ended.message);
     else this.#boundedTargets.onRefused(pending);
   }

@@ -4,7 +4,9 @@ import { isAccessRefused, isLocked } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onOwnChannel, request } from '../connection/request.js';
+import type { Bindings } from './bindings.js';
 import type { DeclaredQueue, DeclaredQueues } from './declared-queues.js';
+import type { Exchanges } from './exchanges.js';
 import {
   deadLetterQueueDeclaration,
   delayedRetryOf,
@@ -24,11 +26,19 @@ export class Topology {
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
   readonly #queues: DeclaredQueues;
+  readonly #exchanges: Exchanges;
+  readonly #bindings: Bindings;
 
-  constructor(link: ReconnectingConnection, declarer: QueueDeclarer, queues: DeclaredQueues) {
+  constructor(
+    link: ReconnectingConnection,
+    declarer: QueueDeclarer,
+    parts: { readonly queues: DeclaredQueues; readonly exchanges: Exchanges; readonly bindings: Bindings },
+  ) {
     this.#link = link;
     this.#declarer = declarer;
-    this.#queues = queues;
+    this.#queues = parts.queues;
+    this.#exchanges = parts.exchanges;
+    this.#bindings = parts.bindings;
   }
 
   /** The spec that was last declared under this name. */
@@ -78,8 +88,16 @@ export class Topology {
     }
   }
 
+  /** Binds a queue again that somebody may have deleted and created without its bindings. Rejects with the broker's refusal. */
+  async restoreBindings(connection: Connection, queue: string): Promise<void> {
+    if (!this.#bindings.has(queue)) return;
+    await this.#declarer.check(connection, queue);
+    await this.#bindings.declareOn(connection, { name: queue });
+  }
+
   /** Declares all queues again on a new connection. Rejects only if that connection is lost, too. */
   async restore(connection: Connection): Promise<void> {
+    await this.#exchanges.restore(connection);
     // Pending declarations are left out: they wait for the link, and the link waits for this.
     await Promise.all(this.#queues.settled.map((declared) => this.#restoreOn(connection, declared)));
     if (!connection.isOpen) throw connection.failure;
@@ -109,6 +127,7 @@ export class Topology {
         if (!asked) await channel.checkQueue(queue);
         asked = true;
         this.#queues.forget(queue);
+        this.#bindings.forget(queue);
         await channel.deleteQueue(queue);
       }),
     );
@@ -145,12 +164,14 @@ export class Topology {
   }
 
   async #declareOn(connection: Connection, spec: QueueSpec): Promise<void> {
+    await this.#bindings.declareExchangesOn(connection, spec);
     if (spec.declare === 'match') await this.#assert(connection, spec);
     else if (spec.declare === 'existing') await this.#find(connection, spec.name);
     const isCreated =
       spec.declare === 'if-missing' &&
       (await this.#declarer.assertIfMissing(connection, queueDeclaration(spec, connection.version)));
     this.#queues.setCapacity(spec.name, spec.capacity, spec.declare !== 'match' && !isCreated);
+    await this.#bindings.declareOn(connection, spec);
   }
 
   async #assert(connection: Connection, spec: QueueSpec): Promise<void> {

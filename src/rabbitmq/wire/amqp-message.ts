@@ -6,6 +6,7 @@ import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../../common/hi
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import { encodeTable, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
+import { originHeaders, originOf as publishedTo } from './origin.js';
 
 /** Set on what is sent again after a lost link, where the first sending may have arrived. */
 export const RESENT_HEADER = 'x-millrace-resent';
@@ -157,7 +158,10 @@ export function toWire(to: Destination, message: Message, defaultPriority?: numb
       mandatory: !(to.exchange === '' && REPLY_ADDRESS.test(to.routingKey)),
       persistent: true,
       messageId: id,
-      headers: added,
+      headers:
+        message.origin === undefined || to.exchange !== ''
+          ? added
+          : { ...added, ...originHeaders(message.origin) },
       contentType: message.contentType === '' ? undefined : message.contentType,
       contentEncoding: message.contentEncoding ?? origin?.properties.contentEncoding,
       timestamp: timestampOf(message, origin),
@@ -231,6 +235,7 @@ export function fromWire(received: ReceivedMessage): Message {
     priority: priority === undefined ? undefined : Math.min(priority, MAX_PRIORITY),
     correlationId: properties.correlationId,
     replyTo: properties.replyTo,
+    origin: publishedTo(received),
   };
   if (hasMore(received, message)) origins.set(content, { received, id: message.id });
   return message;

@@ -2,6 +2,7 @@
 import { RESERVED_HEADER_PREFIX } from '../../common/history-headers.js';
 import { carry, type ReceivedMessage, SENDER_SELECTED_HEADERS, type WireMessage } from './amqp-message.js';
 import type { HeaderField } from './header-table.js';
+import { originHeaders, originOf } from './origin.js';
 
 /** Written by the broker about earlier deliveries. It counts afresh after a message is published again. */
 const BROKER_HEADERS = /^x-(death|(first|last)-death-.*|delivery-count|acquired-count)$/;
@@ -23,7 +24,8 @@ export function republished(
   const senders = Object.entries(received.headers.text).filter(
     ([name]) => !BROKER_HEADERS.test(name) && !SENDER_SELECTED_HEADERS.includes(name),
   );
-  const { carried, added, left } = carry(received.headers, change(Object.fromEntries(senders)));
+  const headers = { ...Object.fromEntries(senders), ...originHeaders(originOf(received)) };
+  const { carried, added, left } = carry(received.headers, change(headers));
   const message: WireMessage = {
     exchange: '',
     routingKey: queue,

@@ -12,7 +12,7 @@ import { canMount, mountedFolder, plainQueue } from './folders.js';
 const queue = 'grain';
 const failure = { code: 'failed', error: 'again' } as const;
 
-function send(broker: Backend, id: string, bytes = 10_000): Promise<void> {
+function send(broker: Backend, id: string, bytes = 10_000): Promise<boolean> {
   const body = Buffer.alloc(bytes, id);
   return broker.publish({ exchange: '', routingKey: queue }, { id, contentType: '', headers: {}, body });
 }

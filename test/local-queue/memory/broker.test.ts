@@ -25,7 +25,7 @@ function declare(options?: QueueOptions, name = 'q'): Promise<void> {
   return broker.declare(defineQueue(name, z.unknown(), options).spec);
 }
 
-function publish(id: string, more: Partial<Message> = {}, options?: PublishOptions): Promise<void> {
+function publish(id: string, more: Partial<Message> = {}, options?: PublishOptions): Promise<boolean> {
   const message: Message = { id, contentType: '', headers: {}, body: id, ...more };
   return broker.publish({ exchange: '', routingKey: 'q' }, message, options);
 }

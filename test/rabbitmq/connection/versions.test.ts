@@ -27,7 +27,7 @@ async function declare(options: QueueOptions = {}): Promise<QueueSpec> {
   return spec;
 }
 
-function publish(queue: QueueSpec, id: string, priority?: number): Promise<void> {
+function publish(queue: QueueSpec, id: string, priority?: number): Promise<boolean> {
   const message = { id, contentType: 'text/plain', headers: {}, body: id, priority };
   return broker.publish({ exchange: '', routingKey: queue.name }, message);
 }

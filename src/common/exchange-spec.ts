@@ -1,0 +1,107 @@
+/** The definitions of exchanges and bindings: what users write, checked and completed. */
+import type { Binding, DeclareMode, ExchangeSpec, ExchangeType } from '../broker.js';
+import { QueueError } from '../errors.js';
+import { booleanOption, checkOptionNames, invalidOption, quote, wordOption } from './options.js';
+
+/** An exchange of the broker. Made by `defineExchange`. */
+export interface Exchange {
+  /** The name of the exchange at the broker. */
+  readonly name: string;
+  /** The options of `defineExchange`, checked and completed. */
+  readonly spec: ExchangeSpec;
+}
+
+/** What {@link defineExchange} takes besides the name. All have defaults. */
+export interface ExchangeOptions {
+  /**
+   * How the exchange chooses among its bindings: `'direct'` by the same routing key, `'topic'` by a pattern, `'fanout'`
+   * takes them all, `'headers'` compares headers (RabbitMQ only). Default: `'topic'`.
+   */
+  readonly type?: ExchangeType | undefined;
+  /** What to do with an exchange that is there already. Default: `'match'`. */
+  readonly declare?: DeclareMode | undefined;
+  /** Whether the exchange survives a restart of RabbitMQ. Default: true. */
+  readonly durable?: boolean | undefined;
+  /** The exchange that gets the messages which no queue is bound for. It can't be changed later. Default: none. */
+  readonly alternate?: Exchange | string | undefined;
+}
+
+/** How a queue is bound to an exchange. */
+export interface BindingOptions {
+  /** What `defineExchange` made, or the name of an exchange that other programs declare. */
+  readonly exchange: Exchange | string;
+  /** The routing key of a `direct` exchange, the pattern of a `topic` exchange. Those two need it; others ignore it. */
+  readonly routingKey?: string | undefined;
+  /** What a `headers` exchange compares, and its `x-match`. */
+  readonly arguments?: Readonly<Record<string, unknown>> | undefined;
+}
+
+const TYPES: readonly ExchangeType[] = ['direct', 'fanout', 'topic', 'headers'];
+
+/** Throws `INVALID_OPTION`. */
+export function exchangeSpec(name: string, options: ExchangeOptions = {}): ExchangeSpec {
+  checkOptionNames('defineExchange', options, ['type', 'declare', 'durable', 'alternate']);
+  const declare = wordOption('declare', options.declare, ['match', 'if-missing', 'existing'], 'match');
+  checkExchangeName('name', name, declare);
+  return {
+    name,
+    declare,
+    type: wordOption('type', options.type, TYPES, 'topic'),
+    durable: booleanOption('durable', options.durable, true),
+    alternate:
+      options.alternate === undefined ? undefined : exchangeOption('alternate', options.alternate).name,
+  };
+}
+
+/** Throws `INVALID_OPTION`. */
+export function bindingsOption(option: string, bindings: readonly BindingOptions[] | undefined): Binding[] {
+  if (bindings === undefined) return [];
+  if (!Array.isArray(bindings)) throw invalidOption(option, 'a list of bindings', bindings);
+  return bindings.map((binding: BindingOptions, index) => {
+    const name = `${option}[${index}]`;
+    checkOptionNames(name, binding, ['exchange', 'routingKey', 'arguments']);
+    const exchange = exchangeOption(`${name}.exchange`, binding.exchange);
+    const routingKey = binding.routingKey ?? (needsKey(exchange) ? undefined : '');
+    checkRoutingKey(`${name}.routingKey`, routingKey);
+    return { exchange, routingKey, arguments: { ...binding.arguments } };
+  });
+}
+
+function needsKey({ declare, type }: ExchangeSpec): boolean {
+  return declare !== 'existing' && (type === 'direct' || type === 'topic');
+}
+
+/** The spec of an exchange that is named, or defined. Throws `INVALID_OPTION`. */
+export function exchangeOption(option: string, exchange: Exchange | string): ExchangeSpec {
+  if (typeof exchange === 'string') {
+    checkExchangeName(option, exchange, 'existing');
+    return { name: exchange, declare: 'existing', type: 'topic', durable: true, alternate: undefined };
+  }
+  const spec = typeof exchange === 'object' && exchange !== null ? exchange.spec : undefined;
+  if (typeof spec?.type !== 'string')
+    throw invalidOption(option, 'an exchange, or the name of one', exchange);
+  return spec;
+}
+
+/** An AMQP short string. */
+const MAX_NAME_BYTES = 255;
+
+/** Throws `INVALID_OPTION`. */
+export function checkRoutingKey(option: string, key: unknown): asserts key is string {
+  const fits = typeof key === 'string' && key.isWellFormed() && Buffer.byteLength(key) <= MAX_NAME_BYTES;
+  if (!fits) throw invalidOption(option, `text of at most ${MAX_NAME_BYTES} bytes`, key);
+}
+
+function checkExchangeName(option: string, name: unknown, declare: DeclareMode): void {
+  checkRoutingKey(option, name);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (name === '' || (declare !== 'existing' && /[\u0000-\u001f\u007f]/.test(name))) {
+    throw invalidOption(option, `1 to ${MAX_NAME_BYTES} bytes without control characters`, name);
+  }
+  if (name.startsWith('amq.') && declare !== 'existing') {
+    throw new QueueError(
+      'INVALID_OPTION',
+      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ keeps for itself; choose another name, or declare: 'existing'`,
+    );
+  }
+}

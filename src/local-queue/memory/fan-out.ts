@@ -1,0 +1,83 @@
+import type { Message, PublishOptions } from '../../broker.js';
+import { QueueError } from '../../errors.js';
+import { WaitList } from '../wait-list.js';
+import { EventLoopYield } from './event-loop-yield.js';
+import { type MemoryQueue, PUBLISHES_PER_TURN } from './queue.js';
+import { StoredMessage } from './stored-message.js';
+
+interface WaitingFanOut {
+  readonly message: Message;
+  /** The queues that take it at present: some may come or go while it waits. */
+  readonly route: () => readonly MemoryQueue[];
+}
+
+const STORED: Promise<boolean> = Promise.resolve(true);
+const UNROUTED: Promise<boolean> = Promise.resolve(false);
+
+/**
+ * Stores a message in several queues at once, or in none of them: it waits until there is room in all. Messages that wait
+ * for room in the same queue keep their order; those for other queues pass them.
+ */
+export class FanOuts {
+  readonly #waiting = new WaitList<WaitingFanOut, boolean>({
+    action: 'publishing to several queues',
+    unmet: 'no room in one of them',
+  });
+  readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
+  /** Whether `admit` runs: it is called again from within, by queues that it changes. */
+  #admitting = false;
+
+  /** Resolves to whether any queue took it. Throws `FULL`, and as `WaitList.join` does. */
+  publish(fanOut: WaitingFanOut, options: PublishOptions | undefined): Promise<boolean> {
+    const queues = fanOut.route();
+    if (queues.length === 0) return UNROUTED;
+    const full = queues.find((queue) => !queue.hasRoom) ?? this.#claimed(queues);
+    if (full === undefined) {
+      store(fanOut.message, queues);
+      return this.#inflow.step() ?? STORED;
+    }
+    if (options?.noWait === true) {
+      const why = `the queue '${full.name}' is at its capacity of ${full.capacity} messages`;
+      throw new QueueError('FULL', why);
+    }
+    const { promise } = this.#waiting.join(fanOut, options);
+    // One that gives up may have kept others waiting.
+    promise.catch(() => this.admit());
+    return promise;
+  }
+
+  /** There may be room in a queue, or one less to have room. */
+  admit(): void {
+    if (this.#admitting || this.#waiting.first === undefined) return;
+    this.#admitting = true;
+    const claimed = new Set<MemoryQueue>();
+    for (const waiter of [...this.#waiting]) {
+      const { message, route } = waiter.payload;
+      const queues = route();
+      if (queues.every((queue) => queue.hasRoom && !claimed.has(queue))) {
+        store(message, queues);
+        waiter.resolve(queues.length > 0);
+      } else {
+        for (const queue of queues) claimed.add(queue);
+      }
+    }
+    this.#admitting = false;
+  }
+
+  end(error: () => QueueError): void {
+    this.#waiting.cancelAll(error);
+  }
+
+  /** One of these queues that an earlier message waits for. */
+  #claimed(queues: readonly MemoryQueue[]): MemoryQueue | undefined {
+    for (const { payload } of this.#waiting) {
+      const claimed = payload.route().find((queue) => queues.includes(queue));
+      if (claimed !== undefined) return claimed;
+    }
+    return undefined;
+  }
+}
+
+function store(message: Message, queues: readonly MemoryQueue[]): void {
+  for (const queue of queues) queue.enter(new StoredMessage(message, 1, false));
+}

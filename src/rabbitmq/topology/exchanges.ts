@@ -1,0 +1,130 @@
+import type { Channel } from 'amqplib';
+import type { ExchangeSpec, WaitOptions } from '../../broker.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import { isAccessRefused, isInterrupted, isNotFound, queueError } from '../connection/broker-errors.js';
+import type { Connection } from '../connection/connection.js';
+import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
+import { onOwnChannel, request } from '../connection/request.js';
+
+/**
+ * Exchanges that are known to exist, since they were declared or checked. If one is missing, a publish to it makes the broker
+ * close the whole channel, and everything else in flight has to be sent again. So the first publish to an exchange checks
+ * that it exists.
+ */
+export class Exchanges {
+  readonly #link: ReconnectingConnection;
+  readonly #known = new Set<string>();
+  /** Those that are declared here, to be declared again after a reconnect. */
+  readonly #specs = new Map<string, ExchangeSpec>();
+  /** Requests under way: a burst of first messages asks once. */
+  readonly #underWay = new Map<string, Promise<unknown>>();
+
+  constructor(link: ReconnectingConnection) {
+    this.#link = link;
+  }
+
+  has(exchange: string): boolean {
+    return this.#known.has(exchange);
+  }
+
+  /** Rejects with `UNROUTABLE` where there is no such exchange. */
+  async find(exchange: string, what: string, wait: WaitOptions): Promise<void> {
+    const spec = this.#specs.get(exchange);
+    if (spec !== undefined && spec.declare !== 'existing') return this.declare(spec, wait);
+    const finding = this.#once(exchange, `finding the exchange '${exchange}'`, exchange, (connection) =>
+      onOwnChannel(connection, (channel) => channel.checkExchange(exchange)),
+    );
+    try {
+      await this.#link.within(finding, what, wait);
+    } catch (error) {
+      if (!isQueueError(error, 'QUEUE_MISSING')) throw error;
+      throw new QueueError('UNROUTABLE', `${what}: there is no exchange '${exchange}'`, {
+        cause: error.cause,
+      });
+    }
+    this.#known.add(exchange);
+  }
+
+  /** Repeating it costs no I/O, and calls at the same time share one declaration. */
+  async declare(spec: ExchangeSpec, wait: WaitOptions): Promise<void> {
+    const { name } = spec;
+    if (this.#known.has(name) && isSame(this.#specs.get(name), spec)) return;
+    const what = `declaring the exchange '${name}'`;
+    const declaring = this.#once(JSON.stringify(spec), what, name, (connection) =>
+      this.declareOn(connection, spec),
+    );
+    await this.#link.within(declaring, what, wait);
+  }
+
+  /** As `declareOn`, where that was not done yet. */
+  async ensureOn(connection: Connection, spec: ExchangeSpec): Promise<void> {
+    const isThere = this.#known.has(spec.name);
+    if (isThere && (spec.declare === 'existing' || isSame(this.#specs.get(spec.name), spec))) return;
+    await this.declareOn(connection, spec);
+  }
+
+  async declareOn(connection: Connection, spec: ExchangeSpec): Promise<void> {
+    await declareExchange(connection, spec);
+    this.#specs.set(spec.name, spec);
+    this.#known.add(spec.name);
+  }
+
+  /** Declares what was declared before on a new connection. Never rejects: whoever needs an exchange meets the error. */
+  async restore(connection: Connection): Promise<void> {
+    this.#known.clear();
+    const restoring = [...this.#specs.values()].map((spec) => this.declareOn(connection, spec));
+    await Promise.allSettled(restoring);
+  }
+
+  /** It turned out not to exist. */
+  invalidate(exchange: string): void {
+    this.#known.delete(exchange);
+  }
+
+  #once(
+    key: string,
+    what: string,
+    name: string,
+    make: (connection: Connection) => Promise<unknown>,
+  ): Promise<unknown> {
+    let underWay = this.#underWay.get(key);
+    if (underWay === undefined) {
+      underWay = request(this.#link, { what, name }, {}, make).finally(() => this.#underWay.delete(key));
+      this.#underWay.set(key, underWay);
+    }
+    return underWay;
+  }
+}
+
+function isSame(one: ExchangeSpec | undefined, other: ExchangeSpec): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** As a queue is declared: created, found as it is wanted, or taken as it is. */
+async function declareExchange(connection: Connection, spec: ExchangeSpec): Promise<void> {
+  const { name, type, durable, alternate } = spec;
+  const assert = (channel: Channel) =>
+    channel.assertExchange(name, type, {
+      durable,
+      ...(alternate === undefined ? {} : { alternateExchange: alternate }),
+    });
+  try {
+    if (spec.declare === 'match' || !(await isThere(connection, spec))) {
+      await onOwnChannel(connection, assert);
+    }
+  } catch (error) {
+    throw isInterrupted(error) ? error : queueError(error, `declaring the exchange '${name}'`, name);
+  }
+}
+
+/** A passive declaration takes a permission that a publisher need not have: where it is refused, it counts as there. */
+async function isThere(connection: Connection, { name, declare }: ExchangeSpec): Promise<boolean> {
+  try {
+    await onOwnChannel(connection, (channel) => channel.checkExchange(name));
+    return true;
+  } catch (error) {
+    if (isAccessRefused(error)) return true;
+    if (declare === 'if-missing' && isNotFound(error)) return false;
+    throw error;
+  }
+}

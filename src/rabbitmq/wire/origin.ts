@@ -1,0 +1,45 @@
+/** Where a message was published first. The broker forgets it when a message is moved, so the toolkit's headers carry it. */
+import type { Destination } from '../../broker.js';
+import type { HeaderTable } from './header-table.js';
+
+const EXCHANGE = 'x-millrace-exchange';
+const ROUTING_KEY = 'x-millrace-routing-key';
+
+/** What a message that is published to a queue carries of its origin. */
+export function originHeaders(origin: Destination | undefined): Readonly<Record<string, string>> {
+  return origin === undefined ? {} : { [EXCHANGE]: origin.exchange, [ROUTING_KEY]: origin.routingKey };
+}
+
+/**
+ * Undefined: the default exchange. What the broker says counts more than headers, which anybody may write; what the
+ * toolkit wrote counts more than `x-death`, the broker's record of the moves of a message.
+ */
+export function originOf({
+  fields,
+  headers,
+}: {
+  readonly fields: Destination;
+  readonly headers: HeaderTable;
+}): Destination | undefined {
+  const { exchange, routingKey } = fields;
+  if (exchange !== '') return { exchange, routingKey };
+  const { text } = headers;
+  const written = Object.hasOwn(text, EXCHANGE) ? text[EXCHANGE] : undefined;
+  if (written) return { exchange: written, routingKey: ownText(text, ROUTING_KEY) };
+  return Object.hasOwn(text, 'x-death') ? firstDeathOrigin(headers.value('x-death')) : undefined;
+}
+
+function ownText(text: Readonly<Record<string, string>>, name: string): string {
+  return Object.hasOwn(text, name) ? (text[name] ?? '') : '';
+}
+
+/** The deaths are ordered, the latest first. */
+function firstDeathOrigin(deaths: unknown): Destination | undefined {
+  const first: unknown = Array.isArray(deaths) ? deaths.at(-1) : undefined;
+  if (typeof first !== 'object' || first === null || !('exchange' in first)) return undefined;
+  const { exchange } = first;
+  const keys: unknown = 'routing-keys' in first ? first['routing-keys'] : undefined;
+  const routingKey: unknown = Array.isArray(keys) ? keys[0] : undefined;
+  if (typeof exchange !== 'string' || exchange === '') return undefined;
+  return { exchange, routingKey: typeof routingKey === 'string' ? routingKey : '' };
+}
