@@ -81,7 +81,8 @@ export {
   type RequesterOptions,
   type RequestOptions,
 } from './producer/requester.js';
-export type { SendManyResult, Values } from './producer/send-many.js';
+export type { SendManyResult } from './producer/send-many.js';
+export type { Values } from './producer/value-source.js';
 export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
 export type {
   RabbitMqCredentials,

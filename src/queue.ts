@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Failure, Message, QueueSpec } from './broker.js';
-import { type Codec, codecFor, codecOption } from './common/codec.js';
+import { type Codec, codecFor, codecOption, fidelityOf } from './common/codec.js';
 import { copyBody } from './common/message.js';
 import { errorText, quote } from './common/options.js';
 import { type QueueOptions, queueSpec } from './common/queue-spec.js';
@@ -95,7 +95,8 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
     this.#check(verdict);
     // The value as given, not the validated one: what the consumer validates must be what was valid here.
     const encoded = this.#encoded(value);
-    if (!this.#roundTrip.isNeeded(value)) return encoded;
+    const fidelity = fidelityOf(this.#codec, value);
+    if (fidelity === 'plain' || !this.#roundTrip.isNeeded(fidelity)) return encoded;
     const fault = this.#roundTrip.fault(value, encoded.body);
     if (fault instanceof Promise) return fault.then((settled) => this.#unless(settled, encoded));
     return this.#unless(fault, encoded);

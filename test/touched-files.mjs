@@ -44,8 +44,7 @@ async function touched() {
   for (const { result } of await each('Profiler.takePreciseCoverage')) {
     for (const { url, functions } of result) {
       if (!url.startsWith(dist)) continue;
-      if (functions.some(({ functionName, ranges }) => functionName !== '' && ranges[0].count > 0))
-        files.add(url.slice(dist.length));
+      if (functions.some(({ ranges }) => ranges[0].count > 0)) files.add(url.slice(dist.length));
     }
   }
   return [...files].sort();

@@ -109,3 +109,76 @@ export function codecOption(codec: CodecName | Codec | undefined): Codec {
   const expected = "'json', 'text', 'bytes', or an object with contentType, encode and decode";
   throw invalidOption('codec', expected, codec);
 }
+
+/**
+ * `plain`: the codec gives back the same value. `convertible`: it writes something else for a part of it, which the schema
+ * may turn back. `lossy`: it loses a part of it.
+ */
+export type Fidelity = 'plain' | 'convertible' | 'lossy';
+
+/** What becomes of a value that the codec takes. Codecs of users may do anything. */
+export function fidelityOf(codec: Codec, value: unknown): Fidelity {
+  if (codec === codecs.json) return jsonFidelity(value);
+  return codec === codecs.text ? 'plain' : 'convertible';
+}
+
+/** What becomes of a value that is written as JSON. */
+export function jsonFidelity(value: unknown): Fidelity {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+    case 'undefined':
+      return 'plain';
+    case 'number':
+      return Number.isFinite(value) ? 'plain' : 'lossy';
+    case 'object':
+      return value === null ? 'plain' : objectFidelity(value);
+    case 'bigint':
+      // JSON refuses it, unless the application gave it a `toJSON`.
+      return 'convertible';
+    default:
+      // A function or a symbol.
+      return 'lossy';
+  }
+}
+
+function objectFidelity(value: object): Fidelity {
+  let kind: 'plain' | 'convertible' = 'plain';
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      // JSON writes null for it.
+      if (item === undefined) return 'lossy';
+      const itemKind = jsonFidelity(item);
+      if (itemKind === 'lossy') return 'lossy';
+      if (itemKind === 'convertible') kind = 'convertible';
+    }
+    return kind;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if ('toJSON' in value && typeof value.toJSON === 'function') return 'convertible';
+  if (prototype !== Object.prototype && prototype !== null) {
+    if (isEmptied(value)) return 'lossy';
+    kind = 'convertible';
+  }
+  for (const name in value) {
+    const propertyKind = jsonFidelity((value as Record<string, unknown>)[name]);
+    // JSON passes over inherited properties, and so do readers of what it wrote.
+    if (propertyKind === 'lossy' && Object.hasOwn(value, name)) return 'lossy';
+    // Those that the codec refuses to decode.
+    if (propertyKind === 'convertible' || name === '__proto__' || name === 'constructor')
+      kind = 'convertible';
+  }
+  return kind;
+}
+
+/** What JSON writes for these is the same as the value, or close to it. */
+const WRITTEN_TAGS = new Set(['[object Object]', '[object Array]', '[object Number]', '[object Boolean]']);
+
+/**
+ * JSON keeps nothing of these, or only something that looks like an object. What they hold is not in properties: maps,
+ * sets, promises, iterators, search parameters, errors, bytes.
+ */
+export function isEmptied(value: object): boolean {
+  if (value instanceof Error || ArrayBuffer.isView(value)) return true;
+  return !WRITTEN_TAGS.has(Object.prototype.toString.call(value)) && Object.keys(value).length === 0;
+}

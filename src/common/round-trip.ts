@@ -1,6 +1,6 @@
 /** Finds what a value loses on its way through a codec, before it is sent and not when it arrives. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { type Codec, codecs } from './codec.js';
+import { type Codec, codecs, type Fidelity, isEmptied, jsonFidelity } from './codec.js';
 import { errorText } from './options.js';
 import { describeIssues, describeThrown, type Validate, type Verdict } from './schema.js';
 
@@ -24,18 +24,9 @@ export class RoundTrip {
     this.#validate = validate;
   }
 
-  /**
-   * Whether this value needs a trial. Plain JSON and text need none; anything else does until `TRIALS` values have
-   * passed.
-   */
-  isNeeded(value: unknown): boolean {
-    if (this.#codec === codecs.json) {
-      const kind = jsonKind(value);
-      if (kind !== 'convertible') return kind === 'lossy';
-    } else if (this.#codec === codecs.text) {
-      return false;
-    }
-    return this.#trials < TRIALS;
+  /** Whether a value that its codec may change needs a trial: each that loses something, others at first. */
+  isNeeded(fidelity: Fidelity): boolean {
+    return fidelity === 'lossy' || this.#trials < TRIALS;
   }
 
   /** Decodes and validates what would be sent, as the consumer will. A promise only if the schema is asynchronous. */
@@ -61,7 +52,7 @@ export class RoundTrip {
       return { text: `can't be validated: ${describeThrown(verdict.error)}`, cause: verdict.error };
     }
     const issues = describeIssues(verdict.issues);
-    if (this.#codec === codecs.json && jsonKind(value) === 'plain')
+    if (this.#codec === codecs.json && jsonFidelity(value) === 'plain')
       return { text: `fails its schema: ${issues}` };
     const advice = adviceFor(valueAt(value, verdict.issues[0]?.path));
     return {
@@ -74,73 +65,9 @@ export class RoundTrip {
   }
 }
 
-/**
- * `plain`: JSON gives back the same. `convertible`: JSON writes something else for a part of it, which the schema may
- * turn back. `lossy`: JSON loses a part of it.
- */
-function jsonKind(value: unknown): 'plain' | 'convertible' | 'lossy' {
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-    case 'undefined':
-      return 'plain';
-    case 'number':
-      return Number.isFinite(value) ? 'plain' : 'lossy';
-    case 'object':
-      return value === null ? 'plain' : objectKind(value);
-    case 'bigint':
-      // JSON refuses it, unless the application gave it a `toJSON`.
-      return 'convertible';
-    default:
-      // A function or a symbol.
-      return 'lossy';
-  }
-}
-
-function objectKind(value: object): 'plain' | 'convertible' | 'lossy' {
-  let kind: 'plain' | 'convertible' = 'plain';
-  if (Array.isArray(value)) {
-    for (const item of value) {
-      // JSON writes null for it.
-      if (item === undefined) return 'lossy';
-      const itemKind = jsonKind(item);
-      if (itemKind === 'lossy') return 'lossy';
-      if (itemKind === 'convertible') kind = 'convertible';
-    }
-    return kind;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if ('toJSON' in value && typeof value.toJSON === 'function') return 'convertible';
-  if (prototype !== Object.prototype && prototype !== null) {
-    if (isEmptied(value)) return 'lossy';
-    kind = 'convertible';
-  }
-  for (const name in value) {
-    const propertyKind = jsonKind((value as Record<string, unknown>)[name]);
-    // JSON passes over inherited properties, and so do readers of what it wrote.
-    if (propertyKind === 'lossy' && Object.hasOwn(value, name)) return 'lossy';
-    // Those that the codec refuses to decode.
-    if (propertyKind === 'convertible' || name === '__proto__' || name === 'constructor')
-      kind = 'convertible';
-  }
-  return kind;
-}
-
-/** What JSON writes for these is the same as the value, or close to it. */
-const WRITTEN_TAGS = new Set(['[object Object]', '[object Array]', '[object Number]', '[object Boolean]']);
-
-/**
- * JSON keeps nothing of these, or only something that looks like an object. What they hold is not in properties: maps,
- * sets, promises, iterators, search parameters, errors, bytes.
- */
-function isEmptied(value: object): boolean {
-  if (value instanceof Error || ArrayBuffer.isView(value)) return true;
-  return !WRITTEN_TAGS.has(Object.prototype.toString.call(value)) && Object.keys(value).length === 0;
-}
-
 /** The first part of a value that JSON loses, with what to do about it. Called for values that have one. */
 function findLoss(value: unknown, path: readonly string[]): string | undefined {
-  if (jsonKind(value) !== 'lossy') return undefined;
+  if (jsonFidelity(value) !== 'lossy') return undefined;
   if (Array.isArray(value)) {
     // Not its entries, which leave out the missing ones.
     for (const [index, item] of value.entries()) {

@@ -11,17 +11,11 @@ export interface RunningHandler {
 }
 
 const current = new AsyncLocalStorage<RunningHandler | undefined>();
-/** Following asynchronous calls slows the whole process down on Node 20 and 22: it is done only where there are requesters. */
-let isTracking = false;
-
-/** From now on handlers can be asked for with `runningHandler`. */
-export function trackHandlers(): void {
-  isTracking = true;
-}
-
-export function tracksHandlers(): boolean {
-  return isTracking;
-}
+/**
+ * Whether handlers can be asked for with `runningHandler`. Following asynchronous calls slows the whole process down on
+ * Node 20 and 22: it is done only where there are requesters.
+ */
+export const handlerTracking = { isOn: false };
 
 /** Runs `call` as a part of this handler, or of none. */
 export function runAs<T>(handler: RunningHandler | undefined, call: () => T): T {
@@ -30,5 +24,5 @@ export function runAs<T>(handler: RunningHandler | undefined, call: () => T): T 
 
 /** The handler that called, directly or through other functions. */
 export function runningHandler(): RunningHandler | undefined {
-  return isTracking ? current.getStore() : undefined;
+  return handlerTracking.isOn ? current.getStore() : undefined;
 }

@@ -49,11 +49,12 @@ export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<
     }
     const run: Handler<Out> = (value, context) =>
       threads.run(value, context, isAnswered(context, settings.replies));
-    return new QueueConsumer(backend, queue, run, settings, threads);
+    return new QueueConsumer(backend, queue, { handler: run, tracked: run }, settings, threads);
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
-  const tracked = trackedHandler(toHandler(handler), backend, queue, settings);
-  return new QueueConsumer(backend, queue, tracked, settings, MAIN_THREAD);
+  const plain = toHandler(handler);
+  const tracked = trackedHandler(plain, backend, queue, settings);
+  return new QueueConsumer(backend, queue, { handler: plain, tracked }, settings, MAIN_THREAD);
 }
 
 const MAIN_THREAD: HandlerHost = { open: async () => {}, close: async () => {} };

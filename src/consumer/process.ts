@@ -1,13 +1,26 @@
-import type { Backend, Delivery } from '../broker.js';
-import { isThenable } from '../common/options.js';
+import type { Backend, Delivery, Message } from '../broker.js';
+import { isThenable, isTooLarge } from '../common/options.js';
+import { handlerTracking } from '../common/running-handler.js';
 import { processTracing } from '../common/tracing.js';
+import type { DecodedValue, Queue } from '../queue.js';
 import { answer, isAnswered, type RepliesTo } from './answer.js';
 import type { Handler } from './consumer.js';
-import type { Decoded } from './decode.js';
 import { Context, type HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
 import type { OutcomeReport } from './outcome-report.js';
-import { handled, type Outcome, type Settlement, settlementFor, thrown } from './settlement.js';
+import {
+  handled,
+  type Outcome,
+  type Settlement,
+  settlementFor,
+  thrown,
+  type Unhandled,
+} from './settlement.js';
 import { slowWarning } from './slow-warning.js';
+
+/** What decoding and validating a message came to. */
+export type Decoded<Out> =
+  | { readonly ok: true; readonly value: Out }
+  | { readonly ok: false; readonly outcome: Unhandled };
 
 /** What all messages of a consumer share. */
 export interface ProcessSettings<Out> {
@@ -15,6 +28,8 @@ export interface ProcessSettings<Out> {
   /** The value of a delivery, or why there is none. Must not throw or reject. */
   readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
   readonly handler: Handler<Out>;
+  /** The same handler, to be called while `handlerTracking` is on. */
+  readonly tracked: Handler<Out>;
   readonly handlerTimeoutMs: number;
   readonly delaysMs: readonly number[];
   readonly replies: RepliesTo;
@@ -43,9 +58,10 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
   if (decoded.ok) {
     try {
       const context = new Context(run, settings.queue);
+      const handler = handlerTracking.isOn ? settings.tracked : settings.handler;
       const returned = processTracing.hasSubscribers
-        ? handleTraced(settings.handler, decoded.value, context)
-        : settings.handler(decoded.value, context);
+        ? handleTraced(handler, decoded.value, context)
+        : handler(decoded.value, context);
       if (isThenable(returned)) limitTime(run, settings);
       // Awaited even if it is no promise: handlers that never wait would otherwise run within one another.
       outcome = handled(await returned);
@@ -59,6 +75,41 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
   const finishing = finish(run, outcome, settings);
   if (finishing !== undefined) await finishing;
   settings.onDone(run);
+}
+
+/**
+ * The value of a received message, or why there is none: the body is too large or undecodable, the value does not fit
+ * the schema, or the schema itself threw, which may pass. Never throws or rejects.
+ */
+export function decode<Out>(
+  message: Message,
+  queue: Pick<Queue<never, Out>, 'decode'>,
+  maxMessageBytes: number,
+): Decoded<Out> | Promise<Decoded<Out>> {
+  if (isTooLarge(message.body, maxMessageBytes)) {
+    const text = `the body has ${Buffer.byteLength(message.body)} bytes, the limit is ${maxMessageBytes}`;
+    return { ok: false, outcome: { type: 'hopeless', code: 'too-large', text } };
+  }
+  try {
+    const decoding = queue.decode(message);
+    return decoding instanceof Promise ? decoding.then(toDecoded<Out>).catch(failed) : toDecoded(decoding);
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+function toDecoded<Out>(decoded: DecodedValue<Out>): Decoded<Out> {
+  if (decoded.ok) return decoded;
+  const { code, error: text } = decoded.failure;
+  const { error } = decoded;
+  return {
+    ok: false,
+    outcome: code === 'failed' ? { type: code, error, text } : { type: 'hopeless', code, text },
+  };
+}
+
+function failed(error: unknown): { readonly ok: false; readonly outcome: Unhandled } {
+  return { ok: false, outcome: thrown(error) };
 }
 
 /** Ends the run of a message at its time limit, in place of its handler. Never rejects. */
@@ -78,7 +129,11 @@ function finish<Out>(
   if (run.abandoned) return undefined;
   const { message, attempt } = run.delivery;
   const settlement = settlementFor(outcome, attempt, settings.delaysMs);
-  if (settlement.verb === 'retry' || !isAnswered(message, settings.replies)) {
+  if (
+    settlement.verb === 'retry' ||
+    message.replyTo === undefined ||
+    !isAnswered(message, settings.replies)
+  ) {
     return settle(run, settlement, outcome, settings);
   }
   // Before it is settled: if the process dies in between, the request is answered twice rather than never.

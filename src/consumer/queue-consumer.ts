@@ -12,13 +12,12 @@ import type {
   StopResult,
 } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
-import { decode } from './decode.js';
 import { Draining } from './draining.js';
 import { ExitGap } from './exit-gap.js';
 import { HandlerRun, Runs } from './handler-run.js';
 import { KeyedLine, type Line, PlainLine } from './line.js';
 import { OutcomeReport } from './outcome-report.js';
-import { decodeInTime, expire, type ProcessSettings, process } from './process.js';
+import { decode, decodeInTime, expire, type ProcessSettings, process } from './process.js';
 
 /** Where handlers run. */
 export interface HandlerHost {
@@ -68,7 +67,7 @@ export class QueueConsumer<Out> implements Consumer {
   constructor(
     broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
-    handler: Handler<Out>,
+    { handler, tracked }: { readonly handler: Handler<Out>; readonly tracked: Handler<Out> },
     { concurrency, prefetch, priority, key, emit, ...settings }: ConsumerSettings<Out>,
     host: HandlerHost,
   ) {
@@ -99,6 +98,7 @@ export class QueueConsumer<Out> implements Consumer {
       broker,
       queue: queue.name,
       handler,
+      tracked,
       decode: decodeDelivery,
       report: this.#report,
       mayBegin: () => this.#takesMessages,

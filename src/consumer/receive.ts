@@ -11,7 +11,7 @@ import {
 } from '../common/options.js';
 import type { Queue } from '../queue.js';
 import { DEFAULT_DELAYS_MS } from './consumer-options.js';
-import { decode } from './decode.js';
+import { decode } from './process.js';
 import { settlementFor, type Unhandled } from './settlement.js';
 
 /** What `receive` takes. All have defaults. */

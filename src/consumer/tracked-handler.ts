@@ -1,12 +1,15 @@
 import type { Backend, Message } from '../broker.js';
 import { isThenable } from '../common/options.js';
-import { type RunningHandler, runAs, runningHandler, tracksHandlers } from '../common/running-handler.js';
+import { type RunningHandler, runAs, runningHandler } from '../common/running-handler.js';
 import type { Queue } from '../queue.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
 import { checkKeys, type KeyOf } from './line.js';
 
-/** Lets the requests of a handler find out whether only that handler itself could answer them. */
+/**
+ * The same handler, for as long as there are requesters (`handlerTracking`): lets the requests of a handler find out
+ * whether only that handler itself could answer them.
+ */
 export function trackedHandler<Out>(
   handler: Handler<Out>,
   broker: Backend,
@@ -21,7 +24,6 @@ export function trackedHandler<Out>(
         : runAs(undefined, () => handler(value, context));
   }
   return (value, context) => {
-    if (!tracksHandlers()) return handler(value, context);
     // Now, since a handler may change the value.
     const keyed = concurrency === 1 || key === undefined ? undefined : { key, held: keysOf(key, value) };
     const run = new TrackedRun(broker, queue, context, keyed);

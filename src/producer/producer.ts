@@ -13,7 +13,8 @@ import { type SendTrace, sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import { type MessageOptions, type MessageProperties, messageProperties } from './message-options.js';
-import { type SendManyResult, sendAll, type ValueSender, type Values } from './send-many.js';
+import { type SendManyResult, sendAll, type ValueSender } from './send-many.js';
+import type { Values } from './value-source.js';
 
 /** What `createProducer` takes. All have defaults. */
 export interface ProducerOptions {

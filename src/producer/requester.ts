@@ -12,7 +12,7 @@ import {
   isTooLarge,
 } from '../common/options.js';
 import { NOTHING, remoteFailure } from '../common/reply-format.js';
-import { type RunningHandler, runningHandler, trackHandlers } from '../common/running-handler.js';
+import { handlerTracking, type RunningHandler, runningHandler } from '../common/running-handler.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
@@ -120,7 +120,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     this.#queue = queue;
     this.#timeoutMs = timeoutMs;
     this.#decode = replyDecoder(schema);
-    trackHandlers();
+    handlerTracking.isOn = true;
     this.#replies = broker.receiveReplies({
       // A late or second reply has no call and is dropped.
       onReply: (reply) => this.#calls.get(reply.correlationId ?? '')?.receive(reply),

@@ -1,11 +1,9 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { Message } from '../broker.js';
 import { abortedError, Deferred, onAbort } from '../common/limits.js';
-import { errorText, invalidOption, isThenable } from '../common/options.js';
+import { errorText } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
-
-/** What `sendMany` takes values from. */
-export type Values<T> = Iterable<T> | AsyncIterable<T>;
+import { type Step, ValueSource, type Values } from './value-source.js';
 
 /** What `sendMany` resolves to. */
 export interface SendManyResult {
@@ -252,60 +250,6 @@ class BulkSend<T> {
     await eventLoopTurn();
     this.#turnAt = performance.now();
   }
-}
-
-type Step<T> =
-  | { readonly type: 'value'; readonly value: T }
-  | { readonly type: 'end' }
-  | { readonly type: 'error'; readonly error: unknown };
-
-/** One way to take values from any kind of iterable. */
-class ValueSource<T> {
-  readonly #iterator: Iterator<T> | AsyncIterator<T>;
-
-  /** Throws `INVALID_OPTION`. */
-  constructor(values: Values<T>) {
-    this.#iterator = iteratorOf(values);
-  }
-
-  /** A promise only if the iterator gives one. Never throws or rejects. */
-  next(): Step<T> | Promise<Step<T>> {
-    try {
-      const result = this.#iterator.next();
-      return isThenable(result)
-        ? Promise.resolve(result)
-            .then(toStep<T>)
-            .catch(toError<T>)
-        : toStep(result);
-    } catch (error) {
-      return toError(error);
-    }
-  }
-
-  /** Lets the iterator clean up. Not awaited: a generator may hang in an await of its own. */
-  release(): void {
-    try {
-      Promise.resolve(this.#iterator.return?.()).catch(() => {});
-    } catch {
-      // The error of the send is the one to report.
-    }
-  }
-}
-
-function toStep<T>(result: IteratorResult<T>): Step<T> {
-  return result.done === true ? { type: 'end' } : { type: 'value', value: result.value };
-}
-
-function toError<T>(error: unknown): Step<T> {
-  return { type: 'error', error };
-}
-
-function iteratorOf<T>(values: Values<T>): Iterator<T> | AsyncIterator<T> {
-  if (typeof values === 'object' && values !== null) {
-    if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]();
-    if (Symbol.iterator in values) return values[Symbol.iterator]();
-  }
-  throw invalidOption('sendMany', 'an iterable or async iterable of values', values);
 }
 
 function iterableFailed(cause: unknown): QueueError {

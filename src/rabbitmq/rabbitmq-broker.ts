@@ -305,7 +305,7 @@ class RabbitMqBroker implements Backend {
       link: this.#publishLink,
       maxUnconfirmed,
       capacityOf: (queue) => this.#queues.capacityOf(queue),
-      isHeld: (queue) => this.#queues.isHeld(queue, this.#consumeLink.connection?.isOpen === true),
+      isHeld: (queue) => this.#queues.isHeld(queue, () => this.#consumeLink.connection?.isOpen === true),
       readyIn: async (queue) => (await this.#topology.inspect(queue, { timeoutMs: RPC_LIMIT_MS })).ready,
       onUnroutable: (to) => this.#onUnroutable(to),
       onResend: (count) => observe({ type: 'resent', count }),

@@ -149,9 +149,16 @@ export const sendManyCases: Cases = {
   'the progress of an aborted sendMany counts what is stored by then': async (t) => {
     const queue = t.define(z.string(), { capacity: 5 });
     const controller = new AbortController();
-    const sending = createProducer(t.broker, queue).sendMany(numbered(50), { signal: controller.signal });
+    let taken = 0;
+    function* values() {
+      for (const value of numbered(50)) {
+        taken++;
+        yield value;
+      }
+    }
+    const sending = createProducer(t.broker, queue).sendMany(values(), { signal: controller.signal });
     const given = rejection(sending, 'ABORTED', 'UNCONFIRMED');
-    await eventually(async () => (await t.ready(queue.name).catch(() => 0)) >= 5);
+    await eventually(async () => taken === 50 && (await t.ready(queue.name).catch(() => 0)) >= 5);
     controller.abort();
     const { progress } = await given;
     expect(progress?.taken).toBe(50);

@@ -5,6 +5,7 @@ import { MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { countOf, fromWire, RESENT_HEADER, type ReceivedMessage } from '../wire/amqp-message.js';
+import { NO_HEADERS } from '../wire/header-table.js';
 import type { Republisher } from './republisher.js';
 import type { HeldDelivery, Settlement, UnsettledDelivery } from './settlements.js';
 
@@ -63,7 +64,7 @@ export class RabbitMqDelivery implements HeldDelivery {
     this.settleWithinMs = source.settleWithinMs;
     this.receivedAt = this.settleWithinMs === undefined ? undefined : performance.now();
     const { text } = received.headers;
-    this.attempt = attemptOf(text) + failures;
+    this.attempt = (received.headers === NO_HEADERS ? 1 : attemptOf(text)) + failures;
     this.redelivered =
       received.fields.redelivered ||
       this.returns > 0 ||

@@ -174,7 +174,7 @@ export class Publisher {
 
   #onAnswer(tag: number, multiple: boolean, accepted: boolean): void {
     this.#window.answer(tag, multiple, (pending) => {
-      this.#refusals.clear(pending);
+      this.#refusals.suspects.delete(pending);
       pending.boundedTarget?.onAnswered();
       if (accepted) {
         pending.boundedTarget?.onAccepted();
@@ -253,7 +253,7 @@ export class Publisher {
   }
 
   #mayBeSent(pending: PendingPublish): boolean {
-    const maxMessages = this.#refusals.hasSuspects ? 1 : this.#settings.maxUnconfirmed;
+    const maxMessages = this.#refusals.suspects.size > 0 ? 1 : this.#settings.maxUnconfirmed;
     return (
       this.#channel !== undefined &&
       !this.#socketIsFull &&
@@ -284,7 +284,7 @@ export class Publisher {
       this.#waiting.add(pending);
       return;
     }
-    this.#refusals.clear(pending);
+    this.#refusals.suspects.delete(pending);
     const why = error instanceof Error ? error.message : String(error);
     pending.giveUp('INVALID_MESSAGE', `its properties can't be encoded (${why})`, error);
   }
@@ -321,7 +321,7 @@ export class Publisher {
 
   /** A settled message that waits leaves its queue; one on the wire stays until the broker has answered. */
   #forget(pending: PendingPublish): void {
-    this.#refusals.clear(pending);
+    this.#refusals.suspects.delete(pending);
     if (!this.#waiting.remove(pending)) this.#boundedTargets.remove(pending);
     // Others may have waited behind it.
     this.#pump();

@@ -11,17 +11,11 @@ const MAX_CONNECTION_ERRORS = 3;
  * possible. All others are sent again, the suspected ones singly: then the next error has one cause.
  */
 export class Refusals {
-  readonly #suspectedPublishes = new Set<PendingPublish>();
-
-  /** Whether messages must be sent one by one at present. */
-  get hasSuspects(): boolean {
-    return this.#suspectedPublishes.size > 0;
-  }
-
-  /** The message is settled, or the broker has answered about it. */
-  clear(pending: PendingPublish): void {
-    if (this.hasSuspects) this.#suspectedPublishes.delete(pending);
-  }
+  /**
+   * Messages that the broker may have refused: while there are any, messages must be sent one by one. One that is settled,
+   * or that the broker has answered about, is to be deleted.
+   */
+  readonly suspects = new Set<PendingPublish>();
 
   /** `sent`: all that was unanswered on the channel, in the order of sending. Marks what may be stored as uncertain. */
   attributeChannelError(sent: readonly PendingPublish[], refusal: Error): void {
@@ -58,12 +52,12 @@ export class Refusals {
   }
 
   #suspect(pending: PendingPublish): void {
-    if (!pending.settled) this.#suspectedPublishes.add(pending);
+    if (!pending.settled) this.suspects.add(pending);
   }
 
   #refuseAlike({ wire: { exchange } }: PendingPublish, refusal: Error): void {
     if (exchangeOf(refusal) !== exchange) return;
-    for (const suspect of this.#suspectedPublishes) {
+    for (const suspect of this.suspects) {
       if (suspect.wire.exchange === exchange) refuse(suspect, refusal);
     }
   }

@@ -42,10 +42,10 @@ export class DeclaredQueues {
    * Whether messages to the queue have to wait, because it is defined as exclusive and this process does not own it at
    * the moment. `isConnected`: whether the connection that declares queues is up.
    */
-  isHeld(queue: string, isConnected: boolean): boolean {
+  isHeld(queue: string, isConnected: () => boolean): boolean {
     const declared = this.#declared.get(queue);
     if (declared?.spec.exclusive !== true) return false;
-    return declared.state === 'locked' || !isConnected;
+    return declared.state === 'locked' || !isConnected();
   }
 
   /** How many messages a queue may hold; undefined if that is unlimited or unknown. */

@@ -175,7 +175,7 @@ export class DeliveryFrames {
   #table(): HeaderTable {
     const length = this.#bytes.readUInt32BE(this.#skip(4));
     const start = this.#skip(length);
-    return new HeaderTable(this.#bytes, start, start + length);
+    return length === 0 ? NO_HEADERS : new HeaderTable(this.#bytes, start, start + length);
   }
 }
 
@@ -212,16 +212,12 @@ interface PartialDelivery {
 export class DeliveryReader {
   readonly #receivers = new Map<number, Receiver>();
   readonly #frames = new DeliveryFrames();
+  readonly #connection: ReadInternals | undefined;
+  #isReading = false;
 
   /** `connection`: undefined to leave all reading to amqplib. */
   constructor(connection: ReadInternals | undefined) {
-    if (connection === undefined) return;
-    const recvFrame = connection.recvFrame.bind(connection);
-    connection.recvFrame = () => {
-      // amqplib treats an exception as a broken frame, and closes the connection.
-      this.#readFrom(connection);
-      return recvFrame();
-    };
+    this.#connection = connection;
   }
 
   /**
@@ -233,9 +229,23 @@ export class DeliveryReader {
     const { ch } = channel;
     const receiver: Receiver = { onMessage, partial: undefined };
     this.#receivers.set(ch, receiver);
+    this.#startReading();
     return () => {
       receiver.onMessage = undefined;
       if (receiver.partial === undefined) this.#forget(ch, receiver);
+    };
+  }
+
+  /** From the first receiver on: a connection that only publishes has none. */
+  #startReading(): void {
+    const connection = this.#connection;
+    if (connection === undefined || this.#isReading) return;
+    this.#isReading = true;
+    const recvFrame = connection.recvFrame.bind(connection);
+    connection.recvFrame = () => {
+      // amqplib treats an exception as a broken frame, and closes the connection.
+      this.#readFrom(connection);
+      return recvFrame();
     };
   }
 

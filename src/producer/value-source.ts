@@ -1,0 +1,60 @@
+/** Takes values from any kind of iterable, whatever it does. */
+import { invalidOption, isThenable } from '../common/options.js';
+
+/** What `sendMany` takes values from. */
+export type Values<T> = Iterable<T> | AsyncIterable<T>;
+
+/** What taking a value came to. */
+export type Step<T> =
+  | { readonly type: 'value'; readonly value: T }
+  | { readonly type: 'end' }
+  | { readonly type: 'error'; readonly error: unknown };
+
+/** One way to take values, whether the iterator answers at once or later. */
+export class ValueSource<T> {
+  readonly #iterator: Iterator<T> | AsyncIterator<T>;
+
+  /** Throws `INVALID_OPTION`. */
+  constructor(values: Values<T>) {
+    this.#iterator = iteratorOf(values);
+  }
+
+  /** A promise only if the iterator gives one. Never throws or rejects. */
+  next(): Step<T> | Promise<Step<T>> {
+    try {
+      const result = this.#iterator.next();
+      return isThenable(result)
+        ? Promise.resolve(result)
+            .then(toStep<T>)
+            .catch(toError<T>)
+        : toStep(result);
+    } catch (error) {
+      return toError(error);
+    }
+  }
+
+  /** Lets the iterator clean up. Not awaited: a generator may hang in an await of its own. */
+  release(): void {
+    try {
+      Promise.resolve(this.#iterator.return?.()).catch(() => {});
+    } catch {
+      // The error of the send is the one to report.
+    }
+  }
+}
+
+function toStep<T>(result: IteratorResult<T>): Step<T> {
+  return result.done === true ? { type: 'end' } : { type: 'value', value: result.value };
+}
+
+function toError<T>(error: unknown): Step<T> {
+  return { type: 'error', error };
+}
+
+function iteratorOf<T>(values: Values<T>): Iterator<T> | AsyncIterator<T> {
+  if (typeof values === 'object' && values !== null) {
+    if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]();
+    if (Symbol.iterator in values) return values[Symbol.iterator]();
+  }
+  throw invalidOption('sendMany', 'an iterable or async iterable of values', values);
+}
