@@ -1,18 +1,18 @@
-/** Which broker a command talks to, and which setting chose it. */
+/** Chooses the broker of a command, and records which setting named it. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 
-/** The first of these that is set wins. Each also as `<NAME>_FILE`: the path of a file that contains the address. */
+/** The first one that is set wins. Each also works as `<NAME>_FILE`, the path of a file that contains the address. */
 export const ADDRESS_VARIABLES = ['MILLRACE_URL', 'AMQP_URL', 'RABBITMQ_URL', 'CLOUDAMQP_URL'] as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The default address: queues on this machine's disk, which every terminal shares. By the XDG Base Directory
- * Specification a state folder that is not absolute counts as not set. A home that is not absolute is refused: it would
- * give each working directory a queue of its own.
+ * The default address: queues on this machine's disk, shared by all terminals. The XDG Base Directory Specification
+ * says to ignore a state folder that is not an absolute path. A relative HOME is refused, because each working
+ * directory would have queues of its own.
  */
 export function embeddedAddress(environment: Environment): string {
   const { XDG_STATE_HOME: stateHome = '' } = environment;
@@ -21,7 +21,7 @@ export function embeddedAddress(environment: Environment): string {
   if (isAbsolute(home)) return `local:${join(home, '.local', 'state', 'millrace')}`;
   throw new CommandError(
     EXIT.configuration,
-    `HOME is '${home}', not an absolute path, so there is no default folder for queues: set HOME, or name a broker with --url`,
+    `HOME is '${home}', which is not an absolute path, so there is no default folder for queues: set HOME, or name a broker with --url`,
   );
 }
 
@@ -31,15 +31,15 @@ export interface AddressFlags {
 }
 
 export interface ChosenAddress {
-  /** One address, or several with commas between them; with their passwords. */
+  /** One address, or several separated by commas, including passwords. */
   readonly address: string;
   /** `--url`, the name of a variable, or `the default`: the setting to correct if the address is wrong. */
   readonly source: string;
 }
 
 /**
- * `--url` or `--url-file`, then the environment, then the default. An empty variable counts as not set; if both `X` and
- * `X_FILE` are set, `X` wins.
+ * Takes `--url` or `--url-file`, else the environment, else the default. An empty variable counts as not set; if both
+ * `X` and `X_FILE` are set, `X` wins.
  */
 export function chooseAddress(
   flags: AddressFlags,
@@ -63,14 +63,14 @@ export function chooseAddress(
   return { address: fallback(environment), source: 'the default' };
 }
 
-/** The exit code for an address that can't be used: a usage error if a flag gave it, else one of configuration. */
+/** The exit code for an invalid address: a usage error if it came from a flag, else a configuration error. */
 export function badAddressExitCode({ source }: ChosenAddress): ExitCode {
   return source.startsWith('--') ? EXIT.usage : EXIT.configuration;
 }
 
 /**
- * Hides the passwords of all the URLs in a text. What the toolkit reports is masked already; this is for what the
- * user typed, which a usage error quotes.
+ * Hides the passwords of all URLs in a text. The toolkit's own messages are masked already; this is for usage errors,
+ * which quote what the user typed.
  */
 export function maskPasswords(text: string): string {
   // An address ends at the comma that separates it from the next; its last @ ends the password.

@@ -3,11 +3,11 @@ import { EXIT } from './exit-code.js';
 import { flushed, writeUncaught, writeWarning } from './output.js';
 import { run } from './program.js';
 
-// A reader that is gone, as after `millrace --help | true`, is no reason for a stack trace.
+// A closed pipe, as in `millrace --help | true`, must not print a stack trace.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
-// Node would print these as they are, and they may quote a message: a handler module is code of the user's. With
-// NODE_NO_WARNINGS nobody listens.
+// Node would print warnings and uncaught errors unescaped, and they may quote a message, since a handler module is the
+// user's code. With NODE_NO_WARNINGS there is no listener.
 if (process.listenerCount('warning') > 0) process.removeAllListeners('warning').on('warning', writeWarning);
 process.on('uncaughtException', (error) => {
   writeUncaught(error);
@@ -15,6 +15,6 @@ process.on('uncaughtException', (error) => {
 });
 
 const exitCode = await run(process.argv.slice(2));
-// What a handler module or standard input leaves open must not keep the process alive.
+// Handles that a handler module or standard input leaves open must not keep the process alive.
 await flushed();
 process.exit(exitCode);

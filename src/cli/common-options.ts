@@ -1,4 +1,4 @@
-/** The options that every command has, and how `program.ts` runs it. */
+/** The options that all commands share, and the interface by which `program.ts` runs them. */
 import type { Command } from 'commander';
 import { ADDRESS_VARIABLES, type AddressFlags, maskPasswords } from './address.js';
 import type { ExitCode } from './exit-code.js';
@@ -7,17 +7,17 @@ import { durationOption, positiveDurationValue } from './option-values.js';
 import type { Output, OutputFlags } from './output.js';
 
 export interface CommonFlags extends AddressFlags, OutputFlags {
-  /** How long to try to reach the broker. Milliseconds. */
+  /** How long to wait for the broker. Milliseconds. */
   readonly connectTimeout: number;
 }
 
-/** Runs a command with the output that its flags ask for, and records its exit code. */
+/** Runs a command with the output that its flags select, and records its exit code. */
 export type Execute = (flags: OutputFlags, command: (output: Output) => Promise<ExitCode>) => Promise<void>;
 
 export const ADDRESS_HELP = `
 Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', ')} that is set (or <NAME>_FILE, the path of a file that contains the address), else the queues on this machine's disk, in $XDG_STATE_HOME/millrace or ~/.local/state/millrace. local:FOLDER names another folder; amqp://user:password@host is RabbitMQ, and several of these, separated by commas, are tried in turn.`;
 
-/** For commands that must not load a broker by accident. */
+/** For commands that must not put load on a broker by accident. */
 export const TRIAL_ADDRESS_HELP = `
 Address: --url or --url-file, else 'local:', in memory. Environment variables are ignored.`;
 
@@ -31,15 +31,15 @@ export function addHelp(command: Command, ...texts: readonly string[]): void {
   }
 }
 
-/** The flags that name the same broker again in a hint, so that the hint can be pasted. */
+/** The flags that name the same broker, for a hint that can be pasted into a shell. */
 export function addressFlags({ url, urlFile }: AddressFlags): string {
   if (urlFile !== undefined) return ` --url-file ${shellQuoted(urlFile)}`;
   if (url === undefined) return '';
-  // A password must not be shown, and without it the hint would be wrong.
+  // A password must not be shown, and the hint would be wrong without it.
   return maskPasswords(url) === url ? ` -u ${shellQuoted(url)}` : ' -u … (the same address)';
 }
 
-/** A word of a command line, as a POSIX shell reads it. */
+/** Quotes a word for a POSIX shell, if necessary. */
 export function shellQuoted(text: string): string {
   return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
@@ -51,19 +51,19 @@ export function addCommonOptions(command: Command): void {
     .addOption(
       durationOption(
         '--connect-timeout <duration>',
-        'how long to try to reach the broker',
+        'how long to wait for the broker',
         '10s',
         positiveDurationValue,
       ),
     )
     .option('--json', 'write JSON lines')
     .option('--quiet', 'write data and errors only')
-    .option('--no-color', 'no colors; as with NO_COLOR, TERM=dumb, or output to anything but a terminal')
+    .option('--no-color', 'no colors; the default with NO_COLOR, TERM=dumb, or output to a pipe or a file')
     .allowExcessArguments(false)
     .showHelpAfterError(`(run '${pathOf(command)} --help' for more)`);
 }
 
-/** `millrace dlq list`: what the user types to run the command. */
+/** What the user types to run the command: `millrace dlq list`. */
 function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }

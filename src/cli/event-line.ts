@@ -1,4 +1,4 @@
-/** The events of brokers and consumers, as lines for people and as JSON fields. Pure. */
+/** Formats the events of brokers and consumers as readable lines and as JSON fields. Pure. */
 import type { BrokerEvent } from '../broker.js';
 import type { ConsumerEvent } from '../consumer/consumer.js';
 
@@ -57,13 +57,13 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
     case 'dead-lettered':
       return line(
         'warn',
-        `message ${event.id}: a dead letter unhandled, ${event.failure.code}: ${event.failure.error}`,
+        `message ${event.id}: dead-lettered unhandled, ${event.failure.code}: ${event.failure.error}`,
         { queue: event.queue, id: event.id, reason: event.failure.code, error: event.failure.error },
       );
   }
 }
 
-/** Undefined for events that need no line: a message was handled, or returned before its handler began. */
+/** Undefined for events that need no line: a message was handled, or returned before its handler started. */
 export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
   if (event.type === 'handled' || event.type === 'released' || event.type === 'ended') return undefined;
   const { queue, id, attempt } = event;

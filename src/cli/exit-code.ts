@@ -1,17 +1,17 @@
 import { isQueueError, type QueueErrorCode } from '../errors.js';
 
-/** The exit codes of `millrace`. From 64 on they follow sysexits.h; 128 + n stands for signal n. */
+/** The exit codes of `millrace`. Those from 64 on follow sysexits.h; 128 + n stands for signal n. */
 export const EXIT = {
   ok: 0,
   failed: 1,
   usage: 2,
   /** Part of the work was done. */
   partial: 3,
-  /** Nothing was found: the queue is empty or does not exist. */
+  /** Nothing found: the queue is empty or does not exist. */
   empty: 4,
   invalidData: 65,
   unreachable: 69,
-  /** Worth another try: no room or no answer in time, or no queue for the message. */
+  /** Worth another attempt: no room or no answer in time, or no queue for the message. */
   temporary: 75,
   accessRefused: 77,
   configuration: 78,
@@ -23,7 +23,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** Ends the command with one line on standard error and this exit code. */
+/** Ends the command with a line on standard error and this exit code. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly exitCode: ExitCode;
@@ -60,7 +60,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommandError) return error.exitCode;
   if (!isQueueError(error)) return EXIT.failed;
   if (error.progress !== undefined && error.progress.stored > 0) return EXIT.partial;
-  // `sendMany` wraps the error of its input, or the reason for its abort.
+  // `sendMany` wraps the error of its input, or the reason of its abort.
   if (error.code === 'ABORTED' && error.cause !== undefined) return exitCodeOf(error.cause);
   return BY_CODE[error.code];
 }

@@ -1,4 +1,4 @@
-/** The modules that a user names on the command line: handlers, schemas and definitions of queues. */
+/** Loads modules named on the command line: handlers, schemas and queue definitions. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +10,7 @@ import { CommandError, EXIT } from './exit-code.js';
 
 type Exports = Readonly<Record<string, unknown>>;
 
-/** The default export of a module, as the handler of messages. */
+/** The default export of a module: a handler of messages. */
 export async function importHandler(path: string): Promise<Handler<unknown>> {
   const handler = defaultOf(await importModule('handler module', path));
   if (typeof handler === 'function') return handler as Handler<unknown>;
@@ -20,7 +20,7 @@ export async function importHandler(path: string): Promise<Handler<unknown>> {
   );
 }
 
-/** The queue `name`, as a module defines it: its default export is a schema, or a queue made by `defineQueue`. */
+/** The queue `name`, as defined by a module whose default export is a schema or a queue made by `defineQueue`. */
 export async function importQueue(
   path: string,
   name: string,
@@ -30,7 +30,7 @@ export async function importQueue(
     if (definition.name === name) return definition;
     throw new CommandError(
       EXIT.usage,
-      `the schema module '${path}' defines the queue '${definition.name}', not '${name}': use --queue ${shellQuoted(definition.name)}`,
+      `the schema module '${path}' defines the queue '${definition.name}', not '${name}': add --queue ${shellQuoted(definition.name)}`,
     );
   }
   if (isSchema(definition)) return defineQueue(name, definition);
@@ -73,8 +73,8 @@ function defaultOf(exports: Exports): unknown {
 }
 
 /**
- * What a compiler made of `export` in a CommonJS file (`exports.default = …`): to Node, all of it together is the
- * default export.
+ * The exports of an ES module that was compiled to CommonJS (`exports.default = …`). Node exposes all of them together
+ * as the default export.
  */
 function commonJsOf({ default: exported }: Exports): Exports | undefined {
   const isCompiled = typeof exported === 'object' && exported !== null && '__esModule' in exported;

@@ -1,8 +1,8 @@
-/** The bodies that `send` reads. */
+/** Reads message bodies from a stream. */
 import { fstatSync } from 'node:fs';
 import { QueueError } from '../errors.js';
 
-/** Whether standard input is a pipe or a file, rather than a keyboard or nothing at all. */
+/** Whether standard input is a pipe or a file, rather than a terminal or closed. */
 export function isPiped(fileDescriptor: number): boolean {
   try {
     const stat = fstatSync(fileDescriptor);
@@ -12,7 +12,7 @@ export function isPiped(fileDescriptor: number): boolean {
   }
 }
 
-/** All of the input as one body. Throws `TOO_LARGE` as soon as it is, without reading on. */
+/** The whole input as one body. Throws `TOO_LARGE` as soon as it exceeds the limit, without reading further. */
 export async function wholeBody(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
@@ -28,15 +28,15 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /**
- * The lines of the input, each as one body. A line ends at LF or CR LF, which are not part of it. An empty line is an
- * empty body; what follows the last line end is a line unless it is empty. Throws `TOO_LARGE`. Holds one line at a time.
+ * The lines of the input, each as one body without its line end (LF or CR LF). An empty line is an empty body; text
+ * after the last line end is a line, too. Throws `TOO_LARGE`. Holds one line at a time.
  */
 export async function* lines(
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let count = 0;
-  /** The parts of a line whose end has not come yet. */
+  /** The parts of the current line, whose end has not been read yet. */
   let started: Uint8Array[] = [];
   let startedBytes = 0;
   const lineOf = (parts: readonly Uint8Array[]): Uint8Array => {

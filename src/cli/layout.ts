@@ -1,12 +1,12 @@
-/** How much room text takes on a terminal, and how it is made to fit. Pure. */
+/** Measures, cuts and wraps text for a terminal. Pure. */
 
-/** Scripts and symbols that take two columns, as terminals draw them. */
+/** Scripts and symbols that terminals draw two columns wide. */
 const WIDE =
   /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]/u;
-/** Marks that are drawn over the character before them, joiners and variation selectors. */
+/** Combining marks, joiners and variation selectors, which take no column of their own. */
 const ZERO = /^[\p{Mn}\p{Me}\p{Cf}]/u;
 
-/** The columns that a text takes on one row. */
+/** The width of a text in columns. */
 export function widthOf(text: string): number {
   let width = 0;
   for (const character of text) width += columnsOf(character);
@@ -17,7 +17,7 @@ export function padTo(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - widthOf(text)));
 }
 
-/** The beginning of a text that is wider than `width`, with an ellipsis in its last column. */
+/** Cuts a text to `width` columns, the last of which is an ellipsis. */
 export function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let left = width - 1;
@@ -30,7 +30,7 @@ export function cut(text: string, width: number): string {
   return `${text.slice(0, end)}…`;
 }
 
-/** Breaks the lines of a text between words where they are wider than `width`. */
+/** Wraps the lines of a text between words, at `width` columns. */
 export function wrap(text: string, width: number): string {
   return text
     .split('\n')
@@ -42,12 +42,12 @@ function wrapLine(line: string, width: number): string {
   if (widthOf(line) <= width) return line;
   const rows: string[] = [];
   let row = '';
-  for (const word of line.split(/(?<=\S) +/)) {
-    const longer = row === '' ? word : `${row} ${word}`;
-    if (row !== '' && widthOf(longer) > width) {
+  // Each word with the spaces before it, so that columns in a line stay aligned.
+  for (const word of line.split(/(?<=\S)(?= )/)) {
+    if (row !== '' && widthOf(row + word) > width) {
       rows.push(row);
-      row = word;
-    } else row = longer;
+      row = word.trimStart();
+    } else row += word;
   }
   return [...rows, row].join('\n');
 }

@@ -1,4 +1,4 @@
-/** How commands get their broker. */
+/** Connects commands to their broker. */
 import type { Broker, BrokerEvent } from '../broker.js';
 import { connect } from '../connect.js';
 import { isQueueError } from '../errors.js';
@@ -9,7 +9,7 @@ import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 import type { Output } from './output.js';
 import { abortOnStopSignal } from './stop-signal.js';
 
-/** Connects a command to its broker, and says which one that is. `isNamedLater`: the command says so itself. */
+/** Connects a command to its broker, and prints its address unless the command does so itself (`isNamedLater`). */
 export async function openBroker(
   chosen: ChosenAddress,
   output: Output,
@@ -24,7 +24,7 @@ export async function openBroker(
       connectTimeoutMs: options.connectTimeout,
       observe: options.observe,
     });
-    // With --json the commands name it in their data.
+    // With --json, commands name the broker in their data.
     if (!output.json && !options.isNamedLater) output.note(` [*] Broker: ${broker.url} (${chosen.source})`);
     return broker;
   } catch (error) {
@@ -45,8 +45,8 @@ export function refuseMemory(chosen: ChosenAddress, command: string): void {
 }
 
 /**
- * Runs `job` on the broker that the flags name, else in memory, for commands that must not load a broker by accident.
- * The signal is aborted by INT and TERM, and when nobody reads the output any more.
+ * Runs `job` on the broker that the flags name, else in memory, for commands that must not put load on a broker by
+ * accident. The signal is aborted by INT and TERM, and when the output is closed.
  */
 export async function withTrialBroker(
   flags: CommonFlags,

@@ -1,10 +1,10 @@
-/** How the values of command-line options are read. A value that can't be read is a usage error that quotes it. */
+/** Parses the values of command-line options. An invalid value is a usage error that quotes it. */
 import { InvalidArgumentError, Option } from 'commander';
 import { MAX_DELAY_MS } from '../common/options.js';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** `500ms`, `5s`, `2m`, `1h` or `0`, in milliseconds. Undefined for anything else, or if too long for a timer. */
+/** Parses `500ms`, `5s`, `2m`, `1h` or `0` to milliseconds. Undefined if it is invalid, or too long for a timer. */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
@@ -13,24 +13,24 @@ export function parseDuration(text: string): number | undefined {
   return ms <= MAX_DELAY_MS ? ms : undefined;
 }
 
-/** A bare number is refused: it would be milliseconds to one reader and seconds to the next. */
+/** Refuses a number without a unit, which some would read as milliseconds and others as seconds. */
 export function durationValue(text: string): number {
   const ms = parseDuration(text);
   if (ms !== undefined) return ms;
   if (/^\d+(\.\d+)?$/.test(text)) {
-    throw new InvalidArgumentError(`Add a unit: ${text}s? ${text}ms?`);
+    throw new InvalidArgumentError(`Add a unit, such as ${text}s or ${text}ms.`);
   }
   throw new InvalidArgumentError('Write a duration of up to 24 days, such as 500ms, 5s, 2m or 1h.');
 }
 
-/** As {@link durationValue}, for a wait that must not be empty. */
+/** Like {@link durationValue}, but refuses 0. */
 export function positiveDurationValue(text: string): number {
   const ms = durationValue(text);
   if (ms > 0) return ms;
   throw new InvalidArgumentError('Write a duration of at least 1ms.');
 }
 
-/** An option whose value is a duration. `preset`: its default, as the user would write it. */
+/** An option whose value is a duration. `preset`: its default, as a user would write it. */
 export function durationOption(
   flags: string,
   description: string,
@@ -41,7 +41,7 @@ export function durationOption(
   return preset === undefined ? option : option.default(parse(preset), preset);
 }
 
-/** `1s,10s`, or `none` for no delays at all. */
+/** Parses `1s,10s`, or `none` for no delays. */
 export function delaysValue(text: string): readonly number[] {
   return text === 'none' ? [] : text.split(',').map(durationValue);
 }
@@ -59,7 +59,7 @@ export function oneOrMore(text: string): number {
   return integerValue(1)(text);
 }
 
-/** `name:value`; spaces around the value are not part of it. Repeating the option adds to what was there. */
+/** Parses `name:value` and trims the value. Repeating the option adds to the previous headers. */
 export function headerValue(
   text: string,
   previous: Readonly<Record<string, string>> = {},
@@ -69,9 +69,9 @@ export function headerValue(
   return { ...previous, [text.slice(0, colon).trim()]: text.slice(colon + 1).trim() };
 }
 
-/** A time: an ISO 8601 date, or how long ago as a duration. */
+/** Parses a time: an ISO 8601 date, or a duration for how long ago. */
 export function dateValue(text: string): Date {
-  // Without a unit it is a year.
+  // A number without a unit is a year.
   const ago = /[a-z]$/.test(text) ? parseDuration(text) : undefined;
   const date = ago === undefined ? new Date(text) : new Date(Date.now() - ago);
   if (!Number.isNaN(date.getTime())) return date;

@@ -1,8 +1,8 @@
 /**
- * Everything that millrace writes: data to standard output, messages about the work to standard error.
+ * Writes all output of millrace: data to standard output, messages about the work to standard error.
  *
  * Most of it quotes others: bodies, headers, ids, names, errors of a broker. All text is escaped here and nowhere else,
- * for terminals, pipes and files alike, since a pipe may end at a terminal; colors are added afterwards, here as well.
+ * for terminals, pipes and files alike, since a pipe may end at a terminal. Colors are added after that.
  */
 import { isUtf8 } from 'node:buffer';
 import { createInterface } from 'node:readline/promises';
@@ -23,20 +23,20 @@ interface Styled {
   readonly text: string;
 }
 
-/** Text without escape codes: it gets those of its colors when it is written. */
+/** Text without escape codes; those for colors are added when it is written. */
 export type Line = string | readonly (string | Styled)[];
 
-/** Erases what is on the terminal's current row, and returns to its beginning. */
+/** Erases the terminal's current row, and returns to its start. */
 const ERASE_ROW = '\r\x1b[2K';
 
 export class Output {
   readonly json: boolean;
   readonly quiet: boolean;
-  /** Whether standard output is a terminal that can be redrawn. */
+  /** Whether standard output is a terminal on which a line can be redrawn. */
   readonly live: boolean;
-  /** Resolves when nobody reads standard output any more, as after `millrace work | head -1`. */
+  /** Resolves when standard output is closed by its reader, as in `millrace work | head -1`. */
   readonly closed: Promise<void>;
-  /** Whether {@link log} writes JSON: with `--json`, and if standard error is not a terminal. */
+  /** Whether {@link log} writes JSON: with `--json`, or if standard error is not a terminal. */
   readonly logsAsJson: boolean;
   readonly #color: 'never' | 'terminals' | 'always';
   #isClosed = false;
@@ -57,42 +57,42 @@ export class Output {
     });
   }
 
-  /** Columns of the terminal at standard output; unlimited if it is none. */
+  /** The columns of standard output; unlimited if it is not a terminal. */
   get columns(): number {
     return (this.live ? process.stdout.columns : 0) || Number.POSITIVE_INFINITY;
   }
 
-  /** Writes one line of data. False: nobody reads it. */
+  /** Writes one line of data. Resolves to false if the output is closed. */
   data(line: Line): Promise<boolean> {
     return this.#write(`${this.#render(line, process.stdout)}\n`);
   }
 
-  /** Writes text of several lines, such as a body, and ends the last one. False: nobody reads it. */
+  /** Writes text of one or more lines, such as a body, plus a line end. Resolves to false if the output is closed. */
   block(text: string): Promise<boolean> {
     return this.#write(`${escapeControls(text)}\n`);
   }
 
-  /** Writes a value as a line of JSON. False: nobody reads it. */
+  /** Writes a value as a line of JSON. Resolves to false if the output is closed. */
   record(value: object): Promise<boolean> {
     return this.#write(`${toJson(value)}\n`);
   }
 
-  /** Puts a line in the place of the one that was drawn before. Only if `live`. */
+  /** Replaces the line that was drawn before. Only if `live`. */
   draw(line: Line): void {
     void this.#write(`${ERASE_ROW}${this.#render(line, process.stdout)}`);
   }
 
-  /** A line for the person at the terminal. */
+  /** Writes a line for the user to standard error, unless `quiet`. */
   note(line: string): void {
     if (!this.quiet) process.stderr.write(`${onOneLine(line)}\n`);
   }
 
-  /** A line of a worker's log: readable on a terminal, JSON elsewhere. */
+  /** Writes a line of a worker's log: readable on a terminal, JSON elsewhere. */
   log(line: EventLine): void {
     this.#event(line, this.logsAsJson);
   }
 
-  /** Progress of a command that a user waits for: JSON only with `--json`. */
+  /** Writes an event of a command that a user waits for: JSON only with `--json`. */
   event(line: EventLine): void {
     this.#event(line, this.json);
   }
@@ -113,7 +113,7 @@ export class Output {
     process.stderr.write(`${this.#render(line, process.stderr)}\n`);
   }
 
-  /** Asks the person at the terminal. Anything but yes is a no, and so is an aborted signal. */
+  /** Asks the user. Any answer but yes counts as no, and so does an aborted signal. */
   async confirm(question: string, signal: AbortSignal): Promise<boolean> {
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
     terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
@@ -142,14 +142,14 @@ export class Output {
       .map((part) => {
         if (typeof part === 'string') return onOneLine(part);
         const text = onOneLine(part.text);
-        // Node would look at standard output, whichever stream the text is for.
+        // Without this, Node checks standard output, whichever stream the text is for.
         return isColored ? styleText(part.style, text, { validateStream: false }) : text;
       })
       .join('');
   }
 }
 
-/** `--no-color` and NO_COLOR win over FORCE_COLOR, which wins over what the streams are. */
+/** `--no-color` and NO_COLOR win over FORCE_COLOR, which wins over the type of the streams. */
 function colorMode(flags: OutputFlags, isDumb: boolean): 'never' | 'terminals' | 'always' {
   if (flags.color === false || process.env.NO_COLOR) return 'never';
   const force = process.env.FORCE_COLOR;
@@ -157,12 +157,12 @@ function colorMode(flags: OutputFlags, isDumb: boolean): 'never' | 'terminals' |
   return isDumb ? 'never' : 'terminals';
 }
 
-/** A warning of Node.js or of the toolkit, which has no command to print it. */
+/** Writes a warning of Node.js or of the toolkit. */
 export function writeWarning({ name, message }: Error): void {
   process.stderr.write(`${onOneLine(`millrace: ${name}: ${message}`)}\n`);
 }
 
-/** An uncaught error, with the place where it was thrown. */
+/** Writes an uncaught error, with its stack. */
 export function writeUncaught(error: unknown): void {
   const { stack = '' } = error instanceof Error ? error : {};
   const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line));
@@ -180,8 +180,8 @@ export async function flushed(): Promise<void> {
 }
 
 /**
- * What drives a terminal or reorders text on it: C0 but tab and line feed, DEL, C1 (which works as ESC does), the
- * controls of bidirectional text, and the separators that some programs take for line ends.
+ * Characters that control a terminal or reorder its text: C0 except tab and line feed, DEL, C1 (which acts like ESC),
+ * bidirectional controls, and separators that some programs treat as line ends.
  */
 const CONTROLS =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -196,12 +196,12 @@ function hex(code: number): string {
   return `\\x${code.toString(16).padStart(2, '0')}`;
 }
 
-/** Makes text harmless to a terminal: shows controls as `\xNN` or `\uNNNN`. Line feeds and tabs stay. */
+/** Makes text safe for a terminal: shows controls as `\xNN` or `\uNNNN`, except line feeds and tabs. */
 export function escapeControls(text: string): string {
   return text.replace(CONTROLS, escapeOf);
 }
 
-/** As {@link escapeControls}, with line ends as spaces, so that nothing quoted can pass for a line of its own. */
+/** Like {@link escapeControls}, but turns line ends into spaces, so that quoted text can't look like another line. */
 export function onOneLine(text: string): string {
   const [first = '', ...others] = text.split(/[\r\n]+/);
   if (others.length === 0) return escapeControls(first);
@@ -209,7 +209,7 @@ export function onOneLine(text: string): string {
   return escapeControls(parts.filter((part, index) => index === 0 || part !== '').join(' '));
 }
 
-/** JSON escapes C0 by itself. The others become `\uNNNN`, which parse to the same value. */
+/** JSON escapes C0 itself. Other controls become `\uNNNN`, which parses to the same value. */
 export function toJson(value: object): string {
   return JSON.stringify(value).replace(
     CONTROLS,
@@ -217,7 +217,7 @@ export function toJson(value: object): string {
   );
 }
 
-/** A body for people: text as it is; if it is not UTF-8, byte by byte, `\xNN` for all that is not ASCII. */
+/** A body as readable text. If it is not UTF-8, each byte that is not printable ASCII is shown as `\xNN`. */
 export function showBody(body: Uint8Array): string {
   if (isUtf8(body)) return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
   let shown = '';

@@ -17,14 +17,14 @@ const DESCRIPTION = "Sends and handles messages through queues on this machine's
 
 const EXAMPLES = `
 Examples:
-  $ millrace demo                             watch a fast producer and a slow consumer
-  $ millrace send 'Hello World!'              to the queue 'hello' on this machine
-  $ millrace work                             print the messages as they arrive
-  $ seq 10000 | millrace send -l -q numbers   one message per line
-  $ millrace work -q numbers --exec ./job.sh  body on its input; done if it exits 0
-  $ millrace work -q orders ./handler.js      done when its default export returns
-  $ millrace dlq list -q orders               what failed for good, and why
-  $ millrace doctor                           check that the broker can be used`;
+  $ millrace demo                             watch a producer and a consumer
+  $ millrace send 'Hello World!'              send to the queue 'hello'
+  $ millrace work                             print messages as they arrive
+  $ seq 10000 | millrace send -l -q numbers   send one message per line
+  $ millrace work -q numbers --exec ./job.sh  body on stdin; done if it exits 0
+  $ millrace work -q orders ./handler.js      handle messages with a function
+  $ millrace dlq list -q orders               list messages that failed for good
+  $ millrace doctor                           check that the broker is usable`;
 
 const EXIT_HELP = `
 Exit codes: 0 success; 1 failure; 2 usage error; 3 partial success; 4 nothing found; 65 invalid message; 69 broker unreachable; 75 temporary failure (no room or no answer in time, or no queue); 77 access denied; 78 configuration error; 129, 130, 131, 143 ended by HUP, INT, QUIT, TERM before the work was done.`;
@@ -42,7 +42,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     else await program.parseAsync(spellOutHelp(args), { from: 'user' });
     return exitCode;
   } catch (error) {
-    // commander has printed it already.
+    // commander has already printed it.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     output ??= new Output();
     output.error(error instanceof Error ? error.message : String(error));
@@ -73,7 +73,7 @@ function createProgram(execute: Execute): Command {
   return program;
 }
 
-/** `help dlq list` as `dlq list --help`: commander's own `help` looks no further than the first name. */
+/** Turns `help dlq list` into `dlq list --help`: commander's own `help` only looks at the first name. */
 function spellOutHelp([first, ...names]: readonly string[]): readonly string[] {
   if (first === undefined) return [];
   return first === 'help' && names.length > 1 ? [...names, '--help'] : [first, ...names];

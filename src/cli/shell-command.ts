@@ -10,13 +10,13 @@ const GROUP_CHECK_MS = 20;
 interface ShellCommand {
   /** Runs the command with the body on its standard input. Resolves if it exits 0, else rejects. */
   handle(body: Uint8Array, context: HandlerContext): Promise<void>;
-  /** Terminates what still runs, with all that it has started, and resolves when it is gone. */
+  /** Terminates running commands and their child processes, and resolves when they are gone. */
   end(): Promise<void>;
 }
 
 /**
- * A shell command as the handler of messages. Its environment says what is known of the message besides the body; it
- * inherits standard output and standard error.
+ * Handles messages with a shell command. Its environment has the properties of the message; it inherits standard output
+ * and standard error.
  */
 export function shellCommand(command: string): ShellCommand {
   const running = new Set<ChildProcess>();
@@ -32,8 +32,8 @@ export function shellCommand(command: string): ShellCommand {
     async handle(body, context) {
       const child = spawn(command, {
         shell: true,
-        // A process group of its own: Ctrl-C asks us to finish our work and must not end that work, and what the shell
-        // starts ends with it.
+        // A separate process group: Ctrl-C must not end the command, which millrace lets finish, and the group can be
+        // terminated together with everything that the shell starts.
         detached: true,
         stdio: ['pipe', 'inherit', 'inherit'],
         env: { ...process.env, ...variablesOf(context) },
@@ -41,11 +41,13 @@ export function shellCommand(command: string): ShellCommand {
       running.add(child);
       const unlisten = onAbort(context.signal, () => terminate(child));
       try {
-        // A command need not read its input: EPIPE is no failure.
+        // The command need not read its input, so EPIPE is not a failure.
         child.stdin?.on('error', () => {}).end(body);
         const [code, by] = await exit(child);
         if (code !== 0)
-          throw new Error(by === null ? `the command exited with ${code}` : `the command was ended by ${by}`);
+          throw new Error(
+            by === null ? `the command exited with ${code}` : `the command was killed by ${by}`,
+          );
       } finally {
         running.delete(child);
         unlisten();
@@ -59,10 +61,10 @@ export function shellCommand(command: string): ShellCommand {
   };
 }
 
-/** The longest value of a variable that Linux passes on is 128 KiB. */
+/** Linux limits an environment variable to 128 KiB. */
 const MAX_VARIABLE_LENGTH = 64 * 1024;
 
-/** What senders wrote may be missing, too long for a variable, or contain a NUL, which ends one. */
+/** Values from the sender may be missing, too long for a variable, or contain NUL, which would end the value. */
 function variablesOf(context: HandlerContext): Readonly<Record<string, string | undefined>> {
   const { id, attempt, queue, redelivered, headers, timestamp, correlationId, replyTo } = context;
   const variables = {
@@ -87,7 +89,7 @@ async function exit(child: ChildProcess): Promise<readonly [code: number | null,
   return [child.exitCode, child.signalCode];
 }
 
-/** The shell may end at TERM and leave behind what it started: the group is gone when nobody in it is left. */
+/** The shell may exit at TERM before its child processes do, so this waits until the whole group is gone. */
 async function terminateGroup({ pid }: ChildProcess): Promise<void> {
   if (pid === undefined) return;
   const deadline = performance.now() + GRACE_MS;
@@ -99,7 +101,7 @@ async function terminateGroup({ pid }: ChildProcess): Promise<void> {
   if (isThere) signalGroup(pid, 'SIGKILL');
 }
 
-/** False: the group has no process any more. */
+/** False if the group has no processes left. */
 function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-pid, signal);

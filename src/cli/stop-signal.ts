@@ -11,22 +11,22 @@ const EXIT_CODES: Readonly<Record<StopSignal, ExitCode>> = {
   SIGQUIT: EXIT.quit,
 };
 
-/** For work that a signal ended before it was finished. */
+/** The exit code for work that a signal ended before it was finished. */
 export function exitCodeOfSignal(signal: StopSignal): ExitCode {
   return EXIT_CODES[signal];
 }
 
 /**
- * Whether a signal asks for more haste than those before it. HUP does not: when a terminal closes, the shell and the
- * kernel both send one.
+ * Whether a repeated signal means to stop at once. HUP does not: when a terminal closes, the shell and the kernel both
+ * send one.
  */
 export function insists(signal: StopSignal): boolean {
   return signal !== 'SIGHUP';
 }
 
-/** Calls `handle` at each of the signals, which then no longer end the process by themselves, until disposed. */
+/** Calls `handle` on each stop signal, instead of ending the process, until disposed. */
 export function onStopSignal(handle: (signal: StopSignal) => void): { readonly dispose: () => void } {
-  // Windows has no QUIT.
+  // Windows does not have QUIT.
   const signals = (Object.keys(EXIT_CODES) as StopSignal[]).filter((signal) => signal in constants.signals);
   for (const signal of signals) process.on(signal, handle);
   return {
@@ -37,8 +37,8 @@ export function onStopSignal(handle: (signal: StopSignal) => void): { readonly d
 }
 
 /**
- * An `AbortSignal` for work that one signal ends. It is aborted with a `CommandError` that names the signal; a second
- * one ends the process at once, as it would any other.
+ * An `AbortController` for work that a stop signal ends. The first signal aborts it with a `CommandError` that names
+ * the signal; a second one ends the process at once.
  */
 export function abortOnStopSignal(): AbortController & { readonly dispose: () => void } {
   const controller = new AbortController();

@@ -1,10 +1,10 @@
-/** The queues of `send` and `work`: used as they are, or declared as the RabbitMQ tutorials declare theirs. */
+/** The queues of `send` and `work`: used as they are, or declared like those of the RabbitMQ tutorials if missing. */
 import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { codecs } from '../common/codec.js';
 import { defineQueue, type Queue } from '../queue.js';
 
-/** A durable quorum queue without further arguments is what the tutorials declare. */
+/** The tutorials declare a durable quorum queue without further arguments. */
 const DECLARE = 'if-missing';
 
 /** A schema that accepts every value. */
@@ -12,7 +12,7 @@ export function unchecked<T>(): StandardSchemaV1<T> {
   return { '~standard': { version: 1, vendor: 'millrace', validate: (value) => ({ value: value as T }) } };
 }
 
-/** Sends bodies as they are, labeled with `contentType`, or as what they look like. */
+/** Sends bodies unchanged, with the given content type or one that is guessed from the body. */
 export function sendingQueue(
   name: string,
   contentType?: string,
@@ -31,8 +31,8 @@ export function sendingQueue(
 const OPENING = /^\s*[{[]/;
 
 /**
- * JSON only if it is an object or an array: what is typed for a queue of orders is a value, while `42` and `"x"` may as
- * well be texts.
+ * Only objects and arrays count as JSON: they are most likely meant as values, while `42` and `"x"` may as well be
+ * text.
  */
 function contentTypeOf(body: Uint8Array): string {
   if (!isUtf8(body)) return 'application/octet-stream';
@@ -60,8 +60,8 @@ export function bytesQueue(name: string): Queue<Uint8Array> {
 }
 
 /**
- * Receives values for handler modules: a body labeled as JSON is parsed, one labeled as bytes stays bytes; any other is
- * text, or bytes if it is not UTF-8.
+ * Receives values for handler modules. By its content type, a body is parsed as JSON or kept as bytes; any other body
+ * is text, or bytes if it is not UTF-8.
  */
 export function decodedQueue(name: string): Queue<unknown> {
   return defineQueue(name, unchecked<unknown>(), {

@@ -2,30 +2,30 @@ import type { Delivery, Subscription } from '../broker.js';
 import { Deferred } from '../common/limits.js';
 import { QueueError } from '../errors.js';
 
-/** One permit of a lock. Made by `Lock.acquire`. */
+/** A permit of a lock, as returned by `Lock.acquire`. */
 export interface HeldLock extends AsyncDisposable {
   /** The name of the lock. */
   readonly name: string;
-  /** Which of the permits it is, from 0 on: no two holders have the same one at a time. */
+  /** The number of the permit, from 0 on. No two holders have the same one at the same time. */
   readonly permit: number;
   /**
-   * Aborted when the lock is lost without having been released: the link to the broker broke, the broker took the
-   * permit back after its time limit, or it was closed here. Another holder may have the permit from then on, or even
-   * a moment before. Pass it on to the work that is done under the lock.
+   * Aborted when the lock is lost without being released: the connection to the broker was lost, the broker took the
+   * permit back after its time limit, or the broker was closed here. Another holder may have the permit from then on,
+   * or even a moment earlier. Pass this signal to the work that is done under the lock.
    */
   readonly signal: AbortSignal;
-  /** Whether the lock is lost. */
+  /** Whether the lock was lost. */
   readonly lost: boolean;
-  /** Returns the permit to the next waiter. Repeating it, and releasing what is lost, do nothing. Always resolves. */
+  /** Passes the permit to the next waiter. Has no effect if it was released or lost before. Always resolves. */
   release(): Promise<void>;
 }
 
 /**
- * A permit that is waited for, and then held: the one unsettled delivery of a subscription.
+ * A permit that is awaited, then held: the only unsettled delivery of a subscription.
  *
- *   waiting ──the permit comes──► held ──release()──► over
- *      │                            └──it is taken away──► lost
- *      └──release(): no longer waited for──► over
+ *   waiting ──permit delivered──► held ──release()──► over
+ *      │                            └──taken away──► lost
+ *      └──release(), ends the wait──► over
  */
 export class Permit implements HeldLock {
   readonly name: string;
@@ -41,12 +41,12 @@ export class Permit implements HeldLock {
     this.#acquired.promise.catch(() => {});
   }
 
-  /** Resolves when the permit is held. Rejects when it can't come any more. */
+  /** Resolves when the permit is held. Rejects if it can no longer be delivered. */
   get acquired(): Promise<void> {
     return this.#acquired.promise;
   }
 
-  /** Aborted when the permit is no longer waited for. */
+  /** Aborted when the permit is released or no longer awaited. */
   get stopped(): AbortSignal {
     return this.#stopped.signal;
   }
@@ -59,7 +59,7 @@ export class Permit implements HeldLock {
     return this.#state === 'lost';
   }
 
-  /** The subscription begins to deliver before its caller has it. */
+  /** Adds the subscription. It may have delivered the permit before its caller could call this. */
   attach(subscription: Subscription): void {
     this.#subscription = subscription;
     subscription.ended.then(
@@ -88,7 +88,7 @@ export class Permit implements HeldLock {
         cause,
       }),
     );
-    // The next permit must go to a waiter.
+    // The next permit must go to another waiter.
     void this.#subscription?.close();
   };
 

@@ -11,40 +11,40 @@ import { isQueueError } from '../errors.js';
 import { type HeldLock, Permit } from './held-lock.js';
 import { checkLockName, fillPermits, permitQueueSpec } from './permit-queue.js';
 
-/** What `createLock` takes. All have defaults. */
+/** The options of `createLock`. All have defaults. */
 export interface LockOptions {
-  /** How many may hold the lock at a time: 1 is a mutex, more make a semaphore. 1 to 1000. Default: 1. */
+  /** How many holders the lock may have at a time: 1 for a mutex, more for a semaphore. 1 to 1000. Default: 1. */
   readonly permits?: number | undefined;
 }
 
-/** What bounds the wait for a permit. */
+/** Limits for the wait for a permit. */
 export interface AcquireOptions {
-  /** Ends the wait: `ABORTED`. It has no effect once the lock is held. */
+  /** Ends the wait with `ABORTED`. Has no effect once the lock is held. */
   readonly signal?: AbortSignal | undefined;
   /** How long to wait for a permit, in milliseconds; then `TIMEOUT`. Default: `Infinity`. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** A mutex or a semaphore that the processes of one broker share. Made by {@link createLock}. */
+/** A mutex or a semaphore that is shared by all processes on one broker. Created by {@link createLock}. */
 export interface Lock {
   /** The name of the lock, the same in all processes that share it. */
   readonly name: string;
-  /** How many holders there may be at once. */
+  /** How many holders the lock may have at once. */
   readonly permits: number;
   /**
-   * Waits for a permit. Waiters are served in turn. The lock is not re-entrant: acquiring it again while
-   * holding its only permit waits for oneself.
+   * Waits for a permit. Waiters are served in order. The lock is not re-entrant: acquiring a mutex again while holding
+   * it is a deadlock.
    *
-   * Rejects: `TIMEOUT`, `ABORTED` and `CLOSED`, and then nothing is held; `QUEUE_MISMATCH` where the lock was made with
-   * another number of permits; `QUEUE_MISSING` where its queue was deleted; what declaring, publishing and subscribing
-   * reject with.
+   * Rejects: `TIMEOUT`, `ABORTED` and `CLOSED`, and no permit is held then; `QUEUE_MISMATCH` if the lock was created
+   * with a different number of permits; `QUEUE_MISSING` if its queue was deleted; and with errors of declaring,
+   * publishing and subscribing.
    */
   acquire(options?: AcquireOptions): Promise<HeldLock>;
 }
 
 /**
- * A lock over a queue: as many messages as permits, and whoever has one of them unsettled holds the lock. A holder that
- * dies, or loses its link, loses the permit to the next one; the queue needs no lease to be renewed.
+ * A lock built on a queue with one message per permit: the subscriber that has a message unsettled holds the lock. If a
+ * holder dies or loses its connection, its permit goes to the next waiter; no lease has to be renewed.
  *
  * ```ts
  * const lock = createLock(broker, 'box-office');
@@ -52,9 +52,9 @@ export interface Lock {
  * await sellTickets({ signal: held.signal });
  * ```
  *
- * The first process that acquires it makes the lock: the queues `name`, `name.permits` and `name.filled`, which are
- * for the lock alone. It keeps honest processes out of each other's way; it can't stop one that was cut off and does
- * not know it yet. What must be right even then needs a check where the data are: see docs/locks.md.
+ * The first process to acquire the lock creates its queues: `name`, `name.permits` and `name.filled`, which nothing
+ * else may use. The lock can't stop a process that was cut off from the broker and does not know it yet. If correctness
+ * depends on it, the data store needs a check of its own: see docs/locks.md.
  *
  * Throws `INVALID_OPTION`.
  */
@@ -65,7 +65,7 @@ export function createLock(broker: Broker, name: string, options?: LockOptions):
   const permits = integerOption('permits', options?.permits, { min: 1, max: 1000, default: 1 });
   let filling: Promise<string> | undefined;
 
-  /** Shared by all who acquire at the same time, whose own limits end only their own wait. */
+  /** Shared by concurrent calls of `acquire`; the limits of each end only its own wait. */
   function filled(): Promise<string> {
     filling ??= fillPermits(backend, name, permits).catch((error) => {
       filling = undefined;
@@ -100,7 +100,7 @@ export function createLock(broker: Broker, name: string, options?: LockOptions):
         await within(waitFor(permit), `acquiring '${name}'`, { signal, timeoutMs }, 'no free permit');
         return permit;
       } catch (error) {
-        // In the background: over a silent link it takes longer than the caller wanted to wait.
+        // Not awaited: on a silent connection it would take longer than the caller wants to wait.
         void permit.release();
         if (isQueueError(error, 'QUEUE_MISSING')) filling = undefined;
         throw error;

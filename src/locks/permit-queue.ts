@@ -1,22 +1,22 @@
 /**
- * Fills the queue of a lock: one message a permit, stored exactly once, however many processes begin at the same time
- * and wherever one of them dies.
+ * Fills the queue of a lock with one message per permit, stored exactly once, however many processes start at the same
+ * time and wherever one of them dies.
  *
- * A permit that is held is not in the queue, so counting its messages does not tell whether any are missing. What every
- * backend knows is who declared a queue first: a declaration that must match creates the queue, or finds it with
- * exactly these properties, or is refused. An empty queue is thereby a register that is written once, and its capacity
- * is the value:
+ * A held permit is not in the queue, so the message count does not show whether any are missing. But every backend
+ * decides which process declared a queue first: a declaration that must match creates the queue, accepts one with
+ * exactly these properties, or is refused. So an empty queue serves as a write-once register, whose value is its
+ * capacity:
  *
  *   <name>.permits        how many permits the lock has
- *   <name>, <name>.2, …   the permits; the capacity is a number that only the process knows that fills the queue
+ *   <name>, <name>.2, …   the permits; the capacity is a random number, known only to the process that fills the queue
  *   <name>.filled         which of these queues is complete: 1 for <name>, 2 for <name>.2
  *
  *   claim a queue ──► publish the permits ──► write <name>.filled ──► filled
- *      ▲  │                   │                        └── another one was first: use that one
- *      │  └─ claimed by others: wait for <name>.filled
- *      └──(they died, or a publish was sent twice)──── claim the next queue
+ *      ▲  │                   │                        └── another process was first: use its queue
+ *      │  └─ claimed by another process: wait for <name>.filled
+ *      └──(that process died, or a publish was sent twice)──── claim the next queue
  *
- * Each queue has one writer, so what a process that was cut off sends late can only reach a queue that nobody uses.
+ * Each queue has one writer, so late messages of a process that was cut off can only reach a queue that is not in use.
  */
 import { randomInt } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
@@ -25,13 +25,13 @@ import { pause } from '../common/limits.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { defineQueue, type QueueOptions } from '../queue.js';
 
-/** How long the process that claimed a queue may take to fill it, before others take it for dead. */
+/** How long the process that claimed a queue may take to fill it before others presume that it died. */
 const FILL_LIMIT_MS = 3_000;
 const POLL_MS = 25;
-/** Each of them cost a process its life, at the same few milliseconds of its work. */
+/** Each further claim means that a process died within the same few milliseconds of its work. */
 const MAX_CLAIMS = 100;
 
-/** The name of the queue that has the permits of the lock, filled by this call if it is new. */
+/** Resolves to the name of the queue that holds the permits; creates and fills it if the lock is new. */
 export async function fillPermits(broker: Backend, name: string, permits: number): Promise<string> {
   await checkPermits(broker, name, permits);
   for (let claim = 1; claim <= MAX_CLAIMS; claim++) {
@@ -45,11 +45,11 @@ export async function fillPermits(broker: Backend, name: string, permits: number
   }
   throw new QueueError(
     'BROKER_ERROR',
-    `the lock '${name}' could not be made: ${MAX_CLAIMS} processes began to fill its queue and none finished`,
+    `the lock '${name}' could not be created: ${MAX_CLAIMS} processes started to fill its queue and none finished`,
   );
 }
 
-/** A queue that is taken as it is: should it have been deleted, waiting in a new and empty one would never end. */
+/** The queue must exist: if it was deleted, waiting on a new, empty one would never end. */
 export function permitQueueSpec(queue: string): QueueSpec {
   return specOf(queue, { declare: 'existing' });
 }
@@ -70,21 +70,21 @@ async function checkPermits(broker: Backend, name: string, permits: number): Pro
     if (!isQueueError(error, 'QUEUE_MISMATCH')) throw error;
     throw new QueueError(
       'QUEUE_MISMATCH',
-      `the lock '${name}' has another number of permits than ${permits}, set by whoever made it first: use that ` +
-        `number everywhere, or delete its queues while nobody uses it: ${error.message}`,
+      `the lock '${name}' was created with a number of permits other than ${permits}: use that number everywhere, ` +
+        `or delete its queues while the lock is not in use: ${error.message}`,
       { cause: error },
     );
   }
 }
 
-/** False if another process claimed it. */
+/** False if another process has claimed the queue. */
 function claimQueue(broker: Backend, queue: string): Promise<boolean> {
   return write(broker, queue, randomInt(2 ** 32, 2 ** 47));
 }
 
 /**
- * Publishes the permits. False where one may be in the queue twice, because its link broke before it was confirmed.
- * Should a publish fail, the claim is lost with it.
+ * Publishes the permits. False if one may be in the queue twice, because a connection was lost before it was confirmed.
+ * If a publish fails, the claim is given up.
  */
 async function isFilledOnce(broker: Backend, queue: string, permits: number): Promise<boolean> {
   const { resent } = broker.counts;
@@ -109,11 +109,11 @@ async function readFilled(broker: Backend, name: string): Promise<number | undef
   }
   throw new QueueError(
     'QUEUE_MISMATCH',
-    `the queue '${name}.filled' was not made by a lock: give it another name`,
+    `the queue '${name}.filled' was not created by a lock: choose another name for the lock`,
   );
 }
 
-/** Returns at the latest when the process that fills the queue must be presumed dead. */
+/** Resolves when a queue is complete, or when the process that fills it must be presumed dead. */
 async function untilFilled(broker: Backend, name: string): Promise<void> {
   const end = performance.now() + FILL_LIMIT_MS;
   while (performance.now() < end) {
@@ -122,7 +122,7 @@ async function untilFilled(broker: Backend, name: string): Promise<void> {
   }
 }
 
-/** Writes a register. False where another value was written before. */
+/** Writes a register. False if it holds another value. */
 async function write(broker: Backend, register: string, value: number): Promise<boolean> {
   try {
     await broker.declare(specOf(register, { capacity: value }));
@@ -147,13 +147,13 @@ const ANYTHING: StandardSchemaV1 = {
   '~standard': { version: 1, vendor: 'millrace', validate: (value) => ({ value }) },
 };
 
-/** A permit comes back as often as its holders die: it must never be dropped for it. */
+/** A permit returns each time a holder dies, and must never be dropped for that: there is no delivery limit. */
 function specOf(name: string, options: QueueOptions): QueueSpec {
   const { spec } = defineQueue(name, ANYTHING, {
     deadLetter: false,
     deliveryLimit: Number.POSITIVE_INFINITY,
     ...options,
   });
-  // What it was declared with first is what is read from it.
+  // The first declaration must stay in force, since it is the value that is read.
   return { ...spec, fixed: true };
 }

@@ -70,7 +70,7 @@ test('the summary concludes from what was seen', () => {
   const text = summary(totals, setting);
   expect(text).toContain('sent          1,100 messages');
   expect(text).toContain('longest wait  12 ms');
-  expect(text).toContain('held to the pace of the consumer');
+  expect(text).toContain('slowed to the pace of the consumer');
   expect(text).toContain('every message sent was handled');
   expect(text).toContain('memory stayed flat');
 });
@@ -78,6 +78,6 @@ test('the summary concludes from what was seen', () => {
 test('the summary claims nothing that was not so', () => {
   const text = summary({ ...totals, handled: 1000, deepest: 3, peakMemoryBytes: 200 * 2 ** 20 }, setting);
   expect(text).toContain('kept up with the producer');
-  expect(text).toContain('100 messages were not handled yet');
+  expect(text).toContain('100 messages had not been handled at the end');
   expect(text).toContain('memory grew by 140 MB');
 });

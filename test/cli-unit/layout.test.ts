@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cut, padTo, widthOf } from '../../src/cli/layout.js';
+import { cut, padTo, widthOf, wrap } from '../../src/cli/layout.js';
 
 test('a text takes the columns that terminals give it', () => {
   expect(widthOf('Grüße')).toBe(5);
@@ -28,4 +28,10 @@ test('whatever the text, a cut one fits and is well-formed', () => {
       expect(cut(text, width).isWellFormed()).toBe(true);
     }),
   );
+});
+
+test('a line is wrapped between words, and keeps the spaces within its rows', () => {
+  expect(wrap('  one   two three', 11)).toBe('  one   two\nthree');
+  expect(wrap('one two\nthree four', 7)).toBe('one two\nthree\nfour');
+  expect(wrap('incomprehensible', 5)).toBe('incomprehensible');
 });

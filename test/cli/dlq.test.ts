@@ -186,13 +186,13 @@ describe.each(places)('dead letters %s', (_where, url) => {
     const queue = await queueWithDead(['a']);
     const folderUrl = `local:${join(folder, 'hints')}`;
     const list = await dlq('list', '-q', queue);
-    expect(list.stderr).toContain(` [*] To see one: millrace dlq show a -q ${queue}\n`);
+    expect(list.stderr).toContain(` [*] To show one: millrace dlq show a -q ${queue}\n`);
     expect(list.stderr).toContain(` [*] To send them back: millrace dlq replay -q ${queue}\n`);
     await millrace(['send', 'x', '--id', "it's", '-u', folderUrl]);
     await millrace(['work', '--count', '1', '--retry', 'none', '--exec', 'exit 1', '-u', folderUrl]);
     const { stderr } = await millrace(['dlq', 'list', '--dead-letter-queue', 'hello.dead', '-u', folderUrl]);
     const hint = `millrace dlq show 'it'\\''s' -q hello --dead-letter-queue hello.dead -u ${folderUrl}`;
-    expect(stderr).toContain(` [*] To see one: ${hint}\n`);
+    expect(stderr).toContain(` [*] To show one: ${hint}\n`);
   });
 
   test('--dry-run changes nothing; drop requires --force without a terminal', async () => {
@@ -276,7 +276,7 @@ describe('on a terminal', () => {
     for (const id of ['a', 'b']) await run('send', id, '--id', id);
     await run('work', '--drain', '--retry', 'none', '--exec', 'exit 1');
     const no = await answered(`dlq drop -u ${url}`, 'n\r', cwd);
-    expect(no.screen).toContain("Drop 2 of 2 dead letters of 'hello' for good?");
+    expect(no.screen).toContain("Permanently drop 2 of 2 dead letters of 'hello'?");
     expect(no.exitCode).toBe(1);
     const interrupted = await answered(`dlq drop -u ${url}`, '\x03', cwd);
     expect(interrupted.exitCode).toBe(130);

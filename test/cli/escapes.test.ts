@@ -223,7 +223,7 @@ describe.skipIf(!hasTerminal)('on a terminal (needs script of util-linux)', () =
       columns: 2000,
       input: 'n\r',
     });
-    expect(raw).toContain('for good? [y/N]');
+    expect(raw).toContain("'? [y/N]");
     expect(raw).not.toMatch(/[\u202e\u2066\u061c\u2028]/);
   });
 });

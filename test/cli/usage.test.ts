@@ -25,7 +25,7 @@ test('--version is that of the package', async () => {
   });
 });
 
-test.each(['send', 'work', 'demo'])('%s --help says which options there are', async (command) => {
+test.each(['send', 'work', 'demo'])('%s --help lists the options', async (command) => {
   const { exitCode, stdout } = await millrace([command, '--help']);
   expect(exitCode).toBe(0);
   expect(stdout).toContain('--url');
@@ -45,6 +45,16 @@ test.each([
   expect(stdout.slice(0, usage.length)).toBe(usage);
 });
 
+test.each([[], ['send'], ['work'], ['dlq'], ['doctor'], ['backup']])(
+  'the examples of %j fit into 80 columns, one per line',
+  async (...command: string[]) => {
+    const { stdout } = await millrace([...command, '--help']);
+    const examples = /^Examples:\n(?:.+\n)+/m.exec(stdout)?.[0].trimEnd().split('\n').slice(1) ?? [];
+    expect(examples.length).toBeGreaterThan(1);
+    for (const example of examples) expect(example).toMatch(/^ {2}\$ .{1,76}$/);
+  },
+);
+
 test('a wrong option names the whole command to ask for help', async () => {
   const { exitCode, stderr } = await millrace(['dlq', 'list', '--nope']);
   expect(exitCode).toBe(2);
@@ -52,13 +62,13 @@ test('a wrong option names the whole command to ask for help', async () => {
 });
 
 test.each([
-  ['send', '--timeout', '5', '5s?'],
-  ['send', '--connect-timeout', '1500', '1500ms?'],
-  ['work', '--shutdown-timeout', '30', '30s?'],
-  ['work', '--handler-timeout', '5', '5s?'],
-  ['work', '--retry', '1s,10', '10s?'],
-  ['demo', '--handle', '10', '10ms?'],
-  ['bench', '--interval', '1', '1s?'],
+  ['send', '--timeout', '5', 'such as 5s or'],
+  ['send', '--connect-timeout', '1500', 'or 1500ms'],
+  ['work', '--shutdown-timeout', '30', 'such as 30s or'],
+  ['work', '--handler-timeout', '5', 'such as 5s or'],
+  ['work', '--retry', '1s,10', 'such as 10s or'],
+  ['demo', '--handle', '10', 'or 10ms'],
+  ['bench', '--interval', '1', 'such as 1s or'],
 ])('%s %s %s is refused: a duration needs a unit', async (command, option, value, suggestion) => {
   const { exitCode, stdout, stderr } = await millrace([command, option, value]);
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
@@ -66,7 +76,7 @@ test.each([
 });
 
 test.each(['', 'relative/home'])(
-  'a home of %j is an error of configuration, and no queue in the working directory',
+  'a HOME of %j is a configuration error, and creates no queue in the working directory',
   async (HOME) => {
     const cwd = mkdtempSync(join(folder, 'cwd-'));
     const { exitCode, stderr } = await millrace(['send', 'x'], { env: { HOME, XDG_STATE_HOME: '' }, cwd });

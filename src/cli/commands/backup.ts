@@ -14,15 +14,15 @@ Examples:
   $ millrace backup monday.db -u local:./folder`;
 
 const NOTES = `
-Copies the queues of a folder, as they are at one moment, while others send and work. To use the copy, put it into an empty folder as queue.db. A plain copy of a folder that is in use is not whole.
+Makes a consistent copy of a folder's queues, even while other processes use them. To use the copy, put it into an empty folder as queue.db. Do not copy the files of a folder that is in use: such a copy may be incomplete.
 
-Exit codes: 0 success; 75 no room on the disk; 78 the folder or the file can't be used.`;
+Exit codes: 0 success; 75 disk full; 78 the folder or the file can't be used.`;
 
 export function addBackupCommand(program: Command, execute: Execute): void {
   const command = program
     .command('backup')
     .description('Copies the queues of a folder on disk to a new file.')
-    .argument('<file>', 'the file to write; it must not exist')
+    .argument('<file>', 'the file to create; it must not exist yet')
     .action((file: string, flags: CommonFlags) => execute(flags, (output) => backup(file, flags, output)));
   addHelp(command, EXAMPLES, NOTES, ADDRESS_HELP);
 }
@@ -33,7 +33,7 @@ async function backup(file: string, flags: CommonFlags, output: Output): Promise
   if (target.kind !== 'folder') {
     throw new CommandError(
       EXIT.configuration,
-      `only queues in a folder can be backed up, as in local:./folder; the address is from ${source}`,
+      `only queues in a folder, such as local:./folder, can be backed up; the address is from ${source}`,
     );
   }
   await backUpFolder(target.path, file);

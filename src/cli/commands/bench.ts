@@ -1,5 +1,4 @@
-/** `millrace bench`: producers and consumers in one process, a line per interval, a summary. */
-
+/** `millrace bench`: runs producers and consumers in one process; prints a line per interval and a summary. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
@@ -24,30 +23,30 @@ interface BenchFlags extends CommonFlags, BenchSetting {
   readonly interval: number;
 }
 
-/** The short flags are those of RabbitMQ's own PerfTest. */
+/** The short flags are those of RabbitMQ's PerfTest. */
 export function addBenchCommand(program: Command, execute: Execute): void {
   const command = program
     .command('bench')
     .description('Measures the throughput and the latency of a broker.')
-    .option('-x, --producers <n>', 'how many producers', oneOrMore, 1)
-    .option('-y, --consumers <n>', 'how many consumers', oneOrMore, 1)
+    .option('-x, --producers <n>', 'the number of producers', oneOrMore, 1)
+    .option('-y, --consumers <n>', 'the number of consumers', oneOrMore, 1)
     .option('-s, --size <bytes>', 'the size of a message', integerValue(MIN_SIZE), 100)
     .option('-z, --seconds <n>', 'how long the producers send', oneOrMore, 10)
-    .option('-r, --rate <n>', 'messages per second and producer (default: no limit)', oneOrMore)
+    .option('-r, --rate <n>', 'messages per second of each producer (default: no limit)', oneOrMore)
     .option(
       '--confirm-window <n>',
-      'how many messages each producer leaves unconfirmed; at most 1000 in all',
+      'how many unconfirmed messages each producer may have; at most 1000 in all',
       integerValue(1, 1000),
       1000,
     )
     .option(
       '-p, --prefetch <n>',
-      'how many messages each consumer holds at once',
+      'how many unacknowledged messages each consumer may hold',
       integerValue(1, 65_535),
       256,
     )
     .addOption(
-      new Option('--type <type>', 'the type of queue on RabbitMQ')
+      new Option('--type <type>', 'the queue type on RabbitMQ')
         .choices(['quorum', 'classic'])
         .default('quorum'),
     )
@@ -57,12 +56,12 @@ export function addBenchCommand(program: Command, execute: Execute): void {
     .action((flags: BenchFlags) => execute(flags, (output) => bench(flags, output)));
   addHelp(
     command,
-    '\nThe queue is declared for the run; RabbitMQ removes it a minute later.',
+    '\nThe queue is created for the run; RabbitMQ deletes it a minute later.',
     TRIAL_ADDRESS_HELP,
   );
 }
 
-/** How long the consumers may take for what is left in the queue after the producers have ended. */
+/** How long the consumers may take for the rest of the queue after the producers have ended. */
 const DRAIN_LIMIT_MS = 30_000;
 
 function bench(flags: BenchFlags, output: Output): Promise<ExitCode> {
@@ -96,7 +95,7 @@ async function measure(
   else await output.block(wrap(benchSummary(totals), output.columns));
 }
 
-/** The broker removes it a minute after the run: a quorum queue can't be exclusive to its connection. */
+/** The broker deletes the queue a minute after the run, since a quorum queue can't be exclusive to its connection. */
 function benchQueue(type: 'quorum' | 'classic'): Queue<Uint8Array> {
   return defineQueue(`millrace-bench-${randomUUID().slice(0, 8)}`, unchecked<Uint8Array>(), {
     codec: 'bytes',

@@ -1,4 +1,4 @@
-/** `millrace demo`: a fast producer and a slow consumer with a bounded queue between them. */
+/** `millrace demo`: shows a fast producer and a slow consumer with a bounded queue between them. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -36,8 +36,8 @@ export function addDemoCommand(program: Command, execute: Execute): void {
     .command('demo')
     .description('Shows a fast producer, a bounded queue and a slow consumer at work.')
     .option('--seconds <n>', 'how long the producer sends', oneOrMore, 10)
-    .option('--messages <n>', 'how many messages it sends at most', oneOrMore)
-    .option('--capacity <n>', 'how many messages the queue holds', oneOrMore, 100)
+    .option('--messages <n>', 'the maximum number of messages', oneOrMore)
+    .option('--capacity <n>', 'how many messages the queue can hold', oneOrMore, 100)
     .addOption(durationOption('--handle <duration>', 'how long the consumer takes per message', '10ms'))
     .action((flags: DemoFlags) => execute(flags, (output) => demo(flags, output)));
   addHelp(command, TRIAL_ADDRESS_HELP);
@@ -82,7 +82,7 @@ async function watch(broker: Broker, flags: DemoFlags, output: Output, signal: A
   else await output.block(wrap(summary(meter.totals(), flags), output.columns));
 }
 
-/** In memory the queue is private to this run; elsewhere it gets a unique name and is deleted with its consumer. */
+/** In memory the queue is private to this run; elsewhere it has a unique name and is deleted with its consumer. */
 function demoQueue(broker: Broker, capacity: number): Queue<DemoMessage> {
   const schema = unchecked<DemoMessage>();
   if (broker.url === 'local:') return defineQueue('demo', schema, { capacity, deadLetter: false });
@@ -114,7 +114,7 @@ async function produce(
   }
 }
 
-/** Redraws ten times a second on a terminal; elsewhere writes a line per second. */
+/** Redraws a line ten times a second on a terminal; elsewhere writes a line per second. */
 function show(meter: DemoMeter, flags: DemoFlags, output: Output): { readonly end: () => Promise<void> } {
   const draw = () => {
     if (output.quiet) return;

@@ -8,8 +8,8 @@ import { addShowCommand } from './dlq/show.js';
 
 const EXAMPLES = `
 Examples:
-  $ millrace dlq list -q orders                        what failed, when and why
-  $ millrace dlq show -q orders ID                     one of them with its body
+  $ millrace dlq list -q orders              list what failed, when and why
+  $ millrace dlq show -q orders ID           show one with its body
   $ millrace dlq replay -q orders --reason failed --rate 20
   $ millrace dlq drop -q orders --before 2026-01-31 --force`;
 

@@ -20,19 +20,19 @@ import { sendingQueue } from '../text-queue.js';
 
 const EXAMPLES = `
 Examples:
-  $ millrace doctor                      the default broker
+  $ millrace doctor                      check the default broker
   $ millrace doctor -u amqp://localhost
-  $ millrace doctor ./queues.js          and the queues that the module exports`;
+  $ millrace doctor ./queues.js          check the queues that it exports, too`;
 
 const NOTES = `
-Prints one line per check: ok, warn or fail, and what to do. Declares no queue but a temporary one of its own.
+Prints one line per check: ok, warn or fail, and what to do. Creates no queue except a temporary one.
 
-Exit codes: 0 no failures, perhaps warnings; 1 a queue differs from its definition; 4 a queue is missing; 69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or a folder that can't be used.`;
+Exit codes: 0 no failures (there may be warnings); 1 a queue differs from its definition; 4 a queue is missing; 69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or a folder that can't be used.`;
 
 export function addDoctorCommand(program: Command, execute: Execute): void {
   const command = program
     .command('doctor')
-    .description('Checks that the broker can be used, and that queues match their definitions.')
+    .description('Checks that the broker is usable and that queues match their definitions.')
     .argument(
       '[queue]',
       "a queue's name, or a module (./queues.js) whose exports are queues made by defineQueue",
@@ -53,10 +53,10 @@ async function doctor(subject: string | undefined, flags: CommonFlags, output: O
   return report.end();
 }
 
-/** A name like this is meant as a module. */
+/** A subject that ends like this is a module. */
 const MODULE = /\.[cm]?[jt]s$/;
 
-/** The queues that a module exports, or the one with this name, as `send` and `work` declare it. */
+/** The queues that a module exports, or the one of this name as `send` and `work` declare it. */
 async function specsOf(subject: string): Promise<readonly QueueSpec[]> {
   if (!MODULE.test(subject)) return [sendingQueue(subject).spec];
   return (await importQueues(subject)).map(({ spec }) => spec);
@@ -71,7 +71,7 @@ interface Subject {
   readonly hintFlags: string;
 }
 
-/** In this order; a check that depends on a failed one is left out. */
+/** Runs the checks in order. A check that depends on a failed one is left out. */
 async function* checks(about: Subject): AsyncGenerator<Check> {
   const { chosen, specs, connectTimeoutMs, hintFlags } = about;
   let target: BrokerTarget;
@@ -91,8 +91,8 @@ async function* checks(about: Subject): AsyncGenerator<Check> {
   if (target.kind === 'memory') {
     yield warn(
       'address',
-      `local:, from ${chosen.source}: queues in the memory of each process, invisible to others and lost at its end`,
-      "for 'send' and 'work' use a folder, as in local:./folder, or RabbitMQ",
+      `local:, from ${chosen.source}: queues in memory, which no other process can see and which end with their process`,
+      "for 'send' and 'work' use a folder, such as local:./folder, or RabbitMQ",
       { source: chosen.source },
     );
   } else if (!(yield* folderChecks(chosen, target.path))) return;

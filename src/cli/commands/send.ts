@@ -37,8 +37,8 @@ Examples:
 export function addSendCommand(program: Command, execute: Execute): void {
   const command = program
     .command('send')
-    .description('Sends a message, or with --lines one per line of input. Exits when they are stored.')
-    .argument('[message...]', "the message; '-', or no words and something piped in, reads standard input")
+    .description('Sends a message, or with --lines one per line of input, and exits when they are stored.')
+    .argument('[message...]', "the message; '-', or no words and piped input, reads standard input")
     .option('-q, --queue <name>', 'the queue; declared as in the RabbitMQ tutorials if missing', 'hello')
     .option('-l, --lines', 'each line (ended by LF or CR LF) is a message, including empty ones')
     .option('-f, --file <path>', 'read the file instead of standard input')
@@ -47,7 +47,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
     .option('--priority <n>', '0 to 31, higher first', integerValue(0, 31))
     .option(
       '--content-type <type>',
-      'the type of the body (default: application/json for a JSON object or array, else text/plain, or application/octet-stream if it is not UTF-8)',
+      'the content type (default: application/json for a JSON object or array, text/plain for other text, else application/octet-stream)',
     )
     .addOption(durationOption('--timeout <duration>', 'how long a message may wait to be stored', '30s'))
     .action((words: string[], flags: SendFlags) => execute(flags, (output) => send(words, flags, output)));
@@ -56,7 +56,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
 
 const MAX_ECHO_BYTES = 200;
 
-/** The summary at the end: as text, and as JSON. */
+/** The summary at the end, as text and as JSON. */
 interface Report {
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;
@@ -76,7 +76,7 @@ async function send(words: readonly string[], flags: SendFlags, output: Output):
     },
   });
   const interruption = abortOnStopSignal();
-  // Every message in flight listens to it.
+  // Every message in flight adds a listener.
   setMaxListeners(0, interruption.signal);
   addAbortSignal(interruption.signal, input);
   try {
@@ -121,11 +121,11 @@ async function sendLines(
   };
 }
 
-/** An echo, so that the user sees what was sent; a long body is shortened. */
+/** Quotes the body, shortened if it is long, to show the user what was sent. */
 function quoted(body: Uint8Array): string {
   if (body.byteLength <= MAX_ECHO_BYTES) return `'${showBody(body)}'`;
   let end = MAX_ECHO_BYTES;
-  // Not within a character.
+  // Don't cut a character in half.
   while (end > 0 && ((body[end] ?? 0) & 0xc0) === 0x80) end--;
   return `'${showBody(body.subarray(0, end))}…' (${body.byteLength} bytes)`;
 }
@@ -133,11 +133,11 @@ function quoted(body: Uint8Array): string {
 /** Refuses flags that contradict one another. */
 function checkCombination(words: readonly string[], flags: SendFlags): void {
   if (words.length > 0 && flags.file !== undefined) {
-    throw new CommandError(EXIT.usage, 'both words and --file give the message; use one of them');
+    throw new CommandError(EXIT.usage, 'the message is given both as words and by --file; use one of them');
   }
   if (!flags.lines) return;
   if (words.length > 0 && !isStandardInput(words)) {
-    throw new CommandError(EXIT.usage, '--lines reads standard input or --file, not words');
+    throw new CommandError(EXIT.usage, '--lines reads standard input or --file, so leave out the words');
   }
   if (flags.id !== undefined || flags.header !== undefined || flags.priority !== undefined) {
     throw new CommandError(
@@ -161,7 +161,7 @@ async function chooseInput(words: readonly string[], { file }: SendFlags): Promi
   if (isPiped(0)) return process.stdin;
   throw new CommandError(
     EXIT.usage,
-    "nothing to send: give the message as words, pipe it in, or type it after 'millrace send -'",
+    "nothing to send: pass the message as words, pipe it in, or run 'millrace send -' and type it",
   );
 }
 
@@ -169,7 +169,7 @@ function isStandardInput(words: readonly string[]): boolean {
   return words.length === 1 && words[0] === '-';
 }
 
-/** The error of `sendMany`, in terms of lines. */
+/** Words the error of `sendMany` in terms of lines. */
 function explained(error: unknown): unknown {
   if (!isQueueError(error) || error.progress === undefined) return error;
   const [first] = error.progress.failed;
@@ -181,7 +181,7 @@ function explained(error: unknown): unknown {
 function interrupted(error: unknown, reason: CommandError): CommandError {
   let what = 'nothing was sent';
   if (isQueueError(error) && error.progress !== undefined) what = howFar(error.progress);
-  else if (isQueueError(error, 'UNCONFIRMED')) what = 'the message may have arrived';
+  else if (isQueueError(error, 'UNCONFIRMED')) what = 'the message may have been stored';
   return new CommandError(reason.exitCode, `${reason.message}: ${what}`, { cause: error });
 }
 

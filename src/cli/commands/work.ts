@@ -25,36 +25,36 @@ interface WorkFlags extends CommonFlags, JobFlags {
 
 const EXAMPLES = `
 Examples:
-  $ millrace work                                 print the messages as they arrive
+  $ millrace work                                 print messages as they arrive
   $ millrace work -q orders ./handler.js -c 4
   $ millrace work -q images --exec ./resize.sh    retried unless it exits 0
-  $ millrace work -q orders --drain --json        print what is there, then exit`;
+  $ millrace work -q orders --drain --json        print all messages, then exit`;
 
 const NOTES = `
---exec passes in the environment: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_ATTEMPT (1 on the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object), and if the message has them MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO.
+--exec sets these environment variables: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_ATTEMPT (1 for the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object) and, if the message has them, MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO.
 
-The first signal stops taking messages and lets running handlers finish: for --shutdown-timeout after INT and TERM, for at most 5s after HUP and QUIT. A second one returns unfinished messages to the queue.`;
+The first signal stops taking messages and lets running handlers finish: within --shutdown-timeout after INT and TERM, within at most 5s after HUP and QUIT. A second one returns unfinished messages to the queue.`;
 
 export function addWorkCommand(program: Command, execute: Execute): void {
   const command = program
     .command('work')
     .description(
-      'Handles the messages of a queue until stopped: prints them, or passes them to a command or a module.',
+      'Handles the messages of a queue until stopped: prints them, or passes them to a command or module.',
     )
-    .argument('[handler]', 'a module whose default export, (value, context) => …, handles a message')
+    .argument('[handler]', 'a module whose default export, (value, context) => …, handles each message')
     .option('-q, --queue <name>', 'the queue; declared as in the RabbitMQ tutorials if missing', 'hello')
     .option(
       '--exec <command>',
-      'run a shell command per message: body on standard input, acknowledged if it exits 0',
+      'run a shell command per message, with the body on standard input; exit code 0 acknowledges it',
     )
     .option('-c, --concurrency <n>', 'how many messages to handle at once', integerValue(1, 65_535), 1)
     .option(
       '-p, --prefetch <n>',
-      'how many messages to hold at once (default: twice the concurrency, 100 to print)',
+      'how many messages to hold at once (default: twice the concurrency, or 100 for printing)',
       integerValue(1, 65_535),
     )
     .option('--count <n>', 'take exactly this many messages, then exit', oneOrMore)
-    .option('--drain', 'exit when the queue is empty; with exit code 4 if there was nothing')
+    .option('--drain', 'exit when the queue is empty, with exit code 4 if there were no messages')
     .option(
       '--retry <delays>',
       "the delays before each retry of a failed message, 'none' for no retries (default: 1s,10s,60s)",
@@ -78,7 +78,7 @@ export function addWorkCommand(program: Command, execute: Execute): void {
     .addOption(
       durationOption(
         '--report <duration>',
-        'how often to log the counts of messages handled, retried and so on; always once at the end',
+        'how often to log the counts of messages handled, retried and so on; also logged at the end',
         '60s',
         positiveDurationValue,
       ),
@@ -114,7 +114,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
     });
     return await worker.run(job.createConsumer(broker, worker));
   } finally {
-    // In this order: a message whose command is terminated here is back in the queue already, and is not retried.
+    // The order matters: when its command is terminated, a message is already back in the queue and is not retried.
     await broker.close();
     await job.end();
   }

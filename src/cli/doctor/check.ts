@@ -7,7 +7,7 @@ export interface Check {
   readonly text: string;
   /** What to do about it. */
   readonly advice?: string;
-  /** For programs. */
+  /** Further fields for --json. */
   readonly facts?: Readonly<Record<string, unknown>>;
   /** The exit code that a failure asks for; `ok` otherwise. */
   readonly exitCode: ExitCode;
@@ -31,7 +31,7 @@ export function fail(
   return { name, status: 'fail', text, ...(advice === undefined ? {} : { advice }), facts, exitCode };
 }
 
-/** The toolkit's errors say what to do. */
+/** A failed check from an error. It has no advice, since the toolkit's errors say what to do. */
 export function failure(name: string, error: unknown): Check {
   return fail(name, error instanceof Error ? error.message : String(error), exitCodeOf(error));
 }

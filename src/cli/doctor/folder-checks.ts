@@ -6,12 +6,12 @@ import { EXIT } from '../exit-code.js';
 import { type Check, fail, failure, ok, warn } from './check.js';
 
 const MIB = 1024 * 1024;
-/** Less free space than this is worth a warning. */
+/** Free space below this is a warning. */
 const LITTLE_BYTES = 100 * MIB;
 /** The permissions of other users. */
 const OTHERS = 0o077;
 
-/** Returns whether there is a folder that can be used. */
+/** Returns whether the folder exists and can be used. */
 export async function* folderChecks(chosen: ChosenAddress, path: string): AsyncGenerator<Check, boolean> {
   let facts: FolderFacts;
   try {
@@ -32,7 +32,7 @@ export async function* folderChecks(chosen: ChosenAddress, path: string): AsyncG
           'folder',
           'does not exist, and this user may not create it',
           EXIT.configuration,
-          'create it, or name another folder',
+          'create it, or use another folder',
         );
   } else if (mode !== undefined && (mode & OTHERS) !== 0) {
     yield warn(
@@ -52,7 +52,7 @@ export async function* folderChecks(chosen: ChosenAddress, path: string): AsyncG
 function spaceCheck(freeBytes: number): Check {
   const text = `${Math.floor(freeBytes / MIB)} MiB free`;
   return freeBytes < LITTLE_BYTES
-    ? warn('disk', text, 'free some space: without any, sends wait and then fail', { freeBytes })
+    ? warn('disk', text, 'free some space: on a full disk sends wait, then fail', { freeBytes })
     : ok('disk', text, { freeBytes });
 }
 
@@ -62,7 +62,7 @@ function* storeChecks({ bytes, freeBytes, damage, queues, processes }: StoreFact
   const where = queues.length === 1 ? 'one queue' : `${queues.length} queues`;
   yield ok(
     'store',
-    `${Math.ceil(bytes / MIB)} MiB, ${Math.floor(freeBytes / MIB)} MiB of them free for new messages; ${held} messages in ${where}, ${ready} of them ready`,
+    `${Math.ceil(bytes / MIB)} MiB, of which ${Math.floor(freeBytes / MIB)} MiB are free for new messages; ${held} messages in ${where}, ${ready} of them ready`,
     { bytes, freeBytes, queues },
   );
   yield damage.length === 0
@@ -71,10 +71,10 @@ function* storeChecks({ bytes, freeBytes, damage, queues, processes }: StoreFact
         'integrity',
         `the store is damaged: ${damage[0]}`,
         EXIT.configuration,
-        'back it up (millrace backup), then move it away to begin with an empty one, and keep it to rescue what it holds',
+        'back it up (millrace backup), then move it away to start with an empty one, and keep it to recover its messages',
         { damage },
       );
   const text =
-    processes.length === 0 ? 'none takes messages' : `messages are taken by ${processes.join(', ')}`;
+    processes.length === 0 ? 'no process consumes messages' : `consuming messages: ${processes.join(', ')}`;
   yield ok('processes', text, { processes });
 }

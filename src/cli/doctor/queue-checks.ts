@@ -8,7 +8,7 @@ import { type Check, fail, failure, ok, warn } from './check.js';
 
 type Compare = (spec: QueueSpec) => Promise<readonly QueueComparison[]>;
 
-/** `flags`: those that name the same broker in a hint. */
+/** `flags`: the flags that name the same broker, for hints. */
 export async function* queueChecks(
   specs: readonly QueueSpec[],
   compare: Compare,
@@ -25,7 +25,7 @@ export async function* queueChecks(
   }
 }
 
-/** For a local broker, whose error says in one sentence what differs. */
+/** Compares queues of a local broker, whose error says in one sentence what differs. */
 export function compareThrough(broker: Backend): Compare {
   const compare = async (name: string, wanted?: QueueSpec): Promise<QueueComparison> => {
     const nothing = { name, differences: [], lacksDelayedRetry: false };
@@ -45,7 +45,7 @@ export function compareThrough(broker: Backend): Compare {
   };
 }
 
-const REDECLARE = 'delete the queue, so that it is declared again';
+const REDECLARE = 'delete the queue so that it is declared again';
 
 function queueCheck(
   spec: QueueSpec,
@@ -55,18 +55,18 @@ function queueCheck(
   if (stats === undefined) {
     if (spec.declare !== 'existing')
       return ok('queue', `'${name}' does not exist yet; the first send or work creates it`, facts);
-    return fail('queue', `'${name}' does not exist`, EXIT.empty, 'another program has to create it', facts);
+    return fail('queue', `'${name}' does not exist`, EXIT.empty, 'another program must create it', facts);
   }
   if (differences.length > 0) {
-    const advice = `define it as it exists, use it as it is with declare: 'existing', or ${REDECLARE}`;
+    const advice = `change the definition, use the queue as it is with declare: 'existing', or ${REDECLARE}`;
     return fail('queue', `'${name}' differs: ${differences.join(', ')}`, EXIT.failed, advice, facts);
   }
   if (lacksDelayedRetry) {
     const text = `'${name}' was declared without 'delayedRetry', so its retries use wait queues`;
-    return warn('queue', text, `to have it delay them itself, ${REDECLARE}`, facts);
+    return warn('queue', text, `to let the queue delay them, ${REDECLARE}`, facts);
   }
   const state = `${count(stats.ready, 'message')} ready, ${count(stats.consumers, 'consumer')}`;
-  const as = spec.declare === 'match' ? 'matches its definition' : 'exists, and is used as it is';
+  const as = spec.declare === 'match' ? 'matches its definition' : 'exists and is used as it is';
   return ok('queue', `'${name}' ${as}; ${state}`, facts);
 }
 
@@ -78,7 +78,7 @@ function deadLetterCheck(
   const facts = { queue: name, ...stats, differences };
   if (stats === undefined) return ok('dead letters', `'${name}' does not exist yet: there are none`, facts);
   if (differences.length > 0) {
-    const advice = `define it as it exists, or when it is empty, ${REDECLARE}`;
+    const advice = `change the definition, or when it is empty, ${REDECLARE}`;
     return fail('dead letters', `'${name}' differs: ${differences.join(', ')}`, EXIT.failed, advice, facts);
   }
   if (stats.ready === 0) return ok('dead letters', `'${name}' is empty`, facts);

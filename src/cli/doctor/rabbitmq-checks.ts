@@ -4,10 +4,10 @@ import { badAddressExitCode, type ChosenAddress } from '../address.js';
 import { EXIT, exitCodeOf } from '../exit-code.js';
 import { type Check, fail, ok, warn } from './check.js';
 
-/** The largest message that RabbitMQ accepts unless configured otherwise (`max_message_size`). */
+/** RabbitMQ's default for the largest message (`max_message_size`). */
 const MESSAGE_LIMITS = { since40: '16 MiB', before: '128 MiB' };
 
-/** Returns the first of the addresses that accepts a connection; undefined: none does. */
+/** Returns the first address that accepts a connection; undefined if none does. */
 export async function* rabbitMqChecks(
   chosen: ChosenAddress,
   addresses: readonly string[],
@@ -37,7 +37,7 @@ export async function* rabbitMqChecks(
       unreachable.push(fail('connection', messageOf(error), exitCodeOf(error), adviceFor(error)));
     }
   }
-  // As long as one address works, another that does not is no failure.
+  // As long as one address works, the failure of another is only a warning.
   for (const check of unreachable) {
     yield entry === undefined ? check : warn(check.name, check.text, 'the other addresses are tried in turn');
   }
@@ -53,14 +53,14 @@ function* securityChecks({ host, user, tls }: AddressFacts): Generator<Check> {
   if (user === 'guest') {
     yield warn(
       'user',
-      `guest logs in over the network to ${host}, which RabbitMQ allows over loopback only, unless configured otherwise`,
-      'create a user with a password of its own, and delete guest',
+      `guest logs in to ${host} over the network; by default RabbitMQ allows guest on loopback only`,
+      'create a user with its own password, and delete guest',
     );
   }
   if (!tls) {
     yield warn(
       'tls',
-      `the password and all messages go to ${host} unencrypted`,
+      `the password and all messages are sent to ${host} unencrypted`,
       'use amqps://, unless the network is private',
     );
   }
@@ -76,7 +76,7 @@ function versionCheck({ version }: ServerFacts): Check {
   if (version.countsFailuresOnly) {
     return ok(
       'version',
-      `RabbitMQ ${text}: quorum queues have ${version.quorumPriorities} priorities, can delay retries themselves ('delayedRetry'), and do not count returned messages towards their delivery limit; a queue is durable or exclusive`,
+      `RabbitMQ ${text}: quorum queues have ${version.quorumPriorities} priorities, can delay retries themselves ('delayedRetry'), and do not count returned messages towards their delivery limit; queues must be durable or exclusive`,
       facts,
     );
   }
@@ -94,7 +94,7 @@ function limitsCheck({ version, frameMax, channelMax, heartbeatSeconds }: Server
   const text = [
     `messages of up to 1 MiB in millrace ('maxMessageBytes') and ${limit} on the server ('max_message_size')`,
     `${channelMax === 0 ? 'any number of' : channelMax} channels`,
-    `frames of ${frameMax === 0 ? 'any length' : `${frameMax} bytes`}`,
+    `frames of ${frameMax === 0 ? 'any length' : `up to ${frameMax} bytes`}`,
   ].join(', ');
   const facts = { frameMax, channelMax, heartbeatSeconds };
   if (heartbeatSeconds > 0) return ok('limits', `${text}, a heartbeat every ${heartbeatSeconds} s`, facts);
@@ -108,7 +108,7 @@ function limitsCheck({ version, frameMax, channelMax, heartbeatSeconds }: Server
 
 function adviceFor(error: unknown): string | undefined {
   if (exitCodeOf(error) !== EXIT.unreachable) return undefined;
-  return 'check that it runs, and that host and port are right';
+  return 'check that it is running, and that host and port are correct';
 }
 
 function messageOf(error: unknown): string {

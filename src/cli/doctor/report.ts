@@ -4,7 +4,7 @@ import type { Check } from './check.js';
 
 const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
-/** Prints one line per check, and knows the exit code at the end. */
+/** Prints one line per check, and determines the exit code. */
 export class Report {
   readonly #output: Output;
   #warnings = 0;
@@ -18,7 +18,7 @@ export class Report {
   async add({ name, status, text, advice, facts, exitCode }: Check): Promise<void> {
     if (status === 'warn') this.#warnings++;
     if (status === 'fail') this.#failures++;
-    // The first failure tends to cause the others.
+    // The first failure is usually the cause of the others.
     if (this.#exitCode === EXIT.ok) this.#exitCode = exitCode;
     if (this.#output.json) {
       await this.#output.record({ check: name, status, text, advice, ...facts });

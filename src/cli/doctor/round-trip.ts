@@ -10,7 +10,7 @@ import { type Check, failure, ok, warn } from './check.js';
 const LIMIT_MS = 10_000;
 
 /**
- * Sends a message through a temporary queue and receives it. When `signal` is aborted while sending, its reason is the
+ * Sends a message through a temporary queue and receives it. If `signal` is aborted during that, its reason is the
  * failure.
  */
 export async function roundTrip(broker: Backend, signal: AbortSignal): Promise<Check> {
@@ -29,8 +29,8 @@ export async function roundTrip(broker: Backend, signal: AbortSignal): Promise<C
     if (!isQueueError(error, 'ACCESS_REFUSED')) return failure('round trip', error);
     return warn(
       'round trip',
-      'skipped: this user may not create a queue of its own',
-      'run doctor as a user who may',
+      'skipped: this user may not create queues',
+      'run doctor as a user with that permission',
     );
   }
   try {
@@ -40,7 +40,7 @@ export async function roundTrip(broker: Backend, signal: AbortSignal): Promise<C
       arrival.resolve();
     });
     try {
-      const message = { id: randomUUID(), contentType: 'text/plain', headers: {}, body: 'are you there?' };
+      const message = { id: randomUUID(), contentType: 'text/plain', headers: {}, body: 'millrace doctor' };
       const begin = performance.now();
       await broker.publish({ exchange: '', routingKey: name }, message, { ...wait, signal });
       const storedMs = performance.now() - begin;

@@ -8,22 +8,22 @@ export interface Percentiles {
   readonly max: number;
 }
 
-/** A part of the run, from the last sample on, or all of it. */
+/** Figures of the time since the last sample, or of the whole run. */
 export interface BenchSample {
-  /** Since the start. */
+  /** The time since the start. */
   readonly seconds: number;
   readonly sent: number;
   readonly received: number;
   readonly sentPerSecond: number;
   readonly receivedPerSecond: number;
-  /** From the call of `send` until it resolves: the message is stored. */
+  /** The time from calling `send` until the message is stored. */
   readonly confirmMs: Percentiles | undefined;
-  /** From the call of `send` to that of the handler. */
+  /** The time from calling `send` until the handler is called. */
   readonly latencyMs: Percentiles | undefined;
 }
 
 export interface BenchTotals extends BenchSample {
-  /** CPU time of this process, for sending and handling. */
+  /** CPU time of this process per message, for sending and handling. */
   readonly cpuUsEach: number;
   readonly peakMemoryBytes: number;
 }
@@ -36,7 +36,7 @@ export class BenchMeter {
   #interval = new Tally(this.#began);
   #peakMemoryBytes = process.memoryUsage.rss();
 
-  /** The clock of the times in messages. Milliseconds. */
+  /** The clock for the times in messages. Milliseconds. */
   now(): number {
     return performance.now();
   }
@@ -58,7 +58,7 @@ export class BenchMeter {
     return this.#whole.receivedCount >= this.#whole.sentCount;
   }
 
-  /** What has happened since the last sample. */
+  /** The figures since the last sample. */
   sample(): BenchSample {
     this.#measureMemory();
     const sample = this.#interval.sample(this.#began);
@@ -117,7 +117,7 @@ class Tally {
   }
 }
 
-/** In microseconds: a histogram takes integers from 1. */
+/** Records microseconds, since a histogram only takes integers from 1. */
 function record(histogram: RecordableHistogram, ms: number): void {
   histogram.record(Math.max(1, Math.round(ms * 1000)));
 }

@@ -8,7 +8,7 @@ import type { Queue } from '../../../queue.js';
 import type { BenchMeter } from './meter.js';
 import type { BenchSetting } from './view.js';
 
-/** A body carries the time at which it was sent. */
+/** A body contains the time at which it was sent. */
 export const MIN_SIZE = 8;
 
 export async function produceAll(
@@ -36,7 +36,7 @@ export async function produceAll(
   if (failed !== undefined) throw failed.reason;
 }
 
-/** Sends until the end, with at most `confirmWindow` messages in flight, then waits for those. */
+/** Sends until `end`, with at most `confirmWindow` messages in flight, then waits for the last ones. */
 async function produce(
   producer: Producer<Uint8Array>,
   { size, rate, confirmWindow }: BenchSetting,
@@ -61,7 +61,7 @@ async function produce(
   while (meter.now() < end && !signal.aborted && failure === undefined) {
     const early = due - meter.now();
     if (early > 0) {
-      // Timers count whole milliseconds; what is rounded up is made up for by the next one.
+      // Timers have whole milliseconds. `due` is not rounded, so rounding errors do not add up.
       const pauseMs = Math.ceil(Math.min(early, end - meter.now()));
       await delay(pauseMs, undefined, { signal }).catch(() => {});
       continue;

@@ -1,4 +1,4 @@
-/** What `millrace bench` shows. Pure. */
+/** Formats the output of `millrace bench`. Pure. */
 import { cut } from '../../layout.js';
 import type { BenchSample, BenchTotals, Percentiles } from './meter.js';
 
@@ -23,7 +23,7 @@ export function benchIntroduction(setting: BenchSetting, broker: string): string
   ].join('\n');
 }
 
-/** Leaves out latencies where they do not fit into `columns`. */
+/** Leaves out latencies that do not fit into `columns`. */
 export function benchLine({ seconds, ...sample }: BenchSample, columns = Number.POSITIVE_INFINITY): string {
   const rates = [
     `${seconds.toFixed(1).padStart(5)} s`,
@@ -42,7 +42,7 @@ export function benchSummary(totals: BenchTotals): string {
     `received     ${number(totals.received)} messages, ${number(totals.receivedPerSecond)} per second`,
     `confirmed in ${long(totals.confirmMs)}`,
     `handled in   ${long(totals.latencyMs)}`,
-    `CPU          ${totals.cpuUsEach.toFixed(1)} µs per message, of this process, which sends and handles`,
+    `CPU          ${totals.cpuUsEach.toFixed(1)} µs per message in this process, for sending and handling`,
     `peak memory  ${Math.round(totals.peakMemoryBytes / 2 ** 20)} MB`,
   ].join('\n');
 }

@@ -1,4 +1,4 @@
-/** The end of the demo: a message from one process to another through a queue on disk, as between two terminals. */
+/** The end of the demo: sends a message from one process to another through a queue on disk. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,11 +13,11 @@ const BIN = fileURLToPath(new URL('../../bin.js', import.meta.url));
 const TIME_LIMIT_MS = 20_000;
 
 const INTRODUCTION = `
-The same between processes, without a server: queues on this machine's disk, which all terminals share.
+It also works between processes, without a server: all terminals share queues on this machine's disk.
 `;
 
 export async function showHello(output: Output, signal: AbortSignal): Promise<void> {
-  // A temporary folder: the demo must not take the user's own messages.
+  // A temporary folder, so that the demo does not take the user's own messages.
   const folder = await mkdtemp(join(tmpdir(), 'millrace-demo-'));
   try {
     await output.block(wrap(INTRODUCTION, output.columns));

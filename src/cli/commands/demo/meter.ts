@@ -4,18 +4,18 @@ export interface DemoSample {
   readonly depth: number;
   readonly sent: number;
   readonly handled: number;
-  /** The part of the time since the last sample that the producer spent in `send`, 0 to 1; undefined after its end. */
+  /** The share of the time since the last sample that the producer spent in `send`, 0 to 1; undefined after its end. */
   readonly waiting: number | undefined;
 }
 
-/** The result. */
+/** The figures of the whole run. */
 export interface DemoTotals {
   readonly seconds: number;
   readonly sent: number;
   readonly handled: number;
   readonly deepest: number;
   readonly longestWaitMs: number;
-  /** The part of its time that the producer spent in `send`, 0 to 1. */
+  /** The share of its time that the producer spent in `send`, 0 to 1. */
   readonly waiting: number;
   readonly startMemoryBytes: number;
   readonly peakMemoryBytes: number;
@@ -34,13 +34,13 @@ export class DemoMeter {
   #peakMemoryBytes = this.#startMemoryBytes;
   #lastSample = { at: this.#began, waitedMs: 0 };
 
-  /** Messages sent and not handled yet. */
+  /** The number of messages sent but not handled yet. */
   get depth(): number {
-    // A message can be handled before `send` knows that it is stored.
+    // A message may be handled before `send` resolves.
     return Math.max(0, this.#sent - this.handled);
   }
 
-  /** Whether all messages are sent and handled. */
+  /** Whether all messages have been sent and handled. */
   get isDone(): boolean {
     return this.#producerEnded !== undefined && this.depth === 0;
   }

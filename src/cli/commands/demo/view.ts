@@ -1,4 +1,4 @@
-/** What the demo shows. Pure. */
+/** Formats the output of the demo. Pure. */
 import { showDuration } from '../../event-line.js';
 import { cut } from '../../layout.js';
 import type { Line } from '../../output.js';
@@ -15,7 +15,7 @@ const BAR_CELLS = 24;
 /** A shorter bar says less than the numbers. */
 const MIN_BAR_CELLS = 8;
 const MEGABYTE = 1024 * 1024;
-/** Less may be garbage that the collector has not needed to remove. */
+/** Growth below this may be garbage that has not been collected yet. */
 const FLAT_BYTES = 50 * MEGABYTE;
 
 export function introduction({ capacity, handle, seconds, messages }: Setting, broker: string): string {
@@ -29,7 +29,7 @@ export function introduction({ capacity, handle, seconds, messages }: Setting, b
   ].join('\n');
 }
 
-/** Fits into `columns`: the bar gets what the words leave, and where that is too little, the words are fewer. */
+/** Fits the line into `columns`: the bar gets the space that the words leave; if that is too little, words are cut. */
 export function progressLine(
   { depth, sent, handled, waiting, seconds }: DemoSample,
   capacity: number,
@@ -45,7 +45,7 @@ export function progressLine(
     `${fill}  ${counts}`,
     `${fill}  sent ${number(sent)}`,
   ];
-  // The last column stays free: some terminals begin a new row when it is filled.
+  // The last column stays free, since some terminals start a new row when it is filled.
   const room = columns - 1 - time.length;
   for (const words of variants) {
     const cells = Math.min(BAR_CELLS, room - words.length - '[] '.length);
@@ -71,7 +71,7 @@ export function summary(totals: DemoTotals, { capacity }: Setting): string {
   ].join('\n');
 }
 
-/** Says what was measured, and only that. */
+/** States only what was measured. */
 function conclusion(
   { sent, handled, waiting, deepest }: DemoTotals,
   capacity: number,
@@ -79,11 +79,11 @@ function conclusion(
 ): string {
   const pace =
     deepest >= capacity
-      ? `The queue filled up and the producer had to wait ${percent(waiting)} of its time: it was held to the pace of the consumer`
+      ? `The queue filled up and the producer waited ${percent(waiting)} of its time: it was slowed to the pace of the consumer`
       : `The queue never filled up (${number(deepest)} of ${number(capacity)}): the consumer kept up with the producer`;
   const fate =
     sent > handled
-      ? `${number(sent - handled)} messages were not handled yet at the end`
+      ? `${number(sent - handled)} messages had not been handled at the end`
       : 'every message sent was handled';
   const memory = growth < FLAT_BYTES ? 'memory stayed flat' : `memory grew by ${megabytes(growth)}`;
   return `${pace}, ${fate}, and ${memory}.`;

@@ -1,4 +1,4 @@
-/** What the commands of `millrace dlq` have in common: their options, the way to the broker and the last line. */
+/** What the commands of `millrace dlq` share: their options, their connection and their summary. */
 import { type Command, Option } from 'commander';
 import { type DeadLetters, deadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ScanResult, SelectionOptions } from '../../../dead-letters/selection.js';
@@ -23,21 +23,21 @@ export interface DlqFlags extends CommonFlags {
   readonly limit?: number;
 }
 
-/** Adds the options that choose dead letters. `limit`: how many at most by default. */
+/** Adds the options that select dead letters. `limit`: the default of --limit. */
 export function addSelectionOptions(command: Command, limit?: number): Command {
   command
-    .argument('[id...]', 'the ids of dead letters; if none are given, all that the options select')
+    .argument('[id...]', 'ids of dead letters (default: all that the options select)')
     .option('-q, --queue <name>', 'the queue whose dead letters they are', 'hello')
     .option(
       '--dead-letter-queue <name>',
-      'the queue that holds them (default: the name of the queue and .dead)',
+      'the queue that holds them (default: the name of the queue with the suffix .dead)',
     )
     .option('--reason <reason>', 'only those with this reason: failed, rejected, invalid, expired, …')
-    .option('--since <time>', 'only those dead since then: 2h (ago) or 2026-01-31T12:00Z', dateValue)
-    .option('--before <time>', 'only those dead before then', dateValue)
+    .option('--since <time>', 'only those that failed since then: 2h (ago) or 2026-01-31T12:00Z', dateValue)
+    .option('--before <time>', 'only those that failed before then', dateValue)
     .option('--match <text>', 'only those with this text in the body or in an error')
     .addOption(
-      new Option('--limit <n>', 'how many dead letters at most').argParser(oneOrMore).default(limit),
+      new Option('--limit <n>', 'the maximum number of dead letters').argParser(oneOrMore).default(limit),
     );
   addHelp(command, ADDRESS_HELP);
   return command;
@@ -66,7 +66,7 @@ export async function withDeadLetters(
     const { aborted, reason } = interruption.signal;
     if (!aborted || !isQueueError(error, 'ABORTED')) throw error;
     const { exitCode, message } = reason as CommandError;
-    throw new CommandError(exitCode, `${message}; the dead letters not reached yet stay`, { cause: error });
+    throw new CommandError(exitCode, `${message}; the remaining dead letters stay`, { cause: error });
   } finally {
     interruption.dispose();
     await broker.close();
@@ -79,7 +79,7 @@ export function selectionOf(ids: readonly string[], flags: DlqFlags, signal: Abo
   return { ids: ids.length === 0 ? undefined : ids, reason, since, before, match, limit, signal };
 }
 
-/** Prints what was done: a sentence for people, figures as JSON. */
+/** Prints the summary: a sentence, or figures with --json. */
 export function conclude(
   output: Output,
   text: string,

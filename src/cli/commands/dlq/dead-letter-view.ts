@@ -1,4 +1,4 @@
-/** Dead letters for people and for machines. Pure. */
+/** Formats dead letters as readable text and as JSON. Pure. */
 import { isUtf8 } from 'node:buffer';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
 import { cut, padTo, widthOf } from '../../layout.js';
@@ -6,7 +6,7 @@ import { onOneLine, showBody } from '../../output.js';
 
 const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'ATTEMPTS', 'ERROR'] as const;
 
-/** A line per dead letter below a line of titles. `width`: the longest line. */
+/** A header line and a line per dead letter. `width`: the maximum length of a line. */
 export function deadLetterTable(letters: readonly DeadLetter[], width = Number.POSITIVE_INFINITY): string[] {
   const rows = [COLUMNS, ...letters.map(cells)];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))));
@@ -21,7 +21,7 @@ function cells({ id, deadAt, queue, reason, attempts, error }: DeadLetter): stri
   return values.map((value) => onOneLine(value.replaceAll('\t', ' ')));
 }
 
-/** Everything known about a dead letter, its body at the end. */
+/** Everything known about a dead letter, followed by its body. */
 export function deadLetterDetails(deadLetter: DeadLetter): string {
   const { message } = deadLetter;
   const body = bytesOf(deadLetter);
@@ -53,7 +53,7 @@ export function deadLetterDetails(deadLetter: DeadLetter): string {
   return [...lines, showBody(body)].join('\n');
 }
 
-/** What `list` says about a dead letter, as JSON. */
+/** The JSON that `list` prints for a dead letter. */
 export function deadLetterFacts(deadLetter: DeadLetter): Readonly<Record<string, unknown>> {
   const { id, queue, reason, error, firstError, attempts, deadAt, message } = deadLetter;
   const { contentType } = message;
@@ -61,7 +61,7 @@ export function deadLetterFacts(deadLetter: DeadLetter): Readonly<Record<string,
   return { id, queue, reason, attempts, error, firstError, deadAt, contentType, bytes };
 }
 
-/** The same and the whole message. */
+/** The JSON that `show` prints: that of `list`, plus the whole message. */
 export function wholeDeadLetter(deadLetter: DeadLetter): Readonly<Record<string, unknown>> {
   const { headers, timestamp, priority, correlationId, replyTo, contentEncoding } = withoutHistory(
     deadLetter.message,
@@ -93,7 +93,7 @@ function showTime(isoTime: string | undefined): string {
   return isoTime === undefined ? '?' : isoTime.replace('T', ' ').replace(/(\.\d+)?Z$/, 'Z');
 }
 
-/** Some senders count in microseconds or nanoseconds: what they send is beyond every date. */
+/** Timestamps in microseconds or nanoseconds, which some senders use, are too large for a date. */
 function dateOf(timestamp: number): string {
   const date = new Date(timestamp);
   return Number.isNaN(date.getTime()) ? `${timestamp} ms after 1970, which is no date` : date.toISOString();

@@ -20,7 +20,7 @@ interface DropFlags extends DlqFlags {
 }
 
 export function addDropCommand(dlq: Command, execute: Execute): void {
-  const command = dlq.command('drop').description('Removes dead letters for good; asks first.');
+  const command = dlq.command('drop').description('Deletes dead letters permanently; asks first.');
   addSelectionOptions(command)
     .option('--dry-run', 'only print what would be dropped')
     .option('--force', 'do not ask')
@@ -33,7 +33,7 @@ function drop(ids: readonly string[], flags: DropFlags, output: Output): Promise
   if (asks && !(process.stdin.isTTY === true && process.stderr.isTTY === true)) {
     throw new CommandError(
       EXIT.usage,
-      'dlq drop removes dead letters for good, and without a terminal it can not ask: add --force, or --dry-run to see which ones',
+      'dlq drop deletes dead letters permanently, and without a terminal it cannot ask: add --force, or --dry-run to see which ones',
     );
   }
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
@@ -42,7 +42,7 @@ function drop(ids: readonly string[], flags: DropFlags, output: Output): Promise
       const agreed = await ask(dead, selection, flags.queue, output, signal);
       if (signal.aborted) throw signal.reason;
       if (agreed === undefined) return EXIT.failed;
-      // No more than the person agreed to.
+      // No more than the user agreed to.
       selection = { ...selection, limit: Math.max(1, agreed) };
     }
     const verb = dryRun ? 'Would drop' : 'Dropped';
@@ -60,7 +60,7 @@ function drop(ids: readonly string[], flags: DropFlags, output: Output): Promise
   });
 }
 
-/** How many dead letters the person agrees to drop; undefined: none. */
+/** How many dead letters the user agrees to drop; undefined if the answer is no. */
 async function ask(
   dead: DeadLetters,
   selection: SelectionOptions,
@@ -70,6 +70,6 @@ async function ask(
 ): Promise<number | undefined> {
   const { dropped, total } = await dead.drop({ ...selection, dryRun: true });
   if (dropped === 0) return 0;
-  const question = `Drop ${dropped} of ${countOf(total)} of '${queue}' for good?`;
+  const question = `Permanently drop ${dropped} of ${countOf(total)} of '${queue}'?`;
   return (await output.confirm(question, signal)) ? dropped : undefined;
 }

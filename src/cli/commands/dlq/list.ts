@@ -41,14 +41,14 @@ function list(ids: readonly string[], flags: DlqFlags, output: Output): Promise<
     if (deadLetters.length === 0) return EXIT.empty;
     if (!output.json) {
       const { id } = deadLetters[0] as DeadLetter;
-      output.note(` [*] To see one: millrace dlq show ${shellQuoted(id)}${hintFlags(flags)}`);
+      output.note(` [*] To show one: millrace dlq show ${shellQuoted(id)}${hintFlags(flags)}`);
       output.note(` [*] To send them back: millrace dlq replay${hintFlags(flags)}`);
     }
     return EXIT.ok;
   });
 }
 
-/** The flags of this list for the next command. */
+/** The flags that select the same dead letters, for the next command. */
 function hintFlags(flags: DlqFlags): string {
   const { queue, deadLetterQueue } = flags;
   const where = deadLetterQueue === undefined ? '' : ` --dead-letter-queue ${shellQuoted(deadLetterQueue)}`;

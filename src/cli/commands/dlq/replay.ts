@@ -4,7 +4,7 @@ import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ReplayEvent } from '../../../dead-letters/replay.js';
 import type { QueueError } from '../../../errors.js';
 import type { Execute } from '../../common-options.js';
-import { EXIT, type ExitCode, exitCodeOf } from '../../exit-code.js';
+import { CommandError, EXIT, type ExitCode, exitCodeOf } from '../../exit-code.js';
 import { importQueue } from '../../import-module.js';
 import { durationOption, oneOrMore, positiveDurationValue } from '../../option-values.js';
 import type { Output } from '../../output.js';
@@ -28,13 +28,13 @@ interface ReplayFlags extends DlqFlags {
 export function addReplayCommand(dlq: Command, execute: Execute): void {
   const command = dlq
     .command('replay')
-    .description('Sends dead letters back to their queues, each for a new first attempt.');
+    .description('Sends dead letters back to their queue, to be handled again from the first attempt.');
   addSelectionOptions(command)
-    .option('--rate <n>', 'how many per second at most', oneOrMore)
+    .option('--rate <n>', 'the maximum number per second', oneOrMore)
     .option('--to <queue>', 'send them all to this queue')
     .option(
       '--schema <module>',
-      'check them first; the default export is a schema, or a queue made by defineQueue',
+      'check them first; the default export is a schema or a queue made by defineQueue',
     )
     .option('--dry-run', 'only check, and print what would be sent')
     .addOption(
@@ -63,6 +63,9 @@ async function replay(
   signal: AbortSignal,
 ): Promise<ExitCode> {
   const { to, rate, dryRun = false, timeout } = flags;
+  if (to === dead.queue) {
+    throw new CommandError(EXIT.usage, `--to: '${to}' is the dead-letter queue itself; name another queue`);
+  }
   const verb = dryRun ? 'Would replay' : 'Replayed';
   let replayed = 0;
   let firstError: QueueError | undefined;

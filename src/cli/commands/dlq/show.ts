@@ -30,7 +30,7 @@ function show(ids: readonly string[], flags: DlqFlags, output: Output): Promise<
     const found = new Set(deadLetters.map(({ id }) => id));
     const missing = ids.filter((id) => !found.has(id));
     if (missing.length === 0) return EXIT.ok;
-    output.error(`not among the dead letters in '${dead.queue}': ${missing.join(', ')}`);
+    output.error(`not found among the dead letters in '${dead.queue}': ${missing.join(', ')}`);
     return EXIT.partial;
   });
 }

@@ -25,7 +25,7 @@ export interface JobFlags {
 
 export interface Job {
   readonly createConsumer: (broker: Broker, worker: Worker) => Consumer;
-  /** Terminates the commands that still run. */
+  /** Terminates commands that are still running. */
   readonly end: () => Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export async function chooseJob(
   const { queue, exec } = flags;
   if (exec !== undefined) {
     if (handlerPath !== undefined) {
-      throw new CommandError(EXIT.usage, 'both a handler module and --exec are given; use one of them');
+      throw new CommandError(EXIT.usage, 'a handler module and --exec exclude each other; use one of them');
     }
     const command = shellCommand(exec);
     return { ...jobOf(bytesQueue(queue), command.handle, flags), end: command.end };
@@ -46,7 +46,7 @@ export async function chooseJob(
   return jobOf(bytesQueue(queue), printMessage(output), { ...flags, prints: true });
 }
 
-/** Printing is faster than the connection to the broker: many messages have to be in flight to keep it busy. */
+/** Printing is faster than a round trip to the broker, so many messages have to be in flight. */
 const PRINTING_PREFETCH = 100;
 
 function jobOf<T>(
@@ -54,7 +54,7 @@ function jobOf<T>(
   handler: Handler<T>,
   { prints = false, ...flags }: JobFlags & { readonly prints?: boolean },
 ): Job {
-  // No more than --count asks for: the others are for other workers.
+  // No more than --count: further messages are for other workers.
   const most = flags.count ?? Number.POSITIVE_INFINITY;
   const concurrency = Math.min(flags.concurrency, most);
   const prefetch = flags.prefetch ?? Math.max(2 * concurrency, prints ? PRINTING_PREFETCH : 0);
@@ -74,13 +74,13 @@ function jobOf<T>(
   };
 }
 
-/** Prints each message, which is acknowledged once it is written. */
+/** Prints each message, and acknowledges it once it is written. */
 function printMessage(output: Output): Handler<Uint8Array> {
   return async (body, context) => {
     const written = output.json
       ? output.record(recordOf(body, context))
       : output.block(` [x] Received '${showBody(body)}'`);
-    // Nobody reads standard output any more: the message is not acknowledged, and the worker stops.
+    // If standard output is closed, the message is not acknowledged, and the worker stops.
     if (!(await written)) await once(context.signal, 'abort');
   };
 }

@@ -1,4 +1,4 @@
-/** What a worker has done: its counts as a line, and its exit code. Pure. */
+/** The outcome of a worker: its counts as a log line, and its exit code. Pure. */
 import type { BrokerCounts } from '../../../broker.js';
 import type { ConsumerCounts, ConsumerEvent } from '../../../consumer/consumer.js';
 import type { EventLine } from '../../event-line.js';
@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<keyof (ConsumerCounts & BrokerCounts), string>> = {
   resubscribed: 'subscriptions renewed',
 };
 
-/** People see the counts above zero, machines all of them. `event`: `counts` meanwhile, `summary` at the end. */
+/** The text has the counts above 0, the fields all of them. `event`: `counts` while running, `summary` at the end. */
 export function countsLine(
   event: 'counts' | 'summary',
   queue: string,
@@ -31,11 +31,11 @@ export function countsLine(
   return { event, level: 'info', text: `'${queue}': ${parts.join(', ')}`, fields: { queue, ...counts } };
 }
 
-/** Collects what became of the messages of a worker with `--count` or `--drain`, for its exit code. */
+/** Collects the outcomes of messages, for the exit code of a worker with `--count` or `--drain`. */
 export class Tally {
   handled = 0;
   #deadLettered = 0;
-  /** Failed messages whose retry has not come: those that wait for it at the broker. */
+  /** Failed messages that still wait for their retry. */
   readonly #unresolved = new Set<string>();
 
   add(event: ConsumerEvent): void {

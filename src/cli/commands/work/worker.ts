@@ -22,19 +22,19 @@ export interface WorkerOptions {
   readonly announce: () => void;
 }
 
-/** How long the consumer has to return unfinished messages before the connection is closed anyway. */
+/** How long the consumer may take to return unfinished messages before the connection is closed anyway. */
 const RETURN_MS = 1000;
 
-/** After HUP and QUIT nobody waits for long: the terminal or the session is gone, or the user wants it to be. */
+/** After HUP or QUIT the terminal or session is gone, or the user wants the command to end soon. */
 const HURRIED_SHUTDOWN_MS = 5000;
 
 /**
- * Runs a consumer until it has done what was asked for, is stopped by a signal, or can't go on.
+ * Runs a consumer until its job is done, a signal stops it, or it can't continue.
  *
  *   starting ─► running ─(--count taken, --drain and empty)─► finishing ─(handlers done)─► ended
  *      │           ├─(a signal)─────► finishing until the deadline ─(handlers done)────────▲
  *      │           │                     └─(deadline, another signal)─► returning ─────────┤
- *      │           └─(nobody reads standard output)────────────────────────▲               │
+ *      │           └─(standard output is closed)───────────────────────────▲               │
  *      └─(a signal)────────────────────────────────────────────────────────────────────────┘
  */
 export class Worker {
@@ -42,7 +42,7 @@ export class Worker {
   readonly #output: Output;
   readonly #options: WorkerOptions;
   readonly #tally = new Tally();
-  /** Messages that arrive before the consumer has started wait: until then it can't finish them and stop. */
+  /** Messages that arrive before `start` has resolved wait for it: only then can the consumer finish them and stop. */
   readonly #started = new Deferred();
   readonly #forced = new Deferred();
   #consumer: Consumer | undefined;
@@ -62,7 +62,7 @@ export class Worker {
   async handle(job: () => unknown): Promise<void> {
     this.#inFlight++;
     this.#taken++;
-    // Now, before the consumer begins another message: those after the last one stay in the queue.
+    // Before the consumer starts another message, so that further ones stay in the queue.
     this.#stopAtCount();
     try {
       await this.#started.promise;
@@ -72,7 +72,7 @@ export class Worker {
     }
   }
 
-  /** To be passed to the consumer as its observer. */
+  /** The observer of the consumer. */
   observe(event: ConsumerEvent): void {
     if (this.#forcedExit !== undefined) return;
     if (this.#isLimited) this.#tally.add(event);
@@ -95,7 +95,7 @@ export class Worker {
     }
   }
 
-  /** False: a signal came first. */
+  /** False if a signal came first. */
   async #start(consumer: Consumer): Promise<boolean> {
     try {
       await consumer.start();
@@ -133,7 +133,7 @@ export class Worker {
     if (this.#taken === this.#options.count) this.#consumer?.stop({ deadlineMs: Number.POSITIVE_INFINITY });
   }
 
-  /** Rejects when the consumer can't go on, after its last handlers have finished. */
+  /** Rejects if the consumer can't continue, after its last handlers have finished. */
   async #ended(consumer: Consumer, signal: AbortSignal): Promise<void> {
     try {
       if (this.#options.drain) {
@@ -194,16 +194,16 @@ export class Worker {
   }
 }
 
-/** How often `--drain` asks whether the queue is empty. */
+/** How often `--drain` checks whether the queue is empty. */
 const IDLE_INTERVAL_MS = 100;
 
 /**
- * The broker counts a message as gone from the queue when it hands it over, before it arrives here: only several
- * checks in a row that find nothing anywhere prove that there is nothing.
+ * A message in transit is counted neither by the broker nor here, so the queue counts as empty only after several
+ * checks in a row.
  */
 const IDLE_CHECKS = 3;
 
-/** Resolves when the queue is empty and `activity` has stayed the same, with nothing in flight, for a while. */
+/** Resolves when the queue is empty, nothing is in flight, and no message has arrived for several checks. */
 async function untilIdle(
   broker: Broker,
   queue: string,
