@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { missingPackage, succeeds } from '../support/debian-package.js';
 
 const PYTHON = '/usr/bin/python3';
 const execute = promisify(execFile);
@@ -11,24 +12,9 @@ export function noPython(): string | undefined {
   return existsSync(PYTHON) ? undefined : `there is no ${PYTHON}`;
 }
 
-/** As `noPython`, for those that need pika. Installs the package of Debian where that is missing and may be done. */
+/** As `noPython`, for those that need pika. */
 export async function noPika(): Promise<string | undefined> {
-  const missing = noPython();
-  if (missing !== undefined) return missing;
-  const hasPika = () =>
-    execute(PYTHON, ['-c', 'import pika']).then(
-      () => true,
-      () => false,
-    );
-  if (await hasPika()) return undefined;
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return 'python3-pika is not installed';
-  const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-  const install = ['-y', '--no-install-recommends', 'install', 'python3-pika'];
-  await execute('apt-get', install, options).catch(async () => {
-    await execute('apt-get', ['update'], options).catch(() => {});
-    await execute('apt-get', install, options).catch(() => {});
-  });
-  return (await hasPika()) ? undefined : 'python3-pika can’t be installed';
+  return noPython() ?? (await missingPackage('python3-pika', () => succeeds(PYTHON, '-c', 'import pika')));
 }
 
 /** Runs a program of test/examples/tutorials to its end, and gives the lines that it printed. */

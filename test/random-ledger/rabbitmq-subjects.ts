@@ -27,7 +27,7 @@ function rabbitmq(name: string, queueOptions: Subject['queueOptions']): Subject 
     weights: { ...CLIENT_WEIGHTS, ...LINK_WEIGHTS, ...OPERATOR_WEIGHTS, ...SERVER_WEIGHTS },
     queueOptions: queueOptions.type === 'classic' ? queueOptions : { deliveryLimit: 1000, ...queueOptions },
     inProcesses: [false, false],
-    open: () => openServer(queueOptions.type === 'classic'),
+    open: () => openServer(queueOptions),
   };
 }
 
@@ -38,7 +38,8 @@ export const rabbitmqSubjects = [
   rabbitmq('classic with a capacity of 50', { type: 'classic', capacity: 50 }),
 ];
 
-async function openServer(isClassic: boolean): Promise<OpenSubject> {
+async function openServer({ type, capacity }: Subject['queueOptions']): Promise<OpenSubject> {
+  const isClassic = type === 'classic';
   const { rabbitmqctl } = container;
   // Of its own, so that its permissions can be taken away.
   const user = uniqueName('random');
@@ -55,6 +56,7 @@ async function openServer(isClassic: boolean): Promise<OpenSubject> {
 
   /** How many policies are on the queue, or about to be. */
   let policies = 0;
+  let hadPolicy = false;
   /** At a restart a classic queue drops what is over a policy's limit, `reject-publish` or not, and dead-letters none. */
   const restart = async (anew: () => Promise<void>) => {
     let lost = isClassic && policies > 0;
@@ -100,6 +102,7 @@ async function openServer(isClassic: boolean): Promise<OpenSubject> {
       case 'policy':
         await rabbitmqctl('set_policy', queue, `^${queue}$`, JSON.stringify(POLICY));
         policies++;
+        hadPolicy = true;
         return {
           end: async () => {
             // Two may overlap: they have one name.
@@ -124,6 +127,8 @@ async function openServer(isClassic: boolean): Promise<OpenSubject> {
     connect: () => connect(directAddress),
     connectOptions,
     queue,
+    // A policy drops what is over its limit where the queue itself does not reject publishes: see docs/faults.md.
+    mayDieOf: (reason) => reason === 'maxlen' && isClassic && capacity === undefined && hadPolicy,
     // A broker that is paused, or restarts, answers no command until that is over.
     begin: (fault) => eventually(() => begin(fault), { timeoutMs: 60_000, intervalMs: 200 }),
     close: async () => {

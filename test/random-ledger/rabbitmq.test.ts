@@ -10,7 +10,7 @@ describe.skipIf(!canStartOwnBroker())('with a server of its own', () => {
   randomLedger(rabbitmqSubjects, {
     quorum: [1, 2, 3, 4],
     'quorum with a capacity of 50': [1, 2, 3],
-    classic: [1, 2, 3, 1_935_138_245],
+    classic: [1, 2, 3, 1_935_138_245, 2_146_998_517],
     'classic with a capacity of 50': [1, 2],
   });
 

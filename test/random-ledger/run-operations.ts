@@ -174,6 +174,7 @@ class Run {
       for (const { message, reason } of letters) {
         const id = idOf(message);
         const kind = this.#kinds.get(id);
+        if (this.#open.mayDieOf?.(reason)) continue;
         if (kind === 'plain' || kind === 'slow')
           this.#breach(`${id} is a dead letter (${reason}), and its handler never failed`);
       }

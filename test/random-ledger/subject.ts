@@ -23,6 +23,8 @@ export interface OpenSubject {
   readonly isShared?: boolean;
   readonly connectOptions: ConnectOptions;
   readonly queue: string;
+  /** Whether the server itself may give up a message for this reason, as an operator's policy has it. */
+  mayDieOf?(reason: string): boolean;
   /** Begins a fault. What it resolves to ends it; `lost`: messages went with it, as an operator wants it. */
   begin(fault: Fault): Promise<{ readonly lost?: boolean; end?(): Promise<void> }>;
   close(): Promise<void>;

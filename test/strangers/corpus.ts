@@ -1,6 +1,7 @@
 /**
- * Messages as other clients of RabbitMQ publish them: properties, types of headers and encodings, made from the
- * documentation and the source of each. Numbers say their types, as each client's encoder chooses them.
+ * Messages as other clients of RabbitMQ publish them: properties, types of headers and encodings. Numbers say their types,
+ * as each client's encoder chooses them. Those of pika, kombu, aio-pika, php-amqplib, Bunny, librabbitmq, Java's and Go's
+ * clients are what these programs wrote, byte for byte; the others are made from the documentation and the source.
  */
 import type { Options } from 'amqplib';
 
@@ -48,7 +49,7 @@ export const strangers: readonly Stranger[] = [
         nothing: null,
         raw: Buffer.of(0xde, 0xad),
         list: ['a', int32(1)],
-        nested: { key: 'ключ', 値: double(1) },
+        nested: { key: 'ключ', 値: int32(1) },
       },
     },
     body: json({ مفتاح: 'قيمة' }),
@@ -110,6 +111,7 @@ export const strangers: readonly Stranger[] = [
       contentType: 'application/x-msgpack',
       contentEncoding: 'binary',
       deliveryMode: 2,
+      priority: 0,
       headers: {},
     },
     body: Buffer.of(0x81, 0xa1, 0x61, 0x01),
@@ -120,24 +122,33 @@ export const strangers: readonly Stranger[] = [
     properties: {
       contentType: 'application/x-python-serialize',
       contentEncoding: 'binary',
+      deliveryMode: 2,
+      priority: 0,
       headers: { compression: 'application/x-gzip' },
     },
-    body: Buffer.of(0x78, 0x9c, 0x03, 0x00),
+    body: Buffer.from('789c6b6099cac500', 'hex'),
     seen: {
       contentType: 'application/x-python-serialize',
       headers: { compression: 'application/x-gzip' },
     },
   },
   {
-    // aio-pika sets an id and a type only if it is told to, and a delivery mode always.
+    // aio-pika sets an id and a type only if it is told to, a delivery mode and a priority always. The smallest type that
+    // holds it does for a number; a float is text until version 9.
     client: 'aio-pika',
     properties: {
       deliveryMode: 1,
+      priority: 0,
       messageId: 'b0a3',
       type: 'order.created',
       timestamp: 1764000000,
       expiration: '60000',
-      headers: { retries: int32(2), 'x-request-id': Buffer.from('c0ffee') },
+      headers: {
+        retries: int8(2),
+        'x-request-id': Buffer.from('c0ffee'),
+        ratio: Buffer.from('0.5'),
+        flag: true,
+      },
     },
     body: json({ order: 1 }),
     seen: { contentType: '', headers: { retries: '2', 'x-request-id': 'c0ffee' } },
@@ -256,7 +267,14 @@ export const strangers: readonly Stranger[] = [
       contentEncoding: 'utf8',
       deliveryMode: 2,
       timestamp: 1_764_000_000_123_456,
-      headers: { attempts: int64(2n), delay: int32(5000), tags: ['a', 'b'] },
+      headers: {
+        attempts: int32(2),
+        delay: int32(5000),
+        large: int64(9_007_199_254_740_993n),
+        tags: ['a', 'b'],
+        ratio: '0.5',
+        when: timestamp(1764000000),
+      },
     },
     body: json({ job: 'App\\Jobs\\SendMail', data: { id: 1 } }),
     seen: { contentType: 'application/json', headers: { attempts: '2', delay: '5000', tags: '["a","b"]' } },
@@ -277,6 +295,43 @@ export const strangers: readonly Stranger[] = [
     },
     body: Buffer.from('hello'),
     seen: { contentType: 'application/octet-stream', headers: { count: '1', rate: '0.25' } },
+  },
+  {
+    // Every integer is a long, and a symbol is text.
+    client: 'Bunny, for Ruby',
+    properties: {
+      contentType: 'application/json',
+      deliveryMode: 2,
+      priority: 0,
+      timestamp: 1764000000,
+      type: 'order.created',
+      appId: 'shop',
+      headers: {
+        int: int64(5n),
+        large: int64(1_099_511_627_776n),
+        float: double(0.1),
+        flag: true,
+        none: null,
+        list: ['a', int64(1n)],
+        map: { k: 'v' },
+        time: timestamp(1764000000),
+        symbol: 'abc',
+      },
+    },
+    body: json({ a: 1 }),
+    seen: { contentType: 'application/json', headers: { symbol: 'abc' } },
+  },
+  {
+    // amqp-publish. Not persistent unless it is told to be.
+    client: 'librabbitmq, for C',
+    properties: {
+      contentType: 'text/plain',
+      contentEncoding: 'utf-8',
+      deliveryMode: 1,
+      headers: { tenant: 'blue', count: '5' },
+    },
+    body: Buffer.from('hello'),
+    seen: { contentType: 'text/plain', headers: { tenant: 'blue', count: '5' } },
   },
   {
     // add-forward-headers and add-timestamp-header of a dynamic shovel.

@@ -1,10 +1,41 @@
 import { type ChannelModel, connect } from 'amqplib';
 import { describe, expect, it } from 'vitest';
-import { canStartOwnBroker, startOwnBroker, uniqueName } from '../../support/broker.js';
+import {
+  canStartOwnBroker,
+  rabbitmqctl,
+  rawConnection,
+  startOwnBroker,
+  uniqueName,
+} from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
 
 /** Without the toolkit: what docs/faults.md says of RabbitMQ itself. */
 describe.runIf(canStartOwnBroker())('a classic queue with an operator’s limit of its length', () => {
+  it('drops what is over the limit as soon as the policy is there, unless the queue itself rejects publishes', async () => {
+    const queue = uniqueName('limited');
+    const dead = `${queue}.dead`;
+    const channel = await (await rawConnection()).createConfirmChannel();
+    const readyIn = async (name: string) => (await channel.checkQueue(name)).messageCount;
+    await channel.assertQueue(dead, { arguments: { 'x-queue-type': 'quorum' } });
+    const deadLetter = { deadLetterExchange: '', deadLetterRoutingKey: dead };
+    await channel.assertQueue(queue, { ...deadLetter, arguments: { 'x-queue-type': 'classic' } });
+    const rejecting = `${queue}.rejecting`;
+    const overflow = { 'x-queue-type': 'classic', 'x-overflow': 'reject-publish' };
+    await channel.assertQueue(rejecting, { ...deadLetter, arguments: overflow });
+    for (const name of [queue, rejecting]) {
+      for (let i = 0; i < 20; i++) channel.publish('', name, Buffer.from(`${i}`), { persistent: true });
+    }
+    await channel.waitForConfirms();
+    const policy = { 'max-length': 1, overflow: 'reject-publish' };
+    await rabbitmqctl('set_policy', queue, `^${queue}(\\.rejecting)?$`, JSON.stringify(policy));
+    await eventually(async () => (await readyIn(dead)) === 19);
+    expect(await readyIn(queue)).toBe(1);
+    expect(await readyIn(rejecting)).toBe(20);
+    await rabbitmqctl('clear_policy', queue);
+    for (const name of [queue, rejecting, dead]) await channel.deleteQueue(name);
+    await channel.close();
+  });
+
   it('drops confirmed messages when the broker restarts, and dead-letters none of them', async () => {
     const container = await startOwnBroker();
     const queue = uniqueName('limited');
