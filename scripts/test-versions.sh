@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the contract and all tests of the RabbitMQ broker against older versions of RabbitMQ.
+# Runs the contract, all tests of the RabbitMQ broker and strangers' messages against older versions of RabbitMQ.
 #
 #   scripts/test-versions.sh [VITEST-ARGUMENT...]
 #
@@ -20,6 +20,6 @@ fi
 status=0
 for image in $images; do
   printf '\n== %s\n' "$image"
-  RABBITMQ_IMAGE=$image npx --no -- vitest run --project broker test/contract test/rabbitmq "$@" </dev/null || status=1
+  RABBITMQ_IMAGE=$image npx --no -- vitest run --project broker test/contract test/rabbitmq test/strangers "$@" </dev/null || status=1
 done
 exit "$status"

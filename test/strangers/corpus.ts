@@ -99,7 +99,7 @@ export const strangers: readonly Stranger[] = [
         stamps: {},
       },
     },
-    body: json([[2, 2], {}, { callbacks: null, errbacks: null, chain: null, chord: null }]),
+    body: Buffer.from('[[2, 2], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'),
     seen: {
       contentType: 'application/json',
       headers: { task: 'proj.tasks.add', retries: '0', timelimit: '[null,null]', eta: 'null', stamps: '{}' },
@@ -126,7 +126,7 @@ export const strangers: readonly Stranger[] = [
       priority: 0,
       headers: { compression: 'application/x-gzip' },
     },
-    body: Buffer.from('789c6b6099cac500', 'hex'),
+    body: Buffer.from('789c6b6099cac50001b5537a1813a7783316eb01002c9204a4', 'hex'),
     seen: {
       contentType: 'application/x-python-serialize',
       headers: { compression: 'application/x-gzip' },
