@@ -59,6 +59,20 @@ export function oneOrMore(text: string): number {
   return integerValue(1)(text);
 }
 
+/** The longest name or routing key that AMQP can carry. */
+const MAX_NAME_BYTES = 255;
+
+/** The name of a topic or an exchange. */
+export function nameValue(text: string): string {
+  if (text !== '' && Buffer.byteLength(text) <= MAX_NAME_BYTES) return text;
+  throw new InvalidArgumentError(`Write a name of 1 to ${MAX_NAME_BYTES} bytes.`);
+}
+
+export function routingKeyValue(text: string): string {
+  if (Buffer.byteLength(text) <= MAX_NAME_BYTES) return text;
+  throw new InvalidArgumentError(`Write at most ${MAX_NAME_BYTES} bytes.`);
+}
+
 /** Parses `name:value` and trims the value. Repeating the option adds to the previous headers. */
 export function headerValue(
   text: string,

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { codecs } from '../common/codec.js';
-import { defineQueue, type Queue } from '../queue.js';
+import { defineQueue, type Queue, type QueueOptions } from '../queue.js';
 
 /** The tutorials declare a durable quorum queue without further arguments. */
 const DECLARE = 'if-missing';
@@ -47,9 +47,12 @@ function contentTypeOf(body: Uint8Array): string {
 }
 
 /** Receives bodies as bytes, whatever their content type. */
-export function bytesQueue(name: string): Queue<Uint8Array> {
+export function bytesQueue(
+  name: string,
+  options: Omit<QueueOptions, 'codec'> = { declare: DECLARE },
+): Queue<Uint8Array> {
   return defineQueue(name, unchecked<Uint8Array>(), {
-    declare: DECLARE,
+    ...options,
     codec: {
       contentType: 'application/octet-stream',
       ignoresContentType: true,

@@ -1,13 +1,13 @@
 /** What `millrace work` does with each message: prints it, or passes it to a command or a module. */
-import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import type { Broker } from '../../../broker.js';
-import type { Consumer, Handler, HandlerContext } from '../../../consumer/consumer.js';
+import type { Consumer, Handler } from '../../../consumer/consumer.js';
 import type { ConsumerOptions } from '../../../consumer/consumer-options.js';
 import { createConsumer } from '../../../consumer/create-consumer.js';
 import type { Queue } from '../../../queue.js';
 import { CommandError, EXIT } from '../../exit-code.js';
 import { importHandler } from '../../import-module.js';
+import { messageRecord } from '../../message-record.js';
 import { type Output, showBody } from '../../output.js';
 import { shellCommand } from '../../shell-command.js';
 import { bytesQueue, decodedQueue } from '../../text-queue.js';
@@ -78,16 +78,9 @@ function jobOf<T>(
 function printMessage(output: Output): Handler<Uint8Array> {
   return async (body, context) => {
     const written = output.json
-      ? output.record(recordOf(body, context))
+      ? output.record(messageRecord(body, context))
       : output.block(` [x] Received '${showBody(body)}'`);
     // If standard output is closed, the message is not acknowledged, and the worker stops.
     if (!(await written)) await once(context.signal, 'abort');
   };
-}
-
-function recordOf(body: Uint8Array, context: HandlerContext): object {
-  const { id, queue, attempt, redelivered, headers, timestamp, correlationId, replyTo } = context;
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const content = isUtf8(bytes) ? { body: bytes.toString('utf8') } : { bodyBase64: bytes.toString('base64') };
-  return { id, queue, attempt, redelivered, headers, timestamp, correlationId, replyTo, ...content };
 }
