@@ -18,6 +18,28 @@ export interface Destination {
   readonly routingKey: string;
 }
 
+/**
+ * The value of a header. Values keep their types on every backend, through retries, dead letters and replays:
+ *
+ * - numbers are finite; a `bigint` has 64 bits, and arrives as a number where a number holds it exactly
+ * - a `Date` has whole seconds, from 1970 on, as in AMQP 0-9-1: fractions are dropped
+ * - bytes arrive as a `Uint8Array`
+ * - lists and tables are nested at most 32 levels deep
+ */
+export type HeaderValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Date
+  | Uint8Array
+  | readonly HeaderValue[]
+  | { readonly [name: string]: HeaderValue };
+
+/** Header values by name. */
+export type MessageHeaders = Readonly<Record<string, HeaderValue>>;
+
 /** A message on its way out or in. */
 export interface Message {
   /** Chosen by the sender, and kept when the message is sent again. Consumers deduplicate by it. */
@@ -25,18 +47,28 @@ export interface Message {
   /** A media type, or `''` where the sender gave none. */
   readonly contentType: string;
   /** Names that start with `x-millrace-` belong to the toolkit. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: MessageHeaders;
   /** Backends keep text as text where they can; on the wire and on disk it is UTF-8. */
   readonly body: Uint8Array | string;
   /** When the sender created the message, in milliseconds since the epoch. RabbitMQ keeps whole seconds. */
   readonly timestamp?: number | undefined;
   /** 0 to 31; higher priorities are delivered first. An unset one counts as {@link DEFAULT_PRIORITY}. */
   readonly priority?: number | undefined;
-  /**
-   * How a foreign sender encoded the body, for example `gzip`; the body itself is delivered as it arrived. RabbitMQ
-   * passes it on with a message that is sent.
-   */
+  /** How the body is encoded, for example `gzip`, as its sender says. The backend delivers the body as it was sent. */
   readonly contentEncoding?: string | undefined;
+  /** What kind of message this is, for receivers that handle several. */
+  readonly type?: string | undefined;
+  /** The program that sent it, as it calls itself. */
+  readonly appId?: string | undefined;
+  /** The user who sent it. RabbitMQ refuses a message whose user is not the one that is logged in. */
+  readonly userId?: string | undefined;
+  /** False: it need not survive a restart of the broker or a power failure. Default: true. */
+  readonly persistent?: boolean | undefined;
+  /**
+   * When it becomes worthless, in milliseconds since the epoch. The time goes on through retries; a dead letter has none.
+   * Messages that have expired may still be counted and delivered: the subscriber checks.
+   */
+  readonly expiresAt?: number | undefined;
   /** Which request this belongs to, on a request and on its reply. */
   readonly correlationId?: string | undefined;
   /** The routing key, on the default exchange, to which the reply is sent. */
@@ -67,7 +99,11 @@ export type DeadLetterCode =
   /** The body is over the size limit. */
   | 'too-large'
   /** Delivered more often than the queue's delivery limit allows, and never settled. */
-  | 'delivery-limit';
+  | 'delivery-limit'
+  /** Its time was over before it was handled. */
+  | 'expired'
+  /** What the disk gave back is not what was stored. */
+  | 'damaged';
 
 /**
  * Why an attempt failed, as kept in the headers of a retried message and of a dead letter. A message whose retry is

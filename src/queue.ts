@@ -1,8 +1,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Failure, Message, QueueSpec } from './broker.js';
 import { type Codec, codecFor, codecOption, fidelityOf } from './common/codec.js';
+import { compressionOption, type Decompressed, decompress } from './common/compression.js';
+import { type Compression, compressionsIn } from './common/content-encoding.js';
 import { copyBody } from './common/message.js';
-import { errorText, quote } from './common/options.js';
+import { DEFAULT_MAX_MESSAGE_BYTES, errorText, quote } from './common/options.js';
 import { type QueueOptions, queueSpec } from './common/queue-spec.js';
 import { type Fault, RoundTrip } from './common/round-trip.js';
 import { describeIssues, describeThrown, type Validate, type Verdict, validatorOf } from './common/schema.js';
@@ -37,8 +39,13 @@ export interface Queue<In, Out = In> {
   readonly spec: QueueSpec;
   /** Throws or rejects with `INVALID_MESSAGE`. Asynchronous only if the schema is. */
   encode(value: In): EncodedValue | Promise<EncodedValue>;
-  /** Never throws. Asynchronous only if the schema is. */
-  decode(message: Message): DecodedValue<Out> | Promise<DecodedValue<Out>>;
+  /** With what producers compress the bodies, unless a send says otherwise. */
+  readonly compress?: Compression | undefined;
+  /**
+   * Never throws. Asynchronous only if the schema is, or if a large body is compressed. `maxBytes`: how large a compressed
+   * body may become; 1 MiB unless set.
+   */
+  decode(message: Message, maxBytes?: number): DecodedValue<Out> | Promise<DecodedValue<Out>>;
 }
 
 /**
@@ -58,21 +65,24 @@ export function defineQueue<S extends StandardSchemaV1>(
 ): Queue<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
   const validate = validatorOf(schema);
   const spec = queueSpec(name, options);
-  return new SchemaQueue(spec, codecOption(options?.codec), validate);
+  const compression = compressionOption(options?.compress);
+  return new SchemaQueue(spec, codecOption(options?.codec), validate, compression);
 }
 
 class SchemaQueue<In, Out> implements Queue<In, Out> {
   readonly name: string;
   readonly spec: QueueSpec;
+  readonly compress: Compression | undefined;
   readonly #codec: Codec;
   readonly #validate: Validate;
   readonly #roundTrip: RoundTrip;
   /** Whether the schema has ever made a promise of its answer. */
   #isAsync = false;
 
-  constructor(spec: QueueSpec, codec: Codec, validate: Validate) {
+  constructor(spec: QueueSpec, codec: Codec, validate: Validate, compression: Compression | undefined) {
     this.name = spec.name;
     this.spec = spec;
+    this.compress = compression;
     this.#codec = codec;
     this.#validate = validate;
     this.#roundTrip = new RoundTrip(codec, validate);
@@ -102,21 +112,55 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
     return this.#unless(fault, encoded);
   };
 
-  readonly decode = (message: Message): DecodedValue<Out> | Promise<DecodedValue<Out>> => {
+  readonly decode = (
+    message: Message,
+    maxBytes = DEFAULT_MAX_MESSAGE_BYTES,
+  ): DecodedValue<Out> | Promise<DecodedValue<Out>> => {
+    const { contentEncoding } = message;
+    if (contentEncoding === undefined) return this.#decode(message, message.body);
+    const decompressed = decompress(message.body, contentEncoding, maxBytes);
+    return decompressed instanceof Promise
+      ? decompressed.then((settled) => this.#decodeContent(message, settled, maxBytes))
+      : this.#decodeContent(message, decompressed, maxBytes);
+  };
+
+  #decodeContent(
+    message: Message,
+    decompressed: Decompressed,
+    maxBytes: number,
+  ): DecodedValue<Out> | Promise<DecodedValue<Out>> {
+    switch (decompressed.type) {
+      case 'body':
+        return this.#decode(message, decompressed.body);
+      case 'too-large': {
+        const error = `the body has more than ${maxBytes} bytes, the limit, once it is decompressed`;
+        return { ok: false, failure: { code: 'too-large', error } };
+      }
+      case 'damaged': {
+        const error = `the body can't be decompressed as ${quote(message.contentEncoding)}: ${decompressed.error}`;
+        return { ok: false, failure: { code: 'undecodable', error } };
+      }
+    }
+  }
+
+  #decode(
+    { contentType, contentEncoding }: Message,
+    body: Message['body'],
+  ): DecodedValue<Out> | Promise<DecodedValue<Out>> {
     let value: unknown;
     try {
-      if (message.contentEncoding !== undefined) {
-        throw new TypeError(
-          `the body is encoded as ${quote(message.contentEncoding)}, which is not supported`,
-        );
-      }
-      value = codecFor(message.contentType, this.#codec).decode(message.body);
+      const codec = codecFor(contentType, this.#codec);
+      // Many codecs are functions of others, to which a second argument means something else: only where there is a need.
+      value =
+        contentEncoding === undefined || compressionsIn(contentEncoding) !== undefined
+          ? codec.decode(body)
+          : codec.decode(body, { contentType, contentEncoding });
     } catch (error) {
       return { ok: false, failure: { code: 'undecodable', error: errorText(error) } };
     }
     const verdict = this.#validate(value);
     return verdict instanceof Promise ? verdict.then(toDecoded<Out>) : toDecoded<Out>(verdict);
-  };
+  }
 
   /** Encodes at once, and validates what the encoded value decodes to: the value itself may change meanwhile. */
   async #encodeFirst(value: In): Promise<EncodedValue> {

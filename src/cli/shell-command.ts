@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { showHeaders } from '../common/headers.js';
 import { onAbort, pause } from '../common/limits.js';
 import type { HandlerContext } from '../consumer/consumer.js';
 
@@ -72,7 +73,7 @@ function variablesOf(context: HandlerContext): Readonly<Record<string, string | 
     ATTEMPT: String(attempt),
     QUEUE: queue,
     REDELIVERED: String(redelivered),
-    HEADERS: JSON.stringify(headers),
+    HEADERS: JSON.stringify(showHeaders(headers)),
     TIMESTAMP: timestamp?.toString(),
     CORRELATION_ID: correlationId,
     REPLY_TO: replyTo,

@@ -8,13 +8,24 @@ export interface Codec {
   readonly contentType: string;
   /** Throws for a value that the codec has no form for: `send` rejects with `INVALID_MESSAGE`. */
   encode(value: unknown): Uint8Array | string;
-  /** Throws for a body that it can't read: the message becomes a dead letter, `undecodable`. */
-  decode(body: Uint8Array | string): unknown;
+  /**
+   * Throws for a body that it can't read: the message becomes a dead letter, `undecodable`. `gzip`, `deflate`, `br` and
+   * `zstd` are undone before. `labels`: what the sender says of the body, where it names another encoding.
+   */
+  decode(body: Uint8Array | string, labels?: BodyLabels): unknown;
   /**
    * Decode every message of the queue with this codec, whatever its own content type says. Default: false; a
    * message labelled as JSON, plain text or bytes is decoded as what it says it is.
    */
   readonly ignoresContentType?: boolean;
+}
+
+/** What the sender of a message says of its body. */
+export interface BodyLabels {
+  /** A media type; `''` where there is none. */
+  readonly contentType: string;
+  /** As it came. */
+  readonly contentEncoding: string | undefined;
 }
 
 /** The codecs that need no code of the user's. */

@@ -2,7 +2,7 @@
  * The headers by which a retried message and a dead letter carry their history. Both backends write them, so
  * that a dead letter reads the same on every backend.
  */
-import type { DeadLetterCode, Failure } from '../broker.js';
+import type { DeadLetterCode, Failure, HeaderValue, MessageHeaders } from '../broker.js';
 
 /** Header names that begin like this belong to the toolkit; senders can't set them. */
 export const RESERVED_HEADER_PREFIX = 'x-millrace-';
@@ -11,6 +11,8 @@ export const RESERVED_HEADER_PREFIX = 'x-millrace-';
 const ATTEMPT = 'x-millrace-attempt';
 /** On a dead letter: how often it was tried. It is in its new queue for the first time. */
 const ATTEMPTS = 'x-millrace-attempts';
+/** When the message becomes worthless, where the backend has no better place for it. */
+const EXPIRES_AT = 'x-millrace-expires-at';
 const REASON = 'x-millrace-reason';
 const ERROR = 'x-millrace-error';
 const FIRST_ERROR = 'x-millrace-first-error';
@@ -29,18 +31,18 @@ function shorten(error: string): string {
 }
 
 /** The headers of a message that is put back for another attempt. */
-export function retryHeaders<V>(
-  headers: Readonly<Record<string, V>>,
+export function retryHeaders(
+  headers: MessageHeaders,
   nextAttempt: number,
   failure: Failure,
-): Record<string, V | string> {
+): Record<string, HeaderValue> {
   const error = shorten(failure.error);
   return { [FIRST_ERROR]: error, ...headers, [ATTEMPT]: String(nextAttempt), [ERROR]: error };
 }
 
 /** The headers of a message that is moved to a dead-letter queue. */
-export function deadLetterHeaders<V>(
-  headers: Readonly<Record<string, V>>,
+export function deadLetterHeaders(
+  headers: MessageHeaders,
   history: {
     readonly queue: string;
     readonly attempt: number;
@@ -48,9 +50,9 @@ export function deadLetterHeaders<V>(
     /** Default: now. */
     readonly deadAt?: Date | undefined;
   },
-): Record<string, V | string> {
+): Record<string, HeaderValue> {
   const error = shorten(history.failure.error);
-  const { [ATTEMPT]: _, ...others } = headers;
+  const { [ATTEMPT]: _, [EXPIRES_AT]: _expired, ...others } = headers;
   return {
     [FIRST_ERROR]: error,
     ...others,
@@ -96,15 +98,40 @@ export interface DeadLetterHistory {
 }
 
 /** Reads the headers of a dead letter; undefined where the toolkit did not write them. */
-export function deadLetterHistory(headers: Readonly<Record<string, string>>): DeadLetterHistory | undefined {
+export function deadLetterHistory(headers: MessageHeaders): DeadLetterHistory | undefined {
   const reason = headers[REASON];
-  if (reason === undefined) return undefined;
+  if (typeof reason !== 'string') return undefined;
   return {
     reason,
-    error: headers[ERROR] ?? '',
-    firstError: headers[FIRST_ERROR] ?? '',
+    error: textOf(headers[ERROR]),
+    firstError: textOf(headers[FIRST_ERROR]),
     attempts: toCount(headers[ATTEMPTS]),
-    queue: headers[QUEUE] ?? '',
-    deadAt: headers[DEAD_AT] ?? '',
+    queue: textOf(headers[QUEUE]),
+    deadAt: textOf(headers[DEAD_AT]),
   };
+}
+
+/** Anybody may have written the header. */
+function textOf(value: HeaderValue | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** The headers with the time at which the message becomes worthless. */
+export function withExpiry(headers: MessageHeaders, expiresAt: number): MessageHeaders {
+  return { ...headers, [EXPIRES_AT]: String(expiresAt) };
+}
+
+/** The time that {@link withExpiry} wrote, and the headers without it. */
+export function expiryIn(headers: MessageHeaders): {
+  readonly expiresAt: number | undefined;
+  readonly others: MessageHeaders;
+} {
+  const { [EXPIRES_AT]: text, ...others } = headers;
+  const isTime = typeof text === 'string' && /^\d{1,16}$/.test(text);
+  return { expiresAt: isTime ? Number(text) : undefined, others };
+}
+
+/** Whether {@link expiryIn} finds something. */
+export function hasExpiry(headers: MessageHeaders): boolean {
+  return Object.hasOwn(headers, EXPIRES_AT);
 }

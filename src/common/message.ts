@@ -2,29 +2,43 @@
 import { randomFillSync } from 'node:crypto';
 import type { Message } from '../broker.js';
 
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+const NO_HEADERS: Message['headers'] = Object.freeze({});
 
 /** What becomes of a value. */
 type Encoded = Pick<Message, 'contentType' | 'body' | 'contentEncoding'>;
 
 /** What the sender says besides. */
-type Properties = Partial<Omit<Message, keyof Encoded | 'timestamp'>>;
+type Properties = {
+  readonly [Name in keyof Omit<Message, 'contentType' | 'body' | 'timestamp' | 'expiresAt'>]?:
+    | Message[Name]
+    | undefined;
+} & {
+  /** Milliseconds, from the message's time on. */
+  readonly expiresInMs?: number | undefined;
+};
 
 const NO_PROPERTIES: Properties = Object.freeze({});
 
 /** A new message, made now. It gets a new id and no headers unless it is given some. */
 export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERTIES): Message {
+  const timestamp = Date.now();
+  const { expiresInMs } = properties;
   return {
     id: properties.id ?? newMessageId(),
     contentType: encoded.contentType,
     headers: properties.headers ?? NO_HEADERS,
     body: encoded.body,
-    timestamp: Date.now(),
+    timestamp,
     priority: properties.priority,
-    contentEncoding: encoded.contentEncoding,
+    contentEncoding: encoded.contentEncoding ?? properties.contentEncoding,
     correlationId: properties.correlationId,
     replyTo: properties.replyTo,
     origin: properties.origin,
+    type: properties.type,
+    appId: properties.appId,
+    userId: properties.userId,
+    persistent: properties.persistent,
+    expiresAt: expiresInMs === undefined ? undefined : timestamp + expiresInMs,
   };
 }
 
@@ -41,6 +55,11 @@ export function copyMessage(message: Message, headers: Message['headers'] = mess
     correlationId: message.correlationId,
     replyTo: message.replyTo,
     origin: message.origin,
+    type: message.type,
+    appId: message.appId,
+    userId: message.userId,
+    persistent: message.persistent,
+    expiresAt: message.expiresAt,
   };
 }
 

@@ -157,11 +157,16 @@ export function isTooLarge(body: Uint8Array | string, maxBytes: number): boolean
 }
 
 /** Throws `TOO_LARGE`. */
-export function checkSize(message: Message, maxBytes: number): void {
-  if (!isTooLarge(message.body, maxBytes)) return;
-  const bytes = Buffer.byteLength(message.body);
+export function checkSize({ id, body }: Message, maxBytes: number): void {
+  if (isTooLarge(body, maxBytes)) checkBodySize(`message ${id}`, body, maxBytes);
+}
+
+/** Throws `TOO_LARGE`. */
+export function checkBodySize(what: string, body: Message['body'], maxBytes: number): void {
+  if (!isTooLarge(body, maxBytes)) return;
+  const bytes = Buffer.byteLength(body);
   throw new QueueError(
     'TOO_LARGE',
-    `message ${message.id} has ${bytes} bytes, the limit is ${maxBytes}: send a reference to the data, or raise maxMessageBytes in connect()`,
+    `${what} has ${bytes} bytes, the limit is ${maxBytes}: send a reference to the data, or raise maxMessageBytes in connect()`,
   );
 }

@@ -2,6 +2,7 @@
 import type { DeclareMode, DelayedRetry, QueueSpec } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { Codec } from './codec.js';
+import type { Compression } from './content-encoding.js';
 import { type BindingOptions, bindingsOption } from './exchange-spec.js';
 import {
   booleanOption,
@@ -27,6 +28,11 @@ export interface QueueOptions<In = unknown> {
     | undefined;
   /** What to do with a queue that is there already. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
+  /**
+   * Compresses the bodies of messages that are sent, where that makes them smaller: `'gzip'`, `'deflate'`, `'br'`, or
+   * `'zstd'` from Node.js 22.15 on. It takes 5 to 20 ms a MiB. Every receiver decompresses all of these. Default: not.
+   */
+  readonly compress?: Compression | undefined;
   /** The RabbitMQ queue type. Default: `'quorum'`, replicated and durable. */
   readonly type?: 'quorum' | 'classic' | undefined;
   /**
@@ -86,6 +92,7 @@ export interface QueueOptions<In = unknown> {
 const OPTION_NAMES: readonly (keyof QueueOptions)[] = [
   'codec',
   'declare',
+  'compress',
   'type',
   'durable',
   'exclusive',

@@ -39,7 +39,7 @@ export function errorReplyTo(request: Request, { code, message }: RemoteFailure)
 /** What a reply says went wrong; undefined for the reply of a handler that has not failed. */
 export function remoteFailure({ headers, body }: Message): RemoteFailure | undefined {
   const code = headers[ERROR_CODE];
-  if (code === undefined) return undefined;
+  if (typeof code !== 'string') return undefined;
   return { code, message: typeof body === 'string' ? body : Buffer.from(body).toString('utf8') };
 }
 

@@ -1,4 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel';
+import type { HeaderValue, MessageHeaders } from '../broker.js';
 
 /** What the channels of `millrace.send` publish about the send of one message. */
 export interface SendTrace {
@@ -7,7 +8,7 @@ export interface SendTrace {
   /** The id of the message. */
   readonly id: string;
   /** The message's headers. A subscriber of `start` may add some, such as `traceparent`; they are sent along. */
-  readonly headers: Record<string, string>;
+  readonly headers: Record<string, HeaderValue>;
   /** On `asyncEnd`, when it is stored. */
   readonly result?: { readonly id: string };
   /** On `error` and on what comes after it. */
@@ -25,7 +26,7 @@ export interface ProcessTrace {
   /** Whether this message may have been handled before. */
   readonly redelivered: boolean;
   /** The headers of the message. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: MessageHeaders;
   /** Set on requests. */
   readonly correlationId: string | undefined;
   /** On `asyncEnd`, what the handler returned. */

@@ -1,5 +1,5 @@
 /** The public types of a consumer. `createConsumer` makes one. */
-import type { Failure, WaitOptions } from '../broker.js';
+import type { Failure, MessageHeaders, WaitOptions } from '../broker.js';
 
 /** Handles the messages of one queue. Made by `createConsumer`. */
 export interface Consumer extends AsyncDisposable {
@@ -86,9 +86,20 @@ export interface HandlerContext {
   /** Whether this message may have been handled before, wholly or in part. */
   readonly redelivered: boolean;
   /** The sender's headers, and those of the toolkit (`x-millrace-…`). */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: MessageHeaders;
   /** When the sender made the message, in milliseconds since the epoch. */
   readonly timestamp: number | undefined;
+  /** What kind of message this is, as its sender says. */
+  readonly type: string | undefined;
+  /** The program that sent it, as it calls itself. */
+  readonly appId: string | undefined;
+  /** The user who sent it, which RabbitMQ has checked. Unset after a retry there. */
+  readonly userId: string | undefined;
+  /**
+   * When the message becomes worthless, in milliseconds since the epoch; it is past while a handler runs that began before.
+   * For a message of another client of RabbitMQ: at the latest.
+   */
+  readonly expiresAt: number | undefined;
   /** Set on requests, or by the sender. */
   readonly correlationId: string | undefined;
   /** The address for the reply to a request. */

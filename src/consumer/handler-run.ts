@@ -1,4 +1,4 @@
-import type { Delivery } from '../broker.js';
+import type { Delivery, MessageHeaders } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 
@@ -139,8 +139,12 @@ export class Context implements HandlerContext {
   readonly id: string;
   readonly attempt: number;
   readonly redelivered: boolean;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: MessageHeaders;
   readonly timestamp: number | undefined;
+  readonly type: string | undefined;
+  readonly appId: string | undefined;
+  readonly userId: string | undefined;
+  readonly expiresAt: number | undefined;
   readonly correlationId: string | undefined;
   readonly replyTo: string | undefined;
   declare readonly signal: AbortSignal;
@@ -157,6 +161,10 @@ export class Context implements HandlerContext {
     this.redelivered = redelivered;
     this.headers = message.headers;
     this.timestamp = message.timestamp;
+    this.type = message.type;
+    this.appId = message.appId;
+    this.userId = message.userId;
+    this.expiresAt = message.expiresAt;
     this.correlationId = message.correlationId;
     this.replyTo = message.replyTo;
     Object.defineProperty(this, 'signal', Context.#signal);

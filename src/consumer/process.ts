@@ -91,7 +91,7 @@ export function decode<Out>(
     return { ok: false, outcome: { type: 'hopeless', code: 'too-large', text } };
   }
   try {
-    const decoding = queue.decode(message);
+    const decoding = queue.decode(message, maxMessageBytes);
     return decoding instanceof Promise ? decoding.then(toDecoded<Out>).catch(failed) : toDecoded(decoding);
   } catch (error) {
     return failed(error);

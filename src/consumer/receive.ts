@@ -1,4 +1,4 @@
-import type { Backend, Broker, Delivery, Subscription } from '../broker.js';
+import type { Backend, Broker, Delivery, MessageHeaders, Subscription } from '../broker.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
   backendOf,
@@ -41,9 +41,17 @@ export interface Received<Out> {
   /** Whether this message may have been handed out before. */
   readonly redelivered: boolean;
   /** The sender's headers, and those of the toolkit (`x-millrace-…`). */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: MessageHeaders;
   /** When the sender made the message, in milliseconds since the epoch. */
   readonly timestamp: number | undefined;
+  /** What kind of message this is, as its sender says. */
+  readonly type: string | undefined;
+  /** The program that sent it, as it calls itself. */
+  readonly appId: string | undefined;
+  /** The user who sent it, which RabbitMQ has checked. Unset after a retry there. */
+  readonly userId: string | undefined;
+  /** When the message becomes worthless, in milliseconds since the epoch. One that has expired does not appear here. */
+  readonly expiresAt: number | undefined;
   /** Set on requests, or by the sender. */
   readonly correlationId: string | undefined;
   /** The address for a reply, which `receive` does not send by itself. */
@@ -251,6 +259,10 @@ function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Receive
     redelivered,
     headers: message.headers,
     timestamp: message.timestamp,
+    type: message.type,
+    appId: message.appId,
+    userId: message.userId,
+    expiresAt: message.expiresAt,
     correlationId: message.correlationId,
     replyTo: message.replyTo,
     ack: () => delivery.ack(),

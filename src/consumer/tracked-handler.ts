@@ -79,7 +79,7 @@ class TrackedRun<Out> implements RunningHandler {
   }
 
   async #sharesKey(message: Message, { key, held }: HeldKeys<Out>): Promise<boolean> {
-    const decoded = await this.#queue.decode(message);
+    const decoded = await this.#queue.decode(message, this.#broker.maxMessageBytes);
     return decoded.ok && keysOf(key, decoded.value).some((other) => held.includes(other));
   }
 }

@@ -1,4 +1,4 @@
-import type { DeadLetterCode, Message } from '../broker.js';
+import type { DeadLetterCode, HeaderValue, Message, MessageHeaders } from '../broker.js';
 import { deadLetterHistory, RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
 
 /** A message in a dead-letter queue, with the history of its failure. */
@@ -70,7 +70,7 @@ const LAST_TIME = 8.64e15;
  * impossible timestamp, which no backend would store.
  */
 export function withoutHistory(message: Message): Message {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, HeaderValue> = {};
   for (const [name, value] of Object.entries(message.headers)) {
     if (!name.startsWith(RESERVED_HEADER_PREFIX) && !BROKER_HEADERS.test(name)) headers[name] = value;
   }
@@ -99,11 +99,11 @@ const DEATH_DESCRIPTIONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The latest entry of the header `x-death`, which backends pass on as JSON, newest entry first. Undefined if there is
- * none that can be read.
+ * The latest entry of the header `x-death`, a list with the newest entry first. Undefined if there is none that can be
+ * read.
  */
-export function brokerDeath(headers: Readonly<Record<string, string>>): BrokerDeath | undefined {
-  const last: unknown = firstOf(parse(headers['x-death']));
+export function brokerDeath({ 'x-death': deaths }: MessageHeaders): BrokerDeath | undefined {
+  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
   if (typeof last !== 'object' || last === null) return undefined;
   const { reason, queue, count, time } = last as Readonly<Record<string, unknown>>;
   if (typeof reason !== 'string' || typeof queue !== 'string') return undefined;
@@ -112,26 +112,6 @@ export function brokerDeath(headers: Readonly<Record<string, string>>): BrokerDe
     reason: reason === 'delivery_limit' ? 'delivery-limit' : reason,
     queue,
     count: typeof count === 'number' ? count : 1,
-    deadAt: toIsoTime(time),
+    deadAt: time instanceof Date ? time.toISOString() : undefined,
   };
-}
-
-/** AMQP's timestamps are seconds; amqplib represents them as `{ '!': 'timestamp', value }`. */
-function toIsoTime(time: unknown): string | undefined {
-  const seconds = typeof time === 'object' && time !== null && 'value' in time ? time.value : time;
-  if (typeof seconds !== 'number') return undefined;
-  const date = new Date(seconds * 1000);
-  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
-}
-
-function firstOf(value: unknown): unknown {
-  return Array.isArray(value) ? value[0] : undefined;
-}
-
-function parse(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

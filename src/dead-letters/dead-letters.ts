@@ -94,12 +94,14 @@ export function deadLetters(
   options?: DeadLettersOptions,
 ): DeadLetters {
   checkOptionNames('deadLetters', options, ['queue']);
+  const backend = backendOf(broker);
   const source: Source = {
-    broker: backendOf(broker),
+    broker: backend,
     name: typeof queue === 'string' ? queue : queue.name,
     deadLetterQueue: options?.queue ?? deadLetterQueueOf(queue),
     isNamed: options?.queue !== undefined,
-    decode: typeof queue === 'string' ? undefined : (message) => queue.decode(message),
+    decode:
+      typeof queue === 'string' ? undefined : (message) => queue.decode(message, backend.maxMessageBytes),
   };
   return {
     queue: source.deadLetterQueue,

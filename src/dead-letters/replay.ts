@@ -98,6 +98,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
     await forEachSelected(scan, selection, async (deadLetter, delivery) => {
       if (replayedIds.has(deadLetter.id)) return false;
       const refusal =
+        damage(deadLetter, options) ??
         (options.to === undefined ? foreignDeadLetter(deadLetter, source) : undefined) ??
         (await schemaMismatch(deadLetter, source));
       if (refusal !== undefined) {
@@ -126,6 +127,16 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
     await scan.end();
   }
   return { total: scan.total, scanned: scan.scanned, ...counts };
+}
+
+/** Whether the disk has damaged it: then somebody has to say that it is to be sent nevertheless. */
+function damage(
+  { id, reason, error }: DeadLetter,
+  { ids, reason: wanted }: ReplayOptions,
+): Refusal | undefined {
+  if (reason !== 'damaged' || wanted === reason || ids?.includes(id)) return undefined;
+  const text = `dead letter ${id}: ${error}; to send it as it is, select it by its id or by the reason 'damaged'`;
+  return { type: 'failed', error: new QueueError('INVALID_MESSAGE', text) };
 }
 
 type Refusal = { readonly type: 'invalid' | 'failed'; readonly error: QueueError };

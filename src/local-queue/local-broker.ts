@@ -6,6 +6,7 @@ import {
   type Message,
   type SubscribeOptions,
 } from '../broker.js';
+import { copyHeaders, type HeaderFault } from '../common/headers.js';
 import { copyMessage } from '../common/message.js';
 import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
@@ -47,32 +48,44 @@ export function closedError(): QueueError {
   return new QueueError('CLOSED', 'the local broker was closed');
 }
 
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+const NO_HEADERS: Message['headers'] = Object.freeze({});
 
 /** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
 export function takeIn(message: Message, to: Destination): Message {
   checkMessage(message);
-  const { headers } = message;
-  const copy = copyMessage(
-    message,
-    Object.keys(headers).length === 0 ? NO_HEADERS : Object.freeze({ ...headers }),
-  );
+  const copy = copyMessage(message, takeInHeaders(message));
   return to.exchange === '' ? copy : { ...copy, origin: to };
+}
+
+function takeInHeaders(message: Message): Message['headers'] {
+  const { headers } = message;
+  for (const _ in headers) return Object.freeze(copyHeaders(headers, faultOf(message)));
+  return NO_HEADERS;
+}
+
+/** In the form in which they arrive. Throws `INVALID_MESSAGE`. */
+export function storableHeaders(message: Message): Message['headers'] {
+  const { headers } = message;
+  for (const name in headers)
+    if (typeof headers[name] !== 'string') return copyHeaders(headers, faultOf(message));
+  return headers;
+}
+
+function faultOf(message: Message): HeaderFault {
+  return (where, expected, got) => invalidMessage(message, where, expected, got);
 }
 
 /** Throws `INVALID_MESSAGE`. */
 export function checkMessage(message: Message): void {
-  const { priority, body, headers } = message;
+  const { priority, body, expiresAt } = message;
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
     throw invalidMessage(message, 'priority', `an integer from 0 to ${MAX_PRIORITY}`, priority);
   }
   if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
     throw invalidMessage(message, 'body', 'a string or a Uint8Array', body);
   }
-  for (const name in headers) {
-    const value: unknown = headers[name];
-    if (typeof value !== 'string')
-      throw invalidMessage(message, `headers[${quote(name)}]`, 'a string', value);
+  if (expiresAt !== undefined && !Number.isSafeInteger(expiresAt)) {
+    throw invalidMessage(message, 'expiresAt', 'milliseconds since 1970', expiresAt);
   }
 }
 

@@ -1,33 +1,88 @@
-import { MAX_PRIORITY, type Message } from '../broker.js';
+import { MAX_PRIORITY, type MessageHeaders } from '../broker.js';
+import { compress, compressionOption } from '../common/compression.js';
+import type { Compression } from '../common/content-encoding.js';
+import { copyHeaders, headersBytes, isWellFormed, MAX_HEADERS_BYTES } from '../common/headers.js';
 import { RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
-import { integerOption, invalidOption, quote } from '../common/options.js';
+import { booleanOption, checkBodySize, integerOption, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
+import type { EncodedValue, Queue } from '../queue.js';
 
 /** What a sender may say about a message besides its value. */
 export interface MessageOptions {
   /** Names the message: the same id marks the same message. 1 to 255 bytes. Default: a new UUID. */
   readonly id?: string | undefined;
-  /** Strings by name. Names that begin with `x-millrace-` are the toolkit's. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Values by name; {@link HeaderValue} says which. At most 64 KiB in all. Names that begin with `x-millrace-` are the
+   * toolkit's.
+   */
+  readonly headers?: MessageHeaders | undefined;
   /** 0 to 31, the greater first. Default: 4. Classic RabbitMQ queues need `maxPriority` for it. */
   readonly priority?: number | undefined;
   /** Which request this belongs to. At most 255 bytes. A requester sets it by itself. */
   readonly correlationId?: string | undefined;
   /** The queue that a reply goes to. At most 255 bytes. A requester sets it by itself. */
   readonly replyTo?: string | undefined;
+  /** What kind of message this is, for receivers that handle several. At most 255 bytes. */
+  readonly type?: string | undefined;
+  /** The program that sends it. At most 255 bytes. */
+  readonly appId?: string | undefined;
+  /**
+   * The user who sends it. At most 255 bytes. RabbitMQ refuses it with `REFUSED` unless it is the user of the connection,
+   * so that receivers can rely on it; local brokers pass on whatever is given.
+   */
+  readonly userId?: string | undefined;
+  /**
+   * False: the message need not survive a restart of RabbitMQ, where its queue is a classic one, or a power failure, where
+   * it is on disk. Default: true.
+   */
+  readonly persistent?: boolean | undefined;
+  /**
+   * In how many milliseconds from now the message becomes worthless, at least 1. Then it is not handled any more; the
+   * queue's `onExpired` says what becomes of it. The time goes on through retries, and while `send` waits. The clocks of
+   * sender and receiver have to agree. Default: never.
+   */
+  readonly expiresInMs?: number | undefined;
+  /** How the body is encoded, where the codec does it. At most 255 bytes. Receivers decode `gzip`, `deflate`, `br` and `zstd`. */
+  readonly contentEncoding?: string | undefined;
+  /** With what to compress the body, or false. Default: as the queue's definition says. */
+  readonly compress?: Compression | false | undefined;
 }
 
+/** The names of {@link MessageOptions}, except for `id`. */
+export const MESSAGE_OPTION_NAMES: readonly Exclude<keyof MessageOptions, 'id'>[] = [
+  'headers',
+  'priority',
+  'correlationId',
+  'replyTo',
+  'type',
+  'appId',
+  'userId',
+  'persistent',
+  'expiresInMs',
+  'contentEncoding',
+  'compress',
+];
+
 /** Message options that were checked, and that the caller can't change any more. */
-export type MessageProperties = Partial<
-  Pick<Message, 'id' | 'headers' | 'priority' | 'correlationId' | 'replyTo'>
->;
+export type MessageProperties = MessageOptions;
 
 /** Throws `INVALID_OPTION`. */
 export function messageProperties(options: MessageOptions): MessageProperties {
-  const { id, headers, priority, correlationId, replyTo } = options;
+  const { id, headers, priority, correlationId, replyTo, type, appId, userId } = options;
+  const { persistent, expiresInMs, contentEncoding } = options;
   shortString('id', id, 1);
   shortString('correlationId', correlationId, 0);
   shortString('replyTo', replyTo, 0);
+  shortString('type', type, 0);
+  shortString('appId', appId, 0);
+  shortString('userId', userId, 0);
+  shortString('contentEncoding', contentEncoding, 0);
+  const compress = options.compress === false ? false : compressionOption(options.compress);
+  if (compress && contentEncoding !== undefined) {
+    throw new QueueError('INVALID_OPTION', 'contentEncoding: it is set by compress; give one of the two');
+  }
+  booleanOption('persistent', persistent, true);
+  integerOption('expiresInMs', expiresInMs, { min: 1, max: MAX_EXPIRY_MS, default: 1 });
   integerOption('priority', priority, { min: 0, max: MAX_PRIORITY, default: 0 });
   return {
     ...(id !== undefined && { id }),
@@ -35,7 +90,36 @@ export function messageProperties(options: MessageOptions): MessageProperties {
     priority,
     correlationId,
     replyTo,
+    type,
+    appId,
+    userId,
+    persistent,
+    contentEncoding,
+    compress,
+    expiresInMs,
   };
+}
+
+/** A thousand years: no clock that messages are compared with goes on for longer. */
+const MAX_EXPIRY_MS = 1000 * 365.25 * 24 * 3600 * 1000;
+
+/**
+ * An encoded value, compressed if that was asked for and makes it smaller. Throws `TOO_LARGE` for what receivers would not
+ * decompress.
+ */
+export function packed(
+  encoded: EncodedValue,
+  properties: MessageProperties | undefined,
+  queue: Pick<Queue<never>, 'compress'>,
+  maxBytes: number,
+): EncodedValue & { readonly contentEncoding?: string } {
+  const compression = properties?.compress ?? queue.compress;
+  if (!compression || properties?.contentEncoding !== undefined) return encoded;
+  checkBodySize('the value', encoded.body, maxBytes);
+  const body = compress(encoded.body, compression);
+  return body === undefined
+    ? encoded
+    : { contentType: encoded.contentType, body, contentEncoding: compression };
 }
 
 /** AMQP 0-9-1 carries these properties as short strings: at most 255 bytes. */
@@ -50,18 +134,15 @@ function shortString(name: string, value: string | undefined, minBytes: number):
 }
 
 /** UTF-8 can't carry it: what arrives would be another text. */
-function halfPair(name: string, value: string): QueueError {
+function halfPair(name: string, value: unknown): QueueError {
   return invalidOption(name, 'well-formed text, without half a surrogate pair', value);
 }
 
-function copyOf(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  if (typeof headers !== 'object' || headers === null) {
-    throw invalidOption('headers', 'an object with strings', headers);
-  }
+function copyOf(given: MessageHeaders): MessageHeaders {
+  const headers = copyHeaders(given, (where, expected, got) => invalidOption(where, expected, got));
   for (const [name, value] of Object.entries(headers)) {
     shortString('the name of a header', name, 1);
-    if (typeof value !== 'string') throw invalidOption(`headers[${quote(name)}]`, 'a string', value);
-    if (!value.isWellFormed()) throw halfPair(`headers[${quote(name)}]`, value);
+    if (!isWellFormed(value)) throw halfPair(`headers[${quote(name)}]`, value);
     if (name.startsWith(RESERVED_HEADER_PREFIX)) {
       throw new QueueError(
         'INVALID_OPTION',
@@ -69,6 +150,10 @@ function copyOf(headers: Readonly<Record<string, string>>): Readonly<Record<stri
       );
     }
   }
-  // Own properties of any name, `__proto__` included, stay what they are.
-  return Object.fromEntries(Object.entries(headers));
+  const bytes = headersBytes(headers);
+  if (bytes <= MAX_HEADERS_BYTES) return headers;
+  throw new QueueError(
+    'INVALID_OPTION',
+    `headers: they have ${bytes} bytes, and a message carries ${MAX_HEADERS_BYTES}: send less of them`,
+  );
 }

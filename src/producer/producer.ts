@@ -11,8 +11,14 @@ import {
 } from '../common/options.js';
 import { type SendTrace, sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
-import type { Queue } from '../queue.js';
-import { type MessageOptions, type MessageProperties, messageProperties } from './message-options.js';
+import type { EncodedValue, Queue } from '../queue.js';
+import {
+  MESSAGE_OPTION_NAMES,
+  type MessageOptions,
+  type MessageProperties,
+  messageProperties,
+  packed,
+} from './message-options.js';
 import { type SendManyResult, sendAll, type ValueSender } from './send-many.js';
 import type { Values } from './value-source.js';
 
@@ -72,15 +78,8 @@ export interface Producer<In> {
   sendMany(values: Values<In>, options?: SendManyOptions): Promise<SendManyResult>;
 }
 
-const SEND_MANY_OPTION_NAMES = [
-  'signal',
-  'timeoutMs',
-  'headers',
-  'priority',
-  'correlationId',
-  'replyTo',
-] as const;
-const SEND_OPTION_NAMES = [...SEND_MANY_OPTION_NAMES, 'id'] as const;
+const SEND_MANY_OPTION_NAMES = ['signal', 'timeoutMs', ...MESSAGE_OPTION_NAMES];
+const SEND_OPTION_NAMES = [...SEND_MANY_OPTION_NAMES, 'id'];
 
 /**
  * A producer for one queue.
@@ -94,7 +93,7 @@ const SEND_OPTION_NAMES = [...SEND_MANY_OPTION_NAMES, 'id'] as const;
  */
 export function createProducer<In>(
   broker: Broker,
-  queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+  queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>,
   options?: ProducerOptions,
 ): Producer<In> {
   checkOptionNames('createProducer', options, ['timeoutMs']);
@@ -106,7 +105,7 @@ export function createProducer<In>(
  */
 class QueueProducer<In> implements Producer<In> {
   readonly #broker: Backend;
-  readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>;
+  readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>;
   readonly #to: Destination;
   readonly #defaultWait: SendLimits;
   #isDeclared = false;
@@ -115,7 +114,7 @@ class QueueProducer<In> implements Producer<In> {
 
   constructor(
     broker: Backend,
-    queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+    queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>,
     timeoutMs: number,
   ) {
     this.#broker = broker;
@@ -193,14 +192,20 @@ class QueueProducer<In> implements Producer<In> {
   ): Message | Promise<Message> {
     try {
       const encoding = this.#queue.encode(value);
-      if (!isThenable(encoding)) return newMessage(encoding, properties);
+      if (!isThenable(encoding)) return this.#newMessage(encoding, properties);
       const action = `validating a value for '${this.#queue.name}'`;
       return within(Promise.resolve(encoding), action, limits, 'the schema gave no answer')
-        .then((encoded) => newMessage(encoded, properties))
+        .then((encoded) => this.#newMessage(encoded, properties))
         .catch((error) => this.#failUnmade(properties, error));
     } catch (error) {
       return this.#failUnmade(properties, error);
     }
+  }
+
+  /** Throws `TOO_LARGE`. */
+  #newMessage(encoded: EncodedValue, properties: MessageProperties | undefined): Message {
+    const body = packed(encoded, properties, this.#queue, this.#broker.maxMessageBytes);
+    return newMessage(body, properties);
   }
 
   /** A send that ends before there is a message is traced like any other. */

@@ -16,7 +16,7 @@ import { handlerTracking, type RunningHandler, runningHandler } from '../common/
 import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
-import { messageProperties } from './message-options.js';
+import { MESSAGE_OPTION_NAMES, type MessageOptions, messageProperties, packed } from './message-options.js';
 
 /** What `createRequester` takes. */
 export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchemaV1> {
@@ -30,17 +30,11 @@ export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchem
 }
 
 /** What `request` takes besides the value. All have defaults; unknown names are `INVALID_OPTION`. */
-export interface RequestOptions {
+export interface RequestOptions extends Omit<MessageOptions, 'correlationId' | 'replyTo'> {
   /** Ends the request: `ABORTED` where nothing was stored, `UNCONFIRMED` where it was, or may have been. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds, `Infinity` for no limit. Default: the requester's. */
   readonly timeoutMs?: number | undefined;
-  /** Names the request, as a message's id. 1 to 255 bytes. Default: a new UUID. */
-  readonly id?: string | undefined;
-  /** Strings by name. Names that begin with `x-millrace-` are the toolkit's. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** 0 to 31, the greater first. Default: 4 (on a classic RabbitMQ queue 0). */
-  readonly priority?: number | undefined;
 }
 
 /** Asks the handlers of one queue, and waits for their answers. Made by {@link createRequester}. */
@@ -62,12 +56,11 @@ export interface Requester<In, Reply> extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const REQUEST_OPTION_NAMES: readonly (keyof RequestOptions)[] = [
+const REQUEST_OPTION_NAMES: readonly string[] = [
   'signal',
   'timeoutMs',
   'id',
-  'headers',
-  'priority',
+  ...MESSAGE_OPTION_NAMES.filter((name) => name !== 'correlationId' && name !== 'replyTo'),
 ];
 
 /**
@@ -90,7 +83,7 @@ const REQUEST_OPTION_NAMES: readonly (keyof RequestOptions)[] = [
  */
 export function createRequester<In, Reply extends StandardSchemaV1>(
   broker: Broker,
-  queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+  queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>,
   options: RequesterOptions<Reply>,
 ): Requester<In, StandardSchemaV1.InferOutput<Reply>> {
   checkOptionNames('createRequester', options, ['reply', 'timeoutMs']);
@@ -102,9 +95,12 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
   implements Requester<In, StandardSchemaV1.InferOutput<Reply>>
 {
   readonly #broker: Backend;
-  readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>;
+  readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>;
   readonly #timeoutMs: number;
-  readonly #decode: (reply: Message) => Promise<DecodedValue<StandardSchemaV1.InferOutput<Reply>>>;
+  readonly #decode: (
+    reply: Message,
+    maxBytes: number,
+  ) => Promise<DecodedValue<StandardSchemaV1.InferOutput<Reply>>>;
   readonly #replies: Replies;
   /** By correlation id. As many as there are callers. */
   readonly #calls = new Map<string, Call>();
@@ -112,7 +108,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
 
   constructor(
     broker: Backend,
-    queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode'>,
+    queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>,
     schema: Reply,
     timeoutMs: number,
   ) {
@@ -143,7 +139,8 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
       const encoding = this.#queue.encode(value);
       const encoded = isThenable(encoding) ? await call.whilePreparing(Promise.resolve(encoding)) : encoding;
       // It waits until the queue is declared, and its body may be the caller's own buffer.
-      const message = copyMessage(newMessage(encoded, { ...properties, correlationId }));
+      const body = packed(encoded, properties, this.#queue, this.#broker.maxMessageBytes);
+      const message = copyMessage(newMessage(body, { ...properties, correlationId }));
       return await this.#valueOf(await this.#exchange(call, message));
     } finally {
       call.end();
@@ -192,7 +189,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
       const message = `the reply has ${Buffer.byteLength(reply.body)} bytes, the limit is ${maxMessageBytes}`;
       throw this.#remoteError({ code: 'too-large', message }, message);
     }
-    const decoded = await this.#decode(reply);
+    const decoded = await this.#decode(reply, maxMessageBytes);
     if (decoded.ok) return decoded.value;
     const { code, error } = decoded.failure;
     throw this.#remoteError({ code, message: error }, `the reply does not fit its schema: ${error}`);
@@ -208,8 +205,11 @@ function replyDecoder<Reply extends StandardSchemaV1>(schema: Reply) {
   const replies = defineQueue('replies', schema, {
     codec: { contentType: NOTHING, encode: () => '', decode: () => undefined },
   });
-  return async (reply: Message) =>
-    replies.decode(reply.contentType === '' ? { ...reply, contentType: 'application/json' } : reply);
+  return async (reply: Message, maxBytes: number) =>
+    replies.decode(
+      reply.contentType === '' ? { ...reply, contentType: 'application/json' } : reply,
+      maxBytes,
+    );
 }
 
 function timeLimit(value: number | undefined, fallback: number): number {

@@ -36,7 +36,7 @@ describe('the headers of a retried message', () => {
 
   test('leave the given headers as they are, values of any type included', () => {
     const given = Object.freeze({ count: 7, nested: Object.freeze({ a: 1 }) });
-    const headers = retryHeaders<unknown>(given, 2, refused);
+    const headers = retryHeaders(given, 2, refused);
     expect(headers).toMatchObject({ count: 7, nested: { a: 1 } });
     expect(given).toEqual({ count: 7, nested: { a: 1 } });
   });
@@ -87,13 +87,13 @@ describe('a long error text', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4 }), fc.constantFrom('x', 'ü', '😀'), (offset, letter) => {
         const error = 'a'.repeat(offset) + letter.repeat(5000);
-        const headers = deadLetterHeaders<string>(retryHeaders({}, 2, { code: 'failed', error }), {
+        const headers = deadLetterHeaders(retryHeaders({}, 2, { code: 'failed', error }), {
           queue: 'orders',
           attempt: 2,
           failure: { code: 'failed', error },
         });
         for (const name of ['x-millrace-error', 'x-millrace-first-error']) {
-          const text = headers[name] ?? '';
+          const text = String(headers[name]);
           expect(text.length).toBeLessThan(1100);
           expect(text.isWellFormed()).toBe(true);
           expect(text.endsWith('…')).toBe(true);

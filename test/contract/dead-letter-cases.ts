@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { Delivery, QueueSpec } from '../../src/broker.js';
+import type { Delivery, MessageHeaders, QueueSpec } from '../../src/broker.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import type { ReplayEvent } from '../../src/dead-letters/replay.js';
@@ -454,6 +454,6 @@ export const deadLetterCases: Cases = {
 };
 
 /** Without what the backend itself puts there for every message. */
-function ownHeaders({ message: { headers } }: Delivery): Record<string, string> {
+function ownHeaders({ message: { headers } }: Delivery): MessageHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'x-acquired-count'));
 }

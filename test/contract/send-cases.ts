@@ -1,6 +1,7 @@
 import { getEventListeners, setMaxListeners } from 'node:events';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import type { HeaderValue } from '../../src/broker.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { rejection, watch } from '../support/rejection.js';
@@ -70,7 +71,23 @@ export const sendCases: Cases = {
       { timeoutMs: -1 },
       { correlationId: 'ü'.repeat(128) },
       { headers: { 'x-millrace-attempt': '9' } },
-      { headers: { count: 5 as unknown as string } },
+      { headers: { run: (() => {}) as never } },
+      { headers: { at: new Map() as never } },
+      { headers: { missing: undefined as never } },
+      { headers: { list: [Number.NaN] } },
+      { headers: { big: 2n ** 63n } },
+      { headers: { before: new Date(-1) } },
+      { headers: { half: ['\ud800'] } },
+      { headers: { table: { ['x'.repeat(256)]: 1 } } },
+      { headers: { large: 'x'.repeat(70_000) } },
+      { headers: { deep: Array.from({ length: 40 }).reduce<HeaderValue[]>((inner) => [inner], []) } },
+      { type: 'x'.repeat(256) },
+      { appId: 5 as unknown as string },
+      { userId: '\ud800' },
+      { contentEncoding: 'x'.repeat(256) },
+      { persistent: 'no' as unknown as boolean },
+      { expiresInMs: 0 },
+      { expiresInMs: 1.5 },
       { signal: {} as AbortSignal },
       { ttl: 5 } as object,
     ];

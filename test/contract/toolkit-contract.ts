@@ -4,6 +4,7 @@ import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
 import { lockCases } from './lock-cases.js';
+import { propertyCases } from './property-cases.js';
 import { receiveCases } from './receive-cases.js';
 import { requestCases } from './request-cases.js';
 import { schemaCases } from './schema-cases.js';
@@ -21,6 +22,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     send: sendCases,
     'send many': sendManyCases,
     values: valueCases,
+    'what a message carries': propertyCases,
     handler: handlerCases,
     schemas: schemaCases,
     'handlers by type': typedHandlerCases,

@@ -4,6 +4,7 @@
  * clients are what these programs wrote, byte for byte; the others are made from the documentation and the source.
  */
 import type { Options } from 'amqplib';
+import type { MessageHeaders } from '../../src/broker.js';
 
 export interface Stranger {
   readonly client: string;
@@ -12,7 +13,7 @@ export interface Stranger {
   /** What a handler sees of it. */
   readonly seen: {
     readonly contentType: string;
-    readonly headers: Readonly<Record<string, string>>;
+    readonly headers: MessageHeaders;
   };
   /** Its body is compressed: without a codec that decompresses it, it is a dead letter. */
   readonly isCompressed?: boolean;
@@ -56,14 +57,15 @@ export const strangers: readonly Stranger[] = [
     seen: {
       contentType: 'application/json',
       headers: {
-        flag: 'true',
-        small: '7',
-        large: '1764000000123456789',
-        ratio: '0.1',
-        when: '{"!":"timestamp","value":1764000000}',
-        nothing: 'null',
-        list: '["a",1]',
-        nested: '{"key":"ключ","値":1}',
+        flag: true,
+        small: 7,
+        large: 1_764_000_000_123_456_789n,
+        ratio: 0.1,
+        when: new Date('2025-11-24T16:00:00Z'),
+        nothing: null,
+        raw: Uint8Array.of(0xde, 0xad),
+        list: ['a', 1],
+        nested: { key: 'ключ', 値: 1 },
       },
     },
   },
@@ -102,7 +104,7 @@ export const strangers: readonly Stranger[] = [
     body: Buffer.from('[[2, 2], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'),
     seen: {
       contentType: 'application/json',
-      headers: { task: 'proj.tasks.add', retries: '0', timelimit: '[null,null]', eta: 'null', stamps: '{}' },
+      headers: { task: 'proj.tasks.add', retries: 0, timelimit: [null, null], eta: null, stamps: {} },
     },
   },
   {
@@ -151,7 +153,10 @@ export const strangers: readonly Stranger[] = [
       },
     },
     body: json({ order: 1 }),
-    seen: { contentType: '', headers: { retries: '2', 'x-request-id': 'c0ffee' } },
+    seen: {
+      contentType: '',
+      headers: { retries: 2, 'x-request-id': Uint8Array.from(Buffer.from('c0ffee')) },
+    },
   },
   {
     // Jackson2JsonMessageConverter; SimpleMessageConverter says no encoding.
@@ -172,7 +177,7 @@ export const strangers: readonly Stranger[] = [
     body: json({ id: 7, total: 12.5 }),
     seen: {
       contentType: 'application/json',
-      headers: { __TypeId__: 'com.example.orders.OrderPlaced', 'x-retries-count': '3' },
+      headers: { __TypeId__: 'com.example.orders.OrderPlaced', 'x-retries-count': 3 },
     },
   },
   {
@@ -229,7 +234,7 @@ export const strangers: readonly Stranger[] = [
     body: Buffer.from('hello'),
     seen: {
       contentType: 'text/plain',
-      headers: { 'x-counter': '9007199254740993', 'x-tries': '1', 'x-octet': '-1' },
+      headers: { 'x-counter': 9_007_199_254_740_993n, 'x-tries': 1, 'x-octet': -1 },
     },
   },
   {
@@ -256,7 +261,7 @@ export const strangers: readonly Stranger[] = [
     body: Buffer.from('hello'),
     seen: {
       contentType: 'text/plain',
-      headers: { integer: '5', long: '5', double: '5', float: '0.5', list: '[1,"two"]' },
+      headers: { integer: 5, long: 5, double: 5, float: 0.5, decimal: 4.99, list: [1, 'two'] },
     },
   },
   {
@@ -277,7 +282,7 @@ export const strangers: readonly Stranger[] = [
       },
     },
     body: json({ job: 'App\\Jobs\\SendMail', data: { id: 1 } }),
-    seen: { contentType: 'application/json', headers: { attempts: '2', delay: '5000', tags: '["a","b"]' } },
+    seen: { contentType: 'application/json', headers: { attempts: 2, delay: 5000, tags: ['a', 'b'] } },
   },
   {
     // amqp091-go: int32 I, int64 l, float32 f, time.Time T, Table F; Watermill puts its id into a header.
@@ -294,7 +299,7 @@ export const strangers: readonly Stranger[] = [
       },
     },
     body: Buffer.from('hello'),
-    seen: { contentType: 'application/octet-stream', headers: { count: '1', rate: '0.25' } },
+    seen: { contentType: 'application/octet-stream', headers: { count: 1, rate: 0.25 } },
   },
   {
     // Every integer is a long, and a symbol is text.
@@ -354,7 +359,7 @@ export const strangers: readonly Stranger[] = [
       },
     },
     body: Buffer.from('hello'),
-    seen: { contentType: '', headers: { 'x-shovelled-timestamp': '1764000000' } },
+    seen: { contentType: '', headers: { 'x-shovelled-timestamp': 1_764_000_000 } },
   },
   {
     // "Move messages" takes what a queue has dead-lettered, with all that the broker wrote onto it.
@@ -380,7 +385,7 @@ export const strangers: readonly Stranger[] = [
       },
     },
     body: Buffer.from('hello'),
-    seen: { contentType: '', headers: { 'x-delivery-count': '21' } },
+    seen: { contentType: '', headers: { 'x-delivery-count': 21 } },
   },
   {
     client: 'a program that compresses its bodies',

@@ -5,6 +5,7 @@ import {
   createConsumer,
   defineQueue,
   type Handler,
+  type HeaderValue,
   type Received,
   receive,
 } from '../../src/index.js';
@@ -22,7 +23,7 @@ createConsumer(broker, orders, (order, context) => {
   const id: string = order.id;
   const attempt: number = context.attempt;
   const signal: AbortSignal = context.signal;
-  const tenant: string | undefined = context.headers.tenant;
+  const tenant: HeaderValue | undefined = context.headers.tenant;
   return { id, attempt, signal, tenant };
 });
 createConsumer(broker, orders, async () => {});

@@ -31,8 +31,12 @@ export async function sends(): Promise<void> {
   await producer.send({ id: 'A-1', totl: 5 });
   // @ts-expect-error: a value is needed
   await producer.send();
-  // @ts-expect-error: headers are strings
-  await producer.send({ id: 'A-1' }, { headers: { count: 5 } });
+  await producer.send(
+    { id: 'A-1' },
+    { headers: { count: 5, big: 5n, at: new Date(0), list: [null, { a: true }] } },
+  );
+  // @ts-expect-error: no header is a function
+  await producer.send({ id: 'A-1' }, { headers: { count: () => 5 } });
   // @ts-expect-error: a misspelt option
   await producer.send({ id: 'A-1' }, { timeout: 5 });
   // @ts-expect-error: trySend takes the same values

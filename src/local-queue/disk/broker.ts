@@ -28,7 +28,14 @@ import {
 } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { checkMessage, closedError, NO_LINK_COUNTS, refuseUnknown, unroutable } from '../local-broker.js';
+import {
+  checkMessage,
+  closedError,
+  NO_LINK_COUNTS,
+  refuseUnknown,
+  storableHeaders,
+  unroutable,
+} from '../local-broker.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { because, PendingPublish } from './pending-publish.js';
@@ -172,9 +179,12 @@ class DiskBroker implements Backend {
       checkSize(message, this.maxMessageBytes);
       if (to.exchange !== '') throw unroutable(to, message.id, false);
       checkMessage(message);
-      const flags = this.#flags | (options?.noWait === true ? NO_WAIT : 0);
+      const headers = storableHeaders(message);
+      const stored = headers === message.headers ? message : { ...message, headers };
+      const flags =
+        (message.persistent === false ? 0 : this.#flags) | (options?.noWait === true ? NO_WAIT : 0);
       const pending = new PendingPublish(this, message.id, options);
-      const id = this.#client.publish(pending, to, message, flags);
+      const id = this.#client.publish(pending, to, stored, flags);
       this.#deadlines.add(pending.deadline);
       const signal = options?.signal;
       if (signal !== undefined) pending.watch(signal, (reason) => this.#giveUp(id, pending, reason));
@@ -194,7 +204,14 @@ class DiskBroker implements Backend {
     refuseUnknown(options);
     const number = this.#client.newSubscription();
     // Before the answer, which the first deliveries come with.
-    const subscription = new DiskSubscription(this.#client, number, options, onDelivery);
+    const subscription = new DiskSubscription(
+      this.#client,
+      number,
+      queue,
+      this.#observe,
+      options,
+      onDelivery,
+    );
     try {
       await this.#command('subscribe', options, {
         kind: 'subscribe',

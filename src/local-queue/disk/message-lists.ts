@@ -1,4 +1,5 @@
 import type { Message } from '../../broker.js';
+import { headersText, parseHeaders, parseProperties, propertiesText } from './message-json.js';
 
 /**
  * Messages on their way between the threads, as lists that run in parallel: a list of texts crosses several times
@@ -19,11 +20,11 @@ export interface MessageLists {
 export interface MessageExtras {
   /** JSON; null: none. */
   readonly headers: string | null;
-  readonly correlationId: string | null;
-  readonly replyTo: string | null;
+  /** JSON; null: none. */
+  readonly properties: string | null;
+  readonly expiresAt: number | null;
 }
 
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 const NO_BYTES = new Uint8Array(new ArrayBuffer(0));
 
 /** Collects messages. */
@@ -47,7 +48,6 @@ export class MessageWriter {
   }
 
   append(message: Message): void {
-    const { headers, correlationId, replyTo } = message;
     this.add(
       message.id,
       message.contentType,
@@ -55,14 +55,11 @@ export class MessageWriter {
       message.priority ?? null,
       message.body,
     );
-    let hasHeaders = false;
-    for (const _ in headers) hasHeaders = true;
-    if (!hasHeaders && correlationId === undefined && replyTo === undefined) return;
-    this.addExtras({
-      headers: hasHeaders ? JSON.stringify(headers) : null,
-      correlationId: correlationId ?? null,
-      replyTo: replyTo ?? null,
-    });
+    const headers = headersText(message.headers);
+    const properties = propertiesText(message);
+    const { expiresAt = null } = message;
+    if (headers !== null || properties !== null || expiresAt !== null)
+      this.addExtras({ headers, properties, expiresAt });
   }
 
   add(
@@ -89,7 +86,7 @@ export class MessageWriter {
   /** To the message that was added last. */
   addExtras(extras: MessageExtras): void {
     this.lists.extras.set(this.lists.ids.length - 1, extras);
-    this.#characters += extras.headers?.length ?? 0;
+    this.#characters += (extras.headers?.length ?? 0) + (extras.properties?.length ?? 0);
   }
 
   /** The lists, with what may be transferred. */
@@ -130,7 +127,7 @@ export class BodyReader {
   }
 }
 
-/** One of the messages. Throws where what the store has for its headers can't be read. */
+/** One of the messages. Throws where what the store has can't be read. */
 export function messageAt(lists: MessageLists, index: number, body: string | Uint8Array): Message {
   const extras = lists.extras.get(index);
   return {
@@ -140,20 +137,7 @@ export function messageAt(lists: MessageLists, index: number, body: string | Uin
     body: typeof body === 'string' ? body : new Uint8Array(body),
     timestamp: lists.timestamps[index] ?? undefined,
     priority: lists.priorities[index] ?? undefined,
-    correlationId: extras?.correlationId ?? undefined,
-    replyTo: extras?.replyTo ?? undefined,
+    expiresAt: extras?.expiresAt ?? undefined,
+    ...parseProperties(extras?.properties ?? null),
   };
-}
-
-/** Throws where they are no headers. */
-export function parseHeaders(text: string | null): Message['headers'] {
-  if (text === null) return NO_HEADERS;
-  const headers: unknown = JSON.parse(text);
-  const readable =
-    typeof headers === 'object' &&
-    headers !== null &&
-    Object.values(headers).every((value) => typeof value === 'string');
-  if (!readable)
-    throw new TypeError(`the headers of the message are no JSON object of texts: ${text.slice(0, 100)}`);
-  return Object.freeze(headers as Record<string, string>);
 }

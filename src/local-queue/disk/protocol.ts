@@ -134,6 +134,12 @@ export interface Reply {
   readonly deliveries: DeliveryBatch[];
   /** This process's lease ran out: its deliveries are others' now. */
   readonly lost: { readonly tickets: number[]; readonly message: string }[];
+  /** Messages that became dead letters, or were dropped, without being handed out: the disk has damaged them. */
+  readonly setAside: {
+    readonly subscription: number;
+    readonly messageId: string;
+    readonly failure: Failure;
+  }[];
   /** Subscriptions that can't go on. */
   readonly ended: {
     readonly subscription: number;

@@ -1,4 +1,4 @@
-import type { Destination, Message } from '../../broker.js';
+import type { Destination, Failure, Message } from '../../broker.js';
 import { settledWithin } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { Outbox } from './outbox.js';
@@ -25,6 +25,8 @@ export interface Pending {
 export interface Receiver {
   deliver(batch: DeliveryBatch): void;
   lost(tickets: readonly number[], reason: Error): void;
+  /** A message of its queue was not handed out, for this reason. */
+  setAside(id: string, failure: Failure): void;
   /** It gets nothing more, and what it has is lost. */
   fail(error: QueueError): void;
 }
@@ -222,6 +224,8 @@ export class StoreClient {
       for (const receiver of this.#receivers.values()) receiver.lost(tickets, reason);
     }
     for (const batch of reply.deliveries) this.#receivers.get(batch.subscription)?.deliver(batch);
+    for (const { subscription, messageId, failure } of reply.setAside)
+      this.#receivers.get(subscription)?.setAside(messageId, failure);
     for (const { subscription, code, message } of reply.ended) {
       const receiver = this.#receivers.get(subscription);
       this.stopReceiving(subscription);

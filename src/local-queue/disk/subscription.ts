@@ -1,6 +1,13 @@
 import { AsyncResource } from 'node:async_hooks';
 import { setImmediate } from 'node:timers';
-import type { Delivery, Message, SubscribeOptions, Subscription } from '../../broker.js';
+import type {
+  BrokerEvent,
+  Delivery,
+  Failure,
+  Message,
+  SubscribeOptions,
+  Subscription,
+} from '../../broker.js';
 import { Deferred, settledWithin } from '../../common/limits.js';
 import type { QueueError } from '../../errors.js';
 import { DiskDelivery } from './delivery.js';
@@ -23,6 +30,8 @@ const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
 export class DiskSubscription implements Subscription, Receiver {
   readonly client: StoreClient;
   readonly #number: number;
+  readonly #queue: string;
+  readonly #observe: (event: BrokerEvent) => void;
   readonly #onDelivery: (delivery: Delivery) => void;
   readonly #onLost: SubscribeOptions['onLost'];
   /** By ticket. */
@@ -32,15 +41,19 @@ export class DiskSubscription implements Subscription, Receiver {
   #closing: Promise<void> | undefined = undefined;
   readonly #ended = new Deferred();
 
-  /** `subscription` is its number at the client. */
+  /** `subscription` is its number at the client. `observe` must not throw. */
   constructor(
     client: StoreClient,
     subscription: number,
+    queue: string,
+    observe: (event: BrokerEvent) => void,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
   ) {
     this.client = client;
     this.#number = subscription;
+    this.#queue = queue;
+    this.#observe = observe;
     this.#onDelivery = onDelivery;
     this.#onLost = options.onLost;
     // `ended` may be ignored without an unhandled rejection.
@@ -69,7 +82,8 @@ export class DiskSubscription implements Subscription, Receiver {
         attempt: attempts[index] as number,
         redelivered: redelivered[index] as boolean,
       };
-      this.#handOut(ticket, () => messageAt(messages, index, body), history);
+      const messageId = messages.ids[index] as string;
+      this.#handOut(ticket, messageId, () => messageAt(messages, index, body), history);
     }
     if (undelivered.length > 0)
       this.client.outbox.add({ kind: 'release', tickets: undelivered, undelivered: true });
@@ -83,6 +97,10 @@ export class DiskSubscription implements Subscription, Receiver {
       delivery.lose();
       this.#onLost?.(delivery, reason);
     }
+  }
+
+  setAside(id: string, failure: Failure): void {
+    this.#observe({ type: 'dead-lettered', queue: this.#queue, id, failure });
   }
 
   /** The store thread ended, or the queue was removed. */
@@ -144,6 +162,7 @@ export class DiskSubscription implements Subscription, Receiver {
 
   #handOut(
     ticket: number,
+    messageId: string,
     read: () => Message,
     history: { readonly attempt: number; readonly redelivered: boolean },
   ): void {
@@ -156,6 +175,7 @@ export class DiskSubscription implements Subscription, Receiver {
         error: `what is stored can't be read: ${String(error)}`,
       } as const;
       this.client.ask(NOBODY, (id) => this.client.outbox.add({ kind: 'dead-letter', id, ticket, failure }));
+      this.setAside(messageId, failure);
       return;
     }
     const delivery = new DiskDelivery(this, ticket, message, history);

@@ -1,4 +1,5 @@
-import { DEFAULT_PRIORITY, type Message } from '../../broker.js';
+import { DEFAULT_PRIORITY, type HeaderValue, type Message } from '../../broker.js';
+import { shareHeaders } from '../../common/headers.js';
 import { copyMessage } from '../../common/message.js';
 
 /** A message as a queue holds it. */
@@ -26,10 +27,15 @@ export class StoredMessage {
 
 /** A copy for one subscriber, which may change the bytes. */
 export function handOut(message: Message): Message {
-  return copyMessage(message);
+  return copyMessage(message, shareHeaders(message.headers));
 }
 
 /** The same message with other headers. */
-export function withHeaders(message: Message, headers: Record<string, string>): Message {
+export function withHeaders(message: Message, headers: Record<string, HeaderValue>): Message {
   return { ...message, headers: Object.freeze(headers) };
+}
+
+/** The message as a dead letter, which does not expire. */
+export function asDeadLetter(message: Message, headers: Record<string, HeaderValue>): Message {
+  return { ...withHeaders(message, headers), expiresAt: undefined };
 }

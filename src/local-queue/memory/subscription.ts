@@ -6,7 +6,7 @@ import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { Waiter } from '../wait-list.js';
 import type { MemoryQueue } from './queue.js';
-import { handOut, StoredMessage, withHeaders } from './stored-message.js';
+import { asDeadLetter, handOut, StoredMessage, withHeaders } from './stored-message.js';
 
 /**
  *   active ──cancel()──► cancelled ──close(), the broker's close──► closed
@@ -209,7 +209,7 @@ class MemoryDelivery implements Delivery {
   #toDeadLetter(failure: Failure): StoredMessage {
     const { message } = this.#stored;
     const history = { queue: this.#queue.name, attempt: this.attempt, failure };
-    return new StoredMessage(withHeaders(message, deadLetterHeaders(message.headers, history)), 1, false);
+    return new StoredMessage(asDeadLetter(message, deadLetterHeaders(message.headers, history)), 1, false);
   }
 
   #finish(): void {

@@ -63,13 +63,13 @@ export class RabbitMqDelivery implements HeldDelivery {
     this.message = fromWire(received);
     this.settleWithinMs = source.settleWithinMs;
     this.receivedAt = this.settleWithinMs === undefined ? undefined : performance.now();
-    const { text } = received.headers;
-    this.attempt = (received.headers === NO_HEADERS ? 1 : attemptOf(text)) + failures;
+    const { values } = received.headers;
+    this.attempt = (received.headers === NO_HEADERS ? 1 : attemptOf(values)) + failures;
     this.redelivered =
       received.fields.redelivered ||
       this.returns > 0 ||
       this.attempt > 1 ||
-      Object.hasOwn(text, RESENT_HEADER);
+      Object.hasOwn(values, RESENT_HEADER);
   }
 
   /** Whether it is on its way to another queue, and should arrive there before its channel is closed. */
@@ -175,6 +175,6 @@ export class RabbitMqDelivery implements HeldDelivery {
 function returnsOf({ fields, headers }: ReceivedMessage): number {
   if (!fields.redelivered) return 0;
   const returns = countOf(headers, 'x-delivery-count');
-  const isReported = Object.hasOwn(headers.text, 'x-acquired-count');
+  const isReported = Object.hasOwn(headers.values, 'x-acquired-count');
   return isReported && returns > countOf(headers, 'x-acquired-count') ? 0 : returns;
 }

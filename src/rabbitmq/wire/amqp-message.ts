@@ -1,11 +1,26 @@
 /** The mapping between messages and what AMQP 0-9-1 carries. Pure. */
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
-import { type Destination, MAX_PRIORITY, type Message } from '../../broker.js';
-import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../../common/history-headers.js';
+import {
+  type Destination,
+  type HeaderValue,
+  MAX_PRIORITY,
+  type Message,
+  type MessageHeaders,
+} from '../../broker.js';
+import { checkHeaders, isTable } from '../../common/headers.js';
+import {
+  attemptOf,
+  deadLetterHeaders,
+  deadLetterHistory,
+  expiryIn,
+  hasExpiry,
+  withExpiry,
+} from '../../common/history-headers.js';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
-import { encodeTable, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
+import { encodeTable } from './amqplib-headers.js';
+import { encodeField, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
 import { originHeaders, originOf as publishedTo } from './origin.js';
 
 /** Set on what is sent again after a lost link, where the first sending may have arrived. */
@@ -23,7 +38,7 @@ const REPLY_ADDRESS = /^amq\.rabbitmq\.reply-to\./;
 /** The properties of a message that is sent, as AMQP 0-9-1 names them. */
 export interface WireProperties {
   readonly mandatory: boolean;
-  readonly persistent: true;
+  readonly persistent: boolean;
   readonly messageId: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly contentType: string | undefined;
@@ -35,6 +50,9 @@ export interface WireProperties {
   readonly replyTo: string | undefined;
   readonly type?: string | undefined;
   readonly appId?: string | undefined;
+  readonly userId?: string | undefined;
+  /** When the queue may give the message up, in milliseconds since 1970: AMQP has the time that is left, when it is sent. */
+  readonly expiresAt?: number | undefined;
 }
 
 /** A message as it is written to the wire. */
@@ -45,7 +63,7 @@ export interface WireMessage {
   /** Text becomes UTF-8 when it is written. */
   readonly content: Buffer | string;
   readonly options: WireProperties;
-  /** Headers of a message that was received, as they came; none of them is in `options.headers`. */
+  /** Headers that are encoded already; none of them is in `options.headers`. */
   readonly carried?: readonly HeaderField[] | undefined;
 }
 
@@ -130,10 +148,11 @@ export function toWire(to: Destination, message: Message, defaultPriority?: numb
   if (timestamp !== undefined && !(timestamp >= 0 && timestamp <= Number.MAX_SAFE_INTEGER)) {
     throw invalid(message, `its timestamp must be milliseconds since 1970, not ${quote(timestamp)}`);
   }
+  checkShortString(message, 'type', message.type);
+  checkShortString(message, 'appId', message.appId);
+  checkShortString(message, 'userId', message.userId);
   for (const name in headers) {
-    if (typeof headers[name] !== 'string') {
-      throw invalid(message, `its header ${quote(name)} must be a string, not ${quote(headers[name])}`);
-    }
+    checkShortString(message, 'name of a header', name);
     if (name === '__proto__') {
       throw invalid(message, "amqplib loses a header '__proto__' on receipt; call it something else");
     }
@@ -145,8 +164,13 @@ export function toWire(to: Destination, message: Message, defaultPriority?: numb
     }
   }
   const origin = originOf(message);
+  const { expiresAt } = message;
+  if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt >= 0)) {
+    throw invalid(message, `its expiresAt must be milliseconds since 1970, not ${quote(expiresAt)}`);
+  }
+  const wanted = expiresAt === undefined ? headers : withExpiry(headers, expiresAt);
   const { carried, added } =
-    origin === undefined ? { carried: undefined, added: headers } : carry(origin.headers, headers);
+    origin === undefined ? encodeHeaders(message, wanted) : carryAll(message, origin.headers, wanted);
   return {
     exchange: to.exchange,
     routingKey: to.routingKey,
@@ -156,22 +180,48 @@ export function toWire(to: Destination, message: Message, defaultPriority?: numb
     options: {
       // Before 4.2 the broker calls a mandatory reply unroutable, and hands it to its receiver all the same.
       mandatory: !(to.exchange === '' && REPLY_ADDRESS.test(to.routingKey)),
-      persistent: true,
+      persistent: message.persistent !== false,
       messageId: id,
       headers:
         message.origin === undefined || to.exchange !== ''
           ? added
           : { ...added, ...originHeaders(message.origin) },
       contentType: message.contentType === '' ? undefined : message.contentType,
-      contentEncoding: message.contentEncoding ?? origin?.properties.contentEncoding,
+      contentEncoding: message.contentEncoding,
       timestamp: timestampOf(message, origin),
       priority,
       correlationId: message.correlationId,
       replyTo: message.replyTo,
-      type: origin?.properties.type,
-      appId: origin?.properties.appId,
+      type: message.type,
+      appId: message.appId,
+      // Of a message that is sent on: the broker would refuse another user's.
+      userId: origin === undefined ? message.userId : undefined,
+      expiresAt,
     },
   };
+}
+
+/** The headers that are text, and those that have to be encoded. Throws `INVALID_MESSAGE`. */
+function encodeHeaders(
+  message: Message,
+  headers: MessageHeaders,
+): Pick<WireMessage, 'carried'> & { readonly added: Readonly<Record<string, string>> } {
+  for (const name in headers)
+    if (typeof headers[name] !== 'string') return carryAll(message, undefined, headers);
+  return { carried: undefined, added: headers as Readonly<Record<string, string>> };
+}
+
+/** As {@link carry}. Throws `INVALID_MESSAGE` for what no table can carry. */
+function carryAll(
+  message: Message,
+  received: HeaderTable | undefined,
+  headers: MessageHeaders,
+): ReturnType<typeof carry> {
+  const check = (added: MessageHeaders) =>
+    checkHeaders(added, (where, expected, got) =>
+      invalid(message, `its ${where} must be ${expected}, not ${quote(got)}`),
+    );
+  return carry(received, headers, check);
 }
 
 function originOf({ body, id }: Message): ReceivedMessage | undefined {
@@ -194,26 +244,33 @@ export function asResent(options: WireProperties): WireProperties {
 }
 
 /**
- * Splits the headers of a message that is sent on: unchanged ones are carried byte for byte, all others are added as
- * text. Fields that readers could not decode are left behind.
+ * Splits the headers of a message that is sent on: unchanged ones are carried byte for byte. All others are added as text,
+ * or encoded; `check` throws for those that can't be. Fields that readers could not decode are left behind.
  */
 export function carry(
-  received: HeaderTable,
-  wanted: Readonly<Record<string, string>>,
-  left: string[] = [],
+  received: HeaderTable | undefined,
+  wanted: MessageHeaders,
+  check: (added: MessageHeaders) => void = () => {},
 ): {
   readonly carried: HeaderField[];
   readonly added: Record<string, string>;
   readonly left: readonly string[];
 } {
   const carried: HeaderField[] = [];
-  const added: Record<string, string> = { ...wanted };
-  for (const field of received.fields()) {
+  const left: string[] = [];
+  const others: Record<string, HeaderValue> = { ...wanted };
+  for (const field of received?.fields() ?? []) {
     const { name } = field;
-    if (!Object.hasOwn(wanted, name) || wanted[name] !== received.text[name]) continue;
-    delete added[name];
+    if (!Object.hasOwn(wanted, name) || !Object.is(wanted[name], received?.values[name])) continue;
+    delete others[name];
     if (isReadable(field)) carried.push(field);
     else left.push(name);
+  }
+  check(others);
+  const added: Record<string, string> = {};
+  for (const [name, value] of Object.entries(others)) {
+    if (typeof value === 'string') added[name] = value;
+    else carried.push(encodeField(name, value));
   }
   return { carried, added, left };
 }
@@ -225,32 +282,64 @@ export function carry(
 export function fromWire(received: ReceivedMessage): Message {
   const { properties, headers, content } = received;
   const { priority, messageId, timestamp } = properties;
+  const { values, expiresAt } = timeLimited(received);
   const message: Message = {
     id: messageId || randomUUID(),
     contentType: properties.contentType ?? '',
-    contentEncoding: compressionOf(properties.contentEncoding),
-    headers: withBrokerDeath(headers),
+    contentEncoding: properties.contentEncoding,
+    headers: withBrokerDeath(headers, values),
     body: content,
     timestamp: timestamp === undefined ? undefined : toMilliseconds(timestamp),
     priority: priority === undefined ? undefined : Math.min(priority, MAX_PRIORITY),
     correlationId: properties.correlationId,
     replyTo: properties.replyTo,
     origin: publishedTo(received),
+    type: properties.type,
+    appId: properties.appId,
+    userId: properties.userId,
+    persistent: properties.deliveryMode === PERSISTENT ? undefined : false,
+    expiresAt,
   };
   if (hasMore(received, message)) origins.set(content, { received, id: message.id });
   return message;
 }
 
-/** Whether a `Message` can't hold all of it. */
+/** The delivery mode of messages that survive a restart of the broker. */
+export const PERSISTENT = 2;
+
+/** Whether a `Message` can't hold all of it, or it can't all be sent on. */
 function hasMore({ properties, headers }: ReceivedMessage, message: Message): boolean {
-  const { type, appId, timestamp, contentEncoding } = properties;
+  const { userId, timestamp } = properties;
   return (
-    headers.isTyped ||
-    type !== undefined ||
-    appId !== undefined ||
-    (timestamp !== undefined && message.timestamp === undefined) ||
-    contentEncoding !== message.contentEncoding
+    headers.isTyped || userId !== undefined || (timestamp !== undefined && message.timestamp === undefined)
   );
+}
+
+/** When a message expires, and its headers without what says so. */
+function timeLimited({ properties, headers }: ReceivedMessage): {
+  readonly values: MessageHeaders;
+  readonly expiresAt: number | undefined;
+} {
+  const { values } = headers;
+  if (hasExpiry(values)) {
+    const { expiresAt, others } = expiryIn(values);
+    return { values: others, expiresAt: isDeadLetter(values) ? undefined : expiresAt };
+  }
+  const { expiration } = properties;
+  if (expiration === undefined || !/^\d{1,15}$/.test(expiration)) return { values, expiresAt: undefined };
+  // The broker does not say since when it counts: it is no later than this.
+  return { values, expiresAt: Date.now() + Number(expiration) };
+}
+
+/** Whether the broker gave the message up. It says of one whose wait for a retry is over that its time is over, too. */
+function isDeadLetter(values: MessageHeaders): boolean {
+  const death = lastDeath(values);
+  return death !== undefined && (death.reason !== 'expired' || 'original-expiration' in death);
+}
+
+function lastDeath({ 'x-death': deaths }: MessageHeaders): Readonly<Record<string, unknown>> | undefined {
+  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
+  return isTable(last) ? last : undefined;
 }
 
 /** The latest time that a `Date` can be, in seconds. */
@@ -261,52 +350,31 @@ function toMilliseconds(seconds: number | bigint): number | undefined {
   return seconds <= MAX_SECONDS ? Number(seconds) * 1000 : undefined;
 }
 
-/** Encodings that must be decompressed. All others name a character set, or nothing, and the codec reads the body. */
-const COMPRESSIONS = /\b(x-)?(gzip|deflate|compress|br|zstd|lz4|snappy|xz|lzma|bz2|bzip2|zlib|zip)\b/;
-
-/** What a body is compressed with, as its sender says; undefined if it is not. */
-function compressionOf(encoding: string | undefined): string | undefined {
-  const name = encoding?.trim().toLowerCase();
-  return name !== undefined && COMPRESSIONS.test(name) ? name : undefined;
-}
-
 /**
  * RabbitMQ moves a message itself when its queue's delivery limit is exceeded, and says so in its own words
  * (`x-death`, https://www.rabbitmq.com/docs/dlx). Readers of dead letters get them in the toolkit's.
  */
-function withBrokerDeath(headers: HeaderTable): Readonly<Record<string, string>> {
-  const { text } = headers;
-  if (!Object.hasOwn(text, 'x-death') || deadLetterHistory(text) !== undefined) return text;
-  const deaths = headers.value('x-death');
-  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
-  if (typeof last !== 'object' || last === null) return text;
-  if (!('reason' in last && last.reason === 'delivery_limit' && 'queue' in last)) return text;
-  if (typeof last.queue !== 'string') return text;
-  const death = deadLetterHeaders<string>(
+function withBrokerDeath(headers: HeaderTable, values: MessageHeaders): MessageHeaders {
+  if (!Object.hasOwn(values, 'x-death') || deadLetterHistory(values) !== undefined) return values;
+  const last = lastDeath(values);
+  if (last?.reason !== 'delivery_limit' || typeof last.queue !== 'string') return values;
+  const death = deadLetterHeaders(
     {},
     {
       queue: last.queue,
       // It counts the deliveries that failed, and the last of them was an attempt like the first.
-      attempt: attemptOf(text) - 1 + (countOf(headers, 'x-delivery-count') || 1),
+      attempt: attemptOf(values) - 1 + (countOf(headers, 'x-delivery-count') || 1),
       failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
-      deadAt: 'time' in last ? toDate(last.time) : undefined,
+      deadAt: last.time instanceof Date ? last.time : undefined,
     },
   );
-  return { ...text, ...death };
+  return { ...values, ...death };
 }
 
 /** A count that the broker wrote; 0 for anything else. */
-export function countOf(headers: HeaderTable, name: string): number {
-  const count = headers.value(name);
+export function countOf({ values }: HeaderTable, name: string): number {
+  const count = Object.hasOwn(values, name) ? values[name] : undefined;
   return typeof count === 'number' && Number.isSafeInteger(count) && count > 0 ? count : 0;
-}
-
-/** AMQP's timestamps are seconds. amqplib hands those in headers over as `{ '!': 'timestamp', value }`. */
-function toDate(time: unknown): Date | undefined {
-  if (typeof time !== 'object' || time === null || !('value' in time)) return undefined;
-  if (typeof time.value !== 'number') return undefined;
-  const date = new Date(time.value * 1000);
-  return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 function toContent(body: Message['body']): WireMessage['content'] {

@@ -1,14 +1,15 @@
 /**
  * The headers of a message as AMQP 0-9-1 carries them: a table of typed fields (4.2.5.5), with the tags of
- * https://www.rabbitmq.com/amqp-0-9-1-errata#section_3. Readers get them as text. For a message that is moved, the
- * bytes of each field are kept as they came, so that no type and no digit is lost on the way.
+ * https://www.rabbitmq.com/amqp-0-9-1-errata#section_3. For a message that is moved, the bytes of each field are kept as
+ * they came: of the types that are one in JavaScript, such as the eight kinds of integers, none is lost on the way.
  *
- * Anything may stand in a table. Nested values are skipped by their length and decoded only when they are asked for, to
- * a limited depth: amqplib, which goes to any depth, runs out of stack over a table of 35 kB.
+ * Anything may stand in a table, so it is decoded to a limited depth: amqplib, which goes to any depth, runs out of stack
+ * over a table of 35 kB. amqplib's codec differs otherwise, too. It hands over 64-bit integers without their last digits,
+ * timestamps and decimals as `{ '!': type, value }`, and a table that has the name `!` as such a value; it writes the
+ * shortest integer that fits, and takes every number from 2^50 on for an integer.
  */
-
-/** A table or list nested deeper than this is not read, and not carried on: readers of other clients would fail. */
-const MAX_DEPTH = 32;
+import type { HeaderValue, MessageHeaders } from '../../broker.js';
+import { isList, MAX_HEADER_DEPTH } from '../../common/headers.js';
 
 /** What readers get in place of a value that can't be read. */
 const UNREADABLE_VALUE = '[unreadable]';
@@ -24,8 +25,8 @@ export interface HeaderField {
 }
 
 export class HeaderTable {
-  /** All values as text: numbers with all their digits, structures as JSON. */
-  readonly text: Readonly<Record<string, string>>;
+  /** All values; those that can't be read are {@link UNREADABLE_VALUE}. */
+  readonly values: MessageHeaders;
   /** Why a header could not be read; undefined if all could. */
   readonly unreadable: string | undefined;
   /** Whether there are values of other types than text. */
@@ -39,26 +40,26 @@ export class HeaderTable {
     this.#bytes = bytes;
     this.#start = start;
     this.#end = end;
-    const text: Record<string, string> = {};
+    const values: Record<string, HeaderValue> = {};
     let isTyped = false;
     let unreadable: string | undefined;
     for (let at = start; at < end; ) {
       const tagAt = at + 1 + (bytes[at] as number);
       const valueEnd = endOfValue(bytes, tagAt, end);
       const name = bytes.toString('utf8', at + 1, tagAt);
-      let value: string | undefined;
+      let value: HeaderValue | undefined;
       if (bytes[tagAt] === 0x53) {
         value = bytes.toString('utf8', tagAt + 5, valueEnd);
       } else {
         isTyped = true;
-        value = textOf(bytes, tagAt, valueEnd);
+        value = guarded(() => decode(bytes, tagAt, valueEnd, MAX_HEADER_DEPTH));
         if (value === undefined)
-          unreadable = `its header ${JSON.stringify(name.slice(0, 100))} can't be read: it is nested deeper than ${MAX_DEPTH} levels, or malformed`;
+          unreadable = `its header ${JSON.stringify(name.slice(0, 100))} can't be read: it is nested deeper than ${MAX_HEADER_DEPTH} levels, or malformed`;
       }
-      set(text, name, value ?? UNREADABLE_VALUE);
+      set(values, name, value === undefined ? UNREADABLE_VALUE : value);
       at = valueEnd;
     }
-    this.text = text;
+    this.values = values;
     this.isTyped = isTyped;
     this.unreadable = unreadable;
   }
@@ -75,52 +76,23 @@ export class HeaderTable {
       at = end;
     }
   }
-
-  /** Decoded as amqplib does it, but for integers beyond 2^53, which are bigints. Undefined if it can't be read. */
-  value(name: string): unknown {
-    if (!Object.hasOwn(this.text, name)) return undefined;
-    let value: unknown;
-    for (const field of this.fields()) if (field.name === name) value = readableValue(field);
-    return value;
-  }
 }
 
 export const NO_HEADERS = new HeaderTable(Buffer.alloc(0), 0, 0);
 
 /** Whether a reader, here or elsewhere, can be expected to decode the field. */
-export function isReadable(field: HeaderField): boolean {
-  return readableValue(field) !== undefined;
-}
-
-/** The value of a field in amqplib's notation, with its type: what amqplib encodes to the same bytes. */
-export function typedValue({ bytes }: HeaderField): unknown {
+export function isReadable({ bytes }: HeaderField): boolean {
   const tagAt = 1 + (bytes[0] as number);
-  return guarded(() => decode(bytes, tagAt, bytes.length, MAX_DEPTH, true));
+  return guarded(() => decode(bytes, tagAt, bytes.length, MAX_HEADER_DEPTH)) !== undefined;
 }
 
-function readableValue({ bytes }: HeaderField): unknown {
-  const tagAt = 1 + (bytes[0] as number);
-  return guarded(() => decode(bytes, tagAt, bytes.length, MAX_DEPTH, false));
-}
-
-/** A table of what amqplib decoded, for the messages that it reads. What can't be encoded is left out, and named. */
-export function encodeTable(values: Readonly<Record<string, unknown>>): {
-  table: HeaderTable;
-  lost: string[];
-} {
-  const lost: string[] = [];
-  const fields: Buffer[] = [];
-  for (const name of Object.keys(values)) {
-    const value = guarded(() => encode(values[name], MAX_DEPTH));
-    if (value === undefined || Buffer.byteLength(name) > 255) lost.push(name);
-    else fields.push(shortString(name), value);
-  }
-  const bytes = Buffer.concat(fields);
-  return { table: new HeaderTable(bytes, 0, bytes.length), lost };
+/** The field that carries a value. Throws for what no table can carry. */
+export function encodeField(name: string, value: HeaderValue): HeaderField {
+  return { name, bytes: Buffer.concat([shortString(name), encode(value, MAX_HEADER_DEPTH)]) };
 }
 
 /** Where a value ends that begins with its tag. */
-function endOfValue(bytes: Buffer, tagAt: number, limit: number): number {
+export function endOfValue(bytes: Buffer, tagAt: number, limit: number): number {
   const size = tagAt < limit ? FIXED_SIZES[bytes[tagAt] as number] : undefined;
   if (size === undefined) throw new MalformedFrame('a field of a header table has an unknown type');
   let end = tagAt + 1 + size;
@@ -161,20 +133,8 @@ function sizes(byTag: Readonly<Record<string, number>>): (number | undefined)[] 
   return all;
 }
 
-/** Undefined if it can't be read. */
-function textOf(bytes: Buffer, tagAt: number, end: number): string | undefined {
-  return guarded(() => {
-    const value = decode(bytes, tagAt, end, MAX_DEPTH, false);
-    if (typeof value === 'string') return value;
-    if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
-      return String(value);
-    if (Buffer.isBuffer(value)) return value.toString('utf8');
-    return JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each));
-  });
-}
-
 /** Decodes untrusted bytes: the value is undefined if anything is wrong with them. */
-function guarded<T>(read: () => T): T | undefined {
+export function guarded<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {
@@ -182,102 +142,111 @@ function guarded<T>(read: () => T): T | undefined {
   }
 }
 
-/** `typed`: numbers say their types, in amqplib's notation. */
-function decode(bytes: Buffer, tagAt: number, end: number, depth: number, typed: boolean): unknown {
+function decode(bytes: Buffer, tagAt: number, end: number, depth: number): HeaderValue {
   const at = tagAt + 1;
-  const number = (type: string, value: number | bigint) => (typed ? { '!': type, value } : plain(value));
   switch (String.fromCharCode(bytes[tagAt] as number)) {
     case 'S':
       return bytes.toString('utf8', at + 4, end);
     case 't':
       return bytes[at] !== 0;
     case 'b':
-      return number('int8', bytes.readInt8(at));
+      return bytes.readInt8(at);
     case 'B':
-      return number('uint8', bytes.readUInt8(at));
+      return bytes.readUInt8(at);
     case 's':
-      return number('int16', bytes.readInt16BE(at));
+      return bytes.readInt16BE(at);
     case 'u':
-      return number('uint16', bytes.readUInt16BE(at));
+      return bytes.readUInt16BE(at);
     case 'I':
-      return number('int32', bytes.readInt32BE(at));
+      return bytes.readInt32BE(at);
     case 'i':
-      return number('uint32', bytes.readUInt32BE(at));
+      return bytes.readUInt32BE(at);
     case 'l':
-      return number('int64', bytes.readBigInt64BE(at));
+      return plain(bytes.readBigInt64BE(at));
     case 'f':
-      return number('float', bytes.readFloatBE(at));
+      return bytes.readFloatBE(at);
     case 'd':
-      return number('double', bytes.readDoubleBE(at));
+      return bytes.readDoubleBE(at);
     case 'D':
-      return { '!': 'decimal', value: { places: bytes[at] as number, digits: bytes.readUInt32BE(at + 1) } };
-    case 'T': {
-      const value = bytes.readBigUInt64BE(at);
-      return { '!': 'timestamp', value: typed ? value : plain(value) };
-    }
+      return bytes.readUInt32BE(at + 1) / 10 ** (bytes[at] as number);
+    case 'T':
+      return timestamp(bytes.readBigUInt64BE(at));
     case 'V':
       return null;
     case 'x':
-      return typed || depth === MAX_DEPTH ? bytes.subarray(at + 4, end) : bytes.toString('utf8', at + 4, end);
+      // Copied: the bytes of the connection are kept no longer than its messages.
+      return new Uint8Array(bytes.subarray(at + 4, end));
     case 'A':
-      return decodeList(bytes, at + 4, end, depth - 1, typed);
+      return decodeList(bytes, at + 4, end, depth - 1);
     default:
-      return decodeTable(bytes, at + 4, end, depth - 1, typed);
+      return decodeTable(bytes, at + 4, end, depth - 1);
   }
 }
 
-function decodeList(bytes: Buffer, start: number, end: number, depth: number, typed: boolean): unknown[] {
+function decodeList(bytes: Buffer, start: number, end: number, depth: number): HeaderValue[] {
   if (depth < 0) throw new MalformedFrame('nested too deeply');
-  const list: unknown[] = [];
+  const list: HeaderValue[] = [];
   for (let at = start; at < end; ) {
     const valueEnd = endOfValue(bytes, at, end);
-    list.push(decode(bytes, at, valueEnd, depth, typed));
+    list.push(decode(bytes, at, valueEnd, depth));
     at = valueEnd;
   }
   return list;
 }
 
-function decodeTable(bytes: Buffer, start: number, end: number, depth: number, typed: boolean): object {
+function decodeTable(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  depth: number,
+): Readonly<Record<string, HeaderValue>> {
   if (depth < 0) throw new MalformedFrame('nested too deeply');
-  const table: Record<string, unknown> = {};
+  const table: Record<string, HeaderValue> = {};
   for (let at = start; at < end; ) {
     const tagAt = at + 1 + (bytes[at] as number);
     const valueEnd = endOfValue(bytes, tagAt, end);
-    set(table, bytes.toString('utf8', at + 1, tagAt), decode(bytes, tagAt, valueEnd, depth, typed));
+    set(table, bytes.toString('utf8', at + 1, tagAt), decode(bytes, tagAt, valueEnd, depth));
     at = valueEnd;
   }
   return table;
 }
 
+/** The latest time that a `Date` can be, in seconds. Some senders write milliseconds, or less. */
+const MAX_SECONDS = 8_640_000_000_000n;
+
+function timestamp(seconds: bigint): HeaderValue {
+  return seconds <= MAX_SECONDS ? new Date(Number(seconds) * 1000) : plain(seconds);
+}
+
 /** The name `__proto__` is a field like any other. */
-function set<T>(table: Record<string, T>, name: string, value: T): void {
+export function set<T>(table: Record<string, T>, name: string, value: T): void {
   if (name !== '__proto__') table[name] = value;
   else Object.defineProperty(table, name, { value, enumerable: true, writable: true, configurable: true });
 }
 
-function plain(value: number | bigint): number | bigint {
-  return typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+function plain(value: bigint): number | bigint {
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
 /** Throws for what no table can carry. */
-function encode(value: unknown, depth: number): Buffer {
+export function encode(value: HeaderValue, depth: number): Buffer {
   if (depth < 0) throw new MalformedFrame('nested too deeply');
-  if (value === null || value === undefined) return Buffer.from('V');
+  if (value === null) return Buffer.from('V');
   if (typeof value === 'string') return withLength('S', Buffer.from(value));
   if (typeof value === 'boolean') return Buffer.from([0x74, value ? 1 : 0]);
   if (typeof value === 'number') return encodeNumber(value);
-  if (Buffer.isBuffer(value)) return withLength('x', value);
-  if (Array.isArray(value))
-    return withLength('A', Buffer.concat(value.map((each) => encode(each, depth - 1))));
-  if (Object.hasOwn(value as object, '!')) return encodeTyped(value as { '!': unknown; value: unknown });
-  const fields = Object.entries(value as object).flatMap(([name, each]) => [
+  if (typeof value === 'bigint') return encodeInt64(value);
+  if (value instanceof Date) return encodeTimestamp(BigInt(Math.floor(value.getTime() / 1000)));
+  if (value instanceof Uint8Array) return withLength('x', value);
+  if (isList(value)) return withLength('A', Buffer.concat(value.map((each) => encode(each, depth - 1))));
+  const fields = Object.entries(value).flatMap(([name, each]) => [
     shortString(name),
     encode(each, depth - 1),
   ]);
   return withLength('F', Buffer.concat(fields));
 }
 
-/** The types that amqplib would choose, but for large numbers, which it takes for integers whatever they are. */
+/** Integers have 32 bits where they fit, and 64 elsewhere; all other numbers are doubles. */
 function encodeNumber(value: number): Buffer {
   const bytes = Buffer.alloc(9);
   if (!Number.isSafeInteger(value)) {
@@ -290,35 +259,31 @@ function encodeNumber(value: number): Buffer {
     bytes.writeInt32BE(value, 1);
     return bytes.subarray(0, 5);
   }
+  return encodeInt64(BigInt(value));
+}
+
+function encodeInt64(value: bigint): Buffer {
+  const bytes = Buffer.alloc(9);
   bytes.write('l');
-  bytes.writeBigInt64BE(BigInt(value), 1);
+  bytes.writeBigInt64BE(value, 1);
   return bytes;
 }
 
-/** The typed values that amqplib hands to readers. */
-function encodeTyped({ '!': type, value }: { readonly '!': unknown; readonly value: unknown }): Buffer {
+export function encodeTimestamp(seconds: bigint): Buffer {
   const bytes = Buffer.alloc(9);
-  if (type === 'timestamp') {
-    bytes.write('T');
-    bytes.writeBigUInt64BE(BigInt.asUintN(64, BigInt(Math.trunc(value as number))), 1);
-    return bytes;
-  }
-  if (type !== 'decimal') throw new TypeError('not a type that amqplib reads');
-  const { places, digits } = value as { places: number; digits: number };
-  bytes.write('D');
-  bytes.writeUInt8(places, 1);
-  bytes.writeUInt32BE(digits, 2);
-  return bytes.subarray(0, 6);
+  bytes.write('T');
+  bytes.writeBigUInt64BE(seconds, 1);
+  return bytes;
 }
 
-function withLength(tag: string, value: Buffer): Buffer {
+export function withLength(tag: string, value: Uint8Array): Buffer {
   const head = Buffer.alloc(5);
   head.write(tag);
   head.writeUInt32BE(value.length, 1);
   return Buffer.concat([head, value]);
 }
 
-function shortString(text: string): Buffer {
+export function shortString(text: string): Buffer {
   const bytes = Buffer.from(text);
   if (bytes.length > 255) throw new RangeError('a name has at most 255 bytes');
   return Buffer.concat([Buffer.from([bytes.length]), bytes]);

@@ -1,5 +1,5 @@
 /** Where a message was published first. The broker forgets it when a message is moved, so the toolkit's headers carry it. */
-import type { Destination } from '../../broker.js';
+import type { Destination, MessageHeaders } from '../../broker.js';
 import type { HeaderTable } from './header-table.js';
 
 const EXCHANGE = 'x-millrace-exchange';
@@ -23,14 +23,15 @@ export function originOf({
 }): Destination | undefined {
   const { exchange, routingKey } = fields;
   if (exchange !== '') return { exchange, routingKey };
-  const { text } = headers;
-  const written = Object.hasOwn(text, EXCHANGE) ? text[EXCHANGE] : undefined;
-  if (written) return { exchange: written, routingKey: ownText(text, ROUTING_KEY) };
-  return Object.hasOwn(text, 'x-death') ? firstDeathOrigin(headers.value('x-death')) : undefined;
+  const { values } = headers;
+  const written = ownText(values, EXCHANGE);
+  if (written !== '') return { exchange: written, routingKey: ownText(values, ROUTING_KEY) };
+  return Object.hasOwn(values, 'x-death') ? firstDeathOrigin(values['x-death']) : undefined;
 }
 
-function ownText(text: Readonly<Record<string, string>>, name: string): string {
-  return Object.hasOwn(text, name) ? (text[name] ?? '') : '';
+function ownText(values: MessageHeaders, name: string): string {
+  const value = Object.hasOwn(values, name) ? values[name] : undefined;
+  return typeof value === 'string' ? value : '';
 }
 
 /** The deaths are ordered, the latest first. */

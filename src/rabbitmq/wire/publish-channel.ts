@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { ConfirmChannel, Options } from 'amqplib';
 import type { WireMessage, WireProperties } from './amqp-message.js';
-import { typedValue } from './header-table.js';
-import { roomForPublish, writePublish } from './publish-frames.js';
+import { amqplibValue } from './amqplib-headers.js';
+import { expirationOf, roomForPublish, writePublish } from './publish-frames.js';
 
 /** Memory that many messages are written into, one after the other. */
 const BLOCK_BYTES = 256 * 1024;
@@ -155,11 +155,12 @@ export class PublishChannel {
 }
 
 function amqplibOptions({ options, carried = [] }: WireMessage): Options.Publish {
-  const asCame = Object.fromEntries(carried.map((field) => [field.name, typedValue(field)]));
-  const { timestamp } = options;
+  const asCame = Object.fromEntries(carried.map((field) => [field.name, amqplibValue(field)]));
+  const { timestamp, expiresAt, ...others } = options;
   // amqplib leaves out what is undefined, though its types do not say so.
   return {
-    ...options,
+    ...others,
+    expiration: expirationOf(expiresAt),
     headers: { ...asCame, ...options.headers },
     timestamp: typeof timestamp === 'bigint' ? Number(timestamp) : timestamp,
   } as Options.Publish;

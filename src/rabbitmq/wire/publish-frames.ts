@@ -9,6 +9,7 @@ import {
   CONTENT_TYPE,
   CORRELATION_ID,
   DELIVERY_MODE,
+  EXPIRATION,
   FRAME_END,
   FRAME_HEAD_BYTES,
   FRAME_OVERHEAD_BYTES,
@@ -21,11 +22,14 @@ import {
   REPLY_TO,
   TIMESTAMP,
   TYPE,
+  USER_ID,
 } from './frames.js';
 
 /** A bit of the method `publish`. */
 const MANDATORY = 1;
 
+/** Delivery modes. */
+const TRANSIENT = 1;
 const PERSISTENT = 2;
 
 /** An upper bound for what a message takes besides its texts, headers and body. */
@@ -43,8 +47,11 @@ const MAX_SHORT_STRING_BYTES = 255;
 /** What a table of headers may take: amqplib has this limit as well. */
 const MAX_TABLE_BYTES = 65_536;
 
-/** What a header frame takes besides the texts and the table: 8 around it, 14 before the properties, 10 of fixed size. */
-const HEADER_FRAME_BYTES = 32;
+/** What a header frame takes besides the texts and the table: 8 around it, 14 before the properties, 21 of fixed size. */
+const HEADER_FRAME_BYTES = 43;
+
+/** RabbitMQ refuses a longer expiration. Milliseconds. */
+const MAX_EXPIRATION_MS = 2 ** 32 - 1;
 
 /**
  * How many bytes the frames of a message take at most. Throws a `RangeError` for a text that is too long, and for
@@ -59,6 +66,7 @@ export function roomForPublish(message: WireMessage, frameMax: number): number {
     replyTo = '',
     type = '',
     appId = '',
+    userId = '',
   } = options;
   const units =
     exchange.length +
@@ -69,7 +77,8 @@ export function roomForPublish(message: WireMessage, frameMax: number): number {
     correlationId.length +
     replyTo.length +
     type.length +
-    appId.length;
+    appId.length +
+    userId.length;
   const headBytes = FIXED_BYTES + roomForHeaders(message) + units * BYTES_A_UNIT;
   if (headBytes > frameMax || headBytes > MAX_TABLE_BYTES) checkHeaderFrame(message, frameMax);
   const contentBytes = roomForContent(content);
@@ -79,14 +88,14 @@ export function roomForPublish(message: WireMessage, frameMax: number): number {
 
 function checkHeaderFrame(message: WireMessage, frameMax: number): void {
   const { id, options } = message;
-  const { contentType, contentEncoding, correlationId, replyTo, type, appId } = options;
+  const { contentType, contentEncoding, correlationId, replyTo, type, appId, userId } = options;
   const tableBytes = 4 + bytesOfHeaders(message);
   if (tableBytes > MAX_TABLE_BYTES)
     throw new RangeError(
       `headers have ${tableBytes} bytes, and a message carries ${MAX_TABLE_BYTES}: send less of them`,
     );
   let bytes = HEADER_FRAME_BYTES + tableBytes;
-  for (const text of [id, contentType, contentEncoding, correlationId, replyTo, type, appId]) {
+  for (const text of [id, contentType, contentEncoding, correlationId, replyTo, type, appId, userId]) {
     if (text !== undefined) bytes += 1 + Buffer.byteLength(text);
   }
   if (bytes <= frameMax) return;
@@ -207,10 +216,18 @@ function writeMethod(writer: FrameWriter, { exchange, routingKey, options }: Wir
   writer.endFrame(begin);
 }
 
+/** The time that is left, as AMQP has it; undefined: without limit, or longer than RabbitMQ counts. */
+export function expirationOf(expiresAt: number | undefined): string | undefined {
+  if (expiresAt === undefined) return undefined;
+  const leftMs = Math.max(0, Math.ceil(expiresAt - Date.now()));
+  return leftMs <= MAX_EXPIRATION_MS ? String(leftMs) : undefined;
+}
+
 /** AMQP 0-9-1, 4.2.6.1. Returns where the size of the body belongs. */
 function writeHeader(writer: FrameWriter, { id, options, carried }: WireMessage): number {
-  const { contentType, contentEncoding, headers, priority, correlationId, replyTo, timestamp, type, appId } =
-    options;
+  const { contentType, contentEncoding, headers, priority, correlationId, replyTo } = options;
+  const { timestamp, type, appId, userId } = options;
+  const expiration = expirationOf(options.expiresAt);
   const begin = writer.beginFrame(HEADER_FRAME);
   writer.short(BASIC);
   writer.short(0); // weight, unused
@@ -222,20 +239,24 @@ function writeHeader(writer: FrameWriter, { id, options, carried }: WireMessage)
   if (priority !== undefined) flags |= PRIORITY;
   if (correlationId !== undefined) flags |= CORRELATION_ID;
   if (replyTo !== undefined) flags |= REPLY_TO;
+  if (expiration !== undefined) flags |= EXPIRATION;
   if (timestamp !== undefined) flags |= TIMESTAMP;
   if (type !== undefined) flags |= TYPE;
+  if (userId !== undefined) flags |= USER_ID;
   if (appId !== undefined) flags |= APP_ID;
   writer.short(flags);
   if (contentType !== undefined) writer.shortString(contentType);
   if (contentEncoding !== undefined) writer.shortString(contentEncoding);
   writeTable(writer, headers, carried);
-  writer.octet(PERSISTENT);
+  writer.octet(options.persistent ? PERSISTENT : TRANSIENT);
   if (priority !== undefined) writer.octet(priority);
   if (correlationId !== undefined) writer.shortString(correlationId);
   if (replyTo !== undefined) writer.shortString(replyTo);
+  if (expiration !== undefined) writer.shortString(expiration);
   writer.shortString(id);
   if (timestamp !== undefined) writer.longLong(timestamp);
   if (type !== undefined) writer.shortString(type);
+  if (userId !== undefined) writer.shortString(userId);
   if (appId !== undefined) writer.shortString(appId);
   writer.endFrame(begin);
   return sizeAt;

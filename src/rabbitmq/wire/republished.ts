@@ -1,6 +1,13 @@
 /** How a received message is published again: which of its headers are carried on, and which are dropped. Pure. */
+import type { MessageHeaders } from '../../broker.js';
 import { RESERVED_HEADER_PREFIX } from '../../common/history-headers.js';
-import { carry, type ReceivedMessage, SENDER_SELECTED_HEADERS, type WireMessage } from './amqp-message.js';
+import {
+  carry,
+  PERSISTENT,
+  type ReceivedMessage,
+  SENDER_SELECTED_HEADERS,
+  type WireMessage,
+} from './amqp-message.js';
 import type { HeaderField } from './header-table.js';
 import { originHeaders, originOf } from './origin.js';
 
@@ -18,10 +25,10 @@ export function republished(
   queue: string,
   received: ReceivedMessage,
   id: string,
-  change: (headers: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
+  change: (headers: MessageHeaders) => MessageHeaders,
 ): WireMessage {
   const { properties, content } = received;
-  const senders = Object.entries(received.headers.text).filter(
+  const senders = Object.entries(received.headers.values).filter(
     ([name]) => !BROKER_HEADERS.test(name) && !SENDER_SELECTED_HEADERS.includes(name),
   );
   const headers = { ...Object.fromEntries(senders), ...originHeaders(originOf(received)) };
@@ -34,7 +41,7 @@ export function republished(
     carried,
     options: {
       mandatory: true,
-      persistent: true,
+      persistent: properties.deliveryMode === PERSISTENT,
       messageId: id,
       headers: added,
       contentType: properties.contentType,
@@ -51,8 +58,8 @@ export function republished(
 }
 
 /** The broker's own record of how a message came into a dead-letter queue. */
-export function deathHeaders({ headers }: ReceivedMessage): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers.text).filter(([name]) => DEATH_HEADERS.test(name)));
+export function deathHeaders({ headers }: ReceivedMessage): MessageHeaders {
+  return Object.fromEntries(Object.entries(headers.values).filter(([name]) => DEATH_HEADERS.test(name)));
 }
 
 /** On a moved message: the names of the sender's headers that did not fit. */

@@ -218,9 +218,10 @@ describe('types and digits of headers, and impossible times,', () => {
     const inbox = await Inbox.open(broker, queue.name);
     const delivery = await inbox.next();
     expect(delivery.message.headers).toMatchObject({
-      long: '9007199254740993',
-      float: '0.5',
-      nothing: 'null',
+      long: 9_007_199_254_740_993n,
+      float: 0.5,
+      nothing: null,
+      time: 18_000_000_000_000_000_000n,
     });
     expect(delivery.message.timestamp).toBeUndefined();
     await inbox.subscription.cancel();

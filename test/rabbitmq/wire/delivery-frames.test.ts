@@ -43,7 +43,7 @@ function readByAmqplib(bytes: Buffer): ReceivedMessage {
 
 /** What both ways of reading have to agree on: amqplib forgets the types of numbers. */
 function essence({ fields, properties, headers, content }: ReceivedMessage) {
-  return { fields, properties, headers: headers.text, content };
+  return { fields, properties, headers: headers.values, content };
 }
 
 const shortString = fc.string({ unit: 'binary', maxLength: 60 });

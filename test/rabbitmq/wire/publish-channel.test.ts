@@ -5,7 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Message } from '../../../src/broker.js';
 import { AmqplibInternals } from '../../../src/rabbitmq/connection/amqplib-internals.js';
 import { asResent, toWire, type WireMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
-import { HeaderTable, typedValue } from '../../../src/rabbitmq/wire/header-table.js';
+import { amqplibValue } from '../../../src/rabbitmq/wire/amqplib-headers.js';
+import { HeaderTable } from '../../../src/rabbitmq/wire/header-table.js';
 import { PublishChannel, type PublishChannelListener } from '../../../src/rabbitmq/wire/publish-channel.js';
 import { roomForPublish, writePublish } from '../../../src/rabbitmq/wire/publish-frames.js';
 import { rawConnection } from '../../support/broker.js';
@@ -165,13 +166,15 @@ describe('the frames of a publish', () => {
     const block = Buffer.alloc(roomForPublish(own, 131_072));
     const end = writePublish(block, 0, own, { channel: internals.ch, frameMax: 131_072 });
     expect(block.subarray(0, end).equals(expected)).toBe(true);
-    expect(Object.fromEntries([...table.fields()].map((field) => [field.name, typedValue(field)]))).toEqual({
-      ...headers,
-      time: { '!': 'timestamp', value: 1764000000n },
-      long: { '!': 'int64', value: 9_007_199_254_740_993n },
-      table: { a: { b: { '!': 'int64', value: 1n } } },
-    });
-    expect(table.text).toMatchObject({ long: '9007199254740993', float: '0.5', nothing: 'null' });
+    expect(Object.fromEntries([...table.fields()].map((field) => [field.name, amqplibValue(field)]))).toEqual(
+      {
+        ...headers,
+        time: { '!': 'timestamp', value: 1764000000n },
+        long: { '!': 'int64', value: 9_007_199_254_740_993n },
+        table: { a: { b: { '!': 'int64', value: 1n } } },
+      },
+    );
+    expect(table.values).toMatchObject({ long: 9_007_199_254_740_993n, float: 0.5, nothing: null });
   });
 
   it.each<[string, WireMessage, number]>([

@@ -1,5 +1,7 @@
 /** Formats dead letters as readable text and as JSON. Pure. */
 import { isUtf8 } from 'node:buffer';
+import type { HeaderValue } from '../../../broker.js';
+import { showHeaders, showValue } from '../../../common/headers.js';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
 import { cut, padTo, widthOf } from '../../layout.js';
 import { onOneLine, showBody } from '../../output.js';
@@ -36,12 +38,16 @@ export function deadLetterDetails(deadLetter: DeadLetter): string {
     ['sent', message.timestamp === undefined ? undefined : dateOf(message.timestamp)],
     ['content type', message.contentType],
     ['content encoding', message.contentEncoding],
+    ['type', message.type],
+    ['app id', message.appId],
+    ['user id', message.userId],
+    ['persistent', message.persistent === false ? 'no' : undefined],
     ['priority', message.priority?.toString()],
     ['correlation id', message.correlationId],
     ['reply to', message.replyTo],
     ...Object.entries(withoutHistory(message).headers).map(([name, value]): [string, string] => [
       `header ${name}`,
-      value,
+      headerText(value),
     ]),
     ['body', `${body.byteLength} ${body.byteLength === 1 ? 'byte' : 'bytes'}`],
   ];
@@ -63,9 +69,10 @@ export function deadLetterFacts(deadLetter: DeadLetter): Readonly<Record<string,
 
 /** The JSON that `show` prints: that of `list`, plus the whole message. */
 export function wholeDeadLetter(deadLetter: DeadLetter): Readonly<Record<string, unknown>> {
-  const { headers, timestamp, priority, correlationId, replyTo, contentEncoding } = withoutHistory(
+  const { headers, timestamp, priority, correlationId, replyTo, contentEncoding, ...others } = withoutHistory(
     deadLetter.message,
   );
+  const { type, appId, userId, persistent } = others;
   const body = bytesOf(deadLetter);
   const content = isUtf8(body) ? { body: body.toString('utf8') } : { bodyBase64: body.toString('base64') };
   return {
@@ -75,9 +82,18 @@ export function wholeDeadLetter(deadLetter: DeadLetter): Readonly<Record<string,
     correlationId,
     replyTo,
     contentEncoding,
-    headers,
+    type,
+    appId,
+    userId,
+    persistent,
+    headers: showHeaders(headers),
     ...content,
   };
+}
+
+function headerText(value: HeaderValue): string {
+  const shown = showValue(value);
+  return typeof shown === 'string' ? shown : JSON.stringify(shown);
 }
 
 export function countOf(count: number): string {

@@ -84,10 +84,10 @@ function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array
     textColumn(lists.ids[index] as string),
     textColumn(lists.contentTypes[index] as string),
     extras?.headers ?? null,
+    extras?.properties ?? null,
     lists.timestamps[index] ?? null,
     lists.priorities[index] ?? null,
-    extras === undefined ? null : textColumn(extras.correlationId),
-    extras === undefined ? null : textColumn(extras.replyTo),
+    extras?.expiresAt ?? null,
     hasNul ? 1 : null,
     hasNul ? Buffer.from(body) : body,
   ];
@@ -96,8 +96,8 @@ function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array
 const NUL = '\0';
 
 /** A text that has NUL in it is stored as a blob: not each SQLite for Node writes and reads what comes after it. */
-function textColumn(text: string | null): SqliteValue {
-  return text?.includes(NUL) ? Buffer.from(text) : text;
+function textColumn(text: string): SqliteValue {
+  return text.includes(NUL) ? Buffer.from(text) : text;
 }
 
 function full(queue: StoredQueue): QueueError {

@@ -3,6 +3,7 @@ import type { DeliveryBatch } from '../protocol.js';
 import type { Taken } from './message-table.js';
 import { queueMissing } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
+import { setDamagedAside } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import { unsubscribe } from './subscribers.js';
 import {
@@ -58,6 +59,10 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
     const tickets: Ticket[] = [];
     let next = 0;
     for (const message of taken) {
+      if (message.isDamaged) {
+        setDamagedAside(transaction, message, queue, (subscribers[0] as Subscriber).id);
+        continue;
+      }
       // In turn among those who may hold more; there is one, since no more than `wanted` are taken.
       while (credit((batches[next % batches.length] as Batch).subscriber) === 0) next++;
       const batch = batches[next % batches.length] as Batch;
@@ -70,7 +75,7 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
       tickets.push(ticket);
       batch.add(ticket.number, message);
     }
-    wanted -= taken.length;
+    wanted -= tickets.length;
     transaction.onFailure(() => {
       for (const { number, subscriber } of tickets) {
         state.tickets.delete(number);
@@ -115,7 +120,7 @@ class Batch {
     this.#tickets.push(ticket);
     this.#attempts.push(attempt);
     this.#redelivered.push(redelivered);
-    const [id, contentType, headers, timestamp, priority, correlationId, replyTo, bodyIsText, body] = columns;
+    const [id, contentType, headers, properties, timestamp, priority, expiresAt, bodyIsText, body] = columns;
     this.#writer.add(
       textOf(id) ?? '',
       textOf(contentType) ?? '',
@@ -123,9 +128,8 @@ class Batch {
       priority,
       bodyIsText === 1 ? (textOf(body) as string) : body,
     );
-    if (headers !== null || correlationId !== null || replyTo !== null) {
-      this.#writer.addExtras({ headers, correlationId: textOf(correlationId), replyTo: textOf(replyTo) });
-    }
+    if (headers !== null || properties !== null || expiresAt !== null)
+      this.#writer.addExtras({ headers, properties, expiresAt });
   }
 
   finish(): DeliveryBatch {

@@ -1,3 +1,6 @@
+import { DEFAULT_PRIORITY } from '../../../broker.js';
+import { parseProperties } from '../message-json.js';
+import { checksumOf, placeChecksum, textChecksum } from './checksum.js';
 import type { Database } from './database.js';
 import type { QueueTable, StoredQueue } from './queue-table.js';
 import type { Row, SqliteValue, Statements } from './sqlite.js';
@@ -7,10 +10,10 @@ export type MessageColumns = readonly [
   messageId: SqliteValue,
   contentType: SqliteValue,
   headers: string | null,
+  properties: string | null,
   timestamp: number | null,
   priority: number | null,
-  correlationId: SqliteValue,
-  replyTo: SqliteValue,
+  expires: number | null,
   bodyIsText: 1 | null,
   body: string | Uint8Array,
 ];
@@ -28,7 +31,12 @@ export interface Taken {
   readonly attempt: number;
   readonly redelivered: boolean;
   readonly columns: MessageColumns;
+  /** It is not what was stored: its checksum is another. */
+  readonly isDamaged: boolean;
 }
+
+/** Makes headers of others, both as JSON; null: none. */
+export type HeaderChange = (headers: string | null) => string;
 
 /** What came back from an owner that is gone. */
 export interface Orphan {
@@ -39,7 +47,7 @@ export interface Orphan {
 }
 
 const COLUMNS =
-  'message_id, content_type, headers, timestamp, priority, correlation_id, reply_to, body_is_text, body';
+  'message_id, content_type, headers, properties, timestamp, priority, expires, body_is_text, body';
 
 const IS_READY = 'owner IS NULL AND due IS NULL';
 
@@ -52,24 +60,24 @@ const CLOCK_SLACK_MS = 1000;
 /** So many messages are stored by one statement, at half the cost, where most of their columns are the same. */
 const ALIKE = 16;
 
-const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?, ?)`).join(', ');
+const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?, ?, ?)`).join(', ');
 
 const SQL = {
   // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
-  insert: `INSERT INTO messages (id, queue, rank, place, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
-  insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, message_id, timestamp, body)
-    SELECT first + column1, first + column1, queue, rank, content_type, column2, column3, column4
+  insert: `INSERT INTO messages (id, queue, rank, place, checksum, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
+  insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, message_id, timestamp, checksum, body)
+    SELECT first + column1, first + column1, queue, rank, content_type, column2, column3, column4, column5
     FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type) CROSS JOIN (VALUES ${ALIKE_ROWS})`,
-  ready: `SELECT id, attempt, redelivered, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
+  ready: `SELECT id, attempt, redelivered, checksum, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
   take: 'UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?',
   remove: 'DELETE FROM messages WHERE id BETWEEN ? AND ?',
   putBack: 'UPDATE messages SET owner = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
-  headers: 'SELECT headers FROM messages WHERE id = ?',
+  changeable: 'SELECT headers, expires, checksum FROM messages WHERE id = ?',
   delay:
-    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, delayed = ?, due = ? WHERE id = ?',
+    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, checksum = ?, delayed = ?, due = ? WHERE id = ?',
   again:
-    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, place = ? WHERE id = ?',
-  move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ? WHERE id = ?',
+    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, checksum = ?, place = ? WHERE id = ?',
+  move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   due: 'SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?',
   makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
@@ -108,7 +116,8 @@ export class MessageTable {
         next += ALIKE;
       } else {
         const number = this.#queues.nextNumber();
-        this.#sql.insert.run(number, queue.id, rank, number, ...(rows[next++] as MessageColumns));
+        const row = rows[next++] as MessageColumns;
+        this.#sql.insert.run(number, queue.id, rank, number, checksumOf(queue.id, row), ...row);
       }
     }
     const counters = this.#queues.counters(queue);
@@ -119,7 +128,7 @@ export class MessageTable {
   #insertAlike(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
     const [, contentType] = rows[0] as MessageColumns;
     const values: SqliteValue[] = [this.#queues.nextNumbers(ALIKE), queue.id, rank, contentType];
-    for (const row of rows) values.push(row[0], row[3], row[8]);
+    for (const row of rows) values.push(row[0], row[4], checksumOf(queue.id, row), row[8]);
     this.#sql.insertAlike.run(...values);
   }
 
@@ -132,7 +141,7 @@ export class MessageTable {
       const count = Math.min(portion, limit - taken.length);
       const rows = this.#sql.ready.all(queue.id, count);
       for (const row of rows) {
-        const message = takenOf(row);
+        const message = takenOf(row, queue);
         bytes += message.columns[8].length;
         taken.push(message);
       }
@@ -171,31 +180,57 @@ export class MessageTable {
     }
   }
 
-  headersOf(id: number): string | null {
-    return (this.#sql.headers.first(id)?.[0] as string | null | undefined) ?? null;
-  }
-
-  /** A message that was handled comes for another attempt after the delay. */
-  comeAgain(message: Handled, headers: string, delayMs: number): void {
+  /** A message that was handled comes for another attempt after the delay. `change`: of its headers, in JSON. */
+  comeAgain(message: Handled, change: HeaderChange, delayMs: number): void {
     const { id, queue } = message;
+    const { headers, checksum } = this.#changed(id, change, undefined);
     if (!this.#isThere(queue)) {
       this.remove([message]);
     } else if (delayMs > 0) {
       // The wall clock runs on over restarts. Rounded up, plus one for the fraction that it does not show.
       const now = Date.now();
-      this.#sql.delay.run(headers, now, now + Math.ceil(delayMs) + 1, id);
+      this.#sql.delay.run(headers, checksum, now, now + Math.ceil(delayMs) + 1, id);
     } else {
-      this.#queues.counters(queue).ready += this.#sql.again.run(headers, this.#queues.nextNumber(), id);
+      this.#queues.counters(queue).ready += this.#sql.again.run(
+        headers,
+        checksum,
+        this.#queues.nextNumber(),
+        id,
+      );
     }
   }
 
-  /** A message becomes one of another queue, behind all others there. */
-  move({ id, queue }: Pick<Handled, 'id' | 'queue'>, target: StoredQueue, headers: string): void {
-    const count = this.#sql.move.run(target.id, this.#queues.nextNumber(), headers, id);
+  /** A message becomes one of another queue, behind all others there, and does not expire any more. */
+  move({ id, queue }: Pick<Handled, 'id' | 'queue'>, target: StoredQueue, change: HeaderChange): void {
+    const { headers, checksum } = this.#changed(id, change, { from: queue.id, to: target.id });
+    const count = this.#sql.move.run(target.id, this.#queues.nextNumber(), headers, checksum, id);
     if (this.#isThere(queue)) this.#queues.counters(queue).held -= count;
     const counters = this.#queues.counters(target);
     counters.held += count;
     counters.ready += count;
+  }
+
+  /**
+   * A damaged message becomes one of `target`, which may be its own queue, and is what it is now: with headers that say so,
+   * and without properties that can't be read.
+   */
+  salvage({ id, columns }: Taken, queue: StoredQueue, target: StoredQueue, headers: string): void {
+    const [messageId, contentType, , properties, timestamp, priority, , bodyIsText, body] = columns;
+    const isReadable = canRead(() => parseProperties(properties));
+    const kept: MessageColumns = [
+      messageId,
+      contentType,
+      headers,
+      isReadable ? properties : null,
+      timestamp,
+      priority,
+      null,
+      bodyIsText,
+      body,
+    ];
+    this.#sql.remove.run(id, id);
+    this.#queues.counters(queue).held -= 1;
+    this.insert(target, priority ?? DEFAULT_PRIORITY, [kept]);
   }
 
   /** What an owner handles, at most `limit`. */
@@ -259,6 +294,22 @@ export class MessageTable {
     return purged < limit ? purged + this.#sql.purgeDelayed.run(queueId, limit - purged) : purged;
   }
 
+  /** Other headers, and the checksum with which the message is as good, or as damaged, as it was. */
+  #changed(
+    id: number,
+    change: HeaderChange,
+    move: { readonly from: number; readonly to: number } | undefined,
+  ): { readonly headers: string; readonly checksum: number } {
+    const [before = null, expires = null, checksum = 0] = this.#sql.changeable.first(id) ?? [];
+    const old = typeof before === 'string' ? before : null;
+    const headers = change(old);
+    const moved = move === undefined ? 0 : placeChecksum(move.from, expires) ^ placeChecksum(move.to, null);
+    return {
+      headers,
+      checksum: (Number(checksum) ^ textChecksum(old) ^ textChecksum(headers) ^ moved) >>> 0,
+    };
+  }
+
   /** Nothing may be counted for a queue that was removed while its messages were being handled. */
   #isThere(queue: StoredQueue): boolean {
     return this.#queues.byId(queue.id) !== undefined;
@@ -285,9 +336,9 @@ function areAlike(rows: readonly MessageColumns[], first: number): boolean {
   const [, common] = rows[first] as MessageColumns;
   for (let index = first; index < first + ALIKE; index++) {
     const row = rows[index] as MessageColumns;
-    const [, contentType, headers, , priority, correlationId, replyTo, bodyIsText, body] = row;
-    if (contentType !== common || headers !== null || priority !== null) return false;
-    if (correlationId !== null || replyTo !== null || bodyIsText !== null || body.length === 0) return false;
+    const [, contentType, headers, properties, , priority, expires, bodyIsText, body] = row;
+    if (contentType !== common || headers !== null || properties !== null || priority !== null) return false;
+    if (expires !== null || bodyIsText !== null || body.length === 0) return false;
   }
   return true;
 }
@@ -302,11 +353,51 @@ function byQueue(messages: readonly Handled[]): Map<StoredQueue, number[]> {
   return ids;
 }
 
-function takenOf([id, attempt, redelivered, ...columns]: Row): Taken {
+function takenOf([id, attempt, redelivered, checksum, ...values]: Row, queue: StoredQueue): Taken {
+  const columns = columnsOf(values);
   return {
     id: Number(id),
     attempt: Number(attempt),
     redelivered: redelivered === 1,
-    columns: columns as unknown as MessageColumns,
+    columns,
+    isDamaged: checksum !== checksumOf(queue.id, columns),
   };
+}
+
+/** The values of a row, which may have any types where it is damaged. */
+function columnsOf(values: Row): MessageColumns {
+  const [messageId, contentType, headers, properties, timestamp, priority, expires, bodyIsText, body] =
+    values;
+  return [
+    textOrBytes(messageId),
+    textOrBytes(contentType),
+    textOrNull(headers),
+    textOrNull(properties),
+    numberOrNull(timestamp),
+    numberOrNull(priority),
+    numberOrNull(expires),
+    bodyIsText === 1 ? 1 : null,
+    textOrBytes(body),
+  ];
+}
+
+function textOrBytes(value: Row[number]): string | Uint8Array {
+  return typeof value === 'string' || value instanceof Uint8Array ? value : String(value);
+}
+
+function textOrNull(value: Row[number]): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function numberOrNull(value: Row[number]): number | null {
+  return typeof value === 'number' ? value : null;
+}
+
+function canRead(read: () => unknown): boolean {
+  try {
+    read();
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -9,7 +9,7 @@
 export const APPLICATION_ID = 0x6d696c6c;
 
 /** Raised when older code can't read what newer code writes, or the other way round. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 export const SCHEMA = `
 CREATE TABLE store (
@@ -44,16 +44,18 @@ CREATE TABLE messages (
   message_id TEXT NOT NULL,
   content_type TEXT NOT NULL,
   headers TEXT,                      -- JSON
+  properties TEXT,                   -- JSON: what few messages have
   timestamp REAL,
   priority INTEGER,                  -- as it was sent
-  correlation_id TEXT,
-  reply_to TEXT,
+  expires INTEGER,                   -- when it becomes worthless, in milliseconds since 1970
+  checksum INTEGER NOT NULL,         -- of all from \`message_id\` on, and of the queue
   body_is_text INTEGER,              -- 1: a text that is stored as a blob, since it has the character NUL in it
   body NOT NULL                      -- a text as TEXT, bytes as BLOB
 );
 CREATE INDEX ready ON messages (queue, rank DESC, place) WHERE owner IS NULL AND due IS NULL;
 CREATE INDEX handled ON messages (owner) WHERE owner IS NOT NULL;
 CREATE INDEX due ON messages (due) WHERE due IS NOT NULL;
+CREATE INDEX expiring ON messages (expires) WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL;
 CREATE INDEX delayed ON messages (delayed) WHERE delayed IS NOT NULL;
 
 CREATE TABLE owners (                -- processes that handle messages

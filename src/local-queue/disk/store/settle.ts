@@ -1,9 +1,10 @@
-import type { Failure } from '../../../broker.js';
-import { deadLetterHeaders, retryHeaders } from '../../../common/history-headers.js';
-import { parseHeaders } from '../message-lists.js';
+import type { Failure, MessageHeaders } from '../../../broker.js';
+import { deadLetterHeaders, deadLetterHistory, retryHeaders } from '../../../common/history-headers.js';
+import { headersText, parseHeaders } from '../message-json.js';
 import type { DeadLetterRequest, RetryRequest } from '../protocol.js';
-import type { Handled } from './message-table.js';
+import type { Handled, Taken } from './message-table.js';
 import type { StoredQueue } from './queue-table.js';
+import type { SqliteValue } from './sqlite.js';
 import type { Ticket, WriteTransaction } from './transaction.js';
 
 export function ack(transaction: WriteTransaction, tickets: readonly number[]): void {
@@ -21,8 +22,9 @@ export function retry(
 ): void {
   const { messages, reply } = transaction;
   for (const ticket of settle(transaction, [number])) {
-    const headers = retryHeaders(readHeaders(transaction, ticket.id), ticket.attempt + 1, failure);
-    messages.comeAgain(ticket, JSON.stringify(headers), delayMs);
+    const change = (headers: string | null) =>
+      toText(retryHeaders(readHeaders(headers), ticket.attempt + 1, failure));
+    messages.comeAgain(ticket, change, delayMs);
   }
   reply.done.push(id);
 }
@@ -47,17 +49,57 @@ export function makeDeadLetter(
   failure: Failure,
 ): void {
   const history = { queue: message.queue.spec.name, attempt: message.attempt, failure };
-  const headers = deadLetterHeaders(readHeaders(transaction, message.id), history);
-  transaction.messages.move(message, target, JSON.stringify(headers));
+  transaction.messages.move(message, target, (headers) =>
+    toText(deadLetterHeaders(readHeaders(headers), history)),
+  );
+}
+
+/**
+ * A message that is not what was stored reaches no handler: it becomes a dead letter, over the capacity, since nobody could
+ * wait for room, and is dropped where there are no dead letters. A damaged dead letter stays where it is, and says so.
+ */
+export function setDamagedAside(
+  transaction: WriteTransaction,
+  message: Taken,
+  queue: StoredQueue,
+  subscription: number,
+): void {
+  const { messages, queues, reply } = transaction;
+  const { id, attempt, columns } = message;
+  const [messageId, , text] = columns;
+  const failure: Failure = {
+    code: 'damaged',
+    error: `what the disk gave back is not what was stored: the checksum of message ${id} in queue.db does not fit it`,
+  };
+  const headers = readHeaders(text);
+  const isDeadLetter = [...queues.all()].some(({ deadLetterQueue }) => deadLetterQueue === queue.spec.name);
+  const target = isDeadLetter ? queue : queues.deadLetterQueueOf(queue);
+  if (target === undefined) {
+    messages.remove([{ id, queue, attempt }]);
+  } else {
+    const name = (isDeadLetter && deadLetterHistory(headers)?.queue) || queue.spec.name;
+    const history = { queue: name, attempt, failure };
+    messages.salvage(message, queue, target, toText(deadLetterHeaders(headers, history)));
+  }
+  reply.setAside.push({ subscription, messageId: textOf(messageId), failure });
+}
+
+/** A text with NUL in it is stored as bytes. */
+function textOf(value: SqliteValue): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
 }
 
 /** Headers that can't be read, since somebody else wrote them, are none. */
-function readHeaders({ messages }: WriteTransaction, id: number): Readonly<Record<string, string>> {
+function readHeaders(text: string | null): MessageHeaders {
   try {
-    return parseHeaders(messages.headersOf(id));
+    return parseHeaders(text);
   } catch {
     return {};
   }
+}
+
+function toText(headers: MessageHeaders): string {
+  return headersText(headers) ?? '{}';
 }
 
 /** Forgets tickets, and returns those that were not settled before, or lost: the verb does nothing with others. */

@@ -172,9 +172,9 @@ function settleAgain(): void {
 }
 
 function post(reply: Reply): void {
-  const { done, answers, refused, deliveries, lost, ended, fatal } = reply;
-  const count =
-    done.length + answers.length + refused.length + deliveries.length + lost.length + ended.length;
+  const { deliveries, fatal, ...others } = reply;
+  let count = deliveries.length;
+  for (const list of Object.values(others)) count += list.length;
   if (count === 0 && fatal === undefined) return;
   const buffers = deliveries.map(({ messages }) => messages.bytes.buffer);
   port.postMessage(

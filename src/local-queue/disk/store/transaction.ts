@@ -161,5 +161,14 @@ export function refuse(
 }
 
 export function emptyReply(): Reply {
-  return { done: [], answers: [], refused: [], deliveries: [], lost: [], ended: [], fatal: undefined };
+  return {
+    done: [],
+    answers: [],
+    refused: [],
+    deliveries: [],
+    lost: [],
+    setAside: [],
+    ended: [],
+    fatal: undefined,
+  };
 }

@@ -1,0 +1,176 @@
+/** Header values: which there are, how they are copied, and how they are shown. */
+import { isUtf8 } from 'node:buffer';
+import type { HeaderValue, MessageHeaders } from '../broker.js';
+
+/** Lists and tables are nested at most this deep: readers of other clients fail over deeper ones. */
+export const MAX_HEADER_DEPTH = 32;
+
+/** What all headers of a message may take in AMQP 0-9-1: amqplib has this limit as well. */
+export const MAX_HEADERS_BYTES = 65_536;
+
+/** AMQP 0-9-1 carries a name as a short string. */
+const MAX_NAME_BYTES = 255;
+
+const MAX_INT64 = 2n ** 63n - 1n;
+const MIN_INT64 = -(2n ** 63n);
+
+/** What is wrong with a header. `where` names it, as in `headers["a"][0]`. */
+export type HeaderFault = (where: string, expected: string, got: unknown) => Error;
+
+/**
+ * Copies headers that were passed in by a program, so that it can't change them any more, in the form in which they
+ * arrive everywhere. Throws what `fault` returns.
+ */
+export function copyHeaders(headers: MessageHeaders, fault: HeaderFault): MessageHeaders {
+  if (!isTable(headers)) throw fault('headers', 'an object with a value for each header', headers);
+  const copy: Record<string, HeaderValue> = {};
+  for (const name of Object.keys(headers)) {
+    if (name === '') throw fault('headers', `names of 1 to ${MAX_NAME_BYTES} bytes`, name);
+    set(copy, name, copyValue(headers[name], { fault, where: () => inside('headers', name) }, 0));
+  }
+  return copy;
+}
+
+/** Throws what `fault` returns for headers that can't be carried. Costs little where all are text. */
+export function checkHeaders(headers: MessageHeaders, fault: HeaderFault): void {
+  for (const name in headers) {
+    const value = headers[name];
+    if (typeof value === 'string') continue;
+    copyValue(value, { fault, where: () => inside('headers', name) }, 0);
+  }
+}
+
+/** The same headers for one reader, who may change what is in them: the object itself if there is nothing to change. */
+export function shareHeaders(headers: MessageHeaders): MessageHeaders {
+  for (const name in headers) {
+    const value = headers[name];
+    if (typeof value !== 'object' || value === null) continue;
+    return Object.freeze(structuredClone(headers));
+  }
+  return headers;
+}
+
+interface Place {
+  readonly fault: HeaderFault;
+  readonly where: () => string;
+}
+
+function copyValue(value: unknown, place: Place, depth: number): HeaderValue {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value;
+    case 'number':
+      if (!Number.isFinite(value)) throw place.fault(place.where(), 'a finite number', value);
+      // Zero has no sign in JSON, nor as an integer of AMQP.
+      return value === 0 ? 0 : value;
+    case 'bigint':
+      if (value > MAX_INT64 || value < MIN_INT64)
+        throw place.fault(place.where(), 'an integer of 64 bits', value);
+      return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+    case 'object':
+      return copyObject(value, place, depth);
+    default:
+      throw place.fault(place.where(), EXPECTED, value);
+  }
+}
+
+const EXPECTED =
+  'text, a number, a boolean, a bigint, a Date, bytes, null, or a list or plain object of these';
+
+function copyObject(value: object | null, place: Place, depth: number): HeaderValue {
+  if (value === null) return null;
+  if (value instanceof Date) return copyDate(value, place);
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  if (depth === MAX_HEADER_DEPTH)
+    throw place.fault(place.where(), `at most ${MAX_HEADER_DEPTH} levels of lists and objects`, value);
+  const { fault, where } = place;
+  if (Array.isArray(value)) {
+    // Not `map`, which skips what a list lacks.
+    return Array.from(value, (each, index) =>
+      copyValue(each, { fault, where: () => `${where()}[${index}]` }, depth + 1),
+    );
+  }
+  if (!isTable(value)) throw fault(where(), EXPECTED, value);
+  const copy: Record<string, HeaderValue> = {};
+  for (const name of Object.keys(value)) {
+    const inner = { fault, where: () => inside(where(), name) };
+    if (Buffer.byteLength(name) > MAX_NAME_BYTES || !name.isWellFormed())
+      throw fault(where(), `well-formed names of at most ${MAX_NAME_BYTES} bytes`, name);
+    set(copy, name, copyValue(value[name], inner, depth + 1));
+  }
+  return copy;
+}
+
+function copyDate(value: Date, { fault, where }: Place): Date {
+  const seconds = Math.floor(value.getTime() / 1000);
+  if (!(seconds >= 0)) throw fault(where(), 'a date from 1970 on', value);
+  return new Date(seconds * 1000);
+}
+
+/** Whether it is an object that was made of names and values, and no instance of a class. */
+export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function inside(where: string, name: string): string {
+  return `${where}[${JSON.stringify(name)}]`;
+}
+
+/** The name `__proto__` is one like any other. */
+function set(table: Record<string, HeaderValue>, name: string, value: HeaderValue): void {
+  if (name !== '__proto__') table[name] = value;
+  else Object.defineProperty(table, name, { value, enumerable: true, writable: true, configurable: true });
+}
+
+/** How many bytes headers take in AMQP 0-9-1. */
+export function headersBytes(headers: MessageHeaders): number {
+  let bytes = 4;
+  for (const name of Object.keys(headers)) {
+    bytes += 1 + Buffer.byteLength(name) + valueBytes(headers[name] as HeaderValue);
+  }
+  return bytes;
+}
+
+function valueBytes(value: HeaderValue): number {
+  if (typeof value === 'string') return 5 + Buffer.byteLength(value);
+  if (typeof value !== 'object' || value === null || value instanceof Date) return 9;
+  if (value instanceof Uint8Array) return 5 + value.byteLength;
+  if (isList(value)) return value.reduce((bytes: number, each) => bytes + valueBytes(each), 5);
+  return 1 + headersBytes(value);
+}
+
+/** TypeScript does not tell lists that are read-only from other objects. */
+export function isList(value: HeaderValue): value is readonly HeaderValue[] {
+  return Array.isArray(value);
+}
+
+/**
+ * Headers for people and their tools, as JSON can carry them: dates as ISO 8601, integers beyond 2^53 as digits, bytes
+ * as text where they are UTF-8 and as `{ base64 }` elsewhere.
+ */
+export function showHeaders(headers: MessageHeaders): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, showValue(value)]));
+}
+
+/** One value, in the form of {@link showHeaders}. */
+export function showValue(value: HeaderValue): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Uint8Array) {
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    return isUtf8(bytes) ? bytes.toString('utf8') : { base64: bytes.toString('base64') };
+  }
+  return isList(value) ? value.map(showValue) : showHeaders(value);
+}
+
+/** Whether all text is well-formed: UTF-8 can't carry half a surrogate pair, and what arrives would be another text. */
+export function isWellFormed(value: HeaderValue): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value !== 'object' || value === null || value instanceof Date) return true;
+  if (value instanceof Uint8Array) return true;
+  return isList(value) ? value.every(isWellFormed) : Object.values(value).every(isWellFormed);
+}
