@@ -303,5 +303,6 @@ describe('republished', () => {
 });
 
 function message({ content = Buffer.from('x'), ...properties }: Record<string, unknown>): ReceivedMessage {
-  return fromAmqplib({ content, properties, fields: {} } as unknown as ConsumeMessage);
+  const fields = { exchange: '', routingKey: 'orders' };
+  return fromAmqplib({ content, properties, fields } as unknown as ConsumeMessage);
 }
