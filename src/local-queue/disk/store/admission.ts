@@ -2,7 +2,7 @@ import { DEFAULT_PRIORITY } from '../../../broker.js';
 import { QueueError } from '../../../errors.js';
 import { BodyReader, type MessageLists } from '../message-lists.js';
 import { type DeadLetterRequest, NO_WAIT, type PublishRequest } from '../protocol.js';
-import type { MessageColumns } from './message-table.js';
+import type { MessageColumns } from './message-columns.js';
 import { capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToDeadLetterQueue } from './settle.js';
 import type { SqliteValue } from './sqlite.js';

@@ -1,22 +1,16 @@
 import { DEFAULT_PRIORITY } from '../../../broker.js';
 import { parseProperties } from '../message-json.js';
-import { checksumOf, placeChecksum, textChecksum } from './checksum.js';
 import type { Database } from './database.js';
+import {
+  COLUMNS,
+  checksumOf,
+  columnsOf,
+  type MessageColumns,
+  placeChecksum,
+  textChecksum,
+} from './message-columns.js';
 import type { QueueTable, StoredQueue } from './queue-table.js';
 import type { Row, SqliteValue, Statements } from './sqlite.js';
-
-/** A message as its sender made it, in the order of the table's columns: all from `message_id` on. */
-export type MessageColumns = readonly [
-  messageId: SqliteValue,
-  contentType: SqliteValue,
-  headers: string | null,
-  properties: string | null,
-  timestamp: number | null,
-  priority: number | null,
-  expires: number | null,
-  bodyIsText: 1 | null,
-  body: string | Uint8Array,
-];
 
 /** A message that some owner handles. */
 export interface Handled {
@@ -45,9 +39,6 @@ export interface Orphan {
   readonly attempt: number;
   readonly returns: number;
 }
-
-const COLUMNS =
-  'message_id, content_type, headers, properties, timestamp, priority, expires, body_is_text, body';
 
 const IS_READY = 'owner IS NULL AND due IS NULL';
 
@@ -362,35 +353,6 @@ function takenOf([id, attempt, redelivered, checksum, ...values]: Row, queue: St
     columns,
     isDamaged: checksum !== checksumOf(queue.id, columns),
   };
-}
-
-/** The values of a row, which may have any types where it is damaged. */
-function columnsOf(values: Row): MessageColumns {
-  const [messageId, contentType, headers, properties, timestamp, priority, expires, bodyIsText, body] =
-    values;
-  return [
-    textOrBytes(messageId),
-    textOrBytes(contentType),
-    textOrNull(headers),
-    textOrNull(properties),
-    numberOrNull(timestamp),
-    numberOrNull(priority),
-    numberOrNull(expires),
-    bodyIsText === 1 ? 1 : null,
-    textOrBytes(body),
-  ];
-}
-
-function textOrBytes(value: Row[number]): string | Uint8Array {
-  return typeof value === 'string' || value instanceof Uint8Array ? value : String(value);
-}
-
-function textOrNull(value: Row[number]): string | null {
-  return typeof value === 'string' ? value : null;
-}
-
-function numberOrNull(value: Row[number]): number | null {
-  return typeof value === 'number' ? value : null;
 }
 
 function canRead(read: () => unknown): boolean {

@@ -1,6 +1,7 @@
 import type { QueueError } from '../../../errors.js';
 import type { DeadLetterRequest, ReleaseRequest, Reply, Request } from '../protocol.js';
-import type { Handled, MessageColumns, MessageTable } from './message-table.js';
+import type { MessageColumns } from './message-columns.js';
+import type { Handled, MessageTable } from './message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
 

@@ -1,3 +1,53 @@
+/** What a message has in its table besides its place in a queue: the columns of what its sender gave, and their checksum. */
+import { crc32 } from 'node:zlib';
+import type { Row, SqliteValue } from './sqlite.js';
+
+/** A message as its sender made it, in the order of the table's columns: all from `message_id` on. */
+export type MessageColumns = readonly [
+  messageId: SqliteValue,
+  contentType: SqliteValue,
+  headers: string | null,
+  properties: string | null,
+  timestamp: number | null,
+  priority: number | null,
+  expires: number | null,
+  bodyIsText: 1 | null,
+  body: string | Uint8Array,
+];
+
+/** Their names. */
+export const COLUMNS =
+  'message_id, content_type, headers, properties, timestamp, priority, expires, body_is_text, body';
+
+/** The values of a row, which may have any types where it is damaged. */
+export function columnsOf(values: Row): MessageColumns {
+  const [messageId, contentType, headers, properties, timestamp, priority, expires, bodyIsText, body] =
+    values;
+  return [
+    textOrBytes(messageId),
+    textOrBytes(contentType),
+    textOrNull(headers),
+    textOrNull(properties),
+    numberOrNull(timestamp),
+    numberOrNull(priority),
+    numberOrNull(expires),
+    bodyIsText === 1 ? 1 : null,
+    textOrBytes(body),
+  ];
+}
+
+function textOrBytes(value: Row[number]): string | Uint8Array {
+  return typeof value === 'string' || value instanceof Uint8Array ? value : String(value);
+}
+
+function textOrNull(value: Row[number]): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function numberOrNull(value: Row[number]): number | null {
+  return typeof value === 'number' ? value : null;
+}
+
 /**
  * The checksum of a stored message: of what its sender gave, and of the queue that it belongs to, so that bits that change
  * on the disk reach no handler. It does not cover where the message is in its queue and how often it was tried.
@@ -5,10 +55,6 @@
  * It is made of three parts, joined by exclusive or: one of what never changes, one of the headers and one of the place.
  * So it can be adapted to other headers or another queue without the body, and without making a damaged message good.
  */
-import { crc32 } from 'node:zlib';
-import type { MessageColumns } from './message-table.js';
-import type { SqliteValue } from './sqlite.js';
-
 export function checksumOf(queue: number, columns: MessageColumns): number {
   const [id, contentType, headers, properties, timestamp, priority, expires, bodyIsText, body] = columns;
   const kind = typeof body === 'string' ? 'text' : 'bytes';
