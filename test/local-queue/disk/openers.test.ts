@@ -6,6 +6,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { checkFolder } from '../../../src/local-queue/disk/folder.js';
+import { Database } from '../../../src/local-queue/disk/store/database.js';
+import { Park } from '../../../src/local-queue/disk/store/sqlite.js';
+import { WriteLock } from '../../../src/local-queue/disk/store/write-lock.js';
 import { newFolder } from './folders.js';
 import { runLedger } from './ledger.js';
 
@@ -60,4 +63,55 @@ test('a folder can be used while the last process that has it open closes it', {
     if (isOpen && !wasOpen) openings++;
     wasOpen = isOpen;
   }
+});
+
+/** Does something else just before its `moment`-th step in SQLite. */
+class InterruptedLock extends WriteLock {
+  #step = 0;
+
+  constructor(
+    readonly moment: number,
+    readonly interruption: () => void,
+  ) {
+    super(new Park());
+  }
+
+  override alone<T>(work: () => T): T {
+    if (++this.#step === this.moment) this.interruption();
+    return super.alone(work);
+  }
+}
+
+/** Does not wait where the lock is taken. */
+class ImpatientLock extends WriteLock {
+  constructor() {
+    super(new Park());
+  }
+
+  override retry(work: () => void): number {
+    work();
+    return 0;
+  }
+}
+
+test('a new folder is opened while another process makes its tables, whenever that is', () => {
+  let openings = 0;
+  for (let moment = 1; openings === moment - 1; moment++) {
+    const folder = newFolder();
+    let other: Database | undefined;
+    const interruption = () => {
+      openings++;
+      try {
+        other = new Database(folder, new ImpatientLock());
+      } catch (error) {
+        // It would wait for its turn.
+        expect(error).toMatchObject({ message: 'database is locked' });
+      }
+    };
+    const database = new Database(folder, new InterruptedLock(moment, interruption));
+    expect(database.prepare('SELECT count(*) FROM queues').number()).toBe(0);
+    database.close();
+    other?.close();
+  }
+  expect(openings).toBeGreaterThan(5);
 });

@@ -76,11 +76,10 @@ export class Database {
   }
 
   #prepare(): void {
-    if (this.#pragma('user_version') !== FORMAT || this.#pragma('application_id') !== APPLICATION_ID) {
-      const tables = this.prepare('SELECT count(*) FROM sqlite_master').number();
-      if (tables > 0) throw this.#unknownFormat();
-      this.exec('PRAGMA auto_vacuum = INCREMENTAL');
-    }
+    // Looked at before the format is: another process may make all of it at any moment.
+    const isEmpty = this.#isEmpty();
+    if (isEmpty) this.exec('PRAGMA auto_vacuum = INCREMENTAL');
+    else this.#checkFormat();
     const mode = this.prepare('PRAGMA journal_mode = WAL').first()?.[0];
     if (mode !== 'wal') {
       throw new QueueError(
@@ -90,25 +89,30 @@ export class Database {
     }
     this.exec(`PRAGMA synchronous = FULL; PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY;
       PRAGMA journal_size_limit = ${LOG_BYTES}`);
-    if (this.#pragma('user_version') === FORMAT) return;
+    if (!isEmpty) return;
     this.exec('BEGIN IMMEDIATE');
     try {
-      // Another process may have been quicker.
-      if (this.#pragma('user_version') === 0) this.exec(SCHEMA);
+      if (this.#isEmpty()) this.exec(SCHEMA);
       this.exec('COMMIT');
     } catch (error) {
       this.rollBack();
       throw error;
     }
-    if (this.#pragma('user_version') !== FORMAT) throw this.#unknownFormat();
+    this.#checkFormat();
   }
 
-  #unknownFormat(): QueueError {
-    const found =
-      this.#pragma('application_id') === APPLICATION_ID
-        ? `is of format ${this.#pragma('user_version')}, and this version of millrace knows format ${FORMAT}`
-        : 'belongs to another program: it is an SQLite database, but no queue of millrace';
-    return new QueueError('STORAGE_ERROR', `${this.file} ${found}; use another folder`);
+  #isEmpty(): boolean {
+    return this.prepare('SELECT count(*) FROM sqlite_master').number() === 0;
+  }
+
+  #checkFormat(): void {
+    const format = this.#pragma('user_version');
+    const isOurs = this.#pragma('application_id') === APPLICATION_ID;
+    if (isOurs && format === FORMAT) return;
+    const found = isOurs
+      ? `is of format ${format}, and this version of millrace knows format ${FORMAT}`
+      : 'belongs to another program: it is an SQLite database, but no queue of millrace';
+    throw new QueueError('STORAGE_ERROR', `${this.file} ${found}; use another folder`);
   }
 
   #pragma(name: string): number {
