@@ -15,7 +15,7 @@ import type {
   Subscription,
   WaitOptions,
 } from '../../broker.js';
-import { Deadlines, settledWithin, throwIfAborted, within } from '../../common/limits.js';
+import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
 import {
   checkOptionNames,
   checkSize,
@@ -43,7 +43,7 @@ import { type CommandResult, FLUSH, NO_WAIT } from './protocol.js';
 import { lockHolder } from './store/lock-holder.js';
 import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
-import { type Asked, answerLimit, type StoreClient } from './store-client.js';
+import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';
 import type { StoreWorkerSettings } from './store-worker.js';
 import { DiskSubscription } from './subscription.js';
 
@@ -274,9 +274,10 @@ class DiskBroker implements Backend {
     this.#deadlines.stop();
     for (const [id, pending] of this.#publishes()) this.#giveUp(id, pending, reason);
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.endByBroker(reason)));
-    for (const queue of this.#exclusive) this.#client.command({ kind: 'remove', queue }).catch(() => {});
+    const inTime = (answer: Promise<unknown>) => withinAnswerLimit(answer, begin);
+    for (const queue of this.#exclusive) void this.#client.command({ kind: 'remove', queue }, inTime);
     // Answered after all that was asked before: acknowledgements are stored, publishes settled.
-    await settledWithin(this.#client.command({ kind: 'settled' }), answerLimit(begin));
+    await this.#client.command({ kind: 'settled' }, inTime);
     await leaveStore(this.#client, answerLimit(begin));
   }
 
@@ -306,10 +307,10 @@ class DiskBroker implements Backend {
 
   async #command(action: string, options: WaitOptions | undefined, command: Asked): Promise<CommandResult> {
     this.#checkUsable(action, options);
-    const answer = this.#client.command(command);
-    if (options === undefined) return answer;
     try {
-      return await within(answer, action, options, 'no answer');
+      return await this.#client.command(command, (answer) =>
+        options === undefined ? answer : within(answer, action, options, 'no answer'),
+      );
     } catch (error) {
       throw isQueueError(error, 'TIMEOUT') ? because(error, lockHolder(this.#client.folder)) : error;
     }

@@ -13,6 +13,11 @@ export function answerLimit(since: number): number {
   return Math.max(0, ANSWER_LIMIT_MS - (performance.now() - since));
 }
 
+/** Resolves when it is settled either way, or the limit is over. */
+export function withinAnswerLimit(answer: Promise<unknown>, since = performance.now()): Promise<void> {
+  return settledWithin(answer, answerLimit(since));
+}
+
 /** A request that waits for its answer. */
 export interface Pending {
   done(value: CommandResult): void;
@@ -105,9 +110,24 @@ export class StoreClient {
     return id;
   }
 
-  /** Rejects as the command says, and with `STORAGE_ERROR` when the store thread ends. */
-  command(command: Asked): Promise<CommandResult> {
-    return this.request((id) => this.outbox.add({ ...command, id } as Command));
+  /**
+   * Rejects as the command says, and with `STORAGE_ERROR` when the store thread ends. Where `wait` gives up before, the
+   * command is done all the same, but no longer keeps the process alive.
+   */
+  async command<T = CommandResult>(
+    command: Asked,
+    wait: (answer: Promise<CommandResult>) => Promise<T>,
+  ): Promise<T> {
+    let id = 0;
+    const answer = this.request((number) => {
+      id = number;
+      this.outbox.add({ ...command, id } as Command);
+    });
+    try {
+      return await wait(answer);
+    } finally {
+      if (this.#pending.delete(id)) this.#adjustKeepAlive();
+    }
   }
 
   /** As {@link command}, for requests that go another way. */
@@ -180,22 +200,22 @@ export class StoreClient {
   /** Stores what nobody waits for, such as the acknowledgements of helpers, before the process ends by itself. */
   flush(): void {
     if (this.#posts === this.#postsStored) return;
-    this.command({ kind: 'settled' }).then(
-      () => {
-        this.#postsStored = this.#posts;
-      },
-      () => {},
-    );
+    // Once, also where it takes too long: the process would never end.
+    const stored = () => {
+      this.#postsStored = this.#posts;
+    };
+    this.command({ kind: 'settled' }, withinAnswerLimit).then(stored, stored);
   }
 
   /** Stores what is settled, gives back the rest, and closes the files. Always resolves; where the thread is blocked, before that. */
   async close(limitMs = ANSWER_LIMIT_MS): Promise<void> {
-    const closing = this.#ended === undefined ? this.command({ kind: 'close' }).catch(() => {}) : undefined;
-    // The timer keeps the process alive until then; a thread that has ended, or nearly, does not.
-    await settledWithin(
-      Promise.resolve(closing).then(() => this.exited),
-      limitMs,
-    );
+    const closed = (answer: Promise<unknown>) =>
+      // The timer keeps the process alive until then; a thread that has ended, or nearly, does not.
+      settledWithin(
+        answer.catch(() => {}).then(() => this.exited),
+        limitMs,
+      );
+    await this.command({ kind: 'close' }, closed);
     // A thread that is blocked goes on by itself, and ends when it has done what it was asked.
     this.#end(new QueueError('CLOSED', `the queues in ${this.folder} were closed`));
     this.#worker.thread.unref();

@@ -8,18 +8,12 @@ import type {
   SubscribeOptions,
   Subscription,
 } from '../../broker.js';
-import { Deferred, settledWithin } from '../../common/limits.js';
+import { Deferred } from '../../common/limits.js';
 import type { QueueError } from '../../errors.js';
 import { DiskDelivery } from './delivery.js';
 import { BodyReader, messageAt } from './message-lists.js';
 import type { DeliveryBatch } from './protocol.js';
-import {
-  ANSWER_LIMIT_MS,
-  answerLimit,
-  type Pending,
-  type Receiver,
-  type StoreClient,
-} from './store-client.js';
+import { type Pending, type Receiver, type StoreClient, withinAnswerLimit } from './store-client.js';
 
 const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
 
@@ -144,7 +138,7 @@ export class DiskSubscription implements Subscription, Receiver {
     if (this.#state === 'active') this.#state = 'cancelled';
     const subscription = this.#number;
     // Deliveries that were on their way have come when this is answered, and have gone back undelivered.
-    await settledWithin(this.client.command({ kind: 'cancel', subscription }), ANSWER_LIMIT_MS);
+    await this.client.command({ kind: 'cancel', subscription }, withinAnswerLimit);
     this.client.stopReceiving(subscription);
   }
 
@@ -155,7 +149,9 @@ export class DiskSubscription implements Subscription, Receiver {
     this.#unsettled.clear();
     await cancelling;
     const subscription = this.#number;
-    await settledWithin(this.client.command({ kind: 'unsubscribe', subscription }), answerLimit(begin));
+    await this.client.command({ kind: 'unsubscribe', subscription }, (answer) =>
+      withinAnswerLimit(answer, begin),
+    );
     this.#state = 'closed';
     this.#ended.resolve();
   }

@@ -146,6 +146,24 @@ describe('while a process that stands still holds the lock', () => {
     await again.close();
   });
 
+  test('what nobody waits for any more does not keep the process alive', async () => {
+    const folder = newFolder();
+    const actor = await Actor.open(folder);
+    await actor.tell('declare', { spec: plainQueue('numbers') });
+    await holdLock(folder);
+    const options = { timeoutMs: 300 };
+    const late = { code: 'TIMEOUT', message: expect.stringContaining('holds the lock') };
+    await expect(actor.tell('declare', { spec: plainQueue('others'), options })).rejects.toMatchObject(late);
+    await expect(actor.tell('publish', { queue: 'numbers', ids: ['a'], options })).rejects.toMatchObject(
+      late,
+    );
+    await expect(
+      actor.tell('subscribe', { queue: 'numbers', prefetch: 1, ...options }),
+    ).rejects.toMatchObject(late);
+    actor.hangUp();
+    expect(await actor.ended).toBe(0);
+  });
+
   test('a broker can be closed, and the lock is free when it is let go of', async () => {
     const folder = newFolder();
     const actor = await Actor.open(folder);

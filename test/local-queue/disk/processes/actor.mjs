@@ -12,7 +12,7 @@ const commands = {
   open: async () => {
     broker = await openDiskBroker(folder, JSON.parse(options));
   },
-  declare: ({ spec }) => broker.declare(spec),
+  declare: ({ spec, options }) => broker.declare(spec, options),
   publish: ({ queue, ids, options }) =>
     Promise.all(
       ids.map((id) =>
@@ -23,10 +23,10 @@ const commands = {
         ),
       ),
     ).then(() => undefined),
-  subscribe: async ({ queue, prefetch, unref }) => {
+  subscribe: async ({ queue, prefetch, unref, timeoutMs }) => {
     const subscription = await broker.subscribe(
       queue,
-      { prefetch, onLost: ({ message }) => say({ event: 'lost', id: message.id }) },
+      { prefetch, timeoutMs, onLost: ({ message }) => say({ event: 'lost', id: message.id }) },
       (delivery) => {
         const { message, attempt, redelivered } = delivery;
         deliveries.set(message.id, delivery);
