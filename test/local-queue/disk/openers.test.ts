@@ -67,17 +67,17 @@ test('a folder can be used while the last process that has it open closes it', {
 
 /** Does something else just before its `moment`-th step in SQLite. */
 class InterruptedLock extends WriteLock {
-  #step = 0;
+  #stepsBefore: number;
+  readonly #interruption: () => void;
 
-  constructor(
-    readonly moment: number,
-    readonly interruption: () => void,
-  ) {
+  constructor(moment: number, interruption: () => void) {
     super(new Park());
+    this.#stepsBefore = moment;
+    this.#interruption = interruption;
   }
 
   override alone<T>(work: () => T): T {
-    if (++this.#step === this.moment) this.interruption();
+    if (--this.#stepsBefore === 0) this.#interruption();
     return super.alone(work);
   }
 }
