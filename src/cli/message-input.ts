@@ -10,15 +10,11 @@ export interface InputFlags {
   readonly file?: string;
 }
 
-/** Options that make sense for one message only. */
-export interface SingleFlags {
-  readonly id?: string;
-  readonly header?: Readonly<Record<string, string>>;
-  readonly priority?: number;
-}
-
 /** Refuses flags that contradict one another. */
-export function checkCombination(words: readonly string[], flags: InputFlags & SingleFlags): void {
+export function checkCombination(
+  words: readonly string[],
+  flags: InputFlags & { readonly id?: string },
+): void {
   if (words.length > 0 && flags.file !== undefined) {
     throw new CommandError(EXIT.usage, 'the message is given both as words and by --file; use one of them');
   }
@@ -26,11 +22,8 @@ export function checkCombination(words: readonly string[], flags: InputFlags & S
   if (words.length > 0 && !isStandardInput(words)) {
     throw new CommandError(EXIT.usage, '--lines reads standard input or --file, so leave out the words');
   }
-  if (flags.id !== undefined || flags.header !== undefined || flags.priority !== undefined) {
-    throw new CommandError(
-      EXIT.usage,
-      '--id, --header and --priority apply to a single message, not to --lines',
-    );
+  if (flags.id !== undefined) {
+    throw new CommandError(EXIT.usage, '--id names a single message; with --lines each has an id of its own');
   }
 }
 

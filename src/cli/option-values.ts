@@ -1,5 +1,6 @@
 /** Parses the values of command-line options. An invalid value is a usage error that quotes it. */
 import { InvalidArgumentError, Option } from 'commander';
+import type { HeaderValue, MessageHeaders } from '../broker.js';
 import { MAX_DELAY_MS } from '../common/options.js';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -68,19 +69,34 @@ export function nameValue(text: string): string {
   throw new InvalidArgumentError(`Write a name of 1 to ${MAX_NAME_BYTES} bytes.`);
 }
 
-export function routingKeyValue(text: string): string {
+/** A routing key, or another property that AMQP limits to so many bytes. */
+export function shortTextValue(text: string): string {
   if (Buffer.byteLength(text) <= MAX_NAME_BYTES) return text;
   throw new InvalidArgumentError(`Write at most ${MAX_NAME_BYTES} bytes.`);
 }
 
-/** Parses `name:value` and trims the value. Repeating the option adds to the previous headers. */
-export function headerValue(
-  text: string,
-  previous: Readonly<Record<string, string>> = {},
-): Readonly<Record<string, string>> {
+/**
+ * Parses `name:value` and trims the value; after `name:=` the value is JSON, so that it can be other than text. Repeating
+ * the option adds to the previous headers.
+ */
+export function headerValue(text: string, previous: MessageHeaders = {}): MessageHeaders {
   const colon = text.indexOf(':');
-  if (colon < 1) throw new InvalidArgumentError("Write 'name:value'.");
-  return { ...previous, [text.slice(0, colon).trim()]: text.slice(colon + 1).trim() };
+  if (colon < 1) throw new InvalidArgumentError("Write 'name:value', or 'name:=json'.");
+  const name = text.slice(0, colon).trim();
+  const value = text[colon + 1] === '=' ? jsonValue(text.slice(colon + 2)) : text.slice(colon + 1).trim();
+  return { ...previous, [name]: value };
+}
+
+function jsonValue(text: string): HeaderValue {
+  // JSON.parse would lose digits of an integer of 64 bits.
+  if (/^\s*-?\d+\s*$/.test(text) && !Number.isSafeInteger(Number(text))) return BigInt(text);
+  try {
+    return JSON.parse(text) as HeaderValue;
+  } catch {
+    throw new InvalidArgumentError(
+      "Write JSON after ':='. If the text begins with '=', put a space before it.",
+    );
+  }
 }
 
 /** Parses a time: an ISO 8601 date, or a duration for how long ago. */

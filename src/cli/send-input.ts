@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { addAbortSignal } from 'node:stream';
 import type { Command } from 'commander';
-import type { Broker } from '../broker.js';
+import type { Broker, MessageHeaders } from '../broker.js';
 import { isQueueError, type SendManyProgress } from '../errors.js';
 import type { MessageOptions } from '../producer/message-options.js';
 import { chooseAddress } from './address.js';
@@ -10,13 +10,24 @@ import type { CommonFlags } from './common-options.js';
 import { brokerEventLine } from './event-line.js';
 import { CommandError, EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
 import { lines, wholeBody } from './input.js';
-import { checkCombination, chooseInput, type InputFlags, type SingleFlags } from './message-input.js';
+import { checkCombination, chooseInput, type InputFlags } from './message-input.js';
 import { openBroker, refuseMemory } from './open-broker.js';
-import { durationOption, headerValue, integerValue } from './option-values.js';
+import {
+  durationOption,
+  headerValue,
+  integerValue,
+  positiveDurationValue,
+  shortTextValue,
+} from './option-values.js';
 import type { Output } from './output.js';
 import { abortOnStopSignal } from './stop-signal.js';
 
-export interface SendInputFlags extends CommonFlags, InputFlags, SingleFlags {
+export interface SendInputFlags extends CommonFlags, InputFlags {
+  readonly id?: string;
+  readonly header?: MessageHeaders;
+  readonly priority?: number;
+  readonly appId?: string;
+  readonly ttl?: number;
   readonly contentType?: string;
   readonly timeout: number;
 }
@@ -34,7 +45,7 @@ type Limits = { readonly signal: AbortSignal };
 /** Sends what was read. */
 export interface InputSender {
   one(body: Uint8Array, options: MessageOptions & Limits): Promise<SendReport>;
-  many(bodies: AsyncIterable<Uint8Array>, limits: Limits): Promise<SendReport>;
+  many(bodies: AsyncIterable<Uint8Array>, options: Omit<MessageOptions, 'id'> & Limits): Promise<SendReport>;
 }
 
 /** The options of the input and of its messages. */
@@ -42,9 +53,22 @@ export function addMessageOptions(command: Command): Command {
   return command
     .option('-l, --lines', 'each line (ended by LF or CR LF) is a message, including empty ones')
     .option('-f, --file <path>', 'read the file instead of standard input')
-    .option('-H, --header <name:value>', 'a header of the message; can be repeated', headerValue)
+    .option(
+      '-H, --header <name:value>',
+      'a header of the message; name:=json for other values than text; can be repeated',
+      headerValue,
+    )
     .option('--id <id>', 'the id of the message (default: a new UUID)')
     .option('--priority <n>', '0 to 31, higher first', integerValue(0, 31))
+    .option('--app-id <name>', 'the program that sends the message', shortTextValue)
+    .addOption(
+      durationOption(
+        '--ttl <duration>',
+        'drop the message if it is not handled by then, or make it a dead letter',
+        undefined,
+        positiveDurationValue,
+      ),
+    )
     .option(
       '--content-type <type>',
       'the content type (default: application/json for a JSON object or array, text/plain for other text, else application/octet-stream)',
@@ -78,10 +102,11 @@ export async function sendInput(
   addAbortSignal(signal, input);
   try {
     const sender = open(broker);
-    const { id, header: headers, priority } = flags;
+    const { id, header: headers, priority, appId, ttl: expiresInMs } = flags;
+    const options = { headers, priority, appId, expiresInMs, signal };
     const report = flags.lines
-      ? await sender.many(lines(input, broker.maxMessageBytes), { signal })
-      : await sender.one(await wholeBody(input, broker.maxMessageBytes), { id, headers, priority, signal });
+      ? await sender.many(lines(input, broker.maxMessageBytes), options)
+      : await sender.one(await wholeBody(input, broker.maxMessageBytes), { ...options, id });
     if (output.json) await output.record({ ...report.facts, broker: broker.url });
     else if (!output.quiet) await output.block(` [x] ${report.text}`);
     if (report.warning !== undefined && !output.json) output.note(` [!] ${report.warning}`);

@@ -67,14 +67,19 @@ const MAX_VARIABLE_LENGTH = 64 * 1024;
 
 /** Values from the sender may be missing, too long for a variable, or contain NUL, which would end the value. */
 function variablesOf(context: HandlerContext): Readonly<Record<string, string | undefined>> {
-  const { id, attempt, queue, redelivered, headers, timestamp, correlationId, replyTo } = context;
+  const { id, attempt, queue, exchange, routingKey, redelivered, headers, timestamp } = context;
+  const { type, appId, correlationId, replyTo } = context;
   const variables = {
     ID: id,
     ATTEMPT: String(attempt),
     QUEUE: queue,
+    EXCHANGE: exchange,
+    ROUTING_KEY: routingKey,
     REDELIVERED: String(redelivered),
     HEADERS: JSON.stringify(showHeaders(headers)),
     TIMESTAMP: timestamp?.toString(),
+    TYPE: type,
+    APP_ID: appId,
     CORRELATION_ID: correlationId,
     REPLY_TO: replyTo,
   };

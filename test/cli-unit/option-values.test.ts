@@ -18,6 +18,15 @@ test('headers add up, and their values may hold colons', () => {
   });
 });
 
+test('a header after := is JSON, and keeps its type and all digits', () => {
+  const headers = ['attempts:=3', 'beta:=true', 'tags:=["a",1]', 'big:=9007199254740993', 'sig: =x'].reduce(
+    (all, text) => headerValue(text, all),
+    {},
+  );
+  expect(headers).toEqual({ attempts: 3, beta: true, tags: ['a', 1], big: 9007199254740993n, sig: '=x' });
+  expect(() => headerValue('sig:=x')).toThrow('Write JSON');
+});
+
 test('a header may be empty, but not its name', () => {
   expect(headerValue('flag:')).toEqual({ flag: '' });
   expect(() => headerValue(':value')).toThrow('name:value');

@@ -53,6 +53,26 @@ test.each([
   expect(texts(await takeAll(channel, queue))).toEqual(['x']);
 });
 
+test('the properties of a message are those of its options', async () => {
+  const queue = nextQueue();
+  const options = ['--type', 'order.placed', '--app-id', 'shop', '--ttl', '1h', '--priority', '7'];
+  const headers = ['-H', 'tenant: blue', '-H', 'attempts:=3', '-H', 'tags:=["a"]'];
+  expect(await send(['-q', queue, 'x', '--id', 'A-1', ...options, ...headers])).toMatchObject({
+    exitCode: 0,
+  });
+  expect(await send(['-q', queue, '-l', ...options, ...headers], { input: 'y\nz\n' })).toMatchObject({
+    exitCode: 0,
+  });
+  const messages = await takeAll(channel, queue);
+  expect(texts(messages)).toEqual(['x', 'y', 'z']);
+  expect(messages[0]?.properties.messageId).toBe('A-1');
+  for (const { properties } of messages) {
+    expect(properties).toMatchObject({ type: 'order.placed', appId: 'shop', priority: 7 });
+    expect(properties.headers).toMatchObject({ tenant: 'blue', attempts: 3, tags: ['a'] });
+    expect(Number(properties.expiration)).toBeGreaterThan(3_500_000);
+  }
+});
+
 test('what is piped in is one message, line ends and all', async () => {
   const queue = nextQueue();
   const ended = await send(['-q', queue], { input: 'one\ntwo\n' });

@@ -178,6 +178,30 @@ test('--exec gets the headers and what the sender said about the message', async
   expect(second).toMatch(/\|\|\|\|false\|\|$/);
 });
 
+test('work on a subscription passes on what kind of message it is, and where it was published', async () => {
+  const [queue, topic] = [nextQueue(), uniqueName('cli-work-topic')];
+  await channel.assertExchange(topic, 'topic', { durable: true });
+  try {
+    await declareAsTutorial(channel, queue);
+    await channel.bindQueue(queue, topic, 'order.*');
+    const options = { messageId: 'A-1', type: 'order.placed', appId: 'shop' };
+    for (const body of ['x', 'y']) channel.publish(topic, 'order.placed', Buffer.from(body), options);
+    await channel.waitForConfirms();
+    const json = await work(['-q', queue, '--count', '1', '--json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      queue,
+      exchange: topic,
+      routingKey: 'order.placed',
+      body: 'x',
+    });
+    const names = ['EXCHANGE', 'ROUTING_KEY', 'TYPE', 'APP_ID'].map((name) => `$MILLRACE_${name}`);
+    const { stdout } = await work(['-q', queue, '--drain', '--exec', `echo "${names.join(' ')}"`]);
+    expect(stdout).toBe(`${topic} order.placed order.placed shop\n`);
+  } finally {
+    await channel.deleteExchange(topic);
+  }
+});
+
 test('--exec that does not read its input is no failure', async () => {
   const queue = await filled('x'.repeat(500_000));
   expect((await work(['-q', queue, '--count', '1', '--exec', 'exit 0'])).exitCode).toBe(0);

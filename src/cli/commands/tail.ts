@@ -12,7 +12,7 @@ import { brokerEventLine, type EventLine } from '../event-line.js';
 import { type CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import { messageRecord } from '../message-record.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
-import { nameValue, oneOrMore, routingKeyValue } from '../option-values.js';
+import { nameValue, oneOrMore, shortTextValue } from '../option-values.js';
 import { type Output, showBody } from '../output.js';
 import { abortOnStopSignal } from '../stop-signal.js';
 import { bytesQueue } from '../text-queue.js';
@@ -44,7 +44,7 @@ export function addTailCommand(program: Command, execute: Execute): void {
     .argument(
       '[pattern...]',
       'the events to print (default: all)',
-      (text: string, before?: readonly string[]) => [...(before ?? []), routingKeyValue(text)],
+      (text: string, before?: readonly string[]) => [...(before ?? []), shortTextValue(text)],
     )
     .option('--count <n>', 'print this many events, then exit', oneOrMore)
     .action((topic: string, patterns: readonly string[] | undefined, flags: TailFlags) =>

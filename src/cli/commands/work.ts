@@ -31,7 +31,7 @@ Examples:
   $ millrace work -q orders --drain --json        print all messages, then exit`;
 
 const NOTES = `
---exec sets these environment variables: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_ATTEMPT (1 for the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object) and, if the message has them, MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO.
+--exec sets these environment variables: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_EXCHANGE and MILLRACE_ROUTING_KEY (where the message was published), MILLRACE_ATTEMPT (1 for the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object) and, if the message has them, MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_TYPE, MILLRACE_APP_ID, MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO.
 
 The first signal stops taking messages and lets running handlers finish: within --shutdown-timeout after INT and TERM, within at most 5s after HUP and QUIT. A second one returns unfinished messages to the queue.`;
 
