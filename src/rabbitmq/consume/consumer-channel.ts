@@ -15,6 +15,9 @@ const QUIET_LIMIT_MS = 500;
 
 const POLL_MS = 5;
 
+/** More unsettled deliveries than a prefetch allows, times two and beyond this, are no oversight of the broker. */
+const EXCESS_DELIVERIES = 100;
+
 /** A quorum queue sends one consumer no more than this, whatever its prefetch. */
 const QUORUM_MAX_PREFETCH = 2_000;
 
@@ -262,13 +265,23 @@ export class ConsumerChannel {
     if (this.#closed) return;
     const { deliveryTag } = received.fields;
     const unsettled = this.#settlements.receive(deliveryTag);
-    if (unsettled !== undefined) this.#listener.onMessage(received, unsettled, this);
-    else this.#onBadTag(deliveryTag);
+    const { prefetch } = this.#settings;
+    if (unsettled === undefined) {
+      // Nothing can be settled any more without the danger of settling something else.
+      this.#giveUp(`the broker sent the delivery tag ${deliveryTag}, which is out of order or above 2^53`);
+    } else if (this.#settlements.size > 2 * prefetch + EXCESS_DELIVERIES) {
+      // Nothing but the prefetch bounds the memory that deliveries take.
+      this.#giveUp(
+        `the broker sent ${this.#settlements.size} messages at once, for a prefetch of ${prefetch}`,
+      );
+    } else {
+      this.#listener.onMessage(received, unsettled, this);
+    }
   };
 
-  /** Nothing can be settled any more without the danger of settling something else. */
-  #onBadTag(tag: number): void {
-    const reason = new Error(`the broker sent the delivery tag ${tag}, which is out of order or above 2^53`);
+  /** The broker does not keep to the protocol. */
+  #giveUp(why: string): void {
+    const reason = new Error(why);
     this.#end.resolve(reason);
     void closeChannel(this.#channel);
     this.#onClosed(reason);
