@@ -82,6 +82,11 @@ export class ReconnectingConnection {
     return this.#failure;
   }
 
+  /** How long the present connection has been there, in milliseconds. */
+  get connectedForMs(): number {
+    return performance.now() - this.#connectedAt;
+  }
+
   /** Whether the broker accepts no publishes at the moment. */
   get blocked(): boolean {
     return this.#blocked;

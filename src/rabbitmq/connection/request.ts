@@ -1,6 +1,6 @@
 import type { Channel } from 'amqplib';
 import type { WaitOptions } from '../../broker.js';
-import { pause } from '../../common/limits.js';
+import { pause, RPC_LIMIT_MS, settledWithin } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { causedByRequest, isInterrupted, queueError, replyCode, replyText } from './broker-errors.js';
 import type { Connection } from './connection.js';
@@ -35,9 +35,20 @@ export function request<T>(
   return link.within(made, what, wait);
 }
 
+/** For each link, resolves when the last of the suspected requests is over. */
+const suspects = new WeakMap<ReconnectingConnection, Promise<unknown>>();
+
+/** The outcome of `work`, which starts when the suspected requests before it are over, or have taken long. */
+function singly<T>(link: ReconnectingConnection, work: () => Promise<T>): Promise<T> {
+  const outcome = (suspects.get(link) ?? Promise.resolve()).then(work);
+  suspects.set(link, settledWithin(outcome, RPC_LIMIT_MS));
+  return outcome;
+}
+
 /**
  * Like `request`, but rejects with the broker's own error. If the broker closed the connection because of a request,
- * this one may be the cause: after the second time it rejects with `BROKER_ERROR`, so that the others can continue.
+ * this one may be the cause. So suspected requests are repeated one by one, and the one at which the connection is
+ * closed once more rejects with `BROKER_ERROR`. The others continue.
  */
 export async function onConnection<T>(
   link: ReconnectingConnection,
@@ -46,24 +57,30 @@ export async function onConnection<T>(
   make: (connection: Connection) => Promise<T>,
   maxConnectionErrors = MAX_CONNECTION_ERRORS,
 ): Promise<T> {
-  for (let errors = 0; ; ) {
+  const attempt = async (): Promise<{ readonly value: T } | { readonly lost: Error }> => {
     const connection = await link.connected(what, wait);
     try {
-      return await make(connection);
+      return { value: await make(connection) };
     } catch (error) {
       if (!isInterrupted(error) || connection.isOpen) throw error;
-      const reason = await connection.closed;
-      if (!causedByRequest(reason)) continue;
-      if (++errors < maxConnectionErrors) {
-        await pause(OTHERS_FIRST_MS, wait.signal);
-        continue;
-      }
-      throw new QueueError(
-        'BROKER_ERROR',
-        `${what}: the broker closed the connection ${errors} times meanwhile (${replyCode(reason)}): ${replyText(reason)}`,
-        { cause: reason },
-      );
+      return { lost: await connection.closed };
     }
+  };
+  const attemptAfterOthers = async () => {
+    await link.connected(what, wait);
+    await pause(link.connectedForMs < OTHERS_FIRST_MS ? OTHERS_FIRST_MS : 0, wait.signal);
+    return attempt();
+  };
+  for (let errors = 0; ; ) {
+    const outcome = await (errors === 0 ? attempt() : singly(link, attemptAfterOthers));
+    if ('value' in outcome) return outcome.value;
+    const { lost } = outcome;
+    if (!causedByRequest(lost) || ++errors < maxConnectionErrors) continue;
+    throw new QueueError(
+      'BROKER_ERROR',
+      `${what}: the broker closed the connection ${errors} times meanwhile (${replyCode(lost)}): ${replyText(lost)}`,
+      { cause: lost },
+    );
   }
 }
 

@@ -76,7 +76,7 @@ describe.skipIf(!brokerRunsInContainer())('a limit of the user', () => {
     const events: BrokerEvent[] = [];
     const broker = await open(address, { observe: (event) => events.push(event) });
     const first = await rejection(open(address), 'ACCESS_REFUSED');
-    expect(first.message).toMatch(/limit of connections/);
+    expect(first.message).toMatch(/connection limit/);
     // A sender learns why there is no connection for it.
     const spec = specOf();
     await broker.declare(spec);
@@ -85,7 +85,7 @@ describe.skipIf(!brokerRunsInContainer())('a limit of the user', () => {
     });
     const error = await rejection(publish, 'TIMEOUT');
     expect(error.message).toMatch(/within 1001 ms/);
-    expect(error.message).toMatch(/limit of connections/);
+    expect(error.message).toMatch(/connection limit/);
     expect(error.cause).toMatchObject({ code: 'ACCESS_REFUSED' });
   });
 });
