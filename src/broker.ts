@@ -92,6 +92,8 @@ export type DeadLetterCode =
   | 'rejected'
   /** The handler failed at each of its attempts. */
   | 'failed'
+  /** The handler threw `Postpone` more often than its consumer allows. */
+  | 'postponed'
   /** The bytes do not decode. */
   | 'undecodable'
   /** The value fails the queue's schema. */
@@ -117,7 +119,7 @@ export interface Failure {
 }
 
 /**
- * A message that was delivered to one subscriber. The subscriber owns it until one of the four methods settles it, or
+ * A message that was delivered to one subscriber. The subscriber owns it until one of the five methods settles it, or
  * until it is lost (see {@link SubscribeOptions.onLost}); settling it again, or after it was lost, has no effect. A
  * settlement is sent on the connection that the delivery came from, never on a later one.
  */
@@ -147,6 +149,11 @@ export interface Delivery {
    * message returns to its queue and the promise rejects.
    */
   retry(delayMs: number, failure: Failure): Promise<void>;
+  /**
+   * Like `retry`, but not as a failure: `attempt` is not incremented. The message's header `x-millrace-postpones` counts
+   * how often this happened.
+   */
+  postpone(delayMs: number): Promise<void>;
   /**
    * Moves the message to its queue's dead-letter queue, with headers that say why, or drops it if the queue was
    * declared without one. Resolves when the dead letter is stored; waits while the dead-letter queue is full. If
@@ -186,6 +193,12 @@ export interface SubscribeOptions extends WaitOptions {
    * a return as a failure. For subscribers that inspect messages without handling them. Default: false.
    */
   readonly sparesLimit?: boolean | undefined;
+  /**
+   * Delays, in milliseconds, that are kept exactly when a delivery of this subscriber is retried or postponed. On
+   * RabbitMQ each distinct delay takes a wait queue that is never removed, so a delay that is not listed here is rounded
+   * up to one of about forty. Local brokers keep every delay exactly. Default: none.
+   */
+  readonly exactDelaysMs?: readonly number[] | undefined;
   /**
    * Called when the subscriber loses an unsettled delivery: its connection was lost, the broker's time limit for it
    * passed, or the broker was closed here. The message will be redelivered, to any subscriber. Not called for

@@ -66,6 +66,11 @@ export interface RemoteFailure {
 /** Errors carry a mark, since a program may load two copies of this package, whose classes differ. */
 const QUEUE_ERROR = Symbol.for('millrace.QueueError');
 const REJECT_MESSAGE = Symbol.for('millrace.RejectMessage');
+const RETRY_LATER = Symbol.for('millrace.RetryLater');
+const POSTPONE = Symbol.for('millrace.Postpone');
+
+/** The longest delay that timers and broker arguments carry. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
 
 function isMarked(error: unknown, mark: symbol): boolean {
   try {
@@ -133,4 +138,71 @@ export class RejectMessage extends Error {
   }
 
   override readonly name = 'RejectMessage';
+}
+
+/** Whether `error` is a {@link RetryLater}, of any copy of this package. */
+export function isRetryLater(error: unknown): error is RetryLater {
+  return isMarked(error, RETRY_LATER);
+}
+
+/** Whether `error` is a {@link Postpone}, of any copy of this package. */
+export function isPostpone(error: unknown): error is Postpone {
+  return isMarked(error, POSTPONE);
+}
+
+function checkDelay(delayMs: number): number {
+  if (typeof delayMs === 'number' && delayMs >= 0 && delayMs <= MAX_DELAY_MS) return delayMs;
+  throw new QueueError(
+    'INVALID_OPTION',
+    `delayMs: expected 0 to ${MAX_DELAY_MS} milliseconds, got ${String(delayMs)}`,
+  );
+}
+
+/**
+ * Thrown by a handler that has failed and knows when another try makes sense. It counts as an attempt: after the last
+ * one of the retry policy the message becomes a dead letter all the same.
+ *
+ * ```ts
+ * if (response.status === 503) throw new RetryLater(30_000, 'the warehouse is down');
+ * ```
+ */
+export class RetryLater extends Error {
+  static {
+    Object.defineProperty(RetryLater.prototype, RETRY_LATER, { value: true });
+  }
+
+  override readonly name = 'RetryLater';
+  /** Milliseconds until the next attempt. */
+  readonly delayMs: number;
+
+  /** `delayMs`: 0 to 2 147 483 647 (24 days), or the constructor throws `INVALID_OPTION`. */
+  constructor(delayMs: number, message?: string, options?: ErrorOptions) {
+    super(message ?? `failed, to be retried in ${String(delayMs)} ms`, options);
+    this.delayMs = checkDelay(delayMs);
+  }
+}
+
+/**
+ * Thrown by a handler that can't handle the message yet, for example because the other side has answered "429, try
+ * again in 30 s". The message comes again after the delay, and `attempt` is not raised. After `maxPostpones` of these
+ * (see `ConsumerOptions`) the message becomes a dead letter with the reason `postponed`.
+ *
+ * ```ts
+ * if (response.status === 429) throw new Postpone(Number(response.headers.get('retry-after')) * 1000);
+ * ```
+ */
+export class Postpone extends Error {
+  static {
+    Object.defineProperty(Postpone.prototype, POSTPONE, { value: true });
+  }
+
+  override readonly name = 'Postpone';
+  /** Milliseconds until the message comes again. */
+  readonly delayMs: number;
+
+  /** `delayMs`: 0 to 2 147 483 647 (24 days), or the constructor throws `INVALID_OPTION`. */
+  constructor(delayMs: number, message?: string, options?: ErrorOptions) {
+    super(message ?? `postponed by ${String(delayMs)} ms`, options);
+    this.delayMs = checkDelay(delayMs);
+  }
 }

@@ -32,12 +32,13 @@ export type {
   StopOptions,
   StopResult,
 } from './consumer/consumer.js';
-export type { ConsumerOptions, RetryPolicy } from './consumer/consumer-options.js';
+export type { ConsumerOptions } from './consumer/consumer-options.js';
 export { createConsumer } from './consumer/create-consumer.js';
 export type { ThreadedHandler } from './consumer/handler-threads.js';
 export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.js';
 export type { KeyOf } from './consumer/line.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
+export type { RetryBackoff, RetryDelays, RetryPolicy } from './consumer/retry-policy.js';
 export type { DeadLetter } from './dead-letters/dead-letter.js';
 export {
   type DeadLetters,
@@ -51,10 +52,12 @@ export type { ReplayEvent, ReplayOptions, ReplayResult } from './dead-letters/re
 export type { DeadLetterFilter, ScanResult, SelectionOptions } from './dead-letters/selection.js';
 export {
   isQueueError,
+  Postpone,
   QueueError,
   type QueueErrorCode,
   RejectMessage,
   type RemoteFailure,
+  RetryLater,
   type SendManyProgress,
 } from './errors.js';
 export {

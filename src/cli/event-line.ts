@@ -79,6 +79,8 @@ export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
         `attempt ${attempt} failed (${event.failure.error}); retrying in ${showDuration(event.delayMs)}`,
         { reason: event.failure.code, error: event.failure.error, delayMs: event.delayMs },
       );
+    case 'postponed':
+      return line(`postponed by ${showDuration(event.delayMs)}`, { delayMs: event.delayMs });
     case 'dead-lettered':
       return line(`dead-lettered after attempt ${attempt}, ${event.failure.code}: ${event.failure.error}`, {
         reason: event.failure.code,

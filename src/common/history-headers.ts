@@ -9,6 +9,8 @@ export const RESERVED_HEADER_PREFIX = 'x-millrace-';
 
 /** On a retried message: which attempt comes next. */
 const ATTEMPT = 'x-millrace-attempt';
+/** On a postponed message: how often that has happened. */
+const POSTPONES = 'x-millrace-postpones';
 /** On a dead letter: how often it was tried. It is in its new queue for the first time. */
 const ATTEMPTS = 'x-millrace-attempts';
 /** When the message becomes worthless, where the backend has no better place for it. */
@@ -40,6 +42,11 @@ export function retryHeaders(
   return { [FIRST_ERROR]: error, ...headers, [ATTEMPT]: String(nextAttempt), [ERROR]: error };
 }
 
+/** The headers of a message that is put back without having failed. */
+export function postponeHeaders(headers: MessageHeaders, attempt: number): Record<string, HeaderValue> {
+  return { ...headers, [ATTEMPT]: String(attempt), [POSTPONES]: String(postponesOf(headers) + 1) };
+}
+
 /** The headers of a message that is moved to a dead-letter queue. */
 export function deadLetterHeaders(
   headers: MessageHeaders,
@@ -52,7 +59,7 @@ export function deadLetterHeaders(
   },
 ): Record<string, HeaderValue> {
   const error = shorten(history.failure.error);
-  const { [ATTEMPT]: _, [EXPIRES_AT]: _expired, ...others } = headers;
+  const { [ATTEMPT]: _, [POSTPONES]: _postpones, [EXPIRES_AT]: _expired, ...others } = headers;
   return {
     [FIRST_ERROR]: error,
     ...others,
@@ -68,6 +75,13 @@ export function deadLetterHeaders(
 export function attemptOf(headers: Readonly<Record<string, unknown>>): number {
   const attempt = toCount(headers[ATTEMPT]);
   return attempt <= MAX_ATTEMPTS ? attempt : 1;
+}
+
+/** How often a message says it was postponed; 0 if it says nothing readable. */
+export function postponesOf(headers: Readonly<Record<string, unknown>>): number {
+  if (!Object.hasOwn(headers, POSTPONES)) return 0;
+  const postpones = toCount(headers[POSTPONES]);
+  return postpones <= MAX_ATTEMPTS ? postpones : 0;
 }
 
 /** Anybody may have written the header: only digits are a count, and nothing is converted. */

@@ -56,7 +56,7 @@ function replyOf(request: Request, outcome: Outcome): Message {
 
 /** Only the message and the code of the error: the rest, as its stack, does not leave this process. */
 function failureOf(outcome: Unhandled): RemoteFailure {
-  const fallback = outcome.type === 'failed' ? 'failed' : outcome.code;
+  const fallback = outcome.type === 'hopeless' ? outcome.code : outcome.type;
   return { code: codeOf(outcome.error) ?? fallback, message: outcome.text };
 }
 

@@ -5,23 +5,13 @@ import {
   durationOption,
   integerOption,
   invalidOption,
-  MAX_DELAY_MS,
   observerOption,
   wordOption,
 } from '../common/options.js';
 import type { RepliesTo } from './answer.js';
 import type { ConsumerEvent } from './consumer.js';
 import type { KeyOf } from './line.js';
-
-/** How often a failed message is tried again, and when. */
-export interface RetryPolicy {
-  /**
-   * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
-   * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once. Fewer than 100,000.
-   * Default: `[1000, 10_000, 60_000]`; three that the queue itself can delay if it is defined with `delayedRetry`.
-   */
-  readonly delaysMs: readonly number[];
-}
+import { type Retries, type RetryPolicy, retriesOption } from './retry-policy.js';
 
 /** What `createConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface ConsumerOptions<Out = unknown> {
@@ -53,6 +43,11 @@ export interface ConsumerOptions<Out = unknown> {
   /** When a failed message is tried again. Default: after 1, 10 and 60 seconds; then it becomes a dead letter. */
   readonly retry?: RetryPolicy | undefined;
   /**
+   * How often a message may be postponed (see `Postpone`); once more, and it becomes a dead letter with the reason
+   * `postponed`. Default: 100.
+   */
+  readonly maxPostpones?: number | undefined;
+  /**
    * How long a handler may take, an asynchronous schema before it included. Then its `signal` is aborted, the attempt
    * counts as failed, and the next message takes its slot. With a `key` the schema has as much time for itself, since
    * it is asked ahead. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is below the
@@ -77,14 +72,12 @@ export interface ConsumerSettings<Out> {
   readonly prefetch: number;
   readonly priority: number | undefined;
   readonly key: KeyOf<Out> | undefined;
-  readonly delaysMs: readonly number[];
+  readonly retries: Retries;
+  readonly maxPostpones: number;
   readonly handlerTimeoutMs: number;
   readonly replies: RepliesTo;
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
 }
-
-/** The default retry policy. */
-export const DEFAULT_DELAYS_MS: readonly number[] = [1000, 10_000, 60_000];
 
 const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
   'concurrency',
@@ -92,6 +85,7 @@ const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
   'priority',
   'key',
   'retry',
+  'maxPostpones',
   'handlerTimeoutMs',
   'replies',
   'observe',
@@ -129,7 +123,12 @@ export function checkConsumerOptions<Out>(
         ? undefined
         : integerOption('priority', options.priority, { min: -(2 ** 31), max: 2 ** 31 - 1, default: 0 }),
     key,
-    delaysMs: delaysOption(options.retry, delayedRetry),
+    retries: retriesOption(options.retry, delayedRetry),
+    maxPostpones: integerOption('maxPostpones', options.maxPostpones, {
+      min: 0,
+      max: MAX_ATTEMPTS,
+      default: 100,
+    }),
     handlerTimeoutMs: durationOption('handlerTimeoutMs', options.handlerTimeoutMs, {
       min: 1,
       infinity: true,
@@ -138,23 +137,4 @@ export function checkConsumerOptions<Out>(
     replies: wordOption('replies', options.replies, ['ours', 'any'], 'ours'),
     emit: observerOption(options.observe),
   };
-}
-
-function delaysOption(
-  retry: RetryPolicy | undefined,
-  delayedRetry: DelayedRetry | undefined,
-): readonly number[] {
-  if (retry === undefined) {
-    if (delayedRetry === undefined) return DEFAULT_DELAYS_MS;
-    return [1, 2, 3].map((failures) => Math.min(failures * delayedRetry.minMs, delayedRetry.maxMs));
-  }
-  checkOptionNames('retry', retry, ['delaysMs']);
-  const { delaysMs } = retry;
-  if (!Array.isArray(delaysMs)) throw invalidOption('retry.delaysMs', 'an array of milliseconds', delaysMs);
-  if (delaysMs.length >= MAX_ATTEMPTS) {
-    throw invalidOption('retry.delaysMs', `fewer than ${MAX_ATTEMPTS} delays`, delaysMs.length);
-  }
-  return delaysMs.map((delayMs: number, index) =>
-    integerOption(`retry.delaysMs[${index}]`, delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 }),
-  );
 }

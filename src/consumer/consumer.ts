@@ -63,7 +63,7 @@ export interface StopResult {
 /**
  * Handles one message. Returning, or resolving, acknowledges it. Throwing, or rejecting, has it retried after
  * the delay of the policy, and after the last attempt moved to the dead-letter queue; throwing `RejectMessage`
- * moves it there now.
+ * moves it there now, `RetryLater` names the delay, and `Postpone` puts it off without counting an attempt.
  *
  * If the message is a request (it has a `replyTo` and a `correlationId`), the return value is sent as the reply, as
  * JSON. A request that becomes a dead letter is answered with the error's message and code; one that is retried is
@@ -117,6 +117,8 @@ export interface ConsumerCounts {
   readonly handled: number;
   /** Attempts that failed and are stored for another one. */
   readonly retried: number;
+  /** Put off by their handlers, which does not count as an attempt. */
+  readonly postponed: number;
   /** Moved to the dead-letter queue. */
   readonly deadLettered: number;
   /** Returned to the queue because the consumer stops. */
@@ -135,6 +137,8 @@ export type ConsumerEvent =
   | ({ readonly type: 'handled' } & DeliveryInfo)
   /** The attempt failed; the message is stored for another one after `delayMs`. */
   | ({ readonly type: 'retried'; readonly delayMs: number } & FailureInfo & DeliveryInfo)
+  /** The handler threw `Postpone`: the message is stored, and comes again after `delayMs` with the same `attempt`. */
+  | ({ readonly type: 'postponed'; readonly delayMs: number; readonly error: unknown } & DeliveryInfo)
   /** The message was moved to the dead-letter queue. */
   | ({ readonly type: 'dead-lettered' } & FailureInfo & DeliveryInfo)
   /**

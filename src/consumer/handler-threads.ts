@@ -10,7 +10,7 @@ import {
   integerOption,
   invalidOption,
 } from '../common/options.js';
-import { QueueError, RejectMessage } from '../errors.js';
+import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 import type { HandlerHost } from './queue-consumer.js';
 import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread.js';
@@ -149,7 +149,5 @@ async function runOn(
 
 function unwrap(result: ThreadResult): unknown {
   if (result.ok) return result.value;
-  const { failure } = result;
-  if (failure.isRejection) throw Object.assign(new RejectMessage(failure.message), { stack: failure.stack });
-  throw toError(failure);
+  throw toError(result.failure);
 }

@@ -1,6 +1,10 @@
-import type { Delivery, Failure } from '../broker.js';
+import type { Delivery } from '../broker.js';
 import { isQueueError } from '../errors.js';
 import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
+import type { Settlement } from './settlement.js';
+
+/** A settlement that has to be stored before it counts. */
+export type StoredSettlement = Exclude<Settlement, { readonly verb: 'ack' }>;
 
 /** Counts what becomes of a consumer's deliveries and emits the events. Its caller reports one outcome for each. */
 export class OutcomeReport {
@@ -11,6 +15,7 @@ export class OutcomeReport {
   readonly #counts = {
     handled: 0,
     retried: 0,
+    postponed: 0,
     deadLettered: 0,
     released: 0,
     lost: 0,
@@ -41,14 +46,27 @@ export class OutcomeReport {
     this.#emit?.({ type: 'handled', ...this.#infoOf(delivery) });
   }
 
-  retried(delivery: Delivery, delayMs: number, failure: Failure, error: unknown): void {
-    this.#counts.retried++;
-    this.#emit?.({ type: 'retried', ...this.#infoOf(delivery), delayMs, failure, error });
-  }
-
-  deadLettered(delivery: Delivery, failure: Failure, error: unknown): void {
-    this.#counts.deadLettered++;
-    this.#emit?.({ type: 'dead-lettered', ...this.#infoOf(delivery), failure, error });
+  /** A retry, a postponement or a dead letter is stored. `error`: what the handler or the schema threw. */
+  stored(delivery: Delivery, settlement: StoredSettlement, error: unknown): void {
+    switch (settlement.verb) {
+      case 'retry': {
+        const { delayMs, failure } = settlement;
+        this.#counts.retried++;
+        this.#emit?.({ type: 'retried', ...this.#infoOf(delivery), delayMs, failure, error });
+        return;
+      }
+      case 'postpone': {
+        const { delayMs } = settlement;
+        this.#counts.postponed++;
+        this.#emit?.({ type: 'postponed', ...this.#infoOf(delivery), delayMs, error });
+        return;
+      }
+      case 'dead-letter': {
+        const { failure } = settlement;
+        this.#counts.deadLettered++;
+        this.#emit?.({ type: 'dead-lettered', ...this.#infoOf(delivery), failure, error });
+      }
+    }
   }
 
   released(delivery: Delivery): void {

@@ -6,11 +6,12 @@ import type { DecodedValue, Queue } from '../queue.js';
 import { answer, isAnswered, type RepliesTo } from './answer.js';
 import type { Handler } from './consumer.js';
 import { Context, type HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
-import type { OutcomeReport } from './outcome-report.js';
+import type { OutcomeReport, StoredSettlement } from './outcome-report.js';
 import {
   handled,
   type Outcome,
   type Settlement,
+  type SettlementPolicy,
   settlementFor,
   thrown,
   type Unhandled,
@@ -23,7 +24,7 @@ export type Decoded<Out> =
   | { readonly ok: false; readonly outcome: Unhandled };
 
 /** What all messages of a consumer share. */
-export interface ProcessSettings<Out> {
+export interface ProcessSettings<Out> extends SettlementPolicy {
   readonly queue: string;
   /** The value of a delivery, or why there is none. Must not throw or reject. */
   readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
@@ -31,7 +32,6 @@ export interface ProcessSettings<Out> {
   /** The same handler, to be called while `handlerTracking` is on. */
   readonly tracked: Handler<Out>;
   readonly handlerTimeoutMs: number;
-  readonly delaysMs: readonly number[];
   readonly replies: RepliesTo;
   /** For the replies to requests. */
   readonly broker: Pick<Backend, 'publish'>;
@@ -127,13 +127,10 @@ function finish<Out>(
   settings: ProcessSettings<Out>,
 ): Promise<void> | undefined {
   if (run.abandoned) return undefined;
-  const { message, attempt } = run.delivery;
-  const settlement = settlementFor(outcome, attempt, settings.delaysMs);
-  if (
-    settlement.verb === 'retry' ||
-    message.replyTo === undefined ||
-    !isAnswered(message, settings.replies)
-  ) {
+  const { message } = run.delivery;
+  const settlement = settlementFor(outcome, run.delivery, settings);
+  const isFinal = settlement.verb === 'ack' || settlement.verb === 'dead-letter';
+  if (!isFinal || message.replyTo === undefined || !isAnswered(message, settings.replies)) {
     return settle(run, settlement, outcome, settings);
   }
   // Before it is settled: if the process dies in between, the request is answered twice rather than never.
@@ -215,19 +212,25 @@ function settle<Out>(
     return undefined;
   }
   const error = outcome.type === 'handled' ? undefined : outcome.error;
-  const { failure } = settlement;
-  const stored =
-    settlement.verb === 'retry' ? delivery.retry(settlement.delayMs, failure) : delivery.deadLetter(failure);
-  run.storing = stored.then(
+  run.storing = store(delivery, settlement).then(
     () => {
       // Already reported as lost or released.
-      if (run.abandoned) return;
-      if (settlement.verb === 'retry') report.retried(delivery, settlement.delayMs, failure, error);
-      else report.deadLettered(delivery, failure, error);
+      if (!run.abandoned) report.stored(delivery, settlement, error);
     },
     (error: Error) => {
       if (!run.abandoned) onSettleFailed(run, error);
     },
   );
   return run.storing;
+}
+
+function store(delivery: Delivery, settlement: StoredSettlement): Promise<void> {
+  switch (settlement.verb) {
+    case 'retry':
+      return delivery.retry(settlement.delayMs, settlement.failure);
+    case 'postpone':
+      return delivery.postpone(settlement.delayMs);
+    case 'dead-letter':
+      return delivery.deadLetter(settlement.failure);
+  }
 }

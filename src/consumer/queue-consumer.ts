@@ -164,6 +164,7 @@ export class QueueConsumer<Out> implements Consumer {
         prefetch: this.#prefetch,
         concurrency: this.#concurrency,
         priority: this.#priority,
+        exactDelaysMs: this.#settings.retries.exactDelaysMs,
         onLost: (delivery, reason) => this.#lose(delivery, reason),
       },
       (delivery) => this.#accept(delivery),

@@ -10,8 +10,8 @@ import {
   MAX_DELAY_MS,
 } from '../common/options.js';
 import type { Queue } from '../queue.js';
-import { DEFAULT_DELAYS_MS } from './consumer-options.js';
 import { decode } from './process.js';
+import { DEFAULT_RETRIES } from './retry-policy.js';
 import { settlementFor, type Unhandled } from './settlement.js';
 
 /** What `receive` takes. All have defaults. */
@@ -58,7 +58,10 @@ export interface Received<Out> {
   readonly replyTo: string | undefined;
   /** Done: the message is removed. */
   ack(): void;
-  /** Later: the message is delivered again after `delayMs` (default 0) with `attempt` raised; `error` says why. */
+  /**
+   * Later: the message is delivered again after `delayMs` (default 0) with `attempt` raised; `error` says why. RabbitMQ
+   * rounds the delay up to one of about forty (see docs/retries.md).
+   */
   retry(delayMs?: number, error?: unknown): Promise<void>;
   /** Never: the message moves to the dead-letter queue; `error` says why. */
   deadLetter(error: unknown): Promise<void>;
@@ -185,7 +188,12 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     await this.#broker.declare(this.#queue.spec, wait);
     const subscription = await this.#broker.subscribe(
       this.#queue.name,
-      { ...wait, prefetch: this.#options.prefetch, onLost: (delivery) => this.#remove(delivery) },
+      {
+        ...wait,
+        prefetch: this.#options.prefetch,
+        exactDelaysMs: DEFAULT_RETRIES.exactDelaysMs,
+        onLost: (delivery) => this.#remove(delivery),
+      },
       (delivery) => {
         this.#arrived.push(delivery);
         this.#changed();
@@ -242,8 +250,9 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
 }
 
 function settleUnread(delivery: Delivery, outcome: Unhandled): Promise<void> {
-  const settlement = settlementFor(outcome, delivery.attempt, DEFAULT_DELAYS_MS);
+  const settlement = settlementFor(outcome, delivery, { retries: DEFAULT_RETRIES, maxPostpones: 100 });
   if (settlement.verb === 'retry') return delivery.retry(settlement.delayMs, settlement.failure);
+  if (settlement.verb === 'postpone') return delivery.postpone(settlement.delayMs);
   return settlement.verb === 'dead-letter' ? delivery.deadLetter(settlement.failure) : Promise.resolve();
 }
 

@@ -1,14 +1,24 @@
 /** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
-import type { DeadLetterCode, Failure } from '../broker.js';
-import { errorText } from '../common/options.js';
-import { isRejectMessage } from '../errors.js';
+import type { DeadLetterCode, Delivery, Failure } from '../broker.js';
+import { postponesOf } from '../common/history-headers.js';
+import { errorText, MAX_DELAY_MS } from '../common/options.js';
+import { isPostpone, isRejectMessage, isRetryLater } from '../errors.js';
+import type { Retries } from './retry-policy.js';
 
 /** How an attempt at one message ended. */
 export type Outcome = { readonly type: 'handled'; readonly value: unknown } | Unhandled;
 
 export type Unhandled =
   /** The handler or the schema threw, or took too long: worth another try. */
-  | { readonly type: 'failed'; readonly error?: unknown; readonly text: string }
+  | {
+      readonly type: 'failed';
+      readonly error?: unknown;
+      readonly text: string;
+      /** When to try again, if the handler knows that better than the policy. Milliseconds. */
+      readonly delayMs?: number | undefined;
+    }
+  /** The handler can't handle it yet, and has not failed. */
+  | { readonly type: 'postponed'; readonly error: unknown; readonly text: string; readonly delayMs: number }
   /** No further try can help. */
   | {
       readonly type: 'hopeless';
@@ -20,7 +30,15 @@ export type Unhandled =
 export type Settlement =
   | { readonly verb: 'ack' }
   | { readonly verb: 'retry'; readonly delayMs: number; readonly failure: Failure }
+  | { readonly verb: 'postpone'; readonly delayMs: number }
   | { readonly verb: 'dead-letter'; readonly failure: Failure };
+
+/** What decides besides the outcome. */
+export interface SettlementPolicy {
+  readonly retries: Retries;
+  /** How often a message may be postponed. */
+  readonly maxPostpones: number;
+}
 
 const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
 
@@ -31,20 +49,47 @@ export function handled(value: unknown): Outcome {
 /** What it means for the message that its handler or its schema threw. */
 export function thrown(error: unknown): Unhandled {
   const text = errorText(error);
-  return isRejectMessage(error)
-    ? { type: 'hopeless', code: 'rejected', error, text }
-    : { type: 'failed', error, text };
+  if (isRejectMessage(error)) return { type: 'hopeless', code: 'rejected', error, text };
+  const isLater = isRetryLater(error);
+  if (!isLater && !isPostpone(error)) return { type: 'failed', error, text };
+  const delayMs = delayOf(error);
+  // Whoever overwrote it has not said when.
+  if (isLater || delayMs === undefined) return { type: 'failed', error, text, delayMs };
+  return { type: 'postponed', error, text, delayMs };
+}
+
+/** Another copy of the package, or a subclass, may have left anything there. */
+function delayOf(error: { readonly delayMs: unknown }): number | undefined {
+  try {
+    const { delayMs } = error;
+    return typeof delayMs === 'number' && delayMs >= 0 && delayMs <= MAX_DELAY_MS ? delayMs : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const ACK: Settlement = { verb: 'ack' };
 
-/** What to do with a message after its `attempt`th attempt (from 1) under the delays of the retry policy. */
-export function settlementFor(outcome: Outcome, attempt: number, delaysMs: readonly number[]): Settlement {
-  if (outcome.type === 'handled') return ACK;
-  if (outcome.type === 'hopeless') {
-    return { verb: 'dead-letter', failure: { code: outcome.code, error: outcome.text } };
+/** What to do with a message after an attempt. */
+export function settlementFor(
+  outcome: Outcome,
+  { attempt, message }: Pick<Delivery, 'attempt' | 'message'>,
+  { retries, maxPostpones }: SettlementPolicy,
+): Settlement {
+  switch (outcome.type) {
+    case 'handled':
+      return ACK;
+    case 'hopeless':
+      return { verb: 'dead-letter', failure: { code: outcome.code, error: outcome.text } };
+    case 'postponed': {
+      if (postponesOf(message.headers) < maxPostpones) return { verb: 'postpone', delayMs: outcome.delayMs };
+      const error = `postponed ${maxPostpones} times, and then: ${outcome.text}`;
+      return { verb: 'dead-letter', failure: { code: 'postponed', error } };
+    }
+    case 'failed': {
+      const failure: Failure = { code: 'failed', error: outcome.text };
+      if (attempt >= retries.attempts) return { verb: 'dead-letter', failure };
+      return { verb: 'retry', delayMs: outcome.delayMs ?? retries.delayAfter(attempt), failure };
+    }
   }
-  const failure: Failure = { code: 'failed', error: outcome.text };
-  const delayMs = delaysMs[attempt - 1];
-  return delayMs === undefined ? { verb: 'dead-letter', failure } : { verb: 'retry', delayMs, failure };
 }

@@ -1,6 +1,7 @@
 /** What crosses between a consumer and the threads of its handler, and what runs inside a thread. */
 import type { MessagePort } from 'node:worker_threads';
 import { errorText } from '../common/options.js';
+import { Postpone, RejectMessage, RetryLater } from '../errors.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import { thrown } from './settlement.js';
 
@@ -27,7 +28,10 @@ export type ThreadResult =
 
 /** What was thrown in the other thread: a structured clone would lose most of it. */
 interface ThreadFailure {
-  readonly isRejection: boolean;
+  /** Which of the errors that say what becomes of the message it is, if any. */
+  readonly verdict: 'reject' | 'retry-later' | 'postpone' | undefined;
+  /** Of `RetryLater` and `Postpone`. */
+  readonly delayMs: number | undefined;
   readonly name: string;
   readonly message: string;
   readonly code: string | undefined;
@@ -37,25 +41,40 @@ interface ThreadFailure {
 /** An error as it crosses between threads. Never throws. */
 export function toFailure(error: unknown): ThreadFailure {
   const message = errorText(error);
-  const isRejection = thrown(error).type === 'hopeless';
+  const verdict = verdictOf(error);
   try {
     if (error instanceof Error) {
       const { name, stack } = error;
       const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-      return { isRejection, name: String(name), message, code, stack: stack && String(stack) };
+      return { ...verdict, name: String(name), message, code, stack: stack && String(stack) };
     }
   } catch {
     // A getter that throws.
   }
-  return { isRejection, name: 'Error', message, code: undefined, stack: undefined };
+  return { ...verdict, name: 'Error', message, code: undefined, stack: undefined };
+}
+
+function verdictOf(error: unknown): Pick<ThreadFailure, 'verdict' | 'delayMs'> {
+  const outcome = thrown(error);
+  if (outcome.type === 'hopeless') return { verdict: 'reject', delayMs: undefined };
+  if (outcome.type === 'postponed') return { verdict: 'postpone', delayMs: outcome.delayMs };
+  const { delayMs } = outcome;
+  return { verdict: delayMs === undefined ? undefined : 'retry-later', delayMs };
 }
 
 /** An error that came from the other thread. */
-export function toError({ name, message, code, stack }: ThreadFailure): Error {
-  const error = new Error(message);
-  error.name = name;
+export function toError(failure: ThreadFailure): Error {
+  const { name, code, stack } = failure;
+  const error = withVerdict(failure);
+  if (failure.verdict === undefined) error.name = name;
   if (stack !== undefined) error.stack = stack;
   return code === undefined ? error : Object.assign(error, { code });
+}
+
+function withVerdict({ verdict, delayMs = 0, message }: ThreadFailure): Error {
+  if (verdict === 'reject') return new RejectMessage(message);
+  if (verdict === 'retry-later') return new RetryLater(delayMs, message);
+  return verdict === 'postpone' ? new Postpone(delayMs, message) : new Error(message);
 }
 
 /** Never rejects: outside, a rejection means that the thread itself has ended. */

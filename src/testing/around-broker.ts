@@ -65,7 +65,7 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
 }
 
 /** The verbs by which a subscriber settles. */
-type Verbs = Pick<Delivery, 'ack' | 'retry' | 'deadLetter' | 'release'>;
+type Verbs = Pick<Delivery, 'ack' | 'retry' | 'postpone' | 'deadLetter' | 'release'>;
 
 /** The same delivery, with some verbs replaced. */
 export function withVerbs(delivery: Delivery, verbs: Partial<Verbs>): Delivery {
@@ -78,6 +78,7 @@ export function withVerbs(delivery: Delivery, verbs: Partial<Verbs>): Delivery {
     receivedAt,
     ack: () => delivery.ack(),
     retry: (delayMs, failure) => delivery.retry(delayMs, failure),
+    postpone: (delayMs) => delivery.postpone(delayMs),
     deadLetter: (failure) => delivery.deadLetter(failure),
     release: () => delivery.release(),
     ...verbs,

@@ -12,6 +12,8 @@ export type RecordedEvent =
   | ({ readonly type: 'handled' } & RecordedDelivery)
   /** Stored for another attempt. */
   | ({ readonly type: 'retried'; readonly failure: Failure } & RecordedDelivery)
+  /** Put off at no cost. */
+  | ({ readonly type: 'postponed'; readonly delayMs: number } & RecordedDelivery)
   /** Moved to the dead-letter queue, or dropped where there is none. */
   | ({ readonly type: 'dead-lettered'; readonly failure: Failure } & RecordedDelivery)
   /** Returned to the queue unhandled. */
@@ -146,6 +148,10 @@ function recordedDelivery(
     retry: async (delayMs, failure) => {
       await delivery.retry(delayMs, failure);
       record({ type: 'retried', ...info, failure }, delivery);
+    },
+    postpone: async (delayMs) => {
+      await delivery.postpone(delayMs);
+      record({ type: 'postponed', ...info, delayMs }, delivery);
     },
     deadLetter: async (failure) => {
       await delivery.deadLetter(failure);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { RetryPolicy } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
+import type { RetryPolicy } from '../../src/consumer/retry-policy.js';
 import type { QueueErrorCode } from '../../src/errors.js';
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { createProducer } from '../../src/producer/producer.js';

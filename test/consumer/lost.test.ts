@@ -88,7 +88,15 @@ test('messages that a cut link takes away are counted as lost, and as nothing el
   expect(log.of('lost').map(({ error }) => error.message)).toEqual(new Array(5).fill('the link was cut'));
   for (const end of ends) end();
   await turn();
-  const none = { handled: 0, retried: 0, deadLettered: 0, released: 0, settleFailed: 0, redelivered: 0 };
+  const none = {
+    handled: 0,
+    retried: 0,
+    postponed: 0,
+    deadLettered: 0,
+    released: 0,
+    settleFailed: 0,
+    redelivered: 0,
+  };
   expect(consumer.counts).toEqual({ ...none, lost: 5 });
   await consumer.stop();
 });

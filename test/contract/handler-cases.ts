@@ -462,6 +462,7 @@ export const handlerCases: Cases = {
     const none = {
       handled: 0,
       retried: 0,
+      postponed: 0,
       deadLettered: 0,
       released: 0,
       lost: 0,

@@ -14,6 +14,7 @@ const verbs: Readonly<Record<string, (delivery: Delivery) => void | Promise<void
   ack: (delivery) => delivery.ack(),
   release: (delivery) => delivery.release(),
   retry: (delivery) => delivery.retry(0, failure),
+  postpone: (delivery) => delivery.postpone(0),
   deadLetter: (delivery) => delivery.deadLetter(failure),
 };
 
@@ -39,6 +40,28 @@ export const settlementCases: Cases = {
     expect(second).toMatchObject({ attempt: 2, redelivered: true });
     expect(second.message).toMatchObject({ id: 'a', contentType: 'text/plain' });
     expect(Buffer.from(second.message.body).toString()).toBe('body of a');
+  },
+
+  'postpone brings the message back after its delay, with the same attempt, and counts how often': async (
+    t,
+  ) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue);
+    const first = await inbox.next();
+    const before = performance.now();
+    await first.postpone(400);
+    const second = await inbox.next();
+    expect(performance.now() - before).toBeGreaterThanOrEqual(400 - TIMER_GRAIN_MS);
+    expect(second).toMatchObject({ attempt: 1, redelivered: true, message: { id: 'a' } });
+    expect(second.message.headers['x-millrace-postpones']).toBe('1');
+    await second.retry(0, failure);
+    const third = await inbox.next();
+    await third.postpone(0);
+    const fourth = await inbox.next();
+    expect(fourth).toMatchObject({ attempt: 2, redelivered: true });
+    expect(fourth.message.headers['x-millrace-postpones']).toBe('2');
+    expect(Buffer.from(fourth.message.body).toString()).toBe('body of a');
   },
 
   'other messages are delivered while one waits for its retry': async (t) => {
@@ -211,7 +234,7 @@ export const settlementCases: Cases = {
         await second(delivery);
         await settling;
         await second(delivery);
-        if (firstName === 'release' || firstName === 'retry') {
+        if (firstName === 'release' || firstName === 'retry' || firstName === 'postpone') {
           const again = await inbox.next();
           expect(again.message.id).toBe(id);
           expect(again.attempt).toBe(firstName === 'retry' ? 2 : 1);

@@ -77,6 +77,18 @@ export const threadCases: Cases = {
     await close();
   },
 
+  'a handler chooses in its thread, too, when its message comes again': async (t) => {
+    const { producer, log, close } = await threaded(t, { retry: { delaysMs: [0] } });
+    await producer.send({ do: 'choose' });
+    await log.until('dead-lettered');
+    expect(log.events).toMatchObject([
+      { type: 'postponed', attempt: 1, delayMs: 20, error: { name: 'Postpone', message: 'not yet' } },
+      { type: 'retried', attempt: 1, delayMs: 30, failure: { error: 'the mill is busy' } },
+      { type: 'dead-lettered', attempt: 2, failure: { code: 'rejected' } },
+    ]);
+    await close();
+  },
+
   'a handler that blocks its thread does not block the main thread': async (t) => {
     const { requester, close } = await threaded(t);
     let turns = 0;

@@ -1,3 +1,4 @@
+import { againCases } from './again-cases.js';
 import { contractSuite } from './contract-suite.js';
 import { deadLetterCases } from './dead-letter-cases.js';
 import { handlerCases } from './handler-cases.js';
@@ -24,6 +25,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     values: valueCases,
     'what a message carries': propertyCases,
     handler: handlerCases,
+    again: againCases,
     schemas: schemaCases,
     'handlers by type': typedHandlerCases,
     threads: threadCases,

@@ -17,6 +17,9 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   'docs/locks.md': [/^alone\nalone again\n$/, /^2 at once\n$/],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
   'docs/request-reply.md': [/^144\n$/],
+  'docs/retries.md': [
+    /^\/orders 429 \(attempt 1\)\n\/orders 503 \(attempt 1\)\n\/orders 200 \(attempt 2\)\n$/,
+  ],
   'docs/testing.md': [/^rejected\n$/, /^came again, and said so\n$/, 'a module', 'a module', 'a module'],
   'docs/threads.md': ['a module', 'a part'],
   'docs/tracing.md': [/^hello: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n$/],

@@ -6,7 +6,9 @@ import {
   defineQueue,
   type Handler,
   type HeaderValue,
+  Postpone,
   type Received,
+  RetryLater,
   receive,
 } from '../../src/index.js';
 import type { Equal, Expect } from './equal.js';
@@ -64,6 +66,17 @@ createConsumer(broker, orders, handler, {
 createConsumer(broker, orders, handler, { concurency: 4 });
 // @ts-expect-error: delays are a list
 createConsumer(broker, orders, handler, { retry: { delaysMs: 1000 } });
+createConsumer(broker, orders, handler, { retry: { attempts: 5, backoff: 'exponential', jitter: 0.5 } });
+createConsumer(broker, orders, handler, {
+  retry: { attempts: 5, backoff: (attempt) => attempt * 1000, maxDelayMs: 60_000 },
+  maxPostpones: 3,
+});
+// @ts-expect-error: either a list or a rule
+createConsumer(broker, orders, handler, { retry: { delaysMs: [1000], attempts: 5 } });
+// @ts-expect-error: a rule says how often
+createConsumer(broker, orders, handler, { retry: { backoff: 'exponential' } });
+// @ts-expect-error: a rule is known by name, or a function
+createConsumer(broker, orders, handler, { retry: { attempts: 5, backoff: 'linear' } });
 // @ts-expect-error: the policy has a name
 createConsumer(broker, orders, handler, { retry: [1000] });
 
@@ -72,6 +85,7 @@ export function describe(event: ConsumerEvent): string {
   switch (event.type) {
     case 'handled':
     case 'retried':
+    case 'postponed':
     case 'dead-lettered':
     case 'released':
     case 'slow':
@@ -108,3 +122,12 @@ createConsumer(broker, lengths, () => {}, { key: (length) => String(length) });
 createConsumer(broker, lengths, () => {}, { key: (length) => length });
 // @ts-expect-error: the schema has no such part
 createConsumer(broker, orders, handler, { key: (order) => order.total });
+
+const later: Error & { readonly delayMs: number } = new RetryLater(1000, 'busy', { cause: unknownCause() });
+const postponed: Error & { readonly delayMs: number } = new Postpone(1000);
+// @ts-expect-error: the delay is needed
+new Postpone();
+// @ts-expect-error: the delay is a number
+new RetryLater('1s');
+export const errors = [later, postponed];
+declare function unknownCause(): unknown;

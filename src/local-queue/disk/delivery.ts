@@ -50,7 +50,15 @@ export class DiskDelivery implements Delivery {
     this.#owner.forget(this.#ticket);
   }
 
-  async retry(delayMs: number, failure: Failure): Promise<void> {
+  retry(delayMs: number, failure: Failure): Promise<void> {
+    return this.#comeAgain(delayMs, failure);
+  }
+
+  postpone(delayMs: number): Promise<void> {
+    return this.#comeAgain(delayMs, undefined);
+  }
+
+  async #comeAgain(delayMs: number, failure: Failure | undefined): Promise<void> {
     const delay = durationOption('delayMs', delayMs, { default: 0 });
     if (!this.#settle()) return DONE;
     const ticket = this.#ticket;

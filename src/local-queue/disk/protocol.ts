@@ -64,7 +64,8 @@ export interface RetryRequest {
   readonly id: number;
   readonly ticket: number;
   readonly delayMs: number;
-  readonly failure: Failure;
+  /** Undefined: postponed. */
+  readonly failure: Failure | undefined;
 }
 
 export interface DeadLetterRequest {

@@ -1,6 +1,6 @@
 import { clearInterval, setImmediate, setInterval } from 'node:timers';
 import type { Delivery, Failure, Message, SubscribeOptions, Subscription } from '../../broker.js';
-import { deadLetterHeaders, retryHeaders } from '../../common/history-headers.js';
+import { deadLetterHeaders, postponeHeaders, retryHeaders } from '../../common/history-headers.js';
 import { Deferred } from '../../common/limits.js';
 import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
@@ -112,7 +112,7 @@ export class MemorySubscription implements Subscription {
 const DONE: Promise<void> = Promise.resolve();
 
 /**
- *   unsettled ──ack(), retry(), release()──────────────────► settled
+ *   unsettled ──ack(), retry(), postpone(), release()──────► settled
  *     │    └────deadLetter(), there is room─────────────────► ▲ ▲
  *     │    └────lost: the message goes back──────────────────┘ │
  *     └─────────deadLetter(), no room──► moving ──room──────────┤
@@ -152,12 +152,24 @@ class MemoryDelivery implements Delivery {
   }
 
   retry(delayMs: number, failure: Failure): Promise<void> {
+    const attempt = this.attempt + 1;
+    return this.#comeAgain(delayMs, attempt, (headers) => retryHeaders(headers, attempt, failure));
+  }
+
+  postpone(delayMs: number): Promise<void> {
+    return this.#comeAgain(delayMs, this.attempt, (headers) => postponeHeaders(headers, this.attempt));
+  }
+
+  #comeAgain(
+    delayMs: number,
+    attempt: number,
+    change: (headers: Message['headers']) => Record<string, string>,
+  ): Promise<void> {
     try {
       const delay = durationOption('delayMs', delayMs, { default: 0 });
       if (this.#state !== 'unsettled') return DONE;
       const { message } = this.#stored;
-      const attempt = this.attempt + 1;
-      const headers = retryHeaders(message.headers, attempt, failure);
+      const headers = change(message.headers);
       this.#state = 'settled';
       this.#queue.retry(new StoredMessage(withHeaders(message, headers), attempt, true), delay);
       this.#subscription.settled(this);

@@ -29,6 +29,8 @@ export interface ConsumerSettings {
   readonly settleWithinMs: number | undefined;
   /** As in `DeliverySource`. */
   readonly countsReturns: boolean;
+  /** As in `SubscribeOptions`. */
+  readonly exactDelaysMs: readonly number[];
   /** Its queue serves one consumer at a time, and the next one when this one ends. */
   readonly isSingleActive: boolean;
 }
@@ -53,6 +55,7 @@ export class ConsumerChannel {
   readonly version: ServerVersion;
   readonly settleWithinMs: number | undefined;
   readonly countsReturns: boolean;
+  readonly exactDelaysMs: readonly number[];
   /** Resolves with the reason when the broker has ended the consumer or the channel, or when `close` was called. */
   readonly ended: Promise<Error>;
 
@@ -106,6 +109,7 @@ export class ConsumerChannel {
     this.queue = queue;
     this.settleWithinMs = settings.settleWithinMs;
     this.countsReturns = settings.countsReturns;
+    this.exactDelaysMs = settings.exactDelaysMs;
     this.version = connection.version;
     this.ended = this.#end.promise;
     this.#channel = channel;

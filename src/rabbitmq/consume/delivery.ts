@@ -1,9 +1,10 @@
 import type { Failure, Message } from '../../broker.js';
-import { attemptOf } from '../../common/history-headers.js';
+import { attemptOf, postponesOf } from '../../common/history-headers.js';
 import { pause } from '../../common/limits.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
+import { delayStepOf } from '../topology/delay-steps.js';
 import { countOf, fromWire, RESENT_HEADER, type ReceivedMessage } from '../wire/amqp-message.js';
 import { NO_HEADERS } from '../wire/header-table.js';
 import type { Republisher } from './republisher.js';
@@ -20,12 +21,14 @@ export interface DeliverySource {
   readonly settleWithinMs: number | undefined;
   /** Whether its queue counts how often messages came back: quorum queues do. */
   readonly countsReturns: boolean;
+  /** As in `SubscribeOptions`. */
+  readonly exactDelaysMs: readonly number[];
   settle(unsettled: UnsettledDelivery, settlement: Settlement): void;
 }
 
 /**
  *   open ──ack, release, a retry that the queue delays itself──► over
- *    │ └──retry, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
+ *    │ └──retry, postpone, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
  *    └──lost──► over ◄──lost────┘
  */
 export class RabbitMqDelivery implements HeldDelivery {
@@ -69,6 +72,7 @@ export class RabbitMqDelivery implements HeldDelivery {
       received.fields.redelivered ||
       this.returns > 0 ||
       this.attempt > 1 ||
+      postponesOf(values) > 0 ||
       Object.hasOwn(values, RESENT_HEADER);
   }
 
@@ -91,13 +95,27 @@ export class RabbitMqDelivery implements HeldDelivery {
       if (this.#take('over')) this.#settle('fail');
       return;
     }
+    await this.#comeAgain(delayMs, failure, 'fail');
+  }
+
+  async postpone(delayMs: number): Promise<void> {
+    await this.#comeAgain(delayMs, undefined, 'return');
+  }
+
+  async #comeAgain(
+    delayMs: number,
+    failure: Failure | undefined,
+    otherwise: 'fail' | 'return',
+  ): Promise<void> {
     if (!this.#take('moving')) return;
-    const goBack = () => this.#settle('fail');
+    const goBack = () => this.#settle(otherwise);
     await this.#move(goBack, async (signal) => {
       if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
         throw new QueueError('INVALID_OPTION', `delayMs: expected 0 to ${MAX_DELAY_MS} ms, got ${delayMs}`);
       }
-      await this.#republisher.retry(this.#source.queue, this, Math.ceil(delayMs), failure, signal);
+      const { queue, exactDelaysMs } = this.#source;
+      const waitMs = exactDelaysMs.includes(delayMs) ? Math.ceil(delayMs) : delayStepOf(delayMs);
+      await this.#republisher.retry(queue, this, waitMs, failure, signal);
       return true;
     });
   }

@@ -1,5 +1,5 @@
 import type { Failure, Message } from '../../broker.js';
-import { deadLetterHeaders, retryHeaders } from '../../common/history-headers.js';
+import { deadLetterHeaders, postponeHeaders, retryHeaders } from '../../common/history-headers.js';
 import { isQueueError } from '../../errors.js';
 import type { Publisher } from '../publish/publisher.js';
 import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
@@ -44,19 +44,21 @@ export class Republisher {
     return spec !== undefined && isDelayOf(spec, returns, delayMs);
   }
 
-  /** Resolves when the message is stored, to come to `queue` again after the delay. */
+  /** Resolves when the message is stored, to come to `queue` again after the delay. No failure: it is postponed. */
   async retry(
     queue: string,
     delivery: MovableMessage,
     delayMs: number,
-    failure: Failure,
+    failure: Failure | undefined,
     signal: AbortSignal,
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
     const target = () => this.#auxiliary.waitQueue(queue, delayMs, wait);
     await this.#publish(target, wait, (to) =>
       republished(to, delivery.received, delivery.message.id, (headers) =>
-        retryHeaders(headers, delivery.attempt + 1, failure),
+        failure === undefined
+          ? postponeHeaders(headers, delivery.attempt)
+          : retryHeaders(headers, delivery.attempt + 1, failure),
       ),
     );
   }

@@ -126,7 +126,7 @@ export class RabbitMqSubscription implements Subscription {
   }
 
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {
-    const { prefetch, concurrency = prefetch, priority } = this.#options;
+    const { prefetch, concurrency = prefetch, priority, exactDelaysMs = [] } = this.#options;
     const isSingleActive = this.#isSingleActive();
     await this.#parts.topology.untilRunning(connection, this.#queue);
     const settings = {
@@ -134,6 +134,7 @@ export class RabbitMqSubscription implements Subscription {
       priority,
       settleWithinMs: this.#consumerTimeoutMs(),
       countsReturns: this.#parts.topology.specOf(this.#queue)?.type !== 'classic',
+      exactDelaysMs,
       isSingleActive,
     };
     // One that deleted the queue may have made it anew, without the bindings.

@@ -1,6 +1,6 @@
 /** The handler of the cases about threads: does what the message says. */
 import { threadId } from 'node:worker_threads';
-import { RejectMessage } from 'millrace';
+import { Postpone, RejectMessage, RetryLater } from 'millrace';
 
 export default async function handle(command, { attempt, id, signal, headers }) {
   if (command.attempts !== undefined && attempt > command.attempts) return { attempt };
@@ -13,6 +13,10 @@ export default async function handle(command, { attempt, id, signal, headers }) 
       throw Object.assign(new Error('out of flour'), { code: 'EFLOUR' });
     case 'reject':
       throw new RejectMessage('negative');
+    case 'choose':
+      if (attempt > 1) throw new RejectMessage('negative');
+      if (headers['x-millrace-postpones'] === undefined) throw new Postpone(20, 'not yet');
+      throw new RetryLater(30, 'the mill is busy');
     case 'reject as another copy':
       throw Object.assign(new Error('negative'), { [Symbol.for('millrace.RejectMessage')]: true });
     case 'throw what is named so':

@@ -147,7 +147,14 @@ describe.each([
       const channel = await ConsumerChannel.open(
         broker.connection,
         'q',
-        { prefetch, priority: undefined, settleWithinMs: undefined, countsReturns: true, isSingleActive },
+        {
+          prefetch,
+          priority: undefined,
+          settleWithinMs: undefined,
+          countsReturns: true,
+          exactDelaysMs: [],
+          isSingleActive,
+        },
         {
           onMessage: (raw, unsettled, source) => {
             if (stopped) source.settle(unsettled, 'return');

@@ -7,6 +7,7 @@ import { EXIT, type ExitCode } from '../../exit-code.js';
 const WORDS: Readonly<Record<keyof (ConsumerCounts & BrokerCounts), string>> = {
   handled: 'handled',
   retried: 'retried',
+  postponed: 'postponed',
   deadLettered: 'dead-lettered',
   released: 'returned',
   lost: 'lost before settling',
@@ -31,6 +32,9 @@ export function countsLine(
   return { event, level: 'info', text: `'${queue}': ${parts.join(', ')}`, fields: { queue, ...counts } };
 }
 
+/** The message comes again. */
+const UNRESOLVED: readonly ConsumerEvent['type'][] = ['retried', 'postponed', 'lost', 'settle-failed'];
+
 /** Collects the outcomes of messages, for the exit code of a worker with `--count` or `--drain`. */
 export class Tally {
   handled = 0;
@@ -45,7 +49,7 @@ export class Tally {
     } else if (event.type === 'dead-lettered') {
       this.#deadLettered++;
       this.#unresolved.delete(event.id);
-    } else if (event.type === 'retried' || event.type === 'lost' || event.type === 'settle-failed') {
+    } else if ('id' in event && UNRESOLVED.includes(event.type)) {
       this.#unresolved.add(event.id);
     }
   }

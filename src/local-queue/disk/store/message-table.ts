@@ -65,9 +65,9 @@ const SQL = {
   putBack: 'UPDATE messages SET owner = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
   changeable: 'SELECT headers, expires, checksum FROM messages WHERE id = ?',
   delay:
-    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, checksum = ?, delayed = ?, due = ? WHERE id = ?',
+    'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, delayed = ?, due = ? WHERE id = ?',
   again:
-    'UPDATE messages SET owner = NULL, attempt = attempt + 1, redelivered = 1, headers = ?, checksum = ?, place = ? WHERE id = ?',
+    'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
   move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   due: 'SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?',
@@ -171,8 +171,8 @@ export class MessageTable {
     }
   }
 
-  /** A message that was handled comes for another attempt after the delay. `change`: of its headers, in JSON. */
-  comeAgain(message: Handled, change: HeaderChange, delayMs: number): void {
+  /** A message that was handled comes again after the delay, as that attempt. `change`: of its headers, in JSON. */
+  comeAgain(message: Handled, attempt: number, change: HeaderChange, delayMs: number): void {
     const { id, queue } = message;
     const { headers, checksum } = this.#changed(id, change, undefined);
     if (!this.#isThere(queue)) {
@@ -180,9 +180,10 @@ export class MessageTable {
     } else if (delayMs > 0) {
       // The wall clock runs on over restarts. Rounded up, plus one for the fraction that it does not show.
       const now = Date.now();
-      this.#sql.delay.run(headers, checksum, now, now + Math.ceil(delayMs) + 1, id);
+      this.#sql.delay.run(attempt, headers, checksum, now, now + Math.ceil(delayMs) + 1, id);
     } else {
       this.#queues.counters(queue).ready += this.#sql.again.run(
+        attempt,
         headers,
         checksum,
         this.#queues.nextNumber(),

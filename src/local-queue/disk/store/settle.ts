@@ -1,5 +1,10 @@
 import type { Failure, MessageHeaders } from '../../../broker.js';
-import { deadLetterHeaders, deadLetterHistory, retryHeaders } from '../../../common/history-headers.js';
+import {
+  deadLetterHeaders,
+  deadLetterHistory,
+  postponeHeaders,
+  retryHeaders,
+} from '../../../common/history-headers.js';
 import { headersText, parseHeaders } from '../message-json.js';
 import type { DeadLetterRequest, RetryRequest } from '../protocol.js';
 import type { Handled, Taken } from './message-table.js';
@@ -22,9 +27,14 @@ export function retry(
 ): void {
   const { messages, reply } = transaction;
   for (const ticket of settle(transaction, [number])) {
-    const change = (headers: string | null) =>
-      toText(retryHeaders(readHeaders(headers), ticket.attempt + 1, failure));
-    messages.comeAgain(ticket, change, delayMs);
+    const attempt = failure === undefined ? ticket.attempt : ticket.attempt + 1;
+    const change = (text: string | null) => {
+      const headers = readHeaders(text);
+      return toText(
+        failure === undefined ? postponeHeaders(headers, attempt) : retryHeaders(headers, attempt, failure),
+      );
+    };
+    messages.comeAgain(ticket, attempt, change, delayMs);
   }
   reply.done.push(id);
 }

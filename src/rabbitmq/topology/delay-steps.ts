@@ -1,0 +1,29 @@
+/** The delays of wait queues that nobody has chosen by name. Pure. */
+import { MAX_DELAY_MS } from '../../common/options.js';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const times = (unit: number, ...counts: number[]) => counts.map((count) => count * unit);
+
+/** Those that servers name in a Retry-After, and people in a policy, are among them. Each is at most twice the last. */
+export const DELAY_STEPS_MS: readonly number[] = [
+  ...times(1, 10, 20, 30, 50, 100, 200, 300, 500, 700),
+  ...times(SECOND, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45),
+  ...times(MINUTE, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45),
+  ...times(HOUR, 1, 2, 3, 4, 6, 8, 12),
+  ...times(DAY, 1, 2, 3, 5, 7, 10, 14),
+  MAX_DELAY_MS,
+];
+
+/**
+ * The delay to wait for instead of `delayMs`: never a shorter one, and 0 for 0. A wait queue of RabbitMQ has one delay
+ * and stays for good, so delays that are computed, or that a server asks for, would leave a queue behind for each
+ * millisecond.
+ */
+export function delayStepOf(delayMs: number): number {
+  if (delayMs === 0) return 0;
+  return DELAY_STEPS_MS.find((step) => step >= delayMs) ?? MAX_DELAY_MS;
+}
