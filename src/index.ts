@@ -1,3 +1,5 @@
+export type { BatchContext, BatchHandler, BatchItem } from './batches/batch.js';
+export { type BatchConsumerOptions, createBatchConsumer } from './batches/create-batch-consumer.js';
 export type {
   Binding,
   Broker,

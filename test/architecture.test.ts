@@ -60,6 +60,15 @@ describe('the arrows between the parts', () => {
     expect(breaches((arrow) => partOf(arrow.from) === 'locks' && !isAllowed(arrow))).toEqual([]);
   });
 
+  test('batches import themselves, the consumer, the types of the queue and the leaves', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      partOf(to) === 'consumer' ||
+      (to === 'queue.ts' && kind === 'type') ||
+      isShared(to);
+    expect(breaches((arrow) => partOf(arrow.from) === 'batches' && !isAllowed(arrow))).toEqual([]);
+  });
+
   test('dead letters import themselves, the types of the queue and the leaves', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||

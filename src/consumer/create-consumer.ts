@@ -57,7 +57,7 @@ export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<
   return new QueueConsumer(backend, queue, { handler: plain, tracked }, settings, MAIN_THREAD);
 }
 
-const MAIN_THREAD: HandlerHost = { open: async () => {}, close: async () => {} };
+const MAIN_THREAD: HandlerHost = { open: async () => {}, drain: () => {}, close: async () => {} };
 
 function isThreaded(handler: object): handler is ThreadedHandler {
   return typeof handler === 'object' && handler !== null && 'module' in handler;

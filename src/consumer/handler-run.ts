@@ -170,6 +170,11 @@ export class Context implements HandlerContext {
     Object.defineProperty(this, 'signal', Context.#signal);
   }
 
+  /** The run that a handler of this process was handed this context for. */
+  static runOf(context: HandlerContext): HandlerRun {
+    return (context as Context).#run;
+  }
+
   /** One function for all contexts: a closure for each would cost four times as much. */
   static readonly #signal: PropertyDescriptor & ThisType<Context> = {
     get() {

@@ -110,6 +110,8 @@ export class HandlerThreads implements HandlerHost {
     }
   }
 
+  drain(): void {}
+
   /** Terminates all threads, whatever they do. Always resolves. */
   async close(): Promise<void> {
     const pool = await this.#pool?.catch(() => undefined);

@@ -23,6 +23,8 @@ import { decode, decodeInTime, expire, type ProcessSettings, process } from './p
 export interface HandlerHost {
   /** Rejects with `INVALID_OPTION` if there is no handler, and as `within` does. */
   open(wait: WaitOptions): Promise<void>;
+  /** No handler begins any more: those that wait for others to begin go on without them. */
+  drain(): void;
   /** Ends what the handlers run in. Never rejects. */
   close(): Promise<void>;
 }
@@ -278,6 +280,7 @@ export class QueueConsumer<Out> implements Consumer {
     await this.#starting?.catch(() => {});
     const cancelled = this.#subscription?.cancel();
     this.#releaseUnbegun();
+    this.#host.drain();
     await cancelled;
     if (this.#running.size > 0) await this.#draining.wait();
     this.#draining.end();

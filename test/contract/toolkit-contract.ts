@@ -1,4 +1,5 @@
 import { againCases } from './again-cases.js';
+import { batchCases } from './batch-cases.js';
 import { contractSuite } from './contract-suite.js';
 import { deadLetterCases } from './dead-letter-cases.js';
 import { handlerCases } from './handler-cases.js';
@@ -26,6 +27,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'what a message carries': propertyCases,
     handler: handlerCases,
     again: againCases,
+    batches: batchCases,
     schemas: schemaCases,
     'handlers by type': typedHandlerCases,
     threads: threadCases,

@@ -13,6 +13,7 @@ const execute = promisify(execFile);
 /** Each block of TypeScript in the README and in docs/, in its order, and what it prints. */
 const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module')[]>> = {
   'README.md': [/^order A-1: 12\.5 \(attempt 1\)\n$/, /^stored as [0-9a-f-]{36}\n$/, /^grain\n$/],
+  'docs/batches.md': [/^rye,oats 1\n$/],
   'docs/dead-letters.md': [/^rejected no licence 1\n1 replayed\n$/],
   'docs/locks.md': [/^alone\nalone again\n$/, /^2 at once\n$/],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],

@@ -1,0 +1,114 @@
+import type { Broker } from '../broker.js';
+import { within } from '../common/limits.js';
+import { backendOf, checkOptionNames, integerOption, invalidOption } from '../common/options.js';
+import type { Consumer } from '../consumer/consumer.js';
+import { type ConsumerOptions, checkConsumerOptions } from '../consumer/consumer-options.js';
+import { QueueConsumer } from '../consumer/queue-consumer.js';
+import type { DecodedValue, Queue } from '../queue.js';
+import type { BatchHandler } from './batch.js';
+import { Batcher } from './batcher.js';
+
+/** What `createBatchConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
+export interface BatchConsumerOptions<Out = unknown>
+  extends Pick<
+    ConsumerOptions<Out>,
+    'priority' | 'retry' | 'maxPostpones' | 'handlerTimeoutMs' | 'replies' | 'observe'
+  > {
+  /** A batch closes when it has so many messages. 1 to 2000, which is as far as quorum queues look ahead. Default: 100. */
+  readonly size?: number | undefined;
+  /** A batch closes when so many milliseconds have passed since its first message arrived. 0 to 60 000. Default: 200. */
+  readonly waitMs?: number | undefined;
+  /**
+   * A batch closes before the bodies of its messages have more bytes than this; a larger message is a batch by itself.
+   * Default: no limit.
+   */
+  readonly maxBytes?: number | undefined;
+  /** How many batches are handled at once. 1 keeps the order of the queue. At most 100. Default: 1. */
+  readonly concurrency?: number | undefined;
+  /**
+   * Only messages for which this returns the same text share a batch: the tenant, the table. While batches of many
+   * kinds fill up, their messages share the room of `size` × (`concurrency` + 1). A message for which it throws becomes
+   * a dead letter.
+   */
+  readonly by?: ((value: Out) => string) | undefined;
+}
+
+const OPTION_NAMES: readonly (keyof BatchConsumerOptions)[] = [
+  'size',
+  'waitMs',
+  'maxBytes',
+  'concurrency',
+  'by',
+  'priority',
+  'retry',
+  'maxPostpones',
+  'handlerTimeoutMs',
+  'replies',
+  'observe',
+];
+
+/**
+ * A consumer that calls `handler` with many messages at a time.
+ *
+ * ```ts
+ * const consumer = createBatchConsumer(broker, rows, async (batch, { fail }) => {
+ *   const refused = await table.insert(batch.map(({ value }) => value));
+ *   for (const { index, error } of refused) fail(batch[index], error);
+ * }, { size: 500, waitMs: 200 });
+ * await consumer.start();
+ * ```
+ *
+ * A batch closes at `size` messages, at `maxBytes`, `waitMs` after its first message, and when the consumer stops or
+ * pauses. Messages that do not decode or do not fit the schema become dead letters and are in no batch. See
+ * {@link BatchHandler} for what becomes of the messages. Throws `INVALID_OPTION`.
+ */
+export function createBatchConsumer<Out>(
+  broker: Broker,
+  queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
+  handler: BatchHandler<Out>,
+  options: BatchConsumerOptions<NoInfer<Out>> = {},
+): Consumer {
+  const backend = backendOf(broker);
+  checkOptionNames('createBatchConsumer', options, OPTION_NAMES);
+  if (typeof handler !== 'function') throw invalidOption('handler', 'a function', handler);
+  const { size: _, waitMs, maxBytes, concurrency: __, by, ...others } = options;
+  if (by !== undefined && typeof by !== 'function') throw invalidOption('by', 'a function of the value', by);
+  const size = integerOption('size', options.size, { min: 1, max: 2000, default: 100 });
+  const concurrency = integerOption('concurrency', options.concurrency, { min: 1, max: 100, default: 1 });
+  // One more than are handled: the next one fills up meanwhile.
+  const prefetch = Math.min(size * (concurrency + 1), 65_535);
+  const settings = checkConsumerOptions<Out>(
+    { ...others, concurrency: prefetch, prefetch },
+    1,
+    queue.spec.delayedRetry,
+  );
+  const { handlerTimeoutMs } = settings;
+  const batcher = new Batcher<Out>(handler, {
+    queue: queue.name,
+    size,
+    concurrency,
+    by,
+    handlerTimeoutMs,
+    waitMs: integerOption('waitMs', waitMs, { min: 0, max: 60_000, default: 200 }),
+    maxBytes: integerOption('maxBytes', maxBytes, { min: 1, default: Number.POSITIVE_INFINITY }),
+  });
+  const { name, spec } = queue;
+  const decode: typeof queue.decode = (message) => limited(queue.decode(message), name, handlerTimeoutMs);
+  return new QueueConsumer(
+    backend,
+    { name, spec, decode },
+    (value, context) => batcher.join(value, context),
+    // The time limit is for a batch, which begins when it is full.
+    { ...settings, handlerTimeoutMs: Number.POSITIVE_INFINITY },
+    batcher,
+  );
+}
+
+function limited<Out>(
+  decoding: DecodedValue<Out> | Promise<DecodedValue<Out>>,
+  queue: string,
+  timeoutMs: number,
+): DecodedValue<Out> | Promise<DecodedValue<Out>> {
+  if (!(decoding instanceof Promise)) return decoding;
+  return within(decoding, `validating a message of '${queue}'`, { timeoutMs });
+}
