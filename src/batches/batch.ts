@@ -47,8 +47,8 @@ export class BatchEntry<Out> {
   readonly outcome = new Deferred();
 
   constructor(value: Out, context: HandlerContext) {
-    const { id, attempt, redelivered, headers, timestamp, correlationId } = context;
-    this.item = { value, id, attempt, redelivered, headers, timestamp, correlationId };
+    const { id, attempt, redelivered, headers, timestamp, correlationId, exchange, routingKey } = context;
+    this.item = { value, id, attempt, redelivered, headers, timestamp, correlationId, exchange, routingKey };
     this.run = Context.runOf(context);
   }
 }

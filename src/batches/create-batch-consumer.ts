@@ -1,7 +1,7 @@
 import type { Broker } from '../broker.js';
 import { within } from '../common/limits.js';
 import { backendOf, checkOptionNames, integerOption, invalidOption } from '../common/options.js';
-import type { Consumer } from '../consumer/consumer.js';
+import type { Consumer, Handler } from '../consumer/consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from '../consumer/consumer-options.js';
 import { QueueConsumer } from '../consumer/queue-consumer.js';
 import type { DecodedValue, Queue } from '../queue.js';
@@ -94,10 +94,11 @@ export function createBatchConsumer<Out>(
   });
   const { name, spec } = queue;
   const decode: typeof queue.decode = (message) => limited(queue.decode(message), name, handlerTimeoutMs);
+  const join: Handler<Out> = (value, context) => batcher.join(value, context);
   return new QueueConsumer(
     backend,
     { name, spec, decode },
-    (value, context) => batcher.join(value, context),
+    { handler: join, tracked: join },
     // The time limit is for a batch, which begins when it is full.
     { ...settings, handlerTimeoutMs: Number.POSITIVE_INFINITY },
     batcher,

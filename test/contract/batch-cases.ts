@@ -15,18 +15,18 @@ const NEVER_MS = 60_000;
 
 /** A queue with these texts, and a started batch consumer of it. */
 async function batched(
-  bench: ContractContext,
+  t: ContractContext,
   texts: readonly string[],
   handle: BatchHandler<string>,
   options: BatchConsumerOptions<string> = {},
 ) {
-  const queue = bench.define(z.string());
-  const producer = createProducer(bench.broker, queue);
+  const queue = t.define(z.string());
+  const producer = createProducer(t.broker, queue);
   await producer.sendMany(texts);
   const batches: string[][] = [];
   const log = new EventLog();
   const consumer = createBatchConsumer(
-    bench.broker,
+    t.broker,
     queue,
     (batch, context) => {
       batches.push(batch.map(({ value }) => value));
@@ -43,9 +43,9 @@ const wasPostponed = ({ headers }: BatchItem<string>) => headers['x-millrace-pos
 const sizes = (batches: readonly string[][]) => batches.map(({ length }) => length);
 
 export const batchCases: Cases = {
-  'a batch closes at its size, and its return acknowledges all of it': async (bench) => {
+  'a batch closes at its size, and its return acknowledges all of it': async (t) => {
     const texts = numbered(9);
-    const { queue, batches, log, consumer } = await batched(bench, texts, async () => {}, {
+    const { queue, batches, log, consumer } = await batched(t, texts, async () => {}, {
       size: 3,
       waitMs: NEVER_MS,
     });
@@ -53,11 +53,11 @@ export const batchCases: Cases = {
     expect(batches).toEqual([texts.slice(0, 3), texts.slice(3, 6), texts.slice(6)]);
     expect(consumer.counts).toMatchObject({ handled: 9, retried: 0 });
     await consumer.stop();
-    expect(await bench.ready(queue.name)).toBe(0);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'a batch closes some time after its first message, however few there are': async (bench) => {
-    const { batches, log, consumer, producer } = await batched(bench, ['a', 'b'], () => {}, {
+  'a batch closes some time after its first message, however few there are': async (t) => {
+    const { batches, log, consumer, producer } = await batched(t, ['a', 'b'], () => {}, {
       size: 1000,
       waitMs: 100,
     });
@@ -70,34 +70,34 @@ export const batchCases: Cases = {
   },
 
   'a batch closes before its bodies have more than so many bytes, and a larger message is one by itself':
-    async (bench) => {
+    async (t) => {
       const texts = ['aaaa', 'bbbb', 'c'.repeat(50), 'd'];
-      const { batches, log, consumer } = await batched(bench, texts, () => {}, { maxBytes: 16, waitMs: 200 });
+      const { batches, log, consumer } = await batched(t, texts, () => {}, { maxBytes: 16, waitMs: 200 });
       await log.until('handled', 4);
       expect(batches).toEqual([['aaaa', 'bbbb'], ['c'.repeat(50)], ['d']]);
       await consumer.stop();
     },
 
-  'stop has what was gathered handled, and waits for it': async (bench) => {
-    const { queue, batches, consumer } = await batched(bench, ['a', 'b'], async () => {}, {
+  'stop has what was gathered handled, and waits for it': async (t) => {
+    const { queue, batches, consumer } = await batched(t, ['a', 'b'], async () => {}, {
       size: 10,
       waitMs: NEVER_MS,
     });
-    await bench.untilCounted(queue.name, { ready: 0 });
+    await t.untilCounted(queue.name, { ready: 0 });
     await eventually(() => consumer.counts.redelivered === 0);
     // On its way it may still be when the broker counts it as delivered.
     await eventually(async () => {
       const { unfinished } = await consumer.stop();
       expect(unfinished).toBe(0);
     });
-    const left = await bench.ready(queue.name);
+    const left = await t.ready(queue.name);
     expect(batches.flat()).toEqual(['a', 'b'].slice(0, 2 - left));
     expect(consumer.counts.handled).toBe(2 - left);
   },
 
-  'fail singles out those that failed, and the others are acknowledged': async (bench) => {
+  'fail singles out those that failed, and the others are acknowledged': async (t) => {
     const { log, consumer, batches } = await batched(
-      bench,
+      t,
       ['good', 'bad', 'worst', 'late', 'fine'],
       (batch, { fail }) => {
         for (const item of batch) {
@@ -119,9 +119,9 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'a batch whose handler throws is retried as a whole, one attempt each': async (bench) => {
+  'a batch whose handler throws is retried as a whole, one attempt each': async (t) => {
     const { log, batches, consumer } = await batched(
-      bench,
+      t,
       ['a', 'b', 'c'],
       (batch) => {
         if (batch.every(({ attempt }) => attempt === 1)) throw new Error('the table is locked');
@@ -137,10 +137,10 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'a batch that fails again is tried in halves, so that one message takes nobody with it': async (bench) => {
+  'a batch that fails again is tried in halves, so that one message takes nobody with it': async (t) => {
     const texts = numbered(16);
     const { log, batches, consumer } = await batched(
-      bench,
+      t,
       texts,
       (batch) => {
         if (batch.some(({ value }) => value === 'm5')) throw new Error('poison');
@@ -157,9 +157,9 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'a RejectMessage for a whole batch finds its message, and rejects no other': async (bench) => {
+  'a RejectMessage for a whole batch finds its message, and rejects no other': async (t) => {
     const { log, consumer } = await batched(
-      bench,
+      t,
       numbered(8),
       (batch) => {
         if (batch.some(({ value }) => value === 'm3')) throw new RejectMessage('no such tenant');
@@ -172,9 +172,9 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'a Postpone is for the whole batch': async (bench) => {
+  'a Postpone is for the whole batch': async (t) => {
     const { log, consumer } = await batched(
-      bench,
+      t,
       ['a', 'b'],
       (batch) => {
         if (!batch.some(wasPostponed)) throw new Postpone(20);
@@ -187,8 +187,8 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'messages of different kinds share no batch': async (bench) => {
-    const { log, batches, consumer } = await batched(bench, ['a1', 'b1', 'a2', 'b2', '!'], () => {}, {
+  'messages of different kinds share no batch': async (t) => {
+    const { log, batches, consumer } = await batched(t, ['a1', 'b1', 'a2', 'b2', '!'], () => {}, {
       size: 2,
       waitMs: 100,
       by: (text) => {
@@ -204,10 +204,10 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'as many batches at once as concurrency says, and the next one fills up meanwhile': async (bench) => {
+  'as many batches at once as concurrency says, and the next one fills up meanwhile': async (t) => {
     const gates: Deferred[] = [];
     const { queue, log, batches, consumer } = await batched(
-      bench,
+      t,
       numbered(10),
       () => {
         const gate = new Deferred();
@@ -218,7 +218,7 @@ export const batchCases: Cases = {
     );
     await eventually(() => batches.length === 2);
     // Two are handled, one waits, and no more is taken.
-    await bench.untilCounted(queue.name, { ready: 4 });
+    await t.untilCounted(queue.name, { ready: 4 });
     expect(batches).toHaveLength(2);
     for (let done = 0; done < 5; done++) {
       await eventually(() => gates.length > done);
@@ -229,21 +229,21 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'a message that does not fit the schema is in no batch': async (bench) => {
-    const queue = bench.define(z.number());
-    await bench.broker.declare(queue.spec);
+  'a message that does not fit the schema is in no batch': async (t) => {
+    const queue = t.define(z.number());
+    await t.broker.declare(queue.spec);
     for (const [id, body] of [
       ['1', '1'],
       ['x', '"x"'],
       ['2', '2'],
     ] as const) {
       const sent = { id, contentType: 'application/json', headers: {}, body };
-      await bench.broker.publish({ exchange: '', routingKey: queue.name }, sent);
+      await t.broker.publish({ exchange: '', routingKey: queue.name }, sent);
     }
     const seen: number[] = [];
     const log = new EventLog();
     const consumer = createBatchConsumer(
-      bench.broker,
+      t.broker,
       queue,
       (batch) => {
         for (const { value } of batch) seen.push(value);
@@ -258,11 +258,11 @@ export const batchCases: Cases = {
   },
 
   'a batch that takes too long has failed, its signal is aborted, and the next one takes its slot': async (
-    bench,
+    t,
   ) => {
     const reasons: unknown[] = [];
     const { log, consumer } = await batched(
-      bench,
+      t,
       ['stuck', 'stuck', 'good', 'good'],
       (batch, { signal }) => {
         if (batch.every(({ value }) => value === 'good')) return;
@@ -282,10 +282,10 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
-  'at the deadline of a stop the signal is aborted, and the batch goes back': async (bench) => {
+  'at the deadline of a stop the signal is aborted, and the batch goes back': async (t) => {
     let aborted: unknown;
     const { queue, batches, consumer } = await batched(
-      bench,
+      t,
       ['a', 'b'],
       (_batch, { signal }) =>
         new Promise(() => {
@@ -298,6 +298,6 @@ export const batchCases: Cases = {
     await eventually(() => batches.length === 1);
     expect(await consumer.stop({ deadlineMs: 0 })).toEqual({ unfinished: 2 });
     expect(aborted).toMatchObject({ code: 'CLOSED' });
-    await bench.untilCounted(queue.name, { ready: 2 });
+    await t.untilCounted(queue.name, { ready: 2 });
   },
 };
