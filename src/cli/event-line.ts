@@ -66,6 +66,12 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
 /** Undefined for events that need no line: a message was handled, or returned before its handler started. */
 export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
   if (event.type === 'handled' || event.type === 'released' || event.type === 'ended') return undefined;
+  if (event.type === 'paused' || event.type === 'resumed') {
+    const { type, queue } = event;
+    const forMs = event.type === 'paused' ? event.forMs : undefined;
+    const span = forMs === undefined ? '' : ` for ${showDuration(forMs)}`;
+    return { event: type, level: 'info', text: `'${queue}': ${type}${span}`, fields: { queue, forMs } };
+  }
   const { queue, id, attempt } = event;
   const line = (text: string, more: EventLine['fields']): EventLine => ({
     event: event.type,

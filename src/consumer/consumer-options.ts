@@ -9,8 +9,10 @@ import {
   wordOption,
 } from '../common/options.js';
 import type { RepliesTo } from './answer.js';
+import { type BreakerOptions, breakerOption } from './breaker.js';
 import type { ConsumerEvent } from './consumer.js';
 import type { KeyOf } from './line.js';
+import { passedInTime, type Rate, rateOption } from './rate.js';
 import { type Retries, type RetryPolicy, retriesOption } from './retry-policy.js';
 
 /** What `createConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
@@ -40,6 +42,19 @@ export interface ConsumerOptions<Out = unknown> {
    * If the function throws, the message becomes a dead letter.
    */
   readonly key?: KeyOf<Out> | undefined;
+  /** How many messages of the same `key` are handled at once. With more than one their order is lost. Default: 1. */
+  readonly maxPerKey?: number | undefined;
+  /**
+   * No more than `limit` handlers of this consumer begin in any span of `perMs`. Several consumers have a limit each. A
+   * message that has waited for its turn for 30 seconds is returned to the queue.
+   */
+  readonly rate?: Rate<Out> | undefined;
+  /**
+   * Pauses this consumer for a while when its handlers fail, instead of sending every message through its retries: when
+   * `failures` of the last `ofLast` handlers have failed, it pauses for `pauseMs`, and then tries one message at a time
+   * until one succeeds. `Postpone` and `RejectMessage` are no failures.
+   */
+  readonly breaker?: BreakerOptions | undefined;
   /** When a failed message is tried again. Default: after 1, 10 and 60 seconds; then it becomes a dead letter. */
   readonly retry?: RetryPolicy | undefined;
   /**
@@ -72,6 +87,9 @@ export interface ConsumerSettings<Out> {
   readonly prefetch: number;
   readonly priority: number | undefined;
   readonly key: KeyOf<Out> | undefined;
+  readonly maxPerKey: number;
+  readonly rate: Rate<Out> | undefined;
+  readonly breaker: BreakerOptions | undefined;
   readonly retries: Retries;
   readonly maxPostpones: number;
   readonly handlerTimeoutMs: number;
@@ -84,6 +102,9 @@ const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
   'prefetch',
   'priority',
   'key',
+  'maxPerKey',
+  'rate',
+  'breaker',
   'retry',
   'maxPostpones',
   'handlerTimeoutMs',
@@ -107,11 +128,18 @@ export function checkConsumerOptions<Out>(
     max: 65_535,
     default: defaultConcurrency,
   });
+  const rate = rateOption(options.rate);
+  const ahead = (key === undefined && rate?.key === undefined ? 2 : 10) * concurrency;
+  // Without keys nothing overtakes what waits for its turn: more would be kept from other consumers.
+  const passing = rate === undefined || rate.key !== undefined ? ahead : passedInTime(rate);
   const prefetch = integerOption('prefetch', options.prefetch, {
     min: 1,
     max: 65_535,
-    default: Math.min((key === undefined ? 2 : 10) * concurrency, 65_535),
+    default: Math.max(concurrency, Math.min(ahead, passing, 65_535)),
   });
+  if (options.maxPerKey !== undefined && key === undefined) {
+    throw invalidOption('maxPerKey', 'a key to go with it', options.maxPerKey);
+  }
   if (prefetch < concurrency) {
     throw invalidOption('prefetch', `at least the concurrency of ${concurrency}`, prefetch);
   }
@@ -123,6 +151,9 @@ export function checkConsumerOptions<Out>(
         ? undefined
         : integerOption('priority', options.priority, { min: -(2 ** 31), max: 2 ** 31 - 1, default: 0 }),
     key,
+    maxPerKey: integerOption('maxPerKey', options.maxPerKey, { min: 1, max: 65_535, default: 1 }),
+    rate,
+    breaker: breakerOption(options.breaker),
     retries: retriesOption(options.retry, delayedRetry),
     maxPostpones: integerOption('maxPostpones', options.maxPostpones, {
       min: 0,

@@ -23,6 +23,17 @@ export interface Consumer extends AsyncDisposable {
   /** `stop()`: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
   /**
+   * Takes no more messages until `resume`, and returns those whose handler has not started to the queue at no cost; the
+   * running handlers go on. Resolves when that has happened. A second call waits for the same. A consumer that is paused
+   * keeps the process alive as one that runs does. Rejects with `CLOSED` if the consumer was not started or has stopped.
+   */
+  pause(): Promise<void>;
+  /**
+   * Takes messages again after `pause`, or after the breaker has paused the consumer. Rejects as `start` does, and the
+   * consumer stays paused then; with `CLOSED` if the consumer was not started or has stopped.
+   */
+  resume(options?: WaitOptions): Promise<void>;
+  /**
    * From now on this consumer does not keep the process alive: it assists a program that does something else. When
    * that is done the process ends. A running handler keeps it alive by what it waits for (a timer, a socket, a thread),
    * so the end may wait for the running handlers, but not for the messages after them: a consumer that is always busy
@@ -42,8 +53,11 @@ export interface Consumer extends AsyncDisposable {
   readonly ended: Promise<void>;
 }
 
-/** `idle` until `start`; `running` while it takes messages; `stopping` while handlers finish; `stopped` for good. */
-export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
+/**
+ * `idle` until `start`; `running` while it takes messages; `paused` after `pause`, or by its breaker, and `starting` again
+ * while it resumes; `stopping` while handlers finish; `stopped` for good.
+ */
+export type ConsumerState = 'idle' | 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
 
 /** What bounds a `stop`. */
 export interface StopOptions {
@@ -121,7 +135,7 @@ export interface ConsumerCounts {
   readonly postponed: number;
   /** Moved to the dead-letter queue. */
   readonly deadLettered: number;
-  /** Returned to the queue because the consumer stops. */
+  /** Returned to the queue because the consumer stops or pauses, or because it has waited too long for its turn (`rate`). */
   readonly released: number;
   /** Taken away before they were settled, by a lost link; they are delivered again. */
   readonly lost: number;
@@ -151,12 +165,16 @@ export type ConsumerEvent =
       readonly limit: 'handler' | 'broker';
       readonly leftMs: number;
     } & DeliveryInfo)
-  /** The message went back to its queue because the consumer stops. */
+  /** The message went back to its queue because the consumer stops or pauses, or because it has waited too long for its turn (`rate`). */
   | ({ readonly type: 'released' } & DeliveryInfo)
   /** The message was taken from this consumer before it was settled, by a lost link; it is delivered again. */
   | ({ readonly type: 'lost'; readonly error: Error } & DeliveryInfo)
   /** Storing the retry or the dead letter failed; the message went back to its queue. */
   | ({ readonly type: 'settle-failed'; readonly error: Error } & DeliveryInfo)
+  /** The consumer takes no more messages: `pause` was called, or its breaker has opened for `forMs`. */
+  | { readonly type: 'paused'; readonly queue: string; readonly forMs: number | undefined }
+  /** The consumer takes messages again. */
+  | { readonly type: 'resumed'; readonly queue: string }
   /** The consumer can't go on: its queue or its permission is gone. See `Consumer.ended`. */
   | { readonly type: 'ended'; readonly queue: string; readonly error: Error };
 

@@ -1,14 +1,14 @@
 interface Entry<T> {
   readonly item: T;
   readonly keys: readonly string[];
-  /** The number of its lanes in which others are ahead. */
+  /** The number of its lanes in which it is not among the first `width`. */
   behind: number;
   taken: boolean;
 }
 
 /**
- * A lane for each key. An item queues in the lanes of all its keys, and may be taken when it is first in each; it stays
- * there, and holds up those behind it, until it is removed.
+ * A lane for each key. An item queues in the lanes of all its keys, and may be taken when it is among the first `width`
+ * in each; it stays there, and holds up those behind it, until it is removed.
  *
  *   add ──► behind others ──they are removed──► ready ──take──► taken ──remove──► gone
  *     └──────(first in all its lanes)────────────►▲
@@ -23,6 +23,13 @@ export class KeyLanes<T> {
   /** First in all their lanes and not taken yet, in the order in which they became so. */
   readonly #ready: Entry<T>[] = [];
 
+  /** How many items of a key may be taken at once. */
+  readonly #width: number;
+
+  constructor(width = 1) {
+    this.#width = width;
+  }
+
   /** How many items are held, those taken included. */
   get size(): number {
     return this.#entries.size;
@@ -36,8 +43,7 @@ export class KeyLanes<T> {
       const lane = this.#lanes.get(key);
       if (lane === undefined) {
         this.#lanes.set(key, [entry]);
-      } else {
-        lane.push(entry);
+      } else if (lane.push(entry) > this.#width) {
         entry.behind++;
       }
     }
@@ -73,8 +79,10 @@ export class KeyLanes<T> {
     const lane = this.#lanes.get(key) ?? [];
     const position = lane.indexOf(entry);
     lane.splice(position, 1);
-    const first = lane[0];
-    if (first === undefined) this.#lanes.delete(key);
-    else if (position === 0 && --first.behind === 0) this.#ready.push(first);
+    if (lane.length === 0) this.#lanes.delete(key);
+    if (position >= this.#width) return;
+    // The one that has become the last of the first.
+    const next = lane[this.#width - 1];
+    if (next !== undefined && --next.behind === 0) this.#ready.push(next);
   }
 }

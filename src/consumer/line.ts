@@ -45,6 +45,8 @@ export type KeyOf<Out> = (value: Out) => string | readonly string[];
 
 interface KeyedLineSettings<Out> {
   readonly keyOf: KeyOf<Out>;
+  /** How many of a key may be taken at once. */
+  readonly maxPerKey: number;
   /** Must not throw or reject, and must end within a time limit: later deliveries wait for it. */
   readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
   /** Called when a delivery can be taken that could not when it was added. */
@@ -60,13 +62,14 @@ interface KeyedLineSettings<Out> {
  */
 export class KeyedLine<Out> implements Line {
   readonly #settings: KeyedLineSettings<Out>;
-  readonly #lanes = new KeyLanes<Delivery>();
+  readonly #lanes: KeyLanes<Delivery>;
   readonly #decoded = new Map<Delivery, Decoded<Out>>();
   /** In the order of arrival: deliveries with an asynchronous schema, and all that arrived after them. */
   readonly #decoding = new Map<Delivery, Decoded<Out> | undefined>();
 
   constructor(settings: KeyedLineSettings<Out>) {
     this.#settings = settings;
+    this.#lanes = new KeyLanes(settings.maxPerKey);
   }
 
   add(delivery: Delivery): void {

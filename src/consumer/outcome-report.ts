@@ -93,6 +93,15 @@ export class OutcomeReport {
     );
   }
 
+  /** `forMs`: undefined if somebody has asked for it. */
+  paused(forMs: number | undefined): void {
+    this.#emit?.({ type: 'paused', queue: this.#queue, forMs });
+  }
+
+  resumed(): void {
+    this.#emit?.({ type: 'resumed', queue: this.#queue });
+  }
+
   /** The consumer can't go on. `isAwaited`: the program reads `ended` and learns of it there. */
   ended(error: Error, isAwaited: boolean): void {
     this.#emit?.({ type: 'ended', queue: this.#queue, error });

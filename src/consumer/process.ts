@@ -36,6 +36,8 @@ export interface ProcessSettings<Out> extends SettlementPolicy {
   /** For the replies to requests. */
   readonly broker: Pick<Backend, 'publish'>;
   readonly report: OutcomeReport;
+  /** Called with how each handler, or the schema before it, has ended. */
+  readonly watch: ((outcome: Outcome) => void) | undefined;
   /** Whether handlers may still begin. A run that may not stays where it is. */
   readonly mayBegin: () => boolean;
   /** The schema or the handler is asynchronous: the run's time limit matters. */
@@ -127,6 +129,7 @@ function finish<Out>(
   settings: ProcessSettings<Out>,
 ): Promise<void> | undefined {
   if (run.abandoned) return undefined;
+  settings.watch?.(outcome);
   const { message } = run.delivery;
   const settlement = settlementFor(outcome, run.delivery, settings);
   const isFinal = settlement.verb === 'ack' || settlement.verb === 'dead-letter';

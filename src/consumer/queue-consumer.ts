@@ -3,6 +3,7 @@ import { anyOf, CLOSE_LIMIT_MS, Deadlines, settledWithin } from '../common/limit
 import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
+import { Breaker } from './breaker.js';
 import type {
   Consumer,
   ConsumerCounts,
@@ -15,9 +16,13 @@ import type { ConsumerSettings } from './consumer-options.js';
 import { Draining } from './draining.js';
 import { ExitGap } from './exit-gap.js';
 import { HandlerRun, Runs } from './handler-run.js';
-import { KeyedLine, type Line, PlainLine } from './line.js';
+import type { Line } from './line.js';
+import { makeLine } from './make-line.js';
 import { OutcomeReport } from './outcome-report.js';
+import { PausedWait } from './paused-wait.js';
 import { decode, decodeInTime, expire, type ProcessSettings, process } from './process.js';
+import { RetiredSubscriptions } from './retired-subscriptions.js';
+import type { Outcome } from './settlement.js';
 
 /** Where handlers run. */
 export interface HandlerHost {
@@ -31,6 +36,7 @@ export interface HandlerHost {
 
 /**
  *   idle ──start──► starting ──subscribed──► running ──stop──► stopping ──drained or deadline──► stopped
+ *                      ▲──resume── paused ◄──pause──┘   (and from `paused` as from `running`)
  *     └───────stop──────┴──(can't subscribe)──────┴──(subscription ended)─────────────────────────▲
  */
 export class QueueConsumer<Out> implements Consumer {
@@ -38,6 +44,8 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #settings: ProcessSettings<Out>;
   readonly #concurrency: number;
+  /** How many handlers may run at present: the concurrency, or 1 while the breaker tries. */
+  #slots: number;
   readonly #prefetch: number;
   readonly #priority: number | undefined;
   readonly #host: HandlerHost;
@@ -60,6 +68,13 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #running = new Runs();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #draining = new Draining();
+  readonly #breaker: Breaker | undefined;
+  /** Who wants the consumer to be paused. */
+  readonly #pausedBy = new Set<'call' | 'breaker'>();
+  readonly #retired = new RetiredSubscriptions();
+  /** The last pause, while what was prefetched goes back. Never rejects. */
+  #interruption: Promise<void> | undefined;
+  readonly #pausedWait = new PausedWait(() => this.#broker.state === 'closed' && void this.stop());
 
   readonly #ended: Promise<void>;
   #resolveEnded!: () => void;
@@ -70,39 +85,55 @@ export class QueueConsumer<Out> implements Consumer {
     broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
     { handler, tracked }: { readonly handler: Handler<Out>; readonly tracked: Handler<Out> },
-    { concurrency, prefetch, priority, key, emit, ...settings }: ConsumerSettings<Out>,
+    {
+      concurrency,
+      prefetch,
+      priority,
+      key,
+      maxPerKey,
+      rate,
+      breaker,
+      emit,
+      ...settings
+    }: ConsumerSettings<Out>,
     host: HandlerHost,
   ) {
     this.#host = host;
     this.#broker = broker;
     this.#queue = queue;
     this.#concurrency = concurrency;
+    this.#slots = concurrency;
     this.#prefetch = prefetch;
     this.#priority = priority;
     this.#report = new OutcomeReport(queue.name, emit);
-    let decodeDelivery: ProcessSettings<Out>['decode'] = ({ message }) =>
+    const decodeNow: ProcessSettings<Out>['decode'] = ({ message }) =>
       decode(message, queue, broker.maxMessageBytes);
-    if (key === undefined) {
-      this.#line = new PlainLine();
-    } else {
-      const decodeAhead = decodeDelivery;
-      const line: KeyedLine<Out> = new KeyedLine<Out>({
-        keyOf: key,
-        decode: (delivery) =>
-          decodeInTime(delivery, decodeAhead(delivery), this.#settings, () => line.isDecoding(delivery)),
+    const { line, decoded } = makeLine<Out>(
+      { key, maxPerKey, rate },
+      {
+        decodeAhead: (delivery, isWanted) =>
+          decodeInTime(delivery, decodeNow(delivery), this.#settings, isWanted),
         onReady: () => this.#runNext(),
+        onTooLong: (delivery) => this.#release(delivery),
+      },
+    );
+    this.#line = line;
+    this.#breaker =
+      breaker &&
+      new Breaker(breaker, {
+        open: (pauseMs) => void this.#pause('breaker', pauseMs),
+        halfOpen: () => this.#tryOne(),
+        closed: () => this.#useAllSlots(),
       });
-      this.#line = line;
-      decodeDelivery = (delivery) => line.decodedOf(delivery);
-    }
     this.#settings = {
       ...settings,
       broker,
       queue: queue.name,
       handler,
       tracked,
-      decode: decodeDelivery,
+      decode: decoded ?? decodeNow,
       report: this.#report,
+      watch: this.#breaker && ((outcome) => this.#watch(outcome)),
       mayBegin: () => this.#takesMessages,
       onWaiting: (run) => this.#deadlines.add(run.nextDue),
       onSettleFailed: (run, error) => this.#settleFailed(run, error),
@@ -177,9 +208,102 @@ export class QueueConsumer<Out> implements Consumer {
     if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
     this.#state = 'running';
     subscription.ended.then(
-      () => this.stop(),
-      (error) => this.#fail(error),
+      () => {
+        if (this.#subscription === subscription) this.stop();
+      },
+      (error) => {
+        if (this.#subscription === subscription) this.#fail(error);
+      },
     );
+  }
+
+  async pause(): Promise<void> {
+    this.#checkStarted('paused');
+    this.#pausedBy.add('call');
+    // It may be resuming at present.
+    await this.#starting?.catch(() => {});
+    await this.#pause('call', undefined);
+  }
+
+  async resume(options: WaitOptions = {}): Promise<void> {
+    checkOptionNames('resume', options, ['signal', 'timeoutMs']);
+    const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
+    this.#checkStarted('resumed');
+    this.#pausedBy.clear();
+    this.#breaker?.reset();
+    await this.#resume({ signal: options.signal, timeoutMs });
+  }
+
+  #checkStarted(participle: string): void {
+    if (this.#takesMessages || this.#state === 'paused') return;
+    throw new QueueError(
+      'CLOSED',
+      `the consumer of '${this.#queue.name}' is ${this.#state}; only one that was started can be ${participle}`,
+    );
+  }
+
+  async #pause(by: 'call' | 'breaker', forMs: number | undefined): Promise<void> {
+    this.#pausedBy.add(by);
+    if (this.#state === 'running') {
+      this.#state = 'paused';
+      this.#report.paused(forMs);
+      this.#pausedWait.begin(this.#keepsAlive);
+      this.#interruption = this.#interrupt();
+    }
+    await this.#interruption;
+  }
+
+  /** Returns what has not begun. Never rejects. */
+  async #interrupt(): Promise<void> {
+    const subscription = this.#subscription;
+    this.#subscription = undefined;
+    const cancelled = subscription?.cancel();
+    this.#releaseUnbegun();
+    this.#host.drain();
+    await cancelled;
+    if (subscription !== undefined) this.#retired.add(subscription, this.#running.all());
+  }
+
+  /** Rejects as `start` does. */
+  async #resume({ signal: own, timeoutMs }: WaitOptions): Promise<void> {
+    await this.#interruption;
+    if (this.#state === 'starting') return this.#starting;
+    if (this.#state !== 'paused' || this.#pausedBy.size > 0) return;
+    this.#state = 'starting';
+    const stopped = this.#startAborted.signal;
+    const { signal, release } = anyOf(own ? [stopped, own] : [stopped]);
+    this.#starting = this.#subscribe({ signal, timeoutMs });
+    try {
+      await this.#starting;
+      this.#pausedWait.end();
+      this.#report.resumed();
+      this.#runNext();
+    } catch (error) {
+      if (stopped.aborted) throw this.#stoppedBeforeStart();
+      if (this.#state === 'starting') this.#state = 'paused';
+      for (const delivery of this.#line.clear()) this.#report.lost(delivery, error as Error);
+      throw error;
+    } finally {
+      release();
+    }
+  }
+
+  /** After the breaker's pause. */
+  #tryOne(): void {
+    this.#pausedBy.delete('breaker');
+    this.#slots = 1;
+    this.#resume({ timeoutMs: Number.POSITIVE_INFINITY }).catch((error) => {
+      if (!this.#startAborted.signal.aborted) this.#fail(error);
+    });
+  }
+
+  #useAllSlots(): void {
+    this.#slots = this.#concurrency;
+    this.#runNext();
+  }
+
+  #watch({ type }: Outcome): void {
+    if (type === 'handled' || type === 'failed') this.#breaker?.note(type === 'failed');
   }
 
   #stoppedBeforeStart(): QueueError {
@@ -191,12 +315,14 @@ export class QueueConsumer<Out> implements Consumer {
 
   unref(): void {
     this.#keepsAlive = false;
+    this.#pausedWait.unref();
     this.#subscription?.unref();
   }
 
   ref(): void {
     this.#keepsAlive = true;
     this.#exitGap.idle();
+    this.#pausedWait.ref();
     this.#subscription?.ref();
     this.#runNext();
   }
@@ -216,7 +342,7 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   #runNext(): void {
-    while (this.#takesMessages && this.#running.size < this.#concurrency) {
+    while (this.#takesMessages && this.#running.size < this.#slots) {
       if (!this.#keepsAlive && this.#exitGap.isDue(this.#running.size)) return;
       const delivery = this.#line.take();
       if (delivery === undefined) {
@@ -232,6 +358,7 @@ export class QueueConsumer<Out> implements Consumer {
   #leave(run: HandlerRun): void {
     this.#running.remove(run);
     this.#line.done(run.delivery);
+    if (!this.#retired.isEmpty) this.#retired.leave(run);
     this.#runNext();
     if (this.#state === 'stopping' && this.#running.size === 0) this.#draining.onIdle();
   }
@@ -278,10 +405,12 @@ export class QueueConsumer<Out> implements Consumer {
     this.#startAborted.abort();
     // `start` reports its error.
     await this.#starting?.catch(() => {});
+    this.#breaker?.stop();
     const cancelled = this.#subscription?.cancel();
     this.#releaseUnbegun();
     this.#host.drain();
-    await cancelled;
+    await Promise.all([cancelled, this.#interruption]);
+    this.#pausedWait.end();
     if (this.#running.size > 0) await this.#draining.wait();
     this.#draining.end();
     await this.#close();
@@ -304,7 +433,7 @@ export class QueueConsumer<Out> implements Consumer {
   async #close(): Promise<void> {
     this.#isClosing = true;
     for (const run of this.#running.all()) if (run.storing === undefined) this.#leaveUnfinished(run);
-    await this.#subscription?.close();
+    await Promise.all([this.#subscription?.close(), this.#retired.close()]);
     // What was being stored has been, or is in its queue again.
     await settledWithin(Promise.all(this.#running.all().map(({ storing }) => storing)), CLOSE_LIMIT_MS);
     for (const run of this.#running.all()) if (!run.abandoned) this.#leaveUnfinished(run);

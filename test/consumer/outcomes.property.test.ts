@@ -16,6 +16,8 @@ type Step =
   | { readonly do: 'validate' }
   | { readonly do: 'end'; readonly which: number; readonly how: 'return' | 'throw' | 'reject' }
   | { readonly do: 'turn' }
+  | { readonly do: 'pause' }
+  | { readonly do: 'resume' }
   | { readonly do: 'stop'; readonly deadlineMs: number }
   | { readonly do: 'close' };
 
@@ -38,6 +40,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('pause' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('resume' as const) }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('stop' as const), deadlineMs: fc.constantFrom(0, 60_000) }),
@@ -55,6 +59,8 @@ const settings = fc.record({
   concurrency: fc.integer({ min: 1, max: 3 }),
   ahead: fc.integer({ min: 0, max: 5 }),
   hasKeys: fc.boolean(),
+  maxPerKey: fc.integer({ min: 1, max: 2 }),
+  hasBreaker: fc.boolean(),
   /** A full dead-letter queue: moving a message there waits. */
   deadLetterCapacity: fc.constantFrom(1, 1000),
 });
@@ -89,6 +95,8 @@ class Run {
     concurrency,
     ahead,
     hasKeys,
+    maxPerKey,
+    hasBreaker,
     deadLetterCapacity,
   }: typeof settings extends fc.Arbitrary<infer T> ? T : never) {
     const schema = {
@@ -117,9 +125,11 @@ class Run {
       concurrency,
       prefetch: concurrency + ahead,
       key: hasKeys ? ({ key }) => key : undefined,
+      maxPerKey: hasKeys ? maxPerKey : undefined,
+      breaker: hasBreaker ? { failures: 2, ofLast: 3, pauseMs: 1 } : undefined,
       retry: { delaysMs: [0] },
       observe: (event) => {
-        if (event.type === 'slow' || event.type === 'ended') return;
+        if (!('id' in event) || event.type === 'slow') return;
         this.#outcomes.set(event.id, [...(this.#outcomes.get(event.id) ?? []), event.type]);
       },
     });
@@ -149,6 +159,12 @@ class Run {
       }
       case 'turn':
         await turn();
+        return;
+      case 'pause':
+        this.#consumer.pause().catch(() => {});
+        return;
+      case 'resume':
+        this.#consumer.resume().catch(() => {});
         return;
       case 'stop':
         this.#stopping ??= this.#consumer.stop({ deadlineMs: one.deadlineMs });

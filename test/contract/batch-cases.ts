@@ -110,6 +110,8 @@ export const batchCases: Cases = {
     );
     await log.until('handled', 3);
     await log.until('dead-lettered', 2);
+    await log.until('retried');
+    await log.until('postponed');
     expect(batches[0]).toEqual(['good', 'bad', 'worst', 'late', 'fine']);
     expect(consumer.counts).toMatchObject({ handled: 3, retried: 1, postponed: 1, deadLettered: 2 });
     expect(log.of('dead-lettered').map(({ failure }) => [failure.code, failure.error])).toEqual([
@@ -129,6 +131,8 @@ export const batchCases: Cases = {
       { size: 3, waitMs: 200, retry: { delaysMs: [0] } },
     );
     await log.until('handled', 3);
+    // A retry is reported when it is confirmed, which may be after it has arrived.
+    await log.until('retried', 3);
     expect(sizes(batches)[0]).toBe(3);
     expect(log.of('retried').map(({ attempt, failure }) => [attempt, failure.error])).toEqual(
       Array.from({ length: 3 }, () => [1, 'the table is locked']),
@@ -149,6 +153,7 @@ export const batchCases: Cases = {
     );
     await log.until('handled', 15);
     await log.until('dead-lettered');
+    await log.until('retried', 16);
     expect(log.of('dead-lettered')).toMatchObject([
       { attempt: 2, failure: { code: 'failed', error: 'poison' } },
     ]);
@@ -183,6 +188,7 @@ export const batchCases: Cases = {
       { size: 2, waitMs: 200, retry: { delaysMs: [] } },
     );
     await log.until('handled', 2);
+    await log.until('postponed', 2);
     expect(consumer.counts).toMatchObject({ handled: 2, postponed: 2, retried: 0 });
     await consumer.stop();
   },

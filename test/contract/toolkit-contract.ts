@@ -6,6 +6,7 @@ import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
 import { lockCases } from './lock-cases.js';
+import { paceCases } from './pace-cases.js';
 import { propertyCases } from './property-cases.js';
 import { receiveCases } from './receive-cases.js';
 import { requestCases } from './request-cases.js';
@@ -28,6 +29,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     handler: handlerCases,
     again: againCases,
     batches: batchCases,
+    pace: paceCases,
     schemas: schemaCases,
     'handlers by type': typedHandlerCases,
     threads: threadCases,

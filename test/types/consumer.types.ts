@@ -92,6 +92,8 @@ export function describe(event: ConsumerEvent): string {
     case 'lost':
     case 'settle-failed':
       return event.id;
+    case 'paused':
+    case 'resumed':
     case 'ended':
       return event.queue;
   }

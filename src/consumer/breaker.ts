@@ -1,0 +1,105 @@
+import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
+
+/** When a consumer pauses by itself, instead of having every message fail and retried. */
+export interface BreakerOptions {
+  /** It pauses when so many of the last handlers have failed. At least 1. */
+  readonly failures: number;
+  /** How many handlers are looked back on: `failures` to 10 000. */
+  readonly ofLast: number;
+  /** How long a pause lasts. Milliseconds, at least 1. Then one handler at a time begins, until one has succeeded. */
+  readonly pauseMs: number;
+}
+
+/** Throws `INVALID_OPTION`. */
+export function breakerOption(breaker: BreakerOptions | undefined): BreakerOptions | undefined {
+  if (breaker === undefined) return undefined;
+  checkOptionNames('breaker', breaker, ['failures', 'ofLast', 'pauseMs']);
+  for (const name of ['failures', 'ofLast', 'pauseMs'] as const) {
+    if (breaker[name] === undefined) throw invalidOption(`breaker.${name}`, 'a number', undefined);
+  }
+  const failures = integerOption('breaker.failures', breaker.failures, { min: 1, max: 10_000, default: 1 });
+  return {
+    failures,
+    ofLast: integerOption('breaker.ofLast', breaker.ofLast, {
+      min: failures,
+      max: 10_000,
+      default: failures,
+    }),
+    pauseMs: durationOption('breaker.pauseMs', breaker.pauseMs, { min: 1, default: 1 }),
+  };
+}
+
+/**
+ *   closed ──`failures` of `ofLast` have failed──► open ──pauseMs──► half open ──a handler succeeds──► closed
+ *     ▲                                             ▲                   │
+ *     └── reset() ──────────────────────────────────└── one has failed ─┘
+ */
+export class Breaker {
+  readonly #options: BreakerOptions;
+  readonly #onOpen: (pauseMs: number) => void;
+  readonly #onHalfOpen: () => void;
+  readonly #onClosed: () => void;
+  #state: 'closed' | 'open' | 'half-open' = 'closed';
+  /** Whether each of the last handlers has failed; a ring, once it is full. */
+  #outcomes: boolean[] = [];
+  #next = 0;
+  #failed = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    options: BreakerOptions,
+    on: { open(pauseMs: number): void; halfOpen(): void; closed(): void },
+  ) {
+    this.#options = options;
+    this.#onOpen = on.open;
+    this.#onHalfOpen = on.halfOpen;
+    this.#onClosed = on.closed;
+  }
+
+  /** A handler has ended. */
+  note(hasFailed: boolean): void {
+    if (this.#state === 'open') return;
+    if (this.#state === 'half-open') {
+      if (hasFailed) this.#open();
+      else this.reset();
+      return;
+    }
+    const { ofLast, failures } = this.#options;
+    if (this.#outcomes[this.#next] === true) this.#failed--;
+    this.#outcomes[this.#next] = hasFailed;
+    this.#next = (this.#next + 1) % ofLast;
+    if (!hasFailed) return;
+    this.#failed++;
+    if (this.#failed >= failures) this.#open();
+  }
+
+  /** As if nothing had failed. */
+  reset(): void {
+    this.stop();
+    const wasClosed = this.#state === 'closed';
+    this.#state = 'closed';
+    this.#forget();
+    if (!wasClosed) this.#onClosed();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #open(): void {
+    this.#state = 'open';
+    this.#forget();
+    // The paused consumer decides whether the process stays alive.
+    this.#timer = setTimeout(() => {
+      this.#state = 'half-open';
+      this.#onHalfOpen();
+    }, this.#options.pauseMs).unref();
+    this.#onOpen(this.#options.pauseMs);
+  }
+
+  #forget(): void {
+    this.#outcomes = [];
+    this.#next = 0;
+    this.#failed = 0;
+  }
+}

@@ -1,0 +1,237 @@
+/** How many handlers may begin in a span of time. */
+import type { Delivery } from '../broker.js';
+import { Deadlines } from '../common/limits.js';
+import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
+import type { Line } from './line.js';
+
+/** A limit of a consumer. */
+export interface Rate<Out = unknown> {
+  /** So many handlers begin in any span of `perMs`, and no more. 1 to 100 000. */
+  readonly limit: number;
+  /** Milliseconds, 1 to 2 147 483 647. */
+  readonly perMs: number;
+  /**
+   * Counts the messages for which it returns the same text by themselves: the tenant, the account of the partner. Those
+   * of others go on meanwhile, as far as `prefetch` looks ahead. A message for which it throws becomes a dead letter.
+   */
+  readonly key?: ((value: Out) => string) | undefined;
+}
+
+/** Throws `INVALID_OPTION`. */
+export function rateOption<Out>(rate: Rate<Out> | undefined): Rate<Out> | undefined {
+  if (rate === undefined) return undefined;
+  checkOptionNames('rate', rate, ['limit', 'perMs', 'key']);
+  const { key } = rate;
+  if (key !== undefined && typeof key !== 'function') {
+    throw invalidOption('rate.key', 'a function of the value', key);
+  }
+  if (rate.perMs === undefined) throw invalidOption('rate.perMs', 'milliseconds', rate.perMs);
+  if (rate.limit === undefined) throw invalidOption('rate.limit', 'how many messages', rate.limit);
+  return {
+    limit: integerOption('rate.limit', rate.limit, { min: 1, max: 100_000, default: 1 }),
+    perMs: durationOption('rate.perMs', rate.perMs, { min: 1, default: 1 }),
+    key,
+  };
+}
+
+/** A message that has waited so long for its turn goes back, for a consumer that is free, here or elsewhere. */
+export const MAX_TURN_WAIT_MS = 30_000;
+
+/** How many messages pass a limit within the time that one may wait for its turn. */
+export function passedInTime({ limit, perMs }: Pick<Rate, 'limit' | 'perMs'>): number {
+  return Math.floor((limit * MAX_TURN_WAIT_MS) / perMs);
+}
+
+/** The last `limit` beginnings. A window that slides, unlike a bucket that is refilled, is never exceeded. */
+export class RateWindow {
+  readonly #limit: number;
+  readonly #perMs: number;
+  /** A ring, once it is full. */
+  readonly #begun: number[] = [];
+  #oldest = 0;
+  #newest = Number.NEGATIVE_INFINITY;
+
+  constructor({ limit, perMs }: Pick<Rate, 'limit' | 'perMs'>) {
+    this.#limit = limit;
+    this.#perMs = perMs;
+  }
+
+  /** When the next one may begin, on the clock of `take`; the past: now. */
+  get nextAt(): number {
+    if (this.#begun.length < this.#limit) return Number.NEGATIVE_INFINITY;
+    return (this.#begun[this.#oldest] as number) + this.#perMs;
+  }
+
+  /** Whether it remembers nothing that still counts. */
+  isIdle(now: number): boolean {
+    return this.#newest + this.#perMs <= now;
+  }
+
+  take(now: number): void {
+    this.#newest = now;
+    if (this.#begun.length < this.#limit) {
+      this.#begun.push(now);
+      return;
+    }
+    this.#begun[this.#oldest] = now;
+    this.#oldest = (this.#oldest + 1) % this.#limit;
+  }
+}
+
+interface RatedLineSettings {
+  readonly rate: Pick<Rate, 'limit' | 'perMs'>;
+  /** Whose window a delivery counts in; undefined: none. */
+  readonly keyOf: ((delivery: Delivery) => string | undefined) | undefined;
+  /** Called when a delivery may have its turn. */
+  readonly onReady: () => void;
+  /** Called for one that has waited too long for its turn, and is not in the line any more. */
+  readonly onTooLong: (delivery: Delivery) => void;
+}
+
+/** Windows are forgotten when there are more of them, and they are idle. */
+const MANY_WINDOWS = 1000;
+
+/**
+ * A line whose deliveries have to wait for a window, too. With keys, one whose window is shut is set aside, and those of
+ * other keys go on.
+ *
+ *   in the inner line ──window open──► taken
+ *      └──window shut (keyed)──► aside ──window open──► taken
+ *                                  └──too long──► given back
+ */
+export class RatedLine implements Line {
+  readonly #inner: Line;
+  readonly #settings: RatedLineSettings;
+  readonly #windows = new Map<string, RateWindow>();
+  #many = MANY_WINDOWS;
+  /** Taken from the inner line. In the order of arrival within a key; no list is empty. */
+  readonly #aside = new Map<string, Delivery[]>();
+  /** When each one arrived that is not taken, in that order. */
+  readonly #arrivals = new Map<Delivery, number>();
+  /** One timer for all. */
+  readonly #deadlines = new Deadlines((now) => this.#check(now));
+
+  constructor(inner: Line, settings: RatedLineSettings) {
+    this.#inner = inner;
+    this.#settings = settings;
+  }
+
+  add(delivery: Delivery): void {
+    this.#arrivals.set(delivery, performance.now());
+    this.#inner.add(delivery);
+  }
+
+  take(): Delivery | undefined {
+    const now = performance.now();
+    const delivery = this.#takeAside(now) ?? this.#takeInner(now);
+    if (delivery !== undefined) this.#arrivals.delete(delivery);
+    return delivery;
+  }
+
+  done(delivery: Delivery): void {
+    this.#inner.done(delivery);
+  }
+
+  remove(delivery: Delivery): void {
+    this.#arrivals.delete(delivery);
+    for (const [key, waiting] of this.#aside) {
+      const position = waiting.indexOf(delivery);
+      if (position < 0) continue;
+      waiting.splice(position, 1);
+      if (waiting.length === 0) this.#aside.delete(key);
+    }
+    this.#inner.remove(delivery);
+  }
+
+  clear(): Delivery[] {
+    const untaken = [...this.#arrivals.keys()];
+    for (const waiting of this.#aside.values()) for (const delivery of waiting) this.#inner.remove(delivery);
+    this.#aside.clear();
+    this.#inner.clear();
+    this.#arrivals.clear();
+    this.#deadlines.stop();
+    return untaken;
+  }
+
+  #takeAside(now: number): Delivery | undefined {
+    for (const [key, waiting] of this.#aside) {
+      const window = this.#windowOf(key, now);
+      if (window.nextAt > now) continue;
+      window.take(now);
+      const delivery = waiting.shift();
+      if (waiting.length === 0) this.#aside.delete(key);
+      return delivery;
+    }
+    return undefined;
+  }
+
+  #takeInner(now: number): Delivery | undefined {
+    const { keyOf } = this.#settings;
+    if (keyOf === undefined) {
+      const window = this.#windowOf('', now);
+      if (window.nextAt > now) {
+        this.#deadlines.add(this.#nextCheck(now));
+        return undefined;
+      }
+      const delivery = this.#inner.take();
+      if (delivery !== undefined) window.take(now);
+      return delivery;
+    }
+    for (let delivery = this.#inner.take(); delivery !== undefined; delivery = this.#inner.take()) {
+      const key = keyOf(delivery);
+      if (key === undefined) return delivery;
+      const window = this.#windowOf(key, now);
+      const waiting = this.#aside.get(key);
+      if (waiting === undefined && window.nextAt <= now) {
+        window.take(now);
+        return delivery;
+      }
+      if (waiting === undefined) this.#aside.set(key, [delivery]);
+      else waiting.push(delivery);
+    }
+    this.#deadlines.add(this.#nextCheck(now));
+    return undefined;
+  }
+
+  #windowOf(key: string, now: number): RateWindow {
+    let window = this.#windows.get(key);
+    if (window === undefined) {
+      if (this.#windows.size >= this.#many) this.#forgetIdle(now);
+      window = new RateWindow(this.#settings.rate);
+      this.#windows.set(key, window);
+    }
+    return window;
+  }
+
+  #forgetIdle(now: number): void {
+    for (const [key, window] of this.#windows) if (window.isIdle(now)) this.#windows.delete(key);
+    this.#many = Math.max(MANY_WINDOWS, 2 * this.#windows.size);
+  }
+
+  /** Gives back what has waited too long, and returns when to check again. */
+  #check(now: number): number {
+    for (const delivery of this.#waiting(now)) {
+      if ((this.#arrivals.get(delivery) as number) + MAX_TURN_WAIT_MS > now) continue;
+      this.remove(delivery);
+      this.#settings.onTooLong(delivery);
+    }
+    this.#settings.onReady();
+    return this.#nextCheck(performance.now());
+  }
+
+  /** Those that a window holds up. */
+  #waiting(now: number): Delivery[] {
+    if (this.#settings.keyOf !== undefined) return [...this.#aside.values()].flat();
+    return this.#windowOf('', now).nextAt > now ? [...this.#arrivals.keys()] : [];
+  }
+
+  /** When a window opens, or the time of a delivery that waits for one is over. */
+  #nextCheck(now: number): number {
+    const waiting = this.#waiting(now);
+    if (waiting.length === 0) return Number.POSITIVE_INFINITY;
+    const keys = this.#settings.keyOf === undefined ? [''] : [...this.#aside.keys()];
+    const opens = keys.map((key) => this.#windowOf(key, now).nextAt);
+    const tooLong = waiting.map((delivery) => (this.#arrivals.get(delivery) as number) + MAX_TURN_WAIT_MS);
+    return Math.max(now, Math.min(...opens, ...tooLong));
+  }
+}
