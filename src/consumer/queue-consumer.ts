@@ -69,8 +69,8 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #draining = new Draining();
   readonly #breaker: Breaker | undefined;
-  /** Who wants the consumer to be paused. */
-  readonly #pausedBy = new Set<'call' | 'breaker'>();
+  /** Who wants the consumer to be paused, and for how many milliseconds. */
+  readonly #pausedBy = new Map<'call' | 'breaker', number | undefined>();
   readonly #retired = new RetiredSubscriptions();
   /** The last pause, while what was prefetched goes back. Never rejects. */
   #interruption: Promise<void> | undefined;
@@ -171,7 +171,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#state = 'starting';
     const stopped = this.#startAborted.signal;
     const { signal, release } = anyOf(options.signal ? [stopped, options.signal] : [stopped]);
-    this.#starting = this.#subscribe({ signal, timeoutMs });
+    this.#starting = this.#subscribe({ signal, timeoutMs }, 'idle');
     try {
       await this.#starting;
     } catch (error) {
@@ -187,7 +187,7 @@ export class QueueConsumer<Out> implements Consumer {
     }
   }
 
-  async #subscribe(wait: WaitOptions): Promise<void> {
+  async #subscribe(wait: WaitOptions, from: 'idle' | 'paused'): Promise<void> {
     await this.#host.open(wait);
     await this.#broker.declare(this.#queue.spec, wait);
     const subscription = await this.#broker.subscribe(
@@ -207,6 +207,11 @@ export class QueueConsumer<Out> implements Consumer {
     // Then `stop` waits for this, and returns what was handed over already.
     if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
     this.#state = 'running';
+    if (from === 'paused') {
+      this.#pausedWait.end();
+      this.#report.resumed();
+    }
+    if (this.#pausedBy.size > 0) this.#beginPause();
     subscription.ended.then(
       () => {
         if (this.#subscription === subscription) this.stop();
@@ -219,10 +224,11 @@ export class QueueConsumer<Out> implements Consumer {
 
   async pause(): Promise<void> {
     this.#checkStarted('paused');
-    this.#pausedBy.add('call');
-    // It may be resuming at present.
-    await this.#starting?.catch(() => {});
-    await this.#pause('call', undefined);
+    const pausing = this.#pause('call', undefined);
+    // Then it pauses as soon as it has begun.
+    if (this.#state === 'starting') await this.#starting?.catch(() => {});
+    await pausing;
+    await this.#interruption;
   }
 
   async resume(options: WaitOptions = {}): Promise<void> {
@@ -235,7 +241,7 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   #checkStarted(participle: string): void {
-    if (this.#takesMessages || this.#state === 'paused') return;
+    if (this.#state === 'starting' || this.#state === 'running' || this.#state === 'paused') return;
     throw new QueueError(
       'CLOSED',
       `the consumer of '${this.#queue.name}' is ${this.#state}; only one that was started can be ${participle}`,
@@ -243,14 +249,16 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   async #pause(by: 'call' | 'breaker', forMs: number | undefined): Promise<void> {
-    this.#pausedBy.add(by);
-    if (this.#state === 'running') {
-      this.#state = 'paused';
-      this.#report.paused(forMs);
-      this.#pausedWait.begin(this.#keepsAlive);
-      this.#interruption = this.#interrupt();
-    }
+    this.#pausedBy.set(by, forMs);
+    if (this.#state === 'running') this.#beginPause();
     await this.#interruption;
+  }
+
+  #beginPause(): void {
+    this.#state = 'paused';
+    this.#report.paused(this.#pausedBy.has('call') ? undefined : this.#pausedBy.get('breaker'));
+    this.#pausedWait.begin(this.#keepsAlive);
+    this.#interruption = this.#interrupt();
   }
 
   /** Returns what has not begun. Never rejects. */
@@ -272,12 +280,9 @@ export class QueueConsumer<Out> implements Consumer {
     this.#state = 'starting';
     const stopped = this.#startAborted.signal;
     const { signal, release } = anyOf(own ? [stopped, own] : [stopped]);
-    this.#starting = this.#subscribe({ signal, timeoutMs });
+    this.#starting = this.#subscribe({ signal, timeoutMs }, 'paused');
     try {
       await this.#starting;
-      this.#pausedWait.end();
-      this.#report.resumed();
-      this.#runNext();
     } catch (error) {
       if (stopped.aborted) throw this.#stoppedBeforeStart();
       if (this.#state === 'starting') this.#state = 'paused';
@@ -328,7 +333,7 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   get #takesMessages(): boolean {
-    return this.#state === 'starting' || this.#state === 'running';
+    return (this.#state === 'starting' || this.#state === 'running') && this.#pausedBy.size === 0;
   }
 
   #accept(delivery: Delivery): void {

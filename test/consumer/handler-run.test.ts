@@ -37,7 +37,10 @@ test('runs come and go in any order, and each is found by its delivery', () => {
 test('the own properties of a context are those that handlers are promised, so that it can be spread', () => {
   const taken: Delivery = delivery(1);
   const context = new Context(new HandlerRun(taken), 'orders');
-  const names = 'queue id attempt redelivered headers timestamp correlationId replyTo signal'.split(' ');
+  const names =
+    'queue id attempt redelivered headers timestamp correlationId replyTo exchange routingKey signal'.split(
+      ' ',
+    );
   expect(Object.keys(context).sort()).toEqual(names.sort());
   expect({ ...context }.signal).toBe(context.signal);
 });
