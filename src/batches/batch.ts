@@ -47,8 +47,24 @@ export class BatchEntry<Out> {
   readonly outcome = new Deferred();
 
   constructor(value: Out, context: HandlerContext) {
-    const { id, attempt, redelivered, headers, timestamp, correlationId, exchange, routingKey } = context;
-    this.item = { value, id, attempt, redelivered, headers, timestamp, correlationId, exchange, routingKey };
+    // Not by spreading: reading the signal would make one for each message.
+    const { id, attempt, redelivered, headers, timestamp, correlationId } = context;
+    const { exchange, routingKey, type, appId, userId, expiresAt } = context;
+    this.item = {
+      value,
+      id,
+      attempt,
+      redelivered,
+      headers,
+      timestamp,
+      correlationId,
+      exchange,
+      routingKey,
+      type,
+      appId,
+      userId,
+      expiresAt,
+    };
     this.run = Context.runOf(context);
   }
 }

@@ -94,7 +94,7 @@ export const againCases: Cases = {
     const producer = createProducer(t.broker, queue);
     await producer.send('first', { headers: { tenant: 'blue' }, correlationId: 'c1' });
     await producer.send('second');
-    const order: [string, number, string | undefined, string | undefined][] = [];
+    const order: [string, number, unknown, string | undefined][] = [];
     const log = new EventLog();
     const consumer = createConsumer(
       t.broker,

@@ -1,5 +1,12 @@
 import { clearInterval, setImmediate, setInterval } from 'node:timers';
-import type { Delivery, Failure, Message, SubscribeOptions, Subscription } from '../../broker.js';
+import type {
+  Delivery,
+  Failure,
+  HeaderValue,
+  Message,
+  SubscribeOptions,
+  Subscription,
+} from '../../broker.js';
 import { deadLetterHeaders, postponeHeaders, retryHeaders } from '../../common/history-headers.js';
 import { Deferred } from '../../common/limits.js';
 import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
@@ -163,7 +170,7 @@ class MemoryDelivery implements Delivery {
   #comeAgain(
     delayMs: number,
     attempt: number,
-    change: (headers: Message['headers']) => Record<string, string>,
+    change: (headers: Message['headers']) => Record<string, HeaderValue>,
   ): Promise<void> {
     try {
       const delay = durationOption('delayMs', delayMs, { default: 0 });
