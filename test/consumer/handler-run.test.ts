@@ -38,9 +38,7 @@ test('the own properties of a context are those that handlers are promised, so t
   const taken: Delivery = delivery(1);
   const context = new Context(new HandlerRun(taken), 'orders');
   const names =
-    'queue id attempt redelivered headers timestamp correlationId replyTo exchange routingKey signal'.split(
-      ' ',
-    );
-  expect(Object.keys(context).sort()).toEqual(names.sort());
+    'queue id attempt redelivered headers timestamp correlationId replyTo exchange routingKey type appId userId expiresAt signal';
+  expect(Object.keys(context).sort()).toEqual(names.split(' ').sort());
   expect({ ...context }.signal).toBe(context.signal);
 });
