@@ -1,4 +1,4 @@
-/** Starts another program of an example, as TypeScript or built, whichever this one is. Used by those with several processes. */
+/** Starts another program of an example, as TypeScript or JavaScript, like the caller. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** `here` is the `import.meta.url` of the caller, `program` a name beside it. Its output goes where that of the caller goes. */
+/** `here` is the `import.meta.url` of the caller, `program` a name relative to it. The caller's output is inherited. */
 export function startProgram(here: string, program: string, args: readonly string[]): ChildProcess {
   if (args.includes('local:')) {
     console.error(
@@ -21,7 +21,7 @@ export function startProgram(here: string, program: string, args: readonly strin
   running.add(child);
   child.once('exit', (code) => {
     running.delete(child);
-    if (code) process.exit(code); // it has said why; nobody need wait for its work
+    if (code) process.exit(code); // it has printed why; there is no point in waiting for its work
   });
   return child;
 }

@@ -1,4 +1,4 @@
-/** Visits the pages of one site, each once: a frontier of pages to visit, and workers that take from it and add to it. */
+/** Visits each page of a site once: workers take pages from a queue of pages to visit, and add those that they find. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LocalQueue } from 'millrace';
 import { type PageContent, readPage } from './page.ts';
@@ -8,31 +8,31 @@ export interface Limits {
   readonly concurrency?: number;
   readonly maxDepth?: number;
   readonly maxPages?: number;
-  /** Between the beginnings of two visits. */
+  /** The interval between the starts of two visits. */
   readonly pauseMs?: number;
-  /** For one page. */
+  /** The time limit for one page. */
   readonly timeoutMs?: number;
-  /** What is longer is read up to here. Default: 1,000,000. */
+  /** Longer pages are only read up to this length. Default: 1,000,000. */
   readonly maxCharacters?: number;
-  /** Called with each page that was found, when it is read. What it throws is the outcome of that page. */
+  /** Called with each page that was read. If it throws, that error is the outcome of the page. */
   readonly onPage?: (url: string, page: PageContent) => void | Promise<void>;
 }
 
-/** The HTTP status of a page, or the name of the error because of which there is none. */
+/** The HTTP status of a page, or the name of the error if there was no response. */
 export interface Visit {
   readonly url: string;
   readonly depth: number;
   outcome: number | string;
 }
 
-/** Begins at `start`, and follows no links to other sites. */
+/** Starts at `start`, and does not follow links to other sites. */
 export async function crawl(start: string, limits: Limits = {}): Promise<Map<string, Visit>> {
   const { concurrency = 10, maxDepth = 5, maxPages = 1000, pauseMs = 0, timeoutMs = 5000 } = limits;
   const { maxCharacters = 1_000_000, onPage } = limits;
   const { origin } = new URL(start);
   const visits = new Map<string, Visit>();
-  // The workers put in what they find. Were they made to wait for room, nobody would be left to make any: so there
-  // is room for every page that they may visit at all.
+  // The workers add the pages that they find. If they all waited for room, none would be left to make any, so the queue
+  // has room for all pages that may be visited.
   const frontier = new LocalQueue<Visit>({ capacity: maxPages });
   const politely = pace(pauseMs);
 
@@ -75,13 +75,13 @@ export async function crawl(start: string, limits: Limits = {}): Promise<Map<str
 
   offer(start, start, 0);
   const workers = Array.from({ length: concurrency }, worker);
-  await frontier.join(); // nothing in the queue and nobody at work, who could still find something
+  await frontier.join(); // the queue is empty, and no worker is busy that could still find a page
   frontier.close();
   await Promise.all(workers);
   return visits;
 }
 
-/** UTF-8, unless the page says otherwise in words that are known. */
+/** UTF-8, unless the page declares another encoding that is supported. */
 function decoderOf(contentType: string): TextDecoderStream {
   const [, label = 'utf-8'] = /charset="?([\w-]+)/i.exec(contentType) ?? [];
   try {
@@ -91,7 +91,7 @@ function decoderOf(contentType: string): TextDecoderStream {
   }
 }
 
-/** Waits until `pauseMs` have passed since the one before, whoever that was. */
+/** Waits until `pauseMs` have passed since the previous visit of any worker. */
 function pace(pauseMs: number): () => Promise<void> {
   let next = 0;
   return async () => {

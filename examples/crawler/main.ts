@@ -22,7 +22,7 @@ const titles = new Map<string, string>();
 const limits: Limits = {
   maxDepth: Number(values.depth),
   maxPages: Number(values.pages),
-  pauseMs: Number(values.pause ?? (site === undefined ? 100 : 0)), // somebody else's server is spared
+  pauseMs: Number(values.pause ?? (site === undefined ? 100 : 0)), // go easy on other people's servers
   timeoutMs: site === undefined ? 10_000 : 1000,
   onPage(url, { title, text }) {
     titles.set(url, `'${title}', ${text.split(' ').length} words`);

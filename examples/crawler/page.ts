@@ -1,19 +1,19 @@
-/** Reads a page as a browser does: any quotes or none, entities, broken markup, and the `<base>` that its links go by. */
+/** Reads a page as a browser does: any quotes or none, entities, broken markup, and the `<base>` of its links. */
 import { Parser } from 'htmlparser2';
 
 const UNSEEN = new Set(['script', 'style', 'template', 'noscript']);
 
 export interface PageContent {
   readonly title: string;
-  /** What a reader sees, with single spaces between the words. */
+  /** The visible text, with single spaces between words. */
   readonly text: string;
-  /** As they are written: relative to `base`. */
+  /** The links as written, relative to `base`. */
   readonly links: readonly string[];
-  /** Relative to the address of the page; undefined: that address itself. */
+  /** Relative to the address of the page; undefined stands for that address. */
   readonly base: string | undefined;
 }
 
-/** Takes the page in parts as they come. Reads no more than `maxCharacters` of it. */
+/** Parses the page as its parts arrive, up to `maxCharacters`. */
 export async function readPage(parts: AsyncIterable<string>, maxCharacters: number): Promise<PageContent> {
   const links: string[] = [];
   const words: string[] = [];

@@ -1,16 +1,16 @@
-/** A small site with all that a crawler meets: circles, missing pages, pages that never come, a page that moved. */
+/** A small site with everything that a crawler meets: cycles, missing pages, a page that hangs, one that moved. */
 import { createServer, type Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const PAGES = 14;
-/** As a server at some distance. */
+/** The delay of a distant server. */
 const ANSWER_MS = 100;
 
 export function createSite(): Server {
   return createServer(async (request, response) => {
     const url = request.url ?? '';
     const page = Number(/^\/page\/(\d+)$/.exec(url)?.[1] ?? (url === '/' ? 0 : Number.NaN));
-    if (url === '/slow') return; // It never answers: the time limit of the crawler is what ends this.
+    if (url === '/slow') return; // never responds: the time limit of the crawler ends the request
     await delay(ANSWER_MS);
     if (url === '/moved') {
       response.writeHead(302, { location: '/page/1' }).end();
@@ -22,7 +22,7 @@ export function createSite(): Server {
   });
 }
 
-/** Each page links to two further ones, back to the first one, and some to what goes wrong; in all ways of writing it. */
+/** Each page links to two others and to the first one, some to pages that fail; links are written in various ways. */
 function html(page: number): string {
   const wrong =
     page === 3 ? '<a href=/slow>slow</a> <A HREF="/moved">moved</A> <a href=/missing>missing</a>' : '';

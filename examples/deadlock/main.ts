@@ -1,4 +1,4 @@
-/** Ten thousand pieces of work, each of which needs two of twenty machines at once, named in any order. */
+/** Ten thousand jobs, each of which needs two of twenty machines at once, named in any order. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, createConsumer, createProducer, defineQueue, isQueueError, LocalQueue } from 'millrace';
@@ -19,7 +19,7 @@ const jobs = Array.from({ length: 10_000 }, (): Pair => {
   return [first, (first + 1 + Math.floor(Math.random() * (MACHINES - 1))) % MACHINES];
 });
 
-/** Each machine is a lock: a queue that holds its one key. A worker that has the first and waits for the second may wait for ever. */
+/** Each machine is a lock: a queue with one item. A worker that has one and waits for another may wait for ever. */
 async function naive(): Promise<void> {
   const locks = Array.from({ length: MACHINES }, () => new LocalQueue<string>({ capacity: 1 }));
   for (const lock of locks) lock.tryPut('key');
@@ -28,7 +28,7 @@ async function naive(): Promise<void> {
 
   async function worker(): Promise<void> {
     for (const [first, second] of line) {
-      await locks[first]?.take({ timeoutMs: 500 }); // without this limit the program would never say anything again
+      await locks[first]?.take({ timeoutMs: 500 }); // without this limit the program would hang
       await turn();
       await locks[second]?.take({ timeoutMs: 500 });
       done++;
@@ -44,7 +44,7 @@ async function naive(): Promise<void> {
   );
 }
 
-/** The consumer gives a job to a worker when all of its keys are free, and then all of them at once. */
+/** The consumer starts a job when all of its keys are free, and acquires them all at once. */
 async function keyed(): Promise<void> {
   const queue = defineQueue(`${values.prefix}.jobs`, z.tuple([z.number(), z.number()]));
   const broker = await connect(values.url);

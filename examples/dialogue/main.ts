@@ -1,4 +1,4 @@
-/** Two speakers and two queues. Each speaks only when it has heard the other one, so that they take strict turns. */
+/** Two speakers and two queues. Each speaks only after hearing the other, so they take strict turns. */
 import { parseArgs } from 'node:util';
 import { type Broker, connect, createProducer, defineQueue, receive } from 'millrace';
 import { z } from 'zod';
@@ -19,7 +19,7 @@ const { values } = parseArgs({
   },
 });
 
-/** What a speaker hears. There is room for one line: nobody can speak twice before he is heard. */
+/** The queue from which a speaker hears. It has room for one line, so nobody can speak twice without being heard. */
 const earOf = (name: string) =>
   defineQueue(`${values.prefix}.${name}`, z.object({ line: z.number(), text: z.string() }), { capacity: 1 });
 
@@ -35,7 +35,7 @@ async function speak(broker: Broker, name: string, other: string, begins: boolea
   for await (const heard of receive(broker, earOf(name))) {
     const answer = heard.value.line + 1;
     if (answer < SCRIPT.length) await say(answer);
-    heard.ack(); // once it is answered: a speaker who dies in between hears the line again
+    heard.ack(); // after the answer: a speaker that crashes before it receives the line again
     if (answer >= SCRIPT.length - 1) break;
   }
 }

@@ -19,8 +19,8 @@ const { values } = parseArgs({
 const events = defineQueue(`${values.prefix}.events`, Event);
 const broker = await connect(values.url);
 
-// One handler at a time, in the order of the events. Leave one out, or misspell one, and this does not compile;
-// each handler gets the event of its own type.
+// Handlers run one at a time, in the order of the events. A missing or misspelt handler does not compile; each one
+// receives the events of its own type.
 const loop = createConsumer(broker, events, {
   by: 'type',
   handlers: {
@@ -35,7 +35,7 @@ const screen = createProducer(broker, events);
 await screen.send({ type: 'click', x: 3, y: 4 });
 await screen.send({ type: 'key', key: 'Enter' });
 
-// What others send is not checked by our compiler. An event of a type that nobody knows becomes a dead letter.
+// Other programs are not checked by this compiler. An event of an unknown type becomes a dead letter.
 const body = JSON.stringify({ type: 'scroll', by: -3 });
 const headers = { source: 'somebody else' };
 await backendOf(broker).publish(

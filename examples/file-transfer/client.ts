@@ -15,11 +15,11 @@ export interface Server {
 }
 
 export interface Transferred extends Arrival {
-  /** Where it went on; 0: from the beginning. */
+  /** Where the transfer was resumed; 0 if it started from the beginning. */
   readonly resumedAt: number;
 }
 
-/** Sends a file; after a break, the rest of it. */
+/** Sends a file, or the rest of it after an interruption. */
 export async function put(
   server: Server,
   path: string,
@@ -44,7 +44,7 @@ export async function put(
   });
 }
 
-/** Fetches a file into the folder; after a break, the rest of it. */
+/** Fetches a file into the folder, or the rest of it after an interruption. */
 export async function get(
   server: Server,
   name: string,

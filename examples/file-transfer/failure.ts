@@ -1,4 +1,4 @@
-/** A failure that the other side is told by its code. */
+/** A failure whose code is sent to the other side. */
 export class Failure extends Error {
   readonly code: string;
 
@@ -12,7 +12,7 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** One line for a person. A name with several addresses fails with an error that has no text of its own. */
+/** The text for the user. If a host name has several addresses, the error for all of them has no text of its own. */
 export function textOf(error: unknown): string {
   return error instanceof Error ? error.message || codeOf(error) || error.name : String(error);
 }

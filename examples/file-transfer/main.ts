@@ -1,4 +1,4 @@
-/** `serve FOLDER`, `put FILE…`, `get NAME…`; without any of these a demonstration in a folder of its own. */
+/** `serve FOLDER`, `put FILE…` or `get NAME…`; without any of these, a demonstration in a temporary folder. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { codeOf, textOf } from './failure.ts';
 import { type OnProgress, Progress } from './progress.ts';
 import { createFileServer } from './server.ts';
 
-/** Thrown when each failure has been printed. */
+/** Thrown after all failures have been printed. */
 const TOLD = new Error('told');
 const USAGE = 'file-transfer [serve FOLDER | put FILE… | get NAME…] [-p PORT] [--host HOST]';
 
@@ -59,7 +59,7 @@ function getAll(server: Server, files: readonly string[], folder: string): Promi
   return allAtOnce('get', files, (name, onProgress) => get(server, name, folder, onProgress));
 }
 
-/** One that fails does not end the others, and each failure is one line. */
+/** A failed transfer does not end the others; each failure is printed on one line. */
 async function allAtOnce(
   verb: string,
   files: readonly string[],

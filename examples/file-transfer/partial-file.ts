@@ -1,4 +1,4 @@
-/** Files that arrive: first as `.NAME.PARTIAL`, and under their own name once all is there and the checksum is right. */
+/** Stores files that arrive: as a `.partial` file first, renamed when it is complete and its checksum is right. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { Failure } from './failure.ts';
 import { pump } from './pump.ts';
 
-/** A file as its sender announces it. */
+/** A file as announced by its sender. */
 export const Arrival = z.object({
   name: z.string(),
   size: z.int().min(0),
@@ -16,7 +16,7 @@ export const Arrival = z.object({
 });
 export type Arrival = z.infer<typeof Arrival>;
 
-/** A plain name within the folder. Everything else is refused: paths, drives, hidden files, what is not a name at all. */
+/** Accepts a plain name within the folder. Refuses anything else: paths, drives, hidden files, other types. */
 export function checkName(name: unknown): string {
   if (typeof name === 'string' && /^[^./\\:\0][^/\\:\0]{0,199}$/.test(name)) return name;
   throw new Failure('REFUSED', `${JSON.stringify(name)} is not the name of a file in this folder`);
@@ -28,17 +28,17 @@ export async function sha256(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** The checksum is part of the name: the beginning of another version is never gone on with. */
+/** The checksum is part of the name, so that a transfer never resumes with part of another version. */
 const partialOf = (folder: string, { name, sha256 }: Arrival) =>
   join(folder, `.${name}.${sha256.slice(0, 16)}.partial`);
 
-/** How many bytes of it have arrived before. */
+/** How many bytes of the file have arrived before. */
 export async function arrived(folder: string, file: Arrival): Promise<number> {
   const { size } = await stat(partialOf(folder, file)).catch(() => ({ size: 0 }));
   return Math.min(size, file.size);
 }
 
-/** Adds the rest of the file to what is there, and gives it its name. Rejects, and keeps what came, after a break. */
+/** Appends the rest of the file, and renames it. If interrupted, rejects and keeps what has arrived. */
 export async function arrive(
   folder: string,
   file: Arrival,

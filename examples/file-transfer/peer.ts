@@ -1,4 +1,4 @@
-/** One side of a connection on which headers (a line of JSON each) and runs of bytes take turns. */
+/** One side of a connection that alternates between headers (a line of JSON each) and runs of bytes. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 
@@ -6,25 +6,25 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const SILENCE_MS = 30_000;
 const NEWLINE = 0x0a;
 
-/** What somebody else has sent: nothing in it can be relied on. */
+/** A header from the other side: nothing in it can be trusted. */
 export type Header = Readonly<Record<string, unknown>>;
 
 export class Peer {
   readonly #socket: Socket;
   readonly #parts: AsyncIterator<Buffer>;
-  /** Read and not asked for yet: at most one part of the stream. */
+  /** Bytes that were read but not asked for yet: at most one part of the stream. */
   #rest: Buffer = Buffer.alloc(0);
 
   constructor(socket: Socket) {
     this.#socket = socket;
     this.#parts = socket.iterator({ destroyOnReturn: false });
-    socket.on('error', () => {}); // whoever reads or writes is told
+    socket.on('error', () => {}); // readers and writers get the error
     socket.setTimeout(SILENCE_MS, () =>
       socket.destroy(new Error('the other side has been silent for too long')),
     );
   }
 
-  /** The next header; undefined where the other side has ended the connection instead. */
+  /** The next header; undefined if the other side has ended the connection instead. */
   async receive(): Promise<Header | undefined> {
     let line: Buffer = Buffer.alloc(0);
     for (;;) {
@@ -41,7 +41,7 @@ export class Peer {
     }
   }
 
-  /** The next `count` bytes, in parts as they come. */
+  /** The next `count` bytes, in parts as they arrive. */
   async *bytes(count: number): AsyncGenerator<Buffer, void, undefined> {
     for (let missing = count; missing > 0; ) {
       const part = await this.#part();
@@ -57,7 +57,7 @@ export class Peer {
     return this.write(`${JSON.stringify(header)}\n`);
   }
 
-  /** Resolves when there is room for more: who waits for it never has more than one part in memory. */
+  /** Resolves when there is room for more; a caller that waits for it has at most one part in memory. */
   async write(bytes: Buffer | string): Promise<void> {
     if (this.#socket.destroyed) throw new Error('the connection is closed');
     if (this.#socket.write(bytes)) return;

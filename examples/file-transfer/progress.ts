@@ -1,4 +1,4 @@
-/** How far the transfers are: on a terminal a bar for each, on a line of its own; elsewhere a line at the end of each. */
+/** Shows the progress of transfers: on a terminal by a bar for each, elsewhere by a line at the end of each. */
 import { MultiBar } from 'cli-progress';
 
 const MIB = 1024 * 1024;
@@ -15,7 +15,7 @@ export class Progress {
     this.#width = Math.max(...labels.map(({ length }) => length));
   }
 
-  /** What to tell how far the transfer of this label is. */
+  /** Returns the function that reports the progress of one transfer. */
   of(label: string): OnProgress {
     const name = label.padEnd(this.#width);
     const bar = this.#bars?.create(1, 0, { label: name, rate: '0.0' });

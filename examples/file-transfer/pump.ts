@@ -1,8 +1,8 @@
 import { LocalQueue } from 'millrace';
 
 /**
- * Moves chunks from where they are read to where they are written, through a queue with room for few: both go on at
- * once, and the faster one waits for the other.
+ * Moves chunks from a reader to a writer through a small queue: both work at the same time, and the faster one waits
+ * for the other.
  */
 export async function pump(
   source: AsyncIterable<Buffer>,
@@ -14,7 +14,7 @@ export async function pump(
     try {
       for await (const chunk of source) await chunks.put(chunk);
     } finally {
-      chunks.close(); // also after a break: what was read is still written, and need not come again
+      chunks.close(); // also if interrupted: what was read is still written, and need not be sent again
     }
   }
 
@@ -22,7 +22,7 @@ export async function pump(
     try {
       for await (const chunk of chunks) await write(chunk);
     } finally {
-      chunks.close({ discard: true }); // nobody writes any more: who reads must not wait for room
+      chunks.close({ discard: true }); // writing has ended, so the reader must not wait for room
     }
   }
 

@@ -1,4 +1,4 @@
-/** Keeps files in one folder, for many clients at once in one process. */
+/** Stores files in one folder, and serves many clients at once in one process. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -8,14 +8,14 @@ import { Arrival, arrive, arrived, checkName, sha256 } from './partial-file.ts';
 import { type Header, Peer } from './peer.ts';
 import { pump } from './pump.ts';
 
-/** `log` is told of each transfer, and of each that failed. */
+/** `log` receives a line for each transfer, failed or not. */
 export function createFileServer(folder: string, log: (line: string) => void = () => {}): Server {
-  /** Names that are being written: two clients must not write the same file at once. */
+  /** Files that are being written: two clients must not write the same file at once. */
   const arriving = new Set<string>();
 
   return createServer({ allowHalfOpen: true }, (socket) => {
     const client = `${socket.remoteAddress}:${socket.remotePort}`;
-    serve(new Peer(socket), client).catch(() => socket.destroy()); // a lost client is nobody's failure
+    serve(new Peer(socket), client).catch(() => socket.destroy()); // a lost client is not an error
   });
 
   async function serve(peer: Peer, client: string): Promise<void> {
@@ -27,10 +27,10 @@ export function createFileServer(folder: string, log: (line: string) => void = (
         else throw new Failure('REFUSED', 'do is put or get');
       } catch (error) {
         log(`${what}: ${codeOf(error) ?? textOf(error)}`);
-        // What the client is not told is that which only concerns this machine.
+        // The client does not learn about errors that only concern this machine.
         const code = codeOf(error) ?? '';
         await peer.send({ error: ['REFUSED', 'DAMAGED', 'BUSY', 'ENOENT'].includes(code) ? code : 'FAILED' });
-        break; // where the stream stands is not known any more
+        break; // the position in the stream is unknown now
       }
     }
     peer.end();
@@ -56,7 +56,7 @@ export function createFileServer(folder: string, log: (line: string) => void = (
   async function get(peer: Peer, { name: wanted }: Header): Promise<number> {
     const name = checkName(wanted);
     const path = join(folder, name);
-    // Not through a link, which may lead out of the folder.
+    // Refuse symbolic links, which may lead out of the folder.
     const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
       const { size } = await handle.stat();
@@ -76,7 +76,7 @@ export function createFileServer(folder: string, log: (line: string) => void = (
   }
 }
 
-/** Control characters from outside would write elsewhere on the operator's terminal. */
+/** Escapes control characters from clients, which could manipulate the operator's terminal. */
 function show(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value ?? null);
   return JSON.stringify(text).slice(1, -1).slice(0, 100);

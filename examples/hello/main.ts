@@ -1,4 +1,4 @@
-/** Both sides in one process: all that an embedded queue needs. */
+/** Both sides in one process, which is all that an embedded queue needs. */
 import { parseArgs } from 'node:util';
 import { connect, createProducer, receive } from 'millrace';
 import { declareHello } from './queue.ts';
@@ -21,6 +21,6 @@ console.log(` [x] Sent '${text}'`);
 for await (const message of receive(broker, queue)) {
   console.log(` [x] Received '${message.value}'`);
   message.ack(); // done: the message is removed
-  break; // one is all that this program waits for
+  break; // this program only waits for one message
 }
 await broker.close();

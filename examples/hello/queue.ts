@@ -2,14 +2,14 @@ import { type Broker, defineQueue, isQueueError } from 'millrace';
 import { backendOf } from 'millrace/backend';
 import { z } from 'zod';
 
-/** The kinds of `hello` that tutorials declare: the current ones, those before, and the oldest. */
+/** The kinds of the queue `hello` that tutorials declare: current ones, earlier ones, and the oldest. */
 const KINDS = {
   quorum: { type: 'quorum' },
   classic: { type: 'classic' },
   transient: { type: 'classic', durable: false },
 } as const;
 
-/** Plain text, in a queue that is taken as it is where it is there: whoever declares it first decides its kind. */
+/** Plain text, in a queue that is used as it is if it exists: the first declaration determines its kind. */
 export function hello(name: string, kind = 'quorum') {
   if (!isKind(kind)) {
     console.error(`--kind: quorum, classic or transient, not ${kind}`);
@@ -18,7 +18,7 @@ export function hello(name: string, kind = 'quorum') {
   return defineQueue(name, z.string(), { codec: 'text', declare: 'if-missing', ...KINDS[kind] });
 }
 
-/** Declares the queue, and says so where it is new: programs that declare another kind are refused from then on. */
+/** Declares the queue, and says so if it is new: programs that declare another kind will then be refused. */
 export async function declareHello(broker: Broker, name: string, kind = 'quorum') {
   const queue = hello(name, kind);
   const isNew = await broker.inspect(name).then(

@@ -1,4 +1,4 @@
-/** The receiver. A message is its own until its handler returns; killed before that, it loses none. */
+/** The receiver. It holds a message until its handler returns; if it is killed before that, the message is not lost. */
 import { parseArgs } from 'node:util';
 import { connect, createConsumer } from 'millrace';
 import { declareHello } from './queue.ts';
@@ -17,7 +17,7 @@ const consumer = createConsumer(broker, queue, (text) => {
   console.log(` [x] Received '${text}'`); // returning acknowledges the message
 });
 process.once('SIGINT', async () => {
-  await consumer.stop(); // takes no more, and finishes what was begun
+  await consumer.stop(); // takes no more messages, and waits for running handlers
   await broker.close();
 });
 await consumer.start();

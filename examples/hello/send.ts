@@ -1,4 +1,4 @@
-/** The sender. It ends when the message is stored, whether or not anybody receives it yet. */
+/** The sender. It ends when the message is stored, whether or not a receiver is running. */
 import { parseArgs } from 'node:util';
 import { connect, createProducer } from 'millrace';
 import { declareHello } from './queue.ts';

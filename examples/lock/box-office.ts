@@ -1,4 +1,4 @@
-/** The tickets are a number in a file. Selling one is to read it, to charge a card, and to write what is left. */
+/** The number of tickets is stored in a file. To sell one, read the file, charge a card, and write what is left. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 

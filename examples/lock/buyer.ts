@@ -1,4 +1,4 @@
-/** A buyer in a process of its own: tries for some tickets, under the lock or without it. Begins when it is told to. */
+/** A buyer in a process of its own: waits for the start, then tries to buy tickets, with or without the lock. */
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { connect, createLock } from 'millrace';

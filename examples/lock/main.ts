@@ -1,4 +1,4 @@
-/** Tickets in a file, and buyers that are processes: without a lock they are sold twice, with one they are not. */
+/** Buyers in separate processes and tickets in a file: without a lock they are sold twice, with one they are not. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -39,7 +39,7 @@ async function answerOf(buyer: ChildProcess): Promise<unknown> {
   return (await once(buyer, 'message'))[0];
 }
 
-/** All buyers at once. Gives how many tickets they have in the end. */
+/** Runs all buyers at once. Returns how many tickets they bought. */
 async function sale(...args: string[]): Promise<number> {
   await writeFile(file, String(TICKETS));
   const buyers = await Promise.all(Array.from({ length: BUYERS }, () => startBuyer(...args)));
@@ -55,7 +55,7 @@ await writeFile(file, String(TICKETS));
 const [holder, next] = await Promise.all([startBuyer('--hold'), startBuyer('--tries', '1')]);
 const holding = answerOf(holder);
 holder.send('go');
-await holding; // alone with the file, and in no hurry
+await holding; // it has the lock, and keeps it
 const bought = answerOf(next);
 next.send('go'); // it waits
 holder.kill('SIGKILL'); // without a chance to release anything

@@ -1,4 +1,4 @@
-/** Tasks, results and three workers: in this process; with `-u ADDRESS` in three others, one of which is killed. */
+/** Tasks, results and three workers, in this process or with `-u ADDRESS` in three others, one of which is killed. */
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { connect, isQueueError } from 'millrace';
@@ -19,7 +19,7 @@ const [squareTasks, primeTasks] = [squaresIn(values.prefix), primesIn(values.pre
 const processes = Array.from({ length: inProcesses ? 3 : 0 }, () =>
   startProgram(import.meta.url, './worker', ['-u', values.url ?? '', '--prefix', values.prefix]),
 );
-await Promise.all(processes.map((worker) => once(worker, 'message'))); // each says when it is at work
+await Promise.all(processes.map((worker) => once(worker, 'message'))); // each reports when it is ready
 const consumers = inProcesses
   ? []
   : [
@@ -39,7 +39,7 @@ await new Promise<void>((resolve) => {
 console.log(`map: ${(await squares.map([1, 2, 3, 4, 5])).map(({ square }) => square).join(' ')}`);
 const workers = new Set<string>();
 for await (const { square, worker } of squares.imap([6, 7, 8, 9, 10])) {
-  console.log(`imap: ${square}, by ${worker}`); // in the order of the tasks, each as soon as it is there
+  console.log(`imap: ${square}, by ${worker}`); // in the order of the tasks, each as soon as it is available
   workers.add(worker);
 }
 await squares.apply('seven').catch((error) => {
@@ -49,7 +49,7 @@ await squares.apply('seven').catch((error) => {
 if (inProcesses) {
   let results = 0;
   for await (const _ of squares.imap(Array(60).keys())) {
-    if (++results === 10) processes[0]?.kill('SIGKILL'); // what it had taken comes again, to another one
+    if (++results === 10) processes[0]?.kill('SIGKILL'); // its tasks are redelivered to another process
   }
   console.log(`killed: one of ${processes.length} processes; all ${results} results are there`);
 }
@@ -57,10 +57,10 @@ if (inProcesses) {
 const last = squares.apply(11);
 squares.close(); // takes no more
 await squares.apply(12).catch((error) => console.log(`closed: ${isQueueError(error) ? error.code : error}`));
-await squares.join(); // waits for those that it had taken
+await squares.join(); // waits for the tasks that it had accepted
 console.log(`join: ${(await last).square}`);
 
-// Heavy work: in threads, so that timers, sockets and heartbeats of this process go on.
+// Heavy work runs in threads, so that timers, sockets and heartbeats of this process keep working.
 const primes = new Pool(broker, primeTasks, Primes);
 const crashed = await primes.apply({ below: 100, crash: true });
 console.log(`crash: ${crashed.primes}, by the worker that took its place`);

@@ -1,4 +1,4 @@
-/** A pool of workers over a queue of tasks: ask and wait, ask and be called back, or ask for many results in order. */
+/** A pool of workers with a queue of tasks. Results arrive by promise, by callback, or many of them in order. */
 
 import type { Queue, Requester } from 'millrace';
 import {
@@ -12,19 +12,19 @@ import {
 import type { z } from 'zod';
 
 export interface WorkerOptions {
-  /** How many tasks are done at once. Default: 3. */
+  /** How many tasks run at once. Default: 3. */
   readonly workers?: number;
-  /** How long one task may take, counted from its start and not from when it was asked for. Default: no limit. */
+  /** How long one task may take, from its start and not from its request. Default: no limit. */
   readonly taskTimeoutMs?: number;
 }
 
-/** What fails is told to whoever asked, and to nobody else: there are no dead letters. */
+/** Failures are only reported to the caller: there are no dead letters. */
 export const tasksIn = <Task extends z.ZodType>(name: string, task: Task) =>
   defineQueue(name, task, { deadLetter: false });
 
 /**
- * Begins to do tasks, in this process: `work` is a function for what mostly waits, or a module, whose default export is
- * the function, for what keeps a processor busy. That one runs in threads, and the event loop is free for other things.
+ * Starts workers in this process. `work` is a function, for work that mostly waits, or a module whose default export is
+ * the function, for CPU-bound work. A module runs in threads, so the event loop stays free.
  */
 export async function startWorkers<Task>(
   broker: Broker,
@@ -32,7 +32,7 @@ export async function startWorkers<Task>(
   work: ((task: Task) => unknown) | URL,
   { workers = 3, taskTimeoutMs = Number.POSITIVE_INFINITY }: WorkerOptions = {},
 ): Promise<Consumer> {
-  const retry = { delaysMs: [0] }; // a worker that crashed under a task: another one tries it once more
+  const retry = { delaysMs: [0] }; // if a worker crashes, another one retries the task once
   const options = { concurrency: workers, prefetch: workers, handlerTimeoutMs: taskTimeoutMs, retry };
   const handler = work instanceof URL ? { module: work, threads: workers } : work;
   const consumer = createConsumer(broker, tasks, handler, options);
@@ -40,22 +40,22 @@ export async function startWorkers<Task>(
   return consumer;
 }
 
-/** The side that asks. It does not matter to it where the workers are: here, in other processes, on other machines. */
+/** The caller's side. The workers may be in this process, in others, or on other machines. */
 export class Pool<Task, Result> {
   readonly #requester: Requester<Task, Result>;
   readonly #pending = new Set<Promise<Result>>();
   readonly #ahead: number;
   #closed = false;
 
-  /** `ahead` is how many tasks `imap` has under way at once. */
+  /** `ahead`: how many tasks `imap` has in progress at once. */
   constructor(broker: Broker, tasks: Queue<Task>, result: z.ZodType<Result>, { ahead = 12 } = {}) {
-    // No time limit: it would count the wait in the queue, and the last of many tasks would fail for being the last.
+    // No time limit: it would include the wait in the queue, so that the last of many tasks would fail.
     const timeoutMs = Number.POSITIVE_INFINITY;
     this.#requester = createRequester(broker, tasks, { reply: result, timeoutMs }) as Requester<Task, Result>;
     this.#ahead = ahead;
   }
 
-  /** Resolves to the result. Rejects with the worker's error: `REMOTE_ERROR`, whose `remote` has its message and code. */
+  /** Resolves to the result. Rejects with `REMOTE_ERROR`, whose `remote` has the worker's message and code. */
   apply(task: Task): Promise<Result> {
     if (this.#closed) return Promise.reject(new QueueError('CLOSED', 'the pool is closed'));
     const answer = this.#requester.request(task);
@@ -73,24 +73,24 @@ export class Pool<Task, Result> {
     return Promise.all(Array.from(tasks, (task) => this.apply(task)));
   }
 
-  /** One result after the other, in the order of the tasks, each as soon as it is there. Takes tasks only as it needs them. */
+  /** Yields the results in the order of the tasks, each as soon as it is available. Takes tasks only as needed. */
   async *imap(tasks: Iterable<Task>): AsyncGenerator<Result, void, undefined> {
     const ahead: Promise<Result>[] = [];
     for (const task of tasks) {
       const answer = this.apply(task);
-      answer.catch(() => {}); // thrown where it is this one's turn, if the loop comes so far
+      answer.catch(() => {}); // thrown when it is this task's turn, if the loop gets that far
       ahead.push(answer);
       if (ahead.length === this.#ahead) yield ahead.shift() as Promise<Result>;
     }
     while (ahead.length > 0) yield ahead.shift() as Promise<Result>;
   }
 
-  /** Takes no more tasks. */
+  /** Stops accepting tasks. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Waits for the tasks that were taken. */
+  /** Waits for all accepted tasks. */
   async join(): Promise<void> {
     if (!this.#closed) throw new QueueError('INVALID_OPTION', 'call close() before join()');
     await Promise.allSettled(this.#pending);

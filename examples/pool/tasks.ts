@@ -1,4 +1,4 @@
-/** The two kinds of work of this example: what they are asked, what they answer, and how they are done. */
+/** The two kinds of work in this example: their tasks, their results, and the code that does them. */
 
 import { extname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,19 +14,19 @@ export const squaresIn = (prefix: string) => tasksIn(`${prefix}.squares`, z.unio
 export const primesIn = (prefix: string) =>
   tasksIn(`${prefix}.primes`, z.object({ below: z.number(), crash: z.boolean().optional() }));
 
-/** Light work: it waits for something, and a few at a time is all that is wanted. Workers here have names, but no threads. */
+/** Light work: it mostly waits, and only its concurrency is limited. These workers have names, but no threads. */
 export function squareBy(names: readonly string[]) {
   const free = [...names];
   return async (n: number | string): Promise<z.infer<typeof Square>> => {
     if (typeof n !== 'number') throw new TypeError(`${JSON.stringify(n)} is not a number`);
     const worker = free.shift() ?? 'nobody';
-    await delay(5 + Math.random() * 10); // the results come in any order
+    await delay(5 + Math.random() * 10); // the results arrive in any order
     free.push(worker);
     return { square: n * n, worker };
   };
 }
 
-/** Heavy work: the module of a handler that runs in threads. */
+/** Heavy work: a module whose handler runs in threads. */
 export const countPrimes = new URL(
   `./count-primes${extname(fileURLToPath(import.meta.url))}`,
   import.meta.url,

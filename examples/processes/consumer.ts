@@ -1,4 +1,4 @@
-/** Does jobs until it is told to stop. Run as many as you like, each in a process of its own, and kill some. */
+/** Does jobs until it is stopped. Run as many as you like, each in a process of its own, and kill some. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, createConsumer, createProducer } from 'millrace';
@@ -18,7 +18,7 @@ const done = createProducer(broker, results);
 const consumer = createConsumer(broker, jobs, async ({ job }, { redelivered }) => {
   if (redelivered) console.log(`${values.name}: job ${job} comes again, whoever had it before is gone`);
   await delay(25);
-  await done.send({ job, worker: values.name }); // before the acknowledgement: rather twice than never
+  await done.send({ job, worker: values.name }); // before the acknowledgement: better twice than never
 });
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, async () => {

@@ -1,4 +1,4 @@
-/** One producer, two consumers, a process for each of them; and one of the consumers is killed at its work. */
+/** A producer and two consumers, each in its own process; one of the consumers is killed while it works. */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -32,19 +32,19 @@ for (const queue of [jobs, results, control]) {
 const [ann, ben] = [start('./consumer', '--name', 'Ann'), start('./consumer', '--name', 'Ben')];
 while ((await broker.inspect(jobs.name)).consumers < 2) await delay(20);
 const producer = start('./producer', '--jobs', String(JOBS));
-await createProducer(broker, control).send({ pauseMs: 1 }); // for the producer's helper, as soon as it listens
+await createProducer(broker, control).send({ pauseMs: 1 }); // for the producer's helper
 
 const doneBy = new Map<number, string>();
 for await (const result of receive(broker, results, { prefetch: 20 })) {
   const { job, worker } = result.value;
-  doneBy.set(job, worker); // a job that was done twice is here once
+  doneBy.set(job, worker); // a job that was done twice counts once
   result.ack();
-  // Without a chance to say anything, and with jobs in her hands: while some wait in the queue, she has as many as she may.
+  // Kill Ann while she holds jobs: as long as some wait in the queue, she holds as many as her prefetch allows.
   if (worker === 'Ann' && (await broker.inspect(jobs.name)).ready > 0) ann.kill('SIGKILL');
   if (doneBy.size === JOBS) break;
 }
 
-if (producer.exitCode === null) await once(producer, 'exit'); // by itself, though its helper still listens
+if (producer.exitCode === null) await once(producer, 'exit'); // it ends although its helper is still running
 const ended = once(ben, 'exit');
 ben.kill('SIGTERM');
 await ended;

@@ -1,4 +1,4 @@
-/** Sends jobs, listens to a helper of its own meanwhile, and ends when the last job is stored. */
+/** Sends jobs while a helper receives changes of pace, and ends when the last job is stored. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, createConsumer, createProducer } from 'millrace';
@@ -19,7 +19,7 @@ const helper = createConsumer(broker, control, (wish) => {
   pauseMs = wish.pauseMs;
   console.log(`producer: as you wish, ${pauseMs} ms between two jobs`);
 });
-helper.unref(); // nobody stops it, and it does not keep this program alive
+helper.unref(); // it is never stopped, and does not keep this program alive
 await helper.start();
 
 const producer = createProducer(broker, jobs);

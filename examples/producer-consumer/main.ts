@@ -1,4 +1,4 @@
-/** Fast producers, slow consumers, and between them a queue with room for few: the producers are slowed down. */
+/** Fast producers and slow consumers with a small queue between them, which slows down the producers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LocalQueue } from 'millrace';
 
@@ -29,7 +29,7 @@ async function consume(consumer: number): Promise<void> {
       handled.add(`${producer}/${item}`);
       count++;
     } finally {
-      queue.done(); // `join` counts on it, even where the work failed
+      queue.done(); // needed for `join`, even if the work failed
     }
   }
   console.log(`consumer ${consumer} handled ${count} items`);
@@ -38,9 +38,9 @@ async function consume(consumer: number): Promise<void> {
 const consumers = Array.from({ length: CONSUMERS }, (_, index) => consume(index + 1));
 const producers = Array.from({ length: PRODUCERS }, (_, index) => produce(index + 1));
 
-await Promise.all(producers); // everything is in the queue, or further
-await queue.join(); // everything is handled
-queue.close(); // nothing more will come: the loops of the consumers end
+await Promise.all(producers); // all items have been put
+await queue.join(); // all items have been handled
+queue.close(); // no more items: the loops of the consumers end
 await Promise.all(consumers);
 console.log(
   `produced ${produced}, handled ${handled.size}, at most ${deepest} of ${queue.capacity} in the queue`,

@@ -1,7 +1,7 @@
-/** The three orders of taking, and what happens at both ends: an empty queue and a full one. */
+/** The three orders of a queue, and what happens when it is empty or full. */
 import { type ItemOrder, isQueueError, LocalQueue } from 'millrace';
 
-/** Jobs compare with `<` by when they are due. */
+/** Jobs can be compared with `<`, by their due time. */
 class Job {
   readonly name: string;
   readonly dueInHours: number;
@@ -25,7 +25,7 @@ const jobs = [new Job('report', 8), new Job('backup', 24), new Job('alarm', 0), 
 async function show(title: string, order: ItemOrder<Job>): Promise<void> {
   const queue = new LocalQueue<Job>({ order });
   for (const job of jobs) await queue.put(job);
-  queue.close(); // takers get what is there, and the loop ends
+  queue.close(); // takers get the remaining items, then the loop ends
   const taken: string[] = [];
   for await (const job of queue) taken.push(String(job));
   console.log(`${title}: ${taken.join(', ')}`);
@@ -33,7 +33,7 @@ async function show(title: string, order: ItemOrder<Job>): Promise<void> {
 
 await show('first in, first out', 'fifo');
 await show('last in, first out', 'lifo');
-await show('by priority', { priority: Number }); // the smallest first; equals in the order of their coming
+await show('by priority', { priority: Number }); // the smallest first; equal ones in the order of arrival
 
 const narrow = new LocalQueue<string>({ capacity: 2 });
 console.log(`tryTake of an empty queue: ${narrow.tryTake()}`);

@@ -1,4 +1,4 @@
-/** Sends standard input line by line to the server, and prints what it answers. */
+/** Sends standard input line by line to the server, and prints its answers. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { pipeline } from 'node:stream/promises';
@@ -14,7 +14,7 @@ const { values } = parseArgs({
 const socket = connect({ host: values.host, port: Number(values.port), allowHalfOpen: true });
 try {
   await once(socket, 'connect');
-  // Ctrl+D ends the input, and that side of the connection; the answers still come. Each side waits for the other.
+  // Ctrl+D ends the input, and with it the sending side of the connection; the answers still arrive.
   await Promise.all([pipeline(process.stdin, socket), pipeline(socket, process.stdout, { end: false })]);
 } catch (error) {
   console.error(`${values.host}:${values.port}: ${error instanceof Error ? error.message : error}`);

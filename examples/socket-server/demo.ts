@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Two connections, and one message that is sent over both in three parts. */
+/** Two connections that each send the same message in three parts. */
 export async function sendInParts(port: number): Promise<void> {
   const parts = ['This is the message. ', 'It will be sent ', 'in parts.'];
   const sockets = [await open(port), await open(port)];
@@ -15,19 +15,19 @@ export async function sendInParts(port: number): Promise<void> {
     await delay(20);
   }
   for (const [index, socket] of sockets.entries()) {
-    socket.end(); // no more from this side; the answer still comes
+    socket.end(); // nothing more to send; the answer still arrives
     console.log(`client ${index + 1}: got '${await allOf(socket)}'`);
   }
 }
 
-/** One client sends far more than it reads, and is made to wait; another one is answered all the same. */
+/** One client sends far more than it reads, and has to wait; another one still gets its answers. */
 export async function readSlowly(port: number): Promise<void> {
   const slow = await open(port);
   slow.pause();
   const line = `${'x'.repeat(64 * 1024 - 1)}\n`;
   let sent = 0;
   while (slow.writableLength < 1024 * 1024) {
-    // nothing goes out any more: all buffers on the way are full
+    // no more bytes can be sent: all buffers on the way are full
     slow.write(line);
     sent += line.length;
     await delay(1);

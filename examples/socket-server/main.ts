@@ -1,4 +1,4 @@
-/** A demonstration of the server and its clients; with `--serve` the server alone; with `operator` a person answers. */
+/** A demonstration of the server and its clients; with `--serve` only the server; with `operator` a person answers. */
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createInterface } from 'node:readline/promises';
@@ -31,7 +31,7 @@ async function demonstrate(): Promise<void> {
   server.close();
 }
 
-/** Until Ctrl+C, which ends the connections as well. */
+/** Runs until Ctrl+C, which also ends the connections. */
 async function serve(server: Server): Promise<void> {
   const clients = new Set<Socket>();
   server.on('connection', (client) => {

@@ -1,4 +1,4 @@
-/** Owns the tickets, in a process of its own: others ask, one order for each event at a time is served. */
+/** Owns the tickets, in a process of its own, and serves requests: one order at a time for each event. */
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { connect, createConsumer } from 'millrace';

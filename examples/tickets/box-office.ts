@@ -5,13 +5,13 @@ import { z } from 'zod';
 export const EVENTS = ['opera', 'circus', 'match', 'lecture'];
 export const TICKETS_EACH = 10;
 
-/** An order is for one event, or for several of which the buyer wants all or none. */
+/** An order is for one event, or for several: all of them or none. */
 export const Order = z.object({ events: z.array(z.enum(EVENTS)).min(1) });
 export type Order = z.infer<typeof Order>;
 
 export const ordersIn = (prefix: string) => defineQueue(`${prefix}.orders`, Order, { deadLetter: false });
 
-/** Stands for a database: each access takes time, and between two of them others come. */
+/** Simulates a database: each access takes time, and others may come in between. */
 export class BoxOffice {
   readonly sold = new Map(EVENTS.map((event) => [event, 0]));
   mostAtOnce = 0;

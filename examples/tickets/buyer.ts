@@ -1,4 +1,4 @@
-/** Wants tickets for every event, several times over, and asks whoever owns them. */
+/** Requests several tickets for every event from the process that owns them. */
 import { parseArgs } from 'node:util';
 import { connect, createRequester } from 'millrace';
 import { z } from 'zod';

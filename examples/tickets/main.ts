@@ -1,6 +1,6 @@
 /**
- * Many buyers and few tickets. Who reads, waits and then writes sells the last one twice, unless he is alone. First in
- * one process; then the buyers are processes, and one other process, which owns the tickets, serves their requests.
+ * Many buyers and few tickets. Code that reads, waits and then writes sells the last one twice, unless it has exclusive
+ * access. First in one process; then the buyers are processes, and one process owns the tickets and serves requests.
  */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -21,7 +21,7 @@ const { values } = parseArgs({
 const BUYERS = 4;
 const orders = ordersIn(values.prefix);
 
-/** Every fifth buyer wants two events or none of them. */
+/** Every fifth buyer wants tickets for two events, or for none. */
 const wishes = Array.from({ length: 100 }, (_, buyer): Order => {
   const event = EVENTS[buyer % EVENTS.length] as string;
   return { events: buyer % 5 === 0 ? [event, EVENTS[(buyer + 1) % EVENTS.length] as string] : [event] };
@@ -44,7 +44,7 @@ async function inOneProcess(title: string, options: ConsumerOptions<Order>): Pro
   console.log(`${title}: ${sold}; ${happy} buyers happy, at most ${office.mostAtOnce} served at once`);
 }
 
-/** The box office is one process, the buyers are others. Nobody but the office ever touches the tickets. */
+/** The box office is one process, the buyers are others. Only the box office ever touches the tickets. */
 async function overProcesses(): Promise<void> {
   const folder = values.url === undefined ? await mkdtemp(join(tmpdir(), 'tickets-')) : undefined;
   const address = ['-u', values.url ?? `local:${folder}`, '--prefix', values.prefix];

@@ -1,4 +1,4 @@
-/** Ten tasks that wait 200 ms each: one after the other, ten at once, and in two worker processes that do five at once. */
+/** Ten tasks that wait 200 ms each: one after the other, ten at once, and in two worker processes with five at once. */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 const tasks = tasksIn(values.prefix);
 
-/** Asks for all tasks at once, and says how long it took until the last answer. */
+/** Requests all tasks at once, and prints the time until the last reply. */
 async function measure(title: string, broker: Broker): Promise<void> {
   const requester = createRequester(broker, tasks, { reply: z.number() });
   const begin = performance.now();

@@ -1,4 +1,4 @@
-/** A worker process: five tasks at once, until the program that started it lets go of it. */
+/** A worker process: runs five tasks at once, until the program that started it disconnects. */
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { connect, createConsumer } from 'millrace';
@@ -11,7 +11,7 @@ const { values } = parseArgs({
   },
 });
 const broker = await connect(values.url);
-// No more ahead than at work: otherwise the first process would take what the second one has the time for.
+// The prefetch equals the concurrency: otherwise the first process would take tasks for which the second one is free.
 const consumer = createConsumer(broker, tasksIn(values.prefix), wait, { concurrency: 5, prefetch: 5 });
 await consumer.start();
 process.send?.('at work');
