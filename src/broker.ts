@@ -354,6 +354,12 @@ export interface QueueSpec {
    * `inspect` does not count delayed messages, but `purge` removes them. Elsewhere it has no effect.
    */
   readonly delayedRetry: DelayedRetry | undefined;
+  /**
+   * What becomes of a message that expires before it is handled: a dead letter (the default), or nothing. Where there are
+   * no dead letters it is dropped. Local brokers remove it when its time is over, into a dead-letter queue over its
+   * capacity; RabbitMQ when it is at the head of the queue, and only if it would do the right thing with it.
+   */
+  readonly onExpired?: 'dead-letter' | 'drop' | undefined;
   /** The highest priority of a classic queue (`x-max-priority`); quorum and local queues always have them all. */
   readonly maxPriority: number | undefined;
   /**

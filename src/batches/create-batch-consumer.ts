@@ -93,7 +93,8 @@ export function createBatchConsumer<Out>(
     maxBytes: integerOption('maxBytes', maxBytes, { min: 1, default: Number.POSITIVE_INFINITY }),
   });
   const { name, spec } = queue;
-  const decode: typeof queue.decode = (message) => limited(queue.decode(message), name, handlerTimeoutMs);
+  const decode: typeof queue.decode = (message, maxBytes) =>
+    limited(queue.decode(message, maxBytes), name, handlerTimeoutMs);
   const join: Handler<Out> = (value, context) => batcher.join(value, context);
   return new QueueConsumer(
     backend,

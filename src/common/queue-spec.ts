@@ -67,6 +67,11 @@ export interface QueueOptions<In = unknown> {
    */
   readonly deliveryLimit?: number | undefined;
   /**
+   * What becomes of a message that expires (`expiresInMs`) before it is handled: `'dead-letter'`, with the reason
+   * `expired`, or `'drop'`. Without dead letters it is dropped. Default: `'dead-letter'`.
+   */
+  readonly onExpired?: 'dead-letter' | 'drop' | undefined;
+  /**
    * Lets a quorum queue of RabbitMQ 4.3 or later delay retries itself, instead of by a wait queue for each delay: the
    * nth failure of a message keeps it in its queue for n times `minMs`, for `maxMs` at most (milliseconds; `maxMs`
    * is `minMs` unless set). Consumers retry after 1, 2 and 3 times `minMs` then, unless told otherwise; a retry after
@@ -101,6 +106,7 @@ const OPTION_NAMES: readonly (keyof QueueOptions)[] = [
   'deadLetter',
   'deliveryLimit',
   'delayedRetry',
+  'onExpired',
   'maxPriority',
   'arguments',
   'bindings',
@@ -142,6 +148,12 @@ export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
         ? undefined
         : integerOption('deliveryLimit', options.deliveryLimit, { min: 1, infinity: true, default: 20 }),
     delayedRetry: toDelayedRetry(options.delayedRetry),
+    onExpired: wordOption<'dead-letter' | 'drop'>(
+      'onExpired',
+      options.onExpired,
+      ['dead-letter', 'drop'],
+      'dead-letter',
+    ),
     maxPriority:
       options.maxPriority === undefined
         ? undefined

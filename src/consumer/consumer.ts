@@ -135,6 +135,8 @@ export interface ConsumerCounts {
   readonly postponed: number;
   /** Moved to the dead-letter queue. */
   readonly deadLettered: number;
+  /** Dropped, since their time was over before their handler began; see `onExpired` of the queue. */
+  readonly expired: number;
   /** Returned to the queue because the consumer stops or pauses, or because it has waited too long for its turn (`rate`). */
   readonly released: number;
   /** Taken away before they were settled, by a lost link; they are delivered again. */
@@ -165,6 +167,8 @@ export type ConsumerEvent =
       readonly limit: 'handler' | 'broker';
       readonly leftMs: number;
     } & DeliveryInfo)
+  /** The message was dropped: its time was over before its handler began. */
+  | ({ readonly type: 'expired' } & DeliveryInfo)
   /** The message went back to its queue because the consumer stops or pauses, or because it has waited too long for its turn (`rate`). */
   | ({ readonly type: 'released' } & DeliveryInfo)
   /** The message was taken from this consumer before it was settled, by a lost link; it is delivered again. */

@@ -4,7 +4,7 @@ import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
 import type { Settlement } from './settlement.js';
 
 /** A settlement that has to be stored before it counts. */
-export type StoredSettlement = Exclude<Settlement, { readonly verb: 'ack' }>;
+export type StoredSettlement = Exclude<Settlement, { readonly verb: 'ack' | 'drop' }>;
 
 /** Counts what becomes of a consumer's deliveries and emits the events. Its caller reports one outcome for each. */
 export class OutcomeReport {
@@ -17,6 +17,7 @@ export class OutcomeReport {
     retried: 0,
     postponed: 0,
     deadLettered: 0,
+    expired: 0,
     released: 0,
     lost: 0,
     settleFailed: 0,
@@ -67,6 +68,11 @@ export class OutcomeReport {
         this.#emit?.({ type: 'dead-lettered', ...this.#infoOf(delivery), failure, error });
       }
     }
+  }
+
+  expired(delivery: Delivery): void {
+    this.#counts.expired++;
+    this.#emit?.({ type: 'expired', ...this.#infoOf(delivery) });
   }
 
   released(delivery: Delivery): void {

@@ -1,4 +1,5 @@
 import type { Backend, Delivery, Message } from '../broker.js';
+import { isExpired } from '../common/expiry.js';
 import { isThenable, isTooLarge } from '../common/options.js';
 import { handlerTracking } from '../common/running-handler.js';
 import { processTracing } from '../common/tracing.js';
@@ -8,6 +9,7 @@ import type { Handler } from './consumer.js';
 import { Context, type HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
 import type { OutcomeReport, StoredSettlement } from './outcome-report.js';
 import {
+  expired,
   handled,
   type Outcome,
   type Settlement,
@@ -57,7 +59,9 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
   const decoded = decoding instanceof Promise ? await decoding : decoding;
   if (!settings.mayBegin() || !run.begin()) return;
   let outcome: Outcome;
-  if (decoded.ok) {
+  if (isExpired(run.delivery.message)) {
+    outcome = expired(run.delivery.message.expiresAt);
+  } else if (decoded.ok) {
     try {
       const context = new Context(run, settings.queue);
       const handler = handlerTracking.isOn ? settings.tracked : settings.handler;
@@ -132,7 +136,7 @@ function finish<Out>(
   settings.watch?.(outcome);
   const { message } = run.delivery;
   const settlement = settlementFor(outcome, run.delivery, settings);
-  const isFinal = settlement.verb === 'ack' || settlement.verb === 'dead-letter';
+  const isFinal = settlement.verb !== 'retry' && settlement.verb !== 'postpone';
   if (!isFinal || message.replyTo === undefined || !isAnswered(message, settings.replies)) {
     return settle(run, settlement, outcome, settings);
   }
@@ -212,6 +216,11 @@ function settle<Out>(
   if (settlement.verb === 'ack') {
     delivery.ack();
     report.handled(delivery);
+    return undefined;
+  }
+  if (settlement.verb === 'drop') {
+    delivery.ack();
+    report.expired(delivery);
     return undefined;
   }
   const error = outcome.type === 'handled' ? undefined : outcome.error;

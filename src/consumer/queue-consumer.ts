@@ -129,6 +129,7 @@ export class QueueConsumer<Out> implements Consumer {
       ...settings,
       broker,
       queue: queue.name,
+      onExpired: queue.spec.onExpired,
       handler,
       tracked,
       decode: decoded ?? decodeNow,

@@ -1,4 +1,5 @@
-import type { Backend, Broker, Delivery, MessageHeaders, Subscription } from '../broker.js';
+import type { Backend, Broker, Delivery, MessageHeaders, QueueSpec, Subscription } from '../broker.js';
+import { isExpired } from '../common/expiry.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
   backendOf,
@@ -12,7 +13,7 @@ import {
 import type { Queue } from '../queue.js';
 import { decode } from './process.js';
 import { DEFAULT_RETRIES } from './retry-policy.js';
-import { settlementFor, type Unhandled } from './settlement.js';
+import { expired, settlementFor, type Unhandled } from './settlement.js';
 
 /** What `receive` takes. All have defaults. */
 export interface ReceiveOptions {
@@ -215,9 +216,11 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     unlisten();
     // At the end what is unsettled goes back.
     if (decoded === undefined || this.#over.signal.aborted || !this.#remove(delivery)) return undefined;
-    if (decoded.ok) return toReceived(delivery, decoded.value, this.#queue.name);
+    const isOver = isExpired(delivery.message);
+    if (decoded.ok && !isOver) return toReceived(delivery, decoded.value, this.#queue.name);
+    const outcome = decoded.ok || isOver ? expired(delivery.message.expiresAt) : decoded.outcome;
     // If that can't be stored, the message goes back to its queue and comes again.
-    await settleUnread(delivery, decoded.outcome).catch(() => {});
+    await settleUnread(delivery, outcome, this.#queue.spec).catch(() => {});
     return undefined;
   }
 
@@ -249,11 +252,19 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
   }
 }
 
-function settleUnread(delivery: Delivery, outcome: Unhandled): Promise<void> {
-  const settlement = settlementFor(outcome, delivery, { retries: DEFAULT_RETRIES, maxPostpones: 100 });
-  if (settlement.verb === 'retry') return delivery.retry(settlement.delayMs, settlement.failure);
-  if (settlement.verb === 'postpone') return delivery.postpone(settlement.delayMs);
-  return settlement.verb === 'dead-letter' ? delivery.deadLetter(settlement.failure) : Promise.resolve();
+async function settleUnread(delivery: Delivery, outcome: Unhandled, { onExpired }: QueueSpec): Promise<void> {
+  const policy = { retries: DEFAULT_RETRIES, maxPostpones: 100, onExpired };
+  const settlement = settlementFor(outcome, delivery, policy);
+  switch (settlement.verb) {
+    case 'retry':
+      return delivery.retry(settlement.delayMs, settlement.failure);
+    case 'postpone':
+      return delivery.postpone(settlement.delayMs);
+    case 'dead-letter':
+      return delivery.deadLetter(settlement.failure);
+    default:
+      delivery.ack();
+  }
 }
 
 function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Received<Out> {

@@ -1,5 +1,6 @@
 /** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
-import type { DeadLetterCode, Delivery, Failure } from '../broker.js';
+import type { DeadLetterCode, Delivery, Failure, QueueSpec } from '../broker.js';
+import { expiredFailure } from '../common/expiry.js';
 import { postponesOf } from '../common/history-headers.js';
 import { errorText, MAX_DELAY_MS } from '../common/options.js';
 import { isPostpone, isRejectMessage, isRetryLater } from '../errors.js';
@@ -29,6 +30,8 @@ export type Unhandled =
 
 export type Settlement =
   | { readonly verb: 'ack' }
+  /** It has expired, and its queue wants no dead letter of it. */
+  | { readonly verb: 'drop' }
   | { readonly verb: 'retry'; readonly delayMs: number; readonly failure: Failure }
   | { readonly verb: 'postpone'; readonly delayMs: number }
   | { readonly verb: 'dead-letter'; readonly failure: Failure };
@@ -38,6 +41,7 @@ export interface SettlementPolicy {
   readonly retries: Retries;
   /** How often a message may be postponed. */
   readonly maxPostpones: number;
+  readonly onExpired: QueueSpec['onExpired'];
 }
 
 const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
@@ -69,17 +73,25 @@ function delayOf(error: { readonly delayMs: unknown }): number | undefined {
 }
 
 const ACK: Settlement = { verb: 'ack' };
+const DROP: Settlement = { verb: 'drop' };
+
+/** What it means for a message that its time was over before its handler began. */
+export function expired(expiresAt: number | undefined): Unhandled {
+  const { code, error } = expiredFailure(expiresAt);
+  return { type: 'hopeless', code, text: error };
+}
 
 /** What to do with a message after an attempt. */
 export function settlementFor(
   outcome: Outcome,
   { attempt, message }: Pick<Delivery, 'attempt' | 'message'>,
-  { retries, maxPostpones }: SettlementPolicy,
+  { retries, maxPostpones, onExpired }: SettlementPolicy,
 ): Settlement {
   switch (outcome.type) {
     case 'handled':
       return ACK;
     case 'hopeless':
+      if (outcome.code === 'expired' && onExpired === 'drop') return DROP;
       return { verb: 'dead-letter', failure: { code: outcome.code, error: outcome.text } };
     case 'postponed': {
       if (postponesOf(message.headers) < maxPostpones) return { verb: 'postpone', delayMs: outcome.delayMs };

@@ -159,7 +159,12 @@ class RabbitMqBroker implements Backend {
     try {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
-      const wire = toWire(to, message, this.#queues.defaultPriorityOf(to));
+      const wire = toWire(
+        to,
+        message,
+        this.#queues.defaultPriorityOf(to),
+        message.expiresAt !== undefined && !this.#queues.keepsExpired(to),
+      );
       if (to.exchange === '' || this.#exchanges.has(to.exchange))
         return this.#publisher.publish(wire, options);
       return this.#keepAlive.during(this.#publishFirst(wire, options));

@@ -2,6 +2,7 @@ import { againCases } from './again-cases.js';
 import { batchCases } from './batch-cases.js';
 import { contractSuite } from './contract-suite.js';
 import { deadLetterCases } from './dead-letter-cases.js';
+import { expiryCases } from './expiry-cases.js';
 import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
 import { loadCases } from './load-cases.js';
@@ -26,6 +27,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'send many': sendManyCases,
     values: valueCases,
     'what a message carries': propertyCases,
+    expiry: expiryCases,
     handler: handlerCases,
     again: againCases,
     batches: batchCases,

@@ -87,6 +87,7 @@ export function describe(event: ConsumerEvent): string {
     case 'retried':
     case 'postponed':
     case 'dead-lettered':
+    case 'expired':
     case 'released':
     case 'slow':
     case 'lost':

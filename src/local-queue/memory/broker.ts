@@ -87,6 +87,7 @@ class MemoryBroker implements Backend {
     }
     for (const { exchange } of spec.bindings ?? []) this.#exchanges.check(exchange);
     const queue = existing ?? this.#create(spec, this.#defaultCapacity);
+    if (spec.declare === 'match') queue.onExpired = spec.onExpired;
     this.#bind(spec);
     if (deadLetterSpec === undefined) return;
     const deadLetterQueue =

@@ -1,11 +1,13 @@
 import type { PublishOptions, QueueSpec, QueueStats } from '../../broker.js';
+import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
+import { ExpiryTimer } from './expiry-timer.js';
 import { ReadyMessages } from './ready-messages.js';
 import { RetrySchedule } from './retry-schedule.js';
-import type { StoredMessage } from './stored-message.js';
+import { deadLetterOf, type StoredMessage } from './stored-message.js';
 
 /** A subscription, as its queue sees it. */
 interface Subscriber {
@@ -47,11 +49,14 @@ export class MemoryQueue {
   readonly capacity: number;
   /** The capacity if the spec has none. */
   readonly defaultCapacity: number;
+  /** As the newest definition has it. */
+  onExpired: QueueSpec['onExpired'];
   /** Undefined: dead letters are dropped. */
   deadLetterQueue: MemoryQueue | undefined = undefined;
 
   readonly #listener: QueueListener;
   readonly #ready = new ReadyMessages();
+  readonly #expiry = new ExpiryTimer(() => this.#removeExpired());
   readonly #retrying = new RetrySchedule((stored) => this.#arrive(stored));
   /** While publishers wait here, the queue is at its capacity; so a publish that finds room overtakes none. */
   readonly #publishers: WaitList<StoredMessage, true>;
@@ -73,6 +78,7 @@ export class MemoryQueue {
     this.name = spec.name;
     this.spec = spec;
     this.defaultCapacity = defaultCapacity;
+    this.onExpired = spec.onExpired;
     this.capacity = spec.capacity ?? defaultCapacity;
     this.#listener = listener;
     this.#publishers = new WaitList({
@@ -101,6 +107,7 @@ export class MemoryQueue {
    */
   enter(stored: StoredMessage, options?: PublishOptions): Waiter<StoredMessage, true> | undefined {
     if (this.#ended) throw new QueueError('UNROUTABLE', `the queue '${this.name}' was deleted`);
+    if (!this.hasRoom) this.#removeExpired();
     if (this.hasRoom) {
       this.#held++;
       this.#arrive(stored);
@@ -115,6 +122,12 @@ export class MemoryQueue {
     return this.#publishers.join(stored, options);
   }
 
+  /** Accepts a dead letter for which nobody could wait, over the capacity. */
+  enterOver(stored: StoredMessage): void {
+    this.#held++;
+    this.#arrive(stored);
+  }
+
   /** A message that was handed out is gone for good. */
   remove(): void {
     this.#held--;
@@ -125,6 +138,7 @@ export class MemoryQueue {
   putBack(stored: StoredMessage): void {
     stored.redelivered = true;
     this.#ready.unshift(stored);
+    this.#noteExpiry(stored);
     this.wake();
   }
 
@@ -136,6 +150,7 @@ export class MemoryQueue {
   }
 
   purge(): number {
+    this.#removeExpired();
     const purged = this.#ready.clear();
     this.#held -= purged;
     this.#admitPublishers();
@@ -143,6 +158,7 @@ export class MemoryQueue {
   }
 
   stats(): QueueStats {
+    this.#removeExpired();
     return { ready: this.#ready.length, consumers: this.#subscriptions.length };
   }
 
@@ -165,6 +181,7 @@ export class MemoryQueue {
     this.#ended = true;
     this.#publishers.cancelAll(error);
     this.#retrying.clear();
+    this.#expiry.stop();
     this.#ready.clear();
     this.#listener.onRoom();
   }
@@ -192,6 +209,7 @@ export class MemoryQueue {
   }
 
   readonly #dispatch = (): void => {
+    this.#removeExpired();
     while (this.#ready.length > 0) {
       const subscription = this.#nextWithCredit();
       if (subscription === undefined) break;
@@ -220,6 +238,24 @@ export class MemoryQueue {
     return undefined;
   }
 
+  #noteExpiry({ message: { expiresAt } }: StoredMessage): void {
+    if (expiresAt !== undefined) this.#expiry.add(expiresAt);
+  }
+
+  /** Ready messages only: those that are retried or handed out are checked by who gets them next. */
+  #removeExpired(): void {
+    if (!this.#expiry.isDue) return;
+    const { expired, next } = this.#ready.removeExpired(Date.now());
+    this.#expiry.swept(next);
+    this.#held -= expired.length;
+    const target = this.onExpired === 'drop' ? undefined : this.deadLetterQueue;
+    for (const stored of expired) {
+      const failure = expiredFailure(stored.message.expiresAt);
+      target?.enterOver(deadLetterOf(stored, this.name, failure));
+    }
+    if (expired.length > 0) this.#admitPublishers();
+  }
+
   /** The publishers that have waited longest get the room there is. */
   #admitPublishers(): void {
     while (this.hasRoom) {
@@ -236,6 +272,7 @@ export class MemoryQueue {
 
   #arrive(stored: StoredMessage): void {
     this.#ready.push(stored);
+    this.#noteExpiry(stored);
     this.wake();
   }
 }

@@ -52,6 +52,32 @@ export class ReadyMessages {
     return stored;
   }
 
+  /** Takes out those that expire at `now` or before, and says when the next of the others does. */
+  removeExpired(now: number): { readonly expired: StoredMessage[]; readonly next: number } {
+    const expired: StoredMessage[] = [];
+    let next = Number.POSITIVE_INFINITY;
+    const isLeft = (stored: StoredMessage): boolean => {
+      const { expiresAt = Number.POSITIVE_INFINITY } = stored.message;
+      if (expiresAt <= now) {
+        expired.push(stored);
+        return false;
+      }
+      next = Math.min(next, expiresAt);
+      return true;
+    };
+    for (const [priority, arrived] of this.#arrived.entries()) {
+      if (arrived === undefined || arrived.length === 0) continue;
+      for (const stored of arrived.shiftMany([], arrived.length)) if (isLeft(stored)) arrived.push(stored);
+      if (arrived.length === 0) this.#priorities &= ~(1 << priority);
+    }
+    const returned: StoredMessage[] = [];
+    for (let stored = this.#returned.pop(); stored !== undefined; stored = this.#returned.pop())
+      if (isLeft(stored)) returned.push(stored);
+    for (const stored of returned) this.#returned.push(stored);
+    this.#length -= expired.length;
+    return { expired, next };
+  }
+
   /** Returns how many there were. */
   clear(): number {
     const dropped = this.#length;

@@ -1,5 +1,6 @@
-import { DEFAULT_PRIORITY, type HeaderValue, type Message } from '../../broker.js';
+import { DEFAULT_PRIORITY, type Failure, type HeaderValue, type Message } from '../../broker.js';
 import { shareHeaders } from '../../common/headers.js';
+import { deadLetterHeaders } from '../../common/history-headers.js';
 import { copyMessage } from '../../common/message.js';
 
 /** A message as a queue holds it. */
@@ -35,7 +36,12 @@ export function withHeaders(message: Message, headers: Record<string, HeaderValu
   return { ...message, headers: Object.freeze(headers) };
 }
 
-/** The message as a dead letter, which does not expire. */
-export function asDeadLetter(message: Message, headers: Record<string, HeaderValue>): Message {
-  return { ...withHeaders(message, headers), expiresAt: undefined };
+/** The message as a dead letter of that queue. It does not expire. */
+export function deadLetterOf(
+  { message, attempt }: StoredMessage,
+  queue: string,
+  failure: Failure,
+): StoredMessage {
+  const headers = deadLetterHeaders(message.headers, { queue, attempt, failure });
+  return new StoredMessage({ ...withHeaders(message, headers), expiresAt: undefined }, 1, false);
 }

@@ -7,13 +7,13 @@ import type {
   SubscribeOptions,
   Subscription,
 } from '../../broker.js';
-import { deadLetterHeaders, postponeHeaders, retryHeaders } from '../../common/history-headers.js';
+import { postponeHeaders, retryHeaders } from '../../common/history-headers.js';
 import { Deferred } from '../../common/limits.js';
 import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { Waiter } from '../wait-list.js';
 import type { MemoryQueue } from './queue.js';
-import { asDeadLetter, handOut, StoredMessage, withHeaders } from './stored-message.js';
+import { deadLetterOf, handOut, StoredMessage, withHeaders } from './stored-message.js';
 
 /**
  *   active ──cancel()──► cancelled ──close(), the broker's close──► closed
@@ -194,7 +194,7 @@ class MemoryDelivery implements Delivery {
       return DONE;
     }
     try {
-      this.#moving = target.enter(this.#toDeadLetter(failure));
+      this.#moving = target.enter(deadLetterOf(this.#stored, this.#queue.name, failure));
     } catch (error) {
       this.#goBack();
       return Promise.reject(error);
@@ -223,12 +223,6 @@ class MemoryDelivery implements Delivery {
     }
     this.#goBack();
     return true;
-  }
-
-  #toDeadLetter(failure: Failure): StoredMessage {
-    const { message } = this.#stored;
-    const history = { queue: this.#queue.name, attempt: this.attempt, failure };
-    return new StoredMessage(asDeadLetter(message, deadLetterHeaders(message.headers, history)), 1, false);
   }
 
   #finish(): void {

@@ -1,5 +1,11 @@
-import type { Failure, Message } from '../../broker.js';
-import { deadLetterHeaders, postponeHeaders, retryHeaders } from '../../common/history-headers.js';
+import type { Failure, Message, MessageHeaders } from '../../broker.js';
+import {
+  deadLetterHeaders,
+  hasExpiry,
+  postponeHeaders,
+  retryHeaders,
+  withExpiry,
+} from '../../common/history-headers.js';
 import { isQueueError } from '../../errors.js';
 import type { Publisher } from '../publish/publisher.js';
 import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
@@ -17,7 +23,7 @@ const KEPT_HEADER_BYTES = [32 * 1024, 2 * 1024, 0];
 /** A received message, as far as moving it needs. */
 export interface MovableMessage {
   readonly received: ReceivedMessage;
-  readonly message: Pick<Message, 'id'>;
+  readonly message: Pick<Message, 'id' | 'expiresAt'>;
   readonly attempt: number;
   /** How often its queue says that it came back. */
   readonly returns: number;
@@ -54,11 +60,17 @@ export class Republisher {
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
     const target = () => this.#auxiliary.waitQueue(queue, delayMs, wait);
+    const change = (headers: MessageHeaders) =>
+      failure === undefined
+        ? postponeHeaders(headers, delivery.attempt)
+        : retryHeaders(headers, delivery.attempt + 1, failure);
     await this.#publish(target, wait, (to) =>
-      republished(to, delivery.received, delivery.message.id, (headers) =>
-        failure === undefined
-          ? postponeHeaders(headers, delivery.attempt)
-          : retryHeaders(headers, delivery.attempt + 1, failure),
+      republished(
+        to,
+        delivery.received,
+        delivery.message.id,
+        (headers) => this.#timed(delivery, change(headers)),
+        to === queue ? this.#expiryIn(queue, delivery) : undefined,
       ),
     );
   }
@@ -82,7 +94,13 @@ export class Republisher {
 
   /** Resolves when the message is stored in `queue`, as it is; waits while there is no room. */
   async bringBack(queue: string, delivery: MovableMessage, signal: AbortSignal): Promise<void> {
-    const message = republished(queue, delivery.received, delivery.message.id, (headers) => ({ ...headers }));
+    const message = republished(
+      queue,
+      delivery.received,
+      delivery.message.id,
+      (headers) => this.#timed(delivery, headers),
+      this.#expiryIn(queue, delivery),
+    );
     await this.#carry(message, { signal });
   }
 
@@ -92,11 +110,27 @@ export class Republisher {
    */
   async putAtEnd(queue: string, delivery: MovableMessage, signal: AbortSignal): Promise<void> {
     const { received } = delivery;
-    const message = republished(queue, received, delivery.message.id, (headers) => ({
-      ...headers,
-      ...deathHeaders(received),
-    }));
+    const message = republished(
+      queue,
+      received,
+      delivery.message.id,
+      (headers) => this.#timed(delivery, { ...headers, ...deathHeaders(received) }),
+      this.#expiryIn(queue, delivery),
+    );
     await this.#carry(message, { signal });
+  }
+
+  /** The time that a message of another client has left is in no header as yet. */
+  #timed({ message: { expiresAt } }: MovableMessage, headers: MessageHeaders): MessageHeaders {
+    return expiresAt === undefined || hasExpiry(headers) ? headers : withExpiry(headers, expiresAt);
+  }
+
+  /**
+   * When a message that comes to its queue again expires there. It must not in a wait queue: the broker would take its end
+   * for that of the wait.
+   */
+  #expiryIn(queue: string, { message }: MovableMessage): number | undefined {
+    return this.#queues.keepsExpired({ exchange: '', routingKey: queue }) ? undefined : message.expiresAt;
   }
 
   /** Publishes to a queue that may have to be declared first. False if there is none. */

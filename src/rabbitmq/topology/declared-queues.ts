@@ -70,6 +70,18 @@ export class DeclaredQueues {
     else this.#delaying.delete(spec);
   }
 
+  /**
+   * Whether a message that expires has to be left in the queue for its consumers: the queue would dead-letter what is to
+   * be dropped, or the other way round. What becomes of it in other programs' queues is theirs to say.
+   */
+  keepsExpired({ exchange, routingKey }: Destination): boolean {
+    const spec = exchange === '' ? this.specOf(routingKey) : undefined;
+    if (spec === undefined) return false;
+    const { declare, deadLetter, onExpired } = spec;
+    if (declare !== 'match') return deadLetter !== false || onExpired === 'drop';
+    return deadLetter !== false && onExpired === 'drop';
+  }
+
   /** The priority to set on a message without one, for queues where RabbitMQ would treat that as 0. */
   defaultPriorityOf({ exchange, routingKey }: Destination): number | undefined {
     const maxPriority = exchange === '' ? this.specOf(routingKey)?.maxPriority : undefined;

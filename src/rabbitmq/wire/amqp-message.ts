@@ -129,8 +129,16 @@ export function fromAmqplib({ fields, properties, content }: ConsumeMessage): Re
  */
 const origins = new WeakMap<Uint8Array, { readonly received: ReceivedMessage; readonly id: string }>();
 
-/** Throws `INVALID_MESSAGE` for what AMQP can't carry. */
-export function toWire(to: Destination, message: Message, defaultPriority?: number): WireMessage {
+/**
+ * Throws `INVALID_MESSAGE` for what AMQP can't carry. `expiresInQueue`: whether the queue gives the message up by itself
+ * when it expires.
+ */
+export function toWire(
+  to: Destination,
+  message: Message,
+  defaultPriority?: number,
+  expiresInQueue = true,
+): WireMessage {
   const { id, headers, timestamp, priority = defaultPriority } = message;
   checkShortString(message, 'exchange', to.exchange);
   checkShortString(message, 'routing key', to.routingKey);
@@ -196,7 +204,7 @@ export function toWire(to: Destination, message: Message, defaultPriority?: numb
       appId: message.appId,
       // Of a message that is sent on: the broker would refuse another user's.
       userId: origin === undefined ? message.userId : undefined,
-      expiresAt,
+      expiresAt: expiresInQueue ? expiresAt : undefined,
     },
   };
 }

@@ -18,7 +18,7 @@ const DEATH_HEADERS = /^x-(death|(first|last)-death-.*)$/;
 
 /**
  * A received message as it is published to another queue: everything its sender set, byte for byte, and the changed
- * headers. It leaves out the expiry, which would end the message's time in the new queue early, the user id, which the
+ * headers. It leaves out the expiry, unless `expiresAt` says when the new queue may give it up, the user id, which the
  * broker accepts from that user only, and the headers by which the broker routes to several queues.
  */
 export function republished(
@@ -26,6 +26,7 @@ export function republished(
   received: ReceivedMessage,
   id: string,
   change: (headers: MessageHeaders) => MessageHeaders,
+  expiresAt?: number,
 ): WireMessage {
   const { properties, content } = received;
   const senders = Object.entries(received.headers.values).filter(
@@ -52,6 +53,7 @@ export function republished(
       timestamp: properties.timestamp,
       type: properties.type,
       appId: properties.appId,
+      expiresAt,
     },
   };
   return without(message, [...left, ...(received.lost ?? [])]);

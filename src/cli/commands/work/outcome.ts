@@ -9,6 +9,7 @@ const WORDS: Readonly<Record<keyof (ConsumerCounts & BrokerCounts), string>> = {
   retried: 'retried',
   postponed: 'postponed',
   deadLettered: 'dead-lettered',
+  expired: 'expired',
   released: 'returned',
   lost: 'lost before settling',
   settleFailed: 'failed to settle',

@@ -29,6 +29,15 @@ export interface Taken {
   readonly isDamaged: boolean;
 }
 
+/** A message that has expired. */
+export interface Expired {
+  readonly id: number;
+  /** Undefined: it was removed. */
+  readonly queue: StoredQueue | undefined;
+  readonly attempt: number;
+  readonly expiresAt: number;
+}
+
 /** Makes headers of others, both as JSON; null: none. */
 export type HeaderChange = (headers: string | null) => string;
 
@@ -71,6 +80,9 @@ const SQL = {
   move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   due: 'SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?',
+  nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
+  expired:
+    'SELECT id, queue, attempt, expires FROM messages WHERE expires <= ? AND owner IS NULL AND due IS NULL ORDER BY expires LIMIT ?',
   makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
   aheadOfTheClock: 'SELECT id, due - delayed FROM messages WHERE delayed > ? ORDER BY delayed LIMIT ?',
   setDue: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
@@ -246,11 +258,15 @@ export class MessageTable {
     if (queue !== undefined) this.#queues.counters(queue).held -= count;
   }
 
-  /** When the next delayed message is due, in milliseconds since 1970. */
+  /** When the next delayed message is due, or the next ready one expires, in milliseconds since 1970. */
   nextDue(now: number): number | undefined {
     if (this.#sql.aheadOfTheClock.first(now + CLOCK_SLACK_MS, 1) !== undefined) return now;
-    const due = this.#sql.nextDue.first()?.[0];
-    return typeof due === 'number' ? due : undefined;
+    const [due, expiry] = [this.#sql.nextDue, this.#sql.nextExpiry].map((sql) => sql.first()?.[0]);
+    const next = Math.min(
+      typeof due === 'number' ? due : Number.POSITIVE_INFINITY,
+      typeof expiry === 'number' ? expiry : Number.POSITIVE_INFINITY,
+    );
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
   }
 
   /** Makes delayed messages ready that are due, at most `limit`. */
@@ -269,6 +285,21 @@ export class MessageTable {
         );
       }
     }
+  }
+
+  /** Ready messages that have expired, at most `limit`, of whatever queues. */
+  expired(now: number, limit: number): Expired[] {
+    return this.#sql.expired.all(now, limit).map(([id, queue, attempt, expires]) => ({
+      id: Number(id),
+      queue: this.#queues.byId(Number(queue)),
+      attempt: Number(attempt),
+      expiresAt: Number(expires),
+    }));
+  }
+
+  /** A ready message is to be removed or moved, as one that is handled. */
+  withdraw(queue: StoredQueue): void {
+    this.#queues.counters(queue).ready -= 1;
   }
 
   /** Removes ready messages, at most `limit`, and says how many. */

@@ -7,7 +7,7 @@ import { checkMatches } from '../../queue-mismatch.js';
 import { asStored, DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 
 /** What means nothing to the messages that are there: a newer definition changes it. */
-type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit'>;
+type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit' | 'onExpired'>;
 
 /**
  * Makes sure that a queue and its dead-letter queue are there, and returns what it changed of a queue that was.
@@ -73,10 +73,10 @@ function change(queues: QueueTable, existing: StoredQueue, wanted: QueueSpec): s
     .filter((name) => !isDeepStrictEqual(before[name], after[name]))
     .map((name) => `${name} of '${wanted.name}' from ${quote(before[name])} to ${quote(after[name])}`);
   if (changes.length === 0) return [];
-  const { capacity, deadLetter, deliveryLimit } = wanted;
+  const { capacity, deadLetter, deliveryLimit, onExpired } = wanted;
   queues.update(
     existing,
-    { ...existing.spec, capacity, deadLetter, deliveryLimit },
+    { ...existing.spec, capacity, deadLetter, deliveryLimit, onExpired },
     deadLetter === false ? undefined : deadLetter.queue,
   );
   return changes;
@@ -87,5 +87,6 @@ function changeableOf(spec: QueueSpec): Record<string, unknown> {
     capacity: spec.capacity ?? DEFAULT_CAPACITY,
     deadLetter: spec.deadLetter === false ? false : spec.deadLetter.queue,
     deliveryLimit: spec.deliveryLimit,
+    onExpired: spec.onExpired ?? 'dead-letter',
   };
 }

@@ -3,6 +3,7 @@ import { admitWaiting, leave } from './admission.js';
 import { Database } from './database.js';
 import { deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
+import { removeExpired } from './expire.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { capacityOf, QueueTable } from './queue-table.js';
@@ -187,6 +188,7 @@ export class Store {
           if (transaction.hasLostLease) loseLease(transaction);
           this.#removeSome(transaction);
           transaction.messages.makeDueReady(Date.now(), MAX_ROWS_PER_TRANSACTION);
+          removeExpired(transaction);
           work(transaction);
           if (admits) admitWaiting(transaction);
           deliver(transaction);
