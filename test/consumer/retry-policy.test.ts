@@ -97,7 +97,7 @@ test('what becomes of a message is one of four, and its attempts and postponemen
           const settlement = settlementFor(
             thrown(make()),
             { attempt, message: message({ headers }) },
-            { retries, maxPostpones },
+            { retries, maxPostpones, onExpired: undefined },
           );
           isDead = settlement.verb === 'dead-letter';
           if (isDead) break;
