@@ -93,6 +93,7 @@ test('messages that a cut link takes away are counted as lost, and as nothing el
     retried: 0,
     postponed: 0,
     deadLettered: 0,
+    expired: 0,
     released: 0,
     settleFailed: 0,
     redelivered: 0,

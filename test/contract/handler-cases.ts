@@ -464,6 +464,7 @@ export const handlerCases: Cases = {
       retried: 0,
       postponed: 0,
       deadLettered: 0,
+      expired: 0,
       released: 0,
       lost: 0,
       settleFailed: 0,
