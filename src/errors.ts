@@ -49,8 +49,10 @@ export type QueueErrorCode =
 export interface SendManyProgress {
   /** How many values were taken from the iterable. */
   readonly taken: number;
-  /** How many of the taken values are stored: all of them but `failed`. */
+  /** How many of the taken values are stored: all of them but `failed`, and but those that were skipped. */
   readonly stored: number;
+  /** How many were skipped, with `onInvalid: 'skip'`. */
+  readonly skipped?: number;
   /** The taken values that are not known to be stored; `UNCONFIRMED` ones may have arrived. */
   readonly failed: readonly { readonly position: number; readonly error: QueueError }[];
 }

@@ -74,6 +74,12 @@ export type { ItemOrder } from './local-queue/item-order.js';
 export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
 export type { HeldLock } from './locks/held-lock.js';
 export { type AcquireOptions, createLock, type Lock, type LockOptions } from './locks/lock.js';
+export type {
+  EachValueOptions,
+  SendManyCounts,
+  SkippedValue,
+  SkippedValues,
+} from './producer/each-value.js';
 export type { MessageOptions } from './producer/message-options.js';
 export {
   createProducer,

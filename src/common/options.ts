@@ -111,9 +111,10 @@ export function checkWaitOptions({ signal, timeoutMs }: WaitOptions): void {
  */
 export function observerOption<E>(
   observe: ((event: E) => void) | undefined,
+  name = 'observe',
 ): ((event: E) => void) | undefined {
   if (observe === undefined) return undefined;
-  if (typeof observe !== 'function') throw invalidOption('observe', 'a function', observe);
+  if (typeof observe !== 'function') throw invalidOption(name, 'a function', observe);
   return (event) => {
     try {
       const returned: unknown = observe(event);

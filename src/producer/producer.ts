@@ -12,6 +12,7 @@ import {
 import { type SendTrace, sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';
+import { checkEachValue, EACH_VALUE_OPTION_NAMES, type EachValueOptions } from './each-value.js';
 import {
   MESSAGE_OPTION_NAMES,
   type MessageOptions,
@@ -42,8 +43,11 @@ export interface SendWait {
 /** What `send` takes besides the value. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface SendOptions extends MessageOptions, SendWait {}
 
-/** The message options hold for each of the messages; ids are always new. */
-export interface SendManyOptions extends Omit<MessageOptions, 'id'>, SendWait {}
+/** The message options hold for each of the messages, unless `each` says otherwise; ids are new unless it names them. */
+export interface SendManyOptions<In = unknown>
+  extends Omit<MessageOptions, 'id'>,
+    SendWait,
+    EachValueOptions<In> {}
 
 /** What `send` resolves to. */
 export interface SendResult {
@@ -75,7 +79,7 @@ export interface Producer<In> {
    * under way, and rejects with that error and its `progress`, which says what is stored and what is not. An
    * error of the iterable itself ends it in the same way, with `ABORTED` and that error as the `cause`.
    */
-  sendMany(values: Values<In>, options?: SendManyOptions): Promise<SendManyResult>;
+  sendMany(values: Values<In>, options?: SendManyOptions<In>): Promise<SendManyResult>;
 }
 
 const SEND_MANY_OPTION_NAMES = ['signal', 'timeoutMs', ...MESSAGE_OPTION_NAMES];
@@ -147,19 +151,20 @@ class QueueProducer<In> implements Producer<In> {
     }
   }
 
-  async sendMany(values: Values<In>, options: SendManyOptions = {}): Promise<SendManyResult> {
-    checkOptionNames('sendMany', options, SEND_MANY_OPTION_NAMES);
+  async sendMany(values: Values<In>, options: SendManyOptions<In> = {}): Promise<SendManyResult> {
+    checkOptionNames('sendMany', options, [...SEND_MANY_OPTION_NAMES, ...EACH_VALUE_OPTION_NAMES]);
     const { timeoutMs } = this.#limitsOf(options, false);
     const properties = messageProperties(options);
+    const { propertiesOf, ...rules } = checkEachValue(options, properties);
     const sender = (signal: AbortSignal | undefined): ValueSender<In> => {
       const limits: SendLimits = { signal, timeoutMs };
       return {
-        make: (value) => this.#make(value, properties, limits),
+        make: (value, index) => this.#make(value, propertiesOf?.(value, index) ?? properties, limits),
         store: (message) => this.#store(message, limits),
       };
     };
     try {
-      return await sendAll(values, sender, options.signal);
+      return await sendAll(values, sender, options.signal, rules);
     } catch (error) {
       this.#noteFailure(error);
       throw error;

@@ -3,18 +3,21 @@ import type { Message } from '../broker.js';
 import { abortedError, Deferred, onAbort } from '../common/limits.js';
 import { errorText } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
+import { type EachValue, Progress, type SendManyCounts, Skipped, type SkippedValues } from './each-value.js';
 import { type Step, ValueSource, type Values } from './value-source.js';
 
 /** What `sendMany` resolves to. */
 export interface SendManyResult {
-  /** How many values are stored: all that the iterable gave. */
+  /** How many values are stored: all that the iterable gave, but for those that were skipped. */
   readonly stored: number;
+  /** Set with `onInvalid: 'skip'`. */
+  readonly skipped?: SkippedValues;
 }
 
 /** The two steps of sending one value. */
 export interface ValueSender<T> {
   /** Throws or rejects with `INVALID_MESSAGE`. A promise only if the schema is asynchronous. */
-  make(value: T): Message | Promise<Message>;
+  make(value: T, index: number): Message | Promise<Message>;
   /** Resolves when the message is stored. */
   store(message: Message): Promise<unknown>;
 }
@@ -56,8 +59,9 @@ export function sendAll<T>(
   values: Values<T>,
   sender: (sends: AbortSignal | undefined) => ValueSender<T>,
   signal: AbortSignal | undefined,
+  rules: Pick<EachValue<T>, 'skipsInvalid' | 'onProgress'>,
 ): Promise<SendManyResult> {
-  return new BulkSend(values, sender, signal).run();
+  return new BulkSend(values, sender, signal, rules).run();
 }
 
 class BulkSend<T> {
@@ -67,6 +71,8 @@ class BulkSend<T> {
   /** Ends the sends under way. */
   readonly #sends: AbortController | undefined;
   readonly #failed: { position: number; error: QueueError }[] = [];
+  readonly #skipped: Skipped | undefined;
+  readonly #progress: Progress | undefined;
   #taken = 0;
   #messages = 0;
   #bytes = 0;
@@ -83,7 +89,10 @@ class BulkSend<T> {
     values: Values<T>,
     sender: (sends: AbortSignal | undefined) => ValueSender<T>,
     signal: AbortSignal | undefined,
+    { skipsInvalid, onProgress }: Pick<EachValue<T>, 'skipsInvalid' | 'onProgress'>,
   ) {
+    this.#skipped = skipsInvalid ? new Skipped() : undefined;
+    this.#progress = onProgress && new Progress(onProgress, () => this.#counts);
     this.#values = new ValueSource(values);
     this.#signal = signal;
     this.#sends = signal === undefined ? undefined : new AbortController();
@@ -105,10 +114,25 @@ class BulkSend<T> {
     } finally {
       unlisten?.();
     }
-    if (this.#stop === undefined) return { stored: this.#taken };
+    this.#progress?.report();
+    const { taken, stored } = this.#counts;
+    if (this.#stop === undefined) {
+      return this.#skipped === undefined ? { stored } : { stored, skipped: this.#skipped.values };
+    }
     this.#failed.sort((a, b) => a.position - b.position);
-    const stored = this.#taken - this.#failed.length;
-    throw withProgress(this.#stop, { taken: this.#taken, stored, failed: this.#failed });
+    const skipped = this.#skipped?.count;
+    throw withProgress(this.#stop, {
+      taken,
+      stored,
+      failed: this.#failed,
+      ...(skipped !== undefined && { skipped }),
+    });
+  }
+
+  get #counts(): SendManyCounts {
+    const skipped = this.#skipped?.count ?? 0;
+    const stored = this.#taken - this.#messages - this.#failed.length - skipped;
+    return { taken: this.#taken, stored, skipped };
   }
 
   async #sendValues(): Promise<void> {
@@ -143,7 +167,7 @@ class BulkSend<T> {
     const position = this.#taken++;
     this.#messages++;
     try {
-      const making = this.#sender.make(value);
+      const making = this.#sender.make(value, position);
       if (making instanceof Promise || this.#lastMade !== undefined) {
         this.#storeInTurn(position, making);
         return 0;
@@ -202,6 +226,7 @@ class BulkSend<T> {
 
   #onFailed(position: number, reason: unknown): void {
     const error = asQueueError(reason);
+    if (this.#skipped?.add(position, error)) return;
     this.#failed.push({ position, error });
     this.#stopWith(error);
   }
@@ -209,6 +234,7 @@ class BulkSend<T> {
   #onSettled(bytes: number): void {
     this.#messages--;
     this.#bytes -= bytes;
+    this.#progress?.step();
     this.#wake();
   }
 

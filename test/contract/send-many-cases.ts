@@ -1,7 +1,9 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import type { SendManyCounts } from '../../src/producer/each-value.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { eventually } from '../support/eventually.js';
+import { Inbox } from '../support/inbox.js';
 import { rejection, watch } from '../support/rejection.js';
 import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
@@ -111,6 +113,105 @@ export const sendManyCases: Cases = {
       expect(error.progress).toEqual({ taken: 2, stored: 2, failed: [] });
     }
     expect(await t.ready(queue.name)).toBe(4);
+  },
+
+  'sendMany says something of each message, in place of what holds for all': async (t) => {
+    const queue = t.define(z.object({ id: z.string(), tenant: z.string() }));
+    const values = [
+      { id: 'a', tenant: 'blue' },
+      { id: 'b', tenant: 'red' },
+      { id: 'c', tenant: '' },
+    ];
+    const { stored } = await createProducer(t.broker, queue).sendMany(values, {
+      headers: { import: '7', tenant: 'none' },
+      correlationId: 'all',
+      each: ({ id, tenant }, index) =>
+        tenant === ''
+          ? {}
+          : { id: `import-7-${id}`, headers: { tenant, row: String(index) }, correlationId: id },
+    });
+    expect(stored).toBe(3);
+    const messages = (await (await t.inbox(queue.name)).take(3)).map(({ message }) => message);
+    expect(messages.map(({ id, headers, correlationId }) => [id, { ...headers }, correlationId])).toEqual([
+      ['import-7-a', { import: '7', tenant: 'blue', row: '0' }, 'a'],
+      ['import-7-b', { import: '7', tenant: 'red', row: '1' }, 'b'],
+      [expect.stringMatching(/^[0-9a-f-]{36}$/), { import: '7', tenant: 'none' }, 'all'],
+    ]);
+  },
+
+  'sendMany stops where what is said of a message can not be sent': async (t) => {
+    const queue = t.define(z.string());
+    const each: (() => object)[] = [
+      () => {
+        throw new Error('no row');
+      },
+      () => ({ id: '' }),
+      () => ({ headers: { 'x-millrace-attempt': '9' } }),
+      () => ({ idd: 'a' }),
+      () => undefined as unknown as object,
+    ];
+    for (const of of each) {
+      const sending = createProducer(t.broker, queue).sendMany(['a', 'b', 'c'], {
+        each: (value) => (value === 'b' ? of() : {}),
+        // It is a mistake of the program, and not of the value.
+        onInvalid: 'skip',
+      });
+      const error = await rejection(sending, 'INVALID_OPTION');
+      expect(error.message).toContain('the value at position 1');
+      expect(error.progress).toMatchObject({ taken: 2, stored: 1, failed: [{ position: 1 }] });
+    }
+  },
+
+  'sendMany skips invalid values if it is told to, and says which': async (t) => {
+    const queue = t.define(z.string().refine(async (text) => text !== 'refused'));
+    const broker = await t.open({ maxMessageBytes: 1000 });
+    const values = ['a', 5 as unknown as string, 'refused', 'x'.repeat(2000), 'b'];
+    const progress: SendManyCounts[] = [];
+    const result = await createProducer(broker, queue).sendMany(values, {
+      onInvalid: 'skip',
+      onProgress: (counts) => progress.push(counts),
+    });
+    expect(result).toMatchObject({ stored: 2, skipped: { count: 3 } });
+    expect(result.skipped?.first.map(({ position, error }) => [position, error.code])).toEqual([
+      [1, 'INVALID_MESSAGE'],
+      [2, 'INVALID_MESSAGE'],
+      [3, 'TOO_LARGE'],
+    ]);
+    expect(progress.at(-1)).toEqual({ taken: 5, stored: 2, skipped: 3 });
+    const inbox = await Inbox.open(broker, queue.name);
+    const bodies = (await inbox.take(2)).map(({ message }) => Buffer.from(message.body).toString());
+    expect(bodies).toEqual(['"a"', '"b"']);
+  },
+
+  'sendMany lists the first hundred of what it skips, and counts all': async (t) => {
+    const queue = t.define(z.string());
+    const values = Array.from({ length: 1000 }, (_, index) => (index % 2 ? String(index) : index) as string);
+    const { stored, skipped } = await createProducer(t.broker, queue).sendMany(values, { onInvalid: 'skip' });
+    expect([stored, skipped?.count, skipped?.first.length]).toEqual([500, 500, 100]);
+    expect(skipped?.first.at(-1)?.position).toBe(198);
+  },
+
+  'sendMany tells how far it has come, and an error of who listens changes nothing': async (t) => {
+    const queue = t.define(z.string());
+    const progress: SendManyCounts[] = [];
+    async function* values() {
+      for (let count = 0; progress.length < 3; count++) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        yield String(count);
+      }
+    }
+    const { stored } = await createProducer(t.broker, queue).sendMany(values(), {
+      onProgress: (counts) => {
+        progress.push(counts);
+        throw new Error('nobody cares');
+      },
+    });
+    expect(progress.length).toBeGreaterThanOrEqual(4);
+    for (const [index, { taken, stored: soFar }] of progress.entries()) {
+      expect(soFar).toBeLessThanOrEqual(taken);
+      expect(taken).toBeGreaterThanOrEqual(progress[index - 1]?.taken ?? 0);
+    }
+    expect(progress.at(-1)).toEqual({ taken: stored, stored, skipped: 0 });
   },
 
   'sendMany closes an iterable that it does not exhaust': async (t) => {

@@ -15,8 +15,10 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   'README.md': [/^order A-1: 12\.5 \(attempt 1\)\n$/, /^stored as [0-9a-f-]{36}\n$/, /^grain\n$/],
   'docs/batches.md': [/^rye,oats 1\n$/],
   'docs/dead-letters.md': [/^rejected no licence 1\n1 replayed\n$/],
+  'docs/imports.md': [/^2 stored, 1 skipped, the first at position 1\n$/],
   'docs/locks.md': [/^alone\nalone again\n$/, /^2 at once\n$/],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
+  'docs/pace.md': [/^12 took their time\npaused\n$/],
   'docs/request-reply.md': [/^144\n$/],
   'docs/retries.md': [
     /^\/orders 429 \(attempt 1\)\n\/orders 503 \(attempt 1\)\n\/orders 200 \(attempt 2\)\n$/,

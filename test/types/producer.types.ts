@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { type Broker, createProducer, defineQueue, type Producer } from '../../src/index.js';
+import {
+  type Broker,
+  createProducer,
+  defineQueue,
+  type Producer,
+  type SendManyResult,
+} from '../../src/index.js';
 import type { Equal, Expect } from './equal.js';
 
 declare const broker: Broker;
@@ -16,7 +22,7 @@ export type Cases = [
   Expect<Equal<typeof ofLengths, Producer<string>>>,
   Expect<Equal<Awaited<ReturnType<typeof producer.send>>, { readonly id: string }>>,
   Expect<Equal<Awaited<ReturnType<typeof producer.trySend>>, { readonly id: string } | undefined>>,
-  Expect<Equal<Awaited<ReturnType<typeof producer.sendMany>>, { readonly stored: number }>>,
+  Expect<Equal<Awaited<ReturnType<typeof producer.sendMany>>, SendManyResult>>,
 ];
 
 export async function sends(): Promise<void> {
@@ -61,8 +67,21 @@ export async function sendsMany(): Promise<void> {
   await producer.sendMany(letters());
   // @ts-expect-error: one value is no iterable of values
   await producer.sendMany({ id: 'A-1' });
-  // @ts-expect-error: sendMany sets no ids
+  // @ts-expect-error: one id is not for all of them
   await ofLengths.sendMany(['a'], { id: '1' });
+  await producer.sendMany([], {
+    each: ({ id }, index) => ({ id: `${id}-${index}`, priority: 5, headers: { id } }),
+    onInvalid: 'skip',
+    onProgress: ({ stored }) => stored.toFixed(),
+  });
+  // @ts-expect-error: the value is the input, a text
+  await ofLengths.sendMany(['a'], { each: (value: number) => ({ id: value.toFixed() }) });
+  // @ts-expect-error: no time limit for each
+  await ofLengths.sendMany(['a'], { each: () => ({ timeoutMs: 5 }) });
+  const { stored, skipped } = await ofLengths.sendMany(['a']);
+  stored satisfies number;
+  // @ts-expect-error: set with onInvalid alone
+  skipped.count;
 }
 
 // @ts-expect-error: the name alone does not tell the type

@@ -1,0 +1,149 @@
+/** What `sendMany` does for each of its values: options of its own, and what becomes of one that is invalid. */
+import { checkOptionNames, errorText, invalidOption, observerOption, wordOption } from '../common/options.js';
+import { isQueueError, QueueError } from '../errors.js';
+import {
+  MESSAGE_OPTION_NAMES,
+  type MessageOptions,
+  type MessageProperties,
+  messageProperties,
+} from './message-options.js';
+
+/** Options of `sendMany` about single values. */
+export interface EachValueOptions<In = unknown> {
+  /**
+   * What is said about the message of one value, in place of what holds for all; headers are added to those for all.
+   * `index` counts from 0. With an `id` that is made of the value, an import that is restarted sends the same messages.
+   * Where it throws, or returns what can't be sent, `sendMany` stops with `INVALID_OPTION`.
+   */
+  readonly each?: ((value: In, index: number) => MessageOptions) | undefined;
+  /**
+   * What becomes of a value that fails its schema, can't be encoded, or is too large: `'stop'` ends the sending as other
+   * errors do, `'skip'` goes on, and the result says what was skipped. Default: `'stop'`.
+   */
+  readonly onInvalid?: 'stop' | 'skip' | undefined;
+  /**
+   * Called now and then, at most ten times a second, while messages are stored, and at the end. What it throws or
+   * rejects with is ignored.
+   */
+  readonly onProgress?: ((progress: SendManyCounts) => void) | undefined;
+}
+
+/** How far a `sendMany` has come. */
+export interface SendManyCounts {
+  /** Values taken from the iterable. */
+  readonly taken: number;
+  /** How many of them are stored. */
+  readonly stored: number;
+  /** How many of them were skipped. */
+  readonly skipped: number;
+}
+
+/** A value that was not sent. */
+export interface SkippedValue {
+  /** Counts from 0 in the order of the values given. */
+  readonly position: number;
+  /** `INVALID_MESSAGE` or `TOO_LARGE`. */
+  readonly error: QueueError;
+}
+
+/** What `sendMany` has skipped. */
+export interface SkippedValues {
+  /** How many. */
+  readonly count: number;
+  /** The first hundred of them. */
+  readonly first: readonly SkippedValue[];
+}
+
+export const EACH_VALUE_OPTION_NAMES: readonly (keyof EachValueOptions)[] = [
+  'each',
+  'onInvalid',
+  'onProgress',
+];
+
+/** The options after their check. */
+export interface EachValue<In> {
+  /** Undefined: what holds for all holds for each. Throws `INVALID_OPTION`. */
+  readonly propertiesOf: ((value: In, index: number) => MessageProperties) | undefined;
+  readonly skipsInvalid: boolean;
+  readonly onProgress: ((progress: SendManyCounts) => void) | undefined;
+}
+
+/** Throws `INVALID_OPTION`. `all`: what holds for all values. */
+export function checkEachValue<In>(options: EachValueOptions<In>, all: MessageOptions): EachValue<In> {
+  const { each } = options;
+  if (each !== undefined && typeof each !== 'function') {
+    throw invalidOption('each', 'a function of the value and its index', each);
+  }
+  return {
+    propertiesOf: each && ((value, index) => propertiesOf(each, value, index, all)),
+    skipsInvalid: wordOption('onInvalid', options.onInvalid, ['stop', 'skip'], 'stop') === 'skip',
+    onProgress: observerOption(options.onProgress, 'onProgress'),
+  };
+}
+
+function propertiesOf<In>(
+  each: (value: In, index: number) => MessageOptions,
+  value: In,
+  index: number,
+  all: MessageOptions,
+): MessageProperties {
+  try {
+    const own = each(value, index);
+    if (typeof own !== 'object' || own === null)
+      throw invalidOption('each', 'message options to be returned', own);
+    checkOptionNames('each', own, ['id', ...MESSAGE_OPTION_NAMES]);
+    const headers =
+      own.headers && all.headers ? { ...all.headers, ...own.headers } : (own.headers ?? all.headers);
+    const given = Object.fromEntries(Object.entries(own).filter(([, option]) => option !== undefined));
+    return messageProperties({ ...all, ...given, headers });
+  } catch (error) {
+    const text = `each, of the value at position ${index}: ${errorText(error)}`;
+    throw new QueueError('INVALID_OPTION', text, { cause: error });
+  }
+}
+
+const MAX_LISTED = 100;
+
+/** Collects what was skipped. */
+export class Skipped {
+  count = 0;
+  readonly #first: SkippedValue[] = [];
+
+  /** False if the error is not about the value alone. */
+  add(position: number, error: QueueError): boolean {
+    if (!isQueueError(error, 'INVALID_MESSAGE', 'TOO_LARGE')) return false;
+    this.count++;
+    if (this.#first.length < MAX_LISTED) this.#first.push({ position, error });
+    return true;
+  }
+
+  get values(): SkippedValues {
+    return { count: this.count, first: this.#first.toSorted((a, b) => a.position - b.position) };
+  }
+}
+
+const PROGRESS_EVERY_MS = 100;
+
+/** Calls back now and then. */
+export class Progress {
+  readonly #onProgress: (progress: SendManyCounts) => void;
+  readonly #counts: () => SendManyCounts;
+  #nextAt = performance.now() + PROGRESS_EVERY_MS;
+
+  constructor(onProgress: (progress: SendManyCounts) => void, counts: () => SendManyCounts) {
+    this.#onProgress = onProgress;
+    this.#counts = counts;
+  }
+
+  /** Something was stored. */
+  step(): void {
+    const now = performance.now();
+    if (now < this.#nextAt) return;
+    this.#nextAt = now + PROGRESS_EVERY_MS;
+    this.report();
+  }
+
+  report(): void {
+    this.#onProgress(this.#counts());
+  }
+}
