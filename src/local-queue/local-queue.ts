@@ -2,9 +2,10 @@
 import type { WaitOptions } from '../broker.js';
 import { throwIfAborted } from '../common/limits.js';
 import { booleanOption, checkOptionNames, checkWaitOptions, integerOption } from '../common/options.js';
-import { isQueueError, QueueError } from '../errors.js';
+import { QueueError } from '../errors.js';
 import { type ItemOrder, type ItemStore, storeFor } from './item-order.js';
-import { type Waiter, WaitList } from './wait-list.js';
+import { takeIterator } from './take-iterator.js';
+import { WaitList } from './wait-list.js';
 
 export type { ItemOrder } from './item-order.js';
 
@@ -26,8 +27,6 @@ export interface CloseOptions {
 const DONE: Promise<void> = Promise.resolve();
 
 const DEFAULT_CAPACITY = 1024;
-
-const END = { done: true, value: undefined } as const;
 
 /**
  * A queue within the process, between tasks that put and tasks that take. It is bounded: a put into a full queue waits
@@ -167,21 +166,10 @@ export class LocalQueue<T> implements Disposable {
    * that waits, which then takes none.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
-    // Not an async generator, which would take three times as long for each item, and whose `return()` would wait for
-    // a pending `next()` and lose its item.
-    const waiters = new Set<Waiter<undefined, T>>();
-    let isOver = false;
-    return {
-      next: () => (isOver ? Promise.resolve(END) : this.#nextResult(waiters)),
-      return: async () => {
-        isOver = true;
-        for (const waiter of waiters) waiter.cancel(closedError());
-        return END;
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return takeIterator({
+      takeNow: () => (this.#items.length > 0 ? { item: this.#next() } : undefined),
+      waitForItem: () => (this.#closed ? undefined : this.#takers.join(undefined)),
+    });
   }
 
   /**
@@ -275,23 +263,6 @@ export class LocalQueue<T> implements Disposable {
     if (count === 0) return taken;
     this.#inHand += count;
     return this.#items.shiftMany(taken, count);
-  }
-
-  /** For an iterator that keeps its waiters in `waiters`. */
-  async #nextResult(waiters: Set<Waiter<undefined, T>>): Promise<IteratorResult<T, undefined>> {
-    if (this.#items.length > 0) return { done: false, value: this.#next() };
-    if (this.#closed) return END;
-    const waiter = this.#takers.join(undefined);
-    waiters.add(waiter);
-    try {
-      return { done: false, value: await waiter.promise };
-    } catch (error) {
-      // By `close` of the queue, or `return` of the iterator: nothing else cancels it.
-      if (isQueueError(error, 'CLOSED')) return END;
-      throw error;
-    } finally {
-      waiters.delete(waiter);
-    }
   }
 
   #awaitItem(options: WaitOptions | undefined): Promise<T> {

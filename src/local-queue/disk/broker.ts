@@ -44,7 +44,6 @@ import { lockHolder } from './store/lock-holder.js';
 import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
 import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';
-import type { StoreWorkerSettings } from './store-worker.js';
 import { DiskSubscription } from './subscription.js';
 
 export interface DiskBrokerOptions {
@@ -101,29 +100,9 @@ export async function openDiskBroker(
   const timeoutMs = durationOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, default: 10_000 });
   checkSqlite();
   const path = await prepareFolder(folder);
-  const client = await joinInTime({ folder: path, leaseMs, thread: internals.thread }, timeoutMs);
-  return new DiskBroker(client, {
-    maxMessageBytes,
-    flags: durability === 'flush' ? FLUSH : 0,
-    observe: options.observe ?? (() => {}),
-  });
-}
-
-async function joinInTime(settings: StoreWorkerSettings, timeoutMs: number): Promise<StoreClient> {
-  const joining = joinStore(settings);
-  try {
-    return await within(joining, `opening ${settings.folder}`, { timeoutMs });
-  } catch (error) {
-    if (!isQueueError(error, 'TIMEOUT')) throw error;
-    joining.then(
-      (client) => leaveStore(client),
-      () => {},
-    );
-    throw new QueueError(
-      'UNREACHABLE',
-      `the folder ${quote(settings.folder)} could not be opened within ${timeoutMs} ms: ${lockHolder(settings.folder) ?? 'another process holds its lock, and stands still, or the disk does'}`,
-    );
-  }
+  const client = await joinStore({ folder: path, leaseMs, thread: internals.thread }, timeoutMs);
+  const flags = durability === 'flush' ? FLUSH : 0;
+  return new DiskBroker(client, maxMessageBytes, flags, options.observe ?? (() => {}));
 }
 
 class DiskBroker implements Backend {
@@ -142,17 +121,15 @@ class DiskBroker implements Backend {
 
   constructor(
     client: StoreClient,
-    settings: {
-      readonly maxMessageBytes: number;
-      readonly flags: number;
-      readonly observe: (event: BrokerEvent) => void;
-    },
+    maxMessageBytes: number,
+    flags: number,
+    observe: (event: BrokerEvent) => void,
   ) {
     this.url = `local:${client.folder}`;
-    this.maxMessageBytes = settings.maxMessageBytes;
+    this.maxMessageBytes = maxMessageBytes;
     this.#client = client;
-    this.#flags = settings.flags;
-    this.#observe = settings.observe;
+    this.#flags = flags;
+    this.#observe = observe;
   }
 
   get state(): BrokerState {
@@ -204,21 +181,11 @@ class DiskBroker implements Backend {
     refuseUnknown(options);
     const number = this.#client.newSubscription();
     // Before the answer, which the first deliveries come with.
-    const subscription = new DiskSubscription(
-      this.#client,
-      number,
-      queue,
-      this.#observe,
-      options,
-      onDelivery,
-    );
+    const at = { client: this.#client, number, queue, observe: this.#observe };
+    const subscription = new DiskSubscription(at, options, onDelivery);
     try {
-      await this.#command('subscribe', options, {
-        kind: 'subscribe',
-        subscription: number,
-        queue,
-        prefetch,
-      });
+      const command = { kind: 'subscribe', subscription: number, queue, prefetch } as const;
+      await this.#command('subscribe', options, command);
     } catch (error) {
       // Without waiting for it: where the time limit ended, the store may be blocked.
       subscription.close();

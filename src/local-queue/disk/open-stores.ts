@@ -1,3 +1,7 @@
+import { within } from '../../common/limits.js';
+import { quote } from '../../common/options.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import { lockHolder } from './store/lock-holder.js';
 import { StoreClient } from './store-client.js';
 import type { StoreWorkerSettings } from './store-worker.js';
 
@@ -11,8 +15,25 @@ interface OpenStore {
 /** By the folder's one true name: all brokers of this thread share one store thread for it. */
 const stores = new Map<string, OpenStore>();
 
-/** The client of the folder's store thread: the one that is there, or a new one. */
-export async function joinStore(settings: StoreWorkerSettings): Promise<StoreClient> {
+/** The client of the folder's store thread: the one that is there, or a new one. `UNREACHABLE` where that takes too long. */
+export async function joinStore(settings: StoreWorkerSettings, timeoutMs: number): Promise<StoreClient> {
+  const joining = join(settings);
+  try {
+    return await within(joining, `opening ${settings.folder}`, { timeoutMs });
+  } catch (error) {
+    if (!isQueueError(error, 'TIMEOUT')) throw error;
+    joining.then(
+      (client) => leaveStore(client),
+      () => {},
+    );
+    throw new QueueError(
+      'UNREACHABLE',
+      `the folder ${quote(settings.folder)} could not be opened within ${timeoutMs} ms: ${lockHolder(settings.folder) ?? 'another process holds its lock, and stands still, or the disk does'}`,
+    );
+  }
+}
+
+async function join(settings: StoreWorkerSettings): Promise<StoreClient> {
   const { folder } = settings;
   for (let last = endOfLast(folder); last !== undefined; last = endOfLast(folder)) await last;
   let shared = stores.get(folder);

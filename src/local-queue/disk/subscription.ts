@@ -17,6 +17,15 @@ import { type Pending, type Receiver, type StoreClient, withinAnswerLimit } from
 
 const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
 
+interface SubscribedTo {
+  readonly client: StoreClient;
+  /** The subscription's, at the client. */
+  readonly number: number;
+  readonly queue: string;
+  /** Must not throw. */
+  readonly observe: (event: BrokerEvent) => void;
+}
+
 /**
  *   active ──cancel()──► cancelled ──close(), the broker's close, the thread's end──► closed
  *     └──close(), the broker's close, the thread's end──────────────────────────────► ▲
@@ -35,17 +44,13 @@ export class DiskSubscription implements Subscription, Receiver {
   #closing: Promise<void> | undefined = undefined;
   readonly #ended = new Deferred();
 
-  /** `subscription` is its number at the client. `observe` must not throw. */
   constructor(
-    client: StoreClient,
-    subscription: number,
-    queue: string,
-    observe: (event: BrokerEvent) => void,
+    { client, number, queue, observe }: SubscribedTo,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
   ) {
     this.client = client;
-    this.#number = subscription;
+    this.#number = number;
     this.#queue = queue;
     this.#observe = observe;
     this.#onDelivery = onDelivery;
@@ -55,7 +60,7 @@ export class DiskSubscription implements Subscription, Receiver {
     // Replies come in the asynchronous context in which the store was opened first, by whoever that was.
     this.deliver = AsyncResource.bind(this.deliver.bind(this));
     this.lost = AsyncResource.bind(this.lost.bind(this));
-    client.receive(subscription, this);
+    client.receive(number, this);
   }
 
   get ended(): Promise<void> {

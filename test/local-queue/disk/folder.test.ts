@@ -215,10 +215,17 @@ test('a copied folder is a store of its own', async () => {
   await Promise.all([one.close(), two.close()]);
 });
 
+function replaceStore(folder: string): void {
+  const copy = join(folder, 'copy.db');
+  cpSync(join(folder, 'queue.db'), copy);
+  renameSync(copy, join(folder, 'queue.db'));
+}
+
 describe('a folder whose files are taken away while it is open', () => {
   test.each([
     ['removed', (folder: string) => rmSync(folder, { recursive: true })],
     ['moved', (folder: string) => renameSync(folder, `${folder}-moved`)],
+    ['with another database in place of its own', (folder: string) => replaceStore(folder)],
     ['without its log', (folder: string) => rmSync(join(folder, 'queue.db-wal'))],
     ['without its index of the log', (folder: string) => rmSync(join(folder, 'queue.db-shm'))],
   ])('(%s) is a STORAGE_ERROR for who sends and for who waits', async (_how, takeAway) => {

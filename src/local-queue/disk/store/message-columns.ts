@@ -1,6 +1,9 @@
-/** What a message has in its table besides its place in a queue: the columns of what its sender gave, and their checksum. */
+/** What a message has in its table besides its place in a queue: the columns of what its sender gave, their checksum, and how they are written. */
 import { crc32 } from 'node:zlib';
-import type { Row, SqliteValue } from './sqlite.js';
+import { parseProperties } from '../message-json.js';
+import type { Database } from './database.js';
+import type { QueueTable } from './queue-table.js';
+import type { Row, SqliteValue, Statements } from './sqlite.js';
 
 /** A message as its sender made it, in the order of the table's columns: all from `message_id` on. */
 export type MessageColumns = readonly [
@@ -80,4 +83,77 @@ export function placeChecksum(queue: number, expires: unknown): number {
   // Neighbors differ in many bits.
   if (expires === null) return Math.imul(queue, 0x9e3779b1);
   return crc32(`${queue} ${expires}`);
+}
+
+/** A damaged message as it is kept: with headers that say so, and without properties that can't be read. */
+export function salvaged(damaged: MessageColumns, headers: string): MessageColumns {
+  const [messageId, contentType, , properties, timestamp, priority, , bodyIsText, body] = damaged;
+  const kept = isReadable(properties) ? properties : null;
+  return [messageId, contentType, headers, kept, timestamp, priority, null, bodyIsText, body];
+}
+
+function isReadable(properties: string | null): boolean {
+  try {
+    parseProperties(properties);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** So many messages are stored by one statement, at half the cost, where most of their columns are the same. */
+const ALIKE = 16;
+
+const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?, ?, ?)`).join(', ');
+
+const SQL = {
+  // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
+  insert: `INSERT INTO messages (id, queue, rank, place, checksum, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
+  insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, message_id, timestamp, checksum, body)
+    SELECT first + column1, first + column1, queue, rank, content_type, column2, column3, column4, column5
+    FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type) CROSS JOIN (VALUES ${ALIKE_ROWS})`,
+};
+
+/** Writes new messages: many that are alike at once. */
+export class MessageInserts {
+  readonly #numbers: Pick<QueueTable, 'nextNumber' | 'nextNumbers'>;
+  readonly #sql: Statements<typeof SQL>;
+
+  constructor(database: Database, numbers: Pick<QueueTable, 'nextNumber' | 'nextNumbers'>) {
+    this.#numbers = numbers;
+    this.#sql = database.prepareAll(SQL);
+  }
+
+  run(queueId: number, rank: number, rows: readonly MessageColumns[]): void {
+    for (let next = 0; next < rows.length; ) {
+      if (areAlike(rows, next)) {
+        this.#insertAlike(queueId, rank, rows.slice(next, next + ALIKE));
+        next += ALIKE;
+      } else {
+        const number = this.#numbers.nextNumber();
+        const row = rows[next++] as MessageColumns;
+        this.#sql.insert.run(number, queueId, rank, number, checksumOf(queueId, row), ...row);
+      }
+    }
+  }
+
+  #insertAlike(queueId: number, rank: number, rows: readonly MessageColumns[]): void {
+    const [, contentType] = rows[0] as MessageColumns;
+    const values: SqliteValue[] = [this.#numbers.nextNumbers(ALIKE), queueId, rank, contentType];
+    for (const row of rows) values.push(row[0], row[4], checksumOf(queueId, row), row[8]);
+    this.#sql.insertAlike.run(...values);
+  }
+}
+
+/** Whether so many rows from this one on have nothing of their own but number, time and body. */
+function areAlike(rows: readonly MessageColumns[], first: number): boolean {
+  if (first + ALIKE > rows.length) return false;
+  const [, common] = rows[first] as MessageColumns;
+  for (let index = first; index < first + ALIKE; index++) {
+    const row = rows[index] as MessageColumns;
+    const [, contentType, headers, properties, , priority, expires, bodyIsText, body] = row;
+    if (contentType !== common || headers !== null || properties !== null || priority !== null) return false;
+    if (expires !== null || bodyIsText !== null || body.length === 0) return false;
+  }
+  return true;
 }

@@ -1,16 +1,17 @@
 import { DEFAULT_PRIORITY } from '../../../broker.js';
-import { parseProperties } from '../message-json.js';
 import type { Database } from './database.js';
 import {
   COLUMNS,
   checksumOf,
   columnsOf,
   type MessageColumns,
+  MessageInserts,
   placeChecksum,
+  salvaged,
   textChecksum,
 } from './message-columns.js';
 import type { QueueTable, StoredQueue } from './queue-table.js';
-import type { Row, SqliteValue, Statements } from './sqlite.js';
+import type { Row, Statements } from './sqlite.js';
 
 /** A message that some owner handles. */
 export interface Handled {
@@ -57,17 +58,7 @@ const FIRST_PORTION = 16;
 /** By so much may the clocks of two moments seem to differ without anybody having set one. Milliseconds. */
 const CLOCK_SLACK_MS = 1000;
 
-/** So many messages are stored by one statement, at half the cost, where most of their columns are the same. */
-const ALIKE = 16;
-
-const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?, ?, ?)`).join(', ');
-
 const SQL = {
-  // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
-  insert: `INSERT INTO messages (id, queue, rank, place, checksum, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
-  insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, message_id, timestamp, checksum, body)
-    SELECT first + column1, first + column1, queue, rank, content_type, column2, column3, column4, column5
-    FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type) CROSS JOIN (VALUES ${ALIKE_ROWS})`,
   ready: `SELECT id, attempt, redelivered, checksum, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
   take: 'UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?',
   remove: 'DELETE FROM messages WHERE id BETWEEN ? AND ?',
@@ -104,35 +95,21 @@ const SQL = {
  */
 export class MessageTable {
   readonly #queues: QueueTable;
+  readonly #inserts: MessageInserts;
   readonly #sql: Statements<typeof SQL>;
 
   constructor(database: Database, queues: QueueTable) {
     this.#queues = queues;
+    this.#inserts = new MessageInserts(database, queues);
     this.#sql = database.prepareAll(SQL);
   }
 
   /** New messages, behind all others of their rank. Whether there is room is the caller's matter. */
   insert(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
-    for (let next = 0; next < rows.length; ) {
-      if (areAlike(rows, next)) {
-        this.#insertAlike(queue, rank, rows.slice(next, next + ALIKE));
-        next += ALIKE;
-      } else {
-        const number = this.#queues.nextNumber();
-        const row = rows[next++] as MessageColumns;
-        this.#sql.insert.run(number, queue.id, rank, number, checksumOf(queue.id, row), ...row);
-      }
-    }
+    this.#inserts.run(queue.id, rank, rows);
     const counters = this.#queues.counters(queue);
     counters.held += rows.length;
     counters.ready += rows.length;
-  }
-
-  #insertAlike(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
-    const [, contentType] = rows[0] as MessageColumns;
-    const values: SqliteValue[] = [this.#queues.nextNumbers(ALIKE), queue.id, rank, contentType];
-    for (const row of rows) values.push(row[0], row[4], checksumOf(queue.id, row), row[8]);
-    this.#sql.insertAlike.run(...values);
   }
 
   /** Gives the first ready messages to an owner, at most `limit`, and about so many bytes. */
@@ -186,7 +163,7 @@ export class MessageTable {
   /** A message that was handled comes again after the delay, as that attempt. `change`: of its headers, in JSON. */
   comeAgain(message: Handled, attempt: number, change: HeaderChange, delayMs: number): void {
     const { id, queue } = message;
-    const { headers, checksum } = this.#changed(id, change, undefined);
+    const { headers, checksum } = this.#changed(id, change);
     if (!this.#isThere(queue)) {
       this.remove([message]);
     } else if (delayMs > 0) {
@@ -194,13 +171,8 @@ export class MessageTable {
       const now = Date.now();
       this.#sql.delay.run(attempt, headers, checksum, now, now + Math.ceil(delayMs) + 1, id);
     } else {
-      this.#queues.counters(queue).ready += this.#sql.again.run(
-        attempt,
-        headers,
-        checksum,
-        this.#queues.nextNumber(),
-        id,
-      );
+      const place = this.#queues.nextNumber();
+      this.#queues.counters(queue).ready += this.#sql.again.run(attempt, headers, checksum, place, id);
     }
   }
 
@@ -219,22 +191,9 @@ export class MessageTable {
    * and without properties that can't be read.
    */
   salvage({ id, columns }: Taken, queue: StoredQueue, target: StoredQueue, headers: string): void {
-    const [messageId, contentType, , properties, timestamp, priority, , bodyIsText, body] = columns;
-    const isReadable = canRead(() => parseProperties(properties));
-    const kept: MessageColumns = [
-      messageId,
-      contentType,
-      headers,
-      isReadable ? properties : null,
-      timestamp,
-      priority,
-      null,
-      bodyIsText,
-      body,
-    ];
     this.#sql.remove.run(id, id);
     this.#queues.counters(queue).held -= 1;
-    this.insert(target, priority ?? DEFAULT_PRIORITY, [kept]);
+    this.insert(target, columns[5] ?? DEFAULT_PRIORITY, [salvaged(columns, headers)]);
   }
 
   /** What an owner handles, at most `limit`. */
@@ -279,10 +238,8 @@ export class MessageTable {
       const queue = this.#queues.byId(Number(queueId));
       if (queue === undefined) this.drop(Number(id), undefined);
       else {
-        this.#queues.counters(queue).ready += this.#sql.makeReady.run(
-          this.#queues.nextNumber(),
-          id as number,
-        );
+        const place = this.#queues.nextNumber();
+        this.#queues.counters(queue).ready += this.#sql.makeReady.run(place, id as number);
       }
     }
   }
@@ -318,11 +275,7 @@ export class MessageTable {
   }
 
   /** Other headers, and the checksum with which the message is as good, or as damaged, as it was. */
-  #changed(
-    id: number,
-    change: HeaderChange,
-    move: { readonly from: number; readonly to: number } | undefined,
-  ): { readonly headers: string; readonly checksum: number } {
+  #changed(id: number, change: HeaderChange, move?: { readonly from: number; readonly to: number }) {
     const [before = null, expires = null, checksum = 0] = this.#sql.changeable.first(id) ?? [];
     const old = typeof before === 'string' ? before : null;
     const headers = change(old);
@@ -353,19 +306,6 @@ export class MessageTable {
   }
 }
 
-/** Whether so many rows from this one on have nothing of their own but number, time and body. */
-function areAlike(rows: readonly MessageColumns[], first: number): boolean {
-  if (first + ALIKE > rows.length) return false;
-  const [, common] = rows[first] as MessageColumns;
-  for (let index = first; index < first + ALIKE; index++) {
-    const row = rows[index] as MessageColumns;
-    const [, contentType, headers, properties, , priority, expires, bodyIsText, body] = row;
-    if (contentType !== common || headers !== null || properties !== null || priority !== null) return false;
-    if (expires !== null || bodyIsText !== null || body.length === 0) return false;
-  }
-  return true;
-}
-
 function byQueue(messages: readonly Handled[]): Map<StoredQueue, number[]> {
   const ids = new Map<StoredQueue, number[]>();
   for (const { id, queue } of messages) {
@@ -385,13 +325,4 @@ function takenOf([id, attempt, redelivered, checksum, ...values]: Row, queue: St
     columns,
     isDamaged: checksum !== checksumOf(queue.id, columns),
   };
-}
-
-function canRead(read: () => unknown): boolean {
-  try {
-    read();
-    return true;
-  } catch {
-    return false;
-  }
 }

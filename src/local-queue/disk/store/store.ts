@@ -52,20 +52,12 @@ export class Store {
 
   /** Applies requests in one transaction, admits who waits, and hands out messages. Does not throw. */
   apply(requests: readonly Request[]): Outcome {
-    return this.#transact(requests, (transaction) => {
-      for (const request of requests) applyRequest(transaction, request);
-    });
+    return this.#transact(requests, this.#admits(requests));
   }
 
   /** Applies settlements that could not be stored before, and nothing besides. */
   settle(requests: readonly Request[]): Outcome {
-    return this.#transact(
-      requests,
-      (transaction) => {
-        for (const request of requests) applyRequest(transaction, request);
-      },
-      false,
-    );
+    return this.#transact(requests, false);
   }
 
   /** Takes out those that wait for room, and returns them. Before a transaction, or while it waits for the lock. */
@@ -84,14 +76,14 @@ export class Store {
 
   /** Says that this process lives. */
   renew(): Outcome {
-    return this.#transact([], ({ owners, state }) => {
+    return this.#transact([], this.#admits([]), ({ owners, state }) => {
       if (state.owner !== undefined) owners.renew(state.owner);
     });
   }
 
   /** Puts back what is handled by processes that are no more. */
   reclaim(): Outcome {
-    return this.#transact([], reclaimMessages);
+    return this.#transact([], this.#admits([]), reclaimMessages);
   }
 
   /** Whether an owner is dead or late, or was and has left something. Reads only. */
@@ -167,8 +159,8 @@ export class Store {
 
   #transact(
     requests: readonly Request[],
-    work: (transaction: WriteTransaction) => void,
-    admits = this.#admits(requests),
+    admits: boolean,
+    work: (transaction: WriteTransaction) => void = () => {},
   ): Outcome {
     const transaction = new WriteTransaction({
       queues: this.#queues,
@@ -189,6 +181,7 @@ export class Store {
           this.#removeSome(transaction);
           transaction.messages.makeDueReady(Date.now(), MAX_ROWS_PER_TRANSACTION);
           removeExpired(transaction);
+          for (const request of requests) applyRequest(transaction, request);
           work(transaction);
           if (admits) admitWaiting(transaction);
           deliver(transaction);
