@@ -192,7 +192,7 @@ test('a message whose headers can not be read becomes a dead letter with its bod
     letter = `${message.headers['x-millrace-reason']}: ${message.body}`;
   });
   await eventually(() => letter !== '');
-  expect(letter).toBe('undecodable: whole');
+  expect(letter).toBe('damaged: whole');
   expect(delivered).toEqual(['1']);
   await broker.close();
 });

@@ -64,8 +64,13 @@ export function checksumOf(queue: number, columns: MessageColumns): number {
   let head = `${textOf(id)}\n${textOf(contentType)}\n${timestamp}\n${kind}\n`;
   if (properties !== null || priority !== null || bodyIsText !== null)
     head += `${properties}\n${priority}\n${bodyIsText}\n`;
-  const fixed = typeof body === 'string' ? crc32(head + body) : crc32(body, crc32(head));
+  const fixed = typeof body === 'string' || body.length === 0 ? crc32(head + body) : crc32(body, crc32(head));
   return (fixed ^ textChecksum(headers) ^ placeChecksum(queue, expires)) >>> 0;
+}
+
+/** Of no bytes zlib makes 0, or what it began with, depending on whether they have a place in memory. */
+function crc32OfBytes(bytes: Uint8Array, begin: number): number {
+  return bytes.length === 0 ? begin : crc32(bytes, begin);
 }
 
 /** A text with NUL in it is stored as bytes. */
