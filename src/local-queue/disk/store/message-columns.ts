@@ -64,7 +64,7 @@ export function checksumOf(queue: number, columns: MessageColumns): number {
   let head = `${textOf(id)}\n${textOf(contentType)}\n${timestamp}\n${kind}\n`;
   if (properties !== null || priority !== null || bodyIsText !== null)
     head += `${properties}\n${priority}\n${bodyIsText}\n`;
-  const fixed = typeof body === 'string' || body.length === 0 ? crc32(head + body) : crc32(body, crc32(head));
+  const fixed = typeof body === 'string' ? crc32(head + body) : crc32OfBytes(body, crc32(head));
   return (fixed ^ textChecksum(headers) ^ placeChecksum(queue, expires)) >>> 0;
 }
 
