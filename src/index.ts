@@ -38,7 +38,7 @@ export type {
 export type { ConsumerOptions } from './consumer/consumer-options.js';
 export { createConsumer } from './consumer/create-consumer.js';
 export type { ThreadedHandler } from './consumer/handler-threads.js';
-export type { Discriminant, HandlersByType } from './consumer/handlers-by-type.js';
+export type { Discriminant, HandlersByEvent, HandlersByType } from './consumer/handlers-by-type.js';
 export type { KeyOf } from './consumer/line.js';
 export type { Rate } from './consumer/rate.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
@@ -67,8 +67,11 @@ export {
 export {
   type BindingOptions,
   defineExchange,
+  defineRoute,
   type Exchange,
   type ExchangeOptions,
+  type Route,
+  type RouteOptions,
 } from './exchange.js';
 export type { ItemOrder } from './local-queue/item-order.js';
 export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
@@ -98,10 +101,40 @@ export {
 } from './producer/requester.js';
 export type { SendManyResult } from './producer/send-many.js';
 export type { Values } from './producer/value-source.js';
-export { type DecodedValue, defineQueue, type EncodedValue, type Queue, type QueueOptions } from './queue.js';
+export {
+  type DecodedValue,
+  defineQueue,
+  type EncodedValue,
+  type EventQueue,
+  type Queue,
+  type QueueOptions,
+} from './queue.js';
 export type {
   RabbitMqCredentials,
   RabbitMqOptions,
   RabbitMqReconnectOptions,
   RabbitMqTlsOptions,
 } from './rabbitmq/options.js';
+export {
+  createPublisher,
+  type EventOf,
+  type PublishEventOptions,
+  type Publisher,
+  type PublishManyOptions,
+  type PublishManyResult,
+  type PublishResult,
+} from './topics/publisher.js';
+export {
+  defineSubscription,
+  type ProcessSubscriptionOptions,
+  type Subscription,
+  type SubscriptionOptions,
+} from './topics/subscription.js';
+export {
+  defineTopic,
+  type EventInputs,
+  type EventOutputs,
+  type EventSchemas,
+  type Topic,
+  type TopicOptions,
+} from './topics/topic.js';

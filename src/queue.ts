@@ -49,6 +49,22 @@ export interface Queue<In, Out = In> {
 }
 
 /**
+ * A queue whose messages are events of several kinds, told apart by their names. `Events` has the value of each. Nothing is
+ * sent to it directly: it gets what is published to a topic. Made by `defineSubscription`.
+ */
+export interface EventQueue<Events extends object> extends Queue<never, Events[keyof Events]> {
+  /** The names of the events. */
+  readonly events: readonly (keyof Events & string)[];
+  /** For the compiler only. */
+  readonly eventValues?: Events | undefined;
+  /** The name of the event that a message is, by its type or its routing key; undefined: none of this queue. */
+  eventOf(said: {
+    readonly type?: string | undefined;
+    readonly routingKey?: string | undefined;
+  }): (keyof Events & string) | undefined;
+}
+
+/**
  * Names a queue and says what its messages look like. The schema is any [Standard Schema](https://standardschema.dev):
  * zod 4, valibot, arktype and others. Nothing is sent or declared yet.
  *

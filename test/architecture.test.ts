@@ -43,6 +43,7 @@ describe('the arrows between the parts', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||
       to === 'queue.ts' ||
+      to === 'exchange.ts' ||
       isShared(to) ||
       to.startsWith('node:') ||
       (to === '@standard-schema/spec' && kind === 'type') ||
@@ -67,6 +68,21 @@ describe('the arrows between the parts', () => {
       (to === 'queue.ts' && kind === 'type') ||
       isShared(to);
     expect(breaches((arrow) => partOf(arrow.from) === 'batches' && !isAllowed(arrow))).toEqual([]);
+  });
+
+  test('topics lie on top of the producer and the queue: no backend and no consumer knows them', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      partOf(to) === 'producer' ||
+      to === 'queue.ts' ||
+      isShared(to) ||
+      to.startsWith('node:') ||
+      (to === '@standard-schema/spec' && kind === 'type');
+    expect(breaches((arrow) => partOf(arrow.from) === 'topics' && !isAllowed(arrow))).toEqual([]);
+    const mayImport = ['index.ts', 'topics', 'cli'];
+    expect(breaches(({ from, to }) => partOf(to) === 'topics' && !mayImport.includes(partOf(from)))).toEqual(
+      [],
+    );
   });
 
   test('dead letters import themselves, the types of the queue and the leaves', () => {

@@ -24,7 +24,7 @@ test.each([
 ])('the way of a message on %s leads through few files', async (_name, address, most) => {
   const { stdout } = await promisify(execFile)(process.execPath, [program, address(), prefix]);
   const files: { send: string[]; sendAndHandle: string[] } = JSON.parse(stdout);
-  expect(files.send).toContain('producer/producer.js');
+  expect(files.send).toContain('producer/sender.js');
   expect(files.sendAndHandle).toContain('consumer/queue-consumer.js');
   expect(files.send.length, files.send.join('\n')).toBeLessThanOrEqual(most.send);
   expect(files.sendAndHandle.length, files.sendAndHandle.join('\n')).toBeLessThanOrEqual(most.sendAndHandle);

@@ -1,11 +1,17 @@
 import type { Broker } from '../broker.js';
 import { backendOf, invalidOption } from '../common/options.js';
-import type { Queue } from '../queue.js';
+import type { EventQueue, Queue } from '../queue.js';
 import { isAnswered } from './answer.js';
 import type { Consumer, Handler } from './consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from './consumer-options.js';
 import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
-import { type Discriminant, type HandlersByType, handlerByType } from './handlers-by-type.js';
+import {
+  type Discriminant,
+  type HandlersByEvent,
+  type HandlersByType,
+  handlerByEvent,
+  handlerByType,
+} from './handlers-by-type.js';
 import { type HandlerHost, QueueConsumer } from './queue-consumer.js';
 import { trackedHandler } from './tracked-handler.js';
 
@@ -25,6 +31,12 @@ import { trackedHandler } from './tracked-handler.js';
  * createConsumer(broker, events, { by: 'type', handlers: { click: onClick, key: onKey } });
  * ```
  *
+ * A subscription to a topic has one for each of its events:
+ *
+ * ```ts
+ * createConsumer(broker, billing, { handlers: { 'order.placed': invoice, 'order.cancelled': cancel } });
+ * ```
+ *
  * For work that keeps a processor busy, name a module whose default export is the handler; it runs in threads:
  *
  * ```ts
@@ -34,10 +46,14 @@ import { trackedHandler } from './tracked-handler.js';
  * Bytes that do not decode, values that fail the schema and bodies over the size limit become dead letters without
  * the handler being called. Throws `INVALID_OPTION`.
  */
-export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<Out>>(
+export function createConsumer<
+  Out,
+  By extends Discriminant<Out> = Discriminant<Out>,
+  Events extends object = never,
+>(
   broker: Broker,
-  queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
-  handler: Handler<Out> | HandlersByType<Out, By> | ThreadedHandler,
+  queue: ConsumedQueue<Out, Events>,
+  handler: Handler<Out> | HandlersByName<Out, By, NoInfer<Events>> | ThreadedHandler,
   options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer {
   const backend = backendOf(broker);
@@ -52,21 +68,39 @@ export function createConsumer<Out, By extends Discriminant<Out> = Discriminant<
     return new QueueConsumer(backend, queue, { handler: run, tracked: run }, settings, threads);
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
-  const plain = toHandler(handler);
+  const plain = toHandler<Out>(
+    handler as Handler<Out> | Forms,
+    queue as ConsumedQueue<Out, Record<string, unknown>>,
+  );
   const tracked = trackedHandler(plain, backend, queue, settings);
   return new QueueConsumer(backend, queue, { handler: plain, tracked }, settings, MAIN_THREAD);
 }
 
 const MAIN_THREAD: HandlerHost = { open: async () => {}, drain: () => {}, close: async () => {} };
 
+/** A queue; of a subscription, also its events. */
+type ConsumedQueue<Out, Events extends object> = Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'> &
+  Partial<Pick<EventQueue<Events>, 'events' | 'eventOf' | 'eventValues'>>;
+
+/** A handler for each event of a subscription, for each type of another queue's messages. */
+type HandlersByName<Out, By extends Discriminant<Out>, Events extends object> = [Events] extends [never]
+  ? HandlersByType<Out, By>
+  : HandlersByEvent<Events>;
+
+type Forms = { readonly by?: string; readonly handlers: object };
+
 function isThreaded(handler: object): handler is ThreadedHandler {
   return typeof handler === 'object' && handler !== null && 'module' in handler;
 }
 
 function toHandler<Out>(
-  handler: Handler<Out> | { readonly by: string; readonly handlers: object },
+  handler: Handler<Out> | Forms,
+  { name, events, eventOf }: ConsumedQueue<Out, Record<string, unknown>>,
 ): Handler<Out> {
   if (typeof handler === 'function') return handler;
-  if (typeof handler === 'object' && handler !== null) return handlerByType(handler);
+  if (typeof handler === 'object' && handler !== null) {
+    const isByEvent = handler.by === undefined && events !== undefined && eventOf !== undefined;
+    return isByEvent ? handlerByEvent(handler, { name, events, eventOf }) : handlerByType(handler);
+  }
   throw invalidOption('handler', 'a function, handlers by type, or the module of one', handler);
 }

@@ -1,5 +1,6 @@
 import { checkOptionNames, invalidOption, quote } from '../common/options.js';
-import { RejectMessage } from '../errors.js';
+import { QueueError, RejectMessage } from '../errors.js';
+import type { EventQueue } from '../queue.js';
 import type { Handler } from './consumer.js';
 
 /** The properties that can discriminate the union: those that are strings in each member. */
@@ -25,18 +26,45 @@ export interface HandlersByType<Out, By extends Discriminant<Out> = Discriminant
   readonly handlers: { readonly [Type in Out[By] & string]: Handler<OfType<Out, By, Type>> };
 }
 
+/**
+ * A handler for each event of a subscription: a missing handler, or one for an event that the subscription does not get,
+ * does not compile.
+ */
+export interface HandlersByEvent<Events extends object> {
+  /** One handler for each event, by the name of the event. */
+  readonly handlers: { readonly [Event in keyof Events & string]: Handler<Events[Event]> };
+}
+
+/** One handler that calls the one for the event. Throws `INVALID_OPTION` unless each event has one, and nothing else. */
+export function handlerByEvent(
+  forms: { readonly handlers: object },
+  { name, events, eventOf }: Pick<EventQueue<Record<string, unknown>>, 'name' | 'events' | 'eventOf'>,
+): Handler<unknown> {
+  checkOptionNames('handler', forms, ['handlers']);
+  const byEvent = checkHandlers(forms.handlers);
+  const missing = events.find((event) => !byEvent.has(event));
+  const unknown = [...byEvent.keys()].find((event) => !events.includes(event));
+  if (missing !== undefined || unknown !== undefined) {
+    const why =
+      missing === undefined ? `'${name}' gets no event ${quote(unknown)}` : `none for ${quote(missing)}`;
+    throw new QueueError(
+      'INVALID_OPTION',
+      `handlers: ${why}; its events are ${events.map(quote).join(', ')}`,
+    );
+  }
+  return (value, context) => {
+    const handler = byEvent.get(eventOf(context) ?? '');
+    if (handler === undefined) throw new RejectMessage(`no handler for ${quote(context.routingKey)}`);
+    return handler(value, context);
+  };
+}
+
 /** One handler that calls the one for the message's type. Throws `INVALID_OPTION`. */
-export function handlerByType(forms: { readonly by: string; readonly handlers: object }): Handler<unknown> {
+export function handlerByType(forms: { readonly by?: string; readonly handlers: object }): Handler<unknown> {
   checkOptionNames('handler', forms, ['by', 'handlers']);
   const { by, handlers } = forms;
   if (typeof by !== 'string') throw invalidOption('by', 'the name of a property of the value', by);
-  if (typeof handlers !== 'object' || handlers === null) {
-    throw invalidOption('handlers', 'an object with a handler for each type', handlers);
-  }
-  const byType = new Map<unknown, Handler<unknown>>(Object.entries(handlers));
-  for (const [type, handler] of byType) {
-    if (typeof handler !== 'function') throw invalidOption(`handlers[${quote(type)}]`, 'a function', handler);
-  }
+  const byType: ReadonlyMap<unknown, Handler<unknown>> = checkHandlers(handlers);
   return (value, context) => {
     const type = partOf(value, by);
     const handler = byType.get(type);
@@ -47,6 +75,17 @@ export function handlerByType(forms: { readonly by: string; readonly handlers: o
     }
     return handler(value, context);
   };
+}
+
+function checkHandlers(handlers: object): ReadonlyMap<string, Handler<unknown>> {
+  if (typeof handlers !== 'object' || handlers === null) {
+    throw invalidOption('handlers', 'an object with a handler for each type', handlers);
+  }
+  const byName = new Map<string, Handler<unknown>>(Object.entries(handlers));
+  for (const [name, handler] of byName) {
+    if (typeof handler !== 'function') throw invalidOption(`handlers[${quote(name)}]`, 'a function', handler);
+  }
+  return byName;
 }
 
 function partOf(value: unknown, name: string): unknown {

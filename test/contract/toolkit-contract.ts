@@ -17,6 +17,7 @@ import { sendManyCases } from './send-many-cases.js';
 import { stopCases } from './stop-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
 import { threadCases } from './thread-cases.js';
+import { topicCases } from './topic-cases.js';
 import { typedHandlerCases } from './typed-handler-cases.js';
 import { valueCases } from './value-cases.js';
 
@@ -41,6 +42,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     receive: receiveCases,
     'dead letters': deadLetterCases,
     locks: lockCases,
+    topics: topicCases,
     load: loadCases,
   };
   contractSuite('toolkit contract', subject, groups, skips);

@@ -20,7 +20,7 @@ import {
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import { encodeTable } from './amqplib-headers.js';
-import { encodeField, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
+import { encodeField, type HeaderField, type HeaderTable, isReadable, NO_HEADERS } from './header-table.js';
 import { originHeaders, originOf as publishedTo } from './origin.js';
 
 /** Set on what is sent again after a lost link, where the first sending may have arrived. */
@@ -288,7 +288,7 @@ export function carry(
  * to delivery until the toolkit sends the message on. The body is not copied. Never throws.
  */
 export function fromWire(received: ReceivedMessage): Message {
-  const { properties, headers, content } = received;
+  const { fields, properties, headers, content } = received;
   const { priority, messageId, timestamp } = properties;
   const { values, expiresAt } = timeLimited(received);
   const message: Message = {
@@ -301,7 +301,7 @@ export function fromWire(received: ReceivedMessage): Message {
     priority: priority === undefined ? undefined : Math.min(priority, MAX_PRIORITY),
     correlationId: properties.correlationId,
     replyTo: properties.replyTo,
-    origin: publishedTo(received),
+    origin: fields.exchange === '' && headers === NO_HEADERS ? undefined : publishedTo(received),
     type: properties.type,
     appId: properties.appId,
     userId: properties.userId,

@@ -1,0 +1,267 @@
+import type { Backend, Destination, Message, PublishOptions, WaitOptions } from '../broker.js';
+import { within } from '../common/limits.js';
+import { copyMessage, newMessage, newMessageId } from '../common/message.js';
+import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
+import { type SendTrace, sendTracing } from '../common/tracing.js';
+import { isQueueError } from '../errors.js';
+import type { EncodedValue, Queue } from '../queue.js';
+import { checkEachValue, EACH_VALUE_OPTION_NAMES, type EachValueOptions } from './each-value.js';
+import {
+  MESSAGE_OPTION_NAMES,
+  type MessageOptions,
+  type MessageProperties,
+  messageProperties,
+  packed,
+} from './message-options.js';
+import { type SendManyResult, sendAll, type ValueSender } from './send-many.js';
+import type { Values } from './value-source.js';
+
+const SEND_MANY_OPTION_NAMES = ['signal', 'timeoutMs', ...MESSAGE_OPTION_NAMES];
+const SEND_OPTION_NAMES = [...SEND_MANY_OPTION_NAMES, 'id'];
+
+/** Where messages are sent: to the queue `name`, unless `route` says otherwise. */
+export interface SendTarget<In, Result> {
+  /** As errors and traces call it. */
+  readonly name: string;
+  /** What the user calls to send one message. */
+  readonly verb: 'send' | 'publish';
+  /** Whether it is an error that no queue takes a message. */
+  readonly mandatory: boolean;
+  /** As that of a queue. */
+  encode(value: In): EncodedValue | Promise<EncodedValue>;
+  /** As that of a queue. */
+  readonly compress?: Queue<In, unknown>['compress'];
+  /** Where the message of a value goes, and what it is. Throws `INVALID_MESSAGE`. */
+  route?(value: In): Pick<Message, 'origin' | 'type'>;
+  /** Before the first message, and again after a message was unroutable. */
+  declare(broker: Backend, wait: WaitOptions): Promise<void>;
+  /** What the sender of a message is told. */
+  result(id: string, isRouted: boolean): Result;
+}
+
+/** Every message goes to the queue. */
+export function queueTarget<In>(
+  queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>,
+): SendTarget<In, { readonly id: string }> {
+  return {
+    name: queue.name,
+    verb: 'send',
+    mandatory: true,
+    encode: queue.encode,
+    compress: queue.compress,
+    declare: (broker, wait) => broker.declare(queue.spec, wait),
+    result: (id) => ({ id }),
+  };
+}
+
+type SendWait = Pick<PublishOptions, 'signal'> & { readonly timeoutMs?: number | undefined };
+type Properties = MessageProperties & Pick<Message, 'origin'>;
+type SendOptions = MessageOptions & SendWait;
+type SendManyOptions<In> = Omit<MessageOptions, 'id'> & SendWait & EachValueOptions<In>;
+
+/**
+ *   undeclared ──first message: size checked, queue declared──► declared ──UNROUTABLE: it was deleted──► undeclared
+ */
+export class Sender<In, Result> {
+  readonly #broker: Backend;
+  readonly #target: SendTarget<In, Result>;
+  /** Where messages go that say nothing else. */
+  readonly #to: Destination;
+  readonly #defaultWait: SendLimits;
+  #isDeclared = false;
+  /** The last message that waits for its declaration, with those before it. */
+  #lastFirst: Promise<unknown> | undefined;
+
+  constructor(broker: Backend, target: SendTarget<In, Result>, timeoutMs: number) {
+    this.#broker = broker;
+    this.#target = target;
+    this.#to = { exchange: '', routingKey: target.name };
+    this.#defaultWait = { timeoutMs, mandatory: target.mandatory };
+    // They are handed around: `const { send } = producer`, `values.map(producer.send)`.
+    this.send = this.send.bind(this);
+    this.trySend = this.trySend.bind(this);
+    this.sendMany = this.sendMany.bind(this);
+  }
+
+  send(value: In, options?: SendOptions): Promise<Result> {
+    return options === undefined
+      ? this.#send(value, undefined, this.#defaultWait)
+      : this.#sendWith(this.#target.verb, value, options, false);
+  }
+
+  async trySend(value: In, options: SendOptions = {}): Promise<Result | undefined> {
+    // The first message declares the queue, which would wait for the connection.
+    if (!this.#isDeclared && this.#broker.state === 'connecting') {
+      checkSendOptions('trySend', options);
+      return undefined;
+    }
+    try {
+      return await this.#sendWith('trySend', value, options, true);
+    } catch (error) {
+      if (isQueueError(error, 'FULL')) return undefined;
+      throw error;
+    }
+  }
+
+  /** `onStored` is told of each message whether it was routed. */
+  async sendMany(
+    values: Values<In>,
+    options: SendManyOptions<In> = {},
+    onStored?: (isRouted: boolean) => void,
+  ): Promise<SendManyResult> {
+    const names = [...SEND_MANY_OPTION_NAMES, ...EACH_VALUE_OPTION_NAMES];
+    checkOptionNames(`${this.#target.verb}Many`, options, names);
+    const { timeoutMs } = this.#limitsOf(options, false);
+    const properties = messageProperties(options);
+    const { propertiesOf, ...rules } = checkEachValue(options, properties);
+    const sender = (signal: AbortSignal | undefined): ValueSender<In> => {
+      const limits: SendLimits = { ...this.#defaultWait, signal, timeoutMs };
+      return {
+        make: (value, index) => this.#make(value, propertiesOf?.(value, index) ?? properties, limits),
+        store: (message) => {
+          const storing = this.#store(message, limits);
+          return onStored === undefined ? storing : storing.then(onStored);
+        },
+      };
+    };
+    try {
+      return await sendAll(values, sender, options.signal, rules);
+    } catch (error) {
+      this.#noteFailure(error);
+      throw error;
+    }
+  }
+
+  async #sendWith(method: string, value: In, options: SendOptions, noWait: boolean): Promise<Result> {
+    checkSendOptions(method, options);
+    return this.#send(value, messageProperties(options), this.#limitsOf(options, noWait));
+  }
+
+  async #send(value: In, properties: MessageProperties | undefined, limits: SendLimits): Promise<Result> {
+    const startedAt = performance.now();
+    const making = this.#make(value, properties, limits);
+    const message = making instanceof Promise ? await making : making;
+    try {
+      const left = making instanceof Promise ? remaining(limits, startedAt) : limits;
+      return this.#target.result(message.id, await this.#store(message, left));
+    } catch (error) {
+      this.#noteFailure(error);
+      throw error;
+    }
+  }
+
+  /** Throws or rejects: `INVALID_MESSAGE`, `TIMEOUT`, `ABORTED`. A promise only if the schema is asynchronous. */
+  #make(
+    value: In,
+    properties: MessageProperties | undefined,
+    limits: SendLimits,
+  ): Message | Promise<Message> {
+    try {
+      const encoding = this.#target.encode(value);
+      const routed =
+        this.#target.route === undefined ? properties : { ...properties, ...this.#target.route(value) };
+      if (!isThenable(encoding)) return this.#newMessage(encoding, routed);
+      const action = `validating a value for '${this.#target.name}'`;
+      return within(Promise.resolve(encoding), action, limits, 'the schema gave no answer')
+        .then((encoded) => this.#newMessage(encoded, routed))
+        .catch((error) => this.#failUnmade(properties, error));
+    } catch (error) {
+      return this.#failUnmade(properties, error);
+    }
+  }
+
+  /** Throws `TOO_LARGE`. */
+  #newMessage(encoded: EncodedValue, properties: Properties | undefined): Message {
+    const body = packed(encoded, properties, this.#target, this.#broker.maxMessageBytes);
+    return newMessage(body, properties);
+  }
+
+  /** A send that ends before there is a message is traced like any other. */
+  #failUnmade(properties: MessageProperties | undefined, error: unknown): never {
+    if (sendTracing.hasSubscribers) {
+      const trace = this.#traceOf(properties?.id ?? newMessageId(), properties?.headers);
+      sendTracing.tracePromise(() => Promise.reject(error), trace).catch(() => {});
+    }
+    throw error;
+  }
+
+  #traceOf(id: string, headers: Message['headers'] | undefined): SendTrace {
+    return { queue: this.#target.name, id, headers: { ...headers } };
+  }
+
+  /** Resolves when the message is stored. */
+  #store(message: Message, limits: SendLimits): Promise<boolean> {
+    if (!sendTracing.hasSubscribers) return this.#publish(message, limits);
+    const trace = this.#traceOf(message.id, message.headers);
+    let isRouted = true;
+    // Called after the subscribers of its start, which may add headers.
+    const publish = async () => {
+      isRouted = await this.#publish({ ...message, headers: trace.headers }, limits);
+      return { id: message.id };
+    };
+    return sendTracing.tracePromise(publish, trace).then(() => isRouted);
+  }
+
+  #publish(message: Message, limits: SendLimits): Promise<boolean> {
+    return this.#isDeclared && this.#lastFirst === undefined
+      ? this.#broker.publish(message.origin ?? this.#to, message, limits)
+      : this.#publishFirst(message, limits);
+  }
+
+  /** Declares the queue first. Declarations may end in any order; what was sent first is published first. */
+  async #publishFirst(message: Message, limits: SendLimits): Promise<boolean> {
+    // The broker checks each message; this one must be refused before there is a queue for it.
+    checkSize(message, this.#broker.maxMessageBytes);
+    const before = this.#lastFirst;
+    const turn = this.#declareAndPublish(message, limits, before);
+    const last = Promise.allSettled([before, turn]);
+    this.#lastFirst = last;
+    last.then(() => {
+      if (this.#lastFirst === last) this.#lastFirst = undefined;
+    });
+    return (await turn).publishing;
+  }
+
+  /** Resolves when the message is handed over: its publish, in an object, goes on. */
+  async #declareAndPublish(
+    message: Message,
+    limits: SendLimits,
+    before: Promise<unknown> | undefined,
+  ): Promise<{ readonly publishing: Promise<boolean> }> {
+    // The message waits here, and its body may be the caller's own buffer.
+    const own = copyMessage(message);
+    const startedAt = performance.now();
+    const declaring = this.#target.declare(this.#broker, limits);
+    const ready: Promise<unknown> = before === undefined ? declaring : Promise.all([declaring, before]);
+    await within(ready, `declaring '${this.#target.name}'`, limits);
+    this.#isDeclared = true;
+    return { publishing: this.#broker.publish(own.origin ?? this.#to, own, remaining(limits, startedAt)) };
+  }
+
+  /** The queue was deleted: the next message declares it again. */
+  #noteFailure(error: unknown): void {
+    if (isQueueError(error, 'UNROUTABLE')) this.#isDeclared = false;
+  }
+
+  #limitsOf({ signal, timeoutMs }: SendWait, noWait: boolean): SendLimits {
+    checkSignal(signal);
+    const { timeoutMs: fallback, mandatory } = this.#defaultWait;
+    return { signal, timeoutMs: timeLimit(timeoutMs, fallback), noWait, mandatory };
+  }
+}
+
+type SendLimits = PublishOptions & { readonly timeoutMs: number };
+
+/** The same limits after a first step that took from `since` until now. Errors still name the whole limit. */
+function remaining(limits: SendLimits, since: number): SendLimits {
+  const { timeoutMs, limitMs = timeoutMs } = limits;
+  return { ...limits, timeoutMs: Math.max(0, timeoutMs - (performance.now() - since)), limitMs };
+}
+
+function checkSendOptions(method: string, options: SendOptions): void {
+  checkOptionNames(method, options, SEND_OPTION_NAMES);
+}
+
+function timeLimit(value: number | undefined, fallback: number): number {
+  return durationOption('timeoutMs', value, { infinity: true, default: fallback });
+}

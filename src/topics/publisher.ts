@@ -1,0 +1,164 @@
+import type { Backend, Broker, WaitOptions } from '../broker.js';
+import { backendOf, checkOptionNames, durationOption, invalidOption, quote } from '../common/options.js';
+import { QueueError } from '../errors.js';
+import type { SkippedValues } from '../producer/each-value.js';
+import type { ProducerOptions, SendManyOptions, SendOptions } from '../producer/producer.js';
+import { Sender } from '../producer/sender.js';
+import type { Values } from '../producer/value-source.js';
+import type { EncodedValue } from '../queue.js';
+import type { EventInputs, EventSchemas, Topic } from './topic.js';
+
+/** What `publish` takes besides the event and the value: as `send`, but no address for a reply, and no type: that is the event. */
+export type PublishEventOptions = Omit<SendOptions, 'replyTo' | 'type'>;
+
+/** As {@link PublishEventOptions}, for each of the events; ids are always new. */
+export type PublishManyOptions<Inputs extends object = Record<string, unknown>> = Omit<
+  SendManyOptions<EventOf<Inputs>>,
+  'replyTo' | 'type'
+>;
+
+/** What `publish` resolves to. */
+export interface PublishResult {
+  /** The message's id: the one given, or a new UUID. All copies have it. */
+  readonly id: string;
+  /** Whether any subscription got a copy; with `unrouted: 'keep'`, whether any queue did. */
+  readonly routed: boolean;
+}
+
+/** What `publishMany` resolves to. */
+export interface PublishManyResult {
+  /** How many events were published: all that the iterable gave. */
+  readonly published: number;
+  /** How many of them any subscription got a copy of. */
+  readonly routed: number;
+  /** Set with `onInvalid: 'skip'`. */
+  readonly skipped?: SkippedValues | undefined;
+}
+
+/** An event and its value. */
+export type EventOf<Inputs extends object> = {
+  [Event in keyof Inputs & string]: readonly [event: Event, value: Inputs[Event]];
+}[keyof Inputs & string];
+
+/** Publishes the events of one topic. Made by {@link createPublisher}; holds nothing that must be closed. */
+export interface Publisher<Inputs extends object> {
+  /**
+   * Resolves when each subscription that takes the event has its copy stored: in memory, flushed to disk, or confirmed by
+   * RabbitMQ. Local brokers store all copies at once or none, and wait for room in all subscriptions that are bounded.
+   * RabbitMQ stores copy by copy: if one subscription is full, and only then, it rejects with `UNCONFIRMED`, and the others
+   * have theirs. It is not sent again by itself then.
+   *
+   * Rejects: `INVALID_MESSAGE` and `TOO_LARGE` before any I/O; `TIMEOUT`, `ABORTED`, `CLOSED` where nothing was stored;
+   * `UNROUTABLE` with `unrouted: 'error'`; `UNCONFIRMED` where it may have been stored in some or all subscriptions (publish
+   * it again under the same `id`, and let the consumers tell the two apart by it).
+   */
+  publish<Event extends keyof Inputs & string>(
+    event: Event,
+    value: Inputs[Event],
+    options?: PublishEventOptions,
+  ): Promise<PublishResult>;
+
+  /**
+   * Publishes many events, each a pair of its name and its value, in order, as `sendMany` sends: as many at once as the
+   * window of unconfirmed messages takes. Stops at the first error and rejects with it and its `progress`.
+   */
+  publishMany(
+    events: Values<EventOf<Inputs>>,
+    options?: PublishManyOptions<Inputs>,
+  ): Promise<PublishManyResult>;
+}
+
+/**
+ * A publisher for one topic.
+ *
+ * ```ts
+ * const publisher = createPublisher(broker, shop);
+ * const { id, routed } = await publisher.publish('order.placed', { id: 'A-1', total: 12.5 });
+ * ```
+ *
+ * Throws `INVALID_OPTION`.
+ */
+export function createPublisher<Schemas extends EventSchemas>(
+  broker: Broker,
+  topic: Topic<Schemas>,
+  options?: ProducerOptions,
+): Publisher<EventInputs<Schemas>> {
+  checkOptionNames('createPublisher', options, ['timeoutMs']);
+  const timeoutMs = durationOption('timeoutMs', options?.timeoutMs, { infinity: true, default: 30_000 });
+  const publisher: Publisher<Record<string, unknown>> = new TopicPublisher(
+    backendOf(broker),
+    topic,
+    timeoutMs,
+  );
+  return publisher as Publisher<EventInputs<Schemas>>;
+}
+
+type Pair = readonly [event: string, value: unknown];
+
+class TopicPublisher implements Publisher<Record<string, unknown>> {
+  readonly #sender: Sender<Pair, PublishResult>;
+
+  constructor(broker: Backend, topic: Topic, timeoutMs: number) {
+    const target = {
+      name: topic.name,
+      verb: 'publish',
+      mandatory: topic.unrouted === 'error',
+      compress: topic.compress,
+      encode: (pair: Pair) => encode(topic, pair),
+      route: ([event]: Pair) => ({ origin: { exchange: topic.name, routingKey: event }, type: event }),
+      declare: (backend: Backend, wait: WaitOptions) => declare(backend, topic, wait),
+      result: (id: string, routed: boolean) => ({ id, routed }),
+    } as const;
+    this.#sender = new Sender(broker, target, timeoutMs);
+    this.publish = this.publish.bind(this);
+    this.publishMany = this.publishMany.bind(this);
+  }
+
+  async publish(event: string, value: unknown, options?: PublishEventOptions): Promise<PublishResult> {
+    refuseOthers('publish', options);
+    return this.#sender.send([event, value], options);
+  }
+
+  async publishMany(events: Values<Pair>, options?: PublishManyOptions): Promise<PublishManyResult> {
+    refuseOthers('publishMany', options);
+    let routed = 0;
+    const { stored, skipped } = await this.#sender.sendMany(events, options, (isRouted) => {
+      if (isRouted) routed++;
+    });
+    return { published: stored, routed, ...(skipped !== undefined && { skipped }) };
+  }
+}
+
+/** Throws `INVALID_MESSAGE`. */
+function encode(topic: Topic, pair: Pair): EncodedValue | Promise<EncodedValue> {
+  if (!Array.isArray(pair) || pair.length !== 2) {
+    throw invalidEvent(topic, `expected an event and its value, got ${quote(pair)}`);
+  }
+  const [event, value] = pair;
+  if (Object.hasOwn(topic.events, event))
+    return (topic.events[event] as Topic['events'][string]).encode(value);
+  const names = Object.keys(topic.events).map(quote).join(', ');
+  throw invalidEvent(topic, `there is no event ${quote(event)}; its events are ${names}`);
+}
+
+function invalidEvent({ name }: Topic, why: string): QueueError {
+  return new QueueError('INVALID_MESSAGE', `the topic '${name}': ${why}`);
+}
+
+/** A request has one answer, and a topic any number of subscriptions. */
+function refuseOthers(method: string, options: object | undefined): void {
+  if (typeof options !== 'object' || options === null) return;
+  if ('replyTo' in options)
+    throw invalidOption(`${method}: replyTo`, 'none: send a request to a queue', options.replyTo);
+  if ('type' in options) throw invalidOption(`${method}: type`, 'none: it is the event', options.type);
+}
+
+async function declare(
+  backend: Backend,
+  { exchange, unroutedQueue }: Topic,
+  wait: WaitOptions,
+): Promise<void> {
+  // First, so that nothing is lost that the exchange leads there.
+  if (unroutedQueue !== undefined) await backend.declare(unroutedQueue, wait);
+  await backend.declareExchange(exchange.spec, wait);
+}

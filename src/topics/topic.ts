@@ -1,0 +1,129 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { DeclareMode, QueueSpec } from '../broker.js';
+import type { Codec } from '../common/codec.js';
+import type { Compression } from '../common/content-encoding.js';
+import { checkRoutingKey, type Exchange, exchangeSpec } from '../common/exchange-spec.js';
+import { checkOptionNames, invalidOption, quote, wordOption } from '../common/options.js';
+import { queueSpec } from '../common/queue-spec.js';
+import { QueueError } from '../errors.js';
+import { defineQueue, type Queue } from '../queue.js';
+
+/** The schemas of a topic's events, by the names of the events. */
+export type EventSchemas = Readonly<Record<string, StandardSchemaV1>>;
+
+/** What the publisher of each event gives. */
+export type EventInputs<Schemas extends EventSchemas> = {
+  readonly [Event in keyof Schemas & string]: StandardSchemaV1.InferInput<Schemas[Event]>;
+};
+
+/** What the handler of each event gets. */
+export type EventOutputs<Schemas extends EventSchemas> = {
+  readonly [Event in keyof Schemas & string]: StandardSchemaV1.InferOutput<Schemas[Event]>;
+};
+
+/** What {@link defineTopic} takes besides the name and the schemas. All have defaults. */
+export interface TopicOptions {
+  /**
+   * What becomes of an event that no subscription takes. `'ignore'` (default): it is dropped, and `publish` resolves with
+   * `routed: false`. `'error'`: `publish` rejects with `UNROUTABLE`. `'keep'`: it is stored in the queue `<topic>.unrouted`,
+   * which the first publisher makes; it can't be turned on or off later, since an exchange can't be changed.
+   */
+  readonly unrouted?: 'ignore' | 'error' | 'keep' | undefined;
+  /** What to do with an exchange of this name that is there already. Default: `'match'`. */
+  readonly declare?: DeclareMode | undefined;
+  /** How values become message bodies: `'json'` (default) or a codec of your own. */
+  readonly codec?: 'json' | Codec | undefined;
+  /** With what publishers compress the bodies, as in `QueueOptions`. Default: not. */
+  readonly compress?: Compression | undefined;
+}
+
+/** Events that any number of subscriptions get a copy of. Made by {@link defineTopic}. */
+export interface Topic<Schemas extends EventSchemas = EventSchemas> {
+  /** The name of the topic exchange at the broker. */
+  readonly name: string;
+  readonly exchange: Exchange;
+  readonly unrouted: 'ignore' | 'error' | 'keep';
+  /** How the values of each event are encoded and decoded. */
+  readonly events: { readonly [Event in keyof Schemas & string]: EventValues };
+  /** With `unrouted: 'keep'`: the queue for what no subscription takes. */
+  readonly unroutedQueue: QueueSpec | undefined;
+  /** As in {@link TopicOptions}. */
+  readonly compress: Compression | undefined;
+  /** For the compiler only. */
+  readonly schemas?: Schemas | undefined;
+}
+
+/** What a topic knows of an event. */
+export type EventValues = Pick<Queue<unknown, unknown>, 'encode' | 'decode'>;
+
+/**
+ * Names a topic, and says what its events look like: publishers name an event, each subscription gets a copy of the events
+ * it asks for. Nothing is declared yet.
+ *
+ * ```ts
+ * const shop = defineTopic('shop', {
+ *   'order.placed': z.object({ id: z.string(), total: z.number() }),
+ *   'order.cancelled': z.object({ id: z.string(), why: z.string() }),
+ * });
+ * ```
+ *
+ * At the broker it is a durable exchange of type `topic`; the routing key is the name of the event, so that programs
+ * without millrace can publish and subscribe as well. Throws `INVALID_OPTION`.
+ */
+export function defineTopic<const Schemas extends EventSchemas>(
+  name: string,
+  events: Schemas,
+  options: TopicOptions = {},
+): Topic<Schemas> {
+  checkOptionNames('defineTopic', options, ['unrouted', 'declare', 'codec', 'compress']);
+  const unrouted = wordOption('unrouted', options.unrouted, ['ignore', 'error', 'keep'], 'ignore');
+  const unroutedName = `${name}.unrouted`;
+  const spec = exchangeSpec(name, {
+    type: 'topic',
+    declare: options.declare,
+    alternate: unrouted === 'keep' ? unroutedName : undefined,
+  });
+  if (typeof events !== 'object' || events === null || Object.keys(events).length === 0) {
+    throw invalidOption('events', 'an object with the schema of each event', events);
+  }
+  const values = Object.entries(events).map(([event, schema]) => {
+    checkEventName(event);
+    // What encodes and decodes the values of a queue does it for an event.
+    const { encode, decode } = defineQueue(labelOf(name, event), schema, {
+      codec: options.codec,
+      compress: options.compress,
+      deadLetter: false,
+    });
+    return [event, { encode, decode } as EventValues] as const;
+  });
+  return {
+    name,
+    exchange: { name, spec },
+    unrouted,
+    compress: options.compress,
+    // Own properties of any name, `__proto__` included, stay what they are.
+    events: Object.fromEntries(values) as Topic<Schemas>['events'],
+    unroutedQueue: unrouted === 'keep' ? unroutedSpec(unroutedName) : undefined,
+  };
+}
+
+function unroutedSpec(name: string): QueueSpec {
+  const exchange = { name, spec: exchangeSpec(name, { type: 'fanout' }) };
+  return queueSpec(name, { bindings: [{ exchange }], capacity: Number.POSITIVE_INFINITY });
+}
+
+/** Throws `INVALID_OPTION`. */
+function checkEventName(event: string): void {
+  checkRoutingKey(`the event ${quote(event)}`, event);
+  if (event !== '' && event.split('.').every((word) => word !== '' && word !== '*' && word !== '#')) return;
+  throw new QueueError(
+    'INVALID_OPTION',
+    `the event ${quote(event)}: the name of an event is words between dots, and none of them is empty, '*' or '#'`,
+  );
+}
+
+/** As errors call it, which name their queue. */
+function labelOf(topic: string, event: string): string {
+  const label = `${topic} ${event}`;
+  return Buffer.byteLength(label) <= 255 ? label : event;
+}
