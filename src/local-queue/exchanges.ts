@@ -30,11 +30,6 @@ export class Exchanges {
     for (const spec of PREDECLARED) this.#exchanges.set(spec.name, new Exchange(spec));
   }
 
-  /** All that were declared. */
-  *specs(): Iterable<ExchangeSpec> {
-    for (const { spec } of this.#exchanges.values()) if (!PREDECLARED.includes(spec)) yield spec;
-  }
-
   /** Throws `QUEUE_MISSING`, `QUEUE_MISMATCH`, and `INVALID_OPTION` for what only RabbitMQ has; true: it is not there yet. */
   check(wanted: ExchangeSpec): boolean {
     const existing = this.#exchanges.get(wanted.name)?.spec;
@@ -49,6 +44,11 @@ export class Exchanges {
     const isNew = this.check(spec);
     if (isNew) this.#exchanges.set(spec.name, new Exchange(spec));
     return isNew;
+  }
+
+  /** Makes one that was declared before. */
+  restore(spec: ExchangeSpec): void {
+    this.#exchanges.set(spec.name, new Exchange(spec));
   }
 
   /** The exchange must be there. False: the queue is bound like that already. */

@@ -85,12 +85,8 @@ export function createPublisher<Schemas extends EventSchemas>(
 ): Publisher<EventInputs<Schemas>> {
   checkOptionNames('createPublisher', options, ['timeoutMs']);
   const timeoutMs = durationOption('timeoutMs', options?.timeoutMs, { infinity: true, default: 30_000 });
-  const publisher: Publisher<Record<string, unknown>> = new TopicPublisher(
-    backendOf(broker),
-    topic,
-    timeoutMs,
-  );
-  return publisher as Publisher<EventInputs<Schemas>>;
+  // Inside, events and values are as little known as to a program without types.
+  return new TopicPublisher(backendOf(broker), topic, timeoutMs) as object as Publisher<EventInputs<Schemas>>;
 }
 
 type Pair = readonly [event: string, value: unknown];

@@ -16,6 +16,7 @@ const disk: BrokerSubject = {
   queueType: 'quorum',
   redefines: true,
   exactCapacity: true,
+  atomicFanOut: true,
   propertyRuns: 30,
 };
 

@@ -34,12 +34,11 @@ import {
   NO_LINK_COUNTS,
   refuseUnknown,
   storableHeaders,
-  unroutable,
 } from '../local-broker.js';
 import { prepareFolder } from './folder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { because, PendingPublish } from './pending-publish.js';
-import { type CommandResult, FLUSH, NO_WAIT } from './protocol.js';
+import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
 import { lockHolder } from './store/lock-holder.js';
 import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
@@ -146,20 +145,24 @@ class DiskBroker implements Backend {
     }
   }
 
-  async declareExchange(spec: ExchangeSpec): Promise<void> {
-    throw new QueueError('INVALID_OPTION', `the exchange ${quote(spec.name)}: queues on disk have none yet`);
+  async declareExchange(exchange: ExchangeSpec, options?: WaitOptions): Promise<void> {
+    await this.#command('declare', options, { kind: 'declare-exchange', exchange });
   }
 
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
-      if (to.exchange !== '') throw unroutable(to, message.id, false);
       checkMessage(message);
       const headers = storableHeaders(message);
-      const stored = headers === message.headers ? message : { ...message, headers };
+      const { exchange, routingKey } = to;
+      const origin = exchange === '' ? message.origin : { exchange, routingKey };
+      const isAsGiven = headers === message.headers && origin === message.origin;
+      const stored = isAsGiven ? message : { ...message, headers, origin };
       const flags =
-        (message.persistent === false ? 0 : this.#flags) | (options?.noWait === true ? NO_WAIT : 0);
+        (message.persistent === false ? 0 : this.#flags) |
+        (options?.noWait === true ? NO_WAIT : 0) |
+        (options?.mandatory === false ? OPTIONAL : 0);
       const pending = new PendingPublish(this, message.id, options);
       const id = this.#client.publish(pending, to, stored, flags);
       this.#deadlines.add(pending.deadline);

@@ -31,17 +31,21 @@ export class Outbox {
     this.#onFull = on.full;
   }
 
-  publish(id: number, { routingKey }: Destination, message: Message, flags: number): void {
+  publish(id: number, { exchange, routingKey }: Destination, message: Message, flags: number): void {
     const { request, writer } = this.#publish ?? this.#openPublish();
-    const { queues } = request;
-    let position = queues.length - 1;
-    if (queues[position] !== routingKey) {
-      position = queues.indexOf(routingKey);
-      if (position === -1) position = queues.push(routingKey) - 1;
+    const { exchanges, routingKeys } = request;
+    let position = routingKeys.length - 1;
+    // Most go where the last one went.
+    if (routingKeys[position] !== routingKey || exchanges[position] !== exchange) {
+      position = routingKeys.findIndex((key, index) => key === routingKey && exchanges[index] === exchange);
+      if (position === -1) {
+        exchanges.push(exchange);
+        position = routingKeys.push(routingKey) - 1;
+      }
     }
     writer.append(message);
     request.ids.push(id);
-    request.queue.push(position);
+    request.target.push(position);
     request.flags.push(flags);
     if (request.ids.length >= POST_MESSAGES || writer.size >= POST_SIZE) this.#onFull();
   }
@@ -88,9 +92,10 @@ export class Outbox {
     const writer = new MessageWriter();
     const request: PublishRequest = {
       kind: 'publish',
-      queues: [],
+      exchanges: [],
+      routingKeys: [],
       ids: [],
-      queue: [],
+      target: [],
       flags: [],
       messages: writer.lists,
       size: 0,

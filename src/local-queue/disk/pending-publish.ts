@@ -1,7 +1,7 @@
 import type { PublishOptions } from '../../broker.js';
 import { abortedError, onAbort, timeoutError } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
-import type { Refusal } from './protocol.js';
+import type { CommandResult, Refusal } from './protocol.js';
 import type { Pending } from './store-client.js';
 
 /** The error, with what kept the caller waiting; as it is where that is not known. */
@@ -63,9 +63,9 @@ export class PendingPublish implements Pending {
     this.#reason ??= reason;
   }
 
-  done(): void {
+  done(value: CommandResult): void {
     this.#unwatch?.();
-    this.#resolve(true);
+    this.#resolve(value !== false);
   }
 
   refused(code: Refusal['code'], message: string): void {

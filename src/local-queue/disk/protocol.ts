@@ -3,7 +3,7 @@
  * and the handlers; the store thread has the database, and alone may block. A post is an ordered list of requests,
  * and all that have arrived by the time a transaction begins become part of it.
  */
-import type { Failure, QueueSpec, QueueStats } from '../../broker.js';
+import type { ExchangeSpec, Failure, QueueSpec, QueueStats } from '../../broker.js';
 import type { QueueErrorCode } from '../../errors.js';
 import type { MessageLists } from './message-lists.js';
 
@@ -26,14 +26,18 @@ export const NO_WAIT = 1;
 /** Flushed to disk before it counts as stored. */
 export const FLUSH = 2;
 
+/** It is no error that no queue takes the message. */
+export const OPTIONAL = 4;
+
 /** Consecutive publishes. The lists run in parallel, an entry a message. */
 export interface PublishRequest {
   readonly kind: 'publish';
-  /** Names, each once; `queue` has positions in it. */
-  readonly queues: string[];
+  /** Where the messages go, each pair of the two lists once; `target` has positions in them. */
+  readonly exchanges: string[];
+  readonly routingKeys: string[];
   /** Negative: given up. */
   readonly ids: number[];
-  readonly queue: number[];
+  readonly target: number[];
   readonly flags: number[];
   readonly messages: MessageLists;
   /** About how much there is to store. */
@@ -78,6 +82,7 @@ export interface DeadLetterRequest {
 /** Commands are answered with a value. */
 export type Command =
   | { readonly kind: 'declare'; readonly id: number; readonly spec: QueueSpec }
+  | { readonly kind: 'declare-exchange'; readonly id: number; readonly exchange: ExchangeSpec }
   | {
       readonly kind: 'subscribe';
       readonly id: number;
@@ -130,6 +135,8 @@ export interface DeliveryBatch {
 export interface Reply {
   /** Requests that are done and have no value: publishes, retries, dead letters. */
   readonly done: number[];
+  /** Publishes that no queue took, which is no error of theirs. */
+  readonly unrouted: number[];
   readonly answers: { readonly id: number; readonly value: CommandResult }[];
   readonly refused: Refusal[];
   readonly deliveries: DeliveryBatch[];
@@ -151,5 +158,5 @@ export interface Reply {
   fatal: { readonly code: QueueErrorCode; readonly message: string } | undefined;
 }
 
-/** Of `inspect`, `purge`, and `declare`: what it changed of a queue that was there. */
-export type CommandResult = QueueStats | number | string[] | undefined;
+/** Of `inspect`, `purge`, and `declare`: what it changed of a queue that was there. False: a publish was not routed. */
+export type CommandResult = QueueStats | number | string[] | false | undefined;

@@ -237,6 +237,7 @@ export class StoreClient {
 
   #receive(reply: Reply): void {
     for (const id of reply.done) this.#settle(id)?.done(undefined);
+    for (const id of reply.unrouted) this.#settle(id)?.done(false);
     for (const { id, value } of reply.answers) this.#settle(id)?.done(value);
     for (const { id, code, message } of reply.refused) this.#settle(id)?.refused(code, message);
     for (const { tickets, message } of reply.lost) {

@@ -1,59 +1,121 @@
-import { DEFAULT_PRIORITY } from '../../../broker.js';
+import { DEFAULT_PRIORITY, type Destination } from '../../../broker.js';
 import { QueueError } from '../../../errors.js';
 import { BodyReader, type MessageLists } from '../message-lists.js';
-import { type DeadLetterRequest, NO_WAIT, type PublishRequest } from '../protocol.js';
+import { type DeadLetterRequest, NO_WAIT, OPTIONAL, type PublishRequest } from '../protocol.js';
 import type { MessageColumns } from './message-columns.js';
-import { capacityOf, type StoredQueue } from './queue-table.js';
+import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToDeadLetterQueue } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import type { WaitingMessage, WriteTransaction } from './transaction.js';
 
-/** Takes messages in, or has them wait for room. Nobody overtakes one of this process who waits already. */
+/** A queue that takes messages, and the room it has. */
+interface Taker {
+  readonly queue: StoredQueue;
+  readonly counters: Counters;
+  readonly capacity: number;
+}
+
+/** Messages that are stored together: in each of the queues. */
+interface Run {
+  /** The position of the target in the request. */
+  readonly target: number;
+  readonly rank: number;
+  readonly rows: MessageColumns[];
+}
+
+/**
+ * Takes messages in, or has them wait for room: one that several queues take gets into all of them at once. Nobody
+ * overtakes one of this process who waits already.
+ */
 export function publish(transaction: WriteTransaction, request: PublishRequest): void {
-  const { queues, messages, reply } = transaction;
-  const targets = request.queues.map((name) => {
-    const queue = queues.byName(name);
-    return queue && { queue, counters: queues.counters(queue), capacity: capacityOf(queue) };
-  });
+  const { messages, reply } = transaction;
+  const destinations = request.routingKeys.map((routingKey, position) => ({
+    exchange: request.exchanges[position] as string,
+    routingKey,
+  }));
+  const targets = destinations.map((to) => takersOf(transaction, to));
   const { messages: lists } = request;
   const bodies = new BodyReader(lists);
   let run: Run | undefined;
   const storeRun = (): void => {
-    if (run !== undefined) messages.insert(run.queue, run.rank, run.rows);
+    if (run !== undefined) {
+      for (const { queue } of targets[run.target] as Taker[]) messages.insert(queue, run.rank, run.rows);
+    }
     run = undefined;
   };
+  const claimed = claimedQueues(transaction);
   for (const [index, id] of request.ids.entries()) {
     const body = bodies.next();
     if (id < 0) continue;
-    const position = request.queue[index] as number;
-    const name = request.queues[position] as string;
-    const target = targets[position];
-    if (target === undefined) {
-      transaction.refuse(id, unroutable(name));
+    const target = request.target[index] as number;
+    const takers = targets[target] as Taker[];
+    const to = destinations[target] as Destination;
+    const flags = request.flags[index] as number;
+    if (takers.length === 0) {
+      refuseUnrouted(transaction, id, to, (flags & OPTIONAL) !== 0);
       continue;
     }
     const rank = lists.priorities[index] ?? DEFAULT_PRIORITY;
     const columns = columnsOf(lists, index, body);
-    if (run?.queue !== target.queue || run.rank !== rank) storeRun();
-    const held = target.counters.held + (run?.rows.length ?? 0);
-    if (held < target.capacity && !isWaitedFor(transaction, name)) {
-      run ??= { queue: target.queue, rank, rows: [] };
+    if (run?.target !== target || run.rank !== rank) storeRun();
+    const taken = run?.rows.length ?? 0;
+    const full =
+      to.exchange === ''
+        ? takers.find((taker) => !hasRoomFor(taker, taken) || isWaitedFor(transaction, to.routingKey))
+        : takers.find((taker) => !hasRoomFor(taker, taken) || claimed.has(taker.queue));
+    if (full === undefined) {
+      run ??= { target, rank, rows: [] };
       run.rows.push(columns);
       reply.done.push(id);
-    } else if ((request.flags[index] as number) & NO_WAIT) {
-      transaction.refuse(id, full(target.queue));
+    } else if (flags & NO_WAIT) {
+      transaction.refuse(id, fullError(full.queue));
+    } else if (to.exchange === '') {
+      join(transaction, { id, queue: to.routingKey, what: { rank, columns } });
     } else {
-      join(transaction, { id, queue: name, what: { rank, columns } });
+      transaction.state.fanOuts.set(id, {
+        id,
+        to,
+        isOptional: (flags & OPTIONAL) !== 0,
+        what: { rank, columns },
+      });
+      transaction.onFailure(() => transaction.state.fanOuts.delete(id));
+      for (const { queue } of takers) claimed.add(queue);
     }
   }
   storeRun();
 }
 
-/** Messages that are stored together. */
-interface Run {
-  readonly queue: StoredQueue;
-  readonly rank: number;
-  readonly rows: MessageColumns[];
+function takersOf({ queues, exchanges }: WriteTransaction, to: Destination): Taker[] {
+  const found = to.exchange === '' ? [queues.byName(to.routingKey)] : (exchanges.route(to) ?? []);
+  const takers: Taker[] = [];
+  for (const queue of found) {
+    if (queue === undefined) continue;
+    takers.push({ queue, counters: queues.counters(queue), capacity: capacityOf(queue) });
+  }
+  return takers;
+}
+
+function hasRoomFor({ counters, capacity }: Taker, more: number): boolean {
+  return counters.held + more < capacity;
+}
+
+function refuseUnrouted(
+  transaction: WriteTransaction,
+  id: number,
+  to: Destination,
+  isOptional: boolean,
+): void {
+  if (isOptional) transaction.reply.unrouted.push(id);
+  else transaction.refuse(id, unroutable(transaction, to));
+}
+
+/** The queues that messages wait for which several queues take: a later one to the same queue may not pass them. */
+export function claimedQueues(transaction: WriteTransaction): Set<StoredQueue> {
+  const claimed = new Set<StoredQueue>();
+  for (const { to } of transaction.state.fanOuts.values()) {
+    for (const queue of transaction.exchanges.route(to) ?? []) claimed.add(queue);
+  }
+  return claimed;
 }
 
 /** Gives the free room to the publishes that have waited longest. */
@@ -65,9 +127,29 @@ export function admitWaiting(transaction: WriteTransaction): void {
       if (queue !== undefined && counters !== undefined && counters.held >= capacityOf(queue)) break;
       leave(transaction, message);
       transaction.admitted.push(message);
-      if (queue === undefined) transaction.refuse(message.id, unroutable(name));
+      if (queue === undefined)
+        transaction.refuse(message.id, unroutable(transaction, { exchange: '', routingKey: name }));
       else admit(transaction, queue, message);
     }
+  }
+  admitFanOuts(transaction);
+}
+
+function admitFanOuts(transaction: WriteTransaction): void {
+  const { fanOuts } = transaction.state;
+  const claimed = new Set<StoredQueue>();
+  for (const fanOut of fanOuts.values()) {
+    const { id, to, isOptional, what } = fanOut;
+    const takers = takersOf(transaction, to);
+    if (takers.some((taker) => !hasRoomFor(taker, 0) || claimed.has(taker.queue))) {
+      for (const { queue } of takers) claimed.add(queue);
+      continue;
+    }
+    fanOuts.delete(id);
+    transaction.admitted.push(fanOut);
+    for (const { queue } of takers) transaction.messages.insert(queue, what.rank, [what.columns]);
+    if (takers.length > 0) transaction.reply.done.push(id);
+    else refuseUnrouted(transaction, id, to, isOptional);
   }
 }
 
@@ -100,15 +182,22 @@ function textColumn(text: string): SqliteValue {
   return text.includes(NUL) ? Buffer.from(text) : text;
 }
 
-function full(queue: StoredQueue): QueueError {
+function fullError(queue: StoredQueue): QueueError {
   return new QueueError(
     'FULL',
     `the queue '${queue.spec.name}' is at its capacity of ${capacityOf(queue)} messages`,
   );
 }
 
-function unroutable(queue: string): QueueError {
-  return new QueueError('UNROUTABLE', `there is no queue '${queue}' in the folder: declare it first`);
+function unroutable({ exchanges }: WriteTransaction, to: Destination): QueueError {
+  const { exchange, routingKey } = to;
+  const why =
+    exchange === ''
+      ? `there is no queue '${routingKey}' in the folder: declare it first`
+      : exchanges.route(to) === undefined
+        ? `there is no exchange '${exchange}' in the folder: declare it first`
+        : `no queue is bound to the exchange '${exchange}' for the routing key '${routingKey}'`;
+  return new QueueError('UNROUTABLE', why);
 }
 
 /** Waits for room in the dead-letter queue; the message keeps its place in its own meanwhile. */

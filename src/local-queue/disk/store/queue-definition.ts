@@ -4,6 +4,7 @@ import { quote } from '../../../common/options.js';
 import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
 import { checkMatches } from '../../queue-mismatch.js';
+import type { ExchangeTable } from './exchange-table.js';
 import { asStored, DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 
 /** What means nothing to the messages that are there: a newer definition changes it. */
@@ -13,13 +14,19 @@ type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit' | 
  * Makes sure that a queue and its dead-letter queue are there, and returns what it changed of a queue that was.
  * `owner`: whose the queue is where it is exclusive. Throws `QUEUE_MISSING` and `QUEUE_MISMATCH`.
  */
-export function declareQueue(queues: QueueTable, given: QueueSpec, owner: number | undefined): string[] {
-  const spec = asStored(given);
+export function declareQueue(
+  { queues, exchanges }: { readonly queues: QueueTable; readonly exchanges: ExchangeTable },
+  given: QueueSpec,
+  owner: number | undefined,
+): string[] {
+  // What they name is stored in tables of its own.
+  const { bindings, unbind, ...spec } = asStored(given);
   const existing = queues.byName(spec.name);
   if (existing === undefined && spec.declare === 'existing') throw queueMissing(spec.name);
   const deadLetters = deadLetterSpecOf(spec);
   const deadLetterSpec = deadLetters && asStored(deadLetters);
   const changes: string[] = [];
+  exchanges.check({ bindings });
   // Both are checked before either is made: a refused declaration leaves nothing behind.
   if (spec.declare === 'match') {
     checkExisting(spec, existing);
@@ -37,6 +44,7 @@ export function declareQueue(queues: QueueTable, given: QueueSpec, owner: number
     }
   }
   const queue = queues.byName(spec.name) ?? queues.create(spec, deadLetterSpec?.name, owner);
+  exchanges.bind(queue, { bindings, unbind });
   if (deadLetterSpec === undefined) return changes;
   if (queues.byName(deadLetterSpec.name) === undefined) queues.create(deadLetterSpec, undefined, undefined);
   // Also for a queue taken as it is, where it has none: rather kept in two places than dropped.

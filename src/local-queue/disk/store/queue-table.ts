@@ -47,6 +47,7 @@ const SQL = {
   insert: 'INSERT INTO queues (name, definition, dead_letter_queue, owner) VALUES (?, ?, ?, ?) RETURNING id',
   update: 'UPDATE queues SET definition = ?, dead_letter_queue = ? WHERE id = ?',
   remove: 'UPDATE queues SET name = NULL, owner = NULL WHERE id = ?',
+  unbind: 'DELETE FROM bindings WHERE queue = ?',
   delete: 'DELETE FROM queues WHERE id = ?',
 };
 
@@ -84,6 +85,16 @@ export class QueueTable {
       if (row[1] === null) this.#removed.push(Number(row[0]));
       else this.#learn(queueOf(row));
     }
+  }
+
+  /** Changes with each change of a definition. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** A definition was changed: other processes read all of them again. */
+  changed(): void {
+    this.#revision++;
   }
 
   /** Writes what changed. */
@@ -185,6 +196,7 @@ export class QueueTable {
   }
 
   forgetRemoved(id: number): void {
+    this.#sql.unbind.run(id);
     this.#sql.delete.run(id);
     this.#removed = this.#removed.filter((other) => other !== id);
     this.#revision++;

@@ -44,7 +44,10 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
   const { queues, messages, owners, state } = transaction;
   switch (command.kind) {
     case 'declare':
-      return declareQueue(queues, command.spec, command.spec.exclusive ? transaction.owner : undefined);
+      return declareQueue(transaction, command.spec, command.spec.exclusive ? transaction.owner : undefined);
+    case 'declare-exchange':
+      transaction.exchanges.declare(command.exchange);
+      return undefined;
     case 'subscribe':
       subscribe(transaction, command);
       reclaimMessages(transaction);

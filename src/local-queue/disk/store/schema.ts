@@ -13,7 +13,7 @@ export const FORMAT = 2;
 
 export const SCHEMA = `
 CREATE TABLE store (
-  revision INTEGER NOT NULL,         -- raised by each change of a queue's definition
+  revision INTEGER NOT NULL,         -- raised by each change of a definition
   last_message INTEGER NOT NULL      -- the last number given to a message, as its id or as a new place
 );
 INSERT INTO store VALUES (0, 0);
@@ -29,6 +29,18 @@ CREATE TABLE queues (
   wants_messages INTEGER NOT NULL DEFAULT 0,  -- some process waits for messages
   wants_room INTEGER NOT NULL DEFAULT 0       -- some process waits for room
 );
+
+CREATE TABLE exchanges (
+  name TEXT PRIMARY KEY,
+  definition TEXT NOT NULL           -- JSON
+) WITHOUT ROWID;
+
+CREATE TABLE bindings (              -- which messages of an exchange a queue gets
+  exchange TEXT NOT NULL,
+  queue INTEGER NOT NULL,
+  routing_key TEXT NOT NULL,         -- of a topic exchange: the pattern
+  PRIMARY KEY (exchange, queue, routing_key)
+) WITHOUT ROWID;
 
 CREATE TABLE messages (
   id INTEGER PRIMARY KEY,            -- in the order in which they were stored

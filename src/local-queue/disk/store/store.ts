@@ -1,8 +1,9 @@
 import { FLUSH, type Request } from '../protocol.js';
-import { admitWaiting, leave } from './admission.js';
+import { admitWaiting, claimedQueues, leave } from './admission.js';
 import { Database } from './database.js';
 import { deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
+import { ExchangeTable } from './exchange-table.js';
 import { removeExpired } from './expire.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
@@ -29,6 +30,7 @@ export class Store {
   readonly #database: Database;
   readonly #space: DiskSpace;
   readonly #queues: QueueTable;
+  readonly #exchanges: ExchangeTable;
   readonly #messages: MessageTable;
   readonly #owners: OwnerTable;
   readonly #state = new StoreState();
@@ -44,6 +46,7 @@ export class Store {
     this.#database = database;
     this.#space = new DiskSpace(database);
     this.#queues = new QueueTable(database);
+    this.#exchanges = new ExchangeTable(database, this.#queues);
     this.#messages = new MessageTable(database, this.#queues);
     this.#owners = new OwnerTable(database, leaseMs);
     this.#begin = database.prepare('BEGIN IMMEDIATE');
@@ -71,6 +74,7 @@ export class Store {
         givenUp.push(id);
       }
     }
+    for (const id of ids) if (state.fanOuts.delete(id)) givenUp.push(id);
     return givenUp;
   }
 
@@ -96,9 +100,9 @@ export class Store {
   /** Whether another process may have made work for this one: messages for its subscribers, room for its senders. */
   get hasWork(): boolean {
     return this.#read(() => {
-      const { subscribers, waiting } = this.#state;
+      const { subscribers, isWaiting } = this.#state;
       this.#queues.begin();
-      if (waiting.size > 0 || this.#queues.removed !== undefined) return true;
+      if (isWaiting || this.#queues.removed !== undefined) return true;
       for (const { active, queue: name, prefetch, unsettled } of subscribers.values()) {
         if (!active) continue;
         const queue = this.#queues.byName(name);
@@ -125,7 +129,7 @@ export class Store {
 
   /** Whether other processes could give this one something to do. */
   get isWaiting(): boolean {
-    return this.#state.subscribers.size > 0 || this.#state.waiting.size > 0;
+    return this.#state.subscribers.size > 0 || this.#state.isWaiting;
   }
 
   /** Whether somebody took the files away. The next transaction says so. */
@@ -164,6 +168,7 @@ export class Store {
   ): Outcome {
     const transaction = new WriteTransaction({
       queues: this.#queues,
+      exchanges: this.#exchanges,
       messages: this.#messages,
       owners: this.#owners,
       state: this.#state,
@@ -177,6 +182,7 @@ export class Store {
       this.#lock.alone(() => {
         try {
           transaction.queues.begin();
+          transaction.exchanges.begin();
           if (transaction.hasLostLease) loseLease(transaction);
           this.#removeSome(transaction);
           transaction.messages.makeDueReady(Date.now(), MAX_ROWS_PER_TRANSACTION);
@@ -235,7 +241,7 @@ export class Store {
 
   /** Whether the transaction is to take in messages; one that only moves and removes some has room on a full disk, too. */
   #admits(requests: readonly Request[]): boolean {
-    return this.#state.waiting.size > 0 || requests.some(({ kind }) => kind === 'publish');
+    return this.#state.isWaiting || requests.some(({ kind }) => kind === 'publish');
   }
 
   /**
@@ -243,8 +249,8 @@ export class Store {
    * out or settle are flushed: a power failure that undid them would have messages come again without their mark.
    */
   #mayBeUndone(requests: readonly Request[]): boolean {
-    const { subscribers, waiting } = this.#state;
-    if (subscribers.size > 0 || waiting.size > 0 || requests.length === 0) return false;
+    const { subscribers, isWaiting } = this.#state;
+    if (subscribers.size > 0 || isWaiting || requests.length === 0) return false;
     return requests.every(
       (request) => request.kind === 'publish' && request.flags.every((flags) => (flags & FLUSH) === 0),
     );
@@ -279,6 +285,8 @@ export class Store {
 
 /** Wakes processes that flagged interest, once each. */
 function answerWakeFlags(transaction: WriteTransaction): void {
+  const { waiting } = transaction.state;
+  const claimed = claimedQueues(transaction);
   for (const [queue, counters] of transaction.queues.touched()) {
     if (counters.ready > 0 && counters.wantsMessages) {
       counters.wantsMessages = false;
@@ -288,7 +296,8 @@ function answerWakeFlags(transaction: WriteTransaction): void {
       counters.wantsRoom = false;
       transaction.wakesOthers = true;
     }
-    if (transaction.state.waiting.has(queue.spec.name)) counters.wantsRoom = true;
+    const isFull = counters.held >= capacityOf(queue);
+    if (waiting.has(queue.spec.name) || (isFull && claimed.has(queue))) counters.wantsRoom = true;
   }
 }
 

@@ -1,5 +1,7 @@
+import type { Destination } from '../../../broker.js';
 import type { QueueError } from '../../../errors.js';
 import type { DeadLetterRequest, ReleaseRequest, Reply, Request } from '../protocol.js';
+import type { ExchangeTable } from './exchange-table.js';
 import type { MessageColumns } from './message-columns.js';
 import type { Handled, MessageTable } from './message-table.js';
 import type { OwnerTable } from './owner-table.js';
@@ -32,6 +34,16 @@ export interface WaitingMessage {
     | { readonly deadLetter: DeadLetterRequest };
 }
 
+/** A message that waits until there is room in all its queues. */
+export interface WaitingFanOut {
+  /** The request that is answered when it is in. */
+  readonly id: number;
+  readonly to: Destination;
+  /** Whether it is no error that no queue takes it. */
+  readonly isOptional: boolean;
+  readonly what: { readonly columns: MessageColumns; readonly rank: number };
+}
+
 /** What the store thread remembers from one transaction to the next. All of it is this thread's alone. */
 export class StoreState {
   /** This thread among the owners, from its first subscriber or exclusive queue on. */
@@ -41,6 +53,13 @@ export class StoreState {
   readonly subscribers = new Map<number, Subscriber>();
   /** By queue, and by the request; those who came first are first, as a map keeps them. None is empty. */
   readonly waiting = new Map<string, Map<number, WaitingMessage>>();
+  /** By the request; those who came first are first. */
+  readonly fanOuts = new Map<number, WaitingFanOut>();
+
+  /** Whether anything waits for room. */
+  get isWaiting(): boolean {
+    return this.waiting.size > 0 || this.fanOuts.size > 0;
+  }
 }
 
 /** How many messages one transaction moves without being asked to, so that it holds the write lock for milliseconds. */
@@ -52,6 +71,7 @@ export const MAX_ROWS_PER_TRANSACTION = 1000;
  */
 export class WriteTransaction {
   readonly queues: QueueTable;
+  readonly exchanges: ExchangeTable;
   readonly messages: MessageTable;
   readonly owners: OwnerTable;
   readonly state: StoreState;
@@ -63,11 +83,12 @@ export class WriteTransaction {
   /** Subscribers that came in it. Their first deliveries come in the next, so that they know before that they are. */
   readonly newSubscribers = new Set<number>();
   /** Publishes that had waited for room and were admitted. */
-  readonly admitted: WaitingMessage[] = [];
+  readonly admitted: (WaitingMessage | WaitingFanOut)[] = [];
   readonly #undo: (() => void)[] = [];
 
-  constructor(parts: Pick<WriteTransaction, 'queues' | 'messages' | 'owners' | 'state'>) {
+  constructor(parts: Pick<WriteTransaction, 'queues' | 'exchanges' | 'messages' | 'owners' | 'state'>) {
     this.queues = parts.queues;
+    this.exchanges = parts.exchanges;
     this.messages = parts.messages;
     this.owners = parts.owners;
     this.state = parts.state;
@@ -101,6 +122,7 @@ export class WriteTransaction {
 
   fail(): void {
     this.queues.forget();
+    this.exchanges.forget();
     for (const undo of this.#undo.reverse()) undo();
   }
 }
@@ -122,7 +144,7 @@ export interface Outcome {
  */
 export function refuse(
   requests: readonly Request[],
-  admitted: readonly WaitingMessage[],
+  admitted: readonly (WaitingMessage | WaitingFanOut)[],
   { code, message }: QueueError,
 ): Outcome {
   const reply = emptyReply();
@@ -164,6 +186,7 @@ export function refuse(
 export function emptyReply(): Reply {
   return {
     done: [],
+    unrouted: [],
     answers: [],
     refused: [],
     deliveries: [],

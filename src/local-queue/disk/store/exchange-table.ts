@@ -1,0 +1,95 @@
+import type { Destination, ExchangeSpec, QueueSpec } from '../../../broker.js';
+import { quote } from '../../../common/options.js';
+import { bindingName, Exchanges } from '../../exchanges.js';
+import type { Database } from './database.js';
+import type { QueueTable, StoredQueue } from './queue-table.js';
+import type { Statements } from './sqlite.js';
+
+const SQL = {
+  exchanges: 'SELECT definition FROM exchanges',
+  bindings: 'SELECT exchange, queue, routing_key FROM bindings',
+  insert: 'INSERT INTO exchanges (name, definition) VALUES (?, ?)',
+  bind: 'INSERT OR IGNORE INTO bindings (exchange, queue, routing_key) VALUES (?, ?, ?)',
+  unbind: 'DELETE FROM bindings WHERE exchange = ? AND queue = ? AND routing_key = ?',
+};
+
+/**
+ * The exchanges of the store and their bindings. Like the definitions of queues they are kept in memory, and read again
+ * when a process, this one or another, has changed any definition. Queues are known by their ids: one that is removed is
+ * not there any more, and one that is made again under its name is another.
+ */
+export class ExchangeTable {
+  readonly #sql: Statements<typeof SQL>;
+  readonly #queues: QueueTable;
+  #exchanges = new Exchanges();
+  /** Of what is in memory: a revision of the queues. */
+  #revision = -1;
+
+  constructor(database: Database, queues: QueueTable) {
+    this.#sql = database.prepareAll(SQL);
+    this.#queues = queues;
+  }
+
+  /** Reads what another process has changed. */
+  begin(): void {
+    if (this.#revision === this.#queues.revision) return;
+    this.#exchanges = new Exchanges();
+    for (const [definition] of this.#sql.exchanges.all()) this.#exchanges.restore(specOf(String(definition)));
+    for (const [exchange, queue, routingKey] of this.#sql.bindings.all()) {
+      this.#exchanges.bind(String(queue), { exchange: String(exchange), routingKey: String(routingKey) });
+    }
+    this.#revision = this.#queues.revision;
+  }
+
+  /** The transaction failed: nothing read or made in it holds. */
+  forget(): void {
+    this.#revision = -1;
+  }
+
+  /** Throws `QUEUE_MISSING`, `QUEUE_MISMATCH` and `INVALID_OPTION`. */
+  declare(spec: ExchangeSpec): void {
+    if (!this.#exchanges.declare(spec)) return;
+    this.#sql.insert.run(spec.name, JSON.stringify(spec));
+    this.#queues.changed();
+  }
+
+  /** Throws as `declare` does, for the exchanges that a queue is to be bound to; nothing is made. */
+  check({ bindings = [] }: Pick<QueueSpec, 'bindings'>): void {
+    for (const { exchange } of bindings) this.#exchanges.check(exchange);
+  }
+
+  /** Binds a queue, and unbinds it from what its definition no longer wants. */
+  bind({ id }: StoredQueue, { bindings = [], unbind = [] }: Partial<QueueSpec>): void {
+    for (const { exchange, routingKey } of unbind.map(bindingName)) {
+      if (!this.#exchanges.unbind(String(id), { exchange, routingKey })) continue;
+      this.#sql.unbind.run(exchange, id, routingKey);
+      this.#queues.changed();
+    }
+    for (const binding of bindings) {
+      this.declare(binding.exchange);
+      const { exchange, routingKey } = bindingName(binding);
+      if (!this.#exchanges.bind(String(id), { exchange, routingKey })) continue;
+      this.#sql.bind.run(exchange, id, routingKey);
+      this.#queues.changed();
+    }
+  }
+
+  /** The queues that take a message, each once; undefined: there is no such exchange. */
+  route(to: Destination): StoredQueue[] | undefined {
+    return this.#exchanges
+      .route(to)
+      ?.map((id) => this.#queues.byId(Number(id)))
+      .filter((queue) => queue !== undefined);
+  }
+}
+
+/** Throws for a text that is no definition. */
+function specOf(text: string): ExchangeSpec {
+  try {
+    const spec: ExchangeSpec = JSON.parse(text);
+    if (typeof spec.name === 'string' && typeof spec.type === 'string') return spec;
+  } catch {
+    // Reported below.
+  }
+  throw new TypeError(`the definition of an exchange can't be read: ${quote(text)}`);
+}
