@@ -63,12 +63,27 @@ export function bindingsOption(option: string, bindings: readonly BindingOptions
     const exchange = exchangeOption(`${name}.exchange`, binding.exchange);
     const routingKey = binding.routingKey ?? (needsKey(exchange) ? undefined : '');
     checkRoutingKey(`${name}.routingKey`, routingKey);
+    if (exchange.type === 'topic' && exchange.declare !== 'existing')
+      checkPattern(`${name}.routingKey`, routingKey);
     return { exchange, routingKey, arguments: { ...binding.arguments } };
   });
 }
 
 function needsKey({ declare, type }: ExchangeSpec): boolean {
   return declare !== 'existing' && (type === 'direct' || type === 'topic');
+}
+
+/** RabbitMQ 4.3 refuses more, for what they cost; so they are refused everywhere. */
+const MAX_HASHES = 2;
+
+function checkPattern(option: string, pattern: string): void {
+  const hashes = pattern.split('.').filter((word) => word === '#').length;
+  if (hashes <= MAX_HASHES) return;
+  throw invalidOption(
+    option,
+    `a pattern with at most ${MAX_HASHES} words '#', as RabbitMQ takes it`,
+    pattern,
+  );
 }
 
 /** The spec of an exchange that is named, or defined. Throws `INVALID_OPTION`. */

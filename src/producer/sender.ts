@@ -172,6 +172,7 @@ export class Sender<In, Result> {
 
   /** Throws `TOO_LARGE`. */
   #newMessage(encoded: EncodedValue, properties: Properties | undefined): Message {
+    if (properties === undefined && this.#target.compress === undefined) return newMessage(encoded);
     const body = packed(encoded, properties, this.#target, this.#broker.maxMessageBytes);
     return newMessage(body, properties);
   }

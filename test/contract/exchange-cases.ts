@@ -263,6 +263,13 @@ export const exchangeCases: Cases = {
     expect(await idsIn(t, other, 1)).toEqual(['m1']);
   },
 
+  'a pattern with more than two `#`, which RabbitMQ refuses, is refused everywhere': async (t) => {
+    const topic = exchange(t, 'topic');
+    const define = async () => t.spec({ bindings: [{ exchange: topic, routingKey: '#.a.#.b.#' }] });
+    await rejection(define(), 'INVALID_OPTION');
+    await bound(t, topic, ['#.a.#']);
+  },
+
   'order is kept in each queue of a fan-out': async (t) => {
     const topic = exchange(t, 'topic');
     const queues = [await bound(t, topic, ['#']), await bound(t, topic, ['a.*'])];

@@ -1,5 +1,6 @@
 import type { QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
 import { backoffMs, pause } from '../../common/limits.js';
+import { isQueueError } from '../../errors.js';
 import { isAccessRefused, isLocked } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
@@ -88,10 +89,15 @@ export class Topology {
     }
   }
 
-  /** Binds a queue again that somebody may have deleted and created without its bindings. Rejects with the broker's refusal. */
+  /** Binds a queue again that somebody may have deleted and created without its bindings. Does nothing if it is missing. */
   async restoreBindings(connection: Connection, queue: string): Promise<void> {
     if (!this.#bindings.has(queue)) return;
-    await this.#declarer.check(connection, queue);
+    try {
+      await this.#declarer.check(connection, queue);
+    } catch (error) {
+      if (isQueueError(error, 'QUEUE_MISSING')) return;
+      throw error;
+    }
     await this.#bindings.declareOn(connection, { name: queue });
   }
 

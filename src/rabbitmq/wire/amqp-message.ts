@@ -329,7 +329,7 @@ function timeLimited({ properties, headers }: ReceivedMessage): {
   readonly expiresAt: number | undefined;
 } {
   const { values } = headers;
-  if (hasExpiry(values)) {
+  if (headers !== NO_HEADERS && hasExpiry(values)) {
     const { expiresAt, others } = expiryIn(values);
     return { values: others, expiresAt: isDeadLetter(values) ? undefined : expiresAt };
   }

@@ -30,15 +30,16 @@ export class ExchangeTable {
     this.#queues = queues;
   }
 
-  /** Reads what another process has changed. */
-  begin(): void {
-    if (this.#revision === this.#queues.revision) return;
+  /** What is stored. Read when it is needed: few messages go through an exchange of their own. */
+  get #current(): Exchanges {
+    if (this.#revision === this.#queues.revision) return this.#exchanges;
     this.#exchanges = new Exchanges();
     for (const [definition] of this.#sql.exchanges.all()) this.#exchanges.restore(specOf(String(definition)));
     for (const [exchange, queue, routingKey] of this.#sql.bindings.all()) {
       this.#exchanges.bind(String(queue), { exchange: String(exchange), routingKey: String(routingKey) });
     }
     this.#revision = this.#queues.revision;
+    return this.#exchanges;
   }
 
   /** The transaction failed: nothing read or made in it holds. */
@@ -48,27 +49,27 @@ export class ExchangeTable {
 
   /** Throws `QUEUE_MISSING`, `QUEUE_MISMATCH` and `INVALID_OPTION`. */
   declare(spec: ExchangeSpec): void {
-    if (!this.#exchanges.declare(spec)) return;
+    if (!this.#current.declare(spec)) return;
     this.#sql.insert.run(spec.name, JSON.stringify(spec));
     this.#queues.changed();
   }
 
   /** Throws as `declare` does, for the exchanges that a queue is to be bound to; nothing is made. */
   check({ bindings = [] }: Pick<QueueSpec, 'bindings'>): void {
-    for (const { exchange } of bindings) this.#exchanges.check(exchange);
+    for (const { exchange } of bindings) this.#current.check(exchange);
   }
 
   /** Binds a queue, and unbinds it from what its definition no longer wants. */
   bind({ id }: StoredQueue, { bindings = [], unbind = [] }: Partial<QueueSpec>): void {
     for (const { exchange, routingKey } of unbind.map(bindingName)) {
-      if (!this.#exchanges.unbind(String(id), { exchange, routingKey })) continue;
+      if (!this.#current.unbind(String(id), { exchange, routingKey })) continue;
       this.#sql.unbind.run(exchange, id, routingKey);
       this.#queues.changed();
     }
     for (const binding of bindings) {
       this.declare(binding.exchange);
       const { exchange, routingKey } = bindingName(binding);
-      if (!this.#exchanges.bind(String(id), { exchange, routingKey })) continue;
+      if (!this.#current.bind(String(id), { exchange, routingKey })) continue;
       this.#sql.bind.run(exchange, id, routingKey);
       this.#queues.changed();
     }
@@ -76,7 +77,7 @@ export class ExchangeTable {
 
   /** The queues that take a message, each once; undefined: there is no such exchange. */
   route(to: Destination): StoredQueue[] | undefined {
-    return this.#exchanges
+    return this.#current
       .route(to)
       ?.map((id) => this.#queues.byId(Number(id)))
       .filter((queue) => queue !== undefined);

@@ -182,7 +182,6 @@ export class Store {
       this.#lock.alone(() => {
         try {
           transaction.queues.begin();
-          transaction.exchanges.begin();
           if (transaction.hasLostLease) loseLease(transaction);
           this.#removeSome(transaction);
           transaction.messages.makeDueReady(Date.now(), MAX_ROWS_PER_TRANSACTION);
