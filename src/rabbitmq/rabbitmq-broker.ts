@@ -21,16 +21,14 @@ import { checkSize, integerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection/connection.js';
-import { KeepAlive } from './connection/keep-alive.js';
+import { KeepAlive, type Senders } from './connection/keep-alive.js';
 import { ReconnectingConnection } from './connection/reconnecting-connection.js';
 import { MAX_REQUEST_CHANNELS } from './connection/request-channels.js';
-import { type RetriedMessages, returnRetriedMessages } from './consume/bounded-retry.js';
-import type { RabbitMqDelivery } from './consume/delivery.js';
 import { DirectReplies } from './consume/direct-replies.js';
 import { Republisher } from './consume/republisher.js';
-import { RabbitMqSubscription } from './consume/subscription.js';
+import { Subscriptions } from './consume/subscriptions.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
-import { Publisher, type PublisherSettings } from './publish/publisher.js';
+import { Publisher } from './publish/publisher.js';
 import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
 import { Bindings } from './topology/bindings.js';
 import { DeclaredQueues } from './topology/declared-queues.js';
@@ -74,10 +72,7 @@ class RabbitMqBroker implements Backend {
   readonly #publisher: Publisher;
   /** For retries and dead letters, which must not wait behind sends that wait for consumers. */
   readonly #movingPublisher: Publisher;
-  readonly #republisher: Republisher;
-  readonly #subscriptions = new Set<RabbitMqSubscription>();
-  /** Subscriptions that are being opened. Messages may arrive before that is done. */
-  readonly #opening = new Set<Promise<unknown>>();
+  readonly #subscriptions: Subscriptions;
   readonly #keepAlive = new KeepAlive();
   #url: string;
   #closing: Promise<void> | undefined;
@@ -109,10 +104,17 @@ class RabbitMqBroker implements Backend {
       exchanges: this.#exchanges,
       bindings: new Bindings(this.#exchanges),
     });
-    this.#publisher = this.#newPublisher({ onBegun: this.#keepAlive.begin, onSettled: this.#keepAlive.end });
+    this.#publisher = this.#newPublisher(this.#keepAlive.senders);
     // Its consumers keep the process alive, or do not.
-    this.#movingPublisher = this.#newPublisher({});
-    this.#republisher = new Republisher(this.#movingPublisher, this.#queues, this.#auxiliary);
+    this.#movingPublisher = this.#newPublisher({ waiting: 0, onChange: undefined });
+    const parts = {
+      link: this.#consumeLink,
+      topology: this.#topology,
+      republisher: new Republisher(this.#movingPublisher, this.#queues, this.#auxiliary),
+      keepAlive: this.#keepAlive,
+      observe: settings.observe,
+    };
+    this.#subscriptions = new Subscriptions(parts, this.#auxiliary);
     this.#consumeLink.listen({
       onConnected: (connection) => {
         this.#url = connection.address;
@@ -195,53 +197,7 @@ class RabbitMqBroker implements Backend {
     this.#throwIfClosed();
     throwIfAborted(options.signal, `subscribing to '${queue}'`);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const opening = this.#keepAlive.during(
-      this.#open(queue, options, (delivery) => {
-        if (delivery.redelivered) this.#auxiliary.noticeRedelivery(queue);
-        onDelivery(delivery);
-      }),
-    );
-    this.#opening.add(opening);
-    const subscription = await opening.finally(() => this.#opening.delete(opening));
-    subscription.ref();
-    // A subscriber that only inspects messages retries none.
-    if (options.sparesLimit !== true) this.#returnRetriedMessages(queue, subscription);
-    return subscription;
-  }
-
-  /** For as long as the subscription lasts. */
-  #returnRetriedMessages(queue: string, subscription: RabbitMqSubscription): void {
-    const over = new AbortController();
-    subscription.ended.finally(() => over.abort()).catch(() => {});
-    const readyQueue: RetriedMessages['readyQueue'] = (wait) =>
-      this.#auxiliary.attendedReadyQueue(queue, wait);
-    const subscribe: RetriedMessages['subscribe'] = (...ready) => this.#open(...ready);
-    void returnRetriedMessages({ queue, readyQueue, subscribe }, over.signal);
-  }
-
-  async #open(
-    queue: string,
-    options: SubscribeOptions,
-    onDelivery: (delivery: RabbitMqDelivery) => void,
-  ): Promise<RabbitMqSubscription> {
-    const subscription = await RabbitMqSubscription.open(queue, options, onDelivery, {
-      link: this.#consumeLink,
-      topology: this.#topology,
-      republisher: this.#republisher,
-      keepAlive: this.#keepAlive,
-      observe: this.#settings.observe,
-    });
-    if (this.#closing !== undefined) {
-      await subscription.endByBroker();
-      this.#throwIfClosed();
-    }
-    this.#subscriptions.add(subscription);
-    const forget = () => {
-      this.#subscriptions.delete(subscription);
-      this.#keepAlive.delete(subscription);
-    };
-    subscription.ended.then(forget, forget);
-    return subscription;
+    return this.#keepAlive.during(this.#subscriptions.open(queue, options, onDelivery));
   }
 
   receiveReplies(listener: ReplyListener): Replies {
@@ -282,14 +238,12 @@ class RabbitMqBroker implements Backend {
 
   /** Moved messages are stored before the channels close on which they are acknowledged. */
   async #finish(): Promise<void> {
-    const subscriptions = [...this.#subscriptions];
     await Promise.all([
-      ...subscriptions.map((subscription) => subscription.cancel()),
+      this.#subscriptions.cancel(),
       this.#publisher.close(CLOSE_LIMIT_MS),
       this.#movingPublisher.close(CLOSE_LIMIT_MS),
     ]);
-    await Promise.all(subscriptions.map((subscription) => subscription.endByBroker()));
-    await Promise.allSettled(this.#opening);
+    await this.#subscriptions.end();
   }
 
   #onUnroutable({ exchange, routingKey }: Destination): void {
@@ -303,10 +257,10 @@ class RabbitMqBroker implements Backend {
     if (this.#closing !== undefined) throw new QueueError('CLOSED', 'the broker was closed');
   }
 
-  #newPublisher(waits: Pick<PublisherSettings, 'onBegun' | 'onSettled'>): Publisher {
+  #newPublisher(senders: Senders): Publisher {
     const { maxUnconfirmed, observe } = this.#settings;
     return new Publisher({
-      ...waits,
+      senders,
       link: this.#publishLink,
       maxUnconfirmed,
       capacityOf: (queue) => this.#queues.capacityOf(queue),
@@ -344,12 +298,6 @@ class EventCounts {
 
   add(event: BrokerEvent): void {
     if (event.type === 'resent') this.#counts.resent += event.count;
-    else if (isCounted(event)) this.#counts[event.type]++;
+    else if (event.type in this.#counts) this.#counts[event.type as keyof BrokerCounts]++;
   }
-}
-
-type Counted = Exclude<keyof BrokerCounts, 'resent'>;
-
-function isCounted(event: BrokerEvent): event is BrokerEvent & { readonly type: Counted } {
-  return ['disconnected', 'blocked', 'unsubscribed', 'resubscribed'].includes(event.type);
 }

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { WireMessage } from '../../src/rabbitmq/wire/amqp-message.js';
 import { encodeTable } from '../../src/rabbitmq/wire/amqplib-headers.js';
-import { DeliveryFrames } from '../../src/rabbitmq/wire/delivery-reader.js';
+import { DeliveryFrames } from '../../src/rabbitmq/wire/delivery-frames.js';
 import { MalformedFrame } from '../../src/rabbitmq/wire/header-table.js';
 import { roomForPublish, writePublish } from '../../src/rabbitmq/wire/publish-frames.js';
 import { definitions, frames, methodId } from '../support/amqplib-codec.js';

@@ -1,17 +1,26 @@
 import { MAX_DELAY_MS } from '../../common/options.js';
 
+/** The callers that wait for their messages. Whoever counts them calls `onChange` after each change, if it is set. */
+export interface Senders {
+  waiting: number;
+  /** Set only while it matters. */
+  onChange: (() => void) | undefined;
+}
+
 /**
  * Decides whether a broker keeps the process alive. It does so with a timer of its own, since sockets and their timers
  * come and go with the connections. The broker keeps the process alive unless all of its subscriptions are unreferenced
  * (`Subscription.unref`) and no caller waits for anything.
  */
 export class KeepAlive {
+  readonly senders: Senders = { waiting: 0, onChange: undefined };
   readonly #timer = setInterval(() => {}, MAX_DELAY_MS);
   /** Whether each subscription keeps the process alive. */
   readonly #subscriptions = new Map<object, boolean>();
   /** Whether there are subscriptions, and none of them keeps the process alive. */
   #allUnreferenced = false;
   #underWay = 0;
+  #keepsAlive = true;
 
   set(subscription: object, keepsAlive: boolean): void {
     this.#subscriptions.set(subscription, keepsAlive);
@@ -25,18 +34,15 @@ export class KeepAlive {
 
   /** Returns `work`, and keeps the process alive until it is settled. */
   during<T>(work: Promise<T>): Promise<T> {
-    this.begin();
-    work.then(this.end, this.end);
+    this.#underWay++;
+    this.#apply();
+    work.then(this.#end, this.#end);
     return work;
   }
 
-  /** Called when a caller starts to wait for something; `end` is called when the wait is over. */
-  readonly begin = (): void => {
-    if (this.#underWay++ === 0 && this.#allUnreferenced) this.#timer.ref();
-  };
-
-  readonly end = (): void => {
-    if (--this.#underWay === 0 && this.#allUnreferenced) this.#timer.unref();
+  readonly #end = (): void => {
+    this.#underWay--;
+    this.#apply();
   };
 
   /** Called when the broker is closed. */
@@ -47,7 +53,15 @@ export class KeepAlive {
   #adjust(): void {
     const subscriptions = [...this.#subscriptions.values()];
     this.#allUnreferenced = subscriptions.length > 0 && !subscriptions.includes(true);
-    if (this.#allUnreferenced && this.#underWay === 0) this.#timer.unref();
-    else this.#timer.ref();
+    this.senders.onChange = this.#allUnreferenced ? this.#apply : undefined;
+    this.#apply();
   }
+
+  readonly #apply = (): void => {
+    const keepsAlive = !this.#allUnreferenced || this.#underWay + this.senders.waiting > 0;
+    if (keepsAlive === this.#keepsAlive) return;
+    this.#keepsAlive = keepsAlive;
+    if (keepsAlive) this.#timer.ref();
+    else this.#timer.unref();
+  };
 }

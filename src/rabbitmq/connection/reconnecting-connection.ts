@@ -16,6 +16,7 @@ interface LinkListener {
   onConnected?(connection: Connection): void;
   /** Called after each loss, and after each failed attempt to reconnect. */
   onDisconnected?(): void;
+  onBlocked?(): void;
   onUnblocked?(): void;
   /** Called when no further connection will be made. */
   onEnded?(error: QueueError): void;
@@ -276,6 +277,7 @@ export class ReconnectingConnection {
     if (this.#blocked) return;
     this.#blocked = true;
     this.#emit({ type: 'blocked', reason });
+    for (const listener of this.#listeners) listener.onBlocked?.();
   }
 
   #onUnblocked(): void {

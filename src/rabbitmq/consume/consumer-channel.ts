@@ -1,19 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { SubscribeOptions } from '../../broker.js';
-import { CLOSE_LIMIT_MS, Deferred, pause, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
+import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { fromAmqplib, type ReceivedMessage } from '../wire/amqp-message.js';
+import { ConsumedQueue } from './consumed-queue.js';
 import { type Settlement, Settlements, type UnsettledDelivery } from './settlements.js';
-
-/** How long the broker may take to process settlements; then the channel is closed all the same. */
-const SETTLE_LIMIT_MS = 1_000;
-
-/** How long deliveries may be on their way when nothing is acknowledged any more. */
-const QUIET_LIMIT_MS = 500;
-
-const POLL_MS = 5;
 
 /** More unsettled deliveries than a prefetch allows, times two and beyond this, are no oversight of the broker. */
 const EXCESS_DELIVERIES = 100;
@@ -63,6 +56,7 @@ export class ConsumerChannel {
   readonly #settings: ConsumerSettings;
   readonly #listener: ConsumerChannelListener;
   readonly #settlements: Settlements;
+  readonly #counts: ConsumedQueue;
   readonly #end = new Deferred<Error>();
   /** Chosen here: the broker may cancel the consumer before it has answered with a tag of its own. */
   readonly #consumerTag = randomUUID();
@@ -70,12 +64,8 @@ export class ConsumerChannel {
   #closing: Promise<void> | undefined;
   /** Nothing is settled or handed out any more. */
   #closed = false;
-  /** Whether the channel is closed, from whatever side. */
-  #isGone = false;
   /** Whether a delivery was settled in any way. */
   #hasSettled = false;
-  /** How many consumers the queue had when this one was about to be cancelled, including this one. */
-  #consumersBefore: number | undefined;
   #onAllMoved: (() => void) | undefined;
   readonly #stopReceiving: () => void;
 
@@ -115,6 +105,7 @@ export class ConsumerChannel {
     this.#channel = channel;
     this.#settings = settings;
     this.#listener = listener;
+    this.#counts = new ConsumedQueue(channel, queue);
     const write = (settle: () => void) => this.#write(settle);
     this.#settlements = new Settlements(
       {
@@ -229,40 +220,15 @@ export class ConsumerChannel {
     if (!this.#closed) this.#settlements.resume();
   }
 
-  /**
-   * While settlements are held: resolves when no delivery can be on its way. Then as many are here as the broker may
-   * send, or the queue is empty; a consumer without a delivery is not being served.
-   */
-  async #quiet(): Promise<void> {
+  /** While settlements are held: resolves when no delivery can be on its way. */
+  #quiet(): Promise<void> {
     const most = Math.min(this.#settings.prefetch, QUORUM_MAX_PREFETCH);
-    const until = performance.now() + QUIET_LIMIT_MS;
-    while (!this.#isGone) {
-      const { messageCount, consumerCount } = await this.#channel.checkQueue(this.queue);
-      this.#consumersBefore = consumerCount;
-      if (messageCount === 0 || this.#settlements.size >= most || !this.#settlements.hasReceived) return;
-      if (performance.now() >= until) return;
-      await pause(POLL_MS, undefined, { keepAlive: true });
-    }
+    return this.#counts.untilQuiet(() => this.#settlements.size >= most || !this.#settlements.hasReceived);
   }
 
-  /**
-   * Waits until the broker has processed what was settled. A quorum queue stores settlements a moment after it got
-   * them, and what is not stored when the channel closes is undone: what was acknowledged comes again, what was given
-   * back counts as a failure. Nothing answers a settlement, but the queue counts a cancelled consumer among its
-   * consumers until all that it held is settled.
-   */
+  /** Waits until the broker has processed what was settled. */
   async #settled(): Promise<void> {
-    const before = this.#consumersBefore;
-    if (before === undefined || this.#cancelling === undefined) return;
-    const until = performance.now() + SETTLE_LIMIT_MS;
-    const fewerConsumers = async () => {
-      while (!this.#isGone && performance.now() < until) {
-        const { consumerCount } = await this.#channel.checkQueue(this.queue);
-        if (consumerCount < before) return;
-        await pause(POLL_MS, undefined, { keepAlive: true });
-      }
-    };
-    await settledWithin(fewerConsumers(), SETTLE_LIMIT_MS);
+    if (this.#cancelling !== undefined) await this.#counts.untilSettled();
   }
 
   readonly #onMessage = (received: ReceivedMessage): void => {
@@ -306,7 +272,7 @@ export class ConsumerChannel {
   }
 
   #onClosed(reason: Error): void {
-    this.#isGone = true;
+    this.#counts.stop();
     this.#stopReceiving();
     if (this.#closed) return;
     this.#closed = true;

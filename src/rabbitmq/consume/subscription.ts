@@ -21,12 +21,14 @@ const DEFAULT_DELIVERY_LIMIT = 20;
 /** After this many returns a spared message is stored anew, where the broker counts returns. */
 const SPARED_FROM = 3;
 
-interface SubscriptionParts {
+export interface SubscriptionParts {
   readonly link: ReconnectingConnection;
   readonly topology: Topology;
   readonly republisher: Republisher;
   readonly keepAlive: KeepAlive;
   readonly observe: (event: BrokerEvent) => void;
+  /** A message was delivered again. */
+  readonly onRedelivery?: ((queue: string) => void) | undefined;
 }
 
 /**
@@ -243,6 +245,7 @@ export class RabbitMqSubscription implements Subscription {
       void delivery.putAtEnd();
       return;
     }
+    if (delivery.redelivered) this.#parts.onRedelivery?.(this.#queue);
     try {
       this.#onDelivery(delivery);
     } catch (error) {

@@ -1,18 +1,16 @@
-import { type ConfirmChannel, IllegalOperationError, type Message } from 'amqplib';
+import { IllegalOperationError, type Message } from 'amqplib';
 import type { Destination, PublishOptions } from '../../broker.js';
-import { Deadlines, Deferred, pause, throwIfAborted } from '../../common/limits.js';
+import { Deadlines, Deferred, settledWithin, throwIfAborted } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
-import { type Connection, onChannelClosed } from '../connection/connection.js';
+import type { Senders } from '../connection/keep-alive.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import type { WireMessage } from '../wire/amqp-message.js';
-import { PublishChannel } from '../wire/publish-channel.js';
+import type { PublishChannel } from '../wire/publish-channel.js';
 import { type BoundedTarget, BoundedTargets, type BoundedTargetsSettings } from './bounded-target.js';
 import { ConfirmWindow } from './confirm-window.js';
+import { keepChannelOpen } from './open-channel.js';
 import { PendingPublish, type PendingPublishListener, SendQueue } from './pending-publish.js';
 import { Refusals } from './refusal.js';
-
-/** Before another try to open a channel, on a connection that is still there. */
-const REOPEN_AFTER_MS = 500;
 
 export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> {
   readonly link: ReconnectingConnection;
@@ -21,9 +19,8 @@ export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> 
   readonly onUnroutable: (to: Destination) => void;
   /** So many messages, whose channel was lost while they were unconfirmed, have just been sent again. */
   readonly onResend: (count: number) => void;
-  /** Called for each message: when its sender begins to wait, and when that wait is over. */
-  readonly onBegun?: (() => void) | undefined;
-  readonly onSettled?: (() => void) | undefined;
+  /** Counts those whose messages are not settled. */
+  readonly senders: Senders;
 }
 
 /**
@@ -45,20 +42,26 @@ export class Publisher {
   readonly #boundedTargets: BoundedTargets;
   readonly #refusals = new Refusals();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
-  readonly #stopped = new AbortController();
+  /** No further channel is opened. */
+  readonly #closing = new AbortController();
   /** One for all messages. */
   readonly #listener: PendingPublishListener = {
     onAborted: (pending) => {
       pending.abort();
       this.#forget(pending);
     },
-    onSettled: () => this.#settings.onSettled?.(),
+    onSettled: () => {
+      const { senders } = this.#settings;
+      senders.waiting--;
+      senders.onChange?.();
+    },
     onUnroutable: ({ wire }) => this.#settings.onUnroutable(wire),
   };
 
   #channel: PublishChannel | undefined;
   #everOpen = false;
   #socketIsFull = false;
+  #isBlocked = false;
   #positions = 0;
   /** Not told yet. */
   #resent = 0;
@@ -69,13 +72,29 @@ export class Publisher {
     this.#settings = settings;
     this.#boundedTargets = new BoundedTargets({ ...settings, wake: () => this.#pump() });
     settings.link.listen({
-      onConnected: (connection) => void this.#open(connection),
       onDisconnected: () => this.#refuseNoWait(),
-      onUnblocked: () => this.#pump(),
+      onBlocked: () => {
+        this.#isBlocked = true;
+      },
+      onUnblocked: () => {
+        this.#isBlocked = false;
+        this.#pump();
+      },
       onEnded: (error) => this.#end(error),
     });
-    const { connection } = settings.link;
-    if (connection !== undefined) void this.#open(connection);
+    keepChannelOpen(settings.link, this.#closing.signal, {
+      onOpen: (channel) => this.#onOpen(channel),
+      onLost: (reason, byServer) => this.#onChannelLost(reason, byServer),
+      onReturn: (message) => this.#onReturn(message),
+      onAnswer: (tag, multiple, isAccepted) => this.#onAnswer(tag, multiple, isAccepted),
+      onFull: () => {
+        this.#socketIsFull = true;
+      },
+      onDrain: () => {
+        this.#socketIsFull = false;
+        this.#pump();
+      },
+    });
   }
 
   /** What a frame carries on the present connection; `Infinity`: not known. Bytes. */
@@ -88,9 +107,10 @@ export class Publisher {
     return new Promise((resolve, reject) => {
       throwIfAborted(options.signal, `message ${wire.id}`);
       if (this.#ended !== undefined) throw this.#ended;
-      this.#settings.link.start();
+      if (this.#channel === undefined) this.#settings.link.start();
       const pending = new PendingPublish(wire, this.#positions++, options, resolve, reject, this.#listener);
-      this.#settings.onBegun?.();
+      this.#settings.senders.waiting++;
+      this.#settings.senders.onChange?.();
       this.#begin(pending);
       if (!pending.settled) this.#deadlines.add(pending.deadline);
     });
@@ -100,12 +120,13 @@ export class Publisher {
   async close(graceMs: number): Promise<void> {
     const error = new QueueError('CLOSED', 'the broker was closed');
     this.#ended ??= error;
+    this.#closing.abort();
     for (const pending of this.#allWaiting()) pending.giveUp('CLOSED', error.message);
     this.#dropSettled();
     if (this.#window.size > 0) {
       const idle = new Deferred();
       this.#onIdle = idle.resolve;
-      await Promise.race([idle.promise, pause(graceMs, this.#stopped.signal)]);
+      await settledWithin(idle.promise, graceMs);
     }
     this.#end(error);
   }
@@ -128,40 +149,10 @@ export class Publisher {
     else this.#waiting.add(pending);
   }
 
-  async #open(connection: Connection): Promise<void> {
-    while (connection.isOpen && this.#ended === undefined) {
-      try {
-        const channel = await connection.openConfirmChannel();
-        return this.#onOpen(connection, channel);
-      } catch {
-        // The connection is closing, or has no channel left at present.
-        await pause(REOPEN_AFTER_MS, this.#stopped.signal);
-      }
-    }
-  }
-
-  #onOpen(connection: Connection, channel: ConfirmChannel): void {
-    const { frameMax } = connection.negotiated;
-    const publishing = new PublishChannel(channel, connection.publishInternals(channel), frameMax, {
-      onAnswer: (tag, multiple, isAccepted) => this.#onAnswer(tag, multiple, isAccepted),
-      onFull: () => {
-        this.#socketIsFull = true;
-      },
-      onDrain: () => {
-        this.#socketIsFull = false;
-        this.#pump();
-      },
-    });
-    this.#channel = publishing;
+  #onOpen(channel: PublishChannel): void {
+    this.#channel = channel;
     this.#everOpen = true;
     this.#socketIsFull = false;
-    channel.on('return', (message) => this.#onReturn(message));
-    onChannelClosed(connection, channel, (reason, byServer) => {
-      if (this.#channel !== publishing) return;
-      this.#channel = undefined;
-      this.#onChannelLost(reason, byServer);
-      if (connection.isOpen) void this.#open(connection);
-    });
     this.#pump();
   }
 
@@ -198,6 +189,7 @@ export class Publisher {
   }
 
   #onChannelLost(reason: Error, byServer: boolean): void {
+    this.#channel = undefined;
     const sent = this.#window.clear();
     this.#boundedTargets.onChannelLost();
     for (const pending of sent) {
@@ -257,7 +249,7 @@ export class Publisher {
     return (
       this.#channel !== undefined &&
       !this.#socketIsFull &&
-      !this.#settings.link.blocked &&
+      !this.#isBlocked &&
       this.#window.hasRoomFor(pending, maxMessages)
     );
   }
@@ -329,7 +321,7 @@ export class Publisher {
 
   #end(error: QueueError): void {
     this.#ended ??= error;
-    this.#stopped.abort();
+    this.#closing.abort();
     this.#deadlines.stop();
     const left = [...this.#allWaiting(), ...this.#window.all()];
     for (const pending of left) pending.giveUp('CLOSED', error.message, error.cause);

@@ -4,7 +4,7 @@ import type { ConsumeMessage } from 'amqplib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fromAmqplib, type ReceivedMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
-import { DeliveryFrames } from '../../../src/rabbitmq/wire/delivery-reader.js';
+import { DeliveryFrames } from '../../../src/rabbitmq/wire/delivery-frames.js';
 import { MalformedFrame } from '../../../src/rabbitmq/wire/header-table.js';
 
 /** amqplib's own codec, which it does not export. */

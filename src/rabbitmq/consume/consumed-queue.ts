@@ -1,0 +1,65 @@
+import type { Channel } from 'amqplib';
+import { pause, settledWithin } from '../../common/limits.js';
+
+/** How long the broker may take to process settlements; then the channel is closed all the same. */
+const SETTLE_LIMIT_MS = 1_000;
+
+/** How long deliveries may be on their way when nothing is acknowledged any more. */
+const QUIET_LIMIT_MS = 500;
+
+const POLL_MS = 5;
+
+/** The queue of a consumer that ends: what its counts say about deliveries and settlements that nothing answers. */
+export class ConsumedQueue {
+  readonly #channel: Channel;
+  readonly #queue: string;
+  /** How many consumers there were when this one was about to be cancelled, including this one. */
+  #consumersBefore: number | undefined;
+  #isGone = false;
+
+  constructor(channel: Channel, queue: string) {
+    this.#channel = channel;
+    this.#queue = queue;
+  }
+
+  /** The channel is closed, and can't be asked any more. */
+  stop(): void {
+    this.#isGone = true;
+  }
+
+  /**
+   * Resolves when no delivery can be on its way, although nothing is acknowledged: the queue is empty, or the broker may
+   * send no more, which `isFull` finds out: as many are here as the prefetch allows, or none, since a consumer without a
+   * delivery is not being served. Rejects where the broker can't be asked.
+   */
+  async untilQuiet(isFull: () => boolean): Promise<void> {
+    const until = performance.now() + QUIET_LIMIT_MS;
+    while (!this.#isGone) {
+      const { messageCount, consumerCount } = await this.#channel.checkQueue(this.#queue);
+      this.#consumersBefore = consumerCount;
+      if (messageCount === 0 || isFull()) return;
+      if (performance.now() >= until) return;
+      await pause(POLL_MS, undefined, { keepAlive: true });
+    }
+  }
+
+  /**
+   * Waits until the broker has processed what a cancelled consumer settled. A quorum queue stores settlements a moment
+   * after it got them, and what is not stored when the channel closes is undone: what was acknowledged comes again, what
+   * was given back counts as a failure. Nothing answers a settlement, but the queue counts a cancelled consumer among its
+   * consumers until all that it held is settled. Always resolves, in time.
+   */
+  async untilSettled(): Promise<void> {
+    const before = this.#consumersBefore;
+    if (before === undefined) return;
+    const until = performance.now() + SETTLE_LIMIT_MS;
+    const fewerConsumers = async () => {
+      while (!this.#isGone && performance.now() < until) {
+        const { consumerCount } = await this.#channel.checkQueue(this.#queue);
+        if (consumerCount < before) return;
+        await pause(POLL_MS, undefined, { keepAlive: true });
+      }
+    };
+    await settledWithin(fewerConsumers(), SETTLE_LIMIT_MS);
+  }
+}
