@@ -364,7 +364,7 @@ export class QueueConsumer<Out> implements Consumer {
   #leave(run: HandlerRun): void {
     this.#running.remove(run);
     this.#line.done(run.delivery);
-    if (!this.#retired.isEmpty) this.#retired.leave(run);
+    if (this.#retired.open.size > 0) this.#retired.leave(run);
     this.#runNext();
     if (this.#state === 'stopping' && this.#running.size === 0) this.#draining.onIdle();
   }

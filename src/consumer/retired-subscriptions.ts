@@ -11,28 +11,25 @@ interface Retired {
  * each stays until its last handler has ended.
  */
 export class RetiredSubscriptions {
-  readonly #retired = new Set<Retired>();
-
-  get isEmpty(): boolean {
-    return this.#retired.size === 0;
-  }
+  /** Those that have not ended. */
+  readonly open = new Set<Retired>();
 
   add(subscription: Subscription, runs: readonly HandlerRun[]): void {
     if (runs.length === 0) void subscription.close();
-    else this.#retired.add({ subscription, runs: new Set(runs) });
+    else this.open.add({ subscription, runs: new Set(runs) });
   }
 
   /** A handler has ended, and its message is settled. */
   leave(run: HandlerRun): void {
-    for (const retired of this.#retired) {
+    for (const retired of this.open) {
       if (!retired.runs.delete(run) || retired.runs.size > 0) continue;
-      this.#retired.delete(retired);
+      this.open.delete(retired);
       void retired.subscription.close();
     }
   }
 
   /** What is unsettled goes back. */
   async close(): Promise<void> {
-    await Promise.all([...this.#retired].map(({ subscription }) => subscription.close()));
+    await Promise.all([...this.open].map(({ subscription }) => subscription.close()));
   }
 }

@@ -67,13 +67,13 @@ export class RabbitMqDelivery implements HeldDelivery {
     this.settleWithinMs = source.settleWithinMs;
     this.receivedAt = this.settleWithinMs === undefined ? undefined : performance.now();
     const { values } = received.headers;
-    this.attempt = (received.headers === NO_HEADERS ? 1 : attemptOf(values)) + failures;
+    const hasHistory = received.headers !== NO_HEADERS;
+    this.attempt = (hasHistory ? attemptOf(values) : 1) + failures;
     this.redelivered =
       received.fields.redelivered ||
       this.returns > 0 ||
       this.attempt > 1 ||
-      postponesOf(values) > 0 ||
-      Object.hasOwn(values, RESENT_HEADER);
+      (hasHistory && (postponesOf(values) > 0 || Object.hasOwn(values, RESENT_HEADER)));
   }
 
   /** Whether it is on its way to another queue, and should arrive there before its channel is closed. */
