@@ -7,6 +7,7 @@ import { addBenchCommand } from './commands/bench.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDlqCommand } from './commands/dlq.js';
 import { addDoctorCommand } from './commands/doctor.js';
+import { addPublishCommand } from './commands/publish.js';
 import { addSendCommand } from './commands/send.js';
 import { addTailCommand } from './commands/tail.js';
 import { addWorkCommand } from './commands/work.js';
@@ -24,6 +25,7 @@ Examples:
   $ seq 10000 | millrace send -l -q numbers   send one message per line
   $ millrace work -q numbers --exec ./job.sh  body on stdin; done if it exits 0
   $ millrace work -q orders ./handler.js      handle messages with a function
+  $ millrace publish order.placed A-1 -t shop
   $ millrace tail shop 'order.*'              print events as they are published
   $ millrace dlq list -q orders               list messages that failed for good
   $ millrace doctor                           check that the broker is usable`;
@@ -63,6 +65,7 @@ function createProgram(execute: Execute): Command {
 
   addSendCommand(program, execute);
   addWorkCommand(program, execute);
+  addPublishCommand(program, execute);
   addTailCommand(program, execute);
   addDlqCommand(program, execute);
   addDoctorCommand(program, execute);

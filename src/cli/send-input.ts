@@ -37,7 +37,7 @@ export interface SendReport {
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;
   /** What the user should know besides. */
-  readonly warning?: string;
+  readonly warning?: string | undefined;
 }
 
 type Limits = { readonly signal: AbortSignal };

@@ -2,7 +2,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { codecs } from '../common/codec.js';
-import { defineQueue, type Queue, type QueueOptions } from '../queue.js';
+import { defineRoute, type Route } from '../exchange.js';
+import { defineQueue, type EncodedValue, type Queue, type QueueOptions } from '../queue.js';
+import { defineTopic, type EventValues, type Topic, type TopicOptions } from '../topics/topic.js';
 
 /** The tutorials declare a durable quorum queue without further arguments. */
 const DECLARE = 'if-missing';
@@ -18,14 +20,32 @@ export function sendingQueue(
   contentType?: string,
 ): Pick<Queue<Uint8Array>, 'name' | 'spec' | 'encode'> {
   const { spec } = defineQueue(name, unchecked<Uint8Array>(), { codec: 'bytes', declare: DECLARE });
+  return { name, spec, encode: encodeAs(contentType) };
+}
+
+/** The same for an exchange, which must exist. */
+export function sendingRoute(exchange: string, routingKey: string, contentType?: string): Route<Uint8Array> {
+  const route = defineRoute(exchange, unchecked<Uint8Array>(), { routingKey, codec: 'bytes' });
+  return { ...route, encode: encodeAs(contentType) };
+}
+
+/** The same for a topic, with one of its events. */
+export function sendingTopic(
+  name: string,
+  event: string,
+  contentType: string | undefined,
+  options: TopicOptions,
+): Topic<Record<string, StandardSchemaV1<Uint8Array>>> {
+  const topic = defineTopic(name, { [event]: unchecked<Uint8Array>() }, options);
+  const { decode } = topic.events[event] as EventValues;
   return {
-    name,
-    spec,
-    encode: (body) => ({
-      contentType: contentType ?? contentTypeOf(body),
-      body,
-    }),
+    ...topic,
+    events: { [event]: { encode: encodeAs(contentType) as EventValues['encode'], decode } },
   };
+}
+
+function encodeAs(contentType: string | undefined): (body: Uint8Array) => EncodedValue {
+  return (body) => ({ contentType: contentType ?? contentTypeOf(body), body });
 }
 
 const OPENING = /^\s*[{[]/;
