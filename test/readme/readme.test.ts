@@ -12,7 +12,12 @@ const execute = promisify(execFile);
 
 /** Each block of TypeScript in the README and in docs/, in its order, and what it prints. */
 const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module')[]>> = {
-  'README.md': [/^order A-1: 12\.5 \(attempt 1\)\n$/, /^stored as [0-9a-f-]{36}\n$/, /^grain\n$/],
+  'README.md': [
+    /^order A-1: 12\.5 \(attempt 1\)\n$/,
+    /^invoice for A-1: 12\.5\n$/,
+    /^stored as [0-9a-f-]{36}\n$/,
+    /^grain\n$/,
+  ],
   'docs/batches.md': [/^rye,oats 1\n$/],
   'docs/dead-letters.md': [/^rejected no licence 1\n1 replayed\n$/],
   'docs/imports.md': [/^2 stored, 1 skipped, the first at position 1\n$/],
