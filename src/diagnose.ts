@@ -1,8 +1,9 @@
-/** What `millrace doctor` learns of a broker beyond what a `Broker` offers. */
-import type { QueueSpec } from './broker.js';
+/** What the command line needs of the backends beyond what a `Broker` offers. */
+import type { ExchangeSpec, QueueSpec } from './broker.js';
 import type { FolderFacts } from './local-queue/disk/folder-facts.js';
 import type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
 import type { QueueComparison } from './rabbitmq/topology/compare-queues.js';
+import type { Definitions } from './rabbitmq/topology/definitions.js';
 
 export type { FolderFacts, StoreFacts } from './local-queue/disk/folder-facts.js';
 export type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
@@ -29,6 +30,21 @@ export async function diagnoseQueues(
   options: DiagnoseOptions,
 ): Promise<QueueComparison[]> {
   return (await import('./rabbitmq/topology/compare-queues.js')).compareQueues(address, spec, options);
+}
+
+/** A topology as RabbitMQ's definitions, for a server of this version. */
+export async function rabbitMqDefinitions(
+  queues: readonly QueueSpec[],
+  exchanges: readonly ExchangeSpec[],
+  vhost: string,
+  version: string,
+): Promise<Definitions> {
+  return (await import('./rabbitmq/topology/definitions.js')).definitionsOf(
+    queues,
+    exchanges,
+    vhost,
+    version,
+  );
 }
 
 /** Reports the contents of the folder of a `local:` address. Creates nothing. Rejects with `STORAGE_ERROR`. */

@@ -3,8 +3,11 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { ExchangeSpec, QueueSpec } from '../broker.js';
 import type { Handler } from '../consumer/consumer.js';
+import type { Exchange, Route } from '../exchange.js';
 import { defineQueue, type Queue } from '../queue.js';
+import type { Topic } from '../topics/topic.js';
 import { shellQuoted } from './common-options.js';
 import { CommandError, EXIT } from './exit-code.js';
 
@@ -51,6 +54,43 @@ export async function importQueues(path: string): Promise<readonly Queue<never, 
   );
 }
 
+/** The queues and exchanges of an application. */
+export interface TopologyModule {
+  readonly queues: readonly QueueSpec[];
+  readonly exchanges: readonly ExchangeSpec[];
+}
+
+/**
+ * All queues, subscriptions, topics, exchanges and routes that a module exports. Leaves out queues that end with their
+ * process.
+ */
+export async function importTopology(path: string): Promise<TopologyModule> {
+  const exports = await importModule('topology module', path);
+  const values = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})];
+  const queues = new Map<string, QueueSpec>();
+  const exchanges = new Map<string, ExchangeSpec>();
+  const addQueue = (spec: QueueSpec) => {
+    if (spec.exclusive) return;
+    queues.set(spec.name, spec);
+    for (const { exchange } of spec.bindings ?? []) exchanges.set(exchange.name, exchange);
+  };
+  for (const value of values) {
+    if (isQueue(value)) addQueue(value.spec);
+    else if (isTopic(value)) {
+      if (value.unroutedQueue !== undefined) addQueue(value.unroutedQueue);
+      exchanges.set(value.name, value.exchange.spec);
+    } else if (isExchange(value)) exchanges.set(value.name, value.spec);
+    else if (isRoute(value)) exchanges.set(value.name, value.exchange);
+  }
+  if (queues.size + exchanges.size > 0) {
+    return { queues: [...queues.values()], exchanges: [...exchanges.values()] };
+  }
+  throw new CommandError(
+    EXIT.configuration,
+    `the topology module '${path}' exports no queue, subscription, topic or exchange; write: export const orders = defineQueue('orders', schema)`,
+  );
+}
+
 async function importModule(what: string, path: string): Promise<Exports> {
   const file = resolve(path);
   if (!existsSync(file)) throw new CommandError(EXIT.usage, `there is no ${what} '${path}'`);
@@ -85,6 +125,22 @@ function isQueue(value: unknown): value is Queue<never, unknown> {
   return (
     typeof value === 'object' && value !== null && 'spec' in value && 'encode' in value && 'decode' in value
   );
+}
+
+function isTopic(value: unknown): value is Topic {
+  return has(value, 'events') && has(value, 'exchange') && has(value.exchange, 'spec');
+}
+
+function isExchange(value: unknown): value is Exchange {
+  return has(value, 'spec') && has(value.spec, 'alternate') && has(value, 'name');
+}
+
+function isRoute(value: unknown): value is Route<unknown> {
+  return has(value, 'route') && has(value, 'exchange') && has(value.exchange, 'alternate');
+}
+
+function has<Name extends string>(value: unknown, name: Name): value is { readonly [_ in Name]: unknown } {
+  return typeof value === 'object' && value !== null && name in value;
 }
 
 /** Some schemas are functions. */

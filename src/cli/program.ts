@@ -10,6 +10,7 @@ import { addDoctorCommand } from './commands/doctor.js';
 import { addPublishCommand } from './commands/publish.js';
 import { addSendCommand } from './commands/send.js';
 import { addTailCommand } from './commands/tail.js';
+import { addTopologyCommand } from './commands/topology.js';
 import { addWorkCommand } from './commands/work.js';
 import { addCommonOptions, addHelp, type Execute } from './common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
@@ -69,6 +70,7 @@ function createProgram(execute: Execute): Command {
   addTailCommand(program, execute);
   addDlqCommand(program, execute);
   addDoctorCommand(program, execute);
+  addTopologyCommand(program, execute);
   addBackupCommand(program, execute);
   addDemoCommand(program, execute);
   addBenchCommand(program, execute);

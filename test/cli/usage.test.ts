@@ -45,7 +45,7 @@ test.each([
   expect(stdout.slice(0, usage.length)).toBe(usage);
 });
 
-test.each([[], ['send'], ['work'], ['publish'], ['tail'], ['dlq'], ['doctor'], ['backup']])(
+test.each([[], ['send'], ['work'], ['publish'], ['tail'], ['topology'], ['dlq'], ['doctor'], ['backup']])(
   'the examples of %j fit into 80 columns, one per line',
   async (...command: string[]) => {
     const { stdout } = await millrace([...command, '--help']);
