@@ -73,13 +73,19 @@ async function* checks(
   yield* bindingChecks(queues, management);
 }
 
-/** Whether the exchange exists. AMQP does not tell its type. */
+/** Whether the exchange exists as it is defined. */
 async function exchangeCheck(broker: Backend, spec: ExchangeSpec): Promise<Check> {
   const { name } = spec;
   try {
     await broker.declareExchange({ ...spec, declare: 'existing' });
-    return ok('exchange', `'${name}' exists`, { exchange: name });
+    // It exists, so that this declaration creates nothing.
+    if (spec.declare === 'match') await broker.declareExchange(spec);
+    const as = spec.declare === 'match' ? 'matches its definition' : 'exists and is used as it is';
+    return ok('exchange', `'${name}' ${as}`, { exchange: name });
   } catch (error) {
+    if (isQueueError(error, 'QUEUE_MISMATCH')) {
+      return fail('exchange', error.message, EXIT.failed, undefined, { exchange: name });
+    }
     if (!isQueueError(error, 'QUEUE_MISSING')) return failure('exchange', error);
     const facts = { exchange: name };
     return spec.declare === 'existing'
