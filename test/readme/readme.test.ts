@@ -20,6 +20,11 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   ],
   'docs/batches.md': [/^rye,oats 1\n$/],
   'docs/dead-letters.md': [/^rejected no licence 1\n1 replayed\n$/],
+  'docs/events.md': [
+    /^((true 36|billing A-1: 12\.5|mail A-1: order\.placed)\n){3}$/,
+    /^Map\(1\) \{ 'rye' => 3 \}\n$/,
+    /^error out of grain\n$/,
+  ],
   'docs/imports.md': [/^2 stored, 1 skipped, the first at position 1\n$/],
   'docs/locks.md': [/^alone\nalone again\n$/, /^2 at once\n$/],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
