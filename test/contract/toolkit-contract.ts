@@ -1,5 +1,6 @@
 import { againCases } from './again-cases.js';
 import { batchCases } from './batch-cases.js';
+import { compressionCases } from './compression-cases.js';
 import { contractSuite } from './contract-suite.js';
 import { deadLetterCases } from './dead-letter-cases.js';
 import { expiryCases } from './expiry-cases.js';
@@ -29,6 +30,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     values: valueCases,
     'what a message carries': propertyCases,
     expiry: expiryCases,
+    compression: compressionCases,
     handler: handlerCases,
     again: againCases,
     batches: batchCases,
