@@ -38,7 +38,12 @@ export type {
 export type { ConsumerOptions } from './consumer/consumer-options.js';
 export { createConsumer } from './consumer/create-consumer.js';
 export type { ThreadedHandler } from './consumer/handler-threads.js';
-export type { Discriminant, HandlersByEvent, HandlersByType } from './consumer/handlers-by-type.js';
+export type {
+  Discriminant,
+  HandlersByEvent,
+  HandlersByMessage,
+  HandlersByType,
+} from './consumer/handlers-by-type.js';
 export type { KeyOf } from './consumer/line.js';
 export type { Rate } from './consumer/rate.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';

@@ -8,6 +8,7 @@ import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
 import {
   type Discriminant,
   type HandlersByEvent,
+  type HandlersByMessage,
   type HandlersByType,
   handlerByEvent,
   handlerByType,
@@ -37,6 +38,12 @@ import { trackedHandler } from './tracked-handler.js';
  * createConsumer(broker, billing, { handlers: { 'order.placed': invoice, 'order.cancelled': cancel } });
  * ```
  *
+ * Or one for each `type` that senders give their messages, or for each routing key ({@link HandlersByMessage}):
+ *
+ * ```ts
+ * createConsumer(broker, orders, { byMessage: 'type', handlers: { 'order.placed': onPlaced, 'order.paid': onPaid } });
+ * ```
+ *
  * For work that keeps a processor busy, name a module whose default export is the handler; it runs in threads:
  *
  * ```ts
@@ -55,6 +62,19 @@ export function createConsumer<
   queue: ConsumedQueue<Out, Events>,
   handler: Handler<Out> | HandlersByName<Out, By, NoInfer<Events>> | ThreadedHandler,
   options?: ConsumerOptions<NoInfer<Out>>,
+): Consumer;
+/** With a handler for each `type` or routing key that messages have. */
+export function createConsumer<Out>(
+  broker: Broker,
+  queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
+  handler: HandlersByMessage<NoInfer<Out>>,
+  options?: ConsumerOptions<NoInfer<Out>>,
+): Consumer;
+export function createConsumer<Out>(
+  broker: Broker,
+  queue: ConsumedQueue<Out, Record<string, unknown>>,
+  handler: Handler<Out> | Forms | ThreadedHandler,
+  options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer {
   const backend = backendOf(broker);
   if (isThreaded(handler)) {
@@ -68,10 +88,7 @@ export function createConsumer<
     return new QueueConsumer(backend, queue, { handler: run, tracked: run }, settings, threads);
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
-  const plain = toHandler<Out>(
-    handler as Handler<Out> | Forms,
-    queue as ConsumedQueue<Out, Record<string, unknown>>,
-  );
+  const plain = toHandler(handler, queue);
   const tracked = trackedHandler(plain, backend, queue, settings);
   return new QueueConsumer(backend, queue, { handler: plain, tracked }, settings, MAIN_THREAD);
 }
@@ -87,7 +104,7 @@ type HandlersByName<Out, By extends Discriminant<Out>, Events extends object> = 
   ? HandlersByType<Out, By>
   : HandlersByEvent<Events>;
 
-type Forms = { readonly by?: string; readonly handlers: object };
+type Forms = { readonly by?: string; readonly byMessage?: string; readonly handlers: object };
 
 function isThreaded(handler: object): handler is ThreadedHandler {
   return typeof handler === 'object' && handler !== null && 'module' in handler;
@@ -99,7 +116,11 @@ function toHandler<Out>(
 ): Handler<Out> {
   if (typeof handler === 'function') return handler;
   if (typeof handler === 'object' && handler !== null) {
-    const isByEvent = handler.by === undefined && events !== undefined && eventOf !== undefined;
+    const isByEvent =
+      handler.by === undefined &&
+      handler.byMessage === undefined &&
+      events !== undefined &&
+      eventOf !== undefined;
     return isByEvent ? handlerByEvent(handler, { name, events, eventOf }) : handlerByType(handler);
   }
   throw invalidOption('handler', 'a function, handlers by type, or the module of one', handler);

@@ -1,7 +1,7 @@
-import { checkOptionNames, invalidOption, quote } from '../common/options.js';
+import { checkOptionNames, invalidOption, quote, wordOption } from '../common/options.js';
 import { QueueError, RejectMessage } from '../errors.js';
 import type { EventQueue } from '../queue.js';
-import type { Handler } from './consumer.js';
+import type { Handler, HandlerContext } from './consumer.js';
 
 /** The properties that can discriminate the union: those that are strings in each member. */
 export type Discriminant<Out> = {
@@ -59,15 +59,57 @@ export function handlerByEvent(
   };
 }
 
+/**
+ * A handler for each kind of message, by what the message itself says of it: the `type` that its sender set, or the routing
+ * key that it was published with. A message of another kind becomes a dead letter, unless there is `otherwise`.
+ *
+ * ```ts
+ * createConsumer(broker, orders, { byMessage: 'type', handlers: { 'order.placed': onPlaced, 'order.paid': onPaid } });
+ * ```
+ */
+export interface HandlersByMessage<Out> {
+  /** What names the kind of a message. */
+  readonly byMessage: 'type' | 'routingKey';
+  /** The handlers, by the exact text. */
+  readonly handlers: Readonly<Record<string, Handler<Out>>>;
+  /** Handles all other messages, those without a type among them. Default: they become dead letters. */
+  readonly otherwise?: Handler<Out> | undefined;
+}
+
+/** Handlers as a program without types may give them. */
+interface HandlerForms {
+  readonly by?: unknown;
+  readonly byMessage?: unknown;
+  readonly handlers?: unknown;
+  readonly otherwise?: unknown;
+}
+
 /** One handler that calls the one for the message's type. Throws `INVALID_OPTION`. */
-export function handlerByType(forms: { readonly by?: string; readonly handlers: object }): Handler<unknown> {
-  checkOptionNames('handler', forms, ['by', 'handlers']);
-  const { by, handlers } = forms;
-  if (typeof by !== 'string') throw invalidOption('by', 'the name of a property of the value', by);
+export function handlerByType(forms: object): Handler<unknown> {
+  const { by, byMessage, handlers, otherwise }: HandlerForms = forms;
+  if (byMessage === undefined) {
+    checkOptionNames('handler', forms, ['by', 'handlers']);
+    if (typeof by !== 'string') throw invalidOption('by', 'the name of a property of the value', by);
+    return dispatcher(by, handlers, undefined, (value) => partOf(value, by));
+  }
+  checkOptionNames('handler', forms, ['byMessage', 'handlers', 'otherwise']);
+  const name = wordOption('byMessage', byMessage as 'type', ['type', 'routingKey'], 'type');
+  if (otherwise !== undefined && typeof otherwise !== 'function') {
+    throw invalidOption('otherwise', 'a function', otherwise);
+  }
+  return dispatcher(name, handlers, otherwise as Handler<unknown> | undefined, (_, context) => context[name]);
+}
+
+function dispatcher(
+  by: string,
+  handlers: unknown,
+  otherwise: Handler<unknown> | undefined,
+  typeOf: (value: unknown, context: HandlerContext) => unknown,
+): Handler<unknown> {
   const byType: ReadonlyMap<unknown, Handler<unknown>> = checkHandlers(handlers);
   return (value, context) => {
-    const type = partOf(value, by);
-    const handler = byType.get(type);
+    const type = typeOf(value, context);
+    const handler = byType.get(type) ?? otherwise;
     if (handler === undefined) {
       throw new RejectMessage(
         `no handler for a message whose ${by} is ${quote(type)}; there are handlers for ${[...byType.keys()].map(quote).join(', ')}`,
@@ -77,7 +119,7 @@ export function handlerByType(forms: { readonly by?: string; readonly handlers: 
   };
 }
 
-function checkHandlers(handlers: object): ReadonlyMap<string, Handler<unknown>> {
+function checkHandlers(handlers: unknown): ReadonlyMap<string, Handler<unknown>> {
   if (typeof handlers !== 'object' || handlers === null) {
     throw invalidOption('handlers', 'an object with a handler for each type', handlers);
   }

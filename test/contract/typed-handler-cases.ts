@@ -94,4 +94,86 @@ export const typedHandlerCases: Cases = {
     expect(error.remote?.message).toBe('no keys');
     await requester.close();
   },
+
+  'a message goes to the handler for the type that its sender gave it, or to that for the rest': async (
+    t,
+  ) => {
+    const queue = t.define(z.object({ id: z.number() }));
+    const seen: unknown[] = [];
+    const log = new EventLog();
+    const consumer = createConsumer(
+      t.broker,
+      queue,
+      {
+        byMessage: 'type',
+        handlers: {
+          'order.placed': ({ id }, { type }) => void seen.push([id, type]),
+        },
+        otherwise: async ({ id }, { type }) => void seen.push([id, 'otherwise', type]),
+      },
+      { observe: log.observe },
+    );
+    await consumer.start();
+    const producer = createProducer(t.broker, queue);
+    await producer.send({ id: 1 }, { type: 'order.placed' });
+    await producer.send({ id: 2 }, { type: 'order.paid' });
+    await producer.send({ id: 3 });
+    await producer.send({ id: 4 }, { type: 'constructor' });
+    await log.until('handled', 4);
+    expect(seen).toEqual([
+      [1, 'order.placed'],
+      [2, 'otherwise', 'order.paid'],
+      [3, 'otherwise', undefined],
+      [4, 'otherwise', 'constructor'],
+    ]);
+    await consumer.stop();
+  },
+
+  'a message whose type or routing key has no handler is a dead letter at once': async (t) => {
+    const queue = t.define(z.number());
+    const log = new EventLog();
+    const seen: unknown[] = [];
+    const consumer = createConsumer(
+      t.broker,
+      queue,
+      { byMessage: 'type', handlers: { known: (value) => void seen.push(value) } },
+      { observe: log.observe },
+    );
+    await consumer.start();
+    const producer = createProducer(t.broker, queue);
+    await producer.send(1);
+    await producer.send(2, { type: 'known' });
+    await log.until('handled');
+    const [dead] = await log.until('dead-lettered');
+    expect(dead?.failure).toMatchObject({ code: 'rejected', error: expect.stringContaining('undefined') });
+    await consumer.stop();
+
+    const byKey = createConsumer(
+      t.broker,
+      queue,
+      { byMessage: 'routingKey', handlers: { [queue.name]: (value) => void seen.push(value) } },
+      { observe: log.observe },
+    );
+    await byKey.start();
+    await producer.send(3);
+    await log.until('handled', 2);
+    expect(seen).toEqual([2, 3]);
+    await byKey.stop();
+  },
+
+  'handlers by message are checked': async (t) => {
+    const queue = t.define(z.number());
+    const wrong = [
+      { byMessage: 'appId', handlers: {} },
+      { byMessage: 'type', handlers: { a: 5 } },
+      { byMessage: 'type', handlers: {}, otherwise: 5 },
+      { byMessage: 'type', by: 'type', handlers: {} },
+      { byMessage: 'type' },
+    ];
+    for (const handler of wrong) {
+      expect(() => createConsumer(t.broker, queue, handler as never)).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION' }),
+      );
+    }
+  },
 };

@@ -61,3 +61,18 @@ createConsumer(broker, numbers, { by: 'n', handlers: {} });
 export type Cases = [
   Expect<Equal<keyof HandlersByType<Event, 'type'>['handlers'], 'click' | 'key' | 'tick' | 'tock'>>,
 ];
+
+createConsumer(broker, events, {
+  byMessage: 'type',
+  handlers: {
+    'order.placed': (_: Event, { type }) => type satisfies string | undefined,
+    other: (value) => value.type satisfies string,
+  },
+  otherwise: (value: Event) => value,
+});
+// @ts-expect-error: a message has no such name
+createConsumer(broker, events, { byMessage: 'colour', handlers: {} });
+// @ts-expect-error: one of the two
+createConsumer(broker, events, { by: 'type', byMessage: 'type', handlers: {} });
+// @ts-expect-error: another value
+createConsumer(broker, events, { byMessage: 'type', handlers: { a: (value: number) => value } });
