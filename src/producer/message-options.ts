@@ -27,8 +27,8 @@ export interface MessageOptions {
   /** The program that sends it. At most 255 bytes. */
   readonly appId?: string | undefined;
   /**
-   * The user who sends it. At most 255 bytes. RabbitMQ refuses it with `REFUSED` unless it is the user of the connection,
-   * so that receivers can rely on it; local brokers pass on whatever is given.
+   * The user who sends it. At most 255 bytes. RabbitMQ refuses it with `INVALID_MESSAGE` unless it is the user of the
+   * connection, so that receivers can rely on it; local brokers pass on whatever is given.
    */
   readonly userId?: string | undefined;
   /**

@@ -21,7 +21,8 @@ export class Refusals {
   attributeChannelError(sent: readonly PendingPublish[], refusal: Error): void {
     const suspects = suspectsOf(sent, refusal);
     const last = suspects.at(-1);
-    const refusedAtAnyTime = sizeOf(refusal) !== undefined && suspects.length < sent.length;
+    const isNamed = sizeOf(refusal) !== undefined || userIdOf(refusal) !== undefined;
+    const refusedAtAnyTime = isNamed && suspects.length < sent.length;
     for (const suspect of suspects) {
       if (suspects.length === 1 || refusedAtAnyTime) refuse(suspect, refusal);
       else if (suspect === last && exchangeOf(refusal) !== undefined) refuse(suspect, refusal);
@@ -63,13 +64,16 @@ export class Refusals {
   }
 }
 
-/** The messages that the refusal may be about: those of the exchange or size in its text, else all. */
+/** The messages that the refusal may be about: those of the exchange, size or user in its text, else all. */
 function suspectsOf(sent: readonly PendingPublish[], refusal: Error): readonly PendingPublish[] {
   const exchange = exchangeOf(refusal);
   const size = sizeOf(refusal);
+  const userId = userIdOf(refusal);
   const named = sent.filter(
     ({ wire }) =>
-      wire.exchange === exchange || (size !== undefined && Buffer.byteLength(wire.content) === size),
+      wire.exchange === exchange ||
+      (size !== undefined && Buffer.byteLength(wire.content) === size) ||
+      (userId !== undefined && wire.options.userId === userId),
   );
   return named.length > 0 ? named : sent;
 }
@@ -90,6 +94,11 @@ function sizeOf(refusal: Error): number | undefined {
   return size === undefined ? undefined : Number(size);
 }
 
+/** PRECONDITION_FAILED - user_id property set to 'someone' but authenticated user was 'guest' */
+function userIdOf(refusal: Error): string | undefined {
+  return /user_id property set to '(.*)' but authenticated user was '/.exec(replyText(refusal))?.[1];
+}
+
 function refuse(pending: PendingPublish, refusal: Error): void {
   const text = replyText(refusal);
   const code = replyCode(refusal);
@@ -98,6 +107,9 @@ function refuse(pending: PendingPublish, refusal: Error): void {
   else if (sizeOf(refusal) !== undefined) {
     // No broker takes it at any time, so it is known not to be stored.
     pending.fail('TOO_LARGE', `${text}; lower maxMessageBytes, or raise the broker's limit`, refusal);
+  } else if (userIdOf(refusal) !== undefined) {
+    const advice = 'leave userId out, or set it to the user of the connection';
+    pending.fail('INVALID_MESSAGE', `${text}; ${advice}`, refusal);
   } else if (code === 406) pending.fail('INVALID_MESSAGE', text, refusal);
   else pending.refuse('BROKER_ERROR', text, refusal);
 }

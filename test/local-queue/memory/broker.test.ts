@@ -85,7 +85,7 @@ describe('messages are never shared references', () => {
     ['a priority of 32', { priority: 32 }],
     ['a priority of -1', { priority: -1 }],
     ['a priority of 1.5', { priority: 1.5 }],
-    ['a header that is no string', { headers: { n: {} as string } }],
+    ['a header that is a function', { headers: { n: (() => {}) as never } }],
     ['a body that is neither text nor bytes', { body: { n: 1 } as unknown as string }],
   ])('%s is an INVALID_MESSAGE', async (_, more: Partial<Message>) => {
     await declare();

@@ -127,6 +127,33 @@ describe('a message that the broker does not take', () => {
     expect(await drain(queue.name)).toEqual(['m2']);
   });
 
+  it('because of its userId is INVALID_MESSAGE, says why, and no other suffers', async () => {
+    const queue = await declare();
+    const sent = [message('a'), message('b', { userId: 'somebody' }), message('c', { userId: 'guest' })];
+    const [a, b, c] = sent.map((each) => broker.publish(to(queue), each));
+    const error = await rejection(b as Promise<boolean>, 'INVALID_MESSAGE');
+    expect(error.message).toContain("user_id property set to 'somebody'");
+    expect(error.message).toContain('leave userId out');
+    await Promise.all([a, c]);
+    const next = await raw.get(queue.name, { noAck: true });
+    expect(next).toMatchObject({ properties: { messageId: 'a' } });
+  });
+
+  it('transient is stored as such, and a time limit is that of AMQP where the queue does what the definition says', async () => {
+    const kept = await declare({ deadLetter: true, onExpired: 'drop' });
+    const dropped = await declare({ onExpired: 'drop' });
+    const dead = await declare({ deadLetter: true });
+    const properties = [];
+    for (const queue of [kept, dropped, dead]) {
+      await broker.publish(to(queue), message('m', { persistent: false, expiresAt: Date.now() + 60_000 }));
+      const stored = await raw.get(queue.name, { noAck: true });
+      if (stored !== false) properties.push(stored.properties);
+    }
+    expect(properties.map(({ deliveryMode }) => deliveryMode)).toEqual([1, 1, 1]);
+    expect(properties.map(({ expiration }) => expiration !== undefined)).toEqual([false, true, true]);
+    for (const { headers } of properties) expect(headers).toHaveProperty('x-millrace-expires-at');
+  });
+
   // 128 MiB before 4.0: more than a test should send.
   it.skipIf(!brokerVersion().limitsDeliveries)(
     "because it is over the broker's own limit is TOO_LARGE, and no other suffers",

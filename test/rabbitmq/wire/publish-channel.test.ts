@@ -1,7 +1,7 @@
 import type { Duplex, Writable } from 'node:stream';
 import type { ConfirmChannel, Options } from 'amqplib';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Message } from '../../../src/broker.js';
 import { AmqplibInternals } from '../../../src/rabbitmq/connection/amqplib-internals.js';
 import { asResent, toWire, type WireMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
@@ -182,6 +182,64 @@ describe('the frames of a publish', () => {
     expect(table.values).toMatchObject({ long: 9_007_199_254_740_993n, float: 0.5, nothing: null });
   });
 
+  it('are those that amqplib writes for typed headers, a user, a time that is left and a transient message', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 1_800_000_000_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    const headers = {
+      text: 'blue',
+      small: 5,
+      long: 2 ** 40,
+      double: 0.5,
+      large: 2 ** 60,
+      big: 2n ** 60n,
+      five: 5n,
+      yes: true,
+      nothing: null,
+      at: new Date(1_764_000_000_000),
+      bytes: Uint8Array.of(0, 255),
+      list: [1, ['b'], { c: 1.5 }],
+      table: { '!': 'int8', value: 1 },
+    };
+    const inAmqplibs = {
+      small: { '!': 'int32', value: 5 },
+      long: { '!': 'int64', value: 2 ** 40 },
+      double: { '!': 'double', value: 0.5 },
+      large: { '!': 'double', value: 2 ** 60 },
+      big: { '!': 'int64', value: 2n ** 60n },
+      five: { '!': 'int64', value: 5n },
+      yes: true,
+      nothing: null,
+      at: { '!': 'timestamp', value: 1_764_000_000 },
+      bytes: Buffer.of(0, 255),
+      list: [{ '!': 'int32', value: 1 }, ['b'], { c: { '!': 'double', value: 1.5 } }],
+      text: 'blue',
+    };
+    const properties = { type: 'order', appId: 'shop', userId: 'guest', persistent: false };
+    const { table: _, ...known } = headers;
+    const own = wire({ headers: known, expiresAt: Date.now() + 60_000, ...properties });
+    const { expiresAt, ...options } = own.options;
+    expect(expiresAt).toBe(Date.now() + 60_000);
+    const expected = byAmqplib({
+      ...own,
+      carried: undefined,
+      options: {
+        ...options,
+        expiration: '60000',
+        headers: { ...inAmqplibs, 'x-millrace-expires-at': String(expiresAt) },
+      } as never,
+    });
+    const block = Buffer.alloc(roomForPublish(own, 131_072));
+    const end = writePublish(block, 0, own, { channel: internals.ch, frameMax: 131_072 });
+    // amqplib writes text in its place among the others.
+    expect(tableIn(block.subarray(0, end), 1).values).toEqual(tableIn(expected, 1).values);
+    expect(sorted(block.subarray(0, end))).toEqual(sorted(expected));
+    // A table that looks like amqplib's notation is a table.
+    const odd = wire({ headers: { table: headers.table } });
+    const room = Buffer.alloc(roomForPublish(odd, 131_072));
+    writePublish(room, 0, odd, { channel: internals.ch, frameMax: 131_072 });
+    expect(tableIn(room, 1).values).toEqual({ table: { '!': 'int8', value: 1 } });
+  });
+
   it.each<[string, WireMessage, number]>([
     ['a header with a name that is too long', withHeaders({ ['ü'.repeat(128)]: '' }), 131_072],
     ['headers above 64 KiB', wire({ headers: { a: 'x'.repeat(66_000) } }), 131_072],
@@ -198,13 +256,17 @@ describe('the frames of a publish', () => {
   });
 });
 
-/** The table of headers that is in the header frame of a publish. */
-function tableIn(bytes: Buffer): HeaderTable {
+/** The octets, in no order: two frames have the same fields. */
+function sorted(bytes: Buffer): number[] {
+  return [...bytes].sort((a, b) => a - b);
+}
+
+/** The table of headers that is in the header frame of a publish, after so many texts. */
+function tableIn(bytes: Buffer, texts = 2): HeaderTable {
   const header = bytes.readUInt32BE(3) + 8;
   // Before it come the size and the flags, the content type and the encoding.
   let at = header + 7 + 14;
-  at += 1 + (bytes[at] as number);
-  at += 1 + (bytes[at] as number);
+  for (let text = 0; text < texts; text++) at += 1 + (bytes[at] as number);
   return new HeaderTable(bytes, at + 4, at + 4 + bytes.readUInt32BE(at));
 }
 
