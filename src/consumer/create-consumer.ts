@@ -16,6 +16,13 @@ import {
 import { type HandlerHost, QueueConsumer } from './queue-consumer.js';
 import { trackedHandler } from './tracked-handler.js';
 
+/** With a handler for each `type` or routing key that messages have. */
+export function createConsumer<Out>(
+  broker: Broker,
+  queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
+  handler: HandlersByMessage<NoInfer<Out>>,
+  options?: ConsumerOptions<NoInfer<Out>>,
+): Consumer;
 /**
  * A consumer that calls `handler` with each message of the queue.
  *
@@ -61,13 +68,6 @@ export function createConsumer<
   broker: Broker,
   queue: ConsumedQueue<Out, Events>,
   handler: Handler<Out> | HandlersByName<Out, By, NoInfer<Events>> | ThreadedHandler,
-  options?: ConsumerOptions<NoInfer<Out>>,
-): Consumer;
-/** With a handler for each `type` or routing key that messages have. */
-export function createConsumer<Out>(
-  broker: Broker,
-  queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
-  handler: HandlersByMessage<NoInfer<Out>>,
   options?: ConsumerOptions<NoInfer<Out>>,
 ): Consumer;
 export function createConsumer<Out>(
