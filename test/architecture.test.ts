@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import {
@@ -148,7 +149,9 @@ describe('the arrows between the parts', () => {
     const main = (file: string) =>
       file.startsWith('local-queue/disk/') &&
       !file.startsWith(room) &&
-      !['protocol', 'message-lists', 'message-json'].some((name) => file.endsWith(`/${name}.ts`));
+      !['lock-holder', 'protocol', 'message-lists', 'message-json'].some((name) =>
+        file.endsWith(`/${name}.ts`),
+      );
     expect(breaches(({ from, to }) => from.startsWith(room) && main(to))).toEqual([]);
   });
 
@@ -195,6 +198,21 @@ describe('the arrows between the parts', () => {
       .filter(({ from, to }) => isOurs(to) && partOf(from) !== partOf(to))
       .map(({ from, to, kind }) => ({ from: partOf(from), to: partOf(to), kind }));
     expect(findCycle(between)).toBeUndefined();
+  });
+});
+
+describe('the room of the local queues', () => {
+  const files = sourceFiles(source).filter((file) => file.startsWith('local-queue/'));
+
+  test('has no file above 300 lines', () => {
+    const lines = (file: string) => readFileSync(`${source}/${file}`, 'utf8').trimEnd().split('\n').length;
+    expect(files.filter((file) => lines(file) > 300)).toEqual([]);
+  });
+
+  test('has no folder with more than 22 files', () => {
+    const counts = new Map<string, number>();
+    for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
+    expect([...counts].filter(([, count]) => count > 22)).toEqual([]);
   });
 });
 

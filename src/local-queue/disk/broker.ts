@@ -36,10 +36,10 @@ import {
   storableHeaders,
 } from '../local-broker.js';
 import { prepareFolder } from './folder.js';
+import { lockHolder } from './lock-holder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { because, PendingPublish } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
-import { lockHolder } from './store/lock-holder.js';
 import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
 import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';

@@ -1,7 +1,7 @@
 import { within } from '../../common/limits.js';
 import { quote } from '../../common/options.js';
 import { isQueueError, QueueError } from '../../errors.js';
-import { lockHolder } from './store/lock-holder.js';
+import { lockHolder } from './lock-holder.js';
 import { StoreClient } from './store-client.js';
 import type { StoreWorkerSettings } from './store-worker.js';
 

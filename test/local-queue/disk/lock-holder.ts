@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { lockHolder } from '../../../src/local-queue/disk/store/lock-holder.js';
+import { lockHolder } from '../../../src/local-queue/disk/lock-holder.js';
 import { eventually } from '../../support/eventually.js';
 
 /** A process that holds the write lock of a folder, and stands still. Killed when the test has finished. */

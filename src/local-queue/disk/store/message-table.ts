@@ -30,15 +30,6 @@ export interface Taken {
   readonly isDamaged: boolean;
 }
 
-/** A message that has expired. */
-export interface Expired {
-  readonly id: number;
-  /** Undefined: it was removed. */
-  readonly queue: StoredQueue | undefined;
-  readonly attempt: number;
-  readonly expiresAt: number;
-}
-
 /** Makes headers of others, both as JSON; null: none. */
 export type HeaderChange = (headers: string | null) => string;
 
@@ -56,7 +47,7 @@ const IS_READY = 'owner IS NULL AND due IS NULL';
 const FIRST_PORTION = 16;
 
 /** By so much may the clocks of two moments seem to differ without anybody having set one. Milliseconds. */
-const CLOCK_SLACK_MS = 1000;
+export const CLOCK_SLACK_MS = 1000;
 
 const SQL = {
   ready: `SELECT id, attempt, redelivered, checksum, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
@@ -69,14 +60,10 @@ const SQL = {
   again:
     'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
   move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
-  nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
-  due: 'SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?',
-  nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
-  expired:
-    'SELECT id, queue, attempt, expires FROM messages WHERE expires <= ? AND owner IS NULL AND due IS NULL ORDER BY expires LIMIT ?',
   makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
-  aheadOfTheClock: 'SELECT id, due - delayed FROM messages WHERE delayed > ? ORDER BY delayed LIMIT ?',
-  setDue: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
+  nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
+  nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
+  isAheadOfTheClock: 'SELECT 1 FROM messages WHERE delayed > ? LIMIT 1',
   handled: 'SELECT id, queue, attempt, returns FROM messages WHERE owner = ? ORDER BY id LIMIT ?',
   reclaim:
     'UPDATE messages SET owner = NULL, attempt = attempt + 1, returns = returns + 1, redelivered = 1 WHERE id = ?',
@@ -217,41 +204,19 @@ export class MessageTable {
     if (queue !== undefined) this.#queues.counters(queue).held -= count;
   }
 
-  /** When the next delayed message is due, or the next ready one expires, in milliseconds since 1970. */
-  nextDue(now: number): number | undefined {
-    if (this.#sql.aheadOfTheClock.first(now + CLOCK_SLACK_MS, 1) !== undefined) return now;
+  /** When the next delayed message is due, or the next ready one expires, in milliseconds since 1970; infinite: none. */
+  nextDue(now: number): number {
+    if (this.#sql.isAheadOfTheClock.first(now + CLOCK_SLACK_MS) !== undefined) return now;
     const [due, expiry] = [this.#sql.nextDue, this.#sql.nextExpiry].map((sql) => sql.first()?.[0]);
-    const next = Math.min(
+    return Math.min(
       typeof due === 'number' ? due : Number.POSITIVE_INFINITY,
       typeof expiry === 'number' ? expiry : Number.POSITIVE_INFINITY,
     );
-    return next === Number.POSITIVE_INFINITY ? undefined : next;
   }
 
-  /** Makes delayed messages ready that are due, at most `limit`. */
-  makeDueReady(now: number, limit: number): void {
-    // The clock was ahead when these began to wait. They wait as long from now on.
-    for (const [id, delay] of this.#sql.aheadOfTheClock.all(now + CLOCK_SLACK_MS, limit)) {
-      this.#sql.setDue.run(now, now + Number(delay), id as number);
-    }
-    for (const [id, queueId] of this.#sql.due.all(now, limit)) {
-      const queue = this.#queues.byId(Number(queueId));
-      if (queue === undefined) this.drop(Number(id), undefined);
-      else {
-        const place = this.#queues.nextNumber();
-        this.#queues.counters(queue).ready += this.#sql.makeReady.run(place, id as number);
-      }
-    }
-  }
-
-  /** Ready messages that have expired, at most `limit`, of whatever queues. */
-  expired(now: number, limit: number): Expired[] {
-    return this.#sql.expired.all(now, limit).map(([id, queue, attempt, expires]) => ({
-      id: Number(id),
-      queue: this.#queues.byId(Number(queue)),
-      attempt: Number(attempt),
-      expiresAt: Number(expires),
-    }));
+  /** A delayed message is ready, behind all others of its rank. */
+  makeReady(id: number, queue: StoredQueue): void {
+    this.#queues.counters(queue).ready += this.#sql.makeReady.run(this.#queues.nextNumber(), id);
   }
 
   /** A ready message is to be removed or moved, as one that is handled. */

@@ -2,9 +2,8 @@ import { isQueueError } from '../../../errors.js';
 import type { Command, CommandResult, Request } from '../protocol.js';
 import { deadLetter, publish } from './admission.js';
 import { declareQueue, queueNamed } from './queue-definition.js';
-import { reclaimMessages, unregister } from './recover.js';
 import { ack, release, retry } from './settle.js';
-import { cancel, subscribe, unsubscribe } from './subscribers.js';
+import { cancel, reclaimMessages, subscribe, unregister, unsubscribe } from './subscribers.js';
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
 
 /** Applies one request within its transaction. */

@@ -5,9 +5,9 @@
  */
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { lockHolder } from '../lock-holder.js';
 import type { Opened, Posted, Reply, Request, StoreSettings } from '../protocol.js';
 import { STORE_FILE } from './database.js';
-import { lockHolder } from './lock-holder.js';
 import { Park } from './sqlite.js';
 import { storageError } from './storage-error.js';
 import { Store } from './store.js';
@@ -195,9 +195,10 @@ function look(): void {
 function setDueTimer(): void {
   clearTimeout(dueTimer);
   const now = Date.now();
-  const due = store.isWaiting ? store.nextDue(now) : undefined;
+  const due = store.isWaiting ? store.nextDue(now) : Number.POSITIVE_INFINITY;
   // The wall clock may be set meanwhile, so it is looked at again from time to time.
-  if (due !== undefined) dueTimer = setTimeout(onDue, Math.min(Math.max(due - now, 0), LOOK_EVERY_MS));
+  if (due !== Number.POSITIVE_INFINITY)
+    dueTimer = setTimeout(onDue, Math.min(Math.max(due - now, 0), LOOK_EVERY_MS));
 }
 
 /** A transaction only where something is due: one costs a flush. */

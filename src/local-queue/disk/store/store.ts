@@ -3,15 +3,15 @@ import { admitWaiting, claimedQueues, leave } from './admission.js';
 import { Database } from './database.js';
 import { deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
+import { DueMessages } from './due-messages.js';
 import { ExchangeTable } from './exchange-table.js';
-import { removeExpired } from './expire.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { capacityOf, QueueTable } from './queue-table.js';
-import { loseLease, reclaimMessages } from './recover.js';
 import { applyRequest } from './requests.js';
 import type { Statement } from './sqlite.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
+import { loseLease, reclaimMessages } from './subscribers.js';
 import {
   MAX_ROWS_PER_TRANSACTION,
   type Outcome,
@@ -33,6 +33,7 @@ export class Store {
   readonly #exchanges: ExchangeTable;
   readonly #messages: MessageTable;
   readonly #owners: OwnerTable;
+  readonly #due: DueMessages;
   readonly #state = new StoreState();
   readonly #begin: Statement;
   readonly #commit: Statement;
@@ -49,6 +50,7 @@ export class Store {
     this.#exchanges = new ExchangeTable(database, this.#queues);
     this.#messages = new MessageTable(database, this.#queues);
     this.#owners = new OwnerTable(database, leaseMs);
+    this.#due = new DueMessages(database);
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
   }
@@ -113,18 +115,17 @@ export class Store {
         if (ready > 0 || !wantsMessages) return true;
       }
       const now = Date.now();
-      return (this.#messages.nextDue(now) ?? Number.POSITIVE_INFINITY) <= now;
+      return this.#messages.nextDue(now) <= now;
     });
   }
 
-  /** When the next delayed message is due, in milliseconds since 1970. */
-  nextDue(now: number): number | undefined {
-    let due: number | undefined;
-    this.#read(() => {
-      due = this.#messages.nextDue(now);
-      return true;
-    });
-    return due;
+  /** When the next delayed message is due, or one expires, in milliseconds since 1970; infinite: none, or not known now. */
+  nextDue(now: number): number {
+    try {
+      return this.#lock.alone(() => this.#messages.nextDue(now));
+    } catch {
+      return Number.POSITIVE_INFINITY;
+    }
   }
 
   /** Whether other processes could give this one something to do. */
@@ -184,8 +185,8 @@ export class Store {
           transaction.queues.begin();
           if (transaction.hasLostLease) loseLease(transaction);
           this.#removeSome(transaction);
-          transaction.messages.makeDueReady(Date.now(), MAX_ROWS_PER_TRANSACTION);
-          removeExpired(transaction);
+          const now = Date.now();
+          if (transaction.messages.nextDue(now) <= now) this.#due.settle(transaction, now);
           for (const request of requests) applyRequest(transaction, request);
           work(transaction);
           if (admits) admitWaiting(transaction);

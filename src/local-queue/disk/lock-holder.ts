@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { STORE_FILE } from './database.js';
+import { STORE_FILE } from './store/database.js';
 
 /**
  * Describes the process that holds the write lock; undefined if none does, or if the system does not say. Linux does, for
