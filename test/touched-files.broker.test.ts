@@ -20,7 +20,7 @@ afterAll(async () => {
 // How many files a reader has to know to follow a message. DESIGN.md ("The layers") says why it is not fewer.
 test.each([
   ['RabbitMQ', amqpUrl, { send: 20, sendAndHandle: 30 }],
-  ['disk', () => `local:${folder}`, { send: 26, sendAndHandle: 38 }],
+  ['disk', () => `local:${folder}`, { send: 25, sendAndHandle: 38 }],
 ])('the way of a message on %s leads through few files', async (_name, address, most) => {
   const { stdout } = await promisify(execFile)(process.execPath, [program, address(), prefix]);
   const files: { send: string[]; sendAndHandle: string[] } = JSON.parse(stdout);

@@ -23,11 +23,10 @@ import {
   DEFAULT_MAX_MESSAGE_BYTES,
   durationOption,
   integerOption,
-  quote,
   wordOption,
 } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
-import { isQueueError, QueueError } from '../../errors.js';
+import { isQueueError, type QueueError } from '../../errors.js';
 import {
   checkMessage,
   closedError,
@@ -38,7 +37,7 @@ import {
 import { prepareFolder } from './folder.js';
 import { lockHolder } from './lock-holder.js';
 import { joinStore, leaveStore } from './open-stores.js';
-import { because, PendingPublish } from './pending-publish.js';
+import { because, PendingPublish, unwritable } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
 import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
@@ -293,11 +292,4 @@ class DiskBroker implements Backend {
     checkWaitOptions(options);
     throwIfAborted(options.signal, action);
   }
-}
-
-/** What has other types than it should have, in a program without types. */
-function unwritable({ id }: Message, cause: unknown): QueueError {
-  return new QueueError('INVALID_MESSAGE', `message ${quote(id)} can't be written: ${String(cause)}`, {
-    cause,
-  });
 }

@@ -1,5 +1,6 @@
-import type { PublishOptions } from '../../broker.js';
+import type { Message, PublishOptions } from '../../broker.js';
 import { abortedError, onAbort, timeoutError } from '../../common/limits.js';
+import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { CommandResult, Refusal } from './protocol.js';
 import type { Pending } from './store-client.js';
@@ -8,6 +9,13 @@ import type { Pending } from './store-client.js';
 export function because(error: QueueError, why: string | undefined): QueueError {
   if (!why) return error;
   return new QueueError(error.code, `${error.message}: ${why}`, { cause: error.cause });
+}
+
+/** What has other types than it should have, in a program without types. */
+export function unwritable({ id }: Message, cause: unknown): QueueError {
+  return new QueueError('INVALID_MESSAGE', `message ${quote(id)} can't be written: ${String(cause)}`, {
+    cause,
+  });
 }
 
 /**

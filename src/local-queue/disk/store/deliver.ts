@@ -1,8 +1,9 @@
 import { MessageWriter } from '../message-lists.js';
 import type { DeliveryBatch } from '../protocol.js';
+import { claimedQueues } from './admission.js';
 import type { Taken } from './message-table.js';
 import { queueMissing } from './queue-definition.js';
-import type { StoredQueue } from './queue-table.js';
+import { capacityOf, type StoredQueue } from './queue-table.js';
 import { setDamagedAside } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import { unsubscribe } from './subscribers.js';
@@ -146,4 +147,22 @@ class Batch {
 function textOf(value: SqliteValue): string | null {
   if (value === null || typeof value === 'string') return value;
   return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
+}
+
+/** Wakes processes that flagged interest, once each. */
+export function answerWakeFlags(transaction: WriteTransaction): void {
+  const { waiting } = transaction.state;
+  const claimed = claimedQueues(transaction);
+  for (const [queue, counters] of transaction.queues.touched()) {
+    if (counters.ready > 0 && counters.wantsMessages) {
+      counters.wantsMessages = false;
+      transaction.wakesOthers = true;
+    }
+    if (counters.held < capacityOf(queue) && counters.wantsRoom) {
+      counters.wantsRoom = false;
+      transaction.wakesOthers = true;
+    }
+    const isFull = counters.held >= capacityOf(queue);
+    if (waiting.has(queue.spec.name) || (isFull && claimed.has(queue))) counters.wantsRoom = true;
+  }
 }

@@ -1,13 +1,13 @@
 import { FLUSH, type Request } from '../protocol.js';
-import { admitWaiting, claimedQueues, leave } from './admission.js';
+import { admitWaiting, leave } from './admission.js';
 import { Database } from './database.js';
-import { deliver } from './deliver.js';
+import { answerWakeFlags, deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
 import { DueMessages } from './due-messages.js';
 import { ExchangeTable } from './exchange-table.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
-import { capacityOf, QueueTable } from './queue-table.js';
+import { QueueTable } from './queue-table.js';
 import { applyRequest } from './requests.js';
 import type { Statement } from './sqlite.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
@@ -280,24 +280,6 @@ export class Store {
       // A transaction will tell what is wrong.
       return !isBusy(error);
     }
-  }
-}
-
-/** Wakes processes that flagged interest, once each. */
-function answerWakeFlags(transaction: WriteTransaction): void {
-  const { waiting } = transaction.state;
-  const claimed = claimedQueues(transaction);
-  for (const [queue, counters] of transaction.queues.touched()) {
-    if (counters.ready > 0 && counters.wantsMessages) {
-      counters.wantsMessages = false;
-      transaction.wakesOthers = true;
-    }
-    if (counters.held < capacityOf(queue) && counters.wantsRoom) {
-      counters.wantsRoom = false;
-      transaction.wakesOthers = true;
-    }
-    const isFull = counters.held >= capacityOf(queue);
-    if (waiting.has(queue.spec.name) || (isFull && claimed.has(queue))) counters.wantsRoom = true;
   }
 }
 
