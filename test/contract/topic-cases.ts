@@ -237,6 +237,38 @@ export const topicCases: Cases = {
     });
   },
 
+  'a process retries its own copy of an event alone, and drops it after the last attempt': async (t) => {
+    const shop = shopOf(t);
+    const log = new EventLog();
+    const seen: string[] = [];
+    const subscribe = () => defineSubscription(shop, { each: 'process', to: ['customer.*'] });
+    const consumers = [
+      createConsumer(
+        t.broker,
+        subscribe(),
+        {
+          handlers: {
+            'customer.new': ({ name }, { attempt, routingKey }) => {
+              seen.push(`failing ${name} ${attempt} ${routingKey}`);
+              throw new Error('no room');
+            },
+          },
+        },
+        { retry: { delaysMs: [20] }, observe: log.observe },
+      ),
+      createConsumer(t.broker, subscribe(), ({ name }) => seen.push(`other ${name}`)),
+    ];
+    await running(consumers, async () => {
+      await createPublisher(t.broker, shop).publish('customer.new', { name: 'Ada' });
+      await log.until('dead-lettered', 1);
+    });
+    expect(seen.toSorted()).toEqual([
+      'failing Ada 1 customer.new',
+      'failing Ada 2 customer.new',
+      'other Ada',
+    ]);
+  },
+
   'events of a subscription keep their order by key, and their priority': async (t) => {
     const shop = shopOf(t);
     const priorities = t.subject.queueType === 'classic' ? { maxPriority: 31 } : {};

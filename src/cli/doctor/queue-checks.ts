@@ -31,7 +31,9 @@ export function compareThrough(broker: Backend): Compare {
     const nothing = { name, differences: [], lacksDelayedRetry: false };
     try {
       const stats = await broker.inspect(name);
-      if (wanted?.declare === 'match') await broker.declare({ ...wanted, fixed: true });
+      // A check changes nothing: no binding either.
+      const unbound = { bindings: undefined, unbind: undefined, fixed: true };
+      if (wanted?.declare === 'match') await broker.declare({ ...wanted, ...unbound });
       return { ...nothing, stats };
     } catch (error) {
       if (isQueueError(error, 'QUEUE_MISSING')) return { ...nothing, stats: undefined };
