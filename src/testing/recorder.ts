@@ -6,7 +6,7 @@ import { aroundBroker, withVerbs } from './around-broker.js';
 
 /** What a recorder has seen of one message. */
 export type RecordedEvent =
-  /** Stored in the queue: what a `send` that resolves means. */
+  /** Stored in the queue, or published to the exchange (`shop → order.placed`): what a `send` that resolves means. */
   | { readonly type: 'sent'; readonly queue: string; readonly id: string; readonly message: Message }
   /** Acknowledged: its handler has returned. */
   | ({ readonly type: 'handled' } & RecordedDelivery)
@@ -50,16 +50,16 @@ export interface Recorder {
   /** Everything that was recorded, in order. */
   readonly events: readonly RecordedEvent[];
   /**
-   * The first `count` messages that were stored in the queue (in any, where none is named), as soon as there are so
-   * many. Rejects with `TIMEOUT`, as the others do; the error lists what was seen instead.
+   * The first `count` messages that were stored in the queue, or published to the topic, of this name (in any, where none
+   * is named), as soon as there are so many. Rejects with `TIMEOUT`, as the others do; the error lists what was seen instead.
    */
   sent(count: number, queue?: string): Promise<readonly Recorded<'sent'>[]>;
-  /** How the message of this id was acknowledged. */
-  handled(id: string): Promise<Recorded<'handled'>>;
+  /** How the message of this id was acknowledged; of several subscriptions, by that of the queue. */
+  handled(id: string, queue?: string): Promise<Recorded<'handled'>>;
   /** How its last retry was stored. */
-  retried(id: string): Promise<Recorded<'retried'>>;
+  retried(id: string, queue?: string): Promise<Recorded<'retried'>>;
   /** How it became a dead letter, and why. */
-  deadLettered(id: string): Promise<Recorded<'dead-lettered'>>;
+  deadLettered(id: string, queue?: string): Promise<Recorded<'dead-lettered'>>;
 }
 
 /**
@@ -107,9 +107,12 @@ export function createRecorder(broker: Broker, options: RecorderOptions = {}): R
       listeners.add(answer);
       answer();
     });
-  const last = <T extends RecordedEvent['type']>(type: T, id: string): Promise<Recorded<T>> =>
-    until(`message ${id} ${type}`, () =>
-      events.findLast((event): event is Recorded<T> => event.type === type && event.id === id),
+  const last = <T extends RecordedEvent['type']>(type: T, id: string, queue?: string): Promise<Recorded<T>> =>
+    until(`message ${id} ${type}${queue === undefined ? '' : ` in '${queue}'`}`, () =>
+      events.findLast(
+        (event): event is Recorded<T> =>
+          event.type === type && event.id === id && (queue === undefined || event.queue === queue),
+      ),
     );
 
   return {
@@ -124,13 +127,13 @@ export function createRecorder(broker: Broker, options: RecorderOptions = {}): R
       until(`${count} messages sent${queue === undefined ? '' : ` to '${queue}'`}`, () => {
         const sent = events.filter(
           (event): event is Recorded<'sent'> =>
-            event.type === 'sent' && (queue === undefined || event.queue === queue),
+            event.type === 'sent' && (queue === undefined || isTo(event.queue, queue)),
         );
         return sent.length >= count ? sent.slice(0, count) : undefined;
       }),
-    handled: (id) => last('handled', id),
-    retried: (id) => last('retried', id),
-    deadLettered: (id) => last('dead-lettered', id),
+    handled: (id, queue) => last('handled', id, queue),
+    retried: (id, queue) => last('retried', id, queue),
+    deadLettered: (id, queue) => last('dead-lettered', id, queue),
   };
 }
 
@@ -171,6 +174,11 @@ function infoOf({ message, attempt, redelivered }: Delivery, queue: string): Rec
 /** On the default exchange the routing key is the queue's name. */
 function nameOf({ exchange, routingKey }: Destination): string {
   return exchange === '' ? routingKey : `${exchange} → ${routingKey}`;
+}
+
+/** Whether a message that was sent there was sent to this queue, or published to this exchange. */
+function isTo(there: string, name: string): boolean {
+  return there === name || there.startsWith(`${name} → `);
 }
 
 const SHOWN = 20;

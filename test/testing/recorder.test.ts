@@ -9,6 +9,9 @@ import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
 import { createRecorder } from '../../src/testing/recorder.js';
 import { openTestBroker, type TestBrokerOptions } from '../../src/testing/test-broker.js';
+import { createPublisher } from '../../src/topics/publisher.js';
+import { defineSubscription } from '../../src/topics/subscription.js';
+import { defineTopic } from '../../src/topics/topic.js';
 import { rejection } from '../support/rejection.js';
 
 const orders = defineQueue('orders', z.object({ total: z.number() }));
@@ -88,6 +91,33 @@ test('what goes back unbegun, or is taken away, is told as well', async () => {
   expect(types).toContain('released 1');
   expect(types).toContain('lost 1');
   expect(types).not.toContain('handled 1');
+});
+
+test('what is published to a topic is recorded once, and what each subscription does with it by itself', async () => {
+  const recorder = await bench();
+  const shop = defineTopic('shop', { 'order.placed': z.object({ total: z.number() }) });
+  const billing = defineSubscription(shop, 'billing', { to: ['order.*'] });
+  const mail = defineSubscription(shop, 'mail', { to: ['order.*'] });
+  const consumers = [
+    createConsumer(recorder.broker, billing, () => {}),
+    createConsumer(
+      recorder.broker,
+      mail,
+      () => {
+        throw new Error('no stamps');
+      },
+      { retry: { delaysMs: [] } },
+    ),
+  ];
+  for (const consumer of consumers) await consumer.start();
+  const publisher = createPublisher(recorder.broker, shop);
+  const { id } = await publisher.publish('order.placed', { total: 1 });
+  const [sent] = await recorder.sent(1, 'shop');
+  expect(sent).toMatchObject({ id, queue: 'shop → order.placed' });
+  expect(await recorder.handled(id, 'shop.billing')).toMatchObject({ queue: 'shop.billing' });
+  expect((await recorder.deadLettered(id, 'shop.mail')).failure.error).toBe('no stamps');
+  for (const consumer of consumers) await consumer.stop();
+  expect(recorder.events.filter(({ type }) => type === 'sent')).toHaveLength(1);
 });
 
 test('a test broker has small queues, and those that say more have more', async () => {
