@@ -251,7 +251,7 @@ export interface Replies {
   close(): Promise<void>;
 }
 
-/** What bounds a publish, and what it takes for a success. */
+/** Limits for a publish, and what counts as success. */
 export interface PublishOptions extends WaitOptions {
   /**
    * Whether a message that no queue takes is an error, `UNROUTABLE`. False: the publish resolves to false. Default: true.
@@ -283,9 +283,9 @@ export type DeclareMode =
   | 'existing';
 
 /**
- * How an exchange chooses among its bindings. `direct`: those whose routing key is the message's. `topic`: those whose
+ * How an exchange selects among its bindings. `direct`: those with the message's routing key. `topic`: those whose
  * pattern matches it (words between dots; `*` is one word, `#` any number of words). `fanout`: all of them. `headers`:
- * those whose arguments the message's headers match, on RabbitMQ only.
+ * those whose arguments match the message's headers; RabbitMQ only.
  */
 export type ExchangeType = 'direct' | 'fanout' | 'topic' | 'headers';
 
@@ -293,23 +293,23 @@ export type ExchangeType = 'direct' | 'fanout' | 'topic' | 'headers';
 export interface ExchangeSpec {
   /** 1 to 255 bytes of UTF-8. */
   readonly name: string;
-  /** How the declaration meets an existing exchange: as it does a queue. */
+  /** What the declaration does if the exchange already exists, as for a queue. */
   readonly declare: DeclareMode;
-  /** Of no effect where an existing exchange is taken as it is. */
+  /** Has no effect if an existing exchange is used as it is. */
   readonly type: ExchangeType;
-  /** Whether the exchange survives a restart of the broker. The local broker in memory survives nothing. */
+  /** Whether the exchange survives a restart of the broker. A broker in memory keeps nothing. */
   readonly durable: boolean;
-  /** The exchange that gets the messages which no binding takes; undefined: nobody does. */
+  /** The exchange that gets messages which match no binding; undefined if there is none. */
   readonly alternate: string | undefined;
 }
 
-/** A way from an exchange to a queue. */
+/** Routes messages from an exchange to a queue. */
 export interface Binding {
   /** Declared before the queue is bound to it. */
   readonly exchange: ExchangeSpec;
-  /** The key of a `direct` exchange, the pattern of a `topic` exchange. The other types ignore it. At most 255 bytes. */
+  /** The key for a `direct` exchange or the pattern for a `topic` exchange; otherwise ignored. At most 255 bytes. */
   readonly routingKey: string;
-  /** What a `headers` exchange matches; others ignore it. */
+  /** What a `headers` exchange matches; ignored by other types. */
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
@@ -355,9 +355,9 @@ export interface QueueSpec {
    */
   readonly delayedRetry: DelayedRetry | undefined;
   /**
-   * What becomes of a message that expires before it is handled: a dead letter (the default), or nothing. Where there are
-   * no dead letters it is dropped. Local brokers remove it when its time is over, into a dead-letter queue over its
-   * capacity; RabbitMQ when it is at the head of the queue, and only if it would do the right thing with it.
+   * Whether a message that expires before it is handled becomes a dead letter (the default) or is dropped. Without a
+   * dead-letter queue it is dropped. Local brokers remove it when its time is over, even if that puts the dead-letter
+   * queue over its capacity; RabbitMQ removes it when it reaches the head of the queue, if it can do so correctly.
    */
   readonly onExpired?: 'dead-letter' | 'drop' | undefined;
   /** The highest priority of a classic queue (`x-max-priority`); quorum and local queues always have them all. */
@@ -370,11 +370,11 @@ export interface QueueSpec {
   /** Further `x-` arguments for RabbitMQ, passed on unchanged. Local brokers ignore them. */
   readonly arguments: Readonly<Record<string, unknown>>;
   /**
-   * From which exchanges messages get here, besides the default one. Bound whenever the queue is declared, also anew after
-   * a loss; they end with the queue. A message that several of them match gets here once.
+   * The bindings of the queue to exchanges other than the default one. They are declared with the queue, also when it
+   * was lost and is declared again, and are deleted with it. A message that matches several of them arrives once.
    */
   readonly bindings?: readonly Binding[] | undefined;
-  /** Bindings that are removed when the queue is declared, for what an earlier definition had. */
+  /** Bindings of an earlier definition, which are removed when the queue is declared. */
   readonly unbind?: readonly Binding[] | undefined;
 }
 
@@ -487,12 +487,12 @@ export interface Backend extends Broker {
    */
   declare(queue: QueueSpec, options?: WaitOptions): Promise<void>;
 
-  /** As `declare`, for an exchange; those that a queue's bindings name are declared with it. */
+  /** Like `declare`, for an exchange. The exchanges of a queue's bindings are declared with the queue. */
   declareExchange(exchange: ExchangeSpec, options?: WaitOptions): Promise<void>;
 
   /**
    * Resolves when the message is routed, and stored in each queue that it is routed to: in memory, flushed to disk, or
-   * confirmed by RabbitMQ. The result is true; only with `mandatory: false` is it false, if no queue takes the message.
+   * confirmed by RabbitMQ. Resolves to true, or to false if no queue takes the message and `mandatory` is false.
    * Waits while there is no room: a queue is at its capacity, too many messages are unconfirmed, the socket is full, the
    * broker blocks publishers or can't be reached. If `signal` or `timeoutMs` ends the wait, `ABORTED` and `TIMEOUT` mean
    * that nothing was stored, `UNCONFIRMED` that the message may have been.

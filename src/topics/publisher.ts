@@ -21,7 +21,7 @@ export type PublishManyOptions<Inputs extends object = Record<string, unknown>> 
 export interface PublishResult {
   /** The message's id: the one given, or a new UUID. All copies have it. */
   readonly id: string;
-  /** Whether any subscription got a copy; with `unrouted: 'keep'`, whether any queue did. */
+  /** Whether any subscription received a copy; with `unrouted: 'keep'`, whether any queue did. */
   readonly routed: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface PublishResult {
 export interface PublishManyResult {
   /** How many events were published: all that the iterable gave. */
   readonly published: number;
-  /** How many of them any subscription got a copy of. */
+  /** How many of them were received by any subscription. */
   readonly routed: number;
   /** Set with `onInvalid: 'skip'`. */
   readonly skipped?: SkippedValues | undefined;
@@ -40,17 +40,17 @@ export type EventOf<Inputs extends object> = {
   [Event in keyof Inputs & string]: readonly [event: Event, value: Inputs[Event]];
 }[keyof Inputs & string];
 
-/** Publishes the events of one topic. Made by {@link createPublisher}; holds nothing that must be closed. */
+/** Publishes the events of one topic. Created by {@link createPublisher}; need not be closed. */
 export interface Publisher<Inputs extends object> {
   /**
-   * Resolves when each subscription that takes the event has its copy stored: in memory, flushed to disk, or confirmed by
-   * RabbitMQ. Local brokers store all copies at once or none, and wait for room in all subscriptions that are bounded.
-   * RabbitMQ stores copy by copy: if one subscription is full, and only then, it rejects with `UNCONFIRMED`, and the others
-   * have theirs. It is not sent again by itself then.
+   * Resolves when each subscription that takes the event has stored its copy: in memory, flushed to disk, or confirmed
+   * by RabbitMQ. Local brokers store all copies at once or none, and wait for room in all bounded subscriptions.
+   * RabbitMQ stores them one by one: if a subscription refuses its copy because it is full, this rejects with
+   * `UNCONFIRMED`, and the other subscriptions have theirs. The event is not sent again automatically in that case.
    *
-   * Rejects: `INVALID_MESSAGE` and `TOO_LARGE` before any I/O; `TIMEOUT`, `ABORTED`, `CLOSED` where nothing was stored;
-   * `UNROUTABLE` with `unrouted: 'error'`; `UNCONFIRMED` where it may have been stored in some or all subscriptions (publish
-   * it again under the same `id`, and let the consumers tell the two apart by it).
+   * Rejects: `INVALID_MESSAGE` and `TOO_LARGE` before any I/O; `TIMEOUT`, `ABORTED`, `CLOSED` if nothing was stored;
+   * `UNROUTABLE` with `unrouted: 'error'`; `UNCONFIRMED` if the event may have been stored in some or all subscriptions
+   * (publish it again with the same `id`, by which consumers can deduplicate).
    */
   publish<Event extends keyof Inputs & string>(
     event: Event,
@@ -59,8 +59,9 @@ export interface Publisher<Inputs extends object> {
   ): Promise<PublishResult>;
 
   /**
-   * Publishes many events, each a pair of its name and its value, in order, as `sendMany` sends: as many at once as the
-   * window of unconfirmed messages takes. Stops at the first error and rejects with it and its `progress`.
+   * Publishes many events, each a pair of its name and its value, in order. Like `sendMany`, it keeps as many messages
+   * in flight as the window of unconfirmed messages allows. Stops at the first error, and rejects with it and its
+   * `progress`.
    */
   publishMany(
     events: Values<EventOf<Inputs>>,

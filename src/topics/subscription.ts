@@ -9,32 +9,32 @@ import type { DecodedValue, EventQueue } from '../queue.js';
 import type { Checked, Matching } from './matching.js';
 import type { EventOutputs, EventSchemas, EventValues, Topic } from './topic.js';
 
-/** Which events a subscription gets, and how its queue is defined. */
+/** The events of a subscription, and the options of its queue. */
 export interface SubscriptionOptions<Pattern extends string = string>
   extends Omit<
     QueueOptions,
     'codec' | 'compress' | 'bindings' | 'unbind' | 'exclusive' | 'autoDelete' | 'durable'
   > {
   /**
-   * The events to get, by name or by pattern: `*` stands for one word of the name, `#` for any number of words. A pattern
-   * that no event of the topic matches does not compile.
+   * The events to receive, by name or by pattern: `*` stands for one word of the name, `#` for any number of words. A
+   * pattern that matches no event of the topic does not compile.
    */
   readonly to: readonly Pattern[];
-  /** Patterns of an earlier definition, which are no longer wanted: they are removed when the queue is declared. */
+  /** Patterns of an earlier definition that are no longer wanted. They are removed when the queue is declared. */
   readonly unbind?: readonly string[] | undefined;
 }
 
-/** What {@link defineSubscription} takes for a subscription of which each process has its own. */
+/** The options of {@link defineSubscription} for a subscription that each process has for itself. */
 export interface ProcessSubscriptionOptions<Pattern extends string = string> {
-  /** Each process that consumes gets a copy of each event, as long as it runs. */
+  /** Each consuming process receives a copy of each event while it runs. */
   readonly each: 'process';
   /** As in {@link SubscriptionOptions}. */
   readonly to: readonly Pattern[];
-  /** How many events wait for this process at most, on local brokers. Default: 1024 in memory, no limit on disk. */
+  /** How many events may wait for this process, on local brokers. Default: 1024 in memory, no limit on disk. */
   readonly capacity?: number | undefined;
 }
 
-/** A queue that gets a copy of some events of a topic. Everything that takes a queue takes it. */
+/** A queue that receives copies of some events of a topic. It can be used wherever a queue is expected. */
 export interface Subscription<Events extends object = Record<string, unknown>> extends EventQueue<Events> {
   /** The name of the topic. */
   readonly topic: string;
@@ -47,8 +47,8 @@ type Subscribed<Schemas extends EventSchemas, Pattern extends string> = Subscrip
 >;
 
 /**
- * A queue that gets a copy of each event that one of its patterns matches, from the time when it is first declared. Its
- * name at the broker is `<topic>.<name>`. Consumers share its events; another subscription gets copies of its own.
+ * A queue that receives a copy of each event that matches one of its patterns, from the time it is first declared. Its
+ * name on the broker is `<topic>.<name>`. Its consumers share the events; each other subscription has its own copies.
  *
  * ```ts
  * const billing = defineSubscription(shop, 'billing', { to: ['order.*'] });
@@ -69,8 +69,8 @@ export function defineSubscription<Schemas extends EventSchemas, const Pattern e
 ): Subscribed<Schemas, Pattern>;
 
 /**
- * A subscription of which each process has its own, for caches and the like. Its queue is gone with the connection, and
- * there are no dead letters. What is published while there is no connection is missed: `resubscribed` tells of such a gap.
+ * A subscription that each process has for itself, for caches and the like. Its queue is deleted with the connection,
+ * and has no dead letters. Events published without a connection are missed: `resubscribed` reports such a gap.
  *
  * ```ts
  * const changes = defineSubscription(shop, { each: 'process', to: ['price.changed'] });

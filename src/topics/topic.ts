@@ -24,12 +24,12 @@ export type EventOutputs<Schemas extends EventSchemas> = {
 /** What {@link defineTopic} takes besides the name and the schemas. All have defaults. */
 export interface TopicOptions {
   /**
-   * What becomes of an event that no subscription takes. `'ignore'` (default): it is dropped, and `publish` resolves with
-   * `routed: false`. `'error'`: `publish` rejects with `UNROUTABLE`. `'keep'`: it is stored in the queue `<topic>.unrouted`,
-   * which the first publisher makes; it can't be turned on or off later, since an exchange can't be changed.
+   * What to do with an event that no subscription takes. `'ignore'` (default): it is dropped, and `publish` resolves
+   * with `routed: false`. `'error'`: `publish` rejects with `UNROUTABLE`. `'keep'`: it is stored in the queue
+   * `<topic>.unrouted`, which the first publisher creates. `'keep'` can't be changed later, since exchanges can't.
    */
   readonly unrouted?: 'ignore' | 'error' | 'keep' | undefined;
-  /** What to do with an exchange of this name that is there already. Default: `'match'`. */
+  /** What to do if an exchange of this name already exists. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
   /** How values become message bodies: `'json'` (default) or a codec of your own. */
   readonly codec?: 'json' | Codec | undefined;
@@ -37,7 +37,7 @@ export interface TopicOptions {
   readonly compress?: Compression | undefined;
 }
 
-/** Events that any number of subscriptions get a copy of. Made by {@link defineTopic}. */
+/** Events that are copied to any number of subscriptions. Created by {@link defineTopic}. */
 export interface Topic<Schemas extends EventSchemas = EventSchemas> {
   /** The name of the topic exchange at the broker. */
   readonly name: string;
@@ -57,8 +57,8 @@ export interface Topic<Schemas extends EventSchemas = EventSchemas> {
 export type EventValues = Pick<Queue<unknown, unknown>, 'encode' | 'decode'>;
 
 /**
- * Names a topic, and says what its events look like: publishers name an event, each subscription gets a copy of the events
- * it asks for. Nothing is declared yet.
+ * Defines a topic and the schemas of its events. Publishers publish events by name, and each subscription receives
+ * copies of the events that it selects. Nothing is declared yet.
  *
  * ```ts
  * const shop = defineTopic('shop', {
@@ -67,8 +67,8 @@ export type EventValues = Pick<Queue<unknown, unknown>, 'encode' | 'decode'>;
  * });
  * ```
  *
- * At the broker it is a durable exchange of type `topic`; the routing key is the name of the event, so that programs
- * without millrace can publish and subscribe as well. Throws `INVALID_OPTION`.
+ * On the broker a topic is a durable exchange of type `topic`, and the routing key is the name of the event, so that
+ * programs without millrace can publish and subscribe as well. Throws `INVALID_OPTION`.
  */
 export function defineTopic<const Schemas extends EventSchemas>(
   name: string,
