@@ -22,20 +22,21 @@ export type MessageColumns = readonly [
 export const COLUMNS =
   'message_id, content_type, headers, properties, timestamp, priority, expires, body_is_text, body';
 
-/** The values of a row, which may have any types where it is damaged. */
-export function columnsOf(values: Row): MessageColumns {
-  const [messageId, contentType, headers, properties, timestamp, priority, expires, bodyIsText, body] =
-    values;
+/**
+ * The values of a row from a position on, which may have any types where it is damaged. By index: the iterator of a
+ * pattern costs as much as all the rest.
+ */
+export function columnsOf(row: Row, at: number): MessageColumns {
   return [
-    textOrBytes(messageId),
-    textOrBytes(contentType),
-    textOrNull(headers),
-    textOrNull(properties),
-    numberOrNull(timestamp),
-    numberOrNull(priority),
-    numberOrNull(expires),
-    bodyIsText === 1 ? 1 : null,
-    textOrBytes(body),
+    textOrBytes(row[at]),
+    textOrBytes(row[at + 1]),
+    textOrNull(row[at + 2]),
+    textOrNull(row[at + 3]),
+    numberOrNull(row[at + 4]),
+    numberOrNull(row[at + 5]),
+    numberOrNull(row[at + 6]),
+    row[at + 7] === 1 ? 1 : null,
+    textOrBytes(row[at + 8]),
   ];
 }
 
@@ -59,13 +60,13 @@ function numberOrNull(value: Row[number]): number | null {
  * So it can be adapted to other headers or another queue without the body, and without making a damaged message good.
  */
 export function checksumOf(queue: number, columns: MessageColumns): number {
-  const [id, contentType, headers, properties, timestamp, priority, expires, bodyIsText, body] = columns;
+  const body = columns[8];
   const kind = typeof body === 'string' ? 'text' : 'bytes';
-  let head = `${textOf(id)}\n${textOf(contentType)}\n${timestamp}\n${kind}\n`;
-  if (properties !== null || priority !== null || bodyIsText !== null)
-    head += `${properties}\n${priority}\n${bodyIsText}\n`;
+  let head = `${textOf(columns[0])}\n${textOf(columns[1])}\n${columns[4]}\n${kind}\n`;
+  if (columns[3] !== null || columns[5] !== null || columns[7] !== null)
+    head += `${columns[3]}\n${columns[5]}\n${columns[7]}\n`;
   const fixed = typeof body === 'string' ? crc32(head + body) : crc32OfBytes(body, crc32(head));
-  return (fixed ^ textChecksum(headers) ^ placeChecksum(queue, expires)) >>> 0;
+  return (fixed ^ textChecksum(columns[2]) ^ placeChecksum(queue, columns[6])) >>> 0;
 }
 
 /** Of no bytes zlib makes 0, or what it began with, depending on whether they have a place in memory. */

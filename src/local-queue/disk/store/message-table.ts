@@ -281,13 +281,13 @@ function byQueue(messages: readonly Handled[]): Map<StoredQueue, number[]> {
   return ids;
 }
 
-function takenOf([id, attempt, redelivered, checksum, ...values]: Row, queue: StoredQueue): Taken {
-  const columns = columnsOf(values);
+function takenOf(row: Row, queue: StoredQueue): Taken {
+  const columns = columnsOf(row, 4);
   return {
-    id: Number(id),
-    attempt: Number(attempt),
-    redelivered: redelivered === 1,
+    id: Number(row[0]),
+    attempt: Number(row[1]),
+    redelivered: row[2] === 1,
     columns,
-    isDamaged: checksum !== checksumOf(queue.id, columns),
+    isDamaged: row[3] !== checksumOf(queue.id, columns),
   };
 }
