@@ -25,7 +25,7 @@ test.each([
   const { stdout } = await promisify(execFile)(process.execPath, [program, address(), prefix]);
   const files: { send: string[]; sendAndHandle: string[] } = JSON.parse(stdout);
   expect(files.send).toContain('producer/sender.js');
-  expect(files.sendAndHandle).toContain('consumer/queue-consumer.js');
+  expect(files.sendAndHandle).toContain('consumer/dispatcher.js');
   expect(files.send.length, files.send.join('\n')).toBeLessThanOrEqual(most.send);
   expect(files.sendAndHandle.length, files.sendAndHandle.join('\n')).toBeLessThanOrEqual(most.sendAndHandle);
 });

@@ -1,7 +1,7 @@
 import { Deadlines } from '../common/limits.js';
 import { errorText } from '../common/options.js';
 import type { HandlerContext } from '../consumer/consumer.js';
-import type { HandlerHost } from '../consumer/queue-consumer.js';
+import type { HandlerHost } from '../consumer/handler-threads.js';
 import { RejectMessage } from '../errors.js';
 import { BatchEntry, type BatchHandler, handleBatch } from './batch.js';
 

@@ -1,4 +1,5 @@
 import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
+import type { Outcome } from './settlement.js';
 
 /** When a consumer pauses by itself, instead of having every message fail and retried. */
 export interface BreakerOptions {
@@ -55,6 +56,11 @@ export class Breaker {
     this.#onHalfOpen = on.halfOpen;
     this.#onClosed = on.closed;
   }
+
+  /** Notes an outcome that says something about what handlers need: they succeeded, or failed. */
+  readonly watch = ({ type }: Outcome): void => {
+    if (type === 'handled' || type === 'failed') this.note(type === 'failed');
+  };
 
   /** A handler has ended. */
   note(hasFailed: boolean): void {

@@ -4,7 +4,7 @@ import type { EventQueue, Queue } from '../queue.js';
 import { isAnswered } from './answer.js';
 import type { Consumer, Handler } from './consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from './consumer-options.js';
-import { HandlerThreads, type ThreadedHandler } from './handler-threads.js';
+import { type HandlerHost, HandlerThreads, type ThreadedHandler } from './handler-threads.js';
 import {
   type Discriminant,
   type HandlersByEvent,
@@ -13,7 +13,7 @@ import {
   handlerByEvent,
   handlerByType,
 } from './handlers-by-type.js';
-import { type HandlerHost, QueueConsumer } from './queue-consumer.js';
+import { QueueConsumer } from './queue-consumer.js';
 import { trackedHandler } from './tracked-handler.js';
 
 /** With a handler for each `type` or routing key that messages have. */

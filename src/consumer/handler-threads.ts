@@ -12,7 +12,6 @@ import {
 } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
-import type { HandlerHost } from './queue-consumer.js';
 import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread.js';
 
 /** Compiled code has the compiled thread next to it. Run from its source, it takes the build's: Node 20 loads no .ts. */
@@ -39,6 +38,16 @@ export interface ThreadedHandler {
    * terminated and replaced, whatever it is doing. Milliseconds. Default: 1000.
    */
   readonly terminateAfterMs?: number | undefined;
+}
+
+/** Where handlers run. */
+export interface HandlerHost {
+  /** Rejects with `INVALID_OPTION` if there is no handler, and as `within` does. */
+  open(wait: WaitOptions): Promise<void>;
+  /** No handler begins any more: those that wait for others to begin go on without them. */
+  drain(): void;
+  /** Ends what the handlers run in. Never rejects. */
+  close(): Promise<void>;
 }
 
 /**
