@@ -11,7 +11,12 @@ export async function removeQueues(prefix: string): Promise<void> {
   const ours = queues.filter(({ name }) => name.startsWith(prefix));
   await Promise.all(
     ours.map(({ vhost, name }) =>
-      managementApi('DELETE', `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`),
+      managementApi('DELETE', `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`).catch(
+        (error) => {
+          // It went with its connection meanwhile.
+          if (!/ answered 404/.test(String(error))) throw error;
+        },
+      ),
     ),
   );
 }
