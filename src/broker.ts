@@ -69,6 +69,11 @@ export interface Message {
    * Messages that have expired may still be counted and delivered: the subscriber checks.
    */
   readonly expiresAt?: number | undefined;
+  /**
+   * Until when it waits before it is delivered, in milliseconds since the epoch: set by senders, for messages to a queue
+   * (the default exchange); a received message has none. The past: at once. RabbitMQ waits for whole seconds, rounded up.
+   */
+  readonly dueAt?: number | undefined;
   /** Which request this belongs to, on a request and on its reply. */
   readonly correlationId?: string | undefined;
   /** The routing key, on the default exchange, to which the reply is sent. */

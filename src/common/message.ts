@@ -9,12 +9,15 @@ type Encoded = Pick<Message, 'contentType' | 'body' | 'contentEncoding'>;
 
 /** What the sender says besides. */
 type Properties = {
-  readonly [Name in keyof Omit<Message, 'contentType' | 'body' | 'timestamp' | 'expiresAt'>]?:
+  readonly [Name in keyof Omit<Message, 'contentType' | 'body' | 'timestamp' | 'expiresAt' | 'dueAt'>]?:
     | Message[Name]
     | undefined;
 } & {
   /** Milliseconds, from the message's time on. */
   readonly expiresInMs?: number | undefined;
+  /** Milliseconds, from the message's time on. */
+  readonly delayMs?: number | undefined;
+  readonly at?: Date | undefined;
 };
 
 const NO_PROPERTIES: Properties = Object.freeze({});
@@ -22,7 +25,7 @@ const NO_PROPERTIES: Properties = Object.freeze({});
 /** A new message, made now. It gets a new id and no headers unless it is given some. */
 export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERTIES): Message {
   const timestamp = Date.now();
-  const { expiresInMs } = properties;
+  const { expiresInMs, delayMs } = properties;
   return {
     id: properties.id ?? newMessageId(),
     contentType: encoded.contentType,
@@ -39,10 +42,11 @@ export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERT
     userId: properties.userId,
     persistent: properties.persistent,
     expiresAt: expiresInMs === undefined ? undefined : timestamp + expiresInMs,
+    dueAt: delayMs === undefined ? properties.at?.getTime() : timestamp + delayMs,
   };
 }
 
-/** The same message with a body of its own, and other headers if given. */
+/** The same message with a body of its own, and other headers if given. Once it is stored, it has no `dueAt`. */
 export function copyMessage(message: Message, headers: Message['headers'] = message.headers): Message {
   return {
     id: message.id,

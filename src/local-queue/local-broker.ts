@@ -77,7 +77,7 @@ function faultOf(message: Message): HeaderFault {
 
 /** Throws `INVALID_MESSAGE`. */
 export function checkMessage(message: Message): void {
-  const { priority, body, expiresAt } = message;
+  const { priority, body, expiresAt, dueAt } = message;
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
     throw invalidMessage(message, 'priority', `an integer from 0 to ${MAX_PRIORITY}`, priority);
   }
@@ -87,6 +87,15 @@ export function checkMessage(message: Message): void {
   if (expiresAt !== undefined && !Number.isSafeInteger(expiresAt)) {
     throw invalidMessage(message, 'expiresAt', 'milliseconds since 1970', expiresAt);
   }
+  if (dueAt !== undefined && !Number.isSafeInteger(dueAt)) {
+    throw invalidMessage(message, 'dueAt', 'milliseconds since 1970', dueAt);
+  }
+}
+
+/** Throws `INVALID_MESSAGE`: an exchange routes what it has now. */
+export function refuseDelay(to: Destination, message: Message): void {
+  if (to.exchange === '' || message.dueAt === undefined) return;
+  throw invalidMessage(message, 'dueAt', 'none, since only messages to a queue can wait', message.dueAt);
 }
 
 function invalidMessage(message: Message, property: string, expected: string, got: unknown): QueueError {

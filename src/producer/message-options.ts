@@ -42,6 +42,13 @@ export interface MessageOptions {
    * sender and receiver have to agree. Default: never.
    */
   readonly expiresInMs?: number | undefined;
+  /**
+   * In how many milliseconds from now the message is delivered, up to eight years; until then it waits at the broker.
+   * RabbitMQ rounds it up to whole seconds. 0: at once. See docs/later.md. Default: 0.
+   */
+  readonly delayMs?: number | undefined;
+  /** When the message is delivered, in place of `delayMs`. The past: at once. */
+  readonly at?: Date | undefined;
   /** How the body is encoded, where the codec does it. At most 255 bytes. Receivers decode `gzip`, `deflate`, `br` and `zstd`. */
   readonly contentEncoding?: string | undefined;
   /** With what to compress the body, or false. Default: as the queue's definition says. */
@@ -59,6 +66,8 @@ export const MESSAGE_OPTION_NAMES: readonly Exclude<keyof MessageOptions, 'id'>[
   'userId',
   'persistent',
   'expiresInMs',
+  'delayMs',
+  'at',
   'contentEncoding',
   'compress',
 ];
@@ -69,7 +78,7 @@ export type MessageProperties = MessageOptions;
 /** Throws `INVALID_OPTION`. */
 export function messageProperties(options: MessageOptions): MessageProperties {
   const { id, headers, priority, correlationId, replyTo, type, appId, userId } = options;
-  const { persistent, expiresInMs, contentEncoding } = options;
+  const { persistent, expiresInMs, contentEncoding, delayMs, at } = options;
   shortString('id', id, 1);
   shortString('correlationId', correlationId, 0);
   shortString('replyTo', replyTo, 0);
@@ -83,6 +92,7 @@ export function messageProperties(options: MessageOptions): MessageProperties {
   }
   booleanOption('persistent', persistent, true);
   integerOption('expiresInMs', expiresInMs, { min: 1, max: MAX_EXPIRY_MS, default: 1 });
+  checkDue(delayMs, at);
   integerOption('priority', priority, { min: 0, max: MAX_PRIORITY, default: 0 });
   return {
     ...(id !== undefined && { id }),
@@ -97,7 +107,23 @@ export function messageProperties(options: MessageOptions): MessageProperties {
     contentEncoding,
     compress,
     expiresInMs,
+    ...(delayMs !== undefined && { delayMs }),
+    // A copy: dates can be changed.
+    ...(at !== undefined && { at: new Date(at) }),
   };
+}
+
+/** As many seconds as RabbitMQ's ladder of delays counts: eight and a half years. */
+const MAX_SEND_DELAY_MS = (2 ** 28 - 1) * 1000;
+
+function checkDue(delayMs: number | undefined, at: Date | undefined): void {
+  integerOption('delayMs', delayMs, { min: 0, max: MAX_SEND_DELAY_MS, default: 0 });
+  if (at === undefined) return;
+  if (delayMs !== undefined)
+    throw new QueueError('INVALID_OPTION', 'at: delayMs was given, too; give one of the two');
+  if (!(at instanceof Date) || !(at.getTime() <= Date.now() + MAX_SEND_DELAY_MS)) {
+    throw invalidOption('at', 'a valid Date within eight years', at);
+  }
 }
 
 /** A thousand years: no clock that messages are compared with goes on for longer. */

@@ -230,7 +230,7 @@ export class Sender<In, Result> {
     before: Promise<unknown> | undefined,
   ): Promise<{ readonly publishing: Promise<boolean> }> {
     // The message waits here, and its body may be the caller's own buffer.
-    const own = copyMessage(message);
+    const own = { ...copyMessage(message), dueAt: message.dueAt };
     const startedAt = performance.now();
     const declaring = this.#target.declare(this.#broker, limits);
     const ready: Promise<unknown> = before === undefined ? declaring : Promise.all([declaring, before]);

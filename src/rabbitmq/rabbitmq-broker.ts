@@ -32,6 +32,7 @@ import { Publisher } from './publish/publisher.js';
 import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
 import { Bindings } from './topology/bindings.js';
 import { DeclaredQueues } from './topology/declared-queues.js';
+import { DelayLadder } from './topology/delay-ladder.js';
 import { Exchanges } from './topology/exchanges.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
 import { Topology } from './topology/topology.js';
@@ -69,6 +70,7 @@ class RabbitMqBroker implements Backend {
   readonly #queues = new DeclaredQueues();
   readonly #auxiliary: AuxiliaryQueues;
   readonly #topology: Topology;
+  readonly #delays: DelayLadder;
   readonly #publisher: Publisher;
   /** For retries and dead letters, which must not wait behind sends that wait for consumers. */
   readonly #movingPublisher: Publisher;
@@ -99,6 +101,7 @@ class RabbitMqBroker implements Backend {
     const declarer = new QueueDeclarer(() => this.#openSeparate());
     this.#exchanges = new Exchanges(this.#consumeLink);
     this.#auxiliary = new AuxiliaryQueues(this.#consumeLink, declarer, this.#queues);
+    this.#delays = new DelayLadder(this.#consumeLink, this.#auxiliary);
     this.#topology = new Topology(this.#consumeLink, declarer, {
       queues: this.#queues,
       exchanges: this.#exchanges,
@@ -161,6 +164,8 @@ class RabbitMqBroker implements Backend {
     try {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
+      if (message.dueAt !== undefined)
+        return this.#keepAlive.during(this.#publishLater(to, message, options));
       const wire = toWire(
         to,
         message,
@@ -172,6 +177,31 @@ class RabbitMqBroker implements Backend {
       return this.#keepAlive.during(this.#publishFirst(wire, options));
     } catch (error) {
       return Promise.reject(error);
+    }
+  }
+
+  /** Resolves when it is parked. Whether its queue is there when its time comes, nobody can know. */
+  async #publishLater(to: Destination, message: Message, options: PublishOptions): Promise<boolean> {
+    const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
+    const before = performance.now();
+    const { dueAt, ...now } = message;
+    if (!Number.isSafeInteger(dueAt) || to.exchange !== '') {
+      const why =
+        to.exchange === '' ? 'expected milliseconds since 1970' : 'only messages to a queue can wait';
+      throw new QueueError('INVALID_MESSAGE', `message ${message.id}: dueAt: ${why}`);
+    }
+    const seconds = Math.ceil(((dueAt as number) - Date.now()) / 1000);
+    if (seconds <= 0) return this.publish(to, now, options);
+    const entry = await this.#delays.entry(to.routingKey, seconds, options);
+    // In the ladder its expiry would end its wait, and a later one is in its headers.
+    const wire = toWire(entry, now, this.#queues.defaultPriorityOf(to), false);
+    const left = Math.max(0, timeoutMs - (performance.now() - before));
+    const limits = { ...options, timeoutMs: left, limitMs };
+    try {
+      return await this.#publisher.publish(wire, limits);
+    } catch (error) {
+      if (isQueueError(error, 'UNROUTABLE')) this.#delays.invalidate();
+      throw error;
     }
   }
 

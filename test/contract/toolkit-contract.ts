@@ -6,6 +6,7 @@ import { deadLetterCases } from './dead-letter-cases.js';
 import { expiryCases } from './expiry-cases.js';
 import { handlerCases } from './handler-cases.js';
 import { keyedCases } from './keyed-cases.js';
+import { laterCases } from './later-cases.js';
 import { loadCases } from './load-cases.js';
 import { lockCases } from './lock-cases.js';
 import { paceCases } from './pace-cases.js';
@@ -27,6 +28,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
   const groups = {
     send: sendCases,
     'send many': sendManyCases,
+    later: laterCases,
     values: valueCases,
     'what a message carries': propertyCases,
     expiry: expiryCases,

@@ -31,6 +31,7 @@ import {
   checkMessage,
   closedError,
   NO_LINK_COUNTS,
+  refuseDelay,
   refuseUnknown,
   storableHeaders,
 } from '../local-broker.js';
@@ -152,6 +153,7 @@ class DiskBroker implements Backend {
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
+      refuseDelay(to, message);
       checkMessage(message);
       const headers = storableHeaders(message);
       const { exchange, routingKey } = to;

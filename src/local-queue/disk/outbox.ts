@@ -44,6 +44,7 @@ export class Outbox {
       }
     }
     writer.append(message);
+    if (message.dueAt !== undefined) request.due.set(request.ids.length, message.dueAt);
     request.ids.push(id);
     request.target.push(position);
     request.flags.push(flags);
@@ -97,6 +98,7 @@ export class Outbox {
       ids: [],
       target: [],
       flags: [],
+      due: new Map(),
       messages: writer.lists,
       size: 0,
     };

@@ -39,6 +39,8 @@ export interface PublishRequest {
   readonly ids: number[];
   readonly target: number[];
   readonly flags: number[];
+  /** When those are due that have to wait, by their position: milliseconds since 1970. */
+  readonly due: Map<number, number>;
   readonly messages: MessageLists;
   /** About how much there is to store. */
   size: number;

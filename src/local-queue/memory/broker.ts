@@ -26,11 +26,18 @@ import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { QueueError } from '../../errors.js';
 import { bindingName, Exchanges } from '../exchanges.js';
-import { closedError, NO_LINK_COUNTS, refuseUnknown, takeIn, unroutable } from '../local-broker.js';
+import {
+  closedError,
+  NO_LINK_COUNTS,
+  refuseDelay,
+  refuseUnknown,
+  takeIn,
+  unroutable,
+} from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
 import { FanOuts } from './fan-out.js';
 import { MemoryQueue } from './queue.js';
-import { StoredMessage } from './stored-message.js';
+import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
 interface MemoryBrokerOptions {
@@ -109,10 +116,12 @@ class MemoryBroker implements Backend {
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
+      refuseDelay(to, message);
       const stored = takeIn(message, to);
       if (to.exchange !== '') return this.#fanOut(to, stored, options);
       const queue = this.#queues.get(to.routingKey);
-      if (queue !== undefined) return queue.publish(new StoredMessage(stored, 1, false), options);
+      if (queue !== undefined)
+        return queue.publish(new StoredMessage(stored, 1, false, dueOf(message)), options);
       return unrouted(to, message, false, options);
     } catch (error) {
       return Promise.reject(error);

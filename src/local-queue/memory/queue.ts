@@ -271,6 +271,10 @@ export class MemoryQueue {
   }
 
   #arrive(stored: StoredMessage): void {
+    if (stored.dueAt !== undefined && stored.dueAt > performance.now()) {
+      this.#retrying.addAt(stored, stored.dueAt);
+      return;
+    }
     this.#ready.push(stored);
     this.#noteExpiry(stored);
     this.wake();

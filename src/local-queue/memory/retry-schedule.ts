@@ -1,4 +1,5 @@
 import TinyQueue from 'tinyqueue';
+import { MAX_DELAY_MS } from '../../common/options.js';
 import type { StoredMessage } from './stored-message.js';
 
 interface ScheduledRetry {
@@ -9,7 +10,7 @@ interface ScheduledRetry {
   readonly arrival: number;
 }
 
-/** Messages that wait for their next attempt. One timer, for the first one that is due. */
+/** Messages that wait for their next attempt, or for their first. One timer, for the first one that is due. */
 export class RetrySchedule {
   readonly #onDue: (stored: StoredMessage) => void;
   #heap = new TinyQueue<ScheduledRetry>([], compare);
@@ -22,7 +23,12 @@ export class RetrySchedule {
   }
 
   add(stored: StoredMessage, delayMs: number): void {
-    this.#heap.push({ stored, dueAt: performance.now() + delayMs, arrival: this.#arrivals++ });
+    this.addAt(stored, performance.now() + delayMs);
+  }
+
+  /** On the clock of `performance.now()`. */
+  addAt(stored: StoredMessage, dueAt: number): void {
+    this.#heap.push({ stored, dueAt, arrival: this.#arrivals++ });
     this.#setTimer();
   }
 
@@ -39,7 +45,9 @@ export class RetrySchedule {
     clearTimeout(this.#timer);
     this.#timerDueAt = next.dueAt;
     // Does not keep the process alive: without a subscriber nobody would handle the message anyway.
-    this.#timer = setTimeout(() => this.#wake(), Math.ceil(next.dueAt - performance.now())).unref();
+    // A timer carries no more; it is set again then.
+    const waitMs = Math.min(Math.ceil(next.dueAt - performance.now()), MAX_DELAY_MS);
+    this.#timer = setTimeout(() => this.#wake(), waitMs).unref();
   }
 
   #wake(): void {

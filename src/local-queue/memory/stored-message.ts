@@ -18,7 +18,11 @@ export class StoredMessage {
   /** Its place among those of its priority, assigned by the queue; kept when it goes back. */
   place = 0;
 
-  constructor(message: Message, attempt: number, redelivered: boolean) {
+  /** Until when it waits before its first delivery, on the clock of `performance.now()`. */
+  readonly dueAt: number | undefined;
+
+  constructor(message: Message, attempt: number, redelivered: boolean, dueAt?: number) {
+    this.dueAt = dueAt;
     this.message = message;
     this.priority = message.priority ?? DEFAULT_PRIORITY;
     this.attempt = attempt;
@@ -44,4 +48,18 @@ export function deadLetterOf(
 ): StoredMessage {
   const headers = deadLetterHeaders(message.headers, { queue, attempt, failure });
   return new StoredMessage({ ...withHeaders(message, headers), expiresAt: undefined }, 1, false);
+}
+
+/** The time of the machine minus that of `performance.now()`. */
+let epoch = Date.now() - performance.now();
+
+/**
+ * When a new message is due, on the clock of `performance.now()`. Equal times stay equal, so that they keep their order:
+ * the difference of the clocks, which flickers by a millisecond, is kept until somebody sets the clock.
+ */
+export function dueOf({ dueAt }: Message): number | undefined {
+  if (dueAt === undefined) return undefined;
+  const difference = Date.now() - performance.now();
+  if (Math.abs(difference - epoch) > 1000) epoch = difference;
+  return dueAt - epoch;
 }

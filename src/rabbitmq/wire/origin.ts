@@ -2,6 +2,9 @@
 import type { Destination, MessageHeaders } from '../../broker.js';
 import type { HeaderTable } from './header-table.js';
 
+/** Begins the names of the exchanges and queues in which delayed messages wait on their way to a queue. */
+export const DELAY_PREFIX = 'millrace.delay.';
+
 const EXCHANGE = 'x-millrace-exchange';
 const ROUTING_KEY = 'x-millrace-routing-key';
 
@@ -22,7 +25,7 @@ export function originOf({
   readonly headers: HeaderTable;
 }): Destination | undefined {
   const { exchange, routingKey } = fields;
-  if (exchange !== '') return { exchange, routingKey };
+  if (exchange !== '' && !exchange.startsWith(DELAY_PREFIX)) return { exchange, routingKey };
   const { values } = headers;
   const written = ownText(values, EXCHANGE);
   if (written !== '') return { exchange: written, routingKey: ownText(values, ROUTING_KEY) };
@@ -41,6 +44,6 @@ function firstDeathOrigin(deaths: unknown): Destination | undefined {
   const { exchange } = first;
   const keys: unknown = 'routing-keys' in first ? first['routing-keys'] : undefined;
   const routingKey: unknown = Array.isArray(keys) ? keys[0] : undefined;
-  if (typeof exchange !== 'string' || exchange === '') return undefined;
+  if (typeof exchange !== 'string' || exchange === '' || exchange.startsWith(DELAY_PREFIX)) return undefined;
   return { exchange, routingKey: typeof routingKey === 'string' ? routingKey : '' };
 }

@@ -57,20 +57,25 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
     }
     const rank = lists.priorities[index] ?? DEFAULT_PRIORITY;
     const columns = columnsOf(lists, index, body);
-    if (run?.target !== target || run.rank !== rank) storeRun();
+    const dueAt = request.due.get(index);
+    if (run?.target !== target || run.rank !== rank || dueAt !== undefined) storeRun();
     const taken = run?.rows.length ?? 0;
     const full =
       to.exchange === ''
         ? takers.find((taker) => !hasRoomFor(taker, taken) || isWaitedFor(transaction, to.routingKey))
         : takers.find((taker) => !hasRoomFor(taker, taken) || claimed.has(taker.queue));
     if (full === undefined) {
-      run ??= { target, rank, rows: [] };
-      run.rows.push(columns);
+      if (dueAt === undefined) {
+        run ??= { target, rank, rows: [] };
+        run.rows.push(columns);
+      } else {
+        for (const { queue } of takers) messages.insertDelayed(queue, rank, columns, dueAt);
+      }
       reply.done.push(id);
     } else if (flags & NO_WAIT) {
       transaction.refuse(id, fullError(full.queue));
     } else if (to.exchange === '') {
-      join(transaction, { id, queue: to.routingKey, what: { rank, columns } });
+      join(transaction, { id, queue: to.routingKey, what: { rank, columns, dueAt } });
     } else {
       transaction.state.fanOuts.set(id, {
         id,
@@ -155,7 +160,8 @@ function admitFanOuts(transaction: WriteTransaction): void {
 
 function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: WaitingMessage): void {
   if ('deadLetter' in what) moveToDeadLetterQueue(transaction, what.deadLetter, queue);
-  else transaction.messages.insert(queue, what.rank, [what.columns]);
+  else if (what.dueAt === undefined) transaction.messages.insert(queue, what.rank, [what.columns]);
+  else transaction.messages.insertDelayed(queue, what.rank, what.columns, what.dueAt);
   transaction.reply.done.push(id);
 }
 

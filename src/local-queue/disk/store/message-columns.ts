@@ -136,11 +136,16 @@ export class MessageInserts {
         this.#insertAlike(queueId, rank, rows.slice(next, next + ALIKE));
         next += ALIKE;
       } else {
-        const number = this.#numbers.nextNumber();
-        const row = rows[next++] as MessageColumns;
-        this.#sql.insert.run(number, queueId, rank, number, checksumOf(queueId, row), ...row);
+        this.one(queueId, rank, rows[next++] as MessageColumns);
       }
     }
+  }
+
+  /** Returns its number. */
+  one(queueId: number, rank: number, row: MessageColumns): number {
+    const number = this.#numbers.nextNumber();
+    this.#sql.insert.run(number, queueId, rank, number, checksumOf(queueId, row), ...row);
+    return number;
   }
 
   #insertAlike(queueId: number, rank: number, rows: readonly MessageColumns[]): void {

@@ -75,7 +75,7 @@ const SQL = {
 /**
  * Where the messages of a queue are, and how they move. All of it happens within a transaction.
  *
- *   insert ──► ready ──take──► handled ──remove──► gone
+ *   insert ──► ready ──take──► handled ──remove──► gone        (insertDelayed ──► delayed)
  *               ▲ ▲              │ │ └──move──► ready in another queue
  *               │ └──putBack─────┘ │
  *               └──due── delayed ◄─┘ comeAgain
@@ -97,6 +97,17 @@ export class MessageTable {
     const counters = this.#queues.counters(queue);
     counters.held += rows.length;
     counters.ready += rows.length;
+  }
+
+  /** A new message that waits until it is due, in milliseconds since 1970. It counts as held. */
+  insertDelayed(queue: StoredQueue, rank: number, row: MessageColumns, dueAt: number): void {
+    const now = Date.now();
+    if (dueAt <= now) {
+      this.insert(queue, rank, [row]);
+      return;
+    }
+    this.#sql.setDue.run(now, dueAt, this.#inserts.one(queue.id, rank, row));
+    this.#queues.counters(queue).held += 1;
   }
 
   /** Gives the first ready messages to an owner, at most `limit`, and about so many bytes. */

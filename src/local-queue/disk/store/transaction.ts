@@ -30,7 +30,7 @@ export interface WaitingMessage {
   readonly id: number;
   readonly queue: string;
   readonly what:
-    | { readonly columns: MessageColumns; readonly rank: number }
+    | { readonly columns: MessageColumns; readonly rank: number; readonly dueAt: number | undefined }
     | { readonly deadLetter: DeadLetterRequest };
 }
 

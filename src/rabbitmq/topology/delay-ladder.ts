@@ -1,0 +1,141 @@
+import type { Channel } from 'amqplib';
+import type { Destination, WaitOptions } from '../../broker.js';
+import { QueueError } from '../../errors.js';
+import type { Connection } from '../connection/connection.js';
+import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
+import { onOwnChannel, request } from '../connection/request.js';
+import { DELAY_PREFIX } from '../wire/origin.js';
+import type { AuxiliaryQueues } from './auxiliary-queues.js';
+
+/** A queue for each bit of a delay in seconds: up to 2^28 of them, eight and a half years. */
+const LEVELS = 28;
+
+const MAX_SECONDS = 2 ** LEVELS - 1;
+
+/** A routing key has 255 bytes, and two of them are for each level. */
+const MAX_NAME_BYTES = 255 - 2 * LEVELS;
+
+/** Where messages are that have come down: it routes them to their queues. */
+const DELIVERY = `${DELAY_PREFIX}deliver`;
+
+/** What it can't route is kept here. */
+const LOST = `${DELAY_PREFIX}lost`;
+
+const level = (number: number) => `${DELAY_PREFIX}${number}`;
+
+const stars = (count: number) => '*.'.repeat(count);
+
+/** The bits of a delay, the highest first, and the queue. */
+export function ladderKey(seconds: number, queue: string): string {
+  const bits = seconds.toString(2).padStart(LEVELS, '0');
+  return `${[...bits].join('.')}.${queue}`;
+}
+
+/** Why messages to the queue can't wait; undefined if they can. */
+export function undelayable(queue: string): string | undefined {
+  if (Buffer.byteLength(queue) > MAX_NAME_BYTES) return `its name has more than ${MAX_NAME_BYTES} bytes`;
+  const hasWildcard = queue.split('.').some((word) => word === '*' || word === '#');
+  return hasWildcard ? 'its name has a word that is a wildcard, * or #' : undefined;
+}
+
+/**
+ * Where delayed messages wait: one ladder for all queues of a virtual host, bounded whatever delays are asked for. A
+ * message enters at the highest bit of its delay, and passes each level in turn:
+ *
+ *   exchange n ──bit 1──► queue n, for 2^n seconds ──► exchange n-1 ──► … ──► exchange `deliver` ──► its queue
+ *        └──────bit 0────────────────────────────────────► ▲                          └──gone──► queue `lost`
+ *
+ * Patterns have as many stars as there are bits: with `#` a message for `a.b` would also go to a queue `b`. Without the
+ * queue `lost` messages for a deleted queue would stay at the lowest level, which waits for 32 confirms at a time: they
+ * would hold up all others.
+ */
+export class DelayLadder {
+  readonly #link: ReconnectingConnection;
+  readonly #auxiliary: AuxiliaryQueues;
+  /** What is there, or is being declared, on this connection: levels and targets. */
+  readonly #ready = new Map<string, Promise<unknown>>();
+
+  constructor(link: ReconnectingConnection, auxiliary: AuxiliaryQueues) {
+    this.#link = link;
+    this.#auxiliary = auxiliary;
+    link.listen({ onDisconnected: () => this.#ready.clear() });
+  }
+
+  /**
+   * Where to publish a message so that it comes to `queue` after so many seconds, at least one. Declares what is missing.
+   * Rejects with `INVALID_MESSAGE` for a queue whose messages can't wait.
+   */
+  async entry(queue: string, seconds: number, wait: WaitOptions): Promise<Destination> {
+    const why = undelayable(queue);
+    if (why !== undefined) {
+      throw new QueueError('INVALID_MESSAGE', `messages to '${queue}' can't be delayed: ${why}`);
+    }
+    const delay = Math.min(seconds, MAX_SECONDS);
+    const top = Math.floor(Math.log2(delay));
+    // A queue with a capacity takes them as it takes its retries: when it has room.
+    const target = await this.#auxiliary.waitQueue(queue, 0, wait);
+    await this.#once(`to ${target}`, wait, async (connection) => {
+      await this.#declareEnd(connection);
+      await onOwnChannel(connection, (channel) =>
+        channel.bindQueue(target, DELIVERY, `${stars(LEVELS)}${queue}`),
+      );
+    });
+    await this.#once(`from ${top}`, wait, async (connection) => {
+      for (let number = 0; number <= top; number++) await this.#declareLevel(connection, number);
+    });
+    return { exchange: level(top), routingKey: ladderKey(delay, queue) };
+  }
+
+  /** Something of it turned out not to be there. */
+  invalidate(): void {
+    this.#ready.clear();
+  }
+
+  async #declareEnd(connection: Connection): Promise<void> {
+    await onOwnChannel(connection, async (channel) => {
+      await channel.assertQueue(LOST, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+      await channel.assertExchange(LOST, 'fanout', { durable: true });
+      await channel.bindQueue(LOST, LOST, '');
+      await channel.assertExchange(DELIVERY, 'topic', { durable: true, alternateExchange: LOST });
+    });
+  }
+
+  async #declareLevel(connection: Connection, number: number): Promise<void> {
+    const next = number === 0 ? DELIVERY : level(number - 1);
+    const own = level(number);
+    const before = stars(LEVELS - 1 - number);
+    await onOwnChannel(connection, async (channel: Channel) => {
+      await channel.assertExchange(own, 'topic', { durable: true });
+      await channel.assertQueue(own, {
+        durable: true,
+        arguments: {
+          'x-queue-type': 'quorum',
+          'x-message-ttl': 2 ** number * 1000,
+          'x-dead-letter-exchange': next,
+          'x-dead-letter-strategy': 'at-least-once',
+          'x-overflow': 'reject-publish',
+        },
+      });
+      await channel.bindQueue(own, own, `${before}1.#`);
+      await channel.bindExchange(next, own, `${before}0.#`);
+    });
+  }
+
+  async #once(
+    key: string,
+    wait: WaitOptions,
+    make: (connection: Connection) => Promise<unknown>,
+  ): Promise<void> {
+    const what = 'declaring the ladder of delays';
+    let done = this.#ready.get(key);
+    if (done === undefined) {
+      const declaring = request(this.#link, { what, name: DELIVERY }, {}, make);
+      declaring.catch(() => {
+        if (this.#ready.get(key) === declaring) this.#ready.delete(key);
+      });
+      this.#ready.set(key, declaring);
+      done = declaring;
+    }
+    await this.#link.within(done, what, wait);
+  }
+}
