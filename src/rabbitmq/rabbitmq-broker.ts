@@ -192,7 +192,12 @@ class RabbitMqBroker implements Backend {
     }
     const seconds = Math.ceil(((dueAt as number) - Date.now()) / 1000);
     if (seconds <= 0) return this.publish(to, now, options);
-    const entry = await this.#delays.entry(to.routingKey, seconds, options);
+    const entry = await this.#delays.entry(to.routingKey, seconds, options).catch((error) => {
+      if (!isQueueError(error, 'QUEUE_MISSING')) throw error;
+      throw new QueueError('UNROUTABLE', `message ${message.id} was not stored: ${error.message}`, {
+        cause: error.cause,
+      });
+    });
     // In the ladder its expiry would end its wait, and a later one is in its headers.
     const wire = toWire(entry, now, this.#queues.defaultPriorityOf(to), false);
     const left = Math.max(0, timeoutMs - (performance.now() - before));
@@ -250,6 +255,7 @@ class RabbitMqBroker implements Backend {
     this.#throwIfClosed();
     throwIfAborted(wait.signal, `removing '${queue}'`);
     await this.#keepAlive.during(this.#topology.remove(queue, wait));
+    this.#delays.forget(queue);
   }
 
   close(): Promise<void> {

@@ -121,6 +121,17 @@ export const laterCases: Cases = {
     expect(texts).toEqual(['a', 'b', 'later']);
   },
 
+  'a delayed message outlives the broker that sent it': async (t) => {
+    const queue = t.define(z.string());
+    const sender = await t.open();
+    await createProducer(sender, queue).send('x', { delayMs: 2000 });
+    await sender.close();
+    await t.broker.declare(queue.spec);
+    expect(await t.ready(queue.name)).toBe(0);
+    const inbox = await t.inbox(queue.name);
+    expect(await inbox.next()).toMatchObject({ attempt: 1, redelivered: false });
+  },
+
   'delays that make no sense are refused at the door': async (t) => {
     const queue = t.define(z.string());
     const { send } = createProducer(t.broker, queue);

@@ -18,4 +18,6 @@ brokerContract(memory, {
     'the memory of a broker ends with it',
 });
 
-toolkitContract(memory);
+toolkitContract(memory, {
+  'a delayed message outlives the broker that sent it': 'the memory of a broker ends with it',
+});

@@ -26,6 +26,7 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
     /^error out of grain\n$/,
   ],
   'docs/imports.md': [/^2 stored, 1 skipped, the first at position 1\n$/],
+  'docs/later.md': [/^now\nlater\n$/],
   'docs/locks.md': [/^alone\nalone again\n$/, /^2 at once\n$/],
   'docs/messages.md': [/^A-1 from shop, 3 boxes\nA-2: order\.paid\n$/],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],

@@ -69,6 +69,10 @@ export async function sendsMany(): Promise<void> {
   await producer.sendMany({ id: 'A-1' });
   // @ts-expect-error: one id is not for all of them
   await ofLengths.sendMany(['a'], { id: '1' });
+  await producer.send({ id: 'A-1' }, { delayMs: 5000 });
+  await producer.send({ id: 'A-1' }, { at: new Date() });
+  // @ts-expect-error: a time is a Date
+  await producer.send({ id: 'A-1' }, { at: '2030-01-01' });
   await producer.sendMany([], {
     each: ({ id }, index) => ({ id: `${id}-${index}`, priority: 5, headers: { id } }),
     onInvalid: 'skip',

@@ -21,6 +21,9 @@ const DELIVERY = `${DELAY_PREFIX}deliver`;
 /** What it can't route is kept here. */
 const LOST = `${DELAY_PREFIX}lost`;
 
+/** How long a binding is taken for granted. */
+const BIND_AGAIN_MS = 5000;
+
 const level = (number: number) => `${DELAY_PREFIX}${number}`;
 
 const stars = (count: number) => '*.'.repeat(count);
@@ -54,6 +57,8 @@ export class DelayLadder {
   readonly #auxiliary: AuxiliaryQueues;
   /** What is there, or is being declared, on this connection: levels and targets. */
   readonly #ready = new Map<string, Promise<unknown>>();
+  /** When each target was bound last. */
+  readonly #boundAt = new Map<string, number>();
 
   constructor(link: ReconnectingConnection, auxiliary: AuxiliaryQueues) {
     this.#link = link;
@@ -74,6 +79,7 @@ export class DelayLadder {
     const top = Math.floor(Math.log2(delay));
     // A queue with a capacity takes them as it takes its retries: when it has room.
     const target = await this.#auxiliary.waitQueue(queue, 0, wait);
+    this.#forgetOldBinding(target);
     await this.#once(`to ${target}`, wait, async (connection) => {
       await this.#declareEnd(connection);
       await onOwnChannel(connection, (channel) =>
@@ -84,6 +90,19 @@ export class DelayLadder {
       for (let number = 0; number <= top; number++) await this.#declareLevel(connection, number);
     });
     return { exchange: level(top), routingKey: ladderKey(delay, queue) };
+  }
+
+  /** RabbitMQ drops the bindings of a queue that is deleted, and tells nobody: without them all would be lost. */
+  #forgetOldBinding(target: string): void {
+    const now = performance.now();
+    if ((this.#boundAt.get(target) ?? Number.NEGATIVE_INFINITY) > now - BIND_AGAIN_MS) return;
+    this.#ready.delete(`to ${target}`);
+    this.#boundAt.set(target, now);
+  }
+
+  /** The queue was removed here. */
+  forget(queue: string): void {
+    this.#boundAt.delete(queue);
   }
 
   /** Something of it turned out not to be there. */
