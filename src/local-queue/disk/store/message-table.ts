@@ -60,6 +60,7 @@ const SQL = {
   again:
     'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
   move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
+  park: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
   makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
@@ -106,7 +107,7 @@ export class MessageTable {
       this.insert(queue, rank, [row]);
       return;
     }
-    this.#sql.setDue.run(now, dueAt, this.#inserts.one(queue.id, rank, row));
+    this.#sql.park.run(now, dueAt, this.#inserts.one(queue.id, rank, row));
     this.#queues.counters(queue).held += 1;
   }
 
