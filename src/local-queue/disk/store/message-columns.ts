@@ -115,6 +115,7 @@ const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?,
 const SQL = {
   // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
   insert: `INSERT INTO messages (id, queue, rank, place, checksum, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
+  park: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
   insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, message_id, timestamp, checksum, body)
     SELECT first + column1, first + column1, queue, rank, content_type, column2, column3, column4, column5
     FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type) CROSS JOIN (VALUES ${ALIKE_ROWS})`,
@@ -136,13 +137,22 @@ export class MessageInserts {
         this.#insertAlike(queueId, rank, rows.slice(next, next + ALIKE));
         next += ALIKE;
       } else {
-        this.one(queueId, rank, rows[next++] as MessageColumns);
+        this.#one(queueId, rank, rows[next++] as MessageColumns);
       }
     }
   }
 
+  /** False if it is due already. */
+  delayed(queueId: number, rank: number, row: MessageColumns, dueAt: number): boolean {
+    const now = Date.now();
+    const number = this.#one(queueId, rank, row);
+    if (dueAt <= now) return false;
+    this.#sql.park.run(now, dueAt, number);
+    return true;
+  }
+
   /** Returns its number. */
-  one(queueId: number, rank: number, row: MessageColumns): number {
+  #one(queueId: number, rank: number, row: MessageColumns): number {
     const number = this.#numbers.nextNumber();
     this.#sql.insert.run(number, queueId, rank, number, checksumOf(queueId, row), ...row);
     return number;

@@ -60,7 +60,6 @@ const SQL = {
   again:
     'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
   move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
-  park: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
   makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
@@ -102,13 +101,9 @@ export class MessageTable {
 
   /** A new message that waits until it is due, in milliseconds since 1970. It counts as held. */
   insertDelayed(queue: StoredQueue, rank: number, row: MessageColumns, dueAt: number): void {
-    const now = Date.now();
-    if (dueAt <= now) {
-      this.insert(queue, rank, [row]);
-      return;
-    }
-    this.#sql.park.run(now, dueAt, this.#inserts.one(queue.id, rank, row));
-    this.#queues.counters(queue).held += 1;
+    const counters = this.#queues.counters(queue);
+    counters.held += 1;
+    if (!this.#inserts.delayed(queue.id, rank, row, dueAt)) counters.ready += 1;
   }
 
   /** Gives the first ready messages to an owner, at most `limit`, and about so many bytes. */
