@@ -144,6 +144,7 @@ export function diskWorkloads({ quick }, places) {
           {
             pairs,
             count: quick ? 4000 : 100_000,
+            ...(quick && { warmUp: 400 }),
           },
         ),
       ),

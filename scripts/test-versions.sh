@@ -1,12 +1,20 @@
 #!/usr/bin/env bash
-# Runs the contract, all tests of the RabbitMQ broker and strangers' messages against older versions of RabbitMQ.
+# Runs the contract, all tests of the RabbitMQ broker and strangers' messages against older versions of RabbitMQ, and
+# before that the contract of the queue on disk on versions of Node that bring SQLite along, which npm fetches.
 #
 #   scripts/test-versions.sh [VITEST-ARGUMENT...]
 #
 # RABBITMQ_IMAGES names the images, separated by blanks; unset, they are built out of Debian's packages: 4.0 (trixie)
-# and 3.10 (bookworm). Goes on after a failure, and exits with 1 then.
+# and 3.10 (bookworm). NODE_VERSIONS names the versions of Node; unset, they are 22.13, the first with SQLite, and 24.
+# Goes on after a failure, and exits with 1 then.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+
+status=0
+for version in ${NODE_VERSIONS-22.13 24}; do
+  printf '\n== Node %s, the queue on disk\n' "$version"
+  npx --yes -p "node@$version" -- node node_modules/vitest/vitest.mjs run --project processes test/contract/disk.test.ts "$@" </dev/null || status=1
+done
 
 images=${RABBITMQ_IMAGES:-}
 if [[ -z $images ]]; then
@@ -17,7 +25,6 @@ if [[ -z $images ]]; then
   done
 fi
 
-status=0
 for image in $images; do
   printf '\n== %s\n' "$image"
   RABBITMQ_IMAGE=$image npx --no -- vitest run --project broker test/contract test/rabbitmq test/strangers "$@" </dev/null || status=1

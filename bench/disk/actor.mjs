@@ -11,8 +11,14 @@ const { role, ...options } = JSON.parse(process.argv[2]);
 const { open } = await import(`./clients/${options.client}.mjs`);
 
 const roles = {
-  /** Sends `count` messages, many at once. */
-  async sender(client, { count }) {
+  /** Sends `count` messages, many at once; `warmUp` others before, and then waits to be told to go on. */
+  async sender(client, { count, warmUp = 0 }) {
+    if (warmUp > 0) {
+      // Its messages may be handled, and the word be given, before the last of them is confirmed here.
+      const toldToGoOn = once(process, 'message');
+      await client.publishAll(warmUp);
+      await toldToGoOn;
+    }
     await client.publishAll(count);
   },
 

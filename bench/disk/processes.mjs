@@ -20,30 +20,47 @@ export async function between({ count, ...options }) {
   return figures;
 }
 
-/** So many processes send, so many work; `count` messages in all, each of which must be handled. */
-export async function crowd({ count, pairs, ...options }) {
+/** Each process that sends begins with so many: compiled and settled first, as elsewhere. */
+const CROWD_WARM_UP = 10_000;
+
+/**
+ * So many processes send, so many work; `count` messages in all are measured, each of which must be handled. They begin
+ * when all that the processes warmed up with are handled.
+ */
+export async function crowd({ count, pairs, warmUp = CROWD_WARM_UP, ...options }) {
   const queue = newQueueName();
   const { close } = await openClient({ ...options, queue });
   const workers = await startAll(pairs, { ...options, queue, role: 'worker' });
-  const senders = await startAll(pairs, { ...options, queue, role: 'sender', count: count / pairs });
+  const senders = await startAll(pairs, { ...options, queue, role: 'sender', warmUp, count: count / pairs });
   const handled = workers.map(() => 0);
-  /** @type {Promise<void>} */
-  const all = new Promise((resolve) => {
-    for (const [index, worker] of workers.entries()) {
-      worker.onNews((news) => {
-        handled[index] = news.handled;
-        if (sum(handled) >= count) resolve();
-      });
-    }
-  });
-  const begin = performance.now();
+  let onHandled = () => {};
+  for (const [index, worker] of workers.entries()) {
+    worker.onNews((news) => {
+      handled[index] = news.handled;
+      onHandled();
+    });
+  }
+  const whenHandled = (number) =>
+    /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        onHandled = () => {
+          if (sum(handled) >= number) resolve();
+        };
+        onHandled();
+      })
+    );
   for (const actor of [...workers, ...senders]) actor.tell('go');
+  await whenHandled(pairs * warmUp);
+  const begin = performance.now();
+  const all = whenHandled(pairs * warmUp + count);
+  for (const sender of senders) sender.tell('warm');
   await Promise.all([all, ...senders.map((sender) => sender.report())]);
   const ms = performance.now() - begin;
   for (const worker of workers) worker.tell('stop');
   const reports = await Promise.all(workers.map((worker) => worker.report()));
   const total = sum(reports.map((report) => report.handled));
-  if (total !== count) throw new Error(`failed: ${total} of ${count} messages were handled`);
+  if (total !== pairs * warmUp + count)
+    throw new Error(`failed: ${total} of ${pairs * warmUp + count} messages were handled`);
   await close();
   return { count, ms };
 }
