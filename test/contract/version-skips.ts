@@ -21,8 +21,13 @@ export function brokerSkips(): Skips {
 
 /** Dead letters lie in quorum queues, whatever the type of their queue is. */
 export function toolkitSkips(): Skips {
-  if (brokerVersion().countsFailuresOnly) return {};
+  const { quorumPriorities, countsFailuresOnly } = brokerVersion();
+  if (countsFailuresOnly) return {};
   return {
+    ...(quorumPriorities < 2 && {
+      'events of a subscription keep their order by key, and their priority':
+        'quorum queues have no priorities before 4.0',
+    }),
     'a limit selects the first ones, and the result has the total':
       'what is given back to a dead-letter queue lines up at the end before 4.3',
   };
