@@ -1,4 +1,4 @@
-import type { DeadLetterCode, HeaderValue, Message, MessageHeaders } from '../broker.js';
+import type { DeadLetterCode, Message, MessageHeaders } from '../broker.js';
 import { deadLetterHistory, RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
 
 /** A message in a dead-letter queue, with the history of its failure. */
@@ -70,10 +70,9 @@ const LAST_TIME = 8.64e15;
  * impossible timestamp, which no backend would store.
  */
 export function withoutHistory(message: Message): Message {
-  const headers: Record<string, HeaderValue> = {};
-  for (const [name, value] of Object.entries(message.headers)) {
-    if (!name.startsWith(RESERVED_HEADER_PREFIX) && !BROKER_HEADERS.test(name)) headers[name] = value;
-  }
+  const isSenders = (name: string) => !name.startsWith(RESERVED_HEADER_PREFIX) && !BROKER_HEADERS.test(name);
+  // Not by assignment, which loses a header called `__proto__`.
+  const headers = Object.fromEntries(Object.entries(message.headers).filter(([name]) => isSenders(name)));
   const { timestamp } = message;
   const isTime =
     timestamp !== undefined && Number.isInteger(timestamp) && timestamp >= 0 && timestamp <= LAST_TIME;

@@ -159,19 +159,20 @@ export function toWire(
   checkShortString(message, 'type', message.type);
   checkShortString(message, 'appId', message.appId);
   checkShortString(message, 'userId', message.userId);
+  const origin = originOf(message);
   for (const name in headers) {
-    checkShortString(message, 'name of a header', name);
-    if (name === '__proto__') {
-      throw invalid(message, "amqplib loses a header '__proto__' on receipt; call it something else");
-    }
     if (SENDER_SELECTED_HEADERS.includes(name)) {
       throw invalid(
         message,
         `RabbitMQ takes a header ${name} for further queues to route to; call it something else`,
       );
     }
+    if (origin !== undefined && isUnchanged(origin.headers, headers, name)) continue;
+    checkShortString(message, 'name of a header', name);
+    if (name === '__proto__') {
+      throw invalid(message, "amqplib loses a header '__proto__' on receipt; call it something else");
+    }
   }
-  const origin = originOf(message);
   const { expiresAt } = message;
   if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt >= 0)) {
     throw invalid(message, `its expiresAt must be milliseconds since 1970, not ${quote(expiresAt)}`);
@@ -269,7 +270,7 @@ export function carry(
   const others: Record<string, HeaderValue> = { ...wanted };
   for (const field of received?.fields() ?? []) {
     const { name } = field;
-    if (!Object.hasOwn(wanted, name) || !Object.is(wanted[name], received?.values[name])) continue;
+    if (received === undefined || !isUnchanged(received, wanted, name)) continue;
     delete others[name];
     if (isReadable(field)) carried.push(field);
     else left.push(name);
@@ -281,6 +282,10 @@ export function carry(
     else carried.push(encodeField(name, value));
   }
   return { carried, added, left };
+}
+
+function isUnchanged({ values }: HeaderTable, wanted: MessageHeaders, name: string): boolean {
+  return Object.hasOwn(values, name) && Object.hasOwn(wanted, name) && Object.is(wanted[name], values[name]);
 }
 
 /**

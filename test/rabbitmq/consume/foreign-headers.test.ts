@@ -162,6 +162,8 @@ describe.each(['quorum', 'classic'] as const)('on a %s queue', (type) => {
 
 /** The values of headers with their types, as amqplib encodes them. */
 const TYPED = {
+  // A name like any other. In an object literal it would be the prototype.
+  ...JSON.parse('{"__proto__":{"__proto__":"nested"}}'),
   byte: { '!': 'int8', value: 5 },
   octet: { '!': 'uint8', value: 5 },
   short: { '!': 'int16', value: 5 },
