@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import type { WireMessage } from '../../src/rabbitmq/wire/amqp-message.js';
 import { encodeTable } from '../../src/rabbitmq/wire/amqplib-headers.js';
 import { DeliveryFrames } from '../../src/rabbitmq/wire/delivery-frames.js';
+import { asShortString } from '../../src/rabbitmq/wire/frames.js';
 import { MalformedFrame } from '../../src/rabbitmq/wire/header-table.js';
 import { roomForPublish, writePublish } from '../../src/rabbitmq/wire/publish-frames.js';
 import { definitions, frames, methodId } from '../support/amqplib-codec.js';
@@ -87,6 +88,12 @@ function readByAmqplib(bytes: Buffer) {
   }
 }
 
+/** Texts that are no UTF-8 are cut, so that they can be written again. */
+function fitting(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const cut = (value: unknown) => (typeof value === 'string' ? asShortString(value) : value);
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, cut(value)]));
+}
+
 test('a damaged delivery is refused, or read as amqplib reads it, and nothing of the next one gets into it', () => {
   let read = 0;
   fc.assert(
@@ -112,14 +119,15 @@ test('a damaged delivery is refused, or read as amqplib reads it, and nothing of
         if (theirs === undefined) return;
         read++;
         const { consumerTag, redelivered, exchange, routingKey } = ours.fields;
-        expect(theirs.fields).toMatchObject({ consumerTag, redelivered, exchange, routingKey });
+        expect(fitting(theirs.fields)).toMatchObject({ consumerTag, redelivered, exchange, routingKey });
         expect(ours.content.equals(theirs.content)).toBe(true);
         const { contentType, correlationId, messageId, priority } = ours.properties;
+        const properties = fitting(theirs.properties ?? {});
         expect({ contentType, correlationId, messageId, priority }).toEqual({
-          contentType: theirs.properties?.contentType,
-          correlationId: theirs.properties?.correlationId,
-          messageId: theirs.properties?.messageId,
-          priority: theirs.properties?.priority,
+          contentType: properties.contentType,
+          correlationId: properties.correlationId,
+          messageId: properties.messageId,
+          priority: properties.priority,
         });
       },
     ),

@@ -20,14 +20,12 @@ import {
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import { encodeTable } from './amqplib-headers.js';
+import { asShortString, MAX_SHORT_STRING_BYTES } from './frames.js';
 import { encodeField, type HeaderField, type HeaderTable, isReadable, NO_HEADERS } from './header-table.js';
 import { originHeaders, originOf as publishedTo } from './origin.js';
 
 /** Set on what is sent again after a lost link, where the first sending may have arrived. */
 export const RESENT_HEADER = 'x-millrace-resent';
-
-/** A short string of AMQP: its length is one byte. */
-const MAX_SHORT_STRING_BYTES = 255;
 
 /** RabbitMQ routes a message to the queues that these headers name, so the toolkit neither sends nor passes them on. */
 export const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
@@ -416,7 +414,7 @@ function invalid(message: Message, why: string): QueueError {
 function textIn(properties: object): (name: string) => string | undefined {
   return (name) => {
     const value: unknown = (properties as Record<string, unknown>)[name];
-    return typeof value === 'string' ? value : undefined;
+    return typeof value === 'string' ? asShortString(value) : undefined;
   };
 }
 

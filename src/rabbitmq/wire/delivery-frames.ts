@@ -2,6 +2,7 @@
 import type { ReceivedMessage, ReceivedProperties } from './amqp-message.js';
 import {
   APP_ID,
+  asShortString,
   BASIC,
   BODY_FRAME,
   CLUSTER_ID,
@@ -51,7 +52,7 @@ class RepeatedText {
     let same = last.length === length;
     for (let i = 0; same && i < length; i++) same = last[i] === bytes[start + i];
     if (!same) {
-      this.#text = bytes.toString('utf8', start, end);
+      this.#text = asShortString(bytes.toString('utf8', start, end));
       this.#bytes = Buffer.from(bytes.subarray(start, end));
     }
     return this.#text;
@@ -168,7 +169,7 @@ export class DeliveryFrames {
     const length = this.#octet();
     const start = this.#skip(length);
     if (repeated !== undefined) return repeated.read(this.#bytes, start, start + length);
-    return this.#bytes.toString('utf8', start, start + length);
+    return asShortString(this.#bytes.toString('utf8', start, start + length));
   }
 
   #table(): HeaderTable {

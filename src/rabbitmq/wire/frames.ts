@@ -4,6 +4,23 @@
 export const FRAME_HEAD_BYTES = 7;
 /** 4.2.3: the last octet of a frame. */
 export const FRAME_END = 0xce;
+/** A short string has one byte for its length. */
+export const MAX_SHORT_STRING_BYTES = 255;
+
+/**
+ * A text that was read from a short string, cut to what one carries. Bytes that are no UTF-8 become three for each when
+ * they are written again, and the broker closes the connection over a frame that has more of them than it says.
+ */
+export function asShortString(text: string): string {
+  // A UTF-16 code unit makes at most three bytes.
+  if (text.length * 3 <= MAX_SHORT_STRING_BYTES || Buffer.byteLength(text) <= MAX_SHORT_STRING_BYTES)
+    return text;
+  // What is cut in the middle becomes three bytes as well.
+  return Buffer.from(text)
+    .subarray(0, MAX_SHORT_STRING_BYTES - 3)
+    .toString();
+}
+
 /** The head of a frame and its end. */
 export const FRAME_OVERHEAD_BYTES = FRAME_HEAD_BYTES + 1;
 

@@ -10,6 +10,7 @@
  */
 import type { HeaderValue, MessageHeaders } from '../../broker.js';
 import { isList, MAX_HEADER_DEPTH } from '../../common/headers.js';
+import { asShortString } from './frames.js';
 
 /** What readers get in place of a value that can't be read. */
 const UNREADABLE_VALUE = '[unreadable]';
@@ -46,7 +47,7 @@ export class HeaderTable {
     for (let at = start; at < end; ) {
       const tagAt = at + 1 + (bytes[at] as number);
       const valueEnd = endOfValue(bytes, tagAt, end);
-      const name = bytes.toString('utf8', at + 1, tagAt);
+      const name = asShortString(bytes.toString('utf8', at + 1, tagAt));
       let value: HeaderValue | undefined;
       if (bytes[tagAt] === 0x53) {
         value = bytes.toString('utf8', tagAt + 5, valueEnd);
@@ -70,7 +71,7 @@ export class HeaderTable {
       const tagAt = at + 1 + (this.#bytes[at] as number);
       const end = endOfValue(this.#bytes, tagAt, this.#end);
       yield {
-        name: this.#bytes.toString('utf8', at + 1, tagAt),
+        name: asShortString(this.#bytes.toString('utf8', at + 1, tagAt)),
         bytes: this.#bytes.subarray(at, end),
       };
       at = end;
@@ -205,7 +206,7 @@ function decodeTable(
   for (let at = start; at < end; ) {
     const tagAt = at + 1 + (bytes[at] as number);
     const valueEnd = endOfValue(bytes, tagAt, end);
-    set(table, bytes.toString('utf8', at + 1, tagAt), decode(bytes, tagAt, valueEnd, depth));
+    set(table, asShortString(bytes.toString('utf8', at + 1, tagAt)), decode(bytes, tagAt, valueEnd, depth));
     at = valueEnd;
   }
   return table;

@@ -15,6 +15,7 @@ import {
   FRAME_OVERHEAD_BYTES,
   HEADER_FRAME,
   HEADERS,
+  MAX_SHORT_STRING_BYTES,
   MESSAGE_ID,
   METHOD_FRAME,
   PRIORITY,
@@ -40,9 +41,6 @@ const BYTES_A_UNIT = 3;
 
 /** Shorter texts are not measured: reserving more than they take costs less. */
 const SHORT_TEXT_UNITS = 1024;
-
-/** AMQP 0-9-1, 4.2.5.3: its length is one octet. */
-const MAX_SHORT_STRING_BYTES = 255;
 
 /** What a table of headers may take: amqplib has this limit as well. */
 const MAX_TABLE_BYTES = 65_536;

@@ -9,6 +9,7 @@ import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { PublishChannel, type PublishInternals } from '../../../src/rabbitmq/wire/publish-channel.js';
+import { definitions, frames, methodId } from '../../support/amqplib-codec.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
@@ -251,6 +252,56 @@ describe('types and digits of headers, and impossible times,', () => {
     expect(letters).toMatchObject([{ id: 'm', reason: 'rejected' }]);
     expect(await dead.replay()).toMatchObject({ replayed: 1, invalid: 0, failed: 0 });
     expectSame(await tableOn(queue.name), before);
+  });
+});
+
+/** As `publish`, with each `Z` in the properties replaced by a byte that is no UTF-8. */
+async function publishMalformed(queue: string, properties: Options.Publish): Promise<void> {
+  const connection = await rawConnection();
+  const channel = await connection.createConfirmChannel();
+  const { ch } = channel as unknown as { readonly ch: number };
+  const to = { exchange: '', routingKey: queue, mandatory: false, immediate: false, ticket: 0 };
+  const method = definitions.encodeMethod(methodId('BasicPublish'), ch, to);
+  const header = Buffer.from(definitions.encodeProperties(methodId('BasicProperties'), ch, 1, properties));
+  const malformed = header.map((byte) => (byte === 0x5a ? 0xff : byte));
+  const { stream } = connection.connection as unknown as { readonly stream: NodeJS.WritableStream };
+  stream.write(Buffer.concat([method, malformed, frames.makeBodyFrame(ch, Buffer.from('1'))]));
+  await channel.checkQueue(queue);
+  await channel.close();
+}
+
+describe('a message whose properties are no UTF-8 is retried, a dead letter and replayed like any other, and', () => {
+  const text = 'Z'.repeat(200);
+  it.each<[string, Options.Publish]>([
+    ['its id', { messageId: text }],
+    ['its content type', { contentType: text }],
+    ['its encoding', { contentEncoding: text }],
+    ['its correlation id', { correlationId: text }],
+    ['its reply address', { replyTo: text }],
+    ['its type', { type: text }],
+    ['its application', { appId: text }],
+    ['the name of a header', { headers: { [text]: 'x' } }],
+    ['names in a header', { headers: { table: { [text]: { [text]: true } } } }],
+    ['a header', { headers: { name: text } }],
+  ])('%s costs no connection', async (_, properties) => {
+    const queue = await declare();
+    await publishMalformed(queue.name, { messageId: 'm', ...properties });
+    const before = broker.counts.disconnected;
+    const consumer = createConsumer(
+      broker,
+      queue,
+      (_value, { attempt }) => {
+        throw attempt === 1 ? new Error('not yet') : new RejectMessage('no');
+      },
+      { retry: { delaysMs: [1] } },
+    );
+    onTestFinished(async () => void (await consumer.stop()));
+    await consumer.start();
+    await eventually(() => consumer.counts.deadLettered === 1);
+    await consumer.stop();
+    await eventually(async () => (await deadLetters(broker, queue).replay()).replayed === 1);
+    expect((await broker.inspect(queue.name)).ready).toBe(1);
+    expect(broker.counts.disconnected).toBe(before);
   });
 });
 
