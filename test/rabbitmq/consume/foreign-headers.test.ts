@@ -262,7 +262,9 @@ async function publishMalformed(queue: string, properties: Options.Publish): Pro
   const { ch } = channel as unknown as { readonly ch: number };
   const to = { exchange: '', routingKey: queue, mandatory: false, immediate: false, ticket: 0 };
   const method = definitions.encodeMethod(methodId('BasicPublish'), ch, to);
-  const header = Buffer.from(definitions.encodeProperties(methodId('BasicProperties'), ch, 1, properties));
+  const header = Buffer.from(
+    definitions.encodeProperties(methodId('BasicProperties'), ch, 1, { ...properties }),
+  );
   const malformed = header.map((byte) => (byte === 0x5a ? 0xff : byte));
   const { stream } = connection.connection as unknown as { readonly stream: NodeJS.WritableStream };
   stream.write(Buffer.concat([method, malformed, frames.makeBodyFrame(ch, Buffer.from('1'))]));
