@@ -2,13 +2,15 @@
 // ready, `begin ID` for each handler that begins, `end ID ATTEMPT REDELIVERED RESENT` before each acknowledgement, and
 // how far it is with stopping.
 import { once } from 'node:events';
+import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { connect, createConsumer, defineQueue } from '../../../dist/index.js';
 
-// Written at once where it is a pipe: what was told before the process is killed arrives.
-const tell = (line) => process.stdout.write(`${line}\n`);
+// Blocks while the reader is slow: what was told before the process is killed arrives. `process.stdout` would keep it back
+// in this process then, and a message that was acknowledged meanwhile would be missing in the ledger.
+const tell = (line) => writeSync(1, `${line}\n`);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { address, queue, type, handlerMs, concurrency, prefetch, connectOptions } = JSON.parse(
   (await lines.next()).value,
