@@ -59,7 +59,8 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
   const decoded = decoding instanceof Promise ? await decoding : decoding;
   if (!settings.mayBegin() || !run.begin()) return;
   let outcome: Outcome;
-  if (isExpired(run.delivery.message)) {
+  const { message } = run.delivery;
+  if (message.expiresAt !== undefined && isExpired(message)) {
     outcome = expired(run.delivery.message.expiresAt);
   } else if (decoded.ok) {
     try {
