@@ -30,7 +30,7 @@ const lock = new WriteLock(new Park(park), () => {
   collect();
   blocked = false;
   // No event announces again what was collected here. Where no run is under way to find it, one follows.
-  if (!running && inbox.length > 0) setImmediate(runCollected);
+  if (!running && inbox.length > 0) runNext();
 });
 
 const inbox: Request[] = [];
@@ -38,6 +38,8 @@ const inbox: Request[] = [];
 let applying: Request[] = [];
 /** Whether `run` is at work. */
 let running = false;
+/** The run that follows. */
+let next: NodeJS.Immediate | undefined;
 /** Whether others have the lock. */
 let blocked = false;
 /** Settlements that could not be stored. At most as many as there are unsettled deliveries. */
@@ -79,23 +81,29 @@ function runCollected(): void {
   if (inbox.length > 0) run();
 }
 
-/** Transactions until there is nothing more to do. */
+/**
+ * One transaction, and another one after it if there is more to do. In between timers get their turn: among several busy
+ * processes there is always more to do, and the lease has to be renewed all the same.
+ */
 function run(): void {
+  clearImmediate(next);
+  next = undefined;
   // What is said after the last word, a late release for example, has been taken care of by closing.
   if (closing) return;
   running = true;
-  let unfinished = true;
-  while (unfinished || inbox.length > 0) {
-    collect();
-    applying = nextRequests();
-    const outcome = store.apply(applying);
-    applying = [];
-    unfinished = finish(outcome);
-    if (closing) return;
-    if (failed.length > 0 && inbox.length === 0) break;
-  }
+  collect();
+  applying = nextRequests();
+  const outcome = store.apply(applying);
+  applying = [];
+  const unfinished = finish(outcome);
   running = false;
-  setDueTimer();
+  if (closing) return;
+  if (inbox.length > 0 || (unfinished && failed.length === 0)) runNext();
+  else setDueTimer();
+}
+
+function runNext(): void {
+  next ??= setImmediate(run);
 }
 
 /** What has arrived meanwhile becomes part of the same transaction, and of the same flush. */
