@@ -213,7 +213,8 @@ export class Deadlines {
     const waitMs = Math.max(0, Math.ceil(at - performance.now()));
     this.#timer = setTimeout(() => {
       this.#at = Number.POSITIVE_INFINITY;
-      this.#set(this.#expire(performance.now()));
+      // What is added meanwhile stays.
+      this.add(this.#expire(performance.now()));
     }, waitMs);
     // It may outlive its deadlines; whether the process stays alive is for its owner to say.
     this.#timer.unref();

@@ -178,6 +178,21 @@ test('one timer serves many deadlines, the earliest first', async () => {
   expect(seen.sort((a, b) => a - b)).toEqual([1, 15, 30]);
 });
 
+test('a deadline that is added while others end is kept', async () => {
+  const done = new Deferred();
+  let calls = 0;
+  const deadlines: Deadlines = new Deadlines(() => {
+    if (++calls === 2) done.resolve();
+    else deadlines.add(performance.now() + 1);
+    return Number.POSITIVE_INFINITY;
+  });
+  deadlines.add(performance.now());
+  const alive = setInterval(() => {}, 1000);
+  await done.promise;
+  clearInterval(alive);
+  expect(calls).toBe(2);
+});
+
 test('the back-off doubles its bound up to the maximum', () => {
   const bounds = { initialDelayMs: 100, maxDelayMs: 1000 };
   for (const [attempt, bound] of [

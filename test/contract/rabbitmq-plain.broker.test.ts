@@ -12,6 +12,7 @@ const plain: BrokerSubject = {
   open: (options) => connect(amqpUrl(), { ...options, amqplibInternals: false }),
   queueType: 'quorum',
   exactCapacity: false,
+  losesDigits: true,
   propertyRuns: 20,
   removeQueues,
 };

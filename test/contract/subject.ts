@@ -19,6 +19,8 @@ export interface BrokerSubject {
   readonly exactCapacity: boolean;
   /** Whether a message to several queues is stored in all of them or in none; RabbitMQ can't promise that. */
   readonly atomicFanOut?: boolean;
+  /** Whether integers that no number holds arrive as numbers all the same, which amqplib's own reader makes of them. */
+  readonly losesDigits?: boolean;
   /** How many runs each property gets: as many as take some seconds. */
   readonly propertyRuns: number;
   /** Removes the queues whose names begin so, where the broker outlives the test run. */
