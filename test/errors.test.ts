@@ -117,7 +117,7 @@ describe('errors of another copy of the package', () => {
       expect(isRejectMessage(error)).toBe(true);
       expect(isQueueError(error)).toBe(false);
       expect(thrown(error)).toMatchObject({ type: 'hopeless', code: 'rejected' });
-      expect(toFailure(error)).toMatchObject({ isRejection: true });
+      expect(toFailure(error)).toMatchObject({ verdict: 'reject' });
     }
   });
 
