@@ -24,6 +24,12 @@ export function invalidOption(name: string, expected: string, got: unknown): Que
   return new QueueError('INVALID_OPTION', `${name}: expected ${expected}, got ${quote(got)}`);
 }
 
+/** The name of a queue, where JavaScript may pass its definition. Throws `INVALID_OPTION`. */
+export function checkQueueName(queue: unknown): void {
+  if (typeof queue === 'string') return;
+  throw invalidOption('queue', 'the name of a queue (a definition has it as queue.name)', queue);
+}
+
 /** An integer within bounds, or the default where nothing was given. */
 export function integerOption(
   name: string,

@@ -17,7 +17,7 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
-import { checkSize, integerOption } from '../common/options.js';
+import { checkQueueName, checkSize, integerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { Connection } from './connection/connection.js';
@@ -241,18 +241,21 @@ class RabbitMqBroker implements Backend {
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {
     this.#throwIfClosed();
+    checkQueueName(queue);
     throwIfAborted(wait.signal, `inspecting '${queue}'`);
     return this.#keepAlive.during(this.#topology.inspect(queue, wait));
   }
 
   async purge(queue: string, wait: WaitOptions = {}): Promise<number> {
     this.#throwIfClosed();
+    checkQueueName(queue);
     throwIfAborted(wait.signal, `purging '${queue}'`);
     return this.#keepAlive.during(this.#topology.purge(queue, wait));
   }
 
   async remove(queue: string, wait: WaitOptions = {}): Promise<void> {
     this.#throwIfClosed();
+    checkQueueName(queue);
     throwIfAborted(wait.signal, `removing '${queue}'`);
     await this.#keepAlive.during(this.#topology.remove(queue, wait));
     this.#delays.forget(queue);

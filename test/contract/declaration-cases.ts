@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { z } from 'zod';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import { numbered } from './contract-context.js';
@@ -119,6 +120,15 @@ export const declarationCases: Cases = {
     const delivery = await (await t.inbox(queue)).next();
     await delivery.deadLetter({ code: 'failed', error: 'no' });
     expect(await (await t.inbox(`${queue.name}.dead`)).ackNext(1)).toEqual(['a']);
+  },
+
+  'a definition in place of the name of a queue is refused, and the error says where the name is': async (
+    t,
+  ) => {
+    const queue = t.define(z.string()) as unknown as string;
+    for (const look of [t.broker.inspect(queue), t.broker.purge(queue), t.broker.remove(queue)]) {
+      expect((await rejection(look, 'INVALID_OPTION')).message).toContain('queue.name');
+    }
   },
 
   'inspect and purge of a missing queue are QUEUE_MISSING': async (t) => {

@@ -18,6 +18,7 @@ import type {
 import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
 import {
   checkOptionNames,
+  checkQueueName,
   checkSize,
   checkWaitOptions,
   DEFAULT_MAX_MESSAGE_BYTES,
@@ -210,6 +211,7 @@ class DiskBroker implements Backend {
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
+    checkQueueName(queue);
     return (await this.#command('inspect', options, { kind: 'inspect', queue })) as QueueStats;
   }
 
@@ -226,6 +228,7 @@ class DiskBroker implements Backend {
   }
 
   async remove(queue: string, options?: WaitOptions): Promise<void> {
+    checkQueueName(queue);
     await this.#command('remove', options, { kind: 'remove', queue });
     this.#exclusive.delete(queue);
   }

@@ -17,6 +17,7 @@ import type {
 import { throwIfAborted } from '../../common/limits.js';
 import {
   checkOptionNames,
+  checkQueueName,
   checkSize,
   DEFAULT_MAX_MESSAGE_BYTES,
   integerOption,
@@ -163,16 +164,19 @@ class MemoryBroker implements Backend {
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
+    checkQueueName(queue);
     this.#checkUsable('inspect', options);
     return this.#queue(queue).stats();
   }
 
   async purge(queue: string, options?: WaitOptions): Promise<number> {
+    checkQueueName(queue);
     this.#checkUsable('purge', options);
     return this.#queue(queue).purge();
   }
 
   async remove(queue: string, options?: WaitOptions): Promise<void> {
+    checkQueueName(queue);
     this.#checkUsable('remove', options);
     const found = this.#queue(queue);
     for (const subscription of this.#subscriptions) {
