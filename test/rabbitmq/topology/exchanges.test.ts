@@ -9,7 +9,13 @@ import { defineQueue } from '../../../src/queue.js';
 import { createPublisher } from '../../../src/topics/publisher.js';
 import { defineSubscription } from '../../../src/topics/subscription.js';
 import { defineTopic } from '../../../src/topics/topic.js';
-import { amqpUrl, closeConnectionsByName, rawConnection, uniqueName } from '../../support/broker.js';
+import {
+  amqpUrl,
+  brokerVersion,
+  closeConnectionsByName,
+  rawConnection,
+  uniqueName,
+} from '../../support/broker.js';
 import { connect } from '../../support/connect.js';
 import { eventually } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
@@ -177,7 +183,10 @@ describe('the bindings of a queue', () => {
     const inbox = await Inbox.open(own, spec.name);
     const publish = (id: string) =>
       broker.publish({ exchange: exchange.name, routingKey: 'a.b' }, message(id));
-    for (const time of ['first', 'second']) {
+    // RabbitMQ 3.10 does not tell a consumer of a deletion that a declaration follows at once: plain amqplib gets no
+    // cancellation either, and the broker counts the consumer for the new queue.
+    const times = brokerVersion().limitsDeliveries ? ['first', 'second'] : ['first'];
+    for (const time of times) {
       events.length = 0;
       await raw.deleteQueue(spec.name);
       // The second time somebody else is faster, and knows nothing of the bindings.
