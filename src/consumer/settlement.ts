@@ -57,7 +57,7 @@ export function thrown(error: unknown): Unhandled {
   const isLater = isRetryLater(error);
   if (!isLater && !isPostpone(error)) return { type: 'failed', error, text };
   const delayMs = delayOf(error);
-  // Whoever overwrote it has not said when.
+  // A delay that was overwritten with something else says nothing.
   if (isLater || delayMs === undefined) return { type: 'failed', error, text, delayMs };
   return { type: 'postponed', error, text, delayMs };
 }
