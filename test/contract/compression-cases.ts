@@ -152,7 +152,7 @@ export const compressionCases: Cases = {
     expect(encodings).toEqual(['gzip', undefined, undefined, 'br', 'deflate']);
     const [first] = deliveries;
     expect(Buffer.from(first?.message.body ?? '').byteLength).toBeLessThan(json.length / 5);
-    for (const delivery of deliveries) delivery.release();
+    // Closing returns what is unsettled, in its order. What is released before would be delivered to this inbox again.
     await inbox.subscription.close();
     expect(await handledBy(t, queue, 5)).toEqual([long, 'short', long, long, long]);
   },
