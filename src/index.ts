@@ -24,7 +24,6 @@ export type { Codec, CodecName } from './common/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
 export type { ProcessTrace, SendTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
-export type { BreakerOptions } from './consumer/breaker.js';
 export type {
   Consumer,
   ConsumerCounts,
@@ -44,8 +43,9 @@ export type {
   HandlersByMessage,
   HandlersByType,
 } from './consumer/handlers-by-type.js';
-export type { KeyOf } from './consumer/line.js';
-export type { Rate } from './consumer/rate.js';
+export type { BreakerOptions } from './consumer/pace/breaker.js';
+export type { KeyOf } from './consumer/pace/line.js';
+export type { Rate } from './consumer/pace/rate.js';
 export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
 export type { RetryBackoff, RetryDelays, RetryPolicy } from './consumer/retry-policy.js';
 export type { DeadLetter } from './dead-letters/dead-letter.js';

@@ -52,6 +52,13 @@ describe('the arrows between the parts', () => {
     expect(breaches((arrow) => SIDES.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
+  test('pacing sees deliveries and what became of them, nothing else of the consumer', () => {
+    const room = 'consumer/pace/';
+    const isAllowed = ({ to, kind }: Import) =>
+      to.startsWith(room) || isShared(to) || (to === 'consumer/settlement.ts' && kind === 'type');
+    expect(breaches((arrow) => arrow.from.startsWith(room) && !isAllowed(arrow))).toEqual([]);
+  });
+
   test('locks import themselves, the queue, the leaves and the types of schemas: they work on any backend', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||

@@ -9,10 +9,11 @@ import {
   wordOption,
 } from '../common/options.js';
 import type { RepliesTo } from './answer.js';
-import { type BreakerOptions, breakerOption } from './breaker.js';
 import type { ConsumerEvent } from './consumer.js';
-import type { KeyOf } from './line.js';
-import { passedInTime, type Rate, rateOption } from './rate.js';
+import { type BreakerOptions, breakerOption } from './pace/breaker.js';
+import type { KeyOf } from './pace/line.js';
+import type { LineSettings } from './pace/make-line.js';
+import { passedInTime, type Rate, rateOption } from './pace/rate.js';
 import { type Retries, type RetryPolicy, retriesOption } from './retry-policy.js';
 
 /** What `createConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
@@ -82,13 +83,10 @@ export interface ConsumerOptions<Out = unknown> {
 }
 
 /** The options after their check, with their defaults. */
-export interface ConsumerSettings<Out> {
+export interface ConsumerSettings<Out> extends LineSettings<Out> {
   readonly concurrency: number;
   readonly prefetch: number;
   readonly priority: number | undefined;
-  readonly key: KeyOf<Out> | undefined;
-  readonly maxPerKey: number;
-  readonly rate: Rate<Out> | undefined;
   readonly breaker: BreakerOptions | undefined;
   readonly retries: Retries;
   readonly maxPostpones: number;

@@ -9,6 +9,7 @@ import type { Handler } from './consumer.js';
 import { Context, type HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
 import type { OutcomeReport, StoredSettlement } from './outcome-report.js';
 import {
+  type Decoded,
   expired,
   handled,
   type Outcome,
@@ -19,11 +20,6 @@ import {
   type Unhandled,
 } from './settlement.js';
 import { slowWarning } from './slow-warning.js';
-
-/** What decoding and validating a message came to. */
-export type Decoded<Out> =
-  | { readonly ok: true; readonly value: Out }
-  | { readonly ok: false; readonly outcome: Unhandled };
 
 /** What all messages of a consumer share. */
 export interface ProcessSettings<Out> extends SettlementPolicy {
@@ -237,7 +233,8 @@ function settle<Out>(
   return run.storing;
 }
 
-function store(delivery: Delivery, settlement: StoredSettlement): Promise<void> {
+/** Calls the delivery's verb. Rejects as that does. */
+export function store(delivery: Delivery, settlement: StoredSettlement): Promise<void> {
   switch (settlement.verb) {
     case 'retry':
       return delivery.retry(settlement.delayMs, settlement.failure);

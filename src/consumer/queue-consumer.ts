@@ -3,14 +3,14 @@ import { anyOf, Deferred } from '../common/limits.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
-import { Breaker } from './breaker.js';
 import type { Consumer, ConsumerCounts, ConsumerState, StopOptions, StopResult } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
 import { Dispatcher, type Handlers } from './dispatcher.js';
 import { Draining } from './draining.js';
 import type { HandlerHost } from './handler-threads.js';
 import { OutcomeReport } from './outcome-report.js';
-import { PausedWait } from './paused-wait.js';
+import { Breaker } from './pace/breaker.js';
+import { PausedWait } from './pace/paused-wait.js';
 
 /**
  *   idle ──start──► starting ──subscribed──► running ──stop──► stopping ──drained or deadline──► stopped

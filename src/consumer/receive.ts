@@ -11,7 +11,7 @@ import {
   MAX_DELAY_MS,
 } from '../common/options.js';
 import type { Queue } from '../queue.js';
-import { decode } from './process.js';
+import { decode, store } from './process.js';
 import { DEFAULT_RETRIES } from './retry-policy.js';
 import { expired, settlementFor, type Unhandled } from './settlement.js';
 
@@ -255,16 +255,8 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
 async function settleUnread(delivery: Delivery, outcome: Unhandled, { onExpired }: QueueSpec): Promise<void> {
   const policy = { retries: DEFAULT_RETRIES, maxPostpones: 100, onExpired };
   const settlement = settlementFor(outcome, delivery, policy);
-  switch (settlement.verb) {
-    case 'retry':
-      return delivery.retry(settlement.delayMs, settlement.failure);
-    case 'postpone':
-      return delivery.postpone(settlement.delayMs);
-    case 'dead-letter':
-      return delivery.deadLetter(settlement.failure);
-    default:
-      delivery.ack();
-  }
+  if (settlement.verb === 'ack' || settlement.verb === 'drop') delivery.ack();
+  else await store(delivery, settlement);
 }
 
 function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Received<Out> {

@@ -28,6 +28,11 @@ export type Unhandled =
       readonly text: string;
     };
 
+/** What decoding and validating a message came to. */
+export type Decoded<Out> =
+  | { readonly ok: true; readonly value: Out }
+  | { readonly ok: false; readonly outcome: Unhandled };
+
 export type Settlement =
   | { readonly verb: 'ack' }
   /** It has expired, and its queue wants no dead letter of it. */

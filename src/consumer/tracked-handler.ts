@@ -4,7 +4,7 @@ import { type RunningHandler, runAs, runningHandler } from '../common/running-ha
 import type { Queue } from '../queue.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
-import { checkKeys, type KeyOf } from './line.js';
+import { checkKeys, type KeyOf } from './pace/line.js';
 
 /**
  * The same handler, for as long as there are requesters (`handlerTracking`): lets the requests of a handler find out

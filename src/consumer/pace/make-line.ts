@@ -1,9 +1,15 @@
-import type { Delivery } from '../broker.js';
-import { invalidOption } from '../common/options.js';
-import type { ConsumerSettings } from './consumer-options.js';
+import type { Delivery } from '../../broker.js';
+import { invalidOption } from '../../common/options.js';
+import type { Decoded } from '../settlement.js';
 import { KeyedLine, type KeyOf, type Line, PlainLine } from './line.js';
-import type { Decoded } from './process.js';
 import { type Rate, RatedLine } from './rate.js';
+
+/** The options of a consumer that decide when a handler may begin. */
+export interface LineSettings<Out> {
+  readonly key: KeyOf<Out> | undefined;
+  readonly maxPerKey: number;
+  readonly rate: Rate<Out> | undefined;
+}
 
 type Decode<Out> = (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
 
@@ -21,7 +27,7 @@ interface LineHooks<Out> {
  * nothing is decoded ahead.
  */
 export function makeLine<Out>(
-  { key, maxPerKey, rate }: Pick<ConsumerSettings<Out>, 'key' | 'maxPerKey' | 'rate'>,
+  { key, maxPerKey, rate }: LineSettings<Out>,
   { decodeAhead, onReady, onTooLong }: LineHooks<Out>,
 ): { readonly line: Line; readonly decoded: Decode<Out> | undefined } {
   if (key === undefined && rate?.key === undefined) {

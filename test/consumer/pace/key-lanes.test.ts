@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { KeyLanes } from '../../src/consumer/key-lanes.js';
+import { KeyLanes } from '../../../src/consumer/pace/key-lanes.js';
 
 const KEYS = ['a', 'b', 'c', 'd'];
 
@@ -92,4 +92,47 @@ describe('KeyLanes', () => {
     lanes.remove('x');
     expect(lanes.size).toBe(0);
   });
+});
+
+/** Items of several keys: no key has more than its width taken, and whatever could be taken is. */
+test('as many of a key are taken as the lanes are wide, in the order of arrival, and none is forgotten', () => {
+  const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { maxLength: 3 });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3 }),
+      fc.array(fc.record({ keys, removes: fc.nat(9) }), { maxLength: 60 }),
+      (width, steps) => {
+        const lanes = new KeyLanes<number>(width);
+        const keysOf = new Map<number, readonly string[]>();
+        const taken = new Set<number>();
+        const held = () => [...keysOf.keys()].sort((a, b) => a - b);
+        const takeAll = () => {
+          for (let item = lanes.take(); item !== undefined; item = lanes.take()) taken.add(item);
+          for (const item of held()) {
+            const own = keysOf.get(item) ?? [];
+            const ahead = (key: string) =>
+              held().filter((other) => other < item && keysOf.get(other)?.includes(key)).length;
+            expect(taken.has(item)).toBe(own.every((key) => ahead(key) < width));
+          }
+        };
+        for (const [item, step] of steps.entries()) {
+          keysOf.set(item, step.keys);
+          lanes.add(item, step.keys);
+          takeAll();
+          const removed = held()[step.removes];
+          if (removed === undefined) continue;
+          lanes.remove(removed);
+          keysOf.delete(removed);
+          taken.delete(removed);
+          takeAll();
+        }
+        for (const item of held()) {
+          lanes.remove(item);
+          keysOf.delete(item);
+          takeAll();
+        }
+        expect(lanes.size).toBe(0);
+      },
+    ),
+  );
 });

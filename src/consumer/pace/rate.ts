@@ -1,7 +1,7 @@
 /** How many handlers may begin in a span of time. */
-import type { Delivery } from '../broker.js';
-import { Deadlines } from '../common/limits.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
+import type { Delivery } from '../../broker.js';
+import { Deadlines } from '../../common/limits.js';
+import { checkOptionNames, durationOption, integerOption, invalidOption } from '../../common/options.js';
 import type { Line } from './line.js';
 
 /** A limit of a consumer. */

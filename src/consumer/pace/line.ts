@@ -1,7 +1,7 @@
-import type { Delivery } from '../broker.js';
-import { errorText, isThenable, quote } from '../common/options.js';
+import type { Delivery } from '../../broker.js';
+import { errorText, isThenable, quote } from '../../common/options.js';
+import type { Decoded } from '../settlement.js';
 import { KeyLanes } from './key-lanes.js';
-import type { Decoded } from './process.js';
 
 /** Deliveries that have arrived and whose handler has not started. Bounded by the prefetch. */
 export interface Line {

@@ -1,5 +1,5 @@
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../common/options.js';
-import type { Outcome } from './settlement.js';
+import { checkOptionNames, durationOption, integerOption, invalidOption } from '../../common/options.js';
+import type { Outcome } from '../settlement.js';
 
 /** When a consumer pauses by itself, instead of having every message fail and retried. */
 export interface BreakerOptions {
