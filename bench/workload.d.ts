@@ -37,6 +37,14 @@ export interface MeasuredWorkload extends Omit<Workload, 'subjects'> {
   readonly results: Result[];
 }
 
+/** What a run writes for a report. */
+export interface MeasuredRun {
+  readonly takenAt: string;
+  readonly quick: boolean;
+  readonly workloads: readonly MeasuredWorkload[];
+  readonly [circumstance: string]: unknown;
+}
+
 /** What the turns of a subject came to. */
 export interface Result extends Subject {
   runs: Figures[];

@@ -1,22 +1,16 @@
 /**
- * Writes docs/benchmarks.md and its charts from the runs in docs/benchmarks.json, which
- * `npm run bench -- --json docs/benchmarks.json` makes. Another file may be named.
+ * Writes docs/benchmarks.md and its charts from docs/benchmarks.json. Each file that is named, made by
+ * `npm run bench -- --json FILE`, replaces there what it measured again.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { FIGURE_NAMES, formatNumber } from '../console-table.mjs';
-import { medianOf, ratio } from '../statistics.mjs';
-import { judge } from '../targets.mjs';
 import { barChart } from './bar-chart.mjs';
+import { condense, replaceWorkloads } from './condense.mjs';
 
 const docs = new URL('../../docs/', import.meta.url);
-const source = process.argv[2] ?? new URL('benchmarks.json', docs);
-const run = JSON.parse(readFileSync(source, 'utf8'));
+const published = new URL('benchmarks.json', docs);
 /** Why some targets can't be reached: written by hand. */
 const limits = readFileSync(new URL('limits.md', import.meta.url), 'utf8');
-if (run.quick) {
-  console.error('These are the figures of a quick run, which are too short for a report.');
-  process.exit(1);
-}
 
 /** The workloads that get a chart, and which of their figures it shows. */
 const CHARTS = {
@@ -28,25 +22,32 @@ const CHARTS = {
   'consume-quorum-100': 'perSecond',
 };
 
+let runs = existsSync(published) ? JSON.parse(readFileSync(published, 'utf8')).runs : [];
+for (const file of process.argv.slice(2)) {
+  const run = JSON.parse(readFileSync(file, 'utf8'));
+  if (run.quick) {
+    console.error(`${file} has the figures of a quick run, which is too short for a report.`);
+    process.exit(1);
+  }
+  runs = replaceWorkloads(runs, condense(run));
+}
 mkdirSync(docs, { recursive: true });
+writeFileSync(published, `${JSON.stringify({ runs }, null, 1)}\n`);
 writeFileSync(new URL('benchmarks.md', docs), page());
 for (const [id, figure] of Object.entries(CHARTS)) {
-  const workload = run.workloads.find((each) => each.id === id);
+  const workload = allWorkloads().find((each) => each.id === id);
   if (workload !== undefined) writeFileSync(new URL(`benchmarks-${id}.svg`, docs), chartOf(workload, figure));
 }
 
+function allWorkloads() {
+  return runs.flatMap(({ workloads }) => workloads);
+}
+
 function page() {
-  const { machine, node, versions, broker, servers, takenAt } = run;
-  const { millrace, ...peers } = versions;
   return `# Benchmarks
 
-millrace ${millrace} beside what else could be used for the same work, measured on ${takenAt.slice(0, 10)} on
-${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}${broker ? `, ${broker}` : ''}${servers ? `, ${servers}` : ''} on the same machine.
-This page is written by \`npm run bench:report\` from [benchmarks.json](benchmarks.json), which has every single run.
-
-Peers: ${Object.entries(peers)
-    .map(([name, version]) => `${name} ${version}`)
-    .join(', ')}.
+millrace beside what else could be used for the same work. \`npm run bench:report\` writes this page from
+[benchmarks.json](benchmarks.json), which holds the medians.
 
 ## How it is measured
 
@@ -62,43 +63,58 @@ Peers: ${Object.entries(peers)
 - Queues on disk and the servers beside them keep their data in folders of one file system. A peer sends lists of 1000
   where it has a call for that, and its name says what a confirmed message survives: \`appendfsync always\` and
   PostgreSQL flush before they answer, as millrace does; \`everysec\`, JetStream and plainjob do not.
-- Every run counts and adds up what arrives, and on RabbitMQ looks whether the queue is empty at the end.
+- Every run counts and adds up what arrives, and on RabbitMQ checks that the queue is empty at the end.
 
-To repeat it: \`npm run bench\`, on your own broker with \`BENCH_AMQP_URL=amqp://…\`.
+To repeat it: \`npm run bench\`, on your own broker with \`BENCH_AMQP_URL=amqp://…\`; \`npm run bench:embedded\` for
+the queue on disk alone.
 
-## Targets
-
-| | limit | reached | |
-|---|---:|---:|---|
-${judge(run).map(targetRow).join('\n')}
-
+${runs.map(runSection).join('\n')}
 ${limits}
-${run.workloads.map(section).join('\n')}`;
+${allWorkloads().map(section).join('\n')}`;
 }
 
 /** How many messages of that size came before those that were measured. */
 function warmUpCount(bytes) {
-  const { results } = run.workloads.find(({ id }) => id === `publish-quorum-${bytes}`) ?? { results: [] };
-  return (results[0]?.options.warmUpCount ?? 0).toLocaleString('en');
+  const { results } = allWorkloads().find(({ id }) => id === `publish-quorum-${bytes}`) ?? { results: [] };
+  return (results[0]?.warmUpCount ?? 0).toLocaleString('en');
+}
+
+/** Where and when a run was made, and what became of its targets. */
+function runSection({ machine, node, versions, broker, servers, takenAt, targets, workloads }) {
+  const { millrace, ...peers } = versions;
+  const beside = [broker, servers].filter(Boolean).join(', ');
+  const subjects = new Set(
+    workloads.flatMap(({ results }) => results.map(({ subject }) => subject.toLowerCase())),
+  );
+  const named = Object.entries(peers).filter(([name]) =>
+    [...subjects].some((subject) =>
+      subject.replaceAll(/[ -]/g, '').includes(name.replaceAll(/[ -]/g, '').toLowerCase()),
+    ),
+  );
+  return `## Targets: ${workloads.some(({ id }) => id.startsWith('disk')) ? 'the queue on disk' : 'in the process, and RabbitMQ'}
+
+Measured on ${takenAt.slice(0, 10)} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}${beside ? `, with ${beside} on the same machine` : ''}:
+millrace ${millrace}${named.map(([name, version]) => `, ${name} ${version}`).join('')}.
+
+| | limit | reached | |
+|---|---:|---:|---|
+${targets.map(targetRow).join('\n')}
+`;
 }
 
 function targetRow({ what, at, limit, reached, met }) {
-  return `| ${what} | ${at === 'least' ? '≥' : '≤'} ${limit} | ${formatNumber(reached)} | ${met ? 'met' : '**not met**'} |`;
+  return `| ${what} | ${at === 'least' ? '≥' : '≤'} ${formatNumber(limit)} | ${formatNumber(reached)} | ${met ? 'met' : '**not met**'} |`;
 }
 
-/** @param {import('../workload.js').MeasuredWorkload} workload */
 function section({ id, title, figure, moreFigures = [], reference, results }) {
   const shown = [figure, ...moreFigures];
-  const referenceRuns = results.find(({ subject }) => subject === reference)?.runs ?? [];
   const chart = id in CHARTS ? `![${title}](benchmarks-${id}.svg)\n\n` : '';
   const rows = results.map((result) => {
     const name = result.kind === 'ours' ? `**${result.subject}**` : result.subject;
-    if (result.runs.length === 0) return `| ${name} | ${result.error} |${' |'.repeat(shown.length)}`;
-    const values = shown.map((each) => formatNumber(medianOf(result.runs, each)));
-    const against = referenceRuns.length > 0 ? formatNumber(ratio(result.runs, referenceRuns, figure)) : '';
-    const givenUp = result.runs.some((each) => each.givenUp)
-      ? ` (after ${seconds(result.runs)} s, ended there)`
-      : '';
+    if (result.medians === undefined) return `| ${name} | ${result.error} |${' |'.repeat(shown.length)}`;
+    const values = shown.map((each) => formatNumber(result.medians[each]));
+    const givenUp = result.givenUp ? ` (after ${(result.medians.ms / 1000).toFixed(0)} s, ended there)` : '';
+    const against = result.ratio === undefined ? '' : formatNumber(result.ratio);
     return `| ${name} | ${values.join(' | ')}${givenUp} | ${against} |`;
   });
   return `## ${title}
@@ -109,14 +125,10 @@ ${rows.join('\n')}
 `;
 }
 
-function seconds(runs) {
-  return (medianOf(runs, 'ms') / 1000).toFixed(0);
-}
-
 function chartOf({ title, results }, figure) {
   const bars = results
-    .filter(({ runs }) => runs.length > 0)
-    .map(({ subject, kind, runs }) => ({ label: subject, kind, value: medianOf(runs, figure) }));
+    .filter(({ medians }) => medians !== undefined)
+    .map(({ subject, kind, medians }) => ({ label: subject, kind, value: medians[figure] }));
   const better = figure === 'perSecond' ? 'more is better' : 'less is better';
   return barChart({ title, unit: `${FIGURE_NAMES[figure]}, ${better}`, bars });
 }
