@@ -101,6 +101,14 @@ export type BrokerEvent =
       readonly failure: Failure;
     };
 
+/** The broker can't be reached. */
+export interface Outage {
+  /** Why the connection was lost, or the last attempt to connect has failed. */
+  readonly reason: Error;
+  /** When the connection was lost, or the first attempt failed, in milliseconds since the epoch. */
+  readonly since: number;
+}
+
 /** Counts of connection events since the broker was opened; all 0 on local brokers. They never decrease. */
 export interface BrokerCounts {
   /** Messages sent again, under the same ids, because their connection was lost before they were confirmed. */
@@ -124,6 +132,8 @@ export interface Broker extends AsyncDisposable {
   readonly url: string;
   /** Whether messages can flow at the moment; see {@link BrokerState}. */
   readonly state: BrokerState;
+  /** Why the broker can't be reached at the moment; undefined while it can. Local brokers have no outages. */
+  readonly outage: Outage | undefined;
   /** A snapshot; read it again for later counts. */
   readonly counts: BrokerCounts;
   /** Larger bodies are refused on sending with `TOO_LARGE`, and by consumers on receipt. Bytes. */

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import type { Broker } from './broker.js';
+import { brokerObserver, checkLogger, type Logger, useLogger } from './common/logger.js';
 import { checkOptionNames, invalidOption, quote } from './common/options.js';
 import { QueueError } from './errors.js';
 import { openMemoryBroker } from './local-queue/memory/broker.js';
@@ -18,6 +19,12 @@ export interface ConnectOptions extends RabbitMqOptions {
    * process that is seen to be dead do at once. Milliseconds, from 100. Default: 30 000.
    */
   readonly leaseMs?: number | undefined;
+  /**
+   * Writes what happens to the broker, and to the messages of its consumers, to a logger: `console`, pino, anything with
+   * `info`, `warn` and `error`. Each is called with an object and a text; the object has the `event`, and as `err` what
+   * was thrown. Without it, and without `observe`, failures are process warnings.
+   */
+  readonly logger?: Logger | undefined;
 }
 
 /**
@@ -40,8 +47,17 @@ export async function connect(
   url: string | readonly string[],
   options: ConnectOptions = {},
 ): Promise<Broker> {
-  checkOptionNames('connect', options, [...RABBITMQ_OPTION_NAMES, 'durability', 'leaseMs']);
-  const target = targetOf(url);
+  checkOptionNames('connect', options, [...RABBITMQ_OPTION_NAMES, 'durability', 'leaseMs', 'logger']);
+  const { logger, ...others } = options;
+  checkLogger(logger);
+  const broker = await open(targetOf(url), { ...others, observe: brokerObserver(options.observe, logger) });
+  useLogger(broker, logger);
+  return broker;
+}
+
+type OpenOptions = Omit<ConnectOptions, 'logger'>;
+
+async function open(target: BrokerTarget, options: OpenOptions): Promise<Broker> {
   if (target.kind !== 'rabbitmq') return openLocalBroker(target, options);
   const { durability: _, leaseMs: __, ...rabbitMqOptions } = options;
   // Loaded when it is needed: a program that stays in its process needs no amqplib.
@@ -73,7 +89,7 @@ export function targetOf(address: string | readonly string[]): BrokerTarget {
 
 async function openLocalBroker(
   target: Exclude<BrokerTarget, { kind: 'rabbitmq' }>,
-  { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe }: ConnectOptions,
+  { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe }: OpenOptions,
 ): Promise<Broker> {
   if (target.kind === 'memory') return openMemoryBroker({ maxMessageBytes });
   // Loaded on demand: only folders need SQLite.

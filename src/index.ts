@@ -16,12 +16,14 @@ export type {
   HeaderValue,
   Message,
   MessageHeaders,
+  Outage,
   QueueSpec,
   QueueStats,
   WaitOptions,
 } from './broker.js';
 export type { Codec, CodecName } from './common/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
+export type { Logger } from './common/logger.js';
 export type { ProcessTrace, SendTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type {

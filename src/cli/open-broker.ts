@@ -1,10 +1,10 @@
 /** Connects commands to their broker. */
 import type { Broker, BrokerEvent } from '../broker.js';
+import { brokerEventLine } from '../common/event-line.js';
 import { connect } from '../connect.js';
 import { isQueueError } from '../errors.js';
 import { badAddressExitCode, type ChosenAddress, chooseAddress } from './address.js';
 import type { CommonFlags } from './common-options.js';
-import { brokerEventLine } from './event-line.js';
 import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 import type { Output } from './output.js';
 import { abortOnStopSignal } from './stop-signal.js';

@@ -7,8 +7,9 @@
 import { isUtf8 } from 'node:buffer';
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
+import type { EventLine } from '../common/event-line.js';
+import { CONTROLS, escapeControls, hex, onOneLine } from '../common/terminal-text.js';
 import { maskPasswords } from './address.js';
-import type { EventLine } from './event-line.js';
 
 export interface OutputFlags {
   readonly json?: boolean;
@@ -177,36 +178,6 @@ export async function flushed(): Promise<void> {
       (stream) => new Promise<void>((resolve) => stream.write('', () => resolve())),
     ),
   );
-}
-
-/**
- * Characters that control a terminal or reorder its text: C0 except tab and line feed, DEL, C1 (which acts like ESC),
- * bidirectional controls, and separators that some programs treat as line ends.
- */
-const CONTROLS =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
-
-function escapeOf(character: string): string {
-  const code = character.charCodeAt(0);
-  return code < 0x100 ? hex(code) : `\\u${code.toString(16).padStart(4, '0')}`;
-}
-
-function hex(code: number): string {
-  return `\\x${code.toString(16).padStart(2, '0')}`;
-}
-
-/** Makes text safe for a terminal: shows controls as `\xNN` or `\uNNNN`, except line feeds and tabs. */
-export function escapeControls(text: string): string {
-  return text.replace(CONTROLS, escapeOf);
-}
-
-/** Like {@link escapeControls}, but turns line ends into spaces, so that quoted text can't look like another line. */
-export function onOneLine(text: string): string {
-  const [first = '', ...others] = text.split(/[\r\n]+/);
-  if (others.length === 0) return escapeControls(first);
-  const parts = [first.trimEnd(), ...others.map((part) => part.trim())];
-  return escapeControls(parts.filter((part, index) => index === 0 || part !== '').join(' '));
 }
 
 /** JSON escapes C0 itself. Other controls become `\uNNNN`, which parses to the same value. */

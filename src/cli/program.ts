@@ -1,6 +1,7 @@
 /** Assembles the commands of `millrace` and runs the one that the arguments name. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { onOneLine } from '../common/terminal-text.js';
 import { maskPasswords } from './address.js';
 import { addBackupCommand } from './commands/backup.js';
 import { addBenchCommand } from './commands/bench.js';
@@ -14,7 +15,7 @@ import { addTopologyCommand } from './commands/topology.js';
 import { addWorkCommand } from './commands/work.js';
 import { addCommonOptions, addHelp, type Execute } from './common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
-import { Output, onOneLine } from './output.js';
+import { Output } from './output.js';
 
 const DESCRIPTION = "Sends and handles messages through queues on this machine's disk or on RabbitMQ.";
 

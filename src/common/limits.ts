@@ -1,7 +1,7 @@
 /** Everything that waits uses this page: signals, time limits, promises resolved from outside, pauses and back-off. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PublishOptions, WaitOptions } from '../broker.js';
-import { QueueError } from '../errors.js';
+import type { Outage, PublishOptions, WaitOptions } from '../broker.js';
+import { isQueueError, QueueError } from '../errors.js';
 
 /** How long one answer of the broker may take. A live broker answers in milliseconds. */
 export const RPC_LIMIT_MS = 10_000;
@@ -33,6 +33,21 @@ export function timeoutError(action: string, timeoutMs: number, unmet = 'not don
 /** The end of a `TIMEOUT` text, in whole milliseconds. */
 export function timeoutText(timeoutMs: number, unmet = 'not done'): string {
   return `${unmet} within ${Math.ceil(timeoutMs)} ms`;
+}
+
+/**
+ * A `TIMEOUT` together with the reason why the broker could not be reached meanwhile, in its text and as its cause. Any
+ * other error, or one that has a cause, stays as it is.
+ */
+export function withOutage(error: unknown, outage: Outage | undefined): unknown {
+  if (outage === undefined || !isQueueError(error, 'TIMEOUT') || error.cause !== undefined) return error;
+  const { reason } = outage;
+  return new QueueError('TIMEOUT', `${error.message}${outageText(outage)}`, { cause: reason });
+}
+
+/** The end of the text of a wait that the outage has cost its time; empty without one. */
+export function outageText(outage: Outage | undefined): string {
+  return outage === undefined ? '' : ` (no connection: ${outage.reason.message})`;
 }
 
 /** The only wording of `ABORTED`. The signal's reason becomes the cause. */

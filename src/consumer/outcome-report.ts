@@ -1,17 +1,23 @@
-import type { Delivery } from '../broker.js';
-import { isQueueError } from '../errors.js';
+import type { Broker, Delivery, QueueSpec } from '../broker.js';
+import { logEvent, loggerOf } from '../common/logger.js';
 import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
+import { consumerEventLine } from './event-line.js';
+import { FailureWarnings } from './failure-warnings.js';
 import type { Settlement } from './settlement.js';
 
 /** A settlement that has to be stored before it counts. */
 export type StoredSettlement = Exclude<Settlement, { readonly verb: 'ack' | 'drop' }>;
 
-/** Counts what becomes of a consumer's deliveries and emits the events. Its caller reports one outcome for each. */
+/**
+ * Counts what becomes of a consumer's deliveries and emits the events: to the consumer's observer and to the broker's
+ * logger, or, without either, as process warnings. Its caller reports one outcome for each.
+ */
 export class OutcomeReport {
-  /** Whether there is an observer. */
+  /** Whether there is an observer or a logger. */
   readonly isObserved: boolean;
   readonly #queue: string;
-  readonly #emit: ((event: ConsumerEvent) => void) | undefined;
+  readonly #emit: (event: ConsumerEvent) => void;
+  readonly #warnings: FailureWarnings | undefined;
   readonly #counts = {
     handled: 0,
     retried: 0,
@@ -24,10 +30,24 @@ export class OutcomeReport {
     redelivered: 0,
   };
 
-  constructor(queue: string, emit: ((event: ConsumerEvent) => void) | undefined) {
-    this.isObserved = emit !== undefined;
-    this.#queue = queue;
-    this.#emit = emit;
+  /** `emit`: the consumer's observer, which never throws. */
+  constructor(
+    broker: Broker,
+    { name, deadLetter }: Pick<QueueSpec, 'name' | 'deadLetter'>,
+    emit: ((event: ConsumerEvent) => void) | undefined,
+  ) {
+    const logger = loggerOf(broker);
+    this.isObserved = emit !== undefined || logger !== undefined;
+    this.#warnings = this.isObserved ? undefined : new FailureWarnings(name, deadLetter !== false);
+    this.#queue = name;
+    if (logger === undefined) this.#emit = emit ?? (this.#warnings as FailureWarnings).observe;
+    else {
+      this.#emit = (event) => {
+        emit?.(event);
+        const line = consumerEventLine(event);
+        if (line !== undefined) logEvent(logger, line, 'error' in event ? event.error : undefined);
+      };
+    }
   }
 
   get counts(): ConsumerCounts {
@@ -39,12 +59,12 @@ export class OutcomeReport {
   }
 
   slow(delivery: Delivery, limit: 'handler' | 'broker', leftMs: number): void {
-    this.#emit?.({ type: 'slow', ...this.#infoOf(delivery), limit, leftMs });
+    this.#emit({ type: 'slow', ...this.#infoOf(delivery), limit, leftMs });
   }
 
   handled(delivery: Delivery): void {
     this.#counts.handled++;
-    this.#emit?.({ type: 'handled', ...this.#infoOf(delivery) });
+    if (this.isObserved) this.#emit({ type: 'handled', ...this.#infoOf(delivery) });
   }
 
   /** A retry, a postponement or a dead letter is stored. `error`: what the handler or the schema threw. */
@@ -53,66 +73,60 @@ export class OutcomeReport {
       case 'retry': {
         const { delayMs, failure } = settlement;
         this.#counts.retried++;
-        this.#emit?.({ type: 'retried', ...this.#infoOf(delivery), delayMs, failure, error });
+        this.#emit({ type: 'retried', ...this.#infoOf(delivery), delayMs, failure, error });
         return;
       }
       case 'postpone': {
         const { delayMs } = settlement;
         this.#counts.postponed++;
-        this.#emit?.({ type: 'postponed', ...this.#infoOf(delivery), delayMs, error });
+        this.#emit({ type: 'postponed', ...this.#infoOf(delivery), delayMs, error });
         return;
       }
       case 'dead-letter': {
         const { failure } = settlement;
         this.#counts.deadLettered++;
-        this.#emit?.({ type: 'dead-lettered', ...this.#infoOf(delivery), failure, error });
+        this.#emit({ type: 'dead-lettered', ...this.#infoOf(delivery), failure, error });
       }
     }
   }
 
   expired(delivery: Delivery): void {
     this.#counts.expired++;
-    this.#emit?.({ type: 'expired', ...this.#infoOf(delivery) });
+    this.#emit({ type: 'expired', ...this.#infoOf(delivery) });
   }
 
   released(delivery: Delivery): void {
     this.#counts.released++;
-    this.#emit?.({ type: 'released', ...this.#infoOf(delivery) });
+    this.#emit({ type: 'released', ...this.#infoOf(delivery) });
   }
 
   lost(delivery: Delivery, error: Error): void {
     this.#counts.lost++;
-    this.#emit?.({ type: 'lost', ...this.#infoOf(delivery), error });
+    this.#emit({ type: 'lost', ...this.#infoOf(delivery), error });
   }
 
-  /**
-   * Without an observer the first one emits a process warning: such a message usually comes again and again. There is
-   * no warning if the program itself closed the broker meanwhile.
-   */
   settleFailed(delivery: Delivery, error: Error): void {
     this.#counts.settleFailed++;
-    this.#emit?.({ type: 'settle-failed', ...this.#infoOf(delivery), error });
-    if (this.isObserved || this.#counts.settleFailed > 1 || isQueueError(error, 'CLOSED')) return;
-    process.emitWarning(
-      `message ${delivery.message.id} of '${this.#queue}' could be neither retried nor moved to the dead-letter queue, ` +
-        `and is delivered again until it can: ${error.message}`,
-    );
+    this.#emit({ type: 'settle-failed', ...this.#infoOf(delivery), error });
   }
 
   /** `forMs`: undefined if somebody has asked for it. */
   paused(forMs: number | undefined): void {
-    this.#emit?.({ type: 'paused', queue: this.#queue, forMs });
+    this.#emit({ type: 'paused', queue: this.#queue, forMs });
   }
 
   resumed(): void {
-    this.#emit?.({ type: 'resumed', queue: this.#queue });
+    this.#emit({ type: 'resumed', queue: this.#queue });
   }
 
   /** The consumer can't go on. `isAwaited`: the program reads `ended` and learns of it there. */
   ended(error: Error, isAwaited: boolean): void {
-    this.#emit?.({ type: 'ended', queue: this.#queue, error });
-    if (this.isObserved || isAwaited) return;
-    process.emitWarning(`the consumer of '${this.#queue}' has ended: ${error.message}`);
+    if (this.isObserved || !isAwaited) this.#emit({ type: 'ended', queue: this.#queue, error });
+  }
+
+  /** Nothing more is to come. */
+  end(): void {
+    this.#warnings?.flush();
   }
 
   #infoOf({ message, attempt, redelivered }: Delivery) {

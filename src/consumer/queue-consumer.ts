@@ -53,7 +53,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#broker = broker;
     this.#queue = queue;
     this.#settings = settings;
-    this.#report = new OutcomeReport(queue.name, settings.emit);
+    this.#report = new OutcomeReport(broker, queue.spec, settings.emit);
     this.#breaker =
       settings.breaker &&
       new Breaker(settings.breaker, {
@@ -294,6 +294,7 @@ export class QueueConsumer<Out> implements Consumer {
   #finish(): void {
     this.#become('stopped');
     this.#dispatcher.end();
+    this.#report.end();
     this.#ended.resolve();
   }
 }

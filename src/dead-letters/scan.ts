@@ -1,5 +1,5 @@
 import type { Backend, Delivery, Subscription, WaitOptions } from '../broker.js';
-import { Deferred, pause, throwIfAborted, timeoutError } from '../common/limits.js';
+import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from '../common/limits.js';
 import { QueueError } from '../errors.js';
 
 /** How many bytes of messages a scan may hold. Messages beyond that stay in the queue unread. */
@@ -179,7 +179,7 @@ export class QueueScan {
     const { timeoutMs = Number.POSITIVE_INFINITY, signal } = this.#wait;
     const leftMs = timeoutMs - this.#waitedMs - (performance.now() - startedAt);
     if (leftMs > 0) return { signal, timeoutMs: leftMs };
-    throw timeoutError(this.#action, timeoutMs, 'no further message');
+    throw withOutage(timeoutError(this.#action, timeoutMs, 'no further message'), this.#broker.outage);
   }
 
   /** How many more messages may be held, assuming the average size so far. */

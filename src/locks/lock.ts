@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.js';
-import { within } from '../common/limits.js';
+import { within, withOutage } from '../common/limits.js';
 import {
   backendOf,
   checkOptionNames,
@@ -103,7 +103,7 @@ export function createLock(broker: Broker, name: string, options?: LockOptions):
         // Not awaited: on a silent connection it would take longer than the caller wants to wait.
         void permit.release();
         if (isQueueError(error, 'QUEUE_MISSING')) filling = undefined;
-        throw error;
+        throw withOutage(error, backend.outage);
       }
     },
   };

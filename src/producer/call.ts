@@ -1,5 +1,5 @@
-import type { Message } from '../broker.js';
-import { Deferred, onAbort, timeoutText } from '../common/limits.js';
+import type { Message, Outage } from '../broker.js';
+import { Deferred, onAbort, outageText, timeoutText } from '../common/limits.js';
 import { MAX_DELAY_MS } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 
@@ -28,7 +28,13 @@ export class Call {
   #lost: Error | undefined;
   readonly #reply = new Deferred<Message>();
 
-  constructor(queue: string, timeoutMs: number, signal: AbortSignal | undefined) {
+  /** `outage`: why the broker can't be reached at the moment. */
+  constructor(
+    queue: string,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    outage: () => Outage | undefined = () => undefined,
+  ) {
     this.#queue = queue;
     this.stopped = this.#stop.signal;
     this.reply.catch(() => {});
@@ -36,7 +42,11 @@ export class Call {
     this.#timer =
       timeoutMs === Number.POSITIVE_INFINITY
         ? setInterval(() => {}, MAX_DELAY_MS)
-        : setTimeout(() => this.stop('TIMEOUT', timeoutText(timeoutMs, 'no reply')), timeoutMs);
+        : setTimeout(() => {
+            const down = outage();
+            const why = timeoutText(timeoutMs, 'no reply') + outageText(down);
+            this.stop('TIMEOUT', why, down && { cause: down.reason });
+          }, timeoutMs);
     const abort = () => this.stop('ABORTED', 'aborted', { cause: signal?.reason });
     this.#unlisten = signal === undefined ? () => {} : onAbort(signal, abort);
     if (signal?.aborted) abort();

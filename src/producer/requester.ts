@@ -133,7 +133,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     const timeoutMs = timeLimit(options.timeoutMs, this.#timeoutMs);
     if (this.#closing !== undefined) throw new QueueError('CLOSED', 'the requester was closed');
     const correlationId = randomUUID();
-    const call = new Call(this.#queue.name, timeoutMs, options.signal);
+    const call = new Call(this.#queue.name, timeoutMs, options.signal, () => this.#broker.outage);
     this.#calls.set(correlationId, call);
     try {
       const encoding = this.#queue.encode(value);

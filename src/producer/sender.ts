@@ -1,5 +1,5 @@
 import type { Backend, Destination, Message, PublishOptions, WaitOptions } from '../broker.js';
-import { within } from '../common/limits.js';
+import { within, withOutage } from '../common/limits.js';
 import { copyMessage, newMessage, newMessageId } from '../common/message.js';
 import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
 import { type SendTrace, sendTracing } from '../common/tracing.js';
@@ -234,7 +234,9 @@ export class Sender<In, Result> {
     const startedAt = performance.now();
     const declaring = this.#target.declare(this.#broker, limits);
     const ready: Promise<unknown> = before === undefined ? declaring : Promise.all([declaring, before]);
-    await within(ready, `declaring '${this.#target.name}'`, limits);
+    await within(ready, `declaring '${this.#target.name}'`, limits).catch((error) => {
+      throw withOutage(error, this.#broker.outage);
+    });
     this.#isDeclared = true;
     return { publishing: this.#broker.publish(own.origin ?? this.#to, own, remaining(limits, startedAt)) };
   }

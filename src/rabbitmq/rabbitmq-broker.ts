@@ -7,6 +7,7 @@ import type {
   Destination,
   ExchangeSpec,
   Message,
+  Outage,
   PublishOptions,
   QueueSpec,
   QueueStats,
@@ -138,6 +139,10 @@ class RabbitMqBroker implements Backend {
     if (this.#closing !== undefined || states.includes('closed')) return 'closed';
     if (states.includes('connecting')) return 'connecting';
     return this.#publishLink.blocked ? 'blocked' : 'connected';
+  }
+
+  get outage(): Outage | undefined {
+    return this.#consumeLink.outage ?? this.#publishLink.outage;
   }
 
   get counts(): BrokerCounts {

@@ -22,6 +22,9 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
     get state() {
       return broker.state;
     },
+    get outage() {
+      return broker.outage;
+    },
     get counts() {
       return broker.counts;
     },

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { escapeControls, onOneLine, showBody, toJson } from '../../src/cli/output.js';
+import { showBody, toJson } from '../../src/cli/output.js';
+import { escapeControls, onOneLine } from '../../src/common/terminal-text.js';
 
 const ESC = '\u001b';
 

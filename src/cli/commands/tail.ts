@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import type { BrokerEvent } from '../../broker.js';
+import { brokerEventLine, type EventLine } from '../../common/event-line.js';
 import { Deferred, onAbort } from '../../common/limits.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { defineExchange, type Exchange } from '../../exchange.js';
 import type { Queue } from '../../queue.js';
 import { chooseAddress } from '../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
-import { brokerEventLine, type EventLine } from '../event-line.js';
 import { type CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import { messageRecord } from '../message-record.js';
 import { openBroker, refuseMemory } from '../open-broker.js';

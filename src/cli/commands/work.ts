@@ -1,8 +1,8 @@
 /** `millrace work` */
 import type { Command } from 'commander';
+import { brokerEventLine, type EventLine } from '../../common/event-line.js';
 import { chooseAddress } from '../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
-import { brokerEventLine, type EventLine } from '../event-line.js';
 import type { ExitCode } from '../exit-code.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
 import {

@@ -107,6 +107,7 @@ export async function openDiskBroker(
 
 class DiskBroker implements Backend {
   readonly url: string;
+  readonly outage = undefined;
   readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #client: StoreClient;

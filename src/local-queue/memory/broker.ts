@@ -64,6 +64,7 @@ export function openMemoryBroker(options: MemoryBrokerOptions = {}): Backend {
 
 class MemoryBroker implements Backend {
   readonly url = 'local:';
+  readonly outage = undefined;
   readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #defaultCapacity: number;

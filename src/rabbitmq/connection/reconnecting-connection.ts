@@ -1,6 +1,6 @@
-import type { BrokerEvent, WaitOptions } from '../../broker.js';
-import { backoffMs, Deferred, pause, within } from '../../common/limits.js';
-import { isQueueError, QueueError } from '../../errors.js';
+import type { BrokerEvent, Outage, WaitOptions } from '../../broker.js';
+import { backoffMs, Deferred, pause, within, withOutage } from '../../common/limits.js';
+import { QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
 import { causedByRequest } from './broker-errors.js';
@@ -54,7 +54,7 @@ export class ReconnectingConnection {
   #everConnected = false;
   #ended: QueueError | undefined;
   /** Why there is no connection at the moment. */
-  #failure: Error | undefined;
+  #outage: Outage | undefined;
   #maxRequestChannels = MAX_REQUEST_CHANNELS;
 
   constructor(
@@ -79,8 +79,8 @@ export class ReconnectingConnection {
   }
 
   /** Why the last connection or attempt failed; undefined while there is a connection, or before the first failure. */
-  get failure(): Error | undefined {
-    return this.#failure;
+  get outage(): Outage | undefined {
+    return this.#outage;
   }
 
   /** How long the present connection has been there, in milliseconds. */
@@ -149,11 +149,7 @@ export class ReconnectingConnection {
     try {
       return await within(work, what, wait);
     } catch (error) {
-      const reason = this.#failure;
-      if (!isQueueError(error, 'TIMEOUT') || error.cause !== undefined || reason === undefined) throw error;
-      throw new QueueError('TIMEOUT', `${error.message} (no connection: ${reason.message})`, {
-        cause: reason,
-      });
+      throw withOutage(error, this.#outage);
     }
   }
 
@@ -212,7 +208,7 @@ export class ReconnectingConnection {
 
   #onConnected(connection: Connection): void {
     this.#state = 'connected';
-    this.#failure = undefined;
+    this.#outage = undefined;
     this.#connection = connection;
     this.#connectedAt = performance.now();
     this.#everConnected = true;
@@ -235,7 +231,7 @@ export class ReconnectingConnection {
     const { reconnect } = this.#settings;
     let failure = reason;
     while (!this.#closing.signal.aborted) {
-      this.#failure = failure;
+      this.#outage = { reason: failure, since: this.#outage?.since ?? Date.now() };
       // Perhaps a channel limit was reached: with one request at a time there is room for more consumers.
       if (causedByRequest(failure) || causedByRequest(failure.cause)) this.#maxRequestChannels = 1;
       this.#attempts++;

@@ -1,5 +1,5 @@
-import type { PublishOptions } from '../../broker.js';
-import { onAbort, timeoutText } from '../../common/limits.js';
+import type { Outage, PublishOptions } from '../../broker.js';
+import { onAbort, outageText, timeoutText } from '../../common/limits.js';
 import { type Linked, LinkedList } from '../../common/linked-list.js';
 import { QueueError } from '../../errors.js';
 import { asResent, type WireMessage, type WireProperties } from '../wire/amqp-message.js';
@@ -140,10 +140,9 @@ export class PendingPublish implements Linked<PendingPublish> {
     }
   }
 
-  /** `linkFailure`: why there is no connection at present, if there is none. */
-  expire(linkFailure: Error | undefined): void {
-    const why = linkFailure === undefined ? '' : ` (no connection: ${linkFailure.message})`;
-    this.giveUp('TIMEOUT', timeoutText(this.#limitMs, 'not stored') + why, linkFailure);
+  /** `outage`: why there is no connection at present, if there is none. */
+  expire(outage: Outage | undefined): void {
+    this.giveUp('TIMEOUT', timeoutText(this.#limitMs, 'not stored') + outageText(outage), outage?.reason);
   }
 
   abort(): void {

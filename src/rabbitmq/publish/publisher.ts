@@ -296,7 +296,7 @@ export class Publisher {
     let next = Number.POSITIVE_INFINITY;
     for (const pending of [...this.#allWaiting(), ...this.#window.all()]) {
       if (pending.settled) continue;
-      if (pending.deadline <= now) pending.expire(this.#settings.link.failure);
+      if (pending.deadline <= now) pending.expire(this.#settings.link.outage);
       else next = Math.min(next, pending.deadline);
     }
     this.#dropSettled();

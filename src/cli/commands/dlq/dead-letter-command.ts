@@ -1,11 +1,11 @@
 /** What the commands of `millrace dlq` share: their options, their connection and their summary. */
 import { type Command, Option } from 'commander';
+import { brokerEventLine } from '../../../common/event-line.js';
 import { type DeadLetters, deadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ScanResult, SelectionOptions } from '../../../dead-letters/selection.js';
 import { isQueueError } from '../../../errors.js';
 import { chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags } from '../../common-options.js';
-import { brokerEventLine } from '../../event-line.js';
 import { CommandError, type ExitCode } from '../../exit-code.js';
 import { openBroker, refuseMemory } from '../../open-broker.js';
 import { dateValue, oneOrMore } from '../../option-values.js';

@@ -2,9 +2,10 @@
 import { isUtf8 } from 'node:buffer';
 import type { HeaderValue } from '../../../broker.js';
 import { showHeaders, showValue } from '../../../common/headers.js';
+import { onOneLine } from '../../../common/terminal-text.js';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
 import { cut, padTo, widthOf } from '../../layout.js';
-import { onOneLine, showBody } from '../../output.js';
+import { showBody } from '../../output.js';
 
 const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'ATTEMPTS', 'ERROR'] as const;
 

@@ -1,7 +1,7 @@
 /** The outcome of a worker: its counts as a log line, and its exit code. Pure. */
 import type { BrokerCounts } from '../../../broker.js';
+import type { EventLine } from '../../../common/event-line.js';
 import type { ConsumerCounts, ConsumerEvent } from '../../../consumer/consumer.js';
-import type { EventLine } from '../../event-line.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 
 const WORDS: Readonly<Record<keyof (ConsumerCounts & BrokerCounts), string>> = {

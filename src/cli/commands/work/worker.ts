@@ -1,9 +1,10 @@
 import { setTimeout as delay, setInterval } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
+import { type EventLine, showDuration } from '../../../common/event-line.js';
 import { Deferred } from '../../../common/limits.js';
 import type { Consumer, ConsumerEvent } from '../../../consumer/consumer.js';
+import { consumerEventLine } from '../../../consumer/event-line.js';
 import { isQueueError } from '../../../errors.js';
-import { consumerEventLine, type EventLine, showDuration } from '../../event-line.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
 import { exitCodeOfSignal, insists, onStopSignal, type StopSignal } from '../../stop-signal.js';
@@ -76,7 +77,8 @@ export class Worker {
   observe(event: ConsumerEvent): void {
     if (this.#forcedExit !== undefined) return;
     if (this.#isLimited) this.#tally.add(event);
-    const line = consumerEventLine(event);
+    // The command itself fails with it.
+    const line = event.type === 'ended' ? undefined : consumerEventLine(event);
     if (line !== undefined) this.#output.log(line);
   }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { brokerEventLine, consumerEventLine, showDuration } from '../../src/cli/event-line.js';
+import { brokerEventLine, showDuration } from '../../src/common/event-line.js';
+import { consumerEventLine } from '../../src/consumer/event-line.js';
 
 const info = { queue: 'q', id: 'm-1', attempt: 2, redelivered: false };
 const failure = { code: 'failed', error: 'no paper' } as const;

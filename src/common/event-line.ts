@@ -1,0 +1,73 @@
+/** Formats the events of brokers as readable lines and as JSON fields. Pure. */
+import type { BrokerEvent } from '../broker.js';
+
+export interface EventLine {
+  readonly event: string;
+  readonly level: 'info' | 'warn' | 'error';
+  readonly text: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export function brokerEventLine(event: BrokerEvent): EventLine {
+  const line = (level: EventLine['level'], text: string, fields: EventLine['fields'] = {}): EventLine => ({
+    event: event.type,
+    level,
+    text,
+    fields,
+  });
+  switch (event.type) {
+    case 'connected':
+      return line('info', `connected to ${event.url} (${event.link})`, {
+        link: event.link,
+        broker: event.url,
+      });
+    case 'disconnected': {
+      const next =
+        event.retryInMs === undefined ? 'giving up' : `reconnecting in ${showDuration(event.retryInMs)}`;
+      return line(
+        event.retryInMs === undefined ? 'error' : 'warn',
+        `connection lost (${event.link}): ${event.reason.message}; ${next}`,
+        {
+          link: event.link,
+          reason: event.reason.message,
+          retryInMs: event.retryInMs,
+        },
+      );
+    }
+    case 'blocked':
+      return line('warn', `the broker has blocked publishers: ${event.reason}`, {
+        reason: event.reason,
+      });
+    case 'unblocked':
+      return line('info', 'the broker accepts messages again');
+    case 'resent':
+      return line('info', `resent ${event.count} unconfirmed ${event.count === 1 ? 'message' : 'messages'}`, {
+        count: event.count,
+      });
+    case 'unsubscribed':
+      return line(
+        'warn',
+        `subscription to '${event.queue}' lost: ${event.reason.message}; retrying in ${showDuration(event.retryInMs)}`,
+        { queue: event.queue, reason: event.reason.message, retryInMs: event.retryInMs },
+      );
+    case 'resubscribed':
+      return line('info', `subscribed to '${event.queue}' again`, { queue: event.queue });
+    case 'redefined':
+      return line('warn', `'${event.queue}' was redefined: ${event.change}`, {
+        queue: event.queue,
+        change: event.change,
+      });
+    case 'dead-lettered':
+      return line(
+        'error',
+        `message ${event.id}: dead-lettered unhandled, ${event.failure.code}: ${event.failure.error}`,
+        { queue: event.queue, id: event.id, reason: event.failure.code, error: event.failure.error },
+      );
+  }
+}
+
+export function showDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(1))} s`;
+  return `${Number((ms / 60_000).toFixed(1))} min`;
+}

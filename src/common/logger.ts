@@ -1,0 +1,86 @@
+/** Where a program wants to read what its brokers and consumers report: its logger, or the warnings of its process. */
+import type { Broker, BrokerEvent } from '../broker.js';
+import { brokerEventLine, type EventLine } from './event-line.js';
+import { invalidOption, observerOption } from './options.js';
+import { onOneLine } from './terminal-text.js';
+
+/** Called with an object and a text: `console`, pino, bunyan. Its methods must not throw. */
+export interface Logger {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+const LEVELS = ['info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[];
+
+/** Throws `INVALID_OPTION`. */
+export function checkLogger(logger: Logger | undefined): void {
+  if (logger === undefined) return;
+  const methods = (logger ?? {}) as Partial<Logger>;
+  if (LEVELS.every((level) => typeof methods[level] === 'function')) return;
+  // Not quoted: a logger is large.
+  throw invalidOption('logger', 'an object with the methods info, warn and error', typeof logger);
+}
+
+const loggers = new WeakMap<Broker, Logger>();
+
+/** Everything that is made with this broker writes to the logger. */
+export function useLogger(broker: Broker, logger: Logger | undefined): void {
+  if (logger !== undefined) loggers.set(broker, logger);
+}
+
+/** What `connect` was given for this broker. */
+export function loggerOf(broker: Broker): Logger | undefined {
+  return loggers.get(broker);
+}
+
+/** Writes the line of an event. `error`: what was thrown, if anything. Never throws. */
+export function logEvent(logger: Logger, { event, level, text, fields }: EventLine, error?: unknown): void {
+  const all = { event, ...fields, ...(error instanceof Error && { err: error }) };
+  try {
+    logger[level](all, onOneLine(text));
+  } catch {
+    // A logger must not end what it logs.
+  }
+}
+
+/** Writes a process warning, which `--disable-warning=MillraceWarning`, or its code, turns off. */
+export function emitWarning(code: string, text: string, error?: unknown): void {
+  process.emitWarning(onOneLine(text), { type: 'MillraceWarning', code, ...detailOf(error) });
+}
+
+/** The stack of an error, and of its causes. Node.js writes it below the warning, as it is: it is made safe here. */
+function detailOf(error: unknown): { readonly detail?: string } {
+  try {
+    if (!(error instanceof Error) || typeof error.stack !== 'string') return {};
+    return { detail: error.stack.split('\n').slice(0, MAX_STACK_LINES).map(onOneLine).join('\n') };
+  } catch {
+    return {};
+  }
+}
+
+const MAX_STACK_LINES = 12;
+
+/**
+ * The observer of a broker: its own one, and what writes to the logger. Without either, what would otherwise go unnoticed
+ * is a process warning. Throws `INVALID_OPTION`.
+ */
+export function brokerObserver(
+  observe: ((event: BrokerEvent) => void) | undefined,
+  logger: Logger | undefined,
+): (event: BrokerEvent) => void {
+  const own = observerOption(observe);
+  if (logger === undefined) return own ?? warnOf;
+  return (event) => {
+    own?.(event);
+    logEvent(logger, brokerEventLine(event), 'reason' in event ? event.reason : undefined);
+  };
+}
+
+function warnOf(event: BrokerEvent): void {
+  if (event.type === 'dead-lettered') {
+    emitWarning('MILLRACE_DEAD_LETTER', `'${event.queue}': ${brokerEventLine(event).text}`);
+  } else if (event.type === 'disconnected' && event.retryInMs === undefined) {
+    emitWarning('MILLRACE_DISCONNECTED', brokerEventLine(event).text, event.reason);
+  }
+}

@@ -1,0 +1,91 @@
+import { pause } from '../common/limits.js';
+import { emitWarning } from '../common/logger.js';
+import { isQueueError } from '../errors.js';
+import type { ConsumerEvent } from './consumer.js';
+import { consumerEventLine } from './event-line.js';
+
+/** After a warning about a dead letter, further ones are only counted for so long. */
+const QUIET_MS = 10_000;
+
+const REMEDY = 'Set `observe` on the consumer or `logger` in connect() to see all';
+
+type DeadLettered = Extract<ConsumerEvent, { readonly type: 'dead-lettered' }>;
+
+/**
+ * What a consumer says that nobody observes, so that nothing fails in silence: process warnings about its first failure,
+ * about its dead letters (at most one in ten seconds), and about the first message that can't be moved.
+ */
+export class FailureWarnings {
+  readonly #queue: string;
+  /** Whether dead letters are kept. */
+  readonly #keeps: boolean;
+  #hasFailed = false;
+  #isStuck = false;
+  #isQuiet = false;
+  #untold = 0;
+  #last: DeadLettered | undefined;
+
+  constructor(queue: string, keeps: boolean) {
+    this.#queue = queue;
+    this.#keeps = keeps;
+  }
+
+  readonly observe = (event: ConsumerEvent): void => {
+    if (event.type === 'retried') this.#retried(event);
+    else if (event.type === 'dead-lettered') this.#deadLettered(event);
+    else if (event.type === 'settle-failed') this.#settleFailed(event);
+    else if (event.type === 'ended') {
+      const { message } = event.error;
+      emitWarning('MILLRACE_CONSUMER_ENDED', `the consumer of '${this.#queue}' has ended: ${message}`);
+    }
+  };
+
+  #retried(event: Extract<ConsumerEvent, { readonly type: 'retried' }>): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    const text = `'${this.#queue}': ${textOf(event)}. Further failures are not reported. ${REMEDY}`;
+    emitWarning('MILLRACE_ATTEMPT_FAILED', text, event.error);
+  }
+
+  #deadLettered(event: DeadLettered): void {
+    if (this.#isQuiet) {
+      this.#untold++;
+      this.#last = event;
+      return;
+    }
+    this.#isQuiet = true;
+    this.#warn(event, '');
+    void pause(QUIET_MS).then(() => {
+      this.#isQuiet = false;
+      this.flush();
+    });
+  }
+
+  /** Reports the dead letters that were only counted so far. */
+  flush(): void {
+    const [last, others] = [this.#last, this.#untold - 1];
+    this.#last = undefined;
+    this.#untold = 0;
+    if (last !== undefined) this.#warn(last, others === 0 ? '' : `, and ${others} more before it`);
+  }
+
+  #warn(event: DeadLettered, others: string): void {
+    const fate = this.#keeps ? '' : ' It was dropped: the queue keeps no dead letters.';
+    const text = `'${this.#queue}': ${textOf(event)}${others}.${fate} ${REMEDY}`;
+    emitWarning('MILLRACE_DEAD_LETTER', text, event.error);
+  }
+
+  /** Not if the program itself closed the broker meanwhile. */
+  #settleFailed({ id, error }: Extract<ConsumerEvent, { readonly type: 'settle-failed' }>): void {
+    if (this.#isStuck || isQueueError(error, 'CLOSED')) return;
+    this.#isStuck = true;
+    const text =
+      `message ${id} of '${this.#queue}' could be neither retried nor moved to the dead-letter queue, ` +
+      `and is delivered again until it can: ${error.message}`;
+    emitWarning('MILLRACE_SETTLE_FAILED', text, error);
+  }
+}
+
+function textOf(event: ConsumerEvent): string {
+  return (consumerEventLine(event)?.text ?? event.type).replace(/\.$/, '');
+}
