@@ -99,7 +99,9 @@ export type BrokerEvent =
       readonly queue: string;
       readonly id: string;
       readonly failure: Failure;
-    };
+    }
+  /** Such a dead letter could not be stored: the message went back to its queue, and is delivered again. */
+  | { readonly type: 'settle-failed'; readonly queue: string; readonly id: string; readonly error: Error };
 
 /** The broker can't be reached. */
 export interface Outage {

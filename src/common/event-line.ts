@@ -63,6 +63,12 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
         `message ${event.id}: dead-lettered unhandled, ${event.failure.code}: ${event.failure.error}`,
         { queue: event.queue, id: event.id, reason: event.failure.code, error: event.failure.error },
       );
+    case 'settle-failed':
+      return line(
+        'error',
+        `message ${event.id}: returned to the queue, because its dead letter can't be stored: ${event.error.message}`,
+        { queue: event.queue, id: event.id, error: event.error.message },
+      );
   }
 }
 

@@ -61,6 +61,9 @@ function detailOf(error: unknown): { readonly detail?: string } {
 
 const MAX_STACK_LINES = 12;
 
+/** After a warning, further ones of its kind are left out, or only counted, for so long. Milliseconds. */
+export const QUIET_MS = 10_000;
+
 /**
  * The observer of a broker: its own one, and what writes to the logger. Without either, what would otherwise go unnoticed
  * is a process warning. Throws `INVALID_OPTION`.
@@ -70,17 +73,33 @@ export function brokerObserver(
   logger: Logger | undefined,
 ): (event: BrokerEvent) => void {
   const own = observerOption(observe);
-  if (logger === undefined) return own ?? warnOf;
+  if (logger === undefined) return own ?? warningsOf();
   return (event) => {
     own?.(event);
-    logEvent(logger, brokerEventLine(event), 'reason' in event ? event.reason : undefined);
+    logEvent(logger, brokerEventLine(event), errorOf(event));
   };
 }
 
-function warnOf(event: BrokerEvent): void {
-  if (event.type === 'dead-lettered') {
-    emitWarning('MILLRACE_DEAD_LETTER', `'${event.queue}': ${brokerEventLine(event).text}`);
-  } else if (event.type === 'disconnected' && event.retryInMs === undefined) {
-    emitWarning('MILLRACE_DISCONNECTED', brokerEventLine(event).text, event.reason);
-  }
+function errorOf(event: BrokerEvent): unknown {
+  if ('error' in event) return event.error;
+  return 'reason' in event ? event.reason : undefined;
+}
+
+/** Messages that no consumer gets to see, and a connection that is given up. */
+function warningsOf(): (event: BrokerEvent) => void {
+  const codes: Partial<Record<BrokerEvent['type'], string>> = {
+    'dead-lettered': 'MILLRACE_DEAD_LETTER',
+    'settle-failed': 'MILLRACE_SETTLE_FAILED',
+    disconnected: 'MILLRACE_DISCONNECTED',
+  };
+  const warnedAt = new Map<string, number>();
+  return (event) => {
+    const code = codes[event.type];
+    if (code === undefined || (event.type === 'disconnected' && event.retryInMs !== undefined)) return;
+    const now = performance.now();
+    if (now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
+    warnedAt.set(code, now);
+    const queue = 'queue' in event ? `'${event.queue}': ` : '';
+    emitWarning(code, queue + brokerEventLine(event).text, errorOf(event));
+  };
 }

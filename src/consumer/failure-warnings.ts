@@ -1,11 +1,8 @@
 import { pause } from '../common/limits.js';
-import { emitWarning } from '../common/logger.js';
+import { emitWarning, QUIET_MS } from '../common/logger.js';
 import { isQueueError } from '../errors.js';
 import type { ConsumerEvent } from './consumer.js';
 import { consumerEventLine } from './event-line.js';
-
-/** After a warning about a dead letter, further ones are only counted for so long. */
-const QUIET_MS = 10_000;
 
 const REMEDY = 'Set `observe` on the consumer or `logger` in connect() to see all';
 

@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { WaitOptions } from '../broker.js';
 import { within } from '../common/limits.js';
+import { emitWarning } from '../common/logger.js';
 import {
   checkOptionNames,
   durationOption,
@@ -139,7 +140,8 @@ export class HandlerThreads implements HandlerHost {
       atomics: 'disabled',
     });
     pool.on('error', (error) => {
-      process.emitWarning(`a handler's thread has ended between two messages: ${errorText(error)}`);
+      const text = `a handler's thread has ended between two messages: ${errorText(error)}`;
+      emitWarning('MILLRACE_THREAD_ENDED', text, error);
     });
     return pool;
   }

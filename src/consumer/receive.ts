@@ -1,4 +1,4 @@
-import type { Backend, Broker, Delivery, MessageHeaders, QueueSpec, Subscription } from '../broker.js';
+import type { Backend, Broker, Delivery, MessageHeaders, Subscription } from '../broker.js';
 import { isExpired } from '../common/expiry.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
@@ -11,6 +11,7 @@ import {
   MAX_DELAY_MS,
 } from '../common/options.js';
 import type { Queue } from '../queue.js';
+import { OutcomeReport } from './outcome-report.js';
 import { decode, store } from './process.js';
 import { DEFAULT_RETRIES } from './retry-policy.js';
 import { expired, settlementFor, type Unhandled } from './settlement.js';
@@ -116,6 +117,8 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #options: { readonly prefetch: number; readonly timeoutMs: number };
+  /** Messages that can't be read are nobody's to handle. */
+  readonly #report: OutcomeReport;
   /** Ends the beginning of the subscription. */
   readonly #over = new AbortController();
   readonly #unlisten: (() => void) | undefined;
@@ -137,6 +140,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
   ) {
     this.#broker = broker;
     this.#queue = queue;
+    this.#report = new OutcomeReport(broker, queue.spec, undefined);
     this.#options = options;
     if (signal?.aborted) this.#end();
     else this.#unlisten = signal && onAbort(signal, () => this.#end());
@@ -219,9 +223,24 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     const isOver = isExpired(delivery.message);
     if (decoded.ok && !isOver) return toReceived(delivery, decoded.value, this.#queue.name);
     const outcome = decoded.ok || isOver ? expired(delivery.message.expiresAt) : decoded.outcome;
-    // If that can't be stored, the message goes back to its queue and comes again.
-    await settleUnread(delivery, outcome, this.#queue.spec).catch(() => {});
+    await this.#settleUnread(delivery, outcome);
     return undefined;
+  }
+
+  /** If that can't be stored, the message goes back to its queue and comes again. Never rejects. */
+  async #settleUnread(delivery: Delivery, outcome: Unhandled): Promise<void> {
+    const policy = { retries: DEFAULT_RETRIES, maxPostpones: 100, onExpired: this.#queue.spec.onExpired };
+    const settlement = settlementFor(outcome, delivery, policy);
+    if (settlement.verb === 'ack' || settlement.verb === 'drop') {
+      delivery.ack();
+      return;
+    }
+    try {
+      await store(delivery, settlement);
+      this.#report.stored(delivery, settlement, 'error' in outcome ? outcome.error : undefined);
+    } catch (error) {
+      this.#report.settleFailed(delivery, error as Error);
+    }
   }
 
   #remove(delivery: Delivery): boolean {
@@ -247,16 +266,10 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     this.#closing ??= (async () => {
       const subscription = await this.#subscribing?.catch(() => undefined);
       await subscription?.close();
+      this.#report.end();
     })();
     return this.#closing;
   }
-}
-
-async function settleUnread(delivery: Delivery, outcome: Unhandled, { onExpired }: QueueSpec): Promise<void> {
-  const policy = { retries: DEFAULT_RETRIES, maxPostpones: 100, onExpired };
-  const settlement = settlementFor(outcome, delivery, policy);
-  if (settlement.verb === 'ack' || settlement.verb === 'drop') delivery.ack();
-  else await store(delivery, settlement);
 }
 
 function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Received<Out> {

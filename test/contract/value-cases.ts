@@ -84,6 +84,7 @@ function withLimit(broker: Backend, maxMessageBytes: number): Backend {
   return {
     url: broker.url,
     state: broker.state,
+    outage: broker.outage,
     counts: broker.counts,
     maxMessageBytes,
     declare: (...args) => broker.declare(...args),

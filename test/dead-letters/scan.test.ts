@@ -50,6 +50,7 @@ function bound(broker: Backend): Backend {
   return {
     url: broker.url,
     state: broker.state,
+    outage: broker.outage,
     counts: broker.counts,
     maxMessageBytes: broker.maxMessageBytes,
     declare: (...args) => broker.declare(...args),

@@ -1,5 +1,7 @@
 import type { BrokerEvent, Failure, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
 import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/limits.js';
+import { emitWarning } from '../../common/logger.js';
+import { errorText } from '../../common/options.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
@@ -237,7 +239,7 @@ export class RabbitMqSubscription implements Subscription {
       const { id } = delivery.message;
       delivery.deadLetter(failure).then(
         () => this.#parts.observe({ type: 'dead-lettered', queue: this.#queue, id, failure }),
-        () => {},
+        (error) => this.#parts.observe({ type: 'settle-failed', queue: this.#queue, id, error }),
       );
       return;
     }
@@ -249,7 +251,11 @@ export class RabbitMqSubscription implements Subscription {
     try {
       this.#onDelivery(delivery);
     } catch (error) {
-      process.emitWarning(`a subscriber of '${this.#queue}' threw, which it must not: ${String(error)}`);
+      emitWarning(
+        'MILLRACE_SUBSCRIBER',
+        `a subscriber of '${this.#queue}' threw, which it must not: ${errorText(error)}`,
+        error,
+      );
       source.settle(unsettled, 'fail');
       delivery.lose(error instanceof Error ? error : new Error(String(error)));
     }

@@ -1,0 +1,92 @@
+import { afterEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { Broker } from '../../src/broker.js';
+import { type ConnectOptions, connect } from '../../src/connect.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { receive } from '../../src/consumer/receive.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { defineQueue } from '../../src/queue.js';
+import { EventLog } from '../support/event-log.js';
+import { eventually } from '../support/eventually.js';
+import { rejection } from '../support/rejection.js';
+
+type Line = readonly [level: string, fields: Record<string, unknown>, text: string];
+
+let broker: Broker | undefined;
+afterEach(() => broker?.close());
+
+/** As pino is called: its methods need their object. */
+class Lines {
+  readonly all: Line[] = [];
+  info(fields: object, text: string) {
+    this.all.push(['info', fields as Line[1], text]);
+  }
+  warn(fields: object, text: string) {
+    this.all.push(['warn', fields as Line[1], text]);
+  }
+  error(fields: object, text: string) {
+    this.all.push(['error', fields as Line[1], text]);
+  }
+}
+
+const queue = defineQueue('orders', z.string());
+
+async function failing(options: ConnectOptions, observe?: EventLog) {
+  broker = await connect('local:', options);
+  const consumer = createConsumer(broker, queue, () => Promise.reject(new Error('no paper')), {
+    retry: { delaysMs: [0] },
+    observe: observe?.observe,
+  });
+  await consumer.start();
+  await createProducer(broker, queue).send('x', { id: 'm-1' });
+  await eventually(() => consumer.counts.deadLettered === 1);
+  await consumer.stop();
+}
+
+test('a logger is called with an object and a text, for what its consumers report', async () => {
+  const lines = new Lines();
+  await failing({ logger: lines });
+  expect(lines.all).toMatchObject(
+    [
+      ['warn', { event: 'retried', queue: 'orders', id: 'm-1', attempt: 1, delayMs: 0 }, /attempt 1 failed/],
+      ['error', { event: 'dead-lettered', id: 'm-1', attempt: 2, reason: 'failed' }, /dead-lettered/],
+    ].map(([level, fields, text]) => [level, fields, expect.stringMatching(text as RegExp)]),
+  );
+  expect(lines.all[0]?.[1].err).toEqual(new Error('no paper'));
+});
+
+test('an observer and a logger both learn of everything', async () => {
+  const lines = new Lines();
+  const log = new EventLog();
+  await failing({ logger: lines }, log);
+  expect(log.of('dead-lettered')).toHaveLength(1);
+  expect(lines.all).toHaveLength(2);
+});
+
+test('a logger that throws changes nothing', async () => {
+  const fail = () => {
+    throw new Error('disk full');
+  };
+  await failing({ logger: { info: fail, warn: fail, error: fail } });
+});
+
+test('a loop reports the messages that it never shows, since they can not be read', async () => {
+  const lines = new Lines();
+  broker = await connect('local:', { logger: lines });
+  await createProducer(broker, defineQueue('orders', z.number())).send(1, { id: 'm-1' });
+  const loop = receive(broker, queue)[Symbol.asyncIterator]();
+  const next = loop.next();
+  await eventually(() => lines.all.length > 0);
+  expect(lines.all[0]?.slice(0, 2)).toMatchObject([
+    'error',
+    { event: 'dead-lettered', id: 'm-1', reason: 'invalid' },
+  ]);
+  await loop.return?.();
+  expect(await next).toMatchObject({ done: true });
+});
+
+test('what is no logger is refused', async () => {
+  const logger = { info: () => {} } as unknown as Lines;
+  const error = await rejection(connect('local:', { logger }), 'INVALID_OPTION');
+  expect(error.message).toContain('info, warn and error');
+});
