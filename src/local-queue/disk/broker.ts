@@ -116,7 +116,6 @@ class DiskBroker implements Backend {
   readonly #subscriptions = new Set<DiskSubscription>();
   /** Names of queues that are gone with this broker. */
   readonly #exclusive = new Set<string>();
-  /** Of the publishes. */
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   #closing: Promise<void> | undefined = undefined;
 
