@@ -19,6 +19,7 @@ export {
   type ExchangeType,
   type Failure,
   type HeaderValue,
+  type ListedBinding,
   MAX_PRIORITY,
   type Message,
   type MessageHeaders,

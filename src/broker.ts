@@ -10,7 +10,7 @@
  */
 import type { Delivery, SubscribeOptions, Subscription, WaitOptions } from './delivery.js';
 import type { Destination, Failure, Message } from './message.js';
-import type { ExchangeSpec, QueueSpec } from './specs.js';
+import type { ExchangeSpec, ListedBinding, QueueSpec } from './specs.js';
 
 export type * from './delivery.js';
 export * from './message.js';
@@ -177,6 +177,13 @@ export interface Backend extends Broker {
 
   /** Like `declare`, for an exchange. The exchanges of a queue's bindings are declared with the queue. */
   declareExchange(exchange: ExchangeSpec, options?: WaitOptions): Promise<void>;
+
+  /**
+   * The bindings of a queue, without the one to the default exchange. Resolves to undefined where they can't be listed:
+   * RabbitMQ does so only through its management API, whose address is `managementUrl` in the options of `connect`.
+   * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `UNREACHABLE`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   */
+  listBindings(queue: string, options?: WaitOptions): Promise<readonly ListedBinding[] | undefined>;
 
   /**
    * Resolves when the message is routed, and stored in each queue that it is routed to: in memory, flushed to disk, or

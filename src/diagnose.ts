@@ -1,5 +1,6 @@
 /** What the command line needs of the backends beyond what a `Broker` offers. */
 import type { ExchangeSpec, QueueSpec } from './broker.js';
+import type { StoredQueueComparison } from './local-queue/disk/compare-queues.js';
 import type { FolderFacts } from './local-queue/disk/folder-facts.js';
 import type { AddressFacts, ServerFacts } from './rabbitmq/connection/server-facts.js';
 import type { QueueComparison } from './rabbitmq/topology/compare-queues.js';
@@ -50,6 +51,16 @@ export async function rabbitMqDefinitions(
 /** Reports the contents of the folder of a `local:` address. Creates nothing. Rejects with `STORAGE_ERROR`. */
 export async function diagnoseFolder(path: string): Promise<FolderFacts> {
   return (await import('./local-queue/disk/folder-facts.js')).folderFacts(path);
+}
+
+/** Whether a folder has any queues. Creates nothing. */
+export async function folderHasStore(path: string): Promise<boolean> {
+  return (await import('./local-queue/disk/compare-queues.js')).hasStore(path);
+}
+
+/** Compares a definition with the queues in a folder that has some. Declares nothing. Rejects with `STORAGE_ERROR`. */
+export async function diagnoseStoredQueues(path: string, spec: QueueSpec): Promise<StoredQueueComparison[]> {
+  return (await import('./local-queue/disk/compare-queues.js')).compareStoredQueues(path, spec);
 }
 
 /** Copies the queues of such a folder to a new file. Rejects: `STORAGE_ERROR`, `STORAGE_FULL`, `INVALID_OPTION`. */

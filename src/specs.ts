@@ -47,6 +47,14 @@ export interface Binding {
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
+/** A binding of a queue, as its broker lists it. */
+export interface ListedBinding {
+  /** The name of the exchange. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
 /** After its nth failure the queue holds a message back for n times `minMs`, but for at most `maxMs`. */
 export interface DelayedRetry {
   /** Milliseconds, at least 1. */

@@ -43,17 +43,6 @@ export async function importQueue(
   );
 }
 
-/** All queues that a module exports. */
-export async function importQueues(path: string): Promise<readonly Queue<never, unknown>[]> {
-  const exports = await importModule('queue module', path);
-  const queues = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})].filter(isQueue);
-  if (queues.length > 0) return [...new Set(queues)];
-  throw new CommandError(
-    EXIT.configuration,
-    `the queue module '${path}' exports no queue; write: export const orders = defineQueue('orders', schema, { … })`,
-  );
-}
-
 /** The queues and exchanges of an application. */
 export interface TopologyModule {
   readonly queues: readonly QueueSpec[];
@@ -65,7 +54,7 @@ export interface TopologyModule {
  * process.
  */
 export async function importTopology(path: string): Promise<TopologyModule> {
-  const exports = await importModule('topology module', path);
+  const exports = await importModule('module', path);
   const values = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})];
   const queues = new Map<string, QueueSpec>();
   const exchanges = new Map<string, ExchangeSpec>();
@@ -87,7 +76,7 @@ export async function importTopology(path: string): Promise<TopologyModule> {
   }
   throw new CommandError(
     EXIT.configuration,
-    `the topology module '${path}' exports no queue, subscription, topic or exchange; write: export const orders = defineQueue('orders', schema)`,
+    `the module '${path}' exports no queue, subscription, topic or exchange; write: export const orders = defineQueue('orders', schema, { … })`,
   );
 }
 

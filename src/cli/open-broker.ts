@@ -17,22 +17,29 @@ export async function openBroker(
     readonly connectTimeout: number;
     readonly observe: (event: BrokerEvent) => void;
     readonly isNamedLater?: boolean;
+    readonly managementUrl?: string | undefined;
   },
 ): Promise<Broker> {
   try {
     const broker = await connect(chosen.address, {
       connectTimeoutMs: options.connectTimeout,
       observe: options.observe,
+      managementUrl: options.managementUrl,
     });
     // With --json, commands name the broker in their data.
     if (!output.json && !options.isNamedLater) output.note(` [*] Broker: ${broker.url} (${chosen.source})`);
     return broker;
   } catch (error) {
-    if (!isQueueError(error, 'INVALID_OPTION')) throw error;
-    throw new CommandError(badAddressExitCode(chosen), `${chosen.source}: ${error.message}`, {
-      cause: error,
-    });
+    throw refusedAddress(chosen, error);
   }
+}
+
+/** The same error, or one that names the setting to correct. */
+export function refusedAddress(chosen: ChosenAddress, error: unknown): unknown {
+  if (!isQueueError(error, 'INVALID_OPTION')) return error;
+  return new CommandError(badAddressExitCode(chosen), `${chosen.source}: ${error.message}`, {
+    cause: error,
+  });
 }
 
 /** Commands are separate processes: a queue in the memory of one is invisible to the next. */

@@ -107,3 +107,19 @@ export function dateValue(text: string): Date {
   if (!Number.isNaN(date.getTime())) return date;
   throw new InvalidArgumentError('Write a time such as 2h (ago), 2026-01-31 or 2026-01-31T12:00Z.');
 }
+
+export interface ManagementFlags {
+  readonly managementUrl?: string;
+}
+
+export function managementOption(): Option {
+  return new Option(
+    '--management-url <url>',
+    "the address of RabbitMQ's management API, to compare bindings; without a user in it, that of the broker's address",
+  ).argParser(managementUrlValue);
+}
+
+function managementUrlValue(text: string): string {
+  if (URL.canParse(text) && /^https?:/i.test(text)) return text;
+  throw new InvalidArgumentError('Write an address such as http://localhost:15672.');
+}

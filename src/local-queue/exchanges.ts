@@ -1,4 +1,4 @@
-import type { Binding, Destination, ExchangeSpec } from '../broker.js';
+import type { Binding, Destination, ExchangeSpec, ListedBinding } from '../broker.js';
 import { quote } from '../common/options.js';
 import { matchesTopic, type TopicPattern, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
@@ -66,6 +66,15 @@ export class Exchanges {
     for (const exchange of this.#exchanges.values()) exchange.forgetQueue(queue);
   }
 
+  bindingsOf(queue: string): ListedBinding[] {
+    const bindings: ListedBinding[] = [];
+    for (const [name, exchange] of this.#exchanges) {
+      for (const routingKey of exchange.keysOf(queue))
+        bindings.push({ exchange: name, routingKey, arguments: {} });
+    }
+    return bindings;
+  }
+
   /** The queues that take a message, each once; undefined: there is no such exchange. */
   route({ exchange, routingKey }: Destination): readonly string[] | undefined {
     let found = this.#exchanges.get(exchange);
@@ -116,6 +125,11 @@ class Exchange {
   forgetQueue(queue: string): void {
     for (const [key, bound] of this.#bindings) if (bound.queue === queue) this.#bindings.delete(key);
     this.#routes.clear();
+  }
+
+  /** The keys and patterns that the queue is bound by. */
+  *keysOf(queue: string): Iterable<string> {
+    for (const bound of this.#bindings.values()) if (bound.queue === queue) yield bound.routingKey;
   }
 
   route(routingKey: string): readonly string[] {

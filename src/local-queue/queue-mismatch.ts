@@ -10,22 +10,36 @@ interface ExistingQueue {
   readonly defaultCapacity: number;
 }
 
+/** A property in which a queue differs from its definition. */
+export interface Difference {
+  readonly property: string;
+  readonly there: unknown;
+  readonly here: unknown;
+}
+
 /**
- * Throws `QUEUE_MISMATCH` if a queue differs from what is wanted. Properties that have no effect here count, too: a
- * program that defines one queue in two ways must fail here as it would on RabbitMQ.
+ * Properties that have no effect here count, too: a program that defines one queue in two ways must fail here as it would
+ * on RabbitMQ.
  */
-export function checkMatches(wanted: QueueSpec, existing: ExistingQueue): void {
+export function differencesOf(wanted: QueueSpec, existing: ExistingQueue): Difference[] {
   const there = properties(existing.spec, existing.capacity);
-  for (const [property, value] of Object.entries(
-    properties(wanted, wanted.capacity ?? existing.defaultCapacity),
-  )) {
-    if (isDeepStrictEqual(value, there[property])) continue;
-    throw new QueueError(
-      'QUEUE_MISMATCH',
-      `the queue '${wanted.name}' exists with ${property} ${quote(there[property])}, not ${quote(value)}: ` +
-        "define it the same everywhere, or use it as it is with declare: 'existing'",
-    );
-  }
+  return Object.entries(properties(wanted, wanted.capacity ?? existing.defaultCapacity))
+    .filter(([property, here]) => !isDeepStrictEqual(here, there[property]))
+    .map(([property, here]) => ({ property, there: there[property], here }));
+}
+
+/** Throws `QUEUE_MISMATCH` if a queue differs from what is wanted. */
+export function checkMatches(wanted: QueueSpec, existing: ExistingQueue): void {
+  const [first] = differencesOf(wanted, existing);
+  if (first !== undefined) throw mismatchError(wanted.name, first);
+}
+
+export function mismatchError(queue: string, { property, there, here }: Difference): QueueError {
+  return new QueueError(
+    'QUEUE_MISMATCH',
+    `the queue '${queue}' exists with ${property} ${quote(there)}, not ${quote(here)}: ` +
+      "define it the same everywhere, or use it as it is with declare: 'existing'",
+  );
 }
 
 function properties(spec: QueueSpec, capacity: number): Readonly<Record<string, unknown>> {

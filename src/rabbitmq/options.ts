@@ -42,6 +42,11 @@ export interface RabbitMqOptions {
    * it throws counts as a connection that failed.
    */
   readonly credentials?: (() => RabbitMqCredentials | Promise<RabbitMqCredentials>) | undefined;
+  /**
+   * Where RabbitMQ's management API is: `http://localhost:15672`. Without a user in it, the user and the password of the
+   * AMQP address are used. Needed only to list what AMQP can't list, such as the bindings of a queue. Default: none.
+   */
+  readonly managementUrl?: string | undefined;
   /** Called with what happens to the connections. What it throws, or rejects with, is ignored. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
   /**
@@ -105,6 +110,7 @@ export const RABBITMQ_OPTION_NAMES = [
   'observe',
   'credentials',
   'amqplibInternals',
+  'managementUrl',
 ] as const satisfies readonly (keyof RabbitMqOptions)[];
 
 const TLS_OPTION_NAMES = [
@@ -136,6 +142,7 @@ export interface RabbitMqSettings {
   readonly observe: (event: BrokerEvent) => void;
   readonly credentials: RabbitMqOptions['credentials'];
   readonly amqplibInternals: boolean;
+  readonly managementUrl: URL | undefined;
 }
 
 /** Throws `INVALID_OPTION`. */
@@ -145,6 +152,8 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
   if (connectionName !== undefined && typeof connectionName !== 'string') {
     throw invalidOption('connectionName', 'a string', connectionName);
   }
+  const managementUrl =
+    options.managementUrl === undefined ? undefined : toManagementUrl(options.managementUrl);
   checkOptionNames('tls', tls, TLS_OPTION_NAMES);
   if (options.credentials !== undefined && typeof options.credentials !== 'function') {
     // Not quoted: it may hold a password.
@@ -189,8 +198,19 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
     }),
     observe: observerOption(options.observe) ?? (() => {}),
     credentials: options.credentials,
+    managementUrl,
     amqplibInternals:
       booleanOption('amqplibInternals', options.amqplibInternals, true) &&
       process.env.MILLRACE_AMQPLIB_INTERNALS !== 'off',
   };
+}
+
+/** Not quoted in the error: it may hold a password. */
+function toManagementUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol)) return url;
+  throw new QueueError(
+    'INVALID_OPTION',
+    'managementUrl: expected the http: or https: address of the management API, such as http://localhost:15672',
+  );
 }

@@ -6,6 +6,7 @@ import type {
   Delivery,
   Destination,
   ExchangeSpec,
+  ListedBinding,
   Message,
   Outage,
   PublishOptions,
@@ -35,6 +36,7 @@ import { Bindings } from './topology/bindings.js';
 import { DeclaredQueues } from './topology/declared-queues.js';
 import { DelayLadder } from './topology/delay-ladder.js';
 import { Exchanges } from './topology/exchanges.js';
+import { listBindings } from './topology/management-api.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
 import { Topology } from './topology/topology.js';
 import { toWire, type WireMessage } from './wire/amqp-message.js';
@@ -251,6 +253,13 @@ class RabbitMqBroker implements Backend {
     return this.#keepAlive.during(this.#topology.inspect(queue, wait));
   }
 
+  async listBindings(queue: string, wait: WaitOptions = {}): Promise<readonly ListedBinding[] | undefined> {
+    this.#throwIfClosed();
+    checkQueueName(queue);
+    throwIfAborted(wait.signal, `listing the bindings of '${queue}'`);
+    return this.#keepAlive.during(listBindings(queue, this.#currentAddress(), this.#settings, wait));
+  }
+
   async purge(queue: string, wait: WaitOptions = {}): Promise<number> {
     this.#throwIfClosed();
     checkQueueName(queue);
@@ -315,11 +324,15 @@ class RabbitMqBroker implements Backend {
     });
   }
 
-  async #openSeparate(): Promise<Connection> {
+  #currentAddress(): RabbitMqAddress {
     const address = this.#addresses.find(({ masked }) => masked === this.#url) ?? this.#addresses[0];
     if (address === undefined) throw new Error('a broker has at least one address');
+    return address;
+  }
+
+  async #openSeparate(): Promise<Connection> {
     return Connection.open(
-      address,
+      this.#currentAddress(),
       this.#settings,
       `${this.#settings.connectionName} (declare)`,
       { onBlocked: () => {}, onUnblocked: () => {} },

@@ -290,12 +290,40 @@ describe('queues in a folder', () => {
     expect(again.of('processes')?.processes).toEqual([]);
   });
 
-  test('that differ from their definition fail', async () => {
+  test('that differ from their definition fail, with all that differs', async () => {
     const MILLRACE_URL = at('differing');
-    await declare('orders', { capacity: 10 }, MILLRACE_URL);
-    const { exitCode, of } = await doctorOn('orders', { capacity: 7 }, { MILLRACE_URL });
+    await declare('orders', { type: 'classic', arguments: { 'x-a': 1 } }, MILLRACE_URL);
+    const { exitCode, of } = await doctorOn('orders', {}, { MILLRACE_URL });
     expect(exitCode).toBe(1);
-    expect(of('queue')).toMatchObject({ status: 'fail', text: expect.stringContaining('capacity 10') });
+    expect(of('queue')).toMatchObject({
+      status: 'fail',
+      differences: [
+        'type is "classic" there and "quorum" here',
+        "arguments is { 'x-a': 1 } there and {} here",
+      ],
+    });
+    expect(of('queue')?.text).not.toContain('define it the same');
+  });
+
+  test('whose definition has changed in what a declaration changes are a warning, and stay as they are', async () => {
+    const MILLRACE_URL = at('changed');
+    const earlier = { capacity: 10, deadLetter: { capacity: 5 } };
+    await declare('orders', earlier, MILLRACE_URL);
+    const newer = { capacity: 7, deadLetter: { capacity: 6 }, onExpired: 'drop' } as const;
+    for (let run = 0; run < 2; run++) {
+      const { exitCode, of } = await doctorOn('orders', newer, { MILLRACE_URL });
+      expect(exitCode).toBe(0);
+      expect(of('queue')).toMatchObject({ status: 'warn', differences: [] });
+      expect(of('queue')?.changes).toEqual(
+        expect.arrayContaining([
+          'capacity is 10 there and 7 here',
+          'onExpired is "dead-letter" there and "drop" here',
+        ]),
+      );
+      expect(of('dead letters')?.changes).toEqual(['capacity is 5 there and 6 here']);
+    }
+    const same = await doctorOn('orders', earlier, { MILLRACE_URL });
+    expect(same.of('queue')).toMatchObject({ status: 'ok' });
   });
 
   test('are not made', async () => {

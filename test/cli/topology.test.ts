@@ -1,10 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineSubscription } from '../../src/topics/subscription.js';
+import { defineTopic } from '../../src/topics/topic.js';
 import { amqpUrl, brokerVersion, managementApi, managementUrl, uniqueName } from '../support/broker.js';
+import { connect } from '../support/connect.js';
 import { removeQueues } from '../support/remove-queues.js';
 import { rawChannel } from './queues.js';
 import { millrace } from './spawn-millrace.js';
@@ -36,6 +40,11 @@ function newTopology(address: string) {
   return { prefix, run };
 }
 
+/** Without a user, since `topology` uses that of the broker's address. */
+function managementFlag(): string[] {
+  return ['--management-url', managementUrl()];
+}
+
 function linesOf(text: string): Record<string, unknown>[] {
   return text
     .trimEnd()
@@ -50,8 +59,10 @@ describe.each([
   test('apply declares what the module exports, once or twice, and check then finds no differences', async () => {
     const { prefix, run } = newTopology(address());
     const before = await run('check');
-    expect(before).toMatchObject({ exitCode: 0, stderr: ' [*] No problems found\n' });
-    expect(before.stdout).toContain(`'${prefix}-shop' does not exist yet`);
+    expect(before.exitCode).toBe(4);
+    const missing = before.stdout.match(/^fail .* does not exist; millrace topology apply creates it$/gm);
+    // 3 exchanges, 4 queues, and the dead-letter queues of 3 of them.
+    expect(missing).toHaveLength(10);
     const applied = await run('apply');
     expect(applied).toMatchObject({ exitCode: 0, stderr: '' });
     expect(applied.stdout.split('\n').sort()).toEqual([
@@ -65,7 +76,7 @@ describe.each([
       ` [x] Declared the queue '${prefix}-shop.unrouted', bound to ${prefix}-shop.unrouted`,
     ]);
     expect((await run('apply')).exitCode).toBe(0);
-    const after = await run('check');
+    const after = await run('check', ...managementFlag());
     expect(after).toMatchObject({ exitCode: 0, stderr: ' [*] No problems found\n' });
     expect(after.stdout).toContain(`'${prefix}-shop' matches its definition`);
     expect(after.stdout).toContain(`'${prefix}-shop.billing' matches its definition`);
@@ -90,31 +101,95 @@ test('apply reports what exists with other properties, and declares the rest: ex
   expect(checked.stdout).toMatch(/^fail {2}exchange .*-logs.*direct/m);
 });
 
-test('check compares bindings if it may use the management API', async () => {
-  const { prefix, run } = newTopology(amqpUrl());
-  const url = new URL(managementUrl());
-  const { username, password } = new URL(amqpUrl());
-  Object.assign(url, { username, password });
+test('check says that it did not compare bindings without the management API', async () => {
+  const { run } = newTopology(amqpUrl());
   expect((await run('apply')).exitCode).toBe(0);
-  const good = await run('check', '--management-url', url.href);
-  expect(good).toMatchObject({ exitCode: 0, stderr: ' [*] No problems found\n' });
-  expect(good.stdout).toContain(`'${prefix}-shop.billing' has '${prefix}-shop' "order.*"`);
+  const checked = await run('check');
+  expect(checked).toMatchObject({ exitCode: 0, stderr: ' [!] 1 warning\n' });
+  expect(checked.stdout).toMatch(/^warn {2}bindings +not compared.*--management-url/m);
+});
 
-  await channel.bindQueue(`${prefix}-shop.billing`, `${prefix}-shop`, 'user.*');
-  const leftOver = await run('check', '--management-url', url.href);
-  expect(leftOver).toMatchObject({ exitCode: 0, stderr: ' [!] 1 warning\n' });
-  expect(leftOver.stdout).toContain(`"user.*", which its definition does not name`);
+describe.each([
+  ['RabbitMQ', amqpUrl],
+  ['a folder', () => `local:${join(folder, 'bindings')}`],
+])('on %s', (_name, address) => {
+  test.each(['topology check', 'doctor'])(
+    '%s finds bindings that are missing or left over',
+    async (command) => {
+      const { prefix, run } = newTopology(address());
+      expect((await run('apply')).exitCode).toBe(0);
+      const check = () =>
+        millrace([...command.split(' '), MODULE, ...managementFlag()], {
+          env: { MILLRACE_URL: address(), TEST_PREFIX: prefix },
+        });
+      const good = await check();
+      expect(good.exitCode).toBe(0);
+      expect(good.stdout).toContain(`'${prefix}-shop.billing' has '${prefix}-shop' "order.*"`);
+      expect(good.stdout).not.toMatch(/^(warn|fail) {2}bindings/m);
 
-  await channel.unbindQueue(`${prefix}-shop.billing`, `${prefix}-shop`, 'order.*');
-  const missing = await run('check', '--management-url', url.href);
-  expect(missing.exitCode).toBe(1);
-  expect(missing.stdout).toContain(`lacks '${prefix}-shop' "order.*"`);
+      // What another version of the program declares.
+      const shop = defineTopic(`${prefix}-shop`, { 'order.placed': z.unknown() }, { unrouted: 'keep' });
+      const broker = await connect(address());
+      const redeclare = (options: { to: 'order.placed'[]; unbind?: string[] }) =>
+        broker.declare(defineSubscription(shop, 'billing', options).spec);
+      await redeclare({ to: ['order.placed'] });
+      const leftOver = await check();
+      expect(leftOver.exitCode).toBe(0);
+      expect(leftOver.stdout).toMatch(
+        /^warn {2}bindings .*"order\.placed", which its definition does not name/m,
+      );
 
-  url.password = 'wrong';
+      await redeclare({ to: ['order.placed'], unbind: ['order.*'] });
+      await broker.close();
+      const missing = await check();
+      expect(missing.exitCode).toBe(1);
+      expect(missing.stdout).toMatch(/^fail {2}bindings .*lacks .*"order\.\*"/m);
+    },
+  );
+});
+
+test('check needs a user whom the management API accepts, and does not show the password', async () => {
+  const { run } = newTopology(amqpUrl());
+  expect((await run('apply')).exitCode).toBe(0);
+  const url = new URL(managementUrl());
+  Object.assign(url, { username: 'guest', password: 's3cret' });
   const refused = await run('check', '--management-url', url.href);
   expect(refused.exitCode).toBe(77);
-  expect(refused.stderr).not.toContain('wrong');
+  expect(refused.stdout).toMatch(/^fail {2}bindings .*refuses the user 'guest'/m);
+  expect(refused.stdout + refused.stderr).not.toContain('s3cret');
+  const away = await run('check', '--management-url', 'http://127.0.0.1:1');
+  expect(away.exitCode).toBe(69);
+  const wrong = await run('check', '--management-url', 'amqp://guest:s3cret@x');
+  expect(wrong.exitCode).toBe(2);
+  expect(wrong.stderr).not.toContain('s3cret');
 });
+
+test('check creates neither a folder nor a store in one', async () => {
+  const missing = join(folder, 'missing');
+  const { run } = newTopology(`local:${missing}`);
+  expect((await run('check')).exitCode).toBe(4);
+  expect(existsSync(missing)).toBe(false);
+  mkdirSync(missing, { mode: 0o700 });
+  expect((await run('check')).exitCode).toBe(4);
+  expect(readdirSync(missing)).toEqual([]);
+});
+
+test.each([
+  ['RabbitMQ', 'quorum', amqpUrl, 'refuses what is published'],
+  ['RabbitMQ', 'classic', amqpUrl, 'publishers to .* do not'],
+  ['a folder', 'quorum', () => `local:${join(folder, 'bounded')}`, 'publishers to .* wait'],
+])(
+  'doctor says what a bounded queue behind an exchange does to publishers: %s, %s',
+  async (_name, type, address, does) => {
+    const { prefix, run } = newTopology(address());
+    expect((await run('apply')).exitCode).toBe(0);
+    const env = { MILLRACE_URL: address(), TEST_PREFIX: prefix, TEST_BOUNDED: type };
+    const { stdout } = await millrace(['doctor', MODULE], { env });
+    expect(stdout).toMatch(
+      new RegExp(`^warn  capacity .*-shop.bounded' has a capacity of 10: .*${does}`, 'm'),
+    );
+  },
+);
 
 test('what export writes can be imported, and is what apply would declare', async () => {
   const { prefix, run } = newTopology(amqpUrl());
@@ -141,7 +216,7 @@ test('what export writes can be imported, and is what apply would declare', asyn
 });
 
 test.each([
-  ['a module that does not exist', ['check', './nothing.mjs'], 2, 'there is no topology module'],
+  ['a module that does not exist', ['check', './nothing.mjs'], 2, 'there is no module'],
   ['a module without any definition', ['apply', 'test/cli/doctor/no-queues.mjs'], 78, 'exports no queue'],
   ['a file that cannot be written', ['export', '/nothing/x.json', MODULE], 78, 'ENOENT'],
   ['queues in memory', ['apply', MODULE, '-u', 'local:'], 2, 'needs a folder'],

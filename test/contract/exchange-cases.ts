@@ -88,6 +88,34 @@ export const exchangeCases: Cases = {
     expect(await idsIn(t, all, 1)).toEqual(['whatever']);
   },
 
+  'the bindings of a queue are listed while they last, where the backend can list them': async (t) => {
+    const topic = exchange(t, 'topic');
+    const fanout = exchange(t, 'fanout');
+    const bindings = [
+      { exchange: topic, routingKey: 'order.*' },
+      { exchange: topic, routingKey: 'ä.\u{1F600} /#?' },
+      { exchange: fanout, routingKey: '' },
+    ];
+    const listed = async (queue: string) =>
+      (await t.broker.listBindings(queue))?.map(({ exchange, routingKey }) => [exchange, routingKey]).sort();
+    const expected = bindings.map(({ exchange, routingKey }) => [exchange.name, routingKey]).sort();
+    const spec = t.spec({ bindings });
+    await t.broker.declare(spec);
+    const first = await listed(spec.name);
+    // RabbitMQ, without its management API.
+    if (first === undefined) return;
+    expect(first).toEqual(expected);
+    await t.broker.declare({ ...spec, bindings: [], unbind: spec.bindings?.slice(0, 2) });
+    expect(await listed(spec.name)).toEqual(expected.filter(([name]) => name === fanout.name));
+    const unbound = t.spec();
+    await t.broker.declare(unbound);
+    expect(await listed(unbound.name)).toEqual([]);
+    await t.broker.remove(spec.name);
+    await rejection(t.broker.listBindings(spec.name), 'QUEUE_MISSING');
+    await t.broker.declare({ ...spec, bindings: [] });
+    expect(await listed(spec.name)).toEqual([]);
+  },
+
   'a queue that several bindings lead to gets one copy': async (t) => {
     const topic = exchange(t, 'topic');
     const queue = await bound(t, topic, ['#', '*', 'a', 'a.#']);

@@ -1,4 +1,4 @@
-import { amqpUrl } from '../support/broker.js';
+import { amqpUrl, knownManagementUrl } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
@@ -8,7 +8,7 @@ import { toolkitSkips } from './version-skips.js';
 
 const classic: BrokerSubject = {
   name: 'RabbitMQ with classic queues',
-  open: (options) => connect(amqpUrl(), options),
+  open: (options) => connect(amqpUrl(), { ...options, managementUrl: knownManagementUrl() }),
   queueType: 'classic',
   exactCapacity: true,
   propertyRuns: 20,

@@ -1,4 +1,4 @@
-import { amqpUrl } from '../support/broker.js';
+import { amqpUrl, knownManagementUrl } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
@@ -8,7 +8,7 @@ import { brokerSkips, toolkitSkips } from './version-skips.js';
 
 const quorum: BrokerSubject = {
   name: 'RabbitMQ with quorum queues',
-  open: (options) => connect(amqpUrl(), options),
+  open: (options) => connect(amqpUrl(), { ...options, managementUrl: knownManagementUrl() }),
   queueType: 'quorum',
   exactCapacity: false,
   propertyRuns: 20,

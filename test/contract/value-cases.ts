@@ -89,6 +89,7 @@ function withLimit(broker: Backend, maxMessageBytes: number): Backend {
     maxMessageBytes,
     declare: (...args) => broker.declare(...args),
     declareExchange: (...args) => broker.declareExchange(...args),
+    listBindings: (...args) => broker.listBindings(...args),
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),
     receiveReplies: (listener) => broker.receiveReplies(listener),

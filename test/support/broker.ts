@@ -31,6 +31,11 @@ export function managementUrl(): string {
   return management().url;
 }
 
+/** Undefined where there is none. */
+export function knownManagementUrl(): string | undefined {
+  return testBroker().managementUrl;
+}
+
 /** Unique in every test of every run, so that all can share one broker. */
 export function uniqueName(prefix: string): string {
   return `${prefix}-${randomUUID().slice(0, 13)}`;

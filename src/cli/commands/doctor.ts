@@ -1,22 +1,26 @@
 /** `millrace doctor` */
 
 import type { Command } from 'commander';
-import type { BrokerEvent, QueueSpec } from '../../broker.js';
+import type { Backend, BrokerEvent } from '../../broker.js';
 import { backendOf } from '../../common/options.js';
 import { type BrokerTarget, connect, targetOf } from '../../connect.js';
 import { diagnoseQueues } from '../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../address.js';
 import { ADDRESS_HELP, addHelp, addressFlags, type CommonFlags, type Execute } from '../common-options.js';
 import { type Check, failure, warn } from '../doctor/check.js';
+import { bindingChecks, boundedChecks, exchangeCheck } from '../doctor/exchange-checks.js';
 import { folderChecks } from '../doctor/folder-checks.js';
-import { compareThrough, queueChecks } from '../doctor/queue-checks.js';
+import { type Compare, compareInFolder, compareWithNothing, queueChecks } from '../doctor/queue-checks.js';
 import { badAddress, rabbitMqChecks } from '../doctor/rabbitmq-checks.js';
 import { Report } from '../doctor/report.js';
 import { roundTrip } from '../doctor/round-trip.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
-import { importQueues } from '../import-module.js';
+import { importTopology, type TopologyModule } from '../import-module.js';
+import { type ManagementFlags, managementOption } from '../option-values.js';
 import type { Output } from '../output.js';
 import { sendingQueue } from '../text-queue.js';
+
+interface DoctorFlags extends CommonFlags, ManagementFlags {}
 
 const EXAMPLES = `
 Examples:
@@ -25,9 +29,9 @@ Examples:
   $ millrace doctor ./queues.js          check the queues that it exports, too`;
 
 const NOTES = `
-Prints one line per check: ok, warn or fail, and what to do. Creates no queue except a temporary one.
+Prints one line per check: ok, warn or fail, and what to do. Creates no queue except a temporary one. Reports bindings that are missing or left over, on RabbitMQ only with --management-url, since AMQP can't list bindings.
 
-Exit codes: 0 no failures (there may be warnings); 1 a queue differs from its definition; 4 a queue is missing; 69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or a folder that can't be used.`;
+Exit codes: 0 no failures (there may be warnings); 1 something differs from its definition; 4 something is missing that no definition creates; 69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or a folder that can't be used.`;
 
 export function addDoctorCommand(program: Command, execute: Execute): void {
   const command = program
@@ -35,45 +39,44 @@ export function addDoctorCommand(program: Command, execute: Execute): void {
     .description('Checks that the broker is usable and that queues match their definitions.')
     .argument(
       '[queue]',
-      "a queue's name, or a module (./queues.js) whose exports are queues made by defineQueue",
+      "a queue's name, or a module (./queues.js) that exports queues, subscriptions, topics or exchanges",
     )
-    .action((subject: string | undefined, flags: CommonFlags) =>
+    .addOption(managementOption())
+    .action((subject: string | undefined, flags: DoctorFlags) =>
       execute(flags, (output) => doctor(subject, flags, output)),
     );
   addHelp(command, EXAMPLES, NOTES, ADDRESS_HELP);
 }
 
-/** Checks the broker and the queues of `subject`, and changes nothing. */
-async function doctor(subject: string | undefined, flags: CommonFlags, output: Output): Promise<ExitCode> {
-  const specs = subject === undefined ? [] : await specsOf(subject);
+/** Checks the broker and what `subject` defines, and changes nothing. */
+async function doctor(subject: string | undefined, flags: DoctorFlags, output: Output): Promise<ExitCode> {
+  const topology = subject === undefined ? { queues: [], exchanges: [] } : await topologyOf(subject);
   const chosen = chooseAddress(flags);
   const report = new Report(output);
-  const about = { chosen, specs, connectTimeoutMs: flags.connectTimeout, hintFlags: addressFlags(flags) };
-  for await (const check of checks(about)) await report.add(check);
+  for await (const check of checks({ chosen, flags, topology })) await report.add(check);
   return report.end();
 }
 
 /** A subject that ends like this is a module. */
 const MODULE = /\.[cm]?[jt]s$/;
 
-/** The queues that a module exports, or the one of this name as `send` and `work` declare it. */
-async function specsOf(subject: string): Promise<readonly QueueSpec[]> {
-  if (!MODULE.test(subject)) return [sendingQueue(subject).spec];
-  return (await importQueues(subject)).map(({ spec }) => spec);
+/** What a module exports, or the queue of this name as `send` and `work` declare it. */
+async function topologyOf(subject: string): Promise<TopologyModule> {
+  return MODULE.test(subject)
+    ? importTopology(subject)
+    : { queues: [sendingQueue(subject).spec], exchanges: [] };
 }
 
 /** What to check, and how. */
 interface Subject {
   readonly chosen: ChosenAddress;
-  readonly specs: readonly QueueSpec[];
-  readonly connectTimeoutMs: number;
-  /** See {@link addressFlags}. */
-  readonly hintFlags: string;
+  readonly flags: DoctorFlags;
+  readonly topology: TopologyModule;
 }
 
 /** Runs the checks in order. A check that depends on a failed one is left out. */
-async function* checks(about: Subject): AsyncGenerator<Check> {
-  const { chosen, specs, connectTimeoutMs, hintFlags } = about;
+async function* checks({ chosen, flags, topology }: Subject): AsyncGenerator<Check> {
+  const { connectTimeout: connectTimeoutMs } = flags;
   let target: BrokerTarget;
   try {
     target = targetOf(chosen.address);
@@ -81,11 +84,12 @@ async function* checks(about: Subject): AsyncGenerator<Check> {
     yield badAddress(chosen, error);
     return;
   }
+  const about = { topology, flags, isLocal: target.kind !== 'rabbitmq' };
   if (target.kind === 'rabbitmq') {
     const entry = yield* rabbitMqChecks(chosen, target.addresses, connectTimeoutMs);
     if (entry === undefined) return;
-    yield* throughBroker(entry, { ...about, specs: [] });
-    yield* queueChecks(specs, (spec) => diagnoseQueues(entry, spec, { connectTimeoutMs }), hintFlags);
+    const compare: Compare = (spec) => diagnoseQueues(entry, spec, { connectTimeoutMs });
+    yield* throughBroker(entry, () => compare, about);
     return;
   }
   if (target.kind === 'memory') {
@@ -95,23 +99,33 @@ async function* checks(about: Subject): AsyncGenerator<Check> {
       "for 'send' and 'work' use a folder, such as local:./folder, or RabbitMQ",
       { source: chosen.source },
     );
-  } else if (!(yield* folderChecks(chosen, target.path))) return;
-  yield* throughBroker(chosen.address, about);
+    yield* throughBroker(chosen.address, () => compareWithNothing, about);
+    return;
+  }
+  const { path } = target;
+  if (yield* folderChecks(chosen, path))
+    yield* throughBroker(chosen.address, (broker) => compareInFolder(broker, path), about);
 }
 
 async function* throughBroker(
   address: string,
-  { specs, connectTimeoutMs, hintFlags }: Subject,
+  comparison: (broker: Backend) => Compare,
+  { topology, flags, isLocal }: Omit<Subject, 'chosen'> & { readonly isLocal: boolean },
 ): AsyncGenerator<Check> {
+  const { queues, exchanges } = topology;
   try {
     const blocked = new AbortController();
     const observe = (event: BrokerEvent) => {
       if (event.type === 'blocked') blocked.abort(blockedError(event.reason));
     };
-    const broker = backendOf(await connect(address, { connectTimeoutMs, observe }));
+    const { connectTimeout: connectTimeoutMs, managementUrl } = flags;
+    const broker = backendOf(await connect(address, { connectTimeoutMs, managementUrl, observe }));
     try {
       yield await roundTrip(broker, blocked.signal);
-      yield* queueChecks(specs, compareThrough(broker), hintFlags);
+      for (const exchange of exchanges) yield await exchangeCheck(broker, exchange);
+      yield* queueChecks(queues, comparison(broker), addressFlags(flags));
+      for (const queue of queues) yield* boundedChecks(queue, isLocal);
+      yield* bindingChecks(broker, queues);
     } finally {
       await broker.close();
     }

@@ -1,49 +1,86 @@
 /** Checks that queues match their definitions. */
 import type { Backend, QueueSpec } from '../../broker.js';
-import type { QueueComparison } from '../../diagnose.js';
+import { diagnoseStoredQueues, type QueueComparison } from '../../diagnose.js';
 import { isQueueError } from '../../errors.js';
 import { shellQuoted } from '../common-options.js';
 import { EXIT } from '../exit-code.js';
 import { type Check, fail, failure, ok, warn } from './check.js';
 
-type Compare = (spec: QueueSpec) => Promise<readonly QueueComparison[]>;
+/** How a queue compares with its definition, on any broker. */
+export type Compared = QueueComparison & {
+  /** The properties that a declaration changes. */
+  readonly changes?: readonly string[];
+};
 
-/** `flags`: the flags that name the same broker, for hints. */
+/** The queue of a definition and its dead-letter queue. */
+export type Compare = (spec: QueueSpec) => Promise<readonly Compared[]>;
+
+/** What is missing, by the name of its check. */
+export type Missing = 'exchange' | 'queue' | 'dead letters';
+
+/** `flags`: the flags that name the same broker, for hints. `missing`: what to say of something that would be created. */
 export async function* queueChecks(
   specs: readonly QueueSpec[],
   compare: Compare,
   flags: string,
+  missing = createdLater,
 ): AsyncGenerator<Check> {
   for (const spec of specs) {
     try {
       const [queue, dead] = await compare(spec);
-      if (queue !== undefined) yield queueCheck(spec, queue);
-      if (dead !== undefined) yield deadLetterCheck(spec, dead, flags);
+      if (queue !== undefined)
+        yield isMissing(spec, queue) ? missing('queue', spec.name) : queueCheck(spec, queue);
+      if (dead !== undefined) {
+        yield isMissing(spec, dead) && spec.declare === 'match'
+          ? missing('dead letters', dead.name)
+          : deadLetterCheck(spec, dead, flags);
+      }
     } catch (error) {
       yield failure('queue', error);
     }
   }
 }
 
-/** Compares queues of a local broker, whose error says in one sentence what differs. */
-export function compareThrough(broker: Backend): Compare {
-  const compare = async (name: string, wanted?: QueueSpec): Promise<QueueComparison> => {
-    const nothing = { name, differences: [], lacksDelayedRetry: false };
-    try {
-      const stats = await broker.inspect(name);
-      // A check changes nothing: no binding either.
-      const unbound = { bindings: undefined, unbind: undefined, fixed: true };
-      if (wanted?.declare === 'match') await broker.declare({ ...wanted, ...unbound });
-      return { ...nothing, stats };
-    } catch (error) {
-      if (isQueueError(error, 'QUEUE_MISSING')) return { ...nothing, stats: undefined };
-      if (!isQueueError(error, 'QUEUE_MISMATCH')) throw error;
-      return { ...nothing, stats: await broker.inspect(name), differences: [error.message] };
-    }
-  };
+/** Whether a declaration would create it. */
+function isMissing({ declare }: QueueSpec, { stats }: Compared): boolean {
+  return stats === undefined && declare !== 'existing';
+}
+
+/** Processes declare what they need. */
+export function createdLater(kind: Missing, name: string): Check {
+  const facts = factsOf(kind, name);
+  if (kind === 'dead letters') return ok(kind, `'${name}' does not exist yet: there are none`, facts);
+  const by = kind === 'exchange' ? 'publisher or consumer' : 'send or work';
+  return ok(kind, `'${name}' does not exist yet; the first ${by} creates it`, facts);
+}
+
+export function factsOf(kind: Missing, name: string): Check['facts'] {
+  return { [kind === 'exchange' ? 'exchange' : 'queue']: name };
+}
+
+/** Nothing is there: for brokers in memory, and for folders without a store. */
+export async function compareWithNothing(spec: QueueSpec): Promise<readonly Compared[]> {
+  const nothing = { stats: undefined, differences: [], lacksDelayedRetry: false };
+  const names = [spec.name, ...(spec.deadLetter === false ? [] : [spec.deadLetter.queue])];
+  return names.map((name) => ({ ...nothing, name }));
+}
+
+/** Compares queues in a folder, which `broker` has open. */
+export function compareInFolder(broker: Backend, folder: string): Compare {
+  const statsOf = (queue: string) =>
+    broker.inspect(queue).catch((error) => {
+      if (isQueueError(error, 'QUEUE_MISSING')) return undefined;
+      throw error;
+    });
   return async (spec) => {
-    const queue = await compare(spec.name, spec);
-    return spec.deadLetter === false ? [queue] : [queue, await compare(spec.deadLetter.queue)];
+    const compared = await diagnoseStoredQueues(folder, spec);
+    return Promise.all(
+      compared.map(async (each) => ({
+        ...each,
+        stats: await statsOf(each.name),
+        lacksDelayedRetry: false,
+      })),
+    );
   };
 }
 
@@ -51,14 +88,11 @@ const REDECLARE = 'delete the queue so that it is declared again';
 
 function queueCheck(
   spec: QueueSpec,
-  { name, stats, differences, lacksDelayedRetry }: QueueComparison,
+  { name, stats, differences, lacksDelayedRetry, changes = [] }: Compared,
 ): Check {
-  const facts = { queue: name, ...stats, differences };
-  if (stats === undefined) {
-    if (spec.declare !== 'existing')
-      return ok('queue', `'${name}' does not exist yet; the first send or work creates it`, facts);
+  const facts = { queue: name, ...stats, differences, ...(changes.length > 0 && { changes }) };
+  if (stats === undefined)
     return fail('queue', `'${name}' does not exist`, EXIT.empty, 'another program must create it', facts);
-  }
   if (differences.length > 0) {
     const advice = `change the definition, use the queue as it is with declare: 'existing', or ${REDECLARE}`;
     return fail('queue', `'${name}' differs: ${differences.join(', ')}`, EXIT.failed, advice, facts);
@@ -67,22 +101,34 @@ function queueCheck(
     const text = `'${name}' was declared without 'delayedRetry', so its retries use wait queues`;
     return warn('queue', text, `to let the queue delay them, ${REDECLARE}`, facts);
   }
+  if (changes.length > 0) return changesCheck('queue', name, changes, facts);
   const state = `${count(stats.ready, 'message')} ready, ${count(stats.consumers, 'consumer')}`;
   const as = spec.declare === 'match' ? 'matches its definition' : 'exists and is used as it is';
   return ok('queue', `'${name}' ${as}; ${state}`, facts);
 }
 
+function changesCheck(
+  check: string,
+  queue: string,
+  changes: readonly string[],
+  facts: Check['facts'],
+): Check {
+  const text = `'${queue}' has an earlier definition: ${changes.join(', ')}`;
+  return warn(check, text, 'the next process that declares it changes that', facts);
+}
+
 function deadLetterCheck(
   { name: queue }: QueueSpec,
-  { name, stats, differences }: QueueComparison,
+  { name, stats, differences, changes = [] }: Compared,
   flags: string,
 ): Check {
-  const facts = { queue: name, ...stats, differences };
+  const facts = { queue: name, ...stats, differences, ...(changes.length > 0 && { changes }) };
   if (stats === undefined) return ok('dead letters', `'${name}' does not exist yet: there are none`, facts);
   if (differences.length > 0) {
     const advice = `change the definition, or when it is empty, ${REDECLARE}`;
     return fail('dead letters', `'${name}' differs: ${differences.join(', ')}`, EXIT.failed, advice, facts);
   }
+  if (changes.length > 0) return changesCheck('dead letters', name, changes, facts);
   if (stats.ready === 0) return ok('dead letters', `'${name}' is empty`, facts);
   return warn(
     'dead letters',

@@ -5,6 +5,7 @@ import type {
   Delivery,
   Destination,
   ExchangeSpec,
+  ListedBinding,
   Message,
   PublishOptions,
   QueueSpec,
@@ -213,6 +214,14 @@ class DiskBroker implements Backend {
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
     checkQueueName(queue);
     return (await this.#command('inspect', options, { kind: 'inspect', queue })) as QueueStats;
+  }
+
+  async listBindings(queue: string, options?: WaitOptions): Promise<readonly ListedBinding[]> {
+    checkQueueName(queue);
+    return (await this.#command('listBindings', options, {
+      kind: 'list-bindings',
+      queue,
+    })) as ListedBinding[];
   }
 
   /** In portions, so that others get the lock meanwhile: what was there when it began, and no more. */

@@ -3,7 +3,7 @@
  * and the handlers; the store thread has the database, and alone may block. A post is an ordered list of requests,
  * and all that have arrived by the time a transaction begins become part of it.
  */
-import type { ExchangeSpec, Failure, QueueSpec, QueueStats } from '../../broker.js';
+import type { ExchangeSpec, Failure, ListedBinding, QueueSpec, QueueStats } from '../../broker.js';
 import type { QueueErrorCode } from '../../errors.js';
 import type { MessageLists } from './message-lists.js';
 
@@ -98,6 +98,7 @@ export type Command =
   /** `cancel`, and what is unsettled goes back. */
   | { readonly kind: 'unsubscribe'; readonly id: number; readonly subscription: number }
   | { readonly kind: 'inspect'; readonly id: number; readonly queue: string }
+  | { readonly kind: 'list-bindings'; readonly id: number; readonly queue: string }
   /** Removes some of the ready messages and says how many; 0: there are none. */
   | { readonly kind: 'purge'; readonly id: number; readonly queue: string }
   | { readonly kind: 'remove'; readonly id: number; readonly queue: string }
@@ -160,5 +161,5 @@ export interface Reply {
   fatal: { readonly code: QueueErrorCode; readonly message: string } | undefined;
 }
 
-/** Of `inspect`, `purge`, and `declare`: what it changed of a queue that was there. False: a publish was not routed. */
-export type CommandResult = QueueStats | number | string[] | false | undefined;
+/** Of `inspect`, `list-bindings`, `purge`, and `declare`: what it changed of a queue that was there. False: a publish was not routed. */
+export type CommandResult = QueueStats | ListedBinding[] | number | string[] | false | undefined;

@@ -4,6 +4,7 @@ import type {
   Delivery,
   Destination,
   ExchangeSpec,
+  ListedBinding,
   Message,
   PublishOptions,
   QueueSpec,
@@ -168,6 +169,12 @@ class MemoryBroker implements Backend {
     checkQueueName(queue);
     this.#checkUsable('inspect', options);
     return this.#queue(queue).stats();
+  }
+
+  async listBindings(queue: string, options?: WaitOptions): Promise<readonly ListedBinding[]> {
+    checkQueueName(queue);
+    this.#checkUsable('listBindings', options);
+    return this.#exchanges.bindingsOf(this.#queue(queue).name);
   }
 
   async purge(queue: string, options?: WaitOptions): Promise<number> {

@@ -19,3 +19,8 @@ export const legacy = defineQueue(`${prefix}-legacy`, anything, {
 });
 /** Ends with its process: nothing to declare in advance. */
 export const cache = defineSubscription(shop, { each: 'process', to: ['order.placed'] });
+
+/** Only where the test asks for it. */
+export const bounded =
+  process.env.TEST_BOUNDED &&
+  defineSubscription(shop, 'bounded', { to: ['order.*'], type: process.env.TEST_BOUNDED, capacity: 10 });

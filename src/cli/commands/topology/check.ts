@@ -1,27 +1,32 @@
 /** `millrace topology check` */
 import type { Command } from 'commander';
-import type { Backend, ExchangeSpec } from '../../../broker.js';
+import type { Backend } from '../../../broker.js';
 import { backendOf } from '../../../common/options.js';
-import { targetOf } from '../../../connect.js';
-import { diagnoseAddress, diagnoseQueues, diagnoseServer } from '../../../diagnose.js';
-import { isQueueError } from '../../../errors.js';
+import { type BrokerTarget, targetOf } from '../../../connect.js';
+import { diagnoseQueues, diagnoseServer, folderHasStore } from '../../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, addressFlags, type CommonFlags, type Execute } from '../../common-options.js';
-import { type Check, fail, failure, ok } from '../../doctor/check.js';
-import { compareThrough, queueChecks } from '../../doctor/queue-checks.js';
+import { type Check, fail } from '../../doctor/check.js';
+import { bindingChecks, boundedChecks, exchangeCheck } from '../../doctor/exchange-checks.js';
+import {
+  type Compare,
+  compareInFolder,
+  compareWithNothing,
+  factsOf,
+  type Missing,
+  queueChecks,
+} from '../../doctor/queue-checks.js';
 import { Report } from '../../doctor/report.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import { importTopology, type TopologyModule } from '../../import-module.js';
-import { openBroker, refuseMemory } from '../../open-broker.js';
+import { openBroker, refusedAddress, refuseMemory } from '../../open-broker.js';
+import { type ManagementFlags, managementOption } from '../../option-values.js';
 import type { Output } from '../../output.js';
-import { bindingChecks, type Management } from './binding-checks.js';
 
-interface CheckFlags extends CommonFlags {
-  readonly managementUrl?: string;
-}
+interface CheckFlags extends CommonFlags, ManagementFlags {}
 
 const NOTES = `
-Prints one line per exchange, queue and dead-letter queue: ok, warn or fail, and what to do. Declares nothing. AMQP can't list bindings: RabbitMQ's are checked if --management-url is given, such as http://user:password@localhost:15672. Then bindings that are missing or left over are reported, too.
+Prints one line per exchange, queue and dead-letter queue: ok, warn or fail, and what to do. Declares nothing. Reports bindings that are missing or left over, on RabbitMQ only with --management-url, since AMQP can't list bindings.
 
 Exit codes: 0 no failures (there may be warnings); 1 something differs from its definition; 4 something is missing; 69 broker unreachable; 77 access denied.`;
 
@@ -30,7 +35,7 @@ export function addCheckCommand(topology: Command, execute: Execute): void {
     .command('check')
     .description('Compares the queues, exchanges and bindings of a module with those on the broker.')
     .argument('<module>', 'the module that defines the topology')
-    .option('--management-url <url>', "the address of RabbitMQ's management API")
+    .addOption(managementOption())
     .action((module: string, flags: CheckFlags) => execute(flags, (output) => check(module, flags, output)));
   addHelp(command, NOTES, ADDRESS_HELP);
 }
@@ -39,59 +44,62 @@ async function check(module: string, flags: CheckFlags, output: Output): Promise
   const topology = await importTopology(module);
   const chosen = chooseAddress(flags);
   refuseMemory(chosen, 'topology check');
-  const broker = backendOf(
-    await openBroker(chosen, output, { connectTimeout: flags.connectTimeout, observe: () => {} }),
-  );
   const report = new Report(output);
-  try {
-    for await (const each of checks(broker, topology, chosen, flags)) await report.add(each);
-  } finally {
-    await broker.close();
-  }
+  for await (const each of checks(topology, chosen, flags, output)) await report.add(each);
   return report.end();
 }
 
 async function* checks(
-  broker: Backend,
   { queues, exchanges }: TopologyModule,
   chosen: ChosenAddress,
   flags: CheckFlags,
+  output: Output,
 ): AsyncGenerator<Check> {
-  for (const exchange of exchanges) yield await exchangeCheck(broker, exchange);
-  const target = targetOf(chosen.address);
-  if (target.kind !== 'rabbitmq') {
-    yield* queueChecks(queues, compareThrough(broker), addressFlags(flags));
+  const target = targetOrRefusal(chosen);
+  const hintFlags = addressFlags(flags);
+  if (target.kind === 'folder' && !(await folderHasStore(target.path))) {
+    // Opening it would create it.
+    for (const exchange of exchanges) yield missing('exchange', exchange.name);
+    yield* queueChecks(queues, compareWithNothing, hintFlags, missing);
     return;
   }
-  const connectTimeoutMs = flags.connectTimeout;
-  const address = await reachable(target.addresses, connectTimeoutMs);
-  const compare = (spec: (typeof queues)[number]) => diagnoseQueues(address, spec, { connectTimeoutMs });
-  yield* queueChecks(queues, compare, addressFlags(flags));
-  if (flags.managementUrl === undefined) return;
-  const { vhost } = await diagnoseAddress(address);
-  const management: Management = { url: flags.managementUrl, vhost, timeoutMs: connectTimeoutMs };
-  yield* bindingChecks(queues, management);
+  const { connectTimeout, managementUrl } = flags;
+  const broker = backendOf(
+    await openBroker(chosen, output, { connectTimeout, managementUrl, observe: () => {} }),
+  );
+  try {
+    for (const exchange of exchanges) yield await exchangeCheck(broker, exchange, missing);
+    yield* queueChecks(queues, await comparison(broker, target, connectTimeout), hintFlags, missing);
+    for (const queue of queues) yield* boundedChecks(queue, target.kind !== 'rabbitmq');
+    yield* bindingChecks(broker, queues);
+  } finally {
+    await broker.close();
+  }
 }
 
-/** Whether the exchange exists as it is defined. */
-async function exchangeCheck(broker: Backend, spec: ExchangeSpec): Promise<Check> {
-  const { name } = spec;
+function targetOrRefusal(chosen: ChosenAddress): BrokerTarget {
   try {
-    await broker.declareExchange({ ...spec, declare: 'existing' });
-    // It exists, so that this declaration creates nothing.
-    if (spec.declare === 'match') await broker.declareExchange(spec);
-    const as = spec.declare === 'match' ? 'matches its definition' : 'exists and is used as it is';
-    return ok('exchange', `'${name}' ${as}`, { exchange: name });
+    return targetOf(chosen.address);
   } catch (error) {
-    if (isQueueError(error, 'QUEUE_MISMATCH')) {
-      return fail('exchange', error.message, EXIT.failed, undefined, { exchange: name });
-    }
-    if (!isQueueError(error, 'QUEUE_MISSING')) return failure('exchange', error);
-    const facts = { exchange: name };
-    return spec.declare === 'existing'
-      ? fail('exchange', `'${name}' does not exist`, EXIT.empty, 'another program must create it', facts)
-      : ok('exchange', `'${name}' does not exist yet; the first publisher or consumer creates it`, facts);
+    throw refusedAddress(chosen, error);
   }
+}
+
+async function comparison(broker: Backend, target: BrokerTarget, connectTimeoutMs: number): Promise<Compare> {
+  if (target.kind === 'memory') return compareWithNothing;
+  if (target.kind === 'folder') return compareInFolder(broker, target.path);
+  const address = await reachable(target.addresses, connectTimeoutMs);
+  return (spec) => diagnoseQueues(address, spec, { connectTimeoutMs });
+}
+
+function missing(kind: Missing, name: string): Check {
+  return fail(
+    kind,
+    `'${name}' does not exist`,
+    EXIT.empty,
+    'millrace topology apply creates it',
+    factsOf(kind, name),
+  );
 }
 
 /** The first address that accepts a connection. */

@@ -1,4 +1,4 @@
-import type { Destination, ExchangeSpec, QueueSpec } from '../../../broker.js';
+import type { Destination, ExchangeSpec, ListedBinding, QueueSpec } from '../../../broker.js';
 import { quote } from '../../../common/options.js';
 import { bindingName, Exchanges } from '../../exchanges.js';
 import type { Database } from './database.js';
@@ -73,6 +73,10 @@ export class ExchangeTable {
       this.#sql.bind.run(exchange, id, routingKey);
       this.#queues.changed();
     }
+  }
+
+  bindingsOf({ id }: StoredQueue): ListedBinding[] {
+    return this.#current.bindingsOf(String(id));
   }
 
   /** The queues that take a message, each once; undefined: there is no such exchange. */

@@ -3,7 +3,7 @@ import type { QueueSpec } from '../../../broker.js';
 import { quote } from '../../../common/options.js';
 import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
-import { checkMatches } from '../../queue-mismatch.js';
+import { type Difference, differencesOf, mismatchError } from '../../queue-mismatch.js';
 import type { ExchangeTable } from './exchange-table.js';
 import { asStored, DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 
@@ -62,24 +62,39 @@ export function queueNamed(queues: QueueTable, name: string): StoredQueue {
   return queue;
 }
 
-function checkExisting(wanted: QueueSpec, existing: StoredQueue | undefined): void {
-  if (existing === undefined) return;
-  const isFixed = wanted.fixed === true || existing.spec.fixed === true;
-  const { capacity, deadLetter, deliveryLimit }: Changeable = isFixed ? existing.spec : wanted;
-  checkMatches(wanted, {
-    spec: { ...existing.spec, capacity, deadLetter, deliveryLimit },
+/** How a definition compares with the queue that is there. */
+export interface DefinitionComparison {
+  /** What a declaration is refused for. */
+  readonly differences: readonly Difference[];
+  /** What a declaration changes. */
+  readonly changes: readonly Difference[];
+}
+
+/** Both as {@link asStored}. */
+export function compareDefinitions(wanted: QueueSpec, existing: QueueSpec): DefinitionComparison {
+  const isFixed = wanted.fixed === true || existing.fixed === true;
+  const { capacity, deadLetter, deliveryLimit }: Changeable = isFixed ? existing : wanted;
+  const differences = differencesOf(wanted, {
+    spec: { ...existing, capacity, deadLetter, deliveryLimit },
     capacity: capacity ?? DEFAULT_CAPACITY,
     defaultCapacity: DEFAULT_CAPACITY,
   });
+  const before = changeableOf(existing);
+  const changes = Object.entries(changeableOf(wanted))
+    .filter(([property, here]) => !isDeepStrictEqual(before[property], here))
+    .map(([property, here]) => ({ property, there: before[property], here }));
+  return { differences, changes };
+}
+
+function checkExisting(wanted: QueueSpec, existing: StoredQueue | undefined): void {
+  if (existing === undefined) return;
+  const [first] = compareDefinitions(wanted, existing.spec).differences;
+  if (first !== undefined) throw mismatchError(wanted.name, first);
 }
 
 /** The newest definition wins. Says what it changed, in words. */
 function change(queues: QueueTable, existing: StoredQueue, wanted: QueueSpec): string[] {
-  const before = changeableOf(existing.spec);
-  const after = changeableOf(wanted);
-  const changes = Object.keys(after)
-    .filter((name) => !isDeepStrictEqual(before[name], after[name]))
-    .map((name) => `${name} of '${wanted.name}' from ${quote(before[name])} to ${quote(after[name])}`);
+  const { changes } = compareDefinitions(wanted, existing.spec);
   if (changes.length === 0) return [];
   const { capacity, deadLetter, deliveryLimit, onExpired } = wanted;
   queues.update(
@@ -87,7 +102,9 @@ function change(queues: QueueTable, existing: StoredQueue, wanted: QueueSpec): s
     { ...existing.spec, capacity, deadLetter, deliveryLimit, onExpired },
     deadLetter === false ? undefined : deadLetter.queue,
   );
-  return changes;
+  return changes.map(
+    ({ property, there, here }) => `${property} of '${wanted.name}' from ${quote(there)} to ${quote(here)}`,
+  );
 }
 
 function changeableOf(spec: QueueSpec): Record<string, unknown> {

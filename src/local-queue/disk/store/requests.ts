@@ -62,6 +62,8 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       const queue = queueNamed(queues, command.queue);
       return { ready: queues.counters(queue).ready, consumers: owners.subscribers(queue.id) };
     }
+    case 'list-bindings':
+      return transaction.exchanges.bindingsOf(queueNamed(queues, command.queue));
     case 'purge':
       return messages.purge(queueNamed(queues, command.queue), MAX_ROWS_PER_TRANSACTION);
     case 'remove':

@@ -1,0 +1,70 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { QueueSpec } from '../../broker.js';
+import { quote } from '../../common/options.js';
+import { deadLetterSpecOf } from '../../common/queue-spec.js';
+import type { Difference } from '../queue-mismatch.js';
+import { Database, STORE_FILE } from './store/database.js';
+import { compareDefinitions } from './store/queue-definition.js';
+import { asStored, QueueTable } from './store/queue-table.js';
+import { checkSqlite, Park } from './store/sqlite.js';
+import { storageError } from './store/storage-error.js';
+import { WriteLock } from './store/write-lock.js';
+
+/** How a queue in a folder compares with its definition. */
+export interface StoredQueueComparison {
+  readonly name: string;
+  /** The properties for which a declaration is refused: `type is 'classic' there and 'quorum' here`. */
+  readonly differences: readonly string[];
+  /** The properties that a declaration changes. */
+  readonly changes: readonly string[];
+}
+
+/** Whether anything was ever stored in the folder. Creates nothing. */
+export async function hasStore(folder: string): Promise<boolean> {
+  try {
+    return (await stat(join(folder, STORE_FILE))).size > 0;
+  } catch (error) {
+    // Whatever else is wrong with the folder shows when it is opened.
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+  }
+}
+
+/**
+ * Compares the queue and the dead-letter queue of a definition with those in the folder, which must have a store. One that
+ * is missing has no differences. Changes nothing. Rejects with `STORAGE_ERROR`.
+ */
+export async function compareStoredQueues(folder: string, spec: QueueSpec): Promise<StoredQueueComparison[]> {
+  checkSqlite();
+  try {
+    const database = new Database(folder, new WriteLock(new Park()));
+    try {
+      const queues = new QueueTable(database);
+      queues.begin();
+      const deadLetterSpec = deadLetterSpecOf(spec);
+      const isMatched = spec.declare === 'match';
+      const queue = compare(queues, spec, isMatched);
+      if (deadLetterSpec === undefined) return [queue];
+      const deadLetters = compare(queues, deadLetterSpec, isMatched);
+      // Only a capacity that was asked for changes a dead-letter queue.
+      return [queue, deadLetterSpec.capacity === undefined ? { ...deadLetters, changes: [] } : deadLetters];
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    throw storageError(error, join(folder, STORE_FILE));
+  }
+}
+
+function compare(queues: QueueTable, spec: QueueSpec, isMatched: boolean): StoredQueueComparison {
+  const { name } = spec;
+  const existing = queues.byName(name);
+  if (existing === undefined || !isMatched) return { name, differences: [], changes: [] };
+  const { bindings: _, unbind: __, ...wanted } = asStored(spec);
+  const { differences, changes } = compareDefinitions(wanted, existing.spec);
+  return { name, differences: differences.map(inWords), changes: changes.map(inWords) };
+}
+
+function inWords({ property, there, here }: Difference): string {
+  return `${property} is ${quote(there)} there and ${quote(here)} here`;
+}
