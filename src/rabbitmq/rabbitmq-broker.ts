@@ -257,7 +257,14 @@ class RabbitMqBroker implements Backend {
     this.#throwIfClosed();
     checkQueueName(queue);
     throwIfAborted(wait.signal, `listing the bindings of '${queue}'`);
-    return this.#keepAlive.during(listBindings(queue, this.#currentAddress(), this.#settings, wait));
+    return this.#keepAlive.during(this.#listBindings(queue, wait));
+  }
+
+  async #listBindings(queue: string, wait: WaitOptions): Promise<readonly ListedBinding[] | undefined> {
+    const listed = await listBindings(queue, this.#currentAddress(), this.#settings, wait);
+    // Whether there is such a queue: the API does not say.
+    if (listed?.length === 0) await this.#topology.inspect(queue, wait);
+    return listed;
   }
 
   async purge(queue: string, wait: WaitOptions = {}): Promise<number> {

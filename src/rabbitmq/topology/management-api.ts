@@ -5,7 +5,10 @@ import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
 
-/** The bindings of a queue, without the one to the default exchange; undefined if no management API is known. */
+/**
+ * The bindings of a queue, without the one to the default exchange; undefined if no management API is known. Of a queue
+ * that does not exist RabbitMQ lists none.
+ */
 export async function listBindings(
   queue: string,
   address: RabbitMqAddress,
@@ -17,13 +20,8 @@ export async function listBindings(
   const api = new ManagementApi(settings.managementUrl, { username, password });
   const path = `api/queues/${encodeURIComponent(address.vhost)}/${encodeURIComponent(queue)}/bindings`;
   const answer = await api.get(path, `listing the bindings of '${queue}'`, wait);
-  if (answer !== undefined && !(Array.isArray(answer) && answer.every(isListed))) {
-    throw api.unusable('its answer lists no bindings');
-  }
-  // Each queue is bound to the default exchange. Of a missing one, some versions list nothing.
-  if (answer === undefined || answer.length === 0) {
-    throw new QueueError('QUEUE_MISSING', `there is no queue ${quote(queue)}`);
-  }
+  if (answer === undefined) throw new QueueError('QUEUE_MISSING', `there is no queue ${quote(queue)}`);
+  if (!Array.isArray(answer) || !answer.every(isListed)) throw api.unusable('its answer lists no bindings');
   return answer
     .filter(({ source }) => source !== '')
     .map(({ source, routing_key, arguments: given }) => ({
