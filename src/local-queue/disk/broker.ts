@@ -17,16 +17,7 @@ import type {
   WaitOptions,
 } from '../../broker.js';
 import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
-import {
-  checkOptionNames,
-  checkQueueName,
-  checkSize,
-  checkWaitOptions,
-  DEFAULT_MAX_MESSAGE_BYTES,
-  durationOption,
-  integerOption,
-  wordOption,
-} from '../../common/options.js';
+import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, type QueueError } from '../../errors.js';
 import {
@@ -37,6 +28,7 @@ import {
   refuseUnknown,
   storableHeaders,
 } from '../local-broker.js';
+import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options.js';
 import { prepareFolder } from './folder.js';
 import { lockHolder } from './lock-holder.js';
 import { joinStore, leaveStore } from './open-stores.js';
@@ -46,27 +38,6 @@ import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
 import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';
 import { DiskSubscription } from './subscription.js';
-
-export interface DiskBrokerOptions {
-  /** Larger bodies are refused. Bytes. Default: 1 MiB. */
-  readonly maxMessageBytes?: number | undefined;
-  /**
-   * When a message counts as stored. `'flush'` (default): when it is on the disk, and survives a power failure.
-   * `'commit'`: when all processes see it and it survives the death of any of them; a power failure may undo the
-   * last of these, and harms nothing else.
-   */
-  readonly durability?: 'flush' | 'commit' | undefined;
-  /**
-   * How long messages stay with a process that stands still, or whose death can't be seen from here (in another
-   * container, for example), before they go to others. Milliseconds, from 100. Default: 30,000. Where several brokers
-   * of one process have the same folder open, that of the first counts.
-   */
-  readonly leaseMs?: number | undefined;
-  /** How long opening may take, which another process can hold up that stands still. Milliseconds. Default: 10,000. */
-  readonly connectTimeoutMs?: number | undefined;
-  /** Receives `redefined` when a definition changes an existing queue. */
-  readonly observe?: ((event: BrokerEvent) => void) | undefined;
-}
 
 /** For tests: another module in place of the store thread's own. */
 export interface DiskBrokerInternals {
@@ -85,25 +56,12 @@ export async function openDiskBroker(
   options: DiskBrokerOptions = {},
   internals: DiskBrokerInternals = {},
 ): Promise<Backend> {
-  checkOptionNames('openDiskBroker', options, [
-    'maxMessageBytes',
-    'durability',
-    'leaseMs',
-    'connectTimeoutMs',
-    'observe',
-  ]);
-  const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, {
-    min: 1,
-    default: DEFAULT_MAX_MESSAGE_BYTES,
-  });
-  const durability = wordOption('durability', options.durability, ['flush', 'commit'], 'flush');
-  const leaseMs = durationOption('leaseMs', options.leaseMs, { min: 100, default: 30_000 });
-  const timeoutMs = durationOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, default: 10_000 });
+  const { maxMessageBytes, durability, leaseMs, timeoutMs, observe } = checkDiskBrokerOptions(options);
   checkSqlite();
   const path = await prepareFolder(folder);
   const client = await joinStore({ folder: path, leaseMs, thread: internals.thread }, timeoutMs);
   const flags = durability === 'flush' ? FLUSH : 0;
-  return new DiskBroker(client, maxMessageBytes, flags, options.observe ?? (() => {}));
+  return new DiskBroker(client, maxMessageBytes, flags, observe);
 }
 
 class DiskBroker implements Backend {

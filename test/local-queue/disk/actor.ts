@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { DiskBrokerOptions } from '../../../src/local-queue/disk/broker.js';
+import type { DiskBrokerOptions } from '../../../src/local-queue/disk/broker-options.js';
 
 export interface ActorEvent {
   readonly event: 'done' | 'failed' | 'delivery' | 'lost' | 'ended';

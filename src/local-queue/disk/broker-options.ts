@@ -1,0 +1,50 @@
+import type { BrokerEvent } from '../../broker.js';
+import {
+  checkOptionNames,
+  DEFAULT_MAX_MESSAGE_BYTES,
+  durationOption,
+  integerOption,
+  wordOption,
+} from '../../common/options.js';
+
+export interface DiskBrokerOptions {
+  /** Larger bodies are refused. Bytes. Default: 1 MiB. */
+  readonly maxMessageBytes?: number | undefined;
+  /**
+   * When a message counts as stored. `'flush'` (default): when it is on the disk, and survives a power failure.
+   * `'commit'`: when all processes see it and it survives the death of any of them; a power failure may undo the
+   * last of these, and harms nothing else.
+   */
+  readonly durability?: 'flush' | 'commit' | undefined;
+  /**
+   * How long messages stay with a process that stands still, or whose death can't be seen from here (in another
+   * container, for example), before they go to others. Milliseconds, from 100. Default: 30,000. Where several brokers
+   * of one process have the same folder open, that of the first counts.
+   */
+  readonly leaseMs?: number | undefined;
+  /** How long opening may take, which another process can hold up that stands still. Milliseconds. Default: 10,000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Receives `redefined` when a definition changes an existing queue. */
+  readonly observe?: ((event: BrokerEvent) => void) | undefined;
+}
+
+/** Throws `INVALID_OPTION`. */
+export function checkDiskBrokerOptions(options: DiskBrokerOptions) {
+  checkOptionNames('openDiskBroker', options, [
+    'maxMessageBytes',
+    'durability',
+    'leaseMs',
+    'connectTimeoutMs',
+    'observe',
+  ]);
+  return {
+    maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, {
+      min: 1,
+      default: DEFAULT_MAX_MESSAGE_BYTES,
+    }),
+    durability: wordOption('durability', options.durability, ['flush', 'commit'], 'flush'),
+    leaseMs: durationOption('leaseMs', options.leaseMs, { min: 100, default: 30_000 }),
+    timeoutMs: durationOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, default: 10_000 }),
+    observe: options.observe ?? (() => {}),
+  };
+}
