@@ -5,11 +5,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { WireMessage } from '../../src/rabbitmq/wire/amqp-message.js';
-import { encodeTable } from '../../src/rabbitmq/wire/amqplib-headers.js';
+import { encodeTable } from '../../src/rabbitmq/wire/amqplib-message.js';
 import { DeliveryFrames } from '../../src/rabbitmq/wire/delivery-frames.js';
 import { asShortString } from '../../src/rabbitmq/wire/frames.js';
-import { MalformedFrame } from '../../src/rabbitmq/wire/header-table.js';
 import { roomForPublish, writePublish } from '../../src/rabbitmq/wire/publish-frames.js';
+import { MalformedFrame } from '../../src/rabbitmq/wire/table-values.js';
 import { definitions, frames, methodId } from '../support/amqplib-codec.js';
 
 const { FUZZ_RUNS = '4000', FUZZ_SEED } = process.env;

@@ -4,7 +4,8 @@ import type { SubscribeOptions } from '../../broker.js';
 import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ServerVersion } from '../connection/server-version.js';
-import { fromAmqplib, type ReceivedMessage } from '../wire/amqp-message.js';
+import type { ReceivedMessage } from '../wire/amqp-message.js';
+import { fromAmqplib } from '../wire/amqplib-message.js';
 import { ConsumedQueue } from './consumed-queue.js';
 import { type Settlement, Settlements, type UnsettledDelivery } from './settlements.js';
 

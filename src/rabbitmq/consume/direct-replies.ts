@@ -7,7 +7,8 @@ import { queueError } from '../connection/broker-errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onConnection } from '../connection/request.js';
-import { fromAmqplib, fromWire, type ReceivedMessage } from '../wire/amqp-message.js';
+import { fromWire, type ReceivedMessage } from '../wire/amqp-message.js';
+import { fromAmqplib } from '../wire/amqplib-message.js';
 
 /** RabbitMQ's pseudo-queue for replies: https://www.rabbitmq.com/docs/direct-reply-to */
 const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to';

@@ -1,27 +1,15 @@
 /** The mapping between messages and what AMQP 0-9-1 carries. Pure. */
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
-import {
-  type Destination,
-  type HeaderValue,
-  MAX_PRIORITY,
-  type Message,
-  type MessageHeaders,
-} from '../../broker.js';
-import { checkHeaders, isTable } from '../../common/headers.js';
-import {
-  attemptOf,
-  deadLetterHeaders,
-  deadLetterHistory,
-  expiryIn,
-  hasExpiry,
-  withExpiry,
-} from '../../common/history-headers.js';
+import { type Destination, MAX_PRIORITY, type Message, type MessageHeaders } from '../../broker.js';
+import { checkHeaders } from '../../common/headers.js';
+import { expiryIn, hasExpiry, withExpiry } from '../../common/history-headers.js';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
-import { encodeTable } from './amqplib-headers.js';
-import { asShortString, MAX_SHORT_STRING_BYTES } from './frames.js';
-import { encodeField, type HeaderField, type HeaderTable, isReadable, NO_HEADERS } from './header-table.js';
+import { isDeadLetter, withBrokerDeath } from './broker-death.js';
+import { carry, isUnchanged } from './carried-headers.js';
+import { MAX_SHORT_STRING_BYTES } from './frames.js';
+import { type HeaderField, type HeaderTable, NO_HEADERS } from './header-table.js';
 import { originHeaders, originOf as publishedTo } from './origin.js';
 
 /** Set on what is sent again after a lost link, where the first sending may have arrived. */
@@ -92,33 +80,6 @@ export interface ReceivedMessage {
   /** Names of headers that amqplib read and that can't be carried on. */
   readonly lost?: readonly string[] | undefined;
   readonly content: Buffer;
-}
-
-/** A delivery that amqplib has read. */
-export function fromAmqplib({ fields, properties, content }: ConsumeMessage): ReceivedMessage {
-  const text = textIn(properties);
-  const number = numberIn(properties);
-  const { table, lost } = encodeTable(properties.headers ?? {});
-  return {
-    fields,
-    properties: {
-      contentType: text('contentType'),
-      contentEncoding: text('contentEncoding'),
-      deliveryMode: number('deliveryMode'),
-      priority: number('priority'),
-      correlationId: text('correlationId'),
-      replyTo: text('replyTo'),
-      expiration: text('expiration'),
-      messageId: text('messageId'),
-      timestamp: number('timestamp'),
-      type: text('type'),
-      userId: text('userId'),
-      appId: text('appId'),
-    },
-    headers: table,
-    lost: lost.length === 0 ? undefined : lost,
-    content,
-  };
 }
 
 /**
@@ -251,42 +212,6 @@ export function asResent(options: WireProperties): WireProperties {
 }
 
 /**
- * Splits the headers of a message that is sent on: unchanged ones are carried byte for byte. All others are added as text,
- * or encoded; `check` throws for those that can't be. Fields that readers could not decode are left behind.
- */
-export function carry(
-  received: HeaderTable | undefined,
-  wanted: MessageHeaders,
-  check: (added: MessageHeaders) => void = () => {},
-): {
-  readonly carried: HeaderField[];
-  readonly added: Record<string, string>;
-  readonly left: readonly string[];
-} {
-  const carried: HeaderField[] = [];
-  const left: string[] = [];
-  const others: Record<string, HeaderValue> = { ...wanted };
-  for (const field of received?.fields() ?? []) {
-    const { name } = field;
-    if (received === undefined || !isUnchanged(received, wanted, name)) continue;
-    delete others[name];
-    if (isReadable(field)) carried.push(field);
-    else left.push(name);
-  }
-  check(others);
-  const added: Record<string, string> = {};
-  for (const [name, value] of Object.entries(others)) {
-    if (typeof value === 'string') added[name] = value;
-    else carried.push(encodeField(name, value));
-  }
-  return { carried, added, left };
-}
-
-function isUnchanged({ values }: HeaderTable, wanted: MessageHeaders, name: string): boolean {
-  return Object.hasOwn(values, name) && Object.hasOwn(wanted, name) && Object.is(wanted[name], values[name]);
-}
-
-/**
  * A received message. A foreign message without an id gets a random one, which handlers rely on; it differs from delivery
  * to delivery until the toolkit sends the message on. The body is not copied. Never throws.
  */
@@ -298,7 +223,7 @@ export function fromWire(received: ReceivedMessage): Message {
     id: messageId || randomUUID(),
     contentType: properties.contentType ?? '',
     contentEncoding: properties.contentEncoding,
-    headers: withBrokerDeath(headers, values),
+    headers: Object.hasOwn(values, 'x-death') ? withBrokerDeath(headers, values) : values,
     body: content,
     timestamp: timestamp === undefined ? undefined : toMilliseconds(timestamp),
     priority: priority === undefined ? undefined : Math.min(priority, MAX_PRIORITY),
@@ -342,50 +267,12 @@ function timeLimited({ properties, headers }: ReceivedMessage): {
   return { values, expiresAt: Date.now() + Number(expiration) };
 }
 
-/** Whether the broker gave the message up. It says of one whose wait for a retry is over that its time is over, too. */
-function isDeadLetter(values: MessageHeaders): boolean {
-  const death = lastDeath(values);
-  return death !== undefined && (death.reason !== 'expired' || 'original-expiration' in death);
-}
-
-function lastDeath({ 'x-death': deaths }: MessageHeaders): Readonly<Record<string, unknown>> | undefined {
-  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
-  return isTable(last) ? last : undefined;
-}
-
 /** The latest time that a `Date` can be, in seconds. */
 const MAX_SECONDS = 8.64e12;
 
 /** Some senders write milliseconds where AMQP has seconds: an impossible time counts as none. */
 function toMilliseconds(seconds: number | bigint): number | undefined {
   return seconds <= MAX_SECONDS ? Number(seconds) * 1000 : undefined;
-}
-
-/**
- * RabbitMQ moves a message itself when its queue's delivery limit is exceeded, and says so in its own words
- * (`x-death`, https://www.rabbitmq.com/docs/dlx). Readers of dead letters get them in the toolkit's.
- */
-function withBrokerDeath(headers: HeaderTable, values: MessageHeaders): MessageHeaders {
-  if (!Object.hasOwn(values, 'x-death') || deadLetterHistory(values) !== undefined) return values;
-  const last = lastDeath(values);
-  if (last?.reason !== 'delivery_limit' || typeof last.queue !== 'string') return values;
-  const death = deadLetterHeaders(
-    {},
-    {
-      queue: last.queue,
-      // It counts the deliveries that failed, and the last of them was an attempt like the first.
-      attempt: attemptOf(values) - 1 + (countOf(headers, 'x-delivery-count') || 1),
-      failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
-      deadAt: last.time instanceof Date ? last.time : undefined,
-    },
-  );
-  return { ...values, ...death };
-}
-
-/** A count that the broker wrote; 0 for anything else. */
-export function countOf({ values }: HeaderTable, name: string): number {
-  const count = Object.hasOwn(values, name) ? values[name] : undefined;
-  return typeof count === 'number' && Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
 function toContent(body: Message['body']): WireMessage['content'] {
@@ -409,18 +296,4 @@ function checkShortString(message: Message, what: string, value: string | undefi
 
 function invalid(message: Message, why: string): QueueError {
   return new QueueError('INVALID_MESSAGE', `message ${quote(message.id)} can't be sent: ${why}`);
-}
-
-function textIn(properties: object): (name: string) => string | undefined {
-  return (name) => {
-    const value: unknown = (properties as Record<string, unknown>)[name];
-    return typeof value === 'string' ? asShortString(value) : undefined;
-  };
-}
-
-function numberIn(properties: object): (name: string) => number | undefined {
-  return (name) => {
-    const value: unknown = (properties as Record<string, unknown>)[name];
-    return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
-  };
 }

@@ -24,7 +24,8 @@ import {
   TYPE,
   USER_ID,
 } from './frames.js';
-import { HeaderTable, MalformedFrame, NO_HEADERS } from './header-table.js';
+import { HeaderTable, NO_HEADERS } from './header-table.js';
+import { MalformedFrame } from './table-values.js';
 
 const BASIC_DELIVER = (BASIC << 16) + DELIVER;
 

@@ -3,7 +3,7 @@ import type { Channel } from 'amqplib';
 import type { ReceivedMessage } from './amqp-message.js';
 import { channelOf, DeliveryFrames, type DeliveryHead, endOfFrame } from './delivery-frames.js';
 import { BODY_FRAME, FRAME_HEAD_BYTES, HEADER_FRAME } from './frames.js';
-import { MalformedFrame } from './header-table.js';
+import { MalformedFrame } from './table-values.js';
 
 /** What amqplib's types of a connection leave out. */
 export interface ReadInternals {

@@ -1,4 +1,4 @@
-/** The numbers of AMQP 0-9-1 frames: https://www.rabbitmq.com/amqp-0-9-1-reference */
+/** The numbers of AMQP 0-9-1 frames, and how they are written: https://www.rabbitmq.com/amqp-0-9-1-reference */
 
 /** 4.2.3: a frame's type, channel and size come before its payload. */
 export const FRAME_HEAD_BYTES = 7;
@@ -48,3 +48,88 @@ export const TYPE = 1 << 5;
 export const USER_ID = 1 << 4;
 export const APP_ID = 1 << 3;
 export const CLUSTER_ID = 1 << 2;
+
+/** Writes AMQP 0-9-1 frames field by field. It checks nothing: its caller has found the room. */
+export class FrameWriter {
+  offset: number;
+  readonly #buffer: Buffer;
+  readonly #channel: number;
+
+  constructor(buffer: Buffer, offset: number, channel: number) {
+    this.#buffer = buffer;
+    this.offset = offset;
+    this.#channel = channel;
+  }
+
+  /** Returns where the frame begins, for {@link endFrame}. */
+  beginFrame(type: number): number {
+    const begin = this.offset;
+    this.octet(type);
+    this.short(this.#channel);
+    this.offset += 4;
+    return begin;
+  }
+
+  endFrame(begin: number): void {
+    // The size is that of what is between the head of the frame and its end.
+    this.longAt(begin + 3, this.offset - begin - FRAME_HEAD_BYTES);
+    this.octet(FRAME_END);
+  }
+
+  octet(value: number): void {
+    this.#buffer[this.offset++] = value;
+  }
+
+  short(value: number): void {
+    this.#buffer[this.offset++] = value >>> 8;
+    this.#buffer[this.offset++] = value;
+  }
+
+  long(value: number): void {
+    this.longAt(this.offset, value);
+    this.offset += 4;
+  }
+
+  longAt(offset: number, value: number): void {
+    this.#buffer[offset] = value >>> 24;
+    this.#buffer[offset + 1] = value >>> 16;
+    this.#buffer[offset + 2] = value >>> 8;
+    this.#buffer[offset + 3] = value;
+  }
+
+  /** Numbers are exact up to 2^53; bigints up to 2^64. */
+  longLong(value: number | bigint): void {
+    if (typeof value === 'bigint') {
+      this.#buffer.writeBigUInt64BE(value, this.offset);
+      this.offset += 8;
+      return;
+    }
+    this.long(Math.floor(value / 2 ** 32));
+    this.long(value >>> 0);
+  }
+
+  /** At most 255 bytes of UTF-8. */
+  shortString(text: string): void {
+    const length = text === '' ? 0 : this.#buffer.write(text, this.offset + 1);
+    this.#buffer[this.offset] = length;
+    this.offset += 1 + length;
+  }
+
+  longString(text: string): void {
+    const begin = this.offset;
+    this.offset += 4;
+    this.longAt(begin, this.text(text));
+  }
+
+  /** Returns how many bytes it has. */
+  text(text: string): number {
+    const length = text === '' ? 0 : this.#buffer.write(text, this.offset);
+    this.offset += length;
+    return length;
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#buffer.set(bytes, this.offset);
+    this.offset += bytes.length;
+  }
+}

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { ConfirmChannel, Options } from 'amqplib';
 import type { WireMessage, WireProperties } from './amqp-message.js';
-import { amqplibValue } from './amqplib-headers.js';
+import { amqplibValue } from './amqplib-message.js';
 import { expirationOf, roomForPublish, writePublish } from './publish-frames.js';
 
 /** Memory that many messages are written into, one after the other. */

@@ -2,12 +2,12 @@
 import type { MessageHeaders } from '../../broker.js';
 import { RESERVED_HEADER_PREFIX } from '../../common/history-headers.js';
 import {
-  carry,
   PERSISTENT,
   type ReceivedMessage,
   SENDER_SELECTED_HEADERS,
   type WireMessage,
 } from './amqp-message.js';
+import { carry } from './carried-headers.js';
 import type { HeaderField } from './header-table.js';
 import { originHeaders, originOf } from './origin.js';
 

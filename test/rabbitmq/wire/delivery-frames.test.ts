@@ -3,9 +3,10 @@ import { dirname, join } from 'node:path';
 import type { ConsumeMessage } from 'amqplib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fromAmqplib, type ReceivedMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
+import type { ReceivedMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
+import { fromAmqplib } from '../../../src/rabbitmq/wire/amqplib-message.js';
 import { DeliveryFrames } from '../../../src/rabbitmq/wire/delivery-frames.js';
-import { MalformedFrame } from '../../../src/rabbitmq/wire/header-table.js';
+import { MalformedFrame } from '../../../src/rabbitmq/wire/table-values.js';
 
 /** amqplib's own codec, which it does not export. */
 const require = createRequire(import.meta.url);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { AmqplibInternals } from '../../../src/rabbitmq/connection/amqplib-internals.js';
 import type { ReceivedMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { DeliveryReader } from '../../../src/rabbitmq/wire/delivery-reader.js';
-import { MalformedFrame } from '../../../src/rabbitmq/wire/header-table.js';
+import { MalformedFrame } from '../../../src/rabbitmq/wire/table-values.js';
 import { rawConnection } from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, 
 import type { Message } from '../../../src/broker.js';
 import { AmqplibInternals } from '../../../src/rabbitmq/connection/amqplib-internals.js';
 import { asResent, toWire, type WireMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
-import { amqplibValue } from '../../../src/rabbitmq/wire/amqplib-headers.js';
+import { amqplibValue } from '../../../src/rabbitmq/wire/amqplib-message.js';
 import { HeaderTable } from '../../../src/rabbitmq/wire/header-table.js';
 import { PublishChannel, type PublishChannelListener } from '../../../src/rabbitmq/wire/publish-channel.js';
 import { roomForPublish, writePublish } from '../../../src/rabbitmq/wire/publish-frames.js';

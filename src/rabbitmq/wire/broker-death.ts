@@ -1,0 +1,43 @@
+/** What RabbitMQ writes into the headers of a message about its deliveries and its moves between queues. Pure. */
+import type { MessageHeaders } from '../../broker.js';
+import { isTable } from '../../common/headers.js';
+import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../../common/history-headers.js';
+import type { HeaderTable } from './header-table.js';
+
+/** Whether the broker gave the message up. It says of one whose wait for a retry is over that its time is over, too. */
+export function isDeadLetter(values: MessageHeaders): boolean {
+  const death = lastDeath(values);
+  return death !== undefined && (death.reason !== 'expired' || 'original-expiration' in death);
+}
+
+function lastDeath({ 'x-death': deaths }: MessageHeaders): Readonly<Record<string, unknown>> | undefined {
+  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
+  return isTable(last) ? last : undefined;
+}
+
+/**
+ * RabbitMQ moves a message itself when its queue's delivery limit is exceeded, and says so in its own words
+ * (`x-death`, https://www.rabbitmq.com/docs/dlx). Readers of dead letters get them in the toolkit's.
+ */
+export function withBrokerDeath(headers: HeaderTable, values: MessageHeaders): MessageHeaders {
+  if (deadLetterHistory(values) !== undefined) return values;
+  const last = lastDeath(values);
+  if (last?.reason !== 'delivery_limit' || typeof last.queue !== 'string') return values;
+  const death = deadLetterHeaders(
+    {},
+    {
+      queue: last.queue,
+      // It counts the deliveries that failed, and the last of them was an attempt like the first.
+      attempt: attemptOf(values) - 1 + (countOf(headers, 'x-delivery-count') || 1),
+      failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
+      deadAt: last.time instanceof Date ? last.time : undefined,
+    },
+  );
+  return { ...values, ...death };
+}
+
+/** A count that the broker wrote; 0 for anything else. */
+export function countOf({ values }: HeaderTable, name: string): number {
+  const count = Object.hasOwn(values, name) ? values[name] : undefined;
+  return typeof count === 'number' && Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
