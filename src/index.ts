@@ -33,6 +33,7 @@ export type {
   ConsumerState,
   Handler,
   HandlerContext,
+  MessageInfo,
   StopOptions,
   StopResult,
 } from './consumer/consumer.js';

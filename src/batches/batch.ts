@@ -1,11 +1,11 @@
 import { Deferred } from '../common/limits.js';
 import { quote } from '../common/options.js';
-import type { HandlerContext } from '../consumer/consumer.js';
+import type { HandlerContext, MessageInfo } from '../consumer/consumer.js';
 import { Context, type HandlerRun } from '../consumer/handler-run.js';
 import { isPostpone, isRejectMessage, isRetryLater, QueueError } from '../errors.js';
 
 /** One message of a batch: its value, and what is known about it. */
-export interface BatchItem<Out> extends Omit<HandlerContext, 'queue' | 'replyTo' | 'signal'> {
+export interface BatchItem<Out> extends Omit<MessageInfo, 'queue' | 'replyTo'> {
   /** The decoded and validated value. */
   readonly value: Out;
 }

@@ -85,8 +85,8 @@ export interface StopResult {
  */
 export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 
-/** What a handler knows about the message besides its value. */
-export interface HandlerContext {
+/** What receivers know about a message besides its value. */
+export interface MessageInfo {
   /** The name of the queue. */
   readonly queue: string;
   /** The exchange that the message was published to; `''`: the default exchange. Retries and replays keep it. */
@@ -116,8 +116,12 @@ export interface HandlerContext {
   readonly expiresAt: number | undefined;
   /** Set on requests, or by the sender. */
   readonly correlationId: string | undefined;
-  /** The address for the reply to a request. */
+  /** The address for the reply to a request. `createConsumer` replies to it by itself, `receive` does not. */
   readonly replyTo: string | undefined;
+}
+
+/** What a handler knows about the message besides its value. */
+export interface HandlerContext extends MessageInfo {
   /**
    * Aborted when the result no longer counts: the time limit has passed, the message was taken away, or the
    * consumer's deadline for stopping has passed. Pass it on to what the handler waits for.

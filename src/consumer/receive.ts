@@ -1,4 +1,4 @@
-import type { Backend, Broker, Delivery, MessageHeaders, Subscription } from '../broker.js';
+import type { Backend, Broker, Delivery, Subscription } from '../broker.js';
 import { isExpired } from '../common/expiry.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
@@ -11,6 +11,7 @@ import {
   MAX_DELAY_MS,
 } from '../common/options.js';
 import type { Queue } from '../queue.js';
+import type { MessageInfo } from './consumer.js';
 import { OutcomeReport } from './outcome-report.js';
 import { decode, store } from './process.js';
 import { DEFAULT_RETRIES } from './retry-policy.js';
@@ -27,37 +28,9 @@ export interface ReceiveOptions {
 }
 
 /** A message that the loop has to settle with one of `ack`, `retry`, `deadLetter` and `release`. */
-export interface Received<Out> {
+export interface Received<Out> extends MessageInfo {
   /** The decoded and validated value. */
   readonly value: Out;
-  /** The name of the queue. */
-  readonly queue: string;
-  /** The exchange that the message was published to; `''`: the default exchange. Retries and replays keep it. */
-  readonly exchange: string;
-  /** The routing key that it was published with: on the default exchange, the name of the queue. */
-  readonly routingKey: string;
-  /** The sender's id for the message: dedupe by it. */
-  readonly id: string;
-  /** 1 on the first try. */
-  readonly attempt: number;
-  /** Whether this message may have been handed out before. */
-  readonly redelivered: boolean;
-  /** The sender's headers, and those of the toolkit (`x-millrace-…`). */
-  readonly headers: MessageHeaders;
-  /** When the sender made the message, in milliseconds since the epoch. */
-  readonly timestamp: number | undefined;
-  /** What kind of message this is, as its sender says. */
-  readonly type: string | undefined;
-  /** The program that sent it, as it calls itself. */
-  readonly appId: string | undefined;
-  /** The user who sent it, which RabbitMQ has checked. Unset after a retry there. */
-  readonly userId: string | undefined;
-  /** When the message becomes worthless, in milliseconds since the epoch. One that has expired does not appear here. */
-  readonly expiresAt: number | undefined;
-  /** Set on requests, or by the sender. */
-  readonly correlationId: string | undefined;
-  /** The address for a reply, which `receive` does not send by itself. */
-  readonly replyTo: string | undefined;
   /** Done: the message is removed. */
   ack(): void;
   /**
