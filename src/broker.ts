@@ -125,6 +125,44 @@ export interface BrokerCounts {
   readonly resubscribed: number;
 }
 
+/** How a program takes part in a {@link SharedState}. None of its callbacks may throw. */
+export interface SharedStateOptions {
+  /** What this program contributes; merged into the value that is stored. */
+  readonly initial: string;
+  /**
+   * Combines two values. A backend may merge the same values several times and in any order; a merge with a value that
+   * another client left there has to return the better one.
+   */
+  merge(value: string, other: string): string;
+  /** This program may set the state from now on, whose value this is. Called again if another program has changed it. */
+  onTurn(value: string): void;
+  /** It may not from now on: another program may do so. `onTurn` follows when that changes. */
+  onLost(reason: Error): void;
+}
+
+/** A short text that all programs on a broker share, and one at a time sets. */
+export interface SharedState {
+  /**
+   * Sets the value, and publishes a message to a queue with it. Resolves to false if another program was first, or may
+   * set the state now; `onTurn` is called with the value before that, or later.
+   *
+   * A local broker does both in one transaction, or neither. RabbitMQ publishes the message first: if the program dies or
+   * is cut off between the two, the message is there and the value is the old one, for whoever has the state next.
+   * Never waits for room in the queue. Rejects as `publish` with `noWait` does; then the value is the old one.
+   */
+  set(value: string, publishing?: { readonly queue: string; readonly message: Message }): Promise<boolean>;
+  /** Lets others have the state. Always resolves. */
+  close(): Promise<void>;
+}
+
+/** What can be known of a {@link SharedState} without taking part in it. */
+export interface SharedStateView {
+  /** What is stored, to be merged; empty if there is no such state, or if its holder alone can read it (RabbitMQ). */
+  readonly values: readonly string[];
+  /** Whether some program may set it now; undefined on local brokers, where all that have it open may. */
+  readonly isHeld: boolean | undefined;
+}
+
 /**
  * A message broker: in this process, on disk, or RabbitMQ. Created by `connect`, and passed to `createProducer`,
  * `createConsumer` and so on.
@@ -215,4 +253,13 @@ export interface Backend extends Broker {
 
   /** Receives replies, from the first call of `replyTo` on. Does not keep the process alive by itself. */
   receiveReplies(listener: ReplyListener): Replies;
+
+  /**
+   * Takes part in the state of that name, which is made if it is not there. It outlives the programs that share it, except
+   * in memory. Does not keep the process alive by itself. Rejects as `declare` and `subscribe` do.
+   */
+  openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState>;
+
+  /** Looks at the state of that name. Rejects as `inspect` does, but not for a state that is missing. */
+  viewState(name: string, wait?: WaitOptions): Promise<SharedStateView>;
 }

@@ -123,6 +123,22 @@ export type {
   RabbitMqReconnectOptions,
   RabbitMqTlsOptions,
 } from './rabbitmq/options.js';
+export type { CatchUp } from './schedules/progress.js';
+export type { ScheduleEvent } from './schedules/running-schedule.js';
+export {
+  defineSchedule,
+  type Schedule,
+  type ScheduledQueue,
+  type ScheduleOptions,
+  type Tick,
+} from './schedules/schedule.js';
+export {
+  createScheduler,
+  type ScheduleInfo,
+  type Scheduler,
+  type SchedulerOptions,
+} from './schedules/scheduler.js';
+export type { Timing, TimingSpec } from './schedules/timing.js';
 export {
   createPublisher,
   type EventOf,

@@ -101,6 +101,18 @@ describe('the arrows between the parts', () => {
     );
   });
 
+  test('schedules are made of the producer and the queue, and croner is loaded by those who use it', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      partOf(to) === 'producer' ||
+      (to === 'queue.ts' && kind === 'type') ||
+      isShared(to) ||
+      to.startsWith('node:') ||
+      (to === 'croner' && kind === 'type' && from === 'schedules/timing.ts');
+    expect(breaches((arrow) => partOf(arrow.from) === 'schedules' && !isAllowed(arrow))).toEqual([]);
+    expect(breaches(({ to }) => to === 'croner').length).toBe(1);
+  });
+
   test('dead letters import themselves, the types of the queue and the leaves', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||
@@ -164,7 +176,7 @@ describe('the arrows between the parts', () => {
     const main = (file: string) =>
       file.startsWith('local-queue/disk/') &&
       !file.startsWith(room) &&
-      !['lock-holder', 'protocol', 'message-lists', 'message-json'].some((name) =>
+      !['lock-holder', 'protocol', 'message-lists', 'message-json', 'wake-file'].some((name) =>
         file.endsWith(`/${name}.ts`),
       );
     expect(breaches(({ from, to }) => from.startsWith(room) && main(to))).toEqual([]);

@@ -14,6 +14,9 @@ import type {
   QueueStats,
   Replies,
   ReplyListener,
+  SharedState,
+  SharedStateOptions,
+  SharedStateView,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -27,6 +30,7 @@ import { KeepAlive, type Senders } from './connection/keep-alive.js';
 import { ReconnectingConnection } from './connection/reconnecting-connection.js';
 import { MAX_REQUEST_CHANNELS } from './connection/request-channels.js';
 import { DirectReplies } from './consume/direct-replies.js';
+import { HeldState, viewState } from './consume/held-state.js';
 import { Republisher } from './consume/republisher.js';
 import { Subscriptions } from './consume/subscriptions.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
@@ -244,6 +248,18 @@ class RabbitMqBroker implements Backend {
 
   receiveReplies(listener: ReplyListener): Replies {
     return new DirectReplies(this.#publishLink, listener);
+  }
+
+  async openState(name: string, options: SharedStateOptions, wait: WaitOptions = {}): Promise<SharedState> {
+    this.#throwIfClosed();
+    throwIfAborted(wait.signal, `opening '${name}'`);
+    return this.#keepAlive.during(new HeldState(this, name, options).open(wait));
+  }
+
+  async viewState(name: string, wait: WaitOptions = {}): Promise<SharedStateView> {
+    this.#throwIfClosed();
+    throwIfAborted(wait.signal, `reading '${name}'`);
+    return viewState(this, name, wait);
   }
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {

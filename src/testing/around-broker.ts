@@ -60,6 +60,19 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
       );
     },
     receiveReplies: (listener) => broker.receiveReplies(listener),
+    openState: async (name, options, wait) => {
+      const state = await broker.openState(name, options, wait);
+      return {
+        set: async (value, publishing) => {
+          const isSet = await state.set(value, publishing);
+          if (isSet && publishing !== undefined)
+            onPublished?.({ exchange: '', routingKey: publishing.queue }, publishing.message);
+          return isSet;
+        },
+        close: () => state.close(),
+      };
+    },
+    viewState: (name, wait) => broker.viewState(name, wait),
     inspect: (queue, options) => broker.inspect(queue, options),
     purge: (queue, options) => broker.purge(queue, options),
     remove: (queue, options) => broker.remove(queue, options),

@@ -8,6 +8,7 @@ import { atomicFanOutCases, exchangeCases } from './exchange-cases.js';
 import { publishCases } from './publish-cases.js';
 import { replyCases } from './reply-cases.js';
 import { settlementCases } from './settlement-cases.js';
+import { sharedStateCases } from './shared-state-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
 
 /** What src/broker.ts promises, as cases. Every backend passes them. */
@@ -21,6 +22,7 @@ export function brokerContract(subject: BrokerSubject, skips: Skips = {}): void 
     exchanges: exchangeCases,
     ...(subject.atomicFanOut === true && { 'exchanges, all or none': atomicFanOutCases }),
     replies: replyCases,
+    'shared states': sharedStateCases,
     closing: closingCases,
     account: accountCases,
   };

@@ -48,6 +48,19 @@ export class ContractContext {
     await this.subject.removeQueues?.(this.#prefix);
   }
 
+  /** Brokers of their own, or the one broker if it is in memory. */
+  async connections(count: number): Promise<Backend[]> {
+    const queue = await this.declare();
+    const other = await this.open();
+    const isShared = await other.inspect(queue.name).then(
+      () => true,
+      () => false,
+    );
+    if (!isShared) return Array.from({ length: count }, () => this.broker);
+    const more = Array.from({ length: count - 2 }, () => this.open());
+    return [this.broker, other, ...(await Promise.all(more))];
+  }
+
   queueName(): string {
     return `${this.#prefix}-${++this.#queues}`;
   }

@@ -13,18 +13,6 @@ const WAIT_MS = 60_000;
 /** Long enough to see that one that is there would have been handed out. */
 const SHORT_WAIT_MS = 300;
 
-/** As many connections to one broker as there are processes, or the one broker where it lives in memory. */
-async function connections(t: ContractContext, count: number): Promise<Backend[]> {
-  const queue = await t.declare();
-  const other = await t.open();
-  const isShared = await other.inspect(queue.name).then(
-    () => true,
-    () => false,
-  );
-  const more = Array.from({ length: count - 2 }, () => (isShared ? t.open() : t.broker));
-  return [t.broker, isShared ? other : t.broker, ...(await Promise.all(more))];
-}
-
 /** Takes all the permits that can be had: waits for as many as are free, and tries for one more. */
 async function drain(
   broker: Backend,
@@ -47,7 +35,7 @@ async function drain(
 export const lockCases: Cases = {
   'a mutex is held by one at a time, whatever connection it is on': async (t) => {
     const name = t.queueName();
-    const brokers = await connections(t, 4);
+    const brokers = await t.connections(4);
     let [holders, most, total] = [0, 0, 0];
     const work = async (broker: Backend) => {
       const lock = createLock(broker, name);
@@ -76,7 +64,7 @@ export const lockCases: Cases = {
 
   'however many processes start at the same time, the permits are stored once': async (t) => {
     const name = t.queueName();
-    const brokers = await connections(t, 8);
+    const brokers = await t.connections(8);
     const all = await Promise.all(
       brokers.map(async (broker) => {
         const held = await createLock(broker, name, { permits: 3 }).acquire({ timeoutMs: WAIT_MS });

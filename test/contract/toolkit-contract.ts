@@ -13,6 +13,7 @@ import { paceCases } from './pace-cases.js';
 import { propertyCases } from './property-cases.js';
 import { receiveCases } from './receive-cases.js';
 import { requestCases } from './request-cases.js';
+import { scheduleCases } from './schedule-cases.js';
 import { schemaCases } from './schema-cases.js';
 import { sendCases } from './send-cases.js';
 import { sendManyCases } from './send-many-cases.js';
@@ -47,6 +48,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     'dead letters': deadLetterCases,
     locks: lockCases,
     topics: topicCases,
+    schedules: scheduleCases,
     load: loadCases,
   };
   contractSuite('toolkit contract', subject, groups, skips);

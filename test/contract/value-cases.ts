@@ -93,6 +93,8 @@ function withLimit(broker: Backend, maxMessageBytes: number): Backend {
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),
     receiveReplies: (listener) => broker.receiveReplies(listener),
+    openState: (...args) => broker.openState(...args),
+    viewState: (...args) => broker.viewState(...args),
     inspect: (...args) => broker.inspect(...args),
     purge: (...args) => broker.purge(...args),
     remove: (...args) => broker.remove(...args),

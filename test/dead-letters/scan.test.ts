@@ -59,6 +59,8 @@ function bound(broker: Backend): Backend {
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),
     receiveReplies: (...args) => broker.receiveReplies(...args),
+    openState: (...args) => broker.openState(...args),
+    viewState: (...args) => broker.viewState(...args),
     inspect: (...args) => broker.inspect(...args),
     purge: (...args) => broker.purge(...args),
     remove: (...args) => broker.remove(...args),

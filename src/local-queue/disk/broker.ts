@@ -12,6 +12,9 @@ import type {
   QueueStats,
   Replies,
   ReplyListener,
+  SharedState,
+  SharedStateOptions,
+  SharedStateView,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -28,12 +31,14 @@ import {
   refuseUnknown,
   storableHeaders,
 } from '../local-broker.js';
+import { LocalSharedState } from '../shared-state.js';
 import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options.js';
 import { prepareFolder } from './folder.js';
 import { lockHolder } from './lock-holder.js';
 import { joinStore, leaveStore } from './open-stores.js';
 import { because, PendingPublish, unwritable } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
+import { stateStore } from './shared-state.js';
 import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
 import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';
@@ -167,6 +172,19 @@ class DiskBroker implements Backend {
 
   receiveReplies(listener: ReplyListener): Replies {
     return new ReplyQueue(this, listener);
+  }
+
+  async openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState> {
+    this.#checkUsable(`opening '${name}'`, wait);
+    const command = (asked: Asked) => this.#command(asked.kind, wait, asked);
+    return new LocalSharedState(stateStore(name, this.maxMessageBytes, command), options).open();
+  }
+
+  async viewState(name: string, wait?: WaitOptions): Promise<SharedStateView> {
+    const value = (await this.#command(`reading '${name}'`, wait, { kind: 'read-state', name })) as
+      | string
+      | undefined;
+    return { values: value === undefined ? [] : [value], isHeld: undefined };
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {

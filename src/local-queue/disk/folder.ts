@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import { SIDE_FILES, STORE_FILE } from './store/database.js';
-import { WAKE_FILE } from './store/wake-file.js';
+import { WAKE_FILE } from './wake-file.js';
 
 /** What versions of millrace before SQLite have written. */
 const OLD_STORE_FILE = 'queue.mdb';

@@ -81,6 +81,17 @@ export interface DeadLetterRequest {
   readonly failure: Failure;
 }
 
+/** Sets a shared state if it has the value `from`, and stores a message along with it. */
+export interface StateRequest {
+  readonly name: string;
+  /** Undefined: it was never set. */
+  readonly from: string | undefined;
+  readonly to: string;
+  readonly publishing:
+    | { readonly queue: string; readonly message: MessageLists; readonly dueAt: number | undefined }
+    | undefined;
+}
+
 /** Commands are answered with a value. */
 export type Command =
   | { readonly kind: 'declare'; readonly id: number; readonly spec: QueueSpec }
@@ -102,6 +113,9 @@ export type Command =
   /** Removes some of the ready messages and says how many; 0: there are none. */
   | { readonly kind: 'purge'; readonly id: number; readonly queue: string }
   | { readonly kind: 'remove'; readonly id: number; readonly queue: string }
+  | { readonly kind: 'read-state'; readonly id: number; readonly name: string }
+  /** Answered with the value before: the change was made if that is `from`. */
+  | { readonly kind: 'change-state'; readonly id: number; readonly change: StateRequest }
   /** Answered when all that was asked before is stored. */
   | { readonly kind: 'settled'; readonly id: number }
   /** The last one: what is settled is stored, all messages are given back, the database is closed. */
@@ -161,5 +175,8 @@ export interface Reply {
   fatal: { readonly code: QueueErrorCode; readonly message: string } | undefined;
 }
 
-/** Of `inspect`, `list-bindings`, `purge`, and `declare`: what it changed of a queue that was there. False: a publish was not routed. */
-export type CommandResult = QueueStats | ListedBinding[] | number | string[] | false | undefined;
+/**
+ * Of `inspect`, `list-bindings`, `purge`, and `declare`: what it changed of a queue that was there; of a state, its value.
+ * False: a publish was not routed.
+ */
+export type CommandResult = QueueStats | ListedBinding[] | number | string | string[] | false | undefined;

@@ -11,6 +11,9 @@ import type {
   QueueStats,
   Replies,
   ReplyListener,
+  SharedState,
+  SharedStateOptions,
+  SharedStateView,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -37,8 +40,10 @@ import {
   unroutable,
 } from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
+import { LocalSharedState } from '../shared-state.js';
 import { FanOuts } from './fan-out.js';
 import { MemoryQueue } from './queue.js';
+import { MemoryStates, type NowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
@@ -72,6 +77,7 @@ class MemoryBroker implements Backend {
   readonly #queues = new Map<string, MemoryQueue>();
   readonly #exchanges = new Exchanges();
   readonly #fanOuts = new FanOuts();
+  readonly #states = new MemoryStates();
   /** Those not closed yet, cancelled ones included. */
   readonly #subscriptions = new Set<MemorySubscription>();
   #state: BrokerState = 'connected';
@@ -163,6 +169,27 @@ class MemoryBroker implements Backend {
 
   receiveReplies(listener: ReplyListener): Replies {
     return new ReplyQueue(this, listener);
+  }
+
+  async openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState> {
+    this.#checkUsable(`opening '${name}'`, wait);
+    const publish: NowPublisher = (queue, message) => this.#publishNow(queue, message);
+    const ifUsable = () => this.#checkUsable('setting', undefined);
+    return new LocalSharedState(this.#states.store(name, publish, ifUsable), options).open();
+  }
+
+  async viewState(name: string, wait?: WaitOptions): Promise<SharedStateView> {
+    this.#checkUsable(`reading '${name}'`, wait);
+    return this.#states.view(name);
+  }
+
+  #publishNow(name: string, message: Message): void {
+    const to = { exchange: '', routingKey: name };
+    checkSize(message, this.maxMessageBytes);
+    const stored = new StoredMessage(takeIn(message, to), 1, false, dueOf(message));
+    const queue = this.#queues.get(name);
+    if (queue === undefined) throw unroutable(to, message.id, false);
+    queue.enter(stored, { noWait: true });
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {

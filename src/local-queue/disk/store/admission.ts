@@ -1,7 +1,13 @@
 import { DEFAULT_PRIORITY, type Destination } from '../../../broker.js';
 import { QueueError } from '../../../errors.js';
 import { BodyReader, type MessageLists } from '../message-lists.js';
-import { type DeadLetterRequest, NO_WAIT, OPTIONAL, type PublishRequest } from '../protocol.js';
+import {
+  type DeadLetterRequest,
+  NO_WAIT,
+  OPTIONAL,
+  type PublishRequest,
+  type StateRequest,
+} from '../protocol.js';
 import type { MessageColumns } from './message-columns.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToDeadLetterQueue } from './settle.js';
@@ -163,6 +169,20 @@ function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: 
   else if (what.dueAt === undefined) transaction.messages.insert(queue, what.rank, [what.columns]);
   else transaction.messages.insertDelayed(queue, what.rank, what.columns, what.dueAt);
   transaction.reply.done.push(id);
+}
+
+/** Takes a message in that does not wait for room. Throws `UNROUTABLE` and `FULL`. */
+export function admitNow(
+  transaction: WriteTransaction,
+  { queue: name, message, dueAt }: NonNullable<StateRequest['publishing']>,
+): void {
+  const queue = transaction.queues.byName(name);
+  if (queue === undefined) throw unroutable(transaction, { exchange: '', routingKey: name });
+  if (!hasRoom(transaction, queue)) throw fullError(queue);
+  const rank = message.priorities[0] ?? DEFAULT_PRIORITY;
+  const columns = columnsOf(message, 0, new BodyReader(message).next());
+  if (dueAt === undefined) transaction.messages.insert(queue, rank, [columns]);
+  else transaction.messages.insertDelayed(queue, rank, columns, dueAt);
 }
 
 function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array): MessageColumns {

@@ -3,6 +3,7 @@ import type { Command, CommandResult, Request } from '../protocol.js';
 import { deadLetter, publish } from './admission.js';
 import { declareQueue, queueNamed } from './queue-definition.js';
 import { ack, release, retry } from './settle.js';
+import { changeState } from './state-table.js';
 import { cancel, reclaimMessages, subscribe, unregister, unsubscribe } from './subscribers.js';
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
 
@@ -71,6 +72,10 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       // Subscribers, and publishes that wait for room, get an error.
       transaction.wakesOthers = true;
       return undefined;
+    case 'read-state':
+      return transaction.states.read(command.name);
+    case 'change-state':
+      return changeState(transaction, command.change);
     case 'settled':
       return undefined;
     case 'close':

@@ -11,6 +11,14 @@ export const APPLICATION_ID = 0x6d696c6c;
 /** Raised when older code can't read what newer code writes, or the other way round. */
 export const FORMAT = 2;
 
+/** Not in a store that an earlier version made: it is added there when it is first needed. */
+export const STATES_TABLE = `
+CREATE TABLE IF NOT EXISTS states (  -- what programs share, such as how far a schedule has come
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+`;
+
 export const SCHEMA = `
 CREATE TABLE store (
   revision INTEGER NOT NULL,         -- raised by each change of a definition
@@ -87,7 +95,7 @@ CREATE TABLE subscribers (
   count INTEGER NOT NULL,
   PRIMARY KEY (queue, owner)
 ) WITHOUT ROWID;
-
+${STATES_TABLE}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${FORMAT};
 `;

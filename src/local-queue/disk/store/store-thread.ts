@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { lockHolder } from '../lock-holder.js';
 import type { Opened, Posted, Reply, Request, StoreSettings } from '../protocol.js';
+import { WakeFile } from '../wake-file.js';
 import { STORE_FILE } from './database.js';
 import { Park } from './sqlite.js';
 import { storageError } from './storage-error.js';
 import { Store } from './store.js';
 import { emptyReply, type Outcome } from './transaction.js';
-import { WakeFile } from './wake-file.js';
 import { WriteLock } from './write-lock.js';
 
 /** How often the thread looks for dead processes, and for what the wake file may have failed to tell. */

@@ -10,6 +10,7 @@ import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
 import { applyRequest } from './requests.js';
 import type { Statement } from './sqlite.js';
+import { StateTable } from './state-table.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
 import { loseLease, reclaimMessages } from './subscribers.js';
 import {
@@ -34,6 +35,7 @@ export class Store {
   readonly #messages: MessageTable;
   readonly #owners: OwnerTable;
   readonly #due: DueMessages;
+  readonly #states: StateTable;
   readonly #state = new StoreState();
   readonly #begin: Statement;
   readonly #commit: Statement;
@@ -51,6 +53,7 @@ export class Store {
     this.#messages = new MessageTable(database, this.#queues);
     this.#owners = new OwnerTable(database, leaseMs);
     this.#due = new DueMessages(database);
+    this.#states = new StateTable(database);
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
   }
@@ -172,6 +175,7 @@ export class Store {
       exchanges: this.#exchanges,
       messages: this.#messages,
       owners: this.#owners,
+      states: this.#states,
       state: this.#state,
     });
     try {
@@ -241,7 +245,9 @@ export class Store {
 
   /** Whether the transaction is to take in messages; one that only moves and removes some has room on a full disk, too. */
   #admits(requests: readonly Request[]): boolean {
-    return this.#state.isWaiting || requests.some(({ kind }) => kind === 'publish');
+    return (
+      this.#state.isWaiting || requests.some(({ kind }) => kind === 'publish' || kind === 'change-state')
+    );
   }
 
   /**

@@ -6,6 +6,7 @@ import type { MessageColumns } from './message-columns.js';
 import type { Handled, MessageTable } from './message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
+import type { StateTable } from './state-table.js';
 
 /** A subscriber of this process. */
 export interface Subscriber {
@@ -74,6 +75,7 @@ export class WriteTransaction {
   readonly exchanges: ExchangeTable;
   readonly messages: MessageTable;
   readonly owners: OwnerTable;
+  readonly states: StateTable;
   readonly state: StoreState;
   readonly reply: Reply = emptyReply();
   /** Whether other processes have something to do now. */
@@ -86,11 +88,14 @@ export class WriteTransaction {
   readonly admitted: (WaitingMessage | WaitingFanOut)[] = [];
   readonly #undo: (() => void)[] = [];
 
-  constructor(parts: Pick<WriteTransaction, 'queues' | 'exchanges' | 'messages' | 'owners' | 'state'>) {
+  constructor(
+    parts: Pick<WriteTransaction, 'queues' | 'exchanges' | 'messages' | 'owners' | 'states' | 'state'>,
+  ) {
     this.queues = parts.queues;
     this.exchanges = parts.exchanges;
     this.messages = parts.messages;
     this.owners = parts.owners;
+    this.states = parts.states;
     this.state = parts.state;
   }
 
@@ -123,6 +128,7 @@ export class WriteTransaction {
   fail(): void {
     this.queues.forget();
     this.exchanges.forget();
+    this.states.forget();
     for (const undo of this.#undo.reverse()) undo();
   }
 }

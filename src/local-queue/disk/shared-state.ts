@@ -1,0 +1,30 @@
+import { checkSize } from '../../common/options.js';
+import { checkMessage, storableHeaders } from '../local-broker.js';
+import type { StateStore } from '../shared-state.js';
+import { MessageWriter } from './message-lists.js';
+import type { CommandResult, StateRequest } from './protocol.js';
+import type { Asked } from './store-client.js';
+
+/** A state in the store, by commands to the store thread. */
+export function stateStore(
+  name: string,
+  maxMessageBytes: number,
+  command: (asked: Asked) => Promise<CommandResult>,
+): StateStore {
+  return {
+    read: async () => (await command({ kind: 'read-state', name })) as string | undefined,
+    change: async ({ from, to, publishing }) => {
+      let stored: StateRequest['publishing'];
+      if (publishing !== undefined) {
+        const { queue, message } = publishing;
+        checkSize(message, maxMessageBytes);
+        checkMessage(message);
+        const writer = new MessageWriter();
+        writer.append({ ...message, headers: storableHeaders(message) });
+        stored = { queue, message: writer.finish(), dueAt: message.dueAt };
+      }
+      const change: StateRequest = { name, from, to, publishing: stored };
+      return (await command({ kind: 'change-state', change })) as string | undefined;
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import type { StateRequest } from '../protocol.js';
+import { admitNow } from './admission.js';
+import type { Database } from './database.js';
+import { STATES_TABLE } from './schema.js';
+import type { Statements } from './sqlite.js';
+import type { WriteTransaction } from './transaction.js';
+
+const SQL = {
+  read: 'SELECT value FROM states WHERE name = ?',
+  set: 'INSERT INTO states (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+};
+
+/** Values that programs share, by name. */
+export class StateTable {
+  readonly #database: Database;
+  #prepared: Statements<typeof SQL> | undefined;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Undefined: it was never set. */
+  read(name: string): string | undefined {
+    const value = this.#sql.read.first(name)?.[0];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  set(name: string, value: string): void {
+    this.#sql.set.run(name, value);
+  }
+
+  /** The transaction failed: a table made in it is not there. */
+  forget(): void {
+    this.#prepared = undefined;
+  }
+
+  /** Prepared within a transaction, which makes the table in a store of an earlier version. */
+  get #sql(): Statements<typeof SQL> {
+    if (this.#prepared === undefined) {
+      this.#database.exec(STATES_TABLE);
+      this.#prepared = this.#database.prepareAll(SQL);
+    }
+    return this.#prepared;
+  }
+}
+
+/** Sets a state if it has the value that its program knows, and returns the value before. Throws `UNROUTABLE` and `FULL`. */
+export function changeState(
+  transaction: WriteTransaction,
+  { name, from, to, publishing }: StateRequest,
+): string | undefined {
+  const before = transaction.states.read(name);
+  if (before !== from) return before;
+  if (publishing !== undefined) admitNow(transaction, publishing);
+  transaction.states.set(name, to);
+  return before;
+}

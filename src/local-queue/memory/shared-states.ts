@@ -1,0 +1,34 @@
+import type { Message, SharedStateView } from '../../broker.js';
+import type { StateStore } from '../shared-state.js';
+
+/** Stores a message, or throws. */
+export type NowPublisher = (queue: string, message: Message) => void;
+
+/** The shared states of a broker in memory, by name. */
+export class MemoryStates {
+  readonly #values = new Map<string, string>();
+
+  /** `check` throws where the broker can't be used any more. */
+  store(name: string, publish: NowPublisher, check: () => void): StateStore {
+    const values = this.#values;
+    return {
+      read: async () => {
+        check();
+        return values.get(name);
+      },
+      change: async ({ from, to, publishing }) => {
+        check();
+        const before = values.get(name);
+        if (before !== from) return before;
+        if (publishing !== undefined) publish(publishing.queue, publishing.message);
+        values.set(name, to);
+        return before;
+      },
+    };
+  }
+
+  view(name: string): SharedStateView {
+    const value = this.#values.get(name);
+    return { values: value === undefined ? [] : [value], isHeld: undefined };
+  }
+}

@@ -1,0 +1,90 @@
+import type { Message, SharedState, SharedStateOptions } from '../broker.js';
+
+/** How often a program looks whether another one has set the state. A change by `set` itself shows at once. */
+const LOOK_EVERY_MS = 5000;
+
+/** A change of a state: only if it has the value `from`, undefined if it was never set. */
+export interface StateChange {
+  readonly from: string | undefined;
+  readonly to: string;
+  readonly publishing: { readonly queue: string; readonly message: Message } | undefined;
+}
+
+/** The states of a broker. */
+export interface StateStore {
+  /** The value; undefined if it was never set. */
+  read(): Promise<string | undefined>;
+  /** The value before the change, which was made if that was `from`. The message is stored with the value or not at all. */
+  change(change: StateChange): Promise<string | undefined>;
+}
+
+/** Where all that have it open may set the state: who comes second is told the new value. */
+export class LocalSharedState implements SharedState {
+  readonly #store: StateStore;
+  readonly #options: SharedStateOptions;
+  #value = '';
+  /** What changes the value, one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+  #looking: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(store: StateStore, options: SharedStateOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  async open(): Promise<this> {
+    await this.#join(await this.#store.read());
+    this.#looking = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    return this;
+  }
+
+  set(value: string, publishing?: StateChange['publishing']): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const from = this.#value;
+      const before = await this.#store.change({ from, to: value, publishing });
+      if (before !== from) {
+        await this.#join(before);
+        return false;
+      }
+      this.#value = value;
+      return true;
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#looking);
+    await this.#last;
+  }
+
+  /** Merges what this program contributes into the value, and tells it. */
+  async #join(stored: string | undefined): Promise<void> {
+    const { initial, merge, onTurn } = this.#options;
+    for (let from = stored; ; ) {
+      const to = from === undefined ? initial : merge(from, initial);
+      const before = to === from ? from : await this.#store.change({ from, to, publishing: undefined });
+      if (before === from) {
+        this.#value = to;
+        break;
+      }
+      from = before;
+    }
+    if (!this.#closed) onTurn(this.#value);
+  }
+
+  #look(): void {
+    const look = async () => {
+      const stored = await this.#store.read();
+      if (stored !== this.#value) await this.#join(stored);
+    };
+    // What can't be read now is read the next time; `set` tells what is wrong.
+    this.#inTurn(look).catch(() => {});
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+}

@@ -1,0 +1,247 @@
+import type { Backend, Message, SharedState, WaitOptions } from '../broker.js';
+import { backoffMs } from '../common/limits.js';
+import { sendTracing } from '../common/tracing.js';
+import { isQueueError, QueueError } from '../errors.js';
+import {
+  isSameTiming,
+  mergeProgress,
+  nextStep,
+  type Progress,
+  parseProgress,
+  progressText,
+  type Step,
+} from './progress.js';
+import type { Schedule } from './schedule.js';
+import { type Timing, timingOf, timingText } from './timing.js';
+
+/** What happens to a schedule. */
+export type ScheduleEvent =
+  /** This program may send its ticks from now on: on a local broker as others do, on RabbitMQ it alone. */
+  | { readonly type: 'held'; readonly schedule: string }
+  /** Another program may send them, since the connection was lost. */
+  | { readonly type: 'lost'; readonly schedule: string; readonly reason: Error }
+  | { readonly type: 'sent'; readonly schedule: string; readonly tick: Date; readonly id: string }
+  /** The ticks from the first to the last of these came while no scheduler ran, and are not sent. */
+  | { readonly type: 'skipped'; readonly schedule: string; readonly from: Date; readonly to: Date }
+  /** Another definition of the times is in force: that of the program that was started last. */
+  | { readonly type: 'redefined'; readonly schedule: string; readonly from: string; readonly to: string }
+  /** The last tick is hours ahead of the clock, which was wrong when that was sent: ticks go by the clock again. */
+  | { readonly type: 'clock-set-back'; readonly schedule: string; readonly tick: Date }
+  /** Something keeps a tick from being sent, which is tried again after `retryInMs`. */
+  | { readonly type: 'failed'; readonly schedule: string; readonly error: Error; readonly retryInMs: number };
+
+/** The clock may be set at any time: so it is looked at again. */
+const LOOK_EVERY_MS = 1000;
+
+/** Stored along with the progress. */
+interface Publishing {
+  readonly queue: string;
+  readonly message: Message;
+}
+
+const BACKOFF = { initialDelayMs: 200, maxDelayMs: 30_000 };
+
+/** The shared state of a schedule. */
+export function stateName(schedule: string): string {
+  return `schedule.${schedule}`;
+}
+
+/**
+ * One schedule in one program.
+ *
+ *   waiting for its turn ──► has its turn ──due──► sends ──► has its turn
+ *           ▲                       └──lost──┐
+ *           └────────────────────────────────┘
+ */
+export class RunningSchedule {
+  readonly name: string;
+  readonly #broker: Backend;
+  readonly #schedule: Schedule;
+  readonly #observe: (event: ScheduleEvent) => void;
+  #initial: Progress | undefined;
+  #state: SharedState | undefined;
+  /** As known here. */
+  #progress: Progress | undefined;
+  #timing: Timing;
+  /** What was in force before, as text. */
+  #replacedTiming: string | undefined;
+  /** What is in force, as it was told. */
+  #toldTiming: string | undefined;
+  #hasTurn = false;
+  #stopped = false;
+  #attempts = 0;
+  #working: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(broker: Backend, schedule: Schedule, observe: (event: ScheduleEvent) => void) {
+    this.name = schedule.name;
+    this.#broker = broker;
+    this.#schedule = schedule;
+    this.#timing = schedule.timing;
+    this.#observe = observe;
+  }
+
+  /** While it has its turn. */
+  get progress(): Progress | undefined {
+    return this.#hasTurn ? this.#progress : undefined;
+  }
+
+  async start(wait: WaitOptions): Promise<void> {
+    await this.#broker.declare(this.#schedule.queue.spec, wait);
+    const now = Date.now();
+    const initial = { timing: this.#schedule.timing.spec, chosenAt: now, since: now, tick: null, resets: 0 };
+    this.#initial = initial;
+    const callbacks = {
+      initial: progressText(initial),
+      merge: (value: string, other: string) => this.#merge(value, other),
+      onTurn: (value: string) => this.#onTurn(value),
+      onLost: (reason: Error) => this.#onLost(reason),
+    };
+    // From now on it keeps the process alive, whether it has its turn or waits for it.
+    this.#setTimer(LOOK_EVERY_MS);
+    this.#state = await this.#broker.openState(stateName(this.name), callbacks, wait);
+    if (this.#stopped) await this.#state.close();
+    this.#work();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#working;
+    await this.#state?.close();
+  }
+
+  #merge(value: string, other: string): string {
+    const known = [value, other].map(parseProgress).filter((progress) => progress !== undefined);
+    const [one = this.#initial as Progress, two = one] = known;
+    const merged = mergeProgress(one, two, Date.now());
+    const replaced = [one, two].find((progress) => !isSameTiming(progress, merged));
+    if (replaced !== undefined) this.#replacedTiming = timingText(replaced.timing);
+    return progressText(merged);
+  }
+
+  #onTurn(value: string): void {
+    const progress = parseProgress(value) ?? (this.#initial as Progress);
+    this.#progress = progress;
+    if (!this.#hasTurn) this.#observe({ type: 'held', schedule: this.name });
+    this.#hasTurn = true;
+    const to = timingText(progress.timing);
+    const from = this.#toldTiming ?? this.#replacedTiming ?? to;
+    this.#toldTiming = to;
+    if (from !== to) this.#observe({ type: 'redefined', schedule: this.name, from, to });
+    this.#timing = this.#timingOf(progress);
+    this.#work();
+  }
+
+  /** Times that this version of the toolkit can't read are those of its own definition. */
+  #timingOf({ timing }: Progress): Timing {
+    try {
+      return timingOf(timing);
+    } catch {
+      return this.#schedule.timing;
+    }
+  }
+
+  #onLost(reason: Error): void {
+    this.#hasTurn = false;
+    this.#observe({ type: 'lost', schedule: this.name, reason });
+  }
+
+  /** Does what is due. */
+  #work(): void {
+    if (this.#working !== undefined || this.#state === undefined || this.#stopped) return;
+    this.#working = this.#workOff().then((waitMs) => {
+      this.#working = undefined;
+      if (!this.#stopped) this.#setTimer(waitMs);
+    });
+  }
+
+  /** Resolves to how long there is nothing to do. Never rejects. */
+  async #workOff(): Promise<number> {
+    try {
+      while (this.#hasTurn && !this.#stopped && this.#state !== undefined) {
+        const progress = this.#progress as Progress;
+        const now = Date.now();
+        const step = nextStep(progress, this.#timing, this.#schedule.catchUp, now);
+        if (step.type === 'wait') {
+          return Math.min(LOOK_EVERY_MS, Math.max(1, (step.until ?? Number.POSITIVE_INFINITY) - now));
+        }
+        await this.#do(step, progress, this.#state);
+        this.#attempts = 0;
+      }
+      return LOOK_EVERY_MS;
+    } catch (error) {
+      return this.#failed(error);
+    }
+  }
+
+  async #do(step: Exclude<Step, { type: 'wait' }>, progress: Progress, state: SharedState): Promise<void> {
+    const schedule = this.name;
+    switch (step.type) {
+      case 'send': {
+        const tick = new Date(step.tick);
+        const message = await this.#schedule.message(tick, this.#broker.maxMessageBytes);
+        const publishing = { queue: this.#schedule.queue.name, message };
+        if (await this.#set(state, { ...progress, tick: step.tick }, publishing))
+          this.#observe({ type: 'sent', schedule, tick, id: message.id });
+        break;
+      }
+      case 'skip': {
+        const [from, to] = [new Date(step.from), new Date(step.to)];
+        if (await this.#set(state, { ...progress, tick: step.to }))
+          this.#observe({ type: 'skipped', schedule, from, to });
+        break;
+      }
+      case 'reset': {
+        const since = Date.now();
+        const reset = { ...progress, since, tick: null, resets: progress.resets + 1 };
+        if (await this.#set(state, reset))
+          this.#observe({ type: 'clock-set-back', schedule, tick: new Date(step.tick) });
+      }
+    }
+  }
+
+  /** False if another program was first. */
+  async #set(state: SharedState, progress: Progress, publishing?: Publishing): Promise<boolean> {
+    const isSet = await this.#traced(publishing, (traced) => state.set(progressText(progress), traced));
+    // Another one may have brought other times meanwhile.
+    if (isSet) this.#progress = mergeProgress(this.#progress as Progress, progress, Date.now());
+    return isSet;
+  }
+
+  /** As each send is. */
+  async #traced(publishing: Publishing | undefined, set: (publishing?: Publishing) => Promise<boolean>) {
+    if (publishing === undefined || !sendTracing.hasSubscribers) return set(publishing);
+    const { queue, message } = publishing;
+    const trace = { queue, id: message.id, headers: { ...message.headers } };
+    let isSet = false;
+    // Called after the subscribers of its start, which may add headers.
+    const setTraced = async () => {
+      isSet = await set({ queue, message: { ...message, headers: trace.headers } });
+      return { id: message.id };
+    };
+    await sendTracing.tracePromise(setTraced, trace);
+    return isSet;
+  }
+
+  async #failed(thrown: unknown): Promise<number> {
+    if (isQueueError(thrown, 'CLOSED') || this.#stopped) {
+      this.#hasTurn = false;
+      return LOOK_EVERY_MS;
+    }
+    if (isQueueError(thrown, 'UNROUTABLE')) {
+      await this.#broker.declare(this.#schedule.queue.spec).catch(() => {});
+    }
+    const error =
+      thrown instanceof Error ? thrown : new QueueError('INVALID_MESSAGE', `thrown: ${String(thrown)}`);
+    this.#attempts++;
+    const retryInMs = backoffMs(this.#attempts, BACKOFF);
+    this.#observe({ type: 'failed', schedule: this.name, error, retryInMs });
+    return retryInMs;
+  }
+
+  #setTimer(waitMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#work(), Math.max(1, Math.ceil(waitMs)));
+  }
+}

@@ -1,0 +1,136 @@
+import type { Message } from '../broker.js';
+import { newMessage, newMessageId } from '../common/message.js';
+import { checkOptionNames, invalidOption, isThenable, quote, wordOption } from '../common/options.js';
+import { QueueError } from '../errors.js';
+import { packed } from '../producer/message-options.js';
+import type { EncodedValue, Queue } from '../queue.js';
+import type { CatchUp } from './progress.js';
+import { type Timing, timingOption } from './timing.js';
+
+/** Which tick a message is made for. */
+export interface Tick {
+  /** The name of the schedule. */
+  readonly schedule: string;
+  /** When it is due, which may be a while ago; of `runNow`, the time of the call. */
+  readonly at: Date;
+}
+
+/** What `defineSchedule` takes besides the name. */
+export interface ScheduleOptions<In> {
+  /**
+   * Five fields (minute, hour, day of the month, month, day of the week) or six (seconds first), as
+   * [croner](https://croner.56k.guru) reads them. Either this or `everyMs`.
+   */
+  readonly cron?: string | undefined;
+  /** The time zone of `cron`, by its IANA name. Default: `'UTC'`, whatever the zone of the machine. */
+  readonly tz?: string | undefined;
+  /** A tick at each multiple of so many milliseconds since 1970. At least 100. */
+  readonly everyMs?: number | undefined;
+  /** The queue, and the value of each message, or a function that makes it from the tick; it may be asynchronous. */
+  readonly send: readonly [queue: ScheduledQueue<In>, value: In | ((tick: Tick) => In | Promise<In>)];
+  /**
+   * What becomes of ticks that came while no scheduler ran, which are more than a minute late: `'last'` sends the last
+   * tick that is due and skips those before it, `'skip'` skips them all, `'all'` sends each of them. Default: `'last'`.
+   */
+  readonly catchUp?: CatchUp | undefined;
+}
+
+/** What a schedule needs of a queue. */
+export type ScheduledQueue<In> = Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>;
+
+/** Sends a message at given times. Made by {@link defineSchedule}; `createScheduler` runs it. */
+export interface Schedule {
+  /** The same on all programs that run it. */
+  readonly name: string;
+  /** Where its messages go. */
+  readonly queue: Pick<Queue<never, unknown>, 'name' | 'spec'>;
+  /** What becomes of ticks that were missed. */
+  readonly catchUp: CatchUp;
+  /** When its ticks are. */
+  readonly timing: Timing;
+  /**
+   * The message of a tick; undefined: of a run besides. Rejects with `INVALID_MESSAGE` and `TOO_LARGE`, and as the function
+   * of its value does.
+   */
+  message(tick: Date | undefined, maxBytes: number): Promise<Message>;
+}
+
+/**
+ * Names a schedule and says what it sends, and when. Nothing happens yet.
+ *
+ * ```ts
+ * const nightly = defineSchedule('nightly', {
+ *   cron: '0 3 * * *',
+ *   tz: 'Europe/Berlin',
+ *   send: [reports, ({ at }) => ({ day: at.toISOString().slice(0, 10) })],
+ * });
+ * ```
+ *
+ * Each message has the id `schedule:<name>:<tick in UTC>`, and the headers `x-millrace-schedule` and `x-millrace-tick`.
+ * When the clocks are changed: a time that does not exist that day is taken to be the first one after the gap; one that
+ * exists twice is ticked once, unless the expression has a `*`, a step or a list for the hour or for smaller units.
+ *
+ * Throws `INVALID_OPTION`, and `INVALID_MESSAGE` for a value that fails the schema of its queue.
+ */
+export function defineSchedule<In>(name: string, options: ScheduleOptions<In>): Schedule {
+  if (typeof options !== 'object' || options === null)
+    throw invalidOption('defineSchedule', 'a name and an object with options', options);
+  checkOptionNames('defineSchedule', options, ['cron', 'tz', 'everyMs', 'send', 'catchUp']);
+  checkName(name);
+  const timing = timingOption(options);
+  const catchUp = wordOption<CatchUp>('catchUp', options.catchUp, ['skip', 'last', 'all'], 'last');
+  const [queue, value] = checkSend(options.send);
+  if (typeof value !== 'function') checkValue(queue, value);
+  return {
+    name,
+    queue,
+    catchUp,
+    timing,
+    async message(tick, maxBytes) {
+      const at = tick ?? new Date();
+      const make = value as (tick: Tick) => In | Promise<In>;
+      const made = typeof value === 'function' ? await make({ schedule: name, at }) : value;
+      const body = packed(await queue.encode(made as In), undefined, queue, maxBytes);
+      const suffix = tick === undefined ? `now:${newMessageId()}` : tick.toISOString();
+      const headers = {
+        'x-millrace-schedule': name,
+        ...(tick !== undefined && { 'x-millrace-tick': tick.toISOString() }),
+      };
+      return newMessage(body, { id: `schedule:${name}:${suffix}`, headers });
+    },
+  };
+}
+
+/** RabbitMQ's queue of the state has the name in its own, which has 255 bytes, and so have ids. */
+const MAX_NAME_BYTES = 200;
+
+function checkName(name: unknown): void {
+  const fits =
+    typeof name === 'string' &&
+    name.isWellFormed() &&
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+    /^[^\u0000-\u001f\u007f]+$/.test(name) &&
+    Buffer.byteLength(name) <= MAX_NAME_BYTES;
+  if (!fits)
+    throw invalidOption('name', `a text of 1 to ${MAX_NAME_BYTES} bytes, without control characters`, name);
+}
+
+function checkSend<In>(send: ScheduleOptions<In>['send']): ScheduleOptions<In>['send'] {
+  const isPair = Array.isArray(send) && send.length === 2;
+  const queue: unknown = isPair ? send[0] : undefined;
+  if (typeof queue === 'object' && queue !== null && 'spec' in queue && 'encode' in queue) return send;
+  throw invalidOption('send', '[queue, value] with a queue made by defineQueue', send);
+}
+
+/** What can't be sent now can't be sent at any tick. */
+function checkValue<In>(queue: ScheduledQueue<In>, value: unknown): void {
+  let encoding: EncodedValue | Promise<EncodedValue>;
+  try {
+    encoding = queue.encode(value as In);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : quote(error);
+    throw new QueueError('INVALID_MESSAGE', `send: ${why}`, { cause: error });
+  }
+  // An asynchronous schema has its say at each tick.
+  if (isThenable(encoding)) encoding.then(undefined, () => {});
+}

@@ -1,0 +1,195 @@
+import type { Backend, Broker, WaitOptions } from '../broker.js';
+import { anyOf } from '../common/limits.js';
+import {
+  backendOf,
+  checkOptionNames,
+  checkSignal,
+  durationOption,
+  invalidOption,
+  observerOption,
+  quote,
+} from '../common/options.js';
+import { QueueError } from '../errors.js';
+import { parseProgress, reachedBy } from './progress.js';
+import { RunningSchedule, type ScheduleEvent, stateName } from './running-schedule.js';
+import type { Schedule } from './schedule.js';
+import { timingOf, timingText } from './timing.js';
+
+/** What `createScheduler` takes. All have defaults. */
+export interface SchedulerOptions {
+  /**
+   * Receives what happens. Without it, what keeps a tick from being sent is a warning of the process, once for each
+   * schedule.
+   */
+  readonly observe?: ((event: ScheduleEvent) => void) | undefined;
+}
+
+/** What is known of a schedule on a broker. */
+export interface ScheduleInfo {
+  /** The name of the schedule. */
+  readonly name: string;
+  /** The queue that its messages go to. */
+  readonly queue: string;
+  /** When its ticks are, as text: of the definition in force, if that can be known, else of the one given here. */
+  readonly timing: string;
+  /** The next tick; undefined if there is none. */
+  readonly next: Date | undefined;
+  /** The last tick that was sent or skipped; undefined if there is none, or if the holder alone knows it (RabbitMQ). */
+  readonly last: Date | undefined;
+  /** Whether a scheduler has it now; undefined on local brokers, where any number of them do. */
+  readonly isHeld: boolean | undefined;
+}
+
+/** Runs schedules. Created by {@link createScheduler}. */
+export interface Scheduler extends AsyncDisposable {
+  /**
+   * Declares the queues and begins to send. Keeps the process alive until `stop`. A scheduler is started once.
+   * Rejects with what declaring rejects with, `TIMEOUT` after `timeoutMs` (default 30 000), `ABORTED`, and `CLOSED` if it
+   * was started or stopped before.
+   */
+  start(options?: WaitOptions): Promise<void>;
+  /** Sends no more; another program takes over. Waits for what is being sent. Always resolves. */
+  stop(): Promise<void>;
+  /** `stop()`: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /**
+   * Sends the message of a schedule now, besides its ticks, whether the scheduler was started or not. Resolves to the id
+   * of the message. Rejects with `INVALID_OPTION` for an unknown name, and as `send` does.
+   */
+  runNow(name: string): Promise<{ readonly id: string }>;
+  /** What is known of each schedule. Rejects as `inspect` does. */
+  list(options?: WaitOptions): Promise<readonly ScheduleInfo[]>;
+}
+
+/**
+ * A scheduler. Any number of programs may run the same schedules: each tick is sent by one of them.
+ *
+ * ```ts
+ * await using scheduler = createScheduler(broker, [nightly]);
+ * await scheduler.start();
+ * ```
+ *
+ * Throws `INVALID_OPTION`, also for two schedules of one name.
+ */
+export function createScheduler(
+  broker: Broker,
+  schedules: readonly Schedule[],
+  options?: SchedulerOptions,
+): Scheduler {
+  checkOptionNames('createScheduler', options, ['observe']);
+  const observe = observerOption(options?.observe);
+  checkSchedules(schedules);
+  return new ScheduleRunner(backendOf(broker), [...schedules], observe);
+}
+
+class ScheduleRunner implements Scheduler {
+  readonly #broker: Backend;
+  readonly #schedules: readonly Schedule[];
+  readonly #running: readonly RunningSchedule[];
+  readonly #stopped = new AbortController();
+  #starting: Promise<unknown> | undefined;
+
+  constructor(
+    broker: Backend,
+    schedules: readonly Schedule[],
+    observe: ((event: ScheduleEvent) => void) | undefined,
+  ) {
+    this.#broker = broker;
+    this.#schedules = schedules;
+    this.#running = schedules.map((schedule) => new RunningSchedule(broker, schedule, observe ?? warnOnce()));
+  }
+
+  async start(options: WaitOptions = {}): Promise<void> {
+    checkOptionNames('start', options, ['signal', 'timeoutMs']);
+    checkSignal(options.signal);
+    const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
+    if (this.#stopped.signal.aborted) throw new QueueError('CLOSED', 'the scheduler was stopped');
+    if (this.#starting !== undefined) throw new QueueError('CLOSED', 'the scheduler was started before');
+    const signals = options.signal === undefined ? [] : [options.signal];
+    const limit = anyOf([this.#stopped.signal, ...signals]);
+    const starting = Promise.all(
+      this.#running.map((schedule) => schedule.start({ signal: limit.signal, timeoutMs })),
+    );
+    this.#starting = starting;
+    try {
+      await starting;
+    } catch (error) {
+      const wasStopped = this.#stopped.signal.aborted;
+      await this.stop();
+      throw wasStopped ? new QueueError('CLOSED', 'the scheduler was stopped', { cause: error }) : error;
+    } finally {
+      limit.release();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.allSettled([this.#starting]);
+    await Promise.all(this.#running.map((schedule) => schedule.stop()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async runNow(name: string): Promise<{ readonly id: string }> {
+    const schedule = this.#schedules.find((one) => one.name === name);
+    if (schedule === undefined) {
+      const names = this.#schedules.map((one) => quote(one.name)).join(', ');
+      throw new QueueError('INVALID_OPTION', `there is no schedule ${quote(name)}; there are ${names}`);
+    }
+    const message = await schedule.message(undefined, this.#broker.maxMessageBytes);
+    await this.#broker.declare(schedule.queue.spec);
+    await this.#broker.publish({ exchange: '', routingKey: schedule.queue.name }, message);
+    return { id: message.id };
+  }
+
+  list(options?: WaitOptions): Promise<readonly ScheduleInfo[]> {
+    return Promise.all(this.#schedules.map((schedule) => this.#info(schedule, options)));
+  }
+
+  async #info({ name, queue, timing }: Schedule, wait: WaitOptions | undefined): Promise<ScheduleInfo> {
+    const own = this.#running.find((running) => running.name === name)?.progress;
+    const { values, isHeld } = await this.#broker.viewState(stateName(name), wait);
+    const [stored] = values.map(parseProgress).filter((progress) => progress !== undefined);
+    const known = own ?? stored;
+    const inForce = known === undefined ? timing : timingOf(known.timing);
+    const now = Date.now();
+    // Ticks that are due and not sent are the next.
+    const from = known === undefined ? now : Math.min(now, Math.max(reachedBy(known), now - 60_000));
+    const next = inForce.next(from);
+    return {
+      name,
+      queue: queue.name,
+      timing: timingText(inForce.spec),
+      next: next === undefined ? undefined : new Date(next),
+      last: known?.tick == null ? undefined : new Date(known.tick),
+      isHeld,
+    };
+  }
+}
+
+function checkSchedules(schedules: readonly Schedule[]): void {
+  const expected = 'a list of what defineSchedule returns';
+  if (!Array.isArray(schedules)) throw invalidOption('schedules', expected, schedules);
+  const names = new Set<string>();
+  for (const schedule of schedules) {
+    const isSchedule = typeof schedule === 'object' && schedule !== null && 'timing' in schedule;
+    if (!isSchedule) throw invalidOption('schedules', expected, schedule);
+    if (names.has(schedule.name))
+      throw invalidOption('schedules', 'one schedule of each name', `${schedule.name}, ${schedule.name}`);
+    names.add(schedule.name);
+  }
+}
+
+/** For schedulers that nobody observes. */
+function warnOnce(): (event: ScheduleEvent) => void {
+  const warned = new Set<string>();
+  return (event) => {
+    if (event.type !== 'failed' || warned.has(event.schedule)) return;
+    warned.add(event.schedule);
+    process.emitWarning(
+      `the schedule '${event.schedule}' can't send at the moment, and tries again: ${event.error.message}`,
+    );
+  };
+}

@@ -1,0 +1,108 @@
+/** When the ticks of a schedule are: cron expressions in a time zone, or every so many milliseconds. */
+import { createRequire } from 'node:module';
+import type { Cron } from 'croner';
+import { durationOption, errorText, invalidOption, quote } from '../common/options.js';
+import { QueueError } from '../errors.js';
+
+/** As it is stored, and compared. */
+export type TimingSpec = { readonly cron: string; readonly tz: string } | { readonly everyMs: number };
+
+/** Times are in milliseconds since 1970. */
+export interface Timing {
+  readonly spec: TimingSpec;
+  /** The first tick after that time; undefined: there is none. */
+  next(after: number): number | undefined;
+  /** The last tick up to that time, itself included, for a time that some tick comes before. */
+  last(upTo: number): number;
+}
+
+/** What a definition says of its times. */
+interface TimingOptions {
+  readonly cron?: string | undefined;
+  readonly tz?: string | undefined;
+  readonly everyMs?: number | undefined;
+}
+
+/** Throws `INVALID_OPTION`. */
+export function timingOption({ cron, tz, everyMs }: TimingOptions): Timing {
+  if (everyMs !== undefined) {
+    if (cron !== undefined)
+      throw new QueueError('INVALID_OPTION', 'everyMs: cron was given, too; give one of the two');
+    if (tz !== undefined)
+      throw new QueueError('INVALID_OPTION', 'tz: it goes with cron; everyMs counts from 1970, UTC');
+    return everyTiming(durationOption('everyMs', everyMs, { min: 100, default: 100 }));
+  }
+  if (typeof cron !== 'string')
+    throw invalidOption('cron', "a cron expression such as '0 3 * * *', or everyMs", cron);
+  if (tz !== undefined && !isTimeZone(tz))
+    throw invalidOption('tz', "the name of a time zone, such as 'Europe/Berlin'", tz);
+  const timing = cronTiming(cron, tz ?? 'UTC');
+  if (timing.next(Date.now()) === undefined)
+    throw invalidOption('cron', 'an expression that matches some time to come', cron);
+  return timing;
+}
+
+/** Of a stored schedule, which may have been written by another version. Throws. */
+export function timingOf(spec: TimingSpec): Timing {
+  return 'everyMs' in spec ? timingOption(spec) : cronTiming(spec.cron, spec.tz);
+}
+
+/** As events and listings show it. */
+export function timingText(spec: TimingSpec): string {
+  return 'everyMs' in spec ? `every ${spec.everyMs} ms` : `${spec.cron} (${spec.tz})`;
+}
+
+/** Ticks are multiples of the interval since 1970, so that all programs mean the same ones. */
+function everyTiming(everyMs: number): Timing {
+  return {
+    spec: { everyMs },
+    next: (after) => (Math.floor(after / everyMs) + 1) * everyMs,
+    last: (upTo) => Math.floor(upTo / everyMs) * everyMs,
+  };
+}
+
+const require = createRequire(import.meta.url);
+
+/** Throws `INVALID_OPTION`. */
+function cronTiming(cron: string, tz: string): Timing {
+  const times = parse(cron, tz);
+  const next = (after: number) => times.nextRun(new Date(after))?.getTime();
+  return {
+    spec: { cron, tz },
+    next,
+    last: (upTo) => lastUpTo(next, upTo),
+  };
+}
+
+function parse(cron: string, tz: string): Cron {
+  const croner: typeof import('croner') = require('croner');
+  let times: Cron;
+  try {
+    times = new croner.Cron(cron, { timezone: tz });
+  } catch (error) {
+    const why = errorText(error).replace(/^CronPattern: /, '');
+    throw new QueueError('INVALID_OPTION', `cron: ${quote(cron)}: ${why}`, { cause: error });
+  }
+  // It also takes dates, which are no pattern.
+  if (times.getPattern() === undefined)
+    throw invalidOption('cron', "five or six fields such as '0 3 * * *', not a date", cron);
+  return times;
+}
+
+/** Looks back further and further: expressions are made for looking forward. */
+function lastUpTo(next: Timing['next'], upTo: number): number {
+  for (let windowMs = 60_000; ; windowMs *= 4) {
+    let last = next(upTo - windowMs);
+    if (last === undefined || last > upTo) continue;
+    for (let tick = next(last); tick !== undefined && tick <= upTo; tick = next(tick)) last = tick;
+    return last;
+  }
+}
+
+function isTimeZone(tz: unknown): boolean {
+  try {
+    return typeof tz === 'string' && tz !== '' && Boolean(new Intl.DateTimeFormat('en', { timeZone: tz }));
+  } catch {
+    return false;
+  }
+}

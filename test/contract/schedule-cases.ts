@@ -1,0 +1,255 @@
+import { expect, vi } from 'vitest';
+import { z } from 'zod';
+import type { Backend, Delivery } from '../../src/broker.js';
+import type { ScheduleEvent } from '../../src/schedules/running-schedule.js';
+import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
+import { createScheduler } from '../../src/schedules/scheduler.js';
+import { eventually } from '../support/eventually.js';
+import { rejection } from '../support/rejection.js';
+import type { ContractContext } from './contract-context.js';
+import type { Cases } from './contract-suite.js';
+
+const HOUR_MS = 3_600_000;
+
+/** What a scheduler tells. */
+class Log {
+  readonly events: ScheduleEvent[] = [];
+  readonly observe = (event: ScheduleEvent): void => {
+    this.events.push(event);
+  };
+
+  of<T extends ScheduleEvent['type']>(type: T): Extract<ScheduleEvent, { type: T }>[] {
+    return this.events.filter((event): event is Extract<ScheduleEvent, { type: T }> => event.type === type);
+  }
+
+  until(type: ScheduleEvent['type'], count = 1): Promise<unknown> {
+    return eventually(() => this.of(type).length >= count);
+  }
+}
+
+function ticksOf(deliveries: readonly Delivery[]): string[] {
+  return deliveries.map(({ message: { headers } }) => String(headers['x-millrace-tick']));
+}
+
+/** Leaves the progress of a schedule behind as a scheduler does that ran until then. */
+async function leaveProgress(t: ContractContext, name: string, progress: object): Promise<void> {
+  const text = JSON.stringify({ chosenAt: 0, since: 0, tick: null, resets: 0, ...progress });
+  let hasTurn = false;
+  const state = await t.broker.openState(`schedule.${name}`, {
+    initial: text,
+    merge: (value) => value,
+    onTurn: () => {
+      hasTurn = true;
+    },
+    onLost: () => {},
+  });
+  await eventually(() => hasTurn);
+  await state.close();
+}
+
+/** A time in each hour that is half an hour away. */
+function cronFarFromNow(): string {
+  return `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
+}
+
+/** Sets the clock of this process as far ahead as `value` says, until the end of the case. */
+function settableClock(): { ahead: number; restore(): void } {
+  const now = Date.now.bind(Date);
+  const clock = { ahead: 0, restore: () => spy.mockRestore() };
+  const spy = vi.spyOn(Date, 'now').mockImplementation(() => now() + clock.ahead);
+  return clock;
+}
+
+export const scheduleCases: Cases = {
+  'each tick is sent once, under the id of its schedule and its time, by any of several schedulers': async (
+    t,
+  ) => {
+    const queue = t.define(z.object({ for: z.string() }));
+    const name = t.queueName();
+    const schedule = () =>
+      defineSchedule(name, { everyMs: 200, send: [queue, ({ at }) => ({ for: at.toISOString() })] });
+    const schedulers = (await t.connections(3)).map((broker) => createScheduler(broker, [schedule()]));
+    await Promise.all(schedulers.map((scheduler) => scheduler.start()));
+    const inbox = await t.inbox(queue.name);
+    const deliveries = await inbox.take(10);
+    await Promise.all(schedulers.map((scheduler) => scheduler.stop()));
+    const ticks = ticksOf(deliveries);
+    const first = Date.parse(ticks[0] as string);
+    expect(first % 200).toBe(0);
+    expect(ticks).toEqual(ticks.map((_, index) => new Date(first + index * 200).toISOString()));
+    for (const [index, { message }] of deliveries.entries()) {
+      expect(message.id).toBe(`schedule:${name}:${ticks[index]}`);
+      expect(message.headers['x-millrace-schedule']).toBe(name);
+      expect(JSON.parse(String(message.body))).toEqual({ for: ticks[index] });
+    }
+  },
+
+  'another scheduler goes on when one stops': async (t) => {
+    const queue = t.define(z.string());
+    const schedule = defineSchedule(t.queueName(), { everyMs: 200, catchUp: 'all', send: [queue, 'x'] });
+    const [one, other] = (await t.connections(2)).map((broker) => createScheduler(broker, [schedule]));
+    await one?.start();
+    const inbox = await t.inbox(queue.name);
+    await inbox.take(2);
+    await other?.start();
+    await one?.stop();
+    await inbox.take(6);
+    await other?.stop();
+    const times = ticksOf(inbox.deliveries).map((tick) => Date.parse(tick));
+    expect(times).toEqual(times.map((_, index) => (times[0] as number) + index * 200));
+  },
+
+  'missed ticks are skipped, or all of them sent, or the last one, as the schedule says': async (t) => {
+    const cron = cronFarFromNow();
+    const timing = { cron, tz: 'UTC' };
+    const run = async (catchUp: 'skip' | 'last' | 'all') => {
+      const queue = t.define(z.string());
+      const name = t.queueName();
+      await leaveProgress(t, name, { timing, since: Date.now() - 5 * HOUR_MS });
+      const log = new Log();
+      const schedule = defineSchedule(name, { cron, catchUp, send: [queue, 'x'] });
+      await using scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+      await scheduler.start();
+      if (catchUp !== 'all') await log.until('skipped');
+      if (catchUp !== 'skip') await log.until('sent', catchUp === 'all' ? 5 : 1);
+      const skipped = log.of('skipped').map(({ from, to }) => (to.getTime() - from.getTime()) / HOUR_MS + 1);
+      return { sent: log.of('sent').length, skipped: skipped[0] ?? 0, failed: log.of('failed') };
+    };
+    expect(await run('skip')).toEqual({ sent: 0, skipped: 5, failed: [] });
+    expect(await run('last')).toEqual({ sent: 1, skipped: 4, failed: [] });
+    expect(await run('all')).toEqual({ sent: 5, skipped: 0, failed: [] });
+  },
+
+  'other times of a schedule take effect and are told, also to schedulers that run already': async (t) => {
+    const queue = t.define(z.string());
+    const name = t.queueName();
+    const [one, other] = await t.connections(2);
+    const define = (times: Pick<ScheduleOptions<string>, 'cron' | 'tz' | 'everyMs'>) =>
+      defineSchedule(name, { ...times, send: [queue, 'x'] });
+    const [logOfOld, logOfNew, logOfLast] = [new Log(), new Log(), new Log()];
+    const old = createScheduler(one as Backend, [define({ cron: '0 0 29 2 *' })], {
+      observe: logOfOld.observe,
+    });
+    await old.start();
+    await logOfOld.until('held');
+    // Definitions of one millisecond are told apart by their texts.
+    await eventually(() => new Promise((resolve) => setTimeout(() => resolve(true), 5)));
+    const replacement = createScheduler(other as Backend, [define({ everyMs: 200 })], {
+      observe: logOfNew.observe,
+    });
+    await replacement.start();
+    const inbox = await t.inbox(queue.name);
+    await inbox.take(2);
+    const redefined = { type: 'redefined', schedule: name, from: '0 0 29 2 * (UTC)', to: 'every 200 ms' };
+    await eventually(() => [...logOfOld.of('redefined'), ...logOfNew.of('redefined')].length > 0);
+    const told = [...logOfOld.of('redefined'), ...logOfNew.of('redefined')];
+    expect(told[0]).toEqual(redefined);
+    await Promise.all([old.stop(), replacement.stop()]);
+
+    const zone = { cron: '0 0 29 2 *', tz: 'Asia/Tokyo' };
+    await using last = createScheduler(one as Backend, [define(zone)], { observe: logOfLast.observe });
+    await last.start();
+    await logOfLast.until('redefined');
+    expect(logOfLast.of('redefined')).toEqual([
+      { type: 'redefined', schedule: name, from: 'every 200 ms', to: '0 0 29 2 * (Asia/Tokyo)' },
+    ]);
+    expect(logOfLast.of('sent')).toEqual([]);
+  },
+
+  'a clock that is set forward makes ticks due, and one that is set back repeats none': async (t) => {
+    const queue = t.define(z.string());
+    const name = t.queueName();
+    const log = new Log();
+    const clock = settableClock();
+    try {
+      const schedule = defineSchedule(name, { cron: cronFarFromNow(), catchUp: 'all', send: [queue, 'x'] });
+      await using scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+      await scheduler.start();
+      await log.until('held');
+      clock.ahead = 2 * HOUR_MS;
+      await log.until('sent', 2);
+      clock.ahead = HOUR_MS;
+      await new Promise((resolve) => setTimeout(resolve, 2500));
+      expect(log.of('sent').length).toBe(2);
+      clock.ahead = 3 * HOUR_MS;
+      await log.until('sent', 3);
+      clock.ahead = -2 * HOUR_MS;
+      await log.until('clock-set-back');
+      clock.ahead = -HOUR_MS;
+      await log.until('sent', 4);
+      const ticks = log.of('sent').map(({ tick }) => tick.getTime());
+      const first = ticks[0] as number;
+      expect(ticks.map((tick) => (tick - first) / HOUR_MS)).toEqual([0, 1, 2, -2]);
+    } finally {
+      clock.restore();
+    }
+  },
+
+  'a tick that finds no room, or whose value can not be made, is sent as soon as it can be': async (t) => {
+    const queue = t.define(z.string(), { capacity: 2 });
+    await t.broker.declare(queue.spec);
+    await t.fill(queue.spec);
+    let failures = 0;
+    const value = () => {
+      if (failures++ < 2) throw new Error('the report is not ready');
+      return 'x';
+    };
+    const log = new Log();
+    const schedule = defineSchedule(t.queueName(), { everyMs: 500, send: [queue, value] });
+    await using scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+    await scheduler.start();
+    await eventually(() => log.of('failed').some(({ error }) => 'code' in error && error.code === 'FULL'));
+    expect(log.of('failed')[0]?.error.message).toBe('the report is not ready');
+    await t.broker.purge(queue.name);
+    await log.until('sent', 2);
+    const [first, second] = log.of('sent').map(({ tick }) => tick.getTime());
+    expect((second as number) - (first as number)).toBe(500);
+  },
+
+  'the queue of a schedule is declared again if somebody has removed it': async (t) => {
+    const queue = t.define(z.string());
+    const log = new Log();
+    const schedule = defineSchedule(t.queueName(), { everyMs: 200, send: [queue, 'x'] });
+    await using scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+    await scheduler.start();
+    await log.until('sent');
+    await t.broker.remove(queue.name);
+    const inbox = await eventually(() => t.inbox(queue.name));
+    await inbox.take(1);
+  },
+
+  'runNow sends besides the ticks, and list says what is known': async (t) => {
+    const queue = t.define(z.string());
+    const name = t.queueName();
+    const schedule = defineSchedule(name, { cron: '0 0 29 2 *', tz: 'Europe/Berlin', send: [queue, 'x'] });
+    await using scheduler = createScheduler(t.broker, [schedule]);
+    const { id } = await scheduler.runNow(name);
+    expect(id).toMatch(new RegExp(`^schedule:${name}:now:`));
+    const inbox = await t.inbox(queue.name);
+    const { message } = await inbox.next();
+    expect(message).toMatchObject({ id, headers: { 'x-millrace-schedule': name } });
+    expect(message.headers).not.toHaveProperty('x-millrace-tick');
+    await rejection(scheduler.runNow('another'), 'INVALID_OPTION');
+    await scheduler.start();
+    const [info] = await scheduler.list();
+    expect(info).toMatchObject({ name, queue: queue.name, timing: '0 0 29 2 * (Europe/Berlin)' });
+    expect(info?.next?.toISOString()).toMatch(/-02-28T23:00:00\.000Z$/);
+  },
+
+  'a scheduler is started once, sends nothing after it was stopped, and stops any number of times': async (
+    t,
+  ) => {
+    const queue = t.define(z.string());
+    const schedule = defineSchedule(t.queueName(), { everyMs: 100, send: [queue, 'x'] });
+    const log = new Log();
+    const scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+    await scheduler.start();
+    await rejection(scheduler.start(), 'CLOSED');
+    await log.until('sent');
+    await Promise.all([scheduler.stop(), scheduler.stop()]);
+    const sent = log.of('sent').length;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(log.of('sent').length).toBe(sent);
+    await rejection(scheduler.start(), 'CLOSED');
+  },
+};
