@@ -1,6 +1,6 @@
 /** When the ticks of a schedule are: cron expressions in a time zone, or every so many milliseconds. */
 import { createRequire } from 'node:module';
-import type { Cron } from 'croner';
+import type * as Croner from 'croner';
 import { durationOption, errorText, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
@@ -74,9 +74,9 @@ function cronTiming(cron: string, tz: string): Timing {
   };
 }
 
-function parse(cron: string, tz: string): Cron {
-  const croner: typeof import('croner') = require('croner');
-  let times: Cron;
+function parse(cron: string, tz: string): Croner.Cron {
+  const croner: typeof Croner = require('croner');
+  let times: Croner.Cron;
   try {
     times = new croner.Cron(cron, { timezone: tz });
   } catch (error) {

@@ -169,7 +169,7 @@ export const scheduleCases: Cases = {
       clock.ahead = 2 * HOUR_MS;
       await log.until('sent', 2);
       clock.ahead = HOUR_MS;
-      await new Promise((resolve) => setTimeout(resolve, 2500));
+      await new Promise((resolve) => setTimeout(resolve, 1500));
       expect(log.of('sent').length).toBe(2);
       clock.ahead = 3 * HOUR_MS;
       await log.until('sent', 3);

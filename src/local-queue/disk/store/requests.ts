@@ -1,9 +1,8 @@
 import { isQueueError } from '../../../errors.js';
-import type { Command, CommandResult, Request } from '../protocol.js';
-import { deadLetter, publish } from './admission.js';
+import type { Command, CommandResult, Request, StateRequest } from '../protocol.js';
+import { admitNow, deadLetter, publish } from './admission.js';
 import { declareQueue, queueNamed } from './queue-definition.js';
 import { ack, release, retry } from './settle.js';
-import { changeState } from './state-table.js';
 import { cancel, reclaimMessages, subscribe, unregister, unsubscribe } from './subscribers.js';
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
 
@@ -85,4 +84,16 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       state.owner = undefined;
       return undefined;
   }
+}
+
+/** Sets a state if it has the value that its program knows, and returns the value before. Throws `UNROUTABLE` and `FULL`. */
+function changeState(
+  transaction: WriteTransaction,
+  { name, from, to, publishing }: StateRequest,
+): string | undefined {
+  const before = transaction.states.read(name);
+  if (before !== from) return before;
+  if (publishing !== undefined) admitNow(transaction, publishing);
+  transaction.states.set(name, to);
+  return before;
 }

@@ -1,9 +1,6 @@
-import type { StateRequest } from '../protocol.js';
-import { admitNow } from './admission.js';
 import type { Database } from './database.js';
 import { STATES_TABLE } from './schema.js';
 import type { Statements } from './sqlite.js';
-import type { WriteTransaction } from './transaction.js';
 
 const SQL = {
   read: 'SELECT value FROM states WHERE name = ?',
@@ -42,16 +39,4 @@ export class StateTable {
     }
     return this.#prepared;
   }
-}
-
-/** Sets a state if it has the value that its program knows, and returns the value before. Throws `UNROUTABLE` and `FULL`. */
-export function changeState(
-  transaction: WriteTransaction,
-  { name, from, to, publishing }: StateRequest,
-): string | undefined {
-  const before = transaction.states.read(name);
-  if (before !== from) return before;
-  if (publishing !== undefined) admitNow(transaction, publishing);
-  transaction.states.set(name, to);
-  return before;
 }

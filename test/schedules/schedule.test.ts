@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { connect } from '../../src/connect.js';
+import { defineQueue } from '../../src/queue.js';
+import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
+import { createScheduler } from '../../src/schedules/scheduler.js';
+import { rejection } from '../support/rejection.js';
+
+const queue = defineQueue('reports', z.object({ day: z.string() }));
+const send = [queue, { day: 'today' }] as const;
+
+const wrong: readonly [title: string, name: unknown, options: unknown, text: RegExp][] = [
+  ['an empty name', '', { everyMs: 1000, send }, /name: expected a text of 1 to 200 bytes/],
+  ['a long name', 'n'.repeat(201), { everyMs: 1000, send }, /name: expected a text of 1 to 200 bytes/],
+  ['an unknown option', 'n', { every: 1000, send }, /there is no option "every"; the options are cron, tz/],
+  [
+    'an unknown catchUp',
+    'n',
+    { everyMs: 1000, send, catchUp: 'some' },
+    /catchUp: expected 'skip' or 'last' or 'all', got "some"/,
+  ],
+  [
+    'no queue',
+    'n',
+    { everyMs: 1000, send: ['reports', 1] },
+    /send: expected \[queue, value\] with a queue made by defineQueue/,
+  ],
+  ['no value', 'n', { everyMs: 1000, send: [queue] }, /send: expected \[queue, value\]/],
+  ['no options', 'n', undefined, /defineSchedule: expected a name and an object with options/],
+];
+
+test.each(wrong)('%s: refused with a sentence', async (_title, name, options, text) => {
+  const define = async () => defineSchedule(name as string, options as ScheduleOptions<unknown>);
+  expect((await rejection(define(), 'INVALID_OPTION')).message).toMatch(text);
+});
+
+test('a value that fails the schema of its queue is refused where it is defined', async () => {
+  const define = async () =>
+    defineSchedule('n', { everyMs: 1000, send: [queue, { day: 1 as unknown as string }] });
+  expect((await rejection(define(), 'INVALID_MESSAGE')).message).toMatch(
+    /^send: a value for 'reports' fails its schema/,
+  );
+});
+
+test('two schedules of one name, and what is no schedule, are refused', async () => {
+  await using broker = await connect('local:');
+  const one = defineSchedule('n', { everyMs: 1000, send });
+  const create = (schedules: unknown) => async () => createScheduler(broker, schedules as [typeof one]);
+  const twice = await rejection(create([one, one])(), 'INVALID_OPTION');
+  expect(twice.message).toBe('schedules: expected one schedule of each name, got "n, n"');
+  await rejection(create([queue])(), 'INVALID_OPTION');
+  await rejection(create(one)(), 'INVALID_OPTION');
+});
+
+test('a scheduler that is stopped while it starts rejects with CLOSED', async () => {
+  await using broker = await connect('local:');
+  const scheduler = createScheduler(broker, [defineSchedule('n', { everyMs: 1000, send })]);
+  const starting = scheduler.start();
+  const stopping = scheduler.stop();
+  await Promise.all([starting.catch(() => {}), stopping]);
+  await rejection(scheduler.start(), 'CLOSED');
+});
