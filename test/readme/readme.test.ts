@@ -38,6 +38,7 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   'docs/retries.md': [
     /^\/orders 429 \(attempt 1\)\n\/orders 503 \(attempt 1\)\n\/orders 200 \(attempt 2\)\n$/,
   ],
+  'docs/schedules.md': [/^(today schedule:often:\S+Z \S+Z\n){2,}$/],
   'docs/testing.md': [/^rejected\n$/, /^came again, and said so\n$/, 'a module', 'a module', 'a module'],
   'docs/threads.md': ['a module', 'a part'],
   'docs/tracing.md': [/^hello: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n$/],
