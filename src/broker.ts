@@ -71,6 +71,11 @@ export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 
 /** Events of a broker, for logs and metrics. Local brokers have no connections and emit only `redefined`. */
 export type BrokerEvent =
+  /**
+   * `connect` has not found the broker yet, and goes on looking for `leftMs` milliseconds. Emitted for the first reason and
+   * for each new one.
+   */
+  | { readonly type: 'waiting'; readonly reason: Error; readonly leftMs: number }
   | { readonly type: 'connected'; readonly link: 'publish' | 'consume'; readonly url: string }
   | {
       readonly type: 'disconnected';

@@ -44,6 +44,9 @@ export function shellQuoted(text: string): string {
   return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
+/** A worker may start before its broker does, as in a compose file; people wait at the other commands. */
+const CONNECT_TIMEOUTS: Readonly<Record<string, string>> = { work: '60s' };
+
 export function addCommonOptions(command: Command): void {
   command
     .option('-u, --url <address>', "the broker's address; see below")
@@ -51,8 +54,8 @@ export function addCommonOptions(command: Command): void {
     .addOption(
       durationOption(
         '--connect-timeout <duration>',
-        'how long to wait for the broker',
-        '10s',
+        'how long to wait for a broker that is not up yet',
+        CONNECT_TIMEOUTS[command.name()] ?? '10s',
         positiveDurationValue,
       ),
     )

@@ -16,6 +16,11 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
     fields,
   });
   switch (event.type) {
+    case 'waiting':
+      return line('warn', `waiting for up to ${showDuration(event.leftMs)}: ${event.reason.message}`, {
+        reason: event.reason.message,
+        leftMs: event.leftMs,
+      });
     case 'connected':
       return line('info', `connected to ${event.url} (${event.link})`, {
         link: event.link,

@@ -85,12 +85,13 @@ function errorOf(event: BrokerEvent): unknown {
   return 'reason' in event ? event.reason : undefined;
 }
 
-/** Messages that no consumer gets to see, and a connection that is given up. */
+/** Messages that no consumer gets to see, a broker that is not there yet, and a connection that is given up. */
 function warningsOf(): (event: BrokerEvent) => void {
   const codes: Partial<Record<BrokerEvent['type'], string>> = {
     'dead-lettered': 'MILLRACE_DEAD_LETTER',
     'settle-failed': 'MILLRACE_SETTLE_FAILED',
     disconnected: 'MILLRACE_DISCONNECTED',
+    waiting: 'MILLRACE_WAITING',
   };
   const warnedAt = new Map<string, number>();
   return (event) => {
@@ -100,6 +101,8 @@ function warningsOf(): (event: BrokerEvent) => void {
     if (now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     warnedAt.set(code, now);
     const queue = 'queue' in event ? `'${event.queue}': ` : '';
-    emitWarning(code, queue + brokerEventLine(event).text, errorOf(event));
+    // Where an attempt to connect failed tells nothing: all of them fail at the same place.
+    const error = event.type === 'waiting' ? undefined : errorOf(event);
+    emitWarning(code, queue + brokerEventLine(event).text, error);
   };
 }

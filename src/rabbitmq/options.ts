@@ -14,8 +14,10 @@ import { QueueError } from '../errors.js';
 /** What `connect` takes for RabbitMQ. All have defaults. */
 export interface RabbitMqOptions {
   /**
-   * How long the first connection may take, over all addresses together, and each later try; of a folder, its opening.
-   * Milliseconds. Default: 10 000. `connection_timeout` in an address bounds that address further.
+   * How long `connect` looks for a broker, over all addresses together, and how long each later attempt may take; of a
+   * folder, how long it may take to open. A broker that is not up yet, or has no name yet, is tried again until then; a
+   * refusal, or another server at the address, ends it at once. `reconnect` applies to these attempts, too.
+   * Milliseconds. Default: 10 000. `connection_timeout` in an address limits each attempt at that address.
    */
   readonly connectTimeoutMs?: number | undefined;
   /** The name of the connections on RabbitMQ's management page. Default: `millrace <program> <pid>`. */

@@ -19,9 +19,10 @@ function withPassword(password: string): string {
 }
 
 test.each(['send', 'work'])('%s: an unreachable broker is one line and exit code 69', async (command) => {
-  const { exitCode, stdout, stderr } = await millrace([command, '-u', 'amqp://u:secret@127.0.0.1:1'], {
-    input: 'x',
-  });
+  const { exitCode, stdout, stderr } = await millrace(
+    [command, '-u', 'amqp://u:secret@127.0.0.1:1', '--connect-timeout', '100ms'],
+    { input: 'x' },
+  );
   expect({ exitCode, stdout }).toEqual({ exitCode: 69, stdout: '' });
   expect(stderr).toMatch(/^millrace: .*127\.0\.0\.1:1.*\n$/);
   expect(stderr).not.toContain('secret');
@@ -56,7 +57,8 @@ test('several addresses are tried in turn', async () => {
 test('the address comes from the environment where no flag says it', async () => {
   const env = { AMQP_URL: amqpUrl(), RABBITMQ_URL: 'amqp://127.0.0.1:1' };
   expect((await millrace(['send', 'x', '-q', queue], { env })).exitCode).toBe(0);
-  expect((await millrace(['send', 'x', '-q', queue, '-u', 'amqp://127.0.0.1:1'], { env })).exitCode).toBe(69);
+  const args = ['send', 'x', '-q', queue, '-u', 'amqp://127.0.0.1:1', '--connect-timeout', '100ms'];
+  expect((await millrace(args, { env })).exitCode).toBe(69);
 });
 
 test('the address comes from a file, and its password appears nowhere', async () => {

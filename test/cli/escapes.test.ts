@@ -141,7 +141,7 @@ describe('what others wrote is harmless wherever it is printed', () => {
   });
 
   test.each([
-    ['a queue', ['send', 'x', '-q', HOSTILE, '-u', 'amqp://127.0.0.1:1']],
+    ['a queue', ['send', 'x', '-q', HOSTILE, '-u', 'amqp://127.0.0.1:1', '--connect-timeout', '100ms']],
     ['an address', ['send', 'x', '-u', `amqp://${HOSTILE}`]],
     ['a file', ['send', '-f', HOSTILE]],
     ['a handler module', ['work', HOSTILE]],

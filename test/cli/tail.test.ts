@@ -110,7 +110,12 @@ test.each([
   ['of the default exchange', [''], 2, 'Write a name of 1 to 255 bytes'],
   ['with a pattern that is too long', ['shop', 'x'.repeat(256)], 2, 'Write at most 255 bytes'],
   ['in memory', ['shop', '-u', 'local:'], 2, "'tail' needs a folder"],
-  ['on a broker that is away', ['shop', '-u', 'amqp://127.0.0.1:1'], 69, 'ECONNREFUSED'],
+  [
+    'on a broker that is away',
+    ['shop', '-u', 'amqp://127.0.0.1:1', '--connect-timeout', '100ms'],
+    69,
+    'ECONNREFUSED',
+  ],
   ['of an exchange of the broker that does not exist', ['amq.nothing'], 4, 'amq.nothing'],
 ] as const)('tail %s is refused', async (_what, args, exitCode, text) => {
   const ended = await millrace(['tail', ...args], { env: { MILLRACE_URL: amqpUrl() } });

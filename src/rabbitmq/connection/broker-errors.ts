@@ -3,6 +3,7 @@
  * (https://www.rabbitmq.com/amqp-0-9-1-reference); only the reply text names the argument in which a queue differs.
  */
 import { QueueError } from '../../errors.js';
+import { WrongServer } from './wrong-server.js';
 
 const REPLY_SUCCESS = 200;
 const CONNECTION_FORCED = 320;
@@ -175,17 +176,60 @@ export function loginError(error: unknown, address: string): QueueError {
   });
 }
 
-/** Why a connection failed before the log-in, with a hint at the protocol that the server seems to speak. */
-export function connectErrorText(error: unknown, { tls, port }: { tls: boolean; port: number }): string {
+/** Why a connection failed before the log-in, with what that usually means. */
+export function connectErrorText(error: unknown, port: number): string {
   const text = replyText(error);
-  // amqplib can't read the first frame: it is an HTTP response or a TLS alert, read as a length.
-  if (/Frame size \d+ exceeds|Invalid frame|Socket closed abruptly during opening/.test(text)) {
-    return `the server does not speak AMQP 0-9-1${tls ? '' : ' without TLS'}; is it the management port, ${tls ? '' : 'a TLS port, '}or a proxy? (${text})`;
-  }
-  if (/wrong version number|packet length too long|EPROTO/.test(text)) {
-    return `the server does not speak TLS; is it a port for amqp: rather than amqps:? (${text})`;
+  if (CLOSED_DURING_LOG_IN.test(text)) {
+    return `the connection was closed during the log-in: the broker is starting or stopping, or a port forwarder such as Docker's has no broker behind it (${text})`;
   }
   return text + portHint(port);
+}
+
+const CLOSED_DURING_LOG_IN =
+  /Socket closed abruptly during opening|socket disconnected before secure TLS|ECONNRESET|write EPIPE/;
+
+/** The system's codes for a host that has no name yet, no route, or nothing that listens. */
+const NOT_THERE = [
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'ENOENT',
+];
+
+/** Codes of connections that ended. */
+const CUT = ['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'];
+
+/** Whether there is no server to ask what it is. */
+export function isNotThere(error: unknown): boolean {
+  return errorsIn(error).some((each) => NOT_THERE.includes(codeOf(each)));
+}
+
+/**
+ * Whether another attempt to connect may succeed without anybody changing the address, the credentials or a certificate:
+ * the broker is not up yet, or the connection was lost.
+ */
+export function mayPass(error: unknown): boolean {
+  return errorsIn(error).some(
+    (each) =>
+      NOT_THERE.includes(codeOf(each)) ||
+      CUT.includes(codeOf(each)) ||
+      replyCode(each) === CONNECTION_FORCED ||
+      /Socket closed abruptly|Unexpected close|Heartbeat timeout|connection was closed|Channel ended|socket disconnected/.test(
+        each.message,
+      ),
+  );
+}
+
+/** An error, its causes, and the errors that it combines; of a wrong server, not how its bytes were misread. */
+function errorsIn(error: unknown): readonly Error[] {
+  if (!(error instanceof Error)) return [];
+  if (error instanceof WrongServer) return [error];
+  const inner = error instanceof AggregateError ? error.errors : [];
+  return [error, ...[...inner, error.cause].flatMap(errorsIn)];
 }
 
 /** A hint for servers that do not answer: web servers, and the management page, wait for a whole HTTP request. */

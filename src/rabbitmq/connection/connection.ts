@@ -1,6 +1,8 @@
 import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import {
+  anyOf,
   CLOSE_LIMIT_MS,
+  Deferred,
   onAbort,
   pause,
   RPC_LIMIT_MS,
@@ -15,12 +17,16 @@ import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { DeliveryReader } from '../wire/delivery-reader.js';
 import type { PublishInternals } from '../wire/publish-channel.js';
 import { AmqplibInternals, type Negotiated } from './amqplib-internals.js';
-import { connectErrorText, isLoginRefusal, loginError, portHint } from './broker-errors.js';
+import { connectErrorText, isLoginRefusal, isNotThere, loginError, portHint } from './broker-errors.js';
 import { connectOptions, credentialsFor, keepSecretValid, socketOptions } from './log-in.js';
 import { RequestChannels } from './request-channels.js';
 import { type ServerVersion, serverVersion } from './server-version.js';
+import { describeWrongServer, WrongServer } from './wrong-server.js';
 
 const TRY_AGAIN_MS = 50;
+
+/** A broker that says nothing for so long may be another server, which waits for the client to say more. */
+const SILENCE_MS = 2_000;
 
 /** Called when the broker blocks or unblocks publishing on a connection. */
 interface ConnectionListener {
@@ -74,7 +80,8 @@ export class Connection {
     try {
       const credentials = await credentialsFor(address, settings, socket.signal);
       const options = socketOptions(address, settings, name, socket.signal);
-      const model = await connect(connectOptions(address, settings, credentials), options);
+      const logIn = connect(connectOptions(address, settings, credentials), options);
+      const model = await unlessWrongServer(logIn, address, { signal: socket.signal, timeoutMs: limitMs });
       const internals = new AmqplibInternals(model.connection, settings.amqplibInternals);
       const connection = new Connection(
         model,
@@ -98,7 +105,7 @@ export class Connection {
       if (isLoginRefusal(error)) throw loginError(error, address.masked);
       const why = timedOut
         ? timeoutText(limitMs, 'no answer') + portHint(address.port)
-        : connectErrorText(error, address);
+        : connectErrorText(error, address.port);
       throw new QueueError('UNREACHABLE', `${address.masked}: ${why}`, { cause: error });
     } finally {
       clearTimeout(timer);
@@ -214,6 +221,35 @@ export class Connection {
     // amqplib never settles the closing of a channel whose connection ends meanwhile.
     const ended = this.closed.then((reason) => Promise.reject(reason));
     await within(Promise.race([channel.close(), ended]), 'closing the first channel', { timeoutMs });
+  }
+}
+
+/** The outcome of a log-in. Rejects with `WrongServer` if it fails, or gets no answer, because of what answers there. */
+async function unlessWrongServer<T>(
+  logIn: Promise<T>,
+  address: RabbitMqAddress,
+  { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
+): Promise<T> {
+  const done = new AbortController();
+  const asking = anyOf([signal, done.signal]);
+  const found = new Deferred<never>();
+  found.promise.catch(() => {});
+  logIn.catch(() => {});
+  void pause(Math.min(SILENCE_MS, timeoutMs / 2), asking.signal).then(async () => {
+    const text = asking.signal.aborted ? undefined : await describeWrongServer(address, asking.signal);
+    if (text !== undefined) found.reject(new WrongServer(text));
+  });
+  try {
+    return await Promise.race([logIn, found.promise]);
+  } catch (error) {
+    if (error instanceof WrongServer || signal.aborted || isLoginRefusal(error) || isNotThere(error)) {
+      throw error;
+    }
+    const text = await describeWrongServer(address, asking.signal);
+    throw text === undefined ? error : new WrongServer(text, { cause: error });
+  } finally {
+    done.abort();
+    asking.release();
   }
 }
 

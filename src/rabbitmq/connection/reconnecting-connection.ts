@@ -1,13 +1,19 @@
 import type { BrokerEvent, Outage, WaitOptions } from '../../broker.js';
-import { backoffMs, Deferred, pause, within, withOutage } from '../../common/limits.js';
-import { QueueError } from '../../errors.js';
+import { backoffMs, Deferred, pause, timeoutText, within, withOutage } from '../../common/limits.js';
+import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
-import { causedByRequest } from './broker-errors.js';
+import { causedByRequest, mayPass } from './broker-errors.js';
 import { Connection } from './connection.js';
 import { MAX_REQUEST_CHANNELS } from './request-channels.js';
 
 const UNBLOCKED_POLL_MS = 50;
+
+/** How long to wait at most between two attempts to find the broker for the first time. */
+const MAX_OPEN_DELAY_MS = 1_000;
+
+/** No attempt begins with less time than this. */
+const MIN_TRY_MS = 100;
 
 /** A connection that lasted less than this does not reset the back-off. */
 const STABLE_AFTER_MS = 5_000;
@@ -31,7 +37,7 @@ interface LinkListener {
  *                    │    ▲                             │
  *                    │    └────────── lost, back-off ───┘
  *                    │
- *                    └─ first try failed, or tries used up ─► closed ◄── close(), from anywhere
+ *                    └─ refused, or limits used up ─► closed ◄── close(), from anywhere
  */
 export class ReconnectingConnection {
   readonly name: 'publish' | 'consume';
@@ -112,15 +118,42 @@ export class ReconnectingConnection {
     this.#listeners.add(listener);
   }
 
-  /** Connects. Tries each address once; if none works, rejects and is closed. */
+  /**
+   * Connects. Until the time limit it waits for a broker that is not up yet. Anything that waiting can't change ends it
+   * at once: a refusal, or another server at the address. If it fails, it is closed.
+   */
   async open(): Promise<void> {
     this.#state = 'connecting';
     try {
-      await this.#connect();
+      await this.#find();
     } catch (error) {
       const reason = error instanceof QueueError ? error : new QueueError('UNREACHABLE', String(error));
       this.#end(reason);
       throw reason;
+    }
+  }
+
+  async #find(): Promise<void> {
+    const { connectTimeoutMs, reconnect } = this.#settings;
+    const deadline = performance.now() + connectTimeoutMs;
+    const bounds = { ...reconnect, maxDelayMs: Math.min(reconnect.maxDelayMs, MAX_OPEN_DELAY_MS) };
+    let told: string | undefined;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#connect(deadline);
+      } catch (error) {
+        if (this.#closing.signal.aborted || !isQueueError(error, 'UNREACHABLE') || !mayPass(error))
+          throw error;
+        const leftMs = deadline - performance.now();
+        if (leftMs < MIN_TRY_MS || tries > reconnect.maxAttempts)
+          throw notFound(error, tries, connectTimeoutMs);
+        if (told !== error.message)
+          this.#emit({ type: 'waiting', reason: error, leftMs: Math.round(leftMs) });
+        told = error.message;
+        await pause(Math.min(backoffMs(tries, bounds), leftMs / 2), this.#closing.signal, {
+          keepAlive: true,
+        });
+      }
     }
   }
 
@@ -162,8 +195,7 @@ export class ReconnectingConnection {
   }
 
   /** Tries each address in turn; the time limit is for all of them together. */
-  async #connect(): Promise<void> {
-    const deadline = performance.now() + this.#settings.connectTimeoutMs;
+  async #connect(deadline = performance.now() + this.#settings.connectTimeoutMs): Promise<void> {
     const failures: QueueError[] = [];
     for (const [position, address] of this.#addresses.entries()) {
       // A silent broker must not use up the time of the addresses after it.
@@ -289,13 +321,25 @@ export class ReconnectingConnection {
   }
 }
 
+/** The last error of several attempts, with how long they took. */
+function notFound(error: QueueError, tries: number, timeoutMs: number): QueueError {
+  if (tries === 1) return error;
+  return new QueueError(
+    'UNREACHABLE',
+    `${timeoutText(timeoutMs, 'no broker found')}, in ${tries} attempts: ${error.message.replace(NO_ANSWER, '')}`,
+    { cause: error.cause },
+  );
+}
+
+const NO_ANSWER = 'no broker answered: ';
+
 /** Combines the errors of all addresses. A refusal takes precedence: it says more than a failed connection. */
 function combined(failures: readonly QueueError[]): QueueError {
   const refusal = failures.find((failure) => failure.code !== 'UNREACHABLE');
   if (refusal !== undefined) return refusal;
   return new QueueError(
     'UNREACHABLE',
-    `no broker answered: ${failures.map((failure) => failure.message).join('; ')}`,
+    `${NO_ANSWER}${failures.map((failure) => failure.message).join('; ')}`,
     { cause: failures.length === 1 ? failures[0]?.cause : new AggregateError(failures) },
   );
 }

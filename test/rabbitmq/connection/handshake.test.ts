@@ -1,7 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { AmqpServer, type Peer, type Script } from '../../hostile/amqp-server.js';
-import { rejection } from '../../support/rejection.js';
 
 /** Nothing but the end of the connection ends the wait within this limit. */
 const CONNECT_LIMIT_MS = 3_600_000;
@@ -12,7 +11,7 @@ const ends: Record<string, (peer: Peer) => void> = {
 };
 
 /** The methods of the client after which the connection ends; at most one answer comes before. */
-const steps: Record<string, (end: (peer: Peer) => void) => Script> = {
+const steps: Record<string, (end: (peer: Peer) => unknown) => Script> = {
   'the greeting': (end) => ({ ProtocolHeader: ({ peer }) => end(peer) }),
   'the log-in': (end) => ({ ConnectionStartOk: ({ peer }) => end(peer) }),
   tuning: (end) => ({ ConnectionTuneOk: ({ peer }) => end(peer) }),
@@ -39,13 +38,24 @@ const steps: Record<string, (end: (peer: Peer) => void) => Script> = {
   'the end of the first channel': (end) => ({ ChannelClose: ({ peer }) => end(peer) }),
 };
 
-describe.each(Object.keys(ends))('a connection that is %s', (end) => {
-  test.each(Object.keys(steps))('at %s is given up at once', async (step) => {
-    const script = steps[step]?.(ends[end] as (peer: Peer) => void) ?? {};
+describe.each(Object.keys(ends))('a connection that is %s', (ending) => {
+  test.each(Object.keys(steps))('at %s is given up at once, and another one is tried', async (step) => {
+    const end = ends[ending] as (peer: Peer) => void;
+    let isUp = false;
+    const script = steps[step]?.((peer) => (isUp ? false : end(peer))) ?? {};
     const server = await AmqpServer.start(script);
     onTestFinished(() => server.close());
-    const opening = openRabbitMqBroker([server.url], { connectTimeoutMs: CONNECT_LIMIT_MS });
-    const { message } = await rejection(opening, 'UNREACHABLE');
-    expect(message).toContain(`127.0.0.1:${server.port}`);
+    const reasons: string[] = [];
+    const broker = await openRabbitMqBroker([server.url], {
+      connectTimeoutMs: CONNECT_LIMIT_MS,
+      observe: (event) => {
+        if (event.type !== 'waiting') return;
+        reasons.push(event.reason.message);
+        isUp = true;
+      },
+    });
+    onTestFinished(() => broker.close());
+    expect(reasons).toHaveLength(1);
+    expect(reasons[0]).toContain(`127.0.0.1:${server.port}`);
   });
 });
