@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createConnection, createServer } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Backend, BrokerEvent } from '../../../src/broker.js';
+import { connect } from '../../../src/connect.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { amqpUrl, closeConnectionsByName, uniqueName } from '../../support/broker.js';
@@ -103,6 +104,20 @@ describe('connecting', () => {
     expect(error.message).toContain(`${address.replace('s3cret', '***')}: connect ECONNREFUSED`);
     expect(error.message).not.toContain('s3cret');
     expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  it('is told by a process warning where nobody observes it, once for each reason', async () => {
+    const warnings: string[] = [];
+    const listener = (warning: Error & { code?: string }) =>
+      warnings.push(`${warning.code} ${warning.message}`);
+    process.on('warning', listener);
+    onTestFinished(() => {
+      process.off('warning', listener);
+    });
+    await rejection(connect(await deadAddress(), { connectTimeoutMs: 500 }), 'UNREACHABLE');
+    expect(warnings).toEqual([
+      expect.stringMatching(/^MILLRACE_WAITING waiting for up to \d+ ms: .*ECONNREFUSED/),
+    ]);
   });
 
   it('tries once where it is told not to try again', async () => {
