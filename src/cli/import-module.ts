@@ -7,6 +7,7 @@ import type { ExchangeSpec, QueueSpec } from '../broker.js';
 import type { Handler } from '../consumer/consumer.js';
 import type { Exchange, Route } from '../exchange.js';
 import { defineQueue, type Queue } from '../queue.js';
+import type { Schedule } from '../schedules/schedule.js';
 import type { Topic } from '../topics/topic.js';
 import { shellQuoted } from './common-options.js';
 import { CommandError, EXIT } from './exit-code.js';
@@ -40,6 +41,19 @@ export async function importQueue(
   throw new CommandError(
     EXIT.configuration,
     `the default export of the schema module '${path}' is not a schema; write: export default z.object({ … }), or export a queue made by defineQueue`,
+  );
+}
+
+/** All schedules that a module exports. */
+export async function importSchedules(path: string): Promise<readonly Schedule[]> {
+  const exports = await importModule('schedule module', path);
+  const schedules = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})].filter(
+    isSchedule,
+  );
+  if (schedules.length > 0) return [...new Set(schedules)];
+  throw new CommandError(
+    EXIT.configuration,
+    `the schedule module '${path}' exports no schedule; write: export const nightly = defineSchedule('nightly', { cron: '0 3 * * *', send: [queue, value] })`,
   );
 }
 
@@ -114,6 +128,10 @@ function isQueue(value: unknown): value is Queue<never, unknown> {
   return (
     typeof value === 'object' && value !== null && 'spec' in value && 'encode' in value && 'decode' in value
   );
+}
+
+function isSchedule(value: unknown): value is Schedule {
+  return has(value, 'timing') && has(value, 'catchUp') && has(value, 'message');
 }
 
 function isTopic(value: unknown): value is Topic {

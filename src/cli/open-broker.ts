@@ -51,6 +51,32 @@ export function refuseMemory(chosen: ChosenAddress, command: string): void {
   );
 }
 
+/** Runs `job` on the broker that the flags name. The signal is aborted by INT and TERM. */
+export async function withBroker(
+  command: string,
+  flags: CommonFlags,
+  output: Output,
+  job: (broker: Broker, signal: AbortSignal) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const chosen = chooseAddress(flags);
+  refuseMemory(chosen, command);
+  const broker = await openBroker(chosen, output, {
+    connectTimeout: flags.connectTimeout,
+    observe: (event) => {
+      if (event.type !== 'connected') output.event(brokerEventLine(event));
+    },
+  });
+  const interruption = abortOnStopSignal();
+  try {
+    return await job(broker, interruption.signal);
+  } catch (error) {
+    throw interruption.signal.aborted ? interruption.signal.reason : error;
+  } finally {
+    interruption.dispose();
+    await broker.close();
+  }
+}
+
 /**
  * Runs `job` on the broker that the flags name, else in memory, for commands that must not put load on a broker by
  * accident. The signal is aborted by INT and TERM, and when the output is closed.

@@ -108,6 +108,16 @@ export function dateValue(text: string): Date {
   throw new InvalidArgumentError('Write a time such as 2h (ago), 2026-01-31 or 2026-01-31T12:00Z.');
 }
 
+/** Parses a time with its zone: without one it would be another time on another machine. */
+export function timeValue(text: string): Date {
+  const isComplete = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/i.test(text);
+  const date = new Date(isComplete ? text : Number.NaN);
+  if (!Number.isNaN(date.getTime())) return date;
+  throw new InvalidArgumentError(
+    'Write a time with its zone, such as 2026-12-01T03:00Z or 2026-12-01T04:00+01:00.',
+  );
+}
+
 export interface ManagementFlags {
   readonly managementUrl?: string;
 }

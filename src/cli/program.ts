@@ -9,6 +9,7 @@ import { addDemoCommand } from './commands/demo.js';
 import { addDlqCommand } from './commands/dlq.js';
 import { addDoctorCommand } from './commands/doctor.js';
 import { addPublishCommand } from './commands/publish.js';
+import { addScheduleCommand } from './commands/schedule.js';
 import { addSendCommand } from './commands/send.js';
 import { addTailCommand } from './commands/tail.js';
 import { addTopologyCommand } from './commands/topology.js';
@@ -72,6 +73,7 @@ function createProgram(execute: Execute): Command {
   addDlqCommand(program, execute);
   addDoctorCommand(program, execute);
   addTopologyCommand(program, execute);
+  addScheduleCommand(program, execute);
   addBackupCommand(program, execute);
   addDemoCommand(program, execute);
   addBenchCommand(program, execute);

@@ -4,7 +4,7 @@ import { createProducer } from '../../producer/producer.js';
 import { ADDRESS_HELP, addHelp, type Execute } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import { quoted } from '../message-input.js';
-import { nameValue, shortTextValue } from '../option-values.js';
+import { durationOption, nameValue, shortTextValue, timeValue } from '../option-values.js';
 import type { Output } from '../output.js';
 import { addMessageOptions, type InputSender, type SendInputFlags, sendInput } from '../send-input.js';
 import { sendingQueue, sendingRoute } from '../text-queue.js';
@@ -14,6 +14,8 @@ interface SendFlags extends SendInputFlags {
   readonly exchange?: string;
   readonly routingKey?: string;
   readonly type?: string;
+  readonly delay?: number;
+  readonly at?: Date;
 }
 
 const EXAMPLES = `
@@ -21,6 +23,7 @@ Examples:
   $ millrace send 'Hello World!'
   $ millrace send -q orders '{"id":"A-1","total":12.5}'
   $ millrace send -q images -f cat.png -H tenant:blue -u amqp://localhost
+  $ millrace send -q reminders 'turn the pancake' --delay 2m
   $ tail -f access.log | millrace send -l -q hits
   $ millrace send 'out of grain' -e logs_direct -k error -u amqp://localhost`;
 
@@ -35,6 +38,8 @@ export function addSendCommand(program: Command, execute: Execute): void {
     )
     .option('-e, --exchange <name>', 'send to this exchange, which must exist, instead of a queue', nameValue)
     .option('-k, --routing-key <key>', 'the routing key at the exchange (default: none)', shortTextValue)
+    .addOption(durationOption('--delay <duration>', 'deliver the message after that time (queues only)'))
+    .option('--at <time>', 'deliver it at that time, such as 2026-12-01T03:00Z (queues only)', timeValue)
     .option('--type <type>', 'what kind of message it is, for receivers that handle several', shortTextValue);
   addMessageOptions(command).action((words: string[], flags: SendFlags) =>
     execute(flags, (output) => send(words, flags, output)),
@@ -44,6 +49,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
 
 function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
   const { type, timeout } = flags;
+  checkDelay(flags);
   const { target, name, facts } = targetOf(flags);
   return sendInput('send', words, flags, output, {
     usage: 'millrace send -',
@@ -51,17 +57,37 @@ function send(words: readonly string[], flags: SendFlags, output: Output): Promi
       const producer = createProducer(broker, target, { timeoutMs: timeout });
       return {
         async one(body, options) {
-          const { id } = await producer.send(body, { ...options, type });
-          return { text: `Sent ${quoted(body)}`, facts: { id, ...facts } };
+          const delay = { delayMs: flags.delay, at: flags.at };
+          const { id } = await producer.send(body, { ...options, type, ...delay });
+          return { text: `Sent ${quoted(body)}`, facts: { id, ...facts }, warning: lateWarning(flags) };
         },
         async many(bodies, options) {
-          const { stored } = await producer.sendMany(bodies, { ...options, type });
+          const delay = { delayMs: flags.delay, at: flags.at };
+          const { stored } = await producer.sendMany(bodies, { ...options, type, ...delay });
           const text = `Sent ${stored} ${stored === 1 ? 'message' : 'messages'} to '${name}'`;
-          return { text, facts: { sent: stored, ...facts } };
+          return { text, facts: { sent: stored, ...facts }, warning: lateWarning(flags) };
         },
       };
     },
   });
+}
+
+function checkDelay({ delay, at, exchange }: SendFlags): void {
+  if (delay !== undefined && at !== undefined) {
+    throw new CommandError(EXIT.usage, '--delay and --at exclude each other; use one of them');
+  }
+  if (exchange !== undefined && (delay !== undefined || at !== undefined)) {
+    throw new CommandError(
+      EXIT.usage,
+      `${at === undefined ? '--delay' : '--at'} is for messages to a queue: an exchange routes at once; use --queue`,
+    );
+  }
+}
+
+/** As it is with `producer.send`. */
+function lateWarning({ at }: SendFlags): string | undefined {
+  if (at === undefined || at.getTime() > Date.now()) return undefined;
+  return `${at.toISOString()} is over: it was sent without a delay`;
 }
 
 /** What to send to, and how the output names it. */

@@ -1,0 +1,91 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { connect } from '../../src/connect.js';
+import { receive } from '../../src/consumer/receive.js';
+import { defineQueue } from '../../src/queue.js';
+import { defineSchedule } from '../../src/schedules/schedule.js';
+import { createScheduler } from '../../src/schedules/scheduler.js';
+import { amqpUrl, uniqueName } from '../support/broker.js';
+import { eventually } from '../support/eventually.js';
+import { removeQueues } from '../support/remove-queues.js';
+import { millrace } from './spawn-millrace.js';
+
+const MODULE = fileURLToPath(new URL('schedule/schedules.mjs', import.meta.url));
+const NO_SCHEDULES = fileURLToPath(new URL('topology/shop.mjs', import.meta.url));
+const prefix = uniqueName('cli-schedule');
+const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-schedule-'));
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await removeQueues(prefix);
+});
+
+describe.each([
+  ['RabbitMQ', amqpUrl],
+  ['a folder', () => `local:${join(folder, 'queues')}`],
+])('on %s', (_name, address) => {
+  const run = (...args: readonly string[]) =>
+    millrace(['schedule', ...args], { env: { MILLRACE_URL: address(), TEST_PREFIX: prefix } });
+
+  test('list shows the next tick, and the last one as far as it is known', async () => {
+    const { exitCode, stdout, stderr } = await run('list', MODULE);
+    expect([exitCode, stderr]).toEqual([0, '']);
+    const [head, nightly] = stdout.trimEnd().split('\n');
+    expect(head).toMatch(/^SCHEDULE +NEXT +LAST +RUNS +QUEUE +TIMES$/);
+    expect(nightly).toMatch(
+      new RegExp(`^${prefix}-nightly +\\d{4}-02-29T02:00:00Z +- +(no|\\?) +${prefix}-reports +0 3 29 2`),
+    );
+
+    await using broker = await connect(address());
+    const queue = defineQueue(`${prefix}-reports`, z.unknown());
+    const often = defineSchedule(`${prefix}-often`, { everyMs: 200, send: [queue, 'tick'] });
+    const scheduler = createScheduler(broker, [often]);
+    await scheduler.start();
+    await eventually(async () => (await broker.inspect(queue.name)).ready >= 2);
+    const isHeld = address() === amqpUrl() ? true : undefined;
+    const lastWhileItRuns = isHeld === true ? undefined : expect.stringMatching(/Z$/);
+    const infoOf = async () => {
+      const { stdout: lines } = await run('list', MODULE, '--json');
+      const infos = lines
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      return infos.find(({ name }) => name === often.name);
+    };
+    const info = await infoOf();
+    expect(info).toMatchObject({ queue: queue.name, timing: 'every 200 ms', next: expect.any(String) });
+    expect([info.isHeld, info.last]).toEqual([isHeld, lastWhileItRuns]);
+    await scheduler.stop();
+    await eventually(async () => {
+      expect((await infoOf()).last).toMatch(/Z$/);
+    });
+    await broker.purge(queue.name);
+  });
+
+  test('run-now sends the message of a schedule, besides its ticks', async () => {
+    const { exitCode, stdout, stderr } = await run('run-now', `${prefix}-nightly`, MODULE);
+    expect([exitCode, stderr]).toEqual([0, '']);
+    const [, id = ''] = /^ \[x\] Sent '(.*)' to '.*-reports'\n$/.exec(stdout) ?? [];
+    expect(id).toContain(`schedule:${prefix}-nightly:now:`);
+    await using broker = await connect(address());
+    for await (const message of receive(broker, defineQueue(`${prefix}-reports`, z.unknown()))) {
+      expect([message.id, message.value]).toEqual([id, { day: 'today' }]);
+      message.ack();
+      break;
+    }
+  });
+
+  test('an unknown schedule, and a module without any, are errors that say what there is', async () => {
+    const unknown = await run('run-now', 'weekly', MODULE);
+    expect(unknown.exitCode).toBe(2);
+    expect(unknown.stderr).toContain(
+      `there is no schedule 'weekly' in '${MODULE}'; there are '${prefix}-nightly'`,
+    );
+    const none = await run('list', NO_SCHEDULES);
+    expect(none.exitCode).toBe(78);
+    expect(none.stderr).toContain('exports no schedule; write: export const nightly = defineSchedule(');
+  });
+});
