@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connect } from '../../src/connect.js';
 import { amqpUrl } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { consume, declareAsTutorial, queueNames, rawChannel, ready, takeAll, texts } from './queues.js';
@@ -265,4 +266,33 @@ test('a signal ends the reading of lines, and says how many are stored', async (
   run.child.kill('SIGINT');
   expect(await run.exit()).toBe(130);
   expect(run.stderr).toBe('millrace: ended by SIGINT: 2 of the 2 lines read are stored\n');
+});
+
+test('--delay and --at deliver the message later, and a time that is over says so', async () => {
+  const address = `local:${join(folder, 'later')}`;
+  const later = (...args: readonly string[]) =>
+    send(['-q', 'later', ...args], { env: { MILLRACE_URL: address } });
+  const nextYear = new Date(Date.now() + 365 * 24 * 3600 * 1000).toISOString();
+  expect(await later('a', '--at', nextYear)).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await later('b', '--delay', '1h')).toMatchObject({ exitCode: 0, stderr: '' });
+  const past = await later('c', '--at', '2020-01-01T03:00+01:00');
+  expect(past.stderr).toBe(' [!] 2020-01-01T02:00:00.000Z is over: it was sent without a delay\n');
+  await using broker = await connect(address);
+  expect((await broker.inspect('later')).ready).toBe(1);
+});
+
+test.each([
+  [['--delay', '5'], /Add a unit, such as 5s or 5ms/],
+  [['--delay', '30 days'], /Write a duration of up to 24 days/],
+  [['--at', '2026-12-01T03:00'], /Write a time with its zone, such as 2026-12-01T03:00Z/],
+  [['--at', 'tomorrow'], /Write a time with its zone/],
+  [['--at', '2050-12-01T03:00Z'], /at: expected a valid Date within eight years/],
+  [['--at', '2026-12-01T03:00Z', '--delay', '5m'], /--delay and --at exclude each other/],
+  [['-e', 'logs', '--delay', '5m'], /--delay is for messages to a queue: an exchange routes at once/],
+] as const)('%j is refused with a sentence', async (args, text) => {
+  const { exitCode, stderr } = await send(['x', ...args], {
+    env: { MILLRACE_URL: `local:${join(folder, 'refused')}` },
+  });
+  expect(exitCode).toBe(2);
+  expect(stderr).toMatch(text);
 });
