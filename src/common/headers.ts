@@ -14,6 +14,13 @@ const MAX_NAME_BYTES = 255;
 const MAX_INT64 = 2n ** 63n - 1n;
 const MIN_INT64 = -(2n ** 63n);
 
+/** Names that no backend takes, and why: a message is to mean the same wherever it is sent. */
+const REFUSED_NAMES: ReadonlyMap<string, string> = new Map([
+  ['CC', 'by which RabbitMQ routes to further queues'],
+  ['BCC', 'by which RabbitMQ routes to further queues'],
+  ['__proto__', 'which clients written in JavaScript lose'],
+]);
+
 /** What is wrong with a header. `where` names it, as in `headers["a"][0]`. */
 export type HeaderFault = (where: string, expected: string, got: unknown) => Error;
 
@@ -26,9 +33,16 @@ export function copyHeaders(headers: MessageHeaders, fault: HeaderFault): Messag
   const copy: Record<string, HeaderValue> = {};
   for (const name of Object.keys(headers)) {
     if (name === '') throw fault('headers', `names of 1 to ${MAX_NAME_BYTES} bytes`, name);
+    checkHeaderName(name, fault);
     set(copy, name, copyValue(headers[name], { fault, where: () => inside('headers', name) }, 0));
   }
   return copy;
+}
+
+/** Throws what `fault` returns for the name of a header that means something to a broker or to the language. */
+export function checkHeaderName(name: string, fault: HeaderFault): void {
+  const why = REFUSED_NAMES.get(name);
+  if (why !== undefined) throw fault('headers', `another name than ${name}, ${why}`, name);
 }
 
 /** Throws what `fault` returns for headers that can't be carried. Costs little where all are text. */

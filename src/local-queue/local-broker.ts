@@ -6,7 +6,7 @@ import {
   type Message,
   type SubscribeOptions,
 } from '../broker.js';
-import { copyHeaders, type HeaderFault } from '../common/headers.js';
+import { checkHeaderName, copyHeaders, type HeaderFault } from '../common/headers.js';
 import { copyMessage } from '../common/message.js';
 import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
@@ -66,8 +66,10 @@ function takeInHeaders(message: Message): Message['headers'] {
 /** In the form in which they arrive. Throws `INVALID_MESSAGE`. */
 export function storableHeaders(message: Message): Message['headers'] {
   const { headers } = message;
-  for (const name in headers)
+  for (const name in headers) {
     if (typeof headers[name] !== 'string') return copyHeaders(headers, faultOf(message));
+    checkHeaderName(name, faultOf(message));
+  }
   return headers;
 }
 

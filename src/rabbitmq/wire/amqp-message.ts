@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message, type MessageHeaders } from '../../broker.js';
-import { checkHeaders } from '../../common/headers.js';
+import { checkHeaderName, checkHeaders, type HeaderFault } from '../../common/headers.js';
 import { expiryIn, hasExpiry, withExpiry } from '../../common/history-headers.js';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
@@ -120,17 +120,10 @@ export function toWire(
   checkShortString(message, 'userId', message.userId);
   const origin = originOf(message);
   for (const name in headers) {
-    if (SENDER_SELECTED_HEADERS.includes(name)) {
-      throw invalid(
-        message,
-        `RabbitMQ takes a header ${name} for further queues to route to; call it something else`,
-      );
-    }
-    if (origin !== undefined && isUnchanged(origin.headers, headers, name)) continue;
+    const isCarried = origin !== undefined && isUnchanged(origin.headers, headers, name);
+    if (isCarried && !SENDER_SELECTED_HEADERS.includes(name)) continue;
+    checkHeaderName(name, faultOf(message));
     checkShortString(message, 'name of a header', name);
-    if (name === '__proto__') {
-      throw invalid(message, "amqplib loses a header '__proto__' on receipt; call it something else");
-    }
   }
   const { expiresAt } = message;
   if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt >= 0)) {
@@ -185,11 +178,7 @@ function carryAll(
   received: HeaderTable | undefined,
   headers: MessageHeaders,
 ): ReturnType<typeof carry> {
-  const check = (added: MessageHeaders) =>
-    checkHeaders(added, (where, expected, got) =>
-      invalid(message, `its ${where} must be ${expected}, not ${quote(got)}`),
-    );
-  return carry(received, headers, check);
+  return carry(received, headers, (added) => checkHeaders(added, faultOf(message)));
 }
 
 function originOf({ body, id }: Message): ReceivedMessage | undefined {
@@ -292,6 +281,10 @@ function checkShortString(message: Message, what: string, value: string | undefi
       `its ${what} has ${bytes} bytes, AMQP carries ${MAX_SHORT_STRING_BYTES}: ${quote(value)}`,
     );
   }
+}
+
+function faultOf(message: Message): HeaderFault {
+  return (where, expected, got) => invalid(message, `its ${where} must be ${expected}, not ${quote(got)}`);
 }
 
 function invalid(message: Message, why: string): QueueError {

@@ -15,7 +15,7 @@ export interface ReadInternals {
 
 /** A channel whose deliveries are read here. */
 interface Receiver {
-  /** Undefined: the consumer has gone, but a delivery that has started must be read to its end. */
+  /** Undefined: the consumer has gone. What is still on its way to it is read, and dropped. */
   onMessage: ((message: ReceivedMessage) => void) | undefined;
   /** A delivery whose frames have not all arrived. */
   partial: PartialDelivery | undefined;
@@ -48,7 +48,8 @@ export class DeliveryReader {
 
   /**
    * Hands the deliveries of this channel to `onMessage`, which must not throw, unless amqplib does all the reading.
-   * Returns a function that ends this.
+   * Returns a function that ends this. Until the channel is closed its deliveries are still read here, since amqplib
+   * drops the connection over headers that are nested deeply.
    */
   receive(channel: Channel, onMessage: (message: ReceivedMessage) => void): () => void {
     if (!('ch' in channel && typeof channel.ch === 'number')) return () => {};
@@ -56,9 +57,9 @@ export class DeliveryReader {
     const receiver: Receiver = { onMessage, partial: undefined };
     this.#receivers.set(ch, receiver);
     this.#startReading();
+    channel.once('close', () => this.#forget(ch, receiver));
     return () => {
       receiver.onMessage = undefined;
-      if (receiver.partial === undefined) this.#forget(ch, receiver);
     };
   }
 
@@ -80,14 +81,11 @@ export class DeliveryReader {
     let at = 0;
     try {
       while (bytes.length >= at + FRAME_HEAD_BYTES) {
-        const channel = channelOf(bytes, at);
-        const receiver = this.#receivers.get(channel);
+        const receiver = this.#receivers.get(channelOf(bytes, at));
         if (receiver === undefined) return;
         const end = this.#readOne(bytes, at, receiver);
         if (end === 0) return;
         at = end;
-        if (receiver.onMessage === undefined && receiver.partial === undefined)
-          this.#forget(channel, receiver);
       }
     } finally {
       if (at > 0) connection.rest = bytes.subarray(at);
