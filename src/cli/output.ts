@@ -180,11 +180,13 @@ export async function flushed(): Promise<void> {
   );
 }
 
-/** JSON escapes C0 itself. Other controls become `\uNNNN`, which parses to the same value. */
+/** JSON escapes C0 itself. What else has to be escaped becomes `\uNNNN`, which parses to the same value. */
 export function toJson(value: object): string {
-  return JSON.stringify(value).replace(
-    CONTROLS,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return JSON.stringify(value).replace(CONTROLS, (found) =>
+    // Half a surrogate pair at a time, as JSON has it.
+    Array.from({ length: found.length }, (_, at) => found.charCodeAt(at).toString(16).padStart(4, '0'))
+      .map((code) => `\\u${code}`)
+      .join(''),
   );
 }
 

@@ -1,25 +1,44 @@
 /** Text of strangers, made safe for a terminal. */
 
+/** Scripts whose words need joiners inside. */
+const JOINED = String.raw`(?:(?!\p{Default_Ignorable_Code_Point})[\p{scx=Arab}\p{scx=Syrc}\p{scx=Mong}\p{scx=Deva}\p{scx=Beng}\p{scx=Guru}\p{scx=Gujr}\p{scx=Orya}\p{scx=Taml}\p{scx=Telu}\p{scx=Knda}\p{scx=Mlym}\p{scx=Sinh}\p{scx=Khmr}\p{scx=Mymr}])`;
+
 /**
- * Characters that control a terminal or reorder its text: C0 except tab and line feed, DEL, C1 (which acts like ESC),
- * bidirectional controls, and separators that some programs treat as line ends.
+ * Characters that control a terminal, reorder its text or can't be seen: C0 except tab and line feed, DEL, C1 (which acts
+ * like ESC), bidirectional controls, separators that some programs treat as line ends, and what Unicode has readers
+ * ignore, such as spaces of no width, by which two ids that differ look alike. Joiners and selectors stay where scripts
+ * and emojis need them.
  */
-export const CONTROLS =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+export const CONTROLS = new RegExp(
+  [
+    String.raw`(?![\t\n])\p{Cc}`,
+    String.raw`[\p{Bidi_Control}\p{Zl}\p{Zp}\ufff9-\ufffb]`,
+    String.raw`(?![\u200c\u200d\ufe0e\ufe0f])\p{Default_Ignorable_Code_Point}`,
+    String.raw`(?<!\p{Emoji})[\ufe0e\ufe0f]`,
+    String.raw`(?<!${JOINED})\u200c`,
+    String.raw`\u200c(?!${JOINED})`,
+    String.raw`(?<!${JOINED}|\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)\u200d`,
+    String.raw`\u200d(?!${JOINED}|\p{Extended_Pictographic})`,
+  ].join('|'),
+  'gu',
+);
+
+/** Text in which there is nothing to look for. */
+const PLAIN = /^[\t\n\x20-\x7e]*$/;
 
 function escapeOf(character: string): string {
-  const code = character.charCodeAt(0);
-  return code < 0x100 ? hex(code) : `\\u${code.toString(16).padStart(4, '0')}`;
+  const code = character.codePointAt(0) as number;
+  if (code < 0x100) return hex(code);
+  return code < 0x10000 ? `\\u${code.toString(16).padStart(4, '0')}` : `\\u{${code.toString(16)}}`;
 }
 
 export function hex(code: number): string {
   return `\\x${code.toString(16).padStart(2, '0')}`;
 }
 
-/** Makes text safe for a terminal: shows controls as `\xNN` or `\uNNNN`, except line feeds and tabs. */
+/** Makes text safe for a terminal: shows controls and what can't be seen as `\xNN` or `\uNNNN`, except line feeds and tabs. */
 export function escapeControls(text: string): string {
-  return text.replace(CONTROLS, escapeOf);
+  return PLAIN.test(text) ? text : text.replace(CONTROLS, escapeOf);
 }
 
 /** Like {@link escapeControls}, but turns line ends into spaces, so that quoted text can't look like another line. */

@@ -5,10 +5,10 @@ import { escapeControls, onOneLine } from '../../src/common/terminal-text.js';
 
 const ESC = '\u001b';
 
-/** Everything that drives a terminal, reorders text or ends a line, but tab and line feed. */
+/** Everything that drives a terminal, reorders text, ends a line or can't be seen, but tab and line feed. */
 const HARMFUL =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/u;
 
 /** Texts in which such characters are frequent. */
 const hostile = fc.array(
@@ -22,6 +22,12 @@ const hostile = fc.array(
       '\u202e',
       '\u2066',
       '\u2069',
+      '\u200b',
+      '\u200c',
+      '\u200d',
+      '\u2060',
+      '\ufeff',
+      '\u{e0041}',
       '\r\n',
       'é',
       '世',
@@ -49,6 +55,20 @@ test('controls of bidirectional text and separators of lines are escaped', () =>
   expect(escapeControls('a\u202eb\u2066c\u200fd\u2028e\u2029f\u061cg')).toBe(
     'a\\u202eb\\u2066c\\u200fd\\u2028e\\u2029f\\u061cg',
   );
+});
+
+test('what can not be seen is shown: two ids that look alike are the same', () => {
+  expect(escapeControls('o\u200brd\u00ader\u2060-\ufeff1\u3164\u{e0041}\ufe0f')).toBe(
+    'o\\u200brd\\xader\\u2060-\\ufeff1\\u3164\\u{e0041}\\ufe0f',
+  );
+  expect(escapeControls('a\u200db\u200cc\u200d👧')).toBe('a\\u200db\\u200cc\\u200d👧');
+  expect(toJson(['a\u200b\u{e0041}'])).toBe('["a\\u200b\\udb40\\udc41"]');
+});
+
+test('emojis and words of all scripts keep what joins them', () => {
+  for (const text of ['👩‍👩‍👧', '🏳️‍🌈', '👩🏽‍💻', '❤️', '1️⃣', 'می‌خواهم', 'क्‍ष', 'ශ්‍රී']) {
+    expect(escapeControls(text)).toBe(text);
+  }
 });
 
 test('line feeds and tabs stay in a text, but not in what has to be one line', () => {

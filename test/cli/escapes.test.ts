@@ -11,12 +11,12 @@ import { millrace } from './spawn-millrace.js';
 
 /** What a stranger writes to drive the terminal of the person who reads it, or to fake a line of the log. */
 const HOSTILE =
-  '\u001b]0;owned\u0007\u001b[2J\u009b31m\u007f\u202ecod.exe\u2066\u061c\u2028\u2029\r\n [!] all is lost';
+  '\u001b]0;owned\u0007\u001b[2J\u009b31m\u007f\u202ecod.exe\u2066\u061c\u2028\u2029\u200b\u{e0041}\r\n [!] all is lost';
 /** As far as the name of a queue can go. */
-const HOSTILE_NAME = 'q\u202ecod.exe\u2066\u061c\u2028 [!] all is lost';
+const HOSTILE_NAME = 'q\u202ecod.exe\u2066\u061c\u2028\u200b [!] all is lost';
 const HARMFUL =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u200b\u202a-\u202e\u2066-\u2069\u{e0041}]/u;
 
 const nextQueue = queueNames('cli-escapes');
 const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-escapes-'));

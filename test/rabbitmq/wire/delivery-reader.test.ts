@@ -65,7 +65,6 @@ test('deliveries come in order and whole, in however many frames and pieces they
 
   await channel.close();
   const next = await connection.createChannel();
-  await next.assertQueue(queue, { exclusive: true });
   await next.consume(queue, () => void byAmqplib++, { noAck: true });
   next.sendToQueue(queue, Buffer.from('to the next channel of this number'));
   await eventually(() => byAmqplib > 0);
