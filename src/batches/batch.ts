@@ -165,7 +165,7 @@ class BatchCall<Out> {
       timer = setTimeout(() => {
         this.#timeout = new QueueError(
           'TIMEOUT',
-          `a batch of ${this.#entries.size} messages of '${this.#queue}' was not handled within ${timeoutMs} ms (handlerTimeoutMs)`,
+          `a batch of ${this.#entries.size} messages of '${this.#queue}' was not handled within ${Math.ceil(timeoutMs)} ms (handlerTimeoutMs)`,
         );
         this.#controller?.abort(this.#timeout);
         expired.reject(this.#timeout);

@@ -127,7 +127,7 @@ export class HandlerRun {
 export function handlerTimeout(queue: string, { message }: Delivery, timeoutMs: number): QueueError {
   return new QueueError(
     'TIMEOUT',
-    `message ${message.id} of '${queue}' was not handled within ${timeoutMs} ms (handlerTimeoutMs)`,
+    `message ${message.id} of '${queue}' was not handled within ${Math.ceil(timeoutMs)} ms (handlerTimeoutMs)`,
   );
 }
 

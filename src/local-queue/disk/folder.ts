@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { access, link, mkdir, open, realpath, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { quote } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import { SIDE_FILES, STORE_FILE } from './store/database.js';
@@ -34,7 +34,7 @@ const UNFIT_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
  */
 export async function prepareFolder(folder: string): Promise<string> {
   try {
-    await makeFolder(folder);
+    await makeFolder(resolve(folder));
     const path = await check(folder);
     await makeStoreFile(path);
     return path;
@@ -111,15 +111,19 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
 }
 
+/**
+ * Makes the folder, and those that lead to it. One at a time: where a file system says ENOENT to every new folder, as
+ * /proc does, Node's own recursive `mkdir` never ends (seen with Node 20).
+ */
 async function makeFolder(folder: string): Promise<void> {
-  const mode = 0o700;
-  try {
-    await mkdir(folder, { recursive: true, mode });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    // Node says so of a read-only file system, too, when it is to make what leads to the folder; this tells the truth.
-    await mkdir(folder, { mode });
-  }
+  if ((await statOf(folder))?.isDirectory()) return;
+  const parent = dirname(folder);
+  if ((await statOf(parent)) === undefined && parent !== folder) await makeFolder(parent);
+  await mkdir(folder, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
+    // Another process was quicker.
+    if (error.code === 'EEXIST' && (await statOf(folder))?.isDirectory()) return;
+    throw error.code === 'ENOENT' ? new Error(`no folder can be made in ${parent}`, { cause: error }) : error;
+  });
 }
 
 function asStorageError(error: unknown, folder: string): QueueError {

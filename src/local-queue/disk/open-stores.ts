@@ -15,20 +15,45 @@ interface OpenStore {
 /** By the folder's one true name: all brokers of this thread share one store thread for it. */
 const stores = new Map<string, OpenStore>();
 
-/** The client of the folder's store thread: the one that is there, or a new one. `UNREACHABLE` where that takes too long. */
-export async function joinStore(settings: StoreWorkerSettings, timeoutMs: number): Promise<StoreClient> {
+/**
+ * The client of the folder's store thread: the one that is there, or a new one. `UNREACHABLE` where that takes too long;
+ * it quotes `limitMs`.
+ */
+export async function joinStore(
+  settings: StoreWorkerSettings,
+  timeoutMs: number,
+  limitMs = timeoutMs,
+): Promise<StoreClient> {
+  const { folder } = settings;
   const joining = join(settings);
+  const reason = () =>
+    lockHolder(folder) ?? 'another process holds its lock, and stands still, or the disk does';
   try {
-    return await within(joining, `opening ${settings.folder}`, { timeoutMs });
+    return await openedInTime(joining, folder, timeoutMs, reason, limitMs);
   } catch (error) {
-    if (!isQueueError(error, 'TIMEOUT')) throw error;
     joining.then(
       (client) => leaveStore(client),
       () => {},
     );
+    throw error;
+  }
+}
+
+/** A step of opening a folder, or `UNREACHABLE` with the reason if it takes longer than its limit. */
+export async function openedInTime<T>(
+  step: Promise<T>,
+  folder: string,
+  timeoutMs: number,
+  reason: () => string,
+  limitMs = timeoutMs,
+): Promise<T> {
+  try {
+    return await within(step, `opening ${folder}`, { timeoutMs });
+  } catch (error) {
+    if (!isQueueError(error, 'TIMEOUT')) throw error;
     throw new QueueError(
       'UNREACHABLE',
-      `the folder ${quote(settings.folder)} could not be opened within ${timeoutMs} ms: ${lockHolder(settings.folder) ?? 'another process holds its lock, and stands still, or the disk does'}`,
+      `the folder ${quote(folder)} could not be opened within ${Math.ceil(limitMs)} ms: ${reason()}`,
     );
   }
 }
