@@ -24,7 +24,7 @@ export type {
 export type { Codec, CodecName } from './common/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
 export type { Logger } from './common/logger.js';
-export type { ProcessTrace, SendTrace } from './common/tracing.js';
+export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type {
   Consumer,

@@ -190,6 +190,19 @@ describe('the arrows between the parts', () => {
     expect(breaches(isBreach)).toEqual([]);
   });
 
+  test('metrics import themselves, the types of consumers and the leaves, and only the command line imports them', () => {
+    const isAllowed = ({ from, to, kind }: Import) =>
+      partOf(to) === partOf(from) ||
+      (partOf(to) === 'consumer' && kind === 'type') ||
+      isShared(to) ||
+      to.startsWith('node:');
+    expect(breaches((arrow) => partOf(arrow.from) === 'metrics' && !isAllowed(arrow))).toEqual([]);
+    const mayImport = ['metrics', 'cli'];
+    expect(breaches(({ from, to }) => partOf(to) === 'metrics' && !mayImport.includes(partOf(from)))).toEqual(
+      [],
+    );
+  });
+
   test('threads are loaded by those who use them', () => {
     const needs = imports.filter(({ to, kind }) => to === 'piscina' && kind !== 'type');
     expect(needs.map(show)).toEqual(['consumer/handler-threads.ts → piscina (dynamic)']);

@@ -47,6 +47,21 @@ export function delaysValue(text: string): readonly number[] {
   return text === 'none' ? [] : text.split(',').map(durationValue);
 }
 
+/** Where a server listens. */
+export interface HttpAddress {
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+}
+
+/** `9464`, `0.0.0.0:9464` or `[::1]:9464`. */
+export function httpValue(text: string): HttpAddress {
+  const [, host = '127.0.0.1', port = ''] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === '' || Number(port) > 65_535)
+    throw new InvalidArgumentError('Write a port, as 9464, or HOST:PORT.');
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}
+
 export function integerValue(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;

@@ -1,12 +1,25 @@
-import { tracingChannel } from 'node:diagnostics_channel';
-import type { HeaderValue, MessageHeaders } from '../broker.js';
+/** What the package publishes on `node:diagnostics_channel`. Without subscribers it costs nothing. */
+import { channel, subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
+import type { Failure, HeaderValue, MessageHeaders } from '../broker.js';
 
-/** What the channels of `millrace.send` publish about the send of one message. */
-export interface SendTrace {
-  /** The name of the queue. */
+/** Which message is meant, and where it goes or comes from. */
+interface TracedMessage {
+  /** The name of the queue; of a message to an exchange or a topic, its name. */
   readonly queue: string;
   /** The id of the message. */
   readonly id: string;
+  /** The broker's address without its password; it begins with `local:` or `amqp`. */
+  readonly url: string;
+  /** `''` for the default exchange. */
+  readonly exchange: string;
+  /** On the default exchange: the name of the queue. */
+  readonly routingKey: string;
+}
+
+/** What the channels of `millrace.send` publish about the send of one message. */
+export interface SendTrace extends TracedMessage {
+  /** What was called. */
+  readonly verb: 'send' | 'publish';
   /** The message's headers. A subscriber of `start` may add some, such as `traceparent`; they are sent along. */
   readonly headers: Record<string, HeaderValue>;
   /** On `asyncEnd`, when it is stored. */
@@ -15,23 +28,58 @@ export interface SendTrace {
   readonly error?: unknown;
 }
 
+/** What the channels of `millrace.request` publish about one request, from the call to the reply. */
+export interface RequestTrace extends TracedMessage {
+  /** As in {@link SendTrace}. */
+  readonly headers: Record<string, HeaderValue>;
+  readonly correlationId: string;
+  /** On `asyncEnd`, what the handler returned. */
+  readonly result?: unknown;
+  /** On `error` and on what comes after it. */
+  readonly error?: unknown;
+}
+
 /** What the channels of `millrace.process` publish about one run of a handler. */
-export interface ProcessTrace {
-  /** The name of the queue. */
-  readonly queue: string;
-  /** The id of the message. */
-  readonly id: string;
+export interface ProcessTrace extends TracedMessage {
   /** 1 on the first try. */
   readonly attempt: number;
   /** Whether this message may have been handled before. */
   readonly redelivered: boolean;
   /** The headers of the message. */
   readonly headers: MessageHeaders;
+  /** When the sender made the message, in milliseconds since the epoch. */
+  readonly timestamp: number | undefined;
   /** Set on requests. */
   readonly correlationId: string | undefined;
   /** On `asyncEnd`, what the handler returned. */
   readonly result?: unknown;
   /** On `error` and on what comes after it: what the handler threw. */
+  readonly error?: unknown;
+}
+
+/** What the channel `millrace.settle` publishes when it is decided, and stored, what becomes of a consumer's message. */
+export interface SettleTrace extends TracedMessage {
+  /** As the events of a consumer's `observe` are called. */
+  readonly outcome:
+    | 'handled'
+    | 'retried'
+    | 'postponed'
+    | 'dead-lettered'
+    | 'expired'
+    | 'released'
+    | 'lost'
+    | 'settle-failed';
+  /** The attempt that has ended; 1 on the first try. */
+  readonly attempt: number;
+  /** Whether this message may have been handled before. */
+  readonly redelivered: boolean;
+  /** The headers of the message. */
+  readonly headers: MessageHeaders;
+  /** When it comes again, for `retried` and `postponed`. Milliseconds. */
+  readonly delayMs?: number | undefined;
+  /** Why it failed, for `retried` and `dead-lettered`. */
+  readonly failure?: Failure | undefined;
+  /** What was thrown, if anything. */
   readonly error?: unknown;
 }
 
@@ -41,10 +89,44 @@ interface TraceChannel<T> {
   tracePromise<R>(action: () => Promise<R>, trace: T): Promise<R>;
 }
 
-/** From the call of `send` until the message is stored. Costs nothing while nobody listens. */
+interface EventChannel<T> {
+  readonly hasSubscribers: boolean;
+  publish(message: T): void;
+}
+
+/** From the call of `send` until the message is stored. */
 export const sendTracing: TraceChannel<SendTrace> = tracingChannel<unknown, SendTrace>('millrace.send');
 
-/** From the call of a handler to its end. Costs nothing while nobody listens. */
+/** From the call of `request` until its reply. */
+export const requestTracing: TraceChannel<RequestTrace> = tracingChannel<unknown, RequestTrace>(
+  'millrace.request',
+);
+
+/** From the call of a handler to its end. */
 export const processTracing: TraceChannel<ProcessTrace> = tracingChannel<unknown, ProcessTrace>(
   'millrace.process',
 );
+
+/** The outcomes of a consumer's messages. */
+export const settleChannel: EventChannel<SettleTrace> = channel('millrace.settle');
+
+/** Subscribes to the beginning and the end of what a tracing channel publishes. Returns what ends that. */
+export function onTrace<T extends object>(
+  name: 'millrace.send' | 'millrace.request' | 'millrace.process',
+  subscriber: { readonly start: (trace: T) => void; readonly asyncEnd: (trace: T) => void },
+): () => void {
+  const nothing = () => {};
+  const all = { end: nothing, asyncStart: nothing, error: nothing, ...subscriber };
+  const traced = tracingChannel<unknown, T>(name);
+  traced.subscribe(all);
+  return () => traced.unsubscribe(all);
+}
+
+/** Subscribes to the outcomes of messages. Returns what ends that. */
+export function onSettled(subscriber: (trace: SettleTrace) => void): () => void {
+  const onMessage = (message: unknown) => subscriber(message as SettleTrace);
+  subscribe('millrace.settle', onMessage);
+  return () => {
+    unsubscribe('millrace.settle', onMessage);
+  };
+}

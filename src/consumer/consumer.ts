@@ -3,6 +3,8 @@ import type { Failure, MessageHeaders, WaitOptions } from '../broker.js';
 
 /** Handles the messages of one queue. Made by `createConsumer`. */
 export interface Consumer extends AsyncDisposable {
+  /** The name of the queue. */
+  readonly queue: string;
   /** See {@link ConsumerState}. */
   readonly state: ConsumerState;
   /** What became of its messages so far, for metrics. A copy: read it again for later numbers. */
@@ -51,6 +53,8 @@ export interface Consumer extends AsyncDisposable {
    * emits a warning instead.
    */
   readonly ended: Promise<void>;
+  /** Why it has ended by itself, as `ended` rejects with it; undefined otherwise. */
+  readonly error: Error | undefined;
 }
 
 /**

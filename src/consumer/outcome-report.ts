@@ -1,5 +1,6 @@
 import type { Broker, Delivery, QueueSpec } from '../broker.js';
 import { logEvent, loggerOf } from '../common/logger.js';
+import { type SettleTrace, settleChannel } from '../common/tracing.js';
 import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
 import { consumerEventLine } from './event-line.js';
 import { FailureWarnings } from './failure-warnings.js';
@@ -8,6 +9,9 @@ import type { Settlement } from './settlement.js';
 /** A settlement that has to be stored before it counts. */
 export type StoredSettlement = Exclude<Settlement, { readonly verb: 'ack' | 'drop' }>;
 
+/** Events that say what became of a delivery. */
+type Settled = Extract<ConsumerEvent, { readonly type: SettleTrace['outcome'] }>;
+
 /**
  * Counts what becomes of a consumer's deliveries and emits the events: to the consumer's observer and to the broker's
  * logger, or, without either, as process warnings. Its caller reports one outcome for each.
@@ -15,6 +19,7 @@ export type StoredSettlement = Exclude<Settlement, { readonly verb: 'ack' | 'dro
 export class OutcomeReport {
   /** Whether there is an observer or a logger. */
   readonly isObserved: boolean;
+  readonly #broker: Broker;
   readonly #queue: string;
   readonly #emit: (event: ConsumerEvent) => void;
   readonly #warnings: FailureWarnings | undefined;
@@ -39,6 +44,7 @@ export class OutcomeReport {
     const logger = loggerOf(broker);
     this.isObserved = emit !== undefined || logger !== undefined;
     this.#warnings = this.isObserved ? undefined : new FailureWarnings(name, deadLetter !== false);
+    this.#broker = broker;
     this.#queue = name;
     if (logger === undefined) this.#emit = emit ?? (this.#warnings as FailureWarnings).observe;
     else {
@@ -64,50 +70,53 @@ export class OutcomeReport {
 
   handled(delivery: Delivery): void {
     this.#counts.handled++;
-    if (this.isObserved) this.#emit({ type: 'handled', ...this.#infoOf(delivery) });
+    if (this.isObserved || settleChannel.hasSubscribers) {
+      this.#settled({ type: 'handled', ...this.#infoOf(delivery) }, delivery);
+    }
   }
 
   /** A retry, a postponement or a dead letter is stored. `error`: what the handler or the schema threw. */
   stored(delivery: Delivery, settlement: StoredSettlement, error: unknown): void {
+    const info = this.#infoOf(delivery);
     switch (settlement.verb) {
       case 'retry': {
         const { delayMs, failure } = settlement;
         this.#counts.retried++;
-        this.#emit({ type: 'retried', ...this.#infoOf(delivery), delayMs, failure, error });
+        this.#settled({ type: 'retried', ...info, delayMs, failure, error }, delivery);
         return;
       }
       case 'postpone': {
         const { delayMs } = settlement;
         this.#counts.postponed++;
-        this.#emit({ type: 'postponed', ...this.#infoOf(delivery), delayMs, error });
+        this.#settled({ type: 'postponed', ...info, delayMs, error }, delivery);
         return;
       }
       case 'dead-letter': {
         const { failure } = settlement;
         this.#counts.deadLettered++;
-        this.#emit({ type: 'dead-lettered', ...this.#infoOf(delivery), failure, error });
+        this.#settled({ type: 'dead-lettered', ...info, failure, error }, delivery);
       }
     }
   }
 
   expired(delivery: Delivery): void {
     this.#counts.expired++;
-    this.#emit({ type: 'expired', ...this.#infoOf(delivery) });
+    this.#settled({ type: 'expired', ...this.#infoOf(delivery) }, delivery);
   }
 
   released(delivery: Delivery): void {
     this.#counts.released++;
-    this.#emit({ type: 'released', ...this.#infoOf(delivery) });
+    this.#settled({ type: 'released', ...this.#infoOf(delivery) }, delivery);
   }
 
   lost(delivery: Delivery, error: Error): void {
     this.#counts.lost++;
-    this.#emit({ type: 'lost', ...this.#infoOf(delivery), error });
+    this.#settled({ type: 'lost', ...this.#infoOf(delivery), error }, delivery);
   }
 
   settleFailed(delivery: Delivery, error: Error): void {
     this.#counts.settleFailed++;
-    this.#emit({ type: 'settle-failed', ...this.#infoOf(delivery), error });
+    this.#settled({ type: 'settle-failed', ...this.#infoOf(delivery), error }, delivery);
   }
 
   /** `forMs`: undefined if somebody has asked for it. */
@@ -127,6 +136,14 @@ export class OutcomeReport {
   /** Nothing more is to come. */
   end(): void {
     this.#warnings?.flush();
+  }
+
+  #settled(event: Settled, { message }: Delivery): void {
+    this.#emit(event);
+    if (!settleChannel.hasSubscribers) return;
+    const { type: outcome, ...rest } = event;
+    const { headers, origin = { exchange: '', routingKey: this.#queue } } = message;
+    settleChannel.publish({ outcome, ...rest, headers, url: this.#broker.url, ...origin });
   }
 
   #infoOf({ message, attempt, redelivered }: Delivery) {

@@ -32,7 +32,7 @@ export interface ProcessSettings<Out> extends SettlementPolicy {
   readonly handlerTimeoutMs: number;
   readonly replies: RepliesTo;
   /** For the replies to requests. */
-  readonly broker: Pick<Backend, 'publish'>;
+  readonly broker: Pick<Backend, 'publish' | 'url'>;
   readonly report: OutcomeReport;
   /** Called with how each handler, or the schema before it, has ended. */
   readonly watch: ((outcome: Outcome) => void) | undefined;
@@ -63,7 +63,7 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
       const context = new Context(run, settings.queue);
       const handler = handlerTracking.isOn ? settings.tracked : settings.handler;
       const returned = processTracing.hasSubscribers
-        ? handleTraced(handler, decoded.value, context)
+        ? handleTraced(handler, decoded.value, context, settings.broker.url)
         : handler(decoded.value, context);
       if (isThenable(returned)) limitTime(run, settings);
       // Awaited even if it is no promise: handlers that never wait would otherwise run within one another.
@@ -143,9 +143,16 @@ function finish<Out>(
   );
 }
 
-function handleTraced<Out>(handler: Handler<Out>, value: Out, context: Context): Promise<unknown> {
-  const { queue, id, attempt, redelivered, headers, correlationId } = context;
-  const trace = { queue, id, attempt, redelivered, headers, correlationId };
+function handleTraced<Out>(
+  handler: Handler<Out>,
+  value: Out,
+  context: Context,
+  url: string,
+): Promise<unknown> {
+  const { queue, id, exchange, routingKey, attempt, redelivered, headers, timestamp, correlationId } =
+    context;
+  const message = { queue, id, url, exchange, routingKey };
+  const trace = { ...message, attempt, redelivered, headers, timestamp, correlationId };
   return processTracing.tracePromise(async () => handler(value, context), trace);
 }
 

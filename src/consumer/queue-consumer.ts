@@ -19,6 +19,8 @@ import { PausedWait } from './pace/paused-wait.js';
  */
 export class QueueConsumer<Out> implements Consumer {
   readonly #broker: Backend;
+  readonly queue: string;
+  error: Error | undefined;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #settings: ConsumerSettings<Out>;
   readonly #host: HandlerHost;
@@ -52,6 +54,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#host = host;
     this.#broker = broker;
     this.#queue = queue;
+    this.queue = queue.name;
     this.#settings = settings;
     this.#report = new OutcomeReport(broker, queue.spec, settings.emit);
     this.#breaker =
@@ -287,6 +290,7 @@ export class QueueConsumer<Out> implements Consumer {
 
   #fail(error: Error): void {
     this.#report.ended(error, this.#isEndedRead);
+    this.error = error;
     this.#ended.reject(error);
     this.stop();
   }

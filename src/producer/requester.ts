@@ -13,6 +13,7 @@ import {
 } from '../common/options.js';
 import { NOTHING, remoteFailure } from '../common/reply-format.js';
 import { handlerTracking, type RunningHandler, runningHandler } from '../common/running-handler.js';
+import { requestTracing } from '../common/tracing.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
@@ -141,11 +142,27 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
       // It waits until the queue is declared, and its body may be the caller's own buffer.
       const body = packed(encoded, properties, this.#queue, this.#broker.maxMessageBytes);
       const message = copyMessage(newMessage(body, { ...properties, correlationId }));
-      return await this.#valueOf(await this.#exchange(call, message));
+      return await this.#ask(call, message, correlationId);
     } finally {
       call.end();
       this.#calls.delete(correlationId);
     }
+  }
+
+  #ask(call: Call, message: Message, correlationId: string): Promise<StandardSchemaV1.InferOutput<Reply>> {
+    const ask = async (asked: Message) => this.#valueOf(await this.#exchange(call, asked));
+    if (!requestTracing.hasSubscribers) return ask(message);
+    const queue = this.#queue.name;
+    const headers = { ...message.headers };
+    const to = { url: this.#broker.url, exchange: '', routingKey: queue };
+    // Called after the subscribers of its start, which may add headers.
+    return requestTracing.tracePromise(() => ask({ ...message, headers }), {
+      queue,
+      id: message.id,
+      ...to,
+      headers,
+      correlationId,
+    });
   }
 
   close(): Promise<void> {

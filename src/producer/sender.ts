@@ -180,20 +180,21 @@ export class Sender<In, Result> {
   /** A send that ends before there is a message is traced like any other. */
   #failUnmade(properties: MessageProperties | undefined, error: unknown): never {
     if (sendTracing.hasSubscribers) {
-      const trace = this.#traceOf(properties?.id ?? newMessageId(), properties?.headers);
+      const trace = this.#traceOf(properties?.id ?? newMessageId(), properties?.headers, undefined);
       sendTracing.tracePromise(() => Promise.reject(error), trace).catch(() => {});
     }
     throw error;
   }
 
-  #traceOf(id: string, headers: Message['headers'] | undefined): SendTrace {
-    return { queue: this.#target.name, id, headers: { ...headers } };
+  #traceOf(id: string, headers: Message['headers'] | undefined, origin: Message['origin']): SendTrace {
+    const { name: queue, verb } = this.#target;
+    return { queue, id, verb, url: this.#broker.url, ...(origin ?? this.#to), headers: { ...headers } };
   }
 
   /** Resolves when the message is stored. */
   #store(message: Message, limits: SendLimits): Promise<boolean> {
     if (!sendTracing.hasSubscribers) return this.#publish(message, limits);
-    const trace = this.#traceOf(message.id, message.headers);
+    const trace = this.#traceOf(message.id, message.headers, message.origin);
     let isRouted = true;
     // Called after the subscribers of its start, which may add headers.
     const publish = async () => {

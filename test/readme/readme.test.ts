@@ -29,6 +29,7 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   'docs/later.md': [/^now\nlater\n$/],
   'docs/locks.md': [/^alone\nalone again\n$/, /^2 at once\n$/],
   'docs/messages.md': [/^A-1 from shop, 3 boxes\nA-2: order\.paid\n$/],
+  'docs/metrics.md': [/^messaging_client_sent_messages_total\{.*name="orders".*\} 1\n200 503\n$/],
   'docs/observing.md': [
     /^error dead-lettered message m-1: dead-lettered after attempt 1, rejected: no paper for A-1\n$/,
   ],

@@ -8,11 +8,14 @@ import { openBroker, refuseMemory } from '../open-broker.js';
 import {
   delaysValue,
   durationOption,
+  type HttpAddress,
+  httpValue,
   integerValue,
   oneOrMore,
   positiveDurationValue,
 } from '../option-values.js';
 import type { Output } from '../output.js';
+import type { HttpServer } from './work/http-server.js';
 import { chooseJob, type JobFlags } from './work/job.js';
 import { Worker } from './work/worker.js';
 
@@ -21,6 +24,7 @@ interface WorkFlags extends CommonFlags, JobFlags {
   readonly drain?: boolean;
   readonly shutdownTimeout: number;
   readonly report: number;
+  readonly http?: HttpAddress;
 }
 
 const EXAMPLES = `
@@ -28,7 +32,8 @@ Examples:
   $ millrace work                                 print messages as they arrive
   $ millrace work -q orders ./handler.js -c 4
   $ millrace work -q images --exec ./resize.sh    retried unless it exits 0
-  $ millrace work -q orders --drain --json        print all messages, then exit`;
+  $ millrace work -q orders --drain --json        print all messages, then exit
+  $ millrace work -q orders ./handler.js --http 9464`;
 
 const NOTES = `
 --exec sets these environment variables: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_EXCHANGE and MILLRACE_ROUTING_KEY (where the message was published), MILLRACE_ATTEMPT (1 for the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object) and, if the message has them, MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_TYPE, MILLRACE_APP_ID, MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO.
@@ -83,6 +88,11 @@ export function addWorkCommand(program: Command, execute: Execute): void {
         positiveDurationValue,
       ),
     )
+    .option(
+      '--http <address>',
+      'serve /metrics, /livez and /readyz at PORT of this machine, or at HOST:PORT',
+      httpValue,
+    )
     .action((handler: string | undefined, flags: WorkFlags) =>
       execute(flags, (output) => work(handler, flags, output)),
     );
@@ -94,6 +104,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
   refuseMemory(chosen, 'work');
   const job = await chooseJob(handlerPath, flags, output);
 
+  let http: HttpServer | undefined;
   let wasLost = false;
   const broker = await openBroker(chosen, output, {
     connectTimeout: flags.connectTimeout,
@@ -112,11 +123,18 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
       reportIntervalMs: flags.report,
       announce: () => output.log(startedLine(flags.queue, broker.url, chosen.source)),
     });
-    return await worker.run(job.createConsumer(broker, worker));
+    const consumer = job.createConsumer(broker, worker);
+    if (flags.http !== undefined) {
+      const { HttpServer } = await import('./work/http-server.js');
+      http = await HttpServer.start(flags.http, { broker, consumer });
+      output.log(http.line);
+    }
+    return await worker.run(consumer);
   } finally {
     // The order matters: when its command is terminated, a message is already back in the queue and is not retried.
     await broker.close();
     await job.end();
+    await http?.close();
   }
 }
 

@@ -1,0 +1,151 @@
+/** Counters, gauges and histograms, and how Prometheus reads them: its text format 0.0.4. */
+
+/** Label names and values. Undefined ones are left out. */
+export type Labels = Readonly<Record<string, string | undefined>>;
+
+/** Bounds of durations in seconds, as OpenTelemetry's messaging conventions have them. */
+export const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+
+/** How many series a metric has at most; the values of further ones are added to one with the labels `other`. */
+const MAX_SERIES = 1000;
+
+type MetricType = 'counter' | 'gauge' | 'histogram';
+
+/** The series of one metric, by their labels. */
+class SeriesTable<State> {
+  readonly #head: string;
+  readonly #create: () => State;
+  readonly #lines: (labels: string, state: State) => readonly string[];
+  readonly #series = new Map<string, State>();
+
+  constructor(
+    { name, help, type }: { readonly name: string; readonly help: string; readonly type: MetricType },
+    create: () => State,
+    lines: (labels: string, state: State) => readonly string[],
+  ) {
+    this.#head = `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+    this.#create = create;
+    this.#lines = lines;
+  }
+
+  /** Nothing if it has no series. */
+  write(): string {
+    if (this.#series.size === 0) return '';
+    const lines = [...this.#series].flatMap(([labels, state]) => this.#lines(labels, state));
+    return `${this.#head}${lines.join('\n')}\n`;
+  }
+
+  clear(): void {
+    this.#series.clear();
+  }
+
+  of(labels: Labels): State {
+    const key = writeLabels(labels);
+    const known = this.#series.get(key);
+    if (known !== undefined) return known;
+    if (this.#series.size >= MAX_SERIES && !isOther(labels)) return this.of(toOther(labels));
+    const state = this.#create();
+    this.#series.set(key, state);
+    return state;
+  }
+}
+
+/** A number that only grows (`counter`; its name ends in `_total`), or as it is at present (`gauge`). */
+export class Value {
+  readonly #series: SeriesTable<{ value: number }>;
+
+  constructor(type: 'counter' | 'gauge', name: string, help: string) {
+    this.#series = new SeriesTable(
+      { name, help, type },
+      () => ({ value: 0 }),
+      (labels, { value }) => [`${name}${braced(labels)} ${value}`],
+    );
+  }
+
+  add(labels: Labels, value = 1): void {
+    this.#series.of(labels).value += value;
+  }
+
+  set(labels: Labels, value: number): void {
+    this.#series.of(labels).value = value;
+  }
+
+  clear(): void {
+    this.#series.clear();
+  }
+
+  write(): string {
+    return this.#series.write();
+  }
+}
+
+interface Distribution {
+  readonly counts: number[];
+  sum: number;
+  count: number;
+}
+
+/** How values are distributed. */
+export class Histogram {
+  readonly #bounds: readonly number[];
+  readonly #series: SeriesTable<Distribution>;
+
+  constructor(name: string, help: string, bounds: readonly number[]) {
+    this.#bounds = bounds;
+    this.#series = new SeriesTable(
+      { name, help, type: 'histogram' },
+      () => ({ counts: bounds.map(() => 0), sum: 0, count: 0 }),
+      (labels, distribution) => this.#lines(name, labels, distribution),
+    );
+  }
+
+  observe(labels: Labels, value: number): void {
+    const distribution = this.#series.of(labels);
+    const index = this.#bounds.findIndex((bound) => value <= bound);
+    if (index >= 0) distribution.counts[index] = (distribution.counts[index] ?? 0) + 1;
+    distribution.sum += value;
+    distribution.count++;
+  }
+
+  write(): string {
+    return this.#series.write();
+  }
+
+  #lines(name: string, labels: string, { counts, sum, count }: Distribution): readonly string[] {
+    const lines: string[] = [];
+    const and = labels === '' ? '' : `${labels},`;
+    let below = 0;
+    for (const [index, bound] of this.#bounds.entries()) {
+      below += counts[index] ?? 0;
+      lines.push(`${name}_bucket{${and}le="${bound}"} ${below}`);
+    }
+    lines.push(`${name}_bucket{${and}le="+Inf"} ${count}`);
+    lines.push(`${name}_sum${braced(labels)} ${sum}`, `${name}_count${braced(labels)} ${count}`);
+    return lines;
+  }
+}
+
+function braced(labels: string): string {
+  return labels === '' ? '' : `{${labels}}`;
+}
+
+function writeLabels(labels: Labels): string {
+  const parts: string[] = [];
+  for (const [name, value] of Object.entries(labels)) {
+    if (value !== undefined && value !== '') parts.push(`${name}="${escaped(value)}"`);
+  }
+  return parts.join(',');
+}
+
+/** Labels come from the names of queues and errors. A line end in one would begin another metric. */
+function escaped(value: string): string {
+  const text = value.length > 200 ? `${value.slice(0, 200)}…` : value;
+  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n').replaceAll('\r', ' ');
+}
+
+const isOther = (labels: Labels) =>
+  Object.values(labels).every((value) => value === undefined || value === 'other');
+
+function toOther(labels: Labels): Labels {
+  return Object.fromEntries(Object.keys(labels).map((name) => [name, 'other']));
+}

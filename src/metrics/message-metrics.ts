@@ -1,0 +1,172 @@
+import { postponesOf } from '../common/history-headers.js';
+import {
+  onSettled,
+  onTrace,
+  type ProcessTrace,
+  type RequestTrace,
+  type SendTrace,
+  type SettleTrace,
+} from '../common/tracing.js';
+import { isQueueError } from '../errors.js';
+import { Histogram, type Labels, SECONDS, Value } from './instruments.js';
+
+/** A message may wait for hours. */
+const WAITING_SECONDS = [0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 3600, 21_600, 86_400];
+
+type Traced = Pick<SendTrace, 'queue' | 'exchange' | 'routingKey' | 'url'>;
+
+/**
+ * What becomes of the messages that this process sends and handles, by the names of OpenTelemetry's messaging conventions
+ * where they have one. Counts from its making until `stop`.
+ */
+export class MessageMetrics {
+  readonly #sent = new Value(
+    'counter',
+    'messaging_client_sent_messages_total',
+    'Messages that were sent, and those that could not be (error_type).',
+  );
+  readonly #consumed = new Value(
+    'counter',
+    'messaging_client_consumed_messages_total',
+    'Messages that were handed to a handler, each attempt counted.',
+  );
+  readonly #operation = new Histogram(
+    'messaging_client_operation_duration_seconds',
+    'How long sends took until they were stored, and requests until their reply.',
+    SECONDS,
+  );
+  readonly #process = new Histogram('messaging_process_duration_seconds', 'How long handlers took.', SECONDS);
+  readonly #waited = new Histogram(
+    'millrace_time_in_queue_seconds',
+    'The age of messages when their first attempt began.',
+    WAITING_SECONDS,
+  );
+  readonly #settled = new Value(
+    'counter',
+    'millrace_settled_messages_total',
+    'What became of messages that consumers took, by outcome.',
+  );
+  readonly #retries = new Value(
+    'counter',
+    'millrace_retries_total',
+    'Attempts that failed and will be made again.',
+  );
+  readonly #dead = new Value(
+    'counter',
+    'millrace_dead_letters_total',
+    'Messages that became dead letters, by reason.',
+  );
+  readonly #sending = new Value(
+    'gauge',
+    'millrace_sends_in_flight',
+    'Sends that are under way: waiting or unconfirmed.',
+  );
+  readonly #handling = new Value('gauge', 'millrace_handlers_in_flight', 'Handlers that run at present.');
+  /** When each trace began, on the clock of `performance.now()`. */
+  readonly #begun = new WeakMap<object, number>();
+
+  readonly #send = {
+    start: (trace: SendTrace) => {
+      this.#begun.set(trace, performance.now());
+      this.#sending.add(labelsOf(trace), 1);
+    },
+    asyncEnd: (trace: SendTrace) => {
+      const labels = { ...labelsOf(trace), messaging_operation_name: trace.verb };
+      const failed = { ...labels, error_type: errorType(trace.error) };
+      this.#sending.add(labelsOf(trace), -1);
+      this.#sent.add(failed);
+      this.#operation.observe(failed, this.#secondsOf(trace));
+    },
+  };
+
+  readonly #request = {
+    start: (trace: RequestTrace) => {
+      this.#begun.set(trace, performance.now());
+    },
+    asyncEnd: (trace: RequestTrace) => {
+      const labels = { ...labelsOf(trace), messaging_operation_name: 'request' };
+      this.#operation.observe({ ...labels, error_type: errorType(trace.error) }, this.#secondsOf(trace));
+    },
+  };
+
+  readonly #run = {
+    start: (trace: ProcessTrace) => {
+      this.#begun.set(trace, performance.now());
+      const labels = labelsOf(trace);
+      this.#consumed.add(labels);
+      this.#handling.add(labels, 1);
+      const isFirst = trace.attempt === 1 && postponesOf(trace.headers) === 0;
+      if (trace.timestamp !== undefined && isFirst) {
+        this.#waited.observe(labels, Math.max(0, Date.now() - trace.timestamp) / 1000);
+      }
+    },
+    asyncEnd: (trace: ProcessTrace) => {
+      const labels = labelsOf(trace);
+      this.#handling.add(labels, -1);
+      this.#process.observe({ ...labels, error_type: errorType(trace.error) }, this.#secondsOf(trace));
+    },
+  };
+
+  readonly #settle = (trace: SettleTrace) => {
+    const labels = labelsOf(trace);
+    this.#settled.add({ ...labels, outcome: trace.outcome });
+    if (trace.outcome === 'retried') this.#retries.add(labels);
+    if (trace.outcome === 'dead-lettered') this.#dead.add({ ...labels, reason: trace.failure?.code });
+  };
+
+  readonly #unsubscribe = [
+    onTrace<SendTrace>('millrace.send', this.#send),
+    onTrace<RequestTrace>('millrace.request', this.#request),
+    onTrace<ProcessTrace>('millrace.process', this.#run),
+    onSettled(this.#settle),
+  ];
+
+  stop(): void {
+    for (const each of this.#unsubscribe) each();
+  }
+
+  write(): string {
+    return [
+      this.#sent,
+      this.#consumed,
+      this.#settled,
+      this.#retries,
+      this.#dead,
+      this.#sending,
+      this.#handling,
+      this.#operation,
+      this.#process,
+      this.#waited,
+    ]
+      .map((metric) => metric.write())
+      .join('');
+  }
+
+  /** From its beginning until now. */
+  #secondsOf(trace: object): number {
+    const now = performance.now();
+    return (now - (this.#begun.get(trace) ?? now)) / 1000;
+  }
+}
+
+/** By the queue, exchange or topic: routing keys may be any number. */
+function labelsOf({ queue, url }: Traced): Labels {
+  return { messaging_system: systemOf(url), messaging_destination_name: queue };
+}
+
+/** As OpenTelemetry calls it. */
+export function systemOf(url: string): 'rabbitmq' | 'millrace' {
+  return url.startsWith('amqp') ? 'rabbitmq' : 'millrace';
+}
+
+/** A code of ours, or the name of an error's class; undefined without an error. */
+export function errorType(error: unknown): string | undefined {
+  if (error === undefined) return undefined;
+  if (isQueueError(error)) return error.code;
+  try {
+    const { name } = error as Error;
+    return typeof name === 'string' && /^\w{1,64}$/.test(name) ? name : 'other';
+  } catch {
+    return 'other';
+  }
+}

@@ -1,0 +1,135 @@
+import type { Broker, QueueStats } from '../broker.js';
+import { type Labels, Value } from './instruments.js';
+
+/** How long one queue may take to answer. */
+const INSPECT_LIMIT_MS = 2000;
+
+/** What a backend may know of a queue. */
+type KnownStats = QueueStats & {
+  readonly [Name in 'delayed' | 'unsettled' | 'dead' | 'oldestAgeMs']?: number | undefined;
+};
+
+/** What is read when Prometheus asks: the state of brokers, and of their queues. */
+export class StateMetrics {
+  readonly #brokers: readonly Broker[];
+  /** By name. */
+  readonly #queues: readonly string[];
+  readonly #connected = new Value(
+    'gauge',
+    'millrace_link_connected',
+    'Whether the broker is connected: 1, else 0.',
+  );
+  readonly #blocked = new Value(
+    'gauge',
+    'millrace_link_blocked',
+    'Whether the broker accepts no messages: 1, else 0.',
+  );
+  readonly #counts: Readonly<Record<keyof Broker['counts'], Value>> = {
+    resent: new Value(
+      'counter',
+      'millrace_resent_messages_total',
+      'Messages sent again after a lost connection.',
+    ),
+    disconnected: new Value(
+      'counter',
+      'millrace_disconnections_total',
+      'Lost connections and failed attempts.',
+    ),
+    blocked: new Value(
+      'counter',
+      'millrace_blocks_total',
+      'How often the broker stopped accepting messages.',
+    ),
+    unsubscribed: new Value(
+      'counter',
+      'millrace_unsubscriptions_total',
+      'Subscriptions that the broker ended.',
+    ),
+    resubscribed: new Value('counter', 'millrace_resubscriptions_total', 'Subscriptions that were renewed.'),
+  };
+  readonly #ready = new Value('gauge', 'millrace_queue_ready', 'Messages that are ready to be delivered.');
+  readonly #consumers = new Value('gauge', 'millrace_queue_consumers', 'Subscribers, of all processes.');
+  readonly #delayed = new Value(
+    'gauge',
+    'millrace_queue_delayed',
+    'Messages that wait for a retry or their time.',
+  );
+  readonly #unsettled = new Value('gauge', 'millrace_queue_unsettled', 'Messages that are being handled.');
+  readonly #dead = new Value('gauge', 'millrace_queue_dead', 'Messages in the dead-letter queue.');
+  readonly #age = new Value(
+    'gauge',
+    'millrace_queue_oldest_age_seconds',
+    'The age of the oldest ready message.',
+  );
+  readonly #unknown = new Value(
+    'counter',
+    'millrace_queue_inspect_errors_total',
+    'Queues that could not be inspected.',
+  );
+  #reading: Promise<void> | undefined;
+
+  constructor(brokers: readonly Broker[], queues: readonly string[]) {
+    this.#brokers = brokers;
+    this.#queues = queues;
+  }
+
+  async write(): Promise<string> {
+    // However often it is asked, each queue is asked once at a time.
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    await this.#reading;
+    const gauges = [this.#ready, this.#consumers, this.#delayed, this.#unsettled, this.#dead, this.#age];
+    return [this.#connected, this.#blocked, ...Object.values(this.#counts), ...gauges, this.#unknown]
+      .map((metric) => metric.write())
+      .join('');
+  }
+
+  async #read(): Promise<void> {
+    for (const gauge of [
+      this.#ready,
+      this.#consumers,
+      this.#delayed,
+      this.#unsettled,
+      this.#dead,
+      this.#age,
+    ]) {
+      gauge.clear();
+    }
+    await Promise.all(this.#brokers.map((broker) => this.#readBroker(broker)));
+  }
+
+  async #readBroker(broker: Broker): Promise<void> {
+    const labels = { broker: broker.url };
+    const { state, counts } = broker;
+    this.#connected.set(labels, state === 'connected' || state === 'blocked' ? 1 : 0);
+    this.#blocked.set(labels, state === 'blocked' ? 1 : 0);
+    for (const [name, counter] of Object.entries(this.#counts)) {
+      counter.set(labels, counts[name as keyof typeof counts]);
+    }
+    if (state === 'closed' || state === 'connecting') return;
+    await Promise.all(
+      this.#queues.map(async (queue) => {
+        const ofQueue = { ...labels, messaging_destination_name: queue };
+        try {
+          this.#add(ofQueue, await broker.inspect(queue, { timeoutMs: INSPECT_LIMIT_MS }));
+        } catch {
+          this.#unknown.add(ofQueue);
+        }
+      }),
+    );
+  }
+
+  /** What a backend can't know is left out. */
+  #add(labels: Labels, stats: KnownStats): void {
+    const set = (gauge: Value, value: number | undefined) => {
+      if (value !== undefined) gauge.set(labels, value);
+    };
+    set(this.#ready, stats.ready);
+    set(this.#consumers, stats.consumers);
+    set(this.#delayed, stats.delayed);
+    set(this.#unsettled, stats.unsettled);
+    set(this.#dead, stats.dead);
+    set(this.#age, stats.oldestAgeMs === undefined ? undefined : stats.oldestAgeMs / 1000);
+  }
+}

@@ -1,0 +1,144 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import type { Broker } from '../../src/broker.js';
+import { connect } from '../../src/connect.js';
+import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { Postpone, RejectMessage } from '../../src/errors.js';
+import { createMetrics, type MetricsOptions } from '../../src/metrics/index.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { createRequester } from '../../src/producer/requester.js';
+import { defineQueue } from '../../src/queue.js';
+import { eventually } from '../support/eventually.js';
+import { rejection } from '../support/rejection.js';
+
+const queue = defineQueue('orders', z.string());
+let broker: Broker;
+beforeEach(async () => {
+  broker = await connect('local:');
+});
+afterEach(() => broker.close());
+
+function metricsOf(options?: MetricsOptions) {
+  const metrics = createMetrics(options);
+  onTestFinished(() => metrics.stop());
+  /** The value of a series; undefined if there is none. */
+  const value = async (name: string, ...labels: readonly string[]) => {
+    const lines = (await metrics.text()).split('\n');
+    const line = lines.find(
+      (each) => /^[^{ ]+/.exec(each)?.[0] === name && labels.every((label) => each.includes(label)),
+    );
+    return line === undefined ? undefined : Number(line.split(' ').at(-1));
+  };
+  return { metrics, value };
+}
+
+async function consumer(handle: (value: string) => unknown, options: ConsumerOptions<string> = {}) {
+  const made = createConsumer(broker, queue, handle, { observe: () => {}, ...options });
+  await made.start();
+  onTestFinished(async () => void (await made.stop()));
+  return made;
+}
+
+test('sends are counted by queue, and those that fail by their code', async () => {
+  const { value } = metricsOf();
+  const producer = createProducer(broker, queue);
+  await producer.send('a');
+  await producer.sendMany(['b', 'c']);
+  await rejection(producer.send(5 as unknown as string), 'INVALID_MESSAGE');
+  const name = 'messaging_client_sent_messages_total';
+  const labels = ['messaging_system="millrace"', 'messaging_destination_name="orders"'];
+  expect(await value(name, ...labels, 'operation_name="send"}')).toBe(3);
+  expect(await value(name, 'error_type="INVALID_MESSAGE"')).toBe(1);
+  expect(await value('messaging_client_operation_duration_seconds_count', 'name="send"}')).toBe(3);
+  expect(await value('millrace_sends_in_flight')).toBe(0);
+});
+
+test('what becomes of messages is counted, with the reasons of dead letters', async () => {
+  const { value } = metricsOf();
+  let postponed = false;
+  const made = await consumer(
+    (text) => {
+      if (text === 'bad') throw new RejectMessage('bad');
+      if (text === 'worse') throw new TypeError('worse');
+      if (text === 'later' && !postponed) {
+        postponed = true;
+        throw new Postpone(0);
+      }
+    },
+    { retry: { delaysMs: [0] } },
+  );
+  await createProducer(broker, queue).sendMany(['good', 'bad', 'worse', 'later']);
+  await eventually(() => made.counts.deadLettered === 2 && made.counts.handled === 2);
+  const settled = (outcome: string) => value('millrace_settled_messages_total', `outcome="${outcome}"`);
+  expect(await settled('handled')).toBe(2);
+  expect(await settled('retried')).toBe(1);
+  expect(await settled('postponed')).toBe(1);
+  expect(await settled('dead-lettered')).toBe(2);
+  expect(await value('millrace_retries_total')).toBe(1);
+  expect(await value('millrace_dead_letters_total', 'reason="rejected"')).toBe(1);
+  expect(await value('millrace_dead_letters_total', 'reason="failed"')).toBe(1);
+  expect(await value('messaging_client_consumed_messages_total')).toBe(6);
+  expect(await value('messaging_process_duration_seconds_count', 'error_type="TypeError"')).toBe(2);
+  expect(await value('millrace_time_in_queue_seconds_count')).toBe(4);
+  expect(await value('millrace_handlers_in_flight')).toBe(0);
+});
+
+test('requests are timed from the call to the reply', async () => {
+  const { value } = metricsOf();
+  await consumer(() => 1);
+  const requester = createRequester(broker, queue, { reply: z.number() });
+  expect(await requester.request('x')).toBe(1);
+  await requester.close();
+  expect(await value('messaging_client_operation_duration_seconds_count', 'operation_name="request"')).toBe(
+    1,
+  );
+});
+
+test('brokers and queues are asked when the metrics are read', async () => {
+  const { value } = metricsOf({ brokers: [broker], queues: [queue, 'missing'] });
+  expect(await value('millrace_queue_ready')).toBeUndefined();
+  await createProducer(broker, queue).sendMany(['a', 'b']);
+  expect(await value('millrace_queue_ready', 'messaging_destination_name="orders"')).toBe(2);
+  expect(await value('millrace_link_connected', 'broker="local:"')).toBe(1);
+  expect(await value('millrace_queue_inspect_errors_total', '"missing"')).toBeGreaterThan(1);
+  await broker.close();
+  expect(await value('millrace_link_connected')).toBe(0);
+});
+
+test('a name can not break out of its label, and ten thousand names make no ten thousand series', async () => {
+  const { metrics } = metricsOf();
+  await createProducer(broker, defineQueue('a"} 1 b \\', z.string())).send('x');
+  const text = await metrics.text();
+  expect(text).toContain('messaging_destination_name="a\\"} 1 b \\\\"');
+  for (let i = 0; i < 1100; i++) await createProducer(broker, defineQueue(`q${i}`, z.string())).send('x');
+  const lines = (await metrics.text()).split('\n');
+  expect(lines.filter((line) => line.startsWith('messaging_client_sent')).length).toBeLessThan(1010);
+  expect(lines.find((line) => line.includes('sent_messages_total{messaging_system="other"'))).toMatch(
+    / 101$/,
+  );
+});
+
+test('the process reports itself where that is asked for', async () => {
+  const { metrics } = metricsOf({ process: true });
+  expect(await metrics.text()).toMatch(/process_resident_memory_bytes \d+/);
+  expect(await metricsOf().metrics.text()).not.toContain('process_resident');
+});
+
+test('the handler answers a request', async () => {
+  const server = createServer(metricsOf({ brokers: [broker] }).metrics.handler).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(await response.text()).toContain('# TYPE millrace_link_connected gauge');
+});
+
+test('what stops counting counts no more', async () => {
+  const { metrics, value } = metricsOf();
+  metrics.stop();
+  await createProducer(broker, queue).send('a');
+  expect(await value('messaging_client_sent_messages_total')).toBeUndefined();
+});
