@@ -213,7 +213,8 @@ export class RunningSchedule {
   async #traced(publishing: Publishing | undefined, set: (publishing?: Publishing) => Promise<boolean>) {
     if (publishing === undefined || !sendTracing.hasSubscribers) return set(publishing);
     const { queue, message } = publishing;
-    const trace = { queue, id: message.id, headers: { ...message.headers } };
+    const to = { url: this.#broker.url, exchange: '', routingKey: queue };
+    const trace = { queue, id: message.id, verb: 'send' as const, ...to, headers: { ...message.headers } };
     let isSet = false;
     // Called after the subscribers of its start, which may add headers.
     const setTraced = async () => {
