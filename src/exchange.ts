@@ -34,6 +34,10 @@ export interface Route<In> {
   /** The name of the exchange. */
   readonly name: string;
   readonly exchange: ExchangeSpec;
+  /** What describes the values, for documentation. */
+  readonly schema?: StandardSchemaV1 | undefined;
+  /** The media type of what producers send. */
+  readonly contentType?: string | undefined;
   /** Throws or rejects with `INVALID_MESSAGE`. Asynchronous only if the schema is. */
   encode(value: In): ReturnType<Queue<In, unknown>['encode']>;
   /** The routing key of a value. Throws `INVALID_MESSAGE`. */
@@ -69,7 +73,7 @@ export function defineRoute<S extends StandardSchemaV1>(
   const { routingKey = '', codec } = options;
   if (typeof routingKey !== 'function') checkRoutingKey('routingKey', routingKey);
   // What encodes the values of a queue does it for an exchange.
-  const { encode } = defineQueue(spec.name, schema, {
+  const { encode, contentType } = defineQueue(spec.name, schema, {
     codec: codec as Codec,
     declare: 'existing',
     deadLetter: false,
@@ -77,6 +81,8 @@ export function defineRoute<S extends StandardSchemaV1>(
   return {
     name: spec.name,
     exchange: spec,
+    schema,
+    contentType,
     encode,
     route:
       typeof routingKey === 'function' ? (value) => madeKey(spec.name, routingKey, value) : () => routingKey,

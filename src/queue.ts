@@ -41,12 +41,19 @@ export interface Queue<In, Out = In> {
   encode(value: In): EncodedValue | Promise<EncodedValue>;
   /** With what producers compress the bodies, unless a send says otherwise. */
   readonly compress?: Compression | undefined;
+  /** What describes the values, for documentation. */
+  readonly schema?: StandardSchemaV1 | undefined;
+  /** The media type of what producers send. */
+  readonly contentType?: string | undefined;
   /**
    * Never throws. Asynchronous only if the schema is, or if a large body is compressed. `maxBytes`: how large a compressed
    * body may become; 1 MiB unless set.
    */
   decode(message: Message, maxBytes?: number): DecodedValue<Out> | Promise<DecodedValue<Out>>;
 }
+
+/** What describes the value of an event, and the media type of its messages. */
+export type EventSchema = Pick<Queue<unknown>, 'schema' | 'contentType'>;
 
 /**
  * A queue whose messages are events of several kinds, told apart by their names. `Events` has the value of each. Nothing is
@@ -55,6 +62,8 @@ export interface Queue<In, Out = In> {
 export interface EventQueue<Events extends object> extends Queue<never, Events[keyof Events]> {
   /** The names of the events. */
   readonly events: readonly (keyof Events & string)[];
+  /** What describes the value of each event, for documentation. */
+  readonly schemas?: Readonly<Partial<Record<keyof Events & string, EventSchema>>> | undefined;
   /** For the compiler only. */
   readonly eventValues?: Events | undefined;
   /** The name of the event that a message is, by its type or its routing key; undefined: none of this queue. */
@@ -82,23 +91,35 @@ export function defineQueue<S extends StandardSchemaV1>(
   const validate = validatorOf(schema);
   const spec = queueSpec(name, options);
   const compression = compressionOption(options?.compress);
-  return new SchemaQueue(spec, codecOption(options?.codec), validate, compression);
+  return new SchemaQueue({ spec, codec: codecOption(options?.codec), schema, validate, compression });
+}
+
+interface Definition {
+  readonly spec: QueueSpec;
+  readonly codec: Codec;
+  readonly schema: StandardSchemaV1;
+  readonly validate: Validate;
+  readonly compression: Compression | undefined;
 }
 
 class SchemaQueue<In, Out> implements Queue<In, Out> {
   readonly name: string;
   readonly spec: QueueSpec;
   readonly compress: Compression | undefined;
+  readonly schema: StandardSchemaV1;
+  readonly contentType: string;
   readonly #codec: Codec;
   readonly #validate: Validate;
   readonly #roundTrip: RoundTrip;
   /** Whether the schema has ever made a promise of its answer. */
   #isAsync = false;
 
-  constructor(spec: QueueSpec, codec: Codec, validate: Validate, compression: Compression | undefined) {
+  constructor({ spec, codec, schema, validate, compression }: Definition) {
     this.name = spec.name;
     this.spec = spec;
     this.compress = compression;
+    this.schema = schema;
+    this.contentType = codec.contentType;
     this.#codec = codec;
     this.#validate = validate;
     this.#roundTrip = new RoundTrip(codec, validate);

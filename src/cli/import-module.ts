@@ -6,7 +6,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { ExchangeSpec, QueueSpec } from '../broker.js';
 import type { Handler } from '../consumer/consumer.js';
 import type { Exchange, Route } from '../exchange.js';
-import { defineQueue, type Queue } from '../queue.js';
+import { defineQueue, type EventQueue, type Queue } from '../queue.js';
 import type { Schedule } from '../schedules/schedule.js';
 import type { Topic } from '../topics/topic.js';
 import { shellQuoted } from './common-options.js';
@@ -61,7 +61,15 @@ export async function importSchedules(path: string): Promise<readonly Schedule[]
 export interface TopologyModule {
   readonly queues: readonly QueueSpec[];
   readonly exchanges: readonly ExchangeSpec[];
+  /** With the schemas of their messages. */
+  readonly definitions: readonly Definition[];
 }
+
+/** What a module may export. */
+export type Definition =
+  | { readonly kind: 'queue'; readonly queue: Queue<never, unknown> | EventQueue<object> }
+  | { readonly kind: 'topic'; readonly topic: Topic }
+  | { readonly kind: 'route'; readonly route: Route<unknown> };
 
 /**
  * All queues, subscriptions, topics, exchanges and routes that a module exports. Leaves out queues that end with their
@@ -69,24 +77,30 @@ export interface TopologyModule {
  */
 export async function importTopology(path: string): Promise<TopologyModule> {
   const exports = await importModule('module', path);
-  const values = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})];
+  const values = new Set([...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})]);
   const queues = new Map<string, QueueSpec>();
   const exchanges = new Map<string, ExchangeSpec>();
+  const definitions: Definition[] = [];
   const addQueue = (spec: QueueSpec) => {
-    if (spec.exclusive) return;
     queues.set(spec.name, spec);
     for (const { exchange } of spec.bindings ?? []) exchanges.set(exchange.name, exchange);
   };
   for (const value of values) {
-    if (isQueue(value)) addQueue(value.spec);
-    else if (isTopic(value)) {
+    if (isQueue(value)) {
+      if (value.spec.exclusive) continue;
+      definitions.push({ kind: 'queue', queue: value });
+      addQueue(value.spec);
+    } else if (isTopic(value)) {
+      definitions.push({ kind: 'topic', topic: value });
       if (value.unroutedQueue !== undefined) addQueue(value.unroutedQueue);
       exchanges.set(value.name, value.exchange.spec);
+    } else if (isRoute(value)) {
+      definitions.push({ kind: 'route', route: value });
+      exchanges.set(value.name, value.exchange);
     } else if (isExchange(value)) exchanges.set(value.name, value.spec);
-    else if (isRoute(value)) exchanges.set(value.name, value.exchange);
   }
   if (queues.size + exchanges.size > 0) {
-    return { queues: [...queues.values()], exchanges: [...exchanges.values()] };
+    return { queues: [...queues.values()], exchanges: [...exchanges.values()], definitions };
   }
   throw new CommandError(
     EXIT.configuration,

@@ -5,7 +5,7 @@ import { invalidOption, quote } from '../common/options.js';
 import { type QueueOptions, queueSpec } from '../common/queue-spec.js';
 import { matchesTopic, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
-import type { DecodedValue, EventQueue } from '../queue.js';
+import type { DecodedValue, EventQueue, EventSchema } from '../queue.js';
 import type { Checked, Matching } from './matching.js';
 import type { EventOutputs, EventSchemas, EventValues, Topic } from './topic.js';
 
@@ -129,6 +129,7 @@ class TopicSubscription implements Subscription {
   readonly name: string;
   readonly spec: EventQueue<object>['spec'];
   readonly events: readonly string[];
+  readonly schemas: Readonly<Record<string, EventSchema>>;
   readonly #values: ReadonlyMap<string, EventValues>;
 
   constructor(topic: string, spec: EventQueue<object>['spec'], events: ReadonlyMap<string, EventValues>) {
@@ -136,6 +137,7 @@ class TopicSubscription implements Subscription {
     this.name = spec.name;
     this.spec = spec;
     this.events = [...events.keys()];
+    this.schemas = Object.fromEntries(events);
     this.#values = events;
   }
 

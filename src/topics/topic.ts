@@ -54,7 +54,7 @@ export interface Topic<Schemas extends EventSchemas = EventSchemas> {
 }
 
 /** What a topic knows of an event. */
-export type EventValues = Pick<Queue<unknown, unknown>, 'encode' | 'decode'>;
+export type EventValues = Pick<Queue<unknown, unknown>, 'encode' | 'decode' | 'schema' | 'contentType'>;
 
 /**
  * Defines a topic and the schemas of its events. Publishers publish events by name, and each subscription receives
@@ -89,12 +89,12 @@ export function defineTopic<const Schemas extends EventSchemas>(
   const values = Object.entries(events).map(([event, schema]) => {
     checkEventName(event);
     // What encodes and decodes the values of a queue does it for an event.
-    const { encode, decode } = defineQueue(labelOf(name, event), schema, {
+    const { encode, decode, contentType } = defineQueue(labelOf(name, event), schema, {
       codec: options.codec,
       compress: options.compress,
       deadLetter: false,
     });
-    return [event, { encode, decode } as EventValues] as const;
+    return [event, { encode, decode, schema, contentType } as EventValues] as const;
   });
   return {
     name,

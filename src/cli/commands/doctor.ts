@@ -50,12 +50,14 @@ export function addDoctorCommand(program: Command, execute: Execute): void {
 
 /** Checks the broker and what `subject` defines, and changes nothing. */
 async function doctor(subject: string | undefined, flags: DoctorFlags, output: Output): Promise<ExitCode> {
-  const topology = subject === undefined ? { queues: [], exchanges: [] } : await topologyOf(subject);
+  const topology = subject === undefined ? NOTHING : await topologyOf(subject);
   const chosen = chooseAddress(flags);
   const report = new Report(output);
   for await (const check of checks({ chosen, flags, topology })) await report.add(check);
   return report.end();
 }
+
+const NOTHING: TopologyModule = { queues: [], exchanges: [], definitions: [] };
 
 /** A subject that ends like this is a module. */
 const MODULE = /\.[cm]?[jt]s$/;
@@ -64,7 +66,7 @@ const MODULE = /\.[cm]?[jt]s$/;
 async function topologyOf(subject: string): Promise<TopologyModule> {
   return MODULE.test(subject)
     ? importTopology(subject)
-    : { queues: [sendingQueue(subject).spec], exchanges: [] };
+    : { ...NOTHING, queues: [sendingQueue(subject).spec] };
 }
 
 /** What to check, and how. */

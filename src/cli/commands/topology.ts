@@ -9,7 +9,8 @@ const EXAMPLES = `
 Examples:
   $ millrace topology check ./queues.js     compare the broker with the module
   $ millrace topology apply ./queues.js     declare what the module exports
-  $ millrace topology export definitions.json ./queues.js`;
+  $ millrace topology export definitions.json ./queues.js
+  $ millrace topology export asyncapi.json ./queues.js --format asyncapi`;
 
 const NOTES = `
 The module exports what defineQueue, defineTopic, defineSubscription, defineExchange and defineRoute return.`;

@@ -1,30 +1,42 @@
 /** `millrace topology export` */
 import { writeFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { parse } from 'node:path';
+import { type Command, Option } from 'commander';
 import { rabbitMqDefinitions } from '../../../diagnose.js';
 import { addHelp, type Execute } from '../../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../../exit-code.js';
-import { importTopology } from '../../import-module.js';
+import { importTopology, type TopologyModule } from '../../import-module.js';
 import type { Output, OutputFlags } from '../../output.js';
+import { asyncApiOf } from './asyncapi.js';
 
 interface ExportFlags extends OutputFlags {
+  readonly format: 'rabbitmq' | 'asyncapi';
   readonly vhost: string;
   readonly for: string;
+  readonly title?: string;
+  readonly apiVersion: string;
 }
 
 const NOTES = `
-The file can be imported with 'rabbitmqctl import_definitions FILE', or on the management page. It does not contain queues that end with their process, and needs no broker.
+--format rabbitmq can be imported with 'rabbitmqctl import_definitions FILE', or on the management page. --format asyncapi is an AsyncAPI 3.1 document with the schemas of the messages, if their library can write JSON Schema, as zod can; a message without one is named. Neither contains queues that end with their process, and neither needs a broker.
 
 Exit codes: 0 success; 78 the module or the file can't be used.`;
 
 export function addExportCommand(topology: Command, execute: Execute): void {
   const command = topology
     .command('export')
-    .description("Writes the topology of a module as RabbitMQ's definitions (JSON).")
+    .description(
+      "Writes the topology of a module as RabbitMQ's definitions (JSON), or as an AsyncAPI document.",
+    )
     .argument('<file>', "the file to write, or '-' for standard output")
     .argument('<module>', 'the module that defines the topology')
+    .addOption(
+      new Option('--format <format>', 'what to write').choices(['rabbitmq', 'asyncapi']).default('rabbitmq'),
+    )
     .option('--vhost <name>', 'the virtual host', '/')
-    .option('--for <version>', 'the version of RabbitMQ', '4.3')
+    .option('--for <version>', 'rabbitmq: the version of RabbitMQ', '4.3')
+    .option('--title <text>', 'asyncapi: the name of the application (default: that of the module)')
+    .option('--api-version <version>', 'asyncapi: the version of the application', '1.0.0')
     .action((file: string, module: string, flags: ExportFlags) =>
       execute(flags, (output) => exportTopology(file, module, flags, output)),
     );
@@ -37,28 +49,61 @@ async function exportTopology(
   flags: ExportFlags,
   output: Output,
 ): Promise<ExitCode> {
-  const { queues, exchanges } = await importTopology(module);
-  const definitions = await rabbitMqDefinitions(queues, exchanges, flags.vhost, flags.for);
-  const text = JSON.stringify(definitions, undefined, 2);
+  const topology = await importTopology(module);
+  const { document, contents, note } = await documentOf(topology, module, flags);
+  const text = JSON.stringify(document, undefined, 2);
   if (file === '-') {
     await output.block(text);
-    return EXIT.ok;
+  } else {
+    writeDocument(file, text);
+    if (output.json) await output.record({ file, ...contents });
+    else if (!output.quiet) {
+      const counts = Object.entries(contents).map(([what, count]) => `${count} ${what}`);
+      await output.data(` [x] Wrote ${counts.join(', ')} to ${file}`);
+    }
   }
+  if (note !== undefined) output.note(` [!] ${note}`);
+  return EXIT.ok;
+}
+
+interface Exported {
+  readonly document: object;
+  /** How many of each kind. */
+  readonly contents: Readonly<Record<string, number>>;
+  /** What the document lacks. */
+  readonly note?: string;
+}
+
+async function documentOf(
+  { queues, exchanges, definitions }: TopologyModule,
+  module: string,
+  { format, vhost, for: version, title, apiVersion }: ExportFlags,
+): Promise<Exported> {
+  if (format === 'rabbitmq') {
+    const document = await rabbitMqDefinitions(queues, exchanges, vhost, version);
+    const contents = {
+      exchanges: document.exchanges.length,
+      queues: document.queues.length,
+      bindings: document.bindings.length,
+    };
+    return { document, contents };
+  }
+  const options = { title: title ?? parse(module).name, version: apiVersion, vhost };
+  const { document, undescribed } = asyncApiOf(definitions, options);
+  const contents = {
+    channels: Object.keys(document.channels).length,
+    messages: Object.keys(document.components.messages).length,
+  };
+  if (undescribed.length === 0) return { document, contents };
+  const names = undescribed.map((name) => `'${name}'`).join(', ');
+  return { document, contents, note: `no JSON Schema can be made of the schema of ${names}` };
+}
+
+function writeDocument(file: string, text: string): void {
   try {
     writeFileSync(file, `${text}\n`);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CommandError(EXIT.configuration, `'${file}' can't be written: ${reason}`, { cause: error });
   }
-  const counts = {
-    exchanges: definitions.exchanges.length,
-    queues: definitions.queues.length,
-    bindings: definitions.bindings.length,
-  };
-  if (output.json) await output.record({ file, ...counts });
-  else if (!output.quiet) {
-    const parts = Object.entries(counts).map(([noun, count]) => `${count} ${noun}`);
-    await output.data(` [x] Wrote ${parts.join(', ')} to ${file}`);
-  }
-  return EXIT.ok;
 }
