@@ -4,50 +4,50 @@ import type { HandlerContext, MessageInfo } from '../consumer/consumer.js';
 import { Context, type HandlerRun } from '../consumer/handler-run.js';
 import { isPostpone, isRejectMessage, isRetryLater, QueueError } from '../errors.js';
 
-/** One message of a batch: its value, and what is known about it. */
+/** One message of a batch: its value and its properties. */
 export interface BatchItem<Out> extends Omit<MessageInfo, 'queue' | 'replyTo'> {
   /** The decoded and validated value. */
   readonly value: Out;
 }
 
-/** What a handler knows about a batch besides its messages. */
+/** What a batch handler receives besides the messages. */
 export interface BatchContext<Out> {
   /** The name of the queue. */
   readonly queue: string;
   /**
-   * Singles out a message of the batch that has failed, with what its handler would have thrown: it is retried by the
-   * policy, or as `RetryLater`, `Postpone` and `RejectMessage` say. The first error of a message counts. Throws
-   * `INVALID_OPTION` for what is not in the batch; has no effect once the batch has ended.
+   * Marks one message of the batch as failed, with the error that a handler of its own would have thrown: it is retried
+   * by the policy, or as `RetryLater`, `Postpone` and `RejectMessage` say. Only the first error of a message counts.
+   * Throws `INVALID_OPTION` for an item of another batch; has no effect after the batch has ended.
    */
   readonly fail: (item: BatchItem<Out> | undefined, error: unknown) => void;
-  /** Aborted when the result no longer counts: the time limit has passed, or none of the messages is ours any more. */
+  /** Aborted when the result no longer counts: the time limit has passed, or all messages have been taken away. */
   readonly signal: AbortSignal;
 }
 
 /**
  * Handles the messages of one batch, at least one.
  *
- * - Returning, or resolving, acknowledges all of them but those that `fail` named.
- * - Throwing has all of them retried; those that `fail` named, with their own errors.
- * - If one of them has failed before (its `attempt` is above 1), or what is thrown is a `RejectMessage`, the handler is
- *   called with each half of the batch instead, and so on down to single messages: what can be handled is, and only
- *   what fails alone has failed. This goes on for 25 minutes at most.
- * - A `RetryLater` or a `Postpone` is for all of them.
+ * - Returning, or resolving, acknowledges all messages except those that were passed to `fail`.
+ * - Throwing fails all messages; those passed to `fail` keep their own errors.
+ * - If a message has failed before (its `attempt` is above 1), or if a `RejectMessage` is thrown, the handler is called
+ *   again with each half of the batch, down to single messages. So only messages that fail alone count as failed. This
+ *   continues for at most 25 minutes.
+ * - A `RetryLater` or a `Postpone` applies to all messages.
  */
 export type BatchHandler<Out> = (batch: readonly BatchItem<Out>[], context: BatchContext<Out>) => unknown;
 
-/** How long a batch is divided: RabbitMQ takes messages back after 30 minutes. */
+/** How long a batch may be divided: RabbitMQ takes messages back after 30 minutes. */
 const MAX_DIVIDING_MS = 25 * 60_000;
 
 /** A message in a batch. */
 export class BatchEntry<Out> {
   readonly item: BatchItem<Out>;
   readonly run: HandlerRun;
-  /** What the message's own handler returns: settled once, and with it the message. */
+  /** The result of the message's own handler. Settling it settles the message. */
   readonly outcome = new Deferred();
 
   constructor(value: Out, context: HandlerContext) {
-    // Not by spreading: reading the signal would make one for each message.
+    // Not by spreading, which would create an abort signal for each message.
     const { id, attempt, redelivered, headers, timestamp, correlationId } = context;
     const { exchange, routingKey, type, appId, userId, expiresAt } = context;
     this.item = {
@@ -109,30 +109,30 @@ function isDivisible<Out>(entries: readonly BatchEntry<Out>[], error: unknown): 
 
 interface FailedCall<Out> {
   readonly error: unknown;
-  /** Those that `fail` did not name. */
+  /** The messages that were not passed to `fail`. */
   readonly rest: readonly BatchEntry<Out>[];
 }
 
 /**
- * One call of the handler.
+ * A single call of the handler.
  *
- *   calling ──returns──► over: each entry is settled
- *      └──throws, or takes too long──► over: those that `fail` named are settled, the rest is its caller's
+ *   calling ──returns──► over: every entry is settled
+ *      └──throws, or times out──► over: entries passed to `fail` are settled, the caller decides on the rest
  */
 class BatchCall<Out> {
   readonly #queue: string;
-  /** By their items, in the order of the batch. */
+  /** Entries by their items, in the order of the batch. */
   readonly #entries = new Map<unknown, BatchEntry<Out>>();
   readonly #errors = new Map<BatchEntry<Out>, unknown>();
   #isOver = false;
-  /** Created on demand: few handlers read the signal. */
+  /** Created on demand, since few handlers read the signal. */
   #controller: AbortController | undefined;
   #timeout: QueueError | undefined;
 
   constructor(entries: readonly BatchEntry<Out>[], queue: string) {
     this.#queue = queue;
     for (const entry of entries) {
-      // It is delivered again, to somebody.
+      // The broker delivers it again.
       if (entry.run.abandoned) entry.outcome.resolve();
       else this.#entries.set(entry.item, entry);
     }

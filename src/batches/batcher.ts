@@ -28,17 +28,17 @@ class OpenBatch<Out> {
 }
 
 /**
- * Gathers the messages of a consumer in batches. To the consumer each message has a handler of its own, which ends when
- * its batch does; so whatever becomes of single messages (retries, dead letters, loss, stopping) is the consumer's.
+ * Collects the messages of a consumer into batches. To the consumer, each message has a handler of its own, which ends
+ * when its batch ends. So the consumer takes care of retries, dead letters, lost messages and stopping, as usual.
  *
  *   join ──► open, one for each kind ──full, waitMs, drain──► closed ──a slot is free──► handled ──► (gone)
  */
 export class Batcher<Out> implements HandlerHost {
   readonly #handler: BatchHandler<Out>;
   readonly #settings: BatcherSettings<Out>;
-  /** By what `by` returns. */
+  /** Open batches, by the result of `by`. */
   readonly #open = new Map<string, OpenBatch<Out>>();
-  /** Wait for a slot, first come, first served. */
+  /** Closed batches that wait for a slot, first come, first served. */
   readonly #closed: (readonly BatchEntry<Out>[])[] = [];
   #handling = 0;
   readonly #deadlines = new Deadlines((now) => this.#closeDue(now));
@@ -48,7 +48,7 @@ export class Batcher<Out> implements HandlerHost {
     this.#settings = settings;
   }
 
-  /** Settles as the message's own handler would. */
+  /** Settles as a handler of the single message would. */
   join(value: Out, context: HandlerContext): Promise<void> {
     const { size, waitMs, maxBytes } = this.#settings;
     const kind = this.#kindOf(value);
@@ -95,7 +95,7 @@ export class Batcher<Out> implements HandlerHost {
     throw new RejectMessage(`the function 'by' returned no string, but ${typeof kind}`);
   }
 
-  /** Closes what is due, and returns when the next one is. */
+  /** Closes the batches that are due, and returns when the next one is due. */
   #closeDue(now: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const [kind, batch] of this.#open) {

@@ -14,21 +14,21 @@ export interface BatchConsumerOptions<Out = unknown>
     ConsumerOptions<Out>,
     'priority' | 'retry' | 'maxPostpones' | 'handlerTimeoutMs' | 'replies' | 'observe'
   > {
-  /** A batch closes when it has so many messages. 1 to 2000, which is as far as quorum queues look ahead. Default: 100. */
+  /** A batch closes when it has this many messages. 1 to 2000 (the prefetch limit of quorum queues). Default: 100. */
   readonly size?: number | undefined;
-  /** A batch closes when so many milliseconds have passed since its first message arrived. 0 to 60 000. Default: 200. */
+  /** A batch closes this many milliseconds after its first message arrived. 0 to 60 000. Default: 200. */
   readonly waitMs?: number | undefined;
   /**
-   * A batch closes before the bodies of its messages have more bytes than this; a larger message is a batch by itself.
-   * Default: no limit.
+   * A batch closes before the total size of its message bodies exceeds this many bytes; a larger message is a batch by
+   * itself. Default: no limit.
    */
   readonly maxBytes?: number | undefined;
   /** How many batches are handled at once. 1 keeps the order of the queue. At most 100. Default: 1. */
   readonly concurrency?: number | undefined;
   /**
-   * Only messages for which this returns the same text share a batch: the tenant, the table. While batches of many
-   * kinds fill up, their messages share the room of `size` × (`concurrency` + 1). A message for which it throws becomes
-   * a dead letter.
+   * Messages share a batch only if this returns the same string for them, for example a tenant or a table. All batches
+   * that are being filled share a prefetch of `size` × (`concurrency` + 1). If it throws, the message becomes a dead
+   * letter.
    */
   readonly by?: ((value: Out) => string) | undefined;
 }
@@ -59,8 +59,8 @@ const OPTION_NAMES: readonly (keyof BatchConsumerOptions)[] = [
  * ```
  *
  * A batch closes at `size` messages, at `maxBytes`, `waitMs` after its first message, and when the consumer stops or
- * pauses. Messages that do not decode or do not fit the schema become dead letters and are in no batch. See
- * {@link BatchHandler} for what becomes of the messages. Throws `INVALID_OPTION`.
+ * pauses. Messages that can't be decoded or fail the schema become dead letters and are in no batch. See
+ * {@link BatchHandler} for how messages are settled. Throws `INVALID_OPTION`.
  */
 export function createBatchConsumer<Out>(
   broker: Broker,
@@ -75,7 +75,7 @@ export function createBatchConsumer<Out>(
   if (by !== undefined && typeof by !== 'function') throw invalidOption('by', 'a function of the value', by);
   const size = integerOption('size', options.size, { min: 1, max: 2000, default: 100 });
   const concurrency = integerOption('concurrency', options.concurrency, { min: 1, max: 100, default: 1 });
-  // One more than are handled: the next one fills up meanwhile.
+  // One more than are handled at once, so that the next one can fill up meanwhile.
   const prefetch = Math.min(size * (concurrency + 1), 65_535);
   const settings = checkConsumerOptions<Out>(
     { ...others, concurrency: prefetch, prefetch },
@@ -100,7 +100,7 @@ export function createBatchConsumer<Out>(
     backend,
     { name, spec, decode },
     { handler: join, tracked: join },
-    // The time limit is for a batch, which begins when it is full.
+    // The time limit applies to a batch, from the call of its handler on.
     { ...settings, handlerTimeoutMs: Number.POSITIVE_INFINITY },
     batcher,
   );

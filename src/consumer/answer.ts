@@ -4,7 +4,7 @@ import { errorReplyTo, isReplyAddress, type Request, replyTo } from '../common/r
 import { QueueError, type RemoteFailure } from '../errors.js';
 import type { Outcome, Unhandled } from './settlement.js';
 
-/** How long a reply may wait for room, for the link and for its confirm. Meanwhile it occupies its handler's slot. */
+/** How long a reply may wait for room, for the connection and for its confirm. It occupies its handler's slot. */
 const REPLY_LIMIT_MS = 30_000;
 
 /** Whose requests are answered. */
@@ -24,8 +24,8 @@ export function isAnswered<M extends Pick<Message, 'replyTo' | 'correlationId'>>
 }
 
 /**
- * Sends the outcome of a request to its requester. Never rejects: a requester that is gone needs no reply, and one
- * that gets none has a time limit.
+ * Sends the outcome of a request to its requester. Never rejects: a requester that is gone needs no reply, and any other
+ * has a time limit.
  */
 export async function answer(
   request: Request,
@@ -54,7 +54,7 @@ function replyOf(request: Request, outcome: Outcome): Message {
   }
 }
 
-/** Only the message and the code of the error: the rest, as its stack, does not leave this process. */
+/** Only the message and the code of the error: its stack and other properties do not leave this process. */
 function failureOf(outcome: Unhandled): RemoteFailure {
   const fallback = outcome.type === 'hopeless' ? outcome.code : outcome.type;
   return { code: codeOf(outcome.error) ?? fallback, message: outcome.text };

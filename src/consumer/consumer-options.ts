@@ -21,68 +21,67 @@ export interface ConsumerOptions<Out = unknown> {
   /** How many handlers run at once. 1 keeps the order of the queue. Default: 1. */
   readonly concurrency?: number | undefined;
   /**
-   * How many messages the broker hands over ahead of their settlement, those being handled included. Default:
-   * twice `concurrency`, so that each handler finds its next message waiting; with a `key` ten times, so that there
-   * are other keys to go on with. Raise it to some hundreds if handlers take less than a round trip to the broker;
-   * lower it to `concurrency` if they take seconds and several workers share the queue.
+   * The maximum number of unsettled messages, including those being handled. Default: twice `concurrency`, so that the
+   * next message is there when a handler ends; with a `key`, ten times, so that there are messages with other keys. Raise
+   * it to a few hundred if handlers are faster than a round trip to the broker; lower it to `concurrency` if they take
+   * seconds and several workers share the queue.
    */
   readonly prefetch?: number | undefined;
   /**
-   * RabbitMQ hands messages to the consumers of the greatest priority first, and to others only while those have their
-   * `prefetch` in hand. -2147483648 to 2147483647. Default: 0. On a local broker `start` rejects with `INVALID_OPTION`.
+   * RabbitMQ delivers to the consumers with the highest priority first, and to others only while those have no room in
+   * their `prefetch`. -2147483648 to 2147483647. Default: 0. On a local broker `start` rejects with `INVALID_OPTION`.
    * (For one consumer at a time, define the queue with the argument `x-single-active-consumer`.)
    */
   readonly priority?: number | undefined;
   /**
-   * Messages of the same key are handled one at a time and in the order of arrival; those of different keys side by
-   * side, up to `concurrency`. A message with several keys waits until it is first in line for each of them, and holds
-   * them all; no two messages can wait for each other. Without keys (`[]`) it waits for none.
+   * Messages with the same key are handled one at a time, in the order of arrival; messages with different keys are handled
+   * concurrently, up to `concurrency`. A message with several keys waits until it is first in line for each of them, and
+   * holds them all; two messages can never wait for each other. A message without keys (`[]`) never waits.
    *
-   * It looks ahead as far as `prefetch`, and applies to this consumer only. While a failed message waits for its next
-   * attempt, the others of its key go on. A handler that ignores its signal after the time limit has lost its key.
-   * If the function throws, the message becomes a dead letter.
+   * It covers the messages within `prefetch`, of this consumer only. While a failed message waits for its next attempt,
+   * other messages with its key go on. A handler that ignores its signal after the time limit loses its key. If the
+   * function throws, the message becomes a dead letter.
    */
   readonly key?: KeyOf<Out> | undefined;
-  /** How many messages of the same `key` are handled at once. With more than one their order is lost. Default: 1. */
+  /** How many messages with the same `key` are handled at once. Above 1 their order is lost. Default: 1. */
   readonly maxPerKey?: number | undefined;
   /**
-   * No more than `limit` handlers of this consumer begin in any span of `perMs`. Several consumers have a limit each. A
-   * message that has waited for its turn for 30 seconds is returned to the queue.
+   * At most `limit` handlers of this consumer begin in any span of `perMs`. Each consumer has a limit of its own. A message
+   * that has waited 30 seconds for its turn returns to the queue.
    */
   readonly rate?: Rate<Out> | undefined;
   /**
-   * Pauses this consumer for a while when its handlers fail, instead of sending every message through its retries: when
-   * `failures` of the last `ofLast` handlers have failed, it pauses for `pauseMs`, and then tries one message at a time
-   * until one succeeds. `Postpone` and `RejectMessage` are no failures.
+   * Pauses this consumer while its handlers fail, instead of using up the retries of every message: when `failures` of the
+   * last `ofLast` handlers have failed, it pauses for `pauseMs`, and then handles one message at a time until one
+   * succeeds. `Postpone` and `RejectMessage` don't count as failures.
    */
   readonly breaker?: BreakerOptions | undefined;
   /** When a failed message is tried again. Default: after 1, 10 and 60 seconds; then it becomes a dead letter. */
   readonly retry?: RetryPolicy | undefined;
   /**
-   * How often a message may be postponed (see `Postpone`); once more, and it becomes a dead letter with the reason
-   * `postponed`. Default: 100.
+   * How often a message may be postponed (see `Postpone`) before it becomes a dead letter with the reason `postponed`.
+   * Default: 100.
    */
   readonly maxPostpones?: number | undefined;
   /**
-   * How long a handler may take, an asynchronous schema before it included. Then its `signal` is aborted, the attempt
-   * counts as failed, and the next message takes its slot. With a `key` the schema has as much time for itself, since
-   * it is asked ahead. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is below the
-   * 30 minutes after which RabbitMQ itself takes the message away (`consumer_timeout`).
+   * How long a handler may take, including an asynchronous schema. After that its `signal` is aborted, the attempt counts
+   * as failed, and the next message takes its slot. With a `key` the schema has the same time for itself, since it runs
+   * ahead. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is less than the 30 minutes
+   * after which RabbitMQ takes a message back (`consumer_timeout`).
    */
   readonly handlerTimeoutMs?: number | undefined;
   /**
-   * Whose requests are answered with what the handler returns. `'ours'`: those of millrace's requesters and of others
-   * that use RabbitMQ's direct reply-to, recognized by the `replyTo`, which is `millrace.reply.…` or
-   * `amq.rabbitmq.reply-to.…`. `'any'`: also those that name an ordinary queue, as RPC clients with a reply queue of
-   * their own do. Then everybody who may publish to this queue chooses where this consumer publishes.
-   * Default: `'ours'`.
+   * Which requests are answered with the return value of the handler. `'ours'`: requests from millrace's requesters and
+   * from clients that use RabbitMQ's direct reply-to; their `replyTo` is `millrace.reply.…` or `amq.rabbitmq.reply-to.…`.
+   * `'any'`: also requests that name an ordinary queue, as RPC clients with their own reply queue do. With `'any'`,
+   * everybody who may publish to this queue chooses where this consumer publishes. Default: `'ours'`.
    */
   readonly replies?: 'ours' | 'any' | undefined;
-  /** Receives what became of each message. What it throws or rejects with is ignored. */
+  /** Called with the outcome of each message. Its errors are ignored. */
   readonly observe?: ((event: ConsumerEvent) => void) | undefined;
 }
 
-/** The options after their check, with their defaults. */
+/** The checked options, with defaults. */
 export interface ConsumerSettings<Out> extends LineSettings<Out> {
   readonly concurrency: number;
   readonly prefetch: number;
@@ -128,7 +127,7 @@ export function checkConsumerOptions<Out>(
   });
   const rate = rateOption(options.rate);
   const ahead = (key === undefined && rate?.key === undefined ? 2 : 10) * concurrency;
-  // Without keys nothing overtakes what waits for its turn: more would be kept from other consumers.
+  // Without keys nothing overtakes a waiting message: a larger prefetch would only keep messages from other consumers.
   const passing = rate === undefined || rate.key !== undefined ? ahead : passedInTime(rate);
   const prefetch = integerOption('prefetch', options.prefetch, {
     min: 1,

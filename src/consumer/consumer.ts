@@ -1,55 +1,54 @@
-/** The public types of a consumer. `createConsumer` makes one. */
+/** The public types of a consumer. */
 import type { Failure, MessageHeaders, WaitOptions } from '../broker.js';
 
-/** Handles the messages of one queue. Made by `createConsumer`. */
+/** Handles the messages of one queue. Created by `createConsumer`. */
 export interface Consumer extends AsyncDisposable {
   /** The name of the queue. */
   readonly queue: string;
   /** See {@link ConsumerState}. */
   readonly state: ConsumerState;
-  /** What became of its messages so far, for metrics. A copy: read it again for later numbers. */
+  /** The outcomes of its messages so far, for metrics. A snapshot: read it again for later counts. */
   readonly counts: ConsumerCounts;
   /**
-   * Declares the queue and begins to take messages. From then on the subscription renews itself after whatever
-   * happens to the link. A consumer is started once.
-   * Rejects with what declaring and subscribing reject with, `TIMEOUT` after `timeoutMs` (default 30 000),
-   * `INVALID_OPTION` where the module of the handler can't be loaded, `CLOSED` where `stop` came first.
+   * Declares the queue and begins to take messages. After that the subscription survives reconnects. A consumer can be
+   * started once. Rejects as declaring and subscribing do; with `TIMEOUT` after `timeoutMs` (default 30 000),
+   * `INVALID_OPTION` if the module of the handler can't be loaded, and `CLOSED` if `stop` was called first.
    */
   start(options?: WaitOptions): Promise<void>;
   /**
-   * Takes no more messages, returns those whose handler has not started to the queue at no cost, and lets the running
-   * handlers finish until the deadline. No handler begins after this call. Always resolves. A second call waits for
-   * the same end, and brings the deadline forward if its own is earlier.
+   * Takes no more messages, returns messages whose handler has not started to the queue at no cost, and lets running
+   * handlers finish until the deadline. No handler begins after this call. Always resolves. A second call waits for the
+   * first, and brings the deadline forward if its own is earlier.
    */
   stop(options?: StopOptions): Promise<StopResult>;
   /** `stop()`: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
   /**
-   * Takes no more messages until `resume`, and returns those whose handler has not started to the queue at no cost; the
-   * running handlers go on. Resolves when that has happened. A second call waits for the same. A consumer that is paused
-   * keeps the process alive as one that runs does. Rejects with `CLOSED` if the consumer was not started or has stopped.
+   * Takes no more messages until `resume`, and returns messages whose handler has not started to the queue at no cost;
+   * running handlers go on. Resolves when the messages are returned. A second call waits for the first. A paused consumer
+   * keeps the process alive like a running one. Rejects with `CLOSED` if the consumer was not started or has stopped.
    */
   pause(): Promise<void>;
   /**
-   * Takes messages again after `pause`, or after the breaker has paused the consumer. Rejects as `start` does, and the
-   * consumer stays paused then; with `CLOSED` if the consumer was not started or has stopped.
+   * Takes messages again after `pause`, or after the breaker has paused the consumer. Rejects as `start` does, which leaves
+   * the consumer paused; with `CLOSED` if the consumer was not started or has stopped.
    */
   resume(options?: WaitOptions): Promise<void>;
   /**
-   * From now on this consumer does not keep the process alive: it assists a program that does something else. When
-   * that is done the process ends. A running handler keeps it alive by what it waits for (a timer, a socket, a thread),
-   * so the end may wait for the running handlers, but not for the messages after them: a consumer that is always busy
-   * pauses for a moment about twice a second. Waits that are unreferenced themselves (`timer.unref()`) keep nothing
-   * alive, and the process ends in the middle of them. What was not acknowledged is delivered again if the broker
-   * outlives the process. On RabbitMQ the connections keep the process alive until `broker.close()`, unless every
-   * consumer of the broker is unreferenced. May be called at any time, also before `start`.
+   * Stops this consumer from keeping the process alive, for programs whose main job is something else. A running handler
+   * still keeps the process alive through whatever it waits for (a timer, a socket, a thread), so the process may wait for
+   * running handlers, but not for the messages after them: a busy consumer pauses for a moment about twice a second.
+   * Unreferenced waits (`timer.unref()`) keep nothing alive, and the process exits in the middle of them. Messages that
+   * were not acknowledged are redelivered if the broker outlives the process. On RabbitMQ the connections keep the process
+   * alive until `broker.close()`, unless every consumer of the broker is unreferenced. May be called at any time, also
+   * before `start`.
    */
   unref(): void;
-  /** Reverts `unref`. */
+  /** Undoes `unref`. */
   ref(): void;
   /**
-   * Resolves when the consumer has stopped. Rejects when it can't go on: the queue was deleted and is not ours to
-   * declare, or the permission was revoked. If nobody reads this property and there is no `observe`, the process
+   * Resolves when the consumer has stopped. Rejects when it can't continue: the queue was deleted and this process may not
+   * declare it, or the permission was withdrawn. If nothing reads this property and there is no `observe`, the process
    * emits a warning instead.
    */
   readonly ended: Promise<void>;
@@ -58,8 +57,8 @@ export interface Consumer extends AsyncDisposable {
 }
 
 /**
- * `idle` until `start`; `running` while it takes messages; `paused` after `pause`, or by its breaker, and `starting` again
- * while it resumes; `stopping` while handlers finish; `stopped` for good.
+ * `idle`: before `start`. `starting`: subscribing, also after a pause. `running`: taking messages. `paused`: by `pause` or
+ * by its breaker. `stopping`: waiting for running handlers. `stopped`: the end.
  */
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
 
@@ -79,17 +78,17 @@ export interface StopResult {
 }
 
 /**
- * Handles one message. Returning, or resolving, acknowledges it. Throwing, or rejecting, has it retried after
- * the delay of the policy, and after the last attempt moved to the dead-letter queue; throwing `RejectMessage`
- * moves it there now, `RetryLater` names the delay, and `Postpone` puts it off without counting an attempt.
+ * Handles one message. Returning, or resolving, acknowledges it. If it throws or rejects, the message is retried after the
+ * delay of the policy, and after the last attempt moved to the dead-letter queue. `RejectMessage` moves it there at once,
+ * `RetryLater` sets the delay, and `Postpone` delays it without counting an attempt.
  *
  * If the message is a request (it has a `replyTo` and a `correlationId`), the return value is sent as the reply, as
- * JSON. A request that becomes a dead letter is answered with the error's message and code; one that is retried is
- * not answered yet. `ConsumerOptions.replies` says whose requests are answered.
+ * JSON. A request that becomes a dead letter is answered with the error's message and code; one that is retried is not
+ * answered yet. `ConsumerOptions.replies` says which requests are answered.
  */
 export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 
-/** What receivers know about a message besides its value. */
+/** The properties of a received message besides its value. */
 export interface MessageInfo {
   /** The name of the queue. */
   readonly queue: string;
@@ -97,15 +96,15 @@ export interface MessageInfo {
   readonly exchange: string;
   /** The routing key that it was published with: on the default exchange, the name of the queue. */
   readonly routingKey: string;
-  /** The sender's id for the message: dedupe by it. */
+  /** Chosen by the sender: deduplicate by it. */
   readonly id: string;
-  /** 1 on the first try. */
+  /** 1 for the first attempt. */
   readonly attempt: number;
   /** Whether this message may have been handled before, wholly or in part. */
   readonly redelivered: boolean;
   /** The sender's headers, and those of the toolkit (`x-millrace-…`). */
   readonly headers: MessageHeaders;
-  /** When the sender made the message, in milliseconds since the epoch. */
+  /** When the sender created the message, in milliseconds since the epoch. */
   readonly timestamp: number | undefined;
   /** What kind of message this is, as its sender says. */
   readonly type: string | undefined;
@@ -114,8 +113,8 @@ export interface MessageInfo {
   /** The user who sent it, which RabbitMQ has checked. Unset after a retry there. */
   readonly userId: string | undefined;
   /**
-   * When the message becomes worthless, in milliseconds since the epoch; it is past while a handler runs that began before.
-   * For a message of another client of RabbitMQ: at the latest.
+   * When the message expires, in milliseconds since the epoch; a running handler may see a time in the past. For messages of
+   * other RabbitMQ clients it is an upper bound.
    */
   readonly expiresAt: number | undefined;
   /** Set on requests, or by the sender. */
@@ -124,70 +123,70 @@ export interface MessageInfo {
   readonly replyTo: string | undefined;
 }
 
-/** What a handler knows about the message besides its value. */
+/** What a handler receives besides the value. */
 export interface HandlerContext extends MessageInfo {
   /**
    * Aborted when the result no longer counts: the time limit has passed, the message was taken away, or the
-   * consumer's deadline for stopping has passed. Pass it on to what the handler waits for.
+   * consumer's deadline for stopping has passed. Pass it on to the operations that the handler waits for.
    */
   readonly signal: AbortSignal;
 }
 
-/** What became of a consumer's deliveries since it was made. The numbers only grow. */
+/** The outcomes of a consumer's deliveries since it was created. The counts never decrease. */
 export interface ConsumerCounts {
   /** Handled and acknowledged. */
   readonly handled: number;
-  /** Attempts that failed and are stored for another one. */
+  /** Failed attempts whose message is stored for another attempt. */
   readonly retried: number;
-  /** Put off by their handlers, which does not count as an attempt. */
+  /** Postponed by their handlers, which does not count as an attempt. */
   readonly postponed: number;
   /** Moved to the dead-letter queue. */
   readonly deadLettered: number;
-  /** Dropped, since their time was over before their handler began; see `onExpired` of the queue. */
+  /** Dropped because they expired before their handler began; see `onExpired` of the queue. */
   readonly expired: number;
-  /** Returned to the queue because the consumer stops or pauses, or because it has waited too long for its turn (`rate`). */
+  /** Returned to the queue because the consumer stops or pauses, or because they waited too long for their turn (`rate`). */
   readonly released: number;
-  /** Taken away before they were settled, by a lost link; they are delivered again. */
+  /** Lost before they were settled, with their connection; they are redelivered. */
   readonly lost: number;
   /** Returned to the queue because their retry or dead letter could not be stored. */
   readonly settleFailed: number;
-  /** Arrived marked as possibly handed out before. The other numbers count them, too. */
+  /** Arrived with `redelivered` set. The other counts include them. */
   readonly redelivered: number;
 }
 
-/** What became of one delivery, or of the consumer: for logs, metrics and tests. */
+/** The outcome of one delivery, or a change of the consumer, for logs, metrics and tests. */
 export type ConsumerEvent =
   /** The handler returned and the message was acknowledged. */
   | ({ readonly type: 'handled' } & DeliveryInfo)
   /** The attempt failed; the message is stored for another one after `delayMs`. */
   | ({ readonly type: 'retried'; readonly delayMs: number } & FailureInfo & DeliveryInfo)
-  /** The handler threw `Postpone`: the message is stored, and comes again after `delayMs` with the same `attempt`. */
+  /** The handler threw `Postpone`: the message is stored, and redelivered after `delayMs` with the same `attempt`. */
   | ({ readonly type: 'postponed'; readonly delayMs: number; readonly error: unknown } & DeliveryInfo)
   /** The message was moved to the dead-letter queue. */
   | ({ readonly type: 'dead-lettered' } & FailureInfo & DeliveryInfo)
   /**
-   * The handler, or the schema before it, has used up 80 % of its time. After another `leftMs` its signal is aborted:
-   * at the limit `'handler'` (`handlerTimeoutMs`) the attempt has failed, at the limit `'broker'` the message is lost
-   * and delivered again. The broker's limit is known if the queue was declared here with `x-consumer-timeout`.
+   * The handler, or the schema before it, has used 80 % of its time. After another `leftMs` its signal is aborted: at the
+   * limit `'handler'` (`handlerTimeoutMs`) the attempt fails, at the limit `'broker'` the message is lost and redelivered.
+   * The broker's limit is known if the queue was declared by this process with `x-consumer-timeout`.
    */
   | ({
       readonly type: 'slow';
       readonly limit: 'handler' | 'broker';
       readonly leftMs: number;
     } & DeliveryInfo)
-  /** The message was dropped: its time was over before its handler began. */
+  /** The message was dropped because it expired before its handler began. */
   | ({ readonly type: 'expired' } & DeliveryInfo)
   /** The message went back to its queue because the consumer stops or pauses, or because it has waited too long for its turn (`rate`). */
   | ({ readonly type: 'released' } & DeliveryInfo)
-  /** The message was taken from this consumer before it was settled, by a lost link; it is delivered again. */
+  /** The message was lost before it was settled, with its connection; it is redelivered. */
   | ({ readonly type: 'lost'; readonly error: Error } & DeliveryInfo)
   /** Storing the retry or the dead letter failed; the message went back to its queue. */
   | ({ readonly type: 'settle-failed'; readonly error: Error } & DeliveryInfo)
-  /** The consumer takes no more messages: `pause` was called, or its breaker has opened for `forMs`. */
+  /** The consumer takes no messages: `pause` was called, or its breaker has opened for `forMs` milliseconds. */
   | { readonly type: 'paused'; readonly queue: string; readonly forMs: number | undefined }
   /** The consumer takes messages again. */
   | { readonly type: 'resumed'; readonly queue: string }
-  /** The consumer can't go on: its queue or its permission is gone. See `Consumer.ended`. */
+  /** The consumer can't continue: its queue or its permission is gone. See `Consumer.ended`. */
   | { readonly type: 'ended'; readonly queue: string; readonly error: Error };
 
 interface DeliveryInfo {

@@ -33,32 +33,32 @@ export function createConsumer<Out>(
  * await consumer.start();
  * ```
  *
- * If the schema is a discriminated union, there may be one handler for each type of message:
+ * If the schema is a discriminated union, pass one handler for each type of message:
  *
  * ```ts
  * createConsumer(broker, events, { by: 'type', handlers: { click: onClick, key: onKey } });
  * ```
  *
- * A subscription to a topic has one for each of its events:
+ * For a subscription to a topic, pass one for each event:
  *
  * ```ts
  * createConsumer(broker, billing, { handlers: { 'order.placed': invoice, 'order.cancelled': cancel } });
  * ```
  *
- * Or one for each `type` that senders give their messages, or for each routing key ({@link HandlersByMessage}):
+ * Or pass one for each `type` that senders set, or for each routing key ({@link HandlersByMessage}):
  *
  * ```ts
  * createConsumer(broker, orders, { byMessage: 'type', handlers: { 'order.placed': onPlaced, 'order.paid': onPaid } });
  * ```
  *
- * For work that keeps a processor busy, name a module whose default export is the handler; it runs in threads:
+ * For CPU-bound work, name a module whose default export is the handler. It runs in threads:
  *
  * ```ts
  * createConsumer(broker, images, { module: new URL('./resize.js', import.meta.url), threads: 4 });
  * ```
  *
- * Bytes that do not decode, values that fail the schema and bodies over the size limit become dead letters without
- * the handler being called. Throws `INVALID_OPTION`.
+ * Undecodable bodies, values that fail the schema and bodies over the size limit become dead letters without a call of
+ * the handler. Throws `INVALID_OPTION`.
  */
 export function createConsumer<
   Out,

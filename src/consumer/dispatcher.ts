@@ -13,7 +13,7 @@ import { decode, decodeInTime, expire, type ProcessSettings, process } from './p
 import { RetiredSubscriptions } from './retired-subscriptions.js';
 import type { Outcome } from './settlement.js';
 
-/** A handler, and the same one for as long as `handlerTracking` is on. */
+/** A handler, and its variant for the time in which `handlerTracking` is on. */
 export interface Handlers<Out> {
   readonly handler: Handler<Out>;
   readonly tracked: Handler<Out>;
@@ -28,7 +28,7 @@ interface DispatcherOwner {
 }
 
 /**
- * The messages that a consumer holds: from their arrival in a line, through a run of the handler, to their outcome.
+ * The messages that a consumer holds, from their arrival in a line, through a run of the handler, to their outcome.
  *
  *   closed ──isOpen──► handlers begin ──► closed: what runs goes on ──abandon(), close()──► nothing is held
  */
@@ -40,7 +40,7 @@ export class Dispatcher<Out> {
   readonly #retired = new RetiredSubscriptions();
   readonly #owner: DispatcherOwner;
   readonly #report: OutcomeReport;
-  /** Arrived, and its handler has not started; at most `prefetch`. */
+  /** Deliveries whose handler has not started; at most `prefetch`. */
   readonly #line: Line;
   /** Being decoded, handled or settled; at most `concurrency`. */
   readonly #running = new Runs();
@@ -101,7 +101,7 @@ export class Dispatcher<Out> {
     this.#runNext();
   }
 
-  /** From now on there are gaps between the handlers, in which a finished program can end. */
+  /** Leaves gaps between handlers from now on, in which a finished program can exit. */
   unref(): void {
     this.#keepsAlive = false;
   }
@@ -112,7 +112,7 @@ export class Dispatcher<Out> {
     this.#runNext();
   }
 
-  /** A message has arrived. It goes back where no handler may begin. */
+  /** Accepts a delivery, or returns it to the queue if no handler may begin. */
   readonly accept = (delivery: Delivery): void => {
     this.#report.arrived(delivery);
     if (this.isOpen) {
@@ -145,7 +145,7 @@ export class Dispatcher<Out> {
     this.loseUnbegun(error);
   }
 
-  /** The broker has taken those away whose handler has not started. */
+  /** The broker has taken away all messages whose handler has not started. */
   loseUnbegun(error: Error): void {
     for (const delivery of this.#line.clear()) this.#report.lost(delivery, error);
   }
@@ -161,7 +161,7 @@ export class Dispatcher<Out> {
     for (const delivery of this.#line.clear()) this.#release(delivery);
   }
 
-  /** Keeps a cancelled subscription until the last of the present handlers has ended: what is unsettled belongs to it. */
+  /** Keeps a cancelled subscription, to which unsettled messages belong, until the last of the running handlers has ended. */
   retire(subscription: Subscription): void {
     this.#retired.add(subscription, this.#running.all());
   }
@@ -170,7 +170,7 @@ export class Dispatcher<Out> {
     return this.#retired.close();
   }
 
-  /** Gives up what is handled and not settled: it goes back to the queue when the subscription is closed. */
+  /** Gives up messages that are being handled. They go back to the queue when the subscription is closed. */
   abandon(): void {
     this.#isAbandoned = true;
     for (const run of this.#running.all()) if (run.storing === undefined) this.#leaveUnfinished(run);
@@ -178,13 +178,13 @@ export class Dispatcher<Out> {
 
   /** After the end of the subscription. Resolves with the number of messages that were given up. */
   async close(): Promise<number> {
-    // What was being stored has been, or is in its queue again.
+    // By now each message that was being stored is stored, or is back in its queue.
     await settledWithin(Promise.all(this.#running.all().map(({ storing }) => storing)), CLOSE_LIMIT_MS);
     for (const run of this.#running.all()) if (!run.abandoned) this.#leaveUnfinished(run);
     return this.#unfinished;
   }
 
-  /** Nothing is held any more. */
+  /** Called when no message is held any more. */
   end(): void {
     this.isOpen = false;
     this.#deadlines.stop();
@@ -212,7 +212,7 @@ export class Dispatcher<Out> {
     if (!this.isOpen && this.#running.size === 0) this.#owner.onIdle();
   }
 
-  /** Ends the runs whose time is over, and returns when to check again. */
+  /** Ends the runs that have timed out, and returns when to check again. */
   #expire(now: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const run of this.#running.all()) {

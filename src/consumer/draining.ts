@@ -2,8 +2,8 @@ import { Deferred } from '../common/limits.js';
 import { MAX_DELAY_MS } from '../common/options.js';
 
 /**
- * How long a consumer that stops waits for its running handlers: until they have ended, or until a deadline, which can
- * only be brought forward.
+ * How long a stopping consumer waits for its running handlers: until they have ended, or until a deadline, which can only
+ * be brought forward.
  *
  *   open ──wait──► waiting ──handlers ended, or deadline──► over
  *     └───────────────deadline, or nothing to wait for──────►
@@ -26,7 +26,7 @@ export class Draining {
   /** Resolves at the end. */
   async wait(): Promise<void> {
     if (this.#isOver) return;
-    // The cancelled subscription may not keep the process alive any longer, but the caller of `stop` waits for this.
+    // The cancelled subscription no longer keeps the process alive, but the caller of `stop` waits for this.
     const keepAlive = setInterval(() => {}, MAX_DELAY_MS);
     this.#waiting = new Deferred();
     await this.#waiting.promise;

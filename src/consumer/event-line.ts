@@ -2,7 +2,7 @@
 import { type EventLine, showDuration } from '../common/event-line.js';
 import type { ConsumerEvent } from './consumer.js';
 
-/** All others are warnings. */
+/** Events that are not warnings. */
 const LEVELS: Partial<Record<ConsumerEvent['type'], EventLine['level']>> = {
   postponed: 'info',
   'dead-lettered': 'error',

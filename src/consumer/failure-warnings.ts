@@ -9,8 +9,8 @@ const REMEDY = 'Set `observe` on the consumer or `logger` in connect() to see al
 type DeadLettered = Extract<ConsumerEvent, { readonly type: 'dead-lettered' }>;
 
 /**
- * What a consumer says that nobody observes, so that nothing fails in silence: process warnings about its first failure,
- * about its dead letters (at most one in ten seconds), and about the first message that can't be moved.
+ * Process warnings of a consumer that nobody observes, so that nothing fails silently: about its first failure, about its
+ * dead letters (at most one warning in ten seconds), and about the first message that can't be moved.
  */
 export class FailureWarnings {
   readonly #queue: string;
@@ -72,7 +72,7 @@ export class FailureWarnings {
     emitWarning('MILLRACE_DEAD_LETTER', text, event.error);
   }
 
-  /** Not if the program itself closed the broker meanwhile. */
+  /** Does nothing if the program closed the broker meanwhile. */
   #settleFailed({ id, error }: Extract<ConsumerEvent, { readonly type: 'settle-failed' }>): void {
     if (this.#isStuck || isQueueError(error, 'CLOSED')) return;
     this.#isStuck = true;

@@ -10,24 +10,24 @@ export interface RunWarning {
 }
 
 /**
- * One message's turn at a handler.
+ * The handling of one message.
  *
  *   decoding ──begin()──► handling ──end()──► settled by its outcome
  *      │                     └──expire()──► over: settled as a failure, whatever the handler does later
  *      ├──expire()────────────────────────► ▲
  *      └──discard()───────────────────────► over: nothing to settle, and the handler never begins
  *
- * A message may be taken away at any time. A run that is abandoned because of that has nothing to settle; its handler,
- * if it has started, keeps its slot until it ends.
+ * A message may be taken away at any time. The run is then abandoned and has nothing to settle; a handler that has started
+ * keeps its slot until it ends.
  */
 export class HandlerRun {
   readonly delivery: Delivery;
-  /** Its index among the runs under way. For {@link Runs} only. */
+  /** Its index among the current runs. For {@link Runs} only. */
   place = 0;
   /** While its retry or dead letter is being stored. Never rejects. */
   storing: Promise<void> | undefined = undefined;
   #phase: 'decoding' | 'handling' | 'over' = 'decoding';
-  /** Created on demand: most handlers never read the signal, and a controller costs more than they do. */
+  /** Created on demand: most handlers never read the signal, and a controller is expensive. */
   #controller: AbortController | undefined = undefined;
   #abortReason: Error | undefined = undefined;
   #abandoned = false;
@@ -47,7 +47,7 @@ export class HandlerRun {
     return this.#controller.signal;
   }
 
-  /** Whether the message is no longer this run's to settle. */
+  /** Whether this run may no longer settle the message. */
   get abandoned(): boolean {
     return this.#abandoned;
   }
@@ -56,19 +56,19 @@ export class HandlerRun {
     return this.#phase === 'decoding';
   }
 
-  /** Sets the time limit, and what to do before; once. */
+  /** Sets the time limit and the warning before it. Only the first call counts. */
   limit(deadline: number, warning: RunWarning | undefined): void {
     if (this.#deadline !== Number.POSITIVE_INFINITY || this.#warning !== undefined) return;
     this.#deadline = deadline;
     this.#warning = warning;
   }
 
-  /** When something is due: the warning, and then the end of its time. */
+  /** When the warning or the time limit is due, whichever is first. */
   get nextDue(): number {
     return Math.min(this.#deadline, this.#warning?.at ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Whether its time is over. Emits the warning if that is due. */
+  /** Whether the time limit has passed. Emits the warning if it is due. */
   isDue(now: number): boolean {
     const warning = this.#warning;
     if (warning !== undefined && warning.at <= now) {
@@ -78,14 +78,14 @@ export class HandlerRun {
     return this.#deadline <= now;
   }
 
-  /** The value is decoded. False if that comes too late. */
+  /** Called when the value is decoded. False if it is too late. */
   begin(): boolean {
     if (this.#phase !== 'decoding') return false;
     this.#phase = 'handling';
     return true;
   }
 
-  /** The outcome is known. False if that comes too late. */
+  /** Called when the outcome is known. False if it is too late. */
   end(): boolean {
     if (this.#phase === 'over') return false;
     this.#clearLimit();
@@ -98,14 +98,14 @@ export class HandlerRun {
     this.#abort(reason);
   }
 
-  /** As `abandon`, before the handler has started: it never will. */
+  /** Like `abandon`, before the handler has started, which it never will. */
   discard(reason: Error): void {
     this.#phase = 'over';
     this.#clearLimit();
     this.abandon(reason);
   }
 
-  /** Its time is over. */
+  /** Called when the time limit has passed. */
   expire(reason: Error): void {
     this.#phase = 'over';
     this.#clearLimit();
@@ -123,7 +123,7 @@ export class HandlerRun {
   }
 }
 
-/** What the error of a handler that took too long says. */
+/** The error for a handler that has timed out. */
 export function handlerTimeout(queue: string, { message }: Delivery, timeoutMs: number): QueueError {
   return new QueueError(
     'TIMEOUT',
@@ -131,7 +131,7 @@ export function handlerTimeout(queue: string, { message }: Delivery, timeoutMs: 
   );
 }
 
-/** The context of a run, as the handler sees it: public fields only, all of them its own, so that it can be spread. */
+/** The context that a handler receives. All public fields are own properties, so it can be spread. */
 export class Context implements HandlerContext {
   readonly queue: string;
   readonly exchange: string;
@@ -170,12 +170,12 @@ export class Context implements HandlerContext {
     Object.defineProperty(this, 'signal', Context.#signal);
   }
 
-  /** The run that a handler of this process was handed this context for. */
+  /** The run that this context was created for. */
   static runOf(context: HandlerContext): HandlerRun {
     return (context as Context).#run;
   }
 
-  /** One function for all contexts: a closure for each would cost four times as much. */
+  /** One getter for all contexts: a closure for each would cost four times as much. */
   static readonly #signal: PropertyDescriptor & ThisType<Context> = {
     get() {
       return this.#run.signal;
@@ -185,8 +185,8 @@ export class Context implements HandlerContext {
 }
 
 /**
- * The current runs, in no order. Each knows its index, so that joining and leaving takes constant time without a
- * hash table, which for so few that come and go so fast costs a tenth of what a message does.
+ * The current runs, unordered. Each knows its index, so adding and removing take constant time without a hash table, which
+ * would cost a tenth of the time that a message takes.
  */
 export class Runs {
   readonly #runs: HandlerRun[] = [];
@@ -208,12 +208,12 @@ export class Runs {
     this.#runs[run.place] = last;
   }
 
-  /** The run of a delivery, if it is under way. Searches all of them: only lost deliveries ask. */
+  /** The run of a delivery, if there is one. A linear search, which only lost deliveries need. */
   of(delivery: Delivery): HandlerRun | undefined {
     return this.#runs.find((run) => run.delivery === delivery);
   }
 
-  /** A snapshot: runs may leave while it is read. */
+  /** A snapshot, since runs may leave during an iteration. */
   all(): HandlerRun[] {
     return [...this.#runs];
   }

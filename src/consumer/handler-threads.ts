@@ -15,27 +15,26 @@ import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread.js';
 
-/** Compiled code has the compiled thread next to it. Run from its source, it takes the build's: Node 20 loads no .ts. */
+/** The compiled thread module. Code that runs from its source uses that of the build, since Node 20 can't load .ts. */
 const THREAD = new URL(
   import.meta.url.endsWith('.ts') ? '../../dist/consumer/thread.js' : './thread.js',
   import.meta.url,
 );
 
 /**
- * A handler that runs in threads of its own, for work that keeps a processor busy: what would hold up the event loop,
- * and with it the broker's heartbeats, holds up one thread.
+ * A handler that runs in worker threads, for CPU-bound work that would block the event loop and with it the heartbeats.
  */
 export interface ThreadedHandler {
   /**
    * A module whose default export is the handler: `new URL('./resize.js', import.meta.url)`. Each thread loads it once.
    * `start` rejects with `INVALID_OPTION` if it can't be loaded. The value, and what the handler returns to a request,
-   * cross as structured clones.
+   * are passed as structured clones.
    */
   readonly module: URL;
-  /** How many threads there are, and so how many handlers run at once. Default: as many as there are processors. */
+  /** The number of threads, and so of handlers that run at once. Default: the number of processors. */
   readonly threads?: number | undefined;
   /**
-   * How long a handler may go on after its signal was aborted, by the time limit for example. Then its thread is
+   * How long a handler may continue after its signal was aborted, for example by the time limit. After that its thread is
    * terminated and replaced, whatever it is doing. Milliseconds. Default: 1000.
    */
   readonly terminateAfterMs?: number | undefined;
@@ -45,9 +44,9 @@ export interface ThreadedHandler {
 export interface HandlerHost {
   /** Rejects with `INVALID_OPTION` if there is no handler, and as `within` does. */
   open(wait: WaitOptions): Promise<void>;
-  /** No handler begins any more: those that wait for others to begin go on without them. */
+  /** Called when no further handler will begin, so that handlers which wait for more messages can go on. */
   drain(): void;
-  /** Ends what the handlers run in. Never rejects. */
+  /** Ends the environment of the handlers. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -77,7 +76,7 @@ export class HandlerThreads implements HandlerHost {
     this.#terminateAfterMs = durationOption('terminateAfterMs', terminateAfterMs, { default: 1000 });
   }
 
-  /** Starts the threads, and loads the module in one of them to see that it is there. */
+  /** Starts the threads, and loads the module in one of them to check that it can be loaded. */
   async open(wait: WaitOptions): Promise<void> {
     this.#pool ??= this.#open();
     const pool = await this.#pool;
@@ -136,7 +135,7 @@ export class HandlerThreads implements HandlerHost {
       // A constant number, so that a thread that has ended is replaced at once.
       minThreads: this.count,
       maxThreads: this.count,
-      // Otherwise a thread sleeps between two messages, and with it whatever its module has open.
+      // Otherwise a thread sleeps between two messages, and so do the sockets and timers of its module.
       atomics: 'disabled',
     });
     pool.on('error', (error) => {

@@ -60,23 +60,23 @@ export function handlerByEvent(
 }
 
 /**
- * A handler for each kind of message, by what the message itself says of it: the `type` that its sender set, or the routing
- * key that it was published with. A message of another kind becomes a dead letter, unless there is `otherwise`.
+ * A handler for each kind of message, selected by a property of the message: the `type` that its sender set, or the
+ * routing key that it was published with. A message of another kind becomes a dead letter, unless there is `otherwise`.
  *
  * ```ts
  * createConsumer(broker, orders, { byMessage: 'type', handlers: { 'order.placed': onPlaced, 'order.paid': onPaid } });
  * ```
  */
 export interface HandlersByMessage<Out> {
-  /** What names the kind of a message. */
+  /** The property that names the kind of a message. */
   readonly byMessage: 'type' | 'routingKey';
-  /** The handlers, by the exact text. */
+  /** The handlers, by the exact value of that property. */
   readonly handlers: Readonly<Record<string, Handler<Out>>>;
-  /** Handles all other messages, those without a type among them. Default: they become dead letters. */
+  /** Handles all other messages, including those without a type. Default: they become dead letters. */
   readonly otherwise?: Handler<Out> | undefined;
 }
 
-/** Handlers as a program without types may give them. */
+/** Handlers as a program without types may pass them. */
 interface HandlerForms {
   readonly by?: unknown;
   readonly byMessage?: unknown;

@@ -21,33 +21,33 @@ import {
 } from './settlement.js';
 import { slowWarning } from './slow-warning.js';
 
-/** What all messages of a consumer share. */
+/** Settings shared by all messages of a consumer. */
 export interface ProcessSettings<Out> extends SettlementPolicy {
   readonly queue: string;
   /** The value of a delivery, or why there is none. Must not throw or reject. */
   readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
   readonly handler: Handler<Out>;
-  /** The same handler, to be called while `handlerTracking` is on. */
+  /** The same handler, called while `handlerTracking` is on. */
   readonly tracked: Handler<Out>;
   readonly handlerTimeoutMs: number;
   readonly replies: RepliesTo;
   /** For the replies to requests. */
   readonly broker: Pick<Backend, 'publish' | 'url'>;
   readonly report: OutcomeReport;
-  /** Called with how each handler, or the schema before it, has ended. */
+  /** Called with the outcome of each handler, or of the schema before it. */
   readonly watch: ((outcome: Outcome) => void) | undefined;
   /** Whether handlers may still begin. A run that may not stays where it is. */
   readonly mayBegin: () => boolean;
   /** The schema or the handler is asynchronous: the run's time limit matters. */
   readonly onWaiting: (run: HandlerRun) => void;
   readonly onSettleFailed: (run: HandlerRun, error: Error) => void;
-  /** The message has been settled, or is not this consumer's any more. Once for each run, unless it was discarded. */
+  /** Called once for each run that was not discarded, when its message is settled or no longer this consumer's. */
   readonly onDone: (run: HandlerRun) => void;
 }
 
 /**
- * The way of one message: decode, validate, handle, reply if it is a request, settle. Never rejects. Waits only for
- * promises, since most of what it calls returns none and each wait costs as much as the rest.
+ * Processes one message: decode, validate, handle, reply if it is a request, settle. Never rejects. Awaits a result only if
+ * it is a promise: most are not, and each `await` costs as much as everything else.
  */
 export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Out>): Promise<void> {
   const decoding = settings.decode(run.delivery);
@@ -66,7 +66,7 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
         ? handleTraced(handler, decoded.value, context, settings.broker.url)
         : handler(decoded.value, context);
       if (isThenable(returned)) limitTime(run, settings);
-      // Awaited even if it is no promise: handlers that never wait would otherwise run within one another.
+      // Awaited even if it is not a promise: synchronous handlers would otherwise run inside one another.
       outcome = handled(await returned);
     } catch (error) {
       outcome = thrown(error);
@@ -81,8 +81,8 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
 }
 
 /**
- * The value of a received message, or why there is none: the body is too large or undecodable, the value does not fit
- * the schema, or the schema itself threw, which may pass. Never throws or rejects.
+ * The value of a received message, or why there is none: the body is too large or undecodable, the value fails the schema,
+ * or the schema threw, which may be temporary. Never throws or rejects.
  */
 export function decode<Out>(
   message: Message,
@@ -115,7 +115,7 @@ function failed(error: unknown): { readonly ok: false; readonly outcome: Unhandl
   return { ok: false, outcome: thrown(error) };
 }
 
-/** Ends the run of a message at its time limit, in place of its handler. Never rejects. */
+/** Settles a message whose handler has timed out. Never rejects. */
 export async function expire<Out>(run: HandlerRun, settings: ProcessSettings<Out>): Promise<void> {
   const error = handlerTimeout(settings.queue, run.delivery, settings.handlerTimeoutMs);
   run.expire(error);
@@ -137,7 +137,7 @@ function finish<Out>(
   if (!isFinal || message.replyTo === undefined || !isAnswered(message, settings.replies)) {
     return settle(run, settlement, outcome, settings);
   }
-  // Before it is settled: if the process dies in between, the request is answered twice rather than never.
+  // The reply comes first: if the process dies in between, the request is answered twice rather than never.
   return answer(message, outcome, settings.broker).then(() =>
     run.abandoned ? undefined : settle(run, settlement, outcome, settings),
   );
@@ -164,7 +164,7 @@ function limitTime<Out>(run: HandlerRun, settings: ProcessSettings<Out>): void {
 }
 
 /**
- * Bounds what decodes a message ahead of its run. `isWanted`: whether the message is still held.
+ * Applies the time limit to decoding a message ahead of its run. `isWanted`: whether the message is still held.
  */
 export function decodeInTime<Out>(
   delivery: Delivery,
@@ -240,7 +240,7 @@ function settle<Out>(
   return run.storing;
 }
 
-/** Calls the delivery's verb. Rejects as that does. */
+/** Calls the method of the delivery that stores the settlement, and rejects as that does. */
 export function store(delivery: Delivery, settlement: StoredSettlement): Promise<void> {
   switch (settlement.verb) {
     case 'retry':

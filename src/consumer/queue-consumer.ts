@@ -30,14 +30,14 @@ export class QueueConsumer<Out> implements Consumer {
   #subscription: Subscription | undefined;
   #keepsAlive = true;
   #starting: Promise<void> | undefined;
-  /** Lets `stop` end a `start` that still waits for the broker. */
+  /** Lets `stop` end a pending `start`. */
   readonly #startAborted = new AbortController();
   #stopping: Promise<StopResult> | undefined;
   readonly #draining = new Draining();
   readonly #breaker: Breaker | undefined;
-  /** Who wants the consumer to be paused, and for how many milliseconds. */
+  /** What paused the consumer, and for how many milliseconds. */
   readonly #pausedBy = new Map<'call' | 'breaker', number | undefined>();
-  /** The last pause, while what was prefetched goes back. Never rejects. */
+  /** The last pause, until all prefetched messages are returned. Never rejects. */
   #interruption: Promise<void> | undefined;
   readonly #pausedWait = new PausedWait(() => this.#broker.state === 'closed' && void this.stop());
 
@@ -141,7 +141,7 @@ export class QueueConsumer<Out> implements Consumer {
     );
     this.#subscription = subscription;
     if (!this.#keepsAlive) subscription.unref();
-    // Then `stop` waits for this, and returns what was handed over already.
+    // `stop` waits for this, and returns the messages that have arrived already.
     if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
     this.#become('running');
     if (from === 'paused') {
@@ -161,7 +161,7 @@ export class QueueConsumer<Out> implements Consumer {
   async pause(): Promise<void> {
     this.#checkStarted('paused');
     const pausing = this.#pause('call', undefined);
-    // Then it pauses as soon as it has begun.
+    // A starting consumer pauses as soon as it is subscribed.
     if (this.#state === 'starting') await this.#starting?.catch(() => {});
     await pausing;
     await this.#interruption;
@@ -197,7 +197,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#interruption = this.#interrupt();
   }
 
-  /** Returns what has not begun. Never rejects. */
+  /** Returns messages whose handler has not started. Never rejects. */
   async #interrupt(): Promise<void> {
     const subscription = this.#subscription;
     this.#subscription = undefined;
@@ -219,7 +219,7 @@ export class QueueConsumer<Out> implements Consumer {
     });
   }
 
-  /** After the breaker's pause. */
+  /** Called after the breaker's pause. */
   #tryOne(): void {
     this.#pausedBy.delete('breaker');
     this.#become(this.#state);
@@ -248,7 +248,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#dispatcher.ref();
   }
 
-  /** Handlers begin as long as it runs and nobody wants a pause. */
+  /** Handlers may begin while the consumer runs and nothing has paused it. */
   #become(state: ConsumerState): void {
     this.#state = state;
     this.#dispatcher.isOpen = (state === 'starting' || state === 'running') && this.#pausedBy.size === 0;
@@ -279,7 +279,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#pausedWait.end();
     if (this.#dispatcher.isBusy) await this.#draining.wait();
     this.#draining.end();
-    // What is unsettled at the deadline goes back to the queue.
+    // Messages that are unsettled at the deadline go back to the queue.
     this.#dispatcher.abandon();
     await Promise.all([this.#subscription?.close(), this.#dispatcher.closeRetired()]);
     const unfinished = await this.#dispatcher.close();

@@ -19,11 +19,11 @@ import { expired, settlementFor, type Unhandled } from './settlement.js';
 
 /** What `receive` takes. All have defaults. */
 export interface ReceiveOptions {
-  /** How many messages the broker hands over ahead of their settlement. Default: 1. */
+  /** The maximum number of unsettled messages. Default: 1. */
   readonly prefetch?: number | undefined;
   /** Ends the loop, without an error, when aborted. */
   readonly signal?: AbortSignal | undefined;
-  /** How long beginning may take, in milliseconds; then the loop throws `TIMEOUT`. Default: 30 000. */
+  /** How long subscribing may take, in milliseconds; then the loop throws `TIMEOUT`. Default: 30 000. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -34,7 +34,7 @@ export interface Received<Out> extends MessageInfo {
   /** Done: the message is removed. */
   ack(): void;
   /**
-   * Later: the message is delivered again after `delayMs` (default 0) with `attempt` raised; `error` says why. RabbitMQ
+   * Later: the message is redelivered after `delayMs` (default 0) with `attempt` incremented; `error` says why. RabbitMQ
    * rounds the delay up to one of about forty (see docs/retries.md).
    */
   retry(delayMs?: number, error?: unknown): Promise<void>;
@@ -45,9 +45,9 @@ export interface Received<Out> extends MessageInfo {
 }
 
 /**
- * The messages of a queue, for a loop instead of a handler. Each must be settled; leaving the loop returns to the queue
- * what is not. Messages that do not decode or do not fit the schema become dead letters and do not appear here; one
- * whose schema throws is retried after 1, 10 and 60 seconds first.
+ * Iterates over the messages of a queue, for a loop instead of a handler. The loop must settle each message; leaving it
+ * returns unsettled messages to the queue. Messages that can't be decoded or fail the schema become dead letters and do
+ * not appear here; a message whose schema throws is retried after 1, 10 and 60 seconds first.
  *
  * ```ts
  * for await (const message of receive(broker, orders)) {
@@ -56,9 +56,9 @@ export interface Received<Out> extends MessageInfo {
  * }
  * ```
  *
- * Throws `INVALID_OPTION`; the loop throws what declaring and subscribing reject with, and what ends the
- * subscription. It ends when the broker is closed. An iterator that is used without a loop has to be closed with
- * `return()`, which also ends a `next()` that waits.
+ * Throws `INVALID_OPTION`. The loop throws the errors of declaring and subscribing, and the error that ends the
+ * subscription. It ends when the broker is closed. An iterator that is used without a loop must be closed with `return()`,
+ * which also ends a pending `next()`.
  */
 export function receive<Out>(
   broker: Broker,
@@ -84,18 +84,18 @@ const END = { done: true, value: undefined } as const;
  *   idle ──next()──► subscribing ──► receiving ──return(), signal, subscription ended──► over
  *     └──return(), signal───┴──(can't subscribe)───────────────────────────────────────► ▲
  *
- * Not an async generator: its `return()` would wait until a pending `next()` has a message, and lose that message.
+ * It is not an async generator, whose `return()` would wait until a pending `next()` has a message, and lose that message.
  */
 class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> {
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #options: { readonly prefetch: number; readonly timeoutMs: number };
-  /** Messages that can't be read are nobody's to handle. */
+  /** Reports messages that never reach the loop, because they can't be read. */
   readonly #report: OutcomeReport;
-  /** Ends the beginning of the subscription. */
+  /** Aborted at the end of the loop; it also ends a pending subscription. */
   readonly #over = new AbortController();
   readonly #unlisten: (() => void) | undefined;
-  /** Handed over and not returned by `next` yet; at most `prefetch`. */
+  /** Deliveries that `next` has not returned yet; at most `prefetch`. */
   readonly #arrived: Delivery[] = [];
   #subscribing: Promise<Subscription> | undefined;
   #closing: Promise<void> | undefined;
@@ -129,7 +129,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     return result;
   }
 
-  /** Ends a `next()` that waits, and returns to the queue what is not settled. */
+  /** Ends a pending `next()`, and returns unsettled messages to the queue. */
   async return(): Promise<Result<Out>> {
     this.#end();
     await this.#close();
@@ -151,7 +151,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
         }
       }
     } catch (error) {
-      // What the end itself interrupts is no error.
+      // An error that the end itself caused is ignored.
       if (!this.#over.signal.aborted) this.#end({ reason: error });
     }
     await this.#close();
@@ -184,14 +184,14 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     return subscription;
   }
 
-  /** Undefined if the message is lost meanwhile, or can't be read: then it is settled here. */
+  /** Undefined if the message was lost meanwhile, or if it can't be read and was settled here. */
   async #read(delivery: Delivery): Promise<Received<Out> | undefined> {
     const decoding = decode(delivery.message, this.#queue, this.#broker.maxMessageBytes);
     const ended = new Deferred();
     const unlisten = onAbort(this.#over.signal, ended.resolve);
     const decoded = decoding instanceof Promise ? await Promise.race([decoding, ended.promise]) : decoding;
     unlisten();
-    // At the end what is unsettled goes back.
+    // At the end, unsettled messages go back.
     if (decoded === undefined || this.#over.signal.aborted || !this.#remove(delivery)) return undefined;
     const isOver = isExpired(delivery.message);
     if (decoded.ok && !isOver) return toReceived(delivery, decoded.value, this.#queue.name);
@@ -200,7 +200,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     return undefined;
   }
 
-  /** If that can't be stored, the message goes back to its queue and comes again. Never rejects. */
+  /** If the settlement can't be stored, the message returns to its queue and is redelivered. Never rejects. */
   async #settleUnread(delivery: Delivery, outcome: Unhandled): Promise<void> {
     const policy = { retries: DEFAULT_RETRIES, maxPostpones: 100, onExpired: this.#queue.spec.onExpired };
     const settlement = settlementFor(outcome, delivery, policy);

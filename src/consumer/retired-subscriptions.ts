@@ -7,11 +7,11 @@ interface Retired {
 }
 
 /**
- * Subscriptions that a pause has cancelled while handlers of theirs were running: what is unsettled belongs to them, so
- * each stays until its last handler has ended.
+ * Subscriptions that a pause has cancelled while their handlers were running. Unsettled messages belong to them, so each
+ * is kept until its last handler has ended.
  */
 export class RetiredSubscriptions {
-  /** Those that have not ended. */
+  /** Subscriptions with running handlers. */
   readonly open = new Set<Retired>();
 
   add(subscription: Subscription, runs: readonly HandlerRun[]): void {
@@ -28,7 +28,7 @@ export class RetiredSubscriptions {
     }
   }
 
-  /** What is unsettled goes back. */
+  /** Returns unsettled messages to the queue. */
   async close(): Promise<void> {
     await Promise.all([...this.open].map(({ subscription }) => subscription.close()));
   }

@@ -1,12 +1,12 @@
-/** How often a failed message is tried again, and when: the options, their check, and the delays they amount to. */
+/** How often a failed message is retried, and when: the options, their check, and the resulting delays. */
 import type { DelayedRetry } from '../broker.js';
 import { MAX_ATTEMPTS } from '../common/history-headers.js';
 import { checkOptionNames, integerOption, invalidOption, MAX_DELAY_MS } from '../common/options.js';
 
-/** How often a failed message is tried again, and when: a list of delays, or a rule to compute them. */
+/** How often a failed message is retried, and when: a list of delays, or a rule to compute them. */
 export type RetryPolicy = RetryDelays | RetryBackoff;
 
-/** A delay for each further attempt. */
+/** A list with the delay before each further attempt. */
 export interface RetryDelays {
   /**
    * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
@@ -22,30 +22,30 @@ export interface RetryDelays {
  * docs/retries.md); the local brokers keep them to the millisecond.
  */
 export interface RetryBackoff {
-  /** How often a message is tried in all, the first time included. 1 to 100 000. */
+  /** The number of attempts, including the first one. 1 to 100 000. */
   readonly attempts: number;
   /**
-   * `'exponential'`: 1, 2, 4, 8… seconds, up to `maxDelayMs`. A function gets the number of the attempt that has
-   * failed, from 1 on, and returns milliseconds; where it throws or returns anything else, the exponential delay is
-   * taken. Default: `'exponential'`.
+   * `'exponential'`: 1, 2, 4, 8… seconds, up to `maxDelayMs`. A function receives the number of the failed attempt, from 1
+   * on, and returns milliseconds; if it throws or returns anything else, the exponential delay is used. Default:
+   * `'exponential'`.
    */
   readonly backoff?: 'exponential' | ((attempt: number) => number) | undefined;
   /**
-   * The share of each delay that is left to chance, from 0 to 1: with 0.5 a delay of 10 seconds becomes 5 to 10. It
-   * spreads messages that have failed together. Default: 0.
+   * The random share of each delay, from 0 to 1: with 0.5 a delay of 10 seconds becomes 5 to 10 seconds. It spreads
+   * messages that have failed together. Default: 0.
    */
   readonly jitter?: number | undefined;
-  /** No delay is longer. Milliseconds, at most 2 147 483 647 (24 days). Default: 3 600 000 (an hour). */
+  /** The longest delay. Milliseconds, at most 2 147 483 647 (24 days). Default: 3 600 000 (an hour). */
   readonly maxDelayMs?: number | undefined;
   readonly delaysMs?: undefined;
 }
 
-/** A policy after its check. */
+/** A checked policy. */
 export interface Retries {
   readonly attempts: number;
-  /** The wait after the `attempt`th attempt, from 1 on, has failed. Milliseconds. */
+  /** The delay after the failure of attempt number `attempt`, from 1 on. Milliseconds. */
   readonly delayAfter: (attempt: number) => number;
-  /** The delays that were chosen by name: all that `delayAfter` returns, or none. */
+  /** The delays of a list, which are kept exactly; none if delays are computed. */
   readonly exactDelaysMs: readonly number[];
 }
 
@@ -117,7 +117,7 @@ function exponential(attempt: number): number {
   return FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 30);
 }
 
-/** Undefined if the function fails: the message has failed already, and must come again whatever that does. */
+/** Undefined if the function fails, since the failed message must be retried in any case. */
 function chosenDelay(backoff: (attempt: number) => number, attempt: number): number | undefined {
   try {
     const delayMs = backoff(attempt);

@@ -10,7 +10,7 @@ import type { Retries } from './retry-policy.js';
 export type Outcome = { readonly type: 'handled'; readonly value: unknown } | Unhandled;
 
 export type Unhandled =
-  /** The handler or the schema threw, or took too long: worth another try. */
+  /** The handler or the schema threw or timed out: worth another attempt. */
   | {
       readonly type: 'failed';
       readonly error?: unknown;
@@ -20,7 +20,7 @@ export type Unhandled =
     }
   /** The handler can't handle it yet, and has not failed. */
   | { readonly type: 'postponed'; readonly error: unknown; readonly text: string; readonly delayMs: number }
-  /** No further try can help. */
+  /** Another attempt can't succeed. */
   | {
       readonly type: 'hopeless';
       readonly code: DeadLetterCode;
@@ -28,20 +28,20 @@ export type Unhandled =
       readonly text: string;
     };
 
-/** What decoding and validating a message came to. */
+/** The result of decoding and validating a message. */
 export type Decoded<Out> =
   | { readonly ok: true; readonly value: Out }
   | { readonly ok: false; readonly outcome: Unhandled };
 
 export type Settlement =
   | { readonly verb: 'ack' }
-  /** It has expired, and its queue wants no dead letter of it. */
+  /** It has expired, and its queue drops expired messages. */
   | { readonly verb: 'drop' }
   | { readonly verb: 'retry'; readonly delayMs: number; readonly failure: Failure }
   | { readonly verb: 'postpone'; readonly delayMs: number }
   | { readonly verb: 'dead-letter'; readonly failure: Failure };
 
-/** What decides besides the outcome. */
+/** What determines the settlement besides the outcome. */
 export interface SettlementPolicy {
   readonly retries: Retries;
   /** How often a message may be postponed. */
@@ -55,19 +55,19 @@ export function handled(value: unknown): Outcome {
   return value === undefined ? NOTHING_RETURNED : { type: 'handled', value };
 }
 
-/** What it means for the message that its handler or its schema threw. */
+/** The outcome of a message whose handler or schema threw. */
 export function thrown(error: unknown): Unhandled {
   const text = errorText(error);
   if (isRejectMessage(error)) return { type: 'hopeless', code: 'rejected', error, text };
   const isLater = isRetryLater(error);
   if (!isLater && !isPostpone(error)) return { type: 'failed', error, text };
   const delayMs = delayOf(error);
-  // A delay that was overwritten with something else says nothing.
+  // A delay that was overwritten with another value is ignored.
   if (isLater || delayMs === undefined) return { type: 'failed', error, text, delayMs };
   return { type: 'postponed', error, text, delayMs };
 }
 
-/** Another copy of the package, or a subclass, may have left anything there. */
+/** Another copy of the package, or a subclass, may have put any value there. */
 function delayOf(error: { readonly delayMs: unknown }): number | undefined {
   try {
     const { delayMs } = error;
@@ -80,7 +80,7 @@ function delayOf(error: { readonly delayMs: unknown }): number | undefined {
 const ACK: Settlement = { verb: 'ack' };
 const DROP: Settlement = { verb: 'drop' };
 
-/** What it means for a message that its time was over before its handler began. */
+/** The outcome of a message that expired before its handler began. */
 export function expired(expiresAt: number | undefined): Unhandled {
   const { code, error } = expiredFailure(expiresAt);
   return { type: 'hopeless', code, text: error };

@@ -4,7 +4,7 @@ import { MAX_DELAY_MS } from '../common/options.js';
 const WARNING_SHARE = 0.8;
 
 interface SlowWarning {
-  /** Milliseconds from now on. */
+  /** Milliseconds from now. */
   readonly afterMs: number;
   /** Milliseconds that are left then. */
   readonly leftMs: number;
@@ -16,11 +16,11 @@ interface HandlerLimits {
   readonly handlerTimeoutMs: number;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
-  /** How long the message has been here already: the broker counts from its delivery. */
+  /** How long this process has held the message: the broker counts from its delivery. */
   readonly heldMs: number;
 }
 
-/** When to warn that a handler which begins now takes long; undefined if its time is unlimited. */
+/** When to warn about a handler that begins now; undefined if it has no time limit. */
 export function slowWarning({
   handlerTimeoutMs,
   settleWithinMs,

@@ -5,7 +5,7 @@ import { Postpone, RejectMessage, RetryLater } from '../errors.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import { thrown } from './settlement.js';
 
-/** What a thread is handed. All of it crosses as structured clones, except for the port, which is moved. */
+/** The task of a thread. All of it is passed as structured clones, except for the port, which is transferred. */
 export interface ThreadTask {
   /** The URL of the module whose default export is the handler. */
   readonly module: string;
@@ -26,11 +26,11 @@ export type ThreadResult =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly failure: ThreadFailure };
 
-/** What was thrown in the other thread: a structured clone would lose most of it. */
+/** An error of the other thread: a structured clone would lose most of it. */
 interface ThreadFailure {
-  /** Which of the errors that say what becomes of the message it is, if any. */
+  /** Set for `RejectMessage`, `RetryLater` and `Postpone`. */
   readonly verdict: 'reject' | 'retry-later' | 'postpone' | undefined;
-  /** Of `RetryLater` and `Postpone`. */
+  /** The delay of a `RetryLater` or `Postpone`. */
   readonly delayMs: number | undefined;
   readonly name: string;
   readonly message: string;
@@ -38,7 +38,7 @@ interface ThreadFailure {
   readonly stack: string | undefined;
 }
 
-/** An error as it crosses between threads. Never throws. */
+/** An error in the form that crosses between threads. Never throws. */
 export function toFailure(error: unknown): ThreadFailure {
   const message = errorText(error);
   const verdict = verdictOf(error);
@@ -96,13 +96,13 @@ async function callHandler(
   const controller = new AbortController();
   abort.on('message', (failure: ThreadFailure) => controller.abort(toError(failure)));
   const result = await handler(value, { ...context, signal: controller.signal });
-  // Cloned here, where the error can still name what can't be cloned.
+  // Cloned here, where the error can still name the value that can't be cloned.
   return wantsReply ? structuredClone(result) : undefined;
 }
 
 async function handlerOf(module: string): Promise<Handler<unknown>> {
   const exports = await import(module);
-  // CommonJS that a compiler made of `export default` has its own `default` within the one that Node adds.
+  // In CommonJS that was compiled from `export default`, the `default` that Node adds contains another one.
   const handler = exports.default?.__esModule === true ? exports.default.default : exports.default;
   if (typeof handler === 'function') return handler;
   throw new TypeError('its default export must be the handler, a function');

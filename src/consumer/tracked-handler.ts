@@ -7,8 +7,8 @@ import type { ConsumerSettings } from './consumer-options.js';
 import { checkKeys, type KeyOf } from './pace/line.js';
 
 /**
- * The same handler, for as long as there are requesters (`handlerTracking`): lets the requests of a handler find out
- * whether only that handler itself could answer them.
+ * The same handler, used while there are requesters (`handlerTracking`): lets a request made inside a handler find out
+ * whether only that handler could answer it.
  */
 export function trackedHandler<Out>(
   handler: Handler<Out>,
@@ -17,23 +17,23 @@ export function trackedHandler<Out>(
   { concurrency, key }: Pick<ConsumerSettings<Out>, 'concurrency' | 'key'>,
 ): Handler<Out> {
   if (concurrency > 1 && key === undefined) {
-    // On a local queue it runs in the context of whatever started its consumer, which may be another handler.
+    // On a local queue it runs in the async context that started its consumer, which may be another handler's.
     return (value, context) =>
       runningHandler() === undefined
         ? handler(value, context)
         : runAs(undefined, () => handler(value, context));
   }
   return (value, context) => {
-    // Now, since a handler may change the value.
+    // Computed now, since a handler may change the value.
     const keyed = concurrency === 1 || key === undefined ? undefined : { key, held: keysOf(key, value) };
     const run = new TrackedRun(broker, queue, context, keyed);
     const returned = runAs(run, () => handler(value, context));
-    // What a handler has started may still make requests after its end: nothing holds those up.
+    // Work that a handler started may make requests after the handler has ended: these can't deadlock.
     if (!isThenable(returned)) {
       run.end();
       return returned;
     }
-    // Once: `then` is what runs the query of a query builder.
+    // Called once only: with a query builder, `then` runs the query.
     const settled = Promise.resolve(returned);
     settled.then(run.end, run.end);
     return settled;
@@ -49,7 +49,7 @@ class TrackedRun<Out> implements RunningHandler {
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'decode'>;
   readonly #context: HandlerContext;
-  /** Undefined: it holds up every message of the queue. */
+  /** Undefined: it blocks every message of the queue. */
   readonly #keyed: HeldKeys<Out> | undefined;
   #hasEnded = false;
 
@@ -72,9 +72,9 @@ class TrackedRun<Out> implements RunningHandler {
   async holdsUp(broker: Backend, queue: string, message: Message): Promise<boolean> {
     if (queue !== this.#queue.name || !isSame(broker, this.#broker)) return false;
     if (this.#keyed !== undefined && !(await this.#sharesKey(message, this.#keyed))) return false;
-    // Another consumer, in this process or elsewhere, could take it.
+    // Another consumer, in this process or elsewhere, could take the request.
     const { consumers } = await broker.inspect(queue);
-    // After its time limit, or after its message was taken away, a handler holds up nothing.
+    // After its time limit, or after its message was taken away, a handler blocks nothing.
     return consumers <= 1 && !this.#hasEnded && !this.#context.signal.aborted;
   }
 
@@ -84,7 +84,7 @@ class TrackedRun<Out> implements RunningHandler {
   }
 }
 
-/** None where they can't be had: such a message becomes a dead letter without waiting. */
+/** No keys if they can't be computed: such a message becomes a dead letter without waiting. */
 function keysOf<Out>(key: KeyOf<Out>, value: Out): readonly string[] {
   try {
     return [...checkKeys(key(value))];

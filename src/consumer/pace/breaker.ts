@@ -1,13 +1,13 @@
 import { checkOptionNames, durationOption, integerOption, invalidOption } from '../../common/options.js';
 import type { Outcome } from '../settlement.js';
 
-/** When a consumer pauses by itself, instead of having every message fail and retried. */
+/** When a consumer pauses by itself, instead of letting every message fail and be retried. */
 export interface BreakerOptions {
-  /** It pauses when so many of the last handlers have failed. At least 1. */
+  /** It pauses when this many of the last `ofLast` handlers have failed. At least 1. */
   readonly failures: number;
-  /** How many handlers are looked back on: `failures` to 10 000. */
+  /** How many of the last handlers are counted: `failures` to 10 000. */
   readonly ofLast: number;
-  /** How long a pause lasts. Milliseconds, at least 1. Then one handler at a time begins, until one has succeeded. */
+  /** How long a pause lasts. Milliseconds, at least 1. After it, one handler runs at a time until one has succeeded. */
   readonly pauseMs: number;
 }
 
@@ -31,9 +31,9 @@ export function breakerOption(breaker: BreakerOptions | undefined): BreakerOptio
 }
 
 /**
- *   closed ──`failures` of `ofLast` have failed──► open ──pauseMs──► half open ──a handler succeeds──► closed
- *     ▲                                             ▲                   │
- *     └── reset() ──────────────────────────────────└── one has failed ─┘
+ *   closed ──`failures` of `ofLast` failed──► open ──pauseMs──► half open ──a handler succeeds──► closed
+ *     ▲                                        ▲                   │
+ *     └── reset() ─────────────────────────────└── a handler fails ┘
  */
 export class Breaker {
   readonly #options: BreakerOptions;
@@ -41,7 +41,7 @@ export class Breaker {
   readonly #onHalfOpen: () => void;
   readonly #onClosed: () => void;
   #state: 'closed' | 'open' | 'half-open' = 'closed';
-  /** Whether each of the last handlers has failed; a ring, once it is full. */
+  /** Whether each of the last handlers failed. A ring buffer. */
   #outcomes: boolean[] = [];
   #next = 0;
   #failed = 0;
@@ -57,7 +57,7 @@ export class Breaker {
     this.#onClosed = on.closed;
   }
 
-  /** Notes an outcome that says something about what handlers need: they succeeded, or failed. */
+  /** Counts successes and failures. Other outcomes say nothing about the services that handlers depend on. */
   readonly watch = ({ type }: Outcome): void => {
     if (type === 'handled' || type === 'failed') this.note(type === 'failed');
   };
@@ -79,7 +79,7 @@ export class Breaker {
     if (this.#failed >= failures) this.#open();
   }
 
-  /** As if nothing had failed. */
+  /** Closes it and forgets all failures. */
   reset(): void {
     this.stop();
     const wasClosed = this.#state === 'closed';
@@ -95,7 +95,7 @@ export class Breaker {
   #open(): void {
     this.#state = 'open';
     this.#forget();
-    // The paused consumer decides whether the process stays alive.
+    // Whether the process stays alive is up to the paused consumer.
     this.#timer = setTimeout(() => {
       this.#state = 'half-open';
       this.#onHalfOpen();

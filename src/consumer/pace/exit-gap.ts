@@ -4,18 +4,17 @@ const STRETCH_MS = 500;
 const GAP_MS = 20;
 
 /**
- * Lets the process of an unreferenced consumer end between two of its messages. What a handler waits for keeps the
- * process alive, and Node can't know whose handler it is: a consumer that always finds its next message waiting would
- * keep a finished program alive forever. So from time to time no handler begins until the running ones have ended and
- * a moment has passed that keeps nothing alive.
+ * Lets a process with an unreferenced consumer exit between two messages. Whatever a handler waits for keeps the process
+ * alive, so a consumer whose next message is always there would keep a finished program running forever. So, from time to
+ * time, no handler begins until the running ones have ended and a gap has passed in which nothing keeps the process alive.
  *
- *   working ──STRETCH_MS──► letting the running ones end ──► gap ──GAP_MS──► working
- *                                                             └── nothing else is alive: the process ends
+ *   working ──STRETCH_MS──► waiting for running handlers ──► gap ──GAP_MS──► working
+ *                                                             └── nothing else is alive: the process exits
  */
 export class ExitGap {
   readonly #onOver: () => void;
   #timer: NodeJS.Timeout | undefined;
-  /** Undefined: no handler runs. */
+  /** Undefined while no handler runs. */
   #workingSince: number | undefined;
 
   /** `onOver` is called when handlers may begin again. */
@@ -23,7 +22,7 @@ export class ExitGap {
     this.#onOver = onOver;
   }
 
-  /** Whether no handler may begin now, while `running` others run. */
+  /** Whether no handler may begin now. `running`: how many handlers run. */
   isDue(running: number): boolean {
     if (this.#timer !== undefined) return true;
     this.#workingSince ??= performance.now();
@@ -32,7 +31,7 @@ export class ExitGap {
     return true;
   }
 
-  /** No message waits and no handler runs: that is a gap, too. Also called when the consumer is referenced again. */
+  /** Called when no message waits and no handler runs, which is a gap too, and when the consumer is referenced again. */
   idle(): void {
     this.#workingSince = undefined;
   }

@@ -1,26 +1,26 @@
 interface Entry<T> {
   readonly item: T;
   readonly keys: readonly string[];
-  /** The number of its lanes in which it is not among the first `width`. */
+  /** In how many of its lanes it is not among the first `width`. */
   behind: number;
   taken: boolean;
 }
 
 /**
- * A lane for each key. An item queues in the lanes of all its keys, and may be taken when it is among the first `width`
- * in each; it stays there, and holds up those behind it, until it is removed.
+ * One lane per key. An item queues in the lanes of all its keys, and may be taken when it is among the first `width` in
+ * each of them. It stays there, and blocks the items behind it, until it is removed.
  *
  *   add ──► behind others ──they are removed──► ready ──take──► taken ──remove──► gone
  *     └──────(first in all its lanes)────────────►▲
  *
- * No two items can wait for each other: an item enters all its lanes at once, so that the earlier one is ahead in each
- * lane that they share.
+ * Two items can never wait for each other: an item enters all its lanes at once, so the earlier item is ahead in each
+ * lane that both share.
  */
 export class KeyLanes<T> {
-  /** Lanes are never empty; one whose last item is removed is forgotten. */
+  /** No lane is empty: one whose last item is removed is deleted. */
   readonly #lanes = new Map<string, Entry<T>[]>();
   readonly #entries = new Map<T, Entry<T>>();
-  /** First in all their lanes and not taken yet, in the order in which they became so. */
+  /** Items that may be taken, in the order in which they became ready. */
   readonly #ready: Entry<T>[] = [];
 
   /** How many items of a key may be taken at once. */
@@ -30,7 +30,7 @@ export class KeyLanes<T> {
     this.#width = width;
   }
 
-  /** How many items are held, those taken included. */
+  /** The number of items, including taken ones. */
   get size(): number {
     return this.#entries.size;
   }
@@ -50,7 +50,7 @@ export class KeyLanes<T> {
     if (entry.behind === 0) this.#ready.push(entry);
   }
 
-  /** The item that has been ready for longest. Its keys are its own until it is removed. */
+  /** The item that has been ready longest. It holds its keys until it is removed. */
   take(): T | undefined {
     const entry = this.#ready.shift();
     if (entry === undefined) return undefined;
@@ -58,7 +58,7 @@ export class KeyLanes<T> {
     return entry.item;
   }
 
-  /** Removes the item from all its lanes, at whatever position. */
+  /** Removes the item from all its lanes, whatever its position. */
   remove(item: T): void {
     const entry = this.#entries.get(item);
     if (entry === undefined) return;
@@ -67,10 +67,10 @@ export class KeyLanes<T> {
     for (const key of entry.keys) this.#leave(key, entry);
   }
 
-  /** Removes the items that are not taken, and returns them in the order of arrival. */
+  /** Removes the items that were not taken, and returns them in the order of arrival. */
   clear(): T[] {
     const untaken = [...this.#entries.values()].filter(({ taken }) => !taken).map(({ item }) => item);
-    // From the last, so that none of them becomes ready meanwhile.
+    // Last first, so that none of them becomes ready in between.
     for (const item of untaken.toReversed()) this.remove(item);
     return untaken;
   }
@@ -81,7 +81,7 @@ export class KeyLanes<T> {
     lane.splice(position, 1);
     if (lane.length === 0) this.#lanes.delete(key);
     if (position >= this.#width) return;
-    // The one that has become the last of the first.
+    // The item that has just moved up into the first `width`.
     const next = lane[this.#width - 1];
     if (next !== undefined && --next.behind === 0) this.#ready.push(next);
   }

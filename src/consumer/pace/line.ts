@@ -3,16 +3,16 @@ import { errorText, isThenable, quote } from '../../common/options.js';
 import type { Decoded } from '../settlement.js';
 import { KeyLanes } from './key-lanes.js';
 
-/** Deliveries that have arrived and whose handler has not started. Bounded by the prefetch. */
+/** Deliveries whose handler has not started. Bounded by the prefetch. */
 export interface Line {
   add(delivery: Delivery): void;
-  /** The next one that may be handled, if any. */
+  /** Takes the next delivery that may be handled, if any. */
   take(): Delivery | undefined;
-  /** One that was taken is handled and settled. */
+  /** Called when a delivery that was taken is handled and settled. */
   done(delivery: Delivery): void;
-  /** One that was not taken is lost. */
+  /** Called when a delivery is lost before it was taken. */
   remove(delivery: Delivery): void;
-  /** Empties the line, and returns what was not taken in the order of arrival. */
+  /** Empties the line, and returns the deliveries that were not taken, in the order of arrival. */
   clear(): Delivery[];
 }
 
@@ -40,31 +40,31 @@ export class PlainLine implements Line {
   }
 }
 
-/** Says what must not be handled at the same time: the keys of a value. */
+/** Returns the keys of a value. Messages that share a key are not handled at the same time. */
 export type KeyOf<Out> = (value: Out) => string | readonly string[];
 
 interface KeyedLineSettings<Out> {
   readonly keyOf: KeyOf<Out>;
-  /** How many of a key may be taken at once. */
+  /** How many deliveries with the same key may be taken at once. */
   readonly maxPerKey: number;
-  /** Must not throw or reject, and must end within a time limit: later deliveries wait for it. */
+  /** Must not throw or reject, and must end in time, since later deliveries wait for it. */
   readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
-  /** Called when a delivery can be taken that could not when it was added. */
+  /** Called when a delivery becomes ready after it was added. */
   readonly onReady: () => void;
 }
 
 /**
- * A line in which deliveries of the same key wait for one another.
+ * A line in which deliveries with the same key wait for each other.
  *
  *   add ──► decoding, in the order of arrival ──► in the lanes of its keys ──► taken ──► done
  *
- * The keys come from the value, so each delivery is decoded on arrival and its value is kept until it is handled.
+ * The keys are computed from the value, so each delivery is decoded on arrival, and its value is kept until it is handled.
  */
 export class KeyedLine<Out> implements Line {
   readonly #settings: KeyedLineSettings<Out>;
   readonly #lanes: KeyLanes<Delivery>;
   readonly #decoded = new Map<Delivery, Decoded<Out>>();
-  /** In the order of arrival: deliveries with an asynchronous schema, and all that arrived after them. */
+  /** Deliveries that are being decoded by an asynchronous schema, and all that arrived after them, in their order. */
   readonly #decoding = new Map<Delivery, Decoded<Out> | undefined>();
 
   constructor(settings: KeyedLineSettings<Out>) {
@@ -90,7 +90,7 @@ export class KeyedLine<Out> implements Line {
     return this.#decoding.has(delivery);
   }
 
-  /** The value of one that was taken. */
+  /** The decoded value of a delivery that was taken. */
   decodedOf(delivery: Delivery): Decoded<Out> {
     return this.#decoded.get(delivery) as Decoded<Out>;
   }
@@ -121,7 +121,7 @@ export class KeyedLine<Out> implements Line {
     this.#settings.onReady();
   }
 
-  /** Enters all deliveries before the first that is still being decoded. */
+  /** Moves all deliveries before the first undecoded one into their lanes. */
   #enterDecoded(): void {
     for (const [delivery, decoded] of this.#decoding) {
       if (decoded === undefined) return;
@@ -136,7 +136,7 @@ export class KeyedLine<Out> implements Line {
     try {
       if (decoded.ok) keys = checkKeys(this.#settings.keyOf(decoded.value));
     } catch (error) {
-      // Calling it again would have the same result: a message without a known key is like one that does not fit.
+      // Calling it again would have the same result, so the message is treated as invalid.
       const text = `the key function failed: ${errorText(error)}`;
       known = { ok: false, outcome: { type: 'hopeless', code: 'invalid', text } };
     }

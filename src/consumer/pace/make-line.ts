@@ -14,17 +14,17 @@ export interface LineSettings<Out> {
 type Decode<Out> = (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
 
 interface LineHooks<Out> {
-  /** Decodes a delivery on arrival, within a time limit. `isWanted`: whether it still is. */
+  /** Decodes a delivery on arrival, within a time limit. `isWanted`: whether the result is still needed. */
   readonly decodeAhead: (delivery: Delivery, isWanted: () => boolean) => Decoded<Out> | Promise<Decoded<Out>>;
-  /** Called when a delivery may be taken that could not before. */
+  /** Called when a delivery becomes ready to be taken. */
   readonly onReady: () => void;
-  /** Called for a delivery that has waited too long, and is not in the line any more. */
+  /** Called with a delivery that has waited too long and was removed from the line. */
   readonly onTooLong: (delivery: Delivery) => void;
 }
 
 /**
- * The line that a consumer's options ask for. `decoded`: the value of a delivery that was taken from it; undefined where
- * nothing is decoded ahead.
+ * Creates the line for a consumer's options. `decoded` returns the value of a delivery that was taken; undefined if
+ * deliveries are not decoded on arrival.
  */
 export function makeLine<Out>(
   { key, maxPerKey, rate }: LineSettings<Out>,
@@ -54,7 +54,7 @@ export function makeLine<Out>(
   return { line: new RatedLine(keyed, { rate, keyOf, onReady, onTooLong }), decoded };
 }
 
-/** What throws is found out on arrival, where it makes the message a dead letter. */
+/** Also calls the rate's key function, so that a message for which it throws becomes a dead letter on arrival. */
 function keysOf<Out>(key: KeyOf<Out> | undefined, rate: Rate<Out> | undefined): KeyOf<Out> {
   const rateKey = rate?.key;
   if (key !== undefined && rateKey === undefined) return key;

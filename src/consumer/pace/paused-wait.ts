@@ -2,8 +2,8 @@
 const CHECK_EVERY_MS = 1000;
 
 /**
- * Keeps the process alive while a consumer is paused, as its subscription did before, and finds out that the broker was
- * closed, of which a consumer without a subscription is not told.
+ * Keeps the process alive while a consumer is paused, as its subscription did before. Also detects that the broker was
+ * closed, which a consumer without a subscription would not notice.
  */
 export class PausedWait {
   readonly #check: () => void;

@@ -1,18 +1,18 @@
-/** How many handlers may begin in a span of time. */
+/** Limits how many handlers may begin in a span of time. */
 import type { Delivery } from '../../broker.js';
 import { Deadlines } from '../../common/limits.js';
 import { checkOptionNames, durationOption, integerOption, invalidOption } from '../../common/options.js';
 import type { Line } from './line.js';
 
-/** A limit of a consumer. */
+/** How many handlers of a consumer may begin in a span of time. */
 export interface Rate<Out = unknown> {
-  /** So many handlers begin in any span of `perMs`, and no more. 1 to 100 000. */
+  /** At most this many handlers begin in any span of `perMs`. 1 to 100 000. */
   readonly limit: number;
-  /** Milliseconds, 1 to 2 147 483 647. */
+  /** The length of the span. Milliseconds, 1 to 2 147 483 647. */
   readonly perMs: number;
   /**
-   * Counts the messages for which it returns the same text by themselves: the tenant, the account of the partner. Those
-   * of others go on meanwhile, as far as `prefetch` looks ahead. A message for which it throws becomes a dead letter.
+   * Gives each string that it returns a limit of its own, for example each tenant or account. Messages of other keys go
+   * on meanwhile, as far as `prefetch` reaches. If it throws, the message becomes a dead letter.
    */
   readonly key?: ((value: Out) => string) | undefined;
 }
@@ -34,19 +34,19 @@ export function rateOption<Out>(rate: Rate<Out> | undefined): Rate<Out> | undefi
   };
 }
 
-/** A message that has waited so long for its turn goes back, for a consumer that is free, here or elsewhere. */
+/** A message that has waited this long goes back to its queue, so that another consumer can take it. */
 export const MAX_TURN_WAIT_MS = 30_000;
 
-/** How many messages pass a limit within the time that one may wait for its turn. */
+/** How many messages the limit lets through while one may wait. */
 export function passedInTime({ limit, perMs }: Pick<Rate, 'limit' | 'perMs'>): number {
   return Math.floor((limit * MAX_TURN_WAIT_MS) / perMs);
 }
 
-/** The last `limit` beginnings. A window that slides, unlike a bucket that is refilled, is never exceeded. */
+/** The start times of the last `limit` handlers. Unlike a token bucket, a sliding window never allows a burst over the limit. */
 export class RateWindow {
   readonly #limit: number;
   readonly #perMs: number;
-  /** A ring, once it is full. */
+  /** A ring buffer, once it is full. */
   readonly #begun: number[] = [];
   #oldest = 0;
   #newest = Number.NEGATIVE_INFINITY;
@@ -56,13 +56,13 @@ export class RateWindow {
     this.#perMs = perMs;
   }
 
-  /** When the next one may begin, on the clock of `take`; the past: now. */
+  /** When the next handler may begin, on the clock of `take`; a time in the past means now. */
   get nextAt(): number {
     if (this.#begun.length < this.#limit) return Number.NEGATIVE_INFINITY;
     return (this.#begun[this.#oldest] as number) + this.#perMs;
   }
 
-  /** Whether it remembers nothing that still counts. */
+  /** Whether no start still counts. */
   isIdle(now: number): boolean {
     return this.#newest + this.#perMs <= now;
   }
@@ -80,33 +80,33 @@ export class RateWindow {
 
 interface RatedLineSettings {
   readonly rate: Pick<Rate, 'limit' | 'perMs'>;
-  /** Whose window a delivery counts in; undefined: none. */
+  /** The key whose window a delivery counts in; undefined: it is not limited. */
   readonly keyOf: ((delivery: Delivery) => string | undefined) | undefined;
-  /** Called when a delivery may have its turn. */
+  /** Called when a delivery may begin. */
   readonly onReady: () => void;
-  /** Called for one that has waited too long for its turn, and is not in the line any more. */
+  /** Called with a delivery that has waited too long and was removed from the line. */
   readonly onTooLong: (delivery: Delivery) => void;
 }
 
-/** Windows are forgotten when there are more of them, and they are idle. */
+/** Above this number, idle windows are deleted. */
 const MANY_WINDOWS = 1000;
 
 /**
- * A line whose deliveries have to wait for a window, too. With keys, one whose window is shut is set aside, and those of
- * other keys go on.
+ * A line whose deliveries also wait for a rate window. With keys, a delivery whose window is closed is set aside, and
+ * deliveries with other keys go on.
  *
  *   in the inner line ──window open──► taken
- *      └──window shut (keyed)──► aside ──window open──► taken
- *                                  └──too long──► given back
+ *      └──window closed (keyed)──► set aside ──window open──► taken
+ *                                     └──waited too long──► given back
  */
 export class RatedLine implements Line {
   readonly #inner: Line;
   readonly #settings: RatedLineSettings;
   readonly #windows = new Map<string, RateWindow>();
   #many = MANY_WINDOWS;
-  /** Taken from the inner line. In the order of arrival within a key; no list is empty. */
+  /** Taken from the inner line, by key, in the order of arrival; no list is empty. */
   readonly #aside = new Map<string, Delivery[]>();
-  /** When each one arrived that is not taken, in that order. */
+  /** The arrival times of all deliveries that were not taken, in that order. */
   readonly #arrivals = new Map<Delivery, number>();
   /** One timer for all. */
   readonly #deadlines = new Deadlines((now) => this.#check(now));
@@ -208,7 +208,7 @@ export class RatedLine implements Line {
     this.#many = Math.max(MANY_WINDOWS, 2 * this.#windows.size);
   }
 
-  /** Gives back what has waited too long, and returns when to check again. */
+  /** Gives back deliveries that have waited too long, and returns when to check again. */
   #check(now: number): number {
     for (const delivery of this.#waiting(now)) {
       if ((this.#arrivals.get(delivery) as number) + MAX_TURN_WAIT_MS > now) continue;
@@ -219,13 +219,13 @@ export class RatedLine implements Line {
     return this.#nextCheck(performance.now());
   }
 
-  /** Those that a window holds up. */
+  /** The deliveries that wait for a window. */
   #waiting(now: number): Delivery[] {
     if (this.#settings.keyOf !== undefined) return [...this.#aside.values()].flat();
     return this.#windowOf('', now).nextAt > now ? [...this.#arrivals.keys()] : [];
   }
 
-  /** When a window opens, or the time of a delivery that waits for one is over. */
+  /** The next time at which a window opens or a delivery has waited too long. */
   #nextCheck(now: number): number {
     const waiting = this.#waiting(now);
     if (waiting.length === 0) return Number.POSITIVE_INFINITY;
