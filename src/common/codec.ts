@@ -2,36 +2,36 @@ import { isUtf8 } from 'node:buffer';
 import secureJson from 'secure-json-parse';
 import { invalidOption } from './options.js';
 
-/** How the values of a queue become bytes or text, and back. Both directions throw on what they can't do. */
+/** Converts the values of a queue to bytes or text, and back. Both directions throw on what they can't convert. */
 export interface Codec {
-  /** The media type that messages are labelled with. */
+  /** The content type of messages that are sent with it. */
   readonly contentType: string;
-  /** Throws for a value that the codec has no form for: `send` rejects with `INVALID_MESSAGE`. */
+  /** Throws for a value that the codec can't encode: `send` rejects with `INVALID_MESSAGE`. */
   encode(value: unknown): Uint8Array | string;
   /**
-   * Throws for a body that it can't read: the message becomes a dead letter, `undecodable`. `gzip`, `deflate`, `br` and
-   * `zstd` are undone before. `labels`: what the sender says of the body, where it names another encoding.
+   * Throws for a body that it can't decode: the message becomes a dead letter, `undecodable`. `gzip`, `deflate`, `br` and
+   * `zstd` are decompressed before. `labels`: the sender's labels of the body, if they name another encoding.
    */
   decode(body: Uint8Array | string, labels?: BodyLabels): unknown;
   /**
-   * Decode every message of the queue with this codec, whatever its own content type says. Default: false; a
-   * message labelled as JSON, plain text or bytes is decoded as what it says it is.
+   * Decode every message of the queue with this codec, whatever its content type. Default: false; a message labelled as
+   * JSON, plain text or bytes is decoded accordingly.
    */
   readonly ignoresContentType?: boolean;
 }
 
-/** What the sender of a message says of its body. */
+/** The sender's labels of a message body. */
 export interface BodyLabels {
   /** A media type; `''` where there is none. */
   readonly contentType: string;
-  /** As it came. */
+  /** As it was received. */
   readonly contentEncoding: string | undefined;
 }
 
-/** The codecs that need no code of the user's. */
+/** The built-in codecs. */
 export type CodecName = 'json' | 'text' | 'bytes';
 
-/** Text as it is; bytes only where they are UTF-8, because replacement characters would hide the damage. */
+/** The body as text. Throws for bytes that are not UTF-8, because replacement characters would hide the damage. */
 function toText(body: Uint8Array | string): string {
   if (typeof body === 'string') return body;
   if (!isUtf8(body)) throw new TypeError(`the ${body.byteLength} bytes are not UTF-8`);
@@ -40,9 +40,9 @@ function toText(body: Uint8Array | string): string {
 }
 
 /**
- * Whether the text may hold a `__proto__` or `constructor.prototype` key, also in escapes; such keys poison the
- * objects that are merged from the value, and are refused. Or a byte order mark, which JSON.parse does not take.
- * Looking for it here costs a fraction of what the careful parser takes for every text.
+ * Whether the text may contain a `__proto__` or `constructor.prototype` key, also in escapes, which could pollute
+ * prototypes when the value is merged into other objects, and is refused; or a byte order mark, which JSON.parse does not
+ * accept. This check costs a fraction of the time that the careful parser takes.
  */
 function needsCare(text: string): boolean {
   return (
@@ -99,7 +99,7 @@ export const codecs: Readonly<Record<CodecName, Codec>> = { json, text, bytes };
 
 const byContentType = new Map([json, text, bytes].map((codec) => [codec.contentType, codec]));
 
-/** The codec for one message: that of its content type where it is a known one, else the queue's own. */
+/** The codec for one message: that of its content type if it is known, else the queue's own. */
 export function codecFor(contentType: string, queueCodec: Codec): Codec {
   if (contentType === queueCodec.contentType || contentType === '' || queueCodec.ignoresContentType) {
     return queueCodec;
@@ -127,13 +127,13 @@ export function codecOption(codec: CodecName | Codec | undefined): Codec {
  */
 export type Fidelity = 'plain' | 'convertible' | 'lossy';
 
-/** What becomes of a value that the codec takes. Codecs of users may do anything. */
+/** What the codec preserves of a value. Custom codecs may do anything. */
 export function fidelityOf(codec: Codec, value: unknown): Fidelity {
   if (codec === codecs.json) return jsonFidelity(value);
   return codec === codecs.text ? 'plain' : 'convertible';
 }
 
-/** What becomes of a value that is written as JSON. */
+/** What JSON preserves of a value. */
 export function jsonFidelity(value: unknown): Fidelity {
   switch (typeof value) {
     case 'string':
@@ -145,7 +145,7 @@ export function jsonFidelity(value: unknown): Fidelity {
     case 'object':
       return value === null ? 'plain' : objectFidelity(value);
     case 'bigint':
-      // JSON refuses it, unless the application gave it a `toJSON`.
+      // JSON refuses it, unless the application has defined a `toJSON`.
       return 'convertible';
     default:
       // A function or a symbol.
@@ -173,21 +173,21 @@ function objectFidelity(value: object): Fidelity {
   }
   for (const name in value) {
     const propertyKind = jsonFidelity((value as Record<string, unknown>)[name]);
-    // JSON passes over inherited properties, and so do readers of what it wrote.
+    // JSON ignores inherited properties.
     if (propertyKind === 'lossy' && Object.hasOwn(value, name)) return 'lossy';
-    // Those that the codec refuses to decode.
+    // Keys that the codec refuses to decode.
     if (propertyKind === 'convertible' || name === '__proto__' || name === 'constructor')
       kind = 'convertible';
   }
   return kind;
 }
 
-/** What JSON writes for these is the same as the value, or close to it. */
+/** Types for which JSON writes the same value, or nearly so. */
 const WRITTEN_TAGS = new Set(['[object Object]', '[object Array]', '[object Number]', '[object Boolean]']);
 
 /**
- * JSON keeps nothing of these, or only something that looks like an object. What they hold is not in properties: maps,
- * sets, promises, iterators, search parameters, errors, bytes.
+ * Types of which JSON keeps nothing, or only an object without their content, which is not in properties: maps, sets,
+ * promises, iterators, search parameters, errors, bytes.
  */
 export function isEmptied(value: object): boolean {
   if (value instanceof Error || ArrayBuffer.isView(value)) return true;

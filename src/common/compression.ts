@@ -3,14 +3,14 @@ import zlib from 'node:zlib';
 import { type Compression, compressionsIn } from './content-encoding.js';
 import { invalidOption } from './options.js';
 
-/** Smaller bodies are not compressed: next to nothing is gained. Bytes. */
+/** Smaller bodies are not compressed, since the gain would be negligible. Bytes. */
 const WORTHWHILE_BYTES = 256;
 
-/** Bodies up to this size, whose content is limited to that size, are decompressed at once; others by a thread of Node's. */
+/** Bodies up to these sizes (compressed, decompressed) are decompressed synchronously; others in Node's thread pool. */
 const SYNC_BYTES = 16 * 1024;
 const SYNC_OUTPUT_BYTES = 4 * 1024 * 1024;
 
-/** Brotli's best quality, its default, takes a second for a MiB. */
+/** Brotli's default is its best quality, which takes a second per MiB. */
 const BROTLI = { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 4 } };
 
 interface Limits {
@@ -19,7 +19,7 @@ interface Limits {
 
 type Callback = (error: Error | null, result: Buffer) => void;
 
-/** Of Node.js from 22.15 on, which the types of older ones lack. */
+/** In Node.js from 22.15 on; the types of older versions lack it. */
 interface Zstd {
   zstdCompressSync?(body: Uint8Array | string): Buffer;
   zstdDecompressSync?(body: Uint8Array, limits: Limits): Buffer;
@@ -58,7 +58,7 @@ const algorithms: Readonly<Record<Compression, Algorithm | undefined>> = {
       : { compress: zstdCompressSync, decompressSync: zstdDecompressSync, decompress: zstdDecompress },
 };
 
-/** RFC 9110 means the format of RFC 1950 by `deflate`; some senders leave out its head. */
+/** By `deflate` RFC 9110 means the format of RFC 1950; some senders omit its header. */
 function hasZlibHead(body: Uint8Array): boolean {
   const [first = 0, second = 0] = body;
   return (first & 0x0f) === 8 && ((first << 8) + second) % 31 === 0;
@@ -80,7 +80,7 @@ export function compressionOption(value: unknown): Compression | undefined {
   return compression;
 }
 
-/** The compressed body; undefined where it would not be smaller. It runs in the event loop, so that sends keep their order. */
+/** The compressed body; undefined if it would not be smaller. Synchronous, so that sends keep their order. */
 export function compress(body: Uint8Array | string, compression: Compression): Buffer | undefined {
   if (body.length < WORTHWHILE_BYTES) return undefined;
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
@@ -88,16 +88,16 @@ export function compress(body: Uint8Array | string, compression: Compression): B
   return compressed !== undefined && compressed.byteLength < bytes.byteLength ? compressed : undefined;
 }
 
-/** What it is that comes out of a body. */
+/** The result of decompressing a body. */
 export type Decompressed =
   | { readonly type: 'body'; readonly body: Uint8Array | string }
-  /** It is larger than the limit, however small it was when it came. */
+  /** Decompressed, it exceeds the limit. */
   | { readonly type: 'too-large' }
   | { readonly type: 'damaged'; readonly error: string };
 
 /**
- * The body as it was before it was compressed; as it is where its encoding names no compression that is known here. A
- * promise only for a large one. Never rejects.
+ * The decompressed body; the body itself if its encoding names no known compression. A promise only for large bodies.
+ * Never rejects.
  */
 export function decompress(
   body: Uint8Array | string,
@@ -124,7 +124,7 @@ export function decompress(
   }
 }
 
-/** Node's own limit for a buffer is lower where it runs on 32 bits. */
+/** Node's own limit for a buffer is lower on 32-bit systems. */
 const MAX_OUTPUT_BYTES = 2 ** 31 - 1;
 
 async function decompressAll(

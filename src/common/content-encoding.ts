@@ -1,6 +1,6 @@
-/** What a message's content encoding says of its body. */
+/** Interprets the content encoding of a message. */
 
-/** Compressions that a message may be sent with. */
+/** The supported compressions. */
 export type Compression = 'gzip' | 'deflate' | 'br' | 'zstd';
 
 const COMPRESSIONS: ReadonlyMap<string, Compression> = new Map([
@@ -11,19 +11,19 @@ const COMPRESSIONS: ReadonlyMap<string, Compression> = new Map([
   ['zstd', 'zstd'],
 ]);
 
-/** Labels that say nothing about a compression: none at all, or the character set of a text. */
+/** Labels that name no compression: none at all, or the character set of a text. */
 const NOT_ENCODED =
   /^(identity|none|binary|base|raw|[78]-?bit|plain|text|(us-?)?ascii|utf-?(8|16|32)(-?[bl]e)?|ucs-?[24]|unicode|iso-?8859-?\d+|latin-?\d|(windows|cp)-?\d+|koi8-?[ru]|gb\d+|gbk|big5|euc-?(jp|kr|tw)|shift[-_]?jis|charset=.*)$/;
 
-/** Messages of other clients carry their labels in one, as `gzip:UTF-8` of Spring AMQP. */
+/** Other clients combine several labels, such as `gzip:UTF-8` in Spring AMQP. */
 const SEPARATORS = /[\s,;:]+/;
 
-/** How often a body may be compressed over. */
+/** How many compressions may be applied to a body in sequence. */
 const MAX_COMPRESSIONS = 3;
 
 /**
- * With what a body was compressed, in that order: nothing for a label that says nothing of the kind. Undefined for a label
- * that says something else, which only the codec can know.
+ * The compressions that were applied to a body, in that order; none if the label names none. Undefined for any other
+ * label, which only the codec can understand.
  */
 export function compressionsIn(contentEncoding: string): readonly Compression[] | undefined {
   const compressions: Compression[] = [];

@@ -1,9 +1,9 @@
-/** The definitions of exchanges and bindings: what users write, checked and completed. */
+/** The definitions of exchanges and bindings: the options of users, checked and completed. */
 import type { Binding, DeclareMode, ExchangeSpec, ExchangeType } from '../broker.js';
 import { QueueError } from '../errors.js';
 import { booleanOption, checkOptionNames, invalidOption, quote, wordOption } from './options.js';
 
-/** An exchange of the broker. Made by `defineExchange`. */
+/** An exchange of the broker. Created by `defineExchange`. */
 export interface Exchange {
   /** The name of the exchange at the broker. */
   readonly name: string;
@@ -14,23 +14,23 @@ export interface Exchange {
 /** What {@link defineExchange} takes besides the name. All have defaults. */
 export interface ExchangeOptions {
   /**
-   * How the exchange chooses among its bindings: `'direct'` by the same routing key, `'topic'` by a pattern, `'fanout'`
-   * takes them all, `'headers'` compares headers (RabbitMQ only). Default: `'topic'`.
+   * How the exchange selects among its bindings: `'direct'` by an equal routing key, `'topic'` by a pattern, `'fanout'`
+   * selects all, `'headers'` compares headers (RabbitMQ only). Default: `'topic'`.
    */
   readonly type?: ExchangeType | undefined;
-  /** What to do with an exchange that is there already. Default: `'match'`. */
+  /** What to do if the exchange exists already. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
   /** Whether the exchange survives a restart of RabbitMQ. Default: true. */
   readonly durable?: boolean | undefined;
-  /** The exchange that gets the messages which no queue is bound for. It can't be changed later. Default: none. */
+  /** The exchange that receives messages which match no binding. It can't be changed later. Default: none. */
   readonly alternate?: Exchange | string | undefined;
 }
 
 /** How a queue is bound to an exchange. */
 export interface BindingOptions {
-  /** What `defineExchange` made, or the name of an exchange that other programs declare. */
+  /** A definition made by `defineExchange`, or the name of an exchange that other programs declare. */
   readonly exchange: Exchange | string;
-  /** The routing key of a `direct` exchange, the pattern of a `topic` exchange. Those two need it; others ignore it. */
+  /** The key for a `direct` exchange or the pattern for a `topic` exchange, which need one; other types ignore it. */
   readonly routingKey?: string | undefined;
   /** What a `headers` exchange compares, and its `x-match`. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
@@ -73,7 +73,7 @@ function needsKey({ declare, type }: ExchangeSpec): boolean {
   return declare !== 'existing' && (type === 'direct' || type === 'topic');
 }
 
-/** RabbitMQ 4.3 refuses more, for what they cost; so they are refused everywhere. */
+/** RabbitMQ 4.3 refuses more because of their cost, so all backends do. */
 const MAX_HASHES = 2;
 
 function checkPattern(option: string, pattern: string): void {
@@ -86,7 +86,7 @@ function checkPattern(option: string, pattern: string): void {
   );
 }
 
-/** The spec of an exchange that is named, or defined. Throws `INVALID_OPTION`. */
+/** The spec of an exchange that is given by its name or its definition. Throws `INVALID_OPTION`. */
 export function exchangeOption(option: string, exchange: Exchange | string): ExchangeSpec {
   if (typeof exchange === 'string') {
     checkExchangeName(option, exchange, 'existing');

@@ -1,7 +1,7 @@
-/** When messages become worthless. */
+/** The expiry of messages. */
 import type { Failure, Message } from '../broker.js';
 
-/** Whether the message's time is over. */
+/** Whether the message has expired. */
 export function isExpired({ expiresAt }: Pick<Message, 'expiresAt'>): boolean {
   return expiresAt !== undefined && expiresAt <= Date.now();
 }

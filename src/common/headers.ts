@@ -1,11 +1,11 @@
-/** Header values: which there are, how they are copied, and how they are shown. */
+/** Header values: their types, how they are copied, and how they are shown. */
 import { isUtf8 } from 'node:buffer';
 import type { HeaderValue, MessageHeaders } from '../broker.js';
 
-/** Lists and tables are nested at most this deep: readers of other clients fail over deeper ones. */
+/** The maximum nesting of lists and tables: other clients fail over deeper ones. */
 export const MAX_HEADER_DEPTH = 32;
 
-/** What all headers of a message may take in AMQP 0-9-1: amqplib has this limit as well. */
+/** The maximum size of all headers of a message in AMQP 0-9-1: amqplib has this limit as well. */
 export const MAX_HEADERS_BYTES = 65_536;
 
 /** AMQP 0-9-1 carries a name as a short string. */
@@ -25,8 +25,8 @@ const REFUSED_NAMES: ReadonlyMap<string, string> = new Map([
 export type HeaderFault = (where: string, expected: string, got: unknown) => Error;
 
 /**
- * Copies headers that were passed in by a program, so that it can't change them any more, in the form in which they
- * arrive everywhere. Throws what `fault` returns.
+ * Copies headers that a program has passed, so that it can't change them later, in the form in which they arrive on every
+ * backend. Throws what `fault` returns.
  */
 export function copyHeaders(headers: MessageHeaders, fault: HeaderFault): MessageHeaders {
   if (!isTable(headers)) throw fault('headers', 'an object with a value for each header', headers);
@@ -45,7 +45,7 @@ export function checkHeaderName(name: string, fault: HeaderFault): void {
   if (why !== undefined) throw fault('headers', `another name than ${name}, ${why}`, name);
 }
 
-/** Throws what `fault` returns for headers that can't be carried. Costs little where all are text. */
+/** Throws what `fault` returns for headers that can't be sent. Cheap if all of them are text. */
 export function checkHeaders(headers: MessageHeaders, fault: HeaderFault): void {
   for (const name in headers) {
     const value = headers[name];
@@ -54,7 +54,7 @@ export function checkHeaders(headers: MessageHeaders, fault: HeaderFault): void 
   }
 }
 
-/** The same headers for one reader, who may change what is in them: the object itself if there is nothing to change. */
+/** A copy of the headers for one reader, who may change nested values; the object itself if there are none. */
 export function shareHeaders(headers: MessageHeaders): MessageHeaders {
   for (const name in headers) {
     const value = headers[name];
@@ -76,7 +76,7 @@ function copyValue(value: unknown, place: Place, depth: number): HeaderValue {
       return value;
     case 'number':
       if (!Number.isFinite(value)) throw place.fault(place.where(), 'a finite number', value);
-      // Zero has no sign in JSON, nor as an integer of AMQP.
+      // Zero has no sign in JSON, nor as an AMQP integer.
       return value === 0 ? 0 : value;
     case 'bigint':
       if (value > MAX_INT64 || value < MIN_INT64)
@@ -100,7 +100,7 @@ function copyObject(value: object | null, place: Place, depth: number): HeaderVa
     throw place.fault(place.where(), `at most ${MAX_HEADER_DEPTH} levels of lists and objects`, value);
   const { fault, where } = place;
   if (Array.isArray(value)) {
-    // Not `map`, which skips what a list lacks.
+    // Not `map`, which skips holes.
     return Array.from(value, (each, index) =>
       copyValue(each, { fault, where: () => `${where()}[${index}]` }, depth + 1),
     );
@@ -122,7 +122,7 @@ function copyDate(value: Date, { fault, where }: Place): Date {
   return new Date(seconds * 1000);
 }
 
-/** Whether it is an object that was made of names and values, and no instance of a class. */
+/** Whether it is a plain object, not an instance of a class. */
 export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype = Object.getPrototypeOf(value);
@@ -133,7 +133,7 @@ function inside(where: string, name: string): string {
   return `${where}[${JSON.stringify(name)}]`;
 }
 
-/** The name `__proto__` is one like any other. */
+/** Treats the name `__proto__` like any other. */
 function set(table: Record<string, HeaderValue>, name: string, value: HeaderValue): void {
   if (name !== '__proto__') table[name] = value;
   else Object.defineProperty(table, name, { value, enumerable: true, writable: true, configurable: true });
@@ -156,14 +156,14 @@ function valueBytes(value: HeaderValue): number {
   return 1 + headersBytes(value);
 }
 
-/** TypeScript does not tell lists that are read-only from other objects. */
+/** TypeScript does not distinguish read-only lists from other objects. */
 export function isList(value: HeaderValue): value is readonly HeaderValue[] {
   return Array.isArray(value);
 }
 
 /**
- * Headers for people and their tools, as JSON can carry them: dates as ISO 8601, integers beyond 2^53 as digits, bytes
- * as text where they are UTF-8 and as `{ base64 }` elsewhere.
+ * Headers in a readable form that JSON can carry: dates as ISO 8601, integers beyond 2^53 as digits, bytes as text if they
+ * are UTF-8 and as `{ base64 }` otherwise.
  */
 export function showHeaders(headers: MessageHeaders): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, showValue(value)]));
@@ -181,7 +181,7 @@ export function showValue(value: HeaderValue): unknown {
   return isList(value) ? value.map(showValue) : showHeaders(value);
 }
 
-/** Whether all text is well-formed: UTF-8 can't carry half a surrogate pair, and what arrives would be another text. */
+/** Whether all text is well-formed: UTF-8 can't carry a lone surrogate, so a different text would arrive. */
 export function isWellFormed(value: HeaderValue): boolean {
   if (typeof value === 'string') return value.isWellFormed();
   if (typeof value !== 'object' || value === null || value instanceof Date) return true;

@@ -1,19 +1,18 @@
 /**
- * The headers by which a retried message and a dead letter carry their history. Both backends write them, so
- * that a dead letter reads the same on every backend.
+ * The headers in which a retried message and a dead letter carry their history. They are the same on every backend.
  */
 import type { DeadLetterCode, Failure, HeaderValue, MessageHeaders } from '../broker.js';
 
-/** Header names that begin like this belong to the toolkit; senders can't set them. */
+/** Header names with this prefix belong to the toolkit; senders can't set them. */
 export const RESERVED_HEADER_PREFIX = 'x-millrace-';
 
-/** On a retried message: which attempt comes next. */
+/** On a retried message: the number of its next attempt. */
 const ATTEMPT = 'x-millrace-attempt';
-/** On a postponed message: how often that has happened. */
+/** On a postponed message: how often it was postponed. */
 const POSTPONES = 'x-millrace-postpones';
-/** On a dead letter: how often it was tried. It is in its new queue for the first time. */
+/** On a dead letter: the number of its attempts. In its new queue it starts at attempt 1. */
 const ATTEMPTS = 'x-millrace-attempts';
-/** When the message becomes worthless, where the backend has no better place for it. */
+/** When the message expires, if the backend has no better place for it. */
 const EXPIRES_AT = 'x-millrace-expires-at';
 const REASON = 'x-millrace-reason';
 const ERROR = 'x-millrace-error';
@@ -21,10 +20,10 @@ const FIRST_ERROR = 'x-millrace-first-error';
 const QUEUE = 'x-millrace-queue';
 const DEAD_AT = 'x-millrace-dead-at';
 
-/** No retry policy has more attempts, so that no message is on a later one. */
+/** The maximum number of attempts of a retry policy, and so of a message. */
 export const MAX_ATTEMPTS = 100_000;
 
-/** Enough to tell what went wrong; the header table of a message is limited (64 KiB in amqplib). */
+/** Enough to explain a failure; the header table of a message is limited (64 KiB in amqplib). */
 const MAX_ERROR_LENGTH = 1000;
 
 function shorten(error: string): string {
@@ -32,7 +31,7 @@ function shorten(error: string): string {
   return `${error.slice(0, MAX_ERROR_LENGTH).toWellFormed()}…`;
 }
 
-/** The headers of a message that is put back for another attempt. */
+/** The headers of a message that is stored for another attempt. */
 export function retryHeaders(
   headers: MessageHeaders,
   nextAttempt: number,
@@ -42,7 +41,7 @@ export function retryHeaders(
   return { [FIRST_ERROR]: error, ...headers, [ATTEMPT]: String(nextAttempt), [ERROR]: error };
 }
 
-/** The headers of a message that is put back without having failed. */
+/** The headers of a message that is postponed. */
 export function postponeHeaders(headers: MessageHeaders, attempt: number): Record<string, HeaderValue> {
   return { ...headers, [ATTEMPT]: String(attempt), [POSTPONES]: String(postponesOf(headers) + 1) };
 }
@@ -71,20 +70,20 @@ export function deadLetterHeaders(
   };
 }
 
-/** The attempt that a message says it is on; 1 if it says nothing readable, or what no policy leads to. */
+/** The attempt in a message's headers; 1 if there is none, or one that no policy can reach. */
 export function attemptOf(headers: Readonly<Record<string, unknown>>): number {
   const attempt = toCount(headers[ATTEMPT]);
   return attempt <= MAX_ATTEMPTS ? attempt : 1;
 }
 
-/** How often a message says it was postponed; 0 if it says nothing readable. */
+/** How often a message was postponed, according to its headers; 0 if they don't say. */
 export function postponesOf(headers: Readonly<Record<string, unknown>>): number {
   if (!Object.hasOwn(headers, POSTPONES)) return 0;
   const postpones = toCount(headers[POSTPONES]);
   return postpones <= MAX_ATTEMPTS ? postpones : 0;
 }
 
-/** Anybody may have written the header: only digits are a count, and nothing is converted. */
+/** Any client may have written the header, so only digits are accepted, and nothing is converted. */
 function toCount(value: unknown): number {
   const count =
     typeof value === 'number'
@@ -95,7 +94,7 @@ function toCount(value: unknown): number {
   return Number.isSafeInteger(count) && count >= 1 ? count : 1;
 }
 
-/** What a dead letter says about itself. */
+/** The history in the headers of a dead letter. */
 export interface DeadLetterHistory {
   /** Why it became a dead letter; another version of the toolkit may write further codes. */
   readonly reason: DeadLetterCode | (string & {});
@@ -103,15 +102,15 @@ export interface DeadLetterHistory {
   readonly error: string;
   /** The text of the first error; the same if there was one attempt. */
   readonly firstError: string;
-  /** How often it was tried. */
+  /** The number of attempts. */
   readonly attempts: number;
-  /** The queue it was a message of. */
+  /** The queue that it came from. */
   readonly queue: string;
   /** ISO 8601. */
   readonly deadAt: string;
 }
 
-/** Reads the headers of a dead letter; undefined where the toolkit did not write them. */
+/** Reads the history of a dead letter; undefined if the toolkit did not write it. */
 export function deadLetterHistory(headers: MessageHeaders): DeadLetterHistory | undefined {
   const reason = headers[REASON];
   if (typeof reason !== 'string') return undefined;
@@ -125,12 +124,12 @@ export function deadLetterHistory(headers: MessageHeaders): DeadLetterHistory | 
   };
 }
 
-/** Anybody may have written the header. */
+/** Any client may have written the header. */
 function textOf(value: HeaderValue | undefined): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** The headers with the time at which the message becomes worthless. */
+/** Adds the expiry of the message to its headers. */
 export function withExpiry(headers: MessageHeaders, expiresAt: number): MessageHeaders {
   return { ...headers, [EXPIRES_AT]: String(expiresAt) };
 }
@@ -145,7 +144,7 @@ export function expiryIn(headers: MessageHeaders): {
   return { expiresAt: isTime ? Number(text) : undefined, others };
 }
 
-/** Whether {@link expiryIn} finds something. */
+/** Whether {@link expiryIn} finds an expiry. */
 export function hasExpiry(headers: MessageHeaders): boolean {
   return Object.hasOwn(headers, EXPIRES_AT);
 }

@@ -1,4 +1,4 @@
-/** Everything that waits uses this page: signals, time limits, promises resolved from outside, pauses and back-off. */
+/** Everything that waits uses this module: signals, time limits, deferred promises, pauses and back-off. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outage, PublishOptions, WaitOptions } from '../broker.js';
 import { isQueueError, QueueError } from '../errors.js';
@@ -9,7 +9,7 @@ export const RPC_LIMIT_MS = 10_000;
 /** How long each step of an orderly close may take before it goes on without the peer. */
 export const CLOSE_LIMIT_MS = 2_000;
 
-/** A promise that is settled from outside (`Promise.withResolvers` is not in Node 20). */
+/** A promise that is settled from outside (Node 20 lacks `Promise.withResolvers`). */
 export class Deferred<T = void> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T | PromiseLike<T>) => void;
@@ -45,7 +45,7 @@ export function withOutage(error: unknown, outage: Outage | undefined): unknown 
   return new QueueError('TIMEOUT', `${error.message}${outageText(outage)}`, { cause: reason });
 }
 
-/** The end of the text of a wait that the outage has cost its time; empty without one. */
+/** The addition to the text of a time-out during an outage; empty without one. */
 export function outageText(outage: Outage | undefined): string {
   return outage === undefined ? '' : ` (no connection: ${outage.reason.message})`;
 }
@@ -63,9 +63,9 @@ export function throwIfAborted(signal: AbortSignal | undefined, action: string):
 const listeners = new WeakMap<AbortSignal, { readonly callbacks: Set<() => void>; stop: () => void }>();
 
 /**
- * Calls back when the signal is aborted, and returns what removes the callback; a signal that is aborted already
- * never calls. All callbacks of a signal share one listener: a thousand sends may wait under one signal, and Node
- * warns of a leak at the eleventh listener and searches all of them whenever one is added or removed.
+ * Calls back when the signal is aborted, and returns a function that removes the callback; it never calls for a signal
+ * that is aborted already. All callbacks of a signal share one listener: a thousand sends may wait for one signal, but
+ * Node warns of a leak at the eleventh listener, and searches all listeners whenever one is added or removed.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   let entry = listeners.get(signal);
@@ -88,15 +88,15 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   };
 }
 
-/** A signal that others control, and what detaches it from them. */
+/** A signal that follows others, and a function that detaches it from them. */
 interface LinkedSignal {
   readonly signal: AbortSignal;
   release(): void;
 }
 
 /**
- * A signal that is aborted with the first of these. `AbortSignal.any` of Node 20 does not hold on to its sources: a
- * time limit that nothing else refers to may be collected as garbage, and never fires.
+ * A signal that is aborted with the first of these. `AbortSignal.any` of Node 20 does not keep its sources alive: a time
+ * limit without other references may be garbage-collected, and never fires.
  */
 export function anyOf(signals: readonly AbortSignal[]): LinkedSignal {
   const any = new AbortController();
@@ -109,7 +109,7 @@ export function anyOf(signals: readonly AbortSignal[]): LinkedSignal {
   return { signal: any.signal, release };
 }
 
-/** A signal that follows another one after a while, so that what is nearly done can end in order. */
+/** A signal that follows another one after a grace period, so that work which is nearly done can end in order. */
 export function withGrace(signal: AbortSignal | undefined, graceMs: number): LinkedSignal {
   const late = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -126,8 +126,8 @@ export function withGrace(signal: AbortSignal | undefined, graceMs: number): Lin
 }
 
 /**
- * Calls `end` once with `TIMEOUT` or `ABORTED` when the time is over or the signal is aborted, and returns what
- * cancels both. `unmet` is what the wait did not get, as in `not stored` or `no reply`.
+ * Calls `end` once with `TIMEOUT` or `ABORTED` when the time is over or the signal is aborted, and returns a function that
+ * cancels both. `unmet` names what the wait did not get, such as `not stored` or `no reply`.
  */
 export function limitWait(
   {
@@ -161,8 +161,8 @@ export function limitWait(
 }
 
 /**
- * The outcome of `work`, or `TIMEOUT` or `ABORTED` if that comes first. `work` itself goes on: undoing it is up to
- * the caller, and a late failure of it is ignored.
+ * The outcome of `work`, or `TIMEOUT` or `ABORTED` if that comes first. `work` itself goes on: undoing it is up to the
+ * caller, and its late failure is ignored.
  */
 export async function within<T>(
   work: Promise<T>,
@@ -202,7 +202,7 @@ export async function pause(
  * this one is set to the earliest; when it fires, all are checked, and it is set to the earliest that is left.
  */
 export class Deadlines {
-  /** Ends what is due, and returns the earliest deadline that is left. */
+  /** Ends the waits that are due, and returns the earliest deadline left. */
   readonly #expire: (now: number) => number;
   #timer: NodeJS.Timeout | undefined;
   #at = Number.POSITIVE_INFINITY;
@@ -228,10 +228,10 @@ export class Deadlines {
     const waitMs = Math.max(0, Math.ceil(at - performance.now()));
     this.#timer = setTimeout(() => {
       this.#at = Number.POSITIVE_INFINITY;
-      // What is added meanwhile stays.
+      // Deadlines that are added meanwhile stay.
       this.add(this.#expire(performance.now()));
     }, waitMs);
-    // It may outlive its deadlines; whether the process stays alive is for its owner to say.
+    // The timer may outlive its deadlines; whether the process stays alive is up to the owner.
     this.#timer.unref();
   }
 }
@@ -243,8 +243,8 @@ interface BackoffBounds {
 }
 
 /**
- * The wait before the `attempt`th try (from 1): drawn at random from 0 to a bound that doubles from try to try.
- * The full jitter keeps the clients of a broker that comes back from arriving all at once.
+ * The delay before attempt number `attempt` (from 1): random, from 0 to a bound that doubles with each attempt. Full jitter
+ * keeps the clients of a broker that comes back from connecting all at once.
  */
 export function backoffMs(attempt: number, { initialDelayMs, maxDelayMs }: BackoffBounds): number {
   const bound = Math.min(maxDelayMs, initialDelayMs * 2 ** Math.min(attempt - 1, 30));

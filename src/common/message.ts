@@ -1,13 +1,13 @@
-/** A message's properties, listed once: how one is made, copied, and named. */
+/** Creates and copies messages: the only place that lists all their properties. */
 import { randomFillSync } from 'node:crypto';
 import type { Message } from '../broker.js';
 
 const NO_HEADERS: Message['headers'] = Object.freeze({});
 
-/** What becomes of a value. */
+/** An encoded value. */
 type Encoded = Pick<Message, 'contentType' | 'body' | 'contentEncoding'>;
 
-/** What the sender says besides. */
+/** The other properties that a sender can set. */
 type Properties = {
   readonly [Name in keyof Omit<Message, 'contentType' | 'body' | 'timestamp' | 'expiresAt' | 'dueAt'>]?:
     | Message[Name]
@@ -22,7 +22,7 @@ type Properties = {
 
 const NO_PROPERTIES: Properties = Object.freeze({});
 
-/** A new message, made now. It gets a new id and no headers unless it is given some. */
+/** A new message. By default it has a new id and no headers. */
 export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERTIES): Message {
   const timestamp = Date.now();
   const { expiresInMs, delayMs } = properties;
@@ -67,25 +67,25 @@ export function copyMessage(message: Message, headers: Message['headers'] = mess
   };
 }
 
-/** A body that its sender, or a codec that reuses its buffer, can't change any more. */
+/** A copy that neither the sender nor a codec that reuses its buffer can change. */
 export function copyBody(body: Message['body']): Message['body'] {
   return typeof body === 'string' ? body : new Uint8Array(body);
 }
 
 const ID_BYTES = 16;
-/** How many ids share one call for random bytes. */
+/** How many ids are generated from one call for random bytes. */
 const IDS_AT_ONCE = 128;
 const HEX = Buffer.from('0123456789abcdef');
 
 const random = Buffer.alloc(ID_BYTES * IDS_AT_ONCE);
 let used = random.length;
 const text = Buffer.from('xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx');
-/** Where the first of the two digits of each byte stands. */
+/** The position of the first of the two digits of each byte. */
 const POSITIONS = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
 /**
- * A random UUID (RFC 9562, version 4). `crypto.randomUUID` puts its text together out of twenty, which are collected,
- * and made one when it is written: a busy producer spends more on that than on all else that a message has.
+ * A random UUID (RFC 9562, version 4). `crypto.randomUUID` concatenates twenty strings, which have to be flattened and
+ * collected: a busy producer would spend more time on that than on all other properties of a message.
  */
 export function newMessageId(): string {
   if (used === random.length) {

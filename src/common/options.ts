@@ -1,16 +1,16 @@
-/** Checks what callers pass: options, signals, observers, sizes. Everything is checked once, where it comes in. */
+/** Checks arguments: options, signals, observers, sizes. Each is checked once, where it enters the toolkit. */
 import { inspect } from 'node:util';
 import type { Backend, Broker, Message, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
 
-/** A short, safe rendering of whatever a caller gave, for error messages. */
+/** A short, safe rendering of any value, for error messages. */
 export function quote(value: unknown): string {
   const text =
     typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 1, breakLength: 80 });
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
-/** The text of whatever was thrown, which need not be an error and need not be printable. */
+/** The text of a thrown value, which may be no error and may be unprintable. */
 export function errorText(thrown: unknown): string {
   try {
     if (thrown instanceof Error) return `${thrown.message || thrown.name}`;
@@ -24,13 +24,13 @@ export function invalidOption(name: string, expected: string, got: unknown): Que
   return new QueueError('INVALID_OPTION', `${name}: expected ${expected}, got ${quote(got)}`);
 }
 
-/** The name of a queue, where JavaScript may pass its definition. Throws `INVALID_OPTION`. */
+/** Checks the name of a queue: programs without types may pass its definition. Throws `INVALID_OPTION`. */
 export function checkQueueName(queue: unknown): void {
   if (typeof queue === 'string') return;
   throw invalidOption('queue', 'the name of a queue (a definition has it as queue.name)', queue);
 }
 
-/** An integer within bounds, or the default where nothing was given. */
+/** An integer within bounds, or the default if it is undefined. */
 export function integerOption(
   name: string,
   value: number | undefined,
@@ -53,7 +53,7 @@ export function integerOption(
 /** The longest delay that timers and broker arguments carry: 2^31 - 1 ms, 24 days. */
 export const MAX_DELAY_MS = 2 ** 31 - 1;
 
-/** Milliseconds within what a timer can carry, `Infinity` for no limit, or the default where nothing was given. */
+/** Milliseconds within the range of a timer, `Infinity` for no limit, or the default if it is undefined. */
 export function durationOption(
   name: string,
   value: number | undefined,
@@ -70,7 +70,7 @@ export function durationOption(
   );
 }
 
-/** One of a fixed set of words, or the default where nothing was given. */
+/** One of a fixed set of words, or the default if it is undefined. */
 export function wordOption<T extends string>(
   name: string,
   value: T | undefined,
@@ -88,7 +88,7 @@ export function booleanOption(name: string, value: boolean | undefined, fallback
   throw invalidOption(name, 'true or false', value);
 }
 
-/** The backend of a broker, which every broker is. Throws `INVALID_OPTION` for anything else. */
+/** The backend interface of a broker, which every broker has. Throws `INVALID_OPTION` for anything else. */
 export function backendOf(broker: Broker): Backend {
   if (isThenable(broker)) {
     throw invalidOption('broker', 'what connect() resolves to: await it first', broker);
@@ -112,8 +112,7 @@ export function checkWaitOptions({ signal, timeoutMs }: WaitOptions): void {
 }
 
 /**
- * An observer that can't end or change what it observes: what it throws, or rejects with if it is asynchronous, is
- * ignored. Throws `INVALID_OPTION`.
+ * An observer that can't affect what it observes: its errors and rejections are ignored. Throws `INVALID_OPTION`.
  */
 export function observerOption<E>(
   observe: ((event: E) => void) | undefined,
@@ -131,13 +130,13 @@ export function observerOption<E>(
   };
 }
 
-/** Any promise, also one of another realm or library, or a callable one such as a query builder. */
+/** Whether it is a promise, also of another realm or library, or a callable one such as a query builder. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
   return 'then' in value && typeof value.then === 'function';
 }
 
-/** Refuses what is not an object, and unknown names, so that a misspelt option is not silently ignored. */
+/** Refuses values that are not objects, and unknown names, so that a misspelt option is not silently ignored. */
 export function checkOptionNames(where: string, options: object | undefined, known: readonly string[]): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null) {
@@ -156,7 +155,7 @@ export function checkOptionNames(where: string, options: object | undefined, kno
 /** 1 MiB: far below RabbitMQ's own limit (16 MiB since 4.0), above which the broker closes the channel. */
 export const DEFAULT_MAX_MESSAGE_BYTES = 1024 * 1024;
 
-/** Whether the body is over the limit, without counting the bytes of text that can't be. */
+/** Whether the body is over the limit. Counts the bytes of a text only if necessary. */
 export function isTooLarge(body: Uint8Array | string, maxBytes: number): boolean {
   if (typeof body !== 'string') return body.byteLength > maxBytes;
   // A UTF-16 code unit makes one to three bytes of UTF-8.

@@ -17,7 +17,7 @@ import {
 /** What {@link defineQueue} takes besides the name and the schema. All have defaults. */
 export interface QueueOptions<In = unknown> {
   /**
-   * How values become message bodies: `'json'` (default), `'text'` for strings as they are, `'bytes'` for
+   * How values are encoded: `'json'` (default), `'text'` for strings, `'bytes'` for
    * `Uint8Array`, or a codec of your own.
    */
   readonly codec?:
@@ -26,7 +26,7 @@ export interface QueueOptions<In = unknown> {
     | ([In] extends [Uint8Array] ? 'bytes' : never)
     | Codec
     | undefined;
-  /** What to do with a queue that is there already. Default: `'match'`. */
+  /** What to do if the queue exists already. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
   /**
    * Compresses the bodies of messages that are sent, where that makes them smaller: `'gzip'`, `'deflate'`, `'br'`, or
@@ -40,15 +40,15 @@ export interface QueueOptions<In = unknown> {
    * 4.3 and later refuse it unless the queue is also `exclusive`.
    */
   readonly durable?: boolean | undefined;
-  /** For this connection alone, and gone with it. Default: false. `true` needs `type: 'classic'`. */
+  /** Used by this connection only, and deleted with it. Default: false. `true` needs `type: 'classic'`. */
   readonly exclusive?: boolean | undefined;
   /** Deleted when its last consumer leaves. Default: false. `true` needs `type: 'classic'`. */
   readonly autoDelete?: boolean | undefined;
   /**
-   * How many messages the queue holds before `send` waits: the back-pressure. Default: 1024 on the local broker
-   * in memory; on RabbitMQ no limit but its disk. `Infinity` lifts the limit. On RabbitMQ it becomes
-   * `x-max-length` with `x-overflow: reject-publish` for quorum queues. A classic queue with such a limit drops
-   * messages when the broker restarts, so there it is kept by each sender alone, and several may exceed it a little.
+   * How many messages the queue holds before `send` waits (back-pressure). Default: 1024 on the local broker in memory, no
+   * limit elsewhere. `Infinity`: no limit. For quorum queues it becomes `x-max-length` with `x-overflow: reject-publish`. A
+   * classic queue with such a limit drops messages when the broker restarts, so each sender enforces it instead, and
+   * several senders may exceed it a little.
    */
   readonly capacity?: number | undefined;
   /**
@@ -61,34 +61,32 @@ export interface QueueOptions<In = unknown> {
     | { readonly queue?: string | undefined; readonly capacity?: number | undefined }
     | undefined;
   /**
-   * How often a message may come back unsettled, because its process died, before RabbitMQ dead-letters it.
-   * `Infinity` lifts the limit. Quorum queues only. Default: 20, RabbitMQ's own since 4.0; with
-   * `declare: 'if-missing'` the broker's own.
+   * How often a message may return unsettled, because its process died, before it becomes a dead letter. `Infinity`: no
+   * limit. On RabbitMQ for quorum queues only. Default: 20, as in RabbitMQ since 4.0; with `declare: 'if-missing'` the
+   * broker's default.
    */
   readonly deliveryLimit?: number | undefined;
   /**
-   * What becomes of a message that expires (`expiresInMs`) before it is handled: `'dead-letter'`, with the reason
-   * `expired`, or `'drop'`. Without dead letters it is dropped. Default: `'dead-letter'`.
+   * What happens to a message that expires (`expiresInMs`) before it is handled: it becomes a dead letter with the reason
+   * `expired`, or is dropped (always without a dead-letter queue). Default: `'dead-letter'`.
    */
   readonly onExpired?: 'dead-letter' | 'drop' | undefined;
   /**
-   * Lets a quorum queue of RabbitMQ 4.3 or later delay retries itself, instead of by a wait queue for each delay: the
-   * nth failure of a message keeps it in its queue for n times `minMs`, for `maxMs` at most (milliseconds; `maxMs`
-   * is `minMs` unless set). Consumers retry after 1, 2 and 3 times `minMs` then, unless told otherwise; a retry after
-   * another delay takes a wait queue all the same, and so do all retries on classic queues, on older servers and
-   * where the queue was there before without it. Needs `declare: 'match'`.
+   * Lets a quorum queue of RabbitMQ 4.3 or later delay retries itself, without a wait queue for each delay: after its nth
+   * failure a message stays in its queue for n times `minMs`, at most `maxMs` (milliseconds; default `minMs`). The default
+   * delays of consumers are then 1, 2 and 3 times `minMs`. A retry after any other delay uses a wait queue, and so do all
+   * retries on classic queues, on older servers, and if the queue existed before without it. Needs `declare: 'match'`.
    *
-   * Such a retry costs no publish, and the message comes again as it was sent: a dead letter carries its last
-   * error only, also as the first one. What died with its process waits likewise before it comes again. Half of the
-   * `deliveryLimit` is kept for those deaths: further retries take a wait queue.
-   * https://www.rabbitmq.com/docs/quorum-queues#delayed-retry
+   * Such a retry needs no publish, and the message is redelivered unchanged: a dead letter carries only its last error, also
+   * as its first one. A message whose process died is delayed, too. Half of the `deliveryLimit` is reserved for such
+   * deaths: further retries use a wait queue. https://www.rabbitmq.com/docs/quorum-queues#delayed-retry
    */
   readonly delayedRetry?: { readonly minMs: number; readonly maxMs?: number | undefined } | undefined;
-  /** Makes a classic RabbitMQ queue a priority queue (`x-max-priority`), 1 to 31. Others need no such option. */
+  /** Makes a classic RabbitMQ queue a priority queue (`x-max-priority`), 1 to 31. Other queues always have priorities. */
   readonly maxPriority?: number | undefined;
-  /** Further RabbitMQ arguments, as they are: `{ 'x-single-active-consumer': true }`. */
+  /** Further RabbitMQ arguments, passed on unchanged: `{ 'x-single-active-consumer': true }`. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
-  /** The exchanges from which the queue gets messages, besides what is sent to it by name. Default: none. */
+  /** The exchanges from which the queue receives messages, besides those sent to it by name. Default: none. */
   readonly bindings?: readonly BindingOptions[] | undefined;
   /** Bindings of an earlier definition, which are removed when the queue is declared. Default: none. */
   readonly unbind?: readonly BindingOptions[] | undefined;
@@ -207,7 +205,7 @@ function checkQueueName(option: string, name: string, declare: DeclareMode): voi
     name !== '' &&
     name.isWellFormed() &&
     Buffer.byteLength(name) <= MAX_NAME_BYTES &&
-    // Another program may have named it so.
+    // Another program may have chosen that name.
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     (declare === 'existing' || !/[\u0000-\u001f\u007f]/.test(name));
   if (!fits) throw invalidOption(option, `1 to ${MAX_NAME_BYTES} bytes without control characters`, name);
@@ -238,7 +236,7 @@ export function deadLetterSpecOf({ deadLetter }: QueueSpec): QueueSpec | undefin
   return { ...BARE, name: deadLetter.queue, type: 'quorum', capacity: deadLetter.capacity };
 }
 
-/** The queue of a requester's replies, gone with its only subscriber. */
+/** The queue for a requester's replies, deleted with its only subscriber. */
 export function replyQueueSpec(name: string): QueueSpec {
   return { ...BARE, name, type: 'classic', durable: false, exclusive: true, autoDelete: true };
 }

@@ -1,24 +1,24 @@
-/** How the answer to a request is written: as JSON with the request's correlation id, or as an error. */
+/** The format of replies: JSON with the request's correlation id, or an error. */
 import type { Message } from '../broker.js';
 import type { RemoteFailure } from '../errors.js';
 import { newMessage } from './message.js';
 
-/** The content type of the reply of a handler that returned nothing, for which JSON has no form. */
+/** The content type of a reply whose handler returned undefined, which JSON can't represent. */
 export const NOTHING = 'application/x-millrace-nothing';
 
-/** Set on the reply of a handler that has failed; the body is then the error's message. */
+/** Set on the reply of a failed handler; the body is then the error's message. */
 const ERROR_CODE = 'x-millrace-error-code';
 
 /** A message that asks for a reply. */
 export type Request = Message & { readonly replyTo: string; readonly correlationId: string };
 
-/** What the names of reply queues begin with. */
+/** The prefix of the names of reply queues. */
 export const REPLY_QUEUE_PREFIX = 'millrace.reply.';
 
 /** RabbitMQ's addresses for direct replies. Clients can't declare queues whose names begin with `amq.`. */
 const DIRECT_REPLY_PREFIX = 'amq.rabbitmq.reply-to.';
 
-/** Whether an address can belong to a requester only, and never to a queue of messages to be handled. */
+/** Whether an address can only belong to a requester, never to an ordinary queue. */
 export function isReplyAddress(address: string): boolean {
   return address.startsWith(REPLY_QUEUE_PREFIX) || address.startsWith(DIRECT_REPLY_PREFIX);
 }
@@ -36,7 +36,7 @@ export function errorReplyTo(request: Request, { code, message }: RemoteFailure)
   return reply(request, 'text/plain', message.slice(0, 1000).toWellFormed(), { [ERROR_CODE]: code });
 }
 
-/** What a reply says went wrong; undefined for the reply of a handler that has not failed. */
+/** The failure in a reply; undefined if the handler succeeded. */
 export function remoteFailure({ headers, body }: Message): RemoteFailure | undefined {
   const code = headers[ERROR_CODE];
   if (typeof code !== 'string') return undefined;

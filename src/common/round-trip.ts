@@ -1,4 +1,4 @@
-/** Finds what a value loses on its way through a codec, before it is sent and not when it arrives. */
+/** Detects what a value would lose in its codec before it is sent. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type Codec, codecs, type Fidelity, isEmptied, jsonFidelity } from './codec.js';
 import { errorText } from './options.js';
@@ -7,13 +7,13 @@ import { describeIssues, describeThrown, type Validate, type Verdict } from './s
 /** How many values of a queue are decoded again before its codec and schema are trusted. */
 const TRIALS = 100;
 
-/** Why a value can't be sent, as a sentence without its subject. */
+/** Why a value can't be sent, as a sentence without a subject. */
 export interface Fault {
   readonly text: string;
   readonly cause?: unknown;
 }
 
-/** Tries the values of one queue. */
+/** Checks the values of one queue. */
 export class RoundTrip {
   readonly #codec: Codec;
   readonly #validate: Validate;
@@ -24,12 +24,12 @@ export class RoundTrip {
     this.#validate = validate;
   }
 
-  /** Whether a value that its codec may change needs a trial: each that loses something, others at first. */
+  /** Whether to check a value that its codec may change: always if it would lose something, otherwise the first few. */
   isNeeded(fidelity: Fidelity): boolean {
     return fidelity === 'lossy' || this.#trials < TRIALS;
   }
 
-  /** Decodes and validates what would be sent, as the consumer will. A promise only if the schema is asynchronous. */
+  /** Decodes and validates the encoded value as a consumer will. A promise only if the schema is asynchronous. */
   fault(value: unknown, body: Uint8Array | string): Fault | undefined | Promise<Fault | undefined> {
     this.#trials++;
     const lost = this.#codec === codecs.json ? findLoss(value, []) : undefined;
@@ -65,11 +65,11 @@ export class RoundTrip {
   }
 }
 
-/** The first part of a value that JSON loses, with what to do about it. Called for values that have one. */
+/** The first part of a value that JSON loses, and what to do about it. Called for values that have such a part. */
 function findLoss(value: unknown, path: readonly string[]): string | undefined {
   if (jsonFidelity(value) !== 'lossy') return undefined;
   if (Array.isArray(value)) {
-    // Not its entries, which leave out the missing ones.
+    // Not its entries, which omit holes.
     for (const [index, item] of value.entries()) {
       const lost =
         item === undefined ? lossAt([...path, `${index}`], item) : findLoss(item, [...path, `${index}`]);

@@ -1,10 +1,10 @@
-/** Asks a Standard Schema about a value, whatever the schema does: answers, answers later, throws, or answers nonsense. */
+/** Validates with a Standard Schema, whatever it does: returns, resolves later, throws, or returns nonsense. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { errorText, invalidOption, isThenable } from './options.js';
 
 /**
- * What a schema said. A schema that threw, or rejected, has said nothing about the value: the fault may be in what it
- * asked, a database for example, and the same value may pass later.
+ * The result of a schema. If a schema throws or rejects, the value is neither valid nor invalid: the fault may be in a
+ * service that the schema uses, such as a database, and the same value may pass later.
  */
 export type Verdict =
   | { readonly type: 'valid'; readonly value: unknown }
@@ -43,13 +43,13 @@ function toVerdict(answer: unknown): Verdict {
 }
 
 function threw(error: unknown): Verdict {
-  // The stack overflows for the same value again: it is nested too deep for the schema.
+  // The stack would overflow again for the same value: it is nested too deeply for the schema.
   if (error instanceof RangeError && error.message.includes('call stack'))
     return { type: 'invalid', issues: [{ message: describeThrown(error) }] };
   return { type: 'threw', error };
 }
 
-/** The issues in one line, each with the path that it is about. */
+/** The issues in one line, each with its path. */
 export function describeIssues(issues: readonly StandardSchemaV1.Issue[]): string {
   const shown = issues.slice(0, 5).map((issue) => {
     const path = pathOf(issue);
@@ -67,7 +67,7 @@ export function describeThrown(error: unknown): string {
   return `the schema threw: ${errorText(error)}`;
 }
 
-/** What zod's schemas have besides the standard. `_zod` is what zod offers to authors of libraries. */
+/** The properties of zod's schemas beyond the standard. `_zod` is zod's interface for authors of libraries. */
 interface ZodSchema extends StandardSchemaV1 {
   readonly _zod?: {
     readonly def?: unknown;
@@ -97,8 +97,8 @@ function isZod(schema: StandardSchemaV1): schema is ZodSchema {
 }
 
 /**
- * zod's standard `validate` tries without waiting first, and drops the promise of an asynchronous refinement when it
- * meets one. If that promise rejects, nobody handles it, which ends the process. Asked this way, zod awaits it.
+ * zod's standard `validate` first runs synchronously, and drops the promise of an asynchronous refinement when it meets
+ * one. If that promise rejects, the rejection is unhandled, which ends the process. Called this way, zod awaits it.
  */
 function askZod(schema: ZodSchema): (value: unknown) => unknown {
   const run = schema._zod?.run;
@@ -107,7 +107,7 @@ function askZod(schema: ZodSchema): (value: unknown) => unknown {
     return success ? { value: data } : { issues: error?.issues };
   };
   if (typeof run !== 'function') return askWaiting;
-  // Waits only if there is something to wait for. Its issues have no texts yet: those come from asking again.
+  // Awaits only if necessary. These issues have no texts yet, so an invalid value is validated again.
   const answerOf = (value: unknown, { issues, value: parsed }: ZodPayload) =>
     issues.length === 0 ? { value: parsed } : askWaiting(value);
   return (value) => {
@@ -120,12 +120,12 @@ function askZod(schema: ZodSchema): (value: unknown) => unknown {
   };
 }
 
-/** Parts of zod's definitions that it never waits for: texts of errors, defaults, conditions, `trim` and its like. */
+/** Parts of zod's definitions that are never asynchronous: error texts, defaults, conditions, `trim` and the like. */
 const SYNCHRONOUS = new Set(['error', 'defaultValue', 'catchValue', 'when', 'tx']);
 
 /**
- * Whether a zod schema has functions of its author's, which may be asynchronous. Schemas without any stay with the
- * quicker synchronous way. Where zod's definitions can't be read, the answer is yes.
+ * Whether a zod schema contains functions of its author, which may be asynchronous. Other schemas use the faster
+ * synchronous way. True if zod's definitions can't be read.
  */
 function mayBeAsync(schema: object): boolean {
   const seen = new Set<object>();
@@ -136,7 +136,7 @@ function mayBeAsync(schema: object): boolean {
     if (node instanceof RegExp || node instanceof Date) return false;
     if (node instanceof Map || node instanceof Set) return [...node].some(search);
     if ('_zod' in node) return search((node._zod as ZodSchema['_zod'])?.def ?? (() => {}));
-    // The function of `check()` is not in its definition.
+    // The function passed to `check()` is not in the definition.
     if ('check' in node && node.check === 'custom') return true;
     return Object.keys(node).some((key) => {
       if (SYNCHRONOUS.has(key)) return false;

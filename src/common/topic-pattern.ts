@@ -1,7 +1,7 @@
 /**
  * The patterns of topic exchanges, as RabbitMQ matches them (https://www.rabbitmq.com/tutorials/tutorial-five-javascript):
- * a key is words between dots, `*` stands for exactly one word, `#` for any number of them, none included. A word may be
- * empty, the empty key has no words, and anything else is itself: `a*` and `**` are ordinary words.
+ * a key consists of words between dots, `*` stands for exactly one word, `#` for zero or more words. A word may be empty,
+ * the empty key has no words, and anything else is literal: `a*` and `**` are ordinary words.
  */
 export type TopicPattern = readonly string[];
 
@@ -14,7 +14,7 @@ export function topicWords(text: string): TopicPattern {
 export function matchesTopic(pattern: TopicPattern, key: TopicPattern): boolean {
   let word = 0;
   let part = 0;
-  /** The last `#`, and how many words it and what is before it have taken: it takes one more if the rest does not fit. */
+  /** The last `#`, and how many words have been matched up to it: it takes one more word if the rest does not match. */
   let lastHash = -1;
   let taken = 0;
   while (word < key.length) {

@@ -16,7 +16,7 @@ interface TracedMessage {
   readonly routingKey: string;
 }
 
-/** What the channels of `millrace.send` publish about the send of one message. */
+/** The message of the `millrace.send` channels about one send. */
 export interface SendTrace extends TracedMessage {
   /** What was called. */
   readonly verb: 'send' | 'publish';
@@ -39,9 +39,9 @@ export interface RequestTrace extends TracedMessage {
   readonly error?: unknown;
 }
 
-/** What the channels of `millrace.process` publish about one run of a handler. */
+/** The message of the `millrace.process` channels about one run of a handler. */
 export interface ProcessTrace extends TracedMessage {
-  /** 1 on the first try. */
+  /** 1 for the first attempt. */
   readonly attempt: number;
   /** Whether this message may have been handled before. */
   readonly redelivered: boolean;

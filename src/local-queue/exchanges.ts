@@ -3,17 +3,17 @@ import { quote } from '../common/options.js';
 import { matchesTopic, type TopicPattern, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
 
-/** What an exchange knows of a binding. */
+/** A binding as its exchange keeps it. */
 interface Bound {
   readonly queue: string;
   readonly routingKey: string;
   readonly words: TopicPattern;
 }
 
-/** How many routing keys an exchange remembers the queues of. Keys may be made of values, and never come again. */
+/** The size of an exchange's cache of routes. Bounded, since keys may contain values that never recur. */
 const MAX_ROUTES = 1000;
 
-/** Those that RabbitMQ has before anybody declares one, as far as a local broker has their type. */
+/** The predeclared exchanges of RabbitMQ whose types a local broker supports. */
 const PREDECLARED: readonly ExchangeSpec[] = (['direct', 'fanout', 'topic'] as const).map((type) => ({
   name: `amq.${type}`,
   declare: 'match',
@@ -22,7 +22,7 @@ const PREDECLARED: readonly ExchangeSpec[] = (['direct', 'fanout', 'topic'] as c
   alternate: undefined,
 }));
 
-/** The exchanges of a local broker and their bindings: which queues take a message. Queues are known by their names. */
+/** The exchanges of a local broker and their bindings, which determine the queues of a message. Queues are names here. */
 export class Exchanges {
   readonly #exchanges = new Map<string, Exchange>();
 
@@ -39,29 +39,29 @@ export class Exchanges {
     return existing === undefined;
   }
 
-  /** As `check`, and makes it. True: it was not there. */
+  /** Like `check`, and creates the exchange. True if it did not exist. */
   declare(spec: ExchangeSpec): boolean {
     const isNew = this.check(spec);
     if (isNew) this.#exchanges.set(spec.name, new Exchange(spec));
     return isNew;
   }
 
-  /** Makes one that was declared before. */
+  /** Restores an exchange that was declared before. */
   restore(spec: ExchangeSpec): void {
     this.#exchanges.set(spec.name, new Exchange(spec));
   }
 
-  /** The exchange must be there. False: the queue is bound like that already. */
+  /** The exchange must exist. False if the binding exists already. */
   bind(queue: string, { exchange, routingKey }: BindingName): boolean {
     return this.#exchanges.get(exchange)?.bind(queue, routingKey) ?? false;
   }
 
-  /** False: there is no such binding. */
+  /** False if there is no such binding. */
   unbind(queue: string, { exchange, routingKey }: BindingName): boolean {
     return this.#exchanges.get(exchange)?.unbind(queue, routingKey) ?? false;
   }
 
-  /** The queue is gone, and its bindings with it. */
+  /** Forgets a removed queue and its bindings. */
   forgetQueue(queue: string): void {
     for (const exchange of this.#exchanges.values()) exchange.forgetQueue(queue);
   }
@@ -75,7 +75,7 @@ export class Exchanges {
     return bindings;
   }
 
-  /** The queues that take a message, each once; undefined: there is no such exchange. */
+  /** The queues that receive a message, each once; undefined if the exchange does not exist. */
   route({ exchange, routingKey }: Destination): readonly string[] | undefined {
     let found = this.#exchanges.get(exchange);
     if (found === undefined) return undefined;
@@ -127,7 +127,7 @@ class Exchange {
     this.#routes.clear();
   }
 
-  /** The keys and patterns that the queue is bound by. */
+  /** The keys and patterns by which the queue is bound. */
   *keysOf(queue: string): Iterable<string> {
     for (const bound of this.#bindings.values()) if (bound.queue === queue) yield bound.routingKey;
   }

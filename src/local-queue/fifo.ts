@@ -57,7 +57,7 @@ export class Fifo<T> {
     return item;
   }
 
-  /** What was taken before, and the next `count`, which must be there. Costs half as much as that many `shift`. */
+  /** Appends the next `count` items, which must exist, to `taken`. Costs half as much as `count` calls of `shift`. */
   shiftMany(taken: T[], count: number): T[] {
     const parts: T[][] = [];
     for (let left = count; left > 0; ) {

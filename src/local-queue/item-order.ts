@@ -34,7 +34,7 @@ export function storeFor<T>(order: ItemOrder<T> | undefined): {
   return { store: new PriorityItems<T>(), priorityOf: checkedPriority(order.priority) };
 }
 
-/** NaN is neither smaller nor greater than a number, which would silently spoil the order of the others, too. */
+/** Refuses NaN, which is neither smaller nor greater than any number and would silently break the order of other items. */
 function checkedPriority<T>(priorityOf: (item: T) => number): (item: T) => number {
   return (item) => {
     let priority: number;
@@ -75,7 +75,7 @@ class Stack<T> implements ItemStore<T> {
 interface Ranked<T> {
   readonly item: T;
   readonly priority: number;
-  /** Keeps the order of equals, which a heap does not. */
+  /** Keeps the order of equal priorities, which a heap does not. */
   readonly arrival: number;
 }
 

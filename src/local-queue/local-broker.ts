@@ -1,4 +1,4 @@
-/** What the brokers in memory and on disk have in common. */
+/** Shared by the brokers in memory and on disk. */
 import {
   type BrokerCounts,
   type Destination,
@@ -11,7 +11,7 @@ import { copyMessage } from '../common/message.js';
 import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
-/** A local broker has no links that could be lost. */
+/** A local broker has no connections that could be lost. */
 export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
   resent: 0,
   disconnected: 0,
@@ -20,7 +20,7 @@ export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
   resubscribed: 0,
 });
 
-/** Why nothing took the message. `isExchange`: whether there is such an exchange. */
+/** The error for a message that no queue takes. `isExchange`: whether the exchange exists. */
 export function unroutable(
   { exchange, routingKey }: Destination,
   id: string,
@@ -63,7 +63,7 @@ function takeInHeaders(message: Message): Message['headers'] {
   return NO_HEADERS;
 }
 
-/** In the form in which they arrive. Throws `INVALID_MESSAGE`. */
+/** The headers in the form in which they arrive. Throws `INVALID_MESSAGE`. */
 export function storableHeaders(message: Message): Message['headers'] {
   const { headers } = message;
   for (const name in headers) {
@@ -94,7 +94,7 @@ export function checkMessage(message: Message): void {
   }
 }
 
-/** Throws `INVALID_MESSAGE`: an exchange routes what it has now. */
+/** Throws `INVALID_MESSAGE` for a delayed message to an exchange, which routes by its present bindings. */
 export function refuseDelay(to: Destination, message: Message): void {
   if (to.exchange === '' || message.dueAt === undefined) return;
   throw invalidMessage(message, 'dueAt', 'none, since only messages to a queue can wait', message.dueAt);

@@ -11,7 +11,7 @@ export type { ItemOrder } from './item-order.js';
 
 /** What `new LocalQueue` takes. All have defaults. */
 export interface LocalQueueOptions<T> {
-  /** How many items the queue holds before `put` waits. 1 and more, or `Infinity`. Default: 1024. */
+  /** How many items the queue holds before `put` waits. At least 1, or `Infinity`. Default: 1024. */
   readonly capacity?: number | undefined;
   /** Which item is taken next. Default: `'fifo'`. */
   readonly order?: ItemOrder<T> | undefined;
@@ -19,18 +19,18 @@ export interface LocalQueueOptions<T> {
 
 /** How `close` ends a queue. */
 export interface CloseOptions {
-  /** Drop the items that are in the queue, instead of leaving them to be taken. Default: false. */
+  /** Drop the items in the queue instead of leaving them to be taken. Default: false. */
   readonly discard?: boolean | undefined;
 }
 
-/** Shared by all puts that need not wait, so that those cost no promise. */
+/** Shared by all puts that need not wait, which saves a promise each. */
 const DONE: Promise<void> = Promise.resolve();
 
 const DEFAULT_CAPACITY = 1024;
 
 /**
- * A queue within the process, between tasks that put and tasks that take. It is bounded: a put into a full queue waits
- * until there is room. Waiting calls are served first come, first served, and no later call overtakes them.
+ * A queue within the process, between tasks that put items and tasks that take them. It is bounded: a put into a full queue
+ * waits for room. Waiting calls are served first come, first served, and no later call overtakes them.
  *
  * ```ts
  * const queue = new LocalQueue<string>({ capacity: 100 });
@@ -54,20 +54,20 @@ const DEFAULT_CAPACITY = 1024;
  *     │                   └──close({ discard: true })──────► ▲
  *     └──close({ discard: true })────────────────────────────┘
  *
- * In all states but the first `closed` is true and a put is rejected with `CLOSED`; in the last a take is, too.
+ * In all states except the first, `closed` is true and `put` rejects with `CLOSED`; in the last one `take` does, too.
  */
 export class LocalQueue<T> implements Disposable {
   // Two rules hold between any two calls, because each change restores them before it returns: while a put waits, the
   // queue is full; while a take waits, it is empty. So a call that finds room, or an item, overtakes none.
 
-  /** How many items the queue holds at most. */
+  /** The maximum number of items. */
   readonly capacity: number;
   readonly #items: ItemStore<T>;
   readonly #priorityOf: ((item: T) => number) | undefined;
   readonly #putters: WaitList<{ readonly item: T; readonly priority: number }, void>;
   readonly #takers = new WaitList<undefined, T>({ action: 'take', unmet: 'no item' });
   readonly #joiners = new WaitList<undefined, void>({ action: 'join', unmet: 'not all items were done' });
-  /** Items that were taken and not marked done. */
+  /** The number of items that were taken and not marked as done. */
   #inHand = 0;
   #closed = false;
 
@@ -85,12 +85,12 @@ export class LocalQueue<T> implements Disposable {
     this.#putters = new WaitList({ action: 'put', unmet: `no room (the capacity is ${this.capacity})` });
   }
 
-  /** How many items are in the queue now. */
+  /** The number of items in the queue. */
   get size(): number {
     return this.#items.length;
   }
 
-  /** Whether `close` was called. Items that were in the queue then may still be there to be taken. */
+  /** Whether `close` was called. Items may still be left in the queue to be taken. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -114,8 +114,8 @@ export class LocalQueue<T> implements Disposable {
   }
 
   /**
-   * Puts an item in if there is room now, and returns whether there was. Throws `CLOSED` on a closed queue, where no
-   * later try can succeed, and `INVALID_OPTION` if `order.priority` returns no number for the item.
+   * Puts an item in if there is room now, and returns whether there was. Throws `CLOSED` on a closed queue, where no later
+   * attempt can succeed, and `INVALID_OPTION` if `order.priority` does not return a number for the item.
    */
   tryPut(item: T): boolean {
     const priority = this.#admissible(item);
@@ -126,7 +126,7 @@ export class LocalQueue<T> implements Disposable {
 
   /**
    * Takes the next item, and waits for one if the queue is empty. Rejects: `TIMEOUT` after `timeoutMs` (default: no
-   * limit), `ABORTED` by `signal`, `CLOSED` on a closed queue that is empty, `INVALID_OPTION`. No item is lost by that.
+   * limit), `ABORTED` by `signal`, `CLOSED` on a closed and empty queue, `INVALID_OPTION`. No item is lost then.
    */
   take(options?: WaitOptions): Promise<T> {
     try {
@@ -138,16 +138,16 @@ export class LocalQueue<T> implements Disposable {
   }
 
   /**
-   * Takes the next item if there is one now. Undefined means that there is none; if undefined may be an item, too,
-   * check `size` first.
+   * Takes the next item if there is one now. Undefined means that there is none; if items may be undefined, check `size`
+   * first.
    */
   tryTake(): T | undefined {
     return this.#items.length > 0 ? this.#next() : undefined;
   }
 
   /**
-   * Takes what is there, at most `max` items (1 and more, or `Infinity`), in the order in which `take` would. Waits
-   * for the first one if the queue is empty. Rejects as `take` does.
+   * Takes at most `max` items (at least 1, or `Infinity`) of those in the queue, in the order of `take`. Waits for one if
+   * the queue is empty. Rejects as `take` does.
    */
   takeMany(max: number, options?: WaitOptions): Promise<T[]> {
     try {
@@ -161,9 +161,9 @@ export class LocalQueue<T> implements Disposable {
   }
 
   /**
-   * Takes items until the queue is closed and empty. An item is taken when the loop asks for it, none ahead: leaving
-   * the loop leaves all others in the queue. Several loops share the items. `return()` of the iterator ends a `next()`
-   * that waits, which then takes none.
+   * Takes items until the queue is closed and empty. Items are taken one at a time, as the loop asks for them, so leaving
+   * the loop leaves all other items in the queue. Several loops share the items. The iterator's `return()` ends a pending
+   * `next()`, which then takes no item.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
     return takeIterator({
@@ -173,9 +173,9 @@ export class LocalQueue<T> implements Disposable {
   }
 
   /**
-   * Ends the queue. Puts that wait, and later ones, are rejected with `CLOSED`. What is in the queue can still be
-   * taken; a take after the last item is rejected with `CLOSED`. With `discard` the items are dropped instead, and need
-   * no `done`. Closing again does no harm; `discard` then drops what is left.
+   * Closes the queue. Waiting and later puts reject with `CLOSED`. Items in the queue can still be taken; a take after the
+   * last item rejects with `CLOSED`. With `discard` the items are dropped instead, and need no `done`. Closing again has
+   * no effect, except that `discard` drops the items that are left.
    *
    * Returns how many items were dropped. Throws `INVALID_OPTION`.
    */
@@ -193,14 +193,14 @@ export class LocalQueue<T> implements Disposable {
     return dropped;
   }
 
-  /** `close()`: for `using`. What is in the queue can still be taken. */
+  /** Calls `close()`, for `using`. Items in the queue can still be taken. */
   [Symbol.dispose](): void {
     this.close();
   }
 
   /**
-   * Marks `count` of the items that were taken as done, for `join`. Throws `INVALID_OPTION` if there are not that many,
-   * which is a mistake in the caller's counting.
+   * Marks `count` of the taken items as done, for `join`. Throws `INVALID_OPTION` if there are fewer, which means that the
+   * caller has counted wrong.
    */
   done(count = 1): void {
     integerOption('count', count, { min: 1, default: 1 });
@@ -215,7 +215,7 @@ export class LocalQueue<T> implements Disposable {
   }
 
   /**
-   * Resolves when the queue is empty and each item taken from it was marked `done`. Items put meanwhile count, too.
+   * Resolves when the queue is empty and all items taken from it are marked as `done`, including items put meanwhile.
    * Rejects: `TIMEOUT`, `ABORTED`, `INVALID_OPTION`.
    */
   join(options?: WaitOptions): Promise<void> {
@@ -233,7 +233,7 @@ export class LocalQueue<T> implements Disposable {
     return this.#priorityOf === undefined ? 0 : this.#priorityOf(item);
   }
 
-  /** There is room. */
+  /** Called when there is room. */
   #accept(item: T, priority: number): void {
     const taker = this.#takers.first;
     if (taker === undefined) {
@@ -244,7 +244,7 @@ export class LocalQueue<T> implements Disposable {
     }
   }
 
-  /** There is an item. Its room goes to the put that has waited longest. */
+  /** Called when there is an item. Its room goes to the put that has waited longest. */
   #next(): T {
     const item = this.#items.shift() as T;
     this.#inHand++;
@@ -256,7 +256,7 @@ export class LocalQueue<T> implements Disposable {
     return item;
   }
 
-  /** As repeated `#next`, which matters to puts that wait: their items may be next. */
+  /** Like repeated calls of `#next`. The items of waiting puts may come next. */
   #nextMany(taken: T[], max: number): T[] {
     while (this.#putters.first !== undefined && taken.length < max) taken.push(this.#next());
     const count = Math.min(max - taken.length, this.#items.length);

@@ -18,8 +18,8 @@ export interface Difference {
 }
 
 /**
- * Properties that have no effect here count, too: a program that defines one queue in two ways must fail here as it would
- * on RabbitMQ.
+ * Properties without effect on local brokers count, too: a program that defines one queue in two ways must fail here as it
+ * would on RabbitMQ.
  */
 export function differencesOf(wanted: QueueSpec, existing: ExistingQueue): Difference[] {
   const there = properties(existing.spec, existing.capacity);
@@ -28,7 +28,7 @@ export function differencesOf(wanted: QueueSpec, existing: ExistingQueue): Diffe
     .map(([property, here]) => ({ property, there: there[property], here }));
 }
 
-/** Throws `QUEUE_MISMATCH` if a queue differs from what is wanted. */
+/** Throws `QUEUE_MISMATCH` if an existing queue differs from its definition. */
 export function checkMatches(wanted: QueueSpec, existing: ExistingQueue): void {
   const [first] = differencesOf(wanted, existing);
   if (first !== undefined) throw mismatchError(wanted.name, first);

@@ -3,18 +3,18 @@ import type { Waiter } from './wait-list.js';
 
 const END = { done: true, value: undefined } as const;
 
-/** What the iterator needs of its queue. */
+/** The part of the queue that the iterator uses. */
 export interface Takes<T> {
   /** Takes the next item; undefined if there is none now. */
   takeNow(): { readonly item: T } | undefined;
-  /** Undefined: the queue is closed, and none will come. */
+  /** Resolves to undefined if the queue is closed and empty. */
   waitForItem(): Waiter<undefined, T> | undefined;
 }
 
 /**
- * Takes an item for each `next()`, none ahead. `return()` ends a `next()` that waits, which then takes none.
+ * Takes one item for each `next()`. `return()` ends a pending `next()`, which then takes no item.
  *
- * Not an async generator, which would take three times as long for each item, and whose `return()` would wait for a
+ * It is not an async generator, which would take three times as long for each item, and whose `return()` would wait for a
  * pending `next()` and lose its item.
  */
 export function takeIterator<T>(queue: Takes<T>): AsyncIterableIterator<T, undefined> {
@@ -30,7 +30,7 @@ export function takeIterator<T>(queue: Takes<T>): AsyncIterableIterator<T, undef
     try {
       return { done: false, value: await waiter.promise };
     } catch (error) {
-      // By `close` of the queue, or `return` of the iterator: nothing else cancels it.
+      // Only `close` of the queue and `return` of the iterator cancel it.
       if (isQueueError(error, 'CLOSED')) return END;
       throw error;
     } finally {

@@ -4,20 +4,20 @@ import { type Linked, LinkedList } from '../common/linked-list.js';
 import { checkWaitOptions } from '../common/options.js';
 import type { QueueError } from '../errors.js';
 
-/** What a wait is for, as its errors say it: `put: no room within 100 ms`. */
+/** The words of an error: `put: no room within 100 ms`. */
 export interface Awaited {
   readonly action: string;
   readonly unmet: string;
 }
 
 /**
- * One wait, in one of three states; a timer and an abort listener exist in the first only.
+ * One wait, in one of three states. Only the first has a timer and an abort listener.
  *
  *   waiting ──resolve()──► resolved
  *      └──cancel(), the time limit, the signal──► rejected
  */
 export class Waiter<P, R> implements Linked<Waiter<P, R>> {
-  /** What it waits with: an item to put, for example. */
+  /** Data of the caller, such as the item to put. */
   readonly payload: P;
   list: LinkedList<Waiter<P, R>> | undefined = undefined;
   previous: Waiter<P, R> | undefined = undefined;
@@ -44,7 +44,7 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
     return this.#state === 'resolved';
   }
 
-  /** Ends the wait with what was waited for. Does nothing if it has ended before. */
+  /** Ends the wait successfully. Does nothing if it has ended before. */
   resolve(result: R): void {
     if (this.#state !== 'waiting') return;
     this.#state = 'resolved';
@@ -66,7 +66,7 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
   }
 }
 
-/** Waiters for one thing, served first come, first served. A waiter that is resolved or cancelled leaves it. */
+/** A list of waiters, served first come, first served. A waiter leaves when it is resolved or cancelled. */
 export class WaitList<P, R> extends LinkedList<Waiter<P, R>> {
   readonly awaited: Awaited;
 

@@ -55,10 +55,10 @@ interface MemoryBrokerOptions {
 }
 
 /**
- * A broker in this process's memory: `local:`. Each is separate from all others; what it holds ends with it.
+ * A broker in the memory of this process: `local:`. Each one is separate, and its messages are lost when it is closed.
  *
- * A queue's `deliveryLimit` has no effect, since a consumer can't die without its broker here; nor has `exclusive`,
- * since nobody else could see the queue. Throws `INVALID_OPTION`.
+ * A queue's `deliveryLimit` has no effect, since a consumer can't die without its broker; neither has `exclusive`, since
+ * no other process can see the queue. Throws `INVALID_OPTION`.
  */
 export function openMemoryBroker(options: MemoryBrokerOptions = {}): Backend {
   checkOptionNames('openMemoryBroker', options, ['maxMessageBytes', 'defaultCapacity']);
@@ -78,7 +78,7 @@ class MemoryBroker implements Backend {
   readonly #exchanges = new Exchanges();
   readonly #fanOuts = new FanOuts();
   readonly #states = new MemoryStates();
-  /** Those not closed yet, cancelled ones included. */
+  /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
   #state: BrokerState = 'connected';
 
@@ -96,7 +96,7 @@ class MemoryBroker implements Backend {
     const existing = this.#queues.get(spec.name);
     if (existing === undefined && spec.declare === 'existing') throw queueMissing(spec.name);
     const deadLetterSpec = deadLetterSpecOf(spec);
-    // Both are checked before either is made: a refused declaration leaves nothing behind.
+    // Both are checked before either is created, so that a refused declaration leaves nothing behind.
     if (spec.declare === 'match') {
       this.#checkMatches(spec);
       if (deadLetterSpec !== undefined) this.#checkMatches(deadLetterSpec);
@@ -108,7 +108,7 @@ class MemoryBroker implements Backend {
     if (deadLetterSpec === undefined) return;
     const deadLetterQueue =
       this.#queues.get(deadLetterSpec.name) ?? this.#create(deadLetterSpec, Number.POSITIVE_INFINITY);
-    // Also for a queue that is taken as it is and has none: better one more place than dropped messages.
+    // Also for a queue that is used as it is and has none: an additional queue is better than dropped messages.
     if (queue.deadLetterQueue === undefined || queue.deadLetterQueue.ended) {
       queue.deadLetterQueue = deadLetterQueue;
     }
@@ -120,8 +120,8 @@ class MemoryBroker implements Backend {
   }
 
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
-    // Not an async function: the promise that it would create is a good part of what a publish costs. For the same
-    // reason the time limit is not checked before it is needed.
+    // Not an async function, whose promise would be a large part of the cost of a publish. For the same reason the time
+    // limit is not checked before it is needed.
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
@@ -276,7 +276,7 @@ class MemoryBroker implements Backend {
   }
 }
 
-/** Throws `UNROUTABLE`, or resolves to false where that is no error. */
+/** Throws `UNROUTABLE`, or resolves to false if `mandatory` is false. */
 async function unrouted(
   to: Destination,
   { id }: Message,

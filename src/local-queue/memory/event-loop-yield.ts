@@ -1,10 +1,10 @@
-// From the module and not from globalThis, where tests that fake the clock would stop the queues, too.
+// From the module, not from globalThis: tests with fake timers would otherwise stop the queues.
 import { setImmediate } from 'node:timers';
 import { Deferred } from '../../common/limits.js';
 
 /**
- * Tasks that only ever wait for each other's promises never let the event loop turn: timers, signals and sockets
- * starve. This lets a fixed number of steps pass in a row, and then makes them wait for one turn of the loop.
+ * Tasks that only wait for each other's promises never let the event loop turn, so timers, signals and sockets starve.
+ * This lets a fixed number of steps pass in a row, and then makes the next ones wait for a turn of the loop.
  */
 export class EventLoopYield {
   readonly #stepsPerTurn: number;
@@ -15,7 +15,7 @@ export class EventLoopYield {
     this.#stepsPerTurn = stepsPerTurn;
   }
 
-  /** Counts a step. Undefined: go on. Otherwise go on when the promise, which all share, resolves: to true, as publishes do. */
+  /** Counts a step. Undefined: go on; otherwise wait for the shared promise, which resolves to true as publishes do. */
   step(): Promise<true> | undefined {
     if (this.#turn === undefined) {
       this.#steps++;

@@ -1,10 +1,10 @@
-/** Between two sweeps, each of which may go through a long queue. */
+/** The minimum time between two sweeps, each of which may go through a long queue. */
 const REST_MS = 250;
 
-/** The wall clock may be set, so it is looked at again from time to time. */
+/** The system clock may be changed, so it is read again from time to time. */
 const LONGEST_WAIT_MS = 60_000;
 
-/** One timer for all messages of a queue that expire. It does not keep the process alive. */
+/** One timer for all expiring messages of a queue. It does not keep the process alive. */
 export class ExpiryTimer {
   readonly #onDue: () => void;
   #next = Number.POSITIVE_INFINITY;
@@ -16,19 +16,19 @@ export class ExpiryTimer {
     this.#onDue = onDue;
   }
 
-  /** Whether some message may have expired. */
+  /** Whether any message may have expired. */
   get isDue(): boolean {
     return this.#next !== Number.POSITIVE_INFINITY && this.#next <= Date.now();
   }
 
-  /** A message that expires then has arrived. */
+  /** Called when a message with this expiry has arrived. */
   add(expiresAt: number): void {
     if (expiresAt >= this.#next) return;
     this.#next = expiresAt;
     this.#setTimer();
   }
 
-  /** All messages that had expired are gone; the next of those that are left expires then. */
+  /** Called after a sweep, with the time at which the next message expires. */
   swept(next: number): void {
     this.#restedAt = performance.now() + REST_MS;
     this.#next = next;

@@ -7,7 +7,7 @@ import { StoredMessage } from './stored-message.js';
 
 interface WaitingFanOut {
   readonly message: Message;
-  /** The queues that take it at present: some may come or go while it waits. */
+  /** The queues that currently take the message; they may change while it waits. */
   readonly route: () => readonly MemoryQueue[];
 }
 
@@ -15,8 +15,8 @@ const STORED: Promise<boolean> = Promise.resolve(true);
 const UNROUTED: Promise<boolean> = Promise.resolve(false);
 
 /**
- * Stores a message in several queues at once, or in none of them: it waits until there is room in all. Messages that wait
- * for room in the same queue keep their order; those for other queues pass them.
+ * Stores a message in several queues at once, or in none: it waits until all of them have room. Messages that wait for
+ * the same queue keep their order; messages for other queues pass them.
  */
 export class FanOuts {
   readonly #waiting = new WaitList<WaitingFanOut, boolean>({
@@ -24,7 +24,7 @@ export class FanOuts {
     unmet: 'no room in one of them',
   });
   readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
-  /** Whether `admit` runs: it is called again from within, by queues that it changes. */
+  /** Whether `admit` is running: the queues that it changes call it again. */
   #admitting = false;
 
   /** Resolves to whether any queue took it. Throws `FULL`, and as `WaitList.join` does. */
@@ -41,12 +41,12 @@ export class FanOuts {
       throw new QueueError('FULL', why);
     }
     const { promise } = this.#waiting.join(fanOut, options);
-    // One that gives up may have kept others waiting.
+    // A message that gives up may have blocked others.
     promise.catch(() => this.admit());
     return promise;
   }
 
-  /** There may be room in a queue, or one less to have room. */
+  /** Called when a queue may have room, or was removed. */
   admit(): void {
     if (this.#admitting || this.#waiting.first === undefined) return;
     this.#admitting = true;
@@ -68,7 +68,7 @@ export class FanOuts {
     this.#waiting.cancelAll(error);
   }
 
-  /** One of these queues that an earlier message waits for. */
+  /** One of these queues for which an earlier message waits. */
   #claimed(queues: readonly MemoryQueue[]): MemoryQueue | undefined {
     for (const { payload } of this.#waiting) {
       const claimed = payload.route().find((queue) => queues.includes(queue));

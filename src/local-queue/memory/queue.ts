@@ -11,7 +11,7 @@ import { deadLetterOf, type StoredMessage } from './stored-message.js';
 
 /** A subscription, as its queue sees it. */
 interface Subscriber {
-  /** Whether it may hold another delivery. */
+  /** Whether it has room for another delivery. */
   readonly hasCredit: boolean;
   /** Must not throw. */
   deliver(stored: StoredMessage): void;
@@ -24,7 +24,7 @@ const STORED: Promise<true> = Promise.resolve(true);
 interface QueueListener {
   /** The last subscriber has left. */
   onAbandoned(queue: MemoryQueue): void;
-  /** There is room that none of its own publishers wanted, or the queue has ended. */
+  /** The queue has room that none of its own publishers needed, or it has ended. */
   onRoom(): void;
 }
 
@@ -33,15 +33,15 @@ export const PUBLISHES_PER_TURN = 128;
 const DELIVERIES_PER_TURN = 256;
 
 /**
- * One queue of the broker in memory. A message that it holds is in one of three places:
+ * One queue of the broker in memory. Each message is in one of three states:
  *
  *   publish ──► ready ──delivery──► unsettled ──ack, dead letter──► gone
  *                ▲ ▲                  │    │
  *                │ └─release, loss────┘    │
  *                └──due──── retrying ◄─────┘ retry
  *
- * All three count against the capacity, so that memory is bounded even when every message fails; hence what goes
- * back, or is retried, never has to wait for room.
+ * All three count towards the capacity, so memory is bounded even if every message fails, and a message that returns or is
+ * retried never has to wait for room.
  */
 export class MemoryQueue {
   readonly name: string;
@@ -49,7 +49,7 @@ export class MemoryQueue {
   readonly capacity: number;
   /** The capacity if the spec has none. */
   readonly defaultCapacity: number;
-  /** As the newest definition has it. */
+  /** According to the latest definition. */
   onExpired: QueueSpec['onExpired'];
   /** Undefined: dead letters are dropped. */
   deadLetterQueue: MemoryQueue | undefined = undefined;
@@ -69,7 +69,7 @@ export class MemoryQueue {
   #nextSubscriber = 0;
   /** Whether `#dispatch` runs or is going to. */
   #dispatching = false;
-  /** Makes `#dispatch` run, in a microtask. Replaced by `#arm` each time. */
+  /** Runs `#dispatch` in a microtask. Replaced by `#arm` each time. */
   #ring: () => void = () => {};
   readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
   readonly #outflow = new EventLoopYield(DELIVERIES_PER_TURN);
@@ -122,19 +122,19 @@ export class MemoryQueue {
     return this.#publishers.join(stored, options);
   }
 
-  /** Accepts a dead letter for which nobody could wait, over the capacity. */
+  /** Accepts a dead letter even over the capacity, since nothing waits for room for it. */
   enterOver(stored: StoredMessage): void {
     this.#held++;
     this.#arrive(stored);
   }
 
-  /** A message that was handed out is gone for good. */
+  /** Called when a delivered message is settled for good. */
   remove(): void {
     this.#held--;
     this.#admitPublishers();
   }
 
-  /** A message that was handed out goes back to its old place. */
+  /** Returns a delivered message to its old position. */
   putBack(stored: StoredMessage): void {
     stored.redelivered = true;
     this.#ready.unshift(stored);
@@ -142,9 +142,9 @@ export class MemoryQueue {
     this.wake();
   }
 
-  /** Replaces one that was handed out by `stored`, later and at the end of the queue. */
+  /** Replaces a delivered message by `stored`, which enters the end of the queue later. */
   retry(stored: StoredMessage, delayMs: number): void {
-    if (this.#ended) return; // A timer would hold on to it.
+    if (this.#ended) return; // A timer would keep the message in memory.
     if (delayMs === 0) this.#arrive(stored);
     else this.#retrying.add(stored, delayMs);
   }
@@ -176,7 +176,7 @@ export class MemoryQueue {
     if (this.#subscriptions.length === 0) this.#listener.onAbandoned(this);
   }
 
-  /** The queue is gone. Publishers that wait get the error; what comes back later is never delivered. */
+  /** Ends a removed queue. Waiting publishers get the error; messages that return later are never delivered. */
   end(error: () => QueueError): void {
     this.#ended = true;
     this.#publishers.cancelAll(error);
@@ -187,8 +187,7 @@ export class MemoryQueue {
   }
 
   /**
-   * Has what is ready delivered: in a microtask, so that no `onDelivery` runs inside the call of a publisher or a
-   * subscriber.
+   * Delivers the ready messages in a microtask, so that no `onDelivery` runs inside the call of a publisher or a subscriber.
    */
   wake(): void {
     if (this.#dispatching || this.#ready.length === 0 || this.#subscriptions.length === 0) return;
@@ -197,9 +196,9 @@ export class MemoryQueue {
   }
 
   /**
-   * A continuation runs in the asynchronous context (`AsyncLocalStorage`) in which it was attached. So this one is
-   * attached when a subscriber joins, and then by itself, but not when the queue is woken: handlers must not run in the
-   * request or the trace of whoever happened to publish or to acknowledge.
+   * A continuation runs in the async context (`AsyncLocalStorage`) in which it was attached. So this one is attached when a
+   * subscriber joins, and then by itself, but never when the queue is woken: handlers must not run in the context of
+   * whichever call happened to publish or to acknowledge a message.
    */
   #arm(): void {
     const { promise, resolve } = new Deferred();
@@ -224,7 +223,7 @@ export class MemoryQueue {
     this.#arm();
   };
 
-  /** The next one, in turn, that may hold another message. */
+  /** The next subscription, in turn, that has room for a message. */
   #nextWithCredit(): Subscriber | undefined {
     const count = this.#subscriptions.length;
     for (let step = 0; step < count; step++) {
@@ -242,7 +241,7 @@ export class MemoryQueue {
     if (expiresAt !== undefined) this.#expiry.add(expiresAt);
   }
 
-  /** Ready messages only: those that are retried or handed out are checked by who gets them next. */
+  /** Removes expired messages that are ready; others are checked when they are delivered again. */
   #removeExpired(): void {
     if (!this.#expiry.isDue) return;
     const { expired, next } = this.#ready.removeExpired(Date.now());
@@ -256,7 +255,7 @@ export class MemoryQueue {
     if (expired.length > 0) this.#admitPublishers();
   }
 
-  /** The publishers that have waited longest get the room there is. */
+  /** Gives free room to the publishers that have waited longest. */
   #admitPublishers(): void {
     while (this.hasRoom) {
       const publisher = this.#publishers.first;

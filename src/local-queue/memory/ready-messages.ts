@@ -3,15 +3,15 @@ import { Fifo } from '../fifo.js';
 import type { StoredMessage } from './stored-message.js';
 
 /**
- * The messages that can be delivered now: the highest priority first, and among equals the one that arrived first.
- * A message that comes back takes its old place.
+ * The messages that can be delivered now: the highest priority first, and the oldest first among equals. A message that
+ * returns takes its old position.
  */
 export class ReadyMessages {
   /** By priority, created when first needed. */
   readonly #arrived: (Fifo<StoredMessage> | undefined)[] = new Array(32).fill(undefined);
   /** A bit for each priority that has messages in `#arrived`. */
   #priorities = 0;
-  /** These were first of their priority before, so they come before all that never left. */
+  /** Returned messages. They were first in their priority before, so they come before all others. */
   #returned = new TinyQueue<StoredMessage>([], compare);
   #length = 0;
   #lastPlace = 0;
@@ -34,7 +34,7 @@ export class ReadyMessages {
     this.#length++;
   }
 
-  /** Puts a message back where `shift` took it from. */
+  /** Puts a message back to the position from which `shift` took it. */
   unshift(stored: StoredMessage): void {
     this.#returned.push(stored);
     this.#length++;
@@ -52,7 +52,7 @@ export class ReadyMessages {
     return stored;
   }
 
-  /** Takes out those that expire at `now` or before, and says when the next of the others does. */
+  /** Removes messages that expire at `now` or earlier, and returns when the next one expires. */
   removeExpired(now: number): { readonly expired: StoredMessage[]; readonly next: number } {
     const expired: StoredMessage[] = [];
     let next = Number.POSITIVE_INFINITY;

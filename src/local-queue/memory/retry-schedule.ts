@@ -4,9 +4,9 @@ import type { StoredMessage } from './stored-message.js';
 
 interface ScheduledRetry {
   readonly stored: StoredMessage;
-  /** On the clock of `performance.now()`, which no change of the system's time moves. */
+  /** On the clock of `performance.now()`, which changes of the system time do not affect. */
   readonly dueAt: number;
-  /** Retries due at the same time are made in the order in which they were scheduled. */
+  /** Keeps retries that are due at the same time in the order in which they were scheduled. */
   readonly arrival: number;
 }
 
@@ -44,8 +44,8 @@ export class RetrySchedule {
     if (next === undefined || next.dueAt >= this.#timerDueAt) return;
     clearTimeout(this.#timer);
     this.#timerDueAt = next.dueAt;
-    // Does not keep the process alive: without a subscriber nobody would handle the message anyway.
-    // A timer carries no more; it is set again then.
+    // Does not keep the process alive: without a subscriber nothing would handle the message anyway.
+    // The longest time of a timer, which is then set again.
     const waitMs = Math.min(Math.ceil(next.dueAt - performance.now()), MAX_DELAY_MS);
     this.#timer = setTimeout(() => this.#wake(), waitMs).unref();
   }

@@ -3,22 +3,22 @@ import { shareHeaders } from '../../common/headers.js';
 import { deadLetterHeaders } from '../../common/history-headers.js';
 import { copyMessage } from '../../common/message.js';
 
-/** A message as a queue holds it. */
+/** A message in a queue. */
 export class StoredMessage {
-  /** The queue's own copy; handed out by {@link handOut} only. */
+  /** The queue's own copy; subscribers get copies from {@link handOut}. */
   readonly message: Message;
   readonly priority: number;
   /**
-   * 1 for whatever is published, and for a dead letter in its new queue. Kept here and not read from the headers,
-   * where a sender could write it.
+   * 1 for a published message and for a dead letter in its new queue. Kept here instead of in the headers, where a sender
+   * could write it.
    */
   readonly attempt: number;
-  /** Whether it was handed out before. */
+  /** Whether it was delivered before. */
   redelivered: boolean;
-  /** Its place among those of its priority, assigned by the queue; kept when it goes back. */
+  /** Its position within its priority, assigned by the queue; kept when it returns. */
   place = 0;
 
-  /** Until when it waits before its first delivery, on the clock of `performance.now()`. */
+  /** When its first delivery is due, on the clock of `performance.now()`. */
   readonly dueAt: number | undefined;
 
   constructor(message: Message, attempt: number, redelivered: boolean, dueAt?: number) {
@@ -50,12 +50,12 @@ export function deadLetterOf(
   return new StoredMessage({ ...withHeaders(message, headers), expiresAt: undefined }, 1, false);
 }
 
-/** The time of the machine minus that of `performance.now()`. */
+/** The system time minus `performance.now()`. */
 let epoch = Date.now() - performance.now();
 
 /**
- * When a new message is due, on the clock of `performance.now()`. Equal times stay equal, so that they keep their order:
- * the difference of the clocks, which flickers by a millisecond, is kept until somebody sets the clock.
+ * When a new message is due, on the clock of `performance.now()`. Equal times must stay equal to keep their order. The
+ * difference of the clocks jitters by a millisecond, so it is kept until the system clock is changed.
  */
 export function dueOf({ dueAt }: Message): number | undefined {
   if (dueAt === undefined) return undefined;

@@ -24,7 +24,7 @@ export class MemorySubscription implements Subscription {
   readonly #prefetch: number;
   readonly #onLost: SubscribeOptions['onLost'];
   readonly #onDelivery: (delivery: Delivery) => void;
-  /** At most `prefetch`. Each knows its index; the last one fills a gap. */
+  /** Unsettled deliveries, at most `prefetch`. Each knows its index; the last one fills a gap. */
   readonly #unsettled: MemoryDelivery[] = [];
   #state: 'active' | 'cancelled' | 'closed' = 'active';
   /** A subscriber keeps the process alive, as the socket to a broker would. */
@@ -54,14 +54,14 @@ export class MemorySubscription implements Subscription {
     try {
       this.#onDelivery(delivery);
     } catch (error) {
-      // It must not throw. If it does, the error surfaces as uncaught, and the queue goes on.
+      // It must not throw. If it does, the error becomes an uncaught exception, and the queue goes on.
       setImmediate(() => {
         throw error;
       });
     }
   }
 
-  /** The delivery is settled: there is credit for another one. */
+  /** Called when a delivery is settled, which makes room for another one. */
   settled(delivery: MemoryDelivery): void {
     const last = this.#unsettled.pop();
     if (last !== undefined && last !== delivery) {
@@ -87,7 +87,7 @@ export class MemorySubscription implements Subscription {
     this.#end(new QueueError('CLOSED', `the subscription to '${this.queue.name}' was closed`), undefined);
   }
 
-  /** The broker is closed. Reports unsettled deliveries as lost, since the subscriber did not ask for the end. */
+  /** Called when the broker is closed. Reports unsettled deliveries as lost, since the subscriber did not close itself. */
   endByBroker(error: QueueError): void {
     this.#end(error, this.#onLost);
   }
@@ -125,19 +125,19 @@ const DONE: Promise<void> = Promise.resolve();
  *     └─────────deadLetter(), no room──► moving ──room──────────┤
  *                                           └──lost: goes back──┘
  *
- * The verbs have an effect in `unsettled` only.
+ * The methods have an effect in the state `unsettled` only.
  */
 class MemoryDelivery implements Delivery {
   readonly message: Message;
   readonly attempt: number;
   readonly redelivered: boolean;
-  /** Its index among the unsettled ones. For the subscription only. */
+  /** Its index among the unsettled deliveries. For the subscription only. */
   position: number;
   readonly #stored: StoredMessage;
   readonly #queue: MemoryQueue;
   readonly #subscription: MemorySubscription;
   #state: 'unsettled' | 'moving' | 'settled' = 'unsettled';
-  /** The wait for room in the dead-letter queue. Meanwhile the message keeps its place in its own. */
+  /** The wait for room in the dead-letter queue. Meanwhile the message counts in its own queue. */
   #moving: Waiter<StoredMessage, true> | undefined = undefined;
 
   constructor(stored: StoredMessage, queue: MemoryQueue, subscription: MemorySubscription, position: number) {
@@ -217,7 +217,7 @@ class MemoryDelivery implements Delivery {
   lose(error: QueueError): boolean {
     this.#moving?.cancel(error);
     if (this.#moving?.resolved) {
-      // It got its room a moment ago, and the continuation of the wait has not run yet.
+      // The wait for room has just ended, but its continuation has not run yet.
       this.#finish();
       return false;
     }

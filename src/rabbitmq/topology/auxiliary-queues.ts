@@ -14,7 +14,7 @@ import {
 } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
-/** Between two looks for the retried messages of a queue: RabbitMQ logs an error for each that finds no queue. */
+/** The time between two checks for a ready queue: RabbitMQ logs an error for each check that finds none. */
 const LOOK_BACKOFF = { initialDelayMs: 500, maxDelayMs: 60_000 };
 
 /** The queues that hold the retries and dead letters of another queue. They are declared when first needed. */
@@ -28,14 +28,14 @@ export class AuxiliaryQueues {
   readonly #attended = new Set<string>();
   /** Queues that this process has retried a message of. */
   readonly #retried = new Set<string>();
-  /** By queue. Resolved when another look for its retried messages may find some. */
+  /** By queue. Resolved when another check may find retried messages. */
   readonly #clues = new Map<string, Deferred>();
 
   constructor(link: ReconnectingConnection, declarer: QueueDeclarer, queues: DeclaredQueues) {
     this.#link = link;
     this.#declarer = declarer;
     this.#queues = queues;
-    // A broker that lost its disk has lost these queues, too.
+    // A broker that has lost its disk has lost these queues, too.
     link.listen({ onDisconnected: () => this.#declared.clear() });
   }
 
@@ -65,8 +65,8 @@ export class AuxiliaryQueues {
   }
 
   /**
-   * The queue to which a message is published that is to return to `queue` after `delayMs`. Without a delay that is
-   * `queue` itself, unless the message may have to wait for room there.
+   * The queue to publish a message to that is to return to `queue` after `delayMs`. Without a delay that is `queue` itself,
+   * unless the message may have to wait for room there.
    */
   async waitQueue(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
     if (delayMs === 0 && this.#queues.capacityOf(queue) === undefined) return queue;
@@ -76,10 +76,9 @@ export class AuxiliaryQueues {
   }
 
   /**
-   * The ready queue of `queue`, which holds retried messages whose delay is over. Resolves as soon as somebody has to
-   * consume from it: `queue` has a capacity, this process retried a message, or the ready queue exists already, or is
-   * found when a message has been delivered again. A further call declares it again, because without it retried
-   * messages would be lost.
+   * The ready queue of `queue`, which holds retried messages whose delay is over. Resolves as soon as it has to be consumed:
+   * if `queue` has a capacity, if this process has retried a message, or if the ready queue exists, which is checked again
+   * after a redelivery. Another call declares it again, because without it retried messages would be lost.
    */
   async attendedReadyQueue(queue: string, wait: WaitOptions): Promise<string> {
     const name = readyQueueName(queue);
@@ -90,7 +89,7 @@ export class AuxiliaryQueues {
       await this.#readyQueue(queue, wait);
     } else {
       await this.#untilRetried(queue, name, wait);
-      // If it was found in the middle of its declaration, it is complete when that is answered.
+      // If it was found during its declaration, it is complete when the declaration is answered.
       if (this.#declared.has(name)) await this.#readyQueue(queue, wait);
     }
     this.#attended.add(queue);
@@ -104,7 +103,7 @@ export class AuxiliaryQueues {
     return name;
   }
 
-  /** Called when a message of the queue was delivered again: the process that had it before may have retried others. */
+  /** Called when a message of the queue was redelivered: the process that had it before may have retried others. */
   noticeRedelivery(queue: string): void {
     this.#clues.get(queue)?.resolve();
   }
@@ -126,7 +125,7 @@ export class AuxiliaryQueues {
       await request(this.#link, subject, wait, (connection) => this.#declarer.check(connection, name), 1);
       return true;
     } catch (error) {
-      // The broker closed the connection, perhaps over a channel limit: consumers need channels more than this does.
+      // The broker closed the connection, perhaps because of a channel limit: consumers need the channels more.
       if (isQueueError(error, 'QUEUE_MISSING', 'BROKER_ERROR')) return false;
       throw error;
     }

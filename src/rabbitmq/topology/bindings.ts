@@ -5,24 +5,24 @@ import { onOwnChannel } from '../connection/request.js';
 import type { Exchanges } from './exchanges.js';
 
 /**
- * How the queues of this process are bound. RabbitMQ drops the bindings of a queue along with it, and cannot say which it
- * has. So all of them are made anew with each declaration of the queue, which costs nothing where they are there.
+ * The bindings of this process's queues. RabbitMQ drops the bindings of a deleted queue, and AMQP can't list them. So each
+ * declaration of a queue binds it again, which has no effect on existing bindings.
  */
 export class Bindings {
   readonly #exchanges: Exchanges;
-  /** What all definitions of a queue want, by queue: two may be of the same queue, and only one name its bindings. */
+  /** The bindings of all definitions of a queue, by queue: there may be several definitions, some without bindings. */
   readonly #wanted = new Map<string, Map<string, Binding>>();
 
   constructor(exchanges: Exchanges) {
     this.#exchanges = exchanges;
   }
 
-  /** Declares the exchanges that a queue is to be bound to. */
+  /** Declares the exchanges of a queue's bindings. */
   async declareExchangesOn(connection: Connection, { bindings = [] }: QueueSpec): Promise<void> {
     for (const { exchange } of bindings) await this.#exchanges.ensureOn(connection, exchange);
   }
 
-  /** Binds the queue, which is there. Rejects with `QUEUE_MISSING` for an exchange. */
+  /** Binds an existing queue. Rejects with `QUEUE_MISSING` if an exchange is missing. */
   async declareOn(
     connection: Connection,
     { name, bindings = [], unbind = [] }: Pick<QueueSpec, 'name' | 'bindings' | 'unbind'>,
@@ -35,11 +35,11 @@ export class Bindings {
       await this.#exchanges.ensureOn(connection, exchange);
     }
     for (const binding of wanted.values()) await bind(connection, name, binding);
-    // Last, so that a message which an old and a new binding both match gets through meanwhile.
+    // Unbinding comes last, so that messages which match both an old and a new binding always arrive.
     for (const binding of unbind) await unbindFrom(connection, name, binding);
   }
 
-  /** Whether the queue has bindings that may be lost. */
+  /** Whether the queue has bindings that could be lost. */
   has(queue: string): boolean {
     return this.#wanted.has(queue);
   }
@@ -66,7 +66,7 @@ async function bind(connection: Connection, queue: string, binding: Binding): Pr
 async function unbindFrom(connection: Connection, queue: string, binding: Binding): Promise<void> {
   const { exchange, routingKey, arguments: args } = binding;
   try {
-    // No error of RabbitMQ where there is no such binding, queue or exchange.
+    // RabbitMQ reports no error if the binding, the queue or the exchange does not exist.
     await onOwnChannel(connection, (channel) => channel.unbindQueue(queue, exchange.name, routingKey, args));
   } catch (error) {
     throw refusalOf(error, queue, binding);

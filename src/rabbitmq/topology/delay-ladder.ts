@@ -7,28 +7,28 @@ import { onOwnChannel, request } from '../connection/request.js';
 import { DELAY_PREFIX } from '../wire/origin.js';
 import type { AuxiliaryQueues } from './auxiliary-queues.js';
 
-/** A queue for each bit of a delay in seconds: up to 2^28 of them, eight and a half years. */
+/** A queue for each bit of a delay in seconds: up to 2^28 seconds, eight and a half years. */
 const LEVELS = 28;
 
 const MAX_SECONDS = 2 ** LEVELS - 1;
 
-/** A routing key has 255 bytes, and two of them are for each level. */
+/** A routing key has at most 255 bytes, of which each level takes two. */
 const MAX_NAME_BYTES = 255 - 2 * LEVELS;
 
-/** Where messages are that have come down: it routes them to their queues. */
+/** The exchange below the lowest level, which routes messages to their queues. */
 const DELIVERY = `${DELAY_PREFIX}deliver`;
 
-/** What it can't route is kept here. */
+/** Holds messages that it can't route. */
 const LOST = `${DELAY_PREFIX}lost`;
 
-/** How long a binding is taken for granted. */
+/** How long a binding is assumed to exist. */
 const BIND_AGAIN_MS = 5000;
 
 const level = (number: number) => `${DELAY_PREFIX}${number}`;
 
 const stars = (count: number) => '*.'.repeat(count);
 
-/** The bits of a delay, the highest first, and the queue. */
+/** The routing key: the bits of the delay, the highest first, and the queue. */
 export function ladderKey(seconds: number, queue: string): string {
   const bits = seconds.toString(2).padStart(LEVELS, '0');
   return `${[...bits].join('.')}.${queue}`;
@@ -42,22 +42,22 @@ export function undelayable(queue: string): string | undefined {
 }
 
 /**
- * Where delayed messages wait: one ladder for all queues of a virtual host, bounded whatever delays are asked for. A
+ * The queues in which delayed messages wait: one ladder for all queues of a virtual host, bounded whatever the delays. A
  * message enters at the highest bit of its delay, and passes each level in turn:
  *
  *   exchange n ──bit 1──► queue n, for 2^n seconds ──► exchange n-1 ──► … ──► exchange `deliver` ──► its queue
  *        └──────bit 0────────────────────────────────────► ▲                          └──gone──► queue `lost`
  *
- * Patterns have as many stars as there are bits: with `#` a message for `a.b` would also go to a queue `b`. Without the
- * queue `lost` messages for a deleted queue would stay at the lowest level, which waits for 32 confirms at a time: they
- * would hold up all others.
+ * Patterns have one star per bit: with `#`, a message for `a.b` would also go to a queue `b`. Without the queue `lost`,
+ * messages for a deleted queue would stay at the lowest level, which waits for 32 confirms at a time, and block all
+ * others.
  */
 export class DelayLadder {
   readonly #link: ReconnectingConnection;
   readonly #auxiliary: AuxiliaryQueues;
-  /** What is there, or is being declared, on this connection: levels and targets. */
+  /** Levels and targets that were declared, or are being declared, on this connection. */
   readonly #ready = new Map<string, Promise<unknown>>();
-  /** When each target was bound last. */
+  /** When each target was last bound. */
   readonly #boundAt = new Map<string, number>();
 
   constructor(link: ReconnectingConnection, auxiliary: AuxiliaryQueues) {
@@ -67,8 +67,8 @@ export class DelayLadder {
   }
 
   /**
-   * Where to publish a message so that it comes to `queue` after so many seconds, at least one. Declares what is missing.
-   * Rejects with `INVALID_MESSAGE` for a queue whose messages can't wait.
+   * Where to publish a message that is to reach `queue` after this many seconds, at least one. Declares whatever is missing.
+   * Rejects with `INVALID_MESSAGE` for a queue whose messages can't be delayed.
    */
   async entry(queue: string, seconds: number, wait: WaitOptions): Promise<Destination> {
     const why = undelayable(queue);
@@ -77,7 +77,7 @@ export class DelayLadder {
     }
     const delay = Math.min(seconds, MAX_SECONDS);
     const top = Math.floor(Math.log2(delay));
-    // A queue with a capacity takes them as it takes its retries: when it has room.
+    // A queue with a capacity receives them like its retries, when it has room.
     const target = await this.#auxiliary.waitQueue(queue, 0, wait);
     this.#forgetOldBinding(target);
     await this.#once(`to ${target}`, wait, async (connection) => {
@@ -92,7 +92,7 @@ export class DelayLadder {
     return { exchange: level(top), routingKey: ladderKey(delay, queue) };
   }
 
-  /** RabbitMQ drops the bindings of a queue that is deleted, and tells nobody: without them all would be lost. */
+  /** RabbitMQ silently drops the bindings of a deleted queue: without them all its delayed messages would be lost. */
   #forgetOldBinding(target: string): void {
     const now = performance.now();
     if ((this.#boundAt.get(target) ?? Number.NEGATIVE_INFINITY) > now - BIND_AGAIN_MS) return;
@@ -105,7 +105,7 @@ export class DelayLadder {
     this.#boundAt.delete(queue);
   }
 
-  /** Something of it turned out not to be there. */
+  /** Called when a part of it turned out to be missing. */
   invalidate(): void {
     this.#ready.clear();
   }

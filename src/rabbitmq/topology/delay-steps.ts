@@ -1,4 +1,4 @@
-/** The delays of wait queues that nobody has chosen by name. Pure. */
+/** The delays of wait queues for delays that no policy lists. Pure. */
 import { MAX_DELAY_MS } from '../../common/options.js';
 
 const SECOND = 1000;
@@ -8,7 +8,7 @@ const DAY = 24 * HOUR;
 
 const times = (unit: number, ...counts: number[]) => counts.map((count) => count * unit);
 
-/** Those that servers name in a Retry-After, and people in a policy, are among them. Each is at most twice the last. */
+/** They include common values of Retry-After and of policies. Each is at most twice the previous one. */
 export const DELAY_STEPS_MS: readonly number[] = [
   ...times(1, 10, 20, 30, 50, 100, 200, 300, 500, 700),
   ...times(SECOND, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45),
@@ -19,9 +19,8 @@ export const DELAY_STEPS_MS: readonly number[] = [
 ];
 
 /**
- * The delay to wait for instead of `delayMs`: never a shorter one, and 0 for 0. A wait queue of RabbitMQ has one delay
- * and stays for good, so delays that are computed, or that a server asks for, would leave a queue behind for each
- * millisecond.
+ * The delay to use instead of `delayMs`: never a shorter one, and 0 for 0. A wait queue has one delay and is never removed,
+ * so delays that are computed, or that a server asks for, would leave behind a queue for every millisecond.
  */
 export function delayStepOf(delayMs: number): number {
   if (delayMs === 0) return 0;

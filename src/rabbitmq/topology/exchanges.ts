@@ -7,16 +7,15 @@ import type { ReconnectingConnection } from '../connection/reconnecting-connecti
 import { onOwnChannel, request } from '../connection/request.js';
 
 /**
- * Exchanges that are known to exist, since they were declared or checked. If one is missing, a publish to it makes the broker
- * close the whole channel, and everything else in flight has to be sent again. So the first publish to an exchange checks
- * that it exists.
+ * Exchanges that are known to exist. A publish to a missing exchange makes the broker close the whole channel, and all
+ * other messages in flight have to be sent again. So the first publish to an exchange checks that it exists.
  */
 export class Exchanges {
   readonly #link: ReconnectingConnection;
   readonly #known = new Set<string>();
-  /** Those that are declared here, to be declared again after a reconnect. */
+  /** Exchanges that were declared here, to be declared again after a reconnect. */
   readonly #specs = new Map<string, ExchangeSpec>();
-  /** Requests under way: a burst of first messages asks once. */
+  /** Pending requests, so that a burst of first messages sends only one. */
   readonly #underWay = new Map<string, Promise<unknown>>();
 
   constructor(link: ReconnectingConnection) {
@@ -27,7 +26,7 @@ export class Exchanges {
     return this.#known.has(exchange);
   }
 
-  /** Rejects with `UNROUTABLE` where there is no such exchange. */
+  /** Rejects with `UNROUTABLE` if the exchange does not exist. */
   async find(exchange: string, what: string, wait: WaitOptions): Promise<void> {
     const spec = this.#specs.get(exchange);
     if (spec !== undefined && spec.declare !== 'existing') return this.declare(spec, wait);
@@ -45,7 +44,7 @@ export class Exchanges {
     this.#known.add(exchange);
   }
 
-  /** Repeating it costs no I/O, and calls at the same time share one declaration. */
+  /** Repeated calls cost no I/O, and concurrent calls share one declaration. */
   async declare(spec: ExchangeSpec, wait: WaitOptions): Promise<void> {
     const { name } = spec;
     if (this.#known.has(name) && isSame(this.#specs.get(name), spec)) return;
@@ -56,7 +55,7 @@ export class Exchanges {
     await this.#link.within(declaring, what, wait);
   }
 
-  /** As `declareOn`, where that was not done yet. */
+  /** Like `declareOn`, unless it is declared already. */
   async ensureOn(connection: Connection, spec: ExchangeSpec): Promise<void> {
     const isThere = this.#known.has(spec.name);
     if (isThere && (spec.declare === 'existing' || isSame(this.#specs.get(spec.name), spec))) return;
@@ -69,14 +68,14 @@ export class Exchanges {
     this.#known.add(spec.name);
   }
 
-  /** Declares what was declared before on a new connection. Never rejects: whoever needs an exchange meets the error. */
+  /** Declares all exchanges again on a new connection. Never rejects: the error shows when an exchange is needed. */
   async restore(connection: Connection): Promise<void> {
     this.#known.clear();
     const restoring = [...this.#specs.values()].map((spec) => this.declareOn(connection, spec));
     await Promise.allSettled(restoring);
   }
 
-  /** It turned out not to exist. */
+  /** Called when the exchange turned out not to exist. */
   invalidate(exchange: string): void {
     this.#known.delete(exchange);
   }
@@ -100,7 +99,7 @@ function isSame(one: ExchangeSpec | undefined, other: ExchangeSpec): boolean {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** As a queue is declared: created, found as it is wanted, or taken as it is. */
+/** Like a queue, the exchange is created, must match, or is used as it is. */
 async function declareExchange(connection: Connection, spec: ExchangeSpec): Promise<void> {
   const { name, type, durable, alternate } = spec;
   const assert = (channel: Channel) =>
@@ -117,7 +116,7 @@ async function declareExchange(connection: Connection, spec: ExchangeSpec): Prom
   }
 }
 
-/** A passive declaration takes a permission that a publisher need not have: where it is refused, it counts as there. */
+/** A passive declaration needs a permission that a publisher may lack. If it is refused, the exchange counts as existing. */
 async function isThere(connection: Connection, { name, declare }: ExchangeSpec): Promise<boolean> {
   try {
     await onOwnChannel(connection, (channel) => channel.checkExchange(name));

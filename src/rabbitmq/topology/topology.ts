@@ -19,7 +19,7 @@ import type { QueueDeclarer } from './queue-declarer.js';
 /** The delays between attempts to declare an exclusive queue that another connection still holds. */
 const RECLAIM_BACKOFF = { initialDelayMs: 100, maxDelayMs: 2_000 };
 
-/** How long a queue that can be found may take until it runs: about ten milliseconds on an idle server. */
+/** How long a queue that can be found may take to start: about ten milliseconds on an idle server. */
 const STARTING_MS = 100;
 
 /** Declares the queues of a broker on request, and again after each reconnect. */
@@ -73,9 +73,8 @@ export class Topology {
   }
 
   /**
-   * Before a subscription, on servers where a new queue can be found before it runs: another process may be declaring it.
-   * A queue that counts a message or a consumer runs; any other gets a moment. Never rejects: the subscription meets
-   * whatever is wrong.
+   * Called before a subscription, on servers where a new queue can be found before it runs: another process may be declaring
+   * it. A queue with a message or a consumer runs; any other gets a moment. Never rejects: errors show in the subscription.
    */
   async untilRunning(connection: Connection, queue: string): Promise<void> {
     if (!connection.version.answersBeforeQueuesRun || this.specOf(queue)?.type === 'classic') return;
@@ -89,7 +88,7 @@ export class Topology {
     }
   }
 
-  /** Binds a queue again that somebody may have deleted and created without its bindings. Does nothing if it is missing. */
+  /** Binds a queue again that may have been deleted and created without its bindings. Does nothing if it is missing. */
   async restoreBindings(connection: Connection, queue: string): Promise<void> {
     if (!this.#bindings.has(queue)) return;
     try {
