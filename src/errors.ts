@@ -186,7 +186,7 @@ export class RetryLater extends Error {
 
 /**
  * Thrown by a handler that can't handle the message yet, for example because the other side has answered "429, try
- * again in 30 s". The message comes again after the delay, and `attempt` is not raised. After `maxPostpones` of these
+ * again in 30 s". The message is redelivered after the delay, and `attempt` is not incremented. After `maxPostpones` of these
  * (see `ConsumerOptions`) the message becomes a dead letter with the reason `postponed`.
  *
  * ```ts
@@ -199,7 +199,7 @@ export class Postpone extends Error {
   }
 
   override readonly name = 'Postpone';
-  /** Milliseconds until the message comes again. */
+  /** Milliseconds until the message is redelivered. */
   readonly delayMs: number;
 
   /** `delayMs`: 0 to 2 147 483 647 (24 days), or the constructor throws `INVALID_OPTION`. */

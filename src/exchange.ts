@@ -15,8 +15,8 @@ import { defineQueue, type Queue } from './queue.js';
 export type { BindingOptions, Exchange, ExchangeOptions } from './common/exchange-spec.js';
 
 /**
- * Names an exchange, for the `bindings` of a queue and for {@link defineRoute}. Nothing is declared yet. An application
- * of its own is better served by `defineTopic`; this is for exchanges that other programs share.
+ * Defines an exchange, for the `bindings` of a queue and for {@link defineRoute}. Nothing is declared yet. Within one
+ * application `defineTopic` is the better choice; this is for exchanges shared with other programs.
  *
  * ```ts
  * const logs = defineExchange('logs', { type: 'fanout', declare: 'existing' });
@@ -29,14 +29,14 @@ export function defineExchange(name: string, options?: ExchangeOptions): Exchang
   return { name, spec: exchangeSpec(name, options) };
 }
 
-/** Values that are sent to an exchange, and the routing key of each. Made by {@link defineRoute}. */
+/** Values that are sent to an exchange, and their routing keys. Created by {@link defineRoute}. */
 export interface Route<In> {
   /** The name of the exchange. */
   readonly name: string;
   readonly exchange: ExchangeSpec;
-  /** What describes the values, for documentation. */
+  /** The schema of the values, for documentation. */
   readonly schema?: StandardSchemaV1 | undefined;
-  /** The media type of what producers send. */
+  /** The content type of the messages. */
   readonly contentType?: string | undefined;
   /** Throws or rejects with `INVALID_MESSAGE`. Asynchronous only if the schema is. */
   encode(value: In): ReturnType<Queue<In, unknown>['encode']>;
@@ -44,16 +44,16 @@ export interface Route<In> {
   route(value: In): string;
 }
 
-/** What {@link defineRoute} takes besides the exchange and the schema. All have defaults. */
+/** The options of {@link defineRoute}. All have defaults. */
 export interface RouteOptions<In> {
-  /** The routing key of each message, or a function that makes it of the value. Default: `''`, as for a `fanout` exchange. */
+  /** The routing key of all messages, or a function that returns it for a value. Default: `''`, as for a `fanout` exchange. */
   readonly routingKey?: string | ((value: In) => string) | undefined;
   /** How values become message bodies: `'json'` (default), `'text'`, `'bytes'`, or a codec of your own. */
   readonly codec?: 'json' | 'text' | 'bytes' | Codec | undefined;
 }
 
 /**
- * What is sent to an exchange, for `createProducer`: its schema, and how the routing key is made.
+ * Defines the messages that are sent to an exchange, for `createProducer`: their schema and their routing keys.
  *
  * ```ts
  * const logs = defineExchange('logs', { type: 'direct', declare: 'existing' });
@@ -72,7 +72,7 @@ export function defineRoute<S extends StandardSchemaV1>(
   const spec = exchangeOption('exchange', exchange);
   const { routingKey = '', codec } = options;
   if (typeof routingKey !== 'function') checkRoutingKey('routingKey', routingKey);
-  // What encodes the values of a queue does it for an exchange.
+  // An exchange uses the same codec as a queue.
   const { encode, contentType } = defineQueue(spec.name, schema, {
     codec: codec as Codec,
     declare: 'existing',

@@ -12,7 +12,7 @@ import { QueueError } from './errors.js';
 
 export type { QueueOptions } from './common/queue-spec.js';
 
-/** A value as it is sent. */
+/** An encoded value. */
 export interface EncodedValue {
   /** The media type of the body. */
   readonly contentType: string;
@@ -21,16 +21,16 @@ export interface EncodedValue {
 }
 
 /**
- * What became of a received body: a value that fits the schema, or why there is none. A failure with the code
- * `'failed'` says nothing about the body: the schema threw, and may accept it later. `error` is then what it threw.
+ * The result of decoding a body: a valid value, or a failure. The failure code `'failed'` means that the schema threw
+ * `error`, and may accept the same body later.
  */
 export type DecodedValue<Out> =
   | { readonly ok: true; readonly value: Out }
   | { readonly ok: false; readonly failure: Failure; readonly error?: unknown };
 
 /**
- * A named queue whose messages fit a schema. `In` is what producers send; `Out` is what handlers get: the same,
- * unless the schema transforms it. Transformations run once, at the consumer.
+ * A named queue whose messages fit a schema. `In` is the type that producers send; `Out` is the type that handlers receive,
+ * which differs if the schema transforms values. Transformations run once, at the consumer.
  */
 export interface Queue<In, Out = In> {
   /** The name of the queue at the broker. */
@@ -39,11 +39,11 @@ export interface Queue<In, Out = In> {
   readonly spec: QueueSpec;
   /** Throws or rejects with `INVALID_MESSAGE`. Asynchronous only if the schema is. */
   encode(value: In): EncodedValue | Promise<EncodedValue>;
-  /** With what producers compress the bodies, unless a send says otherwise. */
+  /** How producers compress bodies, unless a send overrides it. */
   readonly compress?: Compression | undefined;
-  /** What describes the values, for documentation. */
+  /** The schema of the values, for documentation. */
   readonly schema?: StandardSchemaV1 | undefined;
-  /** The media type of what producers send. */
+  /** The content type of the messages. */
   readonly contentType?: string | undefined;
   /**
    * Never throws. Asynchronous only if the schema is, or if a large body is compressed. `maxBytes`: how large a compressed
@@ -56,8 +56,8 @@ export interface Queue<In, Out = In> {
 export type EventSchema = Pick<Queue<unknown>, 'schema' | 'contentType'>;
 
 /**
- * A queue whose messages are events of several kinds, told apart by their names. `Events` has the value of each. Nothing is
- * sent to it directly: it gets what is published to a topic. Made by `defineSubscription`.
+ * A queue that receives the events of a topic, distinguished by their names. `Events` maps names to the types of their
+ * values. Messages can't be sent to it directly. Created by `defineSubscription`.
  */
 export interface EventQueue<Events extends object> extends Queue<never, Events[keyof Events]> {
   /** The names of the events. */
@@ -66,7 +66,7 @@ export interface EventQueue<Events extends object> extends Queue<never, Events[k
   readonly schemas?: Readonly<Partial<Record<keyof Events & string, EventSchema>>> | undefined;
   /** For the compiler only. */
   readonly eventValues?: Events | undefined;
-  /** The name of the event that a message is, by its type or its routing key; undefined: none of this queue. */
+  /** The name of a message's event, from its type or its routing key; undefined if the queue has no such event. */
   eventOf(said: {
     readonly type?: string | undefined;
     readonly routingKey?: string | undefined;
@@ -74,8 +74,8 @@ export interface EventQueue<Events extends object> extends Queue<never, Events[k
 }
 
 /**
- * Names a queue and says what its messages look like. The schema is any [Standard Schema](https://standardschema.dev):
- * zod 4, valibot, arktype and others. Nothing is sent or declared yet.
+ * Defines a queue by its name and the schema of its messages, which is any [Standard Schema](https://standardschema.dev):
+ * zod 4, valibot, arktype and others. Nothing is declared yet.
  *
  * ```ts
  * const orders = defineQueue('orders', z.object({ id: z.string(), total: z.number() }), { capacity: 10_000 });
@@ -111,7 +111,7 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
   readonly #codec: Codec;
   readonly #validate: Validate;
   readonly #roundTrip: RoundTrip;
-  /** Whether the schema has ever made a promise of its answer. */
+  /** Whether the schema has ever returned a promise. */
   #isAsync = false;
 
   constructor({ spec, codec, schema, validate, compression }: Definition) {
@@ -140,7 +140,7 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
       });
     }
     this.#check(verdict);
-    // The value as given, not the validated one: what the consumer validates must be what was valid here.
+    // The given value, not the validated one: the consumer must validate the value that was valid here.
     const encoded = this.#encoded(value);
     const fidelity = fidelityOf(this.#codec, value);
     if (fidelity === 'plain' || !this.#roundTrip.isNeeded(fidelity)) return encoded;

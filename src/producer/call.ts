@@ -11,11 +11,11 @@ import { isQueueError, QueueError } from '../errors.js';
  *       └──(address lost, nothing stored)                         │
  *       stop(), from anywhere ────────────────────────────────────┘
  *
- * What ends it in `preparing` has stored nothing; in `sending` only the publish knows; in `waiting` the request is
- * stored and may be handled, now or later.
+ * If it ends in `preparing`, nothing was stored; in `sending` only the publish knows; in `waiting` the request is stored
+ * and may be handled, now or later.
  */
 export class Call {
-  /** Bounds what is done in preparation. */
+  /** Bounds the preparation. */
   readonly stopped: AbortSignal;
 
   readonly #queue: string;
@@ -38,7 +38,7 @@ export class Call {
     this.#queue = queue;
     this.stopped = this.#stop.signal;
     this.reply.catch(() => {});
-    // Where there is no limit, the timer is there all the same: it keeps the process alive.
+    // There is a timer even without a limit, to keep the process alive.
     this.#timer =
       timeoutMs === Number.POSITIVE_INFINITY
         ? setInterval(() => {}, MAX_DELAY_MS)
@@ -52,7 +52,7 @@ export class Call {
     if (signal?.aborted) abort();
   }
 
-  /** Rejects when it is over without an answer. */
+  /** Rejects when the call ends without an answer. */
   get reply(): Promise<Message> {
     return this.#reply.promise;
   }
@@ -63,7 +63,7 @@ export class Call {
   }
 
   /**
-   * Sends the request. False when its address was lost before it was stored: then it may be sent again. Rejects as
+   * Sends the request. False if its reply address was lost before it was stored: then it may be sent again. Rejects as
    * `Broker.publish` does.
    */
   async send(publish: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
@@ -71,7 +71,7 @@ export class Call {
     this.#lost = undefined;
     this.#publish = new AbortController();
     try {
-      // The reply may be there before the confirm.
+      // The reply may arrive before the confirm.
       await Promise.race([publish(this.#publish.signal), this.reply]);
     } catch (error) {
       this.#state = 'preparing';
@@ -92,7 +92,7 @@ export class Call {
     this.#reply.resolve(reply);
   }
 
-  /** The address under which the reply was to come is gone. */
+  /** Called when the reply address is lost. */
   lose(reason: Error): void {
     if (this.#state === 'preparing') return;
     this.#lost = reason;
@@ -109,7 +109,7 @@ export class Call {
     this.#publish.abort(reason);
   }
 
-  /** Leaves nothing behind. */
+  /** Removes all timers and listeners. */
   end(): void {
     clearTimeout(this.#timer);
     this.#unlisten();

@@ -1,4 +1,4 @@
-/** What `sendMany` does for each of its values: options of its own, and what becomes of one that is invalid. */
+/** What `sendMany` does for each value: its own options, and the handling of invalid values. */
 import { checkOptionNames, errorText, invalidOption, observerOption, wordOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import {
@@ -8,49 +8,48 @@ import {
   messageProperties,
 } from './message-options.js';
 
-/** Options of `sendMany` about single values. */
+/** Options of `sendMany` for single values. */
 export interface EachValueOptions<In = unknown> {
   /**
-   * What is said about the message of one value, in place of what holds for all; headers are added to those for all.
-   * `index` counts from 0. With an `id` that is made of the value, an import that is restarted sends the same messages.
-   * Where it throws, or returns what can't be sent, `sendMany` stops with `INVALID_OPTION`.
+   * Returns the message options of one value, which override those for all; headers are added to those for all. `index`
+   * counts from 0. With an `id` derived from the value, a restarted import sends the same messages. If it throws, or
+   * returns options that can't be sent, `sendMany` stops with `INVALID_OPTION`.
    */
   readonly each?: ((value: In, index: number) => MessageOptions) | undefined;
   /**
-   * What becomes of a value that fails its schema, can't be encoded, or is too large: `'stop'` ends the sending as other
-   * errors do, `'skip'` goes on, and the result says what was skipped. Default: `'stop'`.
+   * How to treat a value that fails its schema, can't be encoded, or is too large: `'stop'` ends the call like any other
+   * error, `'skip'` continues, and the result lists skipped values. Default: `'stop'`.
    */
   readonly onInvalid?: 'stop' | 'skip' | undefined;
   /**
-   * Called now and then, at most ten times a second, while messages are stored, and at the end. What it throws or
-   * rejects with is ignored.
+   * Called at most ten times a second while messages are stored, and at the end. Its errors are ignored.
    */
   readonly onProgress?: ((progress: SendManyCounts) => void) | undefined;
 }
 
-/** How far a `sendMany` has come. */
+/** The progress of a `sendMany`. */
 export interface SendManyCounts {
   /** Values taken from the iterable. */
   readonly taken: number;
-  /** How many of them are stored. */
+  /** How many of these are stored. */
   readonly stored: number;
-  /** How many of them were skipped. */
+  /** How many of these were skipped. */
   readonly skipped: number;
 }
 
 /** A value that was not sent. */
 export interface SkippedValue {
-  /** Counts from 0 in the order of the values given. */
+  /** The index of the value, from 0. */
   readonly position: number;
   /** `INVALID_MESSAGE` or `TOO_LARGE`. */
   readonly error: QueueError;
 }
 
-/** What `sendMany` has skipped. */
+/** The values that `sendMany` has skipped. */
 export interface SkippedValues {
-  /** How many. */
+  /** Their number. */
   readonly count: number;
-  /** The first hundred of them. */
+  /** The first hundred. */
   readonly first: readonly SkippedValue[];
 }
 
@@ -60,15 +59,15 @@ export const EACH_VALUE_OPTION_NAMES: readonly (keyof EachValueOptions)[] = [
   'onProgress',
 ];
 
-/** The options after their check. */
+/** The checked options. */
 export interface EachValue<In> {
-  /** Undefined: what holds for all holds for each. Throws `INVALID_OPTION`. */
+  /** Undefined if the options for all values apply to each. Throws `INVALID_OPTION`. */
   readonly propertiesOf: ((value: In, index: number) => MessageProperties) | undefined;
   readonly skipsInvalid: boolean;
   readonly onProgress: ((progress: SendManyCounts) => void) | undefined;
 }
 
-/** Throws `INVALID_OPTION`. `all`: what holds for all values. */
+/** Throws `INVALID_OPTION`. `all`: the options for all values. */
 export function checkEachValue<In>(options: EachValueOptions<In>, all: MessageOptions): EachValue<In> {
   const { each } = options;
   if (each !== undefined && typeof each !== 'function') {
@@ -104,7 +103,7 @@ function propertiesOf<In>(
 
 const MAX_LISTED = 100;
 
-/** Collects what was skipped. */
+/** Collects skipped values. */
 export class Skipped {
   count = 0;
   readonly #first: SkippedValue[] = [];
@@ -124,7 +123,7 @@ export class Skipped {
 
 const PROGRESS_EVERY_MS = 100;
 
-/** Calls back now and then. */
+/** Calls back at intervals. */
 export class Progress {
   readonly #onProgress: (progress: SendManyCounts) => void;
   readonly #counts: () => SendManyCounts;
@@ -135,7 +134,7 @@ export class Progress {
     this.#counts = counts;
   }
 
-  /** Something was stored. */
+  /** Called when a message is stored. */
   step(): void {
     const now = performance.now();
     if (now < this.#nextAt) return;

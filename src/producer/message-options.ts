@@ -7,51 +7,51 @@ import { booleanOption, checkBodySize, integerOption, invalidOption, quote } fro
 import { QueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';
 
-/** What a sender may say about a message besides its value. */
+/** The properties of a message that a sender can set. */
 export interface MessageOptions {
-  /** Names the message: the same id marks the same message. 1 to 255 bytes. Default: a new UUID. */
+  /** Identifies the message: consumers deduplicate by it. 1 to 255 bytes. Default: a new UUID. */
   readonly id?: string | undefined;
   /**
-   * Values by name; {@link HeaderValue} says which. At most 64 KiB in all. Names that begin with `x-millrace-` are the
-   * toolkit's.
+   * Values by name; see {@link HeaderValue}. At most 64 KiB in all. Names that begin with `x-millrace-` are reserved for the
+   * toolkit.
    */
   readonly headers?: MessageHeaders | undefined;
-  /** 0 to 31, the greater first. Default: 4. Classic RabbitMQ queues need `maxPriority` for it. */
+  /** 0 to 31; higher priorities are delivered first. Default: 4. Classic RabbitMQ queues need `maxPriority`. */
   readonly priority?: number | undefined;
-  /** Which request this belongs to. At most 255 bytes. A requester sets it by itself. */
+  /** Identifies the request that this message belongs to. At most 255 bytes. Requesters set it themselves. */
   readonly correlationId?: string | undefined;
-  /** The queue that a reply goes to. At most 255 bytes. A requester sets it by itself. */
+  /** The queue for the reply. At most 255 bytes. Requesters set it themselves. */
   readonly replyTo?: string | undefined;
   /** What kind of message this is, for receivers that handle several. At most 255 bytes. */
   readonly type?: string | undefined;
   /** The program that sends it. At most 255 bytes. */
   readonly appId?: string | undefined;
   /**
-   * The user who sends it. At most 255 bytes. RabbitMQ refuses it with `INVALID_MESSAGE` unless it is the user of the
-   * connection, so that receivers can rely on it; local brokers pass on whatever is given.
+   * The user who sends it. At most 255 bytes. RabbitMQ refuses any user other than that of the connection with
+   * `INVALID_MESSAGE`, so that receivers can rely on it; local brokers don't check it.
    */
   readonly userId?: string | undefined;
   /**
-   * False: the message need not survive a restart of RabbitMQ, where its queue is a classic one, or a power failure, where
-   * it is on disk. Default: true.
+   * False: the message need not survive a restart of RabbitMQ (in classic queues) or a power failure (on disk). Default:
+   * true.
    */
   readonly persistent?: boolean | undefined;
   /**
-   * In how many milliseconds from now the message becomes worthless, at least 1. Then it is not handled any more; the
-   * queue's `onExpired` says what becomes of it. The time goes on through retries, and while `send` waits. The clocks of
-   * sender and receiver have to agree. Default: never.
+   * After how many milliseconds the message expires, at least 1. An expired message is not handled; the queue's `onExpired`
+   * says whether it is dropped. The time includes retries and the waits of `send`. The clocks of sender and receiver have
+   * to agree. Default: never.
    */
   readonly expiresInMs?: number | undefined;
   /**
-   * In how many milliseconds from now the message is delivered, up to eight years; until then it waits at the broker.
-   * RabbitMQ rounds it up to whole seconds. 0: at once. See docs/later.md. Default: 0.
+   * After how many milliseconds the message is delivered, up to eight years; until then the broker holds it. RabbitMQ rounds
+   * it up to whole seconds. 0: at once. See docs/later.md. Default: 0.
    */
   readonly delayMs?: number | undefined;
-  /** When the message is delivered, in place of `delayMs`. The past: at once. */
+  /** When the message is delivered, instead of `delayMs`. A time in the past means at once. */
   readonly at?: Date | undefined;
-  /** How the body is encoded, where the codec does it. At most 255 bytes. Receivers decode `gzip`, `deflate`, `br` and `zstd`. */
+  /** The encoding of the body, if the codec applies one. At most 255 bytes. Receivers decode `gzip`, `deflate`, `br`, `zstd`. */
   readonly contentEncoding?: string | undefined;
-  /** With what to compress the body, or false. Default: as the queue's definition says. */
+  /** How to compress the body, or false. Default: as in the queue's definition. */
   readonly compress?: Compression | false | undefined;
 }
 
@@ -72,7 +72,7 @@ export const MESSAGE_OPTION_NAMES: readonly Exclude<keyof MessageOptions, 'id'>[
   'compress',
 ];
 
-/** Message options that were checked, and that the caller can't change any more. */
+/** Checked message options, copied so that the caller can't change them. */
 export type MessageProperties = MessageOptions;
 
 /** Throws `INVALID_OPTION`. */
@@ -108,12 +108,12 @@ export function messageProperties(options: MessageOptions): MessageProperties {
     compress,
     expiresInMs,
     ...(delayMs !== undefined && { delayMs }),
-    // A copy: dates can be changed.
+    // A copy, since dates are mutable.
     ...(at !== undefined && { at: new Date(at) }),
   };
 }
 
-/** As many seconds as RabbitMQ's ladder of delays counts: eight and a half years. */
+/** The longest delay of RabbitMQ's ladder of wait queues: eight and a half years. */
 const MAX_SEND_DELAY_MS = (2 ** 28 - 1) * 1000;
 
 function checkDue(delayMs: number | undefined, at: Date | undefined): void {
@@ -126,12 +126,12 @@ function checkDue(delayMs: number | undefined, at: Date | undefined): void {
   }
 }
 
-/** A thousand years: no clock that messages are compared with goes on for longer. */
+/** A thousand years. */
 const MAX_EXPIRY_MS = 1000 * 365.25 * 24 * 3600 * 1000;
 
 /**
- * An encoded value, compressed if that was asked for and makes it smaller. Throws `TOO_LARGE` for what receivers would not
- * decompress.
+ * An encoded value, compressed if requested and if that makes it smaller. Throws `TOO_LARGE` for a value that receivers
+ * would refuse to decompress.
  */
 export function packed(
   encoded: EncodedValue,
@@ -159,7 +159,7 @@ function shortString(name: string, value: string | undefined, minBytes: number):
   throw invalidOption(name, `a string of ${minBytes} to 255 bytes`, value);
 }
 
-/** UTF-8 can't carry it: what arrives would be another text. */
+/** UTF-8 can't carry a lone surrogate: a different text would arrive. */
 function halfPair(name: string, value: unknown): QueueError {
   return invalidOption(name, 'well-formed text, without half a surrogate pair', value);
 }

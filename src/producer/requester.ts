@@ -19,40 +19,41 @@ import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
 import { MESSAGE_OPTION_NAMES, type MessageOptions, messageProperties, packed } from './message-options.js';
 
-/** What `createRequester` takes. */
+/** The options of `createRequester`. */
 export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchemaV1> {
-  /** What the handler's reply is to look like: any Standard Schema. */
+  /** The schema of the handler's reply: any Standard Schema. */
   readonly reply: Reply;
   /**
-   * How long a `request` may take in all, from the first wait for room to the reply, unless it says otherwise itself.
-   * Retries of the handler take their delays of it. Milliseconds, `Infinity` for no limit. Default: 30 000.
+   * How long a `request` may take in all, including waits for room and retries of the handler, unless it sets its own limit.
+   * Milliseconds, `Infinity` for no limit. Default: 30 000.
    */
   readonly timeoutMs?: number | undefined;
 }
 
-/** What `request` takes besides the value. All have defaults; unknown names are `INVALID_OPTION`. */
+/** The options of `request`. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface RequestOptions extends Omit<MessageOptions, 'correlationId' | 'replyTo'> {
-  /** Ends the request: `ABORTED` where nothing was stored, `UNCONFIRMED` where it was, or may have been. */
+  /** Ends the request: `ABORTED` if nothing was stored, `UNCONFIRMED` if it was, or may have been. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds, `Infinity` for no limit. Default: the requester's. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** Asks the handlers of one queue, and waits for their answers. Made by {@link createRequester}. */
+/** Sends requests to one queue, and waits for the replies of its handlers. Created by {@link createRequester}. */
 export interface Requester<In, Reply> extends AsyncDisposable {
   /**
-   * Resolves to what the handler returned. Many may be under way at once.
+   * Resolves to the return value of the handler. Requests may run concurrently.
    *
-   * Rejects: `REMOTE_ERROR` when the handler has failed for good, that is after its last retry or with
-   * `RejectMessage`, or when its reply does not fit; `error.remote` has its message and code. `INVALID_MESSAGE` and
-   * `TOO_LARGE` before any I/O. `DEADLOCK` where only the handler that makes the request could answer it. `TIMEOUT`, `ABORTED`, and what `send` and declaring the queue reject with, where the
-   * request was not stored. `UNCONFIRMED` where it is or may be stored, and no answer came: within the time limit,
-   * or at all, because the link that it was to come on is gone. The handler may have done its work, or do it yet.
+   * Rejects: `REMOTE_ERROR` if the handler has failed for good (after its last retry, or with `RejectMessage`) or if its
+   * reply fails the schema; `error.remote` has its message and code. `INVALID_MESSAGE` and `TOO_LARGE` before any I/O.
+   * `DEADLOCK` if only the handler that makes the request could answer it. `TIMEOUT`, `ABORTED`, and the errors of `send`
+   * and of declaring the queue, if the request was not stored. `UNCONFIRMED` if the request is or may be stored and no
+   * reply arrived in time, or can't arrive because its connection is lost. The handler may have done its work, or may
+   * still do it.
    */
   request(value: In, options?: RequestOptions): Promise<Reply>;
   /**
-   * Ends the requests under way, with `CLOSED` where nothing was stored and `UNCONFIRMED` where it was, or may have been,
-   * and stops listening for replies. Always resolves.
+   * Ends pending requests, with `CLOSED` if nothing was stored and `UNCONFIRMED` if it was, or may have been, and stops
+   * listening for replies. Always resolves.
    */
   close(): Promise<void>;
 }
@@ -65,7 +66,7 @@ const REQUEST_OPTION_NAMES: readonly string[] = [
 ];
 
 /**
- * A requester for one queue, whose consumer's handler answers by what it returns.
+ * A requester for one queue. The return value of the consumer's handler is the reply.
  *
  * ```ts
  * const square = defineQueue('square', z.number(), { deadLetter: false });
@@ -76,11 +77,11 @@ const REQUEST_OPTION_NAMES: readonly string[] = [
  * console.log(await squares.request(12)); // 144
  * ```
  *
- * A failing attempt that will be retried is no answer yet, so that the caller waits for the retries: give the consumer
- * few of them, or none. What fails becomes a dead letter as well, unless the queue has none.
+ * A failed attempt that will be retried is not answered, so the caller waits for the retries: give the consumer few of
+ * them, or none. A failed request also becomes a dead letter, unless the queue has none.
  *
- * On RabbitMQ replies come by direct reply-to, in this process through a queue of the requester's own. They are at
- * most once. An idle requester does not keep the process alive. Throws `INVALID_OPTION`.
+ * Replies use direct reply-to on RabbitMQ, and a queue of the requester on local brokers. They are delivered at most once.
+ * An idle requester does not keep the process alive. Throws `INVALID_OPTION`.
  */
 export function createRequester<In, Reply extends StandardSchemaV1>(
   broker: Broker,
@@ -103,7 +104,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     maxBytes: number,
   ) => Promise<DecodedValue<StandardSchemaV1.InferOutput<Reply>>>;
   readonly #replies: Replies;
-  /** By correlation id. As many as there are callers. */
+  /** Pending calls by correlation id. */
   readonly #calls = new Map<string, Call>();
   #closing: Promise<void> | undefined;
 
@@ -188,7 +189,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     return call.reply;
   }
 
-  /** A handler that waits for what only it could do would wait until the time limit. */
+  /** Throws `DEADLOCK` if only the calling handler itself could answer. */
   async #checkAnswerable(handler: RunningHandler, message: Message): Promise<void> {
     if (!(await handler.holdsUp(this.#broker, this.#queue.name, message))) return;
     throw new QueueError(
@@ -217,7 +218,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
   }
 }
 
-/** Replies are JSON, or labelled as something else that is known; those without a label are foreign, and JSON. */
+/** Replies are JSON unless they have another known label; replies without a label come from other clients. */
 function replyDecoder<Reply extends StandardSchemaV1>(schema: Reply) {
   const replies = defineQueue('replies', schema, {
     codec: { contentType: NOTHING, encode: () => '', decode: () => undefined },

@@ -8,7 +8,7 @@ import { type Step, ValueSource, type Values } from './value-source.js';
 
 /** What `sendMany` resolves to. */
 export interface SendManyResult {
-  /** How many values are stored: all that the iterable gave, but for those that were skipped. */
+  /** How many values are stored: all values of the iterable except skipped ones. */
   readonly stored: number;
   /** Set with `onInvalid: 'skip'`. */
   readonly skipped?: SkippedValues;
@@ -23,8 +23,8 @@ export interface ValueSender<T> {
 }
 
 /**
- * How many messages are under way at once: as many as a RabbitMQ broker leaves unconfirmed by default. The backend
- * makes them wait if its own window is smaller.
+ * The maximum number of messages in flight: the default limit of unconfirmed messages on RabbitMQ. If the backend's own
+ * window is smaller, it makes them wait.
  */
 const MAX_MESSAGES = 1000;
 
@@ -34,11 +34,11 @@ const MAX_MESSAGES = 1000;
  */
 const REFILL_AT_MESSAGES = 800;
 
-/** How many bytes of bodies are under way at once; one larger message goes alone. */
+/** The maximum size of all bodies in flight; a larger message is sent alone. Bytes. */
 const MAX_BYTES = 16 * 1024 * 1024;
 const REFILL_AT_BYTES = 12 * 1024 * 1024;
 
-/** How many values an asynchronous schema validates at once: their size is known only afterwards. */
+/** How many values an asynchronous schema validates at once, since their size is known only afterwards. */
 const MAX_VALIDATING = 64;
 
 /** A synchronous iterable gives the event loop a turn after this time. */
@@ -49,8 +49,8 @@ const LARGE_BYTES = 16 * 1024;
 const CLOCK_EVERY = 32;
 
 /**
- * Sends each value of an iterable, in order, as many at once as the window takes. `signal` is the one that ends the
- * sends; the window hands it on as `stopSends`.
+ * Sends each value of an iterable, in order, with as many in flight as the window allows. `signal` ends the sends; the
+ * window passes it on as `stopSends`.
  *
  *   taking ──(end of the values)──► settling ──► resolved
  *      └──(a send fails, the iterable throws, the signal is aborted)──► settling ──► rejected, with progress
@@ -68,7 +68,7 @@ class BulkSend<T> {
   readonly #values: ValueSource<T>;
   readonly #sender: ValueSender<T>;
   readonly #signal: AbortSignal | undefined;
-  /** Ends the sends under way. */
+  /** Ends the sends in flight. */
   readonly #sends: AbortController | undefined;
   readonly #failed: { position: number; error: QueueError }[] = [];
   readonly #skipped: Skipped | undefined;
@@ -79,9 +79,9 @@ class BulkSend<T> {
   #validating = 0;
   /** The last value that is being validated: those after it are stored after it. */
   #lastMade: Promise<unknown> | undefined;
-  /** Why no further value is taken. */
+  /** The reason why no further value is taken. */
   #stop: QueueError | undefined;
-  /** The one wait that the loop is in, and what ends it. */
+  /** The current wait of the loop, and the function that ends it. */
   #wait: { readonly isOver: () => boolean; readonly over: Deferred } | undefined;
   #turnAt = performance.now();
 
@@ -162,7 +162,7 @@ class BulkSend<T> {
     return step;
   }
 
-  /** Returns how many bytes the message has, 0 if that is not known yet. */
+  /** Returns the size of the message in bytes, 0 if it is not known yet. */
   #start(value: T): number {
     const position = this.#taken++;
     this.#messages++;
@@ -195,7 +195,7 @@ class BulkSend<T> {
     return bytes;
   }
 
-  /** Values are validated side by side, and stored in their order. */
+  /** Values are validated concurrently, and stored in order. */
   #storeInTurn(position: number, making: Message | Promise<Message>): void {
     this.#validating++;
     const made = this.#storeMade(position, making, this.#lastMade);
@@ -205,7 +205,7 @@ class BulkSend<T> {
     });
   }
 
-  /** Resolves when the message is on its way, or has failed. */
+  /** Resolves when the message is in flight, or has failed. */
   async #storeMade(
     position: number,
     making: Message | Promise<Message>,
@@ -270,7 +270,7 @@ class BulkSend<T> {
     wait.over.resolve();
   }
 
-  /** Timers, sockets and signals would starve while values and confirms come without a pause. */
+  /** Timers, sockets and signals would starve while values and confirms arrive without a pause. */
   async #letOthersRun(): Promise<void> {
     if (performance.now() - this.#turnAt < TURN_AFTER_MS) return;
     await eventLoopTurn();

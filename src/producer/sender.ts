@@ -21,7 +21,7 @@ const SEND_OPTION_NAMES = [...SEND_MANY_OPTION_NAMES, 'id'];
 
 /** Where messages are sent: to the queue `name`, unless `route` says otherwise. */
 export interface SendTarget<In, Result> {
-  /** As errors and traces call it. */
+  /** The name in errors and traces. */
   readonly name: string;
   /** What the user calls to send one message. */
   readonly verb: 'send' | 'publish';
@@ -33,9 +33,9 @@ export interface SendTarget<In, Result> {
   readonly compress?: Queue<In, unknown>['compress'];
   /** Where the message of a value goes, and what it is. Throws `INVALID_MESSAGE`. */
   route?(value: In): Pick<Message, 'origin' | 'type'>;
-  /** Before the first message, and again after a message was unroutable. */
+  /** Called before the first message, and again after a message was unroutable. */
   declare(broker: Backend, wait: WaitOptions): Promise<void>;
-  /** What the sender of a message is told. */
+  /** The result of a send. */
   result(id: string, isRouted: boolean): Result;
 }
 
@@ -65,11 +65,11 @@ type SendManyOptions<In> = Omit<MessageOptions, 'id'> & SendWait & EachValueOpti
 export class Sender<In, Result> {
   readonly #broker: Backend;
   readonly #target: SendTarget<In, Result>;
-  /** Where messages go that say nothing else. */
+  /** The default destination. */
   readonly #to: Destination;
   readonly #defaultWait: SendLimits;
   #isDeclared = false;
-  /** The last message that waits for its declaration, with those before it. */
+  /** Settles with the last message that waits for the declaration, after all those before it. */
   #lastFirst: Promise<unknown> | undefined;
 
   constructor(broker: Backend, target: SendTarget<In, Result>, timeoutMs: number) {
@@ -77,7 +77,7 @@ export class Sender<In, Result> {
     this.#target = target;
     this.#to = { exchange: '', routingKey: target.name };
     this.#defaultWait = { timeoutMs, mandatory: target.mandatory };
-    // They are handed around: `const { send } = producer`, `values.map(producer.send)`.
+    // Bound, for `const { send } = producer` and `values.map(producer.send)`.
     this.send = this.send.bind(this);
     this.trySend = this.trySend.bind(this);
     this.sendMany = this.sendMany.bind(this);
@@ -103,7 +103,7 @@ export class Sender<In, Result> {
     }
   }
 
-  /** `onStored` is told of each message whether it was routed. */
+  /** `onStored`: called with each message, and whether it was routed. */
   async sendMany(
     values: Values<In>,
     options: SendManyOptions<In> = {},
@@ -177,7 +177,7 @@ export class Sender<In, Result> {
     return newMessage(body, properties);
   }
 
-  /** A send that ends before there is a message is traced like any other. */
+  /** Traces a send that ends before there is a message. */
   #failUnmade(properties: MessageProperties | undefined, error: unknown): never {
     if (sendTracing.hasSubscribers) {
       const trace = this.#traceOf(properties?.id ?? newMessageId(), properties?.headers, undefined);
@@ -210,9 +210,9 @@ export class Sender<In, Result> {
       : this.#publishFirst(message, limits);
   }
 
-  /** Declares the queue first. Declarations may end in any order; what was sent first is published first. */
+  /** Declares the queue first. Declarations may end in any order; messages are published in the order of their sends. */
   async #publishFirst(message: Message, limits: SendLimits): Promise<boolean> {
-    // The broker checks each message; this one must be refused before there is a queue for it.
+    // The broker checks the size, too, but this message must be refused before the queue is created.
     checkSize(message, this.#broker.maxMessageBytes);
     const before = this.#lastFirst;
     const turn = this.#declareAndPublish(message, limits, before);
@@ -224,7 +224,7 @@ export class Sender<In, Result> {
     return (await turn).publishing;
   }
 
-  /** Resolves when the message is handed over: its publish, in an object, goes on. */
+  /** Resolves when the message is passed to the broker. The pending publish is wrapped in an object. */
   async #declareAndPublish(
     message: Message,
     limits: SendLimits,
@@ -256,7 +256,7 @@ export class Sender<In, Result> {
 
 type SendLimits = PublishOptions & { readonly timeoutMs: number };
 
-/** The same limits after a first step that took from `since` until now. Errors still name the whole limit. */
+/** The limits that are left after a first step that began at `since`. Errors still quote the whole limit. */
 function remaining(limits: SendLimits, since: number): SendLimits {
   const { timeoutMs, limitMs = timeoutMs } = limits;
   return { ...limits, timeoutMs: Math.max(0, timeoutMs - (performance.now() - since)), limitMs };

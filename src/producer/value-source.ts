@@ -1,16 +1,16 @@
-/** Takes values from any kind of iterable, whatever it does. */
+/** Takes values from any kind of iterable, also from faulty ones. */
 import { invalidOption, isThenable } from '../common/options.js';
 
 /** What `sendMany` takes values from. */
 export type Values<T> = Iterable<T> | AsyncIterable<T>;
 
-/** What taking a value came to. */
+/** The result of taking a value. */
 export type Step<T> =
   | { readonly type: 'value'; readonly value: T }
   | { readonly type: 'end' }
   | { readonly type: 'error'; readonly error: unknown };
 
-/** One way to take values, whether the iterator answers at once or later. */
+/** One interface for synchronous and asynchronous iterators. */
 export class ValueSource<T> {
   readonly #iterator: Iterator<T> | AsyncIterator<T>;
 
@@ -19,7 +19,7 @@ export class ValueSource<T> {
     this.#iterator = iteratorOf(values);
   }
 
-  /** A promise only if the iterator gives one. Never throws or rejects. */
+  /** A promise only if the iterator returns one. Never throws or rejects. */
   next(): Step<T> | Promise<Step<T>> {
     try {
       const result = this.#iterator.next();
