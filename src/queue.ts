@@ -185,8 +185,8 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
     body: Message['body'],
   ): DecodedValue<Out> | Promise<DecodedValue<Out>> {
     let value: unknown;
+    const codec = codecFor(contentType, this.#codec);
     try {
-      const codec = codecFor(contentType, this.#codec);
       // Many codecs are functions of others, to which a second argument means something else: only where there is a need.
       value =
         contentEncoding === undefined || compressionsIn(contentEncoding) !== undefined
@@ -196,7 +196,10 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
       return { ok: false, failure: { code: 'undecodable', error: errorText(error) } };
     }
     const verdict = this.#validate(value);
-    return verdict instanceof Promise ? verdict.then(toDecoded<Out>) : toDecoded<Out>(verdict);
+    const label = codec === this.#codec ? '' : mislabelled(contentType, this.#codec.contentType);
+    return verdict instanceof Promise
+      ? verdict.then((settled) => toDecoded<Out>(settled, label))
+      : toDecoded<Out>(verdict, label);
   }
 
   /** Encodes at once, and validates what the encoded value decodes to: the value itself may change meanwhile. */
@@ -233,12 +236,18 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
   }
 }
 
-function toDecoded<Out>(verdict: Verdict): DecodedValue<Out> {
+/** Most often a message that somebody sent by hand. */
+function mislabelled(contentType: string, expected: string): string {
+  return ` (the message is labelled ${quote(contentType)}, and this queue expects ${expected}: send it with that content type)`;
+}
+
+/** `label`: what to say besides about a value that fails the schema. */
+function toDecoded<Out>(verdict: Verdict, label: string): DecodedValue<Out> {
   switch (verdict.type) {
     case 'valid':
       return { ok: true, value: verdict.value as Out };
     case 'invalid':
-      return { ok: false, failure: { code: 'invalid', error: describeIssues(verdict.issues) } };
+      return { ok: false, failure: { code: 'invalid', error: describeIssues(verdict.issues) + label } };
     case 'threw':
       return {
         ok: false,

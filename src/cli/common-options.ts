@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { ADDRESS_VARIABLES, type AddressFlags, maskPasswords } from './address.js';
 import type { ExitCode } from './exit-code.js';
+import { helpColumns } from './help-layout.js';
 import { wrap } from './layout.js';
 import { durationOption, positiveDurationValue } from './option-values.js';
 import type { Output, OutputFlags } from './output.js';
@@ -21,13 +22,10 @@ Address: --url, else --url-file, else the first of ${ADDRESS_VARIABLES.join(', '
 export const TRIAL_ADDRESS_HELP = `
 Address: --url or --url-file, else 'local:', in memory. Environment variables are ignored.`;
 
-/** Longer lines are hard to read. */
-const MAX_HELP_COLUMNS = 100;
-
 /** Adds texts below the options of a command, wrapped to the terminal. */
 export function addHelp(command: Command, ...texts: readonly string[]): void {
   for (const text of texts) {
-    command.addHelpText('after', () => wrap(text, Math.min(process.stdout.columns || 80, MAX_HELP_COLUMNS)));
+    command.addHelpText('after', () => wrap(text, helpColumns()));
   }
 }
 

@@ -16,6 +16,7 @@ import { addTopologyCommand } from './commands/topology.js';
 import { addWorkCommand } from './commands/work.js';
 import { addCommonOptions, addHelp, type Execute } from './common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
+import { HELP_LAYOUT, helpColumns } from './help-layout.js';
 import { Output } from './output.js';
 
 const DESCRIPTION = "Sends and handles messages through queues on this machine's disk or on RabbitMQ.";
@@ -46,7 +47,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   });
   try {
     if (args.length === 0) program.outputHelp();
-    else await program.parseAsync(spellOutHelp(args), { from: 'user' });
+    else await program.parseAsync(spellOutHelp(program, args), { from: 'user' });
     return exitCode;
   } catch (error) {
     // commander has already printed it.
@@ -57,12 +58,17 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
-function createProgram(execute: Execute): Command {
+/** All commands. */
+export function createProgram(execute: Execute): Command {
   const program = new Command('millrace')
     .description(DESCRIPTION)
     .version(version())
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(`${onOneLine(maskPasswords(text))}\n`) })
+    .configureOutput({
+      outputError: (text, write) => write(`${onOneLine(maskPasswords(text))}\n`),
+      getOutHelpWidth: helpColumns,
+    })
+    .configureHelp(HELP_LAYOUT)
     .showSuggestionAfterError();
   addHelp(program, EXAMPLES, EXIT_HELP);
 
@@ -84,10 +90,27 @@ function createProgram(execute: Execute): Command {
   return program;
 }
 
-/** Turns `help dlq list` into `dlq list --help`: commander's own `help` only looks at the first name. */
-function spellOutHelp([first, ...names]: readonly string[]): readonly string[] {
-  if (first === undefined) return [];
-  return first === 'help' && names.length > 1 ? [...names, '--help'] : [first, ...names];
+/**
+ * Turns `help dlq list` into `dlq list --help`: commander's own `help` only looks at the first name. For a name that it
+ * does not know, commander prints the help of what is above it, as if all were well; without the rest it is an error.
+ */
+function spellOutHelp(program: Command, args: readonly string[]): readonly string[] {
+  const names = args[0] === 'help' ? args.slice(1) : args;
+  const unknown = unknownName(program, names);
+  if (unknown !== undefined) return names.slice(0, unknown + 1);
+  return args[0] === 'help' && names.length > 0 ? [...names, '--help'] : args;
+}
+
+/** The position of the first name that should be a command and is none. */
+function unknownName(program: Command, names: readonly string[]): number | undefined {
+  let command = program;
+  for (const [position, name] of names.entries()) {
+    if (command.commands.length === 0 || name.startsWith('-') || name === 'help') return undefined;
+    const next = command.commands.find((each) => each.name() === name);
+    if (next === undefined) return position;
+    command = next;
+  }
+  return undefined;
 }
 
 function version(): string {

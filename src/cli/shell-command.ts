@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { showHeaders } from '../common/headers.js';
 import { onAbort, pause } from '../common/limits.js';
 import type { HandlerContext } from '../consumer/consumer.js';
+import type { LabelledBody } from './text-queue.js';
 
 /** How long a command may take to clean up after TERM before it is killed. */
 const GRACE_MS = 5000;
@@ -10,16 +11,19 @@ const GROUP_CHECK_MS = 20;
 
 interface ShellCommand {
   /** Runs the command with the body on its standard input. Resolves if it exits 0, else rejects. */
-  handle(body: Uint8Array, context: HandlerContext): Promise<void>;
+  handle(message: LabelledBody, context: HandlerContext): Promise<void>;
   /** Terminates running commands and their child processes, and resolves when they are gone. */
   end(): Promise<void>;
 }
 
 /**
- * Handles messages with a shell command. Its environment has the properties of the message; it inherits standard output
- * and standard error.
+ * Handles messages with a shell command. Its environment has the properties of the message, and the variables of
+ * `address`; it inherits standard output and standard error.
  */
-export function shellCommand(command: string): ShellCommand {
+export function shellCommand(
+  command: string,
+  address: Readonly<Record<string, string | undefined>> = {},
+): ShellCommand {
   const running = new Set<ChildProcess>();
   const terminations = new Set<Promise<void>>();
 
@@ -30,14 +34,14 @@ export function shellCommand(command: string): ShellCommand {
   };
 
   return {
-    async handle(body, context) {
+    async handle({ body, contentType }, context) {
       const child = spawn(command, {
         shell: true,
         // A separate process group: Ctrl-C must not end the command, which millrace lets finish, and the group can be
         // terminated together with everything that the shell starts.
         detached: true,
         stdio: ['pipe', 'inherit', 'inherit'],
-        env: { ...process.env, ...variablesOf(context) },
+        env: { ...process.env, ...address, ...variablesOf(contentType, context) },
       });
       running.add(child);
       const unlisten = onAbort(context.signal, () => terminate(child));
@@ -66,7 +70,10 @@ export function shellCommand(command: string): ShellCommand {
 const MAX_VARIABLE_LENGTH = 64 * 1024;
 
 /** Values from the sender may be missing, too long for a variable, or contain NUL, which would end the value. */
-function variablesOf(context: HandlerContext): Readonly<Record<string, string | undefined>> {
+function variablesOf(
+  contentType: string,
+  context: HandlerContext,
+): Readonly<Record<string, string | undefined>> {
   const { id, attempt, queue, exchange, routingKey, redelivered, headers, timestamp } = context;
   const { type, appId, correlationId, replyTo } = context;
   const variables = {
@@ -77,6 +84,7 @@ function variablesOf(context: HandlerContext): Readonly<Record<string, string | 
     ROUTING_KEY: routingKey,
     REDELIVERED: String(redelivered),
     HEADERS: JSON.stringify(showHeaders(headers)),
+    CONTENT_TYPE: contentType,
     TIMESTAMP: timestamp?.toString(),
     TYPE: type,
     APP_ID: appId,

@@ -3,7 +3,13 @@ import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { codecs } from '../common/codec.js';
 import { defineRoute, type Route } from '../exchange.js';
-import { defineQueue, type EncodedValue, type Queue, type QueueOptions } from '../queue.js';
+import {
+  type DecodedValue,
+  defineQueue,
+  type EncodedValue,
+  type Queue,
+  type QueueOptions,
+} from '../queue.js';
 import { defineTopic, type EventValues, type Topic, type TopicOptions } from '../topics/topic.js';
 
 /** The tutorials declare a durable quorum queue without further arguments. */
@@ -80,6 +86,28 @@ export function bytesQueue(
       decode: toBytes,
     },
   });
+}
+
+/** A body with the media type that its sender gave it, or `''`. */
+export interface LabelledBody {
+  readonly body: Uint8Array;
+  readonly contentType: string;
+}
+
+/** Like {@link bytesQueue}, with the content types. */
+export function labelledQueue(name: string): Queue<LabelledBody> {
+  const { decode, encode, ...queue } = bytesQueue(name);
+  return {
+    ...queue,
+    encode: ({ body }) => encode(body),
+    decode: (message, maxBytes) => {
+      const { contentType } = message;
+      const label = (decoded: DecodedValue<Uint8Array>): DecodedValue<LabelledBody> =>
+        decoded.ok ? { ok: true, value: { body: decoded.value, contentType } } : decoded;
+      const decoded = decode(message, maxBytes);
+      return decoded instanceof Promise ? decoded.then(label) : label(decoded);
+    },
+  };
 }
 
 /**

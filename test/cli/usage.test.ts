@@ -232,3 +232,14 @@ test('a schema module that was compiled to CommonJS is understood', async () => 
   expect(exitCode).toBe(65);
   expect(stderr).toContain('stays');
 });
+
+test.each([
+  [['help', 'sned'], "unknown command 'sned'", 'Did you mean send?'],
+  [['list', '--help'], "unknown command 'list'", ''],
+  [['help', 'dlq', 'lsit'], "unknown command 'lsit'", 'Did you mean list?'],
+])('the help of a command that does not exist is an error (%j)', async (args, error, hint) => {
+  const { exitCode, stdout, stderr } = await millrace(args);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+  expect(stderr).toContain(error);
+  expect(stderr).toContain(hint);
+});

@@ -36,7 +36,9 @@ Examples:
   $ millrace work -q orders ./handler.js --http 9464`;
 
 const NOTES = `
---exec sets these environment variables: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_EXCHANGE and MILLRACE_ROUTING_KEY (where the message was published), MILLRACE_ATTEMPT (1 for the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object) and, if the message has them, MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_TYPE, MILLRACE_APP_ID, MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO.
+--exec sets these environment variables: MILLRACE_ID, MILLRACE_QUEUE, MILLRACE_EXCHANGE and MILLRACE_ROUTING_KEY (where the message was published), MILLRACE_ATTEMPT (1 for the first), MILLRACE_REDELIVERED (true or false), MILLRACE_HEADERS (a JSON object), MILLRACE_CONTENT_TYPE and, if the message has them, MILLRACE_TIMESTAMP (milliseconds since 1970), MILLRACE_TYPE, MILLRACE_APP_ID, MILLRACE_CORRELATION_ID and MILLRACE_REPLY_TO. With -u, MILLRACE_URL is that address, so that a millrace which the command runs uses the same broker; if it contains a password, only with --pass-url.
+
+A handler module in TypeScript needs Node.js 22.18 or later; below that, compile it.
 
 The first signal stops taking messages and lets running handlers finish: within --shutdown-timeout after INT and TERM, within at most 5s after HUP and QUIT. A second one returns unfinished messages to the queue.`;
 
@@ -52,6 +54,7 @@ export function addWorkCommand(program: Command, execute: Execute): void {
       '--exec <command>',
       'run a shell command per message, with the body on standard input; exit code 0 acknowledges it',
     )
+    .option('--pass-url', 'pass the address to the command of --exec although it contains a password')
     .option('-c, --concurrency <n>', 'how many messages to handle at once', integerValue(1, 65_535), 1)
     .option(
       '-p, --prefetch <n>',

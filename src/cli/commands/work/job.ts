@@ -1,19 +1,22 @@
 /** What `millrace work` does with each message: prints it, or passes it to a command or a module. */
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import type { Broker } from '../../../broker.js';
 import type { Consumer, Handler } from '../../../consumer/consumer.js';
 import type { ConsumerOptions } from '../../../consumer/consumer-options.js';
 import { createConsumer } from '../../../consumer/create-consumer.js';
 import type { Queue } from '../../../queue.js';
+import { type AddressFlags, maskPasswords } from '../../address.js';
 import { CommandError, EXIT } from '../../exit-code.js';
 import { importHandler } from '../../import-module.js';
 import { messageRecord } from '../../message-record.js';
 import { type Output, showBody } from '../../output.js';
 import { shellCommand } from '../../shell-command.js';
-import { bytesQueue, decodedQueue } from '../../text-queue.js';
+import { bytesQueue, decodedQueue, labelledQueue } from '../../text-queue.js';
 import type { Worker } from './worker.js';
 
-export interface JobFlags {
+export interface JobFlags extends AddressFlags {
+  readonly passUrl?: boolean;
   readonly queue: string;
   readonly exec?: string;
   readonly concurrency: number;
@@ -39,11 +42,21 @@ export async function chooseJob(
     if (handlerPath !== undefined) {
       throw new CommandError(EXIT.usage, 'a handler module and --exec exclude each other; use one of them');
     }
-    const command = shellCommand(exec);
-    return { ...jobOf(bytesQueue(queue), command.handle, flags), end: command.end };
+    const command = shellCommand(exec, addressVariables(flags));
+    return { ...jobOf(labelledQueue(queue), command.handle, flags), end: command.end };
   }
   if (handlerPath !== undefined) return jobOf(decodedQueue(queue), await importHandler(handlerPath), flags);
   return jobOf(bytesQueue(queue), printMessage(output), { ...flags, prints: true });
+}
+
+/**
+ * What makes a `millrace` that the command runs use the same broker. Addresses from the environment are inherited as they
+ * are; a password on the command line is only passed on with `--pass-url`.
+ */
+function addressVariables({ url, urlFile, passUrl }: JobFlags): Readonly<Record<string, string | undefined>> {
+  if (urlFile !== undefined) return { MILLRACE_URL: undefined, MILLRACE_URL_FILE: resolve(urlFile) };
+  if (url === undefined) return {};
+  return passUrl || maskPasswords(url) === url ? { MILLRACE_URL: url } : {};
 }
 
 /** Printing is faster than a round trip to the broker, so many messages have to be in flight. */
