@@ -1,7 +1,10 @@
-/** The queues of `send` and `work`: used as they are, or declared like those of the RabbitMQ tutorials if missing. */
+/** The queues of `send` and `work`: used as they are, and made if they are missing. */
 import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Broker, WaitOptions } from '../broker.js';
 import { codecs } from '../common/codec.js';
+import { backendOf } from '../common/options.js';
+import { isQueueError } from '../errors.js';
 import { defineRoute, type Route } from '../exchange.js';
 import {
   type DecodedValue,
@@ -12,8 +15,27 @@ import {
 } from '../queue.js';
 import { defineTopic, type EventValues, type Topic, type TopicOptions } from '../topics/topic.js';
 
-/** The tutorials declare a durable quorum queue without further arguments. */
+/** What exists is used as it is. */
 const DECLARE = 'if-missing';
+
+/** The queue of the RabbitMQ tutorials, which declare a durable quorum queue without further arguments. */
+const TUTORIAL_QUEUE = 'hello';
+
+/**
+ * Makes a queue that is missing as `defineQueue` does, so that a program can use it too, whoever comes first. Where that
+ * fails, so does what comes after it, and says why.
+ */
+export async function makeIfMissing(broker: Broker, name: string, wait: WaitOptions = {}): Promise<void> {
+  // `if-missing` makes it as the tutorials do.
+  if (name === TUTORIAL_QUEUE) return;
+  const backend = backendOf(broker);
+  const { spec } = defineQueue(name, unchecked<unknown>());
+  try {
+    await backend.declare({ ...spec, declare: 'existing' }, wait);
+  } catch (error) {
+    if (isQueueError(error, 'QUEUE_MISSING')) await backend.declare(spec, wait).catch(() => {});
+  }
+}
 
 /** A schema that accepts every value. */
 export function unchecked<T>(): StandardSchemaV1<T> {

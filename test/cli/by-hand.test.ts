@@ -45,7 +45,7 @@ test.each([
   const [first, second] = [nextQueue(), nextQueue()];
   // Touched by the command line first.
   expect((await millrace(['send', '-q', first, '{"id":"typed"}', '-u', url])).exitCode).toBe(0);
-  await expect(handledBy(url, first, { declare: 'if-missing' }, 2)).resolves.toMatchObject({
+  await expect(handledBy(url, first, {}, 2)).resolves.toMatchObject({
     handled: ['typed', 'code'],
   });
   // Touched by code first.

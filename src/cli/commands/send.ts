@@ -7,7 +7,7 @@ import { quoted } from '../message-input.js';
 import { durationOption, nameValue, shortTextValue, timeValue } from '../option-values.js';
 import type { Output } from '../output.js';
 import { addMessageOptions, type InputSender, type SendInputFlags, sendInput } from '../send-input.js';
-import { sendingQueue, sendingRoute } from '../text-queue.js';
+import { makeIfMissing, sendingQueue, sendingRoute } from '../text-queue.js';
 
 interface SendFlags extends SendInputFlags {
   readonly queue?: string;
@@ -34,7 +34,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
     .argument('[message...]', "the message; '-', or no words and piped input, reads standard input")
     .option(
       '-q, --queue <name>',
-      'the queue; declared as in the RabbitMQ tutorials if missing (default: "hello")',
+      'the queue; made with the defaults of defineQueue if missing (default: "hello", as in the RabbitMQ tutorials)',
     )
     .option('-e, --exchange <name>', 'send to this exchange, which must exist, instead of a queue', nameValue)
     .option('-k, --routing-key <key>', 'the routing key at the exchange (default: none)', shortTextValue)
@@ -55,13 +55,18 @@ function send(words: readonly string[], flags: SendFlags, output: Output): Promi
     usage: 'millrace send -',
     open: (broker): InputSender => {
       const producer = createProducer(broker, target, { timeoutMs: timeout });
+      const prepare = async (signal: AbortSignal) => {
+        if (flags.exchange === undefined) await makeIfMissing(broker, name, { signal, timeoutMs: timeout });
+      };
       return {
         async one(body, options) {
+          await prepare(options.signal);
           const delay = { delayMs: flags.delay, at: flags.at };
           const { id } = await producer.send(body, { ...options, type, ...delay });
           return { text: `Sent ${quoted(body)}`, facts: { id, ...facts }, warning: lateWarning(flags) };
         },
         async many(bodies, options) {
+          await prepare(options.signal);
           const delay = { delayMs: flags.delay, at: flags.at };
           const { stored } = await producer.sendMany(bodies, { ...options, type, ...delay });
           const text = `Sent ${stored} ${stored === 1 ? 'message' : 'messages'} to '${name}'`;

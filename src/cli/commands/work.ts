@@ -15,6 +15,7 @@ import {
   positiveDurationValue,
 } from '../option-values.js';
 import type { Output } from '../output.js';
+import { makeIfMissing } from '../text-queue.js';
 import type { HttpServer } from './work/http-server.js';
 import { chooseJob, type JobFlags } from './work/job.js';
 import { Worker } from './work/worker.js';
@@ -49,7 +50,11 @@ export function addWorkCommand(program: Command, execute: Execute): void {
       'Handles the messages of a queue until stopped: prints them, or passes them to a command or module.',
     )
     .argument('[handler]', 'a module whose default export, (value, context) => …, handles each message')
-    .option('-q, --queue <name>', 'the queue; declared as in the RabbitMQ tutorials if missing', 'hello')
+    .option(
+      '-q, --queue <name>',
+      'the queue; made with the defaults of defineQueue if missing, or as in the RabbitMQ tutorials',
+      'hello',
+    )
     .option(
       '--exec <command>',
       'run a shell command per message, with the body on standard input; exit code 0 acknowledges it',
@@ -118,6 +123,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
     isNamedLater: output.logsAsJson,
   });
   try {
+    await makeIfMissing(broker, flags.queue);
     const worker = new Worker(broker, output, {
       queue: flags.queue,
       count: flags.count,
