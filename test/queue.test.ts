@@ -83,6 +83,11 @@ describe('the spec of a queue', () => {
     });
   });
 
+  test('an overflow that makes a dead letter of each refusal is refused: a send that waits is refused often', () => {
+    const options = { arguments: { 'x-max-length': 5, 'x-overflow': 'reject-publish-dlx' } };
+    expect(refusal(() => define('q', options), 'INVALID_OPTION')).toContain("use 'reject-publish'");
+  });
+
   test('does not follow later changes of the options', () => {
     const args: Record<string, unknown> = { 'x-single-active-consumer': true };
     const { spec } = define('q', { arguments: args });

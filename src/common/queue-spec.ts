@@ -156,7 +156,7 @@ export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
       options.maxPriority === undefined
         ? undefined
         : integerOption('maxPriority', options.maxPriority, { min: 1, max: 31, default: 31 }),
-    arguments: { ...options.arguments },
+    arguments: argumentsOption(options.arguments),
     ...(options.bindings !== undefined && { bindings: bindingsOption('bindings', options.bindings) }),
     ...(options.unbind !== undefined && { unbind: bindingsOption('unbind', options.unbind) }),
   };
@@ -166,6 +166,15 @@ function capacityOption(name: string, value: number | undefined): number | undef
   return value === undefined
     ? undefined
     : integerOption(name, value, { min: 1, infinity: true, default: Number.POSITIVE_INFINITY });
+}
+
+/** With `reject-publish-dlx` each refusal leaves a dead letter behind, and a refused message is sent until there is room. */
+function argumentsOption(given: QueueOptions['arguments']): QueueSpec['arguments'] {
+  if (given?.['x-overflow'] !== 'reject-publish-dlx') return { ...given };
+  throw new QueueError(
+    'INVALID_OPTION',
+    "arguments: with 'x-overflow': 'reject-publish-dlx' a send that waits for room would leave a dead letter behind each time it is refused; use 'reject-publish'",
+  );
 }
 
 function toDelayedRetry(option: QueueOptions['delayedRetry']): DelayedRetry | undefined {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { WaitOptions } from '../broker.js';
 import { withGrace } from '../common/limits.js';
 import { booleanOption, errorText, invalidOption, observerOption } from '../common/options.js';
@@ -82,7 +83,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
    * A message that fails again at once lines up behind the others, unless it has a higher priority; it must not be
    * replayed twice. Bounded by the number of dead letters at the start.
    */
-  const replayedIds = new Set<string>();
+  const replayed = new Set<string>();
 
   const report = (event: ReplayEvent) => {
     counts[event.type]++;
@@ -96,7 +97,8 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const wait = { ...selection.wait, signal: grace.signal };
   try {
     await forEachSelected(scan, selection, async (deadLetter, delivery) => {
-      if (replayedIds.has(deadLetter.id)) return false;
+      const key = keyOf(deadLetter);
+      if (replayed.has(key)) return false;
       const refusal =
         damage(deadLetter, options) ??
         (options.to === undefined ? foreignDeadLetter(deadLetter, source) : undefined) ??
@@ -108,7 +110,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
       await rateLimit.step(selection.wait.signal);
       // A delivery whose connection was lost is in the queue again, and will be redelivered.
       if (!scan.holds(delivery)) return false;
-      replayedIds.add(deadLetter.id);
+      replayed.add(key);
       await sending.begin(async () => {
         const error = dryRun ? await checkTarget(source, to, wait) : await send(source, deadLetter, to, wait);
         if (error === undefined && !dryRun) scan.remove(delivery);
@@ -127,6 +129,12 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
     await scan.end();
   }
   return { total: scan.total, scanned: scan.scanned, ...counts };
+}
+
+/** Tells a message from others. Its id alone does not: some programs give all their messages the same one. */
+function keyOf({ id, message }: DeadLetter): string {
+  const { timestamp, body } = withoutHistory(message);
+  return `${createHash('sha1').update(body).digest('base64')} ${timestamp} ${id}`;
 }
 
 /** Whether the disk has damaged it: then somebody has to say that it is to be sent nevertheless. */

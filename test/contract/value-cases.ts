@@ -122,6 +122,16 @@ export const valueCases: Cases = {
     expect(values.map((value) => [...value])).toEqual([[...everyByte], []]);
   },
 
+  'a buffer that is filled anew after each call of send is sent as it was, the first ones too': async (t) => {
+    const queue = t.define(z.instanceof(Uint8Array), { codec: 'bytes' });
+    const producer = createProducer(t.broker, queue);
+    const buffer = Buffer.alloc(1);
+    const sends = [1, 2, 3].map((value) => producer.send(buffer.fill(value)));
+    await Promise.all(sends);
+    const values = await handledValues(t, queue, 3);
+    expect(values.map(([byte]) => byte)).toEqual([1, 2, 3]);
+  },
+
   'a custom codec encodes and decodes': async (t) => {
     const csv: Codec = {
       contentType: 'text/csv',

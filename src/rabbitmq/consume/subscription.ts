@@ -62,7 +62,7 @@ export class RabbitMqSubscription implements Subscription {
     parts: SubscriptionParts,
   ): Promise<RabbitMqSubscription> {
     const subscription = new RabbitMqSubscription(queue, options, onDelivery, parts);
-    const first = subscription.#begin(options);
+    const first = subscription.#beginFirst(options);
     try {
       const consumer = await parts.link.within(first, `subscribing to '${queue}'`, options);
       void subscription.#keep(consumer);
@@ -121,6 +121,23 @@ export class RabbitMqSubscription implements Subscription {
     const reason = new QueueError('CLOSED', `the subscription to '${this.#queue}' was closed`);
     await this.#consumer?.close(reason, onLost);
     this.#ended.resolve();
+  }
+
+  /** As `#begin`, and declares the queue once more if somebody deleted it since this process declared it. */
+  async #beginFirst(wait: WaitOptions): Promise<ConsumerChannel> {
+    try {
+      return await this.#begin(wait);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      const isRestored = await onConnection(
+        this.#parts.link,
+        `declaring '${this.#queue}' again`,
+        wait,
+        (connection) => this.#parts.topology.restoreQueue(connection, this.#queue),
+      );
+      if (!isRestored || this.#stopped.signal.aborted) throw error;
+      return this.#begin(wait);
+    }
   }
 
   /** Subscribes once, on the connection that there is or the next one. Rejects with what hinders it. */

@@ -170,6 +170,22 @@ describe('a subscription', () => {
     await eventually(async () => (await broker.inspect(queue.name)).ready === 5);
   });
 
+  it('to a queue that was deleted since it was declared here declares it again, dead letters and all', async () => {
+    const queue = await declare();
+    for (const name of [queue.name, `${queue.name}.dead`]) await raw.deleteQueue(name);
+    const inbox = await Inbox.open(broker, queue.name);
+    await publish(queue, ['a']);
+    await (await inbox.next()).deadLetter(failure);
+    await eventually(async () => (await broker.inspect(`${queue.name}.dead`)).ready === 1);
+    await inbox.subscription.close();
+  });
+
+  it('to a queue that was removed here is QUEUE_MISSING', async () => {
+    const queue = await declare();
+    await broker.remove(queue.name);
+    await rejection(Inbox.open(broker, queue.name), 'QUEUE_MISSING');
+  });
+
   it('to a queue that is not there is QUEUE_MISSING', async () => {
     await rejection(Inbox.open(broker, `${prefix}-none`), 'QUEUE_MISSING');
     await rejection(Inbox.open(broker, `${prefix}-none`, { prefetch: 0 }), 'INVALID_OPTION');
