@@ -125,11 +125,15 @@ describe.each(cases)('a message of $client in a $type queue', ({ type, ...strang
     );
     expect(letters[0]?.message.headers).toMatchObject(seenHeaders);
     const format = type === 'quorum' ? [] : ['--json'];
-    const show = await eventually(async () => {
-      const run = new Millrace(['dlq', 'show', '-q', queue.name, '-u', amqpUrl(), ...format]);
-      // It finds none while the queue takes back what was listed.
-      return (await run.exit()) === 0 && run;
-    });
+    const show = await eventually(
+      async () => {
+        const run = new Millrace(['dlq', 'show', '-q', queue.name, '-u', amqpUrl(), ...format]);
+        // It finds none while the queue takes back what was listed.
+        return (await run.exit()) === 0 && run;
+      },
+      // Each try is a process.
+      { timeoutMs: 90_000 },
+    );
     for (const text of [reason, ...Object.keys(seenHeaders)]) expect(show.stdout).toContain(text);
     expect(show.stderr).toBe('');
     await eventually(async () => (await dead.replay()).replayed === 1);
