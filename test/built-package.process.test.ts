@@ -14,7 +14,7 @@ const script = `
   const broker = await connect('local:');
   await broker.close();
   const before = isLoaded();
-  // Nobody listens there: the address is opened, in vain.
+  // Nothing listens there, so opening the address fails.
   const error = await connect('amqp://127.0.0.1:1', { connectTimeoutMs: 2000 }).catch((reason) => reason);
   console.log(JSON.stringify({ before, code: error.code, after: isLoaded() }));
 `;

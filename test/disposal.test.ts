@@ -8,7 +8,7 @@ import { createRequester } from '../src/producer/requester.js';
 import { defineQueue } from '../src/queue.js';
 import { rejection } from './support/rejection.js';
 
-test('what is closed at the end of a block is closed: requesters, consumers and brokers', async () => {
+test('await using closes requesters, consumers and brokers at the end of a block', async () => {
   const queue = defineQueue('double', z.number());
   const seen = await (async () => {
     await using broker = await connect('local:');
@@ -23,7 +23,7 @@ test('what is closed at the end of a block is closed: requesters, consumers and 
   await rejection(seen.requester.request(2), 'CLOSED');
 });
 
-test('a queue in the process is closed at the end of its block, and what is in it can still be taken', async () => {
+test('using closes a LocalQueue at the end of a block, and its items can still be taken', async () => {
   const leave = () => {
     using queue = new LocalQueue<number>();
     queue.tryPut(1);

@@ -51,7 +51,7 @@ describe('QueueError', () => {
     expect(String(error)).toBe('QueueError: the link is gone');
   });
 
-  test('has no cause and no progress where none was given', () => {
+  test('has no cause and no progress unless given', () => {
     const error = new QueueError('FULL', 'no room');
     expect('cause' in error).toBe(false);
     expect(error.progress).toBeUndefined();
@@ -121,7 +121,7 @@ describe('errors of another copy of the package', () => {
     }
   });
 
-  test('are not taken for what only looks like them', () => {
+  test('are not confused with similar objects', () => {
     const { proxy, revoke } = Proxy.revocable(new QueueError('FULL', 'x'), {});
     revoke();
     const lookalike = Object.assign(new Error('x'), { name: 'RejectMessage', code: 'FULL' });

@@ -119,7 +119,7 @@ export class OutcomeReport {
     this.#settled({ type: 'settle-failed', ...this.#infoOf(delivery), error }, delivery);
   }
 
-  /** `forMs`: undefined if somebody has asked for it. */
+  /** `forMs`: undefined for a call of `pause`. */
   paused(forMs: number | undefined): void {
     this.#emit({ type: 'paused', queue: this.#queue, forMs });
   }

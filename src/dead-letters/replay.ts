@@ -137,7 +137,7 @@ function keyOf({ id, message }: DeadLetter): string {
   return `${createHash('sha1').update(body).digest('base64')} ${timestamp} ${id}`;
 }
 
-/** Whether the disk has damaged it: then somebody has to say that it is to be sent nevertheless. */
+/** Whether the disk has damaged it. Such a message is sent only if it is selected explicitly. */
 function damage(
   { id, reason, error }: DeadLetter,
   { ids, reason: wanted }: ReplayOptions,

@@ -1,6 +1,6 @@
 import type { Message, SharedState, SharedStateOptions } from '../broker.js';
 
-/** How often a program looks whether another one has set the state. A change by `set` itself shows at once. */
+/** How often a program checks whether another one has set the state. A change by `set` itself shows at once. */
 const LOOK_EVERY_MS = 5000;
 
 /** A change of a state: only if it has the value `from`, undefined if it was never set. */
@@ -18,7 +18,7 @@ export interface StateStore {
   change(change: StateChange): Promise<string | undefined>;
 }
 
-/** Where all that have it open may set the state: who comes second is told the new value. */
+/** A state that all programs which have it open may set: the one that loses a race gets the new value. */
 export class LocalSharedState implements SharedState {
   readonly #store: StateStore;
   readonly #options: SharedStateOptions;

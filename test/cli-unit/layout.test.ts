@@ -14,7 +14,7 @@ test('cells are padded to the width of the column', () => {
   expect(padTo('long', 2)).toBe('long');
 });
 
-test('what is too wide is cut between two characters', () => {
+test('text that is too wide is cut between two characters', () => {
   expect(cut('abcdef', 6)).toBe('abcdef');
   expect(cut('abcdef', 5)).toBe('abcd…');
   expect(cut('世界世界', 6)).toBe('世界…');

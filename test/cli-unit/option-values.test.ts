@@ -77,7 +77,7 @@ test.each([
   expect(parseDuration(text)).toBeUndefined();
 });
 
-test('any text gives whole milliseconds within what a timer can carry, or nothing', () => {
+test('any text yields whole milliseconds within the range of a timer, or nothing', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.stringMatching(/^\d{1,12}(\.\d{1,3})?(ms|s|m|h)?$/)), (text) => {
       const ms = parseDuration(text);

@@ -22,7 +22,7 @@ test('it ends with a message from one process to another, through the queue on d
   expect(stdout).toMatch(/millrace work --count 1\n {2}\[x\] Received 'Hello World!'\n$/);
 });
 
-test('it sends as many messages as it is told to, and all are handled', async () => {
+test('it sends the given number of messages, and all are handled', async () => {
   const { exitCode, stdout } = await millrace(['demo', '--messages', '300', '--handle', '1ms', '--json']);
   expect(exitCode).toBe(0);
   expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({

@@ -136,7 +136,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(await readyIn(`${queue}.dead`)).toBe(1);
   });
 
-  test('with a schema, dead letters that do not fit stay: exit code 3, and 65 if none fits', async () => {
+  test('with a schema, invalid dead letters stay: exit code 3, and 65 if none is valid', async () => {
     const queue = await queueWithDead(['good', 'bad'], (id) =>
       id === 'good' ? '{"total":1}' : '{"total":"1"}',
     );
@@ -155,7 +155,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(await idsIn(`${queue}.dead`)).toEqual(['bad']);
   });
 
-  test('a dead letter whose queue is gone stays: exit code 75', async () => {
+  test('a dead letter whose queue does not exist stays: exit code 75', async () => {
     const queue = await queueWithDead(['a']);
     const { exitCode, stderr } = await dlq('replay', '-q', queue, '--to', nextQueue());
     expect(exitCode).toBe(75);

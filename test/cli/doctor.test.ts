@@ -52,7 +52,7 @@ async function declare(queue: string, options: QueueOptions, address = amqpUrl()
 const withHost = (address: string, host: string) => address.replace('127.0.0.1', host);
 
 describe('a RabbitMQ', () => {
-  test('that can be used has a line for each check, and what its version means', async () => {
+  test('that can be used has a line for each check, and explains its version', async () => {
     const { exitCode, checks, of } = await doctor([]);
     expect(exitCode).toBe(0);
     expect(checks.map(({ check }) => check)).toEqual([
@@ -86,7 +86,7 @@ describe('a RabbitMQ', () => {
     }
   });
 
-  test('that nobody is at, or that refuses the user, fails with the code of it', async () => {
+  test('that does not answer, or refuses the user, fails with the matching code', async () => {
     const away = await doctor([], { env: { MILLRACE_URL: nobody } });
     expect(away.exitCode).toBe(69);
     expect(away.checks.at(-1)).toMatchObject({ check: 'connection', status: 'fail' });
@@ -97,7 +97,7 @@ describe('a RabbitMQ', () => {
     expect(refused.stdout + refused.stderr).not.toContain('s3cret');
   });
 
-  test('whose address makes no sense is the fault of who gave it', async () => {
+  test('with an invalid address is a usage error', async () => {
     const wrong = 'amqp://guest:s3cret@host:70000';
     const variable = await doctor([], { env: { MILLRACE_URL: wrong } });
     expect(variable.exitCode).toBe(78);
@@ -158,7 +158,7 @@ describe('a RabbitMQ', () => {
 });
 
 describe('a queue', () => {
-  test('that is as it is defined, with what waits in it and what died', async () => {
+  test('that matches its definition, with its messages and dead letters', async () => {
     const name = nextQueue();
     await declare(name, { capacity: 10 });
     await put(channel, name, 'a', 'b');
@@ -190,7 +190,7 @@ describe('a queue', () => {
     expect(byFile.of('dead letters')?.advice).toContain(`dlq list -q ${name} --url-file '${path}'`);
   });
 
-  test('that differs fails with all that differs, and stays as it is', async () => {
+  test('that differs fails with all differences, and is not changed', async () => {
     const name = nextQueue();
     await declare(name, { capacity: 10, deliveryLimit: 5, deadLetter: false });
     const { exitCode, of } = await doctorOn(name, { capacity: 7, deadLetter: false });
@@ -238,7 +238,7 @@ describe('a queue', () => {
     expect(existing.of('queue')).toMatchObject({ status: 'fail' });
   });
 
-  test('that is named alone is taken as it is', async () => {
+  test('that is given by name only is used as it is', async () => {
     const name = nextQueue();
     await declare(name, { capacity: 10 });
     const { exitCode, of } = await doctor([name]);
@@ -254,7 +254,7 @@ describe('a queue', () => {
     expect(of('queue')).toMatchObject({ status: brokerVersion().delaysRetries ? 'warn' : 'ok' });
   });
 
-  test('in a module that exports none, or is not there, is a mistake', async () => {
+  test('in a missing module, or one without queues, is a usage error', async () => {
     const none = await doctor([noQueueModule]);
     expect(none.exitCode).toBe(78);
     expect(none.stderr).toContain('defineQueue');
@@ -344,7 +344,7 @@ describe('queues in a folder', () => {
     expect(of('folder')).toMatchObject({ status: 'warn', advice: expect.stringContaining('chmod 700') });
   });
 
-  test('in what is no folder, or no store, fail with what to do', async () => {
+  test('in a path that is no folder or no store fail with a remedy', async () => {
     writeFileSync(join(folder, 'file'), '');
     expect((await doctor([], { env: { MILLRACE_URL: at('file') } })).exitCode).toBe(78);
     await declare('orders', {}, at('damaged'));
@@ -355,7 +355,7 @@ describe('queues in a folder', () => {
   });
 });
 
-test('queues in memory are what they are', async () => {
+test('queues in memory are not checked', async () => {
   const { exitCode, checks } = await doctor(['-u', 'local:']);
   expect(exitCode).toBe(0);
   expect(checks).toMatchObject([

@@ -46,7 +46,7 @@ test('work --http serves metrics and health on this machine, and is not ready wh
   expect(await worker.exit()).toBe(0);
 });
 
-test('an address that is taken is an error, and what is none is refused', async () => {
+test('an address in use is an error, and an invalid one is refused', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as AddressInfo;

@@ -30,7 +30,7 @@ describe.each([
   const run = (...args: readonly string[]) =>
     millrace(['schedule', ...args], { env: { MILLRACE_URL: address(), TEST_PREFIX: prefix } });
 
-  test('list shows the next tick, and the last one as far as it is known', async () => {
+  test('list shows the next tick, and the last one if it is known', async () => {
     const { exitCode, stdout, stderr } = await run('list', MODULE);
     expect([exitCode, stderr]).toEqual([0, '']);
     const [head, nightly] = stdout.trimEnd().split('\n');
@@ -78,7 +78,7 @@ describe.each([
     }
   });
 
-  test('an unknown schedule, and a module without any, are errors that say what there is', async () => {
+  test('an unknown schedule, and a module without any, are errors that list the existing ones', async () => {
     const unknown = await run('run-now', 'weekly', MODULE);
     expect(unknown.exitCode).toBe(2);
     expect(unknown.stderr).toContain(

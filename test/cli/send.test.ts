@@ -72,7 +72,7 @@ test('the properties of a message are those of its options', async () => {
   }
 });
 
-test('what is piped in is one message, line ends and all', async () => {
+test('piped input is one message, including line ends', async () => {
   const queue = nextQueue();
   const ended = await send(['-q', queue], { input: 'one\ntwo\n' });
   expect(ended).toMatchObject({ exitCode: 0, stdout: " [x] Sent 'one\ntwo\n'\n" });

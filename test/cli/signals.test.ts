@@ -93,7 +93,7 @@ test('the second INT gives the unfinished back and ends with 130', async () => {
   expect((await left(queue, 2)).map(({ content }) => content).sort()).toEqual([queue, 'second'].sort());
 });
 
-test('after the deadline TERM ends with 143, the handler is told, and its message is given back', async () => {
+test('after the deadline TERM ends with 143, the handler is aborted, and its message returns', async () => {
   const { worker, queue } = await busyWorker('--shutdown-timeout', '200ms');
   worker.child.kill('SIGTERM');
   expect(await worker.exit()).toBe(143);
@@ -140,7 +140,7 @@ test('a HUP after an INT brings the deadline nearer', async () => {
   expect(await worker.exit()).toBe(129);
 });
 
-test('a worker that finishes its --count can still be told to hurry', async () => {
+test('a worker that finishes its --count can still be stopped faster', async () => {
   const { worker, queue } = await busyWorker('--count', '1', '--shutdown-timeout', '200ms');
   worker.child.kill('SIGTERM');
   expect(await worker.exit()).toBe(143);

@@ -191,7 +191,7 @@ test.each([
   },
 );
 
-test('what export writes can be imported, and is what apply would declare', async () => {
+test('an export can be imported, and equals the declarations of apply', async () => {
   const { prefix, run } = newTopology(amqpUrl());
   const file = join(folder, 'definitions.json');
   const { exitCode, stdout } = await run('export', file, MODULE, '--for', brokerVersion().text);

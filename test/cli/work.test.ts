@@ -128,7 +128,7 @@ test('--drain ends when all is handled', async () => {
   expect(await ready(channel, queue)).toBe(0);
 });
 
-test('--drain waits for what is in flight', async () => {
+test('--drain waits for messages in flight', async () => {
   const queue = await filled('1', '2', '3');
   const args = ['-q', queue, '--drain', '-c', '3', '--exec', 'sleep 1; cat >>"$OUT"'];
   const out = join(folder, 'in-flight');
@@ -142,7 +142,7 @@ test('--drain of an empty queue is exit code 4', async () => {
   expect(await work(['-q', queue, '--drain'])).toMatchObject({ exitCode: 4, stdout: '' });
 });
 
-test('--exec gets the body on its standard input and what it is about in its environment', async () => {
+test('--exec passes the body on standard input and the properties in the environment', async () => {
   const queue = nextQueue();
   await declareAsTutorial(channel, queue);
   channel.sendToQueue(queue, Buffer.from([0xff, 0x0a]), { messageId: 'm-1' });
@@ -155,7 +155,7 @@ test('--exec gets the body on its standard input and what it is about in its env
   expect(await ready(channel, queue)).toBe(0);
 });
 
-test('--exec gets the headers and what the sender said about the message', async () => {
+test('--exec passes the headers and properties of the message', async () => {
   const queue = nextQueue();
   await declareAsTutorial(channel, queue);
   const headers = { odd: 'a\nb"c\u0000', tenant: 'blue' };
@@ -274,7 +274,7 @@ test('--handler-timeout ends a command that takes too long, and all that it has 
   await eventually(() => !isRunning(pid));
 });
 
-test('a handler module gets the value by its content type, and what it is about', async () => {
+test('a handler module gets the value decoded by its content type, and the context', async () => {
   const path = module(
     'echo.mjs',
     `export default async (value, { id, attempt }) => {
@@ -314,7 +314,7 @@ test('a handler module that throws has the message tried again', async () => {
   expect(jsonLines(stderr)).toContainEqual(expect.objectContaining({ event: 'retried', error: 'not yet' }));
 });
 
-test('a worker whose command is done ends, whatever its handler module leaves open', async () => {
+test('a worker whose command has finished exits, whatever its handler module leaves open', async () => {
   const path = module('open.mjs', 'setInterval(() => {}, 1000);\nexport default () => {};\n');
   const queue = await filled('x');
   expect((await work(['-q', queue, '--count', '1', path])).exitCode).toBe(0);
@@ -338,7 +338,7 @@ test.each([
   },
 );
 
-test('a worker whose queue is deleted makes it again and goes on', async () => {
+test('a worker whose queue is deleted declares it again and continues', async () => {
   const queue = await filled();
   const worker = new Millrace(['work', '-q', queue], { env: env() });
   await worker.said('Waiting');
@@ -405,7 +405,7 @@ test('--report says from time to time how much is done', async () => {
   expect(jsonLines(worker.stderr).at(-1)).toMatchObject({ event: 'summary', queue, handled: 2, retried: 0 });
 });
 
-test('a worker comes back after its connections are lost, and says so', async () => {
+test('a worker reconnects after its connections are lost, and logs it', async () => {
   const { hostname, port } = new URL(amqpUrl());
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port || 5672) });
   try {

@@ -64,7 +64,7 @@ test('text alone is shared, all else is cloned for each reader', () => {
   expect(shared.list).not.toBe(headers.list);
 });
 
-test('a header that is none is named with the way to it', () => {
+test('an invalid header is named with its path', () => {
   const wrong = { a: [1, { 'b"': () => 5 }] } as unknown as MessageHeaders;
   expect(() => checkHeaders(wrong, fault)).toThrow('headers["a"][1]["b\\""]: text, a number');
   const sparse: HeaderValue[] = [];

@@ -65,7 +65,7 @@ describe('the headers of a dead letter', () => {
     expect(Date.parse(deadAt)).toBeGreaterThanOrEqual(before);
   });
 
-  test('are told from those of a message that never died', () => {
+  test('are distinguished from those of a message that is not a dead letter', () => {
     expect(deadLetterHistory({})).toBeUndefined();
     expect(deadLetterHistory({ 'x-millrace-attempt': '3', 'x-millrace-error': 'e' })).toBeUndefined();
   });

@@ -100,7 +100,7 @@ describe('a signal', () => {
 });
 
 describe('the errors of a wait', () => {
-  test('say what was waited for, and whole milliseconds', async () => {
+  test('name the wait, and quote whole milliseconds', async () => {
     expect(timeoutError('message 1', 7999.976875, 'not stored')).toMatchObject({
       code: 'TIMEOUT',
       message: 'message 1: not stored within 8000 ms',
@@ -133,7 +133,7 @@ describe('the errors of a wait', () => {
 });
 
 describe('work under a limit', () => {
-  test('that fails after the limit is nobody’s unhandled rejection', async () => {
+  test('that fails after the limit causes no unhandled rejection', async () => {
     const work = new Deferred<void>();
     await rejection(within(work.promise, 'x', { timeoutMs: 1 }));
     await rejection(within(work.promise, 'x', { signal: AbortSignal.abort() }));

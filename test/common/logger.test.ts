@@ -43,7 +43,7 @@ async function failing(options: ConnectOptions, observe?: EventLog) {
   await consumer.stop();
 }
 
-test('a logger is called with an object and a text, for what its consumers report', async () => {
+test('a logger is called with an object and a text for the events of consumers', async () => {
   const lines = new Lines();
   await failing({ logger: lines });
   expect(lines.all).toMatchObject(
@@ -85,7 +85,7 @@ test('a loop reports the messages that it never shows, since they can not be rea
   expect(await next).toMatchObject({ done: true });
 });
 
-test('what is no logger is refused', async () => {
+test('refuses values that are not loggers', async () => {
   const logger = { info: () => {} } as unknown as Lines;
   const error = await rejection(connect('local:', { logger }), 'INVALID_OPTION');
   expect(error.message).toContain('info, warn and error');

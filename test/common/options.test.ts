@@ -28,7 +28,7 @@ const notNumbers: unknown[] = ['5', null, true, {}, [5], 5n, Number.NaN, Symbol(
 describe('integerOption', () => {
   const bounds = { min: 1, max: 10, default: 4 };
 
-  test('takes the bounds and what lies between them', () => {
+  test('accepts the bounds and everything between them', () => {
     for (const value of [1, 5, 10]) expect(integerOption('prefetch', value, bounds)).toBe(value);
   });
 
@@ -36,7 +36,7 @@ describe('integerOption', () => {
     expect(integerOption('prefetch', undefined, bounds)).toBe(4);
   });
 
-  test('refuses what is outside, not whole or not a number, and quotes it', () => {
+  test('refuses values out of bounds, fractions and non-numbers, and quotes them', () => {
     for (const value of [0, 11, 1.5, Number.POSITIVE_INFINITY, ...notNumbers]) {
       const text = refusal(() => integerOption('prefetch', value as number, bounds));
       expect(text).toBe(`prefetch: expected an integer from 1 to 10, got ${quote(value)}`);
@@ -59,14 +59,14 @@ describe('integerOption', () => {
 });
 
 describe('durationOption', () => {
-  test('takes whole and broken milliseconds up to what a timer carries', () => {
+  test('accepts whole and fractional milliseconds up to the limit of a timer', () => {
     for (const value of [0, 0.5, 1000, MAX_DELAY_MS]) {
       expect(durationOption('timeoutMs', value, { default: 7 })).toBe(value);
     }
     expect(durationOption('timeoutMs', undefined, { default: 7 })).toBe(7);
   });
 
-  test('refuses what a timer would turn into 1 ms', () => {
+  test('refuses values that a timer would turn into 1 ms', () => {
     for (const value of [MAX_DELAY_MS + 1, Number.POSITIVE_INFINITY, -1, ...notNumbers]) {
       const text = refusal(() => durationOption('timeoutMs', value as number, { default: 7 }));
       expect(text).toContain(`got ${quote(value)}`);
@@ -95,7 +95,7 @@ describe('wordOption', () => {
   });
 });
 
-test('booleanOption takes true and false and nothing that only looks like them', () => {
+test('booleanOption accepts true and false only', () => {
   expect(booleanOption('durable', false, true)).toBe(false);
   expect(booleanOption('durable', undefined, true)).toBe(true);
   for (const value of ['false', 0, 1, null]) {
@@ -116,7 +116,7 @@ describe('checkOptionNames', () => {
     expect(text).toBe('send: there is no option "timeout"; the options are id, timeoutMs');
   });
 
-  test('refuses what is no object', () => {
+  test('refuses non-objects', () => {
     for (const options of [null, 'fast', 5]) {
       expect(refusal(() => checkOptionNames('send', options as unknown as object, ['id']))).toContain(
         'object',

@@ -13,7 +13,7 @@ async function refusal(queue: Queue<never, unknown>, value: unknown): Promise<st
   throw new Error('was encoded');
 }
 
-describe('a value that would not arrive as it is is refused when it is sent, with its path and what to do', () => {
+describe('a value that would change on its way is refused by send, with its path and a remedy', () => {
   test.each([
     ['a Date', z.object({ at: z.date() }), { at: new Date() }, /at: .*z\.coerce\.date\(\)/],
     ['a Date in an array', z.array(z.date()), [new Date()], /0: .*z\.coerce\.date\(\)/],
@@ -144,7 +144,7 @@ describe('with an asynchronous schema', () => {
     return total < 100;
   }, 'is too much');
 
-  test('what is sent is the value of the moment, and it is that one which is validated', async () => {
+  test('the value at the time of the call is sent and validated', async () => {
     const queue = defineQueue('a', slow);
     for (let times = 0; times < 2; times++) {
       const value = { total: 1 };

@@ -26,7 +26,7 @@ test('an answer that says nothing is no answer', async () => {
   expect(validatorOf(schemaOf(() => ({ value: undefined })))(1)).toEqual({ type: 'valid', value: undefined });
 });
 
-test('an asynchronous refinement of zod that rejects is told, and is nobody’s unhandled rejection', async () => {
+test('a rejecting asynchronous zod refinement is reported, and causes no unhandled rejection', async () => {
   const unhandled = vi.fn();
   process.on('unhandledRejection', unhandled);
   try {

@@ -75,7 +75,7 @@ describe('millrace.send', () => {
     expect(traces[0]?.error).toBe(error);
   });
 
-  it('has the headers that a listener adds sent along, under the id that it is told', async () => {
+  it('sends the headers that a listener adds, with the announced id', async () => {
     const received: unknown[] = [];
     const { producer } = await open((_, { id, headers }) => received.push([id, headers]));
     const { traces } = listen(sends, (trace) => {
@@ -96,7 +96,7 @@ describe('millrace.send', () => {
 });
 
 describe('millrace.process', () => {
-  it('tells of each run of a handler, and what it threw', async () => {
+  it('publishes each run of a handler, and its error', async () => {
     const failure = new Error('no luck');
     const { producer, consumer } = await open(
       (_, { attempt }) => {
@@ -116,7 +116,7 @@ describe('millrace.process', () => {
     ]);
   });
 
-  it('runs the handler in what a listener has bound to it', async () => {
+  it('runs the handler in the store that a listener has bound', async () => {
     const spans = new AsyncLocalStorage<string>();
     processes.start.bindStore(spans, ({ id }) => `span of ${id}`);
     onTestFinished(() => {
@@ -133,7 +133,7 @@ describe('millrace.process', () => {
     expect(seen).toEqual(['span of m1']);
   });
 
-  it('leaves the time limit of a handler as it is', async () => {
+  it('does not change the time limit of a handler', async () => {
     const { producer, consumer } = await open(() => new Promise(() => {}), {
       handlerTimeoutMs: 5,
       retry: { delaysMs: [] },

@@ -18,7 +18,7 @@ test('the limit of the broker counts from the delivery on, and the one that come
   expect(slowWarning({ ...held, handlerTimeoutMs: 400, heldMs: 0 })).toMatchObject({ limit: 'handler' });
 });
 
-test('what has waited too long already is warned of at once', () => {
+test('the warning is due at once if the time has passed already', () => {
   expect(slowWarning({ handlerTimeoutMs: 5000, settleWithinMs: 1000, heldMs: 900 })).toEqual({
     afterMs: 0,
     leftMs: 100,
@@ -26,7 +26,7 @@ test('what has waited too long already is warned of at once', () => {
   });
 });
 
-test('there is none where there is no limit, or one beyond what a timer carries', () => {
+test('there is no warning without a limit, or with one beyond the range of a timer', () => {
   const forever = Number.POSITIVE_INFINITY;
   expect(slowWarning({ ...none, handlerTimeoutMs: forever })).toBeUndefined();
   expect(slowWarning({ settleWithinMs: 2 ** 40, heldMs: 0, handlerTimeoutMs: forever })).toBeUndefined();

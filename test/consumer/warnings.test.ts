@@ -75,7 +75,7 @@ test('a message that could not be moved because the broker was closed is no reas
   expect(warnings).toEqual([]);
 });
 
-test('whoever observes is told of each such message, and the process is not warned', async () => {
+test('an observer gets an event for each such message, and there is no process warning', async () => {
   const log = new EventLog();
   const { counts } = await failing({ observe: log.observe });
   expect(log.of('settle-failed')).toHaveLength(counts.settleFailed);
@@ -108,7 +108,7 @@ function ending(): { readonly broker: Backend; end(): void } {
   return { broker: Object.assign(Object.create(around), { subscribe }), end };
 }
 
-test('a consumer that ends by itself warns the process if nobody awaits or observes that', async () => {
+test('a consumer that ends by itself emits a process warning if nothing awaits or observes it', async () => {
   const { broker: fragile, end } = ending();
   const consumer = createConsumer(fragile, queue, () => {});
   await consumer.start();
@@ -118,7 +118,7 @@ test('a consumer that ends by itself warns the process if nobody awaits or obser
   expect(warnings).toEqual(["the consumer of 'orders' has ended: the queue was deleted"]);
 });
 
-test('it warns nobody who awaits its end', async () => {
+test('there is no warning if the program awaits its end', async () => {
   const { broker: fragile, end } = ending();
   const consumer = createConsumer(fragile, queue, () => {});
   const ended = rejection(consumer.ended, 'QUEUE_MISSING');
@@ -130,7 +130,7 @@ test('it warns nobody who awaits its end', async () => {
   expect(warnings).toEqual([]);
 });
 
-test('it warns nobody who observes', async () => {
+test('there is no warning with an observer', async () => {
   const { broker: fragile, end } = ending();
   const log = new EventLog();
   const consumer = createConsumer(fragile, queue, () => {}, { observe: log.observe });

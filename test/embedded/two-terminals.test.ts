@@ -19,7 +19,7 @@ afterEach(() => rm(stateHome, { recursive: true, force: true }));
 const send = (...args: string[]) => millrace(['send', ...args], { env });
 const work = (...args: string[]) => new Millrace(['work', ...args], { env });
 
-test('what is sent before anyone works is printed by the next work', async () => {
+test('messages sent before a worker starts are printed by the next worker', async () => {
   expect(await send('Hello World!')).toEqual({
     exitCode: 0,
     stdout: " [x] Sent 'Hello World!'\n",
@@ -30,7 +30,7 @@ test('what is sent before anyone works is printed by the next work', async () =>
   expect(worker.stdout).toBe(" [x] Received 'Hello World!'\n");
 });
 
-test('what is sent while work waits is printed at once', async () => {
+test('messages sent while a worker waits are printed at once', async () => {
   const worker = work();
   await worker.said("Waiting for messages in 'hello'");
   await send('Hello World!');
@@ -39,7 +39,7 @@ test('what is sent while work waits is printed at once', async () => {
   expect(await worker.exit()).toBe(0);
 });
 
-test('both say which broker they use, and who said so', async () => {
+test('both print which broker they use, and where the address comes from', async () => {
   const folder = join(stateHome, 'millrace');
   const worker = work();
   await worker.said('Waiting for messages');
@@ -78,7 +78,7 @@ test('a message in the hands of a worker that is killed comes to the next one, m
   expect(JSON.parse(second.stdout)).toMatchObject({ body: 'precious', redelivered: true });
 });
 
-test('two workers share what is sent, and nothing is printed twice', async () => {
+test('two workers share the messages, and nothing is printed twice', async () => {
   const workers = [work('--json', '-p', '1'), work('--json', '-p', '1')];
   await Promise.all(workers.map((worker) => worker.said('started')));
   const numbers = Array.from({ length: 2000 }, (_, index) => String(index));

@@ -53,7 +53,7 @@ test('crawler: each page of a site with circles is visited once, ten at a time',
   expect(site.counts.mostAtOnce).toBeLessThanOrEqual(10);
 });
 
-test('crawler: what is missing, slow, cut off or elsewhere does not end the crawl', async () => {
+test('crawler: missing, slow, truncated and foreign pages do not end the crawl', async () => {
   const site = await serve((request, response) => {
     if (request.url === '/')
       response.end(

@@ -107,7 +107,7 @@ test('file-transfer: a put and a get that are cut in the middle go on where they
   expect((await readFile(join(fetched, 'grain.bin'))).equals(await readFile(path))).toBe(true);
 });
 
-test('file-transfer: what arrived is not taken for what it is not', async () => {
+test('file-transfer: a wrong or incomplete file is detected', async () => {
   const { port, source, kept } = await setUp();
   const path = join(source, 'grain.bin');
   await writeFile(path, randomBytes(MIB));

@@ -7,7 +7,7 @@ const folder = fileURLToPath(new URL('../../examples/', import.meta.url));
 const entries = await readdir(folder, { withFileTypes: true });
 const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 
-test('without a name, all examples are listed, each with what it is about', async () => {
+test('without a name, all examples are listed with a description', async () => {
   const lines = await linesOf();
   for (const name of names) {
     expect(lines).toContainEqual(expect.stringMatching(new RegExp(`^ {2}${name} +\\w.*\\.$`)));

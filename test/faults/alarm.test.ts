@@ -93,7 +93,7 @@ describe.skipIf(!canStartOwnBroker()).each(alarms)('a $name', ({ name, set, clea
     },
   );
 
-  it('that is on when the broker is closed has the unconfirmed told from the unsent', async () => {
+  it('that is on when the broker is closed distinguishes unconfirmed messages from unsent ones', async () => {
     const queue = defineQueue(uniqueName('alarm'), z.number(), { type: closeWith });
     const maxUnconfirmed = 10;
     const broker = await open({ maxUnconfirmed });

@@ -118,7 +118,7 @@ export async function runLedger(plan: LedgerPlan, script: (scene: Scene) => Prom
   // Each lane of each producer waits with it.
   setMaxListeners(0, over.signal);
 
-  /** A wait for the ledger; where it is in vain, the error tells what was seen instead. */
+  /** Waits for the ledger; the error of a time-out reports what was seen instead. */
   const until = async (what: string, condition: () => boolean, limitMs: number): Promise<void> => {
     // Node 20 may collect a signal made by AbortSignal.any or AbortSignal.timeout, and its limit with it.
     const limit = new AbortController();
@@ -130,7 +130,7 @@ export async function runLedger(plan: LedgerPlan, script: (scene: Scene) => Prom
     } catch (error) {
       const { begun, sending, handled, ahead } = ledger;
       throw new Error(
-        `waited in vain for ${what}: ${begun} begun, ${sending} being sent, ${handled} handled, ${ahead} on their way; the last events: ${lastOf(log)}`,
+        `timed out waiting for ${what}: ${begun} begun, ${sending} being sent, ${handled} handled, ${ahead} on their way; the last events: ${lastOf(log)}`,
         { cause: error },
       );
     } finally {

@@ -51,7 +51,7 @@ describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) 
     for (const times of Object.values(hit)) expect(times).toBeGreaterThan(0);
   });
 
-  it('that is away for longer than a send may take has it said of each message what is known', async () => {
+  it('that is down for longer than a send may take yields the right error for each message', async () => {
     const { proxy, ...addresses } = await brokerBehindProxy();
     const { unconfirmed } = await runLedger(
       {

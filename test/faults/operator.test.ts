@@ -20,7 +20,7 @@ const TIMES = size(2, 10);
 afterAll(() => removeQueues(prefix));
 
 describe.each(['quorum', 'classic'] as const)('clients of a %s queue', (backend) => {
-  it('whose connections an operator closes connect again', async () => {
+  it('whose connections are closed by an operator reconnect', async () => {
     managementUrl(); // Skips here where there is none: `eventually` would only ask again.
     const address = await secretUser();
     const { username } = new URL(address);
@@ -51,7 +51,7 @@ describe.each(['quorum', 'classic'] as const)('clients of a %s queue', (backend)
     );
   });
 
-  it('that an operator deletes, with what is in it, make it anew and go on', async () => {
+  it('that an operator deletes with its messages is created again, and clients continue', async () => {
     managementUrl(); // Skips where there is none.
     const queue = `${prefix}-deleted-${backend}`;
     await runLedger(

@@ -76,7 +76,7 @@ const poison: readonly [string, Buffer, Options.Publish, string][] = [
 ];
 
 describe.each(['quorum', 'classic'] as const)("a stranger's messages in a %s queue", (type) => {
-  it('that are poison are dead letters, each with its reason, and hold up none behind them', async () => {
+  it('that are poison become dead letters with their reasons, and do not block the queue', async () => {
     const queue = defineQueue(`${prefix}-${++count}`, z.object({ total: z.number() }), { type });
     const broker = await open(amqpUrl());
     await broker.declare(queue.spec);
@@ -215,7 +215,7 @@ describe.each(['quorum', 'local:./folder'] as const)(
 );
 
 describe('a message that kills each worker of a classic queue', () => {
-  it('comes again each time, marked and not counted, until a handler refuses it', async () => {
+  it('is redelivered each time, marked and not counted, until a handler rejects it', async () => {
     const address = await addressOf('classic');
     const broker = await open(address);
     const queue = await deadly(broker, 'classic', {});

@@ -105,7 +105,7 @@ async function inQueue(address: string, queue: string, messages: number): Promis
 }
 
 describe.each(backends)('workers of a queue that goes on being filled (%s)', (backend) => {
-  it(`that are told to stop, ${SIGNALS} times, have handled what they had begun, and leave the rest to the others`, async () => {
+  it(`that are stopped ${SIGNALS} times finish running handlers, and leave the rest to other workers`, async () => {
     const plan: LedgerPlan = {
       fault: 'worker told to stop (SIGTERM) under load',
       backend,
@@ -131,7 +131,7 @@ describe.each(backends)('workers of a queue that goes on being filled (%s)', (ba
 });
 
 describe.each(backends)('a worker under load (%s)', (backend) => {
-  it(`that is told to stop, ${SIGNALS} times, handles each message once, on its first attempt`, async () => {
+  it(`that is stopped ${SIGNALS} times handles each message once, at its first attempt`, async () => {
     const address = await addressOf(backend);
     const queue = await filled(address, backend, MESSAGES);
     const book = bookkeeping('await delay(Math.random() * 10);');
@@ -149,7 +149,7 @@ describe.each(backends)('a worker under load (%s)', (backend) => {
     expect(book.begun().filter(({ attempt }) => attempt !== 1)).toEqual([]);
   });
 
-  it('whose handlers never end leaves at its deadline, and their messages go back at no cost', async () => {
+  it('whose handlers never end stops at its deadline, and their messages return at no cost', async () => {
     const address = await addressOf(backend);
     const messages = 5 * CONCURRENCY;
     const queue = await filled(address, backend, messages);

@@ -78,7 +78,7 @@ describe('putting and taking', () => {
     expect(await queue.take()).toBe(item);
   });
 
-  test('takeMany takes what is there, at most as many as asked', async () => {
+  test('takeMany takes available items, up to the given maximum', async () => {
     const queue = new LocalQueue<number>();
     for (const item of [1, 2, 3, 4, 5]) queue.tryPut(item);
 
@@ -95,7 +95,7 @@ describe('putting and taking', () => {
     expect(queue.size).toBe(1);
   });
 
-  test('takeMany also takes from those who wait for room', async () => {
+  test('takeMany also takes the items of waiting puts', async () => {
     const queue = new LocalQueue<number>({ capacity: 1 });
     const puts = [1, 2, 3].map((item) => queue.put(item));
 
@@ -103,7 +103,7 @@ describe('putting and taking', () => {
     await Promise.all(puts);
   });
 
-  test('the capacity is 1024 unless told', async () => {
+  test('the capacity is 1024 by default', async () => {
     const queue = new LocalQueue<number>();
     for (let i = 0; i < 1024; i++) await queue.put(i);
 
@@ -239,7 +239,7 @@ describe('ending a wait', () => {
 });
 
 describe('close', () => {
-  test('takers drain what is there, then get CLOSED', async () => {
+  test('takers drain the queue, then get CLOSED', async () => {
     const queue = new LocalQueue<number>();
     queue.tryPut(1);
     queue.tryPut(2);
@@ -252,7 +252,7 @@ describe('close', () => {
     expect(queue.tryTake()).toBeUndefined();
   });
 
-  test('putters are refused, those who wait included', async () => {
+  test('putters are refused, including waiting ones', async () => {
     const queue = new LocalQueue<number>({ capacity: 1 });
     queue.tryPut(1);
     const waiting = queue.put(2);
@@ -264,7 +264,7 @@ describe('close', () => {
     expect(await queue.take()).toBe(1);
   });
 
-  test('those who wait for an item get CLOSED', async () => {
+  test('waiting takers get CLOSED', async () => {
     const queue = new LocalQueue<number>();
     const waiting = [queue.take(), queue.takeMany(2)];
     queue.close();
@@ -365,7 +365,7 @@ describe('join and done', () => {
   });
 });
 
-test('a queue that is disposed of is closed, and what it holds can still be taken', () => {
+test('a disposed queue is closed, and its items can still be taken', () => {
   const queue = new LocalQueue<number>();
   queue.tryPut(1);
   queue[Symbol.dispose]();

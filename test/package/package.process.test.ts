@@ -130,7 +130,7 @@ describe('a fresh project compiles against the packed package, and runs', () => 
   });
 });
 
-test('the package has what it runs on, and nothing that runs where it is installed', async () => {
+test('the package contains all it needs, and no scripts that run on installation', async () => {
   const { stdout } = await run('tar', ['-tzf', join(folder, tarball)]);
   const files = stdout
     .trim()

@@ -74,7 +74,7 @@ describe('while the queue is being declared', () => {
     expect(await bodies(broker, 'a', 10)).toEqual(numbers(10).map(String));
   });
 
-  test('a send that gives up does not wait for those before it, and lets nobody overtake them', async () => {
+  test('a send that gives up does not wait for earlier ones, and lets none overtake them', async () => {
     const broker = await slowlyDeclaring();
     const producer = createProducer(broker, queue);
     const first = producer.send(1);
@@ -151,7 +151,7 @@ describe('an asynchronous schema', () => {
 });
 
 describe('sendMany', () => {
-  test('has no more under way than some mebibytes, and counts down what is stored', async () => {
+  test('has at most some mebibytes in flight, and counts stored messages down', async () => {
     const broker = await memory();
     const body = 'x'.repeat(1024 * 1024 - 10);
     let taken = 0;

@@ -100,7 +100,7 @@ class Run {
       case 'send':
         return this.#send(operation, actor);
       case 'start':
-        // While a fault lasts it may be in vain; the end of the run starts one in any case.
+        // While a fault lasts it may fail; the end of the run starts one in any case.
         return this.#goOn(actor.start(operation).catch(() => {}));
       case 'stop':
         return this.#settles('stop()', actor.stop(operation));

@@ -42,7 +42,7 @@ test('a value that fails the schema of its queue is refused where it is defined'
   );
 });
 
-test('two schedules of one name, and what is no schedule, are refused', async () => {
+test('refuses two schedules with the same name, and values that are not schedules', async () => {
   await using broker = await connect('local:');
   const one = defineSchedule('n', { everyMs: 1000, send });
   const create = (schedules: unknown) => async () => createScheduler(broker, schedules as [typeof one]);

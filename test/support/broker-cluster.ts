@@ -25,7 +25,7 @@ export interface BrokerCluster {
 export async function startBrokerCluster(image: string, owner: string): Promise<BrokerCluster> {
   const network = `millrace-${randomUUID()}`;
   await docker('network', 'create', '--label', `${OWNER_LABEL}=${owner}`, network);
-  // They look for each other while they start: one after the other, each would wait for the next in vain.
+  // They search for each other while they start: one after the other, each would wait forever for the next one.
   const membership = { network, hostnames: HOSTNAMES, cookie: randomUUID() };
   const nodes = await Promise.all(
     HOSTNAMES.map((hostname) => startBrokerContainer(image, owner, { ...membership, hostname })),

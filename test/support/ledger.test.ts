@@ -39,13 +39,13 @@ test('a copy without a mark is a breach', () => {
   expect(ledger.breaches()).toEqual(['1 handled more than once without a mark: b']);
 });
 
-test('a message that nobody sent is a breach', () => {
+test('a message that was never sent is a breach', () => {
   handleAll();
   ledger.handle({ id: 'x', ...first });
   expect(ledger.breaches()).toEqual(['1 handled that nobody sent: x']);
 });
 
-test('what was said not to be stored must not be handled; what is not known may be', () => {
+test('messages reported as not stored must not be handled; those of unknown state may be', () => {
   handleAll();
   for (const id of ['d', 'e']) ledger.beginSend(id);
   ledger.endSend('d', new QueueError('UNCONFIRMED', 'who knows'));

@@ -62,7 +62,7 @@ test('a failure is told with its reason: retried in no time, and dead in the end
   expect(await recorder.retried(id)).toMatchObject({ attempt: 1, failure: { error: 'no paper' } });
 });
 
-test('a wait in vain tells what was seen instead', async () => {
+test('a wait that times out reports what was seen instead', async () => {
   const recorder = await bench();
   expect((await rejection(recorder.sent(1), 'TIMEOUT')).message).toContain('Seen: nothing');
   const { id } = await createProducer(recorder.broker, orders).send({ total: 1 });

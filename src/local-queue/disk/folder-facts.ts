@@ -7,7 +7,7 @@ import { checkSqlite, Park } from './store/sqlite.js';
 import { storageError } from './store/storage-error.js';
 import { WriteLock } from './store/write-lock.js';
 
-/** A folder of queues, as it lies on the disk. */
+/** A folder of queues, as stored on disk. */
 export interface FolderFacts {
   readonly path: string;
   /** Whether the folder is there. */

@@ -25,7 +25,7 @@ export function unwritable({ id }: Message, cause: unknown): QueueError {
  *     └──the time limit, the signal, close──► given up ──────► ▲
  *                                  the answer, or none in time
  *
- * Only the store thread knows whether the message is in, so whoever gives up still hears it from there.
+ * Only the store thread knows whether the message is stored, so a send that gives up still waits for its answer.
  */
 export class PendingPublish implements Pending {
   readonly promise: Promise<boolean>;
@@ -59,7 +59,7 @@ export class PendingPublish implements Pending {
     this.#unwatch = onAbort(signal, () => giveUp(abortedError(this.#action, signal)));
   }
 
-  /** What the sender is told when the deadline is over. */
+  /** The error for the sender when the deadline has passed. */
   get timeout(): QueueError {
     return timeoutError(this.#action, this.#limitMs, 'not stored');
   }

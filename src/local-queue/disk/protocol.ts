@@ -135,7 +135,7 @@ export type Posted = Request | GiveUpRequest;
 /** An error on its way between threads, where classes do not survive. */
 export interface Refusal {
   readonly id: number;
-  /** `GIVEN_UP`: the answer to a `give-up`; whoever gave up knows why, and may learn what they waited for. */
+  /** `GIVEN_UP`: the answer to a `give-up`. The caller knows why it gave up. */
   readonly code: QueueErrorCode | 'GIVEN_UP';
   readonly message: string;
 }

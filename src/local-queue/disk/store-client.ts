@@ -91,7 +91,7 @@ export class StoreClient {
     return this.#ended;
   }
 
-  /** Sends a request for which somebody waits. Keeps the process alive until it is answered. */
+  /** Sends a request whose caller waits. Keeps the process alive until it is answered. */
   ask(pending: Pending, request: (id: number) => void): void {
     request(this.#lastId + 1);
     this.#expect(pending);

@@ -57,7 +57,7 @@ export class DiskSubscription implements Subscription, Receiver {
     this.#onLost = options.onLost;
     // `ended` may be ignored without an unhandled rejection.
     this.ended.catch(() => {});
-    // Replies come in the asynchronous context in which the store was opened first, by whoever that was.
+    // Replies arrive in the async context in which the store was first opened, by any caller.
     this.deliver = AsyncResource.bind(this.deliver.bind(this));
     this.lost = AsyncResource.bind(this.lost.bind(this));
     client.receive(number, this);

@@ -1,6 +1,6 @@
 import { MAX_DELAY_MS } from '../../common/options.js';
 
-/** The callers that wait for their messages. Whoever counts them calls `onChange` after each change, if it is set. */
+/** Counts callers that wait for their messages. The owner of the count calls `onChange` after each change. */
 export interface Senders {
   waiting: number;
   /** Set only while it matters. */

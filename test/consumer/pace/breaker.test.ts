@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a breaker opens by the share of failures, and closes by one success', () => {
+test('a breaker opens at the share of failures, and closes after one success', () => {
   const seen: string[] = [];
   const breaker = new Breaker(
     { failures: 3, ofLast: 5, pauseMs: 1000 },

@@ -87,7 +87,7 @@ describe('KeyLanes', () => {
     expect(lanes.take()).toBe('y');
   });
 
-  test('removing what is not there does nothing', () => {
+  test('removing an unknown item does nothing', () => {
     const lanes = new KeyLanes<string>();
     lanes.remove('x');
     expect(lanes.size).toBe(0);
@@ -95,7 +95,7 @@ describe('KeyLanes', () => {
 });
 
 /** Items of several keys: no key has more than its width taken, and whatever could be taken is. */
-test('as many of a key are taken as the lanes are wide, in the order of arrival, and none is forgotten', () => {
+test('takes as many items of a key as its width, in the order of arrival, and forgets none', () => {
   const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { maxLength: 3 });
   fc.assert(
     fc.property(

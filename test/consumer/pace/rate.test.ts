@@ -42,7 +42,7 @@ const delivery = (name: string) => ({ name }) as unknown as Delivery;
 const nameOf = (one: Delivery | undefined) => (one as unknown as { readonly name: string } | undefined)?.name;
 
 test.each([false, true])(
-  'what waits for its turn too long is given back, with one timer for all (keyed: %s)',
+  'deliveries that wait too long for their turn are given back, with one timer for all (keyed: %s)',
   (isKeyed) => {
     const ready = vi.fn();
     const back: (string | undefined)[] = [];

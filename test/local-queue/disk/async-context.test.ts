@@ -8,7 +8,7 @@ import { defineQueue } from '../../../src/queue.js';
 import { eventually } from '../../support/eventually.js';
 import { newFolder } from './folders.js';
 
-test('handlers run in the context of who began to consume, not of who connected or sent', async () => {
+test('handlers run in the async context of the call that began to consume, not of connect or send', async () => {
   const context = new AsyncLocalStorage<string>();
   const folder = newFolder();
   const queue = defineQueue('grain', z.string());

@@ -7,7 +7,7 @@ import { newFolder, plainQueue } from './folders.js';
 
 const IDS = Array.from({ length: 20 }, (_, index) => `m${index}`);
 
-test('what is on its way when a subscription is cancelled goes back unseen: in order, and not as redelivered', async () => {
+test('messages in transit when a subscription is cancelled return in order, and not as redelivered', async () => {
   const broker = await openDiskBroker(newFolder());
   await broker.declare(plainQueue('grain'));
   for (const id of IDS) {

@@ -10,7 +10,7 @@ import { inDatabase, newFolder, plainQueue } from './folders.js';
 const to = (queue: string) => ({ exchange: '', routingKey: queue });
 const message = (id: string) => ({ id, contentType: '', headers: {}, body: id });
 
-test('a newer definition changes capacity, delivery limit and dead letters, and who connects is told', async () => {
+test('a newer definition changes capacity, delivery limit and dead letters, and emits an event', async () => {
   const folder = newFolder();
   const events: BrokerEvent[] = [];
   const broker = await connect(`local:${folder}`, { observe: (event) => events.push(event) });
@@ -38,7 +38,7 @@ test('a newer definition changes capacity, delivery limit and dead letters, and 
   await again.close();
 });
 
-test('who waits for room in a queue that gets more of it, or is removed, hears of it in another process', async () => {
+test('a send that waits for room continues when another process enlarges or removes the queue', async () => {
   const folder = newFolder();
   const sender = await Actor.open(folder);
   await sender.tell('declare', { spec: plainQueue('orders', { capacity: 1 }) });

@@ -28,7 +28,7 @@ const message = (id: string) => ({ id, contentType: '', headers: {}, body: id })
 const to = { exchange: 'events', routingKey: 'order.placed' };
 const maybe = { mandatory: false };
 
-test('what another process binds and unbinds holds for the next message', async () => {
+test('bindings changed by another process apply to the next message', async () => {
   const folder = newFolder();
   const broker = await open(folder);
   expect(await broker.publish(to, message('early'), maybe)).toBe(false);

@@ -144,7 +144,7 @@ test('a folder that is to be there and is not is named', async () => {
   expect(error.message).toContain(`${folder} does not exist`);
 });
 
-test('a process without free file descriptors is told so, and not to move the store away', async () => {
+test('an error about missing file descriptors says so, and does not suggest to move the store', async () => {
   const folder = await storeWith(1);
   for (const free of [3, 8, 20]) {
     const actor = new Actor(folder, {}, ['prlimit', `--nofile=${40 + free}`]);
@@ -221,7 +221,7 @@ function replaceStore(folder: string): void {
   renameSync(copy, join(folder, 'queue.db'));
 }
 
-describe('a folder whose files are taken away while it is open', () => {
+describe('a folder whose files are removed while it is open', () => {
   test.each([
     ['removed', (folder: string) => rmSync(folder, { recursive: true })],
     ['moved', (folder: string) => renameSync(folder, `${folder}-moved`)],

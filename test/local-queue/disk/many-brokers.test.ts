@@ -7,7 +7,7 @@ import { newFolder, plainQueue } from './folders.js';
 const to = { exchange: '', routingKey: 'grain' };
 const message = (id: string) => ({ id, contentType: '', headers: {}, body: id });
 
-test('however many folders are open, the process has one more listener, and none when all are closed', async () => {
+test('any number of open folders adds one process listener, which is removed when all are closed', async () => {
   const before = process.listenerCount('beforeExit');
   const brokers: Broker[] = [];
   for (let count = 0; count < 12; count++) {

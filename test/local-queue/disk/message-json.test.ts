@@ -42,7 +42,7 @@ test('no headers and no rare properties are null', () => {
   expect(propertiesText({ ...message, persistent: true, priority: 5 })).toBeNull();
 });
 
-test('rare properties come back as they were', () => {
+test('rare properties survive', () => {
   const rare = {
     correlationId: 'c',
     replyTo: 'r',

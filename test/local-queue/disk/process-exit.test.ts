@@ -33,7 +33,7 @@ test('process.exit() in the middle of sending ends the process, and leaves a sto
   await broker.close();
 });
 
-test('a program that closes a broker whose files are gone goes on behind it', async () => {
+test('a program that closes a broker whose files were removed continues', async () => {
   const script = fileURLToPath(new URL('./processes/closes-removed.mjs', import.meta.url));
   const child = spawn(process.execPath, [script, newFolder()], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [[code], stdout] = await Promise.all([once(child, 'exit'), text(child.stdout)]);
@@ -68,7 +68,7 @@ describe('while a process that stands still holds the lock', () => {
     await broker.close();
   });
 
-  test('what needs the lock waits as long as it is told to, and is done when the lock is free', async () => {
+  test('an operation that needs the lock waits up to its time limit, and continues when the lock is free', async () => {
     const folder = newFolder();
     await (await openDiskBroker(folder)).close();
     const holder = await holdLock(folder);
@@ -99,7 +99,7 @@ describe('while a process that stands still holds the lock', () => {
     await broker.close();
   });
 
-  test('every wait ends by its own limit, and says who holds the lock', async () => {
+  test('every wait ends at its own limit, and says which process holds the lock', async () => {
     const folder = newFolder();
     const broker = await openDiskBroker(folder);
     await broker.declare(plainQueue('numbers', { capacity: 1 }));
@@ -146,7 +146,7 @@ describe('while a process that stands still holds the lock', () => {
     await again.close();
   });
 
-  test('what nobody waits for any more does not keep the process alive', async () => {
+  test('an abandoned operation does not keep the process alive', async () => {
     const folder = newFolder();
     const actor = await Actor.open(folder);
     await actor.tell('declare', { spec: plainQueue('numbers') });

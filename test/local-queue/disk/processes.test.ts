@@ -23,7 +23,7 @@ test('what one process sends another handles, whichever was there first', async 
   expect(await worker.delivery()).toMatchObject({ id: 'after', attempt: 1, redelivered: false });
 });
 
-test('the messages of a killed process come again, marked and counted, and before anything else', async () => {
+test('the messages of a killed process are redelivered first, marked and counted', async () => {
   const folder = newFolder();
   const doomed = await Actor.open(folder);
   await doomed.tell('declare', { spec: plainQueue(queue) });

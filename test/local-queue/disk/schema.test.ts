@@ -15,7 +15,7 @@ const examples = [...page.matchAll(/```sql\n(.*?)```\n\n```\n(.*?)```/gs)].map((
   return { sql, columns: cells(head), rows: rows.map(cells) };
 });
 
-test('the queries in docs/disk.md show what it says', async () => {
+test('the queries in docs/disk.md show the documented results', async () => {
   const folder = newFolder();
   const broker = await openDiskBroker(folder);
   await broker.declare(plainQueue('orders'));
@@ -72,7 +72,7 @@ test('docs/disk.md names each table and column, and the files', async () => {
   expect(SCHEMA).toContain(`user_version = ${version}`);
 });
 
-test('what a queue does takes an index, however many messages wait', async () => {
+test('every query of a queue uses an index, however many messages wait', async () => {
   const folder = newFolder();
   const broker = await openDiskBroker(folder);
   await broker.close();

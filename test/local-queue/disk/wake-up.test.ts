@@ -15,7 +15,7 @@ async function timed(action: () => Promise<unknown>): Promise<number> {
   return performance.now() - begin;
 }
 
-test('a worker of another process is woken by a message, and does not find it when it looks by itself', async () => {
+test('a worker of another process is woken by a message, before it would poll', async () => {
   const folder = newFolder();
   const broker = await openDiskBroker(folder);
   await broker.declare(plainQueue('grain'));

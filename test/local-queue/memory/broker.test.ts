@@ -39,7 +39,7 @@ async function ready(queue = 'q'): Promise<number> {
 }
 
 describe('messages are never shared references', () => {
-  test('what the sender does to its bytes and headers afterwards changes nothing', async () => {
+  test('later changes of the bytes and headers by the sender have no effect', async () => {
     await declare();
     const body = Buffer.from('as sent');
     const headers = { kind: 'as sent' };
@@ -52,7 +52,7 @@ describe('messages are never shared references', () => {
     expect(message.headers).toEqual({ kind: 'as sent' });
   });
 
-  test('what a consumer does to the bytes never reaches the next delivery', async () => {
+  test('changes of the bytes by a consumer never reach the next delivery', async () => {
     await declare();
     await publish('a', { body: new Uint8Array([1, 2, 3]) });
     const inbox = await Inbox.open(broker, 'q');
@@ -134,7 +134,7 @@ describe('capacity', () => {
     }
   });
 
-  test('what comes back, at once or later, needs no room', async () => {
+  test('a returning message needs no room, at once or later', async () => {
     await declare({ capacity: 1 });
     await publish('a');
     const waiting = watch(publish('b'));
@@ -149,7 +149,7 @@ describe('capacity', () => {
     expect((await inbox.next()).message.id).toBe('b');
   });
 
-  test('it is 1024 unless told, here or for the broker', async () => {
+  test('it is 1024 unless set by the queue or the broker', async () => {
     await declare();
     for (let i = 0; i < 1024; i++) await publish(`m${i}`);
     await rejection(publish('one more', {}, { noWait: true }), 'FULL');
@@ -161,7 +161,7 @@ describe('capacity', () => {
     await rejection(publish('b', {}, { noWait: true }), 'FULL');
   });
 
-  test('purging makes room for those who wait', async () => {
+  test('purging makes room for waiting sends', async () => {
     await declare({ capacity: 2 });
     await publishAll('a', 'b');
     const waiting = publish('c');
@@ -230,7 +230,7 @@ describe('a full dead-letter queue', () => {
 });
 
 describe('order', () => {
-  test('what goes back comes before what has never left, in its old order', async () => {
+  test('returned messages come before undelivered ones, in their old order', async () => {
     await declare();
     await publishAll('a', 'b', 'c', 'd');
     const first = await Inbox.open(broker, 'q', { prefetch: 3 });
@@ -243,7 +243,7 @@ describe('order', () => {
     expect(idsOf(await (await Inbox.open(broker, 'q')).take(4))).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  test('a retry comes at the end of its priority, before what is less urgent', async () => {
+  test('a retry comes at the end of its priority, before lower priorities', async () => {
     await declare();
     await publish('a', { priority: 9 });
     await publish('b', { priority: 9 });
@@ -256,7 +256,7 @@ describe('order', () => {
 });
 
 describe('several subscribers', () => {
-  test('are served in turn; who holds its prefetch is passed over', async () => {
+  test('are served in turn; a subscriber without free prefetch is skipped', async () => {
     await declare();
     const inboxes = [
       await Inbox.open(broker, 'q'),
@@ -383,7 +383,7 @@ describe('deliveries and the event loop', () => {
 });
 
 describe('close', () => {
-  test('gives back exactly what is unsettled, in whatever order the others were settled', async () => {
+  test('returns exactly the unsettled messages, in whatever order the others were settled', async () => {
     await declare();
     await publishAll('a', 'b', 'c', 'd', 'e', 'f', 'g');
     const inbox = await Inbox.open(broker, 'q', { prefetch: 4 });
@@ -411,7 +411,7 @@ describe('close', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('of the broker refuses those who wait with CLOSED, also where it deletes the queue', async () => {
+  test('of the broker rejects waiting sends with CLOSED, also if it deletes the queue', async () => {
     await declare({ type: 'classic', autoDelete: true, capacity: 1 });
     await publish('a');
     const waiting = rejection(publish('b'), 'CLOSED');
@@ -420,7 +420,7 @@ describe('close', () => {
     await waiting;
   });
 
-  test('tells a subscriber what it lost, unless it closed by itself', async () => {
+  test('reports lost deliveries to a subscriber, unless it closed itself', async () => {
     await declare();
     await publishAll('a', 'b');
     const first = await Inbox.open(broker, 'q', { prefetch: 1 });
@@ -482,7 +482,7 @@ describe('declare', () => {
     await declare({ deadLetter: 'graveyard', type: 'classic' }, 'two');
   });
 
-  test('a queue taken as it is gets the dead-letter queue that it lacks', async () => {
+  test('a queue that is used as it is gets the missing dead-letter queue', async () => {
     await declare({ deadLetter: false });
     await declare({ declare: 'existing' });
     await publish('a');
@@ -506,7 +506,7 @@ describe('declare', () => {
     expect(await ready('graveyard')).toBe(1);
   });
 
-  test('an auto-delete queue goes with its last subscriber, and refuses those who wait for room', async () => {
+  test('an auto-delete queue is deleted with its last subscriber, and rejects waiting sends', async () => {
     await declare({ type: 'classic', autoDelete: true, capacity: 1 });
     await publish('a');
     const waiting = rejection(publish('b'), 'UNROUTABLE');

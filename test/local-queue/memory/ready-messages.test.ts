@@ -15,7 +15,7 @@ function drain(ready: ReadyMessages): string[] {
   return ids;
 }
 
-test('the highest priority comes first, the oldest among equals; none given counts as the default', () => {
+test('the highest priority comes first, the oldest among equals; an unset priority counts as the default', () => {
   const ready = new ReadyMessages();
   for (const [id, priority] of [
     ['low', 0],
@@ -31,7 +31,7 @@ test('the highest priority comes first, the oldest among equals; none given coun
   expect(drain(ready)).toEqual(['highest', 'high', 'unset', 'default', 'low', 'low too']);
 });
 
-test('what is put back takes its old place, in whatever order it comes back', () => {
+test('returned messages take their old positions, in whatever order they return', () => {
   const take = fc.record({ do: fc.constant('take' as const) });
   const push = fc.record({ do: fc.constant('push' as const), priority: fc.constantFrom(0, 4, 5, 31) });
   const putBack = fc.record({ do: fc.constant('putBack' as const), which: fc.nat(20) });

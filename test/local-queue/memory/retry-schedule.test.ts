@@ -39,7 +39,7 @@ test('each comes when it is due, whatever the order of adding, with one timer fo
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('after clear nothing comes and no timer is left; what is added then comes', () => {
+test('after clear nothing is due and no timer is left; later additions become due', () => {
   const { due, retrying, add } = schedule();
   add('forgotten', 100);
   retrying.clear();

@@ -79,7 +79,7 @@ export class OwnerTable {
     else this.#sql.subscribe.run(queue, owner, count);
   }
 
-  /** How many subscribers a queue has, whoever they are. */
+  /** The number of subscribers of a queue, in all processes. */
   subscribers(queue: number): number {
     return this.#sql.subscribers.number(queue);
   }
@@ -122,7 +122,7 @@ interface ProcessIdentity {
   readonly boot: string;
 }
 
-/** Of the thread that calls it. */
+/** The owner of the calling thread. */
 function ownIdentity(): ProcessIdentity {
   // <pid>/task/<tid>
   const thread = orEmpty(() => readlinkSync('/proc/thread-self')).split('/')[2] ?? '';

@@ -61,7 +61,7 @@ export class QueueTable {
   readonly #byId = new Map<number, StoredQueue>();
   readonly #open = new Map<number, OpenCounters>();
   #removed: number[] = [];
-  /** Of the definitions in memory. */
+  /** The version of the definitions in memory. */
   #revision = -1;
   /** As they are in the store. */
   #stored = { revision: 0, lastMessage: 0 };

@@ -1,5 +1,5 @@
 /**
- * The tables of `queue.db`, which docs/disk.md explains to whoever opens it with another program.
+ * The tables of `queue.db`. docs/disk.md explains them for use with other programs.
  *
  * A message is ready where `owner` and `due` are null, handled by a process where `owner` is set, and waits for its
  * next attempt where `due` is set. `held` and `ready` of a queue are counts that each transaction keeps up to date.

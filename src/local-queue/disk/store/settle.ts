@@ -99,7 +99,7 @@ function textOf(value: SqliteValue): string {
   return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
 }
 
-/** Headers that can't be read, since somebody else wrote them, are none. */
+/** Unreadable headers, written by another program, count as none. */
 function readHeaders(text: string | null): MessageHeaders {
   try {
     return parseHeaders(text);

@@ -57,7 +57,7 @@ export function checkSqlite(): void {
 export function loadSqlite(): Sqlite {
   if (!hasBuiltinSqlite) return require(PACKAGE);
   const { emitWarning } = process;
-  // Node 22 calls its SQLite experimental, once per thread. Whoever uses a queue can do nothing about that.
+  // Node 22 warns once per thread that its SQLite is experimental, which users of a queue can't change.
   process.emitWarning = () => {};
   try {
     return require(BUILTIN);

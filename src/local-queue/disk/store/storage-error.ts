@@ -19,7 +19,7 @@ type Code = keyof typeof CODES;
 const RESCUE =
   "move the file away with its '-wal' and '-shm' to begin with an empty store, and keep them to rescue what they hold";
 
-/** What went wrong with a file of the store, as everybody is told. `file` is the database. */
+/** The error for a fault in a file of the store. `file` is the database. */
 export function storageError(error: unknown, file: string): QueueError {
   if (isQueueError(error)) return error;
   const { message } = error instanceof Error ? error : new Error(String(error));

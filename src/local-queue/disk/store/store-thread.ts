@@ -120,7 +120,7 @@ function take(posted: readonly Posted[]): void {
   }
 }
 
-/** Also while a transaction waits for the lock: whoever gives up is told at once, whatever holds it. */
+/** Runs also while a transaction waits for the lock, so that a call which gives up is answered at once. */
 function giveUp(ids: Set<number>): void {
   const refused: number[] = [];
   for (const request of [...applying, ...inbox]) {

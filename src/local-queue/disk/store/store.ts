@@ -136,7 +136,7 @@ export class Store {
     return this.#state.subscribers.size > 0 || this.#state.isWaiting;
   }
 
-  /** Whether somebody took the files away. The next transaction says so. */
+  /** Whether the files were removed. The next transaction reports it. */
   get isReplaced(): boolean {
     this.#filesCheckedAt = Number.NEGATIVE_INFINITY;
     try {

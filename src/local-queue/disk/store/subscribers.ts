@@ -116,7 +116,7 @@ function putBack(transaction: WriteTransaction, queue: StoredQueue, orphan: Orph
     code: 'delivery-limit',
     error: `${returns} processes died with this message, the queue's limit is ${limit}`,
   };
-  // Nobody is here who could wait for room: these dead letters are admitted over the capacity.
+  // Nothing here can wait for room, so these dead letters may exceed the capacity.
   const target = queues.deadLetterQueueOf(queue);
   if (target === undefined) messages.drop(id, queue);
   else makeDeadLetter(transaction, { id, queue, attempt }, target, failure);
