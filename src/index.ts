@@ -1,5 +1,9 @@
 export type { BatchContext, BatchHandler, BatchItem } from './batches/batch.js';
-export { type BatchConsumerOptions, createBatchConsumer } from './batches/create-batch-consumer.js';
+export {
+  type BatchCallContext,
+  type BatchConsumerOptions,
+  createBatchConsumer,
+} from './batches/create-batch-consumer.js';
 export type {
   Binding,
   Broker,
@@ -21,6 +25,7 @@ export type {
   QueueStats,
   WaitOptions,
 } from './broker.js';
+export type { Around, SendContext } from './common/around.js';
 export type { Codec, CodecName } from './common/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
 export type { Logger } from './common/logger.js';

@@ -203,6 +203,15 @@ describe('the arrows between the parts', () => {
     );
   });
 
+  test('otel imports itself and the leaves, and nobody imports it, so that nobody else needs OpenTelemetry', () => {
+    const isAllowed = ({ from, to }: Import) =>
+      partOf(to) === partOf(from) || isShared(to) || to === '@opentelemetry/api';
+    expect(breaches((arrow) => partOf(arrow.from) === 'otel' && !isAllowed(arrow))).toEqual([]);
+    const isInside = ({ from }: Import) => partOf(from) === 'otel';
+    expect(breaches((arrow) => !isInside(arrow) && partOf(arrow.to) === 'otel')).toEqual([]);
+    expect(breaches((arrow) => !isInside(arrow) && arrow.to.startsWith('@opentelemetry/'))).toEqual([]);
+  });
+
   test('threads are loaded by those who use them', () => {
     const needs = imports.filter(({ to, kind }) => to === 'piscina' && kind !== 'type');
     expect(needs.map(show)).toEqual(['consumer/handler-threads.ts → piscina (dynamic)']);
@@ -263,10 +272,10 @@ describe('imports', () => {
   });
 
   test('name packages that the package depends on, and node modules by their prefix', () => {
-    const { dependencies, optionalDependencies } = JSON.parse(
+    const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
       readFileSync(`${root}/package.json`, 'utf8'),
-    ) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>;
-    const installed = { ...dependencies, ...optionalDependencies };
+    ) as Record<'dependencies' | 'optionalDependencies' | 'peerDependencies', Record<string, string>>;
+    const installed = { ...dependencies, ...optionalDependencies, ...peerDependencies };
     const isKnown = (to: string) => isOurs(to) || to.startsWith('node:') || Object.hasOwn(installed, to);
     expect(breaches(({ to }) => !isKnown(to))).toEqual([]);
   });

@@ -1,3 +1,5 @@
+import type { Broker } from '../broker.js';
+import { instrumentation } from '../common/instrumentation.js';
 import { Deferred } from '../common/limits.js';
 import { quote } from '../common/options.js';
 import type { HandlerContext, MessageInfo } from '../consumer/consumer.js';
@@ -71,6 +73,7 @@ export class BatchEntry<Out> {
 
 interface BatchSettings<Out> {
   readonly queue: string;
+  readonly broker: Pick<Broker, 'url'>;
   readonly handler: BatchHandler<Out>;
   readonly handlerTimeoutMs: number;
 }
@@ -143,8 +146,8 @@ class BatchCall<Out> {
   }
 
   /** Undefined if the handler returned. Never rejects. */
-  async make({ handler, handlerTimeoutMs }: BatchSettings<Out>): Promise<FailedCall<Out> | undefined> {
-    const failure = await this.#call(handler, handlerTimeoutMs);
+  async make(settings: BatchSettings<Out>): Promise<FailedCall<Out> | undefined> {
+    const failure = await this.#call(settings);
     this.#isOver = true;
     const rest: BatchEntry<Out>[] = [];
     for (const entry of this.#entries.values()) {
@@ -155,10 +158,11 @@ class BatchCall<Out> {
     return failure && { error: failure.error, rest };
   }
 
-  async #call(
-    handler: BatchHandler<Out>,
-    timeoutMs: number,
-  ): Promise<{ readonly error: unknown } | undefined> {
+  async #call({
+    handler,
+    broker,
+    handlerTimeoutMs: timeoutMs,
+  }: BatchSettings<Out>): Promise<{ readonly error: unknown } | undefined> {
     let timer: NodeJS.Timeout | undefined;
     const expired = new Deferred<never>();
     if (timeoutMs !== Number.POSITIVE_INFINITY) {
@@ -173,7 +177,10 @@ class BatchCall<Out> {
     }
     try {
       const batch = [...this.#entries.values()].map(({ item }) => item);
-      const returned = Promise.resolve(handler(batch, this.#context()));
+      const call = async () => handler(batch, this.#context());
+      const { current } = instrumentation;
+      const traced = { queue: this.#queue, url: broker.url, items: batch };
+      const returned = current === undefined ? call() : current.handleBatch(call, traced);
       await Promise.race([returned, expired.promise]);
       return undefined;
     } catch (error) {

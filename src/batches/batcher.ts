@@ -1,3 +1,4 @@
+import type { Broker } from '../broker.js';
 import { Deadlines } from '../common/limits.js';
 import { errorText } from '../common/options.js';
 import type { HandlerContext } from '../consumer/consumer.js';
@@ -7,6 +8,7 @@ import { BatchEntry, type BatchHandler, handleBatch } from './batch.js';
 
 interface BatcherSettings<Out> {
   readonly queue: string;
+  readonly broker: Pick<Broker, 'url'>;
   readonly size: number;
   readonly waitMs: number;
   readonly maxBytes: number;

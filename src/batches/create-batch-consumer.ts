@@ -1,11 +1,12 @@
 import type { Broker } from '../broker.js';
+import { type Around, aroundOption } from '../common/around.js';
 import { within } from '../common/limits.js';
 import { backendOf, checkOptionNames, integerOption, invalidOption } from '../common/options.js';
 import type { Consumer, Handler } from '../consumer/consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from '../consumer/consumer-options.js';
 import { QueueConsumer } from '../consumer/queue-consumer.js';
 import type { DecodedValue, Queue } from '../queue.js';
-import type { BatchHandler } from './batch.js';
+import type { BatchContext, BatchHandler, BatchItem } from './batch.js';
 import { Batcher } from './batcher.js';
 
 /** What `createBatchConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
@@ -31,6 +32,14 @@ export interface BatchConsumerOptions<Out = unknown>
    * letter.
    */
   readonly by?: ((value: Out) => string) | undefined;
+  /** Functions around each call of the handler. The first is the outermost. See {@link Around}. */
+  readonly around?: readonly Around<BatchCallContext<Out>>[] | undefined;
+}
+
+/** What functions around a handler of batches know. */
+export interface BatchCallContext<Out = unknown> extends Pick<BatchContext<Out>, 'queue' | 'signal'> {
+  /** The messages that the handler is called with. */
+  readonly batch: readonly BatchItem<Out>[];
 }
 
 const OPTION_NAMES: readonly (keyof BatchConsumerOptions)[] = [
@@ -39,6 +48,7 @@ const OPTION_NAMES: readonly (keyof BatchConsumerOptions)[] = [
   'maxBytes',
   'concurrency',
   'by',
+  'around',
   'priority',
   'retry',
   'maxPostpones',
@@ -71,7 +81,7 @@ export function createBatchConsumer<Out>(
   const backend = backendOf(broker);
   checkOptionNames('createBatchConsumer', options, OPTION_NAMES);
   if (typeof handler !== 'function') throw invalidOption('handler', 'a function', handler);
-  const { size: _, waitMs, maxBytes, concurrency: __, by, ...others } = options;
+  const { size: _, waitMs, maxBytes, concurrency: __, by, around, ...others } = options;
   if (by !== undefined && typeof by !== 'function') throw invalidOption('by', 'a function of the value', by);
   const size = integerOption('size', options.size, { min: 1, max: 2000, default: 100 });
   const concurrency = integerOption('concurrency', options.concurrency, { min: 1, max: 100, default: 1 });
@@ -83,8 +93,9 @@ export function createBatchConsumer<Out>(
     queue.spec.delayedRetry,
   );
   const { handlerTimeoutMs } = settings;
-  const batcher = new Batcher<Out>(handler, {
+  const batcher = new Batcher<Out>(aroundBatch(aroundOption(around), handler), {
     queue: queue.name,
+    broker: backend,
     size,
     concurrency,
     by,
@@ -99,11 +110,26 @@ export function createBatchConsumer<Out>(
   return new QueueConsumer(
     backend,
     { name, spec, decode },
-    { handler: join, tracked: join },
+    { handler: join, tracked: join, isBatched: true },
     // The time limit applies to a batch, from the call of its handler on.
     { ...settings, handlerTimeoutMs: Number.POSITIVE_INFINITY },
     batcher,
   );
+}
+
+function aroundBatch<Out>(
+  around: Around<BatchCallContext<Out>> | undefined,
+  handler: BatchHandler<Out>,
+): BatchHandler<Out> {
+  if (around === undefined) return handler;
+  return (batch, context) =>
+    around(async () => handler(batch, context), {
+      queue: context.queue,
+      batch,
+      get signal() {
+        return context.signal;
+      },
+    });
 }
 
 function limited<Out>(

@@ -1,4 +1,5 @@
 import type { DelayedRetry } from '../broker.js';
+import { type Around, aroundOption } from '../common/around.js';
 import { MAX_ATTEMPTS } from '../common/history-headers.js';
 import {
   checkOptionNames,
@@ -9,7 +10,7 @@ import {
   wordOption,
 } from '../common/options.js';
 import type { RepliesTo } from './answer.js';
-import type { ConsumerEvent } from './consumer.js';
+import type { ConsumerEvent, HandlerContext } from './consumer.js';
 import { type BreakerOptions, breakerOption } from './pace/breaker.js';
 import type { KeyOf } from './pace/line.js';
 import type { LineSettings } from './pace/make-line.js';
@@ -77,6 +78,12 @@ export interface ConsumerOptions<Out = unknown> {
    * everybody who may publish to this queue chooses where this consumer publishes. Default: `'ours'`.
    */
   readonly replies?: 'ours' | 'any' | undefined;
+  /**
+   * Functions around the handler: each is called with `next` and the handler's context, for every attempt, after the value
+   * was decoded and validated. The first is the outermost. What they return is what the handler returned, and what they
+   * throw counts as thrown by it. See {@link Around}. Of a handler in threads they run outside of its thread.
+   */
+  readonly around?: readonly Around<HandlerContext>[] | undefined;
   /** Called with the outcome of each message. Its errors are ignored. */
   readonly observe?: ((event: ConsumerEvent) => void) | undefined;
 }
@@ -91,6 +98,7 @@ export interface ConsumerSettings<Out> extends LineSettings<Out> {
   readonly maxPostpones: number;
   readonly handlerTimeoutMs: number;
   readonly replies: RepliesTo;
+  readonly around: Around<HandlerContext> | undefined;
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
 }
 
@@ -106,6 +114,7 @@ const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
   'maxPostpones',
   'handlerTimeoutMs',
   'replies',
+  'around',
   'observe',
 ];
 
@@ -163,6 +172,7 @@ export function checkConsumerOptions<Out>(
       default: 1_500_000,
     }),
     replies: wordOption('replies', options.replies, ['ours', 'any'], 'ours'),
+    around: aroundOption(options.around),
     emit: observerOption(options.observe),
   };
 }

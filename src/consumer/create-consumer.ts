@@ -1,8 +1,9 @@
 import type { Broker } from '../broker.js';
+import type { Around } from '../common/around.js';
 import { backendOf, invalidOption } from '../common/options.js';
 import type { EventQueue, Queue } from '../queue.js';
 import { isAnswered } from './answer.js';
-import type { Consumer, Handler } from './consumer.js';
+import type { Consumer, Handler, HandlerContext } from './consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from './consumer-options.js';
 import { type HandlerHost, HandlerThreads, type ThreadedHandler } from './handler-threads.js';
 import {
@@ -83,14 +84,20 @@ export function createConsumer<Out>(
     if (settings.concurrency !== threads.count) {
       throw invalidOption('concurrency', `the number of threads, ${threads.count}`, settings.concurrency);
     }
-    const run: Handler<Out> = (value, context) =>
-      threads.run(value, context, isAnswered(context, settings.replies));
+    const run = wrapped<Out>(settings.around, (value, context) =>
+      threads.run(value, context, isAnswered(context, settings.replies)),
+    );
     return new QueueConsumer(backend, queue, { handler: run, tracked: run }, settings, threads);
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
-  const plain = toHandler(handler, queue);
+  const plain = wrapped(settings.around, toHandler(handler, queue));
   const tracked = trackedHandler(plain, backend, queue, settings);
   return new QueueConsumer(backend, queue, { handler: plain, tracked }, settings, MAIN_THREAD);
+}
+
+function wrapped<Out>(around: Around<HandlerContext> | undefined, handler: Handler<Out>): Handler<Out> {
+  if (around === undefined) return handler;
+  return (value, context) => around(async () => handler(value, context), context);
 }
 
 const MAIN_THREAD: HandlerHost = { open: async () => {}, drain: () => {}, close: async () => {} };

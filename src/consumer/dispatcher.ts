@@ -17,6 +17,8 @@ import type { Outcome } from './settlement.js';
 export interface Handlers<Out> {
   readonly handler: Handler<Out>;
   readonly tracked: Handler<Out>;
+  /** As in `ProcessSettings`. */
+  readonly isBatched?: boolean | undefined;
 }
 
 interface DispatcherOwner {

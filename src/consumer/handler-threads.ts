@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { WaitOptions } from '../broker.js';
+import { instrumentation } from '../common/instrumentation.js';
 import { within } from '../common/limits.js';
 import { emitWarning } from '../common/logger.js';
 import {
@@ -96,6 +97,8 @@ export class HandlerThreads implements HandlerHost {
    * it throws, or when its thread has ended.
    */
   async run(value: unknown, context: HandlerContext, wantsReply: boolean): Promise<unknown> {
+    // Before anything is awaited.
+    const carried = instrumentation.current?.carry();
     this.#pool ??= this.#open();
     const pool = await this.#pool;
     const { port1, port2 } = new MessageChannel();
@@ -110,7 +113,7 @@ export class HandlerThreads implements HandlerHost {
     if (signal.aborted) onAbort();
     try {
       const { signal: _, ...cloneable } = context;
-      const call = { value, context: cloneable, wantsReply, abort: port2 };
+      const call = { value, context: cloneable, wantsReply, carried, abort: port2 };
       return unwrap(await runOn(pool, { module: this.#module, call }, port2, termination.signal));
     } finally {
       signal.removeEventListener('abort', onAbort);

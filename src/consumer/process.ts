@@ -1,5 +1,6 @@
 import type { Backend, Delivery, Message } from '../broker.js';
 import { isExpired } from '../common/expiry.js';
+import { instrumentation } from '../common/instrumentation.js';
 import { isThenable, isTooLarge } from '../common/options.js';
 import { handlerTracking } from '../common/running-handler.js';
 import { processTracing } from '../common/tracing.js';
@@ -29,6 +30,8 @@ export interface ProcessSettings<Out> extends SettlementPolicy {
   readonly handler: Handler<Out>;
   /** The same handler, called while `handlerTracking` is on. */
   readonly tracked: Handler<Out>;
+  /** It has a part in the handling of a batch only, which is traced there. */
+  readonly isBatched?: boolean | undefined;
   readonly handlerTimeoutMs: number;
   readonly replies: RepliesTo;
   /** For the replies to requests. */
@@ -63,7 +66,7 @@ export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Ou
       const context = new Context(run, settings.queue);
       const handler = handlerTracking.isOn ? settings.tracked : settings.handler;
       const returned = processTracing.hasSubscribers
-        ? handleTraced(handler, decoded.value, context, settings.broker.url)
+        ? handleTraced(handler, decoded.value, context, settings)
         : handler(decoded.value, context);
       if (isThenable(returned)) limitTime(run, settings);
       // Awaited even if it is not a promise: synchronous handlers would otherwise run inside one another.
@@ -147,13 +150,16 @@ function handleTraced<Out>(
   handler: Handler<Out>,
   value: Out,
   context: Context,
-  url: string,
+  { broker, isBatched }: Pick<ProcessSettings<Out>, 'broker' | 'isBatched'>,
 ): Promise<unknown> {
   const { queue, id, exchange, routingKey, attempt, redelivered, headers, timestamp, correlationId } =
     context;
-  const message = { queue, id, url, exchange, routingKey };
+  const message = { queue, id, url: broker.url, exchange, routingKey };
   const trace = { ...message, attempt, redelivered, headers, timestamp, correlationId };
-  return processTracing.tracePromise(async () => handler(value, context), trace);
+  const handle = async () => handler(value, context);
+  const around = isBatched === true ? undefined : instrumentation.current;
+  const run = around === undefined ? handle : () => around.handle(handle, trace);
+  return processTracing.tracePromise(run, trace);
 }
 
 function limitTime<Out>(run: HandlerRun, settings: ProcessSettings<Out>): void {

@@ -1,5 +1,6 @@
 /** What crosses between a consumer and the threads of its handler, and what runs inside a thread. */
 import type { MessagePort } from 'node:worker_threads';
+import { instrumentation } from '../common/instrumentation.js';
 import { errorText } from '../common/options.js';
 import { Postpone, RejectMessage, RetryLater } from '../errors.js';
 import type { Handler, HandlerContext } from './consumer.js';
@@ -18,6 +19,8 @@ interface ThreadCall {
   readonly context: Omit<HandlerContext, 'signal'>;
   /** Whether the return value is sent as a reply. */
   readonly wantsReply: boolean;
+  /** What is active around the handler, where it is traced. */
+  readonly carried: Readonly<Record<string, string>> | undefined;
   /** Receives the reason for aborting the handler's signal. */
   readonly abort: MessagePort;
 }
@@ -91,11 +94,15 @@ export default async function runInThread({ module, call }: ThreadTask): Promise
 
 async function callHandler(
   handler: Handler<unknown>,
-  { value, context, wantsReply, abort }: ThreadCall,
+  { value, context, wantsReply, carried, abort }: ThreadCall,
 ): Promise<unknown> {
   const controller = new AbortController();
   abort.on('message', (failure: ThreadFailure) => controller.abort(toError(failure)));
-  const result = await handler(value, { ...context, signal: controller.signal });
+  const call = () => handler(value, { ...context, signal: controller.signal });
+  const { current } = instrumentation;
+  const result = await (current === undefined || carried === undefined
+    ? call()
+    : current.resume(carried, call));
   // Cloned here, where the error can still name the value that can't be cloned.
   return wantsReply ? structuredClone(result) : undefined;
 }

@@ -1,7 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Broker } from '../broker.js';
 import { backendOf, checkOptionNames, durationOption } from '../common/options.js';
 import type { Consumer } from '../consumer/consumer.js';
+import { type HttpRequest, type HttpResponse, respond } from './http.js';
 
 /** What `createHealth` takes. All have defaults. */
 export interface HealthOptions {
@@ -35,7 +35,7 @@ export interface Health {
    * Answers `/livez` with 200 (the event loop turns), `/readyz` and `/healthz` with 200 or 503 and the reasons as JSON.
    * Returns false for any other path, which is then not answered.
    */
-  readonly handler: (request: IncomingMessage, response: ServerResponse) => boolean;
+  readonly handler: (request: HttpRequest, response: HttpResponse) => boolean;
 }
 
 /**
@@ -83,9 +83,9 @@ export function createHealth(options: HealthOptions = {}): Health {
   };
 }
 
-function answer(response: ServerResponse, report: HealthReport): void {
+function answer(response: HttpResponse, report: HealthReport): void {
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-  response.writeHead(report.ok ? 200 : 503, headers).end(`${JSON.stringify(report)}\n`);
+  respond(response, report.ok ? 200 : 503, `${JSON.stringify(report)}\n`, headers);
 }
 
 function brokerReason({ url, state, outage }: Broker, notConnectedMs: number): readonly string[] {

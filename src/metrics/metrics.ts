@@ -1,6 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Broker } from '../broker.js';
 import { backendOf, booleanOption, checkOptionNames, invalidOption } from '../common/options.js';
+import { type HttpRequest, type HttpResponse, respond } from './http.js';
 import { MessageMetrics } from './message-metrics.js';
 import { ProcessMetrics } from './process-metrics.js';
 import { StateMetrics } from './state-metrics.js';
@@ -27,7 +27,7 @@ export interface Metrics {
   /** The metrics in the text format of Prometheus. Never rejects: what can't be asked is left out. */
   text(): Promise<string>;
   /** Answers a request with the metrics: for `node:http`, or the raw request and response of a framework. */
-  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly handler: (request: HttpRequest, response: HttpResponse) => void;
   /** Stops counting. */
   stop(): void;
 }
@@ -56,8 +56,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     text,
     handler: (_request, response) => {
       text().then(
-        (body) => response.writeHead(200, { 'content-type': contentType }).end(body),
-        () => response.writeHead(500).end(),
+        (body) => respond(response, 200, body, { 'content-type': contentType }),
+        () => respond(response, 500),
       );
     },
     stop: () => {

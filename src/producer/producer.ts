@@ -1,11 +1,12 @@
 import type { Broker } from '../broker.js';
+import { type Around, aroundOption, type SendContext } from '../common/around.js';
 import { backendOf, checkOptionNames, durationOption } from '../common/options.js';
 import type { Route } from '../exchange.js';
 import type { Queue } from '../queue.js';
 import type { EachValueOptions } from './each-value.js';
 import type { MessageOptions } from './message-options.js';
 import type { SendManyResult } from './send-many.js';
-import { queueTarget, Sender, type SendTarget } from './sender.js';
+import { queueTarget, Sender, type SenderSettings, type SendTarget } from './sender.js';
 import type { Values } from './value-source.js';
 
 /** The options of `createProducer`. All have defaults. */
@@ -15,6 +16,21 @@ export interface ProducerOptions {
    * no limit. Default: 30 000.
    */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Functions around the storing of each message: each is called with `next` and the message's {@link SendContext}, after
+   * the value was validated and encoded, and may add headers. The first is the outermost. They can't change the outcome: a
+   * send resolves if its message is stored. Messages may overtake each other in what a function waits for.
+   */
+  readonly around?: readonly Around<SendContext>[] | undefined;
+}
+
+/** Checks what `createProducer`, or `where`, was given. Throws `INVALID_OPTION`. */
+export function senderSettings(where: string, options: ProducerOptions | undefined): SenderSettings {
+  checkOptionNames(where, options, ['timeoutMs', 'around']);
+  return {
+    timeoutMs: durationOption('timeoutMs', options?.timeoutMs, { infinity: true, default: 30_000 }),
+    around: aroundOption(options?.around),
+  };
 }
 
 /** Limits of a send. */
@@ -82,12 +98,10 @@ export function createProducer<In>(
   target: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'> | Route<In>,
   options?: ProducerOptions,
 ): Producer<In> {
-  checkOptionNames('createProducer', options, ['timeoutMs']);
-  const timeoutMs = durationOption('timeoutMs', options?.timeoutMs, { infinity: true, default: 30_000 });
   return new Sender(
     backendOf(broker),
     'route' in target ? routeTarget(target) : queueTarget(target),
-    timeoutMs,
+    senderSettings('createProducer', options),
   );
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Backend, Broker, Message, Replies } from '../broker.js';
+import { type Around, aroundOption, type SendContext } from '../common/around.js';
 import { copyMessage, newMessage } from '../common/message.js';
 import {
   backendOf,
@@ -18,6 +19,7 @@ import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
 import { MESSAGE_OPTION_NAMES, type MessageOptions, messageProperties, packed } from './message-options.js';
+import type { SenderSettings } from './sender.js';
 
 /** The options of `createRequester`. */
 export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchemaV1> {
@@ -28,6 +30,11 @@ export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchem
    * Milliseconds, `Infinity` for no limit. Default: 30 000.
    */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Functions around each request, from its sending to its reply, which may add headers and replace the reply. The first
+   * is the outermost. See {@link Around}.
+   */
+  readonly around?: readonly Around<SendContext>[] | undefined;
 }
 
 /** The options of `request`. All have defaults; unknown names are `INVALID_OPTION`. */
@@ -88,9 +95,12 @@ export function createRequester<In, Reply extends StandardSchemaV1>(
   queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>,
   options: RequesterOptions<Reply>,
 ): Requester<In, StandardSchemaV1.InferOutput<Reply>> {
-  checkOptionNames('createRequester', options, ['reply', 'timeoutMs']);
+  checkOptionNames('createRequester', options, ['reply', 'timeoutMs', 'around']);
   if (options === undefined) throw invalidOption('createRequester', 'an object with options', options);
-  return new QueueRequester(backendOf(broker), queue, options.reply, timeLimit(options.timeoutMs, 30_000));
+  return new QueueRequester(backendOf(broker), queue, options.reply, {
+    timeoutMs: timeLimit(options.timeoutMs, 30_000),
+    around: aroundOption(options.around),
+  });
 }
 
 class QueueRequester<In, Reply extends StandardSchemaV1>
@@ -99,6 +109,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>;
   readonly #timeoutMs: number;
+  readonly #around: Around<SendContext> | undefined;
   readonly #decode: (
     reply: Message,
     maxBytes: number,
@@ -112,9 +123,10 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     broker: Backend,
     queue: Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>,
     schema: Reply,
-    timeoutMs: number,
+    { timeoutMs, around }: SenderSettings,
   ) {
     this.#broker = broker;
+    this.#around = around;
     this.#queue = queue;
     this.#timeoutMs = timeoutMs;
     this.#decode = replyDecoder(schema);
@@ -151,19 +163,18 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
   }
 
   #ask(call: Call, message: Message, correlationId: string): Promise<StandardSchemaV1.InferOutput<Reply>> {
+    const around = this.#around;
     const ask = async (asked: Message) => this.#valueOf(await this.#exchange(call, asked));
-    if (!requestTracing.hasSubscribers) return ask(message);
+    if (around === undefined && !requestTracing.hasSubscribers) return ask(message);
     const queue = this.#queue.name;
     const headers = { ...message.headers };
     const to = { url: this.#broker.url, exchange: '', routingKey: queue };
     // Called after the subscribers of its start, which may add headers.
-    return requestTracing.tracePromise(() => ask({ ...message, headers }), {
-      queue,
-      id: message.id,
-      ...to,
-      headers,
-      correlationId,
-    });
+    const send = () => ask({ ...message, headers });
+    const { id } = message;
+    const all = around === undefined ? send : () => around(send, { queue, id, headers });
+    const trace = { queue, id, ...to, headers, correlationId };
+    return requestTracing.hasSubscribers ? requestTracing.tracePromise(all, trace) : all();
   }
 
   close(): Promise<void> {

@@ -1,9 +1,10 @@
 import type { Backend, Destination, Message, PublishOptions, WaitOptions } from '../broker.js';
+import type { Around, SendContext } from '../common/around.js';
 import { within, withOutage } from '../common/limits.js';
 import { copyMessage, newMessage, newMessageId } from '../common/message.js';
 import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
 import { type SendTrace, sendTracing } from '../common/tracing.js';
-import { isQueueError } from '../errors.js';
+import { isQueueError, QueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';
 import { checkEachValue, EACH_VALUE_OPTION_NAMES, type EachValueOptions } from './each-value.js';
 import {
@@ -54,6 +55,12 @@ export function queueTarget<In>(
   };
 }
 
+/** What all messages of a producer share. */
+export interface SenderSettings {
+  readonly timeoutMs: number;
+  readonly around: Around<SendContext> | undefined;
+}
+
 type SendWait = Pick<PublishOptions, 'signal'> & { readonly timeoutMs?: number | undefined };
 type Properties = MessageProperties & Pick<Message, 'origin'>;
 type SendOptions = MessageOptions & SendWait;
@@ -68,12 +75,14 @@ export class Sender<In, Result> {
   /** The default destination. */
   readonly #to: Destination;
   readonly #defaultWait: SendLimits;
+  readonly #around: Around<SendContext> | undefined;
   #isDeclared = false;
   /** Settles with the last message that waits for the declaration, after all those before it. */
   #lastFirst: Promise<unknown> | undefined;
 
-  constructor(broker: Backend, target: SendTarget<In, Result>, timeoutMs: number) {
+  constructor(broker: Backend, target: SendTarget<In, Result>, { timeoutMs, around }: SenderSettings) {
     this.#broker = broker;
+    this.#around = around;
     this.#target = target;
     this.#to = { exchange: '', routingKey: target.name };
     this.#defaultWait = { timeoutMs, mandatory: target.mandatory };
@@ -193,15 +202,35 @@ export class Sender<In, Result> {
 
   /** Resolves when the message is stored. */
   #store(message: Message, limits: SendLimits): Promise<boolean> {
-    if (!sendTracing.hasSubscribers) return this.#publish(message, limits);
-    const trace = this.#traceOf(message.id, message.headers, message.origin);
-    let isRouted = true;
+    return this.#around === undefined && !sendTracing.hasSubscribers
+      ? this.#publish(message, limits)
+      : this.#storeWatched(message, limits);
+  }
+
+  async #storeWatched(message: Message, limits: SendLimits): Promise<boolean> {
+    const { id } = message;
+    const trace = this.#traceOf(id, message.headers, message.origin);
+    const { queue, headers } = trace;
+    const startedAt = performance.now();
+    // While others are called, the caller may reuse its buffer.
+    const own = this.#around === undefined ? message : { ...copyMessage(message), dueAt: message.dueAt };
+    let storing: Promise<boolean> | undefined;
     // Called after the subscribers of its start, which may add headers.
     const publish = async () => {
-      isRouted = await this.#publish({ ...message, headers: trace.headers }, limits);
-      return { id: message.id };
+      storing = this.#publish({ ...own, headers }, remaining(limits, startedAt));
+      await storing;
+      return { id };
     };
-    return sendTracing.tracePromise(publish, trace).then(() => isRouted);
+    const around = this.#around;
+    const send = async () => {
+      if (around === undefined) return publish();
+      await around(publish, { queue, id, headers });
+      // Whatever they made of it: the sender is told what became of the message.
+      await (storing ?? Promise.reject(notCalled(id)));
+      return { id };
+    };
+    await (sendTracing.hasSubscribers ? sendTracing.tracePromise(send, trace) : send());
+    return storing ?? Promise.reject(notCalled(id));
   }
 
   #publish(message: Message, limits: SendLimits): Promise<boolean> {
@@ -252,6 +281,13 @@ export class Sender<In, Result> {
     const { timeoutMs: fallback, mandatory } = this.#defaultWait;
     return { signal, timeoutMs: timeLimit(timeoutMs, fallback), noWait, mandatory };
   }
+}
+
+function notCalled(id: string): QueueError {
+  return new QueueError(
+    'ABORTED',
+    `message ${id}: a function of around did not call next; nothing was stored`,
+  );
 }
 
 type SendLimits = PublishOptions & { readonly timeoutMs: number };

@@ -1,9 +1,14 @@
 import type { Backend, Broker, WaitOptions } from '../broker.js';
-import { backendOf, checkOptionNames, durationOption, invalidOption, quote } from '../common/options.js';
+import { backendOf, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { SkippedValues } from '../producer/each-value.js';
-import type { ProducerOptions, SendManyOptions, SendOptions } from '../producer/producer.js';
-import { Sender } from '../producer/sender.js';
+import {
+  type ProducerOptions,
+  type SendManyOptions,
+  type SendOptions,
+  senderSettings,
+} from '../producer/producer.js';
+import { Sender, type SenderSettings } from '../producer/sender.js';
 import type { Values } from '../producer/value-source.js';
 import type { EncodedValue } from '../queue.js';
 import type { EventInputs, EventSchemas, Topic } from './topic.js';
@@ -84,10 +89,9 @@ export function createPublisher<Schemas extends EventSchemas>(
   topic: Topic<Schemas>,
   options?: ProducerOptions,
 ): Publisher<EventInputs<Schemas>> {
-  checkOptionNames('createPublisher', options, ['timeoutMs']);
-  const timeoutMs = durationOption('timeoutMs', options?.timeoutMs, { infinity: true, default: 30_000 });
+  const settings = senderSettings('createPublisher', options);
   // Inside, events and values are as little known as to a program without types.
-  return new TopicPublisher(backendOf(broker), topic, timeoutMs) as object as Publisher<EventInputs<Schemas>>;
+  return new TopicPublisher(backendOf(broker), topic, settings) as object as Publisher<EventInputs<Schemas>>;
 }
 
 type Pair = readonly [event: string, value: unknown];
@@ -95,7 +99,7 @@ type Pair = readonly [event: string, value: unknown];
 class TopicPublisher implements Publisher<Record<string, unknown>> {
   readonly #sender: Sender<Pair, PublishResult>;
 
-  constructor(broker: Backend, topic: Topic, timeoutMs: number) {
+  constructor(broker: Backend, topic: Topic, settings: SenderSettings) {
     const target = {
       name: topic.name,
       verb: 'publish',
@@ -106,7 +110,7 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
       declare: (backend: Backend, wait: WaitOptions) => declare(backend, topic, wait),
       result: (id: string, routed: boolean) => ({ id, routed }),
     } as const;
-    this.#sender = new Sender(broker, target, timeoutMs);
+    this.#sender = new Sender(broker, target, settings);
     this.publish = this.publish.bind(this);
     this.publishMany = this.publishMany.bind(this);
   }

@@ -39,11 +39,15 @@ const STATIC = `
 import ${NAMES} from 'millrace';
 import type { Backend, Delivery } from 'millrace/backend';
 import { LocalQueue } from 'millrace/local-queue';
+import { createHealth, createMetrics, type Metrics } from 'millrace/metrics';
+import type { InstrumentOptions, instrument } from 'millrace/otel';
 import { openTestBroker } from 'millrace/testing';
 import { z } from 'zod';
 
 export type Seam = [Backend, Delivery];
 export const open = openTestBroker;
+export const health = [createHealth, createMetrics];
+export type Telemetry = [Metrics, InstrumentOptions, typeof instrument];
 `;
 
 let folder: string;

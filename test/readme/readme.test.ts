@@ -18,6 +18,11 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
     /^stored as [0-9a-f-]{36}\n$/,
     /^grain\n$/,
   ],
+  'docs/around.md': [
+    /^A-1 of mill\n$/,
+    /^signed\nnot signed by us\n$/,
+    /^\{"queue":"orders","id":"m-1","attempt":1,"text":"shipped"\}\n$/,
+  ],
   'docs/batches.md': [/^rye,oats 1\n$/],
   'docs/dead-letters.md': [/^rejected no licence 1\n1 replayed\n$/],
   'docs/events.md': [
@@ -42,7 +47,10 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   'docs/schedules.md': [/^(today schedule:often:\S+Z \S+Z\n){2,}$/],
   'docs/testing.md': [/^rejected\n$/, /^came again, and said so\n$/, 'a module', 'a module', 'a module'],
   'docs/threads.md': ['a module', 'a part'],
-  'docs/tracing.md': [/^hello: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n$/],
+  'docs/tracing.md': [
+    /^1 trace\n(?=[^]*- > GET \/order)(?=[^]*GET \/order > send orders)(?=[^]*send orders > process orders)(?=[^]*process orders > send bills)[^]*send bills > process bills/,
+    /^sent to hello: true\nhello: from shop\n$/,
+  ],
 };
 
 const blocks = new Map<string, readonly string[]>();

@@ -1,0 +1,58 @@
+/** Functions around what a producer, a requester or a consumer does with each message. */
+import type { HeaderValue } from '../broker.js';
+import { QueueError } from '../errors.js';
+import { invalidOption } from './options.js';
+
+/**
+ * Called around the rest of the way of one message: `next` does that, and resolves to its result. It may do something
+ * before and after, call `next` within a context of its own, replace the result, or throw instead of calling `next`. Must
+ * return a promise, and call `next` at most once.
+ */
+export type Around<Context> = <T>(next: () => Promise<T>, context: Context) => Promise<T>;
+
+/** What is known of a message that is being sent. */
+export interface SendContext {
+  /** The name of the queue; of a message to an exchange or a topic, its name. */
+  readonly queue: string;
+  /** The id of the message. */
+  readonly id: string;
+  /** Its headers. Those that are added here are sent along. */
+  readonly headers: Record<string, HeaderValue>;
+}
+
+/** Throws `INVALID_OPTION`. Undefined for none: then nothing is called. */
+export function aroundOption<Context>(
+  around: readonly Around<Context>[] | undefined,
+): Around<Context> | undefined {
+  if (around === undefined) return undefined;
+  if (!Array.isArray(around) || !around.every((each) => typeof each === 'function')) {
+    throw invalidOption('around', 'a list of functions', around);
+  }
+  return around.length === 0 ? undefined : nested([...around]);
+}
+
+/** The first is the outermost. */
+function nested<Context>(list: readonly Around<Context>[]): Around<Context> {
+  return <T>(next: () => Promise<T>, context: Context) => {
+    const from = (index: number): Promise<T> => {
+      const each = list[index];
+      return each === undefined
+        ? next()
+        : each(
+            once(() => from(index + 1)),
+            context,
+          );
+    };
+    return from(0);
+  };
+}
+
+function once<T>(next: () => Promise<T>): () => Promise<T> {
+  let isCalled = false;
+  // A promise in any case, whatever is thrown.
+  return async () => {
+    if (isCalled) throw new QueueError('INVALID_OPTION', 'around: next was called a second time');
+    isCalled = true;
+    return next();
+  };
+}

@@ -1,0 +1,90 @@
+import type { Attributes, Counter, Histogram, Meter, UpDownCounter } from '@opentelemetry/api';
+import type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from '../common/tracing.js';
+import { commonAttributes, errorType } from './messages.js';
+
+/** As the conventions have them, in seconds. */
+const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+
+/** The metrics of OpenTelemetry's messaging conventions, and those that they have no name for (`millrace.…`). */
+export class Measurements {
+  readonly #sent: Counter;
+  readonly #consumed: Counter;
+  readonly #operation: Histogram;
+  readonly #process: Histogram;
+  readonly #retries: Counter;
+  readonly #dead: Counter;
+  readonly #settled: Counter;
+  readonly #handling: UpDownCounter;
+  /** When each trace began, on the clock of `performance.now()`. */
+  readonly #begun = new WeakMap<object, number>();
+
+  constructor(meter: Meter) {
+    const seconds = { unit: 's', advice: { explicitBucketBoundaries: BOUNDS } };
+    const messages = { unit: '{message}' };
+    this.#sent = meter.createCounter('messaging.client.sent.messages', messages);
+    this.#consumed = meter.createCounter('messaging.client.consumed.messages', messages);
+    this.#operation = meter.createHistogram('messaging.client.operation.duration', seconds);
+    this.#process = meter.createHistogram('messaging.process.duration', seconds);
+    this.#retries = meter.createCounter('millrace.retries', { unit: '{attempt}' });
+    this.#dead = meter.createCounter('millrace.dead_letters', messages);
+    this.#settled = meter.createCounter('millrace.settled.messages', messages);
+    this.#handling = meter.createUpDownCounter('millrace.handler.in_flight', { unit: '{handler}' });
+  }
+
+  readonly send = {
+    start: (sent: SendTrace) => this.#begin(sent),
+    asyncEnd: (sent: SendTrace) => {
+      const attributes = this.#attributesOf(sent, sent.verb, sent.error);
+      this.#sent.add(1, attributes);
+      this.#operation.record(this.#secondsOf(sent), { ...attributes, 'messaging.operation.type': 'send' });
+    },
+  };
+
+  readonly request = {
+    start: (request: RequestTrace) => this.#begin(request),
+    asyncEnd: (request: RequestTrace) => {
+      const attributes = this.#attributesOf(request, 'request', request.error);
+      this.#operation.record(this.#secondsOf(request), { ...attributes, 'messaging.operation.type': 'send' });
+    },
+  };
+
+  readonly process = {
+    start: (run: ProcessTrace) => {
+      this.#begin(run);
+      this.#consumed.add(1, this.#attributesOf(run, 'process', undefined));
+      this.#handling.add(1, commonAttributes(run));
+    },
+    asyncEnd: (run: ProcessTrace) => {
+      this.#handling.add(-1, commonAttributes(run));
+      this.#process.record(this.#secondsOf(run), this.#attributesOf(run, 'process', run.error));
+    },
+  };
+
+  readonly settle = (settled: SettleTrace): void => {
+    const attributes = commonAttributes(settled);
+    const { outcome, failure } = settled;
+    this.#settled.add(1, { ...attributes, 'millrace.outcome': outcome });
+    if (outcome === 'retried') this.#retries.add(1, attributes);
+    if (outcome === 'dead-lettered') {
+      this.#dead.add(1, { ...attributes, ...(failure && { 'millrace.reason': failure.code }) });
+    }
+  };
+
+  #begin(trace: object): void {
+    this.#begun.set(trace, performance.now());
+  }
+
+  #secondsOf(trace: object): number {
+    const now = performance.now();
+    return (now - (this.#begun.get(trace) ?? now)) / 1000;
+  }
+
+  #attributesOf(
+    trace: SendTrace | RequestTrace | ProcessTrace,
+    operation: string,
+    error: unknown,
+  ): Attributes {
+    const attributes = { ...commonAttributes(trace), 'messaging.operation.name': operation };
+    return error === undefined ? attributes : { ...attributes, 'error.type': errorType(error) };
+  }
+}

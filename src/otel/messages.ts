@@ -1,0 +1,56 @@
+/** What OpenTelemetry's messaging conventions (1.44) call the properties of a message. */
+import type { Attributes, TextMapGetter } from '@opentelemetry/api';
+import type { MessageHeaders } from '../broker.js';
+import { isQueueError } from '../errors.js';
+
+/** What all traces of the package have. */
+export interface Traced {
+  readonly queue: string;
+  readonly url: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+/** For metrics: few values each. */
+export function commonAttributes({ url, queue }: Pick<Traced, 'url' | 'queue'>): Attributes {
+  const attributes: Attributes = {
+    'messaging.system': url.startsWith('amqp') ? 'rabbitmq' : 'millrace',
+    'messaging.destination.name': queue,
+  };
+  if (!url.startsWith('amqp')) return attributes;
+  const { hostname, port, protocol } = new URL(url);
+  attributes['server.address'] = hostname;
+  attributes['server.port'] = Number(port) || (protocol === 'amqps:' ? 5671 : 5672);
+  return attributes;
+}
+
+/** For spans. `queue`: where a message was taken from, unless it is being sent. */
+export function messageAttributes(
+  traced: Traced & { readonly id: string; readonly correlationId?: string | undefined },
+  isConsumed: boolean,
+): Attributes {
+  const { exchange, routingKey, queue, id, correlationId } = traced;
+  const parts = [exchange, routingKey, isConsumed ? queue : ''].filter((part) => part !== '');
+  return {
+    ...commonAttributes(traced),
+    'messaging.destination.name': [...new Set(parts)].join(':'),
+    'messaging.message.id': id,
+    ...(correlationId !== undefined && { 'messaging.message.conversation_id': correlationId }),
+    ...(traced.url.startsWith('amqp') && { 'messaging.rabbitmq.destination.routing_key': routingKey }),
+  };
+}
+
+/** `error.type`: a code of ours, or the name of an error's class. */
+export function errorType(error: unknown): string {
+  if (isQueueError(error)) return error.code;
+  return error instanceof Error && /^\w{1,64}$/.test(error.name) ? error.name : '_OTHER';
+}
+
+/** Only text: a stranger's headers may be anything. */
+export const headerGetter: TextMapGetter<MessageHeaders> = {
+  keys: (headers) => Object.keys(headers),
+  get: (headers, name) => {
+    const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  },
+};

@@ -1,0 +1,148 @@
+import {
+  type Context,
+  context,
+  type Link,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace as traceApi,
+} from '@opentelemetry/api';
+import type { HeaderValue, MessageHeaders } from '../broker.js';
+import type { Instrumentation, TracedBatch } from '../common/instrumentation.js';
+import { errorText } from '../common/options.js';
+import type { ProcessTrace, RequestTrace, SendTrace } from '../common/tracing.js';
+import { commonAttributes, errorType, headerGetter, messageAttributes } from './messages.js';
+
+/** How many messages of a batch its span is linked to. */
+const MAX_LINKS = 128;
+
+/** The spans of messages that are sent. They begin and end with what the channels publish. */
+export class SendSpans {
+  readonly #tracer: Tracer;
+  readonly #open = new WeakMap<object, Span>();
+
+  constructor(tracer: Tracer) {
+    this.#tracer = tracer;
+  }
+
+  readonly send = {
+    start: (sent: SendTrace) => this.#start(sent, sent.verb, SpanKind.PRODUCER),
+    asyncEnd: (sent: SendTrace) => this.#end(sent),
+  };
+
+  readonly request = {
+    start: (request: RequestTrace) => this.#start(request, 'request', SpanKind.CLIENT),
+    asyncEnd: (request: RequestTrace) => this.#end(request),
+  };
+
+  #start(sent: SendTrace | RequestTrace, operation: string, kind: SpanKind): void {
+    const attributes = {
+      ...messageAttributes(sent, false),
+      'messaging.operation.name': operation,
+      'messaging.operation.type': 'send',
+    };
+    const span = this.#tracer.startSpan(`${operation} ${sent.queue}`, { kind, attributes });
+    this.#open.set(sent, span);
+    inject(traceApi.setSpan(context.active(), span), sent.headers);
+  }
+
+  #end(sent: SendTrace | RequestTrace): void {
+    const span = this.#open.get(sent);
+    if (span === undefined) return;
+    if (sent.error !== undefined) fail(span, sent.error);
+    span.end();
+  }
+}
+
+/** What a sender has set itself stays. */
+function inject(from: Context, headers: Record<string, HeaderValue>): void {
+  const carrier: Record<string, string> = {};
+  propagation.inject(from, carrier);
+  if (Object.keys(carrier).some((name) => Object.hasOwn(headers, name))) return;
+  Object.assign(headers, carrier);
+}
+
+/** The spans of handlers, which are active while these run. */
+export class ProcessSpans implements Instrumentation {
+  readonly #tracer: Tracer;
+  /** Whether a handler goes on with the trace of the message. */
+  readonly #continues: boolean;
+
+  constructor(tracer: Tracer, continues: boolean) {
+    this.#tracer = tracer;
+    this.#continues = continues;
+  }
+
+  handle<T>(call: () => Promise<T>, message: ProcessTrace): Promise<T> {
+    const sender = senderOf(message.headers);
+    const attributes = {
+      ...messageAttributes(message, true),
+      'messaging.operation.name': 'process',
+      'messaging.operation.type': 'process',
+      'millrace.attempt': message.attempt,
+      'millrace.redelivered': message.redelivered,
+    };
+    const options = { kind: SpanKind.CONSUMER, attributes, links: linksTo([sender]) };
+    const span = this.#tracer.startSpan(
+      `process ${message.queue}`,
+      { ...options, root: !this.#continues },
+      sender,
+    );
+    return within(sender, span, call);
+  }
+
+  /** One span for all, linked to each: only one of them could be its parent. */
+  handleBatch<T>(call: () => Promise<T>, { queue, url, items }: TracedBatch): Promise<T> {
+    const senders = items.slice(0, MAX_LINKS).map(({ headers }) => senderOf(headers));
+    const attributes = {
+      ...commonAttributes({ queue, url }),
+      'messaging.operation.name': 'process',
+      'messaging.operation.type': 'process',
+      'messaging.batch.message_count': items.length,
+    };
+    const options = { kind: SpanKind.CONSUMER, attributes, links: linksTo(senders), root: true };
+    return within(ROOT_CONTEXT, this.#tracer.startSpan(`process ${queue}`, options, ROOT_CONTEXT), call);
+  }
+
+  carry(): Readonly<Record<string, string>> {
+    const carrier: Record<string, string> = {};
+    propagation.inject(context.active(), carrier);
+    return carrier;
+  }
+
+  resume<T>(carried: Readonly<Record<string, string>>, call: () => T): T {
+    return context.with(propagation.extract(ROOT_CONTEXT, carried), call);
+  }
+}
+
+function senderOf(headers: MessageHeaders): Context {
+  return propagation.extract(ROOT_CONTEXT, headers, headerGetter);
+}
+
+function linksTo(senders: readonly Context[]): Link[] {
+  return senders.flatMap((sender) => {
+    const spanContext = traceApi.getSpanContext(sender);
+    return spanContext === undefined ? [] : [{ context: spanContext }];
+  });
+}
+
+async function within<T>(parent: Context, span: Span, call: () => Promise<T>): Promise<T> {
+  try {
+    return await context.with(traceApi.setSpan(parent, span), call);
+  } catch (error) {
+    fail(span, error);
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+function fail(span: Span, error: unknown): void {
+  const message = errorText(error);
+  span.setAttribute('error.type', errorType(error));
+  span.setStatus({ code: SpanStatusCode.ERROR, message });
+  span.recordException(error instanceof Error ? error : message);
+}
