@@ -1,6 +1,5 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { onTestFinished } from 'vitest';
 
 /** A span as a collector is told of it. */
 export interface ReceivedSpan {
@@ -18,7 +17,11 @@ export interface ReceivedSpan {
 type Attribute = { readonly key: string; readonly value: Record<string, unknown> };
 
 /** An OTLP endpoint (HTTP with JSON) that keeps what it is told. */
-export async function receiver(): Promise<{ readonly url: string; readonly spans: ReceivedSpan[] }> {
+export async function receiver(): Promise<{
+  readonly url: string;
+  readonly spans: ReceivedSpan[];
+  close(): void;
+}> {
   const spans: ReceivedSpan[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -29,11 +32,11 @@ export async function receiver(): Promise<{ readonly url: string; readonly spans
     });
   }).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
-  onTestFinished(() => {
+  const close = () => {
     server.closeAllConnections();
     server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`, spans };
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`, spans, close };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: it is what the wire brings

@@ -32,10 +32,10 @@ async function run(
   name: string,
   { links = 'parent', sdk = root, line = '2', node }: RunOptions = {},
 ) {
-  const { url, spans } = await receiver();
+  const { url, spans, close } = await receiver();
   const [command = process.execPath, ...args] = node ?? [];
   const env = { ...process.env, OTLP_URL: url, SDK_FOLDER: sdk, SDK_LINE: line };
-  await execute(command, [...args, program, address, name, links], { env, timeout: 100_000 });
+  await execute(command, [...args, program, address, name, links], { env, timeout: 100_000 }).finally(close);
   /** The only span of this name, or the one of the nth attempt. */
   const find = (spanName: string, isIt: (span: ReceivedSpan) => boolean = () => true): ReceivedSpan => {
     const found = spans.filter((span) => span.name === spanName && isIt(span));
@@ -120,7 +120,7 @@ test.concurrent('with links alone each handler begins a trace, and what it sends
   });
 });
 
-test.concurrent('the SDK of Node 22 and later exports the same', async () => {
+test.concurrent('the SDK of Node 22 and later exports the same', async ({ skip }) => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-otel-'));
   try {
     const dependencies = {
@@ -133,7 +133,11 @@ test.concurrent('the SDK of Node 22 and later exports the same', async () => {
     };
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
     const install = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--engine-strict=false'];
-    await execute('npm', install, { cwd: folder });
+    const isInstalled = await execute('npm', install, { cwd: folder }).then(
+      () => true,
+      () => false,
+    );
+    skip(!isInstalled, 'npm can’t install OpenTelemetry 3');
     const node = ['npx', '--yes', '-p', 'node@24', '--', 'node'];
     expectOneTrace(await run('local:', 'newer', { sdk: folder, line: '3', node }), 'newer');
   } finally {

@@ -48,7 +48,7 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   'docs/testing.md': [/^rejected\n$/, /^came again, and said so\n$/, 'a module', 'a module', 'a module'],
   'docs/threads.md': ['a module', 'a part'],
   'docs/tracing.md': [
-    /^1 trace\n(?=[^]*- > GET \/order)(?=[^]*GET \/order > send orders)(?=[^]*send orders > process orders)(?=[^]*process orders > send bills)[^]*send bills > process bills/,
+    /^1 trace\n(?=[\s\S]*- > GET \/order)(?=[\s\S]*GET \/order > send orders)(?=[\s\S]*send orders > process orders)(?=[\s\S]*process orders > send bills)[\s\S]*send bills > process bills/,
     /^sent to hello: true\nhello: from shop\n$/,
   ],
 };
