@@ -57,6 +57,38 @@ export async function importSchedules(path: string): Promise<readonly Schedule[]
   );
 }
 
+/**
+ * How the values of an event are decoded: by the topic `name` that a module exports, or by the schema that is its default
+ * export.
+ */
+export async function importEvent(
+  path: string,
+  name: string,
+  event: string,
+): Promise<Pick<Queue<never, unknown>, 'decode'>> {
+  const exports = await importModule('schema module', path);
+  const topics = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})].filter(isTopic);
+  const topic = topics.find((each) => each.name === name);
+  if (topic !== undefined) {
+    const values = Object.hasOwn(topic.events, event) ? topic.events[event] : undefined;
+    if (values !== undefined) return values;
+    const events = Object.keys(topic.events).join(', ');
+    throw new CommandError(
+      EXIT.invalidData,
+      `the topic '${name}' of '${path}' has no event '${event}'; its events are ${events}`,
+    );
+  }
+  const schema = defaultOf(exports);
+  if (isSchema(schema)) return defineQueue(name, schema);
+  const others = topics.map((each) => `'${each.name}'`).join(', ');
+  throw new CommandError(
+    EXIT.configuration,
+    topics.length > 0
+      ? `the schema module '${path}' defines the topics ${others}, not '${name}'`
+      : `the schema module '${path}' exports no topic, and its default export is no schema; write: export const topic = defineTopic('${name}', { … })`,
+  );
+}
+
 /** The queues and exchanges of an application. */
 export interface TopologyModule {
   readonly queues: readonly QueueSpec[];

@@ -29,6 +29,7 @@ export interface SendInputFlags extends CommonFlags, InputFlags {
   readonly appId?: string;
   readonly ttl?: number;
   readonly contentType?: string;
+  readonly schema?: string;
   readonly timeout: number;
 }
 

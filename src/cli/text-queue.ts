@@ -4,7 +4,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker, WaitOptions } from '../broker.js';
 import { codecs } from '../common/codec.js';
 import { backendOf } from '../common/options.js';
-import { isQueueError } from '../errors.js';
+import { isQueueError, QueueError } from '../errors.js';
 import { defineRoute, type Route } from '../exchange.js';
 import {
   type DecodedValue,
@@ -46,15 +46,21 @@ export function unchecked<T>(): StandardSchemaV1<T> {
 export function sendingQueue(
   name: string,
   contentType?: string,
+  check?: Decode,
 ): Pick<Queue<Uint8Array>, 'name' | 'spec' | 'encode'> {
   const { spec } = defineQueue(name, unchecked<Uint8Array>(), { codec: 'bytes', declare: DECLARE });
-  return { name, spec, encode: encodeAs(contentType) };
+  return { name, spec, encode: encodeAs(contentType, check) };
 }
 
 /** The same for an exchange, which must exist. */
-export function sendingRoute(exchange: string, routingKey: string, contentType?: string): Route<Uint8Array> {
+export function sendingRoute(
+  exchange: string,
+  routingKey: string,
+  contentType?: string,
+  check?: Decode,
+): Route<Uint8Array> {
   const route = defineRoute(exchange, unchecked<Uint8Array>(), { routingKey, codec: 'bytes' });
-  return { ...route, encode: encodeAs(contentType) };
+  return { ...route, encode: encodeAs(contentType, check) };
 }
 
 /** The same for a topic, with one of its events. */
@@ -63,17 +69,33 @@ export function sendingTopic(
   event: string,
   contentType: string | undefined,
   options: TopicOptions,
+  check?: Decode,
 ): Topic<Record<string, StandardSchemaV1<Uint8Array>>> {
   const topic = defineTopic(name, { [event]: unchecked<Uint8Array>() }, options);
   const { decode } = topic.events[event] as EventValues;
   return {
     ...topic,
-    events: { [event]: { encode: encodeAs(contentType) as EventValues['encode'], decode } },
+    events: { [event]: { encode: encodeAs(contentType, check) as EventValues['encode'], decode } },
   };
 }
 
-function encodeAs(contentType: string | undefined): (body: Uint8Array) => EncodedValue {
-  return (body) => ({ contentType: contentType ?? contentTypeOf(body), body });
+/** How a receiver decodes a body. */
+type Decode = Queue<never, unknown>['decode'];
+
+/** `check`: bodies that it refuses are not sent. */
+function encodeAs(
+  contentType: string | undefined,
+  check: Decode | undefined,
+): (body: Uint8Array) => EncodedValue | Promise<EncodedValue> {
+  const encode = (body: Uint8Array) => ({ contentType: contentType ?? contentTypeOf(body), body });
+  if (check === undefined) return encode;
+  return async (body) => {
+    const encoded = encode(body);
+    const decoded = await check({ id: '', headers: {}, ...encoded });
+    if (!decoded.ok)
+      throw new QueueError('INVALID_MESSAGE', `the message fails its schema: ${decoded.failure.error}`);
+    return encoded;
+  };
 }
 
 const OPENING = /^\s*[{[]/;

@@ -26,7 +26,8 @@ export interface TopicOptions {
   /**
    * What to do with an event that no subscription takes. `'ignore'` (default): it is dropped, and `publish` resolves
    * with `routed: false`. `'error'`: `publish` rejects with `UNROUTABLE`. `'keep'`: it is stored in the queue
-   * `<topic>.unrouted`, which the first publisher creates. `'keep'` can't be changed later, since exchanges can't.
+   * `<topic>.unrouted`, which the first publisher, or `millrace topology apply`, creates: what other programs publish
+   * before that is dropped. `'keep'` can't be changed later, since exchanges can't.
    */
   readonly unrouted?: 'ignore' | 'error' | 'keep' | undefined;
   /** What to do if an exchange of this name already exists. Default: `'match'`. */

@@ -54,13 +54,26 @@ describe.each([
     const topic = nextTopic();
     const dropped = await run(['publish', 'a', 'x', '-t', topic], options());
     expect(dropped).toMatchObject({ exitCode: 0, stdout: " [x] Published a 'x'\n" });
-    expect(dropped.stderr).toBe(` [!] no subscription of '${topic}' takes 'a'\n`);
+    expect(dropped.stderr).toBe(
+      ` [!] the topic '${topic}' did not exist and was created; no subscription of '${topic}' takes 'a'\n`,
+    );
+    const again = await run(['publish', 'a', 'x', '-t', topic], options());
+    expect(again.stderr).toBe(` [!] no subscription of '${topic}' takes 'a'\n`);
     const json = await run(['publish', 'a', 'x', '-t', topic, '--json'], options());
     expect(JSON.parse(json.stdout)).toMatchObject({ routed: false });
     expect(json.stderr).toBe('');
     const refused = await run(['publish', 'a', 'x', '-t', topic, '--mandatory'], options());
     expect(refused).toMatchObject({ exitCode: 75, stdout: '' });
     expect(refused.stderr).toMatch(/^millrace: .*no queue .*\n$/);
+  });
+
+  test('publish --mandatory to a topic that does not exist is exit code 4, and does not create it', async () => {
+    const missing = nextTopic();
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const ended = await run(['publish', 'a', 'x', '-t', missing, '--mandatory'], options());
+      expect(ended).toMatchObject({ exitCode: 4, stdout: '' });
+      expect(ended.stderr).toContain(missing);
+    }
   });
 
   test('send --exchange reaches the queues bound by its routing key, and nothing else', async () => {
@@ -114,5 +127,40 @@ test.each([
 ])('sending %s is a usage error', async (_what, args, text) => {
   const ended = await run(args);
   expect(ended).toMatchObject({ exitCode: 2, stdout: '' });
+  expect(ended.stderr).toContain(text);
+});
+
+const DOCUMENTED = 'test/cli/topology/documented.mjs';
+const cancelled = { id: '7b8f2bd4-0a3c-4c5e-9a55-1f2d3c4b5a69', why: 'late' };
+
+test.each([
+  ['publish', ['publish', 'order.cancelled', '-t', 'shop', '--schema', DOCUMENTED]],
+  ['send', ['send', '-q', 'orders', '--schema', 'test/cli/topology/cancelled.mjs']],
+])('%s --schema sends what fits it, and refuses the rest with exit code 65', async (_command, args) => {
+  const options = { env: { MILLRACE_URL: `local:${join(folder, 'schema')}` } };
+  const fits = await run([...args, JSON.stringify(cancelled)], options);
+  expect(fits.exitCode).toBe(0);
+  const other = await run([...args, JSON.stringify({ ...cancelled, why: 'rain' })], options);
+  expect(other).toMatchObject({ exitCode: 65, stdout: '' });
+  expect(other.stderr).toMatch(/fails its schema: why: /);
+  const text = await run([...args, 'rain'], options);
+  expect(text.exitCode).toBe(65);
+  const lines = `${JSON.stringify(cancelled)}\n{}\n`;
+  const second = await run([...args, '-l'], { ...options, input: lines });
+  expect(second.exitCode).toBe(65);
+  expect(second.stderr).toContain('line 2: ');
+});
+
+test.each([
+  [
+    'an event that its topic does not have',
+    ['order.lost', '-t', 'shop'],
+    65,
+    'order.placed, order.cancelled',
+  ],
+  ['a topic that the module does not define', ['order.placed', '-t', 'shpo'], 78, "not 'shpo'"],
+])('publish --schema refuses %s', async (_what, args, exitCode, text) => {
+  const ended = await run(['publish', ...args, '--schema', DOCUMENTED, 'x']);
+  expect(ended).toMatchObject({ exitCode, stdout: '' });
   expect(ended.stderr).toContain(text);
 });

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { createProducer } from '../../producer/producer.js';
 import { ADDRESS_HELP, addHelp, type Execute } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
+import { importQueue } from '../import-module.js';
 import { quoted } from '../message-input.js';
 import { durationOption, nameValue, shortTextValue, timeValue } from '../option-values.js';
 import type { Output } from '../output.js';
@@ -40,6 +41,10 @@ export function addSendCommand(program: Command, execute: Execute): void {
     .option('-k, --routing-key <key>', 'the routing key at the exchange (default: none)', shortTextValue)
     .addOption(durationOption('--delay <duration>', 'deliver the message after that time (queues only)'))
     .option('--at <time>', 'deliver it at that time, such as 2026-12-01T03:00Z (queues only)', timeValue)
+    .option(
+      '--schema <module>',
+      'check the message first; the default export is a schema or a queue made by defineQueue',
+    )
     .option('--type <type>', 'what kind of message it is, for receivers that handle several', shortTextValue);
   addMessageOptions(command).action((words: string[], flags: SendFlags) =>
     execute(flags, (output) => send(words, flags, output)),
@@ -47,10 +52,10 @@ export function addSendCommand(program: Command, execute: Execute): void {
   addHelp(command, EXAMPLES, ADDRESS_HELP);
 }
 
-function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
+async function send(words: readonly string[], flags: SendFlags, output: Output): Promise<ExitCode> {
   const { type, timeout } = flags;
   checkDelay(flags);
-  const { target, name, facts } = targetOf(flags);
+  const { target, name, facts } = await targetOf(flags);
   return sendInput('send', words, flags, output, {
     usage: 'millrace send -',
     open: (broker): InputSender => {
@@ -96,17 +101,19 @@ function lateWarning({ at }: SendFlags): string | undefined {
 }
 
 /** What to send to, and how the output names it. */
-function targetOf({ queue, exchange, routingKey, contentType }: SendFlags) {
+async function targetOf({ queue, exchange, routingKey, contentType, schema }: SendFlags) {
   if (exchange === undefined) {
     if (routingKey !== undefined) {
       throw new CommandError(EXIT.usage, '--routing-key needs --exchange; for a queue use --queue');
     }
     const name = queue ?? 'hello';
-    return { target: sendingQueue(name, contentType), name, facts: { queue: name } };
+    const check = schema === undefined ? undefined : (await importQueue(schema, name)).decode;
+    return { target: sendingQueue(name, contentType, check), name, facts: { queue: name } };
   }
   if (queue !== undefined) {
     throw new CommandError(EXIT.usage, '--queue and --exchange exclude each other; use one of them');
   }
-  const target = sendingRoute(exchange, routingKey ?? '', contentType);
+  const check = schema === undefined ? undefined : (await importQueue(schema, exchange)).decode;
+  const target = sendingRoute(exchange, routingKey ?? '', contentType, check);
   return { target, name: exchange, facts: { exchange, routingKey: routingKey ?? '' } };
 }
