@@ -7,10 +7,11 @@ const RETRY_MS = { least: 0.05, most: 0.8 };
 const PAUSE_MS = { least: 0.1, most: 1 };
 /** After this many transactions without contention it no longer pauses. */
 const REMEMBERED = 20;
-/** Where transactions usually wait for longer than this, a process asks less often. Milliseconds. */
-const SHORT_WAIT_MS = 1.6;
-/** By so much at most. */
-const MAX_STRETCH = 5;
+/** Where most transactions wait for longer than this, a process asks less often. Milliseconds. */
+const SHORT_WAIT_MS = 4;
+/** By so much at most, and by so much after each transaction. */
+const MAX_STRETCH = 4;
+const STEP = 1.1;
 
 /**
  * How the processes of a folder share SQLite's write lock. SQLite's own wait polls in growing steps, so that a process
@@ -19,8 +20,8 @@ const MAX_STRETCH = 5;
  * takes it again.
  *
  * Each question costs some 20 µs of a processor that the holder may need, and ten busy processes ask each other tens of
- * thousands of times a second. So they ask less often where waits have been long, by the square root of the usual wait:
- * in proportion to the wait itself, a process that is behind would ask ever less often and stay behind.
+ * thousands of times a second. So they ask less often where waits are long, by the square root of the median wait: in
+ * proportion to the wait, or to a mean that a single long one raises, a process that is behind would stay behind.
  */
 export class WriteLock {
   readonly #park: Park;
@@ -30,8 +31,7 @@ export class WriteLock {
   #met = 0;
   /** By `performance.now()`. */
   #freeAt = 0;
-  #usualWaitMs = 0;
-  /** How much longer than `RETRY_MS` it takes until it asks again. */
+  /** How much longer than `RETRY_MS` it takes until it asks again: the root of the median wait in `SHORT_WAIT_MS`. */
   #stretch = 1;
 
   /** `onWait` is called between two tries to get the lock for a transaction. */
@@ -46,8 +46,8 @@ export class WriteLock {
     const since = performance.now();
     if (this.retry(begin, this.#onWait) > 0) this.#met = REMEMBERED;
     else if (this.#met > 0) this.#met--;
-    this.#usualWaitMs += (performance.now() - since - this.#usualWaitMs) / REMEMBERED;
-    this.#stretch = Math.min(Math.max(1, Math.sqrt(this.#usualWaitMs / SHORT_WAIT_MS)), MAX_STRETCH);
+    const isLong = performance.now() - since > SHORT_WAIT_MS * this.#stretch ** 2;
+    this.#stretch = Math.min(Math.max(1, isLong ? this.#stretch * STEP : this.#stretch / STEP), MAX_STRETCH);
   }
 
   /** The transaction has ended. */
