@@ -5,7 +5,7 @@
  */
 import { QueueError } from '../errors.js';
 
-/** One broker, as an address names it. Undefined: the address says nothing about it. */
+/** One broker, as given by an address. Undefined properties are not in the address. */
 export interface RabbitMqAddress {
   readonly tls: boolean;
   readonly host: string;
@@ -23,7 +23,7 @@ export interface RabbitMqAddress {
   readonly keyFile: string | undefined;
   readonly verifyPeer: boolean | undefined;
   readonly servername: string | undefined;
-  /** `external`: the client's certificate says who it is, and no password is sent. */
+  /** `external`: the client's certificate identifies it, and no password is sent. */
   readonly authMechanism: 'plain' | 'external';
   /** The address without its password, for errors, events and logs. */
   readonly masked: string;
@@ -55,7 +55,7 @@ export function parseAddress(text: string): RabbitMqAddress {
   };
 
   const parts = PATTERN.exec(text)?.groups;
-  // An '@' after the host: what looks like port, virtual host and query may be a password, and is not to be quoted.
+  // An '@' after the host: the apparent port, virtual host and query may be part of a password, and must not be quoted.
   if (parts === undefined || parts.path?.includes('@') || parts.query?.includes('@')) {
     throw invalid(
       "expected amqp://user:password@host:port/vhost, with ':', '@', '/', '?' and '#' in names and passwords percent-encoded",
@@ -76,8 +76,8 @@ export function parseAddress(text: string): RabbitMqAddress {
 }
 
 /**
- * The address with `***` for its password. Takes any text, also one that is no address, and rather hides too
- * much: everything up to the last `@` may belong to a password in which something was not percent-encoded.
+ * The address with `***` instead of its password. Accepts any text, also invalid addresses, and hides too much rather than
+ * too little: everything up to the last `@` may belong to a password that was not percent-encoded.
  */
 export function maskAddress(address: string): string {
   const scheme = /^[^:/?#]*:\/\//.exec(address)?.[0] ?? '';

@@ -11,12 +11,12 @@ import {
 } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
-/** What `connect` takes for RabbitMQ. All have defaults. */
+/** The options of `connect` for RabbitMQ. All have defaults. */
 export interface RabbitMqOptions {
   /**
-   * How long `connect` looks for a broker, over all addresses together, and how long each later attempt may take; of a
-   * folder, how long it may take to open. A broker that is not up yet, or has no name yet, is tried again until then; a
-   * refusal, or another server at the address, ends it at once. `reconnect` applies to these attempts, too.
+   * How long `connect` tries to reach a broker, for all addresses together, and how long each later attempt may take; for a
+   * folder, how long opening it may take. A broker that is not up, or whose name does not resolve yet, is tried again until
+   * then; a refusal, or another server at the address, ends the attempts at once. `reconnect` applies to them, too.
    * Milliseconds. Default: 10 000. `connection_timeout` in an address limits each attempt at that address.
    */
   readonly connectTimeoutMs?: number | undefined;
@@ -25,53 +25,53 @@ export interface RabbitMqOptions {
   /** For `amqps:`. Parameters of an address take precedence. */
   readonly tls?: RabbitMqTlsOptions | undefined;
   /**
-   * A connection that is silent for two to three times this long counts as lost. AMQP has whole seconds: it is rounded up
-   * to them. 0 turns that off. Milliseconds. Default: 20 000. `heartbeat` in a URL, in seconds, takes precedence.
+   * A connection that is silent for two to three times this long counts as lost. Milliseconds, rounded up to whole seconds,
+   * as AMQP requires. 0: no heartbeats. Default: 20 000. `heartbeat` in a URL, in seconds, takes precedence.
    */
   readonly heartbeatMs?: number | undefined;
-  /** How lost connections are opened again. Each has a default. */
+  /** How lost connections are reopened. Each has a default. */
   readonly reconnect?: RabbitMqReconnectOptions | undefined;
   /**
-   * How many messages may be on their way without the broker's confirmation; further ones wait. Default: 1000.
-   * Besides, no more than 64 MiB of them are on their way at once.
+   * How many messages may be unconfirmed; further ones wait. Default: 1000. In addition, their bodies have at most 64 MiB in
+   * total.
    */
   readonly maxUnconfirmed?: number | undefined;
   /** Larger bodies are refused. Bytes. Default: 1 MiB. RabbitMQ's own limit is 16 MiB since 4.0. */
   readonly maxMessageBytes?: number | undefined;
   /**
-   * Called for each connection, also to reconnect, in place of the user and the password of the address: for tokens and
-   * passwords that change. With `validForMs` the secret of an open connection is renewed before that time is over. What
-   * it throws counts as a connection that failed.
+   * Called for each connection, including reconnects, instead of using the user and the password of the address: for tokens
+   * and passwords that change. With `validForMs` the secret of an open connection is renewed before that time is over. An
+   * error counts as a failed connection.
    */
   readonly credentials?: (() => RabbitMqCredentials | Promise<RabbitMqCredentials>) | undefined;
   /**
-   * Where RabbitMQ's management API is: `http://localhost:15672`. Without a user in it, the user and the password of the
-   * AMQP address are used. Needed only to list what AMQP can't list, such as the bindings of a queue. Default: none.
+   * The URL of RabbitMQ's management API: `http://localhost:15672`. Without a user in it, the user and the password of the
+   * AMQP address are used. Only needed for information that AMQP can't give, such as the bindings of a queue. Default: none.
    */
   readonly managementUrl?: string | undefined;
-  /** Called with what happens to the connections. What it throws, or rejects with, is ignored. */
+  /** Called with the events of the broker. Its errors are ignored. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
   /**
-   * Whether internals of amqplib may be used, where its version was tested with them: faster, and a subscription with
-   * `unref` lets the process end. `false` leaves everything to amqplib's public API, should the two not agree. The
-   * environment variable `MILLRACE_AMQPLIB_INTERNALS=off` does the same for a whole process. Default: true.
+   * Whether to use internals of amqplib, if its version was tested with them: this is faster, and lets a process with
+   * unreferenced subscriptions exit. `false` uses amqplib's public API only, in case of problems. The environment variable
+   * `MILLRACE_AMQPLIB_INTERNALS=off` does the same for a whole process. Default: true.
    */
   readonly amqplibInternals?: boolean | undefined;
 }
 
-/** What {@link RabbitMqOptions.credentials} returns. */
+/** The result of {@link RabbitMqOptions.credentials}. */
 export interface RabbitMqCredentials {
   /** Default: that of the address. */
   readonly username?: string | undefined;
-  /** Or a token. */
+  /** A password or a token. */
   readonly password: string;
-  /** Milliseconds from now. Default: without end. */
+  /** How long the password is valid. Milliseconds. Default: unlimited. */
   readonly validForMs?: number | undefined;
 }
 
 /** As in Node's `tls.connect`. */
 export interface RabbitMqTlsOptions {
-  /** The certificates to trust, in PEM, in place of those that Node.js knows. */
+  /** The certificates to trust, in PEM, instead of those of Node.js. */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** The client's certificate, in PEM. */
   readonly cert?: string | Uint8Array | undefined;
@@ -81,23 +81,23 @@ export interface RabbitMqTlsOptions {
   readonly pfx?: string | Uint8Array | undefined;
   /** For `key` or `pfx`. */
   readonly passphrase?: string | undefined;
-  /** The name that the server's certificate must have. Default: the host of the URL. */
+  /** The name that the server's certificate must contain. Default: the host of the URL. */
   readonly servername?: string | undefined;
   /** Default: true. */
   readonly rejectUnauthorized?: boolean | undefined;
-  /** As `'TLSv1.3'`. Default: Node's. */
+  /** For example `'TLSv1.3'`. Default: Node's. */
   readonly minVersion?: 'TLSv1.3' | 'TLSv1.2' | 'TLSv1.1' | 'TLSv1' | undefined;
   /** Default: Node's. */
   readonly ciphers?: string | undefined;
 }
 
-/** Waits grow exponentially from `initialDelayMs` to `maxDelayMs`; each is drawn at random from 0 to that. */
+/** Exponential back-off with full jitter: each wait is random, from 0 to a bound that grows up to `maxDelayMs`. */
 export interface RabbitMqReconnectOptions {
   /** Milliseconds. Default: 100. */
   readonly initialDelayMs?: number | undefined;
   /** Milliseconds. Default: 30 000. */
   readonly maxDelayMs?: number | undefined;
-  /** Tries in a row before the broker is given up, which closes it. Default: `Infinity`. */
+  /** After this many failed attempts in a row the broker is closed. Default: `Infinity`. */
   readonly maxAttempts?: number | undefined;
 }
 
@@ -158,7 +158,7 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
     options.managementUrl === undefined ? undefined : toManagementUrl(options.managementUrl);
   checkOptionNames('tls', tls, TLS_OPTION_NAMES);
   if (options.credentials !== undefined && typeof options.credentials !== 'function') {
-    // Not quoted: it may hold a password.
+    // Not quoted, since it may contain a password.
     throw new QueueError('INVALID_OPTION', 'credentials: expected a function');
   }
   booleanOption('tls.rejectUnauthorized', tls?.rejectUnauthorized, true);
@@ -207,7 +207,7 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
   };
 }
 
-/** Not quoted in the error: it may hold a password. */
+/** The error does not quote the value, since it may contain a password. */
 function toManagementUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && /^https?:$/.test(url.protocol)) return url;

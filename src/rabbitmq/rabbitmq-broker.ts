@@ -129,7 +129,7 @@ class RabbitMqBroker implements Backend {
       onConnected: (connection) => {
         this.#url = connection.address;
       },
-      // Given up: nothing works without it.
+      // Nothing works without this connection.
       onEnded: () => void this.close(),
     });
     this.#publishLink.listen({ onEnded: () => void this.close() });
@@ -140,7 +140,7 @@ class RabbitMqBroker implements Backend {
   }
 
   get state(): BrokerState {
-    // The second connection is opened when it is first needed: that is no disturbance.
+    // The second connection is opened when it is first needed, which is not an outage.
     const states = [this.#consumeLink.state, this.#publishLink.isOpening ? 'idle' : this.#publishLink.state];
     if (this.#closing !== undefined || states.includes('closed')) return 'closed';
     if (states.includes('connecting')) return 'connecting';
@@ -191,7 +191,7 @@ class RabbitMqBroker implements Backend {
     }
   }
 
-  /** Resolves when it is parked. Whether its queue is there when its time comes, nobody can know. */
+  /** Resolves when the message is stored in the ladder. Whether its queue exists when it is due can't be known. */
   async #publishLater(to: Destination, message: Message, options: PublishOptions): Promise<boolean> {
     const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
     const before = performance.now();
@@ -209,7 +209,7 @@ class RabbitMqBroker implements Backend {
         cause: error.cause,
       });
     });
-    // In the ladder its expiry would end its wait, and a later one is in its headers.
+    // In the ladder the property `expiration` would end the wait. The expiry is in the headers, too.
     const wire = toWire(entry, now, this.#queues.defaultPriorityOf(to), false);
     const left = Math.max(0, timeoutMs - (performance.now() - before));
     const limits = { ...options, timeoutMs: left, limitMs };
@@ -221,7 +221,7 @@ class RabbitMqBroker implements Backend {
     }
   }
 
-  /** The first message to an exchange. */
+  /** Publishes the first message to an exchange. */
   async #publishFirst(wire: WireMessage, options: PublishOptions): Promise<boolean> {
     const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
     const before = performance.now();
@@ -278,7 +278,7 @@ class RabbitMqBroker implements Backend {
 
   async #listBindings(queue: string, wait: WaitOptions): Promise<readonly ListedBinding[] | undefined> {
     const listed = await listBindings(queue, this.#currentAddress(), this.#settings, wait);
-    // Whether there is such a queue: the API does not say.
+    // Checks that the queue exists, which the API does not say.
     if (listed?.length === 0) await this.#topology.inspect(queue, wait);
     return listed;
   }

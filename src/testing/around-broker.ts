@@ -1,18 +1,18 @@
 import type { Backend, Delivery, Destination, Message, QueueSpec } from '../broker.js';
 
-/** Hooks around the verbs of a broker. */
+/** Hooks around the methods of a broker. */
 interface Around {
-  /** The queue that is declared in place of this one. */
+  /** Returns the queue to declare instead. */
   readonly declare?: (queue: QueueSpec) => QueueSpec;
   /** Called when a message is stored. */
   readonly onPublished?: (to: Destination, message: Message) => void;
-  /** What a subscriber is handed in place of this one. */
+  /** Returns the delivery to pass to the subscriber instead. */
   readonly delivery?: (delivery: Delivery, queue: string) => Delivery;
   /** Called when a delivery was taken away before it was settled. */
   readonly onLost?: (delivery: Delivery, queue: string, reason: Error) => void;
 }
 
-/** The same broker with hooks around its verbs. */
+/** The same broker with hooks around its methods. */
 export function aroundBroker(broker: Backend, around: Around): Backend {
   const { declare, onPublished, delivery: replace = (delivery: Delivery) => delivery, onLost } = around;
   return {
@@ -81,10 +81,10 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
   };
 }
 
-/** The verbs by which a subscriber settles. */
+/** The methods by which a subscriber settles. */
 type Verbs = Pick<Delivery, 'ack' | 'retry' | 'postpone' | 'deadLetter' | 'release'>;
 
-/** The same delivery, with some verbs replaced. */
+/** The same delivery, with some methods replaced. */
 export function withVerbs(delivery: Delivery, verbs: Partial<Verbs>): Delivery {
   const { message, attempt, redelivered, settleWithinMs, receivedAt } = delivery;
   return {

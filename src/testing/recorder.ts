@@ -4,21 +4,21 @@ import { backendOf, checkOptionNames, durationOption } from '../common/options.j
 import { QueueError } from '../errors.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 
-/** What a recorder has seen of one message. */
+/** A recorded event of one message. */
 export type RecordedEvent =
-  /** Stored in the queue, or published to the exchange (`shop → order.placed`): what a `send` that resolves means. */
+  /** Stored in the queue, or published to the exchange (`shop → order.placed`): its `send` has resolved. */
   | { readonly type: 'sent'; readonly queue: string; readonly id: string; readonly message: Message }
   /** Acknowledged: its handler has returned. */
   | ({ readonly type: 'handled' } & RecordedDelivery)
   /** Stored for another attempt. */
   | ({ readonly type: 'retried'; readonly failure: Failure } & RecordedDelivery)
-  /** Put off at no cost. */
+  /** Postponed at no cost. */
   | ({ readonly type: 'postponed'; readonly delayMs: number } & RecordedDelivery)
-  /** Moved to the dead-letter queue, or dropped where there is none. */
+  /** Moved to the dead-letter queue, or dropped if there is none. */
   | ({ readonly type: 'dead-lettered'; readonly failure: Failure } & RecordedDelivery)
   /** Returned to the queue unhandled. */
   | ({ readonly type: 'released' } & RecordedDelivery)
-  /** Taken away before it was settled; it comes again. */
+  /** Lost before it was settled; it is redelivered. */
   | ({ readonly type: 'lost'; readonly reason: Error } & RecordedDelivery);
 
 /** The delivery that an event is about. */
@@ -29,42 +29,43 @@ export interface RecordedDelivery {
   readonly id: string;
   /** The message as it was delivered. */
   readonly message: Message;
-  /** 1 on the first try. */
+  /** 1 for the first attempt. */
   readonly attempt: number;
-  /** Whether it may have been handed out before. */
+  /** Whether it may have been delivered before. */
   readonly redelivered: boolean;
 }
 
 type Recorded<T extends RecordedEvent['type']> = Extract<RecordedEvent, { type: T }>;
 
-/** What `createRecorder` takes. All have defaults. */
+/** The options of `createRecorder`. All have defaults. */
 export interface RecorderOptions {
   /** How long a wait may take before it fails the test. Milliseconds. Default: 5000. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** Waits for facts, in place of sleeping until they are likely. Made by {@link createRecorder}. */
+/** Lets a test wait for events instead of sleeping. Created by {@link createRecorder}. */
 export interface Recorder {
-  /** The broker to hand to the code under test: what goes through it is recorded. Closing it closes the other. */
+  /** The broker to pass to the code under test, which records everything. Closing it closes the original broker. */
   readonly broker: Broker;
-  /** Everything that was recorded, in order. */
+  /** All recorded events, in order. */
   readonly events: readonly RecordedEvent[];
   /**
-   * The first `count` messages that were stored in the queue, or published to the topic, of this name (in any, where none
-   * is named), as soon as there are so many. Rejects with `TIMEOUT`, as the others do; the error lists what was seen instead.
+   * Resolves to the first `count` messages stored in the queue, or published to the topic, of this name (of any name, if
+   * none is given) as soon as there are that many. Rejects with `TIMEOUT`, like the other methods; the error lists the
+   * events that were recorded instead.
    */
   sent(count: number, queue?: string): Promise<readonly Recorded<'sent'>[]>;
-  /** How the message of this id was acknowledged; of several subscriptions, by that of the queue. */
+  /** Resolves when the message with this id is acknowledged; for an event with several subscriptions, name the queue. */
   handled(id: string, queue?: string): Promise<Recorded<'handled'>>;
-  /** How its last retry was stored. */
+  /** Resolves when its latest retry is stored. */
   retried(id: string, queue?: string): Promise<Recorded<'retried'>>;
-  /** How it became a dead letter, and why. */
+  /** Resolves when it becomes a dead letter; the event says why. */
   deadLettered(id: string, queue?: string): Promise<Recorded<'dead-lettered'>>;
 }
 
 /**
- * Records what happens to messages, at the broker: the code under test needs no change, and what it does with
- * its own producers and consumers is recorded as well.
+ * Records the events of messages at the broker, including those of the producers and consumers that the code under test
+ * creates itself.
  *
  * ```ts
  * const recorder = createRecorder(await openTestBroker());
@@ -73,14 +74,14 @@ export interface Recorder {
  * const { failure } = await recorder.deadLettered(id);
  * ```
  *
- * It keeps all it has seen, messages included: for tests, not for services. Throws `INVALID_OPTION`.
+ * It keeps all events and messages in memory: use it in tests only. Throws `INVALID_OPTION`.
  */
 export function createRecorder(broker: Broker, options: RecorderOptions = {}): Recorder {
   checkOptionNames('createRecorder', options, ['timeoutMs']);
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { min: 1, default: 5000 });
   const events: RecordedEvent[] = [];
   const listeners = new Set<() => void>();
-  /** Settled or lost: what is done to them afterwards does nothing. */
+  /** Deliveries that are settled or lost. Later calls of their methods have no effect. */
   const over = new WeakSet<Delivery>();
   const record = (event: RecordedEvent, delivery?: Delivery) => {
     if (delivery !== undefined && over.has(delivery)) return;
@@ -89,7 +90,7 @@ export function createRecorder(broker: Broker, options: RecorderOptions = {}): R
     for (const listener of listeners) listener();
   };
 
-  /** Asks after each event until the answer is there. */
+  /** Checks after each event until there is a result. */
   const until = <T>(what: string, ask: () => T | undefined): Promise<T> =>
     new Promise((resolve, reject) => {
       const answer = () => {

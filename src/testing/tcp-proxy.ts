@@ -20,14 +20,14 @@ type Flow = 'open' | 'frozen' | 'dropping';
 interface Link {
   readonly client: Socket;
   readonly broker: Socket;
-  /** Bytes are missing in it: it can only be reset. */
+  /** Whether it has lost bytes, so that it can only be reset. */
   torn: boolean;
 }
 
 /** How many pieces a slowed-down link passes on per second. */
 const PIECES_PER_SECOND = 20;
 
-/** What one direction of a delayed link holds at most. Then it reads no more, as a network would. */
+/** The most that one direction of a delayed link holds. Beyond that it stops reading, as a network would. */
 const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -123,8 +123,8 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   /**
-   * Delays every byte by `ms` milliseconds in each direction, as a longer cable would: a round trip takes twice as much
-   * longer, and the bandwidth stays the same. 0 ends the delay.
+   * Delays every byte by `ms` milliseconds in each direction, as a longer cable would: a round trip takes twice that longer,
+   * and the bandwidth stays the same. 0 ends the delay.
    */
   delay(ms: number): void {
     if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY))
@@ -211,7 +211,7 @@ export class TcpProxy implements AsyncDisposable {
     else if (!to.destroyed) to.end();
   }
 
-  /** Passes on what may go at once, and returns how many of the bytes are dealt with. */
+  /** Passes on the bytes that may go now, and returns how many were processed. */
   async #carry(link: Link, to: Socket, bytes: Buffer, direction: Direction): Promise<number> {
     await this.#thawed(direction);
     if (this.#flow[direction] === 'dropping') {

@@ -3,21 +3,20 @@ import { backendOf, checkOptionNames, durationOption, integerOption } from '../c
 import { connect } from '../connect.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 
-/** What `openTestBroker` takes. All have defaults. */
+/** The options of `openTestBroker`. All have defaults. */
 export interface TestBrokerOptions {
   /**
    * How many messages a queue without a `capacity` of its own holds before `send` waits. Default: 16, so that a handful
    * of messages exposes code that does not expect to wait.
    */
   readonly capacity?: number | undefined;
-  /** The longest wait before a retry, whatever the policy says. Milliseconds. Default: 10. */
+  /** The longest delay before a retry, whatever the policy. Milliseconds. Default: 10. */
   readonly maxRetryDelayMs?: number | undefined;
 }
 
 /**
- * A broker for tests of your own code: in memory, new and empty, there at once and gone with the test. It is
- * `local:`, with small queues and short waits before retries; everything else is as in production: bytes, schemas,
- * back-pressure, attempts, dead letters.
+ * A broker for tests of your own code: in memory, new and empty. It is `local:` with small queues and short delays before
+ * retries; everything else works as in production: encoding, schemas, back-pressure, attempts, dead letters.
  *
  * ```ts
  * const broker = await openTestBroker();

@@ -7,7 +7,7 @@ const TRY_AGAIN_MS = 5_000;
 
 const DECLARE_AGAIN_MS = 100;
 
-/** How many are on their way back at once. Most of the time they wait for room. */
+/** How many messages are moved back at once. Most of the time they wait for room. */
 const PREFETCH = 10;
 
 export interface RetriedMessages {
@@ -23,8 +23,8 @@ export interface RetriedMessages {
 }
 
 /**
- * Moves the retried messages of a queue back to it when their wait is over and there is room, until the signal is
- * aborted. Never rejects: where it can't, the broker does it itself after a while.
+ * Moves the retried messages of a queue back to it when their delay is over and there is room, until the signal is
+ * aborted. Never rejects: if it fails, the broker moves them itself after a while.
  */
 export async function returnRetriedMessages(
   { queue, readyQueue, subscribe }: RetriedMessages,

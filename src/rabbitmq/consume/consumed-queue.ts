@@ -1,15 +1,15 @@
 import type { Channel } from 'amqplib';
 import { pause, settledWithin } from '../../common/limits.js';
 
-/** How long the broker may take to process settlements; then the channel is closed all the same. */
+/** How long the broker may take to process settlements before the channel is closed anyway. */
 const SETTLE_LIMIT_MS = 1_000;
 
-/** How long deliveries may be on their way when nothing is acknowledged any more. */
+/** How long deliveries may be in transit when nothing is acknowledged any more. */
 const QUIET_LIMIT_MS = 500;
 
 const POLL_MS = 5;
 
-/** The queue of a consumer that ends: what its counts say about deliveries and settlements that nothing answers. */
+/** The queue of an ending consumer. Its counts show deliveries and settlements that the protocol does not confirm. */
 export class ConsumedQueue {
   readonly #channel: Channel;
   readonly #queue: string;
@@ -22,7 +22,7 @@ export class ConsumedQueue {
     this.#queue = queue;
   }
 
-  /** The channel is closed, and can't be asked any more. */
+  /** Called when the channel is closed and can't be queried any more. */
   stop(): void {
     this.#isGone = true;
   }
@@ -44,10 +44,10 @@ export class ConsumedQueue {
   }
 
   /**
-   * Waits until the broker has processed what a cancelled consumer settled. A quorum queue stores settlements a moment
-   * after it got them, and what is not stored when the channel closes is undone: what was acknowledged comes again, what
-   * was given back counts as a failure. Nothing answers a settlement, but the queue counts a cancelled consumer among its
-   * consumers until all that it held is settled. Always resolves, in time.
+   * Waits until the broker has processed the settlements of a cancelled consumer. A quorum queue stores settlements a moment
+   * after they arrive, and undoes those that are not stored when the channel closes: acknowledged messages are redelivered,
+   * returned ones count as failed. Settlements are not confirmed, but the queue counts a cancelled consumer until all its
+   * messages are settled. Always resolves, in time.
    */
   async untilSettled(): Promise<void> {
     const before = this.#consumersBefore;

@@ -12,10 +12,10 @@ import { type Settlement, Settlements, type UnsettledDelivery } from './settleme
 /** More unsettled deliveries than a prefetch allows, times two and beyond this, are no oversight of the broker. */
 const EXCESS_DELIVERIES = 100;
 
-/** A quorum queue sends one consumer no more than this, whatever its prefetch. */
+/** The most that a quorum queue sends to one consumer, whatever its prefetch. */
 const QUORUM_MAX_PREFETCH = 2_000;
 
-/** How a consumer subscribes, and what is known of its queue. */
+/** How a consumer subscribes, and properties of its queue. */
 export interface ConsumerSettings {
   readonly prefetch: number;
   readonly priority: number | undefined;
@@ -37,8 +37,8 @@ interface ConsumerChannelListener {
 }
 
 /**
- * One consumer on one channel, from its beginning to the end of either. All settlements go through here, so that
- * none can reach another channel, whose delivery tags mean other messages.
+ * One consumer on one channel, until either ends. All settlements go through here, so that none can reach another channel,
+ * where the same delivery tag means another message.
  *
  *   consuming ──cancel()──► held: nothing is settled ──basic.cancel-ok──► cancelled: acks, then returns in order
  *       │                     │ (single active consumer: until close)           │
@@ -63,7 +63,7 @@ export class ConsumerChannel {
   readonly #consumerTag = randomUUID();
   #cancelling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
-  /** Nothing is settled or handed out any more. */
+  /** Whether deliveries and settlements have ended. */
   #closed = false;
   /** Whether a delivery was settled in any way. */
   #hasSettled = false;
@@ -142,7 +142,7 @@ export class ConsumerChannel {
   async cancel(): Promise<void> {
     if (this.#closed) return;
     this.#settlements.hold();
-    // The next consumer becomes active at once, so this one keeps its turn until nothing runs here any more.
+    // The next consumer becomes active at once, so this one stays active until all its handlers have ended.
     if (this.#settings.isSingleActive) return;
     this.#cancelling ??= this.#cancel(this.#cancelWhenQuiet());
     await this.#cancelling;
@@ -157,7 +157,7 @@ export class ConsumerChannel {
   async #close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
     const endsWithChannel = this.#settings.isSingleActive && !(await this.#handedOver());
     if (this.#closed) return;
-    // All at once: a return that the broker had not come to when the channel closes would count as a failure.
+    // All at once: a return that the broker has not processed when the channel closes would count as a failure.
     const open = endsWithChannel ? this.#settlements.clear() : this.#settlements.returnAll();
     for (const { holder } of open) if (holder?.lose(reason)) onLost?.(holder, reason);
     this.#closed = true;
@@ -185,7 +185,7 @@ export class ConsumerChannel {
     return false;
   }
 
-  /** Resolves when no message is on its way to another queue any more, or after the time limit. */
+  /** Resolves when no message is being moved to another queue any more, or after the time limit. */
   async allMoved(timeoutMs: number): Promise<void> {
     if (!this.#settlements.isMoving) return;
     const moved = new Deferred();
@@ -221,13 +221,13 @@ export class ConsumerChannel {
     if (!this.#closed) this.#settlements.resume();
   }
 
-  /** While settlements are held: resolves when no delivery can be on its way. */
+  /** While settlements are held: resolves when no delivery can be in transit. */
   #quiet(): Promise<void> {
     const most = Math.min(this.#settings.prefetch, QUORUM_MAX_PREFETCH);
     return this.#counts.untilQuiet(() => this.#settlements.size >= most || !this.#settlements.hasReceived);
   }
 
-  /** Waits until the broker has processed what was settled. */
+  /** Waits until the broker has processed all settlements. */
   async #settled(): Promise<void> {
     if (this.#cancelling !== undefined) await this.#counts.untilSettled();
   }
@@ -238,7 +238,7 @@ export class ConsumerChannel {
     const unsettled = this.#settlements.receive(deliveryTag);
     const { prefetch } = this.#settings;
     if (unsettled === undefined) {
-      // Nothing can be settled any more without the danger of settling something else.
+      // Any further settlement could settle another message.
       this.#giveUp(`the broker sent the delivery tag ${deliveryTag}, which is out of order or above 2^53`);
     } else if (this.#settlements.size > 2 * prefetch + EXCESS_DELIVERIES) {
       // Nothing but the prefetch bounds the memory that deliveries take.
@@ -250,7 +250,7 @@ export class ConsumerChannel {
     }
   };
 
-  /** The broker does not keep to the protocol. */
+  /** Called when the broker violates the protocol. */
   #giveUp(why: string): void {
     const reason = new Error(why);
     this.#end.resolve(reason);
@@ -283,7 +283,7 @@ export class ConsumerChannel {
     this.#end.resolve(reason);
   }
 
-  /** amqplib throws on a channel that is about to end; the broker then takes back what it has not heard of. */
+  /** amqplib throws on a closing channel; the broker then takes back unsettled messages. */
   #write(settle: () => void): void {
     if (this.#closed) return;
     try {
@@ -294,7 +294,7 @@ export class ConsumerChannel {
   }
 }
 
-/** amqplib takes a message where the protocol has a tag. */
+/** amqplib expects a message where the protocol has a tag. */
 function tagged(deliveryTag: number): ConsumeMessage {
   return { fields: { deliveryTag } } as ConsumeMessage;
 }

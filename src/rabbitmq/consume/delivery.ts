@@ -11,16 +11,16 @@ import { NO_HEADERS } from '../wire/header-table.js';
 import type { Republisher } from './republisher.js';
 import type { HeldDelivery, Settlement, UnsettledDelivery } from './settlements.js';
 
-/** How long a message that could not be moved is kept before it goes back to its queue. */
+/** How long a message that could not be moved is kept before it returns to its queue. */
 const FAILED_MOVE_REST_MS = 1_000;
 
-/** What a delivery is settled through: the channel that it came on, for as long as that is there. */
+/** Settles deliveries on the channel that they came on, while it is open. */
 export interface DeliverySource {
   readonly queue: string;
   readonly version: ServerVersion;
   /** As in `Delivery`. */
   readonly settleWithinMs: number | undefined;
-  /** Whether its queue counts how often messages came back: quorum queues do. */
+  /** Whether its queue counts how often messages return, as quorum queues do. */
   readonly countsReturns: boolean;
   /** As in `SubscribeOptions`. */
   readonly exactDelaysMs: readonly number[];
@@ -38,9 +38,9 @@ export class RabbitMqDelivery implements HeldDelivery {
   readonly redelivered: boolean;
   readonly settleWithinMs: number | undefined;
   readonly receivedAt: number | undefined;
-  /** As it came, for moving it on. */
+  /** The message as received, for moving it. */
   readonly received: ReceivedMessage;
-  /** How often it came back to its queue; a classic queue does not count that. */
+  /** How often it returned to its queue; classic queues do not count that. */
   readonly returns: number;
 
   readonly #unsettled: UnsettledDelivery;
@@ -62,7 +62,7 @@ export class RabbitMqDelivery implements HeldDelivery {
     this.#republisher = republisher;
     unsettled.holder = this;
     this.returns = source.countsReturns ? returnsOf(received) : 0;
-    // Before 4.3 it counts returns at no cost as well, which are to raise nothing.
+    // Before 4.3 it also counts returns at no cost, which must not raise the attempt.
     const failures = source.version.countsFailuresOnly ? this.returns : 0;
     this.message = fromWire(received);
     this.settleWithinMs = source.settleWithinMs;
@@ -77,7 +77,7 @@ export class RabbitMqDelivery implements HeldDelivery {
       (hasHistory && (postponesOf(values) > 0 || Object.hasOwn(values, RESENT_HEADER)));
   }
 
-  /** Whether it is on its way to another queue, and should arrive there before its channel is closed. */
+  /** Whether it is being moved to another queue, and should arrive there before its channel is closed. */
   get isMoving(): boolean {
     return this.#state === 'moving' && !this.#isBroughtBack;
   }
@@ -92,7 +92,7 @@ export class RabbitMqDelivery implements HeldDelivery {
 
   async retry(delayMs: number, failure: Failure): Promise<void> {
     if (this.#republisher.isDelayOfQueue(this.#source.queue, this, delayMs)) {
-      // It never leaves its queue. Should the channel die with the rejection, it counts as failed all the same.
+      // It never leaves its queue. If the channel dies with the rejection, it counts as failed anyway.
       if (this.#take('over')) this.#settle('fail');
       return;
     }
@@ -129,12 +129,12 @@ export class RabbitMqDelivery implements HeldDelivery {
     );
   }
 
-  /** Moves it to another queue, as it is. Resolves in any case: should that fail, it comes again. */
+  /** Moves it to another queue unchanged. Always resolves: if moving fails, it is redelivered. */
   async bringBackTo(queue: string): Promise<void> {
     await this.#bringBack((signal) => this.#republisher.bringBack(queue, this, signal));
   }
 
-  /** Puts it at the end of its queue, as one that was never delivered. Resolves in any case. */
+  /** Puts it at the end of its queue as if it had never been delivered. Always resolves. */
   async putAtEnd(): Promise<void> {
     await this.#bringBack((signal) => this.#republisher.putAtEnd(this.#source.queue, this, signal));
   }
@@ -146,7 +146,7 @@ export class RabbitMqDelivery implements HeldDelivery {
     await this.#move(goBack, (signal) => store(signal).then(() => true)).catch(() => {});
   }
 
-  /** It can't be settled any more. False where it was settled before. */
+  /** Called when it can't be settled any more. False if it was settled before. */
   lose(reason: Error): boolean {
     if (this.#state === 'over') return false;
     this.#state = 'over';
@@ -154,14 +154,14 @@ export class RabbitMqDelivery implements HeldDelivery {
     return true;
   }
 
-  /** Stores it elsewhere first, and only then removes it: between the two it may be there twice, never not at all. */
+  /** Stores it elsewhere before removing it: a crash in between duplicates the message, and never loses it. */
   async #move(goBack: () => void, store: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
     this.#lost = new AbortController();
     let stored: boolean;
     try {
       stored = await store(this.#lost.signal);
     } catch (error) {
-      // Without a rest, a message that can't be stored would go round as fast as it can.
+      // Without a pause, a message that can't be stored would be redelivered in a tight loop.
       await pause(FAILED_MOVE_REST_MS, this.#lost.signal);
       if (this.#state === 'moving') {
         this.#state = 'over';
@@ -187,9 +187,9 @@ export class RabbitMqDelivery implements HeldDelivery {
 }
 
 /**
- * How often a quorum queue says that the message came back. A new message comes without that header being set by its
- * queue, so one of an earlier queue shows through; so does it when the message comes again without having failed. The
- * queue's own count never exceeds the number of its assignments, which RabbitMQ reports since 4.3.
+ * How often the message returned, according to its quorum queue. A queue does not set this header on a new message, nor on
+ * a redelivery without a failure, so the header of an earlier queue may show through. The queue's own count never exceeds
+ * the number of its assignments, which RabbitMQ reports since 4.3.
  */
 function returnsOf({ fields, headers }: ReceivedMessage): number {
   if (!fields.redelivered) return 0;

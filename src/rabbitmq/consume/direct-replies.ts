@@ -16,8 +16,8 @@ const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to';
 const WHAT = 'opening the way for replies';
 
 /**
- * Replies by direct reply-to: no queue, nothing to declare or to leave behind. They come over the publishing link,
- * since the broker insists on a publish from the channel that consumes them.
+ * Replies by direct reply-to: no queue to declare or to leave behind. They arrive on the publishing connection, since the
+ * broker requires requests to be published on the channel that consumes the replies.
  *
  *   idle ──address()──► opening ──► open ──channel or link lost──► idle
  *     ▲                    │
@@ -58,7 +58,7 @@ export class DirectReplies implements Replies {
     return onConnection(this.#link, WHAT, wait, (connection) => this.#openUnblocked(connection));
   }
 
-  /** A broker that blocks publishers answers nothing on their connection: that time does not count. */
+  /** A broker that blocks publishers answers nothing on their connection, so that time does not count. */
   async #openUnblocked(connection: Connection): Promise<string> {
     while (true) {
       await this.#link.unblocked(this.#closed.signal);
@@ -86,7 +86,7 @@ export class DirectReplies implements Replies {
       const onReply = (received: ReceivedMessage) => this.#listener.onReply(fromWire(received));
       stopReceiving = connection.receive(channel, onReply);
       const onMessage = (raw: ConsumeMessage | null) => {
-        // Cancelled by the broker: an end like any other.
+        // A cancellation by the broker is an end like any other.
         if (raw === null) void closeChannel(channel);
         else onReply(fromAmqplib(raw));
       };
@@ -113,9 +113,9 @@ export class DirectReplies implements Replies {
 }
 
 /**
- * The address at which this channel's replies arrive. The broker writes it into what is published here with the
- * pseudo-queue as its `replyTo`, and that comes back when it is mandatory and nobody takes it. Knowing it, requests
- * go the way of all messages, confirmed and in their turn, instead of having to come from this channel.
+ * The address at which this channel's replies arrive. The broker writes it into messages that are published here with the
+ * pseudo-queue as their `replyTo`, and returns them if they are mandatory and unroutable. Knowing the address, requests
+ * can be published like all other messages, confirmed and in order, instead of on this channel.
  */
 function ownAddress(channel: Channel): Promise<string> {
   return new Promise((resolve) => {

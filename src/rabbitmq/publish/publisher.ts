@@ -138,7 +138,7 @@ export class Publisher {
         this.#send(pending, target);
         return;
       }
-      // Its queue is asked for room; without any it is refused.
+      // The queue is asked for room; without room the message is refused.
       if (pending.noWait && target.isAsking) {
         target.waiting.add(pending);
         return;
@@ -158,7 +158,7 @@ export class Publisher {
 
   #onReturn({ properties, fields }: Message): void {
     const pending = this.#window.findReturned(properties.messageId, fields);
-    // amqplib's types leave out the fields that say why.
+    // amqplib's types lack the fields with the reason.
     const { replyText = 'returned' } = fields as { replyText?: string };
     if (pending !== undefined) pending.returned = replyText;
   }
@@ -180,7 +180,7 @@ export class Publisher {
 
   #onNack(pending: PendingPublish): void {
     if (pending.wire.exchange !== '') {
-      // Behind an exchange there may be several queues. Those that did not refuse it have it, and would get it again.
+      // An exchange may route to several queues. Those that did not refuse the message would get it again.
       pending.uncertain = true;
       pending.giveUp('REFUSED', 'a queue behind the exchange refused it, most likely since it is full');
     } else if (pending.noWait) pending.giveUp('FULL', 'the queue is full');
@@ -210,7 +210,7 @@ export class Publisher {
     this.#onIdle?.();
   }
 
-  /** Sends what may be sent. */
+  /** Sends all messages that may be sent. */
   #pump(): void {
     this.#sendWaiting();
     const resent = this.#resent;
@@ -268,7 +268,7 @@ export class Publisher {
     this.#window.add(pending);
   }
 
-  /** A message is encoded before it is written: nothing of it has left. */
+  /** Messages are encoded before they are written, so no part of this one was sent. */
   #onUnsendable(pending: PendingPublish, error: unknown): void {
     if (error instanceof IllegalOperationError) {
       // The channel is closing, and its 'close' event follows.
@@ -281,7 +281,7 @@ export class Publisher {
     pending.giveUp('INVALID_MESSAGE', `its properties can't be encoded (${why})`, error);
   }
 
-  /** The link is gone: sends that do not wait are refused at once. */
+  /** The connection is lost: sends that do not wait are refused at once. */
   #refuseNoWait(): void {
     this.#everOpen = true;
     for (const pending of this.#allWaiting()) {
@@ -291,7 +291,7 @@ export class Publisher {
     }
   }
 
-  /** Gives up messages whose time is over, and returns the next deadline. */
+  /** Gives up messages that have timed out, and returns the next deadline. */
   #expire(now: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const pending of [...this.#allWaiting(), ...this.#window.all()]) {

@@ -5,10 +5,10 @@ import type { PendingPublish } from './pending-publish.js';
 const MAX_CONNECTION_ERRORS = 3;
 
 /**
- * RabbitMQ closes a channel because of one message, or the whole connection because of one frame, and does not say which
- * message. It works the messages of a channel off in their order: those before the guilty one may be stored though their
- * confirms were not out yet, and those after it are not even read. So a message is refused only where nothing else is
- * possible. All others are sent again, the suspected ones singly: then the next error has one cause.
+ * RabbitMQ closes a channel because of one message, or the whole connection because of one frame, without saying which
+ * message it was. It processes the messages of a channel in order: those before the refused one may be stored without a
+ * confirm, and those after it are not even read. So a message counts as refused only if no other explanation is possible.
+ * All others are sent again, suspected ones singly, so that the next error has a single cause.
  */
 export class Refusals {
   /**
@@ -17,7 +17,7 @@ export class Refusals {
    */
   readonly suspects = new Set<PendingPublish>();
 
-  /** `sent`: all that was unanswered on the channel, in the order of sending. Marks what may be stored as uncertain. */
+  /** `sent`: all unanswered messages of the channel, in order. Marks those that may be stored as uncertain. */
   attributeChannelError(sent: readonly PendingPublish[], refusal: Error): void {
     const suspects = suspectsOf(sent, refusal);
     const last = suspects.at(-1);
@@ -28,7 +28,7 @@ export class Refusals {
       else if (suspect === last && exchangeOf(refusal) !== undefined) refuse(suspect, refusal);
       else this.#suspect(suspect);
     }
-    // Sent singly, it shows that the others to the same exchange would fare alike.
+    // Sent singly, it proves that other messages to the same exchange would be refused, too.
     if (sent.length === 1 && last !== undefined) this.#refuseAlike(last, refusal);
     for (const pending of sent) {
       if (pending === last) break;
@@ -36,7 +36,7 @@ export class Refusals {
     }
   }
 
-  /** As `attributeChannelError`, for an error that closed the connection: other channels may be its cause. */
+  /** Like `attributeChannelError`, for an error that closed the connection, which other channels may have caused. */
   attributeConnectionError(sent: readonly PendingPublish[], error: Error): void {
     for (const pending of sent) pending.uncertain = true;
     if (!causedByRequest(error)) return;
@@ -64,7 +64,7 @@ export class Refusals {
   }
 }
 
-/** The messages that the refusal may be about: those of the exchange, size or user in its text, else all. */
+/** The messages to which the refusal may refer: those with the exchange, size or user in its text, else all. */
 function suspectsOf(sent: readonly PendingPublish[], refusal: Error): readonly PendingPublish[] {
   const exchange = exchangeOf(refusal);
   const size = sizeOf(refusal);
@@ -105,7 +105,7 @@ function refuse(pending: PendingPublish, refusal: Error): void {
   if (code === 404) pending.refuse('UNROUTABLE', text, refusal);
   else if (code === 403) pending.refuse('ACCESS_REFUSED', text, refusal);
   else if (sizeOf(refusal) !== undefined) {
-    // No broker takes it at any time, so it is known not to be stored.
+    // No broker ever accepts it, so it is known not to be stored.
     pending.fail('TOO_LARGE', `${text}; lower maxMessageBytes, or raise the broker's limit`, refusal);
   } else if (userIdOf(refusal) !== undefined) {
     const advice = 'leave userId out, or set it to the user of the connection';
