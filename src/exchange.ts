@@ -33,6 +33,7 @@ export function defineExchange(name: string, options?: ExchangeOptions): Exchang
 export interface Route<In> {
   /** The name of the exchange. */
   readonly name: string;
+  /** The definition of the exchange. */
   readonly exchange: ExchangeSpec;
   /** The schema of the values, for documentation. */
   readonly schema?: StandardSchemaV1 | undefined;

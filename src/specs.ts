@@ -51,7 +51,9 @@ export interface Binding {
 export interface ListedBinding {
   /** The name of the exchange. */
   readonly exchange: string;
+  /** The key or the pattern of the binding. */
   readonly routingKey: string;
+  /** What a `headers` exchange matches. */
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 

@@ -1,4 +1,4 @@
-/** Where a program wants to read what its brokers and consumers report: its logger, or the warnings of its process. */
+/** Reports the events of brokers and consumers to the program's logger, or as process warnings. */
 import type { Broker, BrokerEvent } from '../broker.js';
 import { brokerEventLine, type EventLine } from './event-line.js';
 import { invalidOption, observerOption } from './options.js';
@@ -6,8 +6,11 @@ import { onOneLine } from './terminal-text.js';
 
 /** Called with an object and a text: `console`, pino, bunyan. Its methods must not throw. */
 export interface Logger {
+  /** Progress, such as a reconnect. */
   info(fields: object, text: string): void;
+  /** Failures that the toolkit handles itself, such as a retry. */
   warn(fields: object, text: string): void;
+  /** Failures that it can't handle, such as a consumer that ends. */
   error(fields: object, text: string): void;
 }
 

@@ -32,6 +32,7 @@ export interface SendTrace extends TracedMessage {
 export interface RequestTrace extends TracedMessage {
   /** As in {@link SendTrace}. */
   readonly headers: Record<string, HeaderValue>;
+  /** Identifies the request and its reply. */
   readonly correlationId: string;
   /** On `asyncEnd`, what the handler returned. */
   readonly result?: unknown;

@@ -14,6 +14,7 @@ export interface RetryDelays {
    * Default: `[1000, 10_000, 60_000]`; three that the queue itself can delay if it is defined with `delayedRetry`.
    */
   readonly delaysMs: readonly number[];
+  /** Not used with `delaysMs`, whose length determines it. */
   readonly attempts?: undefined;
 }
 
@@ -37,6 +38,7 @@ export interface RetryBackoff {
   readonly jitter?: number | undefined;
   /** The longest delay. Milliseconds, at most 2 147 483 647 (24 days). Default: 3 600 000 (an hour). */
   readonly maxDelayMs?: number | undefined;
+  /** Not used with `attempts`. */
   readonly delaysMs?: undefined;
 }
 

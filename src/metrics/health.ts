@@ -18,6 +18,7 @@ export interface HealthOptions {
 
 /** Whether the process is usable, and if not, why. */
 export interface HealthReport {
+  /** Whether the process is usable. */
   readonly ok: boolean;
   /** Why it is not; empty if it is. */
   readonly reasons: readonly string[];

@@ -1,9 +1,11 @@
-/** What is used of a request and a response of `node:http`: named here, since projects without Node's types read this. */
+/** Handlers for `node:http`. The types of its requests and responses are declared here for projects without Node's types. */
 
+/** The part of `IncomingMessage` that is used. */
 export interface HttpRequest {
   readonly url?: string | undefined;
 }
 
+/** The part of `ServerResponse` that is used. */
 export interface HttpResponse {
   writeHead(status: number, headers?: Record<string, string>): unknown;
   end(body?: string): unknown;

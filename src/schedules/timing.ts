@@ -9,6 +9,7 @@ export type TimingSpec = { readonly cron: string; readonly tz: string } | { read
 
 /** Times are in milliseconds since 1970. */
 export interface Timing {
+  /** The timing as its definition gives it. */
   readonly spec: TimingSpec;
   /** The first tick after that time; undefined: there is none. */
   next(after: number): number | undefined;

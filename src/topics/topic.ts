@@ -42,7 +42,9 @@ export interface TopicOptions {
 export interface Topic<Schemas extends EventSchemas = EventSchemas> {
   /** The name of the topic exchange at the broker. */
   readonly name: string;
+  /** The definition of that exchange. */
   readonly exchange: Exchange;
+  /** As in {@link TopicOptions}. */
   readonly unrouted: 'ignore' | 'error' | 'keep';
   /** How the values of each event are encoded and decoded. */
   readonly events: { readonly [Event in keyof Schemas & string]: EventValues };
