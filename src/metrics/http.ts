@@ -2,12 +2,15 @@
 
 /** The part of `IncomingMessage` that is used. */
 export interface HttpRequest {
+  /** As in Node. */
   readonly url?: string | undefined;
 }
 
 /** The part of `ServerResponse` that is used. */
 export interface HttpResponse {
+  /** As in Node. */
   writeHead(status: number, headers?: Record<string, string>): unknown;
+  /** As in Node. */
   end(body?: string): unknown;
 }
 
