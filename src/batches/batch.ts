@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.js';
 import { instrumentation } from '../common/instrumentation.js';
 import { Deferred } from '../common/limits.js';
+import { emitWarning } from '../common/logger.js';
 import { quote } from '../common/options.js';
 import type { HandlerContext, MessageInfo } from '../consumer/consumer.js';
 import { Context, type HandlerRun } from '../consumer/handler-run.js';
@@ -128,6 +129,8 @@ class BatchCall<Out> {
   readonly #entries = new Map<unknown, BatchEntry<Out>>();
   readonly #errors = new Map<BatchEntry<Out>, unknown>();
   #isOver = false;
+  /** It is over, and what `fail` did not name was handled. */
+  #isAcknowledged = false;
   /** Created on demand, since few handlers read the signal. */
   #controller: AbortController | undefined;
   #timeout: QueueError | undefined;
@@ -149,6 +152,7 @@ class BatchCall<Out> {
   async make(settings: BatchSettings<Out>): Promise<FailedCall<Out> | undefined> {
     const failure = await this.#call(settings);
     this.#isOver = true;
+    this.#isAcknowledged = failure === undefined;
     const rest: BatchEntry<Out>[] = [];
     for (const entry of this.#entries.values()) {
       if (this.#errors.has(entry)) entry.outcome.reject(this.#errors.get(entry));
@@ -206,7 +210,15 @@ class BatchCall<Out> {
     if (entry === undefined) {
       throw new QueueError('INVALID_OPTION', `fail: expected an item of this batch, got ${quote(item)}`);
     }
-    if (!this.#isOver && !this.#errors.has(entry)) this.#errors.set(entry, error);
+    if (!this.#isOver) {
+      if (!this.#errors.has(entry)) this.#errors.set(entry, error);
+    } else if (this.#isAcknowledged && !this.#errors.has(entry)) {
+      const why = `called when the handler had returned: ${entry.item.id} was acknowledged with its batch`;
+      emitWarning(
+        'MILLRACE_LATE_FAIL',
+        `fail() of a batch of '${this.#queue}' was ${why}; await what calls it`,
+      );
+    }
   }
 
   #signal(): AbortSignal {

@@ -11,7 +11,7 @@ import {
 } from '../common/options.js';
 import type { RepliesTo } from './answer.js';
 import type { ConsumerEvent, HandlerContext } from './consumer.js';
-import { type BreakerOptions, breakerOption } from './pace/breaker.js';
+import { type BreakerOptions, type BreakerSettings, breakerOption } from './pace/breaker.js';
 import type { KeyOf } from './pace/line.js';
 import type { LineSettings } from './pace/make-line.js';
 import { passedInTime, type Rate, rateOption } from './pace/rate.js';
@@ -93,7 +93,7 @@ export interface ConsumerSettings<Out> extends LineSettings<Out> {
   readonly concurrency: number;
   readonly prefetch: number;
   readonly priority: number | undefined;
-  readonly breaker: BreakerOptions | undefined;
+  readonly breaker: BreakerSettings | undefined;
   readonly retries: Retries;
   readonly maxPostpones: number;
   readonly handlerTimeoutMs: number;

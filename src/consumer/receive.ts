@@ -27,7 +27,7 @@ export interface ReceiveOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** A message that the loop has to settle with one of `ack`, `retry`, `deadLetter` and `release`. */
+/** A message that the loop has to settle with one of `ack`, `retry`, `postpone`, `deadLetter` and `release`. */
 export interface Received<Out> extends MessageInfo {
   /** The decoded and validated value. */
   readonly value: Out;
@@ -38,6 +38,11 @@ export interface Received<Out> extends MessageInfo {
    * rounds the delay up to one of about forty (see docs/retries.md).
    */
   retry(delayMs?: number, error?: unknown): Promise<void>;
+  /**
+   * Not yet: as `retry`, but not as a failure: `attempt` is not raised. The header `x-millrace-postpones` counts how often,
+   * for a loop that wants a limit; there is none.
+   */
+  postpone(delayMs: number): Promise<void>;
   /** Never: the message moves to the dead-letter queue; `error` says why. */
   deadLetter(error: unknown): Promise<void>;
   /** Not now: the message goes back to its queue at no cost. */
@@ -267,6 +272,11 @@ function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Receive
     retry: async (delayMs, error = 'no reason given') => {
       const checked = integerOption('delayMs', delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 });
       await delivery.retry(checked, { code: 'failed', error: errorText(error) });
+    },
+    postpone: async (delayMs) => {
+      await delivery.postpone(
+        integerOption('delayMs', delayMs ?? Number.NaN, { min: 0, max: MAX_DELAY_MS, default: 0 }),
+      );
     },
     deadLetter: (error) => delivery.deadLetter({ code: 'rejected', error: errorText(error) }),
     release: () => delivery.release(),

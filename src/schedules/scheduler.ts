@@ -1,5 +1,6 @@
 import type { Backend, Broker, WaitOptions } from '../broker.js';
 import { anyOf } from '../common/limits.js';
+import { emitWarning } from '../common/logger.js';
 import {
   backendOf,
   checkOptionNames,
@@ -188,8 +189,10 @@ function warnOnce(): (event: ScheduleEvent) => void {
   return (event) => {
     if (event.type !== 'failed' || warned.has(event.schedule)) return;
     warned.add(event.schedule);
-    process.emitWarning(
+    emitWarning(
+      'MILLRACE_SCHEDULE',
       `the schedule '${event.schedule}' can't send at the moment, and tries again: ${event.error.message}`,
+      event.error,
     );
   };
 }

@@ -121,6 +121,32 @@ export const batchCases: Cases = {
     await consumer.stop();
   },
 
+  'fail that is called when the handler has returned is too late, and says so': async (t) => {
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => warnings.push(message);
+    process.on('warning', onWarning);
+    try {
+      let failLate = () => {};
+      const { log, consumer } = await batched(
+        t,
+        ['a'],
+        ([item], { fail }) => {
+          failLate = () => item !== undefined && fail(item, new Error('late'));
+        },
+        { size: 1 },
+      );
+      await log.until('handled');
+      failLate();
+      await eventually(() =>
+        warnings.some((text) => /^fail\(\) of a batch of '.*' was called when/.test(text)),
+      );
+      expect(consumer.counts).toMatchObject({ handled: 1, retried: 0 });
+      await consumer.stop();
+    } finally {
+      process.off('warning', onWarning);
+    }
+  },
+
   'a batch whose handler throws is retried as a whole, one attempt each': async (t) => {
     const { log, batches, consumer } = await batched(
       t,

@@ -283,9 +283,11 @@ export const paceCases: Cases = {
       { maxPerKey: 2 },
       { maxPerKey: 0, key: () => 'a' },
       { breaker: { failures: 3, ofLast: 2, pauseMs: 1 } },
-      { breaker: { failures: 3, ofLast: 5 } },
+      { breaker: { ofLast: 0 } },
+      { breaker: { pauseMs: 0 } },
     ]) {
       expect(make(options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
     }
+    for (const breaker of [{}, { failures: 3 }, { ofLast: 5 }, { pauseMs: 1 }]) make({ breaker })();
   },
 };

@@ -86,6 +86,23 @@ export const receiveCases: Cases = {
     });
   },
 
+  'postpone in a loop raises no attempt, and counts in a header': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('x');
+    const seen: [number, unknown][] = [];
+    for await (const item of receive(t.broker, queue)) {
+      seen.push([item.attempt, item.headers['x-millrace-postpones']]);
+      if (seen.length === 3) {
+        item.ack();
+        break;
+      }
+      await rejection(item.postpone(-1), 'INVALID_OPTION');
+      await item.postpone(10);
+    }
+    expect(seen.map(([attempt]) => attempt)).toEqual([1, 1, 1]);
+    expect(seen.map(([, postpones]) => Number(postpones ?? 0))).toEqual([0, 1, 2]);
+  },
+
   'messages that fail the schema are dead letters, and the loop does not see them': async (t) => {
     const queue = t.define(z.number());
     await t.broker.declare(queue.spec);

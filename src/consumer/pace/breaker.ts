@@ -1,4 +1,4 @@
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../../common/options.js';
+import { checkOptionNames, durationOption, integerOption } from '../../common/options.js';
 import type { Outcome } from '../settlement.js';
 
 /** When a consumer pauses by itself, instead of letting every message fail and be retried. */
@@ -11,22 +11,29 @@ export interface BreakerOptions {
   readonly pauseMs: number;
 }
 
+/** The options, completed. */
+export type BreakerSettings = { readonly [Name in keyof BreakerOptions]-?: number };
+
+const MAX_OUTCOMES = 10_000;
+
 /** Throws `INVALID_OPTION`. */
-export function breakerOption(breaker: BreakerOptions | undefined): BreakerOptions | undefined {
+export function breakerOption(breaker: BreakerOptions | undefined): BreakerSettings | undefined {
   if (breaker === undefined) return undefined;
   checkOptionNames('breaker', breaker, ['failures', 'ofLast', 'pauseMs']);
-  for (const name of ['failures', 'ofLast', 'pauseMs'] as const) {
-    if (breaker[name] === undefined) throw invalidOption(`breaker.${name}`, 'a number', undefined);
-  }
-  const failures = integerOption('breaker.failures', breaker.failures, { min: 1, max: 10_000, default: 1 });
+  const bounds = { min: 1, max: MAX_OUTCOMES };
+  const most = integerOption('breaker.ofLast', breaker.ofLast, { ...bounds, default: MAX_OUTCOMES });
+  const failures = integerOption('breaker.failures', breaker.failures, {
+    ...bounds,
+    default: Math.min(10, most),
+  });
   return {
     failures,
     ofLast: integerOption('breaker.ofLast', breaker.ofLast, {
       min: failures,
-      max: 10_000,
-      default: failures,
+      max: MAX_OUTCOMES,
+      default: Math.min(2 * failures, MAX_OUTCOMES),
     }),
-    pauseMs: durationOption('breaker.pauseMs', breaker.pauseMs, { min: 1, default: 1 }),
+    pauseMs: durationOption('breaker.pauseMs', breaker.pauseMs, { min: 1, default: 30_000 }),
   };
 }
 
@@ -36,7 +43,7 @@ export function breakerOption(breaker: BreakerOptions | undefined): BreakerOptio
  *     └── reset() ─────────────────────────────└── a handler fails ┘
  */
 export class Breaker {
-  readonly #options: BreakerOptions;
+  readonly #options: BreakerSettings;
   readonly #onOpen: (pauseMs: number) => void;
   readonly #onHalfOpen: () => void;
   readonly #onClosed: () => void;
@@ -48,7 +55,7 @@ export class Breaker {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    options: BreakerOptions,
+    options: BreakerSettings,
     on: { open(pauseMs: number): void; halfOpen(): void; closed(): void },
   ) {
     this.#options = options;
