@@ -5,15 +5,17 @@
  * Everything here is about messages as bytes or text; schemas and handlers live above it, sockets and stores
  * below it. Every promise of the seam has a case in the contract suites in test/contract/, which every backend passes.
  *
- * It has four pages: a message (message.ts), a subscriber's deliveries (delivery.ts), the definitions of queues and
- * exchanges (specs.ts), and the broker itself.
+ * It has five pages: a message (message.ts), a subscriber's deliveries (delivery.ts), the definitions of queues and
+ * exchanges (specs.ts), what an operator sees (operator.ts), and the broker itself.
  */
 import type { Delivery, SubscribeOptions, Subscription, WaitOptions } from './delivery.js';
 import type { Destination, Failure, Message } from './message.js';
+import type { Operator, QueueStats } from './operator.js';
 import type { ExchangeSpec, ListedBinding, QueueSpec } from './specs.js';
 
 export type * from './delivery.js';
 export * from './message.js';
+export type * from './operator.js';
 export type * from './specs.js';
 
 /** Callbacks of `receiveReplies`. */
@@ -52,14 +54,6 @@ export interface PublishOptions extends WaitOptions {
    * this one. Milliseconds. Default: `timeoutMs`.
    */
   readonly limitMs?: number | undefined;
-}
-
-/** How many messages and subscribers a queue has. Settlements and cancelled subscriptions may show a moment later. */
-export interface QueueStats {
-  /** Messages ready to be delivered: neither unsettled nor waiting for a retry. */
-  readonly ready: number;
-  /** Subscribers; on a quorum queue including cancelled ones that still have unsettled deliveries. */
-  readonly consumers: number;
 }
 
 /**
@@ -210,6 +204,9 @@ export interface Broker extends AsyncDisposable {
  * Exported from `millrace/backend` for authors of backends and middleware; it may change in any minor version.
  */
 export interface Backend extends Broker {
+  /** What is in the broker, seen without consuming it. Every backend of the toolkit has it; another one need not. */
+  readonly operator?: Operator | undefined;
+
   /**
    * Ensures that the queue and its dead-letter queue exist, and that the queue is bound to the exchanges its bindings name.
    * Repeated calls are cheap. Declared queues are declared and bound again after a reconnect. A refused declaration

@@ -22,6 +22,7 @@
  * | `STORAGE_ERROR` | the folder of the queue on disk can't be used: damaged, of another program or version, not permitted |
  * | `REMOTE_ERROR` | the handler of a request has failed for good, or its reply can't be used |
  * | `DEADLOCK` | a handler made a request that only it could answer, and would wait for itself; nothing was sent |
+ * | `UNSUPPORTED` | this broker can't do that; the text says what can, or what it takes |
  * | `CLOSED` | the queue, the broker or the consumer was closed |
  */
 export type QueueErrorCode =
@@ -43,6 +44,7 @@ export type QueueErrorCode =
   | 'STORAGE_ERROR'
   | 'REMOTE_ERROR'
   | 'DEADLOCK'
+  | 'UNSUPPORTED'
   | 'CLOSED';
 
 /** How far a `sendMany` got before it stopped. Positions count from 0, in the order of the values. */

@@ -20,15 +20,26 @@ export type {
   HeaderValue,
   Message,
   MessageHeaders,
+  MessageState,
+  Operator,
   Outage,
+  PeekedMessage,
+  PeekOptions,
+  PeekPage,
+  QueueFigure,
+  QueueInfo,
+  QueueList,
+  QueueRates,
   QueueSpec,
   QueueStats,
+  QueuesOptions,
   WaitOptions,
 } from './broker.js';
 export type { Around, SendContext } from './common/around.js';
 export type { Codec, CodecName } from './common/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
 export type { Logger } from './common/logger.js';
+export { operatorOf } from './common/options.js';
 export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type {

@@ -53,6 +53,7 @@ const BY_CODE: Readonly<Record<QueueErrorCode, ExitCode>> = {
   STORAGE_ERROR: EXIT.configuration,
   REMOTE_ERROR: EXIT.failed,
   DEADLOCK: EXIT.failed,
+  UNSUPPORTED: EXIT.usage,
   CLOSED: EXIT.failed,
 };
 

@@ -1,6 +1,6 @@
 /** Checks arguments: options, signals, observers, sizes. Each is checked once, where it enters the toolkit. */
 import { inspect } from 'node:util';
-import type { Backend, Broker, Message, WaitOptions } from '../broker.js';
+import type { Backend, Broker, Message, Operator, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
 
 /** A short, safe rendering of any value, for error messages. */
@@ -96,6 +96,24 @@ export function backendOf(broker: Broker): Backend {
   const { publish } = (broker ?? {}) as Partial<Backend>;
   if (typeof publish !== 'function') throw invalidOption('broker', 'what connect() resolves to', broker);
   return broker as Backend;
+}
+
+/**
+ * What operators ask of a broker: its queues, what they hold, a look at messages, pause and resume.
+ *
+ * ```ts
+ * const { queues } = await operatorOf(broker).queues();
+ * ```
+ *
+ * Throws `UNSUPPORTED` if the broker is of a backend without that, and `INVALID_OPTION` if it is no broker.
+ */
+export function operatorOf(broker: Broker): Operator {
+  const { operator } = backendOf(broker);
+  if (operator !== undefined) return operator;
+  throw new QueueError(
+    'UNSUPPORTED',
+    `the backend of ${broker.url} has no operator's side: it can't list queues or look into them`,
+  );
 }
 
 /** Throws `INVALID_OPTION`. */

@@ -8,10 +8,10 @@ import {
   integerOption,
   invalidOption,
 } from '../common/options.js';
+import { QueueScan } from '../common/queue-scan.js';
 import { isQueueError, QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import { type DeadLetter, toDeadLetter } from './dead-letter.js';
-import { QueueScan } from './scan.js';
 
 /** Selects the dead letters that meet all of these conditions. */
 export interface DeadLetterFilter {

@@ -44,6 +44,15 @@ export class Fifo<T> {
     this.#length++;
   }
 
+  /** From the first to the last. Nothing may be added or taken meanwhile. */
+  *[Symbol.iterator](): Iterator<T> {
+    for (let ring: Ring<T> | undefined = this.#first; ring !== undefined; ring = ring.next) {
+      for (let index = 0; index < ring.length; index++) {
+        yield ring.slots[(ring.head + index) & ring.mask] as T;
+      }
+    }
+  }
+
   /** Undefined if there is none; check `length` first if undefined may be an item. */
   shift(): T | undefined {
     const ring = this.#first;

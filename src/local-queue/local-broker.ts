@@ -4,6 +4,7 @@ import {
   type Destination,
   MAX_PRIORITY,
   type Message,
+  type QueueStats,
   type SubscribeOptions,
 } from '../broker.js';
 import { checkHeaderName, copyHeaders, type HeaderFault } from '../common/headers.js';
@@ -18,6 +19,30 @@ export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
   blocked: 0,
   unsubscribed: 0,
   resubscribed: 0,
+});
+
+const UNKNOWN: QueueStats['unknown'] = Object.freeze({
+  bytes: 'counting the bytes of a local queue would read all of its messages',
+  rates: 'local queues keep no rates; take the difference of two counts',
+});
+
+/** What is the same for all queues here. `oldest`: the earliest timestamp of a ready message; infinite: none has one. */
+export function localFigures(
+  ready: number,
+  oldest: number,
+): Pick<QueueStats, 'oldestAgeMs' | 'bytes' | 'rates' | 'unknown'> {
+  const isKnown = ready === 0 || oldest !== Number.POSITIVE_INFINITY;
+  return {
+    oldestAgeMs: ready === 0 ? 0 : isKnown ? Math.max(0, Date.now() - oldest) : undefined,
+    bytes: undefined,
+    rates: undefined,
+    unknown: isKnown ? UNKNOWN : WITHOUT_TIMESTAMPS,
+  };
+}
+
+const WITHOUT_TIMESTAMPS: QueueStats['unknown'] = Object.freeze({
+  ...UNKNOWN,
+  oldestAgeMs: 'the messages that are first in line have no timestamp',
 });
 
 /** The error for a message that no queue takes. `isExchange`: whether the exchange exists. */

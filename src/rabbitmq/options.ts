@@ -46,9 +46,11 @@ export interface RabbitMqOptions {
   readonly credentials?: (() => RabbitMqCredentials | Promise<RabbitMqCredentials>) | undefined;
   /**
    * The URL of RabbitMQ's management API: `http://localhost:15672`. Without a user in it, the user and the password of the
-   * AMQP address are used. Only needed for information that AMQP can't give, such as the bindings of a queue. Default: none.
+   * AMQP address are used. Needed only for what AMQP can't tell: the bindings of a queue, and most of what
+   * `operatorOf(broker)` shows. False: that does without. Default: for `operatorOf`, port 15672 of the connected broker's
+   * host, with `amqps:` port 15671 over TLS; for the rest, none.
    */
-  readonly managementUrl?: string | undefined;
+  readonly managementUrl?: string | false | undefined;
   /** Called with the events of the broker. Its errors are ignored. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
   /**
@@ -144,7 +146,7 @@ export interface RabbitMqSettings {
   readonly observe: (event: BrokerEvent) => void;
   readonly credentials: RabbitMqOptions['credentials'];
   readonly amqplibInternals: boolean;
-  readonly managementUrl: URL | undefined;
+  readonly managementUrl: URL | false | undefined;
 }
 
 /** Throws `INVALID_OPTION`. */
@@ -154,8 +156,7 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
   if (connectionName !== undefined && typeof connectionName !== 'string') {
     throw invalidOption('connectionName', 'a string', connectionName);
   }
-  const managementUrl =
-    options.managementUrl === undefined ? undefined : toManagementUrl(options.managementUrl);
+  const managementUrl = toManagementUrl(options.managementUrl);
   checkOptionNames('tls', tls, TLS_OPTION_NAMES);
   if (options.credentials !== undefined && typeof options.credentials !== 'function') {
     // Not quoted, since it may contain a password.
@@ -208,7 +209,8 @@ export function checkRabbitMqOptions(options: RabbitMqOptions): RabbitMqSettings
 }
 
 /** The error does not quote the value, since it may contain a password. */
-function toManagementUrl(text: string): URL {
+function toManagementUrl(text: string | false | undefined): URL | false | undefined {
+  if (text === undefined || text === false) return text;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && /^https?:$/.test(url.protocol)) return url;
   throw new QueueError(

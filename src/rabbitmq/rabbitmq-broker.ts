@@ -21,7 +21,7 @@ import type {
   Subscription,
   WaitOptions,
 } from '../broker.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
+import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted, within } from '../common/limits.js';
 import { checkQueueName, checkSize, integerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
@@ -33,6 +33,9 @@ import { DirectReplies } from './consume/direct-replies.js';
 import { HeldState, viewState } from './consume/held-state.js';
 import { Republisher } from './consume/republisher.js';
 import { Subscriptions } from './consume/subscriptions.js';
+import { amqpStats } from './operator/amqp-stats.js';
+import { Management } from './operator/management.js';
+import { RabbitMqOperator } from './operator/operator.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
 import { Publisher } from './publish/publisher.js';
 import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
@@ -40,7 +43,6 @@ import { Bindings } from './topology/bindings.js';
 import { DeclaredQueues } from './topology/declared-queues.js';
 import { DelayLadder } from './topology/delay-ladder.js';
 import { Exchanges } from './topology/exchanges.js';
-import { listBindings } from './topology/management-api.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
 import { Topology } from './topology/topology.js';
 import { toWire, type WireMessage } from './wire/amqp-message.js';
@@ -82,6 +84,8 @@ class RabbitMqBroker implements Backend {
   /** For retries and dead letters, which must not wait behind sends that wait for consumers. */
   readonly #movingPublisher: Publisher;
   readonly #subscriptions: Subscriptions;
+  readonly #management: Management;
+  readonly operator: RabbitMqOperator;
   readonly #keepAlive = new KeepAlive();
   #url: string;
   #closing: Promise<void> | undefined;
@@ -125,6 +129,13 @@ class RabbitMqBroker implements Backend {
       observe: settings.observe,
     };
     this.#subscriptions = new Subscriptions(parts, this.#auxiliary);
+    this.#management = new Management(() => this.#currentAddress(), settings);
+    this.operator = new RabbitMqOperator({
+      broker: this,
+      management: this.#management,
+      checkUsable: () => this.#throwIfClosed(),
+      counts: (queue, wait) => this.#keepAlive.during(this.#topology.inspect(queue, wait)),
+    });
     this.#consumeLink.listen({
       onConnected: (connection) => {
         this.#url = connection.address;
@@ -266,7 +277,8 @@ class RabbitMqBroker implements Backend {
     this.#throwIfClosed();
     checkQueueName(queue);
     throwIfAborted(wait.signal, `inspecting '${queue}'`);
-    return this.#keepAlive.during(this.#topology.inspect(queue, wait));
+    const inspect = (name: string, limits: WaitOptions) => this.#topology.inspect(name, limits);
+    return this.#keepAlive.during(amqpStats(queue, this.#queues.specOf(queue), inspect, wait));
   }
 
   async listBindings(queue: string, wait: WaitOptions = {}): Promise<readonly ListedBinding[] | undefined> {
@@ -277,7 +289,11 @@ class RabbitMqBroker implements Backend {
   }
 
   async #listBindings(queue: string, wait: WaitOptions): Promise<readonly ListedBinding[] | undefined> {
-    const listed = await listBindings(queue, this.#currentAddress(), this.#settings, wait);
+    const listed = await within(
+      this.#management.bindings(queue, wait),
+      `listing the bindings of '${queue}'`,
+      { ...wait, timeoutMs: wait.timeoutMs ?? RPC_LIMIT_MS },
+    );
     // Checks that the queue exists, which the API does not say.
     if (listed?.length === 0) await this.#topology.inspect(queue, wait);
     return listed;

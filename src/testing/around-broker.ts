@@ -76,6 +76,7 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
     inspect: (queue, options) => broker.inspect(queue, options),
     purge: (queue, options) => broker.purge(queue, options),
     remove: (queue, options) => broker.remove(queue, options),
+    operator: broker.operator,
     close: () => broker.close(),
     [Symbol.asyncDispose]: () => broker.close(),
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { openDiskBroker } from '../../src/local-queue/disk/broker.js';
 import { brokerContract } from './broker-contract.js';
+import { localOperatorContract, operatorContract } from './operator-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
 
@@ -22,3 +23,6 @@ const disk: BrokerSubject = {
 
 brokerContract(disk);
 toolkitContract(disk);
+
+operatorContract(disk);
+localOperatorContract(disk);

@@ -1,5 +1,6 @@
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { brokerContract } from './broker-contract.js';
+import { localOperatorContract, operatorContract } from './operator-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
 
@@ -21,3 +22,6 @@ brokerContract(memory, {
 toolkitContract(memory, {
   'a delayed message outlives the broker that sent it': 'the memory of a broker ends with it',
 });
+
+operatorContract(memory);
+localOperatorContract(memory);

@@ -68,7 +68,7 @@ export async function compareWithNothing(spec: QueueSpec): Promise<readonly Comp
 /** Compares queues in a folder, which `broker` has open. */
 export function compareInFolder(broker: Backend, folder: string): Compare {
   const statsOf = (queue: string) =>
-    broker.inspect(queue).catch((error) => {
+    countsOf(broker, queue).catch((error) => {
       if (isQueueError(error, 'QUEUE_MISSING')) return undefined;
       throw error;
     });
@@ -82,6 +82,11 @@ export function compareInFolder(broker: Backend, folder: string): Compare {
       })),
     );
   };
+}
+
+async function countsOf(broker: Backend, queue: string): Promise<NonNullable<QueueComparison['stats']>> {
+  const { ready, consumers } = await broker.inspect(queue);
+  return { ready, consumers };
 }
 
 const REDECLARE = 'delete the queue so that it is declared again';

@@ -36,6 +36,7 @@ import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options
 import { prepareFolder } from './folder.js';
 import { lockHolder } from './lock-holder.js';
 import { joinStore, leaveStore, openedInTime } from './open-stores.js';
+import { DiskOperator } from './operator.js';
 import { because, PendingPublish, unwritable } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
 import { stateStore } from './shared-state.js';
@@ -84,6 +85,7 @@ class DiskBroker implements Backend {
   readonly #client: StoreClient;
   readonly #flags: number;
   readonly #observe: (event: BrokerEvent) => void;
+  readonly operator = new DiskOperator((action, options, command) => this.#command(action, options, command));
   readonly #subscriptions = new Set<DiskSubscription>();
   /** Names of queues that are gone with this broker. */
   readonly #exclusive = new Set<string>();
@@ -160,7 +162,8 @@ class DiskBroker implements Backend {
     const at = { client: this.#client, number, queue, observe: this.#observe };
     const subscription = new DiskSubscription(at, options, onDelivery);
     try {
-      const command = { kind: 'subscribe', subscription: number, queue, prefetch } as const;
+      const inspects = options.sparesLimit === true;
+      const command = { kind: 'subscribe', subscription: number, queue, prefetch, inspects } as const;
       await this.#command('subscribe', options, command);
     } catch (error) {
       // Without waiting for it: where the time limit ended, the store may be blocked.
@@ -196,7 +199,9 @@ class DiskBroker implements Backend {
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
     checkQueueName(queue);
-    return (await this.#command('inspect', options, { kind: 'inspect', queue })) as QueueStats;
+    const { ready, consumers, unsettled, delayed, dead, oldestAgeMs, bytes, rates, unknown } =
+      await this.operator.queue(queue, options);
+    return { ready, consumers, unsettled, delayed, dead, oldestAgeMs, bytes, rates, unknown };
   }
 
   async listBindings(queue: string, options?: WaitOptions): Promise<readonly ListedBinding[]> {

@@ -3,7 +3,16 @@
  * and the handlers; the store thread has the database, and alone may block. A post is an ordered list of requests,
  * and all that have arrived by the time a transaction begins become part of it.
  */
-import type { ExchangeSpec, Failure, ListedBinding, QueueSpec, QueueStats } from '../../broker.js';
+import type {
+  ExchangeSpec,
+  Failure,
+  ListedBinding,
+  PeekPage,
+  QueueInfo,
+  QueueList,
+  QueueSpec,
+} from '../../broker.js';
+import type { PeekRequest, QueuesRequest } from '../../common/peek.js';
 import type { QueueErrorCode } from '../../errors.js';
 import type { MessageLists } from './message-lists.js';
 
@@ -103,12 +112,13 @@ export type Command =
       readonly subscription: number;
       readonly queue: string;
       readonly prefetch: number;
+      /** It only looks at messages, and gets them from a paused queue, too. */
+      readonly inspects: boolean;
     }
   /** No further deliveries. */
   | { readonly kind: 'cancel'; readonly id: number; readonly subscription: number }
   /** `cancel`, and what is unsettled goes back. */
   | { readonly kind: 'unsubscribe'; readonly id: number; readonly subscription: number }
-  | { readonly kind: 'inspect'; readonly id: number; readonly queue: string }
   | { readonly kind: 'list-bindings'; readonly id: number; readonly queue: string }
   /** Removes some of the ready messages and says how many; 0: there are none. */
   | { readonly kind: 'purge'; readonly id: number; readonly queue: string }
@@ -116,10 +126,17 @@ export type Command =
   | { readonly kind: 'read-state'; readonly id: number; readonly name: string }
   /** Answered with the value before: the change was made if that is `from`. */
   | { readonly kind: 'change-state'; readonly id: number; readonly change: StateRequest }
+  | { readonly kind: 'set-paused'; readonly id: number; readonly queue: string; readonly paused: boolean }
   /** Answered when all that was asked before is stored. */
   | { readonly kind: 'settled'; readonly id: number }
   /** The last one: what is settled is stored, all messages are given back, the database is closed. */
   | { readonly kind: 'close'; readonly id: number };
+
+/** Answered with a value, and without the write lock where nothing else is to be done. */
+export type ReadCommand =
+  | { readonly kind: 'queues'; readonly id: number; readonly request: QueuesRequest }
+  | { readonly kind: 'queue'; readonly id: number; readonly queue: string }
+  | { readonly kind: 'peek'; readonly id: number; readonly queue: string; readonly request: PeekRequest };
 
 export type Request =
   | PublishRequest
@@ -127,7 +144,8 @@ export type Request =
   | ReleaseRequest
   | RetryRequest
   | DeadLetterRequest
-  | Command;
+  | Command
+  | ReadCommand;
 
 /** What the main thread says. */
 export type Posted = Request | GiveUpRequest;
@@ -176,7 +194,16 @@ export interface Reply {
 }
 
 /**
- * Of `inspect`, `list-bindings`, `purge`, and `declare`: what it changed of a queue that was there; of a state, its value.
+ * Of a read, of `list-bindings`, `purge`, and `declare`: what it changed of a queue that was there; of a state, its value.
  * False: a publish was not routed.
  */
-export type CommandResult = QueueStats | ListedBinding[] | number | string | string[] | false | undefined;
+export type CommandResult =
+  | QueueList
+  | QueueInfo
+  | PeekPage
+  | ListedBinding[]
+  | number
+  | string
+  | string[]
+  | false
+  | undefined;

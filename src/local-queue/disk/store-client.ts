@@ -2,7 +2,15 @@ import type { Destination, Failure, Message } from '../../broker.js';
 import { settledWithin } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { Outbox } from './outbox.js';
-import type { Command, CommandResult, DeliveryBatch, Posted, Refusal, Reply } from './protocol.js';
+import type {
+  Command,
+  CommandResult,
+  DeliveryBatch,
+  Posted,
+  ReadCommand,
+  Refusal,
+  Reply,
+} from './protocol.js';
 import { type StoreWorker, type StoreWorkerSettings, startStoreWorker } from './store-worker.js';
 
 /** What has to resolve whatever the store thread is at: it may be blocked by the disk, or by a process that stands still. */
@@ -37,7 +45,7 @@ export interface Receiver {
 }
 
 /** A command without its number. */
-export type Asked<C = Command> = C extends Command ? Omit<C, 'id'> : never;
+export type Asked<C = Command | ReadCommand> = C extends Command | ReadCommand ? Omit<C, 'id'> : never;
 
 /**
  * What this thread asks of the store of one folder, and what it is told. Shared by all brokers of this thread that have
@@ -121,7 +129,7 @@ export class StoreClient {
     let id = 0;
     const answer = this.request((number) => {
       id = number;
-      this.outbox.add({ ...command, id } as Command);
+      this.outbox.add({ ...command, id } as Command | ReadCommand);
     });
     try {
       return await wait(answer);

@@ -42,6 +42,7 @@ import {
 import { checkMatches } from '../queue-mismatch.js';
 import { LocalSharedState } from '../shared-state.js';
 import { FanOuts } from './fan-out.js';
+import { MemoryOperator } from './operator.js';
 import { MemoryQueue } from './queue.js';
 import { MemoryStates, type NowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
@@ -80,6 +81,15 @@ class MemoryBroker implements Backend {
   readonly #states = new MemoryStates();
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
+  readonly operator = new MemoryOperator({
+    all: () => this.#queues.values(),
+    named: (name, action, options) => {
+      this.#checkUsable(action, options);
+      return this.#queue(name);
+    },
+    checkUsable: (action, options) => this.#checkUsable(action, options),
+    subscriptions: this.#subscriptions,
+  });
   #state: BrokerState = 'connected';
 
   constructor(maxMessageBytes: number, defaultCapacity: number) {

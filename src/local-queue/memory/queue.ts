@@ -2,17 +2,20 @@ import type { PublishOptions, QueueSpec, QueueStats } from '../../broker.js';
 import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
+import { localFigures } from '../local-broker.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { ExpiryTimer } from './expiry-timer.js';
 import { ReadyMessages } from './ready-messages.js';
-import { RetrySchedule } from './retry-schedule.js';
+import { RetrySchedule, type ScheduledRetry } from './retry-schedule.js';
 import { deadLetterOf, type StoredMessage } from './stored-message.js';
 
 /** A subscription, as its queue sees it. */
 interface Subscriber {
   /** Whether it has room for another delivery. */
   readonly hasCredit: boolean;
+  /** Whether it only looks at messages, and so gets them from a paused queue, too. */
+  readonly inspects: boolean;
   /** Must not throw. */
   deliver(stored: StoredMessage): void;
 }
@@ -53,6 +56,7 @@ export class MemoryQueue {
   onExpired: QueueSpec['onExpired'];
   /** Undefined: dead letters are dropped. */
   deadLetterQueue: MemoryQueue | undefined = undefined;
+  #paused = false;
 
   readonly #listener: QueueListener;
   readonly #ready = new ReadyMessages();
@@ -159,7 +163,46 @@ export class MemoryQueue {
 
   stats(): QueueStats {
     this.#removeExpired();
-    return { ready: this.#ready.length, consumers: this.#subscriptions.length };
+    const { length: ready, oldestTimestamp } = this.#ready;
+    const delayed = this.#retrying.length;
+    return {
+      ready,
+      consumers: this.#subscriptions.length,
+      unsettled: this.#held - ready - delayed,
+      delayed,
+      dead: this.deadLetterQueue?.held ?? 0,
+      ...localFigures(ready, oldestTimestamp),
+    };
+  }
+
+  /** How many messages are ready, unsettled or retrying. */
+  get held(): number {
+    this.#removeExpired();
+    return this.#held;
+  }
+
+  /** In the order of their delivery. */
+  get ready(): Iterable<StoredMessage> {
+    this.#removeExpired();
+    return this.#ready;
+  }
+
+  /** In the order in which they are due. */
+  get retrying(): readonly ScheduledRetry[] {
+    return this.#retrying.inOrder;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.wake();
   }
 
   /** Serves a subscriber from now on. */
@@ -229,7 +272,7 @@ export class MemoryQueue {
     for (let step = 0; step < count; step++) {
       const position = (this.#nextSubscriber + step) % count;
       const subscription = this.#subscriptions[position];
-      if (subscription?.hasCredit) {
+      if (subscription?.hasCredit && (!this.#paused || subscription.inspects)) {
         this.#nextSubscriber = position + 1;
         return subscription;
       }

@@ -78,6 +78,32 @@ export class ReadyMessages {
     return { expired, next };
   }
 
+  /** In the order of their delivery. Nothing may be added or taken meanwhile. */
+  *[Symbol.iterator](): Iterator<StoredMessage> {
+    const returned = [...this.#returned.data].sort(compare);
+    let next = 0;
+    for (let priority = this.#arrived.length - 1; priority >= 0; priority--) {
+      while (returned[next]?.priority === priority) yield returned[next++] as StoredMessage;
+      yield* this.#arrived[priority] ?? [];
+    }
+  }
+
+  /** The earliest timestamp among those that are first in line, of each priority; infinite: none. */
+  get oldestTimestamp(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    const note = (stored: StoredMessage) => {
+      oldest = Math.min(oldest, stored.message.timestamp ?? Number.POSITIVE_INFINITY);
+    };
+    for (const arrived of this.#arrived) {
+      for (const first of arrived ?? []) {
+        note(first);
+        break;
+      }
+    }
+    for (const stored of this.#returned.data) note(stored);
+    return oldest;
+  }
+
   /** Returns how many there were. */
   clear(): number {
     const dropped = this.#length;

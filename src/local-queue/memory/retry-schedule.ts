@@ -2,7 +2,7 @@ import TinyQueue from 'tinyqueue';
 import { MAX_DELAY_MS } from '../../common/options.js';
 import type { StoredMessage } from './stored-message.js';
 
-interface ScheduledRetry {
+export interface ScheduledRetry {
   readonly stored: StoredMessage;
   /** On the clock of `performance.now()`, which changes of the system time do not affect. */
   readonly dueAt: number;
@@ -20,6 +20,15 @@ export class RetrySchedule {
 
   constructor(onDue: (stored: StoredMessage) => void) {
     this.#onDue = onDue;
+  }
+
+  get length(): number {
+    return this.#heap.length;
+  }
+
+  /** In the order in which they are due. */
+  get inOrder(): ScheduledRetry[] {
+    return [...this.#heap.data].sort(compare);
   }
 
   add(stored: StoredMessage, delayMs: number): void {

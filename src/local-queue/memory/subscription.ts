@@ -21,6 +21,7 @@ import { deadLetterOf, handOut, StoredMessage, withHeaders } from './stored-mess
  */
 export class MemorySubscription implements Subscription {
   readonly queue: MemoryQueue;
+  readonly inspects: boolean;
   readonly #prefetch: number;
   readonly #onLost: SubscribeOptions['onLost'];
   readonly #onDelivery: (delivery: Delivery) => void;
@@ -33,6 +34,7 @@ export class MemorySubscription implements Subscription {
 
   constructor(queue: MemoryQueue, options: SubscribeOptions, onDelivery: (delivery: Delivery) => void) {
     this.queue = queue;
+    this.inspects = options.sparesLimit === true;
     this.#prefetch = options.prefetch;
     this.#onLost = options.onLost;
     this.#onDelivery = onDelivery;
@@ -42,6 +44,11 @@ export class MemorySubscription implements Subscription {
 
   get ended(): Promise<void> {
     return this.#ended.promise;
+  }
+
+  /** Those that were delivered and are not settled. */
+  get unsettled(): StoredMessage[] {
+    return this.#unsettled.map(({ stored }) => stored);
   }
 
   get hasCredit(): boolean {
@@ -133,7 +140,7 @@ class MemoryDelivery implements Delivery {
   readonly redelivered: boolean;
   /** Its index among the unsettled deliveries. For the subscription only. */
   position: number;
-  readonly #stored: StoredMessage;
+  readonly stored: StoredMessage;
   readonly #queue: MemoryQueue;
   readonly #subscription: MemorySubscription;
   #state: 'unsettled' | 'moving' | 'settled' = 'unsettled';
@@ -145,7 +152,7 @@ class MemoryDelivery implements Delivery {
     this.attempt = stored.attempt;
     this.redelivered = stored.redelivered;
     this.position = position;
-    this.#stored = stored;
+    this.stored = stored;
     this.#queue = queue;
     this.#subscription = subscription;
   }
@@ -175,7 +182,7 @@ class MemoryDelivery implements Delivery {
     try {
       const delay = durationOption('delayMs', delayMs, { default: 0 });
       if (this.#state !== 'unsettled') return DONE;
-      const { message } = this.#stored;
+      const { message } = this.stored;
       const headers = change(message.headers);
       this.#state = 'settled';
       this.#queue.retry(new StoredMessage(withHeaders(message, headers), attempt, true), delay);
@@ -194,7 +201,7 @@ class MemoryDelivery implements Delivery {
       return DONE;
     }
     try {
-      this.#moving = target.enter(deadLetterOf(this.#stored, this.#queue.name, failure));
+      this.#moving = target.enter(deadLetterOf(this.stored, this.#queue.name, failure));
     } catch (error) {
       this.#goBack();
       return Promise.reject(error);
@@ -235,7 +242,7 @@ class MemoryDelivery implements Delivery {
   #goBack(): void {
     if (this.#state === 'settled') return;
     this.#state = 'settled';
-    this.#queue.putBack(this.#stored);
+    this.#queue.putBack(this.stored);
     this.#subscription.settled(this);
   }
 }

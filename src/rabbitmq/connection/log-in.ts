@@ -88,7 +88,7 @@ function vhostOption(vhost: string): string {
 /** The second argument of amqplib's `connect`: options for the socket, TLS and the log-in mechanism. */
 export function socketOptions(
   address: RabbitMqAddress,
-  { tls }: RabbitMqSettings,
+  settings: RabbitMqSettings,
   name: string,
   signal: AbortSignal,
 ): SocketOptions & { readonly signal: AbortSignal } {
@@ -100,7 +100,11 @@ export function socketOptions(
     // The broker reads the user name from the client's certificate.
     ...(address.authMechanism === 'external' ? { credentials: credentials.external() } : {}),
   };
-  if (!address.tls) return options;
+  return address.tls ? { ...options, ...tlsOf(address, settings) } : options;
+}
+
+/** The address's own, else the options. */
+export function tlsOf(address: RabbitMqAddress, { tls }: Pick<RabbitMqSettings, 'tls'>): object {
   const given = {
     ...tls,
     ca: pemFile(address, 'cacertfile', address.caFile) ?? tls.ca,
@@ -110,8 +114,7 @@ export function socketOptions(
     servername: address.servername ?? tls.servername,
   };
   // Node distinguishes an undefined option from a missing one.
-  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...options, ...set };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 /** Read again for each connection, so that renewed certificates are used. */

@@ -1,4 +1,4 @@
-import type { QueueSpec, QueueStats } from '../../broker.js';
+import type { QueueSpec } from '../../broker.js';
 import { parseAddress } from '../address.js';
 import {
   isNotFound,
@@ -18,12 +18,13 @@ import {
   type QueueOptions,
   queueDeclaration,
 } from './queue-arguments.js';
+import type { QueueCounts } from './topology.js';
 
 /** How a queue on the broker compares with its definition. */
 export interface QueueComparison {
   readonly name: string;
   /** Undefined if the queue does not exist. */
-  readonly stats: QueueStats | undefined;
+  readonly stats: QueueCounts | undefined;
   /** The properties for which a declaration is refused: `x-max-length is 10 there and 5 here`. */
   readonly differences: readonly string[];
   /** Whether the definition has `delayedRetry`, but the queue was declared without it and is used as it is. */

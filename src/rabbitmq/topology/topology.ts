@@ -22,6 +22,9 @@ const RECLAIM_BACKOFF = { initialDelayMs: 100, maxDelayMs: 2_000 };
 /** How long a queue that can be found may take to start: about ten milliseconds on an idle server. */
 const STARTING_MS = 100;
 
+/** What AMQP tells of a queue. */
+export type QueueCounts = Pick<QueueStats, 'ready' | 'consumers'>;
+
 /** Declares the queues of a broker on request, and again after each reconnect. */
 export class Topology {
   readonly #link: ReconnectingConnection;
@@ -108,7 +111,7 @@ export class Topology {
     if (!connection.isOpen) throw connection.failure;
   }
 
-  inspect(queue: string, wait: WaitOptions): Promise<QueueStats> {
+  inspect(queue: string, wait: WaitOptions): Promise<QueueCounts> {
     return request(this.#link, { what: `inspecting '${queue}'`, name: queue }, wait, (connection) =>
       onOwnChannel(connection, async (channel) => {
         const { messageCount, consumerCount } = await channel.checkQueue(queue);

@@ -37,7 +37,14 @@ async function storedFolder(options?: Parameters<typeof plainQueue>[1]): Promise
 function handedOut(folder: string): { messages: Message[]; setAside: number; isReported: boolean } {
   const store = new Store(folder, 30_000, new WriteLock(new Park()));
   try {
-    const subscribe: Request = { kind: 'subscribe', id: 1, subscription: 2, queue: 'orders', prefetch: 10 };
+    const subscribe: Request = {
+      kind: 'subscribe',
+      id: 1,
+      subscription: 2,
+      queue: 'orders',
+      prefetch: 10,
+      inspects: false,
+    };
     // The first deliveries come in the transaction after the one of the subscription.
     const replies = [store.apply([subscribe]), store.apply([]), store.apply([])].map(({ reply }) => reply);
     const batches = replies.flatMap(({ deliveries }) => deliveries);

@@ -29,7 +29,9 @@ export function deliver(transaction: WriteTransaction): void {
   for (const [name, subscribers] of byQueue) {
     const queue = transaction.queues.byName(name);
     if (queue !== undefined) {
-      const withCredit = subscribers.filter((subscriber) => credit(subscriber) > 0);
+      const withCredit = subscribers.filter(
+        (subscriber) => credit(subscriber) > 0 && (!queue.paused || subscriber.inspects),
+      );
       if (withCredit.length > 0) deliverFrom(transaction, queue, withCredit);
     } else {
       for (const subscriber of subscribers) end(transaction, subscriber);

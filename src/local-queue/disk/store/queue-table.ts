@@ -12,6 +12,8 @@ export interface StoredQueue {
   readonly deadLetterQueue: string | undefined;
   /** Whose exclusive queue this is. */
   readonly owner: number | undefined;
+  /** Whether it is paused: its subscribers get nothing. Stored as a property of the definition. */
+  readonly paused: boolean;
 }
 
 /** What changes with every message. Read and written once a transaction, however many messages that has. */
@@ -174,15 +176,25 @@ export class QueueTable {
 
   create(spec: QueueSpec, deadLetterQueue: string | undefined, owner: number | undefined): StoredQueue {
     const id = this.#sql.insert.number(spec.name, specText(spec), deadLetterQueue ?? null, owner ?? null);
-    const queue = { id, spec, deadLetterQueue, owner };
+    const queue = { id, spec, deadLetterQueue, owner, paused: false };
     this.#learn(queue);
     this.#revision++;
     return queue;
   }
 
   update(queue: StoredQueue, spec: QueueSpec, deadLetterQueue: string | undefined): void {
-    this.#sql.update.run(specText(spec), deadLetterQueue ?? null, queue.id);
-    this.#learn({ ...queue, spec, deadLetterQueue });
+    this.#change({ ...queue, spec, deadLetterQueue });
+  }
+
+  setPaused(queue: StoredQueue, paused: boolean): void {
+    if (queue.paused !== paused) this.#change({ ...queue, paused });
+  }
+
+  #change(queue: StoredQueue): void {
+    const { id, spec, deadLetterQueue = null, paused } = queue;
+    const text = specText(paused ? { ...spec, paused } : spec);
+    this.#sql.update.run(text, deadLetterQueue, id);
+    this.#learn(queue);
     this.#revision++;
   }
 
@@ -209,9 +221,11 @@ export class QueueTable {
 }
 
 function queueOf([id, , definition, deadLetterQueue, owner]: Row): StoredQueue {
+  const { paused, ...spec } = parseSpec(String(definition));
   return {
     id: Number(id),
-    spec: parseSpec(String(definition)),
+    spec,
+    paused: paused === true,
     deadLetterQueue: deadLetterQueue === null ? undefined : String(deadLetterQueue),
     owner: owner === null ? undefined : Number(owner),
   };
@@ -229,19 +243,22 @@ function countersOf([held, ready, wantsMessages, wantsRoom]: Row): Counters {
 /** JSON has no infinity, which a capacity can be. */
 const INFINITY = '\u221e';
 
+/** A definition as it is stored. */
+type StoredSpec = QueueSpec & { readonly paused?: boolean };
+
 /** The spec as it will be read back, for comparing it with one that was; and without what can't go to another thread. */
 export function asStored(spec: QueueSpec): QueueSpec {
   return parseSpec(specText(spec));
 }
 
-function specText(spec: QueueSpec): string {
+function specText(spec: StoredSpec): string {
   return JSON.stringify(spec, (_key, value) => (value === Number.POSITIVE_INFINITY ? INFINITY : value));
 }
 
 /** Throws for a text that is no definition. */
-function parseSpec(text: string): QueueSpec {
+function parseSpec(text: string): StoredSpec {
   try {
-    const spec: QueueSpec = JSON.parse(text, (_key, value) =>
+    const spec: StoredSpec = JSON.parse(text, (_key, value) =>
       value === INFINITY ? Number.POSITIVE_INFINITY : value,
     );
     if (typeof spec.name === 'string') return spec;

@@ -1,5 +1,5 @@
 import { isQueueError } from '../../../errors.js';
-import type { Command, CommandResult, Request, StateRequest } from '../protocol.js';
+import type { Command, CommandResult, ReadCommand, Request, StateRequest } from '../protocol.js';
 import { admitNow, deadLetter, publish } from './admission.js';
 import { declareQueue, queueNamed } from './queue-definition.js';
 import { ack, release, retry } from './settle.js';
@@ -7,7 +7,7 @@ import { cancel, reclaimMessages, subscribe, unregister, unsubscribe } from './s
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
 
 /** Applies one request within its transaction. */
-export function applyRequest(transaction: WriteTransaction, request: Request): void {
+export function applyRequest(transaction: WriteTransaction, request: Exclude<Request, ReadCommand>): void {
   switch (request.kind) {
     case 'publish':
       publish(transaction, request);
@@ -40,7 +40,7 @@ function answer(transaction: WriteTransaction, command: Command): void {
 }
 
 function execute(transaction: WriteTransaction, command: Command): CommandResult {
-  const { queues, messages, owners, state } = transaction;
+  const { queues, messages, state } = transaction;
   switch (command.kind) {
     case 'declare':
       return declareQueue(transaction, command.spec, command.spec.exclusive ? transaction.owner : undefined);
@@ -57,11 +57,6 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
     case 'unsubscribe':
       unsubscribe(transaction, command.subscription);
       return undefined;
-    case 'inspect': {
-      reclaimMessages(transaction);
-      const queue = queueNamed(queues, command.queue);
-      return { ready: queues.counters(queue).ready, consumers: owners.subscribers(queue.id) };
-    }
     case 'list-bindings':
       return transaction.exchanges.bindingsOf(queueNamed(queues, command.queue));
     case 'purge':
@@ -75,6 +70,11 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       return transaction.states.read(command.name);
     case 'change-state':
       return changeState(transaction, command.change);
+    case 'set-paused':
+      queues.setPaused(queueNamed(queues, command.queue), command.paused);
+      // Resumed: subscribers in other processes.
+      transaction.wakesOthers = true;
+      return undefined;
     case 'settled':
       return undefined;
     case 'close':

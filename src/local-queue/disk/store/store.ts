@@ -1,4 +1,4 @@
-import { FLUSH, type Request } from '../protocol.js';
+import { FLUSH, type ReadCommand, type Reply, type Request } from '../protocol.js';
 import { admitWaiting, leave } from './admission.js';
 import { Database } from './database.js';
 import { answerWakeFlags, deliver } from './deliver.js';
@@ -12,8 +12,10 @@ import { applyRequest } from './requests.js';
 import type { Statement } from './sqlite.js';
 import { StateTable } from './state-table.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
+import { StoreView } from './store-view.js';
 import { loseLease, reclaimMessages } from './subscribers.js';
 import {
+  emptyReply,
   MAX_ROWS_PER_TRANSACTION,
   type Outcome,
   refuse,
@@ -39,7 +41,10 @@ export class Store {
   readonly #state = new StoreState();
   readonly #begin: Statement;
   readonly #commit: Statement;
+  readonly #view: StoreView;
   #flushes = true;
+  /** The last transaction left something to do. */
+  #isUnfinished = false;
   #filesCheckedAt = performance.now();
 
   /** Throws what SQLite throws, and `STORAGE_ERROR`. */
@@ -54,13 +59,22 @@ export class Store {
     this.#owners = new OwnerTable(database, leaseMs);
     this.#due = new DueMessages(database);
     this.#states = new StateTable(database);
+    this.#view = new StoreView(database, this.#queues);
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
   }
 
   /** Applies requests in one transaction, admits who waits, and hands out messages. Does not throw. */
   apply(requests: readonly Request[]): Outcome {
-    return this.#transact(requests, this.#admits(requests));
+    const reads = requests.filter(isRead);
+    if (reads.length === 0) return this.#transact(requests, this.#admits(requests));
+    const others = requests.filter((request) => !isRead(request));
+    const outcome =
+      others.length > 0 || this.#isBehind
+        ? this.#transact(others, this.#admits(others), reclaimMessages)
+        : { reply: emptyReply(), wakesOthers: false, unfinished: false, failed: [] };
+    if (outcome.reply.fatal === undefined) this.#answer(reads, outcome.reply);
+    return outcome;
   }
 
   /** Applies settlements that could not be stored before, and nothing besides. */
@@ -108,12 +122,12 @@ export class Store {
       const { subscribers, isWaiting } = this.#state;
       this.#queues.begin();
       if (isWaiting || this.#queues.removed !== undefined) return true;
-      for (const { active, queue: name, prefetch, unsettled } of subscribers.values()) {
+      for (const { active, queue: name, prefetch, inspects, unsettled } of subscribers.values()) {
         if (!active) continue;
         const queue = this.#queues.byName(name);
         // It was removed.
         if (queue === undefined) return true;
-        if (unsettled.size >= prefetch) continue;
+        if (unsettled.size >= prefetch || (queue.paused && !inspects)) continue;
         const { ready, wantsMessages } = this.#queues.counters(queue);
         if (ready > 0 || !wantsMessages) return true;
       }
@@ -191,7 +205,7 @@ export class Store {
           this.#removeSome(transaction);
           const now = Date.now();
           if (transaction.messages.nextDue(now) <= now) this.#due.settle(transaction, now);
-          for (const request of requests) applyRequest(transaction, request);
+          for (const request of requests) if (!isRead(request)) applyRequest(transaction, request);
           work(transaction);
           if (admits) admitWaiting(transaction);
           deliver(transaction);
@@ -215,6 +229,7 @@ export class Store {
       this.#lock.released();
     }
     const { reply, wakesOthers, unfinished } = transaction;
+    this.#isUnfinished = unfinished;
     return { reply, wakesOthers, unfinished, failed: [] };
   }
 
@@ -278,6 +293,32 @@ export class Store {
     if (queues.removed !== undefined) transaction.unfinished = true;
   }
 
+  /** Whether what is stored does not show how things are: something is due, or was left by a process that died. */
+  get #isBehind(): boolean {
+    return this.#isUnfinished || this.isReplaced || this.hasWork || this.hasDead;
+  }
+
+  /** In a snapshot, without the write lock: whoever holds it keeps nobody from looking. */
+  #answer(reads: readonly ReadCommand[], reply: Reply): void {
+    for (const read of reads) {
+      const { id } = read;
+      try {
+        const value = this.#lock.alone(() => {
+          this.#database.exec('BEGIN');
+          try {
+            return this.#view.answer(read);
+          } finally {
+            this.#database.exec('COMMIT');
+          }
+        });
+        reply.answers.push({ id, value });
+      } catch (error) {
+        const { code, message } = storageError(error, this.#database.file);
+        reply.refused.push({ id, code, message });
+      }
+    }
+  }
+
   /** What is true of the database now; false also where others keep SQLite from reading. */
   #read(read: () => boolean): boolean {
     try {
@@ -293,4 +334,10 @@ function sizeOf(requests: readonly Request[]): number {
   let size = 0;
   for (const request of requests) if (request.kind === 'publish') size += request.size;
   return size;
+}
+
+const READS: readonly Request['kind'][] = ['queues', 'queue', 'peek'];
+
+function isRead(request: Request): request is ReadCommand {
+  return READS.includes(request.kind);
 }

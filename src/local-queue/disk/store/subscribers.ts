@@ -13,9 +13,16 @@ export function subscribe(
   command: Extract<Command, { kind: 'subscribe' }>,
 ): void {
   const { queues, state } = transaction;
-  const { subscription: id, prefetch } = command;
+  const { subscription: id, prefetch, inspects } = command;
   const queue = queueNamed(queues, command.queue);
-  state.subscribers.set(id, { id, queue: command.queue, prefetch, unsettled: new Set(), active: true });
+  state.subscribers.set(id, {
+    id,
+    queue: command.queue,
+    prefetch,
+    inspects,
+    unsettled: new Set(),
+    active: true,
+  });
   transaction.newSubscribers.add(id);
   transaction.unfinished = true;
   transaction.onFailure(() => state.subscribers.delete(id));

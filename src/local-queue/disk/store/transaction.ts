@@ -13,6 +13,8 @@ export interface Subscriber {
   readonly id: number;
   readonly queue: string;
   readonly prefetch: number;
+  /** Whether it only looks at messages, and gets them from a paused queue, too. */
+  readonly inspects: boolean;
   /** The tickets of its unsettled deliveries. */
   readonly unsettled: Set<number>;
   /** Whether it gets more. */

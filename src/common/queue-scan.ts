@@ -1,6 +1,6 @@
 import type { Backend, Delivery, Subscription, WaitOptions } from '../broker.js';
-import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from '../common/limits.js';
 import { QueueError } from '../errors.js';
+import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from './limits.js';
 
 /** How many bytes of messages a scan may hold. Messages beyond that stay in the queue unread. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;

@@ -1,0 +1,154 @@
+/** A page of the seam: what an operator sees in a broker, without consuming it. */
+import type { WaitOptions } from './delivery.js';
+import type { Message } from './message.js';
+
+/** Figures of a queue that not every backend knows. */
+export type QueueFigure = 'unsettled' | 'delayed' | 'dead' | 'oldestAgeMs' | 'bytes' | 'rates';
+
+/**
+ * What a queue holds, and how many subscribers it has. Settlements and cancelled subscriptions may show a moment later.
+ * A figure that the backend can't know is undefined, and `unknown` says why.
+ */
+export interface QueueStats {
+  /** Messages ready to be delivered: neither unsettled nor delayed. */
+  readonly ready: number;
+  /** Subscribers; on a quorum queue including cancelled ones that still have unsettled deliveries. */
+  readonly consumers: number;
+  /** Messages that were delivered and are not settled. */
+  readonly unsettled: number | undefined;
+  /** Messages that wait: for their next attempt, or for the time at which they were to be delivered. */
+  readonly delayed: number | undefined;
+  /** What its dead-letter queue holds, which it may share with other queues; 0 if it has none. */
+  readonly dead: number | undefined;
+  /**
+   * How long ago the oldest ready message was sent, by its timestamp. Milliseconds; 0 if none is ready. Those that are first
+   * in line count, of each priority, and only those with a timestamp.
+   */
+  readonly oldestAgeMs: number | undefined;
+  /** The bodies of all its messages but the dead ones. */
+  readonly bytes: number | undefined;
+  /** Messages per second, as the broker counts them. */
+  readonly rates: QueueRates | undefined;
+  /** A sentence for each figure that is undefined. */
+  readonly unknown: Readonly<Partial<Record<QueueFigure, string>>>;
+}
+
+/** Messages per second, over the last few seconds. */
+export interface QueueRates {
+  /** Stored in the queue. */
+  readonly in: number;
+  /** Acknowledged by consumers. */
+  readonly out: number;
+}
+
+/** One queue: what it is, and what it holds. */
+export interface QueueInfo extends QueueStats {
+  readonly name: string;
+  /** `local` in memory and on disk; on RabbitMQ also `stream`, and whatever types its plugins add. */
+  readonly type: 'local' | 'quorum' | 'classic' | (string & {}) | undefined;
+  /** How many messages it may hold; `Infinity`: no limit. */
+  readonly capacity: number | undefined;
+  /** Where its dead letters go; null: they are dropped. */
+  readonly deadLetterQueue: string | null | undefined;
+  /** Whether it is deleted with the connection or the process that declared it. */
+  readonly exclusive: boolean | undefined;
+  /** Whether it is deleted when its last subscriber leaves. */
+  readonly autoDelete: boolean | undefined;
+  /** Whether its consumers get nothing until it is resumed; see {@link Operator.pause}. */
+  readonly paused: boolean;
+  /** Whether the toolkit made it for retries or delays of other queues, which count its messages as `delayed`. */
+  readonly internal: boolean;
+}
+
+/** Which queues to list. */
+export interface QueuesOptions extends WaitOptions {
+  /** Only queues with this text in their name. */
+  readonly match?: string | undefined;
+  /** Also those that the toolkit made for itself. Default: false. */
+  readonly internal?: boolean | undefined;
+  /** How many at most: 1 to 100,000, the first by name. Default: 10,000. */
+  readonly limit?: number | undefined;
+}
+
+export interface QueueList {
+  /** By name, in the order of code units. */
+  readonly queues: readonly QueueInfo[];
+  /** How many there are that match; more than `queues` has if the limit was reached. */
+  readonly total: number;
+  /**
+   * Messages that wait until they are due and that no queue counts yet: RabbitMQ keeps delayed messages of all queues in
+   * one place. 0 on local brokers, whose queues count them as `delayed`.
+   */
+  readonly parked: number;
+}
+
+/** Where a message is: can be delivered, was delivered and is not settled, or waits until it is due. */
+export type MessageState = 'ready' | 'unsettled' | 'delayed';
+
+/** Which messages of a queue to look at. */
+export interface PeekOptions extends WaitOptions {
+  /** RabbitMQ shows `ready` ones only. Default: `'ready'`. */
+  readonly state?: MessageState | undefined;
+  /** How many at most: 1 to 1000. Default: 20. */
+  readonly limit?: number | undefined;
+  /** Where the page before it ended: its `next`. Local brokers only. */
+  readonly after?: string | undefined;
+  /** Longer bodies are cut. Bytes, from 0. Default: 64 KiB. */
+  readonly maxBodyBytes?: number | undefined;
+}
+
+/** A message as it lies in its queue. */
+export interface PeekedMessage {
+  /** Its body may be cut; then a text ends between two characters. */
+  readonly message: Message;
+  /** The size of the whole body. */
+  readonly bodyBytes: number;
+  readonly state: MessageState;
+  /** Which attempt its next delivery is, or the present one. */
+  readonly attempt: number;
+  /** Whether it may have been delivered before. */
+  readonly redelivered: boolean;
+  /** Of a delayed one: when it is ready, in milliseconds since the epoch. */
+  readonly dueAt: number | undefined;
+  /** Of an unsettled one: who has it, as `process 4711`, if that is known. */
+  readonly holder: string | undefined;
+}
+
+export interface PeekPage {
+  /**
+   * `ready` ones in the order of their delivery, `delayed` ones in the order in which they are due. All bodies together
+   * take at most 8 MiB, or one body, so that there may be fewer than asked for.
+   */
+  readonly messages: readonly PeekedMessage[];
+  /** For `after`, if there may be more; else undefined. */
+  readonly next: string | undefined;
+}
+
+/** What an operator asks of a broker, and what `purge` and `remove` of the broker leave open. */
+export interface Operator {
+  /**
+   * All queues that this user may see. On RabbitMQ it takes the management API.
+   * Rejects: `UNSUPPORTED` if that can't be used, `ACCESS_REFUSED`, `INVALID_OPTION`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   */
+  queues(options?: QueuesOptions): Promise<QueueList>;
+  /**
+   * One queue. On RabbitMQ it has all figures if the management API can be used, else those that AMQP tells.
+   * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   */
+  queue(name: string, options?: WaitOptions): Promise<QueueInfo>;
+  /**
+   * Messages of a queue, which stay where they are. Local brokers read them. RabbitMQ can't: there they are delivered to
+   * this process and given back at once, so that consumers miss them for a moment, and find them marked as redelivered.
+   * Rejects: `QUEUE_MISSING`, `UNSUPPORTED`, `INVALID_OPTION`, `ACCESS_REFUSED`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   */
+  peek(queue: string, options?: PeekOptions): Promise<PeekPage>;
+  /**
+   * Stops the delivery of a queue's messages to all its consumers, in every process, within a moment and until `resume`.
+   * What was delivered before is handled (up to the prefetch of each consumer). Messages may still be sent, looked at,
+   * moved and purged. On disk it outlives all processes. Pausing a paused queue has no effect.
+   * Rejects: `QUEUE_MISSING`; `UNSUPPORTED` on RabbitMQ, which can't do it.
+   */
+  pause(queue: string, options?: WaitOptions): Promise<void>;
+  /** Undoes `pause`. */
+  resume(queue: string, options?: WaitOptions): Promise<void>;
+}

@@ -1,0 +1,123 @@
+/** Asks RabbitMQ's management API (https://www.rabbitmq.com/docs/http-api-reference). */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { Deferred } from '../../common/limits.js';
+import { QueueError } from '../../errors.js';
+
+/** A page of 500 queues takes some hundred KiB; whatever answers more is not to fill the memory. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+export interface ManagementAccess {
+  /** Without user and password: `http://host:15672/`, or with a path before `api/`. */
+  readonly base: URL;
+  readonly username: string;
+  readonly password: string;
+  /** As Node's `tls.connect` takes it. */
+  readonly tls: object;
+  /** For one answer. Milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether its address was given, and not just the usual one. */
+  readonly isGiven: boolean;
+}
+
+/**
+ * GETs `api/<path>`, whose names are encoded, and returns the JSON; undefined if there is no such thing. An error text
+ * names the address without user and password. Rejects: `UNREACHABLE` if there is no management API, `UNSUPPORTED` if there
+ * is none at the usual address, `ACCESS_REFUSED`.
+ */
+export async function getJson(
+  access: ManagementAccess,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<unknown> {
+  const { status, text } = await get(access, path, signal);
+  const { base, username } = access;
+  if (status === 401 || status === 403) {
+    const reason = reasonIn(text);
+    throw new QueueError(
+      'ACCESS_REFUSED',
+      `the management API at ${base.host} refuses the user '${username}'${reason}: it takes the tag 'management', 'monitoring' or 'administrator', and a permission for the virtual host`,
+    );
+  }
+  const answer = parse(text);
+  // What answers in another way is something else.
+  if (answer === undefined) throw unusable(access, `what answers there (${status}) is something else`);
+  if (status === 404) return undefined;
+  if (status !== 200) throw unusable(access, `it answers ${status}${reasonIn(text)}`);
+  return answer;
+}
+
+function get(
+  access: ManagementAccess,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const { base, username, password, tls, timeoutMs } = access;
+  const answer = new Deferred<{ readonly status: number; readonly text: string }>();
+  const isTls = base.protocol === 'https:';
+  const options = {
+    host: base.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: base.port === '' ? (isTls ? 443 : 80) : Number(base.port),
+    // As it is: a URL would take a queue called '..' for a step up.
+    path: `${base.pathname.replace(/\/*$/, '')}/api/${path}`,
+    headers: {
+      authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
+      accept: 'application/json',
+      connection: 'close',
+    },
+    agent: false as const,
+    ...(isTls ? tls : {}),
+  };
+  const fail = (reason: string) => answer.reject(unusable(access, reason));
+  const onResponse = (response: IncomingMessage) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.byteLength;
+      if (bytes <= MAX_ANSWER_BYTES) chunks.push(chunk);
+      else {
+        fail(`its answer has more than ${MAX_ANSWER_BYTES} bytes`);
+        request.destroy();
+      }
+    });
+    response.on('end', () =>
+      answer.resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+    );
+    response.on('error', (error) => fail(error.message));
+    response.on('close', () => fail('it closed the connection in the middle of its answer'));
+  };
+  const request = isTls ? httpsRequest(options, onResponse) : httpRequest(options, onResponse);
+  request.on('error', (error) => fail(error.message || String((error as NodeJS.ErrnoException).code)));
+  const timer = setTimeout(() => {
+    fail(`no answer within ${timeoutMs} ms`);
+    request.destroy();
+  }, timeoutMs);
+  const abort = () => request.destroy(new Error('aborted'));
+  signal?.addEventListener('abort', abort, { once: true });
+  request.end();
+  return answer.promise.finally(() => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  });
+}
+
+function parse(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function reasonIn(text: string): string {
+  const reason = (parse(text) as { readonly reason?: unknown } | undefined)?.reason;
+  return typeof reason === 'string' ? ` (${reason.slice(0, 100)})` : '';
+}
+
+export function unusable({ base, isGiven }: ManagementAccess, reason: string): QueueError {
+  const text = `the management API at ${base.host} can't be used: ${reason}`;
+  return isGiven
+    ? new QueueError('UNREACHABLE', text)
+    : new QueueError('UNSUPPORTED', `${text}; if it is elsewhere, give its address as managementUrl`);
+}

@@ -1,0 +1,242 @@
+import type { ListedBinding, QueueInfo, QueueList, QueueStats, WaitOptions } from '../../broker.js';
+import { quote } from '../../common/options.js';
+import { byName, type QueuesRequest } from '../../common/peek.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import type { RabbitMqAddress } from '../address.js';
+import { credentialsFor, tlsOf } from '../connection/log-in.js';
+import type { RabbitMqSettings } from '../options.js';
+import {
+  COLUMNS,
+  deadLetterQueueOf,
+  infoOf,
+  isLadder,
+  type ListedQueue,
+  numberOf,
+  retriedQueue,
+} from './listed-queue.js';
+import { getJson, type ManagementAccess, unusable } from './management-api.js';
+
+/** The server allows no more. */
+const PAGE = 500;
+/** 100,000 queues. */
+const MAX_PAGES = 200;
+
+/** For one answer of an address that was given, or of the usual port, where there may be nothing. */
+const LIMIT_MS = { given: 30_000, usual: 5_000 };
+
+/** How long the usual port is left alone that did not answer. */
+const ASK_AGAIN_MS = 10_000;
+
+/** The management API of a broker: at the address that was given, else at the usual port of the broker's host. */
+export class Management {
+  readonly #address: () => RabbitMqAddress;
+  readonly #settings: RabbitMqSettings;
+  #refusal: { readonly error: QueueError; readonly until: number } | undefined;
+  #hasRates: { readonly base: string; readonly value: boolean } | undefined;
+
+  /** `address`: of the broker that is connected at present. */
+  constructor(address: () => RabbitMqAddress, settings: RabbitMqSettings) {
+    this.#address = address;
+    this.#settings = settings;
+  }
+
+  /** All queues of the virtual host. Rejects: `UNSUPPORTED`, `ACCESS_REFUSED`, `TIMEOUT`. */
+  async list({ match, internal, limit }: QueuesRequest, wait: WaitOptions): Promise<QueueList> {
+    const all = await this.#ask(wait, (access) => this.#listed(access, '', wait));
+    const byQueue = new Map(all.queues.map((queue) => [queue.name, queue]));
+    const waiting = new Map<string, ListedQueue[]>();
+    let parked = 0;
+    for (const queue of all.queues) {
+      if (isLadder(queue)) parked += numberOf(queue.messages) ?? 0;
+      const retried = retriedQueue(queue, byQueue);
+      if (retried === undefined) continue;
+      const others = waiting.get(retried);
+      if (others === undefined) waiting.set(retried, [queue]);
+      else others.push(queue);
+    }
+    const found = all.queues
+      .filter(({ name }) => name.includes(match))
+      .map((queue) => {
+        const deadLetterQueue = deadLetterQueueOf(queue, (name) => byQueue.has(name));
+        const dead = byQueue.get(deadLetterQueue ?? '');
+        const { hasRates } = all;
+        return infoOf(queue, { waiting: waiting.get(queue.name) ?? [], dead, deadLetterQueue, hasRates });
+      })
+      .filter((queue) => internal || !queue.internal)
+      .sort(byName);
+    return { queues: found.slice(0, limit), total: found.length, parked };
+  }
+
+  /** One queue; undefined if the API does not know it, as yet. Rejects as `list` does. */
+  async queue(name: string, wait: WaitOptions): Promise<QueueInfo | undefined> {
+    const { queues, hasRates } = await this.#ask(wait, (access) =>
+      this.#listed(access, `&use_regex=true&name=${encodeURIComponent(ownAndRetries(name))}`, wait),
+    );
+    const byQueue = new Map(queues.map((queue) => [queue.name, queue]));
+    const queue = byQueue.get(name);
+    if (queue === undefined) return undefined;
+    const waiting = queues.filter((other) => retriedQueue(other, byQueue) === name);
+    const deadLetterQueue = deadLetterQueueOf(queue, (other) => byQueue.has(other));
+    const dead =
+      typeof deadLetterQueue !== 'string'
+        ? undefined
+        : (byQueue.get(deadLetterQueue) ??
+          (await this.#ask(wait, (access) => this.#one(access, deadLetterQueue, wait))));
+    return infoOf(queue, { waiting, dead, deadLetterQueue, hasRates });
+  }
+
+  /**
+   * The bindings of a queue, without the one to the default exchange; undefined if no address of the API was given. Of a
+   * queue that does not exist RabbitMQ lists none. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `QUEUE_MISSING`.
+   */
+  async bindings(queue: string, wait: WaitOptions): Promise<readonly ListedBinding[] | undefined> {
+    if (!this.#settings.managementUrl) return undefined;
+    const access = await this.#access(wait);
+    const path = `queues/${segment(this.#address().vhost)}/${segment(queue)}/bindings`;
+    const answer = await getJson(access, path, wait.signal);
+    if (answer === undefined) throw new QueueError('QUEUE_MISSING', `there is no queue ${quote(queue)}`);
+    if (!Array.isArray(answer) || !answer.every(isBinding))
+      throw unusable(access, 'its answer lists no bindings');
+    return answer
+      .filter(({ source }) => source !== '')
+      .map(({ source, routing_key, arguments: given }) => ({
+        exchange: source,
+        routingKey: routing_key,
+        arguments: given ?? {},
+      }));
+  }
+
+  async #one(access: ManagementAccess, name: string, wait: WaitOptions): Promise<ListedQueue | undefined> {
+    const path = `queues/${segment(this.#address().vhost)}/${segment(name)}?columns=${COLUMNS}`;
+    return (await getJson(access, path, wait.signal)) as ListedQueue | undefined;
+  }
+
+  async #listed(
+    access: ManagementAccess,
+    filter: string,
+    wait: WaitOptions,
+  ): Promise<{ readonly queues: ListedQueue[]; readonly hasRates: boolean }> {
+    const { vhost } = this.#address();
+    const hasRates = await this.#countsRates(access, wait);
+    const queues: ListedQueue[] = [];
+    for (let page = 1, pages = 1; page <= Math.min(pages, MAX_PAGES); page++) {
+      // An empty name in the path would list all virtual hosts; what is of others is left out below.
+      const path = `queues/${segment(vhost)}?page=${page}&page_size=${PAGE}&sort=name&columns=${COLUMNS}${filter}`;
+      const answer = await getJson(access, path, wait.signal);
+      const { items, page_count } = (answer ?? {}) as {
+        readonly items?: unknown;
+        readonly page_count?: unknown;
+      };
+      if (answer !== undefined && !Array.isArray(items)) {
+        throw new QueueError(
+          'UNSUPPORTED',
+          `the management API at ${access.base.href} lists queues in an unknown way`,
+        );
+      }
+      for (const item of (items ?? []) as readonly Partial<ListedQueue>[]) {
+        if (typeof item?.name === 'string' && item.vhost === vhost) queues.push(item as ListedQueue);
+      }
+      pages = numberOf(page_count) ?? 1;
+    }
+    return { queues, hasRates };
+  }
+
+  /** Whether the server counts rates (`rates_mode`), which its configuration may forbid. */
+  async #countsRates(access: ManagementAccess, wait: WaitOptions): Promise<boolean> {
+    const base = access.base.href;
+    if (this.#hasRates?.base !== base) {
+      const overview = await getJson(access, 'overview?columns=rates_mode,disable_stats', wait.signal);
+      const { rates_mode: mode, disable_stats: disabled } = (overview ?? {}) as Record<string, unknown>;
+      this.#hasRates = { base, value: mode !== 'none' && disabled !== true };
+    }
+    return this.#hasRates.value;
+  }
+
+  async #ask<T>(wait: WaitOptions, ask: (access: ManagementAccess) => Promise<T>): Promise<T> {
+    const refusal = this.#refusal;
+    if (refusal !== undefined && performance.now() < refusal.until) throw refusal.error;
+    try {
+      return await ask(await this.#access(wait));
+    } catch (error) {
+      if (isQueueError(error, 'UNSUPPORTED') && wait.signal?.aborted !== true) {
+        this.#refusal = { error, until: performance.now() + ASK_AGAIN_MS };
+      }
+      throw error;
+    }
+  }
+
+  async #access({ signal = new AbortController().signal }: WaitOptions): Promise<ManagementAccess> {
+    const { managementUrl } = this.#settings;
+    const address = this.#address();
+    if (managementUrl === false) {
+      throw new QueueError(
+        'UNSUPPORTED',
+        'listing queues takes the management API of RabbitMQ, which managementUrl: false rules out',
+      );
+    }
+    const tls = tlsOf(address, this.#settings);
+    const isGiven = managementUrl !== undefined;
+    const base = isGiven ? new URL(managementUrl.pathname, managementUrl.origin) : usualAddress(address);
+    const timeoutMs = isGiven ? LIMIT_MS.given : LIMIT_MS.usual;
+    if (managementUrl?.username) {
+      const [username, password] = [decoded(managementUrl.username), decoded(managementUrl.password)];
+      return { base, username, password, tls, timeoutMs, isGiven };
+    }
+    if (address.authMechanism === 'external') {
+      throw new QueueError(
+        'UNSUPPORTED',
+        'the management API takes a user and a password, and the certificate of the connection has none: give them in managementUrl',
+      );
+    }
+    const { username = address.username, password } = await credentialsFor(address, this.#settings, signal);
+    return { base, username, password, tls, timeoutMs, isGiven };
+  }
+}
+
+interface BindingItem {
+  readonly source: string;
+  readonly routing_key: string;
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+function isBinding(value: unknown): value is BindingItem {
+  if (typeof value !== 'object' || value === null) return false;
+  const { source, routing_key } = value as Partial<BindingItem>;
+  return typeof source === 'string' && typeof routing_key === 'string';
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** A password that is encrypted on its way to the broker is not sent to the API in the clear. */
+function usualAddress({ tls, host }: RabbitMqAddress): URL {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return new URL(tls ? `https://${name}:15671/` : `http://${name}:15672/`);
+}
+
+/** A name as one segment of a path. */
+function segment(name: string): string {
+  const encoded = encodeURIComponent(name);
+  return /^\.+$/.test(encoded) ? encoded.replaceAll('.', '%2E') : encoded;
+}
+
+/** A regular expression for the names of a queue, of its wait queues and of its usual dead-letter queue. */
+function ownAndRetries(name: string): string {
+  return `^${name.replace(/[^\p{L}\p{N}]/gu, (character) => (character > '~' ? '.+' : `\\${character}`))}(\\.retry\\.(\\d+|ready)|\\.dead)?$`;
+}
+
+/** Why figures are unknown that the management API would tell. */
+export function unknownBecause(error: QueueError, stats: QueueStats): QueueStats {
+  const unknown = Object.fromEntries(
+    Object.entries(stats.unknown).map(([figure, reason]) => [
+      figure,
+      figure === 'oldestAgeMs' ? reason : error.message,
+    ]),
+  );
+  return { ...stats, unknown };
+}

@@ -1,0 +1,133 @@
+import type {
+  Backend,
+  Operator,
+  PeekOptions,
+  PeekPage,
+  QueueInfo,
+  QueueList,
+  QueueStats,
+  QueuesOptions,
+  WaitOptions,
+} from '../../broker.js';
+import { throwIfAborted, within } from '../../common/limits.js';
+import { checkQueueName } from '../../common/options.js';
+import { checkPeek, checkQueues, PageWriter } from '../../common/peek.js';
+import { QueueScan } from '../../common/queue-scan.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import type { QueueCounts } from '../topology/topology.js';
+import { type Management, unknownBecause } from './management.js';
+
+/** What the operator's side needs of the broker. */
+interface Parts {
+  readonly broker: Backend;
+  readonly management: Management;
+  /** Throws `CLOSED`. */
+  checkUsable(): void;
+  /** The counts that AMQP tells, which are never old. */
+  counts(queue: string, wait: WaitOptions): Promise<QueueCounts>;
+}
+
+/** Messages that are held at once when their sizes are not known yet. */
+const FIRST_MESSAGES = 4;
+
+/** Tells what the management API knows, and without it what AMQP tells. */
+export class RabbitMqOperator implements Operator {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async queues(options: QueuesOptions = {}): Promise<QueueList> {
+    const request = checkQueues(options);
+    const wait = this.#begin('listing queues', options);
+    return within(this.#parts.management.list(request, wait), 'listing queues', wait, 'no answer');
+  }
+
+  async queue(name: string, options: WaitOptions = {}): Promise<QueueInfo> {
+    checkQueueName(name);
+    const what = `inspecting '${name}'`;
+    const wait = this.#begin(what, options);
+    return within(this.#queue(name, wait), what, wait, 'no answer');
+  }
+
+  async peek(name: string, options: PeekOptions = {}): Promise<PeekPage> {
+    const request = checkPeek(name, options);
+    const what = `looking into '${name}'`;
+    const wait = this.#begin(what, options);
+    if (request.state !== 'ready' || request.after !== undefined) {
+      const which = request.after === undefined ? `${request.state} messages` : 'messages after others';
+      throw new QueueError(
+        'UNSUPPORTED',
+        `RabbitMQ shows the first ready messages of a queue only, not ${which}: raise the limit, up to 1000`,
+      );
+    }
+    const { type } = await this.queue(name, wait);
+    if (type === 'stream') {
+      throw new QueueError('UNSUPPORTED', `'${name}' is a stream, whose messages can't be given back`);
+    }
+    const { broker } = this.#parts;
+    const scan = await QueueScan.begin(broker, name, wait, Math.min(request.limit, FIRST_MESSAGES));
+    const page = new PageWriter(request);
+    try {
+      for (let count = 1; ; count++) {
+        const delivery = await scan.next(request.limit + 1 - count);
+        if (delivery === undefined) break;
+        const { message, attempt, redelivered } = delivery;
+        const facts = { message, state: 'ready', attempt, redelivered } as const;
+        if (!page.add([0, count], { ...facts, dueAt: undefined, holder: undefined })) break;
+      }
+    } finally {
+      await scan.end();
+    }
+    return page.finish(true);
+  }
+
+  async pause(queue: string): Promise<void> {
+    checkQueueName(queue);
+    throw new QueueError(
+      'UNSUPPORTED',
+      `RabbitMQ can't pause a queue for all of its consumers, '${queue}' neither: pause each consumer with consumer.pause()`,
+    );
+  }
+
+  async resume(queue: string): Promise<void> {
+    checkQueueName(queue);
+    throw new QueueError('UNSUPPORTED', `RabbitMQ can't pause a queue, so '${queue}' is not paused`);
+  }
+
+  async #queue(name: string, wait: WaitOptions): Promise<QueueInfo> {
+    const { broker, management, counts } = this.#parts;
+    const now = await counts(name, wait);
+    try {
+      const info = await management.queue(name, wait);
+      // The API's figures are up to some seconds old.
+      if (info !== undefined) return { ...info, ...now };
+      return bareInfo(name, { ...(await broker.inspect(name, wait)), ...now });
+    } catch (error) {
+      if (!isQueueError(error, 'UNSUPPORTED', 'UNREACHABLE', 'ACCESS_REFUSED')) throw error;
+      return bareInfo(name, unknownBecause(error, await broker.inspect(name, wait)));
+    }
+  }
+
+  #begin(what: string, { signal, timeoutMs }: WaitOptions): WaitOptions {
+    this.#parts.checkUsable();
+    throwIfAborted(signal, what);
+    return { signal, timeoutMs };
+  }
+}
+
+/** A queue that only AMQP tells of. */
+function bareInfo(name: string, stats: QueueStats): QueueInfo {
+  return {
+    name,
+    type: undefined,
+    capacity: undefined,
+    deadLetterQueue: undefined,
+    exclusive: undefined,
+    autoDelete: undefined,
+    paused: false,
+    internal: false,
+    ...stats,
+  };
+}

@@ -1,0 +1,362 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import type { QueueFigure } from '../../src/broker.js';
+import { operatorOf } from '../../src/common/options.js';
+import { deadLetters } from '../../src/dead-letters/dead-letters.js';
+import type { PeekedMessage, PeekOptions, QueueInfo } from '../../src/operator.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { eventually } from '../support/eventually.js';
+import { idsOf } from '../support/inbox.js';
+import { rejection } from '../support/rejection.js';
+import { addressOf, type ContractContext, message, numbered } from './contract-context.js';
+import type { Cases } from './contract-suite.js';
+
+const failure = { code: 'failed', error: 'no' } as const;
+const FIGURES: readonly QueueFigure[] = ['unsettled', 'delayed', 'dead', 'oldestAgeMs', 'bytes', 'rates'];
+
+/** RabbitMQ's statistics come some seconds late. */
+function untilKnown(t: ContractContext, queue: string, wanted: Partial<QueueInfo>): Promise<QueueInfo> {
+  return eventually(async () => {
+    const info = await operatorOf(t.broker).queue(queue);
+    expect(info).toMatchObject(wanted);
+    return info;
+  });
+}
+
+const idsIn = (messages: readonly PeekedMessage[]) => messages.map(({ message: { id } }) => id);
+
+/** What every backend lets an operator see. */
+export const operatorCases: Cases = {
+  'queues are listed by name, with what they hold': async (t) => {
+    const [first, second] = [await t.declare(), await t.declare({ deadLetter: false })];
+    await t.publishAll(second, ['a', 'b']);
+    await untilKnown(t, second.name, { ready: 2 });
+    const prefix = first.name.replace(/-1$/, '');
+    await eventually(async () => {
+      const { queues, total, parked } = await operatorOf(t.broker).queues({ match: prefix });
+      expect(queues.map(({ name }) => name)).toEqual([first.name, `${first.name}.dead`, second.name]);
+      expect(total).toBe(3);
+      expect(parked).toBeGreaterThanOrEqual(0);
+      expect(queues).toMatchObject([
+        { ready: 0, consumers: 0, deadLetterQueue: `${first.name}.dead`, paused: false, internal: false },
+        { ready: 0 },
+        { ready: 2, consumers: 0, dead: 0, deadLetterQueue: null },
+      ]);
+    });
+  },
+
+  'a list may be cut, and says how many there are': async (t) => {
+    const { name } = await t.declare({ deadLetter: false });
+    await t.declare({ deadLetter: false });
+    await t.declare({ deadLetter: false });
+    const match = name.replace(/-1$/, '');
+    await eventually(async () => {
+      const { queues, total } = await operatorOf(t.broker).queues({ match, limit: 2 });
+      expect([queues.map((queue) => queue.name), total]).toEqual([[name, `${match}-2`], 3]);
+    });
+    expect((await operatorOf(t.broker).queues({ match: `${match}-none` })).queues).toEqual([]);
+  },
+
+  'what is handled, what waits for a retry and what is dead is counted': async (t) => {
+    const queue = await t.declare();
+    const inbox = await t.inbox(queue, { prefetch: 3 });
+    await t.publishAll(queue, ['held', 'waits', 'dead', 'ready', 'ready too']);
+    const [, waits, dead] = await inbox.take(3);
+    await inbox.subscription.cancel();
+    await waits?.retry(3_600_000, failure);
+    await dead?.deadLetter(failure);
+    await untilKnown(t, queue.name, { ready: 2, unsettled: 1, delayed: 1, dead: 1 });
+  },
+
+  'a figure is a number, or undefined with a reason': async (t) => {
+    const queue = await t.declare();
+    await t.publish(queue, 'a');
+    for (const stats of [await operatorOf(t.broker).queue(queue.name), await t.broker.inspect(queue.name)]) {
+      expect(stats.consumers).toBe(0);
+      for (const figure of FIGURES) {
+        if (stats[figure] === undefined) expect(stats.unknown[figure]).toMatch(/\w+ \w+/);
+        else expect(stats.unknown).not.toHaveProperty(figure);
+      }
+    }
+  },
+
+  'peek shows the first messages and leaves them where they are': async (t) => {
+    const queue = await t.declare();
+    await t.publishAll(queue, numbered(5));
+    await t.untilCounted(queue, { ready: 5 });
+    const { messages } = await operatorOf(t.broker).peek(queue.name, { limit: 3 });
+    expect(messages).toMatchObject(
+      numbered(3).map((id) => ({
+        message: { id, contentType: 'text/plain' },
+        bodyBytes: `body of ${id}`.length,
+        state: 'ready',
+        attempt: 1,
+        dueAt: undefined,
+        holder: undefined,
+      })),
+    );
+    expect(String(messages[0]?.message.body)).toMatch(/^body of m0$|^98,111/);
+    expect(Buffer.from(messages[0]?.message.body ?? '').toString()).toBe('body of m0');
+    await t.untilCounted(queue, { ready: 5 });
+    const inbox = await t.inbox(queue);
+    expect((await inbox.ackNext(5)).sort()).toEqual(numbered(5));
+  },
+
+  'peek shows every property, and what a retry has added': async (t) => {
+    const queue = await t.declare();
+    const sent = message({
+      id: 'A',
+      headers: { tenant: 'blue', size: 7, at: new Date(86_400_000), list: [1, 'x'] },
+      priority: 4,
+      type: 'order.placed',
+      correlationId: 'C',
+      timestamp: 1_700_000_000_000,
+    });
+    await t.broker.publish(addressOf(queue), sent);
+    const inbox = await t.inbox(queue, { prefetch: 1 });
+    const first = await inbox.next();
+    await inbox.subscription.cancel();
+    await first.retry(0, failure);
+    await inbox.subscription.close();
+    await t.untilCounted(queue, { ready: 1 });
+    const { messages } = await operatorOf(t.broker).peek(queue.name);
+    expect(messages).toMatchObject([{ attempt: 2, redelivered: true }]);
+    const { headers, ...properties } = messages[0]?.message ?? message();
+    expect(properties).toMatchObject({
+      id: 'A',
+      type: 'order.placed',
+      correlationId: 'C',
+      timestamp: 1_700_000_000_000,
+    });
+    expect(headers).toMatchObject({ tenant: 'blue', size: 7, at: new Date(86_400_000), list: [1, 'x'] });
+    expect(headers['x-millrace-error']).toBe('no');
+  },
+
+  'peek cuts bodies, a text between two characters, and says how large they are': async (t) => {
+    const queue = await t.declare();
+    const text = 'a😀é'.repeat(50_000);
+    const bytes = new Uint8Array(500_000).fill(0xff);
+    await t.broker.publish(addressOf(queue), message({ id: 'text', body: text }));
+    await t.broker.publish(addressOf(queue), message({ id: 'bytes', body: bytes }));
+    await t.broker.publish(addressOf(queue), message({ id: 'nul', body: 'a\0b' }));
+    await t.untilCounted(queue, { ready: 3 });
+    const { messages } = await operatorOf(t.broker).peek(queue.name, { maxBodyBytes: 1003 });
+    expect(idsIn(messages)).toEqual(['text', 'bytes', 'nul']);
+    const [shownText, shownBytes, nul] = messages.map(({ message: { body } }) => Buffer.from(body));
+    expect(messages.map(({ bodyBytes }) => bodyBytes)).toEqual([350_000, 500_000, 3]);
+    // 1003 bytes end within a character of four.
+    if (typeof messages[0]?.message.body === 'string')
+      expect(shownText?.toString()).toBe(`${'a😀é'.repeat(143)}a`);
+    else expect(shownText?.byteLength).toBe(1003);
+    expect(shownBytes).toEqual(Buffer.alloc(1003, 0xff));
+    expect(nul?.toString()).toBe('a\0b');
+    const none = await operatorOf(t.broker).peek(queue.name, { maxBodyBytes: 0, limit: 1 });
+    expect(none.messages).toMatchObject([{ bodyBytes: 350_000 }]);
+    expect(none.messages[0]?.message.body).toHaveLength(0);
+  },
+
+  'bodies larger than a page come one by one': async (t) => {
+    const queue = t.spec();
+    const broker = await t.open({ maxMessageBytes: 16 * 1024 * 1024 });
+    await broker.declare(queue);
+    for (const id of ['a', 'b']) {
+      await broker.publish(addressOf(queue), message({ id, body: new Uint8Array(9 * 1024 * 1024) }));
+    }
+    await eventually(async () => expect(await broker.inspect(queue.name)).toMatchObject({ ready: 2 }));
+    const maxBodyBytes = 16 * 1024 * 1024;
+    const { messages } = await operatorOf(broker).peek(queue.name, { maxBodyBytes });
+    expect(idsIn(messages)).toEqual(['a']);
+    expect(messages[0]?.message.body).toHaveLength(9 * 1024 * 1024);
+  },
+
+  'peek at an empty queue shows nothing, and ends': async (t) => {
+    const queue = await t.declare();
+    expect(await operatorOf(t.broker).peek(queue.name)).toEqual({ messages: [], next: undefined });
+  },
+
+  'queues may have any name': async (t) => {
+    const prefix = t.queueName();
+    for (const end of ['/a/../b', ' %2f%', '?x=1&y#z', '"\'\\', 'ü 😀 漢', '<b>', '*.#', '..', '\u202e']) {
+      const { name } = await t.declare({}).then(async () => {
+        const spec = t.spec({ deadLetter: false }, prefix + end);
+        await t.broker.declare(spec);
+        return spec;
+      });
+      await t.publish(name, 'A');
+      await untilKnown(t, name, { name, ready: 1 });
+      expect(idsIn((await operatorOf(t.broker).peek(name)).messages)).toEqual(['A']);
+      await eventually(async () => {
+        expect((await operatorOf(t.broker).queues({ match: name })).queues).toMatchObject([{ name }]);
+      });
+      await t.untilCounted(name, { ready: 1 });
+      expect(await t.broker.purge(name)).toBe(1);
+      await t.broker.remove(name);
+      await rejection(operatorOf(t.broker).queue(name), 'QUEUE_MISSING');
+    }
+  },
+
+  'a queue that does not exist is missing': async (t) => {
+    const operator = operatorOf(t.broker);
+    const missing = t.queueName();
+    await rejection(operator.queue(missing), 'QUEUE_MISSING');
+    await rejection(operator.peek(missing), 'QUEUE_MISSING');
+    await rejection(t.broker.purge(missing), 'QUEUE_MISSING');
+    await rejection(t.broker.remove(missing), 'QUEUE_MISSING');
+  },
+
+  'options that make no sense are refused at the door': async (t) => {
+    const operator = operatorOf(t.broker);
+    const { name } = await t.declare();
+    for (const options of [
+      { limit: 0 },
+      { limit: 1001 },
+      { limit: 1.5 },
+      { maxBodyBytes: -1 },
+      { after: 'yesterday' },
+      { state: 'dead' },
+      { count: 3 },
+    ]) {
+      await rejection(operator.peek(name, options as PeekOptions), 'INVALID_OPTION');
+    }
+    await rejection(operator.queues({ limit: 0 }), 'INVALID_OPTION');
+    await rejection(operator.queues({ match: 5 as unknown as string }), 'INVALID_OPTION');
+    await rejection(operator.queue({ name } as unknown as string), 'INVALID_OPTION');
+    await rejection(operator.queues({ signal: AbortSignal.abort() }), 'ABORTED');
+    await rejection(operator.peek(name, { signal: AbortSignal.abort() }), 'ABORTED');
+  },
+
+  'a closed broker shows nothing': async (t) => {
+    const { name } = await t.declare();
+    const broker = await t.open();
+    const operator = operatorOf(broker);
+    await broker.close();
+    await rejection(operator.queues(), 'CLOSED');
+    await rejection(operator.queue(name), 'CLOSED');
+    await rejection(operator.peek(name), 'CLOSED');
+  },
+};
+
+/** What RabbitMQ can't do. */
+export const localOperatorCases: Cases = {
+  'page after page shows every message once, in the order of delivery': async (t) => {
+    const queue = await t.declare();
+    for (const id of numbered(60)) {
+      const priority = Number(id.slice(1)) % 3;
+      await t.broker.publish(addressOf(queue), message({ id, priority }));
+    }
+    const inbox = await t.inbox(queue, { prefetch: 5 });
+    await inbox.take(5);
+    await inbox.subscription.close();
+    await t.untilCounted(queue, { ready: 60 });
+    const shown: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = await operatorOf(t.broker).peek(queue.name, { limit: 7, after });
+      shown.push(...idsIn(page.messages));
+      after = page.next;
+    } while (after !== undefined);
+    const delivered = idsOf(await (await t.inbox(queue)).take(60));
+    expect(shown).toEqual(delivered);
+  },
+
+  'peek shows what waits and until when, and what is handled and by whom': async (t) => {
+    const queue = t.define(z.string());
+    const producer = createProducer(t.broker, queue);
+    const at = new Date(Date.now() + 3_600_000);
+    await producer.send('later', { id: 'later', at: new Date(at.getTime() + 1000) });
+    await producer.send('sooner', { id: 'sooner', at });
+    await producer.send('held', { id: 'held' });
+    const inbox = await t.inbox(queue.name);
+    await inbox.next();
+    const peek = async (state: PeekOptions['state'], after?: string) =>
+      operatorOf(t.broker).peek(queue.name, { state, after, limit: 1 });
+    const first = await peek('delayed');
+    expect(first.messages).toMatchObject([{ message: { id: 'sooner' }, state: 'delayed' }]);
+    const dueAt = first.messages[0]?.dueAt ?? 0;
+    expect(Math.abs(dueAt - at.getTime())).toBeLessThan(1500);
+    const second = await peek('delayed', first.next);
+    expect(idsIn(second.messages)).toEqual(['later']);
+    expect((await peek('unsettled')).messages).toMatchObject([
+      { message: { id: 'held' }, state: 'unsettled', attempt: 1, holder: `process ${process.pid}` },
+    ]);
+    expect((await peek('ready')).messages).toEqual([]);
+    expect(await operatorOf(t.broker).queue(queue.name)).toMatchObject({
+      ready: 0,
+      delayed: 2,
+      unsettled: 1,
+    });
+  },
+
+  'the age of the oldest message is that of the one which has waited longest, whatever its priority': async (
+    t,
+  ) => {
+    const queue = await t.declare();
+    const now = Date.now();
+    expect((await t.broker.inspect(queue.name)).oldestAgeMs).toBe(0);
+    await t.broker.publish(addressOf(queue), message({ priority: 9, timestamp: now }));
+    await t.broker.publish(addressOf(queue), message({ priority: 0, timestamp: now - 60_000 }));
+    await t.broker.publish(addressOf(queue), message({ priority: 0, timestamp: now }));
+    const { oldestAgeMs = 0 } = await t.broker.inspect(queue.name);
+    expect(oldestAgeMs).toBeGreaterThanOrEqual(60_000);
+    expect(oldestAgeMs).toBeLessThan(60_000 + Date.now() - now + 1000);
+    const bare = await t.declare();
+    await t.publish(bare, 'without a timestamp');
+    const stats = await t.broker.inspect(bare.name);
+    expect(stats.oldestAgeMs).toBeUndefined();
+    expect(stats.unknown.oldestAgeMs).toMatch(/timestamp/);
+  },
+
+  'a paused queue takes messages and delivers none until it is resumed': async (t) => {
+    const queue = await t.declare();
+    const other = await t.declare();
+    const operator = operatorOf(t.broker);
+    const inbox = await t.inbox(queue, { prefetch: 1 });
+    const others = await t.inbox(other);
+    await t.publish(queue, 'before');
+    const before = await inbox.next();
+    await operator.pause(queue.name);
+    await operator.pause(queue.name);
+    before.ack();
+    await t.publishAll(queue, ['a', 'b']);
+    const late = await t.inbox(queue);
+    // Once another queue has delivered what was sent after, this one would have.
+    await t.publish(other, 'x');
+    await others.next();
+    expect(await operator.queue(queue.name)).toMatchObject({
+      ready: 2,
+      unsettled: 0,
+      paused: true,
+      consumers: 2,
+    });
+    expect((await operator.queues({ match: queue.name })).queues[0]?.paused).toBe(true);
+    expect(idsIn((await operator.peek(queue.name)).messages)).toEqual(['a', 'b']);
+    await operator.resume(queue.name);
+    await eventually(() => {
+      const ids = [...inbox.deliveries, ...late.deliveries].map(({ message: { id } }) => id);
+      expect(ids.sort()).toEqual(['a', 'b', 'before']);
+    });
+    expect((await operator.queue(queue.name)).paused).toBe(false);
+    await operator.resume(queue.name);
+    await rejection(operator.pause(t.queueName()), 'QUEUE_MISSING');
+    await rejection(operator.resume(t.queueName()), 'QUEUE_MISSING');
+  },
+
+  'a paused queue can be declared again, purged and removed, and its dead letters handled': async (t) => {
+    const queue = await t.declare();
+    const operator = operatorOf(t.broker);
+    const dead = `${queue.name}.dead`;
+    const inbox = await t.inbox(queue);
+    await t.publish(queue, 'A');
+    await (await inbox.next()).deadLetter(failure);
+    await operator.pause(queue.name);
+    await operator.pause(dead);
+    await t.broker.declare(queue);
+    expect((await operator.queue(queue.name)).paused).toBe(true);
+    expect(await deadLetters(t.broker, queue.name).replay()).toMatchObject({ total: 1, replayed: 1 });
+    expect(await t.broker.purge(queue.name)).toBe(1);
+    await t.broker.remove(queue.name);
+    // A queue that is made anew is not paused.
+    await t.broker.declare(queue);
+    expect((await operator.queue(queue.name)).paused).toBe(false);
+  },
+};
