@@ -131,3 +131,10 @@ function invalidMessage(message: Message, property: string, expected: string, go
     `message ${message.id}: ${property}: expected ${expected}, got ${quote(got)}`,
   );
 }
+
+export function queueMissing(name: string): QueueError {
+  return new QueueError(
+    'QUEUE_MISSING',
+    `there is no queue ${quote(name)} on the local broker: declare it first`,
+  );
+}

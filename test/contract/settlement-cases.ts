@@ -112,7 +112,7 @@ export const settlementCases: Cases = {
     await t.publishAll(queue, ['a', 'b', 'c', 'd']);
     const inbox = await t.inbox(queue, { prefetch: 2 });
     const [a] = await inbox.take(2);
-    expect(await t.broker.inspect(queue.name)).toEqual({ ready: 2, consumers: 1 });
+    expect(await t.broker.inspect(queue.name)).toMatchObject({ ready: 2, consumers: 1 });
     await inbox.subscription.cancel();
     await a?.retry(20_000, failure);
     expect(await t.ready(queue)).toBe(2);

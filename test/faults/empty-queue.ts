@@ -27,7 +27,7 @@ export async function emptyQueue(
   await consumer.start();
   await eventually(async () => expect((await stats()).ready).toBe(0), LIMIT);
   await consumer.stop();
-  await eventually(async () => expect(await stats()).toEqual({ ready: 0, consumers: 0 }), LIMIT);
+  await eventually(async () => expect(await stats()).toMatchObject({ ready: 0, consumers: 0 }), LIMIT);
   const { deadLetter } = queue.spec;
   if (deadLetter) expect((await broker.inspect(deadLetter.queue)).ready).toBe(0);
 }

@@ -25,7 +25,6 @@ import {
   checkSize,
   DEFAULT_MAX_MESSAGE_BYTES,
   integerOption,
-  quote,
 } from '../../common/options.js';
 import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
@@ -34,6 +33,7 @@ import { bindingName, Exchanges } from '../exchanges.js';
 import {
   closedError,
   NO_LINK_COUNTS,
+  queueMissing,
   refuseDelay,
   refuseUnknown,
   takeIn,
@@ -42,7 +42,7 @@ import {
 import { checkMatches } from '../queue-mismatch.js';
 import { LocalSharedState } from '../shared-state.js';
 import { FanOuts } from './fan-out.js';
-import { MemoryOperator } from './operator.js';
+import { MemoryOperator, statsOf } from './operator.js';
 import { MemoryQueue } from './queue.js';
 import { MemoryStates, type NowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
@@ -82,13 +82,9 @@ class MemoryBroker implements Backend {
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly operator = new MemoryOperator({
-    all: () => this.#queues.values(),
-    named: (name, action, options) => {
-      this.#checkUsable(action, options);
-      return this.#queue(name);
-    },
-    checkUsable: (action, options) => this.#checkUsable(action, options),
+    queues: this.#queues,
     subscriptions: this.#subscriptions,
+    checkUsable: (action, options) => this.#checkUsable(action, options),
   });
   #state: BrokerState = 'connected';
 
@@ -205,7 +201,7 @@ class MemoryBroker implements Backend {
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
     checkQueueName(queue);
     this.#checkUsable('inspect', options);
-    return this.#queue(queue).stats();
+    return statsOf(this.#queue(queue));
   }
 
   async listBindings(queue: string, options?: WaitOptions): Promise<readonly ListedBinding[]> {
@@ -295,11 +291,4 @@ async function unrouted(
 ): Promise<boolean> {
   if (options?.mandatory === false) return false;
   throw unroutable(to, id, isExchange);
-}
-
-function queueMissing(name: string): QueueError {
-  return new QueueError(
-    'QUEUE_MISSING',
-    `there is no queue ${quote(name)} on the local broker: declare it first`,
-  );
 }

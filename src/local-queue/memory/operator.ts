@@ -5,6 +5,7 @@ import type {
   PeekPage,
   QueueInfo,
   QueueList,
+  QueueStats,
   QueuesOptions,
   WaitOptions,
 } from '../../broker.js';
@@ -18,15 +19,14 @@ import {
   PageWriter,
   type PeekRequest,
 } from '../../common/peek.js';
+import { localFigures, queueMissing } from '../local-broker.js';
 import type { MemoryQueue } from './queue.js';
 import type { StoredMessage } from './stored-message.js';
 import type { MemorySubscription } from './subscription.js';
 
 /** What the operator sees of the broker. */
 interface Parts {
-  all(): Iterable<MemoryQueue>;
-  /** Throws `QUEUE_MISSING`, `CLOSED` and `ABORTED`. */
-  named(queue: string, action: string, options: WaitOptions | undefined): MemoryQueue;
+  readonly queues: ReadonlyMap<string, MemoryQueue>;
   /** Throws `CLOSED` and `ABORTED`. */
   checkUsable(action: string, options: WaitOptions | undefined): void;
   readonly subscriptions: Iterable<MemorySubscription>;
@@ -44,19 +44,19 @@ export class MemoryOperator implements Operator {
   async queues(options?: QueuesOptions): Promise<QueueList> {
     const { match, limit } = checkQueues(options);
     this.#parts.checkUsable('listing queues', options);
-    const found = [...this.#parts.all()].filter(({ name }) => name.includes(match)).sort(byName);
+    const found = [...this.#parts.queues.values()].filter(({ name }) => name.includes(match)).sort(byName);
     return { queues: found.slice(0, limit).map(infoOf), total: found.length, parked: 0 };
   }
 
   async queue(name: string, options?: WaitOptions): Promise<QueueInfo> {
     checkQueueName(name);
-    return infoOf(this.#parts.named(name, 'inspect', options));
+    return infoOf(this.#named(name, 'inspect', options));
   }
 
   async peek(name: string, options?: PeekOptions): Promise<PeekPage> {
     const request = checkPeek(name, options);
     const page = new PageWriter(request);
-    for (const [place, stored, more] of this.#placed(this.#parts.named(name, 'peek', options), request)) {
+    for (const [place, stored, more] of this.#placed(this.#named(name, 'peek', options), request)) {
       if (!page.isAfter(place)) continue;
       const { message, attempt, redelivered } = stored;
       const added = page.add(place, {
@@ -75,12 +75,21 @@ export class MemoryOperator implements Operator {
 
   async pause(name: string, options?: WaitOptions): Promise<void> {
     checkQueueName(name);
-    this.#parts.named(name, 'pause', options).pause();
+    this.#named(name, 'pause', options).paused = true;
   }
 
   async resume(name: string, options?: WaitOptions): Promise<void> {
     checkQueueName(name);
-    this.#parts.named(name, 'resume', options).resume();
+    const queue = this.#named(name, 'resume', options);
+    queue.paused = false;
+    queue.wake();
+  }
+
+  #named(queue: string, action: string, options: WaitOptions | undefined): MemoryQueue {
+    this.#parts.checkUsable(action, options);
+    const found = this.#parts.queues.get(queue);
+    if (found === undefined) throw queueMissing(queue);
+    return found;
   }
 
   *#placed(queue: MemoryQueue, { state }: PeekRequest): Iterable<Placed> {
@@ -88,7 +97,7 @@ export class MemoryOperator implements Operator {
       for (const stored of queue.ready) yield [[-stored.priority, stored.place], stored, {}];
     } else if (state === 'delayed') {
       const epoch = Date.now() - performance.now();
-      for (const { stored, dueAt, arrival } of queue.retrying) {
+      for (const { stored, dueAt, arrival } of queue.retrying.inOrder) {
         yield [[dueAt, arrival], stored, { dueAt: Math.round(epoch + dueAt) }];
       }
     } else {
@@ -115,6 +124,18 @@ function infoOf(queue: MemoryQueue): QueueInfo {
     autoDelete: spec.autoDelete,
     paused,
     internal: false,
-    ...queue.stats(),
+    ...statsOf(queue),
+  };
+}
+
+export function statsOf({ held, ready, retrying, consumers, deadLetterQueue }: MemoryQueue): QueueStats {
+  const [waiting, delayed] = [ready.length, retrying.length];
+  return {
+    ready: waiting,
+    consumers,
+    unsettled: held - waiting - delayed,
+    delayed,
+    dead: deadLetterQueue?.held ?? 0,
+    ...localFigures(waiting, ready.oldestTimestamp),
   };
 }

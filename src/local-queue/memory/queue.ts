@@ -1,13 +1,12 @@
-import type { PublishOptions, QueueSpec, QueueStats } from '../../broker.js';
+import type { PublishOptions, QueueSpec } from '../../broker.js';
 import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
-import { localFigures } from '../local-broker.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { ExpiryTimer } from './expiry-timer.js';
 import { ReadyMessages } from './ready-messages.js';
-import { RetrySchedule, type ScheduledRetry } from './retry-schedule.js';
+import { RetrySchedule } from './retry-schedule.js';
 import { deadLetterOf, type StoredMessage } from './stored-message.js';
 
 /** A subscription, as its queue sees it. */
@@ -56,12 +55,13 @@ export class MemoryQueue {
   onExpired: QueueSpec['onExpired'];
   /** Undefined: dead letters are dropped. */
   deadLetterQueue: MemoryQueue | undefined = undefined;
-  #paused = false;
+  /** Its subscribers get nothing; `wake` is to follow when that changes. */
+  paused = false;
 
   readonly #listener: QueueListener;
   readonly #ready = new ReadyMessages();
   readonly #expiry = new ExpiryTimer(() => this.#removeExpired());
-  readonly #retrying = new RetrySchedule((stored) => this.#arrive(stored));
+  readonly retrying = new RetrySchedule((stored) => this.#arrive(stored));
   /** While publishers wait here, the queue is at its capacity; so a publish that finds room overtakes none. */
   readonly #publishers: WaitList<StoredMessage, true>;
   /** How many messages are ready, unsettled or retrying. */
@@ -150,7 +150,7 @@ export class MemoryQueue {
   retry(stored: StoredMessage, delayMs: number): void {
     if (this.#ended) return; // A timer would keep the message in memory.
     if (delayMs === 0) this.#arrive(stored);
-    else this.#retrying.add(stored, delayMs);
+    else this.retrying.add(stored, delayMs);
   }
 
   purge(): number {
@@ -161,20 +161,6 @@ export class MemoryQueue {
     return purged;
   }
 
-  stats(): QueueStats {
-    this.#removeExpired();
-    const { length: ready, oldestTimestamp } = this.#ready;
-    const delayed = this.#retrying.length;
-    return {
-      ready,
-      consumers: this.#subscriptions.length,
-      unsettled: this.#held - ready - delayed,
-      delayed,
-      dead: this.deadLetterQueue?.held ?? 0,
-      ...localFigures(ready, oldestTimestamp),
-    };
-  }
-
   /** How many messages are ready, unsettled or retrying. */
   get held(): number {
     this.#removeExpired();
@@ -182,27 +168,13 @@ export class MemoryQueue {
   }
 
   /** In the order of their delivery. */
-  get ready(): Iterable<StoredMessage> {
+  get ready(): ReadyMessages {
     this.#removeExpired();
     return this.#ready;
   }
 
-  /** In the order in which they are due. */
-  get retrying(): readonly ScheduledRetry[] {
-    return this.#retrying.inOrder;
-  }
-
-  get paused(): boolean {
-    return this.#paused;
-  }
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    this.wake();
+  get consumers(): number {
+    return this.#subscriptions.length;
   }
 
   /** Serves a subscriber from now on. */
@@ -223,7 +195,7 @@ export class MemoryQueue {
   end(error: () => QueueError): void {
     this.#ended = true;
     this.#publishers.cancelAll(error);
-    this.#retrying.clear();
+    this.retrying.clear();
     this.#expiry.stop();
     this.#ready.clear();
     this.#listener.onRoom();
@@ -272,7 +244,7 @@ export class MemoryQueue {
     for (let step = 0; step < count; step++) {
       const position = (this.#nextSubscriber + step) % count;
       const subscription = this.#subscriptions[position];
-      if (subscription?.hasCredit && (!this.#paused || subscription.inspects)) {
+      if (subscription?.hasCredit && (!this.paused || subscription.inspects)) {
         this.#nextSubscriber = position + 1;
         return subscription;
       }
@@ -314,7 +286,7 @@ export class MemoryQueue {
 
   #arrive(stored: StoredMessage): void {
     if (stored.dueAt !== undefined && stored.dueAt > performance.now()) {
-      this.#retrying.addAt(stored, stored.dueAt);
+      this.retrying.addAt(stored, stored.dueAt);
       return;
     }
     this.#ready.push(stored);

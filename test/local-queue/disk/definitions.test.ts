@@ -75,7 +75,9 @@ test('a queue that is removed takes all that it holds along, ready, handled and 
   await rejection(subscription.ended, 'QUEUE_MISSING');
   // Removed bit by bit, in transactions that are asked for by whatever comes.
   await broker.declare(plainQueue('orders', { deadLetter: false }));
-  await eventually(async () => expect(await broker.inspect('orders')).toEqual({ ready: 0, consumers: 0 }));
+  await eventually(async () =>
+    expect(await broker.inspect('orders')).toMatchObject({ ready: 0, consumers: 0 }),
+  );
   await broker.close();
   expect(inDatabase(folder, 'SELECT count(*) AS count FROM messages')).toEqual([{ count: 0 }]);
   expect(inDatabase(folder, 'SELECT count(*) AS count FROM queues')).toEqual([{ count: 1 }]);

@@ -29,7 +29,7 @@ test.each(['SIGKILL', 'exit', 'hang up', 'close'])(
       await rejection(broker.inspect('exclusive'), 'QUEUE_MISSING');
       await rejection(broker.inspect('abandoned'), 'QUEUE_MISSING');
     });
-    expect(await broker.inspect('kept')).toEqual({ ready: 0, consumers: 0 });
+    expect(await broker.inspect('kept')).toMatchObject({ ready: 0, consumers: 0 });
     await broker.close();
     expect(inDatabase(folder, 'SELECT * FROM messages')).toEqual([]);
     expect(inDatabase(folder, 'SELECT * FROM owners')).toEqual([]);

@@ -172,10 +172,10 @@ describe('while a process that stands still holds the lock', () => {
     await actor.tell('close');
     holder.kill('SIGKILL');
     const broker = await openDiskBroker(folder);
-    expect(await broker.inspect('numbers')).toEqual({ ready: 0, consumers: 0 });
+    expect(await broker.inspect('numbers')).toMatchObject({ ready: 0, consumers: 0 });
     await broker.close();
     await actor.tell('open');
-    expect(await actor.tell('inspect', { queue: 'numbers' })).toEqual({ ready: 0, consumers: 0 });
+    expect(await actor.tell('inspect', { queue: 'numbers' })).toMatchObject({ ready: 0, consumers: 0 });
     actor.hangUp();
     expect(await actor.ended).toBe(0);
   });

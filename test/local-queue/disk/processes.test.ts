@@ -65,7 +65,7 @@ test('a process that stood still past its lease has lost its messages and can no
   expect(await paused.delivery()).toMatchObject({ id: 'a', redelivered: true });
   await paused.tell('ack', { id: 'a' });
   await eventually(async () =>
-    expect(await other.tell('inspect', { queue })).toEqual({ ready: 0, consumers: 1 }),
+    expect(await other.tell('inspect', { queue })).toMatchObject({ ready: 0, consumers: 1 }),
   );
 });
 
@@ -139,10 +139,10 @@ test('consumers are counted over all processes, and those of a killed one no lon
   const [one, two] = [await Actor.open(folder), await Actor.open(folder)];
   await one.tell('declare', { spec: plainQueue(queue) });
   for (const actor of [one, two]) await actor.tell('subscribe', { queue, prefetch: 1 });
-  expect(await one.tell('inspect', { queue })).toEqual({ ready: 0, consumers: 2 });
+  expect(await one.tell('inspect', { queue })).toMatchObject({ ready: 0, consumers: 2 });
   two.process.kill('SIGKILL');
   await eventually(async () =>
-    expect(await one.tell('inspect', { queue })).toEqual({ ready: 0, consumers: 1 }),
+    expect(await one.tell('inspect', { queue })).toMatchObject({ ready: 0, consumers: 1 }),
   );
 });
 
@@ -187,7 +187,7 @@ test('brokers of one process share a folder under whatever name, and each is clo
     { id: 'a', contentType: '', headers: {}, body: 'x' },
   );
   await one.close();
-  expect(await two.inspect(queue)).toEqual({ ready: 1, consumers: 0 });
+  expect(await two.inspect(queue)).toMatchObject({ ready: 1, consumers: 0 });
   const again = await openDiskBroker(folder);
   await two.close();
   expect(await again.purge(queue)).toBe(1);

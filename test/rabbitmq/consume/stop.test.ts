@@ -163,7 +163,8 @@ describe('stop', () => {
     );
     await eventually(() => handled.length >= 600, { intervalMs: 1 });
     await Promise.all(consumers.map((consumer) => consumer.stop()));
-    for (const queue of queues) expect(await broker.inspect(queue.name)).toEqual({ ready: 0, consumers: 0 });
+    for (const queue of queues)
+      expect(await broker.inspect(queue.name)).toMatchObject({ ready: 0, consumers: 0 });
     expect(handled).toHaveLength(600);
   });
 

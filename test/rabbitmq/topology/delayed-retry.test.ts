@@ -168,7 +168,7 @@ describe('a queue defined with delayedRetry', () => {
     await again.retry(20_000, failure);
     await publish(queue.name, 'b');
     expect(await inbox.ackNext(1)).toEqual(['b']);
-    expect(await broker.inspect(queue.name)).toEqual({ ready: 0, consumers: 1 });
+    expect(await broker.inspect(queue.name)).toMatchObject({ ready: 0, consumers: 1 });
   });
 });
 

@@ -275,3 +275,17 @@ export function leave(
 function isWaitedFor({ state }: WriteTransaction, queue: string): boolean {
   return state.waiting.size > 0 && state.waiting.has(queue);
 }
+
+/** Takes out those that wait for room, and returns them. */
+export function giveUpWaiting(state: WriteTransaction['state'], ids: ReadonlySet<number>): number[] {
+  const givenUp: number[] = [];
+  for (const [queue, line] of state.waiting) {
+    for (const id of line.keys()) {
+      if (!ids.has(id)) continue;
+      leave({ state }, { id, queue });
+      givenUp.push(id);
+    }
+  }
+  for (const id of ids) if (state.fanOuts.delete(id)) givenUp.push(id);
+  return givenUp;
+}

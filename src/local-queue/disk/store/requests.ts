@@ -97,3 +97,10 @@ function changeState(
   transaction.states.set(name, to);
   return before;
 }
+
+/** About how much the publishes among them bring. */
+export function sizeOf(requests: readonly Request[]): number {
+  let size = 0;
+  for (const request of requests) if (request.kind === 'publish') size += request.size;
+  return size;
+}

@@ -1,5 +1,5 @@
-import { FLUSH, type ReadCommand, type Reply, type Request } from '../protocol.js';
-import { admitWaiting, leave } from './admission.js';
+import { FLUSH, type Request } from '../protocol.js';
+import { admitWaiting, giveUpWaiting } from './admission.js';
 import { Database } from './database.js';
 import { answerWakeFlags, deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
@@ -8,11 +8,10 @@ import { ExchangeTable } from './exchange-table.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
-import { applyRequest } from './requests.js';
+import { applyRequest, sizeOf } from './requests.js';
 import type { Statement } from './sqlite.js';
 import { StateTable } from './state-table.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
-import { StoreView } from './store-view.js';
 import { loseLease, reclaimMessages } from './subscribers.js';
 import {
   emptyReply,
@@ -22,6 +21,7 @@ import {
   StoreState,
   WriteTransaction,
 } from './transaction.js';
+import { isRead, StoreView } from './view/store-view.js';
 import type { WriteLock } from './write-lock.js';
 
 /** How often the files are looked at, at most. */
@@ -59,7 +59,7 @@ export class Store {
     this.#owners = new OwnerTable(database, leaseMs);
     this.#due = new DueMessages(database);
     this.#states = new StateTable(database);
-    this.#view = new StoreView(database, this.#queues);
+    this.#view = new StoreView(database, lock, this.#queues);
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
   }
@@ -73,7 +73,7 @@ export class Store {
       others.length > 0 || this.#isBehind
         ? this.#transact(others, this.#admits(others), reclaimMessages)
         : { reply: emptyReply(), wakesOthers: false, unfinished: false, failed: [] };
-    if (outcome.reply.fatal === undefined) this.#answer(reads, outcome.reply);
+    if (outcome.reply.fatal === undefined) this.#view.answer(reads, outcome.reply);
     return outcome;
   }
 
@@ -84,17 +84,7 @@ export class Store {
 
   /** Takes out those that wait for room, and returns them. Before a transaction, or while it waits for the lock. */
   giveUp(ids: ReadonlySet<number>): number[] {
-    const state = this.#state;
-    const givenUp: number[] = [];
-    for (const [queue, line] of state.waiting) {
-      for (const id of line.keys()) {
-        if (!ids.has(id)) continue;
-        leave({ state }, { id, queue });
-        givenUp.push(id);
-      }
-    }
-    for (const id of ids) if (state.fanOuts.delete(id)) givenUp.push(id);
-    return givenUp;
+    return giveUpWaiting(this.#state, ids);
   }
 
   /** Says that this process lives. */
@@ -298,27 +288,6 @@ export class Store {
     return this.#isUnfinished || this.isReplaced || this.hasWork || this.hasDead;
   }
 
-  /** In a snapshot, without the write lock: whoever holds it keeps nobody from looking. */
-  #answer(reads: readonly ReadCommand[], reply: Reply): void {
-    for (const read of reads) {
-      const { id } = read;
-      try {
-        const value = this.#lock.alone(() => {
-          this.#database.exec('BEGIN');
-          try {
-            return this.#view.answer(read);
-          } finally {
-            this.#database.exec('COMMIT');
-          }
-        });
-        reply.answers.push({ id, value });
-      } catch (error) {
-        const { code, message } = storageError(error, this.#database.file);
-        reply.refused.push({ id, code, message });
-      }
-    }
-  }
-
   /** What is true of the database now; false also where others keep SQLite from reading. */
   #read(read: () => boolean): boolean {
     try {
@@ -328,16 +297,4 @@ export class Store {
       return !isBusy(error);
     }
   }
-}
-
-function sizeOf(requests: readonly Request[]): number {
-  let size = 0;
-  for (const request of requests) if (request.kind === 'publish') size += request.size;
-  return size;
-}
-
-const READS: readonly Request['kind'][] = ['queues', 'queue', 'peek'];
-
-function isRead(request: Request): request is ReadCommand {
-  return READS.includes(request.kind);
 }

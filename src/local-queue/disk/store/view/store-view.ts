@@ -1,0 +1,157 @@
+import type { QueueInfo, QueueList } from '../../../../broker.js';
+import { byName, type QueuesRequest } from '../../../../common/peek.js';
+import { localFigures } from '../../../local-broker.js';
+import type { CommandResult, ReadCommand, Reply, Request } from '../../protocol.js';
+import type { Database } from '../database.js';
+import { queueNamed } from '../queue-definition.js';
+import { capacityOf, type QueueTable, type StoredQueue } from '../queue-table.js';
+import type { Statement, Statements } from '../sqlite.js';
+import { storageError } from '../storage-error.js';
+import type { WriteLock } from '../write-lock.js';
+import { MessageView } from './message-view.js';
+
+const IS_READY = 'owner IS NULL AND due IS NULL';
+
+const SQL = {
+  counts: 'SELECT held, ready FROM queues WHERE id = ?',
+  allCounts: 'SELECT id, held, ready FROM queues WHERE name IS NOT NULL',
+  // Few, whatever the queues hold: as many as subscribers have asked for.
+  unsettled: 'SELECT count(*) FROM messages INDEXED BY handled WHERE owner IS NOT NULL AND queue = ?',
+  allUnsettled:
+    'SELECT queue, count(*) FROM messages INDEXED BY handled WHERE owner IS NOT NULL GROUP BY queue',
+  subscribers: 'SELECT sum(count) FROM subscribers WHERE queue = ?',
+  allSubscribers: 'SELECT queue, sum(count) FROM subscribers GROUP BY queue',
+  // From rank to rank by the index: 32 steps at most.
+  oldest: `WITH RECURSIVE ranks (rank) AS (
+      SELECT max(rank) FROM messages INDEXED BY ready WHERE queue = ?1 AND ${IS_READY}
+      UNION ALL
+      SELECT (SELECT max(rank) FROM messages INDEXED BY ready WHERE queue = ?1 AND ${IS_READY} AND rank < ranks.rank)
+        FROM ranks WHERE ranks.rank IS NOT NULL)
+    SELECT min((SELECT timestamp FROM messages INDEXED BY ready
+      WHERE queue = ?1 AND ${IS_READY} AND rank = ranks.rank ORDER BY place LIMIT 1)) FROM ranks WHERE rank IS NOT NULL`,
+};
+
+/** What operators see of the store. It only reads. */
+export class StoreView {
+  readonly #database: Database;
+  readonly #lock: WriteLock;
+  readonly #queues: QueueTable;
+  readonly #messages: MessageView;
+  readonly #sql: Statements<typeof SQL>;
+
+  constructor(database: Database, lock: WriteLock, queues: QueueTable) {
+    this.#database = database;
+    this.#lock = lock;
+    this.#queues = queues;
+    this.#messages = new MessageView(database);
+    this.#sql = database.prepareAll(SQL);
+  }
+
+  /** Answers each from a snapshot, without the write lock: whoever holds it keeps nobody from looking. */
+  answer(reads: readonly ReadCommand[], reply: Reply): void {
+    for (const read of reads) {
+      const { id } = read;
+      try {
+        reply.answers.push({ id, value: this.#lock.alone(() => this.#inSnapshot(() => this.#read(read))) });
+      } catch (error) {
+        const { code, message } = storageError(error, this.#database.file);
+        reply.refused.push({ id, code, message });
+      }
+    }
+  }
+
+  #inSnapshot<T>(read: () => T): T {
+    this.#database.exec('BEGIN');
+    try {
+      return read();
+    } finally {
+      this.#database.exec('COMMIT');
+    }
+  }
+
+  /** Throws `QUEUE_MISSING`. */
+  #read(read: ReadCommand): CommandResult {
+    this.#queues.begin();
+    switch (read.kind) {
+      case 'queues':
+        return this.#list(read.request);
+      case 'queue':
+        return this.#info(queueNamed(this.#queues, read.queue));
+      case 'peek':
+        return this.#messages.peek(queueNamed(this.#queues, read.queue), read.request);
+    }
+  }
+
+  #list({ match, limit }: QueuesRequest): QueueList {
+    const found = [...this.#queues.all()]
+      .map((queue) => ({ name: queue.spec.name, queue }))
+      .filter(({ name }) => name.includes(match))
+      .sort(byName);
+    const counts = new Map(this.#sql.allCounts.all().map(([id, ...rest]) => [Number(id), rest]));
+    const unsettled = countsBy(this.#sql.allUnsettled);
+    const subscribers = countsBy(this.#sql.allSubscribers);
+    const numbersOf = ({ id }: StoredQueue): Numbers => {
+      const [held, ready] = counts.get(id) ?? [];
+      return {
+        held: Number(held ?? 0),
+        ready: Number(ready ?? 0),
+        unsettled: unsettled.get(id) ?? 0,
+        consumers: subscribers.get(id) ?? 0,
+      };
+    };
+    const queues = found.slice(0, limit).map(({ queue }) => this.#infoOf(queue, numbersOf));
+    return { queues, total: found.length, parked: 0 };
+  }
+
+  #info(queue: StoredQueue): QueueInfo {
+    return this.#infoOf(queue, ({ id }) => {
+      const [held, ready] = this.#sql.counts.first(id) ?? [];
+      return {
+        held: Number(held ?? 0),
+        ready: Number(ready ?? 0),
+        unsettled: this.#sql.unsettled.number(id),
+        consumers: this.#sql.subscribers.number(id),
+      };
+    });
+  }
+
+  #infoOf(queue: StoredQueue, numbersOf: (queue: StoredQueue) => Numbers): QueueInfo {
+    const { spec, paused, deadLetterQueue } = queue;
+    const { held, ready, unsettled, consumers } = numbersOf(queue);
+    const dead = this.#queues.deadLetterQueueOf(queue);
+    const oldest = ready === 0 ? null : this.#sql.oldest.first(queue.id)?.[0];
+    return {
+      name: spec.name,
+      type: 'local',
+      capacity: capacityOf(queue),
+      deadLetterQueue: deadLetterQueue ?? null,
+      exclusive: spec.exclusive,
+      autoDelete: spec.autoDelete,
+      paused,
+      internal: false,
+      ready,
+      consumers,
+      unsettled,
+      delayed: Math.max(0, held - ready - unsettled),
+      dead: dead === undefined ? 0 : numbersOf(dead).held,
+      ...localFigures(ready, typeof oldest === 'number' ? oldest : Number.POSITIVE_INFINITY),
+    };
+  }
+}
+
+interface Numbers {
+  readonly held: number;
+  readonly ready: number;
+  readonly unsettled: number;
+  readonly consumers: number;
+}
+
+function countsBy(statement: Statement): Map<number, number> {
+  return new Map(statement.all().map(([key, count]) => [Number(key), Number(count)]));
+}
+
+const KINDS: readonly Request['kind'][] = ['queues', 'queue', 'peek'];
+
+export function isRead(request: Request): request is ReadCommand {
+  return KINDS.includes(request.kind);
+}
