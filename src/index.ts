@@ -101,6 +101,7 @@ export type { ItemOrder } from './local-queue/item-order.js';
 export { type CloseOptions, LocalQueue, type LocalQueueOptions } from './local-queue/local-queue.js';
 export type { HeldLock } from './locks/held-lock.js';
 export { type AcquireOptions, createLock, type Lock, type LockOptions } from './locks/lock.js';
+export { type MoveOptions, type MoveResult, moveMessages } from './operations/move.js';
 export type {
   EachValueOptions,
   SendManyCounts,

@@ -140,7 +140,7 @@ export interface ManagementFlags {
 export function managementOption(): Option {
   return new Option(
     '--management-url <url>',
-    "the address of RabbitMQ's management API, to compare bindings; without a user in it, that of the broker's address",
+    "the address of RabbitMQ's management API; without a user in it, that of the broker's address",
   ).argParser(managementUrlValue);
 }
 

@@ -10,6 +10,7 @@ import { styleText } from 'node:util';
 import type { EventLine } from '../common/event-line.js';
 import { CONTROLS, escapeControls, hex, onOneLine } from '../common/terminal-text.js';
 import { maskPasswords } from './address.js';
+import { cut } from './layout.js';
 
 export interface OutputFlags {
   readonly json?: boolean;
@@ -81,6 +82,26 @@ export class Output {
   /** Replaces the line that was drawn before. Only if `live`. */
   draw(line: Line): void {
     void this.#write(`${ERASE_ROW}${this.#render(line, process.stdout)}`);
+  }
+
+  /** The rows of the terminal; some that most have if it does not say. */
+  get rows(): number {
+    return process.stdout.rows || 24;
+  }
+
+  /** Begins a full screen, which `leaveScreen` takes away again. Only if `live`. */
+  enterScreen(): void {
+    void this.#write('\x1b[?1049h\x1b[?25l');
+  }
+
+  leaveScreen(): void {
+    void this.#write('\x1b[?25h\x1b[?1049l');
+  }
+
+  /** Draws the full screen: these lines, cut to its width, and nothing else. */
+  frame(lines: readonly string[]): void {
+    const drawn = lines.map((line) => `${cut(onOneLine(line), this.columns - 1)}\x1b[K`);
+    void this.#write(`\x1b[H${drawn.join('\r\n')}\x1b[J`);
   }
 
   /** Writes a line for the user to standard error, unless `quiet`. */

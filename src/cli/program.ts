@@ -8,10 +8,18 @@ import { addBenchCommand } from './commands/bench.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDlqCommand } from './commands/dlq.js';
 import { addDoctorCommand } from './commands/doctor.js';
+import { addMoveCommand } from './commands/move.js';
+import { addPauseCommands } from './commands/pause.js';
+import { addPeekCommand } from './commands/peek.js';
 import { addPublishCommand } from './commands/publish.js';
+import { addPurgeCommand } from './commands/purge.js';
+import { addQueuesCommand } from './commands/queues.js';
+import { addRemoveCommand } from './commands/remove.js';
 import { addScheduleCommand } from './commands/schedule.js';
 import { addSendCommand } from './commands/send.js';
+import { addShowCommand } from './commands/show.js';
 import { addTailCommand } from './commands/tail.js';
+import { addTopCommand } from './commands/top.js';
 import { addTopologyCommand } from './commands/topology.js';
 import { addWorkCommand } from './commands/work.js';
 import { addCommonOptions, addHelp, type Execute } from './common-options.js';
@@ -31,6 +39,7 @@ Examples:
   $ millrace work -q orders ./handler.js      handle messages with a function
   $ millrace publish order.placed A-1 -t shop
   $ millrace tail shop 'order.*'              print events as they are published
+  $ millrace queues                           list queues and what they hold
   $ millrace dlq list -q orders               list messages that failed for good
   $ millrace doctor                           check that the broker is usable`;
 
@@ -76,6 +85,14 @@ export function createProgram(execute: Execute): Command {
   addWorkCommand(program, execute);
   addPublishCommand(program, execute);
   addTailCommand(program, execute);
+  addQueuesCommand(program, execute);
+  addShowCommand(program, execute);
+  addPeekCommand(program, execute);
+  addTopCommand(program, execute);
+  addMoveCommand(program, execute);
+  addPauseCommands(program, execute);
+  addPurgeCommand(program, execute);
+  addRemoveCommand(program, execute);
   addDlqCommand(program, execute);
   addDoctorCommand(program, execute);
   addTopologyCommand(program, execute);

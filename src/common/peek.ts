@@ -70,7 +70,7 @@ export function byName(a: { readonly name: string }, b: { readonly name: string 
 }
 
 function parseCursor(text: string): Cursor {
-  const match = /^(-?\d+(?:\.\d+)?):(\d+)$/.exec(String(text));
+  const match = /^(\d+(?:\.\d+)?):(\d+)$/.exec(String(text));
   if (match === null) throw invalidOption('after', "the 'next' of an earlier page", text);
   return [Number(match[1]), Number(match[2])];
 }

@@ -60,7 +60,7 @@ export function toDeadLetter(message: Message): DeadLetter {
 }
 
 /** Headers that RabbitMQ added to the message, and those by which it would route a message to further queues. */
-const BROKER_HEADERS = /^(x-(death|(first|last)-death-.*|delivery-count|acquired-count)|B?CC)$/;
+export const BROKER_HEADERS = /^(x-(death|(first|last)-death-.*|delivery-count|acquired-count)|B?CC)$/;
 
 /** The last time that a `Date` can represent. Timestamps in microseconds or nanoseconds exceed it. */
 const LAST_TIME = 8.64e15;

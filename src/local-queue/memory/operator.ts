@@ -1,13 +1,14 @@
-import type {
-  Operator,
-  PeekedMessage,
-  PeekOptions,
-  PeekPage,
-  QueueInfo,
-  QueueList,
-  QueueStats,
-  QueuesOptions,
-  WaitOptions,
+import {
+  MAX_PRIORITY,
+  type Operator,
+  type PeekedMessage,
+  type PeekOptions,
+  type PeekPage,
+  type QueueInfo,
+  type QueueList,
+  type QueueStats,
+  type QueuesOptions,
+  type WaitOptions,
 } from '../../broker.js';
 import { shareHeaders } from '../../common/headers.js';
 import { checkQueueName } from '../../common/options.js';
@@ -94,7 +95,7 @@ export class MemoryOperator implements Operator {
 
   *#placed(queue: MemoryQueue, { state }: PeekRequest): Iterable<Placed> {
     if (state === 'ready') {
-      for (const stored of queue.ready) yield [[-stored.priority, stored.place], stored, {}];
+      for (const stored of queue.ready) yield [[MAX_PRIORITY - stored.priority, stored.place], stored, {}];
     } else if (state === 'delayed') {
       const epoch = Date.now() - performance.now();
       for (const { stored, dueAt, arrival } of queue.retrying.inOrder) {

@@ -1,4 +1,4 @@
-import type { Message, PeekPage } from '../../../../broker.js';
+import { MAX_PRIORITY, type Message, type PeekPage } from '../../../../broker.js';
 import {
   type Cursor,
   cutText,
@@ -71,9 +71,9 @@ export class MessageView {
       return this.#sql.delayed.all(shown, queue, due, due, minor, limit);
     }
     if (after === undefined) return this.#sql.ready.all(shown, queue, limit);
-    const rows = this.#sql.readyOfRank.all(shown, queue, -major, minor, limit);
+    const rows = this.#sql.readyOfRank.all(shown, queue, MAX_PRIORITY - major, minor, limit);
     if (rows.length === limit) return rows;
-    return [...rows, ...this.#sql.readyBelow.all(shown, queue, -major, limit - rows.length)];
+    return [...rows, ...this.#sql.readyBelow.all(shown, queue, MAX_PRIORITY - major, limit - rows.length)];
   }
 }
 
@@ -106,7 +106,7 @@ function peekedOf(row: Row, { state, maxBodyBytes }: PeekRequest) {
 }
 
 function placeOf(state: PeekRequest['state'], id: number, rank: number, place: number, due: number): Cursor {
-  if (state === 'ready') return [-rank, place];
+  if (state === 'ready') return [MAX_PRIORITY - rank, place];
   return state === 'delayed' ? [due, id] : [0, id];
 }
 
