@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -242,6 +243,7 @@ describe('where there is nothing', () => {
 describe('the management API', () => {
   test('what answers there and is something else is said to be that, without the password', async () => {
     const server = createServer((_, response) => response.end('<html>hello</html>')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
     try {
       const { port } = server.address() as AddressInfo;
       const { exitCode, stderr } = await millrace([

@@ -5,6 +5,7 @@ import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import { credentialsFor, tlsOf } from '../connection/log-in.js';
 import type { RabbitMqSettings } from '../options.js';
+import type { QueueCounts } from '../topology/topology.js';
 import {
   COLUMNS,
   deadLetterQueueOf,
@@ -67,14 +68,17 @@ export class Management {
     return { queues: found.slice(0, limit), total: found.length, parked };
   }
 
-  /** One queue; undefined if the API does not know it, as yet. Rejects as `list` does. */
-  async queue(name: string, wait: WaitOptions): Promise<QueueInfo | undefined> {
+  /**
+   * One queue; undefined if the API does not know it, as yet. `counts`: newer ones than its own. Rejects as `list` does.
+   */
+  async queue(name: string, counts: QueueCounts, wait: WaitOptions): Promise<QueueInfo | undefined> {
     const { queues, hasRates } = await this.#ask(wait, (access) =>
       this.#listed(access, `&use_regex=true&name=${encodeURIComponent(ownAndRetries(name))}`, wait),
     );
     const byQueue = new Map(queues.map((queue) => [queue.name, queue]));
-    const queue = byQueue.get(name);
-    if (queue === undefined) return undefined;
+    const listed = byQueue.get(name);
+    if (listed === undefined) return undefined;
+    const queue = { ...listed, messages_ready: counts.ready, consumers: counts.consumers };
     const waiting = queues.filter((other) => retriedQueue(other, byQueue) === name);
     const deadLetterQueue = deadLetterQueueOf(queue, (other) => byQueue.has(other));
     const dead =

@@ -100,9 +100,8 @@ export class RabbitMqOperator implements Operator {
     const { broker, management, counts } = this.#parts;
     const now = await counts(name, wait);
     try {
-      const info = await management.queue(name, wait);
-      // The API's figures are up to some seconds old.
-      if (info !== undefined) return { ...info, ...now };
+      const info = await management.queue(name, now, wait);
+      if (info !== undefined) return info;
       return bareInfo(name, { ...(await broker.inspect(name, wait)), ...now });
     } catch (error) {
       if (!isQueueError(error, 'UNSUPPORTED', 'UNREACHABLE', 'ACCESS_REFUSED')) throw error;
