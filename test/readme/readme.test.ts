@@ -38,6 +38,9 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
   'docs/observing.md': [
     /^error dead-lettered message m-1: dead-lettered after attempt 1, rejected: no paper for A-1\n$/,
   ],
+  'docs/operations.md': [
+    /^orders 1 1 0\norders\.dead 0 0 0\n\{"id":"A-2"\}\ntrue\n\{ moved: 1, total: 1 \}\n$/,
+  ],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
   'docs/pace.md': [/^12 took their time\npaused\n$/],
   'docs/request-reply.md': [/^144\n$/],
