@@ -35,6 +35,12 @@ export type {
   QueuesOptions,
   WaitOptions,
 } from './broker.js';
+export {
+  type CloseOnSignalsOptions,
+  type ClosingOnSignals,
+  closeOnSignals,
+  type Stoppable,
+} from './close-on-signals.js';
 export type { Around, SendContext } from './common/around.js';
 export type { Codec, CodecName } from './common/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';

@@ -1,4 +1,5 @@
 /** The public names of `millrace/testing`, nothing else. */
+export { createContext } from './context.js';
 export {
   createRecorder,
   type RecordedDelivery,

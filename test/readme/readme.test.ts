@@ -48,7 +48,14 @@ const PROGRAMS: Readonly<Record<string, readonly (RegExp | 'a part' | 'a module'
     /^\/orders 429 \(attempt 1\)\n\/orders 503 \(attempt 1\)\n\/orders 200 \(attempt 2\)\n$/,
   ],
   'docs/schedules.md': [/^(today schedule:often:\S+Z \S+Z\n){2,}$/],
-  'docs/testing.md': [/^rejected\n$/, /^came again, and said so\n$/, 'a module', 'a module', 'a module'],
+  'docs/testing.md': [
+    /^rejected\n$/,
+    /^charged A-1\n$/,
+    /^came again, and said so\n$/,
+    'a module',
+    'a module',
+    'a module',
+  ],
   'docs/threads.md': ['a module', 'a part'],
   'docs/tracing.md': [
     /^1 trace\n(?=[\s\S]*- > GET \/order)(?=[\s\S]*GET \/order > send orders)(?=[\s\S]*send orders > process orders)(?=[\s\S]*process orders > send bills)[\s\S]*send bills > process bills/,

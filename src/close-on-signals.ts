@@ -1,0 +1,77 @@
+import type { Broker } from './broker.js';
+import { Deferred } from './common/limits.js';
+import { checkOptionNames, durationOption, invalidOption } from './common/options.js';
+
+/** What {@link closeOnSignals} stops before it closes the broker: consumers, batch consumers, schedulers. */
+export interface Stoppable {
+  stop(options?: { readonly deadlineMs?: number | undefined }): Promise<unknown>;
+}
+
+export interface CloseOnSignalsOptions {
+  /** How long running handlers may take to finish. Milliseconds. Default: 30 000. */
+  readonly deadlineMs?: number | undefined;
+  /** Default: `SIGINT` and `SIGTERM`. */
+  readonly signals?: readonly NodeJS.Signals[] | undefined;
+}
+
+/** Returned by {@link closeOnSignals}. */
+export interface ClosingOnSignals extends Disposable {
+  /** Resolves with the signal when everything is closed: for what else the program has to close, such as a server. */
+  readonly closed: Promise<NodeJS.Signals>;
+  /** Leaves signals to others again. `using` calls it at the end of a block. */
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Ends a program in order. At the first signal it stops the consumers, which lets running handlers finish until the
+ * deadline, and then closes the broker; the process ends by itself when nothing else keeps it alive. A second signal
+ * returns unfinished messages to their queues at once, and then ends the process as the signal does by default.
+ *
+ * ```ts
+ * closeOnSignals(broker, [consumer]);
+ * ```
+ *
+ * Throws `INVALID_OPTION`.
+ */
+export function closeOnSignals(
+  broker: Broker,
+  consumers: readonly Stoppable[] = [],
+  options: CloseOnSignalsOptions = {},
+): ClosingOnSignals {
+  checkOptionNames('closeOnSignals', options, ['deadlineMs', 'signals']);
+  const { signals = ['SIGINT', 'SIGTERM'] } = options;
+  const deadlineMs = durationOption('deadlineMs', options.deadlineMs, { infinity: true, default: 30_000 });
+  if (typeof broker?.close !== 'function')
+    throw invalidOption('broker', 'what connect() resolves to', broker);
+  if (!Array.isArray(consumers) || !consumers.every((each) => typeof each?.stop === 'function')) {
+    throw invalidOption('consumers', 'a list of what has a stop method', consumers);
+  }
+  const closed = new Deferred<NodeJS.Signals>();
+  let first: NodeJS.Signals | undefined;
+  /** The second signal. */
+  let insisting: NodeJS.Signals | undefined;
+
+  const close = async (limitMs: number) => {
+    await Promise.allSettled(consumers.map((consumer) => consumer.stop({ deadlineMs: limitMs })));
+    await broker.close();
+  };
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (first === undefined) {
+      first = signal;
+      void close(deadlineMs).then(() => {
+        dispose();
+        if (insisting !== undefined) process.kill(process.pid, insisting);
+        else closed.resolve(signal);
+      });
+    } else if (insisting === undefined) {
+      insisting = signal;
+      // Brings the deadline of the first call forward.
+      void close(0);
+    }
+  };
+  const dispose = () => {
+    for (const signal of signals) process.off(signal, onSignal);
+  };
+  for (const signal of signals) process.on(signal, onSignal);
+  return { closed: closed.promise, [Symbol.dispose]: dispose };
+}
