@@ -63,7 +63,7 @@ export interface PublishOptions extends WaitOptions {
  */
 export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 
-/** Events of a broker, for logs and metrics. Local brokers have no connections and emit only `redefined`. */
+/** Events of a broker, for logs and metrics. Local brokers have no connections and emit only `redefined` and `ignored`. */
 export type BrokerEvent =
   /**
    * `connect` has not found the broker yet, and goes on looking for `leftMs` milliseconds. Emitted for the first reason and
@@ -91,6 +91,11 @@ export type BrokerEvent =
     }
   | { readonly type: 'resubscribed'; readonly queue: string }
   /** A newer definition changed an existing queue on disk; `change` names the properties, their old and new values. */
+  /**
+   * Options without effect on this broker: arguments of a queue that only RabbitMQ knows, or options of `connect` for
+   * another kind of broker. Emitted once for each queue, and for each `connect`.
+   */
+  | { readonly type: 'ignored'; readonly queue: string | undefined; readonly options: readonly string[] }
   | { readonly type: 'redefined'; readonly queue: string; readonly change: string }
   /** A message became a dead letter without being handled: it can't be read, or was returned too often. */
   | {

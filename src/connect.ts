@@ -50,10 +50,33 @@ export async function connect(
   checkOptionNames('connect', options, [...RABBITMQ_OPTION_NAMES, 'durability', 'leaseMs', 'logger']);
   const { logger, ...others } = options;
   checkLogger(logger);
-  const broker = await open(targetOf(url), { ...others, observe: brokerObserver(options.observe, logger) });
+  const target = targetOf(url);
+  const observe = brokerObserver(options.observe, logger);
+  const broker = await open(target, { ...others, observe });
+  const ignored = FOREIGN_OPTIONS[target.kind].filter((name) => options[name] !== undefined);
+  if (ignored.length > 0) observe({ type: 'ignored', queue: undefined, options: ignored });
   useLogger(broker, logger);
   return broker;
 }
+
+const DISK_OPTIONS = ['durability', 'leaseMs'] as const;
+
+/** What only RabbitMQ knows. */
+const LINK_OPTIONS = [
+  'connectionName',
+  'tls',
+  'heartbeatMs',
+  'reconnect',
+  'maxUnconfirmed',
+  'credentials',
+] as const satisfies readonly (keyof RabbitMqOptions)[];
+
+/** Options for other kinds of brokers: they have no effect, and that is reported. */
+const FOREIGN_OPTIONS: Readonly<Record<BrokerTarget['kind'], readonly (keyof ConnectOptions)[]>> = {
+  memory: [...LINK_OPTIONS, ...DISK_OPTIONS],
+  folder: LINK_OPTIONS,
+  rabbitmq: DISK_OPTIONS,
+};
 
 type OpenOptions = Omit<ConnectOptions, 'logger'>;
 
@@ -91,7 +114,7 @@ async function openLocalBroker(
   target: Exclude<BrokerTarget, { kind: 'rabbitmq' }>,
   { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe }: OpenOptions,
 ): Promise<Broker> {
-  if (target.kind === 'memory') return openMemoryBroker({ maxMessageBytes });
+  if (target.kind === 'memory') return openMemoryBroker({ maxMessageBytes, observe });
   // Loaded on demand: only folders need SQLite.
   const { openDiskBroker } = await import('./local-queue/disk/broker.js');
   return openDiskBroker(target.path, { maxMessageBytes, durability, leaseMs, connectTimeoutMs, observe });

@@ -57,6 +57,13 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
       );
     case 'resubscribed':
       return line('info', `subscribed to '${event.queue}' again`, { queue: event.queue });
+    case 'ignored': {
+      const whose = event.queue === undefined ? 'options of connect' : `arguments of '${event.queue}'`;
+      return line('warn', `${whose} without effect on this broker: ${event.options.join(', ')}`, {
+        queue: event.queue,
+        options: event.options,
+      });
+    }
     case 'redefined':
       return line('warn', `'${event.queue}' was redefined: ${event.change}`, {
         queue: event.queue,

@@ -95,15 +95,19 @@ function warningsOf(): (event: BrokerEvent) => void {
     'settle-failed': 'MILLRACE_SETTLE_FAILED',
     disconnected: 'MILLRACE_DISCONNECTED',
     waiting: 'MILLRACE_WAITING',
+    ignored: 'MILLRACE_IGNORED',
   };
   const warnedAt = new Map<string, number>();
   return (event) => {
     const code = codes[event.type];
     if (code === undefined || (event.type === 'disconnected' && event.retryInMs !== undefined)) return;
     const now = performance.now();
-    if (now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
+    // Emitted once in any case.
+    const isQuiet =
+      event.type !== 'ignored' && now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS;
+    if (isQuiet) return;
     warnedAt.set(code, now);
-    const queue = 'queue' in event ? `'${event.queue}': ` : '';
+    const queue = 'queue' in event && event.type !== 'ignored' ? `'${event.queue}': ` : '';
     // Where an attempt to connect failed tells nothing: all of them fail at the same place.
     const error = event.type === 'waiting' ? undefined : errorOf(event);
     emitWarning(code, queue + brokerEventLine(event).text, error);

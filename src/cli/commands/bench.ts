@@ -74,7 +74,7 @@ async function measure(
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  const queue = benchQueue(flags.type);
+  const queue = benchQueue(flags.type, broker);
   if (!output.json && !output.quiet)
     await output.block(wrap(benchIntroduction(flags, broker.url), output.columns));
   await backendOf(broker).declare(queue.spec, { signal });
@@ -96,12 +96,12 @@ async function measure(
 }
 
 /** The broker deletes the queue a minute after the run, since a quorum queue can't be exclusive to its connection. */
-function benchQueue(type: 'quorum' | 'classic'): Queue<Uint8Array> {
+function benchQueue(type: 'quorum' | 'classic', { url }: Broker): Queue<Uint8Array> {
   return defineQueue(`millrace-bench-${randomUUID().slice(0, 8)}`, unchecked<Uint8Array>(), {
     codec: 'bytes',
     type,
     deadLetter: false,
-    arguments: { 'x-expires': 60_000 },
+    ...(/^amqps?:/i.test(url) && { arguments: { 'x-expires': 60_000 } }),
   });
 }
 

@@ -61,7 +61,7 @@ async function tail(
 ): Promise<ExitCode> {
   const chosen = chooseAddress(flags);
   refuseMemory(chosen, 'tail');
-  const queue = tailQueue(topic, patterns.length === 0 ? ['#'] : patterns);
+  const queue = tailQueue(chosen.address, topic, patterns.length === 0 ? ['#'] : patterns);
   const observe = (event: BrokerEvent) => {
     if (event.type !== 'connected') output.event(brokerEventLine(event));
     if (event.type === 'resubscribed') output.event(GAP);
@@ -103,7 +103,7 @@ async function tail(
 const MAX_WAITING = 100_000;
 
 /** A queue of this process alone, which the broker deletes when it ends. */
-function tailQueue(topic: string, patterns: readonly string[]): Queue<Uint8Array> {
+function tailQueue(address: string, topic: string, patterns: readonly string[]): Queue<Uint8Array> {
   const exchange = topicExchange(topic);
   return bytesQueue(`millrace-tail-${randomUUID().slice(0, 8)}`, {
     declare: 'match',
@@ -113,7 +113,7 @@ function tailQueue(topic: string, patterns: readonly string[]): Queue<Uint8Array
     autoDelete: true,
     deadLetter: false,
     capacity: Number.POSITIVE_INFINITY,
-    arguments: { 'x-max-length': MAX_WAITING },
+    ...(/^\s*amqps?:/i.test(address) && { arguments: { 'x-max-length': MAX_WAITING } }),
     bindings: patterns.map((routingKey) => ({ exchange, routingKey })),
   });
 }

@@ -23,6 +23,7 @@ import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
 import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, type QueueError } from '../../errors.js';
+import { IgnoredArguments } from '../ignored-arguments.js';
 import {
   checkMessage,
   closedError,
@@ -86,6 +87,7 @@ class DiskBroker implements Backend {
   readonly #flags: number;
   readonly #observe: (event: BrokerEvent) => void;
   readonly operator = new DiskOperator((action, options, command) => this.#command(action, options, command));
+  readonly #ignored: IgnoredArguments;
   readonly #subscriptions = new Set<DiskSubscription>();
   /** Names of queues that are gone with this broker. */
   readonly #exclusive = new Set<string>();
@@ -103,6 +105,7 @@ class DiskBroker implements Backend {
     this.#client = client;
     this.#flags = flags;
     this.#observe = observe;
+    this.#ignored = new IgnoredArguments(observe);
   }
 
   get state(): BrokerState {
@@ -114,6 +117,7 @@ class DiskBroker implements Backend {
     const stored = asStored(spec);
     const changes = await this.#command('declare', options, { kind: 'declare', spec: stored });
     if (spec.exclusive) this.#exclusive.add(spec.name);
+    this.#ignored.report(spec);
     for (const change of changes as string[]) {
       this.#observe({ type: 'redefined', queue: spec.name, change });
     }

@@ -1,5 +1,6 @@
 import type {
   Backend,
+  BrokerEvent,
   BrokerState,
   Delivery,
   Destination,
@@ -30,6 +31,7 @@ import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { QueueError } from '../../errors.js';
 import { bindingName, Exchanges } from '../exchanges.js';
+import { IgnoredArguments } from '../ignored-arguments.js';
 import {
   closedError,
   NO_LINK_COUNTS,
@@ -53,6 +55,8 @@ interface MemoryBrokerOptions {
   readonly maxMessageBytes?: number | undefined;
   /** The capacity of queues that are declared without one, in messages; `Infinity` for no limit. Default: 1024. */
   readonly defaultCapacity?: number | undefined;
+  /** Receives `ignored`. */
+  readonly observe?: ((event: BrokerEvent) => void) | undefined;
 }
 
 /**
@@ -62,10 +66,11 @@ interface MemoryBrokerOptions {
  * no other process can see the queue. Throws `INVALID_OPTION`.
  */
 export function openMemoryBroker(options: MemoryBrokerOptions = {}): Backend {
-  checkOptionNames('openMemoryBroker', options, ['maxMessageBytes', 'defaultCapacity']);
+  checkOptionNames('openMemoryBroker', options, ['maxMessageBytes', 'defaultCapacity', 'observe']);
   return new MemoryBroker(
     integerOption('maxMessageBytes', options.maxMessageBytes, { min: 1, default: DEFAULT_MAX_MESSAGE_BYTES }),
     integerOption('defaultCapacity', options.defaultCapacity, { min: 1, infinity: true, default: 1024 }),
+    options.observe ?? (() => {}),
   );
 }
 
@@ -75,6 +80,7 @@ class MemoryBroker implements Backend {
   readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #defaultCapacity: number;
+  readonly #ignored: IgnoredArguments;
   readonly #queues = new Map<string, MemoryQueue>();
   readonly #exchanges = new Exchanges();
   readonly #fanOuts = new FanOuts();
@@ -88,7 +94,8 @@ class MemoryBroker implements Backend {
   });
   #state: BrokerState = 'connected';
 
-  constructor(maxMessageBytes: number, defaultCapacity: number) {
+  constructor(maxMessageBytes: number, defaultCapacity: number, observe: (event: BrokerEvent) => void) {
+    this.#ignored = new IgnoredArguments(observe);
     this.maxMessageBytes = maxMessageBytes;
     this.#defaultCapacity = defaultCapacity;
   }
@@ -108,6 +115,7 @@ class MemoryBroker implements Backend {
       if (deadLetterSpec !== undefined) this.#checkMatches(deadLetterSpec);
     }
     for (const { exchange } of spec.bindings ?? []) this.#exchanges.check(exchange);
+    this.#ignored.report(spec);
     const queue = existing ?? this.#create(spec, this.#defaultCapacity);
     if (spec.declare === 'match') queue.onExpired = spec.onExpired;
     this.#bind(spec);
