@@ -60,6 +60,13 @@ export function unroutable(
   return new QueueError('UNROUTABLE', `message ${id} was not stored: ${why}`);
 }
 
+export function queueMissing(name: string): QueueError {
+  return new QueueError(
+    'QUEUE_MISSING',
+    `there is no queue ${quote(name)} on the local broker: declare it first`,
+  );
+}
+
 /** Throws `INVALID_OPTION` for what only RabbitMQ can do. */
 export function refuseUnknown({ priority }: SubscribeOptions): void {
   if (priority === undefined) return;
