@@ -4,6 +4,7 @@ import {
   type Destination,
   MAX_PRIORITY,
   type Message,
+  type PublishOptions,
   type QueueStats,
   type SubscribeOptions,
 } from '../broker.js';
@@ -60,11 +61,15 @@ export function unroutable(
   return new QueueError('UNROUTABLE', `message ${id} was not stored: ${why}`);
 }
 
-export function queueMissing(name: string): QueueError {
-  return new QueueError(
-    'QUEUE_MISSING',
-    `there is no queue ${quote(name)} on the local broker: declare it first`,
-  );
+/** Throws `UNROUTABLE`, or resolves to false if `mandatory` is false. */
+export async function unrouted(
+  to: Destination,
+  { id }: Message,
+  isExchange: boolean,
+  options: PublishOptions | undefined,
+): Promise<boolean> {
+  if (options?.mandatory === false) return false;
+  throw unroutable(to, id, isExchange);
 }
 
 /** Throws `INVALID_OPTION` for what only RabbitMQ can do. */

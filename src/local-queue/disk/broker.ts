@@ -34,9 +34,8 @@ import {
 } from '../local-broker.js';
 import { LocalSharedState } from '../shared-state.js';
 import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options.js';
-import { prepareFolder } from './folder.js';
 import { lockHolder } from './lock-holder.js';
-import { joinStore, leaveStore, openedInTime } from './open-stores.js';
+import { leaveStore, openStore } from './open-stores.js';
 import { DiskOperator } from './operator.js';
 import { because, PendingPublish, unwritable } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
@@ -65,15 +64,7 @@ export async function openDiskBroker(
 ): Promise<Backend> {
   const { maxMessageBytes, durability, leaseMs, timeoutMs, observe } = checkDiskBrokerOptions(options);
   checkSqlite();
-  const begin = performance.now();
-  const path = await openedInTime(
-    prepareFolder(folder),
-    folder,
-    timeoutMs,
-    () => 'its file system does not answer',
-  );
-  const leftMs = Math.max(1, timeoutMs - (performance.now() - begin));
-  const client = await joinStore({ folder: path, leaseMs, thread: internals.thread }, leftMs, timeoutMs);
+  const client = await openStore(folder, { leaseMs, thread: internals.thread }, timeoutMs);
   const flags = durability === 'flush' ? FLUSH : 0;
   return new DiskBroker(client, maxMessageBytes, flags, observe);
 }

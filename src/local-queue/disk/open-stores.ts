@@ -1,6 +1,7 @@
 import { within } from '../../common/limits.js';
 import { quote } from '../../common/options.js';
 import { isQueueError, QueueError } from '../../errors.js';
+import { prepareFolder } from './folder.js';
 import { lockHolder } from './lock-holder.js';
 import { StoreClient } from './store-client.js';
 import type { StoreWorkerSettings } from './store-worker.js';
@@ -16,20 +17,28 @@ interface OpenStore {
 const stores = new Map<string, OpenStore>();
 
 /**
- * The client of the folder's store thread: the one that is there, or a new one. `UNREACHABLE` where that takes too long;
- * it quotes `limitMs`.
+ * Makes the folder ready, and returns the client of its store thread: the one that is there, or a new one. `UNREACHABLE`
+ * where that takes too long.
  */
-export async function joinStore(
-  settings: StoreWorkerSettings,
-  timeoutMs: number,
-  limitMs = timeoutMs,
+export async function openStore(
+  folder: string,
+  settings: Omit<StoreWorkerSettings, 'folder'>,
+  limitMs: number,
 ): Promise<StoreClient> {
-  const { folder } = settings;
-  const joining = join(settings);
+  const begin = performance.now();
+  const path = await inTime(
+    prepareFolder(folder),
+    folder,
+    limitMs,
+    limitMs,
+    () => 'its file system does not answer',
+  );
+  const leftMs = Math.max(1, limitMs - (performance.now() - begin));
+  const joining = join({ ...settings, folder: path });
   const reason = () =>
-    lockHolder(folder) ?? 'another process holds its lock, and stands still, or the disk does';
+    lockHolder(path) ?? 'another process holds its lock, and stands still, or the disk does';
   try {
-    return await openedInTime(joining, folder, timeoutMs, reason, limitMs);
+    return await inTime(joining, path, leftMs, limitMs, reason);
   } catch (error) {
     joining.then(
       (client) => leaveStore(client),
@@ -40,15 +49,15 @@ export async function joinStore(
 }
 
 /** A step of opening a folder, or `UNREACHABLE` with the reason if it takes longer than its limit. */
-export async function openedInTime<T>(
+async function inTime<T>(
   step: Promise<T>,
   folder: string,
-  timeoutMs: number,
+  leftMs: number,
+  limitMs: number,
   reason: () => string,
-  limitMs = timeoutMs,
 ): Promise<T> {
   try {
-    return await within(step, `opening ${folder}`, { timeoutMs });
+    return await within(step, `opening ${folder}`, { timeoutMs: leftMs });
   } catch (error) {
     if (!isQueueError(error, 'TIMEOUT')) throw error;
     throw new QueueError(

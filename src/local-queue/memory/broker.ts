@@ -40,6 +40,7 @@ import {
   refuseUnknown,
   takeIn,
   unroutable,
+  unrouted,
 } from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
 import { LocalSharedState } from '../shared-state.js';
@@ -288,15 +289,4 @@ class MemoryBroker implements Backend {
     const existing = this.#queues.get(spec.name);
     if (existing !== undefined) checkMatches(spec, existing);
   }
-}
-
-/** Throws `UNROUTABLE`, or resolves to false if `mandatory` is false. */
-async function unrouted(
-  to: Destination,
-  { id }: Message,
-  isExchange: boolean,
-  options: PublishOptions | undefined,
-): Promise<boolean> {
-  if (options?.mandatory === false) return false;
-  throw unroutable(to, id, isExchange);
 }
