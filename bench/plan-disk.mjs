@@ -1,4 +1,5 @@
 import { WINDOW } from './disk/window.mjs';
+import { diskFanOut } from './plan-fan-out.mjs';
 
 /** What is measured of queues that survive a restart. Every workload has one reference, which the others are compared with. */
 
@@ -164,5 +165,6 @@ export function diskWorkloads({ quick }, places) {
         }),
       ),
     },
+    diskFanOut({ quick }, places.folder),
   ];
 }

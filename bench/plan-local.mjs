@@ -1,4 +1,5 @@
 /** What is measured in process. Every workload has one reference, which the others are compared with. */
+import { memoryFanOut } from './plan-fan-out.mjs';
 import { localMemory } from './plan-memory.mjs';
 
 const queue = 'in-process/local-queue.mjs';
@@ -183,6 +184,7 @@ export function localWorkloads({ quick }) {
         kind: 'ours',
       })),
     },
+    memoryFanOut({ quick }),
     localMemory({ quick }),
   ].filter(({ subjects }) => subjects.length > 0);
 }

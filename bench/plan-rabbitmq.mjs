@@ -1,4 +1,5 @@
 /** What is measured on RabbitMQ. Every workload has one reference, which the others are compared with. */
+import { rabbitMqFanOut } from './plan-fan-out.mjs';
 import { rabbitMqMemory } from './plan-memory.mjs';
 
 const CLIENTS = [
@@ -110,6 +111,7 @@ export function rabbitMqWorkloads({ quick }, url) {
           options: { url, client, type: 'quorum', size: 100 },
         })),
     },
+    ...rabbitMqFanOut({ quick }, url),
     rabbitMqMemory({ quick }, url, CLIENTS),
   ];
 }

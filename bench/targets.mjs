@@ -134,6 +134,19 @@ export const TARGETS = [
     what: 'Folder, 10 busy processes, an awaited send: the p99 of the worst, in microseconds',
     ...target('disk-contended', '10 processes', undefined, 'p99Us', 'most', 80_000),
   },
+  ...['memory', 'disk'].flatMap((where) =>
+    [1, 10, 100].map((width) => ({
+      what: `${where === 'disk' ? 'Folder' : 'typed API on local:'}, a copy for each of ${width} subscriptions: CPU beside a send`,
+      ...target(
+        `fan-out-${where}`,
+        `a copy of an event for ${width} subscription${width === 1 ? '' : 's'}`,
+        'a send to one queue',
+        'cpuUsEach',
+        'most',
+        1,
+      ),
+    })),
+  ),
   {
     what: 'LocalQueue, a fast producer and a slow consumer: MB grown',
     ...target('memory-local', 'LocalQueue', undefined, 'peakGrowthMb', 'most', 50),
