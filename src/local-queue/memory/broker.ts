@@ -152,12 +152,13 @@ class MemoryBroker implements Backend {
     }
   }
 
-  async #fanOut(to: Destination, message: Message, options: PublishOptions | undefined): Promise<boolean> {
+  #fanOut(to: Destination, message: Message, options: PublishOptions | undefined): Promise<boolean> {
     const destination = { exchange: to.exchange, routingKey: to.routingKey };
     if (this.#exchanges.route(destination) === undefined) return unrouted(to, message, false, options);
     const route = () => this.#targets(destination);
-    const isRouted = await this.#fanOuts.publish({ message, route }, options);
-    return isRouted || unrouted(to, message, true, options);
+    const publishing = this.#fanOuts.publish({ message, route }, options);
+    if (options?.mandatory === false) return publishing;
+    return publishing.then((isRouted) => isRouted || unrouted(to, message, true, options));
   }
 
   #targets(to: Destination): MemoryQueue[] {
