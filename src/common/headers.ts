@@ -32,15 +32,17 @@ export function copyHeaders(headers: MessageHeaders, fault: HeaderFault): Messag
   if (!isTable(headers)) throw fault('headers', 'an object with a value for each header', headers);
   const copy: Record<string, HeaderValue> = {};
   for (const name of Object.keys(headers)) {
-    if (name === '') throw fault('headers', `names of 1 to ${MAX_NAME_BYTES} bytes`, name);
     checkHeaderName(name, fault);
     set(copy, name, copyValue(headers[name], { fault, where: () => inside('headers', name) }, 0));
   }
   return copy;
 }
 
-/** Throws what `fault` returns for the name of a header that means something to a broker or to the language. */
+/** Throws what `fault` returns for the name of a header that means something to a broker or to the language, or does not fit. */
 export function checkHeaderName(name: string, fault: HeaderFault): void {
+  // A UTF-16 code unit makes at most three bytes.
+  if (name === '' || (name.length * 3 > MAX_NAME_BYTES && Buffer.byteLength(name) > MAX_NAME_BYTES))
+    throw fault('headers', `headers with names of 1 to ${MAX_NAME_BYTES} bytes`, name);
   const why = REFUSED_NAMES.get(name);
   if (why !== undefined) throw fault('headers', `another name than ${name}, ${why}`, name);
 }

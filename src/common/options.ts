@@ -182,6 +182,7 @@ export function isTooLarge(body: Uint8Array | string, maxBytes: number): boolean
 
 /** Throws `TOO_LARGE`. */
 export function checkSize({ id, body }: Message, maxBytes: number): void {
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) return;
   if (isTooLarge(body, maxBytes)) checkBodySize(`message ${id}`, body, maxBytes);
 }
 

@@ -1,15 +1,15 @@
 /** Shared by the brokers in memory and on disk. */
-import {
-  type BrokerCounts,
-  type Destination,
-  MAX_PRIORITY,
-  type Message,
-  type PublishOptions,
-  type QueueStats,
-  type SubscribeOptions,
+import type {
+  BrokerCounts,
+  Destination,
+  Message,
+  PublishOptions,
+  QueueStats,
+  SubscribeOptions,
 } from '../broker.js';
-import { checkHeaderName, copyHeaders, type HeaderFault } from '../common/headers.js';
+import { checkHeaderName, copyHeaders, headersBytes, MAX_HEADERS_BYTES } from '../common/headers.js';
 import { copyMessage } from '../common/message.js';
+import { checkMessage, faultOf, invalidMessage } from '../common/message-check.js';
 import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
@@ -96,7 +96,7 @@ export function takeIn(message: Message, to: Destination): Message {
 
 function takeInHeaders(message: Message): Message['headers'] {
   const { headers } = message;
-  for (const _ in headers) return Object.freeze(copyHeaders(headers, faultOf(message)));
+  for (const _ in headers) return Object.freeze(fitting(message, copyHeaders(headers, faultOf(message))));
   return NO_HEADERS;
 }
 
@@ -104,44 +104,26 @@ function takeInHeaders(message: Message): Message['headers'] {
 export function storableHeaders(message: Message): Message['headers'] {
   const { headers } = message;
   for (const name in headers) {
-    if (typeof headers[name] !== 'string') return copyHeaders(headers, faultOf(message));
+    if (typeof headers[name] !== 'string') return fitting(message, copyHeaders(headers, faultOf(message)));
     checkHeaderName(name, faultOf(message));
   }
-  return headers;
+  return fitting(message, headers);
 }
 
-function faultOf(message: Message): HeaderFault {
-  return (where, expected, got) => invalidMessage(message, where, expected, got);
-}
-
-/** Throws `INVALID_MESSAGE`. */
-export function checkMessage(message: Message): void {
-  const { priority, body, expiresAt, dueAt } = message;
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
-    throw invalidMessage(message, 'priority', `an integer from 0 to ${MAX_PRIORITY}`, priority);
-  }
-  if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
-    throw invalidMessage(message, 'body', 'a string or a Uint8Array', body);
-  }
-  if (expiresAt !== undefined && !Number.isSafeInteger(expiresAt)) {
-    throw invalidMessage(message, 'expiresAt', 'milliseconds since 1970', expiresAt);
-  }
-  if (dueAt !== undefined && !Number.isSafeInteger(dueAt)) {
-    throw invalidMessage(message, 'dueAt', 'milliseconds since 1970', dueAt);
-  }
+/** Throws for headers that RabbitMQ could not carry. */
+function fitting(message: Message, headers: Message['headers']): Message['headers'] {
+  const bytes = headersBytes(headers);
+  if (bytes <= MAX_HEADERS_BYTES) return headers;
+  throw invalidMessage(
+    message,
+    `its headers have ${bytes} bytes, and a message carries ${MAX_HEADERS_BYTES}`,
+  );
 }
 
 /** Throws `INVALID_MESSAGE` for a delayed message to an exchange, which routes by its present bindings. */
 export function refuseDelay(to: Destination, message: Message): void {
   if (to.exchange === '' || message.dueAt === undefined) return;
-  throw invalidMessage(message, 'dueAt', 'none, since only messages to a queue can wait', message.dueAt);
-}
-
-function invalidMessage(message: Message, property: string, expected: string, got: unknown): QueueError {
-  return new QueueError(
-    'INVALID_MESSAGE',
-    `message ${message.id}: ${property}: expected ${expected}, got ${quote(got)}`,
-  );
+  throw faultOf(message)('dueAt', 'none, since only messages to a queue can wait', message.dueAt);
 }
 
 export function queueMissing(name: string): QueueError {

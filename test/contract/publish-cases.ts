@@ -38,6 +38,37 @@ export const publishCases: Cases = {
     expect(await inbox.ackNext(ids.length)).toEqual(ids);
   },
 
+  'what not every backend could carry is refused by each, with a sentence that names it': async (t) => {
+    const queue = await t.declare();
+    const long = 'x'.repeat(256);
+    const cases: [Record<string, unknown>, string][] = [
+      [{ id: long }, 'id'],
+      [{ contentType: long }, 'contentType'],
+      [{ contentEncoding: long }, 'contentEncoding'],
+      [{ correlationId: 'é'.repeat(128) }, 'correlationId'],
+      [{ replyTo: 7 }, 'replyTo'],
+      [{ type: long }, 'type'],
+      [{ appId: [] }, 'appId'],
+      [{ timestamp: -1 }, 'timestamp'],
+      [{ timestamp: Number.NaN }, 'timestamp'],
+      [{ timestamp: 2 ** 60 }, 'timestamp'],
+      [{ priority: 32 }, 'priority'],
+      [{ expiresAt: -1 }, 'expiresAt'],
+      [{ body: 5 }, 'body'],
+      [{ headers: null }, 'headers'],
+      [{ headers: { '': 'x' } }, 'name'],
+      [{ headers: { [long]: 'x' } }, 'name'],
+      [{ headers: { a: undefined } }, 'a'],
+      [{ headers: { a: 'x'.repeat(66_000) } }, 'headers'],
+    ];
+    for (const [parts, what] of cases) {
+      const publishing = t.broker.publish(addressOf(queue), message(parts as Partial<Message>));
+      expect((await rejection(publishing, 'INVALID_MESSAGE')).message, JSON.stringify(parts)).toContain(what);
+    }
+    await t.publish(queue, 'next');
+    expect(await t.ready(queue)).toBe(1);
+  },
+
   'a message that no queue accepts is UNROUTABLE': async (t) => {
     const missing = t.queueName();
     const error = await rejection(t.publish(missing, 'lost'), 'UNROUTABLE');

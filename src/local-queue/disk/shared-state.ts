@@ -1,5 +1,6 @@
+import { checkMessage } from '../../common/message-check.js';
 import { checkSize } from '../../common/options.js';
-import { checkMessage, storableHeaders } from '../local-broker.js';
+import { storableHeaders } from '../local-broker.js';
 import type { StateStore } from '../shared-state.js';
 import { MessageWriter } from './message-lists.js';
 import type { CommandResult, StateRequest } from './protocol.js';

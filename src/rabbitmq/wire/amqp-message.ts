@@ -2,13 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message, type MessageHeaders } from '../../broker.js';
-import { checkHeaderName, checkHeaders, type HeaderFault } from '../../common/headers.js';
+import { checkHeaderName, checkHeaders } from '../../common/headers.js';
 import { expiryIn, hasExpiry, withExpiry } from '../../common/history-headers.js';
-import { quote } from '../../common/options.js';
-import { QueueError } from '../../errors.js';
+import { checkMessage, checkShortString, faultOf } from '../../common/message-check.js';
 import { isDeadLetter, withBrokerDeath } from './broker-death.js';
 import { carry, isUnchanged } from './carried-headers.js';
-import { MAX_SHORT_STRING_BYTES } from './frames.js';
 import { type HeaderField, type HeaderTable, NO_HEADERS } from './header-table.js';
 import { originHeaders, originOf as publishedTo } from './origin.js';
 
@@ -98,37 +96,17 @@ export function toWire(
   defaultPriority?: number,
   expiresInQueue = true,
 ): WireMessage {
-  const { id, headers, timestamp, priority = defaultPriority } = message;
+  const { id, headers, priority = defaultPriority } = message;
   checkShortString(message, 'exchange', to.exchange);
   checkShortString(message, 'routing key', to.routingKey);
-  checkShortString(message, 'id', id);
-  checkShortString(message, 'contentType', message.contentType);
-  checkShortString(message, 'contentEncoding', message.contentEncoding);
-  checkShortString(message, 'correlationId', message.correlationId);
-  checkShortString(message, 'replyTo', message.replyTo);
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
-    throw invalid(
-      message,
-      `its priority must be an integer from 0 to ${MAX_PRIORITY}, not ${quote(priority)}`,
-    );
-  }
-  if (timestamp !== undefined && !(timestamp >= 0 && timestamp <= Number.MAX_SAFE_INTEGER)) {
-    throw invalid(message, `its timestamp must be milliseconds since 1970, not ${quote(timestamp)}`);
-  }
-  checkShortString(message, 'type', message.type);
-  checkShortString(message, 'appId', message.appId);
-  checkShortString(message, 'userId', message.userId);
+  checkMessage(message);
   const origin = originOf(message);
   for (const name in headers) {
     const isCarried = origin !== undefined && isUnchanged(origin.headers, headers, name);
     if (isCarried && !SENDER_SELECTED_HEADERS.includes(name)) continue;
     checkHeaderName(name, faultOf(message));
-    checkShortString(message, 'name of a header', name);
   }
   const { expiresAt } = message;
-  if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt >= 0)) {
-    throw invalid(message, `its expiresAt must be milliseconds since 1970, not ${quote(expiresAt)}`);
-  }
   const wanted = expiresAt === undefined ? headers : withExpiry(headers, expiresAt);
   const { carried, added } =
     origin === undefined ? encodeHeaders(message, wanted) : carryAll(message, origin.headers, wanted);
@@ -267,26 +245,4 @@ function toMilliseconds(seconds: number | bigint): number | undefined {
 function toContent(body: Message['body']): WireMessage['content'] {
   // Copied, since a message may have to be sent again, and the sender's array is the sender's.
   return typeof body === 'string' ? body : Buffer.from(body);
-}
-
-function checkShortString(message: Message, what: string, value: string | undefined): void {
-  if (value === undefined) return;
-  if (typeof value !== 'string') throw invalid(message, `its ${what} must be a string, not ${quote(value)}`);
-  // A UTF-16 code unit makes at most three bytes.
-  if (value.length * 3 <= MAX_SHORT_STRING_BYTES) return;
-  const bytes = Buffer.byteLength(value);
-  if (bytes > MAX_SHORT_STRING_BYTES) {
-    throw invalid(
-      message,
-      `its ${what} has ${bytes} bytes, AMQP carries ${MAX_SHORT_STRING_BYTES}: ${quote(value)}`,
-    );
-  }
-}
-
-function faultOf(message: Message): HeaderFault {
-  return (where, expected, got) => invalid(message, `its ${where} must be ${expected}, not ${quote(got)}`);
-}
-
-function invalid(message: Message, why: string): QueueError {
-  return new QueueError('INVALID_MESSAGE', `message ${quote(message.id)} can't be sent: ${why}`);
 }
