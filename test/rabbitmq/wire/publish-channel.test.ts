@@ -81,7 +81,7 @@ const addresses = fc.oneof(
 );
 const wires = fc
   .tuple(addresses, messages, fc.boolean())
-  .filter(([, { headers }]) => !['CC', 'BCC', '__proto__'].some((name) => Object.hasOwn(headers, name)))
+  .filter(([, { headers }]) => !['', 'CC', 'BCC', '__proto__'].some((name) => Object.hasOwn(headers, name)))
   .map(([[exchange, routingKey], message, isResent]) => {
     const wire = toWire({ exchange, routingKey }, message);
     return isResent ? { ...wire, options: asResent(wire.options) } : wire;
