@@ -116,6 +116,37 @@ export const exchangeCases: Cases = {
     expect(await listed(spec.name)).toEqual([]);
   },
 
+  'a queue that moves from one pattern to another misses nothing that both match, and gets it once': async (
+    t,
+  ) => {
+    const topic = exchange(t, 'topic');
+    const second = t.spec({
+      bindings: [{ exchange: topic, routingKey: '*.b' }],
+      unbind: [{ exchange: topic, routingKey: 'a.*' }],
+    });
+    const first = { ...second, bindings: second.unbind, unbind: second.bindings };
+    await t.broker.declare(first);
+    const ids = numbered(60, 'moved');
+    const publishing = Promise.all(ids.map((id) => publishTo(t, topic, 'a.b', id)));
+    for (let change = 0; change < 10; change++) await t.broker.declare(change % 2 === 0 ? second : first);
+    expect(await publishing).toEqual(ids.map(() => true));
+    expect(await idsIn(t, first, ids.length)).toEqual(ids);
+  },
+
+  'a routing key may have 255 bytes, and a queue the name of an exchange': async (t) => {
+    const topic = exchange(t, 'topic');
+    const queue = {
+      ...t.spec({ bindings: [{ exchange: topic, routingKey: '#.\u{1F600}' }] }),
+      name: topic.name,
+    };
+    await t.broker.declare(queue);
+    const key = `${'x'.repeat(250)}.\u{1F600}`;
+    expect(Buffer.byteLength(key)).toBe(255);
+    expect(await publishTo(t, topic, key, 'long')).toBe(true);
+    await t.broker.publish({ exchange: '', routingKey: queue.name }, message({ id: 'by name' }));
+    expect(await idsIn(t, queue, 2)).toEqual(['long', 'by name']);
+  },
+
   'a queue that several bindings lead to gets one copy': async (t) => {
     const topic = exchange(t, 'topic');
     const queue = await bound(t, topic, ['#', '*', 'a', 'a.#']);
