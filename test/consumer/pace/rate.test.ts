@@ -67,3 +67,21 @@ test.each([false, true])(
     expect(vi.getTimerCount()).toBe(0);
   },
 );
+
+test('windows of keys that are idle are forgotten, so that no more than a thousand are kept', () => {
+  const isIdle = vi.spyOn(RateWindow.prototype, 'isIdle');
+  const line = new RatedLine(new PlainLine(), {
+    rate: { limit: 1, perMs: 10 },
+    keyOf: nameOf,
+    onReady: () => {},
+    onTooLong: () => {},
+  });
+  for (let key = 0; key <= 5000; key++) {
+    line.add(delivery(String(key)));
+    expect(nameOf(line.take())).toBe(String(key));
+    vi.advanceTimersByTime(10);
+  }
+  // One look at each of a thousand, five times: those seen before are gone.
+  expect(isIdle).toHaveBeenCalledTimes(5000);
+  isIdle.mockRestore();
+});
