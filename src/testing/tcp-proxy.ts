@@ -244,10 +244,19 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #reset(link: Link): void {
-    link.client.resetAndDestroy();
-    link.broker.resetAndDestroy();
+    resetSocket(link.client);
+    resetSocket(link.broker);
     this.#links.delete(link);
   }
+}
+
+/**
+ * libuv refuses to reset a socket whose end is on its way (`EINVAL`), and Node never closes the handle then: the process
+ * spins for ever when it exits.
+ */
+function resetSocket(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Resolves at that time on the clock of `performance.now()`; at once if it has passed. */

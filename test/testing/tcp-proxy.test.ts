@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { eventually } from '../support/eventually.js';
 
@@ -265,4 +265,23 @@ test('close resets what is connected and listens no more', async () => {
   expect(await one.over).toBe('ECONNRESET');
   await expect(client()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   await expect(proxy.refuse(false)).rejects.toThrow('closed');
+});
+
+test('cut lets go of a socket whose end is still on its way', async () => {
+  const one = await client();
+  await echoed(one, 'hello');
+  const end = Socket.prototype.end as (this: Socket) => Socket;
+  const ended = vi.spyOn(Socket.prototype, 'end').mockImplementation(function (this: Socket) {
+    end.call(this);
+    // `end` began, and is not over before the next turn of the event loop.
+    proxy.cut();
+    return this;
+  });
+  try {
+    end.call(one.socket);
+    await eventually(() => ended.mock.calls.length > 0);
+  } finally {
+    ended.mockRestore();
+  }
+  await eventually(() => !process.getActiveResourcesInfo().includes('TCPSocketWrap'));
 });
