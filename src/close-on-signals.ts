@@ -4,20 +4,25 @@ import { checkOptionNames, durationOption, invalidOption } from './common/option
 
 /** What {@link closeOnSignals} stops before it closes the broker: consumers, batch consumers, schedulers. */
 export interface Stoppable {
+  /** Resolves when nothing is handled any more. */
   stop(options?: { readonly deadlineMs?: number | undefined }): Promise<unknown>;
 }
 
+/** The name of a signal, such as `SIGTERM`. */
+export type SignalName = `SIG${string}`;
+
+/** How {@link closeOnSignals} closes. */
 export interface CloseOnSignalsOptions {
   /** How long running handlers may take to finish. Milliseconds. Default: 30 000. */
   readonly deadlineMs?: number | undefined;
   /** Default: `SIGINT` and `SIGTERM`. */
-  readonly signals?: readonly NodeJS.Signals[] | undefined;
+  readonly signals?: readonly SignalName[] | undefined;
 }
 
 /** Returned by {@link closeOnSignals}. */
 export interface ClosingOnSignals extends Disposable {
   /** Resolves with the signal when everything is closed: for what else the program has to close, such as a server. */
-  readonly closed: Promise<NodeJS.Signals>;
+  readonly closed: Promise<SignalName>;
   /** Leaves signals to others again. `using` calls it at the end of a block. */
   [Symbol.dispose](): void;
 }
@@ -46,21 +51,21 @@ export function closeOnSignals(
   if (!Array.isArray(consumers) || !consumers.every((each) => typeof each?.stop === 'function')) {
     throw invalidOption('consumers', 'a list of what has a stop method', consumers);
   }
-  const closed = new Deferred<NodeJS.Signals>();
-  let first: NodeJS.Signals | undefined;
+  const closed = new Deferred<SignalName>();
+  let first: SignalName | undefined;
   /** The second signal. */
-  let insisting: NodeJS.Signals | undefined;
+  let insisting: SignalName | undefined;
 
   const close = async (limitMs: number) => {
     await Promise.allSettled(consumers.map((consumer) => consumer.stop({ deadlineMs: limitMs })));
     await broker.close();
   };
-  const onSignal = (signal: NodeJS.Signals) => {
+  const onSignal = (signal: SignalName) => {
     if (first === undefined) {
       first = signal;
       void close(deadlineMs).then(() => {
         dispose();
-        if (insisting !== undefined) process.kill(process.pid, insisting);
+        if (insisting !== undefined) process.kill(process.pid, insisting as NodeJS.Signals);
         else closed.resolve(signal);
       });
     } else if (insisting === undefined) {

@@ -39,6 +39,7 @@ export {
   type CloseOnSignalsOptions,
   type ClosingOnSignals,
   closeOnSignals,
+  type SignalName,
   type Stoppable,
 } from './close-on-signals.js';
 export type { Around, SendContext } from './common/around.js';

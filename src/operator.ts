@@ -43,6 +43,7 @@ export interface QueueRates {
 
 /** One queue: what it is, and what it holds. */
 export interface QueueInfo extends QueueStats {
+  /** As in its definition. */
   readonly name: string;
   /** `local` in memory and on disk; on RabbitMQ also `stream`, and whatever types its plugins add. */
   readonly type: 'local' | 'quorum' | 'classic' | (string & {}) | undefined;
@@ -70,6 +71,7 @@ export interface QueuesOptions extends WaitOptions {
   readonly limit?: number | undefined;
 }
 
+/** The queues of a broker. */
 export interface QueueList {
   /** By name, in the order of code units. */
   readonly queues: readonly QueueInfo[];
@@ -103,6 +105,7 @@ export interface PeekedMessage {
   readonly message: Message;
   /** The size of the whole body. */
   readonly bodyBytes: number;
+  /** Where in its life it is. */
   readonly state: MessageState;
   /** Which attempt its next delivery is, or the present one. */
   readonly attempt: number;
@@ -114,6 +117,7 @@ export interface PeekedMessage {
   readonly holder: string | undefined;
 }
 
+/** Some messages of a queue, and where the next ones begin. */
 export interface PeekPage {
   /**
    * `ready` ones in the order of their delivery, `delayed` ones in the order in which they are due. All bodies together

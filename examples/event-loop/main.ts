@@ -21,14 +21,23 @@ const broker = await connect(values.url);
 
 // Handlers run one at a time, in the order of the events. A missing or misspelt handler does not compile; each one
 // receives the events of its own type.
-const loop = createConsumer(broker, events, {
-  by: 'type',
-  handlers: {
-    click: ({ x, y }) => console.log(`click at ${x}, ${y}`),
-    key: ({ key }) => console.log(`key ${key}`),
-    timer: ({ name, afterMs }) => console.log(`timer ${name} after ${afterMs} ms`),
+const loop = createConsumer(
+  broker,
+  events,
+  {
+    by: 'type',
+    handlers: {
+      click: ({ x, y }) => console.log(`click at ${x}, ${y}`),
+      key: ({ key }) => console.log(`key ${key}`),
+      timer: ({ name, afterMs }) => console.log(`timer ${name} after ${afterMs} ms`),
+    },
   },
-});
+  {
+    observe: (event) => {
+      if (event.type === 'dead-lettered') console.log(`dead letter ${event.id}: ${event.failure.code}`);
+    },
+  },
+);
 await loop.start();
 
 const screen = createProducer(broker, events);

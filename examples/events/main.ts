@@ -34,7 +34,13 @@ const consumers = [
         },
       },
     },
-    { retry: { delaysMs: [100] } }, // of the invoice alone: nobody gets a second mail for it
+    {
+      retry: { delaysMs: [100] }, // of the invoice alone: nobody gets a second mail for it
+      observe: (event) => {
+        if (event.type === 'retried')
+          console.log(`invoice: ${event.failure.error}, again in ${event.delayMs} ms`);
+      },
+    },
   ),
   createConsumer(broker, search, {
     handlers: {

@@ -33,7 +33,14 @@ export async function startWorkers<Task>(
   { workers = 3, taskTimeoutMs = Number.POSITIVE_INFINITY }: WorkerOptions = {},
 ): Promise<Consumer> {
   const retry = { delaysMs: [0] }; // if a worker crashes, another one retries the task once
-  const options = { concurrency: workers, prefetch: workers, handlerTimeoutMs: taskTimeoutMs, retry };
+  const observe = () => {}; // failures are the caller's to report
+  const options = {
+    concurrency: workers,
+    prefetch: workers,
+    handlerTimeoutMs: taskTimeoutMs,
+    retry,
+    observe,
+  };
   const handler = work instanceof URL ? { module: work, threads: workers } : work;
   const consumer = createConsumer(broker, tasks, handler, options);
   await consumer.start();

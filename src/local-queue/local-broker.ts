@@ -7,9 +7,7 @@ import type {
   QueueStats,
   SubscribeOptions,
 } from '../broker.js';
-import { checkHeaderName, copyHeaders, headersBytes, MAX_HEADERS_BYTES } from '../common/headers.js';
-import { copyMessage } from '../common/message.js';
-import { checkMessage, faultOf, invalidMessage } from '../common/message-check.js';
+import { checkMessage, copiedHeaders, copyMessage } from '../common/message.js';
 import { quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
@@ -85,45 +83,11 @@ export function closedError(): QueueError {
   return new QueueError('CLOSED', 'the local broker was closed');
 }
 
-const NO_HEADERS: Message['headers'] = Object.freeze({});
-
 /** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
 export function takeIn(message: Message, to: Destination): Message {
   checkMessage(message);
-  const copy = copyMessage(message, takeInHeaders(message));
+  const copy = copyMessage(message, copiedHeaders(message));
   return to.exchange === '' ? copy : { ...copy, origin: to };
-}
-
-function takeInHeaders(message: Message): Message['headers'] {
-  const { headers } = message;
-  for (const _ in headers) return Object.freeze(fitting(message, copyHeaders(headers, faultOf(message))));
-  return NO_HEADERS;
-}
-
-/** The headers in the form in which they arrive. Throws `INVALID_MESSAGE`. */
-export function storableHeaders(message: Message): Message['headers'] {
-  const { headers } = message;
-  for (const name in headers) {
-    if (typeof headers[name] !== 'string') return fitting(message, copyHeaders(headers, faultOf(message)));
-    checkHeaderName(name, faultOf(message));
-  }
-  return fitting(message, headers);
-}
-
-/** Throws for headers that RabbitMQ could not carry. */
-function fitting(message: Message, headers: Message['headers']): Message['headers'] {
-  const bytes = headersBytes(headers);
-  if (bytes <= MAX_HEADERS_BYTES) return headers;
-  throw invalidMessage(
-    message,
-    `its headers have ${bytes} bytes, and a message carries ${MAX_HEADERS_BYTES}`,
-  );
-}
-
-/** Throws `INVALID_MESSAGE` for a delayed message to an exchange, which routes by its present bindings. */
-export function refuseDelay(to: Destination, message: Message): void {
-  if (to.exchange === '' || message.dueAt === undefined) return;
-  throw faultOf(message)('dueAt', 'none, since only messages to a queue can wait', message.dueAt);
 }
 
 export function queueMissing(name: string): QueueError {

@@ -19,7 +19,9 @@ export interface MoveOptions extends WaitOptions {
   readonly onMoved?: ((id: string) => void) | undefined;
 }
 
+/** What became of a move. */
 export interface MoveResult {
+  /** How many messages are in the other queue now. */
   readonly moved: number;
   /** How many were ready when it began. */
   readonly total: number;

@@ -22,6 +22,7 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted, within } from '../common/limits.js';
+import { checkMessage, refuseDelay } from '../common/message.js';
 import { checkQueueName, checkSize, integerOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
@@ -206,12 +207,9 @@ class RabbitMqBroker implements Backend {
   async #publishLater(to: Destination, message: Message, options: PublishOptions): Promise<boolean> {
     const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
     const before = performance.now();
+    checkMessage(message);
+    refuseDelay(to, message);
     const { dueAt, ...now } = message;
-    if (!Number.isSafeInteger(dueAt) || to.exchange !== '') {
-      const why =
-        to.exchange === '' ? 'expected milliseconds since 1970' : 'only messages to a queue can wait';
-      throw new QueueError('INVALID_MESSAGE', `message ${message.id}: dueAt: ${why}`);
-    }
     const seconds = Math.ceil(((dueAt as number) - Date.now()) / 1000);
     if (seconds <= 0) return this.publish(to, now, options);
     const entry = await this.#delays.entry(to.routingKey, seconds, options).catch((error) => {

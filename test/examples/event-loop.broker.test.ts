@@ -9,6 +9,7 @@ test('event-loop runs on RabbitMQ as it does without', async () => {
   const lines = await linesOf('event-loop', '-u', amqpUrl(), '--prefix', prefix);
   expect(lines.sort()).toEqual([
     'click at 3, 4',
+    'dead letter scroll-1: invalid',
     'key Enter',
     'no handler for scroll: invalid',
     'timer tick after 20 ms',

@@ -11,6 +11,7 @@ export function expectEvents(lines: readonly string[]): void {
   expect(of('invoice').map((line) => line.slice(0, 21))).toEqual([
     'invoice: order A-1: 4',
     'invoice: order A-2: 4',
+    'invoice: paper jam, a',
   ]);
   expect(of('invoice').filter((line) => line.endsWith('(order.placed, attempt 2)'))).toHaveLength(1);
   expect(of('search')).toEqual([

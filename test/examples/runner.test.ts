@@ -42,8 +42,11 @@ test.each(['lock', 'pool', 'processes', 'tickets', 'waiting'])(
   },
 );
 
-test('a broker that is not there is one line', async () => {
+test('a broker that is not there: the example says that it waits, and ends with one line', async () => {
   const example = new Example('hello', '-u', 'amqp://127.0.0.1:1');
   expect(await example.exit()).toBe(1);
-  expect(example.stderr).toMatch(/^no broker answered: amqp:\/\/127\.0\.0\.1:1: .*\n$/);
+  expect(example.stderr).toMatch(/MILLRACE_WAITING.*127\.0\.0\.1:1/);
+  expect(example.stderr).toMatch(
+    /^no broker found within 10000 ms, in \d+ attempts: amqp:\/\/127\.0\.0\.1:1: .*\n$/m,
+  );
 });

@@ -20,12 +20,12 @@ import type {
   WaitOptions,
 } from '../../broker.js';
 import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
-import { checkMessage } from '../../common/message-check.js';
+import { checkMessage, refuseDelay, storableHeaders } from '../../common/message.js';
 import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, type QueueError } from '../../errors.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
-import { closedError, NO_LINK_COUNTS, refuseDelay, refuseUnknown, storableHeaders } from '../local-broker.js';
+import { closedError, NO_LINK_COUNTS, refuseUnknown } from '../local-broker.js';
 import { LocalSharedState } from '../shared-state.js';
 import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options.js';
 import { lockHolder } from './lock-holder.js';

@@ -1,6 +1,5 @@
-import { checkMessage } from '../../common/message-check.js';
+import { checkMessage, storableHeaders } from '../../common/message.js';
 import { checkSize } from '../../common/options.js';
-import { storableHeaders } from '../local-broker.js';
 import type { StateStore } from '../shared-state.js';
 import { MessageWriter } from './message-lists.js';
 import type { CommandResult, StateRequest } from './protocol.js';

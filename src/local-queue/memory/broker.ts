@@ -20,6 +20,7 @@ import type {
   WaitOptions,
 } from '../../broker.js';
 import { throwIfAborted } from '../../common/limits.js';
+import { refuseDelay } from '../../common/message.js';
 import {
   checkOptionNames,
   checkQueueName,
@@ -36,7 +37,6 @@ import {
   closedError,
   NO_LINK_COUNTS,
   queueMissing,
-  refuseDelay,
   refuseUnknown,
   takeIn,
   unroutable,

@@ -4,7 +4,7 @@ import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message, type MessageHeaders } from '../../broker.js';
 import { checkHeaderName, checkHeaders } from '../../common/headers.js';
 import { expiryIn, hasExpiry, withExpiry } from '../../common/history-headers.js';
-import { checkMessage, checkShortString, faultOf } from '../../common/message-check.js';
+import { checkMessage, checkShortString, faultOf } from '../../common/message.js';
 import { isDeadLetter, withBrokerDeath } from './broker-death.js';
 import { carry, isUnchanged } from './carried-headers.js';
 import { type HeaderField, type HeaderTable, NO_HEADERS } from './header-table.js';

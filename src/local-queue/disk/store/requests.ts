@@ -104,3 +104,10 @@ export function sizeOf(requests: readonly Request[]): number {
   for (const request of requests) if (request.kind === 'publish') size += request.size;
   return size;
 }
+
+const READS: readonly Request['kind'][] = ['queues', 'queue', 'peek'];
+
+/** Whether it only reads. */
+export function isRead(request: Request): request is ReadCommand {
+  return READS.includes(request.kind);
+}

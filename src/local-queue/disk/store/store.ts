@@ -8,7 +8,7 @@ import { ExchangeTable } from './exchange-table.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
-import { applyRequest, sizeOf } from './requests.js';
+import { applyRequest, isRead, sizeOf } from './requests.js';
 import type { Statement } from './sqlite.js';
 import { StateTable } from './state-table.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
@@ -21,7 +21,7 @@ import {
   StoreState,
   WriteTransaction,
 } from './transaction.js';
-import { isRead, StoreView } from './view/store-view.js';
+import { StoreView } from './view/store-view.js';
 import type { WriteLock } from './write-lock.js';
 
 /** How often the files are looked at, at most. */

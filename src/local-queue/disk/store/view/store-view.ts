@@ -1,7 +1,7 @@
 import type { QueueInfo, QueueList } from '../../../../broker.js';
 import { byName, type QueuesRequest } from '../../../../common/peek.js';
 import { localFigures } from '../../../local-broker.js';
-import type { CommandResult, ReadCommand, Reply, Request } from '../../protocol.js';
+import type { CommandResult, ReadCommand, Reply } from '../../protocol.js';
 import type { Database } from '../database.js';
 import { queueNamed } from '../queue-definition.js';
 import { capacityOf, type QueueTable, type StoredQueue } from '../queue-table.js';
@@ -23,12 +23,12 @@ const SQL = {
   allSubscribers: 'SELECT queue, sum(count) FROM subscribers GROUP BY queue',
   // From rank to rank by the index: 32 steps at most.
   oldest: `WITH RECURSIVE ranks (rank) AS (
-      SELECT max(rank) FROM messages INDEXED BY ready WHERE queue = ?1 AND ${IS_READY}
+      SELECT max(rank) FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY}
       UNION ALL
-      SELECT (SELECT max(rank) FROM messages INDEXED BY ready WHERE queue = ?1 AND ${IS_READY} AND rank < ranks.rank)
+      SELECT (SELECT max(rank) FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} AND rank < ranks.rank)
         FROM ranks WHERE ranks.rank IS NOT NULL)
     SELECT min((SELECT timestamp FROM messages INDEXED BY ready
-      WHERE queue = ?1 AND ${IS_READY} AND rank = ranks.rank ORDER BY place LIMIT 1)) FROM ranks WHERE rank IS NOT NULL`,
+      WHERE queue = ? AND ${IS_READY} AND rank = ranks.rank ORDER BY place LIMIT 1)) FROM ranks WHERE rank IS NOT NULL`,
 };
 
 /** What operators see of the store. It only reads. */
@@ -119,7 +119,7 @@ export class StoreView {
     const { spec, paused, deadLetterQueue } = queue;
     const { held, ready, unsettled, consumers } = numbersOf(queue);
     const dead = this.#queues.deadLetterQueueOf(queue);
-    const oldest = ready === 0 ? null : this.#sql.oldest.first(queue.id)?.[0];
+    const oldest = ready === 0 ? null : this.#sql.oldest.first(queue.id, queue.id, queue.id)?.[0];
     return {
       name: spec.name,
       type: 'local',
@@ -148,10 +148,4 @@ interface Numbers {
 
 function countsBy(statement: Statement): Map<number, number> {
   return new Map(statement.all().map(([key, count]) => [Number(key), Number(count)]));
-}
-
-const KINDS: readonly Request['kind'][] = ['queues', 'queue', 'peek'];
-
-export function isRead(request: Request): request is ReadCommand {
-  return KINDS.includes(request.kind);
 }
