@@ -58,6 +58,8 @@ export class DiskSpace {
   giveBack(): void {
     if (this.#freePages.number() < SPARE_PAGES + STEP_PAGES) return;
     this.#database.exec(`PRAGMA incremental_vacuum(${STEP_PAGES})`);
+    // The file gets smaller when the log is copied into it.
+    this.#database.exec('PRAGMA wal_checkpoint(PASSIVE)');
   }
 
   /** Unless others read it. */
