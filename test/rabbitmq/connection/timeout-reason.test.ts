@@ -23,22 +23,7 @@ const timeoutMs = 60;
 let broker: Backend;
 let proxy: TcpProxy;
 
-beforeAll(async () => {
-  const { hostname, port } = new URL(amqpUrl());
-  proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
-  const reconnect = { initialDelayMs: 5, maxDelayMs: 10 };
-  broker = backendOf(await connect(proxy.url(amqpUrl()), { reconnect, observe: () => {} }));
-  expect(broker.outage).toBeUndefined();
-  await proxy.refuse(true);
-  proxy.cut();
-  await eventually(() => broker.outage?.reason.message.includes('ECONNREFUSED'));
-});
-afterAll(async () => {
-  await broker.close();
-  await proxy.close();
-});
-
-const waits: Readonly<Record<string, () => Promise<unknown>>> = {
+const waits = {
   send: () => createProducer(broker, queue).send('x', { timeoutMs }),
   'a producer of its own limit': () => createProducer(broker, queue, { timeoutMs }).send('x'),
   sendMany: () => createProducer(broker, queue).sendMany(['x'], { timeoutMs }),
@@ -60,7 +45,27 @@ const waits: Readonly<Record<string, () => Promise<unknown>>> = {
   'a list of dead letters': () => deadLetters(broker, queue).list({ timeoutMs }),
   'a replay': () => deadLetters(broker, queue).replay({ timeoutMs }),
   'a lock': () => createLock(broker, name).acquire({ timeoutMs }),
-};
+} satisfies Record<string, () => Promise<unknown>>;
+
+beforeAll(async () => {
+  const { hostname, port } = new URL(amqpUrl());
+  proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
+  const reconnect = { initialDelayMs: 5, maxDelayMs: 10 };
+  broker = backendOf(await connect(proxy.url(amqpUrl()), { reconnect, observe: () => {} }));
+  expect(broker.outage).toBeUndefined();
+  await proxy.refuse(true);
+  proxy.cut();
+  await eventually(() => broker.outage?.reason.message.includes('ECONNREFUSED') === true);
+  // Nothing was sent yet: the connection for that is opened now, and its first attempt may take longer than a wait.
+  await eventually(async () => {
+    const error = await rejection(waits.send(), 'TIMEOUT');
+    return error.message.includes('ECONNREFUSED');
+  });
+});
+afterAll(async () => {
+  await broker.close();
+  await proxy.close();
+});
 
 test.concurrent.each(Object.entries(waits))(
   '%s that ends while there is no connection says why',
