@@ -13,9 +13,13 @@ const env = { MILLRACE_URL: `local:${join(folder, 'queues')}` };
 
 test('work --http serves metrics and health on this machine, and is not ready while it drains', async () => {
   const handler = join(folder, 'slow.mjs');
+  const done = join(folder, 'done');
   writeFileSync(
     handler,
-    "export default async (text) => { if (text === 'slow') await new Promise((r) => setTimeout(r, 3000)); };",
+    `import { existsSync } from 'node:fs';
+     export default async (text) => {
+       while (text === 'slow' && !existsSync(${JSON.stringify(done)})) await new Promise((r) => setTimeout(r, 20));
+     };`,
   );
   const worker = new Millrace(['work', handler, '-q', 'orders', '--http', '0'], { env });
   await worker.said('Waiting for messages');
@@ -43,6 +47,7 @@ test('work --http serves metrics and health on this machine, and is not ready wh
   await worker.said('"event":"stopping"');
   expect(await get('/readyz')).toMatchObject({ status: 503, text: expect.stringContaining('drains') });
   expect(await get('/livez')).toMatchObject({ status: 200 });
+  writeFileSync(done, '');
   expect(await worker.exit()).toBe(0);
 });
 

@@ -178,6 +178,7 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
     expect(await watching.exit()).toBe(0);
   });
 
+  // RabbitMQ can't pause a queue: that the command says so is a test of its own.
   test.skipIf(where !== 'on disk')(
     'a queue is paused for a worker of another process, and resumed',
     async () => {

@@ -196,7 +196,7 @@ describe('around a send', () => {
   test('the body is as it was when it was sent', async () => {
     const bytes = defineQueue('bytes', z.instanceof(Uint8Array), { codec: 'bytes' });
     const slow: Around<SendContext> = async (next) => {
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setImmediate(resolve));
       return next();
     };
     const buffer = new Uint8Array([1, 2, 3]);
