@@ -54,6 +54,12 @@ export function diskWorkloads({ quick }, places) {
   const betweenable = there.filter(
     ({ client }) => client === 'millrace' || client === 'bullmq' || client === 'jetstream',
   );
+  const crowdOf = (pairs) => ({
+    pairs,
+    // Each process has as many as with one pair, since V8 compiles in each of them.
+    count: quick ? 4000 : pairs * 100_000,
+    ...(quick && { warmUp: 400 }),
+  });
   const few = 2000;
   const many = quick ? 20_000 : 1_000_000;
   const waitingCount = quick ? 2000 : 100_000;
@@ -138,18 +144,17 @@ export function diskWorkloads({ quick }, places) {
       reference: '1 that sends, 1 that works',
       limitMs: 120_000,
       rounds: quick ? 1 : 3,
-      subjects: [1, 2, 5].map((pairs) =>
-        several(
-          pairs === 1 ? '1 that sends, 1 that works' : `${pairs} that send, ${pairs} that work`,
-          'crowd',
-          {
-            pairs,
-            // Each process has as many as with one pair, since V8 compiles in each of them.
-            count: quick ? 4000 : pairs * 100_000,
-            ...(quick && { warmUp: 400 }),
-          },
-        ),
-      ),
+      subjects: [
+        ...[1, 2, 5].map((pairs) => several(pairsText(pairs), 'crowd', crowdOf(pairs))),
+        // What several processes on one database cost without a queue's work.
+        ...[1, 5].map((pairs) => ({
+          subject: `bare SQLite: ${pairsText(pairs)}`,
+          kind: 'floor',
+          module: 'disk/processes.mjs',
+          run: 'crowd',
+          options: { place: places.folder, client: 'bare-sqlite', ...crowdOf(pairs) },
+        })),
+      ],
     },
     {
       id: 'disk-contended',
@@ -167,4 +172,8 @@ export function diskWorkloads({ quick }, places) {
     },
     diskFanOut({ quick }, places.folder),
   ];
+}
+
+function pairsText(pairs) {
+  return pairs === 1 ? '1 that sends, 1 that works' : `${pairs} that send, ${pairs} that work`;
 }
