@@ -9,7 +9,7 @@ import type { Backend } from '../../src/broker.js';
 import { defineQueue } from '../../src/queue.js';
 import { amqpUrl, brokerVersion } from '../support/broker.js';
 import { connect } from '../support/connect.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
 import { queueNames } from './queues.js';
 import { type Ended, Millrace, millrace } from './spawn-millrace.js';
@@ -236,7 +236,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
     let sent: string[] = [];
     let left: string[] = [];
     // Until what the killed process held is back.
-    await eventually(
+    await untilAsserted(
       async () => {
         sent = await idsIn(queue);
         left = await idsIn(dead);

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { eventually } from '../support/eventually.js';
+import { untilAsserted } from '../support/eventually.js';
 import { Millrace, millrace } from './spawn-millrace.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-http-'));
@@ -34,7 +34,7 @@ test('work --http serves metrics and health on this machine, and is not ready wh
   expect((await fetch(`${url}/metrics`, { method: 'POST' })).status).toBe(405);
   await millrace(['send', '-q', 'orders', 'quick'], { env });
   await millrace(['send', '-q', 'orders', 'slow'], { env });
-  await eventually(async () => {
+  await untilAsserted(async () => {
     const { text } = await get('/metrics');
     expect(text).toContain(
       'millrace_settled_messages_total{messaging_system="millrace",messaging_destination_name="orders",outcome="handled"} 1\n',

@@ -10,7 +10,7 @@ import type { Backend } from '../../src/broker.js';
 import { defineQueue } from '../../src/queue.js';
 import { amqpUrl, knownManagementUrl } from '../support/broker.js';
 import { connect } from '../support/connect.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { queueNames } from './queues.js';
 import { type Ended, Millrace, millrace } from './spawn-millrace.js';
@@ -67,7 +67,7 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
     const inbox = await Inbox.open(broker, queue, { prefetch: 1 });
     await (await inbox.next()).deadLetter({ code: 'failed', error: 'no' });
     await inbox.subscription.close();
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { exitCode, stdout } = await run('queues', queue, '--json');
       expect(exitCode).toBe(0);
       expect(jsonLines(stdout)).toMatchObject([

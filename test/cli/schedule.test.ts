@@ -10,7 +10,7 @@ import { defineQueue } from '../../src/queue.js';
 import { defineSchedule } from '../../src/schedules/schedule.js';
 import { createScheduler } from '../../src/schedules/scheduler.js';
 import { amqpUrl, uniqueName } from '../support/broker.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { removeQueues } from '../support/remove-queues.js';
 import { millrace } from './spawn-millrace.js';
 
@@ -59,7 +59,7 @@ describe.each([
     expect(info).toMatchObject({ queue: queue.name, timing: 'every 200 ms', next: expect.any(String) });
     expect([info.isHeld, info.last]).toEqual([isHeld, lastWhileItRuns]);
     await scheduler.stop();
-    await eventually(async () => {
+    await untilAsserted(async () => {
       expect((await infoOf()).last).toMatch(/Z$/);
     });
     await broker.purge(queue.name);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { amqpUrl } from '../support/broker.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { declareAsTutorial, put, queueNames, rawChannel, ready, takeAll } from './queues.js';
 import { hasTerminal, TerminalRun } from './screen.js';
 import { Millrace } from './spawn-millrace.js';
@@ -167,7 +167,7 @@ test('a command of --exec is not hit by the first signal, and ended by the secon
   expect(() => process.kill(pid, 0)).not.toThrow();
   worker.child.kill('SIGINT');
   expect(await worker.exit()).toBe(130);
-  await eventually(() => {
+  await untilAsserted(() => {
     expect(() => process.kill(pid, 0)).toThrow();
   });
   expect(await left(queue, 1)).toEqual([{ content: 'x', redelivered: true }]);
@@ -185,7 +185,7 @@ async function commandWithChild(start: (args: readonly string[]) => Millrace | T
   const output = worker instanceof Millrace ? worker.stdout : worker.raw;
   const pid = Number(/pid=(\d+)\./.exec(output)?.[1]);
   const ended = () =>
-    eventually(
+    untilAsserted(
       () => {
         expect(() => process.kill(pid, 0)).toThrow();
       },

@@ -10,7 +10,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
 import { aroundBroker, withVerbs } from '../../src/testing/around-broker.js';
 import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 
 const queue = defineQueue('orders', z.string());
@@ -43,7 +43,7 @@ async function failing(options: ConsumerOptions<string>) {
   const consumer = createConsumer(readOnly(), queue, () => Promise.reject(new Error('no')), options);
   await consumer.start();
   await createProducer(broker, queue).send('x');
-  await eventually(() => expect(consumer.counts.settleFailed).toBeGreaterThanOrEqual(3));
+  await untilAsserted(() => expect(consumer.counts.settleFailed).toBeGreaterThanOrEqual(3));
   await consumer.stop();
   await turn();
   return consumer;

@@ -6,7 +6,7 @@ import { Deferred } from '../../src/common/limits.js';
 import { Postpone, RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { type ContractContext, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -86,7 +86,7 @@ export const batchCases: Cases = {
     await t.untilCounted(queue.name, { ready: 0 });
     await eventually(() => consumer.counts.redelivered === 0);
     // On its way it may still be when the broker counts it as delivered.
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { unfinished } = await consumer.stop();
       expect(unfinished).toBe(0);
     });

@@ -13,7 +13,7 @@ import type {
 } from '../../src/broker.js';
 import { isQueueError } from '../../src/errors.js';
 import { defineQueue, type Queue, type QueueOptions } from '../../src/queue.js';
-import { eventually } from '../support/eventually.js';
+import { untilAsserted } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import type { BrokerSubject } from './subject.js';
 
@@ -127,7 +127,7 @@ export class ContractContext {
    * RabbitMQ's queues see a moment later.
    */
   async untilCounted(queue: string | QueueSpec, stats: Partial<QueueStats>): Promise<void> {
-    await eventually(async () => {
+    await untilAsserted(async () => {
       expect(await this.broker.inspect(nameOf(queue))).toMatchObject(stats);
     });
   }

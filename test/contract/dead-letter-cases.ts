@@ -6,7 +6,7 @@ import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import type { ReplayEvent } from '../../src/dead-letters/replay.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
+import { untilAsserted } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
 import { addressOf, type ContractContext, message, numbered } from './contract-context.js';
@@ -399,7 +399,7 @@ export const deadLetterCases: Cases = {
     const observe = ({ deadLetter }: ReplayEvent) => sent.push(deadLetter.id);
     await deadLetters(t.broker, queue.name).replay({ rate: 50, observe });
     expect(new Set(sent).size).toBe(sent.length);
-    await eventually(() => expect(handled.length).toBe(sent.length));
+    await untilAsserted(() => expect(handled.length).toBe(sent.length));
     await consumer.stop();
   },
 
@@ -453,7 +453,7 @@ export const deadLetterCases: Cases = {
     const letters = deadLetters(t.broker, queue.name);
     await rejection(letters.replay({ to: small.name, timeoutMs: 300 }), 'TIMEOUT');
     expect(await idsIn(t, dead(queue), 5)).toEqual(numbered(5));
-    await eventually(async () => expect(await t.ready(small.name)).toBe(kept.length));
+    await untilAsserted(async () => expect(await t.ready(small.name)).toBe(kept.length));
   },
 };
 

@@ -6,7 +6,7 @@ import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { isQueueError, RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -475,7 +475,7 @@ export const handlerCases: Cases = {
     const producer = createProducer(t.broker, queue);
     for (const text of ['good', 'once', 'failing']) await producer.send(text);
     const settled = { ...none, handled: 2, retried: 2, deadLettered: 1, redelivered: 2 };
-    await eventually(() => expect(consumer.counts).toEqual(settled));
+    await untilAsserted(() => expect(consumer.counts).toEqual(settled));
     await producer.send('stuck');
     await eventually(() => begun);
     expect(await consumer.stop({ deadlineMs: 0 })).toEqual({ unfinished: 1 });

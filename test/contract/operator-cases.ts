@@ -5,7 +5,7 @@ import { operatorOf } from '../../src/common/options.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import type { PeekedMessage, PeekOptions, QueueInfo } from '../../src/operator.js';
 import { createProducer } from '../../src/producer/producer.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { idsOf } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
 import { addressOf, type ContractContext, message, numbered } from './contract-context.js';
@@ -32,7 +32,7 @@ export const operatorCases: Cases = {
     await t.publishAll(second, ['a', 'b']);
     await untilKnown(t, second.name, { ready: 2 });
     const prefix = first.name.replace(/-1$/, '');
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { queues, total, parked } = await operatorOf(t.broker).queues({ match: prefix });
       expect(queues.map(({ name }) => name)).toEqual([first.name, `${first.name}.dead`, second.name]);
       expect(total).toBe(3);
@@ -50,7 +50,7 @@ export const operatorCases: Cases = {
     await t.declare({ deadLetter: false });
     await t.declare({ deadLetter: false });
     const match = name.replace(/-1$/, '');
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { queues, total } = await operatorOf(t.broker).queues({ match, limit: 2 });
       expect([queues.map((queue) => queue.name), total]).toEqual([[name, `${match}-2`], 3]);
     });
@@ -162,7 +162,7 @@ export const operatorCases: Cases = {
     for (const id of ['a', 'b']) {
       await broker.publish(addressOf(queue), message({ id, body: new Uint8Array(9 * 1024 * 1024) }));
     }
-    await eventually(async () => expect(await broker.inspect(queue.name)).toMatchObject({ ready: 2 }));
+    await untilAsserted(async () => expect(await broker.inspect(queue.name)).toMatchObject({ ready: 2 }));
     const maxBodyBytes = 16 * 1024 * 1024;
     const { messages } = await operatorOf(broker).peek(queue.name, { maxBodyBytes });
     expect(idsIn(messages)).toEqual(['a']);
@@ -185,7 +185,7 @@ export const operatorCases: Cases = {
       await t.publish(name, 'A');
       await untilKnown(t, name, { name, ready: 1 });
       expect(idsIn((await operatorOf(t.broker).peek(name)).messages)).toEqual(['A']);
-      await eventually(async () => {
+      await untilAsserted(async () => {
         expect((await operatorOf(t.broker).queues({ match: name })).queues).toMatchObject([{ name }]);
       });
       await t.untilCounted(name, { ready: 1 });
@@ -331,7 +331,7 @@ export const localOperatorCases: Cases = {
     expect((await operator.queues({ match: queue.name })).queues[0]?.paused).toBe(true);
     expect(idsIn((await operator.peek(queue.name)).messages)).toEqual(['a', 'b']);
     await operator.resume(queue.name);
-    await eventually(() => {
+    await untilAsserted(() => {
       const ids = [...inbox.deliveries, ...late.deliveries].map(({ message: { id } }) => id);
       expect(ids.sort()).toEqual(['a', 'b', 'before']);
     });

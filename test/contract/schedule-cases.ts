@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, vi } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Delivery } from '../../src/broker.js';
@@ -133,7 +134,7 @@ export const scheduleCases: Cases = {
     await old.start();
     await logOfOld.until('held');
     // Definitions of one millisecond are told apart by their texts.
-    await eventually(() => new Promise((resolve) => setTimeout(() => resolve(true), 5)));
+    await delay(5);
     const replacement = createScheduler(other as Backend, [define({ everyMs: 200 })], {
       observe: logOfNew.observe,
     });

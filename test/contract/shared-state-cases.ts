@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Backend, SharedState } from '../../src/broker.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import { type ContractContext, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
@@ -86,7 +86,7 @@ export const sharedStateCases: Cases = {
     await eventually(() => counter.value === 0);
     await counter.increment(queue);
     await counter.state.close();
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { values } = await t.broker.viewState(name);
       expect(Math.max(...values.map(Number))).toBe(1);
     });

@@ -9,7 +9,7 @@ import { createPublisher } from '../../src/topics/publisher.js';
 import { defineSubscription } from '../../src/topics/subscription.js';
 import { defineTopic, type TopicOptions } from '../../src/topics/topic.js';
 import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import { type ContractContext, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
@@ -231,7 +231,7 @@ export const topicCases: Cases = {
       await eventually(() => seen.length === 2);
     });
     expect(seen.toSorted()).toEqual(['one Ada', 'two Ada']);
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { routed } = await publisher.publish('customer.new', { name: 'Bob' });
       expect(routed).toBe(false);
     });

@@ -4,7 +4,7 @@ import { type DeadLetters, deadLetters } from '../../src/dead-letters/dead-lette
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { defineQueue } from '../../src/queue.js';
 import { message } from '../contract/contract-context.js';
-import { eventually } from '../support/eventually.js';
+import { untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 
 const schema = {
@@ -83,7 +83,7 @@ test.each(actions)(
     const broker = await withDeadLetters(['a', 'b', 'c']);
     const error = await rejection(act(deadLetters(poisoned(broker), 'q'), { timeoutMs: 300 }), 'TIMEOUT');
     expect(error.message).toContain('q.dead');
-    await eventually(async () =>
+    await untilAsserted(async () =>
       expect(await broker.inspect('q.dead')).toMatchObject({ ready: 3, consumers: 0 }),
     );
   },
@@ -97,7 +97,7 @@ test.each(actions)(
     const acting = act(deadLetters(poisoned(broker), 'q'), { signal: abort.signal });
     setTimeout(() => abort.abort(), 200);
     await rejection(acting, 'ABORTED');
-    await eventually(async () =>
+    await untilAsserted(async () =>
       expect(await broker.inspect('q.dead')).toMatchObject({ ready: 3, consumers: 0 }),
     );
   },

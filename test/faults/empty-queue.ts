@@ -3,7 +3,7 @@ import type { Broker } from '../../src/broker.js';
 import type { HandlerContext } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import type { Queue } from '../../src/queue.js';
-import { eventually } from '../support/eventually.js';
+import { untilAsserted } from '../support/eventually.js';
 import type { Handling } from '../support/ledger.js';
 import type { Grain } from './senders.js';
 
@@ -20,14 +20,14 @@ export async function emptyQueue(
 ): Promise<void> {
   const stats = () => broker.inspect(queue.name);
   // While a delivery is unsettled, its consumer counts.
-  await eventually(async () => expect((await stats()).consumers).toBe(0), LIMIT);
+  await untilAsserted(async () => expect((await stats()).consumers).toBe(0), LIMIT);
   const consumer = createConsumer(broker, queue, (_, context) => onHandled(handlingOf(context)), {
     prefetch: 100,
   });
   await consumer.start();
-  await eventually(async () => expect((await stats()).ready).toBe(0), LIMIT);
+  await untilAsserted(async () => expect((await stats()).ready).toBe(0), LIMIT);
   await consumer.stop();
-  await eventually(async () => expect(await stats()).toMatchObject({ ready: 0, consumers: 0 }), LIMIT);
+  await untilAsserted(async () => expect(await stats()).toMatchObject({ ready: 0, consumers: 0 }), LIMIT);
   const { deadLetter } = queue.spec;
   if (deadLetter) expect((await broker.inspect(deadLetter.queue)).ready).toBe(0);
 }

@@ -13,7 +13,7 @@ import { newFolder } from '../local-queue/disk/folders.js';
 import { amqpUrl, brokerVersion, rawConnection, uniqueName } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { removeQueues } from '../support/remove-queues.js';
 import { addressOf } from './addresses.js';
@@ -201,7 +201,7 @@ describe.each(['quorum', 'local:./folder'] as const)(
       const isCounted = backend !== 'quorum' || brokerVersion().countsFailuresOnly;
       const again = isCounted ? ['deadly 2 true', 'deadly 3 true'] : ['deadly 1 true', 'deadly 1 true'];
       expect(seen).toEqual(['deadly 1 false', ...again]);
-      await eventually(async () => expect((await broker.inspect(`${queue.name}.dead`)).ready).toBe(1));
+      await untilAsserted(async () => expect((await broker.inspect(`${queue.name}.dead`)).ready).toBe(1));
       expect((await broker.inspect(queue.name)).ready).toBe(1);
 
       const dead = await (await Inbox.open(broker, `${queue.name}.dead`)).next();

@@ -153,6 +153,7 @@ async function clearPolicy(name: string): Promise<void> {
       container.rabbitmqctl('clear_policy', name).catch((error: Error) => {
         // It was cleared before, though the answer did not come.
         if (!error.message.includes('does not exist')) throw error;
+        return true;
       }),
     { timeoutMs: 60_000, intervalMs: 200 },
   );

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 
 /** An echo server that tells what it has received. */
 let server: Server;
@@ -61,7 +61,7 @@ async function client(): Promise<TestClient> {
 async function echoed({ socket, received }: TestClient, text: string): Promise<void> {
   const before = received();
   socket.write(text);
-  await eventually(() => expect(received()).toBe(before + text));
+  await untilAsserted(() => expect(received()).toBe(before + text));
 }
 
 function received(): string {
@@ -80,7 +80,7 @@ test('passes on more than fits into the buffers on the way', async () => {
   const one = await client();
   const large = 'x'.repeat(20_000_000);
   one.socket.write(large);
-  await eventually(() => expect(one.received().length).toBe(large.length));
+  await untilAsserted(() => expect(one.received().length).toBe(large.length));
 });
 
 test('passes on the end of a stream', async () => {
@@ -89,7 +89,7 @@ test('passes on the end of a stream', async () => {
   one.socket.end('bye');
   expect(await one.over).toBe('end');
   expect(one.received()).toBe('hellobye');
-  await eventually(() => expect(proxy.connections).toBe(0));
+  await untilAsserted(() => expect(proxy.connections).toBe(0));
 });
 
 test('rewrites host and port of an address and nothing else', () => {
@@ -144,14 +144,14 @@ test('freeze holds all bytes and the end back, also of new connections, and thaw
   one.socket.write(' frozen');
   const late = await client();
   late.socket.end('late');
-  await eventually(() => expect(proxy.connections).toBe(2));
+  await untilAsserted(() => expect(proxy.connections).toBe(2));
   // The bytes are past the clients: what passes now would have to be the proxy's doing.
-  await eventually(() => expect(one.socket.writableLength + late.socket.writableLength).toBe(0));
+  await untilAsserted(() => expect(one.socket.writableLength + late.socket.writableLength).toBe(0));
   expect(received()).toBe('hello');
   proxy.thaw();
   expect(await late.over).toBe('end');
   expect(late.received()).toBe('late');
-  await eventually(() => expect(one.received()).toBe('hello frozen'));
+  await untilAsserted(() => expect(one.received()).toBe('hello frozen'));
 });
 
 test('a reset does not get through while frozen', async () => {
@@ -168,7 +168,7 @@ test('a reset does not get through while frozen', async () => {
   await echoedElsewhere();
   expect(heard).toBe(false);
   proxy.thaw();
-  await eventually(() => expect(heard).toBe(true));
+  await untilAsserted(() => expect(heard).toBe(true));
 });
 
 /** A full round through the same server past the proxy: whatever was on its way before has arrived by then. */
@@ -185,7 +185,7 @@ test('half open: loses the bytes of one direction only; after the thaw the torn 
   proxy.halfOpen('to-broker');
   one.socket.write('lost');
   (atServer as [Socket])[0].write(' from the server');
-  await eventually(() => expect(one.received()).toBe('hello from the server'));
+  await untilAsserted(() => expect(one.received()).toBe('hello from the server'));
   expect(received()).toBe('hello');
   proxy.thaw();
   expect(await one.over).toBe('ECONNRESET');
@@ -197,7 +197,7 @@ test('half open the other way: the server gets all, the client nothing', async (
   await echoed(one, 'hello');
   proxy.halfOpen('to-client');
   one.socket.write(' there');
-  await eventually(() => expect(received()).toBe('hello there'));
+  await untilAsserted(() => expect(received()).toBe('hello there'));
   expect(one.received()).toBe('hello');
 });
 
@@ -206,11 +206,11 @@ test('slow lets at most so many bytes a second through', async () => {
   proxy.slow(2_000);
   const begin = performance.now();
   one.socket.write('x'.repeat(1_000));
-  await eventually(() => expect(received().length).toBe(1_000));
+  await untilAsserted(() => expect(received().length).toBe(1_000));
   // The last piece, a tenth of a second's worth, is not waited for.
   expect(performance.now() - begin).toBeGreaterThan(400);
   proxy.slow(Number.POSITIVE_INFINITY);
-  await eventually(() => expect(one.received().length).toBe(1_000));
+  await untilAsserted(() => expect(one.received().length).toBe(1_000));
 });
 
 test('delay passes every byte on that much later, in order, and each on its own', async () => {
@@ -221,7 +221,7 @@ test('delay passes every byte on that much later, in order, and each on its own'
     one.socket.write(`${count},`);
     if (count % 10 === 0) await new Promise(setImmediate);
   }
-  await eventually(() =>
+  await untilAsserted(() =>
     expect(one.received()).toBe(Array.from({ length: 100 }, (_, n) => `${n},`).join('')),
   );
   expect(performance.now() - begin).toBeGreaterThanOrEqual(599);
@@ -237,7 +237,7 @@ test('delay bounds what it holds, and loses nothing', async () => {
   proxy.delay(20);
   const large = 'x'.repeat(20_000_000);
   one.socket.write(large);
-  await eventually(() => expect(one.received().length).toBe(large.length));
+  await untilAsserted(() => expect(one.received().length).toBe(large.length));
 });
 
 test('resets all connections after so many bytes, once', async () => {
@@ -248,7 +248,7 @@ test('resets all connections after so many bytes, once', async () => {
   serverReceived = [];
   const reset = proxy.resetAfterBytes(7, 'to-broker');
   one.socket.write('12345');
-  await eventually(() => expect(received()).toBe('12345'));
+  await untilAsserted(() => expect(received()).toBe('12345'));
   two.socket.write('67890');
   await reset;
   expect(await one.over).toBe('ECONNRESET');

@@ -5,7 +5,7 @@ import { connect } from '../../../src/connect.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';
-import { eventually } from '../../support/eventually.js';
+import { untilAsserted } from '../../support/eventually.js';
 import { newFolder } from './folders.js';
 
 test('handlers run in the async context of the call that began to consume, not of connect or send', async () => {
@@ -22,10 +22,10 @@ test('handlers run in the async context of the call that began to consume, not o
   await context.run('first', () => consumers[0]?.start());
   const producer = createProducer(broker, queue);
   await context.run('send', () => producer.send('a'));
-  await eventually(() => expect(seen).toEqual(['a in first: first']));
+  await untilAsserted(() => expect(seen).toEqual(['a in first: first']));
   await consumers[0]?.stop();
   await consumers[1]?.start();
   await context.run('send', () => producer.send('b'));
-  await eventually(() => expect(seen).toEqual(['a in first: first', 'b in undefined: undefined']));
+  await untilAsserted(() => expect(seen).toEqual(['a in first: first', 'b in undefined: undefined']));
   await broker.close();
 });

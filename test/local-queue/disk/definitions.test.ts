@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { BrokerEvent } from '../../../src/broker.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { connect } from '../../support/connect.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
 import { inDatabase, newFolder, plainQueue } from './folders.js';
@@ -75,7 +75,7 @@ test('a queue that is removed takes all that it holds along, ready, handled and 
   await rejection(subscription.ended, 'QUEUE_MISSING');
   // Removed bit by bit, in transactions that are asked for by whatever comes.
   await broker.declare(plainQueue('orders', { deadLetter: false }));
-  await eventually(async () =>
+  await untilAsserted(async () =>
     expect(await broker.inspect('orders')).toMatchObject({ ready: 0, consumers: 0 }),
   );
   await broker.close();

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { checkFolder } from '../../../src/local-queue/disk/folder.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
 import { canMount, inDatabase, mountedFolder, newFolder, plainQueue } from './folders.js';
@@ -240,7 +240,7 @@ describe('a folder whose files are removed while it is open', () => {
     expect(error.message).toContain('removed or replaced');
     expect(broker.state).toBe('closed');
     // It looks every half second.
-    await eventually(async () => {
+    await untilAsserted(async () => {
       await expect(sender.tell('publish', { queue: 'grain', ids: ['b'] })).rejects.toMatchObject({
         code: 'STORAGE_ERROR',
         message: expect.stringContaining('removed or replaced'),

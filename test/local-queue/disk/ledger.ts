@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
 import { QueueError } from '../../../src/errors.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { untilAsserted } from '../../support/eventually.js';
 import { Ledger } from '../../support/ledger.js';
 import { plainQueue } from './folders.js';
 
@@ -126,7 +126,7 @@ export async function runLedger({
   await Promise.all([...Array.from({ length: each }, keepSending), keepKilling()]);
   // Whatever is left is handled by those that live now, and by one more.
   const last = start('ledger-worker.mjs', [folder, join(ledgers, 'last.handled'), '', String(leaseMs)]);
-  await eventually(
+  await untilAsserted(
     async () => {
       expect(failures).toEqual([]);
       expect(readLedger(ledgers).missing).toEqual([]);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
 import { inDatabase, newFolder, plainQueue } from './folders.js';
@@ -25,7 +25,7 @@ test.each(['SIGKILL', 'exit', 'hang up', 'close'])(
     if (end === 'close' || end === 'hang up') actor.hangUp();
     await actor.ended;
     const broker = await openDiskBroker(folder);
-    await eventually(async () => {
+    await untilAsserted(async () => {
       await rejection(broker.inspect('exclusive'), 'QUEUE_MISSING');
       await rejection(broker.inspect('abandoned'), 'QUEUE_MISSING');
     });

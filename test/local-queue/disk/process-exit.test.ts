@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { PublishOptions } from '../../../src/broker.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
 import { newFolder, plainQueue } from './folders.js';
@@ -75,7 +75,7 @@ describe('while a process that stands still holds the lock', () => {
     const broker = await openDiskBroker(folder);
     await rejection(broker.declare(plainQueue('numbers'), { timeoutMs: 300 }), 'TIMEOUT');
     holder.kill('SIGKILL');
-    await eventually(async () => expect((await broker.inspect('numbers')).ready).toBe(0));
+    await untilAsserted(async () => expect((await broker.inspect('numbers')).ready).toBe(0));
     await broker.close();
   });
 

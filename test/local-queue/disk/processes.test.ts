@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Delivery } from '../../../src/broker.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { untilAsserted } from '../../support/eventually.js';
 import { Actor } from './actor.js';
 import { newFolder, plainQueue } from './folders.js';
 import { stopWithoutLock } from './lock-holder.js';
@@ -37,7 +37,7 @@ test('the messages of a killed process are redelivered first, marked and counted
   doomed.process.kill('SIGKILL');
   await heir.tell('publish', { queue, ids: ['d'] });
   // Its lease has long to run: the process is found dead.
-  await eventually(async () => expect(await heir.tell('inspect', { queue })).toMatchObject({ ready: 3 }));
+  await untilAsserted(async () => expect(await heir.tell('inspect', { queue })).toMatchObject({ ready: 3 }));
   for (const id of ['a', 'b']) {
     await heir.tell('ack', { id: id === 'a' ? 'c' : 'a' });
     expect(await heir.delivery()).toMatchObject({ id, attempt: 2, redelivered: true });
@@ -64,7 +64,7 @@ test('a process that stood still past its lease has lost its messages and can no
   await other.tell('unsubscribe', { queue });
   expect(await paused.delivery()).toMatchObject({ id: 'a', redelivered: true });
   await paused.tell('ack', { id: 'a' });
-  await eventually(async () =>
+  await untilAsserted(async () =>
     expect(await other.tell('inspect', { queue })).toMatchObject({ ready: 0, consumers: 1 }),
   );
 });
@@ -99,7 +99,7 @@ test('a message that kills its processes more often than the limit becomes a dea
     await victim.ended;
   }
   const dead = `${queue}.dead`;
-  await eventually(async () => {
+  await untilAsserted(async () => {
     expect(await witness.tell('inspect', { queue })).toMatchObject({ ready: 0 });
     expect(await witness.tell('inspect', { queue: dead })).toMatchObject({ ready: 1 });
   });
@@ -141,7 +141,7 @@ test('consumers are counted over all processes, and those of a killed one no lon
   for (const actor of [one, two]) await actor.tell('subscribe', { queue, prefetch: 1 });
   expect(await one.tell('inspect', { queue })).toMatchObject({ ready: 0, consumers: 2 });
   two.process.kill('SIGKILL');
-  await eventually(async () =>
+  await untilAsserted(async () =>
     expect(await one.tell('inspect', { queue })).toMatchObject({ ready: 0, consumers: 1 }),
   );
 });

@@ -6,7 +6,7 @@ import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import { consume } from '../../cli/queues.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('dead-letters');
@@ -49,7 +49,7 @@ async function confirmChannel(): Promise<ConfirmChannel> {
 }
 
 async function untilReady(channel: Channel, queue: string, ready: number): Promise<void> {
-  await eventually(async () => expect((await channel.checkQueue(queue)).messageCount).toBe(ready));
+  await untilAsserted(async () => expect((await channel.checkQueue(queue)).messageCount).toBe(ready));
 }
 
 /** Takes all away that is ready. */
@@ -175,7 +175,7 @@ it('links that are cut while letters are replayed lose none', async () => {
   });
   expect(replayed).toBe(told);
   await broker.close();
-  await eventually(async () => {
+  await untilAsserted(async () => {
     const dead = (await channel.checkQueue(`${queue}.dead`)).messageCount;
     expect((await channel.checkQueue(queue)).messageCount + dead).toBeGreaterThanOrEqual(300);
   });

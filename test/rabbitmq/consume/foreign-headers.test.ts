@@ -11,7 +11,7 @@ import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { PublishChannel, type PublishInternals } from '../../../src/rabbitmq/wire/publish-channel.js';
 import { definitions, frames, methodId } from '../../support/amqplib-codec.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
@@ -135,7 +135,9 @@ describe.each(['quorum', 'classic'] as const)('on a %s queue', (type) => {
     await publishDeep(`${queue.name}.dead`, 'deep', 5000);
     const before = events.length;
     const dead = deadLetters(broker, queue);
-    await eventually(async () => expect(await dead.list()).toMatchObject({ deadLetters: [{ id: 'deep' }] }));
+    await untilAsserted(async () =>
+      expect(await dead.list()).toMatchObject({ deadLetters: [{ id: 'deep' }] }),
+    );
     await eventually(async () => (await dead.replay({ to: queue.name })).replayed === 1);
     expect(events.slice(before).filter((event) => event.type === 'disconnected')).toEqual([]);
   });

@@ -5,7 +5,7 @@ import { defineExchange } from '../../../src/exchange.js';
 import { defineQueue } from '../../../src/queue.js';
 import { amqpUrl, uniqueName } from '../../support/broker.js';
 import { connect } from '../../support/connect.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
@@ -51,7 +51,7 @@ describe('a message that one of several queues refuses', () => {
       expect(outcome.cause.code).toBe('REFUSED');
     }
     expect(refused).toBe(6);
-    await eventually(async () => expect((await broker.inspect(free.name)).ready).toBe(published));
+    await untilAsserted(async () => expect((await broker.inspect(free.name)).ready).toBe(published));
     await rejection(broker.publish(to, message('no wait'), { noWait: true }), 'UNCONFIRMED');
     await broker.purge(full.name);
     // What comes next through the same channel is alone: nothing was waiting to be sent again.
@@ -60,6 +60,6 @@ describe('a message that one of several queues refuses', () => {
       published++;
       return outcome === true;
     });
-    await eventually(async () => expect((await broker.inspect(free.name)).ready).toBe(published + 1));
+    await untilAsserted(async () => expect((await broker.inspect(free.name)).ready).toBe(published + 1));
   });
 });

@@ -6,7 +6,7 @@ import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { ladderKey, undelayable } from '../../../src/rabbitmq/topology/delay-ladder.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { untilAsserted } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
@@ -80,7 +80,7 @@ test('messages for a queue that is gone are kept, and hold up nobody', async () 
   const connection = await rawConnection();
   const channel = await connection.createChannel();
   await channel.deleteQueue(gone);
-  await eventually(async () => expect((await broker.inspect(LOST)).ready).toBeGreaterThanOrEqual(50));
+  await untilAsserted(async () => expect((await broker.inspect(LOST)).ready).toBeGreaterThanOrEqual(50));
   await send(there, 'good', 1000);
   const inbox = await Inbox.open(broker, there);
   expect(await inbox.ackNext(1)).toEqual(['good']);

@@ -17,7 +17,7 @@ import {
   uniqueName,
 } from '../../support/broker.js';
 import { connect } from '../../support/connect.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
@@ -264,7 +264,7 @@ describe('the bindings of a queue', () => {
       await new Promise((resolve) => void channel.consume(spec.name, resolve));
       await dying.close();
     }
-    await eventually(async () => expect((await broker.inspect(`${spec.name}.dead`)).ready).toBe(1));
+    await untilAsserted(async () => expect((await broker.inspect(`${spec.name}.dead`)).ready).toBe(1));
     const dead = await (await Inbox.open(broker, `${spec.name}.dead`)).next();
     expect(dead.message.origin).toEqual({ exchange: exchange.name, routingKey: 'a.b' });
   });
