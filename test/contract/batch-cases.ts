@@ -71,10 +71,14 @@ export const batchCases: Cases = {
 
   'a batch closes before its bodies have more than so many bytes, and a larger message is one by itself':
     async (t) => {
-      const texts = ['aaaa', 'bbbb', 'c'.repeat(50), 'd'];
-      const { batches, log, consumer } = await batched(t, texts, () => {}, { maxBytes: 16, waitMs: 200 });
-      await log.until('handled', 4);
-      expect(batches).toEqual([['aaaa', 'bbbb'], ['c'.repeat(50)], ['d']]);
+      const [large, larger] = ['c'.repeat(50), 'e'.repeat(60)];
+      const texts = ['aaaa', 'bbbb', large, 'd', larger];
+      const { batches, log, consumer } = await batched(t, texts, () => {}, {
+        maxBytes: 16,
+        waitMs: NEVER_MS,
+      });
+      await log.until('handled', 5);
+      expect(batches).toEqual([['aaaa', 'bbbb'], [large], ['d'], [larger]]);
       await consumer.stop();
     },
 
@@ -96,7 +100,7 @@ export const batchCases: Cases = {
   },
 
   'fail singles out those that failed, and the others are acknowledged': async (t) => {
-    const { log, consumer, batches } = await batched(
+    const { log, consumer, batches, producer } = await batched(
       t,
       ['good', 'bad', 'worst', 'late', 'fine'],
       (batch, { fail }) => {
@@ -106,14 +110,16 @@ export const batchCases: Cases = {
           if (item.value === 'late' && !wasPostponed(item)) fail(item, new Postpone(0));
         }
       },
-      { size: 5, waitMs: 100, retry: { delaysMs: [0] } },
+      { size: 5, waitMs: NEVER_MS, retry: { delaysMs: [0] } },
     );
-    await log.until('handled', 3);
-    await log.until('dead-lettered', 2);
     await log.until('retried');
     await log.until('postponed');
+    // Two come again; these make a full batch of them.
+    await producer.sendMany(numbered(3));
+    await log.until('handled', 6);
+    await log.until('dead-lettered', 2);
     expect(batches[0]).toEqual(['good', 'bad', 'worst', 'late', 'fine']);
-    expect(consumer.counts).toMatchObject({ handled: 3, retried: 1, postponed: 1, deadLettered: 2 });
+    expect(consumer.counts).toMatchObject({ handled: 6, retried: 1, postponed: 1, deadLettered: 2 });
     expect(log.of('dead-lettered').map(({ failure }) => [failure.code, failure.error])).toEqual([
       ['rejected', 'never'],
       ['failed', 'row 2'],
@@ -154,7 +160,7 @@ export const batchCases: Cases = {
       (batch) => {
         if (batch.every(({ attempt }) => attempt === 1)) throw new Error('the table is locked');
       },
-      { size: 3, waitMs: 200, retry: { delaysMs: [0] } },
+      { size: 3, waitMs: NEVER_MS, retry: { delaysMs: [0] } },
     );
     await log.until('handled', 3);
     // A retry is reported when it is confirmed, which may be after it has arrived.
@@ -175,7 +181,7 @@ export const batchCases: Cases = {
       (batch) => {
         if (batch.some(({ value }) => value === 'm5')) throw new Error('poison');
       },
-      { size: 16, waitMs: 500, retry: { delaysMs: [0] } },
+      { size: 16, waitMs: NEVER_MS, retry: { delaysMs: [0] } },
     );
     await log.until('handled', 15);
     await log.until('dead-lettered');
@@ -195,7 +201,7 @@ export const batchCases: Cases = {
       (batch) => {
         if (batch.some(({ value }) => value === 'm3')) throw new RejectMessage('no such tenant');
       },
-      { size: 8, waitMs: 200 },
+      { size: 8, waitMs: NEVER_MS },
     );
     await log.until('handled', 7);
     expect(await log.until('dead-lettered')).toMatchObject([{ attempt: 1, failure: { code: 'rejected' } }]);
@@ -211,7 +217,7 @@ export const batchCases: Cases = {
         if (!batch.some(wasPostponed)) throw new Postpone(20);
         expect(batch.every(({ attempt }) => attempt === 1)).toBe(true);
       },
-      { size: 2, waitMs: 200, retry: { delaysMs: [] } },
+      { size: 2, waitMs: NEVER_MS, retry: { delaysMs: [] } },
     );
     await log.until('handled', 2);
     await log.until('postponed', 2);
@@ -302,7 +308,7 @@ export const batchCases: Cases = {
           signal.addEventListener('abort', () => reasons.push(signal.reason.code));
         });
       },
-      { size: 2, waitMs: 200, handlerTimeoutMs: 100, retry: { delaysMs: [] } },
+      { size: 2, waitMs: NEVER_MS, handlerTimeoutMs: 100, retry: { delaysMs: [] } },
     );
     await log.until('handled', 2);
     expect(await log.until('dead-lettered', 2)).toMatchObject([

@@ -81,6 +81,7 @@ export const loadCases: Cases = {
     await createProducer(t.broker, queue).sendMany(values);
     await log.until('handled', 200);
     await log.until('dead-lettered', 100);
+    await log.until('retried', 300);
     await Promise.all(consumers.map((consumer) => consumer.stop()));
     expect(log.of('handled').filter(({ attempt }) => attempt === 2)).toHaveLength(100);
     expect(log.of('retried')).toHaveLength(300);

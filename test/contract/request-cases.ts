@@ -112,7 +112,7 @@ export const requestCases: Cases = {
       { retry: { delaysMs: [20, 0] } },
     );
     expect(await requester.request(10)).toBe(13);
-    expect(log.of('retried')).toHaveLength(2);
+    expect(await log.until('retried', 2)).toHaveLength(2);
     await requester.close();
   },
 

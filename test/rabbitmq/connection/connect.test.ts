@@ -99,8 +99,9 @@ describe('connecting', () => {
 
   it('gives up at its time limit where nothing listens, and says where, why and how often it tried', async () => {
     const address = await deadAddress();
-    const error = await rejection(open(address, { connectTimeoutMs: 500 }), 'UNREACHABLE');
-    expect(error.message).toMatch(/^no broker found within 500 ms, in \d+ attempts: /);
+    // More than one attempt fits in, on any machine.
+    const error = await rejection(open(address, { connectTimeoutMs: 2000 }), 'UNREACHABLE');
+    expect(error.message).toMatch(/^no broker found within 2000 ms, in \d+ attempts: /);
     expect(error.message).toContain(`${address.replace('s3cret', '***')}: connect ECONNREFUSED`);
     expect(error.message).not.toContain('s3cret');
     expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' });
@@ -114,9 +115,9 @@ describe('connecting', () => {
     onTestFinished(() => {
       process.off('warning', listener);
     });
-    await rejection(connect(await deadAddress(), { connectTimeoutMs: 500 }), 'UNREACHABLE');
+    await rejection(connect(await deadAddress(), { connectTimeoutMs: 2000 }), 'UNREACHABLE');
     expect(warnings).toEqual([
-      expect.stringMatching(/^MILLRACE_WAITING waiting for up to \d+ ms: .*ECONNREFUSED/),
+      expect.stringMatching(/^MILLRACE_WAITING waiting for up to [\d.]+ m?s: .*ECONNREFUSED/),
     ]);
   });
 
@@ -134,7 +135,8 @@ describe('connecting', () => {
 
   it('tries the addresses in turn, and a silent one does not use up the time of the others', async () => {
     const addresses = [await silentServer(), await deadAddress(), amqpUrl()];
-    const broker = await open(addresses, { connectTimeoutMs: 3000 });
+    // A third of it is for the silent one; the rest must be enough for a broker that is busy.
+    const broker = await open(addresses, { connectTimeoutMs: 9000 });
     expect(broker.url).toBe(amqpUrl().replace(/:[^:@]*@/, ':***@'));
   });
 
@@ -203,7 +205,13 @@ describe('connecting', () => {
     const broker = await open(amqpUrl(), { connectionName, observe: (event) => events.push(event) });
     await closeConnectionsByName(`${connectionName} (consume)`);
     await eventually(() => events.filter(({ type }) => type === 'connected').length === 2);
-    expect(events.map(({ type }) => type)).toEqual(['connected', 'disconnected', 'connected']);
+    // Each attempt to connect again that fails is reported as well, and how many do is up to the machine.
+    const types = events.map(({ type }) => type);
+    expect([types[0], ...new Set(types.slice(1, -1)), types.at(-1)]).toEqual([
+      'connected',
+      'disconnected',
+      'connected',
+    ]);
     expect(events[1]).toMatchObject({ link: 'consume', retryInMs: expect.any(Number) });
     await eventually(() => broker.state === 'connected');
   });

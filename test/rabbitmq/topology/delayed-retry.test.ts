@@ -68,6 +68,7 @@ describe('a queue defined with delayedRetry', () => {
     await consumer.start();
     await createProducer(broker, queue).send('a');
     await log.until('dead-lettered');
+    await log.until('retried', 3);
     await consumer.stop();
 
     expect(log.of('retried').map(({ delayMs }) => delayMs)).toEqual([60, 100, 100]);
