@@ -69,7 +69,10 @@ export function receive<Out>(
   broker: Broker,
   queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
   options: ReceiveOptions = {},
-): { [Symbol.asyncIterator](): AsyncIterableIterator<Received<Out>, undefined> } {
+): {
+  /** Subscribes at the first `next`; leaving the loop ends the subscription. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Received<Out>, undefined>;
+} {
   checkOptionNames('receive', options, ['prefetch', 'signal', 'timeoutMs']);
   const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });

@@ -7,7 +7,13 @@ import { Fifo } from './fifo.js';
  * The order in which items are taken: the oldest first, the newest first, or the one with the smallest priority first
  * and the oldest first among equals.
  */
-export type ItemOrder<T> = 'fifo' | 'lifo' | { readonly priority: (item: T) => number };
+export type ItemOrder<T> =
+  | 'fifo'
+  | 'lifo'
+  | {
+      /** The priority of an item: the smallest number goes first. */
+      readonly priority: (item: T) => number;
+    };
 
 /** Holds the items of a queue. Each order has its own. */
 export interface ItemStore<T> {

@@ -10,9 +10,19 @@ import { ProcessSpans, SendSpans } from './spans.js';
 /** What `instrument` takes. All have defaults. */
 export interface InstrumentOptions {
   /** A `TracerProvider` of OpenTelemetry. Default: the global one. */
-  readonly tracerProvider?: { getTracer(name: string): unknown } | undefined;
+  readonly tracerProvider?:
+    | {
+        /** The tracer of that name. */
+        getTracer(name: string): unknown;
+      }
+    | undefined;
   /** A `MeterProvider` of OpenTelemetry. Default: the global one. */
-  readonly meterProvider?: { getMeter(name: string): unknown } | undefined;
+  readonly meterProvider?:
+    | {
+        /** The meter of that name. */
+        getMeter(name: string): unknown;
+      }
+    | undefined;
   /**
    * How the span of a handler refers to that of the sender. `'parent'`: it is its child, and linked to it, so that one
    * trace shows the whole way. `'link'`: it begins a trace of its own that is linked. Batches are always linked, since a

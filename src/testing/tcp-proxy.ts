@@ -54,6 +54,7 @@ export class TcpProxy implements AsyncDisposable {
   #server: Server | undefined;
   #closed = false;
 
+  /** Listens on a free port of 127.0.0.1, and connects to the target for each client. */
   static async start(target: Target): Promise<TcpProxy> {
     const server = await listen(0);
     const address = server.address();
@@ -154,6 +155,7 @@ export class TcpProxy implements AsyncDisposable {
     await gone;
   }
 
+  /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -1,0 +1,125 @@
+import { readdirSync } from 'node:fs';
+import { defineConfig } from 'vitepress';
+
+const pages = new URL('../dist/pages/', import.meta.url);
+
+const link = (text, to) => ({ text, link: `/${to}` });
+
+/** The names of one entry point, as they are in its folder of the reference. */
+function reference(name) {
+  const folder = new URL(`reference/${name}/`, pages);
+  const names = [];
+  try {
+    for (const kind of ['functions', 'classes', 'interfaces', 'type-aliases', 'variables'])
+      for (const file of list(new URL(`${kind}/`, folder)))
+        names.push(link(file.replace('.md', ''), `reference/${name}/${kind}/${file.replace('.md', '')}`));
+  } catch {
+    // Assembled without the reference.
+  }
+  return { text: name, link: `/reference/${name}/`, collapsed: true, items: names };
+}
+
+function list(folder) {
+  try {
+    return readdirSync(folder).sort();
+  } catch {
+    return [];
+  }
+}
+
+const examples = list(new URL('examples/', pages))
+  .filter((file) => file !== 'index.md')
+  .map((file) => link(file.replace('.md', ''), `examples/${file.replace('.md', '')}`));
+
+const entryPoints = [
+  'millrace',
+  ...list(new URL('reference/millrace/', pages))
+    .filter(
+      (name) => !/\.md$|^(functions|classes|interfaces|type-aliases|variables|enumerations)$/.test(name),
+    )
+    .map((name) => `millrace/${name}`),
+];
+
+export default defineConfig({
+  title: 'millrace',
+  description: 'Typed message queues for Node.js: in the process, on disk, or on RabbitMQ.',
+  srcDir: './dist/pages',
+  outDir: './dist/site',
+  cacheDir: './dist/cache',
+  cleanUrls: true,
+  lastUpdated: false,
+  // Without a site there is no telling where its pages are: only addresses of this machine are exempt.
+  ignoreDeadLinks: [/^https?:\/\/(localhost|127\.0\.0\.1)/],
+  themeConfig: {
+    search: { provider: 'local' },
+    outline: [2, 3],
+    nav: [link('Start', 'getting-started'), link('API', 'reference/'), link('Command line', 'command-line')],
+    sidebar: [
+      {
+        text: 'Introduction',
+        items: [
+          link('Getting started', 'getting-started'),
+          link('Concepts', 'concepts'),
+          link('Where the backends differ', 'versions'),
+          link('A queue on disk', 'disk'),
+        ],
+      },
+      {
+        text: 'Features',
+        items: [
+          link('Events and topics', 'events'),
+          link('Requests and replies', 'request-reply'),
+          link('Message properties', 'messages'),
+          link('Retries', 'retries'),
+          link('Dead letters', 'dead-letters'),
+          link('Delayed messages', 'later'),
+          link('Schedules', 'schedules'),
+          link('Order', 'ordering'),
+          link('Pace', 'pace'),
+          link('Batches', 'batches'),
+          link('Imports', 'imports'),
+          link('Locks', 'locks'),
+          link('Handlers in threads', 'threads'),
+          link('Around each message', 'around'),
+        ],
+      },
+      {
+        text: 'Guides',
+        items: [link('Testing', 'testing'), link('Values JSON does not have', 'guides/values')],
+      },
+      {
+        text: 'Operations',
+        items: [
+          link('Queues', 'operations'),
+          link('Warnings, logs, events', 'observing'),
+          link('Metrics and health', 'metrics'),
+          link('Traces', 'tracing'),
+          link('Compatibility of versions', 'compatibility'),
+        ],
+      },
+      {
+        text: 'Figures',
+        items: [link('Faults', 'faults'), link('Benchmarks', 'benchmarks')],
+      },
+      { text: 'Examples', collapsed: true, link: '/examples/', items: examples },
+      {
+        text: 'Reference',
+        items: [link('Command line', 'command-line'), ...entryPoints.map(reference)],
+      },
+      {
+        text: 'Project',
+        collapsed: true,
+        items: [
+          link('Changelog', 'changelog'),
+          link('Design', 'design'),
+          link('Contributing', 'contributing'),
+          link('Security', 'security'),
+        ],
+      },
+    ],
+  },
+  vite: {
+    // Search and the default theme are all that is bundled: nothing to report.
+    build: { chunkSizeWarningLimit: 4000 },
+  },
+});
