@@ -16,6 +16,10 @@ for version in ${NODE_VERSIONS-22.13 24}; do
   npx --yes -p "node@$version" -- node node_modules/vitest/vitest.mjs run --project processes test/contract/disk.test.ts "$@" </dev/null || status=1
 done
 
+
+printf '\n== Several versions of Node on one folder\n'
+LEDGER_NODES=${NODE_VERSIONS-22.13 24} npx --no -- vitest run --project processes test/local-queue/disk/nodes.test.ts </dev/null || status=1
+
 images=${RABBITMQ_IMAGES:-}
 if [[ -z $images ]]; then
   bash scripts/ensure-docker.sh || exit 1

@@ -21,6 +21,8 @@ export interface LedgerRun {
   readonly durability?: 'flush' | 'commit';
   /** A command, with its arguments, that starts each process. */
   readonly launcher?: readonly string[];
+  /** Versions of Node, taken in turn for each process. Default: this one. */
+  readonly nodes?: readonly string[];
   /** How many senders, and how many workers, there are at a time. Default: 4. */
   readonly each?: number;
   /** The workers'. Milliseconds. */
@@ -47,6 +49,7 @@ export async function runLedger({
   dyingThread,
   durability = 'flush',
   launcher = [],
+  nodes = [process.execPath],
   each = 4,
   leaseMs = 30_000,
   durationMs = 0,
@@ -60,6 +63,7 @@ export async function runLedger({
   const ends = new Map<ChildProcess, Promise<unknown>>();
   const failures: string[] = [];
   let killed = 0;
+  let started = 0;
   let incarnation = 0;
   let resolved = 0;
   onTestFinished(async () => {
@@ -70,7 +74,8 @@ export async function runLedger({
   const enough = () => resolved >= messages && killed >= kills && performance.now() >= until;
 
   const start = (name: string, args: string[]): ChildProcess => {
-    const [command, ...words] = [...launcher, process.execPath, script(name), ...args];
+    const node = nodes[started++ % nodes.length] as string;
+    const [command, ...words] = [...launcher, node, script(name), ...args];
     const child = spawn(command as string, words, { stdio: ['pipe', 'ignore', 'pipe'] });
     child.stderr?.on('data', (data) => failures.push(String(data)));
     // It may die in the moment in which it is told to end.
