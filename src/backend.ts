@@ -41,6 +41,8 @@ export {
   type SharedState,
   type SharedStateOptions,
   type SharedStateView,
+  type StartsGrant,
+  type StartsRequest,
   type SubscribeOptions,
   type Subscription,
   type WaitOptions,

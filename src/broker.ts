@@ -8,7 +8,14 @@
  * It has five pages: a message (message.ts), a subscriber's deliveries (delivery.ts), the definitions of queues and
  * exchanges (specs.ts), what an operator sees (operator.ts), and the broker itself.
  */
-import type { Delivery, SubscribeOptions, Subscription, WaitOptions } from './delivery.js';
+import type {
+  Delivery,
+  StartsGrant,
+  StartsRequest,
+  SubscribeOptions,
+  Subscription,
+  WaitOptions,
+} from './delivery.js';
 import type { Destination, Failure, Message } from './message.js';
 import type { Operator, QueueStats } from './operator.js';
 import type { ExchangeSpec, ListedBinding, QueueSpec } from './specs.js';
@@ -266,6 +273,13 @@ export interface Backend extends Broker {
    * in memory. Does not keep the process alive by itself. Rejects as `declare` and `subscribe` do.
    */
   openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState>;
+
+  /**
+   * Grants starts of handlers, within a limit that all consumers of the queue share, in every process on this broker. A
+   * process that dies keeps none of them for longer than they are valid. Undefined where the broker can't count them:
+   * RabbitMQ. Rejects: `STORAGE_ERROR`, `STORAGE_FULL`, `CLOSED`.
+   */
+  readonly takeStarts?: ((request: StartsRequest) => Promise<StartsGrant>) | undefined;
 
   /** Looks at the state of that name. Rejects as `inspect` does, but not for a state that is missing. */
   viewState(name: string, wait?: WaitOptions): Promise<SharedStateView>;

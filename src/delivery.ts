@@ -110,3 +110,40 @@ export interface Delivery {
   /** Returns the message to its queue at no cost: `attempt` is not incremented. */
   release(): void;
 }
+
+/** Asks for starts of handlers, which all consumers of a queue count together. */
+export interface StartsRequest {
+  /** The name of the queue. */
+  readonly queue: string;
+  /** Each key of a queue has a count of its own. */
+  readonly key: string;
+  /** At most so many starts in any span of `perMs`. */
+  readonly limit: number;
+  /** Milliseconds. */
+  readonly perMs: number;
+  /** How many starts are asked for. 0: it only tells what has become of earlier ones. */
+  readonly count: number;
+  /** For how long after the call the granted starts may be used: up to 60 000 milliseconds. */
+  readonly validMs: number;
+  /** An earlier grant that is not used any further. One that is never ended counts as used at its last moment. */
+  readonly ended?:
+    | {
+        /** As it was granted. */
+        readonly grant: number;
+        /** As it was granted. */
+        readonly count: number;
+        /** How long ago each start was that was used, in milliseconds. */
+        readonly usedMsAgo: readonly number[];
+      }
+    | undefined;
+}
+
+/** The answer to a {@link StartsRequest}. */
+export interface StartsGrant {
+  /** For `ended`. */
+  readonly grant: number;
+  /** How many handlers may begin. */
+  readonly count: number;
+  /** If none may: how long to wait before asking again, in milliseconds. */
+  readonly waitMs: number;
+}

@@ -9,6 +9,7 @@ import type { OutcomeReport } from './outcome-report.js';
 import { ExitGap } from './pace/exit-gap.js';
 import type { Line } from './pace/line.js';
 import { makeLine } from './pace/make-line.js';
+import { takeStartsOf } from './pace/shared-rate-window.js';
 import { decode, decodeInTime, expire, type ProcessSettings, process } from './process.js';
 import { RetiredSubscriptions } from './retired-subscriptions.js';
 import type { Outcome } from './settlement.js';
@@ -74,6 +75,7 @@ export class Dispatcher<Out> {
           decodeInTime(delivery, decodeNow(delivery), this.#settings, isWanted),
         onReady: () => this.#runNext(),
         onTooLong: (delivery) => this.#release(delivery),
+        takeStarts: rate?.per === 'queue' ? takeStartsOf(broker, queue.name) : undefined,
       },
     );
     this.#line = line;

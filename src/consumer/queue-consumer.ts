@@ -37,6 +37,8 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #breaker: Breaker | undefined;
   /** What paused the consumer, and for how many milliseconds. */
   readonly #pausedBy = new Map<'call' | 'breaker', number | undefined>();
+  /** Of the subscription. */
+  #subscribedPrefetch = 0;
   /** The last pause, until all prefetched messages are returned. Never rejects. */
   #interruption: Promise<void> | undefined;
   readonly #pausedWait = new PausedWait(() => this.#broker.state === 'closed' && void this.stop());
@@ -62,7 +64,10 @@ export class QueueConsumer<Out> implements Consumer {
       new Breaker(settings.breaker, {
         open: (pauseMs) => void this.#pause('breaker', pauseMs),
         halfOpen: () => this.#tryOne(),
-        closed: () => this.#dispatcher.useSlots(settings.concurrency),
+        closed: () => {
+          this.#dispatcher.useSlots(settings.concurrency);
+          this.#adjustPrefetch();
+        },
       });
     this.#dispatcher = new Dispatcher(broker, queue, handlers, settings, {
       report: this.#report,
@@ -104,7 +109,7 @@ export class QueueConsumer<Out> implements Consumer {
 
   /** Subscribes, unless `stop` comes first. */
   async #begin(
-    from: 'idle' | 'paused',
+    from: 'idle' | 'paused' | 'running',
     { signal: own, timeoutMs }: WaitOptions,
     onFailed: (error: Error) => void | Promise<void>,
   ): Promise<void> {
@@ -123,8 +128,9 @@ export class QueueConsumer<Out> implements Consumer {
     }
   }
 
-  async #subscribe(wait: WaitOptions, from: 'idle' | 'paused'): Promise<void> {
-    const { prefetch, concurrency, priority, retries } = this.#settings;
+  async #subscribe(wait: WaitOptions, from: 'idle' | 'paused' | 'running'): Promise<void> {
+    const { concurrency, priority, retries } = this.#settings;
+    const prefetch = this.#prefetch;
     await this.#host.open(wait);
     await this.#broker.declare(this.#queue.spec, wait);
     const subscription = await this.#broker.subscribe(
@@ -140,6 +146,7 @@ export class QueueConsumer<Out> implements Consumer {
       this.#dispatcher.accept,
     );
     this.#subscription = subscription;
+    this.#subscribedPrefetch = prefetch;
     if (!this.#keepsAlive) subscription.unref();
     // `stop` waits for this, and returns the messages that have arrived already.
     if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
@@ -149,6 +156,7 @@ export class QueueConsumer<Out> implements Consumer {
       this.#report.resumed();
     }
     if (this.#pausedBy.size > 0) this.#beginPause();
+    else this.#adjustPrefetch();
     const unlessRetired = (end: () => unknown) => {
       if (this.#subscription === subscription) end();
     };
@@ -156,6 +164,25 @@ export class QueueConsumer<Out> implements Consumer {
       () => unlessRetired(() => this.stop()),
       (error) => unlessRetired(() => this.#fail(error)),
     );
+  }
+
+  /** While the breaker tries one message, others stay in the queue: they would go back again and again. */
+  get #prefetch(): number {
+    return this.#breaker?.isHalfOpen ? 1 : this.#settings.prefetch;
+  }
+
+  /** The prefetch of a subscription can't be changed, so another one takes its place. */
+  #adjustPrefetch(): void {
+    if (this.#state !== 'running' || this.#subscribedPrefetch === this.#prefetch) return;
+    this.#become('starting');
+    this.#interruption = this.#interrupt();
+    const renewing = this.#interruption.then(() =>
+      this.#state === 'starting'
+        ? this.#begin('running', { timeoutMs: Number.POSITIVE_INFINITY }, () => {})
+        : undefined,
+    );
+    this.#starting = renewing;
+    renewing.catch((error) => this.#notRenewed(error));
   }
 
   async pause(): Promise<void> {
@@ -224,9 +251,14 @@ export class QueueConsumer<Out> implements Consumer {
     this.#pausedBy.delete('breaker');
     this.#become(this.#state);
     this.#dispatcher.useSlots(1);
-    this.#resume({ timeoutMs: Number.POSITIVE_INFINITY }).catch((error) => {
-      if (!this.#startAborted.signal.aborted) this.#fail(error);
-    });
+    this.#resume({ timeoutMs: Number.POSITIVE_INFINITY }).catch((error) => this.#notRenewed(error));
+  }
+
+  /** The breaker can't subscribe again. */
+  #notRenewed(error: Error): void {
+    if (this.#startAborted.signal.aborted) return;
+    if (this.#broker.state === 'closed') void this.stop();
+    else this.#fail(error);
   }
 
   #stoppedBeforeStart(): QueueError {

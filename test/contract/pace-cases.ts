@@ -99,6 +99,34 @@ export const paceCases: Cases = {
     await consumer.stop();
   },
 
+  'a rate of the queue is shared by all of its consumers, or refused where nobody can count over them':
+    async (t) => {
+      const begun: number[] = [];
+      const options = { concurrency: 4, rate: { limit: 3, perMs: 200, per: 'queue' } } as const;
+      const handle = () => begun.push(performance.now());
+      if (t.broker.takeStarts === undefined) {
+        const queue = t.define(z.string());
+        expect(() => createConsumer(t.broker, queue, handle, options)).toThrow(
+          expect.objectContaining({
+            code: 'UNSUPPORTED',
+            message: expect.stringContaining('local:./folder'),
+          }),
+        );
+        return;
+      }
+      const { queue, log, consumer } = await paced(t, numbered(12), handle, options);
+      const [, broker = t.broker] = await t.connections(2);
+      const other = createConsumer(broker, queue, handle, { ...options, observe: log.observe });
+      const before = performance.now();
+      await Promise.all([consumer.start(), other.start()]);
+      await log.until('handled', 12);
+      expect((begun.at(-1) ?? 0) - before).toBeGreaterThanOrEqual(3 * 200 - TIMER_GRAIN_MS);
+      await consumer.pause();
+      await consumer.resume();
+      await Promise.all([consumer.stop(), other.stop()]);
+      expect(await t.ready(queue.name)).toBe(0);
+    },
+
   'stop returns what waits for its turn': async (t) => {
     const { queue, log, consumer } = await paced(t, numbered(6), () => {}, {
       prefetch: 4,
@@ -255,8 +283,44 @@ export const paceCases: Cases = {
       await log.until('handled', 30);
       expect(consumer.state).toBe('running');
       expect(consumer.counts.deadLettered).toBe(0);
+      // Not more than what was prefetched when it opened: each try takes one message.
+      expect(consumer.counts.released).toBeLessThanOrEqual(8);
       await consumer.stop();
     },
+
+  'pauses, resumes and stops come through whatever a breaker is at': async (t) => {
+    let isDown = true;
+    const { queue, log, consumer } = await paced(
+      t,
+      numbered(12),
+      async () => {
+        await Promise.resolve();
+        if (isDown) throw new Error('down');
+      },
+      {
+        concurrency: 2,
+        prefetch: 6,
+        retry: { delaysMs: Array.from({ length: 50 }, () => 0) },
+        breaker: { failures: 2, ofLast: 2, pauseMs: 30 },
+      },
+    );
+    await consumer.start();
+    for (let round = 1; round <= 4; round++) {
+      await log.until('paused', round);
+      await consumer.pause();
+      // The breaker's time passes, and the consumer stays paused.
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      expect(consumer.state).toBe('paused');
+      await Promise.all([consumer.resume(), consumer.resume()]);
+    }
+    isDown = false;
+    await log.until('handled', 12);
+    await Promise.all([consumer.pause(), consumer.stop()]);
+    expect(consumer.state).toBe('stopped');
+    expect(consumer.error).toBeUndefined();
+    expect(await t.ready(queue.name)).toBe(0);
+    expect(consumer.counts).toMatchObject({ handled: 12, deadLettered: 0, lost: 0 });
+  },
 
   'what is postponed or rejected does not open a breaker, and resume closes it': async (t) => {
     let isDown = false;
@@ -287,6 +351,16 @@ export const paceCases: Cases = {
     const make = (options: object) => () => createConsumer(t.broker, queue, () => {}, options);
     for (const options of [
       { rate: { limit: 0, perMs: 10 } },
+      { rate: { limit: Number.NaN, perMs: 10 } },
+      { rate: { limit: 1.5, perMs: 10 } },
+      { rate: { limit: 2 ** 53, perMs: 10 } },
+      { rate: { limit: Number.POSITIVE_INFINITY, perMs: 10 } },
+      { rate: { limit: 1, perMs: 0 } },
+      { rate: { limit: 1, perMs: Number.NaN } },
+      { rate: { limit: 1, perMs: Number.POSITIVE_INFINITY } },
+      { rate: { limit: 1, perMs: 10, per: 'machine' } },
+      { rate: [] },
+      { rate: 10 },
       { rate: { limit: 1 } },
       { rate: { limit: 1, perMs: 10, burst: 3 } },
       { rate: { limit: 1, perMs: 10, key: 'tenant' } },

@@ -64,6 +64,11 @@ export class Breaker {
     this.#onClosed = on.closed;
   }
 
+  /** Whether it tries one message after its pause. */
+  get isHalfOpen(): boolean {
+    return this.#state === 'half-open';
+  }
+
   /** Counts successes and failures. Other outcomes say nothing about the services that handlers depend on. */
   readonly watch = ({ type }: Outcome): void => {
     if (type === 'handled' || type === 'failed') this.note(type === 'failed');

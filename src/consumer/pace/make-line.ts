@@ -3,6 +3,7 @@ import { invalidOption } from '../../common/options.js';
 import type { Decoded } from '../settlement.js';
 import { KeyedLine, type KeyOf, type Line, PlainLine } from './line.js';
 import { type Rate, RatedLine } from './rate.js';
+import type { TakeStarts } from './shared-rate-window.js';
 
 /** The options of a consumer that decide when a handler may begin. */
 export interface LineSettings<Out> {
@@ -20,6 +21,8 @@ interface LineHooks<Out> {
   readonly onReady: () => void;
   /** Called with a delivery that has waited too long and was removed from the line. */
   readonly onTooLong: (delivery: Delivery) => void;
+  /** For a rate that other consumers share. */
+  readonly takeStarts: TakeStarts | undefined;
 }
 
 /**
@@ -28,12 +31,14 @@ interface LineHooks<Out> {
  */
 export function makeLine<Out>(
   { key, maxPerKey, rate }: LineSettings<Out>,
-  { decodeAhead, onReady, onTooLong }: LineHooks<Out>,
+  { decodeAhead, onReady, onTooLong, takeStarts }: LineHooks<Out>,
 ): { readonly line: Line; readonly decoded: Decode<Out> | undefined } {
   if (key === undefined && rate?.key === undefined) {
     const plain = new PlainLine();
     const line =
-      rate === undefined ? plain : new RatedLine(plain, { rate, keyOf: undefined, onReady, onTooLong });
+      rate === undefined
+        ? plain
+        : new RatedLine(plain, { rate, takeStarts, keyOf: undefined, onReady, onTooLong });
     return { line, decoded: undefined };
   }
   const keyed: KeyedLine<Out> = new KeyedLine<Out>({
@@ -51,7 +56,7 @@ export function makeLine<Out>(
       const value = keyed.decodedOf(delivery);
       return value.ok ? rateKey(value.value) : undefined;
     });
-  return { line: new RatedLine(keyed, { rate, keyOf, onReady, onTooLong }), decoded };
+  return { line: new RatedLine(keyed, { rate, takeStarts, keyOf, onReady, onTooLong }), decoded };
 }
 
 /** Also calls the rate's key function, so that a message for which it throws becomes a dead letter on arrival. */

@@ -1,8 +1,16 @@
 /** Limits how many handlers may begin in a span of time. */
 import type { Delivery } from '../../broker.js';
 import { Deadlines } from '../../common/limits.js';
-import { checkOptionNames, durationOption, integerOption, invalidOption } from '../../common/options.js';
+import {
+  checkOptionNames,
+  durationOption,
+  integerOption,
+  invalidOption,
+  wordOption,
+} from '../../common/options.js';
 import type { Line } from './line.js';
+import { RateWindow, type StartWindow } from './rate-window.js';
+import { SharedRateWindow, type TakeStarts } from './shared-rate-window.js';
 
 /** How many handlers of a consumer may begin in a span of time. */
 export interface Rate<Out = unknown> {
@@ -15,12 +23,18 @@ export interface Rate<Out = unknown> {
    * on meanwhile, as far as `prefetch` reaches. If it throws, the message becomes a dead letter.
    */
   readonly key?: ((value: Out) => string) | undefined;
+  /**
+   * Who shares the limit: `'consumer'`: nobody, each consumer has its own. `'queue'`: all consumers of the queue, in all
+   * processes that share the folder; in memory, all of this broker. RabbitMQ can't count over its consumers: there
+   * `createConsumer` throws `UNSUPPORTED`. Default: `'consumer'`.
+   */
+  readonly per?: 'consumer' | 'queue' | undefined;
 }
 
 /** Throws `INVALID_OPTION`. */
 export function rateOption<Out>(rate: Rate<Out> | undefined): Rate<Out> | undefined {
   if (rate === undefined) return undefined;
-  checkOptionNames('rate', rate, ['limit', 'perMs', 'key']);
+  checkOptionNames('rate', rate, ['limit', 'perMs', 'key', 'per']);
   const { key } = rate;
   if (key !== undefined && typeof key !== 'function') {
     throw invalidOption('rate.key', 'a function of the value', key);
@@ -31,6 +45,7 @@ export function rateOption<Out>(rate: Rate<Out> | undefined): Rate<Out> | undefi
     limit: integerOption('rate.limit', rate.limit, { min: 1, max: 100_000, default: 1 }),
     perMs: durationOption('rate.perMs', rate.perMs, { min: 1, default: 1 }),
     key,
+    per: wordOption<'consumer' | 'queue'>('rate.per', rate.per, ['consumer', 'queue'], 'consumer'),
   };
 }
 
@@ -42,44 +57,10 @@ export function passedInTime({ limit, perMs }: Pick<Rate, 'limit' | 'perMs'>): n
   return Math.floor((limit * MAX_TURN_WAIT_MS) / perMs);
 }
 
-/** The start times of the last `limit` handlers. Unlike a token bucket, a sliding window never allows a burst over the limit. */
-export class RateWindow {
-  readonly #limit: number;
-  readonly #perMs: number;
-  /** A ring buffer, once it is full. */
-  readonly #begun: number[] = [];
-  #oldest = 0;
-  #newest = Number.NEGATIVE_INFINITY;
-
-  constructor({ limit, perMs }: Pick<Rate, 'limit' | 'perMs'>) {
-    this.#limit = limit;
-    this.#perMs = perMs;
-  }
-
-  /** When the next handler may begin, on the clock of `take`; a time in the past means now. */
-  get nextAt(): number {
-    if (this.#begun.length < this.#limit) return Number.NEGATIVE_INFINITY;
-    return (this.#begun[this.#oldest] as number) + this.#perMs;
-  }
-
-  /** Whether no start still counts. */
-  isIdle(now: number): boolean {
-    return this.#newest + this.#perMs <= now;
-  }
-
-  take(now: number): void {
-    this.#newest = now;
-    if (this.#begun.length < this.#limit) {
-      this.#begun.push(now);
-      return;
-    }
-    this.#begun[this.#oldest] = now;
-    this.#oldest = (this.#oldest + 1) % this.#limit;
-  }
-}
-
 interface RatedLineSettings {
   readonly rate: Pick<Rate, 'limit' | 'perMs'>;
+  /** Of a limit that other consumers share; undefined: it is this one's own. */
+  readonly takeStarts?: TakeStarts | undefined;
   /** The key whose window a delivery counts in; undefined: it is not limited. */
   readonly keyOf: ((delivery: Delivery) => string | undefined) | undefined;
   /** Called when a delivery may begin. */
@@ -87,6 +68,9 @@ interface RatedLineSettings {
   /** Called with a delivery that has waited too long and was removed from the line. */
   readonly onTooLong: (delivery: Delivery) => void;
 }
+
+/** Usually the next request tells it before. */
+const TELL_AFTER_MS = 20;
 
 /** Above this number, idle windows are deleted. */
 const MANY_WINDOWS = 1000;
@@ -102,7 +86,7 @@ const MANY_WINDOWS = 1000;
 export class RatedLine implements Line {
   readonly #inner: Line;
   readonly #settings: RatedLineSettings;
-  readonly #windows = new Map<string, RateWindow>();
+  readonly #windows = new Map<string, StartWindow>();
   #many = MANY_WINDOWS;
   /** Taken from the inner line, by key, in the order of arrival; no list is empty. */
   readonly #aside = new Map<string, Delivery[]>();
@@ -110,6 +94,10 @@ export class RatedLine implements Line {
   readonly #arrivals = new Map<Delivery, number>();
   /** One timer for all. */
   readonly #deadlines = new Deadlines((now) => this.#check(now));
+
+  /** Shared windows that have not told yet when their starts were used. */
+  readonly #usedUp = new Set<SharedRateWindow>();
+  readonly #telling = new Deadlines(() => this.#tell());
 
   constructor(inner: Line, settings: RatedLineSettings) {
     this.#inner = inner;
@@ -150,13 +138,16 @@ export class RatedLine implements Line {
     this.#inner.clear();
     this.#arrivals.clear();
     this.#deadlines.stop();
+    this.#telling.stop();
+    this.#usedUp.clear();
+    for (const window of this.#windows.values()) window.giveBack();
     return untaken;
   }
 
   #takeAside(now: number): Delivery | undefined {
     for (const [key, waiting] of this.#aside) {
       const window = this.#windowOf(key, now);
-      if (window.nextAt > now) continue;
+      if (window.nextAt(now, waiting.length) > now) continue;
       window.take(now);
       const delivery = waiting.shift();
       if (waiting.length === 0) this.#aside.delete(key);
@@ -169,7 +160,8 @@ export class RatedLine implements Line {
     const { keyOf } = this.#settings;
     if (keyOf === undefined) {
       const window = this.#windowOf('', now);
-      if (window.nextAt > now) {
+      if (this.#arrivals.size === 0) return undefined;
+      if (window.nextAt(now, this.#arrivals.size) > now) {
         this.#deadlines.add(this.#nextCheck(now));
         return undefined;
       }
@@ -182,7 +174,7 @@ export class RatedLine implements Line {
       if (key === undefined) return delivery;
       const window = this.#windowOf(key, now);
       const waiting = this.#aside.get(key);
-      if (waiting === undefined && window.nextAt <= now) {
+      if (waiting === undefined && window.nextAt(now, 1) <= now) {
         window.take(now);
         return delivery;
       }
@@ -193,14 +185,41 @@ export class RatedLine implements Line {
     return undefined;
   }
 
-  #windowOf(key: string, now: number): RateWindow {
+  #windowOf(key: string, now: number): StartWindow {
     let window = this.#windows.get(key);
     if (window === undefined) {
       if (this.#windows.size >= this.#many) this.#forgetIdle(now);
-      window = new RateWindow(this.#settings.rate);
+      window = this.#newWindow(key);
       this.#windows.set(key, window);
     }
     return window;
+  }
+
+  #newWindow(key: string): StartWindow {
+    const { rate, takeStarts } = this.#settings;
+    if (takeStarts === undefined) return new RateWindow(rate);
+    return new SharedRateWindow({
+      ...rate,
+      key,
+      takeStarts,
+      onAnswer: () => this.#onAnswer(),
+      onUsedUp: (window) => {
+        this.#usedUp.add(window);
+        this.#telling.add(performance.now() + TELL_AFTER_MS);
+      },
+    });
+  }
+
+  #tell(): number {
+    const windows = [...this.#usedUp];
+    this.#usedUp.clear();
+    for (const window of windows) window.tell();
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** A shared window knows when the next handler may begin. */
+  #onAnswer(): void {
+    if (this.#arrivals.size > 0) this.#deadlines.add(this.#check(performance.now()));
   }
 
   #forgetIdle(now: number): void {
@@ -222,7 +241,9 @@ export class RatedLine implements Line {
   /** The deliveries that wait for a window. */
   #waiting(now: number): Delivery[] {
     if (this.#settings.keyOf !== undefined) return [...this.#aside.values()].flat();
-    return this.#windowOf('', now).nextAt > now ? [...this.#arrivals.keys()] : [];
+    if (this.#arrivals.size === 0) return [];
+    const nextAt = this.#windowOf('', now).nextAt(now, this.#arrivals.size);
+    return nextAt > now ? [...this.#arrivals.keys()] : [];
   }
 
   /** The next time at which a window opens or a delivery has waited too long. */
@@ -230,7 +251,10 @@ export class RatedLine implements Line {
     const waiting = this.#waiting(now);
     if (waiting.length === 0) return Number.POSITIVE_INFINITY;
     const keys = this.#settings.keyOf === undefined ? [''] : [...this.#aside.keys()];
-    const opens = keys.map((key) => this.#windowOf(key, now).nextAt);
+    // What may begin already waits for a handler to end, not for a time.
+    const opens = keys
+      .map((key) => this.#windowOf(key, now).nextAt(now, this.#aside.get(key)?.length ?? waiting.length))
+      .filter((at) => at > now);
     const tooLong = waiting.map((delivery) => (this.#arrivals.get(delivery) as number) + MAX_TURN_WAIT_MS);
     return Math.max(now, Math.min(...opens, ...tooLong));
   }

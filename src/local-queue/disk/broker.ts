@@ -15,6 +15,8 @@ import type {
   SharedState,
   SharedStateOptions,
   SharedStateView,
+  StartsGrant,
+  StartsRequest,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -184,6 +186,10 @@ class DiskBroker implements Backend {
       | string
       | undefined;
     return { values: value === undefined ? [] : [value], isHeld: undefined };
+  }
+
+  async takeStarts(request: StartsRequest): Promise<StartsGrant> {
+    return (await this.#command('takeStarts', undefined, { kind: 'take-starts', request })) as StartsGrant;
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {

@@ -11,6 +11,8 @@ import type {
   QueueInfo,
   QueueList,
   QueueSpec,
+  StartsGrant,
+  StartsRequest,
 } from '../../broker.js';
 import type { PeekRequest, QueuesRequest } from '../../common/peek.js';
 import type { QueueErrorCode } from '../../errors.js';
@@ -126,6 +128,8 @@ export type Command =
   | { readonly kind: 'read-state'; readonly id: number; readonly name: string }
   /** Answered with the value before: the change was made if that is `from`. */
   | { readonly kind: 'change-state'; readonly id: number; readonly change: StateRequest }
+  /** Answered with a `StartsGrant`. */
+  | { readonly kind: 'take-starts'; readonly id: number; readonly request: StartsRequest }
   | { readonly kind: 'set-paused'; readonly id: number; readonly queue: string; readonly paused: boolean }
   /** Answered when all that was asked before is stored. */
   | { readonly kind: 'settled'; readonly id: number }
@@ -201,6 +205,7 @@ export type CommandResult =
   | QueueList
   | QueueInfo
   | PeekPage
+  | StartsGrant
   | ListedBinding[]
   | number
   | string

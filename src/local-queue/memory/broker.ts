@@ -15,6 +15,8 @@ import type {
   SharedState,
   SharedStateOptions,
   SharedStateView,
+  StartsGrant,
+  StartsRequest,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -48,6 +50,7 @@ import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
 import { MemoryQueue } from './queue.js';
 import { MemoryStates, type NowPublisher } from './shared-states.js';
+import { MemoryStartRates } from './start-rates.js';
 import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
@@ -86,6 +89,7 @@ class MemoryBroker implements Backend {
   readonly #exchanges = new Exchanges();
   readonly #fanOuts = new FanOuts();
   readonly #states = new MemoryStates();
+  readonly #rates = new MemoryStartRates();
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly operator = new MemoryOperator({
@@ -197,6 +201,11 @@ class MemoryBroker implements Backend {
   async viewState(name: string, wait?: WaitOptions): Promise<SharedStateView> {
     this.#checkUsable(`reading '${name}'`, wait);
     return this.#states.view(name);
+  }
+
+  async takeStarts(request: StartsRequest): Promise<StartsGrant> {
+    this.#checkUsable('takeStarts', undefined);
+    return this.#rates.take(request);
   }
 
   #publishNow(name: string, message: Message): void {

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Delivery } from '../../../src/broker.js';
 import { PlainLine } from '../../../src/consumer/pace/line.js';
-import { MAX_TURN_WAIT_MS, RatedLine, RateWindow } from '../../../src/consumer/pace/rate.js';
+import { MAX_TURN_WAIT_MS, RatedLine } from '../../../src/consumer/pace/rate.js';
+import { RateWindow } from '../../../src/consumer/pace/rate-window.js';
 
 const positive = (max: number) => fc.integer({ min: 1, max });
 
@@ -19,8 +20,8 @@ test('a window never lets more than its limit begin in any span, and lets them b
         for (const step of steps) {
           now += step;
           const inSpan = begun.filter((at) => at > now - perMs).length;
-          expect(window.nextAt <= now).toBe(inSpan < limit);
-          if (window.nextAt <= now) {
+          expect(window.nextAt() <= now).toBe(inSpan < limit);
+          if (window.nextAt() <= now) {
             window.take(now);
             begun.push(now);
           }
@@ -84,4 +85,20 @@ test('windows of keys that are idle are forgotten, so that no more than a thousa
   // One look at each of a thousand, five times: those seen before are gone.
   expect(isIdle).toHaveBeenCalledTimes(5000);
   isIdle.mockRestore();
+});
+
+test('a delivery that may begin, but has no slot, waits without a timer that fires over and over', () => {
+  const ready = vi.fn();
+  const line = new RatedLine(new PlainLine(), {
+    rate: { limit: 1, perMs: 10 },
+    keyOf: (one) => nameOf(one)?.slice(0, 1),
+    onReady: ready,
+    onTooLong: () => {},
+  });
+  for (const name of ['a1', 'a2']) line.add(delivery(name));
+  expect(nameOf(line.take())).toBe('a1');
+  expect(line.take()).toBeUndefined();
+  vi.advanceTimersByTime(5000);
+  expect(ready.mock.calls.length).toBeLessThanOrEqual(2);
+  expect(nameOf(line.take())).toBe('a2');
 });

@@ -131,8 +131,13 @@ function ownIdentity(): ProcessIdentity {
     thread,
     started: threadState(process.pid, thread)?.started ?? '',
     namespace: orEmpty(() => readlinkSync('/proc/self/ns/pid')),
-    boot: orEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+    boot: bootId(),
   };
+}
+
+/** Changes with every start of the machine. Empty where the system does not say. */
+export function bootId(): string {
+  return orEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
 /** Whether the thread is certainly gone. Where that can't be known, false: its lease has to run out then. */
@@ -148,7 +153,7 @@ function isGone(other: ProcessIdentity, self: ProcessIdentity): boolean {
  * Milliseconds on a clock that all processes of one boot share and that nobody can set. It stands still while the
  * machine sleeps, as the leases do.
  */
-function bootClock(): number {
+export function bootClock(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }
 

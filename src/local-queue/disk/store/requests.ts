@@ -70,6 +70,8 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       return transaction.states.read(command.name);
     case 'change-state':
       return changeState(transaction, command.change);
+    case 'take-starts':
+      return transaction.rates.take(command.request);
     case 'set-paused':
       queues.setPaused(queueNamed(queues, command.queue), command.paused);
       // Resumed: subscribers in other processes.

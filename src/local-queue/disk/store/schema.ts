@@ -19,6 +19,19 @@ CREATE TABLE IF NOT EXISTS states (  -- what programs share, such as how far a s
 ) WITHOUT ROWID;
 `;
 
+/** Added in the same way. */
+export const RATES_TABLE = `
+CREATE TABLE IF NOT EXISTS rates (   -- handlers that began of late, which all consumers of a queue count together
+  queue TEXT NOT NULL,
+  key TEXT NOT NULL,
+  boot TEXT NOT NULL,                -- since when the times count
+  begun TEXT NOT NULL,               -- JSON
+  idle INTEGER NOT NULL,             -- when none of them counts any more, in milliseconds on the clock of that boot
+  PRIMARY KEY (queue, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idle_rates ON rates (idle);
+`;
+
 export const SCHEMA = `
 CREATE TABLE store (
   revision INTEGER NOT NULL,         -- raised by each change of a definition
@@ -95,7 +108,7 @@ CREATE TABLE subscribers (
   count INTEGER NOT NULL,
   PRIMARY KEY (queue, owner)
 ) WITHOUT ROWID;
-${STATES_TABLE}
+${STATES_TABLE}${RATES_TABLE}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${FORMAT};
 `;

@@ -8,6 +8,7 @@ import { ExchangeTable } from './exchange-table.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
+import { RateTable } from './rate-table.js';
 import { applyRequest, isRead, sizeOf } from './requests.js';
 import type { Statement } from './sqlite.js';
 import { StateTable } from './state-table.js';
@@ -38,6 +39,7 @@ export class Store {
   readonly #owners: OwnerTable;
   readonly #due: DueMessages;
   readonly #states: StateTable;
+  readonly #rates: RateTable;
   readonly #state = new StoreState();
   readonly #begin: Statement;
   readonly #commit: Statement;
@@ -59,6 +61,7 @@ export class Store {
     this.#owners = new OwnerTable(database, leaseMs);
     this.#due = new DueMessages(database);
     this.#states = new StateTable(database);
+    this.#rates = new RateTable(database);
     this.#view = new StoreView(database, lock, this.#queues);
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
@@ -180,6 +183,7 @@ export class Store {
       messages: this.#messages,
       owners: this.#owners,
       states: this.#states,
+      rates: this.#rates,
       state: this.#state,
     });
     try {

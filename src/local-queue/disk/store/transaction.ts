@@ -6,6 +6,7 @@ import type { MessageColumns } from './message-columns.js';
 import type { Handled, MessageTable } from './message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
+import type { RateTable } from './rate-table.js';
 import type { StateTable } from './state-table.js';
 
 /** A subscriber of this process. */
@@ -78,6 +79,7 @@ export class WriteTransaction {
   readonly messages: MessageTable;
   readonly owners: OwnerTable;
   readonly states: StateTable;
+  readonly rates: RateTable;
   readonly state: StoreState;
   readonly reply: Reply = emptyReply();
   /** Whether other processes have something to do now. */
@@ -91,13 +93,17 @@ export class WriteTransaction {
   readonly #undo: (() => void)[] = [];
 
   constructor(
-    parts: Pick<WriteTransaction, 'queues' | 'exchanges' | 'messages' | 'owners' | 'states' | 'state'>,
+    parts: Pick<
+      WriteTransaction,
+      'queues' | 'exchanges' | 'messages' | 'owners' | 'states' | 'rates' | 'state'
+    >,
   ) {
     this.queues = parts.queues;
     this.exchanges = parts.exchanges;
     this.messages = parts.messages;
     this.owners = parts.owners;
     this.states = parts.states;
+    this.rates = parts.rates;
     this.state = parts.state;
   }
 
@@ -131,6 +137,7 @@ export class WriteTransaction {
     this.queues.forget();
     this.exchanges.forget();
     this.states.forget();
+    this.rates.forget();
     for (const undo of this.#undo.reverse()) undo();
   }
 }
