@@ -2,7 +2,8 @@ import type { Delivery } from '../../broker.js';
 import { invalidOption } from '../../common/options.js';
 import type { Decoded } from '../settlement.js';
 import { KeyedLine, type KeyOf, type Line, PlainLine } from './line.js';
-import { type Rate, RatedLine } from './rate.js';
+import type { Rate } from './rate.js';
+import { RatedLine } from './rated-line.js';
 import type { TakeStarts } from './shared-rate-window.js';
 
 /** The options of a consumer that decide when a handler may begin. */

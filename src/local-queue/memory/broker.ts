@@ -15,8 +15,6 @@ import type {
   SharedState,
   SharedStateOptions,
   SharedStateView,
-  StartsGrant,
-  StartsRequest,
   SubscribeOptions,
   Subscription,
   WaitOptions,
@@ -50,7 +48,7 @@ import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
 import { MemoryQueue } from './queue.js';
 import { MemoryStates, type NowPublisher } from './shared-states.js';
-import { MemoryStartRates } from './start-rates.js';
+import { memoryStartRates } from './start-rates.js';
 import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
@@ -89,7 +87,6 @@ class MemoryBroker implements Backend {
   readonly #exchanges = new Exchanges();
   readonly #fanOuts = new FanOuts();
   readonly #states = new MemoryStates();
-  readonly #rates = new MemoryStartRates();
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly operator = new MemoryOperator({
@@ -97,6 +94,7 @@ class MemoryBroker implements Backend {
     subscriptions: this.#subscriptions,
     checkUsable: (action, options) => this.#checkUsable(action, options),
   });
+  readonly takeStarts = memoryStartRates(() => this.#checkUsable('takeStarts', undefined));
   #state: BrokerState = 'connected';
 
   constructor(maxMessageBytes: number, defaultCapacity: number, observe: (event: BrokerEvent) => void) {
@@ -201,11 +199,6 @@ class MemoryBroker implements Backend {
   async viewState(name: string, wait?: WaitOptions): Promise<SharedStateView> {
     this.#checkUsable(`reading '${name}'`, wait);
     return this.#states.view(name);
-  }
-
-  async takeStarts(request: StartsRequest): Promise<StartsGrant> {
-    this.#checkUsable('takeStarts', undefined);
-    return this.#rates.take(request);
   }
 
   #publishNow(name: string, message: Message): void {

@@ -4,22 +4,23 @@ import { grantStarts, idleAt, type StartCounts } from '../start-counts.js';
 /** Above this number, idle ones are deleted. */
 const MANY = 1000;
 
-/** The starts that consumers of a broker in memory count together, by queue and key. */
-export class MemoryStartRates {
-  readonly #counts = new Map<string, StartCounts>();
-  #many = MANY;
-
-  take(request: StartsRequest): StartsGrant {
+/**
+ * Grants the starts that consumers of a broker in memory count together, by queue and key. `check` throws where the broker
+ * can't be used any more.
+ */
+export function memoryStartRates(check: () => void): (request: StartsRequest) => Promise<StartsGrant> {
+  const known = new Map<string, StartCounts>();
+  let many = MANY;
+  return async (request) => {
+    check();
     const now = performance.now();
     const name = JSON.stringify([request.queue, request.key]);
-    const { counts, grant } = grantStarts(this.#counts.get(name), request, now);
-    this.#counts.set(name, counts);
-    if (this.#counts.size > this.#many) this.#forgetIdle(now);
+    const { counts, grant } = grantStarts(known.get(name), request, now);
+    known.set(name, counts);
+    if (known.size > many) {
+      for (const [other, its] of known) if (idleAt(its) <= now) known.delete(other);
+      many = Math.max(MANY, 2 * known.size);
+    }
     return grant;
-  }
-
-  #forgetIdle(now: number): void {
-    for (const [name, counts] of this.#counts) if (idleAt(counts) <= now) this.#counts.delete(name);
-    this.#many = Math.max(MANY, 2 * this.#counts.size);
-  }
+  };
 }

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Delivery } from '../../../src/broker.js';
 import { PlainLine } from '../../../src/consumer/pace/line.js';
-import { MAX_TURN_WAIT_MS, RatedLine } from '../../../src/consumer/pace/rate.js';
+import { MAX_TURN_WAIT_MS } from '../../../src/consumer/pace/rate.js';
 import { RateWindow } from '../../../src/consumer/pace/rate-window.js';
+import { RatedLine } from '../../../src/consumer/pace/rated-line.js';
 
 const positive = (max: number) => fc.integer({ min: 1, max });
 

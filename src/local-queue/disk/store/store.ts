@@ -8,10 +8,10 @@ import { ExchangeTable } from './exchange-table.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
-import { RateTable } from './rate-table.js';
 import { applyRequest, isRead, sizeOf } from './requests.js';
+import { RateTable } from './shared/rate-table.js';
+import { StateTable } from './shared/state-table.js';
 import type { Statement } from './sqlite.js';
-import { StateTable } from './state-table.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
 import { loseLease, reclaimMessages } from './subscribers.js';
 import {
@@ -20,6 +20,7 @@ import {
   type Outcome,
   refuse,
   StoreState,
+  type TransactionParts,
   WriteTransaction,
 } from './transaction.js';
 import { StoreView } from './view/store-view.js';
@@ -34,13 +35,11 @@ export class Store {
   readonly #database: Database;
   readonly #space: DiskSpace;
   readonly #queues: QueueTable;
-  readonly #exchanges: ExchangeTable;
   readonly #messages: MessageTable;
   readonly #owners: OwnerTable;
   readonly #due: DueMessages;
-  readonly #states: StateTable;
-  readonly #rates: RateTable;
   readonly #state = new StoreState();
+  readonly #parts: TransactionParts;
   readonly #begin: Statement;
   readonly #commit: Statement;
   readonly #view: StoreView;
@@ -56,12 +55,18 @@ export class Store {
     this.#database = database;
     this.#space = new DiskSpace(database);
     this.#queues = new QueueTable(database);
-    this.#exchanges = new ExchangeTable(database, this.#queues);
     this.#messages = new MessageTable(database, this.#queues);
     this.#owners = new OwnerTable(database, leaseMs);
     this.#due = new DueMessages(database);
-    this.#states = new StateTable(database);
-    this.#rates = new RateTable(database);
+    this.#parts = {
+      queues: this.#queues,
+      exchanges: new ExchangeTable(database, this.#queues),
+      messages: this.#messages,
+      owners: this.#owners,
+      states: new StateTable(database),
+      rates: new RateTable(database),
+      state: this.#state,
+    };
     this.#view = new StoreView(database, lock, this.#queues);
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
@@ -177,15 +182,7 @@ export class Store {
     admits: boolean,
     work: (transaction: WriteTransaction) => void = () => {},
   ): Outcome {
-    const transaction = new WriteTransaction({
-      queues: this.#queues,
-      exchanges: this.#exchanges,
-      messages: this.#messages,
-      owners: this.#owners,
-      states: this.#states,
-      rates: this.#rates,
-      state: this.#state,
-    });
+    const transaction = new WriteTransaction(this.#parts);
     try {
       this.#checkFiles();
       const isTight = performance.now() >= this.#space.ampleUntil;

@@ -6,8 +6,8 @@ import type { MessageColumns } from './message-columns.js';
 import type { Handled, MessageTable } from './message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
-import type { RateTable } from './rate-table.js';
-import type { StateTable } from './state-table.js';
+import type { RateTable } from './shared/rate-table.js';
+import type { StateTable } from './shared/state-table.js';
 
 /** A subscriber of this process. */
 export interface Subscriber {
@@ -69,6 +69,12 @@ export class StoreState {
 /** How many messages one transaction moves without being asked to, so that it holds the write lock for milliseconds. */
 export const MAX_ROWS_PER_TRANSACTION = 1000;
 
+/** The tables, and what is remembered from one transaction to the next. */
+export type TransactionParts = Pick<
+  WriteTransaction,
+  'queues' | 'exchanges' | 'messages' | 'owners' | 'states' | 'rates' | 'state'
+>;
+
 /**
  * One write transaction and what belongs to it. The state changes along with the tables; where the transaction
  * fails, `fail` takes the changes of the state back, too.
@@ -92,12 +98,7 @@ export class WriteTransaction {
   readonly admitted: (WaitingMessage | WaitingFanOut)[] = [];
   readonly #undo: (() => void)[] = [];
 
-  constructor(
-    parts: Pick<
-      WriteTransaction,
-      'queues' | 'exchanges' | 'messages' | 'owners' | 'states' | 'rates' | 'state'
-    >,
-  ) {
+  constructor(parts: TransactionParts) {
     this.queues = parts.queues;
     this.exchanges = parts.exchanges;
     this.messages = parts.messages;

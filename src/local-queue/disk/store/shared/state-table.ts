@@ -1,6 +1,6 @@
-import type { Database } from './database.js';
-import { STATES_TABLE } from './schema.js';
-import type { Statements } from './sqlite.js';
+import type { Database } from '../database.js';
+import { STATES_TABLE } from '../schema.js';
+import type { Statements } from '../sqlite.js';
 
 const SQL = {
   read: 'SELECT value FROM states WHERE name = ?',

@@ -1,9 +1,9 @@
-import type { StartsGrant, StartsRequest } from '../../../broker.js';
-import { grantStarts, idleAt, type StartCounts } from '../../start-counts.js';
-import type { Database } from './database.js';
-import { bootClock, bootId } from './owner-table.js';
-import { RATES_TABLE } from './schema.js';
-import type { Statements } from './sqlite.js';
+import type { StartsGrant, StartsRequest } from '../../../../broker.js';
+import { grantStarts, idleAt, type StartCounts } from '../../../start-counts.js';
+import type { Database } from '../database.js';
+import { bootClock, bootId } from '../owner-table.js';
+import { RATES_TABLE } from '../schema.js';
+import type { Statements } from '../sqlite.js';
 
 const SQL = {
   read: 'SELECT begun FROM rates WHERE queue = ? AND key = ? AND boot = ?',
