@@ -36,7 +36,6 @@ export class Store {
   readonly #space: DiskSpace;
   readonly #queues: QueueTable;
   readonly #messages: MessageTable;
-  readonly #owners: OwnerTable;
   readonly #due: DueMessages;
   readonly #state = new StoreState();
   readonly #parts: TransactionParts;
@@ -56,13 +55,12 @@ export class Store {
     this.#space = new DiskSpace(database);
     this.#queues = new QueueTable(database);
     this.#messages = new MessageTable(database, this.#queues);
-    this.#owners = new OwnerTable(database, leaseMs);
     this.#due = new DueMessages(database);
     this.#parts = {
       queues: this.#queues,
       exchanges: new ExchangeTable(database, this.#queues),
       messages: this.#messages,
-      owners: this.#owners,
+      owners: new OwnerTable(database, leaseMs),
       states: new StateTable(database),
       rates: new RateTable(database),
       state: this.#state,
@@ -109,9 +107,8 @@ export class Store {
 
   /** Whether an owner is dead or late, or was and has left something. Reads only. */
   get hasDead(): boolean {
-    return this.#read(
-      () => this.#owners.dead(this.#state.owner).length > 0 || this.#owners.gone().length > 0,
-    );
+    const { owners, state } = this.#parts;
+    return this.#read(() => owners.dead(state.owner).length > 0 || owners.gone().length > 0);
   }
 
   /** Whether another process may have made work for this one: messages for its subscribers, room for its senders. */
