@@ -15,7 +15,7 @@ test('the bench shows rates and latencies by intervals, and sums them up', async
 });
 
 test('as JSON it gives a line an interval and a summary, in which all that was sent is received', async () => {
-  const args = ['bench', '-z', '1', '--interval', '300ms', '-x', '2', '-y', '3', '-s', '64', '--json'];
+  const args = ['bench', '-z', '2', '--interval', '100ms', '-x', '2', '-y', '3', '-s', '64', '--json'];
   const { exitCode, stdout } = await millrace(args);
   expect(exitCode).toBe(0);
   const lines = stdout

@@ -112,7 +112,7 @@ test.each([
   ['in memory', ['shop', '-u', 'local:'], 2, "'tail' needs a folder"],
   [
     'on a broker that is away',
-    ['shop', '-u', 'amqp://127.0.0.1:1', '--connect-timeout', '100ms'],
+    ['shop', '-u', 'amqp://127.0.0.1:1', '--connect-timeout', '2s'],
     69,
     'ECONNREFUSED',
   ],

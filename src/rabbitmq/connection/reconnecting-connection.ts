@@ -138,6 +138,7 @@ export class ReconnectingConnection {
     const deadline = performance.now() + connectTimeoutMs;
     const bounds = { ...reconnect, maxDelayMs: Math.min(reconnect.maxDelayMs, MAX_OPEN_DELAY_MS) };
     let told: string | undefined;
+    let failure: QueueError | undefined;
     for (let tries = 1; ; tries++) {
       try {
         return await this.#connect(deadline);
@@ -145,8 +146,10 @@ export class ReconnectingConnection {
         if (this.#closing.signal.aborted || !isQueueError(error, 'UNREACHABLE') || !mayPass(error))
           throw error;
         const leftMs = deadline - performance.now();
+        // The time limit itself ended the last attempt: an earlier one says more about the reason.
+        if (leftMs > 0 || failure === undefined) failure = error;
         if (leftMs < MIN_TRY_MS || tries > reconnect.maxAttempts)
-          throw notFound(error, tries, connectTimeoutMs);
+          throw notFound(failure, tries, connectTimeoutMs);
         if (told !== error.message)
           this.#emit({ type: 'waiting', reason: error, leftMs: Math.round(leftMs) });
         told = error.message;

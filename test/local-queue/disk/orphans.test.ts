@@ -50,10 +50,10 @@ test('queues that are for one broker of several in a process go with that one', 
 
 test('an exclusive queue is there as long as its process, which has no subscriber', async () => {
   const folder = newFolder();
-  const actor = await Actor.open(folder, { leaseMs: 300 });
+  const actor = await Actor.open(folder, { leaseMs: 1500 });
   await actor.tell('declare', { spec: plainQueue('exclusive', forOne) });
   const broker = await openDiskBroker(folder);
-  const until = performance.now() + 1000;
+  const until = performance.now() + 2500;
   while (performance.now() < until) expect((await broker.inspect('exclusive')).ready).toBe(0);
   await broker.close();
 });

@@ -111,8 +111,11 @@ describe('while a process that stands still holds the lock', () => {
         options,
       );
     await publish('room for one');
-    // It waits for room, and then for the lock.
-    const early = rejection(publish('early', { timeoutMs: 2000 }), 'TIMEOUT');
+    const begin = performance.now();
+    (await holdLock(folder)).kill('SIGKILL');
+    const startMs = performance.now() - begin;
+    // It waits for room, and then for the lock, which another process has to take before this wait is over.
+    const early = rejection(publish('early', { timeoutMs: 1000 + 5 * startMs }), 'TIMEOUT');
     await broker.inspect('numbers');
     const holder = await holdLock(folder);
     const limit = { timeoutMs: 300 };

@@ -156,7 +156,7 @@ describe('connecting', () => {
     }) as typeof dns.lookup);
     onTestFinished(() => lookup.mockRestore());
     const { message } = await rejection(
-      open(`amqp://both.test:${port}`, { connectTimeoutMs: 300 }),
+      open(`amqp://both.test:${port}`, { connectTimeoutMs: 1000 }),
       'UNREACHABLE',
     );
     expect(message).toMatch(/ECONNREFUSED 127\.0\.0\.2.*ECONNREFUSED 127\.0\.0\.1/);

@@ -119,7 +119,7 @@ test('a server that is wrong does not end the wait for another one', async () =>
   const port = await portOf(createHttpServer());
   const dead = await portOf(createServer());
   const opening = openRabbitMqBroker([`amqp://127.0.0.1:${port}`, `amqp://127.0.0.1:${dead}`], {
-    connectTimeoutMs: 400,
+    connectTimeoutMs: 2000,
   });
   expect((await rejection(opening, 'UNREACHABLE')).message).toContain('speaks HTTP');
 });
