@@ -203,6 +203,24 @@ describe('the arrows between the parts', () => {
     );
   });
 
+  test('the page lies on top of dead letters, schedules and operations, and only the command line imports it', () => {
+    const isAllowed = ({ from, to }: Import) =>
+      partOf(to) === partOf(from) ||
+      ['dead-letters', 'schedules', 'operations'].includes(partOf(to)) ||
+      isShared(to) ||
+      to.startsWith('node:');
+    expect(breaches((arrow) => partOf(arrow.from) === 'page' && !isAllowed(arrow))).toEqual([]);
+    expect(
+      breaches(({ from, to }) => partOf(to) === 'page' && !['page', 'cli'].includes(partOf(from))),
+    ).toEqual([]);
+  });
+
+  test('what the browser loads of the page knows nothing else, and is compiled for browsers', () => {
+    const room = 'page/client/';
+    expect(breaches(({ from, to }) => from.startsWith(room) && !to.startsWith(room))).toEqual([]);
+    expect(breaches(({ from, to }) => !from.startsWith(room) && to.startsWith(room))).toEqual([]);
+  });
+
   test('otel imports itself and the leaves, and nobody imports it, so that nobody else needs OpenTelemetry', () => {
     const isAllowed = ({ from, to }: Import) =>
       partOf(to) === partOf(from) || isShared(to) || to === '@opentelemetry/api';

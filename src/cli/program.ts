@@ -21,6 +21,7 @@ import { addShowCommand } from './commands/show.js';
 import { addTailCommand } from './commands/tail.js';
 import { addTopCommand } from './commands/top.js';
 import { addTopologyCommand } from './commands/topology.js';
+import { addUiCommand } from './commands/ui.js';
 import { addWorkCommand } from './commands/work.js';
 import { addCommonOptions, addHelp, type Execute } from './common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
@@ -89,6 +90,7 @@ export function createProgram(execute: Execute): Command {
   addShowCommand(program, execute);
   addPeekCommand(program, execute);
   addTopCommand(program, execute);
+  addUiCommand(program, execute);
   addMoveCommand(program, execute);
   addPauseCommands(program, execute);
   addPurgeCommand(program, execute);

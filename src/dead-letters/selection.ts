@@ -25,6 +25,8 @@ export interface DeadLetterFilter {
   readonly before?: Date | undefined;
   /** The body or one of the errors contains this text. Case-sensitive. */
   readonly match?: string | undefined;
+  /** This returns true. What it throws ends the call. */
+  readonly where?: ((deadLetter: DeadLetter) => boolean) | undefined;
 }
 
 /** Which dead letters to select, and limits for the search. */
@@ -52,7 +54,7 @@ export interface ScanResult {
   readonly scanned: number;
 }
 
-const NAMES = ['ids', 'reason', 'since', 'before', 'match', 'limit', 'signal', 'timeoutMs'] as const;
+const NAMES = ['ids', 'reason', 'since', 'before', 'match', 'where', 'limit', 'signal', 'timeoutMs'] as const;
 
 interface Selection {
   readonly wait: WaitOptions;
@@ -79,7 +81,7 @@ export function checkSelection(
     },
     limit: integerOption('limit', options.limit, { min: 1, infinity: true, default: defaultLimit }),
     matches: toPredicate(options),
-    isUnfiltered: [ids, reason, since, before, match].every((part) => part === undefined),
+    isUnfiltered: [ids, reason, since, before, match, options.where].every((part) => part === undefined),
   };
 }
 
@@ -142,7 +144,8 @@ export async function forEachSelected(
 }
 
 function toPredicate(filter: DeadLetterFilter): (deadLetter: DeadLetter) => boolean {
-  const { ids, reason, match } = filter;
+  const { ids, reason, match, where } = filter;
+  if (where !== undefined && typeof where !== 'function') throw invalidOption('where', 'a function', where);
   if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => typeof id === 'string'))) {
     throw invalidOption('ids', 'an array of strings', ids);
   }
@@ -159,7 +162,8 @@ function toPredicate(filter: DeadLetterFilter): (deadLetter: DeadLetter) => bool
       const at = deadLetter.deadAt === undefined ? Number.NaN : Date.parse(deadLetter.deadAt);
       if (!(at >= since && at < before)) return false;
     }
-    return match === undefined || contains(deadLetter, match);
+    if (match !== undefined && !contains(deadLetter, match)) return false;
+    return where === undefined || where(deadLetter);
   };
 }
 

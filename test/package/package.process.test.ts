@@ -41,12 +41,14 @@ import type { Backend, Delivery } from 'millrace/backend';
 import { LocalQueue } from 'millrace/local-queue';
 import { createHealth, createMetrics, type Metrics } from 'millrace/metrics';
 import type { InstrumentOptions, instrument } from 'millrace/otel';
+import { createPage, type PageOptions } from 'millrace/page';
 import { openTestBroker } from 'millrace/testing';
 import { z } from 'zod';
 
 export type Seam = [Backend, Delivery];
 export const open = openTestBroker;
-export const health = [createHealth, createMetrics];
+export const health = [createHealth, createMetrics, createPage];
+export type Operated = PageOptions;
 export type Telemetry = [Metrics, InstrumentOptions, typeof instrument];
 `;
 
@@ -142,7 +144,10 @@ test('the package contains all it needs, and no scripts that run on installation
     .map((line) => line.replace(/^package\//, ''));
   expect(
     files.filter(
-      (file) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(file),
+      (file) =>
+        !/^(dist\/.*\.(js|d\.ts)|dist\/page\/client\/(page\.css|icon\.svg|uPlot\.(min\.css|LICENSE))|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+          file,
+        ),
     ),
   ).toEqual([]);
   const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));

@@ -49,6 +49,7 @@ const PROGRAMS: Readonly<Record<string, readonly (Prints | 'a part' | 'a module'
   ],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
   'docs/pace.md': [/^12 took their time\npaused\n$/],
+  'docs/page.md': [/^401 200\n$/],
   'docs/request-reply.md': [/^144\n$/],
   'docs/retries.md': [
     /^\/orders 429 \(attempt 1\)\n\/orders 503 \(attempt 1\)\n\/orders 200 \(attempt 2\)\n$/,

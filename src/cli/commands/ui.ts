@@ -1,0 +1,113 @@
+/** `millrace ui` */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Command } from 'commander';
+import { auditLine } from '../../page/audit.js';
+import type { PageOptions } from '../../page/page.js';
+import { addHelp, type Execute } from '../common-options.js';
+import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
+import { importSchedules } from '../import-module.js';
+import { integerValue, nameValue } from '../option-values.js';
+import type { Output } from '../output.js';
+import { addOperatorOptions, type OperatorFlags, withOperator } from './operator/operator-command.js';
+
+interface UiFlags extends OperatorFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly allowHost: readonly string[];
+  readonly queue: readonly string[];
+  readonly schedules?: string;
+  readonly readOnly?: boolean;
+  readonly hideBodies?: boolean;
+}
+
+const DEFAULT_PORT = 7070;
+/** How long a client may take to send its request. Milliseconds. */
+const REQUEST_LIMIT_MS = 10_000;
+
+const EXAMPLES = `
+Examples:
+  $ millrace ui                                  print an address, to be opened in a browser
+  $ millrace ui --read-only --hide-bodies        to look, not to touch
+  $ millrace ui -u amqp://localhost -q orders    without the management API: these queues`;
+
+const NOTES = `
+Whoever has the printed address may use the page: it ends with a token that is new each time. --host serves other machines, without encryption: put a server with TLS before it. What is done on the page is printed here.`;
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+export function addUiCommand(program: Command, execute: Execute): void {
+  const command = program
+    .command('ui')
+    .description('Serves a page that shows the queues, what failed and why, and lets you mend it.')
+    .option('--port <port>', 'the port; 0 is any that is free', integerValue(0, 65_535), DEFAULT_PORT)
+    .option('--host <address>', 'the address to listen at', '127.0.0.1')
+    .option('--allow-host <name>', 'a further name by which browsers may reach it; repeatable', collect, [])
+    .option(
+      '-q, --queue <name>',
+      'only this queue; repeatable (default: all)',
+      (name: string, before: readonly string[]) => collect(nameValue(name), before),
+      [],
+    )
+    .option('--schedules <module>', 'a module that exports schedules, to be shown')
+    .option('--read-only', 'nothing can be changed')
+    .option('--hide-bodies', 'bodies and headers of messages are not shown')
+    .action((flags: UiFlags) => execute(flags, (output) => ui(flags, output)));
+  addHelp(command, EXAMPLES, NOTES);
+  addOperatorOptions(command);
+}
+
+async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
+  const { createPage } = await import('../../page/create-page.js');
+  const schedules = flags.schedules === undefined ? [] : await importSchedules(flags.schedules);
+  const whenEmpty = (where: string): ExitCode => {
+    throw new CommandError(EXIT.empty, `${where} has no queues yet: 'millrace send hello' makes one`);
+  };
+  return withOperator('ui', flags, output, whenEmpty, async ({ broker, signal }) => {
+    const page = createPage(broker, {
+      hosts: [flags.host, ...flags.allowHost],
+      queues: flags.queue.length === 0 ? undefined : flags.queue,
+      schedules,
+      readOnly: flags.readOnly,
+      hideBodies: flags.hideBodies,
+      audit: (entry) => {
+        const { user, action, queue, outcome, ok } = entry;
+        const fields = { user, action, queue, outcome };
+        output.log({ event: 'action', level: ok ? 'info' : 'warn', text: auditLine(entry), fields });
+      },
+    } satisfies PageOptions);
+    const { createServer } = await import('node:http');
+    const limits = { requestTimeout: REQUEST_LIMIT_MS, headersTimeout: REQUEST_LIMIT_MS };
+    const server = createServer(limits, page);
+    try {
+      const url = await listen(server, flags);
+      // It is what the command is for: also with --quiet.
+      await output.data(`${url}/?token=${page.token}`);
+      output.note(' [*] Open this address in a browser. To exit press CTRL+C');
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    } finally {
+      await page.close();
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
+    // A signal is how it is ended.
+    return EXIT.ok;
+  });
+}
+
+/** Resolves to the address of the server. */
+async function listen(server: Server, { host, port }: UiFlags): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const hint = cause.code === 'EADDRINUSE' ? `; --port 0 takes one that is free` : '';
+      reject(new CommandError(EXIT.failed, `${host}:${port}: ${cause.message}${hint}`, { cause }));
+    });
+    server.listen(port, host, resolve);
+  });
+  const { port: taken } = server.address() as AddressInfo;
+  const name = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${taken}`;
+}

@@ -1,0 +1,92 @@
+/** Who may ask for what: checks of a request before anything else is done with it. */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+/** Sent with each action. A foreign site can't set it without being asked for its permission first. */
+export const ACTION_HEADER = 'x-millrace-page';
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+export interface Refusal {
+  readonly status: number;
+  readonly title: string;
+  readonly text: string;
+}
+
+export function randomToken(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+export class Access {
+  readonly #token: string | undefined;
+  readonly #hosts: ReadonlySet<string>;
+  /** Cookies do not know ports: two pages on one machine must not take each other's. */
+  readonly #cookie: string;
+
+  constructor(token: string | undefined, hosts: readonly string[]) {
+    this.#token = token;
+    this.#hosts = new Set(hosts.map((host) => host.toLowerCase()));
+    this.#cookie = `millrace-page-${digest(token ?? '')
+      .toString('hex')
+      .slice(0, 8)}`;
+  }
+
+  /** Why the request is refused; undefined: it may be answered. */
+  refusal(request: IncomingMessage): Refusal | undefined {
+    const { host = '' } = request.headers;
+    const name = host.replace(/:\d+$/, '').toLowerCase();
+    if (!LOOPBACK.test(name) && !this.#hosts.has(name)) {
+      const text = `This page does not answer to the name '${name}'. If it is yours, allow it by the option 'hosts' of createPage, or --host of millrace ui.`;
+      return { status: 421, title: 'Unknown host', text };
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      const foreign = this.#foreign(request, host);
+      if (foreign !== undefined) return { status: 403, title: 'Refused', text: foreign };
+    }
+    if (this.#token === undefined || this.#matches(cookieOf(request, this.#cookie))) return undefined;
+    const text =
+      'Open the address that was printed when the page was started: it ends with ?token=… and lets this browser in.';
+    return { status: 401, title: 'Who are you?', text };
+  }
+
+  /** Whether `token` lets a browser in. Takes as long whatever it is. */
+  lets(token: string): boolean {
+    return this.#token !== undefined && this.#matches(token);
+  }
+
+  /** The header by which a browser is remembered, until it is closed. */
+  cookie(path: string): string {
+    return `${this.#cookie}=${this.#token}; Path=${path === '' ? '/' : path}; HttpOnly; SameSite=Strict`;
+  }
+
+  #matches(token: string | undefined): boolean {
+    return token !== undefined && timingSafeEqual(digest(token), digest(this.#token ?? ''));
+  }
+
+  #foreign({ headers }: IncomingMessage, host: string): string | undefined {
+    const { origin, 'sec-fetch-site': site = 'same-origin' } = headers;
+    if (origin !== undefined && !isOrigin(origin, host)) return `The request comes from ${origin}.`;
+    if (site !== 'same-origin') return 'The request comes from another site.';
+    if (headers[ACTION_HEADER] === undefined) return `The request has no header ${ACTION_HEADER}.`;
+    return undefined;
+  }
+}
+
+/** Of equal length, whatever the token is. */
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+function isOrigin(origin: string, host: string): boolean {
+  return (
+    /^https?:\/\//.test(origin) && origin.replace(/^https?:\/\//, '').toLowerCase() === host.toLowerCase()
+  );
+}
+
+function cookieOf({ headers }: IncomingMessage, name: string): string | undefined {
+  for (const part of (headers.cookie ?? '').split(';')) {
+    const [key, value] = part.trim().split('=', 2);
+    if (key === name) return value;
+  }
+  return undefined;
+}

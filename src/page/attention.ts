@@ -1,0 +1,43 @@
+/** Which queues need somebody, and why in one or two words. */
+import type { QueueInfo } from '../broker.js';
+import { age, number } from './format.js';
+import type { History } from './history.js';
+
+export interface Attention {
+  /** The higher, the sooner; 0: nothing to do. */
+  readonly rank: number;
+  readonly words: string;
+  readonly state: 'bad' | 'warn' | undefined;
+}
+
+/** An age that no neighbour's median makes remarkable. */
+const SHORT_MS = 60_000;
+const TIMES_MEDIAN = 5;
+
+const FINE: Attention = { rank: 0, words: '', state: undefined };
+
+/** The age of the oldest message in the middle one of the queues that have any. */
+export function medianAge(queues: readonly QueueInfo[]): number {
+  const ages = queues
+    .flatMap(({ ready, oldestAgeMs }) => (ready > 0 ? (oldestAgeMs ?? []) : []))
+    .sort((a, b) => a - b);
+  return ages[Math.floor((ages.length - 1) / 2)] ?? 0;
+}
+
+export function attentionOf(queue: QueueInfo, history: History, median: number): Attention {
+  const { name, ready, consumers, dead = 0, oldestAgeMs = 0, paused, internal } = queue;
+  if (internal) return FINE;
+  const newDead = history.deadRise(name);
+  const found: Attention[] = [];
+  if (newDead > 0) found.push({ rank: 60, words: `${number(newDead)} new dead`, state: 'bad' });
+  if (ready > 0 && consumers === 0 && history.readyRise(name) > 0)
+    found.push({ rank: 50, words: 'grows, no consumer', state: 'bad' });
+  else if (ready > 0 && consumers === 0) found.push({ rank: 30, words: 'no consumer', state: 'warn' });
+  if (ready > 0 && oldestAgeMs > Math.max(SHORT_MS, median * TIMES_MEDIAN))
+    found.push({ rank: 40, words: `waits ${age(oldestAgeMs)}`, state: 'warn' });
+  if (paused) found.push({ rank: 35, words: 'paused', state: 'warn' });
+  if (dead > 0 && newDead <= 0) found.push({ rank: 38, words: 'dead letters', state: 'warn' });
+  const [first, second] = found.sort((one, other) => other.rank - one.rank);
+  if (first === undefined) return FINE;
+  return second === undefined ? first : { ...first, words: `${first.words}, ${second.words}` };
+}

@@ -1,0 +1,38 @@
+/** Texts in a view that are brought up to date in place. */
+import { type Html, html } from './html.js';
+
+export interface Cell {
+  readonly text: string;
+  /** How it is coloured; the text or a word beside it says the same. */
+  readonly state?: 'bad' | 'warn' | 'ok' | 'off' | undefined;
+  /** What a pointer shows. */
+  readonly title?: string | undefined;
+  /** `text` is the points of a line. */
+  readonly isLine?: boolean;
+}
+
+/** By their keys, which are unique in a view. */
+export type Cells = ReadonlyMap<string, Cell>;
+
+/** A cell as a part of the first HTML of a view. */
+export function renderCell(key: string, { text, state, title, isLine }: Cell): Html {
+  if (isLine === true)
+    return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline data-k="${key}" points="${text}"/></svg>`;
+  return html`<span data-k="${key}"${state !== undefined && html` data-s="${state}"`}${title !== undefined && html` title="${title}"`}>${text}</span>`;
+}
+
+/** A cell as the script of the page gets it: text, state, title. */
+export type SentCell = readonly [text: string, state: string, title: string];
+
+/** What differs from what was sent before, which is brought up to date. */
+export function changedCells(cells: Cells, sent: Map<string, string>): Record<string, SentCell> {
+  // Not by assignment: keys are ours, but a plain object has names of its own.
+  const changed: [string, SentCell][] = [];
+  for (const [key, { text, state = '', title = '' }] of cells) {
+    const line = `${text}\0${state}\0${title}`;
+    if (sent.get(key) === line) continue;
+    sent.set(key, line);
+    changed.push([key, [text, state, title]]);
+  }
+  return Object.fromEntries(changed);
+}

@@ -1,0 +1,57 @@
+/** Starts what the page does by itself. Without it, the page is a plain one that shows what was true when it was loaded. */
+import { startActions } from './actions.js';
+import { drawCharts, keepCharts } from './charts.js';
+import { startKeys } from './keys.js';
+import { follow, watchSilence } from './stream.js';
+import { find, localTimes, onShown, shown, visit } from './visit.js';
+
+const TYPING_MS = 200;
+
+document.documentElement.classList.add('js');
+
+onShown(localTimes);
+onShown(drawCharts);
+onShown(follow);
+startActions();
+startKeys();
+keepCharts();
+watchSilence();
+startFilter();
+startRefresh();
+shown();
+
+/** The list follows what is typed; the address keeps it. */
+function startFilter(): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const apply = () => {
+    const form = find<HTMLFormElement>('[data-filter]');
+    if (form === undefined) return;
+    const query = new URLSearchParams();
+    for (const [name, value] of new FormData(form)) {
+      if (typeof value === 'string' && value !== '' && !(name === 'order' && value === 'attention'))
+        query.set(name, value);
+    }
+    const text = query.toString();
+    void visit(`${form.getAttribute('action')}${text === '' ? '' : `?${text}`}`, '#list');
+  };
+  document.addEventListener('input', (event) => {
+    if ((event.target as Element).closest('[data-filter]') === null) return;
+    clearTimeout(timer);
+    timer = setTimeout(apply, TYPING_MS);
+  });
+  document.addEventListener('submit', (event) => {
+    if (!(event.target as Element).matches('[data-filter]')) return;
+    event.preventDefault();
+    clearTimeout(timer);
+    apply();
+  });
+}
+
+function startRefresh(): void {
+  document.addEventListener('click', (event) => {
+    const link = (event.target as Element).closest<HTMLAnchorElement>('a[data-refresh]');
+    if (link === null || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    void visit(location.href);
+  });
+}

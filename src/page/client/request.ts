@@ -1,0 +1,19 @@
+/** Requests that change something. */
+import { base } from './visit.js';
+
+/** Rejects with what the server says, or with what is known of a server that says nothing. */
+export async function post(path: string, body: object): Promise<Record<string, unknown>> {
+  let response: Response;
+  try {
+    response = await fetch(`${base}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-millrace-page': '1' },
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw new Error("The page's process does not answer. Nothing is known of what it did: look at the log.");
+  }
+  const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+  if (response.ok) return answer;
+  throw new Error(typeof answer.error === 'string' ? answer.error : `The answer is ${response.status}.`);
+}

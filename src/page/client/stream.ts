@@ -1,0 +1,139 @@
+/** Keeps the view up to date by one stream of events, and says when it is not. */
+import { type JobView, showJobs } from './jobs.js';
+import { base, find, timeText, visit } from './visit.js';
+
+/** The server sends something at least every five seconds. */
+const SILENT_MS = 15_000;
+const AGAIN_MS = 2_000;
+
+interface Status {
+  readonly at: number;
+  readonly state: string;
+  readonly since: number;
+  readonly text: string;
+}
+
+let source: EventSource | undefined;
+let name: string | undefined;
+let lastEvent = Date.now();
+/** When the link to the server was lost. */
+let goneSince: number | undefined;
+let status: Status | undefined;
+/** The server has an answer, and it is no stream. */
+let refusal = '';
+let reloadedAt = 0;
+
+/** Opens the stream of the view that is shown, unless it is open. */
+export function follow(): void {
+  if (source !== undefined && name === document.body.dataset.stream) return;
+  source?.close();
+  name = document.body.dataset.stream;
+  if (name === undefined) return;
+  const opened = new EventSource(`${base}/events?view=${encodeURIComponent(name)}`);
+  source = opened;
+  const listen = (type: string, take: (data: unknown) => void) =>
+    opened.addEventListener(type, (event) => {
+      arrived();
+      take(JSON.parse((event as MessageEvent<string>).data));
+    });
+  listen('status', (data) => showStatus(data as Status));
+  listen('cells', (data) => showCells(data as Record<string, readonly [string, string, string]>));
+  listen('jobs', (data) => showJobs(data as readonly JobView[]));
+  listen('reload', () => reload());
+  opened.addEventListener('error', () => {
+    if (source !== opened) return;
+    lost();
+    // The browser tries again by itself unless the server has refused.
+    if (opened.readyState === EventSource.CLOSED) setTimeout(() => void again(), AGAIN_MS);
+  });
+}
+
+export function watchSilence(): void {
+  setInterval(() => {
+    if (Date.now() - lastEvent > SILENT_MS) lost();
+  }, 1000);
+}
+
+async function again(): Promise<void> {
+  try {
+    const { status: code } = await fetch(location.href, { method: 'HEAD' });
+    refusal =
+      code === 401
+        ? 'The page was started again: open the address that it has printed.'
+        : code >= 400
+          ? `Its answer is ${code}.`
+          : '';
+  } catch {
+    refusal = '';
+  }
+  source = undefined;
+  showBar();
+  follow();
+}
+
+function reload(): void {
+  source?.close();
+  source = undefined;
+  // Not in circles.
+  if (Date.now() - reloadedAt < AGAIN_MS) {
+    setTimeout(() => void visit(location.href), AGAIN_MS);
+    return;
+  }
+  reloadedAt = Date.now();
+  void visit(location.href);
+}
+
+function arrived(): void {
+  lastEvent = Date.now();
+  refusal = '';
+  if (goneSince === undefined) return;
+  goneSince = undefined;
+  showBar();
+}
+
+function lost(): void {
+  goneSince ??= lastEvent;
+  showBar();
+}
+
+function showStatus(next: Status): void {
+  status = next;
+  showBar();
+}
+
+function showBar(): void {
+  const bar = find<HTMLElement>('#gone');
+  const state = find<HTMLElement>('#state');
+  if (bar === undefined || state === undefined) return;
+  let text = '';
+  if (goneSince !== undefined) {
+    text = `No link to the page's process since ${timeText(new Date(goneSince))}; the figures are from then. ${refusal || 'Trying again …'}`;
+  } else if (status !== undefined && status.state !== 'connected') {
+    const why = status.text === '' ? '' : `: ${status.text}`;
+    text = `The broker is not usable (${status.state}) since ${timeText(new Date(status.since))}${why}`;
+  }
+  // A live region speaks whenever its text is set.
+  if (bar.textContent !== text) bar.textContent = text;
+  bar.hidden = text === '';
+  document.body.classList.toggle('stale', text !== '');
+  const word = goneSince === undefined ? (status?.state ?? state.textContent) : 'no link';
+  if (state.textContent !== word) state.textContent = word;
+  state.dataset.s = text === '' ? 'ok' : 'bad';
+}
+
+/** Only what has changed; a place that is not shown any more is passed over. */
+function showCells(cells: Record<string, readonly [string, string, string]>): void {
+  for (const [key, [text, state, title]] of Object.entries(cells)) {
+    const cell = find<HTMLElement | SVGElement>(`[data-k="${CSS.escape(key)}"]`);
+    if (cell === undefined) continue;
+    if (cell instanceof SVGElement) {
+      cell.setAttribute('points', text);
+      continue;
+    }
+    if (cell.textContent !== text) cell.textContent = text;
+    if (state === '') delete cell.dataset.s;
+    else cell.dataset.s = state;
+    if (title === '') cell.removeAttribute('title');
+    else cell.title = title;
+  }
+}

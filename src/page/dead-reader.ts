@@ -1,0 +1,141 @@
+/** Reads dead letters for the page: on a local broker where they are; RabbitMQ has to deliver them, and gets them back. */
+import type { Broker, QueueInfo } from '../broker.js';
+import { operatorOf } from '../common/options.js';
+import { type DeadLetter, toDeadLetter } from '../dead-letters/dead-letter.js';
+import { deadLetters } from '../dead-letters/dead-letters.js';
+import { isQueueError } from '../errors.js';
+import { type DeadSummary, summaryOf } from './error-groups.js';
+
+/** More are not read; the page says so. */
+export const MAX_READ = 50_000;
+const PEEKED_AT_ONCE = 1000;
+/** One that is opened is looked for among so many at once, whose bodies are held. */
+const SEARCHED_AT_ONCE = 100;
+/** What was read is shown again for so long. */
+const KEPT_MS = 3_000;
+const MAX_KEPT = 20;
+const LIMIT_MS = 30_000;
+
+export interface DeadScan {
+  /** When it was read. */
+  readonly at: number;
+  /** How many are there; more than were read if there are too many. */
+  readonly total: number;
+  readonly summaries: readonly DeadSummary[];
+}
+
+/** A dead letter whose body may be cut. */
+export interface ReadDeadLetter {
+  readonly deadLetter: DeadLetter;
+  readonly bodyBytes: number;
+}
+
+/** The queue with the dead letters of this one; undefined if it has none. */
+export function deadLetterQueueOf({ name, deadLetterQueue }: QueueInfo): string | undefined {
+  return deadLetterQueue === undefined ? `${name}.dead` : (deadLetterQueue ?? undefined);
+}
+
+export class DeadReader {
+  readonly #broker: Broker;
+  readonly #kept = new Map<string, DeadScan>();
+  readonly #reading = new Map<string, Promise<DeadScan>>();
+  readonly #signal: AbortSignal;
+
+  constructor(broker: Broker, signal: AbortSignal) {
+    this.#broker = broker;
+    this.#signal = signal;
+  }
+
+  /** All dead letters of the queue, up to {@link MAX_READ}. However many ask, it is read once at a time. */
+  read(queue: QueueInfo): Promise<DeadScan> {
+    const name = deadLetterQueueOf(queue);
+    if (name === undefined) return Promise.resolve({ at: Date.now(), total: 0, summaries: [] });
+    const kept = this.#kept.get(name);
+    if (kept !== undefined && Date.now() - kept.at < KEPT_MS) return Promise.resolve(kept);
+    const reading =
+      this.#reading.get(name) ??
+      this.#read(queue, name)
+        .then((scan) => this.#keep(name, scan))
+        .finally(() => this.#reading.delete(name));
+    this.#reading.set(name, reading);
+    return reading;
+  }
+
+  /** What was read before, however long ago. */
+  lastOf(queue: QueueInfo): DeadScan | undefined {
+    return this.#kept.get(deadLetterQueueOf(queue) ?? '');
+  }
+
+  /** Dead letters of the queue have gone or come: the next read looks. */
+  forget(queue: QueueInfo): void {
+    this.#kept.delete(deadLetterQueueOf(queue) ?? '');
+  }
+
+  /** The one with this id; undefined if it is gone. */
+  async find(queue: QueueInfo, id: string, maxBodyBytes: number): Promise<ReadDeadLetter | undefined> {
+    const name = deadLetterQueueOf(queue);
+    if (name === undefined) return undefined;
+    const wait = { signal: this.#signal, timeoutMs: LIMIT_MS };
+    if (queue.type !== 'local') {
+      const dead = deadLetters(this.#broker, queue.name, { queue: name });
+      const [deadLetter] = (await dead.list({ ids: [id], limit: 1, ...wait })).deadLetters;
+      return deadLetter && { deadLetter, bodyBytes: Buffer.byteLength(deadLetter.message.body) };
+    }
+    let after: string | undefined;
+    do {
+      const options = { after, limit: SEARCHED_AT_ONCE, maxBodyBytes, ...wait };
+      const page = await operatorOf(this.#broker).peek(name, options);
+      const found = page.messages.find(({ message }) => message.id === id);
+      if (found !== undefined) {
+        return { deadLetter: toDeadLetter(found.message), bodyBytes: found.bodyBytes };
+      }
+      after = page.next;
+    } while (after !== undefined);
+    return undefined;
+  }
+
+  async #read(queue: QueueInfo, name: string): Promise<DeadScan> {
+    try {
+      return queue.type === 'local' ? await this.#peekAll(name) : await this.#list(queue.name, name);
+    } catch (error) {
+      // It is made when it is needed for the first time.
+      if (isQueueError(error, 'QUEUE_MISSING')) return { at: Date.now(), total: 0, summaries: [] };
+      throw error;
+    }
+  }
+
+  async #peekAll(name: string): Promise<DeadScan> {
+    const operator = operatorOf(this.#broker);
+    const wait = { signal: this.#signal, timeoutMs: LIMIT_MS };
+    const summaries: DeadSummary[] = [];
+    let after: string | undefined;
+    do {
+      const page = await operator.peek(name, { after, limit: PEEKED_AT_ONCE, maxBodyBytes: 0, ...wait });
+      for (const { message, bodyBytes } of page.messages) {
+        summaries.push(summaryOf(toDeadLetter(message), bodyBytes));
+      }
+      after = page.next;
+    } while (after !== undefined && summaries.length < MAX_READ);
+    const { ready } = await operator.queue(name, wait);
+    return { at: Date.now(), total: Math.max(ready, summaries.length), summaries };
+  }
+
+  async #list(queue: string, name: string): Promise<DeadScan> {
+    const dead = deadLetters(this.#broker, queue, { queue: name });
+    const found = await dead.list({ limit: MAX_READ, signal: this.#signal, timeoutMs: LIMIT_MS });
+    const summaries = found.deadLetters.map((deadLetter) =>
+      summaryOf(deadLetter, Buffer.byteLength(deadLetter.message.body)),
+    );
+    return { at: Date.now(), total: found.total, summaries };
+  }
+
+  #keep(name: string, scan: DeadScan): DeadScan {
+    this.#kept.delete(name);
+    this.#kept.set(name, scan);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= MAX_KEPT) break;
+      this.#kept.delete(oldest);
+    }
+    return scan;
+  }
+}

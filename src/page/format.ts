@@ -1,0 +1,65 @@
+/** Numbers, ages, sizes and times as an operator reads them. */
+import { type Html, html } from './html.js';
+
+/** What is not known. */
+export const UNKNOWN = '–';
+
+/** From five digits on, thin spaces between the thousands. */
+export function number(value: number | undefined): string {
+  if (value === undefined || !Number.isFinite(value)) return UNKNOWN;
+  const digits = String(Math.round(value));
+  return digits.length < 5 ? digits : digits.replace(/\B(?=(\d{3})+$)/g, '\u2009');
+}
+
+/** `1 message`, `12 000 messages`. */
+export function count(value: number, noun: string): string {
+  return `${number(value)} ${noun}${value === 1 ? '' : 's'}`;
+}
+
+/** Per second. */
+export function rate(value: number | undefined): string {
+  if (value === undefined) return UNKNOWN;
+  if (value === 0) return '0';
+  return value < 10 ? value.toFixed(1) : number(value);
+}
+
+const UNITS: readonly (readonly [ms: number, unit: string])[] = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+];
+
+/** In the largest unit that fits at least once: `3 min`. */
+export function age(ms: number | undefined): string {
+  if (ms === undefined) return UNKNOWN;
+  for (const [size, unit] of UNITS) if (ms >= size) return `${Math.floor(ms / size)} ${unit}`;
+  return ms > 0 ? '< 1 s' : '0 s';
+}
+
+export function bytes(size: number): string {
+  if (size < 1024) return `${size} B`;
+  if (size < 1024 * 1024) return `${(size / 1024).toFixed(1)} kB`;
+  return `${(size / 1024 / 1024).toFixed(1)} MB`;
+}
+
+/** In UTC; the script of the page shows it in the zone of its reader. */
+export function time(at: number | undefined): Html {
+  if (at === undefined || !Number.isFinite(at) || Math.abs(at) > 8.64e15) return html`${UNKNOWN}`;
+  const iso = new Date(at).toISOString();
+  return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')} UTC</time>`;
+}
+
+/** An SVG line of some figures, oldest first, in a box of 100 by 24; NaN where nothing is known. */
+export function sparkPoints(values: readonly number[]): string {
+  const known = values.filter((value) => !Number.isNaN(value));
+  const top = Math.max(...known, 1);
+  if (known.length < 2) return '';
+  const step = 100 / Math.max(1, values.length - 1);
+  return values
+    .map((value, index) =>
+      Number.isNaN(value) ? '' : `${Math.round(index * step)},${Math.round(23 - (value / top) * 22)}`,
+    )
+    .filter((point) => point !== '')
+    .join(' ');
+}

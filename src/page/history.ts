@@ -1,0 +1,172 @@
+/** What the page remembers of the queues, for its charts: in memory, as long as its process runs. */
+import type { QueueInfo } from '../broker.js';
+
+export const FIELDS = ['ready', 'unsettled', 'delayed', 'dead', 'in', 'out'] as const;
+
+export type Span = '15m' | '3h' | '24h';
+
+const POINTS = 180;
+const STEPS_MS: Readonly<Record<Span, number>> = { '15m': 5_000, '3h': 60_000, '24h': 480_000 };
+
+/** Charts of more queues than that would take too much memory: about 13 kB each. */
+export const MAX_CHARTED = 1000;
+
+const SPARK_POINTS = 30;
+const SPARK_STEP_MS = 30_000;
+
+/** Figures over time, the last of each step. */
+class Ring {
+  readonly #stepMs: number;
+  readonly #points: number;
+  readonly #fields: number;
+  readonly #values: Float32Array;
+  /** The number of the newest step since the epoch. */
+  #newest = -1;
+
+  constructor(stepMs: number, points: number, fields: number) {
+    this.#stepMs = stepMs;
+    this.#points = points;
+    this.#fields = fields;
+    this.#values = new Float32Array(points * fields).fill(Number.NaN);
+  }
+
+  add(at: number, values: readonly number[]): void {
+    const step = Math.floor(at / this.#stepMs);
+    // The clock was put back.
+    if (step < this.#newest) return;
+    const from = Math.max(this.#newest + 1, step - this.#points + 1);
+    for (let gap = from; gap <= step; gap++) {
+      const start = (gap % this.#points) * this.#fields;
+      this.#values.fill(Number.NaN, start, start + this.#fields);
+    }
+    this.#newest = step;
+    this.#values.set(values, (step % this.#points) * this.#fields);
+  }
+
+  /** Oldest first. */
+  field(index: number): number[] {
+    return this.#steps().map((step) => this.#values[(step % this.#points) * this.#fields + index] as number);
+  }
+
+  /** When the steps begin, in seconds since the epoch. */
+  times(): number[] {
+    return this.#steps().map((step) => (step * this.#stepMs) / 1000);
+  }
+
+  #steps(): number[] {
+    const first = Math.max(0, this.#newest - this.#points + 1);
+    return Array.from({ length: this.#newest - first + 1 }, (_, index) => first + index);
+  }
+}
+
+interface Kept {
+  /** `ready` and `dead` of the last 15 minutes. */
+  readonly spark: Ring;
+  charts: Readonly<Record<Span, Ring>> | undefined;
+}
+
+/** Columns for a chart: the times, then one list for each of {@link FIELDS}; null where nothing is known. */
+export interface ChartData {
+  readonly times: readonly number[];
+  readonly fields: readonly (readonly (number | null)[])[];
+}
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+export class History {
+  readonly since: number;
+  #queues = new Map<string, Kept>();
+  #charted = 0;
+  readonly #lastDead = new Map<string, number>();
+  /** New dead letters of all queues, by the minute since the epoch. */
+  readonly #newDead = new Map<number, number>();
+
+  constructor(now: number) {
+    this.since = now;
+  }
+
+  add(at: number, queues: readonly QueueInfo[]): void {
+    const kept = new Map<string, Kept>();
+    for (const queue of queues) kept.set(queue.name, this.#addQueue(at, queue));
+    this.#queues = kept;
+    this.#charted = [...kept.values()].filter(({ charts }) => charts !== undefined).length;
+    for (const name of this.#lastDead.keys()) if (!kept.has(name)) this.#lastDead.delete(name);
+    this.#countDead(at, queues);
+  }
+
+  /** The ready messages of the last 15 minutes; NaN where nothing is known. */
+  spark(queue: string): readonly number[] {
+    return this.#queues.get(queue)?.spark.field(0) ?? [];
+  }
+
+  /** How many more dead letters there are than at the lowest point of the last 15 minutes. */
+  deadRise(queue: string): number {
+    const dead =
+      this.#queues
+        .get(queue)
+        ?.spark.field(1)
+        .filter((value) => !Number.isNaN(value)) ?? [];
+    return dead.length === 0 ? 0 : (dead.at(-1) as number) - Math.min(...dead);
+  }
+
+  /** How much `ready` grew over the last 15 minutes. */
+  readyRise(queue: string): number {
+    const ready = this.spark(queue).filter((value) => !Number.isNaN(value));
+    return ready.length === 0 ? 0 : (ready.at(-1) as number) - (ready[0] as number);
+  }
+
+  /** New dead letters within the last hour, and over how much of it the page has watched. */
+  newDead(now: number): { readonly count: number; readonly ms: number } {
+    const from = Math.floor((now - HOUR_MS) / MINUTE_MS);
+    let total = 0;
+    for (const [minute, dead] of this.#newDead) if (minute > from) total += dead;
+    return { count: total, ms: Math.min(HOUR_MS, now - this.since) };
+  }
+
+  /** Undefined if no chart of the queue is kept. */
+  chart(queue: string, span: Span): ChartData | undefined {
+    const ring = this.#queues.get(queue)?.charts?.[span];
+    if (ring === undefined) return undefined;
+    const fields = FIELDS.map((_, index) =>
+      ring.field(index).map((value) => (Number.isNaN(value) ? null : value)),
+    );
+    return { times: ring.times(), fields };
+  }
+
+  #addQueue(at: number, queue: QueueInfo): Kept {
+    const kept = this.#queues.get(queue.name) ?? {
+      spark: new Ring(SPARK_STEP_MS, SPARK_POINTS, 2),
+      charts: undefined,
+    };
+    const { ready, unsettled = Number.NaN, delayed = Number.NaN, dead = Number.NaN, rates } = queue;
+    kept.spark.add(at, [ready, dead]);
+    const values = [ready, unsettled, delayed, dead, rates?.in ?? Number.NaN, rates?.out ?? Number.NaN];
+    if (kept.charts === undefined && this.#charted < MAX_CHARTED && values.some((value) => value > 0)) {
+      kept.charts = chartRings();
+      this.#charted++;
+    }
+    for (const ring of Object.values(kept.charts ?? {})) ring.add(at, values);
+    return kept;
+  }
+
+  #countDead(at: number, queues: readonly QueueInfo[]): void {
+    const minute = Math.floor(at / MINUTE_MS);
+    // Several queues may share a dead-letter queue, whose messages count once.
+    const seen = new Set<string>();
+    for (const { name, dead, deadLetterQueue } of queues) {
+      const holder = deadLetterQueue ?? name;
+      if (dead === undefined || seen.has(holder)) continue;
+      seen.add(holder);
+      const rise = dead - (this.#lastDead.get(name) ?? dead);
+      this.#lastDead.set(name, dead);
+      if (rise > 0) this.#newDead.set(minute, (this.#newDead.get(minute) ?? 0) + rise);
+    }
+    for (const old of this.#newDead.keys()) if (old < minute - 60) this.#newDead.delete(old);
+  }
+}
+
+function chartRings(): Readonly<Record<Span, Ring>> {
+  const ring = (span: Span) => new Ring(STEPS_MS[span], POINTS, FIELDS.length);
+  return { '15m': ring('15m'), '3h': ring('3h'), '24h': ring('24h') };
+}

@@ -1,0 +1,40 @@
+/** HTML as templates: what is put into one is escaped, unless it is HTML itself. */
+import { escapeControls } from '../common/terminal-text.js';
+
+/** Text that is HTML already. Only {@link html} makes it. */
+export class Html {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export type Part = Html | string | number | undefined | false | readonly Part[];
+
+/** `undefined` and `false` put nothing there, a list all of its parts. */
+export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
+  let text = strings[0] ?? '';
+  for (const [index, part] of parts.entries()) text += textOf(part) + (strings[index + 1] ?? '');
+  return new Html(text);
+}
+
+/** Names, headers and bodies are written by strangers: control and bidirectional characters show as escapes. */
+export function escapeHtml(text: string): string {
+  return escapeControls(text).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+function textOf(part: Part): string {
+  if (part === undefined || part === false) return '';
+  if (part instanceof Html) return part.text;
+  if (typeof part === 'object') return part.map(textOf).join('');
+  return escapeHtml(String(part));
+}

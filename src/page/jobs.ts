@@ -1,0 +1,160 @@
+/** Work that takes a while: replays, drops and moves, with their progress and what became of each message. */
+import { errorText } from '../common/options.js';
+import { isQueueError } from '../errors.js';
+
+/** What is kept of the outcomes of one job. */
+const MAX_OUTCOMES = 10_000;
+/** Jobs that have ended are kept for their outcomes. */
+const MAX_KEPT = 50;
+const MAX_UNDER_WAY = 20;
+
+export interface Outcome {
+  readonly id: string;
+  readonly outcome: 'replayed' | 'dropped' | 'moved' | 'stays' | 'gone';
+  readonly detail: string;
+}
+
+/** What a job tells of itself. */
+export interface Progress {
+  outcome(outcome: Outcome): void;
+  readonly signal: AbortSignal;
+}
+
+export interface JobPlan {
+  readonly action: string;
+  readonly queue: string;
+  /** Jobs with the same one run one after the other: they would take each other's messages. */
+  readonly turn: string;
+  /** How many messages its user was told it is about. */
+  readonly expected: number;
+  /** Resolves to a sentence: what became of it. */
+  readonly run: (progress: Progress) => Promise<string>;
+}
+
+/** A job as the script of the page gets it. */
+export interface JobView {
+  readonly id: string;
+  readonly action: string;
+  readonly queue: string;
+  readonly expected: number;
+  readonly done: number;
+  readonly stay: number;
+  readonly state: 'waiting' | 'running' | 'stopping' | 'ended';
+  /** Empty until it has ended. */
+  readonly text: string;
+  readonly ok: boolean;
+}
+
+export class Job {
+  readonly id: string;
+  readonly plan: JobPlan;
+  readonly outcomes: Outcome[] = [];
+  readonly #stopped = new AbortController();
+  #done = 0;
+  #stay = 0;
+  #state: JobView['state'] = 'waiting';
+  #text = '';
+  #ok = false;
+
+  constructor(id: string, plan: JobPlan) {
+    this.id = id;
+    this.plan = plan;
+  }
+
+  get view(): JobView {
+    const { action, queue, expected } = this.plan;
+    const [done, stay, state] = [this.#done, this.#stay, this.#state];
+    return { id: this.id, action, queue, expected, done, stay, state, text: this.#text, ok: this.#ok };
+  }
+
+  get hasEnded(): boolean {
+    return this.#state === 'ended';
+  }
+
+  stop(): void {
+    if (this.hasEnded) return;
+    this.#state = 'stopping';
+    this.#stopped.abort();
+  }
+
+  async run(): Promise<void> {
+    if (this.#state === 'waiting') this.#state = 'running';
+    try {
+      this.#text = await this.plan.run({
+        signal: this.#stopped.signal,
+        outcome: (outcome) => this.#record(outcome),
+      });
+      this.#ok = this.#stay === 0;
+    } catch (error) {
+      const isStopped = this.#stopped.signal.aborted && isQueueError(error, 'ABORTED');
+      const why = isStopped ? 'stopped' : `ended early: ${errorText(error)}`;
+      this.#text = `${why}; ${this.#done} of ${this.plan.expected} were done, the others stay`;
+    }
+    this.#state = 'ended';
+  }
+
+  #record(outcome: Outcome): void {
+    if (outcome.outcome === 'stays' || outcome.outcome === 'gone') this.#stay++;
+    else this.#done++;
+    if (this.outcomes.length < MAX_OUTCOMES) this.outcomes.push(outcome);
+  }
+}
+
+export class Jobs {
+  readonly #jobs = new Map<string, Job>();
+  readonly #turns = new Map<string, Promise<void>>();
+  readonly #onChange: () => void;
+  #last = 0;
+
+  /** `onChange`: called when a job begins or ends. Must not throw. */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  /** Those that have not ended, and the last ones that have. */
+  get views(): readonly JobView[] {
+    return [...this.#jobs.values()].slice(-MAX_UNDER_WAY).map(({ view }) => view);
+  }
+
+  find(id: string): Job | undefined {
+    return this.#jobs.get(id);
+  }
+
+  /** Whether a job works on these messages. */
+  isBusy(turn: string): boolean {
+    return this.#turns.has(turn);
+  }
+
+  /** Undefined if there is too much under way. `onEnd` must not throw. */
+  start(plan: JobPlan, onEnd: (job: Job) => void): Job | undefined {
+    if ([...this.#jobs.values()].filter((job) => !job.hasEnded).length >= MAX_UNDER_WAY) return undefined;
+    this.#last++;
+    const job = new Job(`${Date.now().toString(36)}-${this.#last}`, plan);
+    this.#jobs.set(job.id, job);
+    this.#forgetOld();
+    const before = this.#turns.get(plan.turn) ?? Promise.resolve();
+    const run = before
+      .then(() => job.run())
+      .then(() => {
+        if (this.#turns.get(plan.turn) === run) this.#turns.delete(plan.turn);
+        onEnd(job);
+        this.#onChange();
+      });
+    this.#turns.set(plan.turn, run);
+    this.#onChange();
+    return job;
+  }
+
+  /** Stops all jobs, and resolves when they have ended. */
+  async close(): Promise<void> {
+    for (const job of this.#jobs.values()) job.stop();
+    await Promise.all(this.#turns.values());
+  }
+
+  #forgetOld(): void {
+    for (const [id, job] of this.#jobs) {
+      if (this.#jobs.size <= MAX_KEPT) return;
+      if (job.hasEnded) this.#jobs.delete(id);
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/** Keeps open pages up to date: one stream of server-sent events for each. */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Cells, changedCells } from './cells.js';
+import type { Sampler } from './sampler.js';
+
+/** Pages that were rendered and can be kept up to date; the oldest are forgotten, and reload themselves. */
+const MAX_VIEWS = 500;
+const MAX_STREAMS = 100;
+/** Something is sent that often, also while the broker does not answer: a browser that hears nothing says so. */
+const HEARTBEAT_MS = 5_000;
+
+/** What a stream sends besides the cells of its view. */
+export interface Shared {
+  /** The state of the broker, as the script of the page shows it. */
+  status(): object;
+  /** What is under way, in a form that changes only when it does. */
+  jobs(): readonly object[];
+}
+
+interface Stream {
+  readonly response: ServerResponse;
+  readonly cells: () => Cells;
+  readonly sent: Map<string, string>;
+  jobs: string;
+}
+
+export class Live {
+  readonly #sampler: Sampler;
+  readonly #shared: Shared;
+  readonly #views = new Map<string, () => Cells>();
+  readonly #streams = new Set<Stream>();
+  #stopWatching: (() => void) | undefined;
+
+  constructor(sampler: Sampler, shared: Shared) {
+    this.#sampler = sampler;
+    this.#shared = shared;
+  }
+
+  /** Remembers how to bring a view up to date, and returns the name by which its page asks for that. */
+  register(cells: () => Cells): string {
+    const name = randomBytes(9).toString('base64url');
+    this.#views.set(name, cells);
+    for (const oldest of this.#views.keys()) {
+      if (this.#views.size <= MAX_VIEWS) break;
+      this.#views.delete(oldest);
+    }
+    return name;
+  }
+
+  /** Answers with the stream of a view, until the browser leaves. */
+  open(name: string, request: IncomingMessage, response: ServerResponse): void {
+    if (this.#streams.size >= MAX_STREAMS) {
+      response.writeHead(503, { 'retry-after': '10' }).end();
+      return;
+    }
+    response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    });
+    const cells = this.#views.get(name);
+    if (cells === undefined) {
+      // The page was rendered by another process, or long ago.
+      response.end('event: reload\ndata: {}\n\n');
+      return;
+    }
+    const stream: Stream = { response, cells, sent: new Map(), jobs: '' };
+    this.#streams.add(stream);
+    this.#stopWatching ??= this.#watch();
+    request.socket.setNoDelay(true);
+    const leave = () => {
+      this.#streams.delete(stream);
+      if (this.#streams.size > 0) return;
+      this.#stopWatching?.();
+      this.#stopWatching = undefined;
+    };
+    response.once('close', leave);
+    response.on('error', leave);
+    this.#push(stream);
+  }
+
+  pushAll(): void {
+    for (const stream of this.#streams) this.#push(stream);
+  }
+
+  close(): void {
+    for (const { response } of this.#streams) response.end();
+    this.#stopWatching?.();
+    this.#streams.clear();
+    this.#views.clear();
+  }
+
+  #watch(): () => void {
+    const unwatch = this.#sampler.watch(() => this.pushAll());
+    const heartbeat = setInterval(() => this.pushAll(), HEARTBEAT_MS);
+    return () => {
+      clearInterval(heartbeat);
+      unwatch();
+    };
+  }
+
+  /** A browser that does not read gets the next state, and not each one. */
+  #push(stream: Stream): void {
+    const { response, sent, cells } = stream;
+    if (response.writableNeedDrain || response.destroyed) return;
+    const jobs = JSON.stringify(this.#shared.jobs());
+    const events = [event('status', this.#shared.status())];
+    const changed = changedCells(cells(), sent);
+    if (Object.keys(changed).length > 0) events.push(event('cells', changed));
+    if (jobs !== stream.jobs) events.push(`event: jobs\ndata: ${jobs}\n\n`);
+    stream.jobs = jobs;
+    response.write(events.join(''));
+  }
+}
+
+function event(name: string, data: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}

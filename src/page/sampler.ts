@@ -1,0 +1,147 @@
+/** Reads the figures of all queues: once a second while somebody looks, else now and then for the charts. */
+import type { Broker, Operator, QueueInfo } from '../broker.js';
+import { errorText, operatorOf } from '../common/options.js';
+import { isQueueError } from '../errors.js';
+import { deadLetterQueueOf } from './dead-reader.js';
+import { History } from './history.js';
+
+const WATCHED_MS = 1_000;
+/** So that a chart that is opened at night shows how it began. */
+const UNWATCHED_MS = 30_000;
+const ANSWER_LIMIT_MS = 10_000;
+/** A broker with very many queues takes longer to answer: at most a quarter of its time goes into that. */
+const SHARE_OF_TIME = 4;
+/** A request is answered with figures that are not older than that. */
+const FRESH_MS = 1_000;
+const MAX_QUEUES = 100_000;
+
+export interface Sample {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly queues: readonly QueueInfo[];
+  readonly byName: ReadonlyMap<string, QueueInfo>;
+  /** Delayed messages that no queue counts. */
+  readonly parked: number;
+  /** The names of those that hold the dead letters of others. */
+  readonly deadLetterQueues: ReadonlySet<string>;
+}
+
+const NOTHING: Sample = {
+  at: 0,
+  queues: [],
+  byName: new Map(),
+  parked: 0,
+  deadLetterQueues: new Set(),
+};
+
+/** Why the newest figures are not there. */
+export interface SampleError {
+  readonly since: number;
+  readonly text: string;
+}
+
+export class Sampler {
+  readonly history = new History(Date.now());
+  /** The last that could be read. */
+  latest: Sample = NOTHING;
+  error: SampleError | undefined;
+  readonly #broker: Broker;
+  readonly #operator: Operator;
+  readonly #queues: readonly string[] | undefined;
+  readonly #watchers = new Set<() => void>();
+  #sampling: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #costMs = 0;
+  readonly #closed = new AbortController();
+
+  /** `queues`: only these; undefined: all. */
+  constructor(broker: Broker, queues: readonly string[] | undefined) {
+    this.#broker = broker;
+    this.#operator = operatorOf(broker);
+    this.#queues = queues;
+    this.#schedule();
+  }
+
+  /** Calls `onSample` after each sample from now on, until the function it returns is called. Must not throw. */
+  watch(onSample: () => void): () => void {
+    this.#watchers.add(onSample);
+    this.#schedule();
+    return () => {
+      this.#watchers.delete(onSample);
+      this.#schedule();
+    };
+  }
+
+  /** Resolves when `latest` and `error` are as of now. Never rejects. */
+  async refresh(): Promise<void> {
+    if (Date.now() - this.latest.at < FRESH_MS && this.error === undefined) return;
+    await this.#sample();
+  }
+
+  /** Resolves when they are as of now, also if they are not old. Never rejects. */
+  async renew(): Promise<void> {
+    await this.#sampling;
+    await this.#sample();
+  }
+
+  close(): void {
+    this.#closed.abort();
+    clearTimeout(this.#timer);
+    this.#watchers.clear();
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#closed.signal.aborted) return;
+    const intervalMs = this.#watchers.size > 0 ? WATCHED_MS : UNWATCHED_MS;
+    const waitMs = Math.max(intervalMs, this.#costMs * SHARE_OF_TIME);
+    this.#timer = setTimeout(() => void this.#sample().finally(() => this.#schedule()), waitMs);
+    // A page is no reason for a program to go on.
+    this.#timer.unref();
+  }
+
+  /** However many ask, the broker is asked once at a time. */
+  #sample(): Promise<void> {
+    this.#sampling ??= this.#read().finally(() => {
+      this.#sampling = undefined;
+    });
+    return this.#sampling;
+  }
+
+  async #read(): Promise<void> {
+    const begun = performance.now();
+    try {
+      const { queues, parked } = await this.#list();
+      const at = Date.now();
+      this.latest = {
+        at,
+        queues,
+        byName: new Map(queues.map((queue) => [queue.name, queue])),
+        parked,
+        deadLetterQueues: new Set(queues.flatMap((queue) => deadLetterQueueOf(queue) ?? [])),
+      };
+      this.error = undefined;
+      this.history.add(at, queues);
+    } catch (error) {
+      if (this.#closed.signal.aborted) return;
+      const since = this.error?.since ?? this.#broker.outage?.since ?? Date.now();
+      this.error = { since, text: this.#broker.outage?.reason.message ?? errorText(error) };
+    }
+    this.#costMs = performance.now() - begun;
+    for (const onSample of [...this.#watchers]) onSample();
+  }
+
+  async #list(): Promise<{ readonly queues: readonly QueueInfo[]; readonly parked: number }> {
+    const wait = { signal: this.#closed.signal, timeoutMs: ANSWER_LIMIT_MS };
+    if (this.#queues === undefined) return this.#operator.queues({ ...wait, limit: MAX_QUEUES });
+    const queues: QueueInfo[] = [];
+    for (const name of this.#queues) {
+      const queue = await this.#operator.queue(name, wait).catch((error) => {
+        if (isQueueError(error, 'QUEUE_MISSING')) return undefined;
+        throw error;
+      });
+      if (queue !== undefined) queues.push(queue);
+    }
+    return { queues, parked: 0 };
+  }
+}

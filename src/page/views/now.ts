@@ -1,0 +1,201 @@
+/** The first view: the broker's state, and its queues, those first that need attention. */
+import type { QueueInfo } from '../../broker.js';
+import { attentionOf, medianAge } from '../attention.js';
+import { type Cell, type Cells, renderCell } from '../cells.js';
+import { age, count, number, rate, sparkPoints, UNKNOWN } from '../format.js';
+import { type Html, html } from '../html.js';
+import type { Query } from '../links.js';
+import { addressFlag, emptyState, notice, quoted, type View, type ViewContext } from './view.js';
+
+const PAGE_SIZE = 50;
+const ORDERS = ['attention', 'name', 'ready', 'dead', 'oldest', 'in', 'out'] as const;
+type Order = (typeof ORDERS)[number];
+
+interface Choice {
+  readonly filter: string;
+  readonly order: Order;
+  readonly all: boolean;
+  readonly page: number;
+}
+
+export function nowView(context: ViewContext): View {
+  const { query, links } = context;
+  const choice = choiceOf(query);
+  const matching = inOrder(context, chosen(context, choice), choice.order);
+  const pages = Math.max(1, Math.ceil(matching.length / PAGE_SIZE));
+  const page = Math.min(choice.page, pages);
+  const shown = matching.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE).map(({ name }) => name);
+  const cells = () => new Map([...stripCells(context), ...tableCells(context, shown)]);
+  const body = html`<h1 class="quiet">Now</h1>
+${strip(stripCells(context))}
+<form class="bar" role="search" action="${links.now()}" data-filter>
+<label>Filter <kbd>/</kbd> <input type="search" name="f" value="${choice.filter}" autocomplete="off" spellcheck="false"></label>
+<label>Order <select name="order">${ORDERS.map((order) => html`<option${order === choice.order && html` selected`}>${order}</option>`)}</select></label>
+<label><input type="checkbox" name="all" value="1"${choice.all && html` checked`}> all queues</label>
+<button type="submit" class="plain">Show</button>
+</form>
+<div id="list">${
+    shown.length === 0
+      ? nothing(context, choice)
+      : html`${table(context, shown, choice)}${pager(context, choice, page, pages, matching.length)}`
+  }</div>`;
+  return { title: 'Now', tab: 'now', body, cells };
+}
+
+function choiceOf(query: URLSearchParams): Choice {
+  const order = query.get('order') as Order;
+  return {
+    filter: (query.get('f') ?? '').slice(0, 255),
+    order: ORDERS.includes(order) ? order : 'attention',
+    all: query.get('all') === '1',
+    page: Math.max(1, Number.parseInt(query.get('page') ?? '1', 10) || 1),
+  };
+}
+
+/** Dead-letter queues are a figure of the queues that they belong to, and queues of the toolkit are its own affair. */
+function chosen({ sampler }: ViewContext, { filter, all }: Choice): readonly QueueInfo[] {
+  const { queues } = sampler.latest;
+  const text = filter.toLowerCase();
+  const matching = queues.filter(({ name }) => name.toLowerCase().includes(text));
+  if (all) return matching;
+  const { deadLetterQueues: dead } = sampler.latest;
+  return matching.filter(
+    ({ name, internal, consumers }) => !internal && !(dead.has(name) && consumers === 0),
+  );
+}
+
+function inOrder({ sampler }: ViewContext, queues: readonly QueueInfo[], order: Order): readonly QueueInfo[] {
+  if (order === 'name') return queues;
+  const median = medianAge(queues);
+  const key = (queue: QueueInfo): number => {
+    if (order === 'attention') return attentionOf(queue, sampler.history, median).rank;
+    if (order === 'in' || order === 'out') return queue.rates?.[order] ?? 0;
+    return (order === 'oldest' ? queue.oldestAgeMs : queue[order]) ?? 0;
+  };
+  const keys = new Map(queues.map((queue) => [queue, key(queue)]));
+  return queues.toSorted((one, other) => (keys.get(other) ?? 0) - (keys.get(one) ?? 0));
+}
+
+function stripCells({ sampler }: ViewContext): Cells {
+  const { latest, history } = sampler;
+  const dead = history.newDead(latest.at);
+  const known = latest.queues.filter(({ rates }) => rates !== undefined);
+  const why = latest.queues.find(({ unknown }) => unknown.rates !== undefined)?.unknown.rates;
+  const sum = (direction: 'in' | 'out'): Cell =>
+    known.length === 0
+      ? { text: UNKNOWN, title: why }
+      : { text: rate(known.reduce((total, { rates }) => total + (rates?.[direction] ?? 0), 0)) };
+  const own = latest.queues.filter(({ name, internal }) => !internal && !latest.deadLetterQueues.has(name));
+  const ready = own.reduce((total, queue) => total + queue.ready, 0);
+  const watched = dead.ms >= 3_600_000 ? 'the last hour' : `${age(dead.ms)}, since this page runs`;
+  return new Map<string, Cell>([
+    ['strip.queues', { text: number(own.length) }],
+    ['strip.in', sum('in')],
+    ['strip.out', sum('out')],
+    ['strip.ready', { text: number(ready) }],
+    [
+      'strip.dead',
+      { text: number(dead.count), state: dead.count > 0 ? 'bad' : undefined, title: `in ${watched}` },
+    ],
+    ['strip.deadIn', { text: dead.ms >= 3_600_000 ? 'dead in the last hour' : `dead in ${age(dead.ms)}` }],
+    ['strip.parked', { text: latest.parked > 0 ? `${number(latest.parked)} delayed besides` : '' }],
+  ]);
+}
+
+function strip(cells: Cells): Html {
+  const figure = (key: string, label: string | Html) =>
+    html`<div><dt>${label}</dt><dd>${renderCell(key, cells.get(key) as Cell)}</dd></div>`;
+  const deadLabel = renderCell('strip.deadIn', cells.get('strip.deadIn') as Cell);
+  return html`<dl class="strip">${figure('strip.queues', 'queues')}${figure('strip.in', 'sent /s')}${figure('strip.out', 'handled /s')}${figure('strip.ready', 'ready')}${figure('strip.dead', deadLabel)}</dl>
+<p class="hint">${renderCell('strip.parked', cells.get('strip.parked') as Cell)}</p>`;
+}
+
+const COLUMNS: readonly (readonly [key: string, title: string])[] = [
+  ['ready', 'ready'],
+  ['unsettled', 'handling'],
+  ['delayed', 'delayed'],
+  ['dead', 'dead'],
+  ['oldest', 'oldest'],
+  ['in', 'in/s'],
+  ['out', 'out/s'],
+  ['spark', '15 min'],
+  ['consumers', 'consumers'],
+];
+
+function tableCells({ sampler }: ViewContext, shown: readonly string[]): Cells {
+  const { latest, history } = sampler;
+  const median = medianAge(latest.queues);
+  const cells = new Map<string, Cell>();
+  for (const [row, name] of shown.entries()) {
+    const queue = latest.byName.get(name);
+    const put = (column: string, cell: Cell) => cells.set(`${row}.${column}`, cell);
+    if (queue === undefined) {
+      put('why', { text: 'removed', state: 'off' });
+      for (const [column] of COLUMNS)
+        put(column, { text: column === 'spark' ? '' : UNKNOWN, isLine: column === 'spark' });
+      continue;
+    }
+    const { words, state } = attentionOf(queue, history, median);
+    const { unknown, dead, rates } = queue;
+    put('why', { text: words, state });
+    put('ready', { text: number(queue.ready) });
+    put('unsettled', { text: number(queue.unsettled), title: unknown.unsettled });
+    put('delayed', { text: number(queue.delayed), title: unknown.delayed });
+    put('dead', {
+      text: number(dead),
+      state: dead !== undefined && dead > 0 ? 'bad' : undefined,
+      title: unknown.dead,
+    });
+    put('oldest', { text: queue.ready === 0 ? UNKNOWN : age(queue.oldestAgeMs), title: unknown.oldestAgeMs });
+    put('in', { text: rate(rates?.in), title: unknown.rates });
+    put('out', { text: rate(rates?.out), title: unknown.rates });
+    put('spark', { text: sparkPoints(history.spark(name)), isLine: true });
+    put('consumers', { text: number(queue.consumers) });
+  }
+  return cells;
+}
+
+function table(context: ViewContext, shown: readonly string[], choice: Choice): Html {
+  const { links } = context;
+  const cells = tableCells(context, shown);
+  const target = (name: string, column: string): string => {
+    if (column === 'dead') return links.dead(name);
+    if (column === 'consumers') return links.view('workers', { f: name });
+    const tab = ['ready', 'unsettled', 'delayed'].includes(column) ? column : undefined;
+    return links.queue(name, { tab: tab === 'ready' ? undefined : tab });
+  };
+  const cell = (name: string, row: number, [column, title]: readonly [string, string]) => {
+    const shownCell = renderCell(`${row}.${column}`, cells.get(`${row}.${column}`) as Cell);
+    const isLink = !['spark', 'oldest'].includes(column);
+    return html`<td data-c="${column}" data-l="${title}">${isLink ? html`<a href="${target(name, column)}" tabindex="-1">${shownCell}</a>` : shownCell}</td>`;
+  };
+  const row = (name: string, index: number) =>
+    html`<tr data-row><th scope="row"><a href="${links.queue(name)}">${name}</a> ${renderCell(`${index}.why`, cells.get(`${index}.why`) as Cell)}</th>${COLUMNS.map((column) => cell(name, index, column))}</tr>
+`;
+  return html`<table class="queues"><caption class="quiet">Queues by ${choice.order}</caption><thead><tr><th scope="col">queue</th>${COLUMNS.map(([key, title]) => html`<th scope="col" data-c="${key}">${title}</th>`)}</tr></thead><tbody>
+${shown.map(row)}</tbody></table>`;
+}
+
+function pager({ links }: ViewContext, choice: Choice, page: number, pages: number, total: number): Html {
+  const { filter, order, all } = choice;
+  const query = (to: number): Query => ({
+    f: filter,
+    order: order === 'attention' ? undefined : order,
+    all: all ? 1 : undefined,
+    page: to === 1 ? undefined : to,
+  });
+  if (pages === 1)
+    return html`<p class="hint">${count(total, 'queue')}. <a href="${links.now(query(1))}" data-refresh>Order again</a></p>`;
+  return html`<nav class="pager" aria-label="Pages">${page > 1 && html`<a href="${links.now(query(page - 1))}" rel="prev">Previous</a>`}<span>Page ${page} of ${pages}, ${count(total, 'queue')}</span>${page < pages && html`<a href="${links.now(query(page + 1))}" rel="next">Next</a>`}</nav>`;
+}
+
+function nothing({ sampler, broker }: ViewContext, { filter }: Choice): Html {
+  if (filter !== '' && sampler.latest.queues.length > 0)
+    return emptyState(`No queue has '${filter}' in its name.`);
+  if (sampler.error !== undefined)
+    return notice(`The queues can't be listed: ${sampler.error.text}`, 'error');
+  return emptyState(
+    `${broker.url} has no queues yet. A queue is made by the first program that uses it:`,
+    `millrace send -q hello ${quoted('Hello World!')}${addressFlag(broker)}`,
+  );
+}

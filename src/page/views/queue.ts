@@ -1,0 +1,217 @@
+/** One queue: its figures over time, its messages, and what can be done with it. */
+import type { MessageState, PeekedMessage, PeekPage, QueueInfo } from '../../broker.js';
+import { errorText, operatorOf } from '../../common/options.js';
+import { attentionOf, medianAge } from '../attention.js';
+import { type Cell, type Cells, renderCell } from '../cells.js';
+import { deadLetterQueueOf } from '../dead-reader.js';
+import { age, bytes, count, number, rate, time, UNKNOWN } from '../format.js';
+import { FIELDS, MAX_CHARTED, type Span } from '../history.js';
+import { type Html, html } from '../html.js';
+import { body, definitions, headers, properties } from './message-parts.js';
+import {
+  actionButton,
+  addressFlag,
+  emptyState,
+  findQueue,
+  notice,
+  quoted,
+  terminal,
+  type View,
+  type ViewContext,
+} from './view.js';
+
+const SHOWN = 25;
+const SHOWN_BODY_BYTES = 2048;
+const SPANS: readonly Span[] = ['15m', '3h', '24h'];
+const TABS: readonly (readonly [MessageState, string])[] = [
+  ['ready', 'Ready'],
+  ['unsettled', 'Being handled'],
+  ['delayed', 'Waiting'],
+];
+
+export async function queueView(context: ViewContext, name: string): Promise<View> {
+  const info = findQueue(context, name);
+  if (info === undefined) return missingQueue(name);
+  const { links, query } = context;
+  const tab = TABS.find(([state]) => state === query.get('tab'))?.[0] ?? 'ready';
+  const cells = () => figureCells(context, name);
+  const first = cells();
+  const figure = (key: string, label: string, href?: string) => {
+    const cell = renderCell(key, first.get(key) as Cell);
+    return html`<div><dt>${label}</dt><dd>${href === undefined ? cell : html`<a href="${href}">${cell}</a>`}</dd></div>`;
+  };
+  const view = html`<h1>${name} ${renderCell('why', first.get('why') as Cell)}</h1>
+<dl class="strip">${figure('ready', 'ready', links.queue(name))}${figure('unsettled', 'being handled', links.queue(name, { tab: 'unsettled' }))}${figure('delayed', 'waiting', links.queue(name, { tab: 'delayed' }))}${figure('dead', 'dead', links.dead(name))}${figure('oldest', 'oldest ready')}${figure('in', 'sent /s')}${figure('out', 'handled /s')}${figure('consumers', 'consumers', links.view('workers', { f: name }))}</dl>
+<div class="actions">${buttons(context, info)}</div>
+${charts(context, info)}
+<nav class="tabs" aria-label="Messages">${TABS.map(
+    ([state, label]) =>
+      html`<a href="${links.queue(name, { tab: state })}"${state === tab && html` aria-current="true"`}>${label} ${renderCell(`tab.${state}`, first.get(state) as Cell)}</a>`,
+  )}<a href="${links.dead(name)}">Dead ${renderCell('tab.dead', first.get('dead') as Cell)}</a></nav>
+${await messages(context, info, tab)}
+${facts(info)}`;
+  return { title: name, tab: undefined, body: view, cells, hasCharts: true };
+}
+
+export function missingQueue(name: string): View {
+  const text = `There is no queue '${name}'. It is made by the first program that uses it:`;
+  const body = html`<h1>${name}</h1>${emptyState(text, `millrace send -q ${quoted(name)} ${quoted('Hello World!')}`)}`;
+  return { title: name, tab: undefined, status: 404, body };
+}
+
+/** What the script of the page draws. */
+export function chartData({ sampler, query }: ViewContext, name: string): object {
+  const span = SPANS.find((one) => one === query.get('span')) ?? '15m';
+  const data = sampler.history.chart(name, span);
+  return { span, names: FIELDS, times: data?.times ?? [], fields: data?.fields ?? [] };
+}
+
+function figureCells({ sampler }: ViewContext, name: string): Cells {
+  const { latest, history } = sampler;
+  const queue = latest.byName.get(name);
+  const cells = new Map<string, Cell>();
+  const put = (key: string, cell: Cell) => cells.set(key, cell);
+  if (queue === undefined) {
+    for (const key of ['ready', 'unsettled', 'delayed', 'dead', 'oldest', 'in', 'out', 'consumers'])
+      put(key, { text: UNKNOWN });
+    put('why', { text: 'removed', state: 'off' });
+  } else {
+    const { unknown, dead, rates, ready } = queue;
+    const { words, state } = attentionOf(queue, history, medianAge(latest.queues));
+    put('why', { text: words, state });
+    put('ready', { text: number(ready) });
+    put('unsettled', { text: number(queue.unsettled), title: unknown.unsettled });
+    put('delayed', { text: number(queue.delayed), title: unknown.delayed });
+    put('dead', {
+      text: number(dead),
+      state: dead !== undefined && dead > 0 ? 'bad' : undefined,
+      title: unknown.dead,
+    });
+    put('oldest', { text: ready === 0 ? UNKNOWN : age(queue.oldestAgeMs), title: unknown.oldestAgeMs });
+    put('in', { text: rate(rates?.in), title: unknown.rates });
+    put('out', { text: rate(rates?.out), title: unknown.rates });
+    put('consumers', { text: number(queue.consumers) });
+  }
+  for (const key of ['ready', 'unsettled', 'delayed', 'dead']) put(`tab.${key}`, cells.get(key) as Cell);
+  return cells;
+}
+
+function buttons(
+  context: ViewContext,
+  { name, ready, paused, consumers, unsettled = 0, type }: QueueInfo,
+): Html {
+  if (context.readOnly) return html`<p class="hint">This page is read-only.</p>`;
+  const pausing = paused
+    ? actionButton(context, {
+        label: 'Resume',
+        title: `Resume '${name}'?`,
+        detail: `Its ${count(consumers, 'consumer')} get messages again: ${number(ready)} are ready.`,
+        request: { action: 'resume', queue: name },
+        key: 'p',
+      })
+    : actionButton(context, {
+        label: 'Pause',
+        title: `Pause '${name}'?`,
+        detail: `Its ${count(consumers, 'consumer')}, in all processes, get no further messages until it is resumed. The ${number(unsettled)} being handled are finished; ${number(ready)} ready ones wait.`,
+        request: { action: 'pause', queue: name },
+        key: 'p',
+      });
+  return html`${type === 'local' ? pausing : html`<span class="hint">RabbitMQ can't pause a queue for all consumers.</span>`}
+${actionButton(context, {
+  label: 'Move…',
+  title: `Move ${count(ready, 'ready message')} of '${name}'?`,
+  detail:
+    'Each is stored in the other queue before it is removed from this one. It begins there with its first attempt.',
+  request: { action: 'move', queue: name, expected: ready },
+  fields: ['to'],
+})}
+${actionButton(context, {
+  label: 'Purge…',
+  title: `Remove all ready messages of '${name}' for good?`,
+  detail: `${number(ready)} were ready when this page was shown. They are not handled and can't be brought back. Messages being handled, waiting and dead stay.`,
+  request: { action: 'purge', queue: name },
+  isDangerous: true,
+})}`;
+}
+
+function charts({ sampler, links, query }: ViewContext, { name, unknown }: QueueInfo): Html {
+  const span = SPANS.find((one) => one === query.get('span')) ?? '15m';
+  const choice = (one: Span) =>
+    html`<a href="${links.queue(name, { tab: query.get('tab') ?? undefined, span: one === '15m' ? undefined : one })}"${one === span && html` aria-current="true"`}>${one.replace('m', ' min').replace('h', ' h')}</a>`;
+  const isKept = sampler.history.chart(name, span) !== undefined;
+  if (!isKept)
+    return html`<p class="hint">Charts begin with the first message, for the first ${number(MAX_CHARTED)} queues that have one.</p>`;
+  return html`<section class="charts" data-charts="${links.queuePart(name, 'chart', { span })}" aria-label="Charts"><nav class="tabs" aria-label="Time">${SPANS.map(choice)}</nav>
+<figure><figcaption>messages</figcaption><div data-chart="amounts"></div></figure>
+<figure><figcaption>per second</figcaption>${unknown.rates === undefined ? html`<div data-chart="rates"></div>` : html`<p class="hint">Not known: ${unknown.rates}.</p>`}</figure>
+<p class="hint">Kept by this page's process, since ${time(sampler.history.since)}. How long handlers take is known to the workers: <code>millrace work --http PORT</code>.</p></section>`;
+}
+
+async function messages(context: ViewContext, info: QueueInfo, tab: MessageState): Promise<Html> {
+  const { links, query, broker } = context;
+  const { name, type } = info;
+  if (type !== 'local') {
+    if (tab !== 'ready') {
+      const why = info.unknown[tab] ?? 'RabbitMQ shows ready messages only';
+      const known =
+        tab === 'unsettled' ? 'How many there are is known; which ones, only their consumers know.' : why;
+      return notice(`RabbitMQ can't show these messages. ${known}`);
+    }
+    if (query.get('look') !== '1') {
+      return html`<div class="empty"><p>RabbitMQ has to deliver messages to show them: consumers miss them for a moment, and find them marked as redelivered.</p><p><a class="button" href="${links.queue(name, { look: 1 })}">Look at the first ${SHOWN}</a></p></div>`;
+    }
+  }
+  let page: PeekPage;
+  try {
+    const after = query.get('after') ?? undefined;
+    const options = { state: tab, limit: SHOWN, maxBodyBytes: SHOWN_BODY_BYTES, after, ...context.wait };
+    page = await operatorOf(broker).peek(name, options);
+  } catch (error) {
+    return notice(`These messages can't be shown: ${errorText(error)}`, 'error');
+  }
+  if (page.messages.length === 0) return nothing(context, info, tab);
+  const next =
+    page.next === undefined
+      ? false
+      : html`<a href="${links.queue(name, { tab, after: page.next })}" rel="next">Next ${SHOWN}</a>`;
+  return html`<ol class="messages">${page.messages.map((message) => peeked(context, message))}</ol><p class="pager">${next}</p>
+${terminal(`millrace peek ${quoted(name)} --state ${tab}${addressFlag(broker)}`)}`;
+}
+
+function nothing({ broker }: ViewContext, { name, paused }: QueueInfo, tab: MessageState): Html {
+  if (tab === 'unsettled') return emptyState('No message is being handled.');
+  if (tab === 'delayed') return emptyState('No message waits for a retry or for its time.');
+  if (paused) return emptyState('No message is ready, and the queue is paused.');
+  return emptyState(
+    'No message is ready.',
+    `millrace send -q ${quoted(name)} ${quoted('Hello World!')}${addressFlag(broker)}`,
+  );
+}
+
+function peeked({ hideBodies }: ViewContext, one: PeekedMessage): Html {
+  const { message, attempt, holder, dueAt, redelivered, bodyBytes } = one;
+  const { error } = { error: message.headers['x-millrace-error'] };
+  return html`<li data-row><details><summary><code>${message.id}</code> <span class="hint">${bytes(bodyBytes)}${message.type !== undefined && html`, ${message.type}`}${attempt > 1 && `, attempt ${attempt}`}${redelivered && ', redelivered'}${holder !== undefined && `, ${holder}`}</span>${dueAt !== undefined && html` <span>due ${time(dueAt)}</span>`}${typeof error === 'string' && html` <span data-s="warn">${error.split('\n', 1)[0]?.slice(0, 200)}</span>`}</summary>
+${properties(message, bodyBytes)}${hideBodies ? html`<p class="hint">Headers and bodies are hidden on this page.</p>` : html`<h3>Headers</h3>${headers(message)}<h3>Body</h3>${body(message, bodyBytes)}`}</details></li>`;
+}
+
+function facts(info: QueueInfo): Html {
+  const { type, capacity, exclusive, autoDelete, unknown } = info;
+  const known = [
+    ['type', type ?? 'not known'],
+    [
+      'capacity',
+      capacity === undefined
+        ? 'not known'
+        : capacity === Number.POSITIVE_INFINITY
+          ? 'no limit'
+          : count(capacity, 'message'),
+    ],
+    ['dead letters go to', deadLetterQueueOf(info) ?? 'nowhere: they are dropped'],
+    ['size of the bodies', info.bytes === undefined ? 'not known' : bytes(info.bytes)],
+    ['exclusive', exclusive === undefined ? 'not known' : exclusive ? 'yes' : 'no'],
+    ['deleted when unused', autoDelete === undefined ? 'not known' : autoDelete ? 'yes' : 'no'],
+  ] as const;
+  const reasons = [...new Set(Object.values(unknown))];
+  return html`<details class="more"><summary>What this queue is</summary>${definitions(known)}${reasons.length > 0 && html`<p class="hint">Not known: ${reasons.join('; ')}.</p>`}</details>`;
+}

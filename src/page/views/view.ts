@@ -1,0 +1,97 @@
+/** What the views of the page have in common. */
+import type { Broker, QueueInfo } from '../../broker.js';
+import type { Schedule } from '../../schedules/schedule.js';
+import type { Audit } from '../audit.js';
+import type { Cells } from '../cells.js';
+import type { DeadReader } from '../dead-reader.js';
+import { type Html, html } from '../html.js';
+import type { Jobs } from '../jobs.js';
+import type { Links } from '../links.js';
+import type { Sampler } from '../sampler.js';
+
+export interface ViewContext {
+  readonly broker: Broker;
+  readonly sampler: Sampler;
+  readonly reader: DeadReader;
+  readonly jobs: Jobs;
+  readonly audit: Audit;
+  readonly schedules: readonly Schedule[];
+  readonly readOnly: boolean;
+  readonly hideBodies: boolean;
+  readonly links: Links;
+  readonly query: URLSearchParams;
+  /** Of requests to the broker. */
+  readonly wait: { readonly signal: AbortSignal; readonly timeoutMs: number };
+}
+
+export interface View {
+  readonly title: string;
+  readonly body: Html;
+  /** Which part of the page it is. */
+  readonly tab: 'now' | 'dead' | 'schedules' | 'workers' | 'log' | undefined;
+  /** What is brought up to date while it is open. */
+  readonly cells?: () => Cells;
+  /** Default: 200. */
+  readonly status?: number;
+  /** Whether it draws charts. */
+  readonly hasCharts?: boolean;
+}
+
+/** What a button has done, see the script of the page. */
+export interface Ask {
+  readonly label: string;
+  readonly title: string;
+  readonly detail: string;
+  readonly request: object;
+  /** What is asked for besides. */
+  readonly fields?: readonly ('to' | 'rate')[];
+  /** The messages are those whose boxes are ticked. */
+  readonly ticked?: boolean;
+  readonly isDangerous?: boolean;
+  /** The key that presses it. */
+  readonly key?: string;
+}
+
+/** A button that asks before it acts; nothing on a page that changes nothing. */
+export function actionButton({ readOnly }: ViewContext, ask: Ask): Html | false {
+  if (readOnly) return false;
+  const { label, title, detail, request, fields = [], ticked = false, isDangerous = false, key } = ask;
+  return html`<button type="button" class="${isDangerous ? 'danger' : 'plain'}" data-ask="${title}" data-detail="${detail}" data-do="${json(request)}" data-fields="${fields.join(' ')}"${ticked && html` data-ticked`}${key !== undefined && html` data-key="${key}"`}>${label}${key !== undefined && html` <kbd>${key}</kbd>`}</button>`;
+}
+
+/** JSON in ASCII, which the escaping of text for readers does not change. */
+export function json(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+export function emptyState(text: string, command?: string): Html {
+  return html`<div class="empty"><p>${text}</p>${command !== undefined && html`<pre><code>${command}</code></pre>`}</div>`;
+}
+
+/** `tone`: `error` is spoken at once by screen readers. */
+export function notice(text: string, tone: 'info' | 'error' = 'info'): Html {
+  return html`<p class="notice ${tone}"${tone === 'error' && html` role="alert"`}>${text}</p>`;
+}
+
+/** The queue as it was in the last sample; undefined if there is none. */
+export function findQueue({ sampler }: ViewContext, name: string): QueueInfo | undefined {
+  return sampler.latest.byName.get(name);
+}
+
+/** A command that does the same in a terminal. */
+export function terminal(command: string): Html {
+  return html`<p class="terminal"><span>In a terminal:</span> <code>${command}</code></p>`;
+}
+
+/** The address for a command; RabbitMQ's has lost its password, so that it comes from the environment. */
+export function addressFlag(broker: Broker): string {
+  return broker.url.startsWith('local:/') ? ` -u ${quoted(broker.url)}` : '';
+}
+
+/** Quoted for a POSIX shell. */
+export function quoted(text: string): string {
+  return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,128 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { connect, createProducer, defineQueue } from '../../src/index.js';
+import { anyValue } from './any-value.js';
+import { ask, type Served, serve } from './served.js';
+
+let folder: string;
+let served: Served;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-page-'));
+  await using broker = await connect(`local:${folder}`);
+  await createProducer(broker, defineQueue('orders', anyValue)).send('one');
+});
+beforeEach(async () => {
+  served = await serve(['-u', `local:${folder}`, '-q', 'orders']);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const action = (headers: Record<string, string>, body: object = { action: 'purge', queue: 'orders' }) =>
+  ask(`${served.origin}/actions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', cookie: served.cookie, ...headers },
+    body: JSON.stringify(body),
+  });
+
+const ready = async () => {
+  await using broker = await connect(`local:${folder}`);
+  return (await broker.inspect('orders')).ready;
+};
+
+describe('the page lets in', () => {
+  test('whoever has the token, and remembers the browser by a cookie that scripts and other sites do not get', async () => {
+    const { status, headers, body } = await ask(served.address);
+    expect(status).toBe(200);
+    expect(String(headers['set-cookie'])).toMatch(/; HttpOnly; SameSite=Strict$/);
+    // The token leaves the address.
+    expect(body).toContain('url=/"');
+    const page = await ask(`${served.origin}/`, { headers: { cookie: served.cookie } });
+    expect(page.body).toContain('orders');
+  });
+
+  test('nobody without it, with a guessed one or a cookie of another page', async () => {
+    const other = served.cookie.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+    const tries = [
+      await ask(`${served.origin}/`),
+      await ask(`${served.origin}/?token=`),
+      await ask(`${served.origin}/?token=${'A'.repeat(32)}`),
+      await ask(`${served.origin}/events?view=x`, { headers: { cookie: other } }),
+      await ask(`${served.origin}/q/orders`, { headers: { cookie: other } }),
+      await ask(`${served.origin}/assets/page.js`),
+    ];
+    expect(tries.map(({ status }) => status)).toEqual([401, 401, 401, 401, 401, 401]);
+    for (const { body } of tries) expect(body).not.toContain('orders');
+  });
+
+  test('no name that a foreign site may have', async () => {
+    const headers = { host: 'evil.example', cookie: served.cookie };
+    expect((await ask(`${served.origin}/`, { headers })).status).toBe(421);
+    expect((await ask(served.address, { headers: { host: 'evil.example' } })).status).toBe(421);
+  });
+
+  test('no token into the address of another server', async () => {
+    const { body } = await ask(served.address.replace('/?', '//evil.example/?'));
+    expect(body).toContain('url=/evil.example/"');
+  });
+});
+
+describe('nothing is done', () => {
+  const own = { 'x-millrace-page': '1' };
+
+  test('without the header that foreign sites may not send', async () => {
+    expect((await action({})).status).toBe(403);
+    expect(await ready()).toBe(1);
+  });
+
+  test('for a foreign origin or site', async () => {
+    expect((await action({ ...own, origin: 'http://evil.example' })).status).toBe(403);
+    expect((await action({ ...own, origin: 'null' })).status).toBe(403);
+    expect((await action({ ...own, 'sec-fetch-site': 'cross-site' })).status).toBe(403);
+    expect((await action({ ...own, 'sec-fetch-site': 'same-site' })).status).toBe(403);
+    expect(await ready()).toBe(1);
+  });
+
+  test('without a cookie, as a form, or by GET', async () => {
+    expect((await action({ ...own, cookie: '' })).status).toBe(401);
+    expect((await action({ ...own, 'content-type': 'text/plain' })).status).toBe(415);
+    expect((await ask(`${served.origin}/actions`, { headers: { cookie: served.cookie } })).status).toBe(404);
+    expect(await ready()).toBe(1);
+  });
+
+  test('to queues that the page was not given, or that make no sense', async () => {
+    expect((await action(own, { action: 'purge', queue: 'others' })).status).toBe(403);
+    expect((await action(own, { action: 'move', queue: 'orders', to: 'others', expected: 1 })).status).toBe(
+      403,
+    );
+    expect((await action(own, { action: 'delete', queue: 'orders' })).status).toBe(400);
+    expect((await action(own, { action: 'replay', queue: 'orders', ids: 'all' })).status).toBe(400);
+    expect((await action(own, { action: 'replay', queue: 'orders', expected: -1 })).status).toBe(400);
+    expect(await ready()).toBe(1);
+  });
+
+  test('without end: a request that is too large is refused', async () => {
+    expect((await action(own, { action: 'purge', queue: 'x'.repeat(600_000) })).status).toBe(413);
+  });
+});
+
+test('no answer lets a script, a frame or a form of others in', async () => {
+  const { headers } = await ask(`${served.origin}/`, { headers: { cookie: served.cookie } });
+  expect(headers['content-security-policy']).toContain("default-src 'none'");
+  expect(headers['content-security-policy']).not.toContain('unsafe');
+  expect(headers).toMatchObject({
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'cache-control': 'no-store',
+    'referrer-policy': 'no-referrer',
+  });
+});
+
+test('the page ends with its process, also while a browser listens', async () => {
+  const own = await serve(['-u', `local:${folder}`]);
+  const listening = ask(`${own.origin}/events?view=none`, { headers: { cookie: own.cookie } });
+  expect((await listening).body).toContain('event: reload');
+  own.process.child.kill('SIGTERM');
+  expect(await own.process.exit()).toBe(0);
+});

@@ -1,0 +1,4 @@
+import { z } from 'zod';
+
+/** The page shows messages of any kind. */
+export const anyValue = z.any();

@@ -1,0 +1,138 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Broker, connect, createProducer, defineQueue } from '../../src/index.js';
+import { anyValue } from './any-value.js';
+import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab } from './browser.js';
+import { ask, type Served, serve } from './served.js';
+
+let missing: string | undefined;
+let browser: Browser;
+let folder: string;
+let broker: Broker;
+let served: Served;
+
+beforeAll(async () => {
+  missing = await missingBrowser();
+  if (missing !== undefined) return;
+  folder = await mkdtemp(join(tmpdir(), 'millrace-page-'));
+  broker = await connect(`local:${folder}`);
+  await send('orders', 3);
+  await send('mails', 1);
+  browser = await openBrowser();
+}, INSTALL_LIMIT_MS);
+beforeEach(async ({ skip }) => {
+  skip(missing !== undefined, missing);
+  served = await serve(['-u', `local:${folder}`]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await broker?.close();
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+});
+
+async function send(queue: string, messages: number): Promise<void> {
+  const producer = createProducer(broker, defineQueue(queue, anyValue));
+  for (let n = 0; n < messages; n++) await producer.send(`message ${n}`);
+}
+
+test('the queues are shown, and their figures follow what happens', async () => {
+  const { page, errors } = await openTab(browser, served.address);
+  const ready = (queue: string) => page.locator(`tr:has(th a:text-is("${queue}")) td[data-c=ready]`);
+  await expect.poll(() => ready('orders').innerText()).toBe('3');
+  await expect.poll(() => ready('mails').innerText()).toBe('1');
+  // The same row, not a new table.
+  const row = await page.locator('tr:has(th a:text-is("orders"))').elementHandle();
+  await send('orders', 2);
+  await expect.poll(() => ready('orders').innerText(), { timeout: 60_000 }).toBe('5');
+  expect(await row?.evaluate((element) => element.isConnected)).toBe(true);
+  expect(await page.locator('#state').innerText()).toBe('connected');
+  expect(errors).toEqual([]);
+  await page.context().close();
+});
+
+test('what is typed filters the queues, and the address keeps it', async () => {
+  const { page } = await openTab(browser, served.address);
+  await page.keyboard.press('/');
+  await page.keyboard.type('mail');
+  await page.waitForURL((url) => url.searchParams.get('f') === 'mail');
+  await page.locator('tr:has-text("orders")').waitFor({ state: 'detached' });
+  // Typing goes on where it was.
+  expect(await page.locator('input[name=f]:focus').count()).toBe(1);
+  await page.reload();
+  expect(await page.locator('[data-row]').count()).toBe(1);
+  await page.locator('input[name=f]').fill('nothing of that');
+  await page.locator('text=No queue has').waitFor();
+  await page.context().close();
+});
+
+test('the keyboard moves among the rows, opens one and shows its help', async () => {
+  const { page } = await openTab(browser, served.address);
+  await page.keyboard.press('?');
+  await page.locator('dialog[open] >> text=next, previous row').waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('dialog[open]').waitFor({ state: 'detached' });
+  const names = await page.locator('[data-row] th a').allInnerTexts();
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.pathname === `/q/${names[1]}`);
+  await page.context().close();
+});
+
+test('a page whose process has gone says so, and goes on when it is back', async () => {
+  const port = new URL(served.origin).port;
+  const { page } = await openTab(browser, served.address);
+  served.process.child.kill('SIGTERM');
+  await served.process.exit();
+  await page.locator('#gone:has-text("No link")').waitFor();
+  expect(await page.locator('body').getAttribute('class')).toContain('stale');
+  // Another process has another token, which the page asks for.
+  const again = await serve(['-u', `local:${folder}`, '--port', port]);
+  await page.locator('#gone:has-text("started again")').waitFor();
+  await page.goto(again.address);
+  await page.locator('#gone').waitFor({ state: 'hidden' });
+  await page.context().close();
+});
+
+test('a thousand queues make a small first page', async () => {
+  const many = await mkdtemp(join(tmpdir(), 'millrace-page-many-'));
+  const other = await connect(`local:${many}`);
+  await Promise.all(
+    Array.from({ length: 1000 }, (_, n) =>
+      createProducer(other, defineQueue(`queue-${n}`, anyValue, { deadLetter: false })).send(n),
+    ),
+  );
+  await other.close();
+  const { address } = await serve(['-u', `local:${many}`]);
+  const { page } = await openTab(browser, address);
+  expect(await page.locator('[data-row]').count()).toBe(50);
+  await page.locator('text=Page 1 of 20').waitFor();
+  const sizes: number[] = await page.evaluate(
+    `performance.getEntries()
+      .filter((entry) => 'transferSize' in entry && !entry.name.includes('/events'))
+      .map((entry) => entry.encodedBodySize)`,
+  );
+  expect(sizes.length).toBeGreaterThan(5);
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(60_000);
+  await page.locator('a[rel=next]').click();
+  await page.locator('text=Page 2 of 20').waitFor();
+  await page.context().close();
+  await rm(many, { recursive: true, force: true });
+});
+
+test('read-only: there are no buttons, and requests are refused', async () => {
+  const own = await serve(['-u', `local:${folder}`, '--read-only']);
+  const { page } = await openTab(browser, own.address);
+  await page.goto(`${own.origin}/q/orders`);
+  expect(await page.locator('[data-ask]').count()).toBe(0);
+  const { status } = await ask(`${own.origin}/actions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-millrace-page': '1', cookie: own.cookie },
+    body: JSON.stringify({ action: 'purge', queue: 'orders' }),
+  });
+  expect(status).toBe(403);
+  await page.context().close();
+});
