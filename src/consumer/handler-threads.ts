@@ -22,6 +22,9 @@ const THREAD = new URL(
   import.meta.url,
 );
 
+/** How much longer than others a thread may take that still loads its module. */
+const LOAD_LIMIT_MS = 30_000;
+
 /**
  * A handler that runs in worker threads, for CPU-bound work that would block the event loop and with it the heartbeats.
  */
@@ -36,7 +39,8 @@ export interface ThreadedHandler {
   readonly threads?: number | undefined;
   /**
    * How long a handler may continue after its signal was aborted, for example by the time limit. After that its thread is
-   * terminated and replaced, whatever it is doing. Milliseconds. Default: 1000.
+   * terminated and replaced, whatever it is doing. A thread that still loads the module has 30 seconds more.
+   * Milliseconds. Default: 1000.
    */
   readonly terminateAfterMs?: number | undefined;
 }
@@ -103,17 +107,29 @@ export class HandlerThreads implements HandlerHost {
     const pool = await this.#pool;
     const { port1, port2 } = new MessageChannel();
     const termination = new AbortController();
+    let hasBegun = false;
     let timer: NodeJS.Timeout | undefined;
     const { signal } = context;
+    const terminateLater = () => {
+      clearTimeout(timer);
+      // One that is terminated while it loads the module would load it again for the next message, and never finish.
+      const afterMs = this.#terminateAfterMs + (hasBegun ? 0 : LOAD_LIMIT_MS);
+      timer = setTimeout(() => termination.abort(), afterMs).unref();
+    };
     const onAbort = () => {
       port1.postMessage(toFailure(signal.reason));
-      timer = setTimeout(() => termination.abort(), this.#terminateAfterMs).unref();
+      terminateLater();
     };
+    port1.on('message', () => {
+      hasBegun = true;
+      if (signal.aborted) terminateLater();
+    });
+    port1.unref();
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
       const { signal: _, ...cloneable } = context;
-      const call = { value, context: cloneable, wantsReply, carried, abort: port2 };
+      const call = { value, context: cloneable, wantsReply, carried, port: port2 };
       return unwrap(await runOn(pool, { module: this.#module, call }, port2, termination.signal));
     } finally {
       signal.removeEventListener('abort', onAbort);

@@ -1,5 +1,5 @@
 /** What crosses between a consumer and the threads of its handler, and what runs inside a thread. */
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { instrumentation } from '../common/instrumentation.js';
 import { errorText } from '../common/options.js';
 import { Postpone, RejectMessage, RetryLater } from '../errors.js';
@@ -21,8 +21,8 @@ interface ThreadCall {
   readonly wantsReply: boolean;
   /** What is active around the handler, where it is traced. */
   readonly carried: Readonly<Record<string, string>> | undefined;
-  /** Receives the reason for aborting the handler's signal. */
-  readonly abort: MessagePort;
+  /** Tells the consumer that the handler begins, and receives the reason for aborting the handler's signal. */
+  readonly port: MessagePort;
 }
 
 export type ThreadResult =
@@ -88,16 +88,20 @@ export default async function runInThread({ module, call }: ThreadTask): Promise
   } catch (error) {
     return { ok: false, failure: toFailure(error) };
   } finally {
-    call?.abort.close();
+    call?.port.close();
   }
 }
 
 async function callHandler(
   handler: Handler<unknown>,
-  { value, context, wantsReply, carried, abort }: ThreadCall,
+  { value, context, wantsReply, carried, port }: ThreadCall,
 ): Promise<unknown> {
+  // The time may be over before the module was loaded.
+  const early = receiveMessageOnPort(port)?.message as ThreadFailure | undefined;
+  if (early !== undefined) throw toError(early);
+  port.postMessage('begun');
   const controller = new AbortController();
-  abort.on('message', (failure: ThreadFailure) => controller.abort(toError(failure)));
+  port.on('message', (failure: ThreadFailure) => controller.abort(toError(failure)));
   const call = () => handler(value, { ...context, signal: controller.signal });
   const { current } = instrumentation;
   const result = await (current === undefined || carried === undefined

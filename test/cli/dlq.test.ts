@@ -212,7 +212,7 @@ describe.each(places)('dead letters %s', (_where, url) => {
   test('CTRL+C ends a replay between two messages', async () => {
     const ids = Array.from({ length: 40 }, (_, index) => `m${index}`);
     const queue = await queueWithDead(ids);
-    const args = ['dlq', 'replay', '-q', queue, '--rate', '20'];
+    const args = ['dlq', 'replay', '-q', queue, '--rate', '5'];
     const replay = new Millrace(args, { env: { MILLRACE_URL: url() } });
     await replay.said('Replayed m4 to');
     replay.child.kill('SIGINT');
@@ -228,7 +228,9 @@ describe.each(places)('dead letters %s', (_where, url) => {
   test('a replay that is killed loses none, and leaves only the last that it sent in both queues', async () => {
     const ids = Array.from({ length: 400 }, (_, index) => `m${index}`);
     const queue = await queueWithDead(ids);
-    const replay = new Millrace(['dlq', 'replay', '-q', queue], { env: { MILLRACE_URL: url() } });
+    // At full speed it could be at its end before this process sees how far it is.
+    const args = ['dlq', 'replay', '-q', queue, '--rate', '200'];
+    const replay = new Millrace(args, { env: { MILLRACE_URL: url() } });
     await replay.said('Replayed m20 to');
     replay.child.kill('SIGKILL');
     expect(await replay.exit()).toBe('SIGKILL');

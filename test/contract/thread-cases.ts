@@ -145,6 +145,23 @@ export const threadCases: Cases = {
     await close();
   },
 
+  'a thread that takes the place of another one finishes loading its module, however short the time limit is':
+    async (t) => {
+      const queue = t.define(command);
+      const log = new EventLog();
+      const consumer = createConsumer(
+        t.broker,
+        queue,
+        { module: new URL('threads/slow-to-load.mjs', import.meta.url), threads: 1, terminateAfterMs: 10 },
+        { handlerTimeoutMs: 100, retry: OFTEN, observe: log.observe },
+      );
+      await consumer.start();
+      await createProducer(t.broker, queue).send({ do: 'spin once' });
+      await log.until('handled');
+      expect((await log.until('retried')).at(0)).toMatchObject({ error: { code: 'TIMEOUT' } });
+      await consumer.stop();
+    },
+
   'stop ends a thread that does not end by its deadline, and the message comes again': async (t) => {
     const { queue, consumer, producer, requester } = await threaded(t);
     const begun = new BroadcastChannel(queue.name);

@@ -261,6 +261,7 @@ export const topicCases: Cases = {
     await running(consumers, async () => {
       await createPublisher(t.broker, shop).publish('customer.new', { name: 'Ada' });
       await log.until('dead-lettered', 1);
+      await eventually(() => seen.includes('other Ada'));
     });
     expect(seen.toSorted()).toEqual([
       'failing Ada 1 customer.new',

@@ -64,7 +64,7 @@ test('crawler: missing, slow, truncated and foreign pages do not end the crawl',
     else if (request.url === '/cut') response.destroy();
     else if (request.url === '/target') response.end('here');
   });
-  const pages = await crawl(`${site.origin}/`, { timeoutMs: 300 });
+  const pages = await crawl(`${site.origin}/`, { timeoutMs: 3000 });
 
   const outcomes = [...pages].map(([url, { outcome }]) => [url.slice(site.origin.length), outcome]);
   expect(Object.fromEntries(outcomes)).toEqual({
