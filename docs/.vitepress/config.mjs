@@ -85,7 +85,17 @@ export default defineConfig({
       },
       {
         text: 'Guides',
-        items: [link('Testing', 'testing'), link('Values JSON does not have', 'guides/values')],
+        items: [
+          link('Docker and compose', 'guides/docker'),
+          link('Kubernetes', 'guides/kubernetes'),
+          link('Bundlers and native modules', 'guides/bundling'),
+          link('Network file systems', 'guides/network-file-systems'),
+          link('Nest and Fastify', 'guides/frameworks'),
+          link('Testing', 'testing'),
+          link('Values JSON does not have', 'guides/values'),
+          link('Migrating from amqplib', 'guides/from-amqplib'),
+          link('Migrating from BullMQ', 'guides/from-bullmq'),
+        ],
       },
       {
         text: 'Operations',

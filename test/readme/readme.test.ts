@@ -35,6 +35,11 @@ const PROGRAMS: Readonly<Record<string, readonly (Prints | 'a part' | 'a module'
     /^error out of grain\n$/,
   ],
   'docs/getting-started.md': [/^stored as [0-9a-f-]{36}\n$/, { until: /^order A-1: 12\.5 \(attempt 1\)\n$/ }],
+  // Fastify and Nest are not among the packages that are installed here.
+  'docs/guides/frameworks.md': ['a part', 'a part'],
+  'docs/guides/from-amqplib.md': [/^millrace got A-1\namqplib got \{"id":"A-2"\}\n$/],
+  'docs/guides/from-bullmq.md': [/^welcome, a@example\.org\nreminder to b@example\.org, attempt 1\n$/],
+  'docs/guides/kubernetes.md': [{ until: /^ready to be asked\n/ }],
   'docs/guides/values.md': [/^refused\n2027 2 12345678901234567891n\n$/],
   'docs/imports.md': [/^2 stored, 1 skipped, the first at position 1\n$/],
   'docs/later.md': [/^now\nlater\n$/],
