@@ -23,6 +23,7 @@ function entryPoints() {
 export async function writeReference(out) {
   const entries = entryPoints();
   const app = await Application.bootstrapWithPlugins({
+    name: 'API reference',
     entryPoints: entries.map(([, file]) => file),
     tsconfig: path('tsconfig.json'),
     basePath: path('src'),
@@ -44,7 +45,7 @@ export async function writeReference(out) {
     textContentMappings: { 'title.indexPage': 'API reference', 'label.modules': 'Modules' },
     parametersFormat: 'table',
     interfacePropertiesFormat: 'list',
-    tableColumnSettings: { hideModifiers: true, hideDefaults: true },
+    tableColumnSettings: { hideModifiers: true },
     enumMembersFormat: 'table',
     typeDeclarationFormat: 'table',
     sanitizeComments: true,
