@@ -14,6 +14,8 @@ const PRICED = [
   'nothing',
   'a string schema',
   'the JSON codec',
+  'the structured codec',
+  'the structured codec, with a date and a set',
   'the JSON codec and an object schema',
   'tracing, with a listener',
   'observe',

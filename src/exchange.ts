@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { ExchangeSpec } from './broker.js';
-import type { Codec } from './common/codec.js';
+import type { Codec, CodecName } from './common/codec.js';
 import {
   checkRoutingKey,
   type Exchange,
@@ -49,8 +49,8 @@ export interface Route<In> {
 export interface RouteOptions<In> {
   /** The routing key of all messages, or a function that returns it for a value. Default: `''`, as for a `fanout` exchange. */
   readonly routingKey?: string | ((value: In) => string) | undefined;
-  /** How values become message bodies: `'json'` (default), `'text'`, `'bytes'`, or a codec of your own. */
-  readonly codec?: 'json' | 'text' | 'bytes' | Codec | undefined;
+  /** How values become message bodies: `'json'` (default), `'structured'`, `'text'`, `'bytes'`, or a codec of your own. */
+  readonly codec?: CodecName | Codec | undefined;
 }
 
 /**

@@ -6,7 +6,7 @@ import { type Compression, compressionsIn } from './common/content-encoding.js';
 import { copyBody } from './common/message.js';
 import { DEFAULT_MAX_MESSAGE_BYTES, errorText, quote } from './common/options.js';
 import { type QueueOptions, queueSpec } from './common/queue-spec.js';
-import { type Fault, RoundTrip } from './common/round-trip.js';
+import { encodingFault, type Fault, RoundTrip } from './common/round-trip.js';
 import { describeIssues, describeThrown, type Validate, type Verdict, validatorOf } from './common/schema.js';
 import { QueueError } from './errors.js';
 
@@ -213,7 +213,7 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
     try {
       return { contentType: this.#codec.contentType, body: this.#codec.encode(value) };
     } catch (error) {
-      throw this.#invalid(`can't be encoded: ${errorText(error)}`, error);
+      throw this.#invalid(`can't be encoded: ${encodingFault(this.#codec, value, error)}`, error);
     }
   }
 

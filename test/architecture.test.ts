@@ -39,11 +39,11 @@ describe('the arrows between the parts', () => {
     ).toEqual([]);
   });
 
-  test('what is shared imports only one another, node and the types of schemas, and the codec its JSON parser', () => {
+  test('what is shared imports only one another, node, the types of schemas and, in one place, the JSON parser', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       isShared(to) ||
       to.startsWith('node:') ||
-      (to === 'secure-json-parse' && from === 'common/codec.ts') ||
+      (to === 'secure-json-parse' && from === 'common/json-text.ts') ||
       (to === '@standard-schema/spec' && kind === 'type');
     expect(breaches((arrow) => isShared(arrow.from) && !isAllowed(arrow))).toEqual([]);
   });

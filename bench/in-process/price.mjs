@@ -12,12 +12,19 @@ const unchecked = { '~standard': { version: 1, vendor: 'bench', validate: (value
 
 const TEXT = JSON.stringify(orderOf(1_000_000));
 
+/** As long as the others, but for the tags. */
+function tagged(id) {
+  return { id, at: new Date(id), tags: new Set(['new', 'paid']), text: 'x'.repeat(40) };
+}
+
 /** `part` is what is added to sending a text that exists already to a handler that does nothing. */
 const PARTS = {
   nothing: { schema: unchecked, codec: 'text', value: () => TEXT },
   'a string schema': { schema: z.string(), codec: 'text', value: () => TEXT },
   'the JSON codec': { schema: unchecked, codec: 'json', value: orderOf },
   'the JSON codec and an object schema': { schema: orderSchema, codec: 'json', value: orderOf },
+  'the structured codec': { schema: unchecked, codec: 'structured', value: orderOf },
+  'the structured codec, with a date and a set': { schema: unchecked, codec: 'structured', value: tagged },
   'tracing, with a listener': { schema: unchecked, codec: 'text', value: () => TEXT, traced: true },
   observe: { schema: unchecked, codec: 'text', value: () => TEXT, observe: () => {} },
   'a handler time limit off': {

@@ -1,6 +1,7 @@
-import { isUtf8 } from 'node:buffer';
-import secureJson from 'secure-json-parse';
+import { type Fidelity, jsonFidelity } from './json-fidelity.js';
+import { parseJson, toText } from './json-text.js';
 import { invalidOption } from './options.js';
+import * as structuredValues from './structured.js';
 
 /** Converts the values of a queue to bytes or text, and back. Both directions throw on what they can't convert. */
 export interface Codec {
@@ -28,30 +29,11 @@ export interface BodyLabels {
   readonly contentEncoding: string | undefined;
 }
 
-/** The built-in codecs. */
-export type CodecName = 'json' | 'text' | 'bytes';
-
-/** The body as text. Throws for bytes that are not UTF-8, because replacement characters would hide the damage. */
-function toText(body: Uint8Array | string): string {
-  if (typeof body === 'string') return body;
-  if (!isUtf8(body)) throw new TypeError(`the ${body.byteLength} bytes are not UTF-8`);
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  return bytes.toString('utf8');
-}
-
 /**
- * Whether the text may contain a `__proto__` or `constructor.prototype` key, also in escapes, which could pollute
- * prototypes when the value is merged into other objects, and is refused; or a byte order mark, which JSON.parse does not
- * accept. This check costs a fraction of the time that the careful parser takes.
+ * The built-in codecs. `'structured'` carries what JSON has no form for: `Date`, `Map`, `Set`, `Uint8Array`, `bigint`,
+ * `undefined`, `NaN`, `Infinity` and `-0`.
  */
-function needsCare(text: string): boolean {
-  return (
-    text.includes('__proto__') ||
-    text.includes('constructor') ||
-    text.includes('\\u') ||
-    text.charCodeAt(0) === 0xfeff
-  );
-}
+export type CodecName = 'json' | 'structured' | 'text' | 'bytes';
 
 const json: Codec = {
   contentType: 'application/json',
@@ -60,10 +42,7 @@ const json: Codec = {
     if (text === undefined) throw new TypeError(`JSON has no form for a value of type ${typeof value}`);
     return text;
   },
-  decode(body) {
-    const text = toText(body);
-    return needsCare(text) ? secureJson.parse(text) : JSON.parse(text);
-  },
+  decode: (body) => parseJson(toText(body)),
 };
 
 const text: Codec = {
@@ -94,10 +73,26 @@ const bytes: Codec = {
   },
 };
 
-/** The three codecs by name. */
-export const codecs: Readonly<Record<CodecName, Codec>> = { json, text, bytes };
+const structured: Codec = {
+  contentType: structuredValues.CONTENT_TYPE,
+  encode: structuredValues.encode,
+  decode: structuredValues.decode,
+};
 
-const byContentType = new Map([json, text, bytes].map((codec) => [codec.contentType, codec]));
+/** A form of structured values that this version can't read, and would misread as another. */
+const laterStructured: Codec = {
+  ...structured,
+  decode() {
+    throw new TypeError(
+      `a later version of millrace wrote this body; this one reads ${structured.contentType}`,
+    );
+  },
+};
+
+/** The built-in codecs by name. */
+export const codecs: Readonly<Record<CodecName, Codec>> = { json, structured, text, bytes };
+
+const byContentType = new Map(Object.values(codecs).map((codec) => [codec.contentType, codec]));
 
 /** The codec for one message: that of its content type if it is known, else the queue's own. */
 export function codecFor(contentType: string, queueCodec: Codec): Codec {
@@ -105,7 +100,9 @@ export function codecFor(contentType: string, queueCodec: Codec): Codec {
     return queueCodec;
   }
   const essence = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  return byContentType.get(essence) ?? queueCodec;
+  const known = byContentType.get(essence);
+  if (known !== undefined) return known;
+  return essence.startsWith(structuredValues.CONTENT_TYPE_STEM) ? laterStructured : queueCodec;
 }
 
 /** Throws `INVALID_OPTION`. */
@@ -117,79 +114,12 @@ export function codecOption(codec: CodecName | Codec | undefined): Codec {
       if (typeof codec.contentType === 'string') return codec;
     }
   }
-  const expected = "'json', 'text', 'bytes', or an object with contentType, encode and decode";
+  const expected = "'json', 'structured', 'text', 'bytes', or an object with contentType, encode and decode";
   throw invalidOption('codec', expected, codec);
 }
-
-/**
- * `plain`: the codec gives back the same value. `convertible`: it writes something else for a part of it, which the schema
- * may turn back. `lossy`: it loses a part of it.
- */
-export type Fidelity = 'plain' | 'convertible' | 'lossy';
 
 /** What the codec preserves of a value. Custom codecs may do anything. */
 export function fidelityOf(codec: Codec, value: unknown): Fidelity {
   if (codec === codecs.json) return jsonFidelity(value);
   return codec === codecs.text ? 'plain' : 'convertible';
-}
-
-/** What JSON preserves of a value. */
-export function jsonFidelity(value: unknown): Fidelity {
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-    case 'undefined':
-      return 'plain';
-    case 'number':
-      return Number.isFinite(value) ? 'plain' : 'lossy';
-    case 'object':
-      return value === null ? 'plain' : objectFidelity(value);
-    case 'bigint':
-      // JSON refuses it, unless the application has defined a `toJSON`.
-      return 'convertible';
-    default:
-      // A function or a symbol.
-      return 'lossy';
-  }
-}
-
-function objectFidelity(value: object): Fidelity {
-  let kind: 'plain' | 'convertible' = 'plain';
-  if (Array.isArray(value)) {
-    for (const item of value) {
-      // JSON writes null for it.
-      if (item === undefined) return 'lossy';
-      const itemKind = jsonFidelity(item);
-      if (itemKind === 'lossy') return 'lossy';
-      if (itemKind === 'convertible') kind = 'convertible';
-    }
-    return kind;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if ('toJSON' in value && typeof value.toJSON === 'function') return 'convertible';
-  if (prototype !== Object.prototype && prototype !== null) {
-    if (isEmptied(value)) return 'lossy';
-    kind = 'convertible';
-  }
-  for (const name in value) {
-    const propertyKind = jsonFidelity((value as Record<string, unknown>)[name]);
-    // JSON ignores inherited properties.
-    if (propertyKind === 'lossy' && Object.hasOwn(value, name)) return 'lossy';
-    // Keys that the codec refuses to decode.
-    if (propertyKind === 'convertible' || name === '__proto__' || name === 'constructor')
-      kind = 'convertible';
-  }
-  return kind;
-}
-
-/** Types for which JSON writes the same value, or nearly so. */
-const WRITTEN_TAGS = new Set(['[object Object]', '[object Array]', '[object Number]', '[object Boolean]']);
-
-/**
- * Types of which JSON keeps nothing, or only an object without their content, which is not in properties: maps, sets,
- * promises, iterators, search parameters, errors, bytes.
- */
-export function isEmptied(value: object): boolean {
-  if (value instanceof Error || ArrayBuffer.isView(value)) return true;
-  return !WRITTEN_TAGS.has(Object.prototype.toString.call(value)) && Object.keys(value).length === 0;
 }

@@ -17,11 +17,13 @@ import {
 /** What {@link defineQueue} takes besides the name and the schema. All have defaults. */
 export interface QueueOptions<In = unknown> {
   /**
-   * How values are encoded: `'json'` (default), `'text'` for strings, `'bytes'` for
-   * `Uint8Array`, or a codec of your own.
+   * How values are encoded: `'json'` (default); `'structured'`, JSON that also carries `Date`, `Map`, `Set`,
+   * `Uint8Array`, `bigint`, `undefined`, `NaN` and the like; `'text'` for strings; `'bytes'` for `Uint8Array`; or a codec
+   * of your own.
    */
   readonly codec?:
     | 'json'
+    | 'structured'
     | ([In] extends [string] ? 'text' : never)
     | ([In] extends [Uint8Array] ? 'bytes' : never)
     | Codec

@@ -1,6 +1,7 @@
 /** Detects what a value would lose in its codec before it is sent. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { type Codec, codecs, type Fidelity, isEmptied, jsonFidelity } from './codec.js';
+import { type Codec, codecs } from './codec.js';
+import { type Fidelity, isEmptied, jsonFidelity } from './json-fidelity.js';
 import { errorText } from './options.js';
 import { describeIssues, describeThrown, type Validate, type Verdict } from './schema.js';
 
@@ -65,6 +66,25 @@ export class RoundTrip {
   }
 }
 
+/** Why the codec threw, with the path of the part that JSON refuses. */
+export function encodingFault(codec: Codec, value: unknown, error: unknown): string {
+  const path = codec === codecs.json ? pathOfBigint(value, new Set()) : undefined;
+  if (path === undefined) return errorText(error);
+  const where = path.length === 0 ? '' : `${path.join('.')}: `;
+  return `${where}JSON has no bigint; ${adviceFor(0n)}`;
+}
+
+function pathOfBigint(value: unknown, seen: Set<object>): string[] | undefined {
+  if (typeof value === 'bigint') return [];
+  if (typeof value !== 'object' || value === null || seen.has(value)) return undefined;
+  seen.add(value);
+  for (const [name, part] of Object.entries(value)) {
+    const path = pathOfBigint(part, seen);
+    if (path !== undefined) return [name, ...path];
+  }
+  return undefined;
+}
+
 /** The first part of a value that JSON loses, and what to do about it. Called for values that have such a part. */
 function findLoss(value: unknown, path: readonly string[]): string | undefined {
   if (jsonFidelity(value) !== 'lossy') return undefined;
@@ -95,16 +115,23 @@ function nameOf(value: unknown): string {
   return `a ${value.constructor?.name ?? 'value'}`;
 }
 
+const STRUCTURED = "codec: 'structured'";
+
 function adviceFor(value: unknown): string | undefined {
-  if (value instanceof Date) return 'use z.coerce.date() or the like, which takes the text that arrives';
-  if (value instanceof Map || value instanceof Set) return 'send its entries as an array';
+  if (value instanceof Date) return `use z.coerce.date(), or ${STRUCTURED}`;
+  if (value instanceof Map || value instanceof Set)
+    return `send its entries as an array, or use ${STRUCTURED}`;
   if (value instanceof URL) return 'send its href';
   if (value instanceof Error) return 'send its message';
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
-    return "send it as base64 text, or alone with the codec 'bytes'";
+    return value instanceof Uint8Array
+      ? `send it as base64 text, or use ${STRUCTURED}`
+      : `send it as base64 text, or as a Uint8Array with ${STRUCTURED}`;
   }
-  if (value === undefined || (typeof value === 'number' && !Number.isFinite(value)))
-    return 'send null or a text';
+  if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) {
+    return `send null or a text, or use ${STRUCTURED}`;
+  }
+  if (typeof value === 'bigint') return `send it as text, or use ${STRUCTURED}`;
   if (typeof value === 'object' && value !== null && 'toJSON' in value) {
     return 'let the schema take what its toJSON() gives';
   }

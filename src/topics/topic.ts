@@ -32,8 +32,8 @@ export interface TopicOptions {
   readonly unrouted?: 'ignore' | 'error' | 'keep' | undefined;
   /** What to do if an exchange of this name already exists. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
-  /** How values become message bodies: `'json'` (default) or a codec of your own. */
-  readonly codec?: 'json' | Codec | undefined;
+  /** How values become message bodies: `'json'` (default), `'structured'`, or a codec of your own. */
+  readonly codec?: 'json' | 'structured' | Codec | undefined;
   /** With what publishers compress the bodies, as in `QueueOptions`. Default: not. */
   readonly compress?: Compression | undefined;
 }

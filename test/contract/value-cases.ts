@@ -5,6 +5,7 @@ import type { Codec } from '../../src/common/codec.js';
 import { deadLetterHistory } from '../../src/common/history-headers.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { createProducer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
 import { EventLog } from '../support/event-log.js';
@@ -100,6 +101,62 @@ export const valueCases: Cases = {
     const values = [null, true, 0, -1.5, '', unicode, [], {}, { a: [1, { b: null }] }, { '': unicode }, deep];
     await createProducer(t.broker, queue).sendMany(values);
     expect(await handledValues(t, queue, values.length)).toEqual(values);
+  },
+
+  "values that JSON has no form for arrive as they were sent, with the codec 'structured'": async (t) => {
+    const schema = z.object({
+      at: z.date(),
+      sums: z.map(z.string(), z.bigint()),
+      tags: z.set(z.string()),
+      raw: z.instanceof(Uint8Array),
+      list: z.array(z.union([z.number(), z.nan(), z.undefined(), z.literal(Number.POSITIVE_INFINITY)])),
+    });
+    const queue = t.define(schema, { codec: 'structured' });
+    const value = {
+      at: new Date('2026-12-01T03:00:00Z'),
+      sums: new Map([['x', 2n ** 64n]]),
+      tags: new Set([unicode]),
+      raw: Uint8Array.from({ length: 256 }, (_, byte) => byte),
+      list: [1, undefined, Number.NaN, Number.POSITIVE_INFINITY],
+    };
+    await createProducer(t.broker, queue).send(value);
+    const raw = await t.inbox(queue.name);
+    expect((await raw.next()).message.contentType).toBe('application/vnd.millrace.structured.v1+json');
+    await raw.subscription.close();
+    expect(await handledValues(t, queue, 1)).toStrictEqual([value]);
+  },
+
+  'a structured value that was a dead letter arrives unchanged when it is replayed': async (t) => {
+    const queue = t.define(z.object({ at: z.date() }), { codec: 'structured' });
+    const value = { at: new Date(5) };
+    await createProducer(t.broker, queue).send(value);
+    const log = new EventLog();
+    const failing = () => Promise.reject(new Error('on purpose'));
+    const consumer = createConsumer(t.broker, queue, failing, {
+      retry: { delaysMs: [] },
+      observe: log.observe,
+    });
+    await consumer.start();
+    await log.until('dead-lettered');
+    await consumer.stop();
+    expect(await deadLetters(t.broker, queue).replay()).toMatchObject({ replayed: 1 });
+    expect(await handledValues(t, queue, 1)).toStrictEqual([value]);
+  },
+
+  'hostile bodies of the structured codec are dead letters at once': async (t) => {
+    const queue = t.define(z.unknown(), { codec: 'structured' });
+    const bodies = [
+      '{"$function":"process.exit()"}',
+      '{"$date":"never"}',
+      '{"$object":{"__proto__":{"admin":true}}}',
+      `${'{"$set":['.repeat(5000)}${']}'.repeat(5000)}`,
+      Buffer.of(0xff, 0x0f),
+    ];
+    const contentType = 'application/vnd.millrace.structured.v1+json';
+    for (const body of bodies) await publishRaw(t, queue, { contentType, body });
+    await publishRaw(t, queue, { contentType: 'application/vnd.millrace.structured.v9+json', body: '{}' });
+    expect(await reasons(t, queue, 6)).toEqual(Array(6).fill('undecodable'));
+    expect({}).not.toHaveProperty('admin');
   },
 
   'text is sent as it is': async (t) => {

@@ -24,6 +24,7 @@ export type Cases = [
 
 defineQueue('texts', z.string(), { codec: 'text' });
 defineQueue('texts', z.enum(['a', 'b']), { codec: 'text' });
+defineQueue('dates', z.object({ at: z.date() }), { codec: 'structured' });
 defineQueue('files', z.instanceof(Uint8Array), { codec: 'bytes' });
 // @ts-expect-error: 'text' is for strings
 defineQueue('orders', order, { codec: 'text' });
