@@ -64,6 +64,11 @@ export function addCommonOptions(command: Command): void {
     .showHelpAfterError(`(run '${pathOf(command)} --help' for more)`);
 }
 
+/** For commands that print a table. */
+export function addWideOption(command: Command): Command {
+  return command.option('--wide', 'do not cut lines to the width of the terminal');
+}
+
 /** What the user types to run the command: `millrace dlq list`. */
 function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;

@@ -17,6 +17,8 @@ export interface OutputFlags {
   readonly quiet?: boolean;
   /** commander's form of `--no-color`. */
   readonly color?: boolean;
+  /** Lines are not cut to the width of the terminal. */
+  readonly wide?: boolean;
 }
 
 /** A part of a line that has a color. */
@@ -40,12 +42,14 @@ export class Output {
   readonly closed: Promise<void>;
   /** Whether {@link log} writes JSON: with `--json`, or if standard error is not a terminal. */
   readonly logsAsJson: boolean;
+  readonly #wide: boolean;
   readonly #color: 'never' | 'terminals' | 'always';
   #isClosed = false;
 
   constructor(flags: OutputFlags = {}) {
     this.json = flags.json === true;
     this.quiet = flags.quiet === true;
+    this.#wide = flags.wide === true;
     const isDumb = process.env.TERM === 'dumb';
     this.live = process.stdout.isTTY === true && !isDumb && !this.json;
     this.#color = colorMode(flags, isDumb);
@@ -59,9 +63,9 @@ export class Output {
     });
   }
 
-  /** The columns of standard output; unlimited if it is not a terminal. */
+  /** The columns of standard output; unlimited if it is not a terminal, or with `--wide`. */
   get columns(): number {
-    return (this.live ? process.stdout.columns : 0) || Number.POSITIVE_INFINITY;
+    return (this.live && !this.#wide ? process.stdout.columns : 0) || Number.POSITIVE_INFINITY;
   }
 
   /** Writes one line of data. Resolves to false if the output is closed. */

@@ -20,7 +20,11 @@ interface Cell {
 /** The rows that were written, the ones that scrolled away included. It knows what millrace uses and no more. */
 export class Screen {
   readonly #columns: number;
-  readonly #rows: Cell[][] = [[]];
+  #rows: Cell[][] = [[]];
+  /** The rows of the main screen while a command uses the whole screen. */
+  #main: Cell[][] | undefined;
+  /** What the last command that used the whole screen showed. */
+  frame: string[] = [];
   #row = 0;
   #column = 0;
   #color = '';
@@ -56,11 +60,34 @@ export class Screen {
     if (token === '\n') this.#lineFeed();
     else if (token === '\r') this.#column = 0;
     else if (token === '\u001b[2K') this.#rows[this.#row] = [];
+    else if (token === '\u001b[K') this.#rows[this.#row]?.splice(this.#column);
+    else if (token === '\u001b[J') this.#rows.splice(this.#row + 1);
+    else if (token === '\u001b[H') this.#goTo(0);
+    else if (token === '\u001b[?1049h') this.#enter();
+    else if (token === '\u001b[?1049l') this.#leave();
+    else if (token === '\u001b[?25l' || token === '\u001b[?25h') return;
     else if (token.startsWith('\u001b[') && token.endsWith('m')) {
       const color = token.slice(2, -1);
       this.#color = color === '0' || color === '39' ? '' : color;
     } else if (/^[\p{Cc}\p{Cf}\u2028\u2029]$/u.test(token) && token !== '\t') this.unknown.push(token);
     else this.#print(token);
+  }
+
+  #goTo(row: number): void {
+    this.#row = row;
+    this.#column = 0;
+  }
+
+  #enter(): void {
+    this.#main = this.#rows;
+    this.#rows = [[]];
+    this.#goTo(0);
+  }
+
+  #leave(): void {
+    this.frame = this.rows;
+    this.#rows = this.#main ?? [[]];
+    this.#goTo(this.#rows.length - 1);
   }
 
   #print(character: string): void {
@@ -80,6 +107,8 @@ export class Screen {
 }
 
 export interface TerminalOptions {
+  /** The program. Default: the built command. */
+  readonly program?: string;
   readonly columns: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -96,9 +125,9 @@ export class TerminalRun {
   readonly #exited: Promise<unknown>;
   #onText: () => void = () => {};
 
-  constructor(args: readonly string[], { columns, env = {}, cwd, input }: TerminalOptions) {
+  constructor(args: readonly string[], { program = BIN, columns, env = {}, cwd, input }: TerminalOptions) {
     this.#columns = columns;
-    const command = [process.execPath, BIN, ...args].map(shellQuoted).join(' ');
+    const command = [process.execPath, program, ...args].map(shellQuoted).join(' ');
     const inherited = { ...process.env };
     for (const name of Object.keys(inherited)) {
       if (/^(NO_COLOR|FORCE_COLOR|CI|((MILLRACE|AMQP|RABBITMQ|CLOUDAMQP)_URL(_FILE)?))$/.test(name))

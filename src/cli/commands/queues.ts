@@ -1,7 +1,7 @@
 /** `millrace queues` */
 import { type Command, Option } from 'commander';
 import type { QueueInfo } from '../../broker.js';
-import { addHelp, type Execute } from '../common-options.js';
+import { addHelp, addWideOption, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { oneOrMore } from '../option-values.js';
 import type { Output } from '../output.js';
@@ -32,7 +32,7 @@ export function addQueuesCommand(program: Command, execute: Execute): void {
     .command('queues')
     .description('Lists the queues of the broker, with what they hold.')
     .argument('[text]', 'only queues with this text in their name');
-  addListOptions(command).action((text: string | undefined, flags: ListFlags) =>
+  addWideOption(addListOptions(command)).action((text: string | undefined, flags: ListFlags) =>
     execute(flags, (output) => queues(text, flags, output)),
   );
   addHelp(command, EXAMPLES, NOTES);

@@ -1,7 +1,7 @@
 /** `millrace dlq list` */
 import type { Command } from 'commander';
 import type { DeadLetter } from '../../../dead-letters/dead-letter.js';
-import { addressFlags, type Execute, shellQuoted } from '../../common-options.js';
+import { addressFlags, addWideOption, type Execute, shellQuoted } from '../../common-options.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import type { Output } from '../../output.js';
 import {
@@ -17,7 +17,7 @@ export function addListCommand(dlq: Command, execute: Execute): void {
   const command = dlq
     .command('list')
     .description('Lists dead letters: when and why they failed, and in which queue.');
-  addSelectionOptions(command, 100).action((ids: string[], flags: DlqFlags) =>
+  addWideOption(addSelectionOptions(command, 100)).action((ids: string[], flags: DlqFlags) =>
     execute(flags, (output) => list(ids, flags, output)),
   );
 }

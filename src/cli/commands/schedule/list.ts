@@ -1,11 +1,18 @@
 /** `millrace schedule list` */
 import type { Command } from 'commander';
+import { onOneLine } from '../../../common/terminal-text.js';
 import type { ScheduleInfo } from '../../../schedules/scheduler.js';
 import { createScheduler } from '../../../schedules/scheduler.js';
-import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../../common-options.js';
+import {
+  ADDRESS_HELP,
+  addHelp,
+  addWideOption,
+  type CommonFlags,
+  type Execute,
+} from '../../common-options.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 import { importSchedules } from '../../import-module.js';
-import { padTo, widthOf } from '../../layout.js';
+import { cut, padTo, widthOf } from '../../layout.js';
 import { withBroker } from '../../open-broker.js';
 import type { Output } from '../../output.js';
 
@@ -18,6 +25,7 @@ export function addListCommand(schedule: Command, execute: Execute): void {
     .description('Shows the next tick of each schedule, the last one, and whether a scheduler runs it.')
     .argument('<module>', 'the module that defines the schedules')
     .action((module: string, flags: CommonFlags) => execute(flags, (output) => list(module, flags, output)));
+  addWideOption(command);
   addHelp(command, NOTES, ADDRESS_HELP);
 }
 
@@ -28,7 +36,7 @@ async function list(module: string, flags: CommonFlags, output: Output): Promise
     if (output.json) {
       for (const info of infos) await output.record(info);
     } else {
-      for (const line of table(infos)) await output.data(line);
+      for (const line of table(infos)) await output.data(cut(line, output.columns));
     }
     return EXIT.ok;
   });
@@ -45,7 +53,7 @@ function table(infos: readonly ScheduleInfo[]): string[] {
       queue,
       timing,
     ]),
-  ];
+  ].map((row) => row.map((cell) => onOneLine(cell)));
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))));
   return rows.map((row) =>
     row
