@@ -160,6 +160,15 @@ export function limitWait(
   return release;
 }
 
+/** What is left of a time limit after a first step that began at `since`. Errors still quote the whole limit. */
+export function limitsLeft<T extends WaitOptions & Pick<PublishOptions, 'limitMs'>>(
+  limits: T,
+  since: number,
+): T & { readonly timeoutMs: number } {
+  const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = limits;
+  return { ...limits, timeoutMs: Math.max(0, timeoutMs - (performance.now() - since)), limitMs };
+}
+
 /**
  * The outcome of `work`, or `TIMEOUT` or `ABORTED` if that comes first. `work` itself goes on: undoing it is up to the
  * caller, and its late failure is ignored.

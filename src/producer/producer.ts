@@ -6,7 +6,8 @@ import type { Queue } from '../queue.js';
 import type { EachValueOptions } from './each-value.js';
 import type { MessageOptions } from './message-options.js';
 import type { SendManyResult } from './send-many.js';
-import { queueTarget, Sender, type SenderSettings, type SendTarget } from './sender.js';
+import type { SendTarget } from './send-target.js';
+import { queueTarget, Sender, type SenderSettings } from './sender.js';
 import type { Values } from './value-source.js';
 
 /** The options of `createProducer`. All have defaults. */

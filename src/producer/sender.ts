@@ -1,6 +1,6 @@
-import type { Backend, Destination, Message, PublishOptions, WaitOptions } from '../broker.js';
+import type { Backend, Destination, Message, PublishOptions } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
-import { within, withOutage } from '../common/limits.js';
+import { limitsLeft, within, withOutage } from '../common/limits.js';
 import { copyMessage, newMessage, newMessageId } from '../common/message.js';
 import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
 import { type SendTrace, sendTracing } from '../common/tracing.js';
@@ -15,30 +15,11 @@ import {
   packed,
 } from './message-options.js';
 import { type SendManyResult, sendAll, type ValueSender } from './send-many.js';
+import type { SendTarget } from './send-target.js';
 import type { Values } from './value-source.js';
 
 const SEND_MANY_OPTION_NAMES = ['signal', 'timeoutMs', ...MESSAGE_OPTION_NAMES];
 const SEND_OPTION_NAMES = [...SEND_MANY_OPTION_NAMES, 'id'];
-
-/** Where messages are sent: to the queue `name`, unless `route` says otherwise. */
-export interface SendTarget<In, Result> {
-  /** The name in errors and traces. */
-  readonly name: string;
-  /** What the user calls to send one message. */
-  readonly verb: 'send' | 'publish';
-  /** Whether it is an error that no queue takes a message. */
-  readonly mandatory: boolean;
-  /** As that of a queue. */
-  encode(value: In): EncodedValue | Promise<EncodedValue>;
-  /** As that of a queue. */
-  readonly compress?: Queue<In, unknown>['compress'];
-  /** Where the message of a value goes, and what it is. Throws `INVALID_MESSAGE`. */
-  route?(value: In): Pick<Message, 'origin' | 'type'>;
-  /** Called before the first message, and again after a message was unroutable. */
-  declare(broker: Backend, wait: WaitOptions): Promise<void>;
-  /** The result of a send. */
-  result(id: string, isRouted: boolean): Result;
-}
 
 /** Every message goes to the queue. */
 export function queueTarget<In>(
@@ -151,7 +132,7 @@ export class Sender<In, Result> {
     const making = this.#make(value, properties, limits);
     const message = making instanceof Promise ? await making : making;
     try {
-      const left = making instanceof Promise ? remaining(limits, startedAt) : limits;
+      const left = making instanceof Promise ? limitsLeft(limits, startedAt) : limits;
       return this.#target.result(message.id, await this.#store(message, left));
     } catch (error) {
       this.#noteFailure(error);
@@ -217,7 +198,7 @@ export class Sender<In, Result> {
     let storing: Promise<boolean> | undefined;
     // Called after the subscribers of its start, which may add headers.
     const publish = async () => {
-      storing = this.#publish({ ...own, headers }, remaining(limits, startedAt));
+      storing = this.#publish({ ...own, headers }, limitsLeft(limits, startedAt));
       await storing;
       return { id };
     };
@@ -268,7 +249,7 @@ export class Sender<In, Result> {
       throw withOutage(error, this.#broker.outage);
     });
     this.#isDeclared = true;
-    return { publishing: this.#broker.publish(own.origin ?? this.#to, own, remaining(limits, startedAt)) };
+    return { publishing: this.#broker.publish(own.origin ?? this.#to, own, limitsLeft(limits, startedAt)) };
   }
 
   /** The queue was deleted: the next message declares it again. */
@@ -291,12 +272,6 @@ function notCalled(id: string): QueueError {
 }
 
 type SendLimits = PublishOptions & { readonly timeoutMs: number };
-
-/** The limits that are left after a first step that began at `since`. Errors still quote the whole limit. */
-function remaining(limits: SendLimits, since: number): SendLimits {
-  const { timeoutMs, limitMs = timeoutMs } = limits;
-  return { ...limits, timeoutMs: Math.max(0, timeoutMs - (performance.now() - since)), limitMs };
-}
 
 function checkSendOptions(method: string, options: SendOptions): void {
   checkOptionNames(method, options, SEND_OPTION_NAMES);

@@ -1,7 +1,6 @@
 import type {
   Backend,
   BrokerCounts,
-  BrokerEvent,
   BrokerState,
   Delivery,
   Destination,
@@ -21,23 +20,22 @@ import type {
   Subscription,
   WaitOptions,
 } from '../broker.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted, within } from '../common/limits.js';
-import { checkMessage, refuseDelay } from '../common/message.js';
+import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
 import { checkQueueName, checkSize, integerOption } from '../common/options.js';
-import { isQueueError, QueueError } from '../errors.js';
+import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
-import { Connection } from './connection/connection.js';
+import { BrokerConnections } from './connection/broker-connections.js';
 import { KeepAlive, type Senders } from './connection/keep-alive.js';
-import { ReconnectingConnection } from './connection/reconnecting-connection.js';
-import { MAX_REQUEST_CHANNELS } from './connection/request-channels.js';
 import { DirectReplies } from './consume/direct-replies.js';
 import { HeldState, viewState } from './consume/held-state.js';
 import { Republisher } from './consume/republisher.js';
 import { Subscriptions } from './consume/subscriptions.js';
+import { EventCounts } from './event-counts.js';
 import { amqpStats } from './operator/amqp-stats.js';
 import { Management } from './operator/management.js';
 import { RabbitMqOperator } from './operator/operator.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
+import { PreparedPublisher } from './publish/prepared-publisher.js';
 import { Publisher } from './publish/publisher.js';
 import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
 import { Bindings } from './topology/bindings.js';
@@ -46,7 +44,7 @@ import { DelayLadder } from './topology/delay-ladder.js';
 import { Exchanges } from './topology/exchanges.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
 import { Topology } from './topology/topology.js';
-import { toWire, type WireMessage } from './wire/amqp-message.js';
+import { toWire } from './wire/amqp-message.js';
 
 /** How long `close` tries to end everything in order before it closes the connections anyway. */
 const FINISH_LIMIT_MS = 4_000;
@@ -65,30 +63,24 @@ export async function openRabbitMqBroker(
   return broker;
 }
 
-/**
- * Two connections, since a broker that blocks publishers blocks their whole connection: one for consumers and everything
- * about queues, and one for publishing, which is opened at the first publish.
- */
 class RabbitMqBroker implements Backend {
   readonly maxMessageBytes: number;
-  readonly #addresses: readonly RabbitMqAddress[];
   readonly #settings: RabbitMqSettings;
   readonly #counts = new EventCounts();
-  readonly #consumeLink: ReconnectingConnection;
-  readonly #publishLink: ReconnectingConnection;
+  readonly #connections: BrokerConnections;
   readonly #exchanges: Exchanges;
   readonly #queues = new DeclaredQueues();
   readonly #auxiliary: AuxiliaryQueues;
   readonly #topology: Topology;
   readonly #delays: DelayLadder;
   readonly #publisher: Publisher;
+  readonly #prepared: PreparedPublisher;
   /** For retries and dead letters, which must not wait behind sends that wait for consumers. */
   readonly #movingPublisher: Publisher;
   readonly #subscriptions: Subscriptions;
   readonly #management: Management;
   readonly operator: RabbitMqOperator;
   readonly #keepAlive = new KeepAlive();
-  #url: string;
   #closing: Promise<void> | undefined;
 
   constructor(addresses: readonly RabbitMqAddress[], checked: RabbitMqSettings) {
@@ -99,68 +91,59 @@ class RabbitMqBroker implements Backend {
         checked.observe(event);
       },
     };
-    this.#addresses = addresses;
     this.#settings = settings;
     this.maxMessageBytes = settings.maxMessageBytes;
-    this.#url = addresses[0]?.masked ?? '';
-    this.#consumeLink = new ReconnectingConnection('consume', addresses, settings, (connection) =>
+    const connections = new BrokerConnections(addresses, settings, (connection) =>
       this.#topology.restore(connection),
     );
-    // Messages that are sent again may be for a queue that has to be declared again.
-    this.#publishLink = new ReconnectingConnection('publish', addresses, settings, async () => {
-      await this.#consumeLink.connected('publishing', {});
-    });
-    const declarer = new QueueDeclarer(() => this.#openSeparate());
-    this.#exchanges = new Exchanges(this.#consumeLink);
-    this.#auxiliary = new AuxiliaryQueues(this.#consumeLink, declarer, this.#queues);
-    this.#delays = new DelayLadder(this.#consumeLink, this.#auxiliary);
-    this.#topology = new Topology(this.#consumeLink, declarer, {
+    this.#connections = connections;
+    const declarer = new QueueDeclarer(() => connections.openSeparate());
+    this.#exchanges = new Exchanges(connections.consume);
+    this.#auxiliary = new AuxiliaryQueues(connections.consume, declarer, this.#queues);
+    this.#delays = new DelayLadder(connections.consume, this.#auxiliary);
+    this.#topology = new Topology(connections.consume, declarer, {
       queues: this.#queues,
       exchanges: this.#exchanges,
       bindings: new Bindings(this.#exchanges),
     });
     this.#publisher = this.#newPublisher(this.#keepAlive.senders);
+    this.#prepared = new PreparedPublisher({
+      publisher: this.#publisher,
+      queues: this.#queues,
+      exchanges: this.#exchanges,
+      delays: this.#delays,
+    });
     // Its consumers keep the process alive, or do not.
     this.#movingPublisher = this.#newPublisher({ waiting: 0, onChange: undefined });
     const parts = {
-      link: this.#consumeLink,
+      link: connections.consume,
       topology: this.#topology,
       republisher: new Republisher(this.#movingPublisher, this.#queues, this.#auxiliary),
       keepAlive: this.#keepAlive,
       observe: settings.observe,
     };
     this.#subscriptions = new Subscriptions(parts, this.#auxiliary);
-    this.#management = new Management(() => this.#currentAddress(), settings);
+    this.#management = new Management(() => connections.currentAddress, settings);
     this.operator = new RabbitMqOperator({
       broker: this,
       management: this.#management,
       checkUsable: () => this.#throwIfClosed(),
-      counts: (queue, wait) => this.#keepAlive.during(this.#topology.inspect(queue, wait)),
+      counts: (queue, wait) => this.#keepAlive.during(this.#inspect(queue, wait)),
     });
-    this.#consumeLink.listen({
-      onConnected: (connection) => {
-        this.#url = connection.address;
-      },
-      // Nothing works without this connection.
-      onEnded: () => void this.close(),
-    });
-    this.#publishLink.listen({ onEnded: () => void this.close() });
+    // Neither is of use without the other.
+    connections.onEnded(() => void this.close());
   }
 
   get url(): string {
-    return this.#url;
+    return this.#connections.url;
   }
 
   get state(): BrokerState {
-    // The second connection is opened when it is first needed, which is not an outage.
-    const states = [this.#consumeLink.state, this.#publishLink.isOpening ? 'idle' : this.#publishLink.state];
-    if (this.#closing !== undefined || states.includes('closed')) return 'closed';
-    if (states.includes('connecting')) return 'connecting';
-    return this.#publishLink.blocked ? 'blocked' : 'connected';
+    return this.#closing === undefined ? this.#connections.state : 'closed';
   }
 
   get outage(): Outage | undefined {
-    return this.#consumeLink.outage ?? this.#publishLink.outage;
+    return this.#connections.outage;
   }
 
   get counts(): BrokerCounts {
@@ -168,18 +151,16 @@ class RabbitMqBroker implements Backend {
   }
 
   open(): Promise<void> {
-    return this.#consumeLink.open();
+    return this.#connections.consume.open();
   }
 
   async declare(queue: QueueSpec, wait: WaitOptions = {}): Promise<void> {
-    this.#throwIfClosed();
-    throwIfAborted(wait.signal, `declaring '${queue.name}'`);
+    this.#check(`declaring '${queue.name}'`, wait);
     await this.#keepAlive.during(this.#topology.declare(queue, wait));
   }
 
   async declareExchange(exchange: ExchangeSpec, wait: WaitOptions = {}): Promise<void> {
-    this.#throwIfClosed();
-    throwIfAborted(wait.signal, `declaring the exchange '${exchange.name}'`);
+    this.#check(`declaring the exchange '${exchange.name}'`, wait);
     await this.#keepAlive.during(this.#exchanges.declare(exchange, wait));
   }
 
@@ -188,7 +169,9 @@ class RabbitMqBroker implements Backend {
       this.#throwIfClosed();
       checkSize(message, this.maxMessageBytes);
       if (message.dueAt !== undefined)
-        return this.#keepAlive.during(this.#publishLater(to, message, options));
+        return this.#keepAlive.during(
+          this.#prepared.publishLater(to, message, options, (now) => this.publish(to, now, options)),
+        );
       const wire = toWire(
         to,
         message,
@@ -197,51 +180,10 @@ class RabbitMqBroker implements Backend {
       );
       if (to.exchange === '' || this.#exchanges.has(to.exchange))
         return this.#publisher.publish(wire, options);
-      return this.#keepAlive.during(this.#publishFirst(wire, options));
+      return this.#keepAlive.during(this.#prepared.publishFirst(wire, options));
     } catch (error) {
       return Promise.reject(error);
     }
-  }
-
-  /** Resolves when the message is stored in the ladder. Whether its queue exists when it is due can't be known. */
-  async #publishLater(to: Destination, message: Message, options: PublishOptions): Promise<boolean> {
-    const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
-    const before = performance.now();
-    checkMessage(message);
-    refuseDelay(to, message);
-    const { dueAt, ...now } = message;
-    const seconds = Math.ceil(((dueAt as number) - Date.now()) / 1000);
-    if (seconds <= 0) return this.publish(to, now, options);
-    const entry = await this.#delays.entry(to.routingKey, seconds, options).catch((error) => {
-      if (!isQueueError(error, 'QUEUE_MISSING')) throw error;
-      throw new QueueError('UNROUTABLE', `message ${message.id} was not stored: ${error.message}`, {
-        cause: error.cause,
-      });
-    });
-    // In the ladder the property `expiration` would end the wait. The expiry is in the headers, too.
-    const wire = toWire(entry, now, this.#queues.defaultPriorityOf(to), false);
-    const left = Math.max(0, timeoutMs - (performance.now() - before));
-    const limits = { ...options, timeoutMs: left, limitMs };
-    try {
-      return await this.#publisher.publish(wire, limits);
-    } catch (error) {
-      if (isQueueError(error, 'UNROUTABLE')) this.#delays.invalidate();
-      throw error;
-    }
-  }
-
-  /** Publishes the first message to an exchange. */
-  async #publishFirst(wire: WireMessage, options: PublishOptions): Promise<boolean> {
-    const { timeoutMs = Number.POSITIVE_INFINITY, limitMs = timeoutMs } = options;
-    const before = performance.now();
-    try {
-      await this.#exchanges.find(wire.exchange, `message ${wire.id}`, options);
-    } catch (error) {
-      if (options.mandatory === false && isQueueError(error, 'UNROUTABLE')) return false;
-      throw error;
-    }
-    const left = Math.max(0, timeoutMs - (performance.now() - before));
-    return this.#publisher.publish(wire, { ...options, timeoutMs: left, limitMs });
   }
 
   async subscribe(
@@ -249,65 +191,44 @@ class RabbitMqBroker implements Backend {
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
   ): Promise<Subscription> {
-    this.#throwIfClosed();
-    throwIfAborted(options.signal, `subscribing to '${queue}'`);
+    this.#check(`subscribing to '${queue}'`, options);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     return this.#keepAlive.during(this.#subscriptions.open(queue, options, onDelivery));
   }
 
   receiveReplies(listener: ReplyListener): Replies {
-    return new DirectReplies(this.#publishLink, listener);
+    return new DirectReplies(this.#connections.publish, listener);
   }
 
   async openState(name: string, options: SharedStateOptions, wait: WaitOptions = {}): Promise<SharedState> {
-    this.#throwIfClosed();
-    throwIfAborted(wait.signal, `opening '${name}'`);
+    this.#check(`opening '${name}'`, wait);
     return this.#keepAlive.during(new HeldState(this, name, options).open(wait));
   }
 
   async viewState(name: string, wait: WaitOptions = {}): Promise<SharedStateView> {
-    this.#throwIfClosed();
-    throwIfAborted(wait.signal, `reading '${name}'`);
+    this.#check(`reading '${name}'`, wait);
     return viewState(this, name, wait);
   }
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {
-    this.#throwIfClosed();
-    checkQueueName(queue);
-    throwIfAborted(wait.signal, `inspecting '${queue}'`);
-    const inspect = (name: string, limits: WaitOptions) => this.#topology.inspect(name, limits);
-    return this.#keepAlive.during(amqpStats(queue, this.#queues.specOf(queue), inspect, wait));
+    this.#check(`inspecting '${queue}'`, wait, queue);
+    return this.#keepAlive.during(amqpStats(queue, this.#queues.specOf(queue), this.#inspect, wait));
   }
+
+  readonly #inspect = (queue: string, wait: WaitOptions) => this.#topology.inspect(queue, wait);
 
   async listBindings(queue: string, wait: WaitOptions = {}): Promise<readonly ListedBinding[] | undefined> {
-    this.#throwIfClosed();
-    checkQueueName(queue);
-    throwIfAborted(wait.signal, `listing the bindings of '${queue}'`);
-    return this.#keepAlive.during(this.#listBindings(queue, wait));
-  }
-
-  async #listBindings(queue: string, wait: WaitOptions): Promise<readonly ListedBinding[] | undefined> {
-    const listed = await within(
-      this.#management.bindings(queue, wait),
-      `listing the bindings of '${queue}'`,
-      { ...wait, timeoutMs: wait.timeoutMs ?? RPC_LIMIT_MS },
-    );
-    // Checks that the queue exists, which the API does not say.
-    if (listed?.length === 0) await this.#topology.inspect(queue, wait);
-    return listed;
+    this.#check(`listing the bindings of '${queue}'`, wait, queue);
+    return this.#keepAlive.during(this.#management.listBindings(queue, this.#inspect, wait));
   }
 
   async purge(queue: string, wait: WaitOptions = {}): Promise<number> {
-    this.#throwIfClosed();
-    checkQueueName(queue);
-    throwIfAborted(wait.signal, `purging '${queue}'`);
+    this.#check(`purging '${queue}'`, wait, queue);
     return this.#keepAlive.during(this.#topology.purge(queue, wait));
   }
 
   async remove(queue: string, wait: WaitOptions = {}): Promise<void> {
-    this.#throwIfClosed();
-    checkQueueName(queue);
-    throwIfAborted(wait.signal, `removing '${queue}'`);
+    this.#check(`removing '${queue}'`, wait, queue);
     await this.#keepAlive.during(this.#topology.remove(queue, wait));
     this.#delays.forget(queue);
   }
@@ -323,7 +244,7 @@ class RabbitMqBroker implements Backend {
 
   async #close(): Promise<void> {
     await settledWithin(this.#finish(), FINISH_LIMIT_MS);
-    await Promise.all([this.#publishLink.close(), this.#consumeLink.close()]);
+    await this.#connections.close();
   }
 
   /** Moved messages are stored before the channels close on which they are acknowledged. */
@@ -343,6 +264,13 @@ class RabbitMqBroker implements Backend {
     this.#auxiliary.invalidate(routingKey);
   }
 
+  /** Checks what each operation begins with. */
+  #check(action: string, { signal }: WaitOptions, queue?: string): void {
+    this.#throwIfClosed();
+    if (queue !== undefined) checkQueueName(queue);
+    throwIfAborted(signal, action);
+  }
+
   #throwIfClosed(): void {
     if (this.#closing !== undefined) throw new QueueError('CLOSED', 'the broker was closed');
   }
@@ -351,47 +279,14 @@ class RabbitMqBroker implements Backend {
     const { maxUnconfirmed, observe } = this.#settings;
     return new Publisher({
       senders,
-      link: this.#publishLink,
+      link: this.#connections.publish,
       maxUnconfirmed,
       capacityOf: (queue) => this.#queues.capacityOf(queue),
-      isHeld: (queue) => this.#queues.isHeld(queue, () => this.#consumeLink.connection?.isOpen === true),
+      isHeld: (queue) =>
+        this.#queues.isHeld(queue, () => this.#connections.consume.connection?.isOpen === true),
       readyIn: async (queue) => (await this.#topology.inspect(queue, { timeoutMs: RPC_LIMIT_MS })).ready,
       onUnroutable: (to) => this.#onUnroutable(to),
       onResend: (count) => observe({ type: 'resent', count }),
     });
-  }
-
-  #currentAddress(): RabbitMqAddress {
-    const address = this.#addresses.find(({ masked }) => masked === this.#url) ?? this.#addresses[0];
-    if (address === undefined) throw new Error('a broker has at least one address');
-    return address;
-  }
-
-  async #openSeparate(): Promise<Connection> {
-    return Connection.open(
-      this.#currentAddress(),
-      this.#settings,
-      `${this.#settings.connectionName} (declare)`,
-      { onBlocked: () => {}, onUnblocked: () => {} },
-      {
-        signal: new AbortController().signal,
-        timeoutMs: this.#settings.connectTimeoutMs,
-        maxRequestChannels: MAX_REQUEST_CHANNELS,
-      },
-    );
-  }
-}
-
-/** Counts a broker's events on their way to its observer. */
-class EventCounts {
-  readonly #counts = { resent: 0, disconnected: 0, blocked: 0, unsubscribed: 0, resubscribed: 0 };
-
-  get now(): BrokerCounts {
-    return { ...this.#counts };
-  }
-
-  add(event: BrokerEvent): void {
-    if (event.type === 'resent') this.#counts.resent += event.count;
-    else if (event.type in this.#counts) this.#counts[event.type as keyof BrokerCounts]++;
   }
 }

@@ -1,4 +1,5 @@
 import type { ListedBinding, QueueInfo, QueueList, QueueStats, WaitOptions } from '../../broker.js';
+import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 import { quote } from '../../common/options.js';
 import { byName, type QueuesRequest } from '../../common/peek.js';
 import { isQueueError, QueueError } from '../../errors.js';
@@ -90,10 +91,23 @@ export class Management {
   }
 
   /**
-   * The bindings of a queue, without the one to the default exchange; undefined if no address of the API was given. Of a
-   * queue that does not exist RabbitMQ lists none. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `QUEUE_MISSING`.
+   * The bindings of a queue, without the one to the default exchange; undefined if no address of the API was given.
+   * `inspect` rejects if there is no such queue. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `QUEUE_MISSING`, `TIMEOUT`.
    */
-  async bindings(queue: string, wait: WaitOptions): Promise<readonly ListedBinding[] | undefined> {
+  async listBindings(
+    queue: string,
+    inspect: (queue: string, wait: WaitOptions) => Promise<unknown>,
+    wait: WaitOptions,
+  ): Promise<readonly ListedBinding[] | undefined> {
+    const { timeoutMs = RPC_LIMIT_MS } = wait;
+    const action = `listing the bindings of '${queue}'`;
+    const listed = await within(this.#bindings(queue, wait), action, { ...wait, timeoutMs });
+    // The API lists no bindings for a queue that does not exist.
+    if (listed?.length === 0) await inspect(queue, wait);
+    return listed;
+  }
+
+  async #bindings(queue: string, wait: WaitOptions): Promise<readonly ListedBinding[] | undefined> {
     if (!this.#settings.managementUrl) return undefined;
     const access = await this.#access(wait);
     const path = `queues/${segment(this.#address().vhost)}/${segment(queue)}/bindings`;

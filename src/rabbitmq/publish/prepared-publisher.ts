@@ -1,0 +1,75 @@
+import type { Destination, Message, PublishOptions } from '../../broker.js';
+import { limitsLeft } from '../../common/limits.js';
+import { checkMessage, refuseDelay } from '../../common/message.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import type { DeclaredQueues } from '../topology/declared-queues.js';
+import type { DelayLadder } from '../topology/delay-ladder.js';
+import type { Exchanges } from '../topology/exchanges.js';
+import { toWire, type WireMessage } from '../wire/amqp-message.js';
+import type { Publisher } from './publisher.js';
+
+interface PreparedPublisherParts {
+  readonly publisher: Publisher;
+  readonly queues: DeclaredQueues;
+  readonly exchanges: Exchanges;
+  readonly delays: DelayLadder;
+}
+
+/** Publishes messages that need something on the broker first: a delay queue, or an exchange that was not seen yet. */
+export class PreparedPublisher {
+  readonly #publisher: Publisher;
+  readonly #queues: DeclaredQueues;
+  readonly #exchanges: Exchanges;
+  readonly #delays: DelayLadder;
+
+  constructor({ publisher, queues, exchanges, delays }: PreparedPublisherParts) {
+    this.#publisher = publisher;
+    this.#queues = queues;
+    this.#exchanges = exchanges;
+    this.#delays = delays;
+  }
+
+  /**
+   * Resolves when the message is stored in the delay ladder: whether its queue will exist when it is due is unknown.
+   * `publishNow` gets a message that is due already.
+   */
+  async publishLater(
+    to: Destination,
+    message: Message,
+    options: PublishOptions,
+    publishNow: (message: Message) => Promise<boolean>,
+  ): Promise<boolean> {
+    const startedAt = performance.now();
+    checkMessage(message);
+    refuseDelay(to, message);
+    const { dueAt, ...now } = message;
+    const seconds = Math.ceil(((dueAt as number) - Date.now()) / 1000);
+    if (seconds <= 0) return publishNow(now);
+    const entry = await this.#delays.entry(to.routingKey, seconds, options).catch((error) => {
+      if (!isQueueError(error, 'QUEUE_MISSING')) throw error;
+      throw new QueueError('UNROUTABLE', `message ${message.id} was not stored: ${error.message}`, {
+        cause: error.cause,
+      });
+    });
+    // In the ladder the property `expiration` would end the wait. The expiry is in the headers, too.
+    const wire = toWire(entry, now, this.#queues.defaultPriorityOf(to), false);
+    try {
+      return await this.#publisher.publish(wire, limitsLeft(options, startedAt));
+    } catch (error) {
+      if (isQueueError(error, 'UNROUTABLE')) this.#delays.invalidate();
+      throw error;
+    }
+  }
+
+  /** Publishes the first message to an exchange, once it is known to exist. */
+  async publishFirst(wire: WireMessage, options: PublishOptions): Promise<boolean> {
+    const startedAt = performance.now();
+    try {
+      await this.#exchanges.find(wire.exchange, `message ${wire.id}`, options);
+    } catch (error) {
+      if (options.mandatory === false && isQueueError(error, 'UNROUTABLE')) return false;
+      throw error;
+    }
+    return this.#publisher.publish(wire, limitsLeft(options, startedAt));
+  }
+}
