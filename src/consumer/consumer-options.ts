@@ -1,4 +1,4 @@
-import type { DelayedRetry } from '../broker.js';
+import type { DelayedRetry, WaitOptions } from '../broker.js';
 import { type Around, aroundOption } from '../common/around.js';
 import { MAX_ATTEMPTS } from '../common/history-headers.js';
 import {
@@ -175,4 +175,11 @@ export function checkConsumerOptions<Out>(
     around: aroundOption(options.around),
     emit: observerOption(options.observe),
   };
+}
+
+/** The limits of `start` and `resume`. */
+export function startLimits(method: 'start' | 'resume', options: WaitOptions): WaitOptions {
+  checkOptionNames(method, options, ['signal', 'timeoutMs']);
+  const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
+  return { signal: options.signal, timeoutMs };
 }

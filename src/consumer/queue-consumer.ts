@@ -1,10 +1,11 @@
-import type { Backend, Subscription, WaitOptions } from '../broker.js';
+import type { Backend, WaitOptions } from '../broker.js';
 import { anyOf, Deferred } from '../common/limits.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import type { Consumer, ConsumerCounts, ConsumerState, StopOptions, StopResult } from './consumer.js';
-import type { ConsumerSettings } from './consumer-options.js';
+import { type ConsumerSettings, startLimits } from './consumer-options.js';
+import { CurrentSubscription } from './current-subscription.js';
 import { Dispatcher, type Handlers } from './dispatcher.js';
 import { Draining } from './draining.js';
 import type { HandlerHost } from './handler-threads.js';
@@ -27,8 +28,7 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #report: OutcomeReport;
   readonly #dispatcher: Dispatcher<Out>;
   #state: ConsumerState = 'idle';
-  #subscription: Subscription | undefined;
-  #keepsAlive = true;
+  readonly #subscription: CurrentSubscription<Out>;
   #starting: Promise<void> | undefined;
   /** Lets `stop` end a pending `start`. */
   readonly #startAborted = new AbortController();
@@ -37,12 +37,9 @@ export class QueueConsumer<Out> implements Consumer {
   readonly #breaker: Breaker | undefined;
   /** What paused the consumer, and for how many milliseconds. */
   readonly #pausedBy = new Map<'call' | 'breaker', number | undefined>();
-  /** Of the subscription. */
-  #subscribedPrefetch = 0;
   /** The last pause, until all prefetched messages are returned. Never rejects. */
   #interruption: Promise<void> | undefined;
   readonly #pausedWait = new PausedWait(() => this.#broker.state === 'closed' && void this.stop());
-
   readonly #ended = new Deferred();
   #isEndedRead = false;
 
@@ -74,6 +71,7 @@ export class QueueConsumer<Out> implements Consumer {
       watch: this.#breaker?.watch,
       onIdle: () => this.#draining.onIdle(),
     });
+    this.#subscription = new CurrentSubscription(broker, queue, settings, this.#dispatcher);
     this.#ended.promise.catch(() => {});
   }
 
@@ -91,15 +89,12 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   async start(options: WaitOptions = {}): Promise<void> {
-    checkOptionNames('start', options, ['signal', 'timeoutMs']);
-    const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
+    const wait = startLimits('start', options);
     if (this.#state !== 'idle') {
-      throw new QueueError(
-        'CLOSED',
-        `the consumer of '${this.#queue.name}' was started before and is ${this.#state}; create another one with createConsumer`,
-      );
+      const advice = 'create another one with createConsumer';
+      throw this.#closed(`was started before and is ${this.#state}; ${advice}`);
     }
-    await this.#begin('idle', { signal: options.signal, timeoutMs }, async (error) => {
+    await this.#begin('idle', wait, async (error) => {
       // A backend may hand over messages before it fails.
       this.#dispatcher.loseAll(error);
       await this.#host.close();
@@ -120,7 +115,7 @@ export class QueueConsumer<Out> implements Consumer {
     try {
       await this.#starting;
     } catch (error) {
-      if (stopped.aborted) throw this.#stoppedBeforeStart();
+      if (stopped.aborted) throw this.#closed('was stopped before it had started');
       await onFailed(error as Error);
       throw error;
     } finally {
@@ -129,27 +124,10 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   async #subscribe(wait: WaitOptions, from: 'idle' | 'paused' | 'running'): Promise<void> {
-    const { concurrency, priority, retries } = this.#settings;
-    const prefetch = this.#prefetch;
     await this.#host.open(wait);
-    await this.#broker.declare(this.#queue.spec, wait);
-    const subscription = await this.#broker.subscribe(
-      this.#queue.name,
-      {
-        ...wait,
-        prefetch,
-        concurrency,
-        priority,
-        exactDelaysMs: retries.exactDelaysMs,
-        onLost: this.#dispatcher.lose,
-      },
-      this.#dispatcher.accept,
-    );
-    this.#subscription = subscription;
-    this.#subscribedPrefetch = prefetch;
-    if (!this.#keepsAlive) subscription.unref();
+    await this.#subscription.open(this.#prefetch, wait);
     // `stop` waits for this, and returns the messages that have arrived already.
-    if (this.#state !== 'starting') throw this.#stoppedBeforeStart();
+    if (this.#state !== 'starting') throw this.#closed('was stopped before it had started');
     this.#become('running');
     if (from === 'paused') {
       this.#pausedWait.end();
@@ -157,12 +135,9 @@ export class QueueConsumer<Out> implements Consumer {
     }
     if (this.#pausedBy.size > 0) this.#beginPause();
     else this.#adjustPrefetch();
-    const unlessRetired = (end: () => unknown) => {
-      if (this.#subscription === subscription) end();
-    };
-    subscription.ended.then(
-      () => unlessRetired(() => this.stop()),
-      (error) => unlessRetired(() => this.#fail(error)),
+    this.#subscription.onEnded(
+      () => void this.stop(),
+      (error) => this.#fail(error),
     );
   }
 
@@ -173,9 +148,9 @@ export class QueueConsumer<Out> implements Consumer {
 
   /** The prefetch of a subscription can't be changed, so another one takes its place. */
   #adjustPrefetch(): void {
-    if (this.#state !== 'running' || this.#subscribedPrefetch === this.#prefetch) return;
+    if (this.#state !== 'running' || this.#subscription.prefetch === this.#prefetch) return;
     this.#become('starting');
-    this.#interruption = this.#interrupt();
+    this.#interruption = this.#subscription.retire(() => this.#drain());
     const renewing = this.#interruption.then(() =>
       this.#state === 'starting'
         ? this.#begin('running', { timeoutMs: Number.POSITIVE_INFINITY }, () => {})
@@ -195,19 +170,17 @@ export class QueueConsumer<Out> implements Consumer {
   }
 
   async resume(options: WaitOptions = {}): Promise<void> {
-    checkOptionNames('resume', options, ['signal', 'timeoutMs']);
-    const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
+    const wait = startLimits('resume', options);
     this.#checkStarted('resumed');
     this.#pausedBy.clear();
     this.#become(this.#state);
     this.#breaker?.reset();
-    await this.#resume({ signal: options.signal, timeoutMs });
+    await this.#resume(wait);
   }
 
   #checkStarted(participle: string): void {
     if (this.#state === 'starting' || this.#state === 'running' || this.#state === 'paused') return;
-    const why = `is ${this.#state}; only one that was started can be ${participle}`;
-    throw new QueueError('CLOSED', `the consumer of '${this.#queue.name}' ${why}`);
+    throw this.#closed(`is ${this.#state}; only one that was started can be ${participle}`);
   }
 
   async #pause(by: 'call' | 'breaker', forMs: number | undefined): Promise<void> {
@@ -220,19 +193,14 @@ export class QueueConsumer<Out> implements Consumer {
   #beginPause(): void {
     this.#become('paused');
     this.#report.paused(this.#pausedBy.has('call') ? undefined : this.#pausedBy.get('breaker'));
-    this.#pausedWait.begin(this.#keepsAlive);
-    this.#interruption = this.#interrupt();
+    this.#pausedWait.begin(this.#subscription.keepsAlive);
+    this.#interruption = this.#subscription.retire(() => this.#drain());
   }
 
-  /** Returns messages whose handler has not started. Never rejects. */
-  async #interrupt(): Promise<void> {
-    const subscription = this.#subscription;
-    this.#subscription = undefined;
-    const cancelled = subscription?.cancel();
+  /** Returns messages whose handler has not started. */
+  #drain(): void {
     this.#dispatcher.releaseUnbegun();
     this.#host.drain();
-    await cancelled;
-    if (subscription !== undefined) this.#dispatcher.retire(subscription);
   }
 
   /** Rejects as `start` does. */
@@ -261,22 +229,19 @@ export class QueueConsumer<Out> implements Consumer {
     else this.#fail(error);
   }
 
-  #stoppedBeforeStart(): QueueError {
-    const why = 'was stopped before it had started';
+  #closed(why: string): QueueError {
     return new QueueError('CLOSED', `the consumer of '${this.#queue.name}' ${why}`);
   }
 
   unref(): void {
-    this.#keepsAlive = false;
     this.#dispatcher.unref();
     this.#pausedWait.unref();
-    this.#subscription?.unref();
+    this.#subscription.unref();
   }
 
   ref(): void {
-    this.#keepsAlive = true;
     this.#pausedWait.ref();
-    this.#subscription?.ref();
+    this.#subscription.ref();
     this.#dispatcher.ref();
   }
 
@@ -304,16 +269,15 @@ export class QueueConsumer<Out> implements Consumer {
     // `start` reports its error.
     await this.#starting?.catch(() => {});
     this.#breaker?.stop();
-    const cancelled = this.#subscription?.cancel();
-    this.#dispatcher.releaseUnbegun();
-    this.#host.drain();
+    const cancelled = this.#subscription.cancel();
+    this.#drain();
     await Promise.all([cancelled, this.#interruption]);
     this.#pausedWait.end();
     if (this.#dispatcher.isBusy) await this.#draining.wait();
     this.#draining.end();
     // Messages that are unsettled at the deadline go back to the queue.
     this.#dispatcher.abandon();
-    await Promise.all([this.#subscription?.close(), this.#dispatcher.closeRetired()]);
+    await Promise.all([this.#subscription.close(), this.#dispatcher.closeRetired()]);
     const unfinished = await this.#dispatcher.close();
     await this.#host.close();
     this.#finish();

@@ -118,7 +118,7 @@ class RabbitMqBroker implements Backend {
     const parts = {
       link: connections.consume,
       topology: this.#topology,
-      republisher: new Republisher(this.#movingPublisher, this.#queues, this.#auxiliary),
+      republisher: new Republisher(connections.publish, this.#movingPublisher, this.#queues, this.#auxiliary),
       keepAlive: this.#keepAlive,
       observe: settings.observe,
     };

@@ -1,19 +1,14 @@
 import type { BrokerEvent, Outage, WaitOptions } from '../../broker.js';
-import { backoffMs, Deferred, pause, timeoutText, within, withOutage } from '../../common/limits.js';
-import { isQueueError, QueueError } from '../../errors.js';
+import { backoffMs, Deferred, pause, within, withOutage } from '../../common/limits.js';
+import { QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';
-import { causedByRequest, mayPass } from './broker-errors.js';
+import { causedByRequest } from './broker-errors.js';
 import { Connection } from './connection.js';
+import { findBroker, tryAddresses } from './find-broker.js';
 import { MAX_REQUEST_CHANNELS } from './request-channels.js';
 
 const UNBLOCKED_POLL_MS = 50;
-
-/** How long to wait at most between two attempts to find the broker for the first time. */
-const MAX_OPEN_DELAY_MS = 1_000;
-
-/** No attempt begins with less time than this. */
-const MIN_TRY_MS = 100;
 
 /** A connection that lasted less than this does not reset the back-off. */
 const STABLE_AFTER_MS = 5_000;
@@ -84,6 +79,11 @@ export class ReconnectingConnection {
     return this.#connection;
   }
 
+  /** What a frame carries on the current connection; `Infinity`: not known. Bytes. */
+  get frameMax(): number {
+    return this.#connection?.negotiated.frameMax || Number.POSITIVE_INFINITY;
+  }
+
   /** Why the last connection or attempt failed; undefined while there is a connection, or before the first failure. */
   get outage(): Outage | undefined {
     return this.#outage;
@@ -125,38 +125,16 @@ export class ReconnectingConnection {
   async open(): Promise<void> {
     this.#state = 'connecting';
     try {
-      await this.#find();
+      await findBroker(
+        (deadline) => this.#connect(deadline),
+        this.#settings,
+        this.#closing.signal,
+        (waiting) => this.#emit(waiting),
+      );
     } catch (error) {
       const reason = error instanceof QueueError ? error : new QueueError('UNREACHABLE', String(error));
       this.#end(reason);
       throw reason;
-    }
-  }
-
-  async #find(): Promise<void> {
-    const { connectTimeoutMs, reconnect } = this.#settings;
-    const deadline = performance.now() + connectTimeoutMs;
-    const bounds = { ...reconnect, maxDelayMs: Math.min(reconnect.maxDelayMs, MAX_OPEN_DELAY_MS) };
-    let told: string | undefined;
-    let failure: QueueError | undefined;
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#connect(deadline);
-      } catch (error) {
-        if (this.#closing.signal.aborted || !isQueueError(error, 'UNREACHABLE') || !mayPass(error))
-          throw error;
-        const leftMs = deadline - performance.now();
-        // The time limit itself ended the last attempt: an earlier one says more about the reason.
-        if (leftMs > 0 || failure === undefined) failure = error;
-        if (leftMs < MIN_TRY_MS || tries > reconnect.maxAttempts)
-          throw notFound(failure, tries, connectTimeoutMs);
-        if (told !== error.message)
-          this.#emit({ type: 'waiting', reason: error, leftMs: Math.round(leftMs) });
-        told = error.message;
-        await pause(Math.min(backoffMs(tries, bounds), leftMs / 2), this.#closing.signal, {
-          keepAlive: true,
-        });
-      }
     }
   }
 
@@ -197,20 +175,10 @@ export class ReconnectingConnection {
     await connection?.close();
   }
 
-  /** Tries each address in turn; the time limit is for all of them together. */
-  async #connect(deadline = performance.now() + this.#settings.connectTimeoutMs): Promise<void> {
-    const failures: QueueError[] = [];
-    for (const [position, address] of this.#addresses.entries()) {
-      // A silent broker must not use up the time of the addresses after it.
-      const share = (deadline - performance.now()) / (this.#addresses.length - position);
-      try {
-        return await this.#connectTo(address, Math.max(1, Math.round(share)));
-      } catch (error) {
-        if (!(error instanceof QueueError) || this.#closing.signal.aborted) throw error;
-        failures.push(error);
-      }
-    }
-    throw combined(failures);
+  /** The time limit is for all addresses together. */
+  #connect(deadline = performance.now() + this.#settings.connectTimeoutMs): Promise<void> {
+    const connectTo = (address: RabbitMqAddress, timeoutMs: number) => this.#connectTo(address, timeoutMs);
+    return tryAddresses(this.#addresses, connectTo, deadline, this.#closing.signal);
   }
 
   async #connectTo(address: RabbitMqAddress, timeoutMs: number): Promise<void> {
@@ -322,27 +290,4 @@ export class ReconnectingConnection {
   #emit(event: BrokerEvent): void {
     this.#settings.observe(event);
   }
-}
-
-/** The last error of several attempts, with how long they took. */
-function notFound(error: QueueError, tries: number, timeoutMs: number): QueueError {
-  if (tries === 1) return error;
-  return new QueueError(
-    'UNREACHABLE',
-    `${timeoutText(timeoutMs, 'no broker found')}, in ${tries} attempts: ${error.message.replace(NO_ANSWER, '')}`,
-    { cause: error.cause },
-  );
-}
-
-const NO_ANSWER = 'no broker answered: ';
-
-/** Combines the errors of all addresses. A refusal takes precedence: it says more than a failed connection. */
-function combined(failures: readonly QueueError[]): QueueError {
-  const refusal = failures.find((failure) => failure.code !== 'UNREACHABLE');
-  if (refusal !== undefined) return refusal;
-  return new QueueError(
-    'UNREACHABLE',
-    `${NO_ANSWER}${failures.map((failure) => failure.message).join('; ')}`,
-    { cause: failures.length === 1 ? failures[0]?.cause : new AggregateError(failures) },
-  );
 }

@@ -7,6 +7,7 @@ import {
   withExpiry,
 } from '../../common/history-headers.js';
 import { isQueueError } from '../../errors.js';
+import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import type { Publisher } from '../publish/publisher.js';
 import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
@@ -34,11 +35,19 @@ export interface MovableMessage {
  * that wait for a full queue, the consumers that make room in it would wait forever.
  */
 export class Republisher {
+  readonly #link: ReconnectingConnection;
   readonly #publisher: Publisher;
   readonly #queues: DeclaredQueues;
   readonly #auxiliary: AuxiliaryQueues;
 
-  constructor(publisher: Publisher, queues: DeclaredQueues, auxiliary: AuxiliaryQueues) {
+  /** `publisher` publishes on `link`. */
+  constructor(
+    link: ReconnectingConnection,
+    publisher: Publisher,
+    queues: DeclaredQueues,
+    auxiliary: AuxiliaryQueues,
+  ) {
+    this.#link = link;
     this.#publisher = publisher;
     this.#queues = queues;
     this.#auxiliary = auxiliary;
@@ -157,7 +166,7 @@ export class Republisher {
     wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },
   ): Promise<void> {
     // All headers share one frame with the history, which takes up to 6 kB.
-    const most = this.#publisher.frameMax / 4;
+    const most = this.#link.frameMax / 4;
     const thin = KEPT_HEADER_BYTES.map((bytes) => () => thinned(message, Math.min(bytes, most)));
     const versions = [() => message, ...thin];
     for (const [index, version] of versions.entries()) {

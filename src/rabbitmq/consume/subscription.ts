@@ -2,8 +2,8 @@ import type { BrokerEvent, Failure, SubscribeOptions, Subscription, WaitOptions 
 import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/limits.js';
 import { emitWarning } from '../../common/logger.js';
 import { errorText } from '../../common/options.js';
-import { isQueueError, QueueError } from '../../errors.js';
-import { isLocked, isNotFound, queueError } from '../connection/broker-errors.js';
+import { QueueError } from '../../errors.js';
+import { isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { KeepAlive } from '../connection/keep-alive.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
@@ -12,6 +12,7 @@ import type { Topology } from '../topology/topology.js';
 import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { ConsumerChannel } from './consumer-channel.js';
 import { RabbitMqDelivery } from './delivery.js';
+import { hopelessError } from './hopeless-error.js';
 import type { Republisher } from './republisher.js';
 import type { UnsettledDelivery } from './settlements.js';
 
@@ -199,7 +200,12 @@ export class RabbitMqSubscription implements Subscription {
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
         reason = error instanceof Error ? error : new Error(String(error));
-        const hopeless = await this.#hopeless(error);
+        const hopeless = await hopelessError(
+          error,
+          this.#queue,
+          this.#parts.link.connection,
+          this.#parts.topology,
+        );
         if (hopeless !== undefined) {
           this.#ended.reject(hopeless);
           void this.close();
@@ -217,30 +223,6 @@ export class RabbitMqSubscription implements Subscription {
     const retryInMs = backoffMs(this.#attempts, RESUBSCRIBE_BACKOFF);
     observe({ type: 'unsubscribed', queue: this.#queue, reason, retryInMs });
     await pause(retryInMs, this.#stopped.signal);
-  }
-
-  /** The error that ends the subscription; undefined where another try may help. */
-  async #hopeless(error: unknown): Promise<QueueError | undefined> {
-    const what = `subscribing to '${this.#queue}' again`;
-    const spec = this.#parts.topology.specOf(this.#queue);
-    // The broker may not have noticed yet that the connection that held the queue is gone.
-    if (isLocked(error) && spec?.exclusive) return undefined;
-    if (isNotFound(error)) return this.#restoreQueue(error, what);
-    const failure = queueError(error, what, this.#queue);
-    return isQueueError(failure, 'ACCESS_REFUSED', 'CLOSED') ? failure : undefined;
-  }
-
-  async #restoreQueue(missing: unknown, what: string): Promise<QueueError | undefined> {
-    const { link, topology } = this.#parts;
-    const connection = link.connection;
-    if (connection === undefined) return undefined;
-    try {
-      if (await topology.restoreQueue(connection, this.#queue)) return undefined;
-      return queueError(missing, what, this.#queue);
-    } catch (error) {
-      const failure = queueError(error, what, this.#queue);
-      return isQueueError(failure, 'ACCESS_REFUSED') ? failure : undefined;
-    }
   }
 
   /** Called by amqplib, where an exception would close the channel. */

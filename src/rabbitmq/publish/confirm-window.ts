@@ -1,3 +1,4 @@
+import type { Message } from 'amqplib';
 import type { WireMessage } from '../wire/amqp-message.js';
 import type { PendingPublish } from './pending-publish.js';
 
@@ -38,6 +39,14 @@ export class ConfirmWindow {
     this.#size++;
     this.#bytes += pending.wire.content.length;
     pending.unconfirmed = true;
+  }
+
+  /** Notes that the broker returned a message, and why. Its confirm follows. */
+  markReturned({ properties, fields }: Message): void {
+    const pending = this.findReturned(properties.messageId, fields);
+    // amqplib's types lack the fields with the reason.
+    const { replyText = 'returned' } = fields as { replyText?: string };
+    if (pending !== undefined) pending.returned = replyText;
   }
 
   /**

@@ -112,6 +112,17 @@ export class PendingPublish implements Linked<PendingPublish> {
     }
   }
 
+  /** A queue refused it, most likely since it is full. True if it is to be sent again. */
+  isRetriedAfterNack(): boolean {
+    if (this.settled) return false;
+    if (this.wire.exchange !== '') {
+      // An exchange may route to several queues. Those that did not refuse the message would get it again.
+      this.uncertain = true;
+      this.giveUp('REFUSED', 'a queue behind the exchange refused it, most likely since it is full');
+    } else if (this.noWait) this.giveUp('FULL', 'the queue is full');
+    return !this.settled;
+  }
+
   /** The broker refused this sending of the message for good. An earlier sending may have been stored. */
   refuse(code: QueueError['code'], why: string, cause: unknown): void {
     if (this.settled) return;

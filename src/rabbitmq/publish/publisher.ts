@@ -1,6 +1,7 @@
-import { IllegalOperationError, type Message } from 'amqplib';
+import { IllegalOperationError } from 'amqplib';
 import type { Destination, PublishOptions } from '../../broker.js';
 import { Deadlines, Deferred, settledWithin, throwIfAborted } from '../../common/limits.js';
+import { errorText } from '../../common/options.js';
 import { QueueError } from '../../errors.js';
 import type { Senders } from '../connection/keep-alive.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
@@ -10,7 +11,7 @@ import { type BoundedTarget, BoundedTargets, type BoundedTargetsSettings } from 
 import { ConfirmWindow } from './confirm-window.js';
 import { keepChannelOpen } from './open-channel.js';
 import { PendingPublish, type PendingPublishListener, SendQueue } from './pending-publish.js';
-import { Refusals } from './refusal.js';
+import { UnconfirmedPublishes } from './unconfirmed-publishes.js';
 
 export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> {
   readonly link: ReconnectingConnection;
@@ -30,7 +31,7 @@ export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> 
  *       ▲  ▲                          │          │
  *       │  └──────────────────────────┴──────────┤ link lost: the unconfirmed wait to be sent again
  *       │                                        │
- *       └── closed by the broker, because of one message: see Refusals
+ *       └── closed by the broker, because of one message: see UnconfirmedPublishes
  *
  * Messages are sent in the order of `publish`. Those to a queue whose room is limited wait apart (see BoundedTarget) and
  * hold up no others.
@@ -40,7 +41,7 @@ export class Publisher {
   readonly #window = new ConfirmWindow();
   readonly #waiting = new SendQueue();
   readonly #boundedTargets: BoundedTargets;
-  readonly #refusals = new Refusals();
+  readonly #unconfirmed = new UnconfirmedPublishes();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   /** No further channel is opened. */
   readonly #closing = new AbortController();
@@ -85,7 +86,7 @@ export class Publisher {
     keepChannelOpen(settings.link, this.#closing.signal, {
       onOpen: (channel) => this.#onOpen(channel),
       onLost: (reason, byServer) => this.#onChannelLost(reason, byServer),
-      onReturn: (message) => this.#onReturn(message),
+      onReturn: (message) => this.#window.markReturned(message),
       onAnswer: (tag, multiple, isAccepted) => this.#onAnswer(tag, multiple, isAccepted),
       onFull: () => {
         this.#socketIsFull = true;
@@ -95,11 +96,6 @@ export class Publisher {
         this.#pump();
       },
     });
-  }
-
-  /** What a frame carries on the present connection; `Infinity`: not known. Bytes. */
-  get frameMax(): number {
-    return this.#settings.link.connection?.negotiated.frameMax || Number.POSITIVE_INFINITY;
   }
 
   /** Rejects as `Broker.publish` does. Not an async function: a busy producer feels each additional promise. */
@@ -123,11 +119,9 @@ export class Publisher {
     this.#closing.abort();
     for (const pending of this.#allWaiting()) pending.giveUp('CLOSED', error.message);
     this.#dropSettled();
-    if (this.#window.size > 0) {
-      const idle = new Deferred();
-      this.#onIdle = idle.resolve;
-      await settledWithin(idle.promise, graceMs);
-    }
+    const idle = new Deferred();
+    this.#onIdle = idle.resolve;
+    if (this.#window.size > 0) await settledWithin(idle.promise, graceMs);
     this.#end(error);
   }
 
@@ -156,55 +150,29 @@ export class Publisher {
     this.#pump();
   }
 
-  #onReturn({ properties, fields }: Message): void {
-    const pending = this.#window.findReturned(properties.messageId, fields);
-    // amqplib's types lack the fields with the reason.
-    const { replyText = 'returned' } = fields as { replyText?: string };
-    if (pending !== undefined) pending.returned = replyText;
-  }
-
   #onAnswer(tag: number, multiple: boolean, accepted: boolean): void {
     this.#window.answer(tag, multiple, (pending) => {
-      this.#refusals.suspects.delete(pending);
+      this.#unconfirmed.suspects.delete(pending);
       pending.boundedTarget?.onAnswered();
       if (accepted) {
         pending.boundedTarget?.onAccepted();
         pending.confirm();
-      } else if (!pending.settled) {
-        this.#onNack(pending);
+      } else if (pending.isRetriedAfterNack()) {
+        if (this.#ended === undefined) this.#boundedTargets.onRefused(pending);
+        else pending.giveUp('CLOSED', this.#ended.message);
       }
     });
     this.#pump();
     if (this.#window.size === 0) this.#onIdle?.();
   }
 
-  #onNack(pending: PendingPublish): void {
-    if (pending.wire.exchange !== '') {
-      // An exchange may route to several queues. Those that did not refuse the message would get it again.
-      pending.uncertain = true;
-      pending.giveUp('REFUSED', 'a queue behind the exchange refused it, most likely since it is full');
-    } else if (pending.noWait) pending.giveUp('FULL', 'the queue is full');
-    else if (this.#ended !== undefined) pending.giveUp('CLOSED', this.#ended.message);
-    else this.#boundedTargets.onRefused(pending);
-  }
-
   #onChannelLost(reason: Error, byServer: boolean): void {
     this.#channel = undefined;
     const sent = this.#window.clear();
     this.#boundedTargets.onChannelLost();
-    for (const pending of sent) {
-      pending.boundedTarget = undefined;
-      pending.returned = undefined;
-    }
-    if (byServer) this.#refusals.attributeChannelError(sent, reason);
-    else this.#refusals.attributeConnectionError(sent, reason);
-    const again = sent.filter((pending) => !pending.settled);
-    if (this.#ended !== undefined) {
-      for (const pending of again) pending.giveUp('CLOSED', this.#ended.message);
-    } else {
-      for (const pending of again) pending.interrupted = pending.uncertain;
-      this.#waiting.addAll(again.sort((a, b) => a.position - b.position));
-    }
+    const again = this.#unconfirmed.toResend(sent, reason, byServer);
+    if (this.#ended === undefined) this.#waiting.addAll(again);
+    else for (const pending of again) pending.giveUp('CLOSED', this.#ended.message);
     // A message that was refused along with those may have waited.
     this.#dropSettled();
     this.#onIdle?.();
@@ -245,7 +213,7 @@ export class Publisher {
   }
 
   #mayBeSent(pending: PendingPublish): boolean {
-    const maxMessages = this.#refusals.suspects.size > 0 ? 1 : this.#settings.maxUnconfirmed;
+    const maxMessages = this.#unconfirmed.suspects.size > 0 ? 1 : this.#settings.maxUnconfirmed;
     return (
       this.#channel !== undefined &&
       !this.#socketIsFull &&
@@ -276,9 +244,8 @@ export class Publisher {
       this.#waiting.add(pending);
       return;
     }
-    this.#refusals.suspects.delete(pending);
-    const why = error instanceof Error ? error.message : String(error);
-    pending.giveUp('INVALID_MESSAGE', `its properties can't be encoded (${why})`, error);
+    this.#unconfirmed.suspects.delete(pending);
+    pending.giveUp('INVALID_MESSAGE', `its properties can't be encoded (${errorText(error)})`, error);
   }
 
   /** The connection is lost: sends that do not wait are refused at once. */
@@ -313,7 +280,7 @@ export class Publisher {
 
   /** A settled message that waits leaves its queue; one on the wire stays until the broker has answered. */
   #forget(pending: PendingPublish): void {
-    this.#refusals.suspects.delete(pending);
+    this.#unconfirmed.suspects.delete(pending);
     if (!this.#waiting.remove(pending)) this.#boundedTargets.remove(pending);
     // Others may have waited behind it.
     this.#pump();

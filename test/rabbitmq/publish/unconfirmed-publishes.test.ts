@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PendingPublish } from '../../../src/rabbitmq/publish/pending-publish.js';
-import { Refusals } from '../../../src/rabbitmq/publish/refusal.js';
+import { UnconfirmedPublishes } from '../../../src/rabbitmq/publish/unconfirmed-publishes.js';
 import type { WireProperties } from '../../../src/rabbitmq/wire/amqp-message.js';
 
 const nothing = () => {};
@@ -49,7 +49,7 @@ const uncertain = (all: readonly Sent[]) => all.map(({ pending }) => pending.unc
 
 describe('a channel that the broker closed over one of several messages', () => {
   it.each([NO_EXCHANGE, NO_ACCESS, NO_TOPIC])('refuses none that may be stored: %s', (error) => {
-    const refusals = new Refusals();
+    const refusals = new UnconfirmedPublishes();
     const all = [sent(), sent(), sent()];
     refusals.attributeChannelError(pendings(all), error);
     const code = error === NO_EXCHANGE ? 'UNROUTABLE' : 'ACCESS_REFUSED';
@@ -64,26 +64,26 @@ describe('a channel that the broker closed over one of several messages', () => 
 
   it('marks none after the last that it may be about: the broker did not read those', () => {
     const all = [sent(''), sent('e'), sent(''), sent('')];
-    new Refusals().attributeChannelError(pendings(all), NO_EXCHANGE);
+    new UnconfirmedPublishes().attributeChannelError(pendings(all), NO_EXCHANGE);
     expect(codes(all)).toEqual([undefined, 'UNROUTABLE', undefined, undefined]);
     expect(uncertain(all)).toEqual([true, false, false, false]);
   });
 
   it('refuses all of the size that no broker takes', () => {
     const all = [sent('e', 'x'), sent('e', '12345'), sent('e', 'x'), sent('e', '12345')];
-    new Refusals().attributeChannelError(pendings(all), TOO_LARGE);
+    new UnconfirmedPublishes().attributeChannelError(pendings(all), TOO_LARGE);
     expect(codes(all)).toEqual([undefined, 'TOO_LARGE', undefined, 'TOO_LARGE']);
   });
 
   it('calls a message that was sent before over a lost link unconfirmed, even when it is the only one', () => {
     const [only] = [sent()];
     only.pending.uncertain = true;
-    new Refusals().attributeChannelError([only.pending], NO_EXCHANGE);
+    new UnconfirmedPublishes().attributeChannelError([only.pending], NO_EXCHANGE);
     expect(only.code()).toBe('UNCONFIRMED');
   });
 
   it('sends all singly where the text names none of them', () => {
-    const refusals = new Refusals();
+    const refusals = new UnconfirmedPublishes();
     const all = [sent(), sent()];
     const odd = refusal(406, 'PRECONDITION_FAILED - invalid expiration');
     refusals.attributeChannelError(pendings(all), odd);
@@ -98,7 +98,7 @@ describe('a connection that ended', () => {
   const over = (code: number) => Object.assign(new Error('FRAME_ERROR'), { code });
 
   it('with an error of the broker is not risked for ever for the same message', () => {
-    const refusals = new Refusals();
+    const refusals = new UnconfirmedPublishes();
     const [guilty, other] = [sent(), sent()];
     refusals.attributeConnectionError(pendings([guilty, other]), over(501));
     expect(refusals.suspects.size).toBeGreaterThan(0);
@@ -109,7 +109,7 @@ describe('a connection that ended', () => {
   });
 
   it.each([over(320), new Error('read ECONNRESET')])('for other reasons suspects none: %s', (error) => {
-    const refusals = new Refusals();
+    const refusals = new UnconfirmedPublishes();
     const all = [sent()];
     for (let times = 0; times < 10; times++) refusals.attributeConnectionError(pendings(all), error);
     expect(refusals.suspects.size).toBe(0);

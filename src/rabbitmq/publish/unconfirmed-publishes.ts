@@ -5,17 +5,35 @@ import type { PendingPublish } from './pending-publish.js';
 const MAX_CONNECTION_ERRORS = 3;
 
 /**
+ * What becomes of unconfirmed messages when their channel is lost.
+ *
  * RabbitMQ closes a channel because of one message, or the whole connection because of one frame, without saying which
  * message it was. It processes the messages of a channel in order: those before the refused one may be stored without a
  * confirm, and those after it are not even read. So a message counts as refused only if no other explanation is possible.
  * All others are sent again, suspected ones singly, so that the next error has a single cause.
  */
-export class Refusals {
+export class UnconfirmedPublishes {
   /**
    * Messages that the broker may have refused: while there are any, messages must be sent one by one. One that is settled,
    * or that the broker has answered about, is to be deleted.
    */
   readonly suspects = new Set<PendingPublish>();
+
+  /**
+   * The unconfirmed messages of a lost channel that are to be sent again, in their order; others are settled here.
+   * `byServer`: the broker closed the channel, and not the whole connection.
+   */
+  toResend(sent: readonly PendingPublish[], reason: Error, byServer: boolean): readonly PendingPublish[] {
+    for (const pending of sent) {
+      pending.boundedTarget = undefined;
+      pending.returned = undefined;
+    }
+    if (byServer) this.attributeChannelError(sent, reason);
+    else this.attributeConnectionError(sent, reason);
+    const again = sent.filter((pending) => !pending.settled);
+    for (const pending of again) pending.interrupted = pending.uncertain;
+    return again.sort((a, b) => a.position - b.position);
+  }
 
   /** `sent`: all unanswered messages of the channel, in order. Marks those that may be stored as uncertain. */
   attributeChannelError(sent: readonly PendingPublish[], refusal: Error): void {
