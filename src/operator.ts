@@ -33,11 +33,14 @@ export interface QueueStats {
   readonly unknown: Readonly<Partial<Record<QueueFigure, string>>>;
 }
 
-/** Messages per second, over the last few seconds. */
+/**
+ * Messages per second, over the last few seconds. In memory, since somebody looked at the queue before, so that nothing is
+ * paid for it while nobody does.
+ */
 export interface QueueRates {
   /** Stored in the queue. */
   readonly in: number;
-  /** Acknowledged by consumers. */
+  /** Taken out of it: acknowledged, or moved to the dead-letter queue. RabbitMQ counts each failed attempt, too. */
   readonly out: number;
 }
 
@@ -128,6 +131,48 @@ export interface PeekPage {
   readonly next: string | undefined;
 }
 
+/** Figures of a consumer that not every backend knows. */
+export type ConsumerFigure = 'pid' | 'host' | 'since' | 'unsettled' | 'settledAt';
+
+/**
+ * Who takes messages from a queue. In a folder: all subscriptions of one thread of a process together. On RabbitMQ: one
+ * subscription. What is not known is undefined.
+ */
+export interface QueueConsumer {
+  readonly queue: string;
+  /** The number of its process, on its host. On RabbitMQ only of programs that use this toolkit. */
+  readonly pid: number | undefined;
+  /** The name of its machine or container; of another program on RabbitMQ, its address. */
+  readonly host: string | undefined;
+  /** What its connection is called, on RabbitMQ. */
+  readonly connection: string | undefined;
+  readonly subscriptions: number;
+  /** When it came: on RabbitMQ, its connection. Milliseconds since the epoch. */
+  readonly since: number | undefined;
+  /** Messages that it has and that are not settled, handled ones and prefetched ones. */
+  readonly unsettled: number | undefined;
+  /** When it has settled a message last, to the second. Undefined also if it never has. Milliseconds since the epoch. */
+  readonly settledAt: number | undefined;
+}
+
+/** Which consumers to list. */
+export interface ConsumersOptions extends WaitOptions {
+  /** Those of one queue only. */
+  readonly queue?: string | undefined;
+  /** How many at most: 1 to 100,000. Default: 1000. */
+  readonly limit?: number | undefined;
+}
+
+/** The consumers of a broker. */
+export interface ConsumerList {
+  /** By queue, and then as they came. */
+  readonly consumers: readonly QueueConsumer[];
+  /** How many there are; more than `consumers` has if the limit was reached. */
+  readonly total: number;
+  /** A sentence for each figure that this backend does not know of some or all of them. */
+  readonly unknown: Readonly<Partial<Record<ConsumerFigure, string>>>;
+}
+
 /** What an operator asks of a broker, and what `purge` and `remove` of the broker leave open. */
 export interface Operator {
   /**
@@ -140,6 +185,12 @@ export interface Operator {
    * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `TIMEOUT`, `ABORTED`, `CLOSED`.
    */
   queue(name: string, options?: WaitOptions): Promise<QueueInfo>;
+  /**
+   * Who takes messages, by process. On RabbitMQ it takes the management API.
+   * Rejects: `QUEUE_MISSING`; `UNSUPPORTED` if that can't be used, `ACCESS_REFUSED`, `INVALID_OPTION`, `TIMEOUT`,
+   * `ABORTED`, `CLOSED`.
+   */
+  consumers(options?: ConsumersOptions): Promise<ConsumerList>;
   /**
    * Messages of a queue, which stay where they are. Local brokers read them. RabbitMQ can't: there they are delivered to
    * this process and given back at once, so that consumers miss them for a moment, and find them marked as redelivered.

@@ -1,5 +1,6 @@
 /** What looking at messages has in common on all backends: its options, its limits, and where a page ends. */
 import type {
+  ConsumersOptions,
   Message,
   MessageState,
   PeekedMessage,
@@ -61,6 +62,22 @@ export function checkQueues(options: QueuesOptions = {}): QueuesRequest {
     match,
     internal: booleanOption('internal', options.internal, false),
     limit: integerOption('limit', options.limit, { min: 1, max: 100_000, default: 10_000 }),
+  };
+}
+
+export interface ConsumersRequest {
+  readonly queue: string | undefined;
+  readonly limit: number;
+}
+
+/** Throws `INVALID_OPTION`. */
+export function checkConsumers(options: ConsumersOptions = {}): ConsumersRequest {
+  checkOptionNames('consumers', options, ['queue', 'limit', 'signal', 'timeoutMs']);
+  checkWaitOptions(options);
+  if (options.queue !== undefined) checkQueueName(options.queue);
+  return {
+    queue: options.queue,
+    limit: integerOption('limit', options.limit, { min: 1, max: 100_000, default: 1000 }),
   };
 }
 

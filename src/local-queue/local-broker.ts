@@ -4,6 +4,7 @@ import type {
   Destination,
   Message,
   PublishOptions,
+  QueueRates,
   QueueStats,
   SubscribeOptions,
 } from '../broker.js';
@@ -20,29 +21,28 @@ export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
   resubscribed: 0,
 });
 
-const UNKNOWN: QueueStats['unknown'] = Object.freeze({
-  bytes: 'counting the bytes of a local queue would read all of its messages',
-  rates: 'local queues keep no rates; take the difference of two counts',
-});
-
-/** What is the same for all queues here. `oldest`: the earliest timestamp of a ready message; infinite: none has one. */
+/**
+ * What is the same for all queues here. `oldest`: the earliest timestamp of a ready message; infinite: none has one.
+ * `rates`: undefined at the first look.
+ */
 export function localFigures(
   ready: number,
   oldest: number,
+  rates: QueueRates | undefined,
 ): Pick<QueueStats, 'oldestAgeMs' | 'bytes' | 'rates' | 'unknown'> {
   const isKnown = ready === 0 || oldest !== Number.POSITIVE_INFINITY;
+  const unknown: { -readonly [Figure in keyof QueueStats['unknown']]: string } = {
+    bytes: 'counting the bytes of a local queue would read all of its messages',
+  };
+  if (!isKnown) unknown.oldestAgeMs = 'the messages that are first in line have no timestamp';
+  if (rates === undefined) unknown.rates = 'in memory, rates are known from the second look at a queue on';
   return {
     oldestAgeMs: ready === 0 ? 0 : isKnown ? Math.max(0, Date.now() - oldest) : undefined,
     bytes: undefined,
-    rates: undefined,
-    unknown: isKnown ? UNKNOWN : WITHOUT_TIMESTAMPS,
+    rates,
+    unknown,
   };
 }
-
-const WITHOUT_TIMESTAMPS: QueueStats['unknown'] = Object.freeze({
-  ...UNKNOWN,
-  oldestAgeMs: 'the messages that are first in line have no timestamp',
-});
 
 /** The error for a message that no queue takes. `isExchange`: whether the exchange exists. */
 export function unroutable(

@@ -84,11 +84,23 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
   });
 
   test('a queue is shown with what is not known, and why', async () => {
-    const queue = await queueWith(await open(url()), ['a']);
+    const broker = await open(url());
+    const queue = await queueWith(broker, ['a']);
     const { exitCode, stdout } = await run('show', queue);
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^ready: +1$/m);
     expect(stdout).toMatch(/^unknown: +[\w, ]+: \w+/m);
+    const inbox = await Inbox.open(broker, queue);
+    await inbox.next();
+    await eventually(async () => {
+      const shown = await run('show', queue);
+      expect(shown.stdout).toMatch(/^rates: +[\d.]+ in, 0 out per second$/m);
+      expect(shown.stdout).toMatch(
+        new RegExp(`^consumer: +process ${process.pid} on \\S+: 1 unsettled, here for \\d+ s`, 'm'),
+      );
+    });
+    await inbox.subscription.close();
+    await eventually(async () => (await broker.inspect(queue)).ready === 1);
     const { stdout: json } = await run('show', queue, '--json');
     expect(jsonLines(json)).toMatchObject([{ name: queue, ready: 1, unknown: {} }]);
     const missing = await run('show', `${queue}-none`);

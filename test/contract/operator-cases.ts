@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { QueueFigure } from '../../src/broker.js';
@@ -66,6 +67,56 @@ export const operatorCases: Cases = {
     await waits?.retry(3_600_000, failure);
     await dead?.deadLetter(failure);
     await untilKnown(t, queue.name, { ready: 2, unsettled: 1, delayed: 1, dead: 1 });
+  },
+
+  'rates say what comes in and what goes out': async (t) => {
+    const [queue, still] = [await t.declare(), await t.declare()];
+    const inbox = await t.inbox(queue, { prefetch: 50 });
+    const operator = operatorOf(t.broker);
+    await eventually(async () => {
+      await t.publishAll(queue, numbered(20));
+      await inbox.ackNext(20);
+      const { rates } = await operator.queue(queue.name);
+      expect(rates?.in).toBeGreaterThan(0);
+      expect(rates?.out).toBeGreaterThan(0);
+    });
+    await eventually(async () => {
+      expect(await operator.queue(still.name)).toMatchObject({ rates: { in: 0, out: 0 } });
+    });
+  },
+
+  'consumers are listed by queue, with their process and what they have': async (t) => {
+    const [queue, other] = [await t.declare(), await t.declare()];
+    const since = Date.now();
+    const inbox = await t.inbox(queue, { prefetch: 2 });
+    await t.inbox(other);
+    await t.publishAll(queue, numbered(3));
+    const held = await inbox.take(2);
+    const operator = operatorOf(t.broker);
+    await eventually(async () => {
+      const { consumers, total, unknown } = await operator.consumers({ queue: queue.name });
+      expect(total).toBe(1);
+      expect(consumers).toMatchObject([
+        { queue: queue.name, pid: process.pid, host: hostname(), subscriptions: 1, unsettled: 2 },
+      ]);
+      expect(Math.abs((consumers[0]?.since ?? 0) - since)).toBeLessThan(60_000);
+      for (const reason of Object.values(unknown)) expect(reason).toMatch(/\w+ \w+/);
+    });
+    const names = (await operator.consumers()).consumers.map((consumer) => consumer.queue);
+    expect(names).toEqual(expect.arrayContaining([queue.name, other.name]));
+    for (const delivery of held) delivery.ack();
+    await eventually(async () => {
+      const { consumers, unknown } = await operator.consumers({ queue: queue.name });
+      const [{ settledAt } = { settledAt: undefined }] = consumers;
+      if (settledAt === undefined) expect(unknown).toHaveProperty('settledAt');
+      else expect(settledAt).toBeGreaterThanOrEqual(since);
+    });
+    await inbox.subscription.close();
+    await eventually(async () =>
+      expect(await operator.consumers({ queue: queue.name })).toMatchObject({ consumers: [], total: 0 }),
+    );
+    await rejection(operator.consumers({ queue: t.queueName() }), 'QUEUE_MISSING');
+    await rejection(operator.consumers({ limit: 0 }), 'INVALID_OPTION');
   },
 
   'a figure is a number, or undefined with a reason': async (t) => {

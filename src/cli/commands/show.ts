@@ -1,5 +1,7 @@
 /** `millrace show` */
 import type { Command } from 'commander';
+import type { ConsumerList, Operator, WaitOptions } from '../../broker.js';
+import { isQueueError } from '../../errors.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { nameValue } from '../option-values.js';
@@ -12,27 +14,45 @@ import {
 } from './operator/operator-command.js';
 import { queueDetails } from './operator/queue-view.js';
 
+/** More are counted, and not listed. */
+const MAX_CONSUMERS = 100;
+
 const EXAMPLES = `
 Examples:
-  $ millrace show orders                   what it is and what it holds
+  $ millrace show orders                   what it is, what it holds, and who takes it
   $ millrace show orders --json | jq .ready`;
 
 export function addShowCommand(program: Command, execute: Execute): void {
   const command = program
     .command('show')
-    .description('Shows one queue: what it is and what it holds.')
+    .description('Shows one queue: what it is, what it holds, and who consumes it.')
     .argument('<queue>', 'the name of the queue', nameValue)
     .action((queue: string, flags: OperatorFlags) => execute(flags, (output) => show(queue, flags, output)));
   addHelp(command, EXAMPLES);
   addOperatorOptions(command);
 }
 
+/** Undefined: the broker does not tell, which the figures of the queue say already. */
+async function consumersOf(
+  queue: string,
+  operator: Operator,
+  wait: WaitOptions,
+): Promise<ConsumerList | undefined> {
+  try {
+    return await operator.consumers({ queue, limit: MAX_CONSUMERS, ...wait });
+  } catch (error) {
+    if (isQueueError(error, 'UNSUPPORTED', 'UNREACHABLE', 'ACCESS_REFUSED')) return undefined;
+    throw error;
+  }
+}
+
 function show(queue: string, flags: OperatorFlags, output: Output): Promise<ExitCode> {
   return withOperator('show', flags, output, noSuchQueue(queue), async ({ operator, wait }) => {
     const info = await operator.queue(queue, wait);
-    if (output.json) await output.record(info);
+    const list = await consumersOf(queue, operator, wait);
+    if (output.json) await output.record({ ...info, consumerList: list?.consumers });
     else
-      for (const line of queueDetails(info))
+      for (const line of queueDetails(info, list))
         await output.data(line.replace('as managementUrl', 'as --management-url'));
     return EXIT.ok;
   });

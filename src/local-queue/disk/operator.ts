@@ -1,4 +1,6 @@
 import type {
+  ConsumerList,
+  ConsumersOptions,
   Operator,
   PeekOptions,
   PeekPage,
@@ -8,7 +10,7 @@ import type {
   WaitOptions,
 } from '../../broker.js';
 import { checkQueueName } from '../../common/options.js';
-import { checkPeek, checkQueues } from '../../common/peek.js';
+import { checkConsumers, checkPeek, checkQueues } from '../../common/peek.js';
 import type { CommandResult } from './protocol.js';
 import type { Asked } from './store-client.js';
 
@@ -30,6 +32,12 @@ export class DiskOperator implements Operator {
   async queue(name: string, options?: WaitOptions): Promise<QueueInfo> {
     checkQueueName(name);
     return (await this.#ask('inspect', options, { kind: 'queue', queue: name })) as QueueInfo;
+  }
+
+  async consumers(options?: ConsumersOptions): Promise<ConsumerList> {
+    const request = checkConsumers(options);
+    const command = { kind: 'consumers', request } as const;
+    return (await this.#ask('listing consumers', waitOf(options), command)) as ConsumerList;
   }
 
   async peek(queue: string, options?: PeekOptions): Promise<PeekPage> {

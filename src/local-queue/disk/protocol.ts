@@ -4,6 +4,7 @@
  * and all that have arrived by the time a transaction begins become part of it.
  */
 import type {
+  ConsumerList,
   ExchangeSpec,
   Failure,
   ListedBinding,
@@ -14,7 +15,7 @@ import type {
   StartsGrant,
   StartsRequest,
 } from '../../broker.js';
-import type { PeekRequest, QueuesRequest } from '../../common/peek.js';
+import type { ConsumersRequest, PeekRequest, QueuesRequest } from '../../common/peek.js';
 import type { QueueErrorCode } from '../../errors.js';
 import type { MessageLists } from './message-lists.js';
 
@@ -139,6 +140,7 @@ export type Command =
 /** Answered with a value, and without the write lock where nothing else is to be done. */
 export type ReadCommand =
   | { readonly kind: 'queues'; readonly id: number; readonly request: QueuesRequest }
+  | { readonly kind: 'consumers'; readonly id: number; readonly request: ConsumersRequest }
   | { readonly kind: 'queue'; readonly id: number; readonly queue: string }
   | { readonly kind: 'peek'; readonly id: number; readonly queue: string; readonly request: PeekRequest };
 
@@ -204,6 +206,7 @@ export interface Reply {
 export type CommandResult =
   | QueueList
   | QueueInfo
+  | ConsumerList
   | PeekPage
   | StartsGrant
   | ListedBinding[]

@@ -1,9 +1,13 @@
+import { hostname } from 'node:os';
 import {
+  type ConsumerList,
+  type ConsumersOptions,
   MAX_PRIORITY,
   type Operator,
   type PeekedMessage,
   type PeekOptions,
   type PeekPage,
+  type QueueConsumer,
   type QueueInfo,
   type QueueList,
   type QueueStats,
@@ -15,6 +19,7 @@ import { checkQueueName } from '../../common/options.js';
 import {
   byName,
   type Cursor,
+  checkConsumers,
   checkPeek,
   checkQueues,
   PageWriter,
@@ -52,6 +57,24 @@ export class MemoryOperator implements Operator {
   async queue(name: string, options?: WaitOptions): Promise<QueueInfo> {
     checkQueueName(name);
     return infoOf(this.#named(name, 'inspect', options));
+  }
+
+  async consumers(options?: ConsumersOptions): Promise<ConsumerList> {
+    const { queue, limit } = checkConsumers(options);
+    this.#parts.checkUsable('listing consumers', options);
+    if (queue !== undefined) this.#named(queue, 'inspect', options);
+    const consumers = [...this.#parts.subscriptions]
+      .filter(
+        (subscription) =>
+          subscription.isActive && (queue ?? subscription.queue.name) === subscription.queue.name,
+      )
+      .map(consumerOf)
+      .sort((a, b) => byName({ name: a.queue }, { name: b.queue }));
+    return {
+      consumers: consumers.slice(0, limit),
+      total: consumers.length,
+      unknown: { settledAt: 'in memory, nobody notes the time of each settlement' },
+    };
   }
 
   async peek(name: string, options?: PeekOptions): Promise<PeekPage> {
@@ -114,6 +137,19 @@ export class MemoryOperator implements Operator {
   }
 }
 
+function consumerOf({ queue, since, unsettled }: MemorySubscription): QueueConsumer {
+  return {
+    queue: queue.name,
+    pid: process.pid,
+    host: hostname(),
+    connection: undefined,
+    subscriptions: 1,
+    since,
+    unsettled: unsettled.length,
+    settledAt: undefined,
+  };
+}
+
 function infoOf(queue: MemoryQueue): QueueInfo {
   const { name, capacity, deadLetterQueue, paused, spec } = queue;
   return {
@@ -129,7 +165,14 @@ function infoOf(queue: MemoryQueue): QueueInfo {
   };
 }
 
-export function statsOf({ held, ready, retrying, consumers, deadLetterQueue }: MemoryQueue): QueueStats {
+export function statsOf({
+  held,
+  ready,
+  retrying,
+  consumers,
+  deadLetterQueue,
+  rates,
+}: MemoryQueue): QueueStats {
   const [waiting, delayed] = [ready.length, retrying.length];
   return {
     ready: waiting,
@@ -137,6 +180,6 @@ export function statsOf({ held, ready, retrying, consumers, deadLetterQueue }: M
     unsettled: held - waiting - delayed,
     delayed,
     dead: deadLetterQueue?.held ?? 0,
-    ...localFigures(waiting, ready.oldestTimestamp),
+    ...localFigures(waiting, ready.oldestTimestamp, rates),
   };
 }

@@ -1,10 +1,11 @@
-import type { PublishOptions, QueueSpec } from '../../broker.js';
+import type { PublishOptions, QueueRates, QueueSpec } from '../../broker.js';
 import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { ExpiryTimer } from './expiry-timer.js';
+import { FlowMeter } from './flow-meter.js';
 import { ReadyMessages } from './ready-messages.js';
 import { RetrySchedule } from './retry-schedule.js';
 import { deadLetterOf, type StoredMessage } from './stored-message.js';
@@ -66,6 +67,10 @@ export class MemoryQueue {
   readonly #publishers: WaitList<StoredMessage, true>;
   /** How many messages are ready, unsettled or retrying. */
   #held = 0;
+  /** How many were ever stored in it, and how many consumers have taken out. */
+  #stored = 0;
+  #settled = 0;
+  readonly #flow = new FlowMeter();
   #ended = false;
 
   readonly #subscriptions: Subscriber[] = [];
@@ -114,6 +119,7 @@ export class MemoryQueue {
     if (!this.hasRoom) this.#removeExpired();
     if (this.hasRoom) {
       this.#held++;
+      this.#stored++;
       this.#arrive(stored);
       return undefined;
     }
@@ -129,12 +135,14 @@ export class MemoryQueue {
   /** Accepts a dead letter even over the capacity, since nothing waits for room for it. */
   enterOver(stored: StoredMessage): void {
     this.#held++;
+    this.#stored++;
     this.#arrive(stored);
   }
 
   /** Called when a delivered message is settled for good. */
   remove(): void {
     this.#held--;
+    this.#settled++;
     this.#admitPublishers();
   }
 
@@ -171,6 +179,11 @@ export class MemoryQueue {
   get ready(): ReadyMessages {
     this.#removeExpired();
     return this.#ready;
+  }
+
+  /** Undefined at the first look. */
+  get rates(): QueueRates | undefined {
+    return this.#flow.look(this.#stored, this.#settled);
   }
 
   get consumers(): number {
@@ -279,6 +292,7 @@ export class MemoryQueue {
         return;
       }
       this.#held++;
+      this.#stored++;
       this.#arrive(publisher.payload);
       publisher.resolve(true);
     }

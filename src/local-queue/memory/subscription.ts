@@ -27,6 +27,8 @@ export class MemorySubscription implements Subscription {
   readonly #onDelivery: (delivery: Delivery) => void;
   /** Unsettled deliveries, at most `prefetch`. Each knows its index; the last one fills a gap. */
   readonly #unsettled: MemoryDelivery[] = [];
+  /** Milliseconds since the epoch. */
+  readonly since = Date.now();
   #state: 'active' | 'cancelled' | 'closed' = 'active';
   /** A subscriber keeps the process alive, as the socket to a broker would. */
   readonly #keepAlive = setInterval(() => {}, MAX_DELAY_MS);
@@ -44,6 +46,11 @@ export class MemorySubscription implements Subscription {
 
   get ended(): Promise<void> {
     return this.#ended.promise;
+  }
+
+  /** Whether it gets further deliveries. */
+  get isActive(): boolean {
+    return this.#state === 'active';
   }
 
   /** Those that were delivered and are not settled. */

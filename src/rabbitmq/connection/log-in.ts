@@ -1,5 +1,6 @@
 /** Converts an address, options and credentials to the arguments of amqplib's `connect`. */
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { type ChannelModel, credentials, type SocketOptions } from 'amqplib';
 import { pause, RPC_LIMIT_MS, within } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
@@ -96,7 +97,8 @@ export function socketOptions(
     signal,
     noDelay: true,
     keepAlive: true,
-    clientProperties: { connection_name: name },
+    // The process and its machine are for those who look at the broker; see `Operator.consumers`.
+    clientProperties: { connection_name: name, pid: process.pid, host: hostname() },
     // The broker reads the user name from the client's certificate.
     ...(address.authMechanism === 'external' ? { credentials: credentials.external() } : {}),
   };

@@ -47,6 +47,36 @@ export async function getJson(
   return answer;
 }
 
+/** The server allows no more. */
+const PAGE = 500;
+
+/** What is on the pages of a list, as far as it is objects. `path`: with `?`. Rejects as `getJson`, and `UNSUPPORTED`. */
+export async function getPages(
+  access: ManagementAccess,
+  path: string,
+  maxPages: number,
+  signal: AbortSignal | undefined,
+): Promise<readonly object[]> {
+  const all: object[] = [];
+  for (let page = 1, pages = 1; page <= Math.min(pages, maxPages); page++) {
+    const answer = await getJson(access, `${path}&page=${page}&page_size=${PAGE}`, signal);
+    const { items, page_count: count } = (answer ?? {}) as {
+      readonly items?: unknown;
+      readonly page_count?: unknown;
+    };
+    if (answer !== undefined && !Array.isArray(items)) {
+      throw new QueueError(
+        'UNSUPPORTED',
+        `the management API at ${access.base.href} answers with a list of an unknown form`,
+      );
+    }
+    for (const item of (items ?? []) as readonly unknown[])
+      if (typeof item === 'object' && item !== null) all.push(item);
+    pages = typeof count === 'number' && Number.isFinite(count) ? count : 1;
+  }
+  return all;
+}
+
 function get(
   access: ManagementAccess,
   path: string,

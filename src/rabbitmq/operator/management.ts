@@ -1,12 +1,20 @@
-import type { ListedBinding, QueueInfo, QueueList, QueueStats, WaitOptions } from '../../broker.js';
+import type {
+  ConsumerList,
+  ListedBinding,
+  QueueInfo,
+  QueueList,
+  QueueStats,
+  WaitOptions,
+} from '../../broker.js';
 import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 import { quote } from '../../common/options.js';
-import { byName, type QueuesRequest } from '../../common/peek.js';
+import { byName, type ConsumersRequest, type QueuesRequest } from '../../common/peek.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import { credentialsFor, tlsOf } from '../connection/log-in.js';
 import type { RabbitMqSettings } from '../options.js';
 import type { QueueCounts } from '../topology/topology.js';
+import { CHANNEL_COLUMNS, CONNECTION_COLUMNS, consumersOf, type ListedConsumer } from './listed-consumers.js';
 import {
   COLUMNS,
   deadLetterQueueOf,
@@ -16,12 +24,12 @@ import {
   numberOf,
   retriedQueue,
 } from './listed-queue.js';
-import { getJson, type ManagementAccess, unusable } from './management-api.js';
+import { getJson, getPages, type ManagementAccess, unusable } from './management-api.js';
 
-/** The server allows no more. */
-const PAGE = 500;
 /** 100,000 queues. */
 const MAX_PAGES = 200;
+/** 5000 connections, and as many channels; of those behind them, less is known. */
+const MAX_PAGES_OF_CLIENTS = 10;
 
 /** For one answer of an address that was given, or of the usual port, where there may be nothing. */
 const LIMIT_MS = { given: 30_000, usual: 5_000 };
@@ -90,6 +98,28 @@ export class Management {
     return infoOf(queue, { waiting, dead, deadLetterQueue, hasRates });
   }
 
+  /** The consumers of the virtual host, or of one queue. Rejects as `list` does. */
+  async consumers({ queue, limit }: ConsumersRequest, wait: WaitOptions): Promise<ConsumerList> {
+    const vhost = segment(this.#address().vhost);
+    const clients = (access: ManagementAccess, path: string) =>
+      getPages(access, path, MAX_PAGES_OF_CLIENTS, wait.signal);
+    const [consumers, channels, connections] = await this.#ask(wait, async (access) => {
+      const path = queue === undefined ? `consumers/${vhost}` : `queues/${vhost}/${segment(queue)}`;
+      const answer = await getJson(access, path, wait.signal);
+      const listed =
+        queue === undefined ? answer : (answer as { consumer_details?: unknown })?.consumer_details;
+      const consumers = (Array.isArray(listed) ? listed : []) as readonly ListedConsumer[];
+      if (consumers.length === 0) return [consumers, [], []] as const;
+      return [
+        consumers,
+        await clients(access, `channels?columns=${CHANNEL_COLUMNS}`),
+        await clients(access, `connections?columns=${CONNECTION_COLUMNS}`),
+      ] as const;
+    });
+    const ofThis = consumers.filter((consumer) => consumer?.queue?.vhost === this.#address().vhost);
+    return consumersOf(ofThis, channels, connections, limit);
+  }
+
   /**
    * The bindings of a queue, without the one to the default exchange; undefined if no address of the API was given.
    * `inspect` rejects if there is no such queue. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `QUEUE_MISSING`, `TIMEOUT`.
@@ -136,26 +166,12 @@ export class Management {
   ): Promise<{ readonly queues: ListedQueue[]; readonly hasRates: boolean }> {
     const { vhost } = this.#address();
     const hasRates = await this.#countsRates(access, wait);
-    const queues: ListedQueue[] = [];
-    for (let page = 1, pages = 1; page <= Math.min(pages, MAX_PAGES); page++) {
-      // An empty name in the path would list all virtual hosts; what is of others is left out below.
-      const path = `queues/${segment(vhost)}?page=${page}&page_size=${PAGE}&sort=name&columns=${COLUMNS}${filter}`;
-      const answer = await getJson(access, path, wait.signal);
-      const { items, page_count } = (answer ?? {}) as {
-        readonly items?: unknown;
-        readonly page_count?: unknown;
-      };
-      if (answer !== undefined && !Array.isArray(items)) {
-        throw new QueueError(
-          'UNSUPPORTED',
-          `the management API at ${access.base.href} lists queues in an unknown way`,
-        );
-      }
-      for (const item of (items ?? []) as readonly Partial<ListedQueue>[]) {
-        if (typeof item?.name === 'string' && item.vhost === vhost) queues.push(item as ListedQueue);
-      }
-      pages = numberOf(page_count) ?? 1;
-    }
+    // An empty name in the path would list all virtual hosts; what is of others is left out below.
+    const path = `queues/${segment(vhost)}?sort=name&columns=${COLUMNS}${filter}`;
+    const items = await getPages(access, path, MAX_PAGES, wait.signal);
+    const queues = (items as readonly Partial<ListedQueue>[]).filter(
+      (item): item is ListedQueue => typeof item.name === 'string' && item.vhost === vhost,
+    );
     return { queues, hasRates };
   }
 

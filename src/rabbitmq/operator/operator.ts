@@ -1,5 +1,7 @@
 import type {
   Backend,
+  ConsumerList,
+  ConsumersOptions,
   Operator,
   PeekOptions,
   PeekPage,
@@ -11,7 +13,13 @@ import type {
 } from '../../broker.js';
 import { throwIfAborted, within } from '../../common/limits.js';
 import { checkQueueName } from '../../common/options.js';
-import { checkPeek, checkQueues, PageWriter } from '../../common/peek.js';
+import {
+  type ConsumersRequest,
+  checkConsumers,
+  checkPeek,
+  checkQueues,
+  PageWriter,
+} from '../../common/peek.js';
 import { QueueScan } from '../../common/queue-scan.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { QueueCounts } from '../topology/topology.js';
@@ -49,6 +57,12 @@ export class RabbitMqOperator implements Operator {
     const what = `inspecting '${name}'`;
     const wait = this.#begin(what, options);
     return within(this.#queue(name, wait), what, wait, 'no answer');
+  }
+
+  async consumers(options: ConsumersOptions = {}): Promise<ConsumerList> {
+    const request = checkConsumers(options);
+    const wait = this.#begin('listing consumers', options);
+    return within(this.#consumers(request, wait), 'listing consumers', wait, 'no answer');
   }
 
   async peek(name: string, options: PeekOptions = {}): Promise<PeekPage> {
@@ -94,6 +108,13 @@ export class RabbitMqOperator implements Operator {
   async resume(queue: string): Promise<void> {
     checkQueueName(queue);
     throw new QueueError('UNSUPPORTED', `RabbitMQ can't pause a queue, so '${queue}' is not paused`);
+  }
+
+  async #consumers(request: ConsumersRequest, wait: WaitOptions): Promise<ConsumerList> {
+    const { counts, management } = this.#parts;
+    // The API may not know a new queue as yet, which AMQP does.
+    if (request.queue !== undefined) await counts(request.queue, wait);
+    return management.consumers(request, wait);
   }
 
   async #queue(name: string, wait: WaitOptions): Promise<QueueInfo> {

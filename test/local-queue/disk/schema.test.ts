@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
-import { SCHEMA } from '../../../src/local-queue/disk/store/schema.js';
+import { ADDED_COLUMNS, SCHEMA } from '../../../src/local-queue/disk/store/schema.js';
 import { eventually } from '../../support/eventually.js';
 import { inDatabase, newFolder, plainQueue } from './folders.js';
 
@@ -41,7 +41,7 @@ test('the queries in docs/disk.md show the documented results', async () => {
     "UPDATE messages SET attempt = 1, redelivered = 0, place = id WHERE message_id = 'second'",
     "UPDATE messages SET attempt = 2, redelivered = 1, owner = NULL, due = 1e15, delayed = 1 WHERE message_id = 'third'",
     "UPDATE messages SET redelivered = 0 WHERE message_id IN ('fourth', 'fifth')",
-    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 0)",
+    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 0, 'mill')",
     "UPDATE messages SET owner = 99 WHERE message_id = 'second'",
     "UPDATE queues SET ready = 2 WHERE name = 'orders'",
   );
@@ -103,4 +103,27 @@ test('no statement has a numbered parameter, which the first versions of node:sq
     .map((name) => readFileSync(new URL(name, room), 'utf8'));
   expect(sources.length).toBeGreaterThan(10);
   expect(sources.flatMap((source) => source.match(/\?\d+/g) ?? [])).toEqual([]);
+});
+
+test('a folder of an earlier version gets the columns that it lacks, and keeps what it holds', async () => {
+  const folder = newFolder();
+  const first = await openDiskBroker(folder);
+  await first.declare(plainQueue('orders'));
+  await first.publish(
+    { exchange: '', routingKey: 'orders' },
+    { id: 'A', contentType: 'text/plain', headers: {}, body: 'a' },
+  );
+  await first.close();
+  const columns = () =>
+    inDatabase(
+      folder,
+      "SELECT t.name AS t, c.name AS c FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY 1, 2",
+    );
+  const complete = columns();
+  inDatabase(folder, ...ADDED_COLUMNS.map(([table, column]) => `ALTER TABLE ${table} DROP COLUMN ${column}`));
+  expect(columns()).not.toEqual(complete);
+  const second = await openDiskBroker(folder);
+  expect(await second.operator.queue('orders')).toMatchObject({ ready: 1, rates: { in: 0, out: 0 } });
+  await second.close();
+  expect(columns()).toEqual(complete);
 });

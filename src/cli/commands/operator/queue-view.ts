@@ -1,5 +1,5 @@
 /** Formats queues as a table, as details, and as a line of a chart. Pure. */
-import type { QueueFigure, QueueInfo } from '../../../broker.js';
+import type { ConsumerList, QueueConsumer, QueueFigure, QueueInfo } from '../../../broker.js';
 import { onOneLine } from '../../../common/terminal-text.js';
 import { cut, padTo, widthOf } from '../../layout.js';
 
@@ -14,13 +14,13 @@ const UNKNOWN = '?';
 
 const COLUMNS: readonly Column[] = [
   { title: 'READY', rank: 1, cell: ({ ready }) => String(ready) },
-  { title: 'UNSETTLED', rank: 5, cell: ({ unsettled }) => figure(unsettled) },
+  { title: 'UNSETTLED', rank: 7, cell: ({ unsettled }) => figure(unsettled) },
   { title: 'DELAYED', rank: 4, cell: ({ delayed }) => figure(delayed) },
   { title: 'DEAD', rank: 2, cell: ({ dead }) => figure(dead) },
   { title: 'OLDEST', rank: 3, cell: ({ oldestAgeMs, ready }) => (ready === 0 ? '-' : age(oldestAgeMs)) },
-  { title: 'CONSUMERS', rank: 6, cell: ({ consumers }) => String(consumers) },
-  { title: 'IN/S', rank: 7, cell: ({ rates }) => rate(rates?.in) },
-  { title: 'OUT/S', rank: 8, cell: ({ rates }) => rate(rates?.out) },
+  { title: 'CONSUMERS', rank: 8, cell: ({ consumers }) => String(consumers) },
+  { title: 'IN/S', rank: 5, cell: ({ rates }) => rate(rates?.in) },
+  { title: 'OUT/S', rank: 6, cell: ({ rates }) => rate(rates?.out) },
 ];
 
 /** Below this a name says too little. */
@@ -95,7 +95,7 @@ const WORDS: Readonly<Record<QueueFigure, string>> = {
 };
 
 /** All that is known about a queue, and why the rest is not. */
-export function queueDetails(queue: QueueInfo): string[] {
+export function queueDetails(queue: QueueInfo, list?: ConsumerList): string[] {
   const { deadLetterQueue, capacity, rates, unknown } = queue;
   const facts: [string, string | undefined][] = [
     ['queue', queue.name],
@@ -108,6 +108,7 @@ export function queueDetails(queue: QueueInfo): string[] {
     ['oldest', queue.oldestAgeMs === undefined || queue.ready === 0 ? undefined : age(queue.oldestAgeMs)],
     ['bytes', queue.bytes?.toString()],
     ['consumers', String(queue.consumers)],
+    ...(list?.consumers ?? []).map((consumer): [string, string] => ['consumer', consumerLine(consumer)]),
     ['rates', rates && `${rate(rates.in)} in, ${rate(rates.out)} out per second`],
     [
       'capacity',
@@ -125,6 +126,28 @@ export function queueDetails(queue: QueueInfo): string[] {
   const known = facts.filter((fact): fact is [string, string] => fact[1] !== undefined);
   const width = Math.max(...known.map(([name]) => widthOf(name))) + 1;
   return known.map(([name, value]) => `${padTo(`${name}:`, width)}  ${onOneLine(value)}`);
+}
+
+/** `process 4711 on mill: 3 unsettled, since 5 min, last settled 2 s ago`, as far as it is known. */
+function consumerLine({
+  pid,
+  host,
+  connection,
+  subscriptions,
+  unsettled,
+  since,
+  settledAt,
+}: QueueConsumer): string {
+  const place = host === undefined ? '' : ` on ${host}`;
+  const who = pid === undefined ? (connection ?? 'unknown') : `process ${pid}`;
+  const facts = [
+    ...(subscriptions > 1 ? [`${subscriptions} subscriptions`] : []),
+    ...(unsettled === undefined ? [] : [`${unsettled} unsettled`]),
+    ...(since === undefined ? [] : [`here for ${age(Math.max(0, Date.now() - since))}`]),
+    ...(settledAt === undefined ? [] : [`settled ${age(Math.max(0, Date.now() - settledAt))} ago`]),
+    ...(pid === undefined || connection === undefined ? [] : [connection]),
+  ];
+  return `${who}${place}${facts.length === 0 ? '' : `: ${facts.join(', ')}`}`;
 }
 
 /** Figures that are unknown for the same reason, as one. */

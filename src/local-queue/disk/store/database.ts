@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { QueueError } from '../../../errors.js';
-import { APPLICATION_ID, FORMAT, SCHEMA } from './schema.js';
+import { ADDED_COLUMNS, APPLICATION_ID, FORMAT, SCHEMA } from './schema.js';
 import { loadSqlite, type SqliteDatabase, Statement, type Statements } from './sqlite.js';
 import type { WriteLock } from './write-lock.js';
 
@@ -89,16 +89,38 @@ export class Database {
     }
     this.exec(`PRAGMA synchronous = FULL; PRAGMA cache_size = -${CACHE_KIB}; PRAGMA temp_store = MEMORY;
       PRAGMA journal_size_limit = ${LOG_BYTES}`);
-    if (!isEmpty) return;
+    if (!isEmpty) {
+      if (this.#missingColumns().length > 0) this.#inTransaction(() => this.#addColumns());
+      return;
+    }
+    this.#inTransaction(() => {
+      if (this.#isEmpty()) this.exec(SCHEMA);
+    });
+    this.#checkFormat();
+  }
+
+  #inTransaction(work: () => void): void {
     this.exec('BEGIN IMMEDIATE');
     try {
-      if (this.#isEmpty()) this.exec(SCHEMA);
+      work();
       this.exec('COMMIT');
     } catch (error) {
       this.rollBack();
       throw error;
     }
-    this.#checkFormat();
+  }
+
+  #missingColumns(): typeof ADDED_COLUMNS {
+    const there = this.prepare(
+      "SELECT t.name AS tableName, c.name AS columnName FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+    );
+    const known = new Set(there.all().map(([table, column]) => `${table}.${column}`));
+    return ADDED_COLUMNS.filter(([table, column]) => !known.has(`${table}.${column}`));
+  }
+
+  #addColumns(): void {
+    for (const [table, column, type] of this.#missingColumns())
+      this.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
   }
 
   #isEmpty(): boolean {

@@ -97,12 +97,14 @@ export class MessageTable {
     const counters = this.#queues.counters(queue);
     counters.held += rows.length;
     counters.ready += rows.length;
+    counters.stored += rows.length;
   }
 
   /** A new message that waits until it is due, in milliseconds since 1970. It counts as held. */
   insertDelayed(queue: StoredQueue, rank: number, row: MessageColumns, dueAt: number): void {
     const counters = this.#queues.counters(queue);
     counters.held += 1;
+    counters.stored += 1;
     if (!this.#inserts.delayed(queue.id, rank, row, dueAt)) counters.ready += 1;
   }
 
@@ -137,7 +139,7 @@ export class MessageTable {
   remove(messages: readonly Handled[]): void {
     for (const [queue, ids] of byQueue(messages)) {
       const count = this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
-      if (this.#isThere(queue)) this.#queues.counters(queue).held -= count;
+      if (this.#isThere(queue)) this.#takenOut(queue, count);
     }
   }
 
@@ -174,10 +176,11 @@ export class MessageTable {
   move({ id, queue }: Pick<Handled, 'id' | 'queue'>, target: StoredQueue, change: HeaderChange): void {
     const { headers, checksum } = this.#changed(id, change, { from: queue.id, to: target.id });
     const count = this.#sql.move.run(target.id, this.#queues.nextNumber(), headers, checksum, id);
-    if (this.#isThere(queue)) this.#queues.counters(queue).held -= count;
+    if (this.#isThere(queue)) this.#takenOut(queue, count);
     const counters = this.#queues.counters(target);
     counters.held += count;
     counters.ready += count;
+    counters.stored += count;
   }
 
   /**
@@ -256,6 +259,12 @@ export class MessageTable {
       headers,
       checksum: (Number(checksum) ^ textChecksum(old) ^ textChecksum(headers) ^ moved) >>> 0,
     };
+  }
+
+  #takenOut(queue: StoredQueue, count: number): void {
+    const counters = this.#queues.counters(queue);
+    counters.held -= count;
+    counters.settled += count;
   }
 
   /** Nothing may be counted for a queue that was removed while its messages were being handled. */

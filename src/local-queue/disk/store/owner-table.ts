@@ -1,10 +1,11 @@
 import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { Database } from './database.js';
 import type { Row, Statements } from './sqlite.js';
 
 const SQL = {
   insert:
-    'INSERT INTO owners (pid, thread, started, namespace, boot, valid_until) VALUES (?, ?, ?, ?, ?, ?) RETURNING id',
+    'INSERT INTO owners (pid, thread, started, namespace, boot, valid_until, host) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id',
   isRegistered: 'SELECT 1 FROM owners WHERE id = ? AND gone = 0',
   renew: 'UPDATE owners SET valid_until = ? WHERE id = ? AND gone = 0',
   markAsGone: 'UPDATE owners SET gone = 1 WHERE id = ?',
@@ -12,7 +13,9 @@ const SQL = {
   gone: 'SELECT id FROM owners WHERE gone = 1 ORDER BY id',
   others:
     'SELECT id, valid_until, pid, thread, started, namespace, boot FROM owners WHERE id <> ? AND gone = 0',
-  subscribe: 'INSERT OR REPLACE INTO subscribers (queue, owner, count) VALUES (?, ?, ?)',
+  subscribe:
+    'INSERT INTO subscribers (queue, owner, count, since) VALUES (?, ?, ?, ?) ON CONFLICT (queue, owner) DO UPDATE SET count = excluded.count',
+  noteSettled: 'UPDATE subscribers SET settled_at = ? WHERE queue = ? AND owner = ?',
   unsubscribe: 'DELETE FROM subscribers WHERE queue = ? AND owner = ?',
   unsubscribeAll: 'DELETE FROM subscribers WHERE owner = ?',
   subscribedQueues: 'SELECT queue FROM subscribers WHERE owner = ?',
@@ -36,7 +39,8 @@ export class OwnerTable {
 
   register(): number {
     const { pid, thread, started, namespace, boot } = this.#self;
-    return this.#sql.insert.number(pid, thread, started, namespace, boot, bootClock() + this.#leaseMs);
+    const validUntil = bootClock() + this.#leaseMs;
+    return this.#sql.insert.number(pid, thread, started, namespace, boot, validUntil, hostname());
   }
 
   isRegistered(id: number): boolean {
@@ -76,7 +80,12 @@ export class OwnerTable {
   /** How many subscribers an owner has at a queue. */
   setSubscribers(queue: number, owner: number, count: number): void {
     if (count === 0) this.#sql.unsubscribe.run(queue, owner);
-    else this.#sql.subscribe.run(queue, owner, count);
+    else this.#sql.subscribe.run(queue, owner, count, Date.now());
+  }
+
+  /** That an owner has settled a message of a queue now. */
+  noteSettled(queue: number, owner: number, now: number): void {
+    this.#sql.noteSettled.run(now, queue, owner);
   }
 
   /** The number of subscribers of a queue, in all processes. */

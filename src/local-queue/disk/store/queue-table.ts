@@ -21,6 +21,9 @@ export interface Counters {
   /** All messages: those count against the capacity. */
   held: number;
   ready: number;
+  /** Messages that were ever stored in it, and that consumers have taken out: handled, or moved as dead letters. */
+  stored: number;
+  settled: number;
   /** Some process has an idle subscriber: a process that makes a message ready wakes the others. */
   wantsMessages: boolean;
   /** Some process waits for room: a process that makes room wakes the others. */
@@ -37,15 +40,24 @@ export function capacityOf(queue: StoredQueue): number {
 interface OpenCounters {
   readonly counters: Counters;
   /** As they are in the store. */
-  readonly stored: Counters;
+  readonly before: Counters;
+  /** When `stored` and `settled` were noted last, for the rates. Milliseconds since 1970. */
+  readonly notedAt: number;
 }
+
+/** How often they are noted while they change. Rates are taken over this time up to twice as long. */
+export const RATE_WINDOW_MS = 5000;
 
 const SQL = {
   store: 'SELECT revision, last_message FROM store',
   setStore: 'UPDATE store SET revision = ?, last_message = ?',
   all: 'SELECT id, name, definition, dead_letter_queue, owner FROM queues',
-  counters: 'SELECT held, ready, wants_messages, wants_room FROM queues WHERE id = ?',
-  setCounters: 'UPDATE queues SET held = ?, ready = ?, wants_messages = ?, wants_room = ? WHERE id = ?',
+  counters:
+    'SELECT held, ready, stored, settled, wants_messages, wants_room, noted_at FROM queues WHERE id = ?',
+  setCounters:
+    'UPDATE queues SET held = ?, ready = ?, stored = ?, settled = ?, wants_messages = ?, wants_room = ? WHERE id = ?',
+  note: `UPDATE queues SET earlier_at = noted_at, earlier_stored = noted_stored, earlier_settled = noted_settled,
+    noted_at = ?, noted_stored = stored, noted_settled = settled WHERE id = ?`,
   insert: 'INSERT INTO queues (name, definition, dead_letter_queue, owner) VALUES (?, ?, ?, ?) RETURNING id',
   update: 'UPDATE queues SET definition = ?, dead_letter_queue = ? WHERE id = ?',
   remove: 'UPDATE queues SET name = NULL, owner = NULL WHERE id = ?',
@@ -101,16 +113,19 @@ export class QueueTable {
 
   /** Writes what changed. */
   end(): void {
-    for (const [id, { counters, stored }] of this.#open) {
-      const { held, ready, wantsMessages, wantsRoom } = counters;
+    for (const [id, { counters, before, notedAt }] of this.#open) {
+      const { held, ready, stored, settled, wantsMessages, wantsRoom } = counters;
+      const isFlowing = stored !== before.stored || settled !== before.settled;
       if (
-        held === stored.held &&
-        ready === stored.ready &&
-        wantsMessages === stored.wantsMessages &&
-        wantsRoom === stored.wantsRoom
+        !isFlowing &&
+        held === before.held &&
+        ready === before.ready &&
+        wantsMessages === before.wantsMessages &&
+        wantsRoom === before.wantsRoom
       )
         continue;
-      this.#sql.setCounters.run(held, ready, Number(wantsMessages), Number(wantsRoom), id);
+      if (isFlowing) this.#note(id, notedAt);
+      this.#sql.setCounters.run(held, ready, stored, settled, Number(wantsMessages), Number(wantsRoom), id);
     }
     if (this.#revision === this.#stored.revision && this.#lastMessage === this.#stored.lastMessage) return;
     this.#sql.setStore.run(this.#revision, this.#lastMessage);
@@ -167,8 +182,9 @@ export class QueueTable {
   counters(queue: StoredQueue): Counters {
     let open = this.#open.get(queue.id);
     if (open === undefined) {
-      const stored = countersOf(this.#sql.counters.first(queue.id) ?? []);
-      open = { counters: { ...stored }, stored };
+      const row = this.#sql.counters.first(queue.id) ?? [];
+      const before = countersOf(row);
+      open = { counters: { ...before }, before, notedAt: Number(row[6]) };
       this.#open.set(queue.id, open);
     }
     return open.counters;
@@ -188,6 +204,13 @@ export class QueueTable {
 
   setPaused(queue: StoredQueue, paused: boolean): void {
     if (queue.paused !== paused) this.#change({ ...queue, paused });
+  }
+
+  /** Notes what the counts were before this transaction, once in a while. */
+  #note(id: number, notedAt: number): void {
+    const now = Date.now();
+    // The clock may have been set back.
+    if (now - notedAt >= RATE_WINDOW_MS || now < notedAt) this.#sql.note.run(now, id);
   }
 
   #change(queue: StoredQueue): void {
@@ -231,10 +254,12 @@ function queueOf([id, , definition, deadLetterQueue, owner]: Row): StoredQueue {
   };
 }
 
-function countersOf([held, ready, wantsMessages, wantsRoom]: Row): Counters {
+function countersOf([held, ready, stored, settled, wantsMessages, wantsRoom]: Row): Counters {
   return {
     held: Number(held),
     ready: Number(ready),
+    stored: Number(stored),
+    settled: Number(settled),
     wantsMessages: wantsMessages === 1,
     wantsRoom: wantsRoom === 1,
   };

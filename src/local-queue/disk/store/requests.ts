@@ -107,7 +107,7 @@ export function sizeOf(requests: readonly Request[]): number {
   return size;
 }
 
-const READS: readonly Request['kind'][] = ['queues', 'queue', 'peek'];
+const READS: readonly Request['kind'][] = ['queues', 'queue', 'consumers', 'peek'];
 
 /** Whether it only reads. */
 export function isRead(request: Request): request is ReadCommand {

@@ -32,6 +32,23 @@ CREATE TABLE IF NOT EXISTS rates (   -- handlers that began of late, which all c
 CREATE INDEX IF NOT EXISTS idle_rates ON rates (idle);
 `;
 
+/** Not in a store that an earlier version made: they are added there when it is opened. Older versions don't mind them. */
+export const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: string])[] = [
+  ...[
+    'stored',
+    'settled',
+    'noted_at',
+    'noted_stored',
+    'noted_settled',
+    'earlier_at',
+    'earlier_stored',
+    'earlier_settled',
+  ].map((column) => ['queues', column, 'INTEGER NOT NULL DEFAULT 0'] as const),
+  ['owners', 'host', 'TEXT'],
+  ['subscribers', 'since', 'INTEGER'],
+  ['subscribers', 'settled_at', 'INTEGER'],
+];
+
 export const SCHEMA = `
 CREATE TABLE store (
   revision INTEGER NOT NULL,         -- raised by each change of a definition
@@ -48,7 +65,15 @@ CREATE TABLE queues (
   held INTEGER NOT NULL DEFAULT 0,   -- messages that count against the capacity: all
   ready INTEGER NOT NULL DEFAULT 0,  -- messages that can be delivered
   wants_messages INTEGER NOT NULL DEFAULT 0,  -- some process waits for messages
-  wants_room INTEGER NOT NULL DEFAULT 0       -- some process waits for room
+  wants_room INTEGER NOT NULL DEFAULT 0,      -- some process waits for room
+  stored INTEGER NOT NULL DEFAULT 0,   -- messages that were ever stored in it
+  settled INTEGER NOT NULL DEFAULT 0,  -- messages that consumers have taken out of it
+  noted_at INTEGER NOT NULL DEFAULT 0, -- when these two were noted last, in milliseconds since 1970
+  noted_stored INTEGER NOT NULL DEFAULT 0,
+  noted_settled INTEGER NOT NULL DEFAULT 0,
+  earlier_at INTEGER NOT NULL DEFAULT 0,      -- and the time before that
+  earlier_stored INTEGER NOT NULL DEFAULT 0,
+  earlier_settled INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE exchanges (
@@ -99,13 +124,16 @@ CREATE TABLE owners (                -- processes that handle messages
   namespace TEXT NOT NULL,           -- in which the numbers of the process and the thread mean something
   boot TEXT NOT NULL,                -- changes with every start of the machine
   valid_until INTEGER NOT NULL,      -- milliseconds on the clock of that boot
-  gone INTEGER NOT NULL DEFAULT 0    -- 1: what it handled is being put back
+  gone INTEGER NOT NULL DEFAULT 0,   -- 1: what it handled is being put back
+  host TEXT                          -- the name of its machine or container
 );
 
 CREATE TABLE subscribers (
   queue INTEGER NOT NULL,
   owner INTEGER NOT NULL,
   count INTEGER NOT NULL,
+  since INTEGER,                     -- when the first of them came, in milliseconds since 1970
+  settled_at INTEGER,                -- when they have handled a message last, to the second
   PRIMARY KEY (queue, owner)
 ) WITHOUT ROWID;
 ${STATES_TABLE}${RATES_TABLE}

@@ -13,7 +13,9 @@ import type { SqliteValue } from './sqlite.js';
 import type { Ticket, WriteTransaction } from './transaction.js';
 
 export function ack(transaction: WriteTransaction, tickets: readonly number[]): void {
-  transaction.messages.remove(settle(transaction, tickets));
+  const settled = settle(transaction, tickets);
+  transaction.messages.remove(settled);
+  noteSettled(transaction, settled);
 }
 
 /** Returns deliveries to their old place. `delivered`: a subscriber got them. */
@@ -26,7 +28,9 @@ export function retry(
   { id, ticket: number, delayMs, failure }: RetryRequest,
 ): void {
   const { messages, reply } = transaction;
-  for (const ticket of settle(transaction, [number])) {
+  const settled = settle(transaction, [number]);
+  noteSettled(transaction, settled);
+  for (const ticket of settled) {
     const attempt = failure === undefined ? ticket.attempt : ticket.attempt + 1;
     const change = (text: string | null) => {
       const headers = readHeaders(text);
@@ -45,7 +49,9 @@ export function moveToDeadLetterQueue(
   request: DeadLetterRequest,
   target: StoredQueue | undefined,
 ): void {
-  for (const ticket of settle(transaction, [request.ticket])) {
+  const settled = settle(transaction, [request.ticket]);
+  noteSettled(transaction, settled);
+  for (const ticket of settled) {
     if (target === undefined) transaction.messages.remove([ticket]);
     else makeDeadLetter(transaction, ticket, target, request.failure);
   }
@@ -110,6 +116,23 @@ function readHeaders(text: string | null): MessageHeaders {
 
 function toText(headers: MessageHeaders): string {
   return headersText(headers) ?? '{}';
+}
+
+/** How exact it is known when a process has settled a message last. Each note is a write. */
+const NOTE_EVERY_MS = 1000;
+
+function noteSettled(transaction: WriteTransaction, settled: readonly Ticket[]): void {
+  const now = Date.now();
+  for (const { queue, subscriber } of settled) {
+    const { settledAt } = subscriber;
+    // The clock may have been set back.
+    if (now - settledAt < NOTE_EVERY_MS && now >= settledAt) continue;
+    transaction.owners.noteSettled(queue.id, transaction.owner, now);
+    subscriber.settledAt = now;
+    transaction.onFailure(() => {
+      subscriber.settledAt = settledAt;
+    });
+  }
 }
 
 /** Forgets tickets, and returns those that were not settled before, or lost: the verb does nothing with others. */

@@ -22,6 +22,7 @@ export function subscribe(
     inspects,
     unsettled: new Set(),
     active: true,
+    settledAt: 0,
   });
   transaction.newSubscribers.add(id);
   transaction.unfinished = true;

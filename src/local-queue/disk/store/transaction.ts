@@ -20,6 +20,8 @@ export interface Subscriber {
   readonly unsettled: Set<number>;
   /** Whether it gets more. */
   active: boolean;
+  /** When a settlement of it was noted last. Milliseconds since 1970. */
+  settledAt: number;
 }
 
 /** A delivery of this process that is not settled. */

@@ -1,20 +1,24 @@
-import type { QueueInfo, QueueList } from '../../../../broker.js';
+import type { QueueInfo, QueueList, QueueRates } from '../../../../broker.js';
 import { byName, type QueuesRequest } from '../../../../common/peek.js';
 import { localFigures } from '../../../local-broker.js';
 import type { CommandResult, ReadCommand, Reply } from '../../protocol.js';
 import type { Database } from '../database.js';
 import { queueNamed } from '../queue-definition.js';
-import { capacityOf, type QueueTable, type StoredQueue } from '../queue-table.js';
-import type { Statement, Statements } from '../sqlite.js';
+import { capacityOf, type QueueTable, RATE_WINDOW_MS, type StoredQueue } from '../queue-table.js';
+import type { Row, Statement, Statements } from '../sqlite.js';
 import { storageError } from '../storage-error.js';
 import type { WriteLock } from '../write-lock.js';
+import { ConsumerView } from './consumer-view.js';
 import { MessageView } from './message-view.js';
 
 const IS_READY = 'owner IS NULL AND due IS NULL';
 
+const FLOW =
+  'stored, settled, noted_at, noted_stored, noted_settled, earlier_at, earlier_stored, earlier_settled';
+
 const SQL = {
-  counts: 'SELECT held, ready FROM queues WHERE id = ?',
-  allCounts: 'SELECT id, held, ready FROM queues WHERE name IS NOT NULL',
+  counts: `SELECT id, held, ready, ${FLOW} FROM queues WHERE id = ?`,
+  allCounts: `SELECT id, held, ready, ${FLOW} FROM queues WHERE name IS NOT NULL`,
   // Few, whatever the queues hold: as many as subscribers have asked for.
   unsettled: 'SELECT count(*) FROM messages INDEXED BY handled WHERE owner IS NOT NULL AND queue = ?',
   allUnsettled:
@@ -37,6 +41,7 @@ export class StoreView {
   readonly #lock: WriteLock;
   readonly #queues: QueueTable;
   readonly #messages: MessageView;
+  readonly #consumers: ConsumerView;
   readonly #sql: Statements<typeof SQL>;
 
   constructor(database: Database, lock: WriteLock, queues: QueueTable) {
@@ -44,6 +49,7 @@ export class StoreView {
     this.#lock = lock;
     this.#queues = queues;
     this.#messages = new MessageView(database);
+    this.#consumers = new ConsumerView(database, queues);
     this.#sql = database.prepareAll(SQL);
   }
 
@@ -77,6 +83,8 @@ export class StoreView {
         return this.#list(read.request);
       case 'queue':
         return this.#info(queueNamed(this.#queues, read.queue));
+      case 'consumers':
+        return this.#consumers.list(read.request);
       case 'peek':
         return this.#messages.peek(queueNamed(this.#queues, read.queue), read.request);
     }
@@ -87,14 +95,13 @@ export class StoreView {
       .map((queue) => ({ name: queue.spec.name, queue }))
       .filter(({ name }) => name.includes(match))
       .sort(byName);
-    const counts = new Map(this.#sql.allCounts.all().map(([id, ...rest]) => [Number(id), rest]));
+    const now = Date.now();
+    const counts = new Map(this.#sql.allCounts.all().map((row) => [Number(row[0]), row]));
     const unsettled = countsBy(this.#sql.allUnsettled);
     const subscribers = countsBy(this.#sql.allSubscribers);
     const numbersOf = ({ id }: StoredQueue): Numbers => {
-      const [held, ready] = counts.get(id) ?? [];
       return {
-        held: Number(held ?? 0),
-        ready: Number(ready ?? 0),
+        ...countsOf(counts.get(id), now),
         unsettled: unsettled.get(id) ?? 0,
         consumers: subscribers.get(id) ?? 0,
       };
@@ -105,10 +112,8 @@ export class StoreView {
 
   #info(queue: StoredQueue): QueueInfo {
     return this.#infoOf(queue, ({ id }) => {
-      const [held, ready] = this.#sql.counts.first(id) ?? [];
       return {
-        held: Number(held ?? 0),
-        ready: Number(ready ?? 0),
+        ...countsOf(this.#sql.counts.first(id), Date.now()),
         unsettled: this.#sql.unsettled.number(id),
         consumers: this.#sql.subscribers.number(id),
       };
@@ -117,7 +122,7 @@ export class StoreView {
 
   #infoOf(queue: StoredQueue, numbersOf: (queue: StoredQueue) => Numbers): QueueInfo {
     const { spec, paused, deadLetterQueue } = queue;
-    const { held, ready, unsettled, consumers } = numbersOf(queue);
+    const { held, ready, unsettled, consumers, rates } = numbersOf(queue);
     const dead = this.#queues.deadLetterQueueOf(queue);
     const oldest = ready === 0 ? null : this.#sql.oldest.first(queue.id, queue.id, queue.id)?.[0];
     return {
@@ -134,7 +139,7 @@ export class StoreView {
       unsettled,
       delayed: Math.max(0, held - ready - unsettled),
       dead: dead === undefined ? 0 : numbersOf(dead).held,
-      ...localFigures(ready, typeof oldest === 'number' ? oldest : Number.POSITIVE_INFINITY),
+      ...localFigures(ready, typeof oldest === 'number' ? oldest : Number.POSITIVE_INFINITY, rates),
     };
   }
 }
@@ -144,6 +149,29 @@ interface Numbers {
   readonly ready: number;
   readonly unsettled: number;
   readonly consumers: number;
+  readonly rates: QueueRates;
+}
+
+function countsOf(row: Row = [], now: number): Pick<Numbers, 'held' | 'ready' | 'rates'> {
+  const [, held, ready, ...flow] = row.map(Number);
+  return { held: held ?? 0, ready: ready ?? 0, rates: ratesOf(flow, now) };
+}
+
+/**
+ * Over the last five to ten seconds. The counts are noted once in so many seconds while they change, and only then: what was
+ * noted longer ago, was also counted longer ago.
+ */
+function ratesOf(flow: readonly number[], now: number): QueueRates {
+  const [stored = 0, settled = 0, notedAt = 0, notedStored = 0, notedSettled = 0, ...earlier] = flow;
+  const [earlierAt = 0, earlierStored = 0, earlierSettled = 0] = earlier;
+  const since = (at: number, storedThen: number, settledThen: number): QueueRates => {
+    const seconds = Math.max(now - at, RATE_WINDOW_MS) / 1000;
+    return { in: (stored - storedThen) / seconds, out: (settled - settledThen) / seconds };
+  };
+  if (now - notedAt > 2 * RATE_WINDOW_MS) return { in: 0, out: 0 };
+  if (now - notedAt >= RATE_WINDOW_MS || notedAt - earlierAt > 2 * RATE_WINDOW_MS)
+    return since(notedAt, notedStored, notedSettled);
+  return since(earlierAt, earlierStored, earlierSettled);
 }
 
 function countsBy(statement: Statement): Map<number, number> {

@@ -1,0 +1,35 @@
+import type { QueueRates } from '../../broker.js';
+
+/** Rates are taken over about as long. Milliseconds. */
+const WINDOW_MS = 5000;
+/** Below this a rate says little. */
+const MIN_MS = 250;
+
+interface Look {
+  readonly at: number;
+  readonly stored: number;
+  readonly settled: number;
+}
+
+/**
+ * The rates of a queue, from one look to the next: the queue itself only counts, which costs it no clock. Knows nothing at
+ * the first look.
+ */
+export class FlowMeter {
+  /** In their order; none but the first is older than the window. */
+  #looks: Look[] = [];
+
+  /** With the counts of now. Undefined: nobody has looked before, or only a moment ago. */
+  look(stored: number, settled: number): QueueRates | undefined {
+    const at = performance.now();
+    const next = this.#looks.findIndex((look) => at - look.at <= WINDOW_MS);
+    // The last one that is older stays: the rate is taken over the whole window at least.
+    this.#looks = next === -1 ? this.#looks.slice(-1) : this.#looks.slice(Math.max(0, next - 1));
+    const first = this.#looks[0];
+    const last = this.#looks.at(-1);
+    if (last === undefined || at - last.at >= MIN_MS) this.#looks.push({ at, stored, settled });
+    if (first === undefined || at - first.at < MIN_MS) return undefined;
+    const perSecond = (count: number) => (count * 1000) / (at - first.at);
+    return { in: perSecond(stored - first.stored), out: perSecond(settled - first.settled) };
+  }
+}
