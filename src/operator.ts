@@ -139,6 +139,7 @@ export type ConsumerFigure = 'pid' | 'host' | 'since' | 'unsettled' | 'settledAt
  * subscription. What is not known is undefined.
  */
 export interface QueueConsumer {
+  /** What it takes messages from. */
   readonly queue: string;
   /** The number of its process, on its host. On RabbitMQ only of programs that use this toolkit. */
   readonly pid: number | undefined;
@@ -146,6 +147,7 @@ export interface QueueConsumer {
   readonly host: string | undefined;
   /** What its connection is called, on RabbitMQ. */
   readonly connection: string | undefined;
+  /** How many subscriptions this entry stands for. */
   readonly subscriptions: number;
   /** When it came: on RabbitMQ, its connection. Milliseconds since the epoch. */
   readonly since: number | undefined;

@@ -92,7 +92,7 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
     expect(stdout).toMatch(/^unknown: +[\w, ]+: \w+/m);
     const inbox = await Inbox.open(broker, queue);
     await inbox.next();
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const shown = await run('show', queue);
       expect(shown.stdout).toMatch(/^rates: +[\d.]+ in, 0 out per second$/m);
       expect(shown.stdout).toMatch(

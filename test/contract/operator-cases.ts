@@ -73,14 +73,14 @@ export const operatorCases: Cases = {
     const [queue, still] = [await t.declare(), await t.declare()];
     const inbox = await t.inbox(queue, { prefetch: 50 });
     const operator = operatorOf(t.broker);
-    await eventually(async () => {
+    await untilAsserted(async () => {
       await t.publishAll(queue, numbered(20));
       await inbox.ackNext(20);
       const { rates } = await operator.queue(queue.name);
       expect(rates?.in).toBeGreaterThan(0);
       expect(rates?.out).toBeGreaterThan(0);
     });
-    await eventually(async () => {
+    await untilAsserted(async () => {
       expect(await operator.queue(still.name)).toMatchObject({ rates: { in: 0, out: 0 } });
     });
   },
@@ -93,7 +93,7 @@ export const operatorCases: Cases = {
     await t.publishAll(queue, numbered(3));
     const held = await inbox.take(2);
     const operator = operatorOf(t.broker);
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { consumers, total, unknown } = await operator.consumers({ queue: queue.name });
       expect(total).toBe(1);
       expect(consumers).toMatchObject([
@@ -105,14 +105,14 @@ export const operatorCases: Cases = {
     const names = (await operator.consumers()).consumers.map((consumer) => consumer.queue);
     expect(names).toEqual(expect.arrayContaining([queue.name, other.name]));
     for (const delivery of held) delivery.ack();
-    await eventually(async () => {
+    await untilAsserted(async () => {
       const { consumers, unknown } = await operator.consumers({ queue: queue.name });
       const [{ settledAt } = { settledAt: undefined }] = consumers;
       if (settledAt === undefined) expect(unknown).toHaveProperty('settledAt');
       else expect(settledAt).toBeGreaterThanOrEqual(since);
     });
     await inbox.subscription.close();
-    await eventually(async () =>
+    await untilAsserted(async () =>
       expect(await operator.consumers({ queue: queue.name })).toMatchObject({ consumers: [], total: 0 }),
     );
     await rejection(operator.consumers({ queue: t.queueName() }), 'QUEUE_MISSING');
