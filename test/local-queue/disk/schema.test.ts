@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { operatorOf } from '../../../src/common/options.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { ADDED_COLUMNS, SCHEMA } from '../../../src/local-queue/disk/store/schema.js';
 import { eventually } from '../../support/eventually.js';
@@ -123,7 +124,7 @@ test('a folder of an earlier version gets the columns that it lacks, and keeps w
   inDatabase(folder, ...ADDED_COLUMNS.map(([table, column]) => `ALTER TABLE ${table} DROP COLUMN ${column}`));
   expect(columns()).not.toEqual(complete);
   const second = await openDiskBroker(folder);
-  expect(await second.operator.queue('orders')).toMatchObject({ ready: 1, rates: { in: 0, out: 0 } });
+  expect(await operatorOf(second).queue('orders')).toMatchObject({ ready: 1, rates: { in: 0, out: 0 } });
   await second.close();
   expect(columns()).toEqual(complete);
 });
