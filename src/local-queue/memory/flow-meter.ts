@@ -16,11 +16,15 @@ interface Look {
  * the first look.
  */
 export class FlowMeter {
+  /** Messages that were ever stored, and that consumers have taken out. */
+  stored = 0;
+  settled = 0;
   /** In their order; none but the first is older than the window. */
   #looks: Look[] = [];
 
-  /** With the counts of now. Undefined: nobody has looked before, or only a moment ago. */
-  look(stored: number, settled: number): QueueRates | undefined {
+  /** Undefined: nobody has looked before, or only a moment ago. */
+  look(): QueueRates | undefined {
+    const { stored, settled } = this;
     const at = performance.now();
     const next = this.#looks.findIndex((look) => at - look.at <= WINDOW_MS);
     // The last one that is older stays: the rate is taken over the whole window at least.

@@ -171,7 +171,7 @@ export function statsOf({
   retrying,
   consumers,
   deadLetterQueue,
-  rates,
+  flow,
 }: MemoryQueue): QueueStats {
   const [waiting, delayed] = [ready.length, retrying.length];
   return {
@@ -180,6 +180,6 @@ export function statsOf({
     unsettled: held - waiting - delayed,
     delayed,
     dead: deadLetterQueue?.held ?? 0,
-    ...localFigures(waiting, ready.oldestTimestamp, rates),
+    ...localFigures(waiting, ready.oldestTimestamp, flow.look()),
   };
 }

@@ -1,4 +1,4 @@
-import type { PublishOptions, QueueRates, QueueSpec } from '../../broker.js';
+import type { PublishOptions, QueueSpec } from '../../broker.js';
 import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
@@ -67,10 +67,7 @@ export class MemoryQueue {
   readonly #publishers: WaitList<StoredMessage, true>;
   /** How many messages are ready, unsettled or retrying. */
   #held = 0;
-  /** How many were ever stored in it, and how many consumers have taken out. */
-  #stored = 0;
-  #settled = 0;
-  readonly #flow = new FlowMeter();
+  readonly flow = new FlowMeter();
   #ended = false;
 
   readonly #subscriptions: Subscriber[] = [];
@@ -118,9 +115,7 @@ export class MemoryQueue {
     if (this.#ended) throw new QueueError('UNROUTABLE', `the queue '${this.name}' was deleted`);
     if (!this.hasRoom) this.#removeExpired();
     if (this.hasRoom) {
-      this.#held++;
-      this.#stored++;
-      this.#arrive(stored);
+      this.enterOver(stored);
       return undefined;
     }
     if (options?.noWait === true) {
@@ -132,17 +127,17 @@ export class MemoryQueue {
     return this.#publishers.join(stored, options);
   }
 
-  /** Accepts a dead letter even over the capacity, since nothing waits for room for it. */
+  /** Accepts a message whether there is room or not: a dead letter, for which nothing waits. */
   enterOver(stored: StoredMessage): void {
     this.#held++;
-    this.#stored++;
+    this.flow.stored++;
     this.#arrive(stored);
   }
 
   /** Called when a delivered message is settled for good. */
   remove(): void {
     this.#held--;
-    this.#settled++;
+    this.flow.settled++;
     this.#admitPublishers();
   }
 
@@ -179,11 +174,6 @@ export class MemoryQueue {
   get ready(): ReadyMessages {
     this.#removeExpired();
     return this.#ready;
-  }
-
-  /** Undefined at the first look. */
-  get rates(): QueueRates | undefined {
-    return this.#flow.look(this.#stored, this.#settled);
   }
 
   get consumers(): number {
@@ -291,9 +281,7 @@ export class MemoryQueue {
         this.#listener.onRoom();
         return;
       }
-      this.#held++;
-      this.#stored++;
-      this.#arrive(publisher.payload);
+      this.enterOver(publisher.payload);
       publisher.resolve(true);
     }
   }

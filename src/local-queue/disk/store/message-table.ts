@@ -94,18 +94,12 @@ export class MessageTable {
   /** New messages, behind all others of their rank. Whether there is room is the caller's matter. */
   insert(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
     this.#inserts.run(queue.id, rank, rows);
-    const counters = this.#queues.counters(queue);
-    counters.held += rows.length;
-    counters.ready += rows.length;
-    counters.stored += rows.length;
+    this.#queues.comeIn(queue, rows.length, rows.length);
   }
 
   /** A new message that waits until it is due, in milliseconds since 1970. It counts as held. */
   insertDelayed(queue: StoredQueue, rank: number, row: MessageColumns, dueAt: number): void {
-    const counters = this.#queues.counters(queue);
-    counters.held += 1;
-    counters.stored += 1;
-    if (!this.#inserts.delayed(queue.id, rank, row, dueAt)) counters.ready += 1;
+    this.#queues.comeIn(queue, 1, this.#inserts.delayed(queue.id, rank, row, dueAt) ? 0 : 1);
   }
 
   /** Gives the first ready messages to an owner, at most `limit`, and about so many bytes. */
@@ -139,7 +133,7 @@ export class MessageTable {
   remove(messages: readonly Handled[]): void {
     for (const [queue, ids] of byQueue(messages)) {
       const count = this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
-      if (this.#isThere(queue)) this.#takenOut(queue, count);
+      if (this.#isThere(queue)) this.#queues.takenOut(queue, count);
     }
   }
 
@@ -176,11 +170,8 @@ export class MessageTable {
   move({ id, queue }: Pick<Handled, 'id' | 'queue'>, target: StoredQueue, change: HeaderChange): void {
     const { headers, checksum } = this.#changed(id, change, { from: queue.id, to: target.id });
     const count = this.#sql.move.run(target.id, this.#queues.nextNumber(), headers, checksum, id);
-    if (this.#isThere(queue)) this.#takenOut(queue, count);
-    const counters = this.#queues.counters(target);
-    counters.held += count;
-    counters.ready += count;
-    counters.stored += count;
+    if (this.#isThere(queue)) this.#queues.takenOut(queue, count);
+    this.#queues.comeIn(target, count, count);
   }
 
   /**
@@ -259,12 +250,6 @@ export class MessageTable {
       headers,
       checksum: (Number(checksum) ^ textChecksum(old) ^ textChecksum(headers) ^ moved) >>> 0,
     };
-  }
-
-  #takenOut(queue: StoredQueue, count: number): void {
-    const counters = this.#queues.counters(queue);
-    counters.held -= count;
-    counters.settled += count;
   }
 
   /** Nothing may be counted for a queue that was removed while its messages were being handled. */

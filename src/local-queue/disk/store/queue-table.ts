@@ -1,6 +1,7 @@
 import type { QueueSpec } from '../../../broker.js';
 import { quote } from '../../../common/options.js';
 import type { Database } from './database.js';
+import { type Counters, QueueCounters } from './queue-counters.js';
 import type { Row, Statements } from './sqlite.js';
 
 /** A queue as it was declared. */
@@ -16,20 +17,6 @@ export interface StoredQueue {
   readonly paused: boolean;
 }
 
-/** What changes with every message. Read and written once a transaction, however many messages that has. */
-export interface Counters {
-  /** All messages: those count against the capacity. */
-  held: number;
-  ready: number;
-  /** Messages that were ever stored in it, and that consumers have taken out: handled, or moved as dead letters. */
-  stored: number;
-  settled: number;
-  /** Some process has an idle subscriber: a process that makes a message ready wakes the others. */
-  wantsMessages: boolean;
-  /** Some process waits for room: a process that makes room wakes the others. */
-  wantsRoom: boolean;
-}
-
 /** Capacity where none was asked for: as many as the disk holds. */
 export const DEFAULT_CAPACITY = Number.POSITIVE_INFINITY;
 
@@ -37,27 +24,10 @@ export function capacityOf(queue: StoredQueue): number {
   return queue.spec.capacity ?? DEFAULT_CAPACITY;
 }
 
-interface OpenCounters {
-  readonly counters: Counters;
-  /** As they are in the store. */
-  readonly before: Counters;
-  /** When `stored` and `settled` were noted last, for the rates. Milliseconds since 1970. */
-  readonly notedAt: number;
-}
-
-/** How often they are noted while they change. Rates are taken over this time up to twice as long. */
-export const RATE_WINDOW_MS = 5000;
-
 const SQL = {
   store: 'SELECT revision, last_message FROM store',
   setStore: 'UPDATE store SET revision = ?, last_message = ?',
   all: 'SELECT id, name, definition, dead_letter_queue, owner FROM queues',
-  counters:
-    'SELECT held, ready, stored, settled, wants_messages, wants_room, noted_at FROM queues WHERE id = ?',
-  setCounters:
-    'UPDATE queues SET held = ?, ready = ?, stored = ?, settled = ?, wants_messages = ?, wants_room = ? WHERE id = ?',
-  note: `UPDATE queues SET earlier_at = noted_at, earlier_stored = noted_stored, earlier_settled = noted_settled,
-    noted_at = ?, noted_stored = stored, noted_settled = settled WHERE id = ?`,
   insert: 'INSERT INTO queues (name, definition, dead_letter_queue, owner) VALUES (?, ?, ?, ?) RETURNING id',
   update: 'UPDATE queues SET definition = ?, dead_letter_queue = ? WHERE id = ?',
   remove: 'UPDATE queues SET name = NULL, owner = NULL WHERE id = ?',
@@ -73,7 +43,7 @@ export class QueueTable {
   readonly #sql: Statements<typeof SQL>;
   readonly #byName = new Map<string, StoredQueue>();
   readonly #byId = new Map<number, StoredQueue>();
-  readonly #open = new Map<number, OpenCounters>();
+  readonly #counters: QueueCounters;
   #removed: number[] = [];
   /** The version of the definitions in memory. */
   #revision = -1;
@@ -83,10 +53,11 @@ export class QueueTable {
 
   constructor(database: Database) {
     this.#sql = database.prepareAll(SQL);
+    this.#counters = new QueueCounters(database);
   }
 
   begin(): void {
-    this.#open.clear();
+    this.#counters.clear();
     const [revision, lastMessage] = this.#sql.store.first() ?? [];
     this.#stored = { revision: Number(revision), lastMessage: Number(lastMessage) };
     this.#lastMessage = this.#stored.lastMessage;
@@ -113,20 +84,7 @@ export class QueueTable {
 
   /** Writes what changed. */
   end(): void {
-    for (const [id, { counters, before, notedAt }] of this.#open) {
-      const { held, ready, stored, settled, wantsMessages, wantsRoom } = counters;
-      const isFlowing = stored !== before.stored || settled !== before.settled;
-      if (
-        !isFlowing &&
-        held === before.held &&
-        ready === before.ready &&
-        wantsMessages === before.wantsMessages &&
-        wantsRoom === before.wantsRoom
-      )
-        continue;
-      if (isFlowing) this.#note(id, notedAt);
-      this.#sql.setCounters.run(held, ready, stored, settled, Number(wantsMessages), Number(wantsRoom), id);
-    }
+    this.#counters.write();
     if (this.#revision === this.#stored.revision && this.#lastMessage === this.#stored.lastMessage) return;
     this.#sql.setStore.run(this.#revision, this.#lastMessage);
   }
@@ -134,7 +92,7 @@ export class QueueTable {
   /** The transaction failed: nothing read or made in it holds. */
   forget(): void {
     this.#revision = -1;
-    this.#open.clear();
+    this.#counters.clear();
   }
 
   /** The number of a new message, or of a new place: greater than all before. */
@@ -151,7 +109,7 @@ export class QueueTable {
 
   /** The queues that this transaction looked at. */
   *touched(): Iterable<readonly [StoredQueue, Counters]> {
-    for (const [id, { counters }] of this.#open) {
+    for (const [id, counters] of this.#counters.touched()) {
       const queue = this.#byId.get(id);
       if (queue !== undefined) yield [queue, counters];
     }
@@ -180,14 +138,22 @@ export class QueueTable {
   }
 
   counters(queue: StoredQueue): Counters {
-    let open = this.#open.get(queue.id);
-    if (open === undefined) {
-      const row = this.#sql.counters.first(queue.id) ?? [];
-      const before = countersOf(row);
-      open = { counters: { ...before }, before, notedAt: Number(row[6]) };
-      this.#open.set(queue.id, open);
-    }
-    return open.counters;
+    return this.#counters.of(queue.id);
+  }
+
+  /** So many messages came into a queue, some of which can be delivered at once. */
+  comeIn(queue: StoredQueue, count: number, ready: number): void {
+    const counters = this.counters(queue);
+    counters.held += count;
+    counters.ready += ready;
+    counters.stored += count;
+  }
+
+  /** Consumers have taken so many out. */
+  takenOut(queue: StoredQueue, count: number): void {
+    const counters = this.counters(queue);
+    counters.held -= count;
+    counters.settled += count;
   }
 
   create(spec: QueueSpec, deadLetterQueue: string | undefined, owner: number | undefined): StoredQueue {
@@ -204,13 +170,6 @@ export class QueueTable {
 
   setPaused(queue: StoredQueue, paused: boolean): void {
     if (queue.paused !== paused) this.#change({ ...queue, paused });
-  }
-
-  /** Notes what the counts were before this transaction, once in a while. */
-  #note(id: number, notedAt: number): void {
-    const now = Date.now();
-    // The clock may have been set back.
-    if (now - notedAt >= RATE_WINDOW_MS || now < notedAt) this.#sql.note.run(now, id);
   }
 
   #change(queue: StoredQueue): void {
@@ -251,17 +210,6 @@ function queueOf([id, , definition, deadLetterQueue, owner]: Row): StoredQueue {
     paused: paused === true,
     deadLetterQueue: deadLetterQueue === null ? undefined : String(deadLetterQueue),
     owner: owner === null ? undefined : Number(owner),
-  };
-}
-
-function countersOf([held, ready, stored, settled, wantsMessages, wantsRoom]: Row): Counters {
-  return {
-    held: Number(held),
-    ready: Number(ready),
-    stored: Number(stored),
-    settled: Number(settled),
-    wantsMessages: wantsMessages === 1,
-    wantsRoom: wantsRoom === 1,
   };
 }
 

@@ -3,8 +3,9 @@ import { byName, type QueuesRequest } from '../../../../common/peek.js';
 import { localFigures } from '../../../local-broker.js';
 import type { CommandResult, ReadCommand, Reply } from '../../protocol.js';
 import type { Database } from '../database.js';
+import { RATE_WINDOW_MS } from '../queue-counters.js';
 import { queueNamed } from '../queue-definition.js';
-import { capacityOf, type QueueTable, RATE_WINDOW_MS, type StoredQueue } from '../queue-table.js';
+import { capacityOf, type QueueTable, type StoredQueue } from '../queue-table.js';
 import type { Row, Statement, Statements } from '../sqlite.js';
 import { storageError } from '../storage-error.js';
 import type { WriteLock } from '../write-lock.js';
@@ -158,7 +159,7 @@ function countsOf(row: Row = [], now: number): Pick<Numbers, 'held' | 'ready' | 
 }
 
 /**
- * Over the last five to ten seconds. The counts are noted once in so many seconds while they change, and only then: what was
+ * Over the last five to fifteen seconds. The counts are noted once in so many seconds while they change, and only then: what was
  * noted longer ago, was also counted longer ago.
  */
 function ratesOf(flow: readonly number[], now: number): QueueRates {
