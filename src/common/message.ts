@@ -31,8 +31,15 @@ type Properties = {
 
 const NO_PROPERTIES: Properties = Object.freeze({});
 
-/** A new message. By default it has a new id and no headers. */
-export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERTIES): Message {
+/**
+ * A new message. By default it has a new id and no headers. `routed`: what differs from value to value, kept apart so that
+ * the properties of many messages can be one object.
+ */
+export function newMessage(
+  encoded: Encoded,
+  properties: Properties = NO_PROPERTIES,
+  routed: Pick<Properties, 'origin' | 'type'> = NO_PROPERTIES,
+): Message {
   const timestamp = Date.now();
   const { expiresInMs, delayMs } = properties;
   return {
@@ -45,8 +52,8 @@ export function newMessage(encoded: Encoded, properties: Properties = NO_PROPERT
     contentEncoding: encoded.contentEncoding ?? properties.contentEncoding,
     correlationId: properties.correlationId,
     replyTo: properties.replyTo,
-    origin: properties.origin,
-    type: properties.type,
+    origin: routed.origin ?? properties.origin,
+    type: routed.type ?? properties.type,
     appId: properties.appId,
     userId: properties.userId,
     persistent: properties.persistent,

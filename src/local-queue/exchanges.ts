@@ -3,13 +3,6 @@ import { quote } from '../common/options.js';
 import { matchesTopic, type TopicPattern, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
 
-/** A binding as its exchange keeps it. */
-interface Bound {
-  readonly queue: string;
-  readonly routingKey: string;
-  readonly words: TopicPattern;
-}
-
 /** The size of an exchange's cache of routes. Bounded, since keys may contain values that never recur. */
 const MAX_ROUTES = 1000;
 
@@ -22,19 +15,20 @@ const PREDECLARED: readonly ExchangeSpec[] = (['direct', 'fanout', 'topic'] as c
   alternate: undefined,
 }));
 
-/** The exchanges of a local broker and their bindings, which determine the queues of a message. Queues are names here. */
-export class Exchanges {
-  readonly #exchanges = new Map<string, Exchange>();
+/** The exchanges of a local broker and their bindings, which determine the queues of a message. */
+export class Exchanges<Queue> {
+  readonly #exchanges = new Map<string, Exchange<Queue>>();
 
   constructor() {
-    for (const spec of PREDECLARED) this.#exchanges.set(spec.name, new Exchange(spec));
+    for (const spec of PREDECLARED) this.restore(spec);
   }
 
   /** Throws `QUEUE_MISSING`, `QUEUE_MISMATCH`, and `INVALID_OPTION` for what only RabbitMQ has; true: it is not there yet. */
   check(wanted: ExchangeSpec): boolean {
     const existing = this.#exchanges.get(wanted.name)?.spec;
-    if (existing === undefined && wanted.declare === 'existing') throw exchangeMissing(wanted.name);
+    // Before the other checks: it is not just missing, nobody can declare it here.
     if (existing === undefined || wanted.declare === 'match') refuseHeadersExchange(wanted);
+    if (existing === undefined && wanted.declare === 'existing') throw exchangeMissing(wanted.name);
     if (existing !== undefined && wanted.declare === 'match') checkSame(wanted, existing);
     return existing === undefined;
   }
@@ -42,7 +36,7 @@ export class Exchanges {
   /** Like `check`, and creates the exchange. True if it did not exist. */
   declare(spec: ExchangeSpec): boolean {
     const isNew = this.check(spec);
-    if (isNew) this.#exchanges.set(spec.name, new Exchange(spec));
+    if (isNew) this.restore(spec);
     return isNew;
   }
 
@@ -52,21 +46,21 @@ export class Exchanges {
   }
 
   /** The exchange must exist. False if the binding exists already. */
-  bind(queue: string, { exchange, routingKey }: BindingName): boolean {
+  bind(queue: Queue, { exchange, routingKey }: BindingName): boolean {
     return this.#exchanges.get(exchange)?.bind(queue, routingKey) ?? false;
   }
 
   /** False if there is no such binding. */
-  unbind(queue: string, { exchange, routingKey }: BindingName): boolean {
+  unbind(queue: Queue, { exchange, routingKey }: BindingName): boolean {
     return this.#exchanges.get(exchange)?.unbind(queue, routingKey) ?? false;
   }
 
   /** Forgets a removed queue and its bindings. */
-  forgetQueue(queue: string): void {
+  forgetQueue(queue: Queue): void {
     for (const exchange of this.#exchanges.values()) exchange.forgetQueue(queue);
   }
 
-  bindingsOf(queue: string): ListedBinding[] {
+  bindingsOf(queue: Queue): ListedBinding[] {
     const bindings: ListedBinding[] = [];
     for (const [name, exchange] of this.#exchanges) {
       for (const routingKey of exchange.keysOf(queue))
@@ -76,11 +70,16 @@ export class Exchanges {
   }
 
   /** The queues that receive a message, each once; undefined if the exchange does not exist. */
-  route({ exchange, routingKey }: Destination): readonly string[] | undefined {
-    let found = this.#exchanges.get(exchange);
-    if (found === undefined) return undefined;
-    let queues = found.route(routingKey);
-    const seen = new Set<Exchange>();
+  route({ exchange, routingKey }: Destination): readonly Queue[] | undefined {
+    const first = this.#exchanges.get(exchange);
+    const queues = first?.route(routingKey);
+    return queues?.length === 0 ? this.#alternateRoute(first, routingKey) : queues;
+  }
+
+  #alternateRoute(first: Exchange<Queue> | undefined, routingKey: string): readonly Queue[] {
+    let found = first;
+    let queues: readonly Queue[] = [];
+    const seen = new Set<Exchange<Queue>>();
     while (queues.length === 0 && found !== undefined && !seen.has(found)) {
       seen.add(found);
       found = found.spec.alternate === undefined ? undefined : this.#exchanges.get(found.spec.alternate);
@@ -100,39 +99,41 @@ export function bindingName({ exchange, routingKey }: Binding): BindingName {
   return { exchange: exchange.name, routingKey };
 }
 
-class Exchange {
+class Exchange<Queue> {
   readonly spec: ExchangeSpec;
-  readonly #bindings = new Map<string, Bound>();
-  readonly #routes = new Map<string, readonly string[]>();
+  /** By routing key or pattern. */
+  readonly #bindings = new Map<Queue, Map<string, TopicPattern>>();
+  readonly #routes = new Map<string, readonly Queue[]>();
 
   constructor(spec: ExchangeSpec) {
     this.spec = spec;
   }
 
-  bind(queue: string, routingKey: string): boolean {
-    const key = keyOf(queue, routingKey);
-    if (this.#bindings.has(key)) return false;
-    this.#bindings.set(key, { queue, routingKey, words: topicWords(routingKey) });
+  bind(queue: Queue, routingKey: string): boolean {
+    const patterns = this.#bindings.get(queue) ?? new Map<string, TopicPattern>();
+    if (patterns.has(routingKey)) return false;
+    patterns.set(routingKey, topicWords(routingKey));
+    this.#bindings.set(queue, patterns);
     this.#routes.clear();
     return true;
   }
 
-  unbind(queue: string, routingKey: string): boolean {
+  unbind(queue: Queue, routingKey: string): boolean {
     this.#routes.clear();
-    return this.#bindings.delete(keyOf(queue, routingKey));
+    return this.#bindings.get(queue)?.delete(routingKey) ?? false;
   }
 
-  forgetQueue(queue: string): void {
-    for (const [key, bound] of this.#bindings) if (bound.queue === queue) this.#bindings.delete(key);
+  forgetQueue(queue: Queue): void {
+    this.#bindings.delete(queue);
     this.#routes.clear();
   }
 
   /** The keys and patterns by which the queue is bound. */
-  *keysOf(queue: string): Iterable<string> {
-    for (const bound of this.#bindings.values()) if (bound.queue === queue) yield bound.routingKey;
+  keysOf(queue: Queue): Iterable<string> {
+    return this.#bindings.get(queue)?.keys() ?? [];
   }
 
-  route(routingKey: string): readonly string[] {
+  route(routingKey: string): readonly Queue[] {
     let queues = this.#routes.get(routingKey);
     if (queues === undefined) {
       queues = this.#find(routingKey);
@@ -142,22 +143,22 @@ class Exchange {
     return queues;
   }
 
-  #find(routingKey: string): readonly string[] {
-    const { type } = this.spec;
+  #find(routingKey: string): readonly Queue[] {
     const words = topicWords(routingKey);
-    const queues = new Set<string>();
-    for (const bound of this.#bindings.values()) {
-      const takes =
-        type === 'fanout' ||
-        (type === 'topic' ? matchesTopic(bound.words, words) : bound.routingKey === routingKey);
-      if (takes) queues.add(bound.queue);
+    const queues: Queue[] = [];
+    for (const [queue, patterns] of this.#bindings) {
+      if (this.#takes(patterns, routingKey, words)) queues.push(queue);
     }
-    return [...queues];
+    return queues;
   }
-}
 
-function keyOf(queue: string, routingKey: string): string {
-  return JSON.stringify([queue, routingKey]);
+  #takes(patterns: ReadonlyMap<string, TopicPattern>, routingKey: string, words: TopicPattern): boolean {
+    const { type } = this.spec;
+    if (type === 'fanout') return patterns.size > 0;
+    if (type !== 'topic') return patterns.has(routingKey);
+    for (const pattern of patterns.values()) if (matchesTopic(pattern, words)) return true;
+    return false;
+  }
 }
 
 function refuseHeadersExchange({ name, type }: ExchangeSpec): void {

@@ -87,7 +87,9 @@ export function closedError(): QueueError {
 export function takeIn(message: Message, to: Destination): Message {
   checkMessage(message);
   const copy = copyMessage(message, copiedHeaders(message));
-  return to.exchange === '' ? copy : { ...copy, origin: to };
+  const { exchange, routingKey } = to;
+  if (exchange === '' || (copy.origin === to && Object.isFrozen(to))) return copy;
+  return { ...copy, origin: Object.freeze({ exchange, routingKey }) };
 }
 
 export function queueMissing(name: string): QueueError {

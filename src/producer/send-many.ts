@@ -18,8 +18,13 @@ export interface SendManyResult {
 export interface ValueSender<T> {
   /** Throws or rejects with `INVALID_MESSAGE`. A promise only if the schema is asynchronous. */
   make(value: T, index: number): Message | Promise<Message>;
-  /** Resolves when the message is stored. */
-  store(message: Message): Promise<unknown>;
+  /** Resolves when the message is stored, to whether any queue took it. */
+  store(message: Message): Promise<boolean>;
+}
+
+interface BulkRules<T> extends Pick<EachValue<T>, 'skipsInvalid' | 'onProgress'> {
+  /** Called with each message that is stored: whether any queue took it. */
+  readonly onStored?: ((isRouted: boolean) => void) | undefined;
 }
 
 /**
@@ -59,7 +64,7 @@ export function sendAll<T>(
   values: Values<T>,
   sender: (sends: AbortSignal | undefined) => ValueSender<T>,
   signal: AbortSignal | undefined,
-  rules: Pick<EachValue<T>, 'skipsInvalid' | 'onProgress'>,
+  rules: BulkRules<T>,
 ): Promise<SendManyResult> {
   return new BulkSend(values, sender, signal, rules).run();
 }
@@ -73,6 +78,7 @@ class BulkSend<T> {
   readonly #failed: { position: number; error: QueueError }[] = [];
   readonly #skipped: Skipped | undefined;
   readonly #progress: Progress | undefined;
+  readonly #onStored: BulkRules<T>['onStored'];
   #taken = 0;
   #messages = 0;
   #bytes = 0;
@@ -89,10 +95,11 @@ class BulkSend<T> {
     values: Values<T>,
     sender: (sends: AbortSignal | undefined) => ValueSender<T>,
     signal: AbortSignal | undefined,
-    { skipsInvalid, onProgress }: Pick<EachValue<T>, 'skipsInvalid' | 'onProgress'>,
+    { skipsInvalid, onProgress, onStored }: BulkRules<T>,
   ) {
     this.#skipped = skipsInvalid ? new Skipped() : undefined;
     this.#progress = onProgress && new Progress(onProgress, () => this.#counts);
+    this.#onStored = onStored;
     this.#values = new ValueSource(values);
     this.#signal = signal;
     this.#sends = signal === undefined ? undefined : new AbortController();
@@ -188,7 +195,10 @@ class BulkSend<T> {
       this.#onSettled(bytes);
     };
     try {
-      this.#sender.store(message).then(() => this.#onSettled(bytes), onFailed);
+      this.#sender.store(message).then((isRouted) => {
+        this.#onStored?.(isRouted);
+        this.#onSettled(bytes);
+      }, onFailed);
     } catch (error) {
       onFailed(error);
     }

@@ -43,7 +43,8 @@ export interface SenderSettings {
 }
 
 type SendWait = Pick<PublishOptions, 'signal'> & { readonly timeoutMs?: number | undefined };
-type Properties = MessageProperties & Pick<Message, 'origin'>;
+/** What a target's `route` returns. */
+type Routed = Pick<Message, 'origin' | 'type'>;
 type SendOptions = MessageOptions & SendWait;
 type SendManyOptions<In> = Omit<MessageOptions, 'id'> & SendWait & EachValueOptions<In>;
 
@@ -108,14 +109,11 @@ export class Sender<In, Result> {
       const limits: SendLimits = { ...this.#defaultWait, signal, timeoutMs };
       return {
         make: (value, index) => this.#make(value, propertiesOf?.(value, index) ?? properties, limits),
-        store: (message) => {
-          const storing = this.#store(message, limits);
-          return onStored === undefined ? storing : storing.then(onStored);
-        },
+        store: (message) => this.#store(message, limits),
       };
     };
     try {
-      return await sendAll(values, sender, options.signal, rules);
+      return await sendAll(values, sender, options.signal, { ...rules, onStored });
     } catch (error) {
       this.#noteFailure(error);
       throw error;
@@ -148,12 +146,11 @@ export class Sender<In, Result> {
   ): Message | Promise<Message> {
     try {
       const encoding = this.#target.encode(value);
-      const routed =
-        this.#target.route === undefined ? properties : { ...properties, ...this.#target.route(value) };
-      if (!isThenable(encoding)) return this.#newMessage(encoding, routed);
+      const routed = this.#target.route?.(value);
+      if (!isThenable(encoding)) return this.#newMessage(encoding, properties, routed);
       const action = `validating a value for '${this.#target.name}'`;
       return within(Promise.resolve(encoding), action, limits, 'the schema gave no answer')
-        .then((encoded) => this.#newMessage(encoded, routed))
+        .then((encoded) => this.#newMessage(encoded, properties, routed))
         .catch((error) => this.#failUnmade(properties, error));
     } catch (error) {
       return this.#failUnmade(properties, error);
@@ -161,10 +158,15 @@ export class Sender<In, Result> {
   }
 
   /** Throws `TOO_LARGE`. */
-  #newMessage(encoded: EncodedValue, properties: Properties | undefined): Message {
-    if (properties === undefined && this.#target.compress === undefined) return newMessage(encoded);
+  #newMessage(
+    encoded: EncodedValue,
+    properties: MessageProperties | undefined,
+    routed: Routed | undefined,
+  ): Message {
+    if (properties === undefined && this.#target.compress === undefined)
+      return newMessage(encoded, undefined, routed);
     const body = packed(encoded, properties, this.#target, this.#broker.maxMessageBytes);
-    return newMessage(body, properties);
+    return newMessage(body, properties, routed);
   }
 
   /** Traces a send that ends before there is a message. */

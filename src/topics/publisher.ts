@@ -1,4 +1,4 @@
-import type { Backend, Broker, WaitOptions } from '../broker.js';
+import type { Backend, Broker, Message, WaitOptions } from '../broker.js';
 import { backendOf, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { SkippedValues } from '../producer/each-value.js';
@@ -100,13 +100,14 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
   readonly #sender: Sender<Pair, PublishResult>;
 
   constructor(broker: Backend, topic: Topic, settings: SenderSettings) {
+    const routes = routesOf(topic);
     const target = {
       name: topic.name,
       verb: 'publish',
       mandatory: topic.unrouted === 'error',
       compress: topic.compress,
       encode: (pair: Pair) => encode(topic, pair),
-      route: ([event]: Pair) => ({ origin: { exchange: topic.name, routingKey: event }, type: event }),
+      route: ([event]: Pair) => routes.get(event) as EventRoute,
       declare: (backend: Backend, wait: WaitOptions) => declare(backend, topic, wait),
       result: (id: string, routed: boolean) => ({ id, routed }),
     } as const;
@@ -115,7 +116,13 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
     this.publishMany = this.publishMany.bind(this);
   }
 
-  async publish(event: string, value: unknown, options?: PublishEventOptions): Promise<PublishResult> {
+  publish(event: string, value: unknown, options?: PublishEventOptions): Promise<PublishResult> {
+    return options === undefined
+      ? this.#sender.send([event, value])
+      : this.#publishWith(event, value, options);
+  }
+
+  async #publishWith(event: string, value: unknown, options: PublishEventOptions): Promise<PublishResult> {
     refuseOthers('publish', options);
     return this.#sender.send([event, value], options);
   }
@@ -128,6 +135,19 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
     });
     return { published: stored, routed, ...(skipped !== undefined && { skipped }) };
   }
+}
+
+/** What the messages of an event share. */
+type EventRoute = Required<Pick<Message, 'origin' | 'type'>>;
+
+/** Made once: an object for each message would be a large part of its cost, and backends recognize what they know. */
+function routesOf({ name: exchange, events }: Topic): ReadonlyMap<string, EventRoute> {
+  return new Map(
+    Object.keys(events).map((event) => [
+      event,
+      { origin: Object.freeze({ exchange, routingKey: event }), type: event },
+    ]),
+  );
 }
 
 /** Throws `INVALID_MESSAGE`. */

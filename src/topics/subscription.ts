@@ -7,7 +7,7 @@ import { matchesTopic, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
 import type { DecodedValue, EventQueue, EventSchema } from '../queue.js';
 import type { Checked, Matching } from './matching.js';
-import type { EventOutputs, EventSchemas, EventValues, Topic } from './topic.js';
+import { type EventOutputs, type EventSchemas, type EventValues, type Topic, UNROUTED } from './topic.js';
 
 /** The events of a subscription, and the options of its queue. */
 export interface SubscriptionOptions<Pattern extends string = string>
@@ -95,6 +95,12 @@ export function defineSubscription(
   if (name === undefined) return processSubscription(topic, events, bindings, options);
   if (typeof name !== 'string' || name === '')
     throw invalidOption('name', 'a name of the subscription', name);
+  if (name === UNROUTED)
+    throw invalidOption(
+      'name',
+      `another name: '${topic.name}.${UNROUTED}' is for events that nobody takes`,
+      name,
+    );
   const { to: _, unbind = [], ...queueOptions } = options as SubscriptionOptions;
   const spec = queueSpec(`${topic.name}.${name}`, {
     ...queueOptions,

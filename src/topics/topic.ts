@@ -80,7 +80,7 @@ export function defineTopic<const Schemas extends EventSchemas>(
 ): Topic<Schemas> {
   checkOptionNames('defineTopic', options, ['unrouted', 'declare', 'codec', 'compress']);
   const unrouted = wordOption('unrouted', options.unrouted, ['ignore', 'error', 'keep'], 'ignore');
-  const unroutedName = `${name}.unrouted`;
+  const unroutedName = `${name}.${UNROUTED}`;
   const spec = exchangeSpec(name, {
     type: 'topic',
     declare: options.declare,
@@ -110,7 +110,11 @@ export function defineTopic<const Schemas extends EventSchemas>(
   };
 }
 
-function unroutedSpec(name: string): QueueSpec {
+/** What `unrouted: 'keep'` calls its queue and its exchange. */
+export const UNROUTED = 'unrouted';
+
+/** The queue of `unrouted: 'keep'`, by its name. */
+export function unroutedSpec(name: string): QueueSpec {
   const exchange = { name, spec: exchangeSpec(name, { type: 'fanout' }) };
   return queueSpec(name, { bindings: [{ exchange }], capacity: Number.POSITIVE_INFINITY });
 }

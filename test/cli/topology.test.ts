@@ -9,11 +9,14 @@ import { defineSubscription } from '../../src/topics/subscription.js';
 import { defineTopic } from '../../src/topics/topic.js';
 import { amqpUrl, brokerVersion, managementApi, managementUrl, uniqueName } from '../support/broker.js';
 import { connect } from '../support/connect.js';
+import { eventually } from '../support/eventually.js';
+import { rejection } from '../support/rejection.js';
 import { removeQueues } from '../support/remove-queues.js';
 import { rawChannel } from './queues.js';
 import { millrace } from './spawn-millrace.js';
 
 const MODULE = fileURLToPath(new URL('topology/shop.mjs', import.meta.url));
+const HEADERS_MODULE = fileURLToPath(new URL('topology/headers.mjs', import.meta.url));
 const unique = uniqueName('cli-topology');
 const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-topology-'));
 let prefixes = 0;
@@ -82,6 +85,55 @@ describe.each([
     expect(after.stdout).toContain(`'${prefix}-shop.billing' matches its definition`);
   });
 });
+
+describe.each([
+  ['RabbitMQ', amqpUrl],
+  ['a folder', () => `local:${join(folder, 'left-over')}`],
+])('on %s', (_name, address) => {
+  test("the queue that unrouted: 'keep' has left is reported, and removed by apply once it is empty", async () => {
+    const { prefix } = newTopology(address());
+    const env = { MILLRACE_URL: address(), TEST_PREFIX: prefix, TEST_UNROUTED: 'ignore' };
+    const run = (...command: readonly string[]) => millrace([...command, MODULE], { env });
+    const kept = defineTopic(`${prefix}-shop`, { 'order.placed': z.unknown() }, { unrouted: 'keep' });
+    const { unroutedQueue } = kept;
+    if (unroutedQueue === undefined) throw new Error('the topic has no queue for what is not routed');
+    const { name } = unroutedQueue;
+    await using broker = await connect(address());
+    await broker.declare(unroutedQueue);
+    const message = { id: 'kept', contentType: '', headers: {}, body: 'kept' };
+    await broker.publish({ exchange: '', routingKey: name }, message);
+    await eventually(async () => (await broker.inspect(name)).ready === 1);
+
+    expect((await run('topology', 'apply')).stdout).not.toContain(name);
+    const full = await run('topology', 'check');
+    expect(full.exitCode).toBe(0);
+    expect(full.stdout).toMatch(/^warn {2}left over .*-shop\.unrouted' .*1 message.* once it is empty/m);
+
+    await broker.purge(name);
+    expect((await run('doctor')).stdout).toMatch(/^warn {2}left over .*topology apply removes it$/m);
+    const applied = await run('topology', 'apply');
+    expect(applied).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(applied.stdout).toContain(` [x] Removed the queue '${name}'\n`);
+    expect((await run('topology', 'check')).stdout).not.toContain('left over');
+    await rejection(broker.inspect(name), 'QUEUE_MISSING');
+  });
+});
+
+test.each(['topology check', 'doctor'])(
+  '%s refuses an exchange of type headers that is not there, in a folder with and without queues',
+  async (command) => {
+    for (const address of [
+      `local:${join(folder, 'no-headers', command)}`,
+      `local:${join(folder, 'queues')}`,
+    ]) {
+      const { exitCode, stdout } = await millrace([...command.split(' '), HEADERS_MODULE], {
+        env: { MILLRACE_URL: address },
+      });
+      expect(stdout).toMatch(/^fail {2}exchange .*'sorted'.* type 'headers', which only RabbitMQ has/m);
+      expect(exitCode).not.toBe(0);
+    }
+  },
+);
 
 test('apply reports what exists with other properties, and declares the rest: exit code 3', async () => {
   const { prefix, run } = newTopology(amqpUrl());

@@ -10,6 +10,7 @@ import { ADDRESS_HELP, addHelp, addressFlags, type CommonFlags, type Execute } f
 import { type Check, failure, warn } from '../doctor/check.js';
 import { bindingChecks, boundedChecks, exchangeCheck } from '../doctor/exchange-checks.js';
 import { folderChecks } from '../doctor/folder-checks.js';
+import { leftOverChecks } from '../doctor/left-over-checks.js';
 import { type Compare, compareInFolder, compareWithNothing, queueChecks } from '../doctor/queue-checks.js';
 import { badAddress, rabbitMqChecks } from '../doctor/rabbitmq-checks.js';
 import { Report } from '../doctor/report.js';
@@ -128,6 +129,7 @@ async function* throughBroker(
       yield* queueChecks(queues, comparison(broker), addressFlags(flags));
       for (const queue of queues) yield* boundedChecks(queue, isLocal);
       yield* bindingChecks(broker, queues);
+      yield* leftOverChecks(broker, topology);
     } finally {
       await broker.close();
     }

@@ -121,8 +121,7 @@ class DiskBroker implements Backend {
       refuseDelay(to, message);
       checkMessage(message);
       const headers = storableHeaders(message);
-      const { exchange, routingKey } = to;
-      const origin = exchange === '' ? message.origin : { exchange, routingKey };
+      const origin = to.exchange === '' ? message.origin : to;
       const isAsGiven = headers === message.headers && origin === message.origin;
       const stored = isAsGiven ? message : { ...message, headers, origin };
       const flags =

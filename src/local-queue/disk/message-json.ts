@@ -75,6 +75,9 @@ type Properties = Pick<
 
 const TEXTS = ['correlationId', 'replyTo', 'type', 'appId', 'userId', 'contentEncoding'] as const;
 
+/** The last properties and their text: most messages that have any come in runs, as events of one name do. */
+let last: { readonly properties: Properties; readonly text: string } | undefined;
+
 /** Null: none. */
 export function propertiesText(message: Message): string | null {
   const { correlationId, replyTo, type, appId, userId, contentEncoding, persistent, origin } = message;
@@ -86,6 +89,7 @@ export function propertiesText(message: Message): string | null {
     userId !== undefined ||
     contentEncoding !== undefined;
   if (!hasText && persistent !== false && origin === undefined) return null;
+  if (last !== undefined && areSame(last.properties, message)) return last.text;
   const properties: Properties = {
     correlationId,
     replyTo,
@@ -94,9 +98,25 @@ export function propertiesText(message: Message): string | null {
     userId,
     contentEncoding,
     persistent: persistent === false ? persistent : undefined,
-    origin,
+    origin: origin && { exchange: origin.exchange, routingKey: origin.routingKey },
   };
-  return JSON.stringify(properties);
+  const text = JSON.stringify(properties);
+  last = { properties, text };
+  return text;
+}
+
+function areSame(one: Properties, other: Properties): boolean {
+  return (
+    one.correlationId === other.correlationId &&
+    one.replyTo === other.replyTo &&
+    one.type === other.type &&
+    one.appId === other.appId &&
+    one.userId === other.userId &&
+    one.contentEncoding === other.contentEncoding &&
+    (one.persistent === false) === (other.persistent === false) &&
+    one.origin?.exchange === other.origin?.exchange &&
+    one.origin?.routingKey === other.origin?.routingKey
+  );
 }
 
 /** Throws where they are no properties. */

@@ -41,6 +41,8 @@ export class MessageWriter {
   #buffer = NO_BYTES;
   #bytes = 0;
   #characters = 0;
+  /** One object for equal ones in a row, which crosses once. */
+  #lastExtras: MessageExtras | undefined = undefined;
 
   /** About how much there is to move. */
   get size(): number {
@@ -58,8 +60,14 @@ export class MessageWriter {
     const headers = headersText(message.headers);
     const properties = propertiesText(message);
     const { expiresAt = null } = message;
-    if (headers !== null || properties !== null || expiresAt !== null)
-      this.addExtras({ headers, properties, expiresAt });
+    if (headers === null && properties === null && expiresAt === null) return;
+    const last = this.#lastExtras;
+    const isSame =
+      last !== undefined &&
+      last.properties === properties &&
+      last.headers === headers &&
+      last.expiresAt === expiresAt;
+    this.addExtras(isSame ? last : { headers, properties, expiresAt });
   }
 
   add(
@@ -85,6 +93,7 @@ export class MessageWriter {
 
   /** To the message that was added last. */
   addExtras(extras: MessageExtras): void {
+    this.#lastExtras = extras;
     this.lists.extras.set(this.lists.ids.length - 1, extras);
     this.#characters += (extras.headers?.length ?? 0) + (extras.properties?.length ?? 0);
   }

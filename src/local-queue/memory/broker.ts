@@ -84,8 +84,8 @@ class MemoryBroker implements Backend {
   readonly #defaultCapacity: number;
   readonly #ignored: IgnoredArguments;
   readonly #queues = new Map<string, MemoryQueue>();
-  readonly #exchanges = new Exchanges();
-  readonly #fanOuts = new FanOuts();
+  readonly #exchanges = new Exchanges<MemoryQueue>();
+  readonly #fanOuts = new FanOuts((to) => this.#exchanges.route(to) ?? []);
   readonly #states = new MemoryStates();
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
@@ -121,7 +121,7 @@ class MemoryBroker implements Backend {
     this.#ignored.report(spec);
     const queue = existing ?? this.#create(spec, this.#defaultCapacity);
     if (spec.declare === 'match') queue.onExpired = spec.onExpired;
-    this.#bind(spec);
+    this.#bind(queue, spec);
     if (deadLetterSpec === undefined) return;
     const deadLetterQueue =
       this.#queues.get(deadLetterSpec.name) ?? this.#create(deadLetterSpec, Number.POSITIVE_INFINITY);
@@ -155,17 +155,11 @@ class MemoryBroker implements Backend {
   }
 
   #fanOut(to: Destination, message: Message, options: PublishOptions | undefined): Promise<boolean> {
-    const destination = { exchange: to.exchange, routingKey: to.routingKey };
-    if (this.#exchanges.route(destination) === undefined) return unrouted(to, message, false, options);
-    const route = () => this.#targets(destination);
-    const publishing = this.#fanOuts.publish({ message, route }, options);
+    const queues = this.#exchanges.route(to);
+    if (queues === undefined) return unrouted(to, message, false, options);
+    const publishing = this.#fanOuts.publish(message, to, queues, options);
     if (options?.mandatory === false) return publishing;
     return publishing.then((isRouted) => isRouted || unrouted(to, message, true, options));
-  }
-
-  #targets(to: Destination): MemoryQueue[] {
-    const names = this.#exchanges.route(to) ?? [];
-    return names.map((name) => this.#queues.get(name)).filter((queue) => queue !== undefined);
   }
 
   async subscribe(
@@ -219,7 +213,7 @@ class MemoryBroker implements Backend {
   async listBindings(queue: string, options?: WaitOptions): Promise<readonly ListedBinding[]> {
     checkQueueName(queue);
     this.#checkUsable('listBindings', options);
-    return this.#exchanges.bindingsOf(this.#queue(queue).name);
+    return this.#exchanges.bindingsOf(this.#queue(queue));
   }
 
   async purge(queue: string, options?: WaitOptions): Promise<number> {
@@ -276,15 +270,15 @@ class MemoryBroker implements Backend {
 
   #delete(queue: MemoryQueue, how: string): void {
     this.#queues.delete(queue.name);
-    this.#exchanges.forgetQueue(queue.name);
+    this.#exchanges.forgetQueue(queue);
     queue.end(() => new QueueError('UNROUTABLE', `the queue '${queue.name}' ${how}`));
   }
 
-  #bind({ name, bindings = [], unbind = [] }: QueueSpec): void {
-    for (const binding of unbind) this.#exchanges.unbind(name, bindingName(binding));
+  #bind(queue: MemoryQueue, { bindings = [], unbind = [] }: QueueSpec): void {
+    for (const binding of unbind) this.#exchanges.unbind(queue, bindingName(binding));
     for (const binding of bindings) {
       this.#exchanges.declare(binding.exchange);
-      this.#exchanges.bind(name, bindingName(binding));
+      this.#exchanges.bind(queue, bindingName(binding));
     }
   }
 

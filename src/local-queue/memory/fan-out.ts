@@ -1,4 +1,4 @@
-import type { Message, PublishOptions } from '../../broker.js';
+import type { Destination, Message, PublishOptions } from '../../broker.js';
 import { QueueError } from '../../errors.js';
 import { WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
@@ -7,8 +7,7 @@ import { StoredMessage } from './stored-message.js';
 
 interface WaitingFanOut {
   readonly message: Message;
-  /** The queues that currently take the message; they may change while it waits. */
-  readonly route: () => readonly MemoryQueue[];
+  readonly to: Destination;
 }
 
 const STORED: Promise<boolean> = Promise.resolve(true);
@@ -23,24 +22,35 @@ export class FanOuts {
     action: 'publishing to several queues',
     unmet: 'no room in one of them',
   });
+  /** The queues that take a message now; they may change while it waits. */
+  readonly #route: (to: Destination) => readonly MemoryQueue[];
   readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
   /** Whether `admit` is running: the queues that it changes call it again. */
   #admitting = false;
 
+  constructor(route: (to: Destination) => readonly MemoryQueue[]) {
+    this.#route = route;
+  }
+
   /** Resolves to whether any queue took it. Throws `FULL`, and as `WaitList.join` does. */
-  publish(fanOut: WaitingFanOut, options: PublishOptions | undefined): Promise<boolean> {
-    const queues = fanOut.route();
+  publish(
+    message: Message,
+    to: Destination,
+    queues: readonly MemoryQueue[],
+    options: PublishOptions | undefined,
+  ): Promise<boolean> {
     if (queues.length === 0) return UNROUTED;
-    const full = queues.find((queue) => !queue.hasRoom) ?? this.#claimed(queues);
+    const full = queues.find(isFull) ?? this.#claimed(queues);
     if (full === undefined) {
-      store(fanOut.message, queues);
+      store(message, queues);
       return this.#inflow.step() ?? STORED;
     }
     if (options?.noWait === true) {
       const why = `the queue '${full.name}' is at its capacity of ${full.capacity} messages`;
       throw new QueueError('FULL', why);
     }
-    const { promise } = this.#waiting.join(fanOut, options);
+    const { exchange, routingKey } = to;
+    const { promise } = this.#waiting.join({ message, to: { exchange, routingKey } }, options);
     // A message that gives up may have blocked others.
     promise.catch(() => this.admit());
     return promise;
@@ -52,8 +62,8 @@ export class FanOuts {
     this.#admitting = true;
     const claimed = new Set<MemoryQueue>();
     for (const waiter of [...this.#waiting]) {
-      const { message, route } = waiter.payload;
-      const queues = route();
+      const { message, to } = waiter.payload;
+      const queues = this.#route(to);
       if (queues.every((queue) => queue.hasRoom && !claimed.has(queue))) {
         store(message, queues);
         waiter.resolve(queues.length > 0);
@@ -71,11 +81,15 @@ export class FanOuts {
   /** One of these queues for which an earlier message waits. */
   #claimed(queues: readonly MemoryQueue[]): MemoryQueue | undefined {
     for (const { payload } of this.#waiting) {
-      const claimed = payload.route().find((queue) => queues.includes(queue));
+      const claimed = this.#route(payload.to).find((queue) => queues.includes(queue));
       if (claimed !== undefined) return claimed;
     }
     return undefined;
   }
+}
+
+function isFull(queue: MemoryQueue): boolean {
+  return !queue.hasRoom;
 }
 
 function store(message: Message, queues: readonly MemoryQueue[]): void {

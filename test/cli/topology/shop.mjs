@@ -8,7 +8,7 @@ const prefix = process.env.TEST_PREFIX;
 export const shop = defineTopic(
   `${prefix}-shop`,
   { 'order.placed': anything, 'order.cancelled': anything },
-  { unrouted: 'keep' },
+  { unrouted: process.env.TEST_UNROUTED || 'keep' },
 );
 export const billing = defineSubscription(shop, 'billing', { to: ['order.*'] });
 export const orders = defineQueue(`${prefix}-orders`, anything, { capacity: 10 });

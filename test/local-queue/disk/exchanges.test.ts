@@ -48,6 +48,44 @@ test('exchanges and bindings are there when the folder is opened again', async (
   expect(await broker.publish(to, message('removed'), maybe)).toBe(false);
 });
 
+test('a queue may have ten thousand bindings, beside queues that have one each', async () => {
+  const broker = await open(newFolder());
+  const exchange = defineExchange('events');
+  const keys = Array.from({ length: 10_000 }, (_, index) => `order.${index}`);
+  const bindings = keys.map((routingKey) => ({ exchange, routingKey }));
+  await broker.declare(defineQueue('all', z.unknown(), { deadLetter: false, bindings }).spec);
+  // One after the other, as programs that start do.
+  for (const key of keys.slice(0, 100)) {
+    const one = { deadLetter: false, bindings: [{ exchange, routingKey: key }] } as const;
+    await broker.declare(defineQueue(key, z.unknown(), one).spec);
+  }
+  expect(await broker.publish({ exchange: 'events', routingKey: 'order.99' }, message('a'))).toBe(true);
+  expect(await broker.publish({ exchange: 'events', routingKey: 'order.9999' }, message('b'))).toBe(true);
+  expect(await broker.publish({ exchange: 'events', routingKey: 'order' }, message('c'), maybe)).toBe(false);
+  expect((await broker.inspect('all')).ready).toBe(2);
+  expect((await broker.inspect('order.99')).ready).toBe(1);
+});
+
+test('what a queue took that was removed goes to the alternate exchange at once, however much it held', async () => {
+  const broker = await open(newFolder());
+  const others = defineExchange('others', { type: 'fanout' });
+  const exchange = defineExchange('events', { alternate: others });
+  const queue = (name: string, to: typeof exchange) =>
+    broker.declare(
+      defineQueue(name, z.unknown(), {
+        deadLetter: false,
+        bindings: [{ exchange: to, routingKey: 'order.*' }],
+      }).spec,
+    );
+  await queue('kept', others);
+  await queue('orders', exchange);
+  await Promise.all(Array.from({ length: 4000 }, (_, index) => broker.publish(to, message(`${index}`))));
+  const removing = broker.remove('orders');
+  expect(await broker.publish(to, message('next'))).toBe(true);
+  await removing;
+  expect((await broker.inspect('kept')).ready).toBe(1);
+});
+
 test('a message to several queues is stored when another process makes room in the last full one', async () => {
   const folder = newFolder();
   const broker = await open(folder);

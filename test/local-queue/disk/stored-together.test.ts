@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Message } from '../../../src/broker.js';
+import { defineExchange } from '../../../src/exchange.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
@@ -48,6 +49,49 @@ test('messages that are stored at once come as they were sent, in their order', 
   await eventually(() => received.length === sent.length);
   expect(received.map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
   for (const [index, message] of sent.entries()) expect(received[index]).toMatchObject(message);
+  await broker.close();
+});
+
+test('runs of messages with the same properties come as they were sent, in each queue that takes them', async () => {
+  const broker = await openDiskBroker(newFolder());
+  const exchange = defineExchange('mill');
+  const bindings = [{ exchange, routingKey: '#' }];
+  for (const name of ['one', 'two', 'three']) await broker.declare(plainQueue(name, { bindings }));
+  const expiresAt = Date.now() + 3_600_000;
+  const kinds: Partial<Message>[] = [
+    { type: 'grain' },
+    { type: 'grain', headers: { kind: 'rye' } },
+    { type: 'grain', priority: 4 },
+    { type: 'chaff', appId: 'mill', expiresAt },
+    { expiresAt: expiresAt + 1 },
+    { persistent: false },
+    {},
+  ];
+  const sent: Message[] = Array.from({ length: 600 }, (_, index) => ({
+    id: `${index}`,
+    contentType: 'application/json',
+    headers: {},
+    body: `body of ${index}`,
+    timestamp: index,
+    ...kinds[Math.floor(index / 20) % kinds.length],
+  }));
+  await Promise.all(
+    sent.map((message, index) =>
+      broker.publish({ exchange: 'mill', routingKey: index % 100 < 70 ? 'a' : 'b' }, message),
+    ),
+  );
+  for (const name of ['one', 'two', 'three']) {
+    const received: Message[] = [];
+    await broker.subscribe(name, { prefetch: 1000 }, ({ message }) => received.push(message));
+    await eventually(() => received.length === sent.length);
+    for (const [index, message] of sent.entries()) {
+      const origin = { exchange: 'mill', routingKey: index % 100 < 70 ? 'a' : 'b' };
+      expect(received[index]).toMatchObject({ ...message, origin });
+      for (const property of ['type', 'appId', 'priority', 'expiresAt', 'persistent'] as const) {
+        expect(received[index]?.[property], `${property} of ${index}`).toBe(message[property]);
+      }
+    }
+  }
   await broker.close();
 });
 

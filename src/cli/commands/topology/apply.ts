@@ -5,6 +5,7 @@ import { backendOf } from '../../../common/options.js';
 import { isQueueError } from '../../../errors.js';
 import { chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../../common-options.js';
+import { removeLeftOver, topicsWithoutKeep } from '../../doctor/left-over-checks.js';
 import { EXIT, type ExitCode, exitCodeOf } from '../../exit-code.js';
 import { importTopology } from '../../import-module.js';
 import { openBroker, refuseMemory } from '../../open-broker.js';
@@ -12,7 +13,7 @@ import type { Output } from '../../output.js';
 import { abortOnStopSignal } from '../../stop-signal.js';
 
 const NOTES = `
-Declares exchanges, queues and bindings, as producers and consumers do, and removes the bindings named by 'unbind'. It deletes nothing else. A queue or an exchange that exists with other properties stays as it is, and is reported.
+Declares exchanges, queues and bindings, as producers and consumers do, and removes the bindings named by 'unbind'. Of a topic that no longer has unrouted: 'keep' it removes the queue for that, if it is empty. It deletes nothing else. A queue or an exchange that exists with other properties stays as it is, and is reported.
 
 Exit codes: 0 success; 3 some can't be declared; 4 one that must exist is missing; 69 broker unreachable; 77 access denied; 78 one exists with other properties.`;
 
@@ -26,7 +27,8 @@ export function addApplyCommand(topology: Command, execute: Execute): void {
 }
 
 async function apply(module: string, flags: CommonFlags, output: Output): Promise<ExitCode> {
-  const { queues, exchanges } = await importTopology(module);
+  const topology = await importTopology(module);
+  const { queues, exchanges } = topology;
   const chosen = chooseAddress(flags);
   refuseMemory(chosen, 'topology apply');
   const broker = backendOf(
@@ -35,6 +37,7 @@ async function apply(module: string, flags: CommonFlags, output: Output): Promis
   const interruption = abortOnStopSignal();
   const { signal } = interruption;
   let declared = 0;
+  const refused = new Set<string>();
   let firstFailure: ExitCode | undefined;
   const declare = async (
     kind: 'exchange' | 'queue',
@@ -51,6 +54,7 @@ async function apply(module: string, flags: CommonFlags, output: Output): Promis
       if (!isQueueError(error, 'QUEUE_MISMATCH', 'QUEUE_MISSING', 'ACCESS_REFUSED', 'BROKER_ERROR'))
         throw error;
       firstFailure ??= exitCodeOf(error);
+      if (kind === 'exchange') refused.add(name);
       if (output.json) await output.record({ kind, name, declared: false, error: error.message });
       else output.error(error.message);
     }
@@ -61,6 +65,14 @@ async function apply(module: string, flags: CommonFlags, output: Output): Promis
     }
     for (const spec of queues) {
       await declare('queue', spec.name, bindingsText(spec), () => broker.declare(spec, { signal }));
+    }
+    for (const { topic, queue } of topicsWithoutKeep(topology)) {
+      // An exchange with other properties may still lead there.
+      if (refused.has(topic)) continue;
+      for (const name of await removeLeftOver(broker, queue)) {
+        if (output.json) await output.record({ kind: 'queue', name, removed: true });
+        else if (!output.quiet) await output.data(` [x] Removed the queue '${name}'`);
+      }
     }
   } catch (error) {
     throw signal.aborted ? signal.reason : error;

@@ -2,12 +2,13 @@
 import type { Command } from 'commander';
 import type { Backend } from '../../../broker.js';
 import { backendOf } from '../../../common/options.js';
-import { type BrokerTarget, targetOf } from '../../../connect.js';
+import { type BrokerTarget, connect, targetOf } from '../../../connect.js';
 import { diagnoseQueues, diagnoseServer, folderHasStore } from '../../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, addressFlags, type CommonFlags, type Execute } from '../../common-options.js';
 import { type Check, fail } from '../../doctor/check.js';
 import { bindingChecks, boundedChecks, exchangeCheck } from '../../doctor/exchange-checks.js';
+import { leftOverChecks } from '../../doctor/left-over-checks.js';
 import {
   type Compare,
   compareInFolder,
@@ -50,16 +51,19 @@ async function check(module: string, flags: CheckFlags, output: Output): Promise
 }
 
 async function* checks(
-  { queues, exchanges }: TopologyModule,
+  topology: TopologyModule,
   chosen: ChosenAddress,
   flags: CheckFlags,
   output: Output,
 ): AsyncGenerator<Check> {
+  const { queues, exchanges } = topology;
   const target = targetOrRefusal(chosen);
   const hintFlags = addressFlags(flags);
   if (target.kind === 'folder' && !(await folderHasStore(target.path))) {
-    // Opening it would create it.
-    for (const exchange of exchanges) yield missing('exchange', exchange.name);
+    // Opening it would create it. What no local broker has is refused by an empty one, too.
+    const empty = backendOf(await connect('local:'));
+    for (const exchange of exchanges) yield await exchangeCheck(empty, exchange, missing);
+    await empty.close();
     yield* queueChecks(queues, compareWithNothing, hintFlags, missing);
     return;
   }
@@ -72,6 +76,7 @@ async function* checks(
     yield* queueChecks(queues, await comparison(broker, target, connectTimeout), hintFlags, missing);
     for (const queue of queues) yield* boundedChecks(queue, target.kind !== 'rabbitmq');
     yield* bindingChecks(broker, queues);
+    yield* leftOverChecks(broker, topology);
   } finally {
     await broker.close();
   }

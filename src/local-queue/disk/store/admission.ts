@@ -46,7 +46,8 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
   let run: Run | undefined;
   const storeRun = (): void => {
     if (run !== undefined) {
-      for (const { queue } of targets[run.target] as Taker[]) messages.insert(queue, run.rank, run.rows);
+      const queues = (targets[run.target] as Taker[]).map(({ queue }) => queue);
+      messages.insertInAll(queues, run.rank, run.rows);
     }
     run = undefined;
   };
@@ -159,7 +160,8 @@ function admitFanOuts(transaction: WriteTransaction): void {
     }
     fanOuts.delete(id);
     transaction.admitted.push(fanOut);
-    for (const { queue } of takers) transaction.messages.insert(queue, what.rank, [what.columns]);
+    const queues = takers.map(({ queue }) => queue);
+    transaction.messages.insertInAll(queues, what.rank, [what.columns]);
     if (takers.length > 0) transaction.reply.done.push(id);
     else refuseUnrouted(transaction, id, to, isOptional);
   }

@@ -15,36 +15,37 @@ const SQL = {
 
 /**
  * The exchanges of the store and their bindings. Like the definitions of queues they are kept in memory, and read again
- * when a process, this one or another, has changed any definition. Queues are known by their ids: one that is removed is
- * not there any more, and one that is made again under its name is another.
+ * when another process has changed any definition. Queues are known by their ids: one that is removed is not there any
+ * more, and one that is made again under its name is another.
  */
 export class ExchangeTable {
   readonly #sql: Statements<typeof SQL>;
   readonly #queues: QueueTable;
-  #exchanges = new Exchanges();
-  /** Of what is in memory: a revision of the queues. */
-  #revision = -1;
+  #exchanges = new Exchanges<number>();
+  /** As the queues count them: which reading of the definitions this one belongs to. */
+  #reading = -1;
 
   constructor(database: Database, queues: QueueTable) {
     this.#sql = database.prepareAll(SQL);
     this.#queues = queues;
+    queues.onRemoved = ({ id }) => this.#exchanges.forgetQueue(id);
   }
 
   /** What is stored. Read when it is needed: few messages go through an exchange of their own. */
-  get #current(): Exchanges {
-    if (this.#revision === this.#queues.revision) return this.#exchanges;
+  get #current(): Exchanges<number> {
+    if (this.#reading === this.#queues.readings) return this.#exchanges;
     this.#exchanges = new Exchanges();
     for (const [definition] of this.#sql.exchanges.all()) this.#exchanges.restore(specOf(String(definition)));
     for (const [exchange, queue, routingKey] of this.#sql.bindings.all()) {
-      this.#exchanges.bind(String(queue), { exchange: String(exchange), routingKey: String(routingKey) });
+      this.#exchanges.bind(Number(queue), { exchange: String(exchange), routingKey: String(routingKey) });
     }
-    this.#revision = this.#queues.revision;
+    this.#reading = this.#queues.readings;
     return this.#exchanges;
   }
 
   /** The transaction failed: nothing read or made in it holds. */
   forget(): void {
-    this.#revision = -1;
+    this.#reading = -1;
   }
 
   /** Throws `QUEUE_MISSING`, `QUEUE_MISMATCH` and `INVALID_OPTION`. */
@@ -62,28 +63,28 @@ export class ExchangeTable {
   /** Binds a queue, and unbinds it from what its definition no longer wants. */
   bind({ id }: StoredQueue, { bindings = [], unbind = [] }: Partial<QueueSpec>): void {
     for (const { exchange, routingKey } of unbind.map(bindingName)) {
-      if (!this.#current.unbind(String(id), { exchange, routingKey })) continue;
+      if (!this.#current.unbind(id, { exchange, routingKey })) continue;
       this.#sql.unbind.run(exchange, id, routingKey);
       this.#queues.changed();
     }
     for (const binding of bindings) {
       this.declare(binding.exchange);
       const { exchange, routingKey } = bindingName(binding);
-      if (!this.#current.bind(String(id), { exchange, routingKey })) continue;
+      if (!this.#current.bind(id, { exchange, routingKey })) continue;
       this.#sql.bind.run(exchange, id, routingKey);
       this.#queues.changed();
     }
   }
 
   bindingsOf({ id }: StoredQueue): ListedBinding[] {
-    return this.#current.bindingsOf(String(id));
+    return this.#current.bindingsOf(id);
   }
 
   /** The queues that take a message, each once; undefined: there is no such exchange. */
   route(to: Destination): StoredQueue[] | undefined {
     return this.#current
       .route(to)
-      ?.map((id) => this.#queues.byId(Number(id)))
+      ?.map((id) => this.#queues.byId(id))
       .filter((queue) => queue !== undefined);
   }
 }

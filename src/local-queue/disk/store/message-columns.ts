@@ -60,13 +60,18 @@ function numberOrNull(value: Row[number]): number | null {
  * So it can be adapted to other headers or another queue without the body, and without making a damaged message good.
  */
 export function checksumOf(queue: number, columns: MessageColumns): number {
+  return placed(contentChecksum(columns), queue, columns);
+}
+
+/** The parts that are the same in all queues that have the message. */
+function contentChecksum(columns: MessageColumns): number {
   const body = columns[8];
   const kind = typeof body === 'string' ? 'text' : 'bytes';
   let head = `${textOf(columns[0])}\n${textOf(columns[1])}\n${columns[4]}\n${kind}\n`;
   if (columns[3] !== null || columns[5] !== null || columns[7] !== null)
     head += `${columns[3]}\n${columns[5]}\n${columns[7]}\n`;
   const fixed = typeof body === 'string' ? crc32(head + body) : crc32OfBytes(body, crc32(head));
-  return (fixed ^ textChecksum(columns[2]) ^ placeChecksum(queue, columns[6])) >>> 0;
+  return fixed ^ textChecksum(columns[2]);
 }
 
 /** Of no bytes zlib makes 0, or what it began with, depending on whether they have a place in memory. */
@@ -116,9 +121,10 @@ const SQL = {
   // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
   insert: `INSERT INTO messages (id, queue, rank, place, checksum, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
   park: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
-  insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, message_id, timestamp, checksum, body)
-    SELECT first + column1, first + column1, queue, rank, content_type, column2, column3, column4, column5
-    FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type) CROSS JOIN (VALUES ${ALIKE_ROWS})`,
+  insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, headers, properties, priority, expires, message_id, timestamp, checksum, body)
+    SELECT first + column1, first + column1, queue, rank, content_type, headers, properties, priority, expires, column2, column3, column4, column5
+    FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type, ? AS headers, ? AS properties, ? AS priority, ? AS expires)
+    CROSS JOIN (VALUES ${ALIKE_ROWS})`,
 };
 
 /** Writes new messages: many that are alike at once. */
@@ -131,13 +137,21 @@ export class MessageInserts {
     this.#sql = database.prepareAll(SQL);
   }
 
-  run(queueId: number, rank: number, rows: readonly MessageColumns[]): void {
+  /** Each of the rows, in each of the queues. */
+  run(queueIds: readonly number[], rank: number, rows: readonly MessageColumns[]): void {
+    const checksums = rows.map(contentChecksum);
+    const alike = new Set<number>();
     for (let next = 0; next < rows.length; ) {
-      if (areAlike(rows, next)) {
-        this.#insertAlike(queueId, rank, rows.slice(next, next + ALIKE));
-        next += ALIKE;
-      } else {
-        this.#one(queueId, rank, rows[next++] as MessageColumns);
+      const isAlike = areAlike(rows, next);
+      if (isAlike) alike.add(next);
+      next += isAlike ? ALIKE : 1;
+    }
+    for (const queueId of queueIds) {
+      for (let next = 0; next < rows.length; ) {
+        const isAlike = alike.has(next);
+        if (isAlike) this.#insertAlike(queueId, rank, rows, checksums, next);
+        else this.#one(queueId, rank, rows[next] as MessageColumns, checksums[next] as number);
+        next += isAlike ? ALIKE : 1;
       }
     }
   }
@@ -145,36 +159,51 @@ export class MessageInserts {
   /** False if it is due already. */
   delayed(queueId: number, rank: number, row: MessageColumns, dueAt: number): boolean {
     const now = Date.now();
-    const number = this.#one(queueId, rank, row);
+    const number = this.#one(queueId, rank, row, contentChecksum(row));
     if (dueAt <= now) return false;
     this.#sql.park.run(now, dueAt, number);
     return true;
   }
 
   /** Returns its number. */
-  #one(queueId: number, rank: number, row: MessageColumns): number {
+  #one(queueId: number, rank: number, row: MessageColumns, checksum: number): number {
     const number = this.#numbers.nextNumber();
-    this.#sql.insert.run(number, queueId, rank, number, checksumOf(queueId, row), ...row);
+    this.#sql.insert.run(number, queueId, rank, number, placed(checksum, queueId, row), ...row);
     return number;
   }
 
-  #insertAlike(queueId: number, rank: number, rows: readonly MessageColumns[]): void {
-    const [, contentType] = rows[0] as MessageColumns;
-    const values: SqliteValue[] = [this.#numbers.nextNumbers(ALIKE), queueId, rank, contentType];
-    for (const row of rows) values.push(row[0], row[4], checksumOf(queueId, row), row[8]);
+  #insertAlike(
+    queueId: number,
+    rank: number,
+    rows: readonly MessageColumns[],
+    checksums: readonly number[],
+    first: number,
+  ): void {
+    const common = rows[first] as MessageColumns;
+    const values: SqliteValue[] = [this.#numbers.nextNumbers(ALIKE), queueId, rank];
+    values.push(common[1], common[2], common[3], common[5], common[6]);
+    for (let index = first; index < first + ALIKE; index++) {
+      const row = rows[index] as MessageColumns;
+      values.push(row[0], row[4], placed(checksums[index] as number, queueId, row), row[8]);
+    }
     this.#sql.insertAlike.run(...values);
   }
 }
 
-/** Whether so many rows from this one on have nothing of their own but number, time and body. */
+/** The checksum of a message in that queue. */
+function placed(content: number, queueId: number, columns: MessageColumns): number {
+  return (content ^ placeChecksum(queueId, columns[6])) >>> 0;
+}
+
+/** Whether so many rows from this one on have nothing of their own but number, time and body. By index, as above. */
 function areAlike(rows: readonly MessageColumns[], first: number): boolean {
   if (first + ALIKE > rows.length) return false;
-  const [, common] = rows[first] as MessageColumns;
+  const common = rows[first] as MessageColumns;
   for (let index = first; index < first + ALIKE; index++) {
     const row = rows[index] as MessageColumns;
-    const [, contentType, headers, properties, , priority, expires, bodyIsText, body] = row;
-    if (contentType !== common || headers !== null || properties !== null || priority !== null) return false;
-    if (expires !== null || bodyIsText !== null || body.length === 0) return false;
+    if (row[7] !== null || row[8].length === 0) return false;
+    if (row[1] !== common[1] || row[2] !== common[2] || row[3] !== common[3]) return false;
+    if (row[5] !== common[5] || row[6] !== common[6]) return false;
   }
   return true;
 }

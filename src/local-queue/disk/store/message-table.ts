@@ -93,8 +93,14 @@ export class MessageTable {
 
   /** New messages, behind all others of their rank. Whether there is room is the caller's matter. */
   insert(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
-    this.#inserts.run(queue.id, rank, rows);
-    this.#queues.comeIn(queue, rows.length, rows.length);
+    this.insertInAll([queue], rank, rows);
+  }
+
+  /** New messages, in each of the queues. */
+  insertInAll(queues: readonly StoredQueue[], rank: number, rows: readonly MessageColumns[]): void {
+    const queueIds = queues.map(({ id }) => id);
+    this.#inserts.run(queueIds, rank, rows);
+    for (const queue of queues) this.#queues.comeIn(queue, rows.length, rows.length);
   }
 
   /** A new message that waits until it is due, in milliseconds since 1970. It counts as held. */

@@ -47,6 +47,9 @@ export class QueueTable {
   #removed: number[] = [];
   /** The version of the definitions in memory. */
   #revision = -1;
+  #readings = 0;
+  /** Called with each queue that this process removes. */
+  onRemoved: (queue: StoredQueue) => void = () => {};
   /** As they are in the store. */
   #stored = { revision: 0, lastMessage: 0 };
   #lastMessage = 0;
@@ -63,6 +66,7 @@ export class QueueTable {
     this.#lastMessage = this.#stored.lastMessage;
     if (this.#stored.revision === this.#revision) return;
     this.#revision = this.#stored.revision;
+    this.#readings++;
     this.#byName.clear();
     this.#byId.clear();
     this.#removed = [];
@@ -72,9 +76,9 @@ export class QueueTable {
     }
   }
 
-  /** Changes with each change of a definition. */
-  get revision(): number {
-    return this.#revision;
+  /** Grows when definitions are read because another process changed some, and after a transaction that failed. */
+  get readings(): number {
+    return this.#readings;
   }
 
   /** A definition was changed: other processes read all of them again. */
@@ -183,6 +187,9 @@ export class QueueTable {
   /** From now on it is not there. What it holds is removed bit by bit; `forgetRemoved` ends that. */
   remove(queue: StoredQueue): void {
     this.#sql.remove.run(queue.id);
+    // At once: what no other queue takes goes to the alternate exchange.
+    this.#sql.unbind.run(queue.id);
+    this.onRemoved(queue);
     this.#byName.delete(queue.spec.name);
     this.#byId.delete(queue.id);
     this.#removed.push(queue.id);
@@ -190,7 +197,6 @@ export class QueueTable {
   }
 
   forgetRemoved(id: number): void {
-    this.#sql.unbind.run(id);
     this.#sql.delete.run(id);
     this.#removed = this.#removed.filter((other) => other !== id);
     this.#revision++;
