@@ -120,12 +120,10 @@ describe.each([
 });
 
 test.each(['topology check', 'doctor'])(
-  '%s refuses an exchange of type headers that is not there, in a folder with and without queues',
+  '%s refuses an exchange of type headers that is not there on a local broker, be it empty or not',
   async (command) => {
-    for (const address of [
-      `local:${join(folder, 'no-headers', command)}`,
-      `local:${join(folder, 'queues')}`,
-    ]) {
+    const empty = command === 'doctor' ? 'local:' : `local:${join(folder, 'no-headers')}`;
+    for (const address of [empty, `local:${join(folder, 'queues')}`]) {
       const { exitCode, stdout } = await millrace([...command.split(' '), HEADERS_MODULE], {
         env: { MILLRACE_URL: address },
       });
