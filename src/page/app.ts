@@ -8,13 +8,13 @@ import { type ActionRequest, actAtOnce, parseAction, planOf } from './actions.js
 import { serveAsset } from './assets.js';
 import type { Audit } from './audit.js';
 import { DeadReader } from './dead-reader.js';
-import { html } from './html.js';
+import { type Html, html } from './html.js';
 import { BadRequest, headersOf, readJson, sendHtml, sendJson, sendOutcomes, statusOf } from './http.js';
 import { Jobs } from './jobs.js';
 import { Links, nameOf } from './links.js';
-import { Live } from './live.js';
+import { Live, type Status } from './live.js';
 import type { PageRequest } from './page.js';
-import { Sampler } from './sampler.js';
+import { type SampleError, Sampler } from './sampler.js';
 import { deadView } from './views/dead.js';
 import { layout, plainPage } from './views/layout.js';
 import { logView } from './views/log.js';
@@ -196,12 +196,9 @@ export class App {
   ): Promise<void> {
     const { broker, readOnly } = this.#parts;
     const stream = this.#live.register(view.cells ?? (() => new Map()));
-    const state = this.#sampler.error === undefined ? broker.state : 'no answer';
+    const { state } = this.#status();
     const { error } = this.#sampler;
-    const body =
-      error === undefined
-        ? view.body
-        : html`${notice(`The broker does not answer: ${error.text}`, 'error')}${view.body}`;
+    const body = error === undefined ? view.body : html`${sampleNotice(error)}${view.body}`;
     const text = layout({ ...view, body }, { links, brokerUrl: broker.url, readOnly, stream, state }).text;
     await sendHtml(request, response, view.status ?? 200, text);
   }
@@ -231,9 +228,8 @@ export class App {
   }
 
   async #startJob(action: ActionRequest, user: string, response: ServerResponse): Promise<void> {
-    await this.#sampler.refresh();
     const { broker } = this.#parts;
-    const info = this.#sampler.latest.byName.get(action.queue);
+    const info = await this.#sampler.find(action.queue);
     if (info === undefined) return sendJson(response, 404, { error: `there is no queue '${action.queue}'` });
     const job = this.#jobs.start(planOf(broker, action, info), ({ plan, view }) => {
       this.#record(user, plan.action, plan.queue, view.text, view.ok);
@@ -256,14 +252,19 @@ export class App {
     this.#parts.audit.add({ user, action, queue, outcome, ok });
   }
 
-  #status(): object {
+  #status(): Status {
     const { broker } = this.#parts;
-    const { error, latest } = this.#sampler;
+    const { error } = this.#sampler;
     return {
-      at: latest.at,
-      state: error === undefined ? broker.state : 'no answer',
+      state: error === undefined || error.isUnsupported ? broker.state : 'no answer',
       since: error?.since ?? broker.outage?.since ?? this.#since,
       text: error?.text ?? broker.outage?.reason.message ?? '',
     };
   }
+}
+
+/** Why there are no figures, or old ones. */
+function sampleNotice({ text, isUnsupported }: SampleError): Html {
+  if (!isUnsupported) return notice(`The broker does not answer: ${text}`, 'error');
+  return notice(`${text}. Or name the queues to show: millrace ui -q orders -q mails`);
 }

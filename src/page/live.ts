@@ -10,10 +10,18 @@ const MAX_STREAMS = 100;
 /** Something is sent that often, also while the broker does not answer: a browser that hears nothing says so. */
 const HEARTBEAT_MS = 5_000;
 
+/** The state of the broker, as the script of the page shows it. */
+export interface Status {
+  readonly state: string;
+  /** Since when it is so. Milliseconds since the epoch. */
+  readonly since: number;
+  /** Why, if it is not usable. */
+  readonly text: string;
+}
+
 /** What a stream sends besides the cells of its view. */
 export interface Shared {
-  /** The state of the broker, as the script of the page shows it. */
-  status(): object;
+  status(): Status;
   /** What is under way, in a form that changes only when it does. */
   jobs(): readonly object[];
 }

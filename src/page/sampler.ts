@@ -38,6 +38,8 @@ const NOTHING: Sample = {
 export interface SampleError {
   readonly since: number;
   readonly text: string;
+  /** The broker is there, and can't tell this. */
+  readonly isUnsupported: boolean;
 }
 
 export class Sampler {
@@ -84,6 +86,14 @@ export class Sampler {
     await this.#sample();
   }
 
+  /** A queue as it was in the last sample, or as the broker knows it: lists of RabbitMQ are some seconds late. */
+  async find(name: string): Promise<QueueInfo | undefined> {
+    const known = this.latest.byName.get(name);
+    if (known !== undefined) return known;
+    if (this.#queues !== undefined && !this.#queues.includes(name)) return undefined;
+    return this.#ask(name);
+  }
+
   close(): void {
     this.#closed.abort();
     clearTimeout(this.#timer);
@@ -125,23 +135,34 @@ export class Sampler {
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       const since = this.error?.since ?? this.#broker.outage?.since ?? Date.now();
-      this.error = { since, text: this.#broker.outage?.reason.message ?? errorText(error) };
+      const isUnsupported = this.#broker.outage === undefined && isQueueError(error, 'UNSUPPORTED');
+      const text = this.#broker.outage?.reason.message ?? errorText(error);
+      this.error = { since, text, isUnsupported };
     }
     this.#costMs = performance.now() - begun;
     for (const onSample of [...this.#watchers]) onSample();
   }
 
   async #list(): Promise<{ readonly queues: readonly QueueInfo[]; readonly parked: number }> {
-    const wait = { signal: this.#closed.signal, timeoutMs: ANSWER_LIMIT_MS };
-    if (this.#queues === undefined) return this.#operator.queues({ ...wait, limit: MAX_QUEUES });
+    if (this.#queues === undefined) return this.#operator.queues({ ...this.#wait(), limit: MAX_QUEUES });
     const queues: QueueInfo[] = [];
     for (const name of this.#queues) {
-      const queue = await this.#operator.queue(name, wait).catch((error) => {
-        if (isQueueError(error, 'QUEUE_MISSING')) return undefined;
-        throw error;
-      });
+      const queue = await this.#ask(name);
       if (queue !== undefined) queues.push(queue);
     }
     return { queues, parked: 0 };
+  }
+
+  async #ask(name: string): Promise<QueueInfo | undefined> {
+    try {
+      return await this.#operator.queue(name, this.#wait());
+    } catch (error) {
+      if (isQueueError(error, 'QUEUE_MISSING')) return undefined;
+      throw error;
+    }
+  }
+
+  #wait() {
+    return { signal: this.#closed.signal, timeoutMs: ANSWER_LIMIT_MS };
   }
 }

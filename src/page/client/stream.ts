@@ -7,7 +7,6 @@ const SILENT_MS = 15_000;
 const AGAIN_MS = 2_000;
 
 interface Status {
-  readonly at: number;
   readonly state: string;
   readonly since: number;
   readonly text: string;

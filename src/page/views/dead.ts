@@ -26,7 +26,7 @@ const MAX_QUEUES = 20;
 /** Of one queue, or of all. */
 export async function deadView(context: ViewContext, name: string | undefined): Promise<View> {
   if (name === undefined) return allQueues(context);
-  const info = findQueue(context, name);
+  const info = await findQueue(context, name);
   if (info === undefined) return missingQueue(name);
   const { links, query, jobs } = context;
   const dead = deadLetterQueueOf(info);

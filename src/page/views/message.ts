@@ -23,7 +23,7 @@ const SHOWN_BODY_BYTES = 64 * 1024;
 
 export async function messageView(context: ViewContext, name: string): Promise<View> {
   const { links, query, reader } = context;
-  const info = findQueue(context, name);
+  const info = await findQueue(context, name);
   if (info === undefined) return missingQueue(name);
   const id = query.get('id') ?? '';
   const found = await reader.find(info, id, SHOWN_BODY_BYTES);
@@ -74,7 +74,7 @@ export async function messageBody(
   name: string,
   response: ServerResponse,
 ): Promise<void> {
-  const info = findQueue(context, name);
+  const info = await findQueue(context, name);
   const id = context.query.get('id') ?? '';
   const isHidden = context.hideBodies || info === undefined;
   const found = isHidden ? undefined : await context.reader.find(info, id, Number.MAX_SAFE_INTEGER);

@@ -30,7 +30,7 @@ const TABS: readonly (readonly [MessageState, string])[] = [
 ];
 
 export async function queueView(context: ViewContext, name: string): Promise<View> {
-  const info = findQueue(context, name);
+  const info = await findQueue(context, name);
   if (info === undefined) return missingQueue(name);
   const { links, query } = context;
   const tab = TABS.find(([state]) => state === query.get('tab'))?.[0] ?? 'ready';

@@ -76,9 +76,9 @@ export function notice(text: string, tone: 'info' | 'error' = 'info'): Html {
   return html`<p class="notice ${tone}"${tone === 'error' && html` role="alert"`}>${text}</p>`;
 }
 
-/** The queue as it was in the last sample; undefined if there is none. */
-export function findQueue({ sampler }: ViewContext, name: string): QueueInfo | undefined {
-  return sampler.latest.byName.get(name);
+/** The queue as it is; undefined if there is none. */
+export function findQueue({ sampler }: ViewContext, name: string): Promise<QueueInfo | undefined> {
+  return sampler.find(name);
 }
 
 /** A command that does the same in a terminal. */
