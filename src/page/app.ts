@@ -57,7 +57,9 @@ export class App {
   readonly #jobs: Jobs;
   readonly #live: Live;
   readonly #closed = new AbortController();
-  readonly #since = Date.now();
+  /** Since when the broker is in the state that was seen last. */
+  #since = Date.now();
+  #state: string | undefined;
 
   constructor(parts: AppParts) {
     this.#parts = parts;
@@ -255,9 +257,13 @@ export class App {
   #status(): Status {
     const { broker } = this.#parts;
     const { error } = this.#sampler;
+    const state = error === undefined || error.isUnsupported ? broker.state : 'no answer';
+    if (this.#state !== undefined && this.#state !== state) this.#since = Date.now();
+    this.#state = state;
+    const failedSince = error === undefined || error.isUnsupported ? undefined : error.since;
     return {
-      state: error === undefined || error.isUnsupported ? broker.state : 'no answer',
-      since: error?.since ?? broker.outage?.since ?? this.#since,
+      state,
+      since: broker.outage?.since ?? failedSince ?? this.#since,
       text: error?.text ?? broker.outage?.reason.message ?? '',
     };
   }

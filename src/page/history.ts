@@ -11,8 +11,8 @@ const STEPS_MS: Readonly<Record<Span, number>> = { '15m': 5_000, '3h': 60_000, '
 /** Charts of more queues than that would take too much memory: about 13 kB each. */
 export const MAX_CHARTED = 1000;
 
-const SPARK_POINTS = 30;
-const SPARK_STEP_MS = 30_000;
+const SPARK_POINTS = 60;
+const SPARK_STEP_MS = 15_000;
 
 /** Figures over time, the last of each step. */
 class Ring {
@@ -60,8 +60,12 @@ class Ring {
 }
 
 interface Kept {
-  /** `ready` and `dead` of the last 15 minutes. */
+  /** Of the last 15 minutes: `ready`, and how many dead letters came. */
   readonly spark: Ring;
+  dead: number | undefined;
+  /** How many dead letters came in the present step of `spark`. */
+  came: number;
+  step: number;
   charts: Readonly<Record<Span, Ring>> | undefined;
 }
 
@@ -78,6 +82,7 @@ export class History {
   readonly since: number;
   #queues = new Map<string, Kept>();
   #charted = 0;
+  #hasBegun = false;
   readonly #lastDead = new Map<string, number>();
   /** New dead letters of all queues, by the minute since the epoch. */
   readonly #newDead = new Map<number, number>();
@@ -87,12 +92,14 @@ export class History {
   }
 
   add(at: number, queues: readonly QueueInfo[]): void {
+    const isFirst = !this.#hasBegun;
     const kept = new Map<string, Kept>();
     for (const queue of queues) kept.set(queue.name, this.#addQueue(at, queue));
     this.#queues = kept;
+    this.#hasBegun = true;
     this.#charted = [...kept.values()].filter(({ charts }) => charts !== undefined).length;
     for (const name of this.#lastDead.keys()) if (!kept.has(name)) this.#lastDead.delete(name);
-    this.#countDead(at, queues);
+    this.#countDead(at, queues, isFirst);
   }
 
   /** The ready messages of the last 15 minutes; NaN where nothing is known. */
@@ -100,14 +107,15 @@ export class History {
     return this.#queues.get(queue)?.spark.field(0) ?? [];
   }
 
-  /** How many more dead letters there are than at the lowest point of the last 15 minutes. */
+  /** How many of the dead letters that are there came within the last 15 minutes. */
   deadRise(queue: string): number {
-    const dead =
-      this.#queues
-        .get(queue)
-        ?.spark.field(1)
-        .filter((value) => !Number.isNaN(value)) ?? [];
-    return dead.length === 0 ? 0 : (dead.at(-1) as number) - Math.min(...dead);
+    const kept = this.#queues.get(queue);
+    if (kept?.dead === undefined || kept.dead === 0) return 0;
+    const came = kept.spark.field(1).filter((value) => value > 0);
+    return Math.min(
+      kept.dead,
+      came.reduce((sum, value) => sum + value, 0),
+    );
   }
 
   /** How much `ready` grew over the last 15 minutes. */
@@ -137,10 +145,17 @@ export class History {
   #addQueue(at: number, queue: QueueInfo): Kept {
     const kept = this.#queues.get(queue.name) ?? {
       spark: new Ring(SPARK_STEP_MS, SPARK_POINTS, 2),
+      // The page has seen how all of them came.
+      dead: this.#hasBegun ? 0 : undefined,
+      came: 0,
+      step: 0,
       charts: undefined,
     };
     const { ready, unsettled = Number.NaN, delayed = Number.NaN, dead = Number.NaN, rates } = queue;
-    kept.spark.add(at, [ready, dead]);
+    const step = Math.floor(at / SPARK_STEP_MS);
+    const came = queue.dead === undefined ? 0 : Math.max(0, queue.dead - (kept.dead ?? queue.dead));
+    Object.assign(kept, { dead: queue.dead, step, came: step === kept.step ? kept.came + came : came });
+    kept.spark.add(at, [ready, kept.came]);
     const values = [ready, unsettled, delayed, dead, rates?.in ?? Number.NaN, rates?.out ?? Number.NaN];
     if (kept.charts === undefined && this.#charted < MAX_CHARTED && values.some((value) => value > 0)) {
       kept.charts = chartRings();
@@ -150,7 +165,7 @@ export class History {
     return kept;
   }
 
-  #countDead(at: number, queues: readonly QueueInfo[]): void {
+  #countDead(at: number, queues: readonly QueueInfo[], isFirst: boolean): void {
     const minute = Math.floor(at / MINUTE_MS);
     // Several queues may share a dead-letter queue, whose messages count once.
     const seen = new Set<string>();
@@ -158,7 +173,7 @@ export class History {
       const holder = deadLetterQueue ?? name;
       if (dead === undefined || seen.has(holder)) continue;
       seen.add(holder);
-      const rise = dead - (this.#lastDead.get(name) ?? dead);
+      const rise = dead - (this.#lastDead.get(name) ?? (isFirst ? dead : 0));
       this.#lastDead.set(name, dead);
       if (rise > 0) this.#newDead.set(minute, (this.#newDead.get(minute) ?? 0) + rise);
     }

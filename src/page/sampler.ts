@@ -14,6 +14,8 @@ const SHARE_OF_TIME = 4;
 /** A request is answered with figures that are not older than that. */
 const FRESH_MS = 1_000;
 const MAX_QUEUES = 100_000;
+/** The broker is there, but its management API is not, or not for this user. */
+const OF_MANAGEMENT = ['UNSUPPORTED', 'UNREACHABLE', 'ACCESS_REFUSED'] as const;
 
 export interface Sample {
   /** Milliseconds since the epoch. */
@@ -135,7 +137,7 @@ export class Sampler {
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       const since = this.error?.since ?? this.#broker.outage?.since ?? Date.now();
-      const isUnsupported = this.#broker.outage === undefined && isQueueError(error, 'UNSUPPORTED');
+      const isUnsupported = this.#broker.outage === undefined && isQueueError(error, ...OF_MANAGEMENT);
       const text = this.#broker.outage?.reason.message ?? errorText(error);
       this.error = { since, text, isUnsupported };
     }

@@ -17,6 +17,7 @@ interface ChartData {
 
 const EVERY_MS = 5000;
 const HEIGHT = 180;
+const MIN_POINTS = 24;
 
 const SERIES: Readonly<Record<string, readonly (readonly [field: string, label: string, color: string])[]>> =
   {
@@ -76,10 +77,10 @@ async function update(section: HTMLElement): Promise<void> {
 
 function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
   const series = SERIES[place.dataset.chart ?? ''] ?? [];
-  const columns = [times, ...series.map(([field]) => fields[names.indexOf(field)] ?? [])];
-  const known = charts.get(place);
-  if (known !== undefined) {
-    known.setData(columns);
+  const columns = known([times, ...series.map(([field]) => fields[names.indexOf(field)] ?? [])]);
+  const drawn = charts.get(place);
+  if (drawn !== undefined) {
+    drawn.setData(columns);
     return;
   }
   const style = getComputedStyle(document.body);
@@ -96,7 +97,10 @@ function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
     cursor: { y: false },
     scales: { y: { range: (_: unknown, __: number, max: number) => [0, Math.max(1, max * 1.1)] } },
     axes: [
-      { ...axis, values: (_: unknown, splits: readonly number[]) => splits.map(clock) },
+      {
+        ...axis,
+        values: (_: unknown, splits: readonly number[]) => splits.map((at) => clock(at, isFine(splits))),
+      },
       {
         ...axis,
         size: 56,
@@ -120,8 +124,21 @@ function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
   charts.set(place, new uPlot(options, columns, place));
 }
 
-function clock(seconds: number, withSeconds: boolean | number = false): string {
+/** From the first time on at which something is known, but for a line that is too short to be seen. */
+function known(columns: readonly (readonly (number | null)[])[]): readonly (readonly (number | null)[])[] {
+  const [times = [], ...fields] = columns;
+  const first = times.findIndex((_, index) => fields.some((values) => values[index] !== null));
+  const from = Math.max(0, Math.min(first, times.length - MIN_POINTS));
+  return columns.map((values) => values.slice(from));
+}
+
+/** Whether there are several marks in a minute. */
+function isFine([first = 0, second = 60]: readonly number[]): boolean {
+  return second - first < 60;
+}
+
+function clock(seconds: number, withSeconds: boolean): string {
   const options = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
-  const more = withSeconds === true ? ({ second: '2-digit' } as const) : {};
+  const more = withSeconds ? ({ second: '2-digit' } as const) : {};
   return new Date(seconds * 1000).toLocaleTimeString('en-GB', { ...options, ...more });
 }

@@ -118,6 +118,9 @@ function showBar(): void {
   const word = goneSince === undefined ? (status?.state ?? state.textContent) : 'no link';
   if (state.textContent !== word) state.textContent = word;
   state.dataset.s = text === '' ? 'ok' : 'bad';
+  const since = find<HTMLElement>('#since');
+  const words = text === '' && status !== undefined ? `since ${timeText(new Date(status.since))}` : '';
+  if (since !== undefined && since.textContent !== words) since.textContent = words;
 }
 
 /** Only what has changed; a place that is not shown any more is passed over. */

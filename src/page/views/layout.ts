@@ -35,7 +35,7 @@ export function layout({ title, body, tab, hasCharts }: View, frame: Frame): Htm
 <script type="module" src="${file('page.js')}"></script></head>
 <body data-base="${links.base}"${stream !== undefined && html` data-stream="${stream}"`}>
 <a class="skip" href="#main">Skip to the content</a>
-<header><nav aria-label="Views">${TABS.map(link)}</nav><p class="broker"><span id="state" data-s="${state === 'connected' ? 'ok' : 'bad'}">${state}</span> <span class="url">${brokerUrl}</span>${readOnly && html` <span class="badge">read-only</span>`}</p><button type="button" class="plain" id="help" aria-label="Keys">?</button></header>
+<header><nav aria-label="Views">${TABS.map(link)}</nav><p class="broker"><span id="state" data-s="${state === 'connected' ? 'ok' : 'bad'}">${state}</span> <span id="since"></span> <span class="url">${brokerUrl}</span>${readOnly && html` <span class="badge">read-only</span>`}</p><button type="button" class="plain" id="help" aria-label="Keys">?</button></header>
 <p id="gone" role="status" hidden></p>
 <main id="main" tabindex="-1">${body}</main>
 <aside id="jobs" aria-label="Under way"></aside>

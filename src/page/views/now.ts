@@ -113,7 +113,7 @@ function strip(cells: Cells): Html {
 const COLUMNS: readonly (readonly [key: string, title: string])[] = [
   ['ready', 'ready'],
   ['unsettled', 'handling'],
-  ['delayed', 'delayed'],
+  ['delayed', 'waiting'],
   ['dead', 'dead'],
   ['oldest', 'oldest'],
   ['in', 'in/s'],
