@@ -11,7 +11,7 @@ import {
 } from '../src/errors.js';
 
 const source = readFileSync(new URL('../src/errors.ts', import.meta.url), 'utf8');
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+const promises = readFileSync(new URL('../docs/promises.md', import.meta.url), 'utf8');
 
 /** The codes of the type, which exists at compile time only. */
 function codesOfType(): string[] {
@@ -32,8 +32,8 @@ describe('the error codes', () => {
     expect(codesOfTable(source)).toEqual(codes);
   });
 
-  test('the table in the README lists the same codes', () => {
-    expect(codesOfTable(readme).sort()).toEqual(codesOfType().sort());
+  test('the table in docs/promises.md lists the same codes', () => {
+    expect(codesOfTable(promises).sort()).toEqual(codesOfType().sort());
   });
 });
 

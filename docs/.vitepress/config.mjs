@@ -60,8 +60,10 @@ export default defineConfig({
         items: [
           link('Getting started', 'getting-started'),
           link('Concepts', 'concepts'),
+          link('What is promised', 'promises'),
           link('Where the backends differ', 'versions'),
-          link('A queue on disk', 'disk'),
+          link('Queues in a folder', 'disk'),
+          link('RabbitMQ', 'rabbitmq'),
         ],
       },
       {
@@ -81,6 +83,7 @@ export default defineConfig({
           link('Locks', 'locks'),
           link('Handlers in threads', 'threads'),
           link('Around each message', 'around'),
+          link('The in-process queue alone', 'local-queue'),
         ],
       },
       {
@@ -101,6 +104,7 @@ export default defineConfig({
         text: 'Operations',
         items: [
           link('Queues', 'operations'),
+          link('The page', 'page'),
           link('Warnings, logs, events', 'observing'),
           link('Metrics and health', 'metrics'),
           link('Traces', 'tracing'),
