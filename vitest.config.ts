@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // `npx vitest run --project NAME` runs one of these alone. What no other project takes belongs to `unit`, which needs
 // neither Docker nor a second process and takes seconds.
@@ -37,6 +38,32 @@ const ledger = ['test/random-ledger/**/*.test.ts'];
  */
 const eagerCollection = ['--max-semi-space-size=8'];
 
+/**
+ * Files that take minutes, the longest first. They begin first: a fresh clone knows no times of earlier runs, vitest then
+ * begins with the files of most bytes, and these have few. Begun last, one of them has the others' workers wait for it.
+ */
+const longest = [
+  'test/contract/rabbitmq-latency.broker.test.ts',
+  'test/contract/rabbitmq.test.ts',
+  'test/contract/disk.test.ts',
+  'test/random-ledger/rabbitmq.test.ts',
+  'test/hostile/hostile.process.test.ts',
+  'test/contract/rabbitmq-delayed.broker.test.ts',
+  'test/contract/rabbitmq-plain.broker.test.ts',
+  'test/contract/rabbitmq-classic.broker.test.ts',
+  'test/contract/memory.test.ts',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const index = longest.findIndex((file) => moduleId.endsWith(`/${file}`));
+      return index === -1 ? longest.length : index;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
 const withBroker = ['test/support/global-setup.ts'];
 
 export default defineConfig({
@@ -46,6 +73,7 @@ export default defineConfig({
     maxWorkers: Math.min(availableParallelism() + 1, 6),
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/support/amounts-reporter.ts'],
     projects: [
       {
