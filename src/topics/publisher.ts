@@ -1,6 +1,6 @@
 import type { Backend, Broker, Message, WaitOptions } from '../broker.js';
 import { backendOf, invalidOption, quote } from '../common/options.js';
-import { QueueError } from '../errors.js';
+import { isQueueError, QueueError } from '../errors.js';
 import type { SkippedValues } from '../producer/each-value.js';
 import {
   type ProducerOptions,
@@ -179,7 +179,21 @@ async function declare(
   { exchange, unroutedQueue }: Topic,
   wait: WaitOptions,
 ): Promise<void> {
-  // First, so that nothing is lost that the exchange leads there.
-  if (unroutedQueue !== undefined) await backend.declare(unroutedQueue, wait);
+  if (unroutedQueue !== undefined) {
+    // An exchange with other options is refused before its queue is created; a new one comes after its queue, so that
+    // nothing is lost that it leads there.
+    if (await isThere(backend, exchange, wait)) await backend.declareExchange(exchange.spec, wait);
+    await backend.declare(unroutedQueue, wait);
+  }
   await backend.declareExchange(exchange.spec, wait);
+}
+
+async function isThere(backend: Backend, { spec }: Topic['exchange'], wait: WaitOptions): Promise<boolean> {
+  try {
+    await backend.declareExchange({ ...spec, declare: 'existing' }, wait);
+    return true;
+  } catch (error) {
+    if (isQueueError(error, 'QUEUE_MISSING')) return false;
+    throw error;
+  }
 }

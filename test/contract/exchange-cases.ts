@@ -191,6 +191,20 @@ export const exchangeCases: Cases = {
     });
   },
 
+  'exchanges that are alternates of each other send a message round once': async (t) => {
+    const [one, two] = [t.queueName(), t.queueName()];
+    await t.broker.declareExchange(defineExchange(one, { alternate: defineExchange(two) }).spec);
+    await t.broker.declareExchange(defineExchange(two, { alternate: defineExchange(one) }).spec);
+    const publish = (options?: { mandatory: boolean }) =>
+      t.broker.publish({ exchange: one, routingKey: 'a' }, message({ id: 'a' }), options);
+    expect(await publish({ mandatory: false })).toBe(false);
+    await rejection(publish(), 'UNROUTABLE');
+    const spec = t.spec({ bindings: [{ exchange: two, routingKey: 'a' }] });
+    await t.broker.declare(spec);
+    expect(await publish()).toBe(true);
+    expect(await idsIn(t, spec, 1)).toEqual(['a']);
+  },
+
   'an alternate exchange without a queue is as good as none': async (t) => {
     const rest = exchange(t, 'fanout');
     await t.broker.declareExchange(rest.spec);

@@ -95,6 +95,105 @@ export const topicCases: Cases = {
     kept.ack();
   },
 
+  'a topic that was declared with other options is QUEUE_MISMATCH, and leaves nothing behind': async (t) => {
+    const shop = shopOf(t);
+    const events = { 'order.placed': z.object({ id: z.string(), total: z.number() }) };
+    const orders = defineSubscription(shop, 'orders', { to: ['order.*'], ...options(t) });
+    await t.broker.declare(orders.spec);
+    const kept = defineTopic(shop.name, events, { unrouted: 'keep' });
+    for (const broker of await t.connections(2)) {
+      const event = { id: 'A', total: 1 };
+      const error = await rejection(
+        createPublisher(broker, kept).publish('order.placed', event),
+        'QUEUE_MISMATCH',
+      );
+      expect(error.message).toContain(shop.name);
+      const billing = defineSubscription(kept, 'billing', { to: ['order.*'], ...options(t) });
+      await rejection(broker.declare(billing.spec), 'QUEUE_MISMATCH');
+      for (const name of [`${shop.name}.unrouted`, billing.name])
+        await rejection(broker.inspect(name), 'QUEUE_MISSING');
+      // What is not a property of the exchange is up to each publisher.
+      const strict = createPublisher(broker, defineTopic(shop.name, events, { unrouted: 'error' }));
+      expect(await strict.publish('order.placed', event)).toMatchObject({ routed: true });
+    }
+    await t.untilCounted(orders.name, { ready: 2 });
+  },
+
+  'an exchange that a stranger has declared as fanout is QUEUE_MISMATCH, or used as it is': async (t) => {
+    const shop = shopOf(t);
+    await t.broker.declareExchange(defineExchange(shop.name, { type: 'fanout' }).spec);
+    const event = { id: 'A', total: 1 };
+    const error = await rejection(
+      createPublisher(t.broker, shop).publish('order.placed', event),
+      'QUEUE_MISMATCH',
+    );
+    expect(error.message).toMatch(/fanout/);
+    const existing = defineTopic(
+      shop.name,
+      { 'order.placed': z.object({ id: z.string(), total: z.number() }), 'customer.new': z.unknown() },
+      { declare: 'existing' },
+    );
+    const customers = defineSubscription(existing, 'customers', { to: ['customer.*'], ...options(t) });
+    await t.broker.declare(customers.spec);
+    const publisher = createPublisher(t.broker, existing);
+    expect(await publisher.publish('order.placed', event)).toMatchObject({ routed: true });
+    await t.untilCounted(customers.name, { ready: 1 });
+  },
+
+  'subscriptions that come and go while events are published take nothing from one that stays': async (t) => {
+    const shop = shopOf(t);
+    const stays = defineSubscription(shop, 'stays', { to: ['order.#'], ...options(t) });
+    const comes = defineSubscription(shop, 'comes', { to: ['#'], ...options(t) });
+    await t.broker.declare(stays.spec);
+    const publisher = createPublisher(t.broker, shop);
+    let goesOn = true;
+    const comingAndGoing = (async () => {
+      while (goesOn) {
+        await t.broker.declare(comes.spec);
+        await t.broker.remove(comes.name);
+      }
+    })();
+    const ids = Array.from({ length: 200 }, (_, index) => `${index}`);
+    for (let first = 0; first < ids.length; first += 20) {
+      const some = ids.slice(first, first + 20);
+      const published = await Promise.all(
+        some.map((id) => publisher.publish('order.placed', { id, total: 1 }, { id })),
+      );
+      expect(published).toEqual(some.map((id) => ({ id, routed: true })));
+    }
+    goesOn = false;
+    await comingAndGoing;
+    expect(await (await t.inbox(stays.name)).ackNext(ids.length)).toEqual(ids);
+  },
+
+  'publishMany that is aborted says how many events were published, and each subscription has those': async (
+    t,
+  ) => {
+    const shop = shopOf(t);
+    const queues = ['one', 'two'].map((name) =>
+      defineSubscription(shop, name, { to: ['order.*'], ...options(t) }),
+    );
+    for (const { spec } of queues) await t.broker.declare(spec);
+    const abort = new AbortController();
+    async function* events() {
+      for (let index = 0; index < 300; index++) {
+        if (index === 150) abort.abort(new Error('enough'));
+        yield ['order.placed', { id: `${index}`, total: index }] as const;
+        await null;
+      }
+    }
+    const publisher = createPublisher(t.broker, shop);
+    const { signal } = abort;
+    const { progress } = await rejection(publisher.publishMany(events(), { signal }), 'ABORTED');
+    const { taken = 0, stored = 0 } = progress ?? {};
+    expect(taken).toBeLessThanOrEqual(151);
+    for (const { name } of queues) {
+      await eventually(async () => (await t.broker.inspect(name)).ready >= stored);
+      expect((await t.broker.inspect(name)).ready).toBeLessThanOrEqual(taken);
+    }
+    expect(await publisher.publish('order.placed', { id: 'next', total: 1 })).toMatchObject({ routed: true });
+  },
+
   'an event or a value that the topic does not have is refused before any I/O': async (t) => {
     const shop = shopOf(t, { declare: 'existing' });
     const publisher = createPublisher(t.broker, shop);

@@ -4,7 +4,9 @@ import { connect as connectTcp } from 'node:net';
 import { createServer, type TlsOptions } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { amqpUrl } from '../../support/broker.js';
+import { z } from 'zod';
+import { defineQueue } from '../../../src/queue.js';
+import { amqpUrl, managementUrl as managementAddress, uniqueName } from '../../support/broker.js';
 import { connect } from '../../support/connect.js';
 import { rejection } from '../../support/rejection.js';
 
@@ -14,9 +16,16 @@ const KEY = fileURLToPath(new URL('./tls/key.pem', import.meta.url));
 
 /** Speaks TLS in front of the broker; gives the address there. */
 async function tlsAddress(): Promise<URL> {
-  const broker = new URL(amqpUrl());
+  const url = new URL(amqpUrl().replace(/^amqp:/, 'amqps:'));
+  url.port = String(await tlsPort(new URL(amqpUrl()), 5672));
+  url.hostname = 'localhost';
+  return url;
+}
+
+/** Speaks TLS in front of a server; gives the port. */
+async function tlsPort(broker: URL, usualPort: number): Promise<number> {
   const server = createServer({ cert: readFileSync(CERTIFICATE), key: readFileSync(KEY) }, (client) => {
-    const upstream = connectTcp(Number(broker.port || 5672), broker.hostname);
+    const upstream = connectTcp(Number(broker.port || usualPort), broker.hostname);
     client.pipe(upstream).pipe(client);
     client.on('error', () => upstream.destroy());
     upstream.on('error', () => client.destroy());
@@ -31,10 +40,7 @@ async function tlsAddress(): Promise<URL> {
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('a TLS server has a port');
-  const url = new URL(broker.href.replace(/^amqp:/, 'amqps:'));
-  url.hostname = 'localhost';
-  url.port = String(address.port);
-  return url;
+  return address.port;
 }
 
 test('amqps: reaches a broker whose certificate is trusted, by option', async () => {
@@ -99,4 +105,19 @@ test.each<[string, string, TlsOptions]>([
   const opening = connect(`amqps://localhost:${address.port}`, { tls: { ca: readFileSync(CERTIFICATE) } });
   const { message } = await rejection(opening, 'UNREACHABLE');
   expect(message).toMatch(new RegExp(`: TLS: [^:;\\n]*${expected}$`));
+});
+
+test('the management API is asked with the same TLS options', async () => {
+  const managementUrl = `https://localhost:${await tlsPort(new URL(managementAddress()), 15672)}`;
+  const trusting = await connect(amqpUrl(), { managementUrl, tls: { ca: readFileSync(CERTIFICATE) } });
+  const queue = uniqueName('tls-management');
+  const spec = defineQueue(queue, z.unknown(), { type: 'classic', deadLetter: false, exclusive: true }).spec;
+  await trusting.declare(spec);
+  expect(await trusting.listBindings(queue)).toEqual([]);
+  await trusting.close();
+
+  const other = await connect(amqpUrl(), { managementUrl });
+  const { message } = await rejection(other.listBindings(queue), 'UNREACHABLE');
+  expect(message).toMatch(/self-signed certificate/);
+  await other.close();
 });

@@ -269,3 +269,25 @@ describe('the bindings of a queue', () => {
     expect(dead.message.origin).toEqual({ exchange: exchange.name, routingKey: 'a.b' });
   });
 });
+
+describe('an exchange to which nobody may publish', () => {
+  it('refuses the message, and the others of its connection are stored', async () => {
+    const internal = name();
+    await raw.assertExchange(internal, 'topic', { internal: true, durable: false, autoDelete: true });
+    const route = defineRoute(internal, z.string(), { routingKey: 'a' });
+    const orders = defineQueue(name(), z.string());
+    const producer = createProducer(broker, orders);
+    await producer.send('first');
+    const others = Promise.all(Array.from({ length: 50 }, (_, index) => producer.send(`${index}`)));
+    const { message: text } = await rejection(
+      createProducer(broker, route).send('refused'),
+      'ACCESS_REFUSED',
+    );
+    expect(text).toContain(internal);
+    await others;
+    await producer.send('last');
+    const ready = async () => (await broker.inspect(orders.name)).ready;
+    await untilAsserted(async () => expect(await ready()).toBeGreaterThanOrEqual(52));
+    await raw.deleteExchange(internal);
+  });
+});
