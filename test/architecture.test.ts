@@ -294,7 +294,10 @@ describe('imports', () => {
       readFileSync(`${root}/package.json`, 'utf8'),
     ) as Record<'dependencies' | 'optionalDependencies' | 'peerDependencies', Record<string, string>>;
     const installed = { ...dependencies, ...optionalDependencies, ...peerDependencies };
-    const isKnown = (to: string) => isOurs(to) || to.startsWith('node:') || Object.hasOwn(installed, to);
+    // `@scope/name/part` is part of `@scope/name`.
+    const packageOf = (to: string) => /^(?:@[^/]+\/)?[^/]+/.exec(to)?.[0] ?? to;
+    const isKnown = (to: string) =>
+      isOurs(to) || to.startsWith('node:') || Object.hasOwn(installed, packageOf(to));
     expect(breaches(({ to }) => !isKnown(to))).toEqual([]);
   });
 });

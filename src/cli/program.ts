@@ -5,6 +5,7 @@ import { onOneLine } from '../common/terminal-text.js';
 import { maskPasswords } from './address.js';
 import { addBackupCommand } from './commands/backup.js';
 import { addBenchCommand } from './commands/bench.js';
+import { addCompletionCommands } from './commands/completion.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDlqCommand } from './commands/dlq.js';
 import { addDoctorCommand } from './commands/doctor.js';
@@ -70,6 +71,13 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
 
 /** All commands. */
 export function createProgram(execute: Execute): Command {
+  const program = createBareProgram(execute);
+  addCompletionCommands(program, () => createBareProgram(execute));
+  return program;
+}
+
+/** All but those for completion, which are made of these. */
+function createBareProgram(execute: Execute): Command {
   const program = new Command('millrace')
     .description(DESCRIPTION)
     .version(version())

@@ -145,7 +145,7 @@ test('the package contains all it needs, and no scripts that run on installation
   expect(
     files.filter(
       (file) =>
-        !/^(dist\/.*\.(js|d\.ts)|dist\/page\/client\/(page\.css|icon\.svg|uPlot\.(min\.css|LICENSE))|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        !/^(dist\/.*\.(js|d\.ts)|dist\/page\/client\/(page\.css|icon\.svg|uPlot\.(min\.css|LICENSE))|dist\/man\/millrace\.1|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
           file,
         ),
     ),

@@ -1,0 +1,93 @@
+/** `millrace completion` and what its scripts call, the hidden `millrace complete`. */
+import { Argument, type Command } from 'commander';
+import { operatorOf } from '../../common/options.js';
+import { connect, targetOf } from '../../connect.js';
+import { folderHasStore } from '../../diagnose.js';
+import { chooseAddress } from '../address.js';
+import { addHelp } from '../common-options.js';
+
+const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
+
+const EXAMPLES = `
+Examples:
+  $ source <(millrace completion bash)     in ~/.bashrc
+  $ source <(millrace completion zsh)      in ~/.zshrc
+  $ millrace completion fish > ~/.config/fish/completions/millrace.fish
+  $ millrace completion powershell | Out-String | Invoke-Expression`;
+
+const NOTES = `
+Completes commands, options and their values, and in a folder the names of the queues.`;
+
+/** Names of queues that are offered at most, and how long they are looked for. */
+const MAX_NAMES = 200;
+const LIMIT_MS = 10_000;
+
+/** `bare`: all commands but these. */
+export function addCompletionCommands(program: Command, bare: () => Command): void {
+  const completion = program
+    .command('completion')
+    .description('Prints a script that completes commands in your shell.')
+    .addArgument(new Argument('<shell>', 'your shell').choices(SHELLS))
+    .action(async (shell: string) => {
+      (await completer(bare())).setup('millrace', 'millrace', shell);
+    });
+  addHelp(completion, EXAMPLES, NOTES);
+  program
+    .command('complete', { hidden: true })
+    .argument('[words...]')
+    .action(async (words: string[]) => {
+      const root = await completer(bare());
+      offerQueues(root, await queueNames(words));
+      root.parse(words);
+    });
+}
+
+async function completer(program: Command) {
+  const { default: tab } = await import('@bomb.sh/tab/commander');
+  const root = tab(program, { completionCommandName: 'completion' });
+  root
+    .command('completion', 'Prints a script that completes commands in your shell.')
+    .argument('shell', (offer) => {
+      for (const shell of SHELLS) offer(shell, '');
+    });
+  return root;
+}
+
+/** Wherever a queue is named. */
+function offerQueues(root: Awaited<ReturnType<typeof completer>>, names: readonly string[]): void {
+  const offer = (add: (value: string, description: string) => void) => {
+    for (const name of names) add(name, '');
+  };
+  for (const command of root.commands.values()) {
+    for (const argument of command.arguments.values())
+      if (['queue', 'from', 'to'].includes(argument.name)) argument.handler = offer;
+    const option = command.options.get('queue');
+    if (option !== undefined) option.handler = offer;
+  }
+}
+
+/** The queues of the folder that the words, or the environment, name. RabbitMQ is not asked: a key is to be answered at once. */
+async function queueNames(words: readonly string[]): Promise<string[]> {
+  try {
+    const at = words.findIndex((word) => word === '-u' || word === '--url');
+    const url = at === -1 ? words.find((word) => word.startsWith('--url='))?.slice(6) : words[at + 1];
+    const { address } = chooseAddress(url === undefined ? {} : { url });
+    const target = targetOf(address);
+    if (target.kind !== 'folder' || !(await folderHasStore(target.path))) return [];
+    const broker = await connect(address, { connectTimeoutMs: LIMIT_MS });
+    try {
+      const { queues } = await operatorOf(broker).queues({ limit: MAX_NAMES, timeoutMs: LIMIT_MS });
+      return queues.map(({ name }) => name).filter(isPlain);
+    } finally {
+      await broker.close();
+    }
+  } catch {
+    // Nothing may be printed between the words of somebody who is typing.
+    return [];
+  }
+}
+
+/** The shell takes what is offered as if it had been typed: a name that means more than itself there is left out. */
+function isPlain(name: string): boolean {
+  return /^[\w.@%+,/][\w.@%+,/-]*$/.test(name);
+}
