@@ -50,5 +50,6 @@ export {
   type SubscribeOptions,
   type Subscription,
   type WaitOptions,
+  type WaitQueue,
 } from './broker.js';
 export { backendOf } from './common/options.js';

@@ -104,6 +104,12 @@ export type BrokerEvent =
    */
   | { readonly type: 'ignored'; readonly queue: string | undefined; readonly options: readonly string[] }
   | { readonly type: 'redefined'; readonly queue: string; readonly change: string }
+  /**
+   * RabbitMQ: delayed messages were moved to the queue `millrace.delay.lost`, since their own queue did not exist when they
+   * were due. `queues`: those of this broker's delayed messages that do not exist now. Told by brokers that have sent
+   * delayed messages, of their own and of others.
+   */
+  | { readonly type: 'delay-lost'; readonly count: number; readonly queues: readonly string[] }
   /** A message became a dead letter without being handled: it can't be read, or was returned too often. */
   | {
       readonly type: 'dead-lettered';

@@ -175,6 +175,20 @@ export interface ConsumerList {
   readonly unknown: Readonly<Partial<Record<ConsumerFigure, string>>>;
 }
 
+/** A queue that the toolkit made for retries of another one, as it is found later. RabbitMQ only. */
+export interface WaitQueue {
+  readonly name: string;
+  /** The queue whose retries wait in it. */
+  readonly queue: string;
+  /** Messages that wait in it. */
+  readonly messages: number;
+  /**
+   * `unused`: it is empty, and no consumer of its queue is there that could use it. `orphaned`: it holds messages for a queue
+   * that does not exist. `used` otherwise.
+   */
+  readonly state: 'used' | 'unused' | 'orphaned';
+}
+
 /** What an operator asks of a broker, and what `purge` and `remove` of the broker leave open. */
 export interface Operator {
   /**
@@ -208,4 +222,14 @@ export interface Operator {
   pause(queue: string, options?: WaitOptions): Promise<void>;
   /** Undoes `pause`. */
   resume(queue: string, options?: WaitOptions): Promise<void>;
+  /**
+   * The queues in which retries wait, also those of policies that are no longer in use. Undefined on local brokers, which
+   * need none. Rejects as `queues` does.
+   */
+  readonly waitQueues?: ((options?: WaitOptions) => Promise<readonly WaitQueue[]>) | undefined;
+  /**
+   * Removes a wait queue if it is unused at this moment, and resolves to whether it was. A consumer that needs it again
+   * declares it again. Rejects as `queues` and `remove` do.
+   */
+  readonly removeWaitQueue?: ((queue: WaitQueue, options?: WaitOptions) => Promise<boolean>) | undefined;
 }

@@ -75,6 +75,15 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
         `message ${event.id}: dead-lettered unhandled, ${event.failure.code}: ${event.failure.error}`,
         { queue: event.queue, id: event.id, reason: event.failure.code, error: event.failure.error },
       );
+    case 'delay-lost': {
+      const which = event.count === 1 ? 'a delayed message was' : `${event.count} delayed messages were`;
+      const missing = event.queues.map((queue) => `'${queue}'`).join(', ');
+      return line(
+        'error',
+        `${which} moved to 'millrace.delay.lost', since the queue did not exist at the due time${missing === '' ? '' : `: ${missing}`}`,
+        { count: event.count, queues: event.queues },
+      );
+    }
     case 'settle-failed':
       return line(
         'error',

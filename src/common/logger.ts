@@ -93,6 +93,7 @@ function warningsOf(): (event: BrokerEvent) => void {
   const codes: Partial<Record<BrokerEvent['type'], string>> = {
     'dead-lettered': 'MILLRACE_DEAD_LETTER',
     'settle-failed': 'MILLRACE_SETTLE_FAILED',
+    'delay-lost': 'MILLRACE_DELAY_LOST',
     disconnected: 'MILLRACE_DISCONNECTED',
     waiting: 'MILLRACE_WAITING',
     ignored: 'MILLRACE_IGNORED',

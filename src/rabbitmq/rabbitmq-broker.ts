@@ -100,7 +100,10 @@ class RabbitMqBroker implements Backend {
     const declarer = new QueueDeclarer(() => connections.openSeparate());
     this.#exchanges = new Exchanges(connections.consume);
     this.#auxiliary = new AuxiliaryQueues(connections.consume, declarer, this.#queues);
-    this.#delays = new DelayLadder(connections.consume, this.#auxiliary);
+    this.#delays = new DelayLadder(connections.consume, this.#auxiliary, {
+      declarer,
+      observe: settings.observe,
+    });
     this.#topology = new Topology(connections.consume, declarer, {
       queues: this.#queues,
       exchanges: this.#exchanges,

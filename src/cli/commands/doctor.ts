@@ -15,13 +15,16 @@ import { type Compare, compareInFolder, compareWithNothing, queueChecks } from '
 import { badAddress, rabbitMqChecks } from '../doctor/rabbitmq-checks.js';
 import { Report } from '../doctor/report.js';
 import { roundTrip } from '../doctor/round-trip.js';
+import { waitQueueChecks } from '../doctor/wait-queue-checks.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import { importTopology, type TopologyModule } from '../import-module.js';
 import { type ManagementFlags, managementOption } from '../option-values.js';
 import type { Output } from '../output.js';
 import { sendingQueue } from '../text-queue.js';
 
-interface DoctorFlags extends CommonFlags, ManagementFlags {}
+interface DoctorFlags extends CommonFlags, ManagementFlags {
+  readonly fix?: boolean;
+}
 
 const EXAMPLES = `
 Examples:
@@ -30,7 +33,7 @@ Examples:
   $ millrace doctor ./queues.js          check the queues that it exports, too`;
 
 const NOTES = `
-Prints one line per check: ok, warn or fail, and what to do. Creates no queue except a temporary one. Reports bindings that are missing or left over, on RabbitMQ only with --management-url, since AMQP can't list bindings.
+Prints one line per check: ok, warn or fail, and what to do. Creates no queue except a temporary one. Reports bindings that are missing or left over, on RabbitMQ only with --management-url, since AMQP can't list bindings; so it does wait queues that nothing uses any more, which --fix removes.
 
 Exit codes: 0 no failures (there may be warnings); 1 something differs from its definition; 4 something is missing that no definition creates; 69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or a folder that can't be used.`;
 
@@ -43,13 +46,14 @@ export function addDoctorCommand(program: Command, execute: Execute): void {
       "a queue's name, or a module (./queues.js) that exports queues, subscriptions, topics or exchanges",
     )
     .addOption(managementOption())
+    .option('--fix', 'remove wait queues of RabbitMQ that are empty and that no consumer can use')
     .action((subject: string | undefined, flags: DoctorFlags) =>
       execute(flags, (output) => doctor(subject, flags, output)),
     );
   addHelp(command, EXAMPLES, NOTES, ADDRESS_HELP);
 }
 
-/** Checks the broker and what `subject` defines, and changes nothing. */
+/** Checks the broker and what `subject` defines. Without `--fix` it changes nothing. */
 async function doctor(subject: string | undefined, flags: DoctorFlags, output: Output): Promise<ExitCode> {
   const topology = subject === undefined ? NOTHING : await topologyOf(subject);
   const chosen = chooseAddress(flags);
@@ -130,6 +134,9 @@ async function* throughBroker(
       for (const queue of queues) yield* boundedChecks(queue, isLocal);
       yield* bindingChecks(broker, queues);
       yield* leftOverChecks(broker, topology);
+      const fix = flags.fix === true;
+      if (!isLocal || fix)
+        yield* waitQueueChecks(broker, { fix, isAsked: fix || managementUrl !== undefined });
     } finally {
       await broker.close();
     }

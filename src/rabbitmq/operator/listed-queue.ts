@@ -1,5 +1,5 @@
 /** Makes what the management API lists into what an operator sees. Pure. */
-import type { QueueFigure, QueueInfo, QueueRates } from '../../broker.js';
+import type { QueueFigure, QueueInfo, QueueRates, WaitQueue } from '../../broker.js';
 import { CLASSIC_LENGTH_OFFSET } from '../connection/broker-errors.js';
 import { DELAY_PREFIX } from '../wire/origin.js';
 
@@ -18,6 +18,8 @@ export interface ListedQueue {
   readonly messages_unacknowledged?: unknown;
   /** Since 4.3: held back by the queue itself. */
   readonly messages_delayed?: unknown;
+  /** Of quorum queues: expired, and not stored in the next queue yet. Not among `messages`. */
+  readonly messages_dlx?: unknown;
   readonly message_bytes?: unknown;
   /** Seconds; classic queues only, and only if their messages have timestamps. */
   readonly head_message_timestamp?: unknown;
@@ -38,6 +40,7 @@ export const COLUMNS = [
   'messages_ready',
   'messages_unacknowledged',
   'messages_delayed',
+  'messages_dlx',
   'message_bytes',
   'head_message_timestamp',
   'message_stats.publish_details.rate',
@@ -64,6 +67,31 @@ export function retriedQueue(
   const ready = next === undefined ? undefined : byName.get(next);
   if (ready !== undefined) next = retryTarget(ready) ?? next;
   return next;
+}
+
+/** Those among the queues in which retries wait. Figures that are missing count as use. */
+export function waitQueuesOf(queues: readonly ListedQueue[]): WaitQueue[] {
+  const byQueue = new Map(queues.map((queue) => [queue.name, queue]));
+  const found: WaitQueue[] = [];
+  for (const waiting of queues) {
+    // Consumers attend to the ready queue, and declare it with the first retry of the process: it stays.
+    const queue = waiting.name.endsWith('.ready') ? undefined : retriedQueue(waiting, byQueue);
+    if (queue === undefined) continue;
+    const messages = heldIn(waiting);
+    const own = byQueue.get(queue);
+    const isIdle = own === undefined || (own.consumers === 0 && numberOf(own.messages_unacknowledged) === 0);
+    const unused = messages === 0 && isIdle ? 'unused' : 'used';
+    const state = own === undefined && (messages ?? 0) > 0 ? 'orphaned' : unused;
+    found.push({ name: waiting.name, queue, messages: messages ?? 0, state });
+  }
+  return found;
+}
+
+/** Also those that can't reach the next queue. Undefined: not known. */
+function heldIn({ type, messages, messages_dlx }: ListedQueue): number | undefined {
+  const own = numberOf(messages);
+  const expired = type === 'quorum' ? numberOf(messages_dlx) : 0;
+  return own === undefined || expired === undefined ? undefined : own + expired;
 }
 
 function retryTarget({ name, arguments: given = {} }: ListedQueue): string | undefined {

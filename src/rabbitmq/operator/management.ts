@@ -5,6 +5,7 @@ import type {
   QueueList,
   QueueStats,
   WaitOptions,
+  WaitQueue,
 } from '../../broker.js';
 import { RPC_LIMIT_MS, within } from '../../common/limits.js';
 import { quote } from '../../common/options.js';
@@ -23,6 +24,7 @@ import {
   type ListedQueue,
   numberOf,
   retriedQueue,
+  waitQueuesOf,
 } from './listed-queue.js';
 import { getJson, getPages, type ManagementAccess, unusable } from './management-api.js';
 
@@ -75,6 +77,12 @@ export class Management {
       .filter((queue) => internal || !queue.internal)
       .sort(byName);
     return { queues: found.slice(0, limit), total: found.length, parked };
+  }
+
+  /** All wait queues of the virtual host. Rejects as `list` does. */
+  async waitQueues(wait: WaitOptions): Promise<WaitQueue[]> {
+    const { queues } = await this.#ask(wait, (access) => this.#listed(access, '', wait));
+    return waitQueuesOf(queues).sort(byName);
   }
 
   /**

@@ -10,6 +10,7 @@ import type {
   QueueStats,
   QueuesOptions,
   WaitOptions,
+  WaitQueue,
 } from '../../broker.js';
 import { throwIfAborted, within } from '../../common/limits.js';
 import { checkQueueName } from '../../common/options.js';
@@ -130,11 +131,33 @@ export class RabbitMqOperator implements Operator {
     }
   }
 
+  async waitQueues(options: WaitOptions = {}): Promise<readonly WaitQueue[]> {
+    const what = 'listing wait queues';
+    const wait = this.#begin(what, options);
+    return within(this.#parts.management.waitQueues(wait), what, wait, 'no answer');
+  }
+
+  async removeWaitQueue({ name, queue }: WaitQueue, options: WaitOptions = {}): Promise<boolean> {
+    const wait = this.#begin(`removing '${name}'`, options);
+    const { broker, counts } = this.#parts;
+    // What the API lists may be seconds old, and quorum queues know no removal on condition.
+    const { consumers } = await counts(queue, wait).catch(ifMissing);
+    const { ready } = await counts(name, wait).catch(ifMissing);
+    if (consumers > 0 || ready > 0) return false;
+    await broker.remove(name, wait);
+    return true;
+  }
+
   #begin(what: string, { signal, timeoutMs }: WaitOptions): WaitOptions {
     this.#parts.checkUsable();
     throwIfAborted(signal, what);
     return { signal, timeoutMs };
   }
+}
+
+function ifMissing(error: unknown): QueueCounts {
+  if (isQueueError(error, 'QUEUE_MISSING')) return { ready: 0, consumers: 0 };
+  throw error;
 }
 
 /** A queue that only AMQP tells of. */

@@ -1,11 +1,13 @@
 import type { Channel } from 'amqplib';
-import type { Destination, WaitOptions } from '../../broker.js';
+import type { BrokerEvent, Destination, WaitOptions } from '../../broker.js';
 import { QueueError } from '../../errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onOwnChannel, request } from '../connection/request.js';
-import { DELAY_PREFIX } from '../wire/origin.js';
+import { DELAY_PREFIX, LOST } from '../wire/origin.js';
 import type { AuxiliaryQueues } from './auxiliary-queues.js';
+import { LostDelays } from './lost-delays.js';
+import type { QueueDeclarer } from './queue-declarer.js';
 
 /** A queue for each bit of a delay in seconds: up to 2^28 seconds, eight and a half years. */
 const LEVELS = 28;
@@ -17,9 +19,6 @@ const MAX_NAME_BYTES = 255 - 2 * LEVELS;
 
 /** The exchange below the lowest level, which routes messages to their queues. */
 const DELIVERY = `${DELAY_PREFIX}deliver`;
-
-/** Holds messages that it can't route. */
-const LOST = `${DELAY_PREFIX}lost`;
 
 /** How long a binding is assumed to exist. */
 const BIND_AGAIN_MS = 5000;
@@ -60,7 +59,16 @@ export class DelayLadder {
   /** When each target was last bound. */
   readonly #boundAt = new Map<string, number>();
 
-  constructor(link: ReconnectingConnection, auxiliary: AuxiliaryQueues) {
+  /** The queues of the messages that were delayed here. */
+  readonly #queues = new Set<string>();
+  readonly #lost: LostDelays;
+
+  constructor(
+    link: ReconnectingConnection,
+    auxiliary: AuxiliaryQueues,
+    parts: { readonly declarer: QueueDeclarer; readonly observe: (event: BrokerEvent) => void },
+  ) {
+    this.#lost = new LostDelays({ ...parts, link, targets: () => this.#queues });
     this.#link = link;
     this.#auxiliary = auxiliary;
     link.listen({ onDisconnected: () => this.#ready.clear() });
@@ -89,6 +97,8 @@ export class DelayLadder {
     await this.#once(`from ${top}`, wait, async (connection) => {
       for (let number = 0; number <= top; number++) await this.#declareLevel(connection, number);
     });
+    this.#queues.add(queue);
+    this.#lost.expect(delay);
     return { exchange: level(top), routingKey: ladderKey(delay, queue) };
   }
 

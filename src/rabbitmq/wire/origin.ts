@@ -5,6 +5,9 @@ import type { HeaderTable } from './header-table.js';
 /** Begins the names of the exchanges and queues in which delayed messages wait on their way to a queue. */
 export const DELAY_PREFIX = 'millrace.delay.';
 
+/** The queue of messages whose own queue was gone when they were due. */
+export const LOST = `${DELAY_PREFIX}lost`;
+
 const EXCHANGE = 'x-millrace-exchange';
 const ROUTING_KEY = 'x-millrace-routing-key';
 

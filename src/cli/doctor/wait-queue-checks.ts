@@ -1,0 +1,71 @@
+/** Checks the queues that the toolkit makes on RabbitMQ for retries and delays. */
+import type { Backend } from '../../broker.js';
+import { isQueueError } from '../../errors.js';
+import { type Check, failure, ok, warn } from './check.js';
+
+const LOST = 'millrace.delay.lost';
+
+/** `isAsked`: whether the management API may be asked. `fix`: removes those that nothing uses. */
+export async function* waitQueueChecks(
+  broker: Backend,
+  { isAsked, fix }: { readonly isAsked: boolean; readonly fix: boolean },
+): AsyncGenerator<Check> {
+  yield* lostCheck(broker);
+  const { operator } = broker;
+  if (operator?.waitQueues === undefined) {
+    if (fix) yield ok('wait queues', 'there are none on this broker, and nothing to remove');
+    return;
+  }
+  if (!isAsked) return;
+  try {
+    const all = await operator.waitQueues();
+    for (const { name, queue, messages } of all.filter(({ state }) => state === 'orphaned')) {
+      yield warn(
+        'wait queues',
+        `'${name}' holds ${messages} retried messages for '${queue}', which does not exist`,
+        `declare '${queue}' again, and they reach it within minutes`,
+        { queue: name, messages },
+      );
+    }
+    const unused = all.filter(({ state }) => state === 'unused');
+    const names = unused.map(({ name }) => `'${name}'`).join(', ');
+    if (unused.length > 0 && !fix) {
+      yield warn(
+        'wait queues',
+        `unused: ${names}: empty, and no consumer of their queues runs`,
+        'millrace doctor --fix removes them; a consumer that needs one declares it again',
+        { unused: unused.map(({ name }) => name) },
+      );
+      return;
+    }
+    const removed: string[] = [];
+    for (const queue of unused) if (await operator.removeWaitQueue?.(queue)) removed.push(queue.name);
+    const used = all.length - removed.length;
+    const text =
+      removed.length === 0 ? 'none is unused' : `removed ${removed.map((name) => `'${name}'`).join(', ')}`;
+    yield ok('wait queues', `${text}; ${used} in use`, { removed, used });
+  } catch (error) {
+    if (!isQueueError(error, 'UNSUPPORTED')) yield failure('wait queues', error);
+    else
+      yield warn(
+        'wait queues',
+        `not listed: ${error.message}`,
+        'add --management-url, such as http://localhost:15672',
+      );
+  }
+}
+
+async function* lostCheck(broker: Backend): AsyncGenerator<Check> {
+  try {
+    const { ready } = await broker.inspect(LOST);
+    if (ready === 0) return;
+    yield warn(
+      'delayed messages',
+      `${ready} in '${LOST}': their queue did not exist when they were due`,
+      `look at them (millrace peek ${LOST}), declare the queue, and move them (millrace move)`,
+      { lost: ready },
+    );
+  } catch (error) {
+    if (!isQueueError(error, 'QUEUE_MISSING')) yield failure('delayed messages', error);
+  }
+}

@@ -1,0 +1,86 @@
+import type { BrokerEvent } from '../../broker.js';
+import { Deadlines } from '../../common/limits.js';
+import { isQueueError } from '../../errors.js';
+import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
+import { onOwnChannel, request } from '../connection/request.js';
+import { LOST } from '../wire/origin.js';
+import type { QueueDeclarer } from './queue-declarer.js';
+
+/** How long after its due time a message is in its queue, or among the lost ones. */
+const ARRIVED_AFTER_MS = 2000;
+/** Messages of other processes are lost at any time, and clocks differ. */
+const LOOK_EVERY_MS = 60_000;
+
+interface Parts {
+  readonly link: ReconnectingConnection;
+  readonly declarer: QueueDeclarer;
+  readonly observe: (event: BrokerEvent) => void;
+  /** The queues to which this process has sent delayed messages. */
+  readonly targets: () => Iterable<string>;
+}
+
+/**
+ * Tells when messages whose queue was gone when they were due have ended in the queue for lost ones. It is looked at when
+ * messages of this process are due: the messages themselves stay where they are, unseen, since each look at them would
+ * count as a return.
+ */
+export class LostDelays {
+  readonly #parts: Parts;
+  readonly #deadlines = new Deadlines(() => this.#isDue());
+  /** How many there were. Undefined: not known yet. */
+  #known: number | undefined;
+  #looking: Promise<void> | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** A message is about to wait for that long. */
+  expect(seconds: number): void {
+    const waitMs = Math.min(1000 * seconds + ARRIVED_AFTER_MS, LOOK_EVERY_MS);
+    this.#deadlines.add(performance.now() + waitMs);
+    if (this.#known === undefined) this.#look();
+  }
+
+  #isDue(): number {
+    this.#look();
+    return performance.now() + LOOK_EVERY_MS;
+  }
+
+  #look(): void {
+    this.#looking ??= this.#compare()
+      // What can't be known now is looked at again.
+      .catch((error) => {
+        if (isQueueError(error, 'CLOSED')) this.#deadlines.stop();
+      })
+      .finally(() => {
+        this.#looking = undefined;
+      });
+  }
+
+  async #compare(): Promise<void> {
+    const { link, observe } = this.#parts;
+    const subject = { what: 'counting lost messages', name: LOST };
+    const { messageCount } = await request(link, subject, {}, (connection) =>
+      onOwnChannel(connection, (channel) => channel.checkQueue(LOST)),
+    );
+    const before = this.#known ?? messageCount;
+    this.#known = messageCount;
+    if (messageCount <= before) return;
+    observe({ type: 'delay-lost', count: messageCount - before, queues: await this.#missing() });
+  }
+
+  async #missing(): Promise<string[]> {
+    const { link, declarer, targets } = this.#parts;
+    const missing: string[] = [];
+    for (const name of targets()) {
+      const subject = { what: `finding '${name}'`, name };
+      try {
+        await request(link, subject, {}, (connection) => declarer.check(connection, name), 1);
+      } catch (error) {
+        if (isQueueError(error, 'QUEUE_MISSING')) missing.push(name);
+      }
+    }
+    return missing;
+  }
+}
