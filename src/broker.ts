@@ -289,4 +289,10 @@ export interface Backend extends Broker {
 
   /** Looks at the state of that name. Rejects as `inspect` does, but not for a state that is missing. */
   viewState(name: string, wait?: WaitOptions): Promise<SharedStateView>;
+
+  /**
+   * Removes the state of that name; resolves to whether there was one. A program that has it open makes it anew. Rejects as
+   * `remove` does, but not for a state that is missing.
+   */
+  removeState(name: string, wait?: WaitOptions): Promise<boolean>;
 }

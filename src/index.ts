@@ -156,12 +156,14 @@ export type { ScheduleEvent } from './schedules/running-schedule.js';
 export {
   defineSchedule,
   type Schedule,
+  type ScheduledProperties,
   type ScheduledQueue,
   type ScheduleOptions,
   type Tick,
 } from './schedules/schedule.js';
 export {
   createScheduler,
+  forgetSchedule,
   type ScheduleInfo,
   type Scheduler,
   type SchedulerOptions,

@@ -27,7 +27,7 @@ import { parseAddress, type RabbitMqAddress } from './address.js';
 import { BrokerConnections } from './connection/broker-connections.js';
 import { KeepAlive, type Senders } from './connection/keep-alive.js';
 import { DirectReplies } from './consume/direct-replies.js';
-import { HeldState, viewState } from './consume/held-state.js';
+import { HeldState, stateQueue, viewState } from './consume/held-state.js';
 import { Republisher } from './consume/republisher.js';
 import { Subscriptions } from './consume/subscriptions.js';
 import { EventCounts } from './event-counts.js';
@@ -211,6 +211,16 @@ class RabbitMqBroker implements Backend {
   async viewState(name: string, wait: WaitOptions = {}): Promise<SharedStateView> {
     this.#check(`reading '${name}'`, wait);
     return viewState(this, name, wait);
+  }
+
+  async removeState(name: string, wait: WaitOptions = {}): Promise<boolean> {
+    try {
+      await this.remove(stateQueue(name).name, wait);
+      return true;
+    } catch (error) {
+      if (isQueueError(error, 'QUEUE_MISSING')) return false;
+      throw error;
+    }
   }
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {

@@ -1,6 +1,6 @@
-import type { Backend, Message, SharedState, WaitOptions } from '../broker.js';
+import type { Backend, SharedState, WaitOptions } from '../broker.js';
+import type { Around, SendContext } from '../common/around.js';
 import { backoffMs } from '../common/limits.js';
-import { sendTracing } from '../common/tracing.js';
 import { isQueueError, QueueError } from '../errors.js';
 import {
   isSameTiming,
@@ -12,6 +12,7 @@ import {
   type Step,
 } from './progress.js';
 import type { Schedule } from './schedule.js';
+import { type Publishing, sendAround } from './send-around.js';
 import { type Timing, timingOf, timingText } from './timing.js';
 
 /** What happens to a schedule. */
@@ -33,17 +34,17 @@ export type ScheduleEvent =
 /** The clock may be set at any time: so it is looked at again. */
 const LOOK_EVERY_MS = 1000;
 
-/** Stored along with the progress. */
-interface Publishing {
-  readonly queue: string;
-  readonly message: Message;
-}
-
 const BACKOFF = { initialDelayMs: 200, maxDelayMs: 30_000 };
 
 /** The shared state of a schedule. */
 export function stateName(schedule: string): string {
   return `schedule.${schedule}`;
+}
+
+export interface RunningScheduleOptions {
+  readonly schedule: Schedule;
+  readonly around: Around<SendContext> | undefined;
+  readonly observe: (event: ScheduleEvent) => void;
 }
 
 /**
@@ -57,6 +58,7 @@ export class RunningSchedule {
   readonly name: string;
   readonly #broker: Backend;
   readonly #schedule: Schedule;
+  readonly #around: Around<SendContext> | undefined;
   readonly #observe: (event: ScheduleEvent) => void;
   #initial: Progress | undefined;
   #state: SharedState | undefined;
@@ -73,11 +75,12 @@ export class RunningSchedule {
   #working: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(broker: Backend, schedule: Schedule, observe: (event: ScheduleEvent) => void) {
+  constructor(broker: Backend, { schedule, around, observe }: RunningScheduleOptions) {
     this.name = schedule.name;
     this.#broker = broker;
     this.#schedule = schedule;
     this.#timing = schedule.timing;
+    this.#around = around;
     this.#observe = observe;
   }
 
@@ -203,25 +206,12 @@ export class RunningSchedule {
 
   /** False if another program was first. */
   async #set(state: SharedState, progress: Progress, publishing?: Publishing): Promise<boolean> {
-    const isSet = await this.#traced(publishing, (traced) => state.set(progressText(progress), traced));
+    const set = (message?: Publishing) => state.set(progressText(progress), message);
+    const isSet = await (publishing === undefined
+      ? set()
+      : sendAround(this.#broker, this.#around, publishing, set));
     // Another one may have brought other times meanwhile.
     if (isSet) this.#progress = mergeProgress(this.#progress as Progress, progress, Date.now());
-    return isSet;
-  }
-
-  /** As each send is. */
-  async #traced(publishing: Publishing | undefined, set: (publishing?: Publishing) => Promise<boolean>) {
-    if (publishing === undefined || !sendTracing.hasSubscribers) return set(publishing);
-    const { queue, message } = publishing;
-    const to = { url: this.#broker.url, exchange: '', routingKey: queue };
-    const trace = { queue, id: message.id, verb: 'send' as const, ...to, headers: { ...message.headers } };
-    let isSet = false;
-    // Called after the subscribers of its start, which may add headers.
-    const setTraced = async () => {
-      isSet = await set({ queue, message: { ...message, headers: trace.headers } });
-      return { id: message.id };
-    };
-    await sendTracing.tracePromise(setTraced, trace);
     return isSet;
   }
 

@@ -2,7 +2,7 @@ import type { Message } from '../broker.js';
 import { newMessage, newMessageId } from '../common/message.js';
 import { checkOptionNames, invalidOption, isThenable, quote, wordOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { packed } from '../producer/message-options.js';
+import { type MessageOptions, messageProperties, packed } from '../producer/message-options.js';
 import type { EncodedValue, Queue } from '../queue.js';
 import type { CatchUp } from './progress.js';
 import { type Timing, timingOption } from './timing.js';
@@ -26,14 +26,38 @@ export interface ScheduleOptions<In> {
   readonly tz?: string | undefined;
   /** A tick at each multiple of so many milliseconds since 1970. At least 100. */
   readonly everyMs?: number | undefined;
-  /** The queue, and the value of each message, or a function that makes it from the tick; it may be asynchronous. */
-  readonly send: readonly [queue: ScheduledQueue<In>, value: In | ((tick: Tick) => In | Promise<In>)];
+  /**
+   * The queue, and the value of each message, or a function that makes it from the tick; it may be asynchronous. Then, if
+   * needed, properties of the messages, as `send` takes them.
+   */
+  readonly send: readonly [
+    queue: ScheduledQueue<In>,
+    value: In | ((tick: Tick) => In | Promise<In>),
+    properties?: ScheduledProperties | undefined,
+  ];
   /**
    * What becomes of ticks that came while no scheduler ran, which are more than a minute late: `'last'` sends the last
    * tick that is due and skips those before it, `'skip'` skips them all, `'all'` sends each of them. Default: `'last'`.
    */
   readonly catchUp?: CatchUp | undefined;
 }
+
+/** Properties of the messages of a schedule. The id, and the time, are those of the tick. */
+export type ScheduledProperties = Omit<
+  MessageOptions,
+  'id' | 'delayMs' | 'at' | 'replyTo' | 'correlationId' | 'contentEncoding'
+>;
+
+const PROPERTY_NAMES: readonly (keyof ScheduledProperties)[] = [
+  'headers',
+  'priority',
+  'type',
+  'appId',
+  'userId',
+  'persistent',
+  'expiresInMs',
+  'compress',
+];
 
 /** What a schedule needs of a queue. */
 export type ScheduledQueue<In> = Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>;
@@ -76,10 +100,12 @@ export function defineSchedule<In>(name: string, options: ScheduleOptions<In>): 
   if (typeof options !== 'object' || options === null)
     throw invalidOption('defineSchedule', 'a name and an object with options', options);
   checkOptionNames('defineSchedule', options, ['cron', 'tz', 'everyMs', 'send', 'catchUp']);
-  checkName(name);
+  checkScheduleName(name);
   const timing = timingOption(options);
   const catchUp = wordOption<CatchUp>('catchUp', options.catchUp, ['skip', 'last', 'all'], 'last');
-  const [queue, value] = checkSend(options.send);
+  const [queue, value, given = {}] = checkSend(options.send);
+  checkOptionNames('send', given, PROPERTY_NAMES);
+  const properties = messageProperties(given);
   if (typeof value !== 'function') checkValue(queue, value);
   return {
     name,
@@ -90,13 +116,14 @@ export function defineSchedule<In>(name: string, options: ScheduleOptions<In>): 
       const at = tick ?? new Date();
       const make = value as (tick: Tick) => In | Promise<In>;
       const made = typeof value === 'function' ? await make({ schedule: name, at }) : value;
-      const body = packed(await queue.encode(made as In), undefined, queue, maxBytes);
+      const body = packed(await queue.encode(made as In), properties, queue, maxBytes);
       const suffix = tick === undefined ? `now:${newMessageId()}` : tick.toISOString();
       const headers = {
+        ...properties.headers,
         'x-millrace-schedule': name,
         ...(tick !== undefined && { 'x-millrace-tick': tick.toISOString() }),
       };
-      return newMessage(body, { id: `schedule:${name}:${suffix}`, headers });
+      return newMessage(body, { ...properties, id: `schedule:${name}:${suffix}`, headers });
     },
   };
 }
@@ -104,7 +131,8 @@ export function defineSchedule<In>(name: string, options: ScheduleOptions<In>): 
 /** RabbitMQ's queue of the state has the name in its own, which has 255 bytes, and so have ids. */
 const MAX_NAME_BYTES = 200;
 
-function checkName(name: unknown): void {
+/** Throws `INVALID_OPTION`. */
+export function checkScheduleName(name: unknown): string {
   const fits =
     typeof name === 'string' &&
     name.isWellFormed() &&
@@ -113,13 +141,18 @@ function checkName(name: unknown): void {
     Buffer.byteLength(name) <= MAX_NAME_BYTES;
   if (!fits)
     throw invalidOption('name', `a text of 1 to ${MAX_NAME_BYTES} bytes, without control characters`, name);
+  return name;
 }
 
 function checkSend<In>(send: ScheduleOptions<In>['send']): ScheduleOptions<In>['send'] {
-  const isPair = Array.isArray(send) && send.length === 2;
+  const isPair = Array.isArray(send) && (send.length === 2 || send.length === 3);
   const queue: unknown = isPair ? send[0] : undefined;
   if (typeof queue === 'object' && queue !== null && 'spec' in queue && 'encode' in queue) return send;
-  throw invalidOption('send', '[queue, value] with a queue made by defineQueue', send);
+  throw invalidOption(
+    'send',
+    '[queue, value] or [queue, value, properties] with a queue made by defineQueue',
+    send,
+  );
 }
 
 /** What can't be sent now can't be sent at any tick. */

@@ -1,4 +1,5 @@
 import type { Backend, Broker, WaitOptions } from '../broker.js';
+import { type Around, aroundOption, type SendContext } from '../common/around.js';
 import { anyOf } from '../common/limits.js';
 import { emitWarning } from '../common/logger.js';
 import {
@@ -12,18 +13,31 @@ import {
 } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { parseProgress, reachedBy } from './progress.js';
-import { RunningSchedule, type ScheduleEvent, stateName } from './running-schedule.js';
-import type { Schedule } from './schedule.js';
+import {
+  RunningSchedule,
+  type RunningScheduleOptions,
+  type ScheduleEvent,
+  stateName,
+} from './running-schedule.js';
+import { checkScheduleName, type Schedule } from './schedule.js';
+import { sendAround } from './send-around.js';
 import { timingOf, timingText } from './timing.js';
 
 /** What `createScheduler` takes. All have defaults. */
 export interface SchedulerOptions {
+  /**
+   * Functions around each message on its way to the broker, as those of a producer: they may add headers. One that throws,
+   * or does not call `next`, keeps the tick from being sent: it is tried again. See {@link Around}.
+   */
+  readonly around?: readonly Around<SendContext>[] | undefined;
   /**
    * Receives what happens. Without it, what keeps a tick from being sent is a warning of the process, once for each
    * schedule.
    */
   readonly observe?: ((event: ScheduleEvent) => void) | undefined;
 }
+
+const OPTION_NAMES: readonly (keyof SchedulerOptions)[] = ['around', 'observe'];
 
 /** What is known of a schedule on a broker. */
 export interface ScheduleInfo {
@@ -77,10 +91,27 @@ export function createScheduler(
   schedules: readonly Schedule[],
   options?: SchedulerOptions,
 ): Scheduler {
-  checkOptionNames('createScheduler', options, ['observe']);
-  const observe = observerOption(options?.observe);
+  checkOptionNames('createScheduler', options, OPTION_NAMES);
+  const around = aroundOption(options?.around);
+  const observe = observerOption(options?.observe) ?? warnOnce();
   checkSchedules(schedules);
-  return new ScheduleRunner(backendOf(broker), [...schedules], observe);
+  return new ScheduleRunner(backendOf(broker), [...schedules], { around, observe });
+}
+
+/**
+ * Forgets how far a schedule has come, so that it begins anew: for one that was removed from the code, or whose missed ticks
+ * are not to be caught up. Stop its schedulers first: one that goes on sends ticks since its start again, under the same
+ * ids. Resolves to whether anything was known. Rejects with `INVALID_OPTION` if the broker knows that a scheduler has it
+ * (RabbitMQ), and as `remove` does.
+ */
+export async function forgetSchedule(broker: Broker, name: string, options?: WaitOptions): Promise<boolean> {
+  const backend = backendOf(broker);
+  const state = stateName(checkScheduleName(name));
+  const { isHeld } = await backend.viewState(state, options);
+  if (isHeld === true) {
+    throw new QueueError('INVALID_OPTION', `a scheduler has the schedule ${quote(name)} now: stop it first`);
+  }
+  return backend.removeState(state, options);
 }
 
 class ScheduleRunner implements Scheduler {
@@ -90,14 +121,17 @@ class ScheduleRunner implements Scheduler {
   readonly #stopped = new AbortController();
   #starting: Promise<unknown> | undefined;
 
+  readonly #around: Around<SendContext> | undefined;
+
   constructor(
     broker: Backend,
     schedules: readonly Schedule[],
-    observe: ((event: ScheduleEvent) => void) | undefined,
+    { around, observe }: Omit<RunningScheduleOptions, 'schedule'>,
   ) {
     this.#broker = broker;
     this.#schedules = schedules;
-    this.#running = schedules.map((schedule) => new RunningSchedule(broker, schedule, observe ?? warnOnce()));
+    this.#around = around;
+    this.#running = schedules.map((schedule) => new RunningSchedule(broker, { schedule, around, observe }));
   }
 
   async start(options: WaitOptions = {}): Promise<void> {
@@ -141,7 +175,11 @@ class ScheduleRunner implements Scheduler {
     }
     const message = await schedule.message(undefined, this.#broker.maxMessageBytes);
     await this.#broker.declare(schedule.queue.spec);
-    await this.#broker.publish({ exchange: '', routingKey: schedule.queue.name }, message);
+    const publishing = { queue: schedule.queue.name, message };
+    await sendAround(this.#broker, this.#around, publishing, async ({ queue, message: sent }) => {
+      await this.#broker.publish({ exchange: '', routingKey: queue }, sent);
+      return true;
+    });
     return { id: message.id };
   }
 

@@ -72,6 +72,7 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
         close: () => state.close(),
       };
     },
+    removeState: (name, wait) => broker.removeState(name, wait),
     takeStarts: broker.takeStarts?.bind(broker),
     viewState: (name, wait) => broker.viewState(name, wait),
     inspect: (queue, options) => broker.inspect(queue, options),

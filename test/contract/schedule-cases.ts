@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Backend, Delivery } from '../../src/broker.js';
 import type { ScheduleEvent } from '../../src/schedules/running-schedule.js';
 import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
-import { createScheduler } from '../../src/schedules/scheduler.js';
+import { createScheduler, forgetSchedule } from '../../src/schedules/scheduler.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import type { ContractContext } from './contract-context.js';
@@ -83,6 +83,68 @@ export const scheduleCases: Cases = {
       expect(message.headers['x-millrace-schedule']).toBe(name);
       expect(JSON.parse(String(message.body))).toEqual({ for: ticks[index] });
     }
+  },
+
+  'its messages have the properties of their definition, and headers of functions around them': async (t) => {
+    const queue = t.define(z.string());
+    const name = t.queueName();
+    const properties = {
+      headers: { tenant: 'mill', __n: 7 },
+      priority: 9,
+      type: 'report',
+      expiresInMs: 600_000,
+    };
+    const schedule = defineSchedule(name, { everyMs: 200, send: [queue, 'x', properties] });
+    let refusals = 1;
+    const log = new Log();
+    const scheduler = createScheduler(t.broker, [schedule], {
+      around: [
+        async (next, { queue: to, id, headers }) => {
+          if (refusals-- > 0) throw new Error('not yet');
+          headers.signed = `${to} ${id}`;
+          return next();
+        },
+      ],
+      observe: log.observe,
+    });
+    await scheduler.start();
+    const inbox = await t.inbox(queue.name);
+    const [first] = await inbox.take(1);
+    const { id } = await scheduler.runNow(name);
+    await scheduler.stop();
+    expect(log.of('failed')).toMatchObject([{ error: { message: 'not yet' } }]);
+    const message = first?.message;
+    expect(message).toMatchObject({ priority: 9, type: 'report', expiresAt: expect.any(Number) });
+    expect(message?.headers).toMatchObject({
+      tenant: 'mill',
+      __n: 7,
+      signed: `${queue.name} ${message?.id}`,
+    });
+    expect(message?.headers['x-millrace-schedule']).toBe(name);
+    await eventually(() => inbox.deliveries.some((one) => one.message.id === id));
+    const now = inbox.deliveries.find((one) => one.message.id === id);
+    expect(now?.message.headers).toMatchObject({ tenant: 'mill', signed: `${queue.name} ${id}` });
+  },
+
+  'a schedule that is forgotten begins anew': async (t) => {
+    const queue = t.define(z.string());
+    const name = t.queueName();
+    const timing = { cron: cronFarFromNow(), tz: 'UTC' };
+    await leaveProgress(t, name, { timing, since: Date.now() - 3 * HOUR_MS });
+    expect(await forgetSchedule(t.broker, name)).toBe(true);
+    expect(await forgetSchedule(t.broker, name)).toBe(false);
+    const log = new Log();
+    const schedule = defineSchedule(name, { ...timing, send: [queue, 'x'] });
+    const scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+    await scheduler.start();
+    await log.until('held');
+    expect((await scheduler.list())[0]?.last).toBeUndefined();
+    const { isHeld } = await t.broker.viewState(`schedule.${name}`);
+    if (isHeld === true) await rejection(forgetSchedule(t.broker, name), 'INVALID_OPTION');
+    await scheduler.stop();
+    expect(log.of('sent')).toEqual([]);
+    expect(log.of('skipped')).toEqual([]);
+    expect(await t.ready(queue.name)).toBe(0);
   },
 
   'another scheduler goes on when one stops': async (t) => {

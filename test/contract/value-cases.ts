@@ -85,6 +85,7 @@ function withLimit(broker: Backend, maxMessageBytes: number): Backend {
     receiveReplies: (listener) => broker.receiveReplies(listener),
     openState: (...args) => broker.openState(...args),
     viewState: (...args) => broker.viewState(...args),
+    removeState: async () => false,
     inspect: (...args) => broker.inspect(...args),
     purge: (...args) => broker.purge(...args),
     remove: (...args) => broker.remove(...args),

@@ -61,6 +61,7 @@ function bound(broker: Backend): Backend {
     receiveReplies: (...args) => broker.receiveReplies(...args),
     openState: (...args) => broker.openState(...args),
     viewState: (...args) => broker.viewState(...args),
+    removeState: async () => false,
     inspect: (...args) => broker.inspect(...args),
     purge: (...args) => broker.purge(...args),
     remove: (...args) => broker.remove(...args),

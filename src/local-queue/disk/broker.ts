@@ -187,6 +187,10 @@ class DiskBroker implements Backend {
     return { values: value === undefined ? [] : [value], isHeld: undefined };
   }
 
+  async removeState(name: string, wait?: WaitOptions): Promise<boolean> {
+    return (await this.#command(`removing '${name}'`, wait, { kind: 'remove-state', name })) === 1;
+  }
+
   async takeStarts(request: StartsRequest): Promise<StartsGrant> {
     return (await this.#command('takeStarts', undefined, { kind: 'take-starts', request })) as StartsGrant;
   }

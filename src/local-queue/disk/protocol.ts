@@ -127,6 +127,8 @@ export type Command =
   | { readonly kind: 'purge'; readonly id: number; readonly queue: string }
   | { readonly kind: 'remove'; readonly id: number; readonly queue: string }
   | { readonly kind: 'read-state'; readonly id: number; readonly name: string }
+  /** Answered with how many there were. */
+  | { readonly kind: 'remove-state'; readonly id: number; readonly name: string }
   /** Answered with the value before: the change was made if that is `from`. */
   | { readonly kind: 'change-state'; readonly id: number; readonly change: StateRequest }
   /** Answered with a `StartsGrant`. */

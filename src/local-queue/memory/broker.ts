@@ -195,6 +195,11 @@ class MemoryBroker implements Backend {
     return this.#states.view(name);
   }
 
+  async removeState(name: string, wait?: WaitOptions): Promise<boolean> {
+    this.#checkUsable(`removing '${name}'`, wait);
+    return this.#states.remove(name);
+  }
+
   #publishNow(name: string, message: Message): void {
     const to = { exchange: '', routingKey: name };
     checkSize(message, this.maxMessageBytes);

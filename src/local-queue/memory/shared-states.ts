@@ -27,6 +27,10 @@ export class MemoryStates {
     };
   }
 
+  remove(name: string): boolean {
+    return this.#values.delete(name);
+  }
+
   view(name: string): SharedStateView {
     const value = this.#values.get(name);
     return { values: value === undefined ? [] : [value], isHeld: undefined };

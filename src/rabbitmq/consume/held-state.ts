@@ -220,7 +220,7 @@ async function readAll(
 }
 
 /** It must never drop its message, however many of its consumers die. */
-function stateQueue(name: string): QueueSpec {
+export function stateQueue(name: string): QueueSpec {
   return queueSpec(`millrace.${name}`, {
     deadLetter: false,
     deliveryLimit: Number.POSITIVE_INFINITY,

@@ -68,6 +68,8 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       return undefined;
     case 'read-state':
       return transaction.states.read(command.name);
+    case 'remove-state':
+      return transaction.states.remove(command.name);
     case 'change-state':
       return changeState(transaction, command.change);
     case 'take-starts':

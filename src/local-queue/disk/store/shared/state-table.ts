@@ -4,6 +4,7 @@ import type { Statements } from '../sqlite.js';
 
 const SQL = {
   read: 'SELECT value FROM states WHERE name = ?',
+  remove: 'DELETE FROM states WHERE name = ? RETURNING 1',
   set: 'INSERT INTO states (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
 };
 
@@ -20,6 +21,11 @@ export class StateTable {
   read(name: string): string | undefined {
     const value = this.#sql.read.first(name)?.[0];
     return typeof value === 'string' ? value : undefined;
+  }
+
+  /** Returns how many there were. */
+  remove(name: string): number {
+    return this.#sql.remove.all(name).length;
   }
 
   set(name: string, value: string): void {
