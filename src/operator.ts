@@ -177,6 +177,7 @@ export interface ConsumerList {
 
 /** A queue that the toolkit made for retries of another one, as it is found later. RabbitMQ only. */
 export interface WaitQueue {
+  /** The name of the wait queue itself. */
   readonly name: string;
   /** The queue whose retries wait in it. */
   readonly queue: string;

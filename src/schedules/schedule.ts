@@ -148,10 +148,11 @@ function checkSend<In>(send: ScheduleOptions<In>['send']): ScheduleOptions<In>['
   const isPair = Array.isArray(send) && (send.length === 2 || send.length === 3);
   const queue: unknown = isPair ? send[0] : undefined;
   if (typeof queue === 'object' && queue !== null && 'spec' in queue && 'encode' in queue) return send;
-  throw invalidOption(
-    'send',
-    '[queue, value] or [queue, value, properties] with a queue made by defineQueue',
-    send,
+  // Not quoted: a queue is large.
+  const got = Array.isArray(send) ? `a list of ${send.length}` : quote(send);
+  throw new QueueError(
+    'INVALID_OPTION',
+    `send: expected [queue, value] with a queue made by defineQueue, or [queue, value, properties], got ${got}`,
   );
 }
 
