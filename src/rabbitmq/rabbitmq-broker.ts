@@ -27,7 +27,7 @@ import { parseAddress, type RabbitMqAddress } from './address.js';
 import { BrokerConnections } from './connection/broker-connections.js';
 import { KeepAlive, type Senders } from './connection/keep-alive.js';
 import { DirectReplies } from './consume/direct-replies.js';
-import { HeldState, stateQueue, viewState } from './consume/held-state.js';
+import { HeldState, removeState, viewState } from './consume/held-state.js';
 import { Republisher } from './consume/republisher.js';
 import { Subscriptions } from './consume/subscriptions.js';
 import { EventCounts } from './event-counts.js';
@@ -100,10 +100,7 @@ class RabbitMqBroker implements Backend {
     const declarer = new QueueDeclarer(() => connections.openSeparate());
     this.#exchanges = new Exchanges(connections.consume);
     this.#auxiliary = new AuxiliaryQueues(connections.consume, declarer, this.#queues);
-    this.#delays = new DelayLadder(connections.consume, this.#auxiliary, {
-      declarer,
-      observe: settings.observe,
-    });
+    this.#delays = new DelayLadder(connections.consume, this.#auxiliary, { ...settings, declarer });
     this.#topology = new Topology(connections.consume, declarer, {
       queues: this.#queues,
       exchanges: this.#exchanges,
@@ -213,14 +210,8 @@ class RabbitMqBroker implements Backend {
     return viewState(this, name, wait);
   }
 
-  async removeState(name: string, wait: WaitOptions = {}): Promise<boolean> {
-    try {
-      await this.remove(stateQueue(name).name, wait);
-      return true;
-    } catch (error) {
-      if (isQueueError(error, 'QUEUE_MISSING')) return false;
-      throw error;
-    }
+  removeState(name: string, wait?: WaitOptions): Promise<boolean> {
+    return removeState(this, name, wait);
   }
 
   async inspect(queue: string, wait: WaitOptions = {}): Promise<QueueStats> {

@@ -201,6 +201,21 @@ export async function viewState(
   }
 }
 
+/** Resolves to whether there was one. */
+export async function removeState(
+  broker: Pick<Backend, 'remove'>,
+  name: string,
+  wait: WaitOptions = {},
+): Promise<boolean> {
+  try {
+    await broker.remove(stateQueue(name).name, wait);
+    return true;
+  } catch (error) {
+    if (isQueueError(error, 'QUEUE_MISSING')) return false;
+    throw error;
+  }
+}
+
 async function readAll(
   broker: Verbs,
   { name }: QueueSpec,
@@ -220,7 +235,7 @@ async function readAll(
 }
 
 /** It must never drop its message, however many of its consumers die. */
-export function stateQueue(name: string): QueueSpec {
+function stateQueue(name: string): QueueSpec {
   return queueSpec(`millrace.${name}`, {
     deadLetter: false,
     deliveryLimit: Number.POSITIVE_INFINITY,
