@@ -96,6 +96,9 @@ export class App {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#closed.signal.aborted) {
+      return sendHtml(request, response, 503, plainPage('Closed', 'This page has been closed.').text);
+    }
     const { path, query, links } = this.#locate(request);
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const token = query.get('token');

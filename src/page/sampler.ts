@@ -92,8 +92,13 @@ export class Sampler {
   async find(name: string): Promise<QueueInfo | undefined> {
     const known = this.latest.byName.get(name);
     if (known !== undefined) return known;
-    if (this.#queues !== undefined && !this.#queues.includes(name)) return undefined;
+    if (!this.shows(name)) return undefined;
     return this.#ask(name);
+  }
+
+  /** Whether this is one of the queues of the page. */
+  shows(queue: string): boolean {
+    return this.#queues === undefined || this.#queues.includes(queue);
   }
 
   close(): void {

@@ -79,8 +79,8 @@ async function openShop(): Promise<() => Promise<void>> {
 }
 
 const LOOKS: readonly (readonly [string, BrowserContextOptions])[] = [
-  ['light', { colorScheme: 'light', viewport: { width: 1100, height: 620 } }],
-  ['dark', { colorScheme: 'dark', viewport: { width: 1100, height: 620 } }],
+  ['light', { colorScheme: 'light', viewport: { width: 1100, height: 640 } }],
+  ['dark', { colorScheme: 'dark', viewport: { width: 1100, height: 640 } }],
   ['phone', { colorScheme: 'light', viewport: { width: 360, height: 720 } }],
 ];
 

@@ -95,6 +95,7 @@ function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
     width: place.clientWidth,
     height: HEIGHT,
     cursor: { y: false },
+    padding: [null, 28, null, null],
     scales: { y: { range: (_: unknown, __: number, max: number) => [0, Math.max(1, max * 1.1)] } },
     axes: [
       {

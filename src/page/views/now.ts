@@ -79,13 +79,14 @@ function inOrder({ sampler }: ViewContext, queues: readonly QueueInfo[], order: 
 function stripCells({ sampler }: ViewContext): Cells {
   const { latest, history } = sampler;
   const dead = history.newDead(latest.at);
-  const known = latest.queues.filter(({ rates }) => rates !== undefined);
+  // A message that dies is not sent twice.
+  const own = latest.queues.filter(({ name, internal }) => !internal && !latest.deadLetterQueues.has(name));
+  const known = own.filter(({ rates }) => rates !== undefined);
   const why = latest.queues.find(({ unknown }) => unknown.rates !== undefined)?.unknown.rates;
   const sum = (direction: 'in' | 'out'): Cell =>
     known.length === 0
       ? { text: UNKNOWN, title: why }
       : { text: rate(known.reduce((total, { rates }) => total + (rates?.[direction] ?? 0), 0)) };
-  const own = latest.queues.filter(({ name, internal }) => !internal && !latest.deadLetterQueues.has(name));
   const ready = own.reduce((total, queue) => total + queue.ready, 0);
   const watched = dead.ms >= 3_600_000 ? 'the last hour' : `${age(dead.ms)}, since this page runs`;
   return new Map<string, Cell>([

@@ -19,6 +19,7 @@ import {
   type View,
   type ViewContext,
 } from './view.js';
+import { consumers } from './workers.js';
 
 const SHOWN = 25;
 const SHOWN_BODY_BYTES = 2048;
@@ -48,6 +49,7 @@ ${charts(context, info)}
     ([state, label]) =>
       html`<a href="${links.queue(name, { tab: state })}"${state === tab && html` aria-current="true"`}>${label} ${renderCell(`tab.${state}`, first.get(state) as Cell)}</a>`,
   )}<a href="${links.dead(name)}">Dead ${renderCell('tab.dead', first.get('dead') as Cell)}</a></nav>
+${tab === 'unsettled' && (await consumers(context, name))}
 ${await messages(context, info, tab)}
 ${facts(info)}`;
   return { title: name, tab: undefined, body: view, cells, hasCharts: true };

@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { AuditEntry, createPage, Page, PageOptions } from '../../src/page/index.js';
+import { anyValue } from './any-value.js';
+import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab } from './browser.js';
+import { ask } from './served.js';
+
+// What is built has the files for the browser beside it.
+const built = (path: string) => new URL(`../../dist/${path}`, import.meta.url).href;
+const { connect, createProducer, defineQueue, createConsumer, RejectMessage } = (await import(
+  built('index.js')
+)) as typeof import('../../src/index.js');
+const pages = (await import(built('page/index.js'))) as { createPage: typeof createPage };
+
+let missing: string | undefined;
+let browser: Browser;
+const open: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  missing = await missingBrowser();
+  if (missing === undefined) browser = await openBrowser();
+}, INSTALL_LIMIT_MS);
+afterAll(() => browser?.close());
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+/** A page with a queue of one message and one dead letter, below `/ops` of a server. */
+async function mount(options: PageOptions): Promise<{ page: Page; origin: string; server: Server }> {
+  const broker = await connect('local:');
+  open.push(() => broker.close());
+  const orders = defineQueue('orders', anyValue);
+  await createProducer(broker, orders).send(
+    { secret: 'of the shop' },
+    { id: 'm-1', headers: { tenant: 'blue' } },
+  );
+  const consumer = createConsumer(
+    broker,
+    orders,
+    () => {
+      throw new RejectMessage('no');
+    },
+    { observe: () => {} },
+  );
+  await consumer.start();
+  while ((await broker.inspect('orders')).dead !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  await consumer.stop();
+  await createProducer(broker, orders).send({ secret: 'of the shop' }, { id: 'm-2' });
+  const page = pages.createPage(broker, options);
+  open.push(() => page.close());
+  const server = createServer((request, response) => {
+    if (request.url?.startsWith('/ops')) page(request, response);
+    else response.writeHead(404).end();
+  }).listen(0, '127.0.0.1');
+  open.push(async () => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  return { page, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
+}
+
+test('below a path of a server, all links, files and actions stay below it', async ({ skip }) => {
+  skip(missing !== undefined, missing);
+  const entries: AuditEntry[] = [];
+  const options: PageOptions = { path: '/ops', user: () => 'ada', audit: (entry) => entries.push(entry) };
+  const { page, origin } = await mount(options);
+  const tab = await openTab(browser, `${origin}/ops/?token=${page.token}`);
+  await tab.page.locator('th a:text-is("orders")').click();
+  await tab.page.locator('h1:has-text("orders")').waitFor();
+  expect(new URL(tab.page.url()).pathname).toBe('/ops/q/orders');
+  await tab.page.keyboard.press('p');
+  await tab.page.locator('dialog[open] button[type=submit]').click();
+  await tab.page.locator('h1:has-text("paused")').waitFor();
+  expect(entries).toEqual([
+    expect.objectContaining({ user: 'ada', action: 'pause', queue: 'orders', ok: true }),
+  ]);
+  expect(tab.errors).toEqual([]);
+  await tab.page.context().close();
+});
+
+test('with hidden bodies, neither they nor headers are in any answer', async () => {
+  const { origin } = await mount({ path: '/ops', token: false, hideBodies: true });
+  for (const path of [
+    '/q/orders',
+    '/q/orders/dead',
+    '/q/orders/dead/message?id=m-1',
+    '/q/orders/dead/body?id=m-1',
+  ]) {
+    const { status, body } = await ask(`${origin}/ops${path}`);
+    expect([path, status]).toEqual([path, path.includes('body') ? 403 : 200]);
+    expect(body).not.toContain('secret');
+    expect(body).not.toContain('blue');
+  }
+});
+
+test('a page that is closed ends its streams, and its server can be closed', async () => {
+  const { page, origin } = await mount({ path: '/ops', token: false });
+  const { body } = await ask(`${origin}/ops/`);
+  const stream = /data-stream="([^"]+)"/.exec(body)?.[1];
+  const listening = ask(`${origin}/ops/events?view=${stream}`);
+  // Its first events are there before it is closed, or it is refused: it ends either way.
+  await page.close();
+  expect([200, 503]).toContain((await listening).status);
+  expect((await ask(`${origin}/ops/`)).status).toBe(503);
+});

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest';
+import { bodyText, indent } from '../../src/page/body-text.js';
+import { fold, groupsOf, summaryOf } from '../../src/page/error-groups.js';
+import { age, number, sparkPoints } from '../../src/page/format.js';
+import { html } from '../../src/page/html.js';
+import { Links, nameOf } from '../../src/page/links.js';
+import { json } from '../../src/page/views/view.js';
+
+describe('text of strangers in HTML', () => {
+  test('is escaped, wherever it is put', () => {
+    const text = `<b a="1" b='2'>&`;
+    expect(html`<i title="${text}">${text}</i>`.text).toBe(
+      '<i title="&lt;b a=&quot;1&quot; b=&#39;2&#39;&gt;&amp;">&lt;b a=&quot;1&quot; b=&#39;2&#39;&gt;&amp;</i>',
+    );
+    expect(html`${[html`<b></b>`, '<b>', undefined, false, 0]}`.text).toBe('<b></b>&lt;b&gt;0');
+  });
+
+  test('can neither be reversed nor hidden', () => {
+    expect(html`${'a\u202eb\u0007\u200b'}`.text).toBe('a\\u202eb\\x07\\u200b');
+  });
+
+  test('stays what it is as JSON in an attribute', () => {
+    const value = { queue: 'a\u202eb\u0007 "<é>' };
+    const written = html`${json(value)}`.text
+      .replaceAll('&quot;', '"')
+      .replaceAll('&lt;', '<')
+      .replaceAll('&gt;', '>');
+    expect(JSON.parse(written)).toEqual(value);
+  });
+});
+
+test.each(['orders', 'a/b', '..', '.', '', '~', '~..', '%2e', 'a?b#c', 'ü "x"', 'a b'])(
+  'a queue called %j has an address of its own',
+  (name) => {
+    const url = new URL(new Links('/base').queue(name, { tab: 'ready' }), 'http://localhost');
+    expect(url.search).toBe('?tab=ready');
+    expect(url.pathname).toMatch(/^\/base\/q\/[^/]+$/);
+    expect(nameOf(url.pathname.replace('/base/q/', ''))).toBe(name);
+  },
+);
+
+test.each([
+  ["no answer within 3000 ms from 'db-1'", "no answer within 3001 ms from 'db-22'"],
+  ['user 6e1419c1-6697-413c-9af2-fefb1d86b7e0 is gone', 'user 6a466e4d-b91d-4139-9593-bfa98e9b8fc1 is gone'],
+  ['connect ECONNREFUSED 10.0.3.1:443', 'connect ECONNREFUSED 10.0.3.27:8443'],
+  ['bad order "A-1"', 'bad order "B"'],
+  ['first line\nstack 1', 'first line\nstack 2'],
+])('%j and %j count as the same error', (one, other) => {
+  expect(fold(one)).toBe(fold(other));
+});
+
+test.each([
+  ['no such customer', 'no such order'],
+  ["can't connect, won't retry", "can't connect, but won't give up"],
+])('%j and %j do not', (one, other) => {
+  expect(fold(one)).not.toBe(fold(other));
+});
+
+test('four thousand time-outs are one group, with its first and last time', () => {
+  const summaries = Array.from({ length: 4000 }, (_, n) =>
+    summaryOf(
+      {
+        id: `m-${n}`,
+        queue: 'orders',
+        reason: 'failed',
+        error: `no answer within ${n} ms`,
+        firstError: '',
+        attempts: 1,
+        deadAt: new Date(1_700_000_000_000 + n).toISOString(),
+        message: { id: `m-${n}`, contentType: '', headers: {}, body: '' },
+      },
+      0,
+    ),
+  );
+  expect(groupsOf(summaries)).toEqual([
+    expect.objectContaining({ count: 4000, first: 1_700_000_000_000, last: 1_700_000_003_999 }),
+  ]);
+});
+
+describe('bodies', () => {
+  test('JSON is indented, and keeps each digit, escape and repeated name', () => {
+    const text =
+      '{"a":12345678901234567890,"a":1.50,"s":"{\\"x\\": [1, 2]}","e":[],"o":{},"l":[1,{"b":null}]}';
+    const pretty = indent(text);
+    expect(pretty.replaceAll(/\n\s*/g, '').replaceAll(': ', ':').replaceAll('"x\\":[', '"x\\": [')).toBe(
+      text,
+    );
+    expect(pretty).toContain('  "a": 12345678901234567890,\n');
+    expect(bodyText(text, true).kind).toBe('JSON');
+  });
+
+  test('what was cut, or is no JSON, is shown as it is; bytes as a hex dump', () => {
+    expect(bodyText('{"a": [1, 2', false)).toEqual({ kind: 'text', text: '{"a": [1, 2' });
+    expect(bodyText('{"a": [1, 2', true)).toEqual({ kind: 'text', text: '{"a": [1, 2' });
+    const { kind, text } = bodyText(Uint8Array.from([0, 255, 65]), true);
+    expect([kind, text.replaceAll(/ +/g, ' ')]).toEqual(['bytes', '000000 00 ff 41 ..A']);
+  });
+});
+
+test('figures', () => {
+  expect([number(9999), number(12_345), number(1_234_567), number(undefined)]).toEqual([
+    '9999',
+    '12\u2009345',
+    '1\u2009234\u2009567',
+    '–',
+  ]);
+  expect([age(0), age(500), age(61_000), age(7_200_000), age(undefined)]).toEqual([
+    '0 s',
+    '< 1 s',
+    '1 min',
+    '2 h',
+    '–',
+  ]);
+  expect(sparkPoints([Number.NaN, 0, 10])).toBe('50,23 100,1');
+});
