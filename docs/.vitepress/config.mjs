@@ -43,6 +43,8 @@ const entryPoints = [
 export default defineConfig({
   title: 'millrace',
   description: 'Typed message queues for Node.js: in the process, on disk, or on RabbitMQ.',
+  // No icon of its own; without this browsers ask for one.
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
   srcDir: './dist/pages',
   outDir: './dist/site',
   cacheDir: './dist/cache',
