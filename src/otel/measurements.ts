@@ -5,6 +5,9 @@ import { commonAttributes, errorType } from './messages.js';
 /** As the conventions have them, in seconds. */
 const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
+/** With a symbol of each listener. */
+type Begun = Record<symbol, number | undefined>;
+
 /** The metrics of OpenTelemetry's messaging conventions, and those that they have no name for (`millrace.…`). */
 export class Measurements {
   readonly #sent: Counter;
@@ -15,8 +18,8 @@ export class Measurements {
   readonly #dead: Counter;
   readonly #settled: Counter;
   readonly #handling: UpDownCounter;
-  /** When each trace began, on the clock of `performance.now()`. */
-  readonly #begun = new WeakMap<object, number>();
+  /** Where a trace has when it began, on the clock of `performance.now()`. A weak map costs the garbage collector more. */
+  readonly #begun = Symbol('begun');
 
   constructor(meter: Meter) {
     const seconds = { unit: 's', advice: { explicitBucketBoundaries: BOUNDS } };
@@ -71,12 +74,12 @@ export class Measurements {
   };
 
   #begin(trace: object): void {
-    this.#begun.set(trace, performance.now());
+    (trace as Begun)[this.#begun] = performance.now();
   }
 
   #secondsOf(trace: object): number {
     const now = performance.now();
-    return (now - (this.#begun.get(trace) ?? now)) / 1000;
+    return (now - ((trace as Begun)[this.#begun] ?? now)) / 1000;
   }
 
   #attributesOf(

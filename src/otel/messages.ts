@@ -13,15 +13,21 @@ export interface Traced {
 
 /** For metrics: few values each. */
 export function commonAttributes({ url, queue }: Pick<Traced, 'url' | 'queue'>): Attributes {
-  const attributes: Attributes = {
-    'messaging.system': url.startsWith('amqp') ? 'rabbitmq' : 'millrace',
-    'messaging.destination.name': queue,
-  };
-  if (!url.startsWith('amqp')) return attributes;
-  const { hostname, port, protocol } = new URL(url);
-  attributes['server.address'] = hostname;
-  attributes['server.port'] = Number(port) || (protocol === 'amqps:' ? 5671 : 5672);
-  return attributes;
+  const system = url.startsWith('amqp') ? 'rabbitmq' : 'millrace';
+  const attributes = { 'messaging.system': system, 'messaging.destination.name': queue };
+  return system === 'millrace' ? attributes : { ...attributes, ...serverOf(url) };
+}
+
+/** The last address that was parsed: most processes have one broker, and this is asked several times for each message. */
+let parsed: { readonly url: string; readonly attributes: Attributes } | undefined;
+
+function serverOf(url: string): Attributes {
+  if (parsed?.url !== url) {
+    const { hostname, port, protocol } = new URL(url);
+    const usual = protocol === 'amqps:' ? 5671 : 5672;
+    parsed = { url, attributes: { 'server.address': hostname, 'server.port': Number(port) || usual } };
+  }
+  return parsed.attributes;
 }
 
 /** For spans. `queue`: where a message was taken from, unless it is being sent. */
