@@ -77,10 +77,11 @@ export type BrokerEvent =
    * for each new one.
    */
   | { readonly type: 'waiting'; readonly reason: Error; readonly leftMs: number }
-  | { readonly type: 'connected'; readonly link: 'publish' | 'consume'; readonly url: string }
+  /** A broker has two connections: one for publishing, and one for consumers and everything about queues. */
+  | { readonly type: 'connected'; readonly connection: 'publish' | 'consume'; readonly url: string }
   | {
       readonly type: 'disconnected';
-      readonly link: 'publish' | 'consume';
+      readonly connection: 'publish' | 'consume';
       readonly reason: Error;
       /** Milliseconds until the next attempt; undefined if there is none. */
       readonly retryInMs: number | undefined;

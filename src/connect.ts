@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import type { Broker } from './broker.js';
-import { brokerObserver, checkLogger, type Logger, useLogger } from './common/logger.js';
 import { checkOptionNames, invalidOption, quote } from './common/options.js';
+import { brokerObserver, checkLogger, type Logger, useLogger } from './common/reporting/logger.js';
 import { QueueError } from './errors.js';
 import { openMemoryBroker } from './local-queue/memory/broker.js';
 import { maskAddress } from './rabbitmq/address.js';

@@ -121,7 +121,7 @@ export interface StartsRequest {
   readonly limit: number;
   /** Milliseconds. */
   readonly perMs: number;
-  /** How many starts are asked for. 0: it only tells what has become of earlier ones. */
+  /** How many starts are asked for. 0: the request only reports what became of earlier ones. */
   readonly count: number;
   /** For how long after the call the granted starts may be used: up to 60 000 milliseconds. */
   readonly validMs: number;

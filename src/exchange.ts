@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { ExchangeSpec } from './broker.js';
-import type { Codec, CodecName } from './common/codec.js';
+import type { Codec, CodecName } from './common/encoding/codec.js';
 import {
   checkRoutingKey,
   type Exchange,

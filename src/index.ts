@@ -47,10 +47,10 @@ export {
   type Stoppable,
 } from './close-on-signals.js';
 export type { Around, SendContext } from './common/around.js';
-export type { Codec, CodecName } from './common/codec.js';
+export type { Codec, CodecName } from './common/encoding/codec.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
-export type { Logger } from './common/logger.js';
 export { operatorOf } from './common/options.js';
+export type { Logger } from './common/reporting/logger.js';
 export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type {

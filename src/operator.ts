@@ -102,7 +102,7 @@ export interface PeekOptions extends WaitOptions {
   readonly maxBodyBytes?: number | undefined;
 }
 
-/** A message as it lies in its queue. */
+/** A message in its queue. */
 export interface PeekedMessage {
   /** Its body may be cut; then a text ends between two characters. */
   readonly message: Message;
@@ -198,7 +198,7 @@ export interface Operator {
    */
   queues(options?: QueuesOptions): Promise<QueueList>;
   /**
-   * One queue. On RabbitMQ it has all figures if the management API can be used, else those that AMQP tells.
+   * One queue. On RabbitMQ it has all figures if the management API can be used, else those that AMQP reports.
    * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `TIMEOUT`, `ABORTED`, `CLOSED`.
    */
   queue(name: string, options?: WaitOptions): Promise<QueueInfo>;

@@ -1,13 +1,19 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Failure, Message, QueueSpec } from './broker.js';
-import { type Codec, codecFor, codecOption, fidelityOf } from './common/codec.js';
-import { compressionOption, type Decompressed, decompress } from './common/compression.js';
-import { type Compression, compressionsIn } from './common/content-encoding.js';
+import { type Codec, codecFor, codecOption, fidelityOf } from './common/encoding/codec.js';
+import { compressionOption, type Decompressed, decompress } from './common/encoding/compression.js';
+import { type Compression, compressionsIn } from './common/encoding/content-encoding.js';
+import { encodingFault, type Fault, RoundTrip } from './common/encoding/round-trip.js';
+import {
+  describeIssues,
+  describeThrown,
+  type Validate,
+  type Verdict,
+  validatorOf,
+} from './common/encoding/schema.js';
 import { copyBody } from './common/message.js';
 import { DEFAULT_MAX_MESSAGE_BYTES, errorText, quote } from './common/options.js';
 import { type QueueOptions, queueSpec } from './common/queue-spec.js';
-import { encodingFault, type Fault, RoundTrip } from './common/round-trip.js';
-import { describeIssues, describeThrown, type Validate, type Verdict, validatorOf } from './common/schema.js';
 import { QueueError } from './errors.js';
 
 export type { QueueOptions } from './common/queue-spec.js';

@@ -43,9 +43,18 @@ describe('the arrows between the parts', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       isShared(to) ||
       to.startsWith('node:') ||
-      (to === 'secure-json-parse' && from === 'common/json-text.ts') ||
+      (to === 'secure-json-parse' && from === 'common/encoding/json-text.ts') ||
       (to === '@standard-schema/spec' && kind === 'type');
     expect(breaches((arrow) => isShared(arrow.from) && !isAllowed(arrow))).toEqual([]);
+  });
+
+  test('in common/, the rooms of encoding and reporting import themselves, the seam, the errors and the options', () => {
+    const isAllowed = ({ from, to }: Import) =>
+      dirname(to) === dirname(from) ||
+      ['common/options.ts', 'broker.ts', 'errors.ts'].includes(to) ||
+      !isOurs(to);
+    const rooms = ['common/encoding', 'common/reporting'];
+    expect(breaches((arrow) => rooms.includes(dirname(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
   test('producer and consumer import themselves, the queue, the leaves and the types of schemas', () => {

@@ -1,8 +1,8 @@
 import type { Broker } from '../broker.js';
 import { instrumentation } from '../common/instrumentation.js';
-import { Deferred } from '../common/limits.js';
-import { emitWarning } from '../common/logger.js';
+import { Deferred, onAbort } from '../common/limits.js';
 import { quote } from '../common/options.js';
+import { emitWarning } from '../common/reporting/logger.js';
 import type { HandlerContext, MessageInfo } from '../consumer/consumer.js';
 import { Context, type HandlerRun } from '../consumer/handler-run.js';
 import { isPostpone, isRejectMessage, isRetryLater, QueueError } from '../errors.js';
@@ -228,12 +228,12 @@ class BatchCall<Out> {
     if (this.#timeout !== undefined) controller.abort(this.#timeout);
     let ours = this.#entries.size;
     for (const { run } of this.#entries.values()) {
-      const onAbort = () => {
+      const leave = () => {
         ours--;
         if (ours === 0) controller.abort(run.signal.reason);
       };
-      if (run.signal.aborted) onAbort();
-      else run.signal.addEventListener('abort', onAbort, { once: true });
+      if (run.signal.aborted) leave();
+      else onAbort(run.signal, leave);
     }
     return controller.signal;
   }

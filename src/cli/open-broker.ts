@@ -1,6 +1,6 @@
 /** Connects commands to their broker. */
 import type { Broker, BrokerEvent } from '../broker.js';
-import { brokerEventLine } from '../common/event-line.js';
+import { brokerEventLine } from '../common/reporting/event-line.js';
 import { connect } from '../connect.js';
 import { isQueueError } from '../errors.js';
 import { badAddressExitCode, type ChosenAddress, chooseAddress } from './address.js';
@@ -51,30 +51,26 @@ export function refuseMemory(chosen: ChosenAddress, command: string): void {
   );
 }
 
-/** Runs `job` on the broker that the flags name. The signal is aborted by INT and TERM. */
+/**
+ * Runs `job` on the broker that the flags name. The signal is aborted by INT and TERM; what a job then throws becomes the
+ * error of `interrupted`, by default the signal itself.
+ */
 export async function withBroker(
   command: string,
   flags: CommonFlags,
   output: Output,
   job: (broker: Broker, signal: AbortSignal) => Promise<ExitCode>,
+  interrupted: (error: unknown, bySignal: CommandError) => unknown = (_, bySignal) => bySignal,
 ): Promise<ExitCode> {
   const chosen = chooseAddress(flags);
   refuseMemory(chosen, command);
-  const broker = await openBroker(chosen, output, {
-    connectTimeout: flags.connectTimeout,
-    observe: (event) => {
-      if (event.type !== 'connected') output.event(brokerEventLine(event));
-    },
+  return runOn(chosen, flags, output, async (broker, { signal }) => {
+    try {
+      return await job(broker, signal);
+    } catch (error) {
+      throw signal.aborted ? interrupted(error, signal.reason as CommandError) : error;
+    }
   });
-  const interruption = abortOnStopSignal();
-  try {
-    return await job(broker, interruption.signal);
-  } catch (error) {
-    throw interruption.signal.aborted ? interruption.signal.reason : error;
-  } finally {
-    interruption.dispose();
-    await broker.close();
-  }
 }
 
 /**
@@ -87,17 +83,29 @@ export async function withTrialBroker(
   job: (broker: Broker, signal: AbortSignal) => Promise<void>,
 ): Promise<ExitCode> {
   const chosen = chooseAddress(flags, {}, () => 'local:');
+  return runOn(chosen, flags, output, async (broker, interruption) => {
+    output.closed.then(() => interruption.abort());
+    await job(broker, interruption.signal);
+    return EXIT.ok;
+  });
+}
+
+/** Opens the broker, and closes it after the job. */
+async function runOn(
+  chosen: ChosenAddress,
+  { connectTimeout }: CommonFlags,
+  output: Output,
+  job: (broker: Broker, interruption: ReturnType<typeof abortOnStopSignal>) => Promise<ExitCode>,
+): Promise<ExitCode> {
   const broker = await openBroker(chosen, output, {
-    connectTimeout: flags.connectTimeout,
+    connectTimeout,
     observe: (event) => {
       if (event.type !== 'connected') output.event(brokerEventLine(event));
     },
   });
   const interruption = abortOnStopSignal();
-  output.closed.then(() => interruption.abort());
   try {
-    await job(broker, interruption.signal);
-    return EXIT.ok;
+    return await job(broker, interruption);
   } finally {
     interruption.dispose();
     await broker.close();

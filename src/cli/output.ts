@@ -7,8 +7,8 @@
 import { isUtf8 } from 'node:buffer';
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
-import type { EventLine } from '../common/event-line.js';
-import { CONTROLS, escapeControls, hex, onOneLine } from '../common/terminal-text.js';
+import type { EventLine } from '../common/reporting/event-line.js';
+import { CONTROLS, escapeControls, hex, onOneLine } from '../common/reporting/terminal-text.js';
 import { maskPasswords } from './address.js';
 import { cut } from './layout.js';
 

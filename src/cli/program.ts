@@ -1,7 +1,7 @@
 /** Assembles the commands of `millrace` and runs the one that the arguments name. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { onOneLine } from '../common/terminal-text.js';
+import { onOneLine } from '../common/reporting/terminal-text.js';
 import { maskPasswords } from './address.js';
 import { addBackupCommand } from './commands/backup.js';
 import { addBenchCommand } from './commands/bench.js';

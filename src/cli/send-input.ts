@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { addAbortSignal } from 'node:stream';
 import type { Command } from 'commander';
 import type { Broker, MessageHeaders } from '../broker.js';
-import { brokerEventLine } from '../common/event-line.js';
+import { brokerEventLine } from '../common/reporting/event-line.js';
 import { isQueueError, type SendManyProgress } from '../errors.js';
 import type { MessageOptions } from '../producer/message-options.js';
 import { chooseAddress } from './address.js';

@@ -1,6 +1,6 @@
 import type { ProcessTrace } from './tracing.js';
 
-/** A batch, for those who trace it. */
+/** A batch, as a tracer sees it. */
 export interface TracedBatch {
   readonly queue: string;
   readonly url: string;

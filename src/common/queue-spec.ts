@@ -1,8 +1,8 @@
 /** The definition of a queue: the options of `defineQueue`, checked and completed. */
 import type { DeclareMode, DelayedRetry, QueueSpec } from '../broker.js';
 import { QueueError } from '../errors.js';
-import type { Codec } from './codec.js';
-import type { Compression } from './content-encoding.js';
+import type { Codec } from './encoding/codec.js';
+import type { Compression } from './encoding/content-encoding.js';
 import { type BindingOptions, bindingsOption } from './exchange-spec.js';
 import {
   booleanOption,

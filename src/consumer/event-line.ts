@@ -1,5 +1,5 @@
 /** Formats the events of consumers as readable lines and as JSON fields. Pure. */
-import { type EventLine, showDuration } from '../common/event-line.js';
+import { type EventLine, showDuration } from '../common/reporting/event-line.js';
 import type { ConsumerEvent } from './consumer.js';
 
 /** Events that are not warnings. */

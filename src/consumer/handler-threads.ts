@@ -3,8 +3,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { WaitOptions } from '../broker.js';
 import { instrumentation } from '../common/instrumentation.js';
-import { within } from '../common/limits.js';
-import { emitWarning } from '../common/logger.js';
+import { onAbort, within } from '../common/limits.js';
 import {
   checkOptionNames,
   durationOption,
@@ -12,6 +11,7 @@ import {
   integerOption,
   invalidOption,
 } from '../common/options.js';
+import { emitWarning } from '../common/reporting/logger.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread.js';
@@ -116,7 +116,7 @@ export class HandlerThreads implements HandlerHost {
       const afterMs = this.#terminateAfterMs + (hasBegun ? 0 : LOAD_LIMIT_MS);
       timer = setTimeout(() => termination.abort(), afterMs).unref();
     };
-    const onAbort = () => {
+    const passOn = () => {
       port1.postMessage(toFailure(signal.reason));
       terminateLater();
     };
@@ -125,14 +125,14 @@ export class HandlerThreads implements HandlerHost {
       if (signal.aborted) terminateLater();
     });
     port1.unref();
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+    const unlisten = onAbort(signal, passOn);
+    if (signal.aborted) passOn();
     try {
       const { signal: _, ...cloneable } = context;
       const call = { value, context: cloneable, wantsReply, carried, port: port2 };
       return unwrap(await runOn(pool, { module: this.#module, call }, port2, termination.signal));
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      unlisten();
       clearTimeout(timer);
       port1.close();
     }

@@ -1,5 +1,5 @@
 import type { Broker, Delivery, QueueSpec } from '../broker.js';
-import { logEvent, loggerOf } from '../common/logger.js';
+import { logEvent, loggerOf } from '../common/reporting/logger.js';
 import { type SettleTrace, settleChannel } from '../common/tracing.js';
 import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
 import { consumerEventLine } from './event-line.js';

@@ -1,5 +1,5 @@
 /** What was done here: the last entries, for the log view, and a line for each elsewhere. */
-import { onOneLine } from '../common/terminal-text.js';
+import { onOneLine } from '../common/reporting/terminal-text.js';
 import type { AuditEntry } from './page.js';
 
 const KEPT = 1000;

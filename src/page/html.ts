@@ -1,5 +1,5 @@
 /** HTML as templates: what is put into one is escaped, unless it is HTML itself. */
-import { escapeControls } from '../common/terminal-text.js';
+import { escapeControls } from '../common/reporting/terminal-text.js';
 
 /** Text that is HTML already. Only {@link html} makes it. */
 export class Html {

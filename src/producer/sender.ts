@@ -208,7 +208,7 @@ export class Sender<In, Result> {
     const send = async () => {
       if (around === undefined) return publish();
       await around(publish, { queue, id, headers });
-      // Whatever they made of it: the sender is told what became of the message.
+      // Whatever the functions made of it, the sender learns what became of the message.
       await (storing ?? Promise.reject(notCalled(id)));
       return { id };
     };

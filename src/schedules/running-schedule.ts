@@ -67,7 +67,7 @@ export class RunningSchedule {
   #timing: Timing;
   /** What was in force before, as text. */
   #replacedTiming: string | undefined;
-  /** What is in force, as it was told. */
+  /** The definition in force, as last reported. */
   #toldTiming: string | undefined;
   #hasTurn = false;
   #stopped = false;

@@ -1,7 +1,6 @@
 import type { Backend, Broker, WaitOptions } from '../broker.js';
 import { type Around, aroundOption, type SendContext } from '../common/around.js';
 import { anyOf } from '../common/limits.js';
-import { emitWarning } from '../common/logger.js';
 import {
   backendOf,
   checkOptionNames,
@@ -11,6 +10,7 @@ import {
   observerOption,
   quote,
 } from '../common/options.js';
+import { emitWarning } from '../common/reporting/logger.js';
 import { QueueError } from '../errors.js';
 import { parseProgress, reachedBy } from './progress.js';
 import {

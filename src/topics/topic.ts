@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { DeclareMode, QueueSpec } from '../broker.js';
-import type { Codec } from '../common/codec.js';
-import type { Compression } from '../common/content-encoding.js';
+import type { Codec } from '../common/encoding/codec.js';
+import type { Compression } from '../common/encoding/content-encoding.js';
 import { checkRoutingKey, type Exchange, exchangeSpec } from '../common/exchange-spec.js';
 import { checkOptionNames, invalidOption, quote, wordOption } from '../common/options.js';
 import { queueSpec } from '../common/queue-spec.js';

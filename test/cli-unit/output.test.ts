@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { showBody, toJson } from '../../src/cli/output.js';
-import { escapeControls, onOneLine } from '../../src/common/terminal-text.js';
+import { escapeControls, onOneLine } from '../../src/common/reporting/terminal-text.js';
 
 const ESC = '\u001b';
 

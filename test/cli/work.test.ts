@@ -420,7 +420,7 @@ test('a worker reconnects after its connections are lost, and logs it', async ()
     worker.child.kill('SIGTERM');
     expect(await worker.exit()).toBe(0);
     const lines = jsonLines(worker.stderr) as { event: string; link?: string }[];
-    expect(lines).toContainEqual(expect.objectContaining({ event: 'connected', link: 'consume' }));
+    expect(lines).toContainEqual(expect.objectContaining({ event: 'connected', connection: 'consume' }));
     const disconnected = lines.filter(({ event }) => event === 'disconnected').length;
     expect(lines.at(-1)).toMatchObject({ event: 'summary', handled: 1, disconnected, resubscribed: 1 });
   } finally {

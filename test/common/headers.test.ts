@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { HeaderValue, MessageHeaders } from '../../src/broker.js';
-import { compressionsIn } from '../../src/common/content-encoding.js';
+import { compressionsIn } from '../../src/common/encoding/content-encoding.js';
 import {
   checkHeaders,
   copyHeaders,

@@ -29,7 +29,8 @@ describe.each(['quorum', 'classic'] as const)('a link to a %s queue', (backend) 
   /** The links that work now, and those that have been lost since this was made. */
   const linksOf = ({ brokers, brokerEvents }: Scene) => {
     const count = (isOne: (event: BrokerEvent) => boolean) => (link: 'publish' | 'consume') =>
-      brokerEvents.filter((event) => 'link' in event && event.link === link && isOne(event)).length;
+      brokerEvents.filter((event) => 'connection' in event && event.connection === link && isOne(event))
+        .length;
     const losses = count(isLoss);
     const connects = count(({ type }) => type === 'connected');
     const before = { publish: losses('publish'), consume: losses('consume') };

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { type Command, Option } from 'commander';
 import type { MessageState, PeekedMessage } from '../../broker.js';
 import { showHeaders, showValue } from '../../common/headers.js';
-import { onOneLine } from '../../common/terminal-text.js';
+import { onOneLine } from '../../common/reporting/terminal-text.js';
 import { addHelp, addressFlags, type Execute, shellQuoted } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { padTo, widthOf } from '../layout.js';

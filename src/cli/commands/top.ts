@@ -1,7 +1,7 @@
 /** `millrace top` */
 import { type Command, Option } from 'commander';
 import type { QueueInfo } from '../../broker.js';
-import { pause } from '../../common/limits.js';
+import { onAbort, pause } from '../../common/limits.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { durationOption, oneOrMore, positiveDurationValue } from '../option-values.js';
@@ -54,7 +54,7 @@ async function top(text: string | undefined, flags: TopFlags, output: Output): P
     const screen = new Screen(output, flags);
     const over = new AbortController();
     output.closed.then(() => over.abort());
-    operation.signal.addEventListener('abort', () => over.abort());
+    onAbort(operation.signal, () => over.abort());
     screen.open();
     try {
       for (let frame = 1; !over.signal.aborted; frame++) {

@@ -1,6 +1,6 @@
 /** `millrace work` */
 import type { Command } from 'commander';
-import { brokerEventLine, type EventLine } from '../../common/event-line.js';
+import { brokerEventLine, type EventLine } from '../../common/reporting/event-line.js';
 import { chooseAddress } from '../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';

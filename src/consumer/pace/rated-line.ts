@@ -18,7 +18,7 @@ interface RatedLineSettings {
   readonly onTooLong: (delivery: Delivery) => void;
 }
 
-/** Usually the next request tells it before. */
+/** Usually the next request reports it earlier. */
 const TELL_AFTER_MS = 20;
 
 /** Above this number, idle windows are deleted. */
@@ -44,7 +44,7 @@ export class RatedLine implements Line {
   /** One timer for all. */
   readonly #deadlines = new Deadlines((now) => this.#check(now));
 
-  /** Shared windows that have not told yet when their starts were used. */
+  /** Shared windows that have not reported yet when their starts were used. */
   readonly #usedUp = new Set<SharedRateWindow>();
   readonly #telling = new Deadlines(() => this.#tell());
 

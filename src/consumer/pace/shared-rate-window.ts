@@ -37,7 +37,7 @@ const ASK_AGAIN_MS = 500;
 
 /**
  * A window that consumers share: it asks the broker for a few starts, in blocks that grow while they are used up quickly,
- * and tells when each was used.
+ * and reports when each was used.
  *
  *   empty ──nextAt──► asking ──granted──► has starts ──used up, too old──► empty
  *     ▲                  └──none left──► waiting ──waitMs──┐
@@ -116,7 +116,7 @@ export class SharedRateWindow implements StartWindow {
       if (grant.count > 0) this.#grant = grant;
       else this.#askAt = performance.now() + grant.waitMs;
     } catch {
-      // The consumer's subscription tells what is wrong.
+      // The consumer's subscription reports what is wrong.
       this.#askAt = performance.now() + ASK_AGAIN_MS;
     }
     this.#isAsking = false;
@@ -124,7 +124,7 @@ export class SharedRateWindow implements StartWindow {
     else this.giveBack();
   }
 
-  /** Tells when the starts were used, unless a request has done so. What is not told counts as used at the end of the grant. */
+  /** Reports when the starts were used, unless a request has done so. Unreported ones count as used at the end of the grant. */
   tell(): void {
     if (this.#left > 0 || this.#grant === undefined || this.#isAsking) return;
     this.#request(0).catch(() => {});

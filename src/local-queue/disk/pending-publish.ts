@@ -54,7 +54,7 @@ export class PendingPublish implements Pending {
     });
   }
 
-  /** `giveUp` tells the store thread. */
+  /** `giveUp` notifies the store thread. */
   watch(signal: AbortSignal, giveUp: (reason: QueueError) => void): void {
     this.#unwatch = onAbort(signal, () => giveUp(abortedError(this.#action, signal)));
   }

@@ -1,5 +1,5 @@
 import type { Destination, Failure, Message } from '../../broker.js';
-import { settledWithin } from '../../common/limits.js';
+import { settledWithin, timeoutError } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { Outbox } from './outbox.js';
 import type {
@@ -177,7 +177,7 @@ export class StoreClient {
   }
 
   #abandon(ids: readonly number[]): void {
-    const error = new QueueError('TIMEOUT', `the store did not answer within ${ANSWER_LIMIT_MS} ms`);
+    const error = timeoutError('the store', ANSWER_LIMIT_MS, 'no answer');
     for (const id of ids) this.#settle(id)?.gone(error);
     this.#adjustKeepAlive();
   }

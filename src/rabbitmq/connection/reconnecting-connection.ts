@@ -215,7 +215,7 @@ export class ReconnectingConnection {
     this.#connection = connection;
     this.#connectedAt = performance.now();
     this.#everConnected = true;
-    this.#emit({ type: 'connected', link: this.name, url: connection.address });
+    this.#emit({ type: 'connected', connection: this.name, url: connection.address });
     for (const listener of this.#listeners) listener.onConnected?.(connection);
     for (const waiter of this.#waiters) waiter.resolve(connection);
   }
@@ -240,7 +240,7 @@ export class ReconnectingConnection {
       this.#attempts++;
       const givenUp = this.#attempts > reconnect.maxAttempts;
       const retryInMs = givenUp ? undefined : backoffMs(this.#attempts, reconnect);
-      this.#emit({ type: 'disconnected', link: this.name, reason: failure, retryInMs });
+      this.#emit({ type: 'disconnected', connection: this.name, reason: failure, retryInMs });
       for (const listener of this.#listeners) listener.onDisconnected?.();
       if (retryInMs === undefined) {
         this.#end(

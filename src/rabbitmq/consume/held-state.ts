@@ -28,7 +28,7 @@ type Verbs = Pick<Backend, 'declare' | 'publish' | 'subscribe' | 'inspect'>;
 
 /**
  * A state that is kept as a message in a queue with a single active consumer: that consumer alone may set it. RabbitMQ
- * tells no consumer that it is the active one, but delivers to no other.
+ * notifies no consumer that it is the active one, but delivers to no other.
  *
  *   waiting ──delivery──► reading ──own message comes back──► turn ──connection lost──► waiting
  *
@@ -43,10 +43,10 @@ export class HeldState implements SharedState {
   #value: string;
   /** What was written last. */
   #written = '';
-  /** Unsettled; the last one is kept while it is this one's turn, so that its loss is told. */
+  /** Unsettled; the last one is kept while it is this one's turn, so that its loss is noticed. */
   #held: Delivery[] = [];
   #state: 'waiting' | 'reading' | 'turn' = 'waiting';
-  /** Of the message that ends the reading. */
+  /** The id of the message that ends the reading. */
   #barrier = '';
   #subscription: Subscription | undefined;
   #writing: Promise<void> | undefined;

@@ -15,7 +15,7 @@ const UNKNOWN_DEAD = 'the queue was not declared here, and AMQP does not tell wh
 
 type Inspect = (queue: string, wait: WaitOptions) => Promise<QueueCounts>;
 
-/** What AMQP tells of a queue. `spec`: its definition, if it was declared here. Rejects as `Broker.inspect` does. */
+/** The figures of a queue that AMQP reports. `spec`: its definition, if it was declared here. Rejects as `Broker.inspect` does. */
 export async function amqpStats(
   queue: string,
   spec: QueueSpec | undefined,

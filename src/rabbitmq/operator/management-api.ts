@@ -1,7 +1,7 @@
 /** Asks RabbitMQ's management API (https://www.rabbitmq.com/docs/http-api-reference). */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { Deferred } from '../../common/limits.js';
+import { Deferred, onAbort, timeoutText } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 
 /** A page of 500 queues takes some hundred KiB; whatever answers more is not to fill the memory. */
@@ -119,15 +119,14 @@ function get(
   const request = isTls ? httpsRequest(options, onResponse) : httpRequest(options, onResponse);
   request.on('error', (error) => fail(error.message || String((error as NodeJS.ErrnoException).code)));
   const timer = setTimeout(() => {
-    fail(`no answer within ${timeoutMs} ms`);
+    fail(timeoutText(timeoutMs, 'no answer'));
     request.destroy();
   }, timeoutMs);
-  const abort = () => request.destroy(new Error('aborted'));
-  signal?.addEventListener('abort', abort, { once: true });
+  const unlisten = signal && onAbort(signal, () => request.destroy(new Error('aborted')));
   request.end();
   return answer.promise.finally(() => {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
+    unlisten?.();
   });
 }
 

@@ -32,14 +32,14 @@ interface Parts {
   readonly management: Management;
   /** Throws `CLOSED`. */
   checkUsable(): void;
-  /** The counts that AMQP tells, which are never old. */
+  /** The counts that AMQP reports, which are never old. */
   counts(queue: string, wait: WaitOptions): Promise<QueueCounts>;
 }
 
 /** Messages that are held at once when their sizes are not known yet. */
 const FIRST_MESSAGES = 4;
 
-/** Tells what the management API knows, and without it what AMQP tells. */
+/** Reports what the management API knows, and without it what AMQP reports. */
 export class RabbitMqOperator implements Operator {
   readonly #parts: Parts;
 
@@ -160,7 +160,7 @@ function ifMissing(error: unknown): QueueCounts {
   throw error;
 }
 
-/** A queue that only AMQP tells of. */
+/** A queue of which only AMQP's counts are known. */
 function bareInfo(name: string, stats: QueueStats): QueueInfo {
   return {
     name,

@@ -20,7 +20,7 @@ export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> 
   readonly onUnroutable: (to: Destination) => void;
   /** So many messages, whose channel was lost while they were unconfirmed, have just been sent again. */
   readonly onResend: (count: number) => void;
-  /** Counts those whose messages are not settled. */
+  /** Counts the callers whose messages are not settled. */
   readonly senders: Senders;
 }
 
@@ -64,7 +64,7 @@ export class Publisher {
   #socketIsFull = false;
   #isBlocked = false;
   #positions = 0;
-  /** Not told yet. */
+  /** Messages sent again that `onResend` has not reported yet. */
   #resent = 0;
   #ended: QueueError | undefined;
   #onIdle: (() => void) | undefined;

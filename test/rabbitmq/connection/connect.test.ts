@@ -212,7 +212,7 @@ describe('connecting', () => {
       'disconnected',
       'connected',
     ]);
-    expect(events[1]).toMatchObject({ link: 'consume', retryInMs: expect.any(Number) });
+    expect(events[1]).toMatchObject({ connection: 'consume', retryInMs: expect.any(Number) });
     await eventually(() => broker.state === 'connected');
   });
 

@@ -39,7 +39,8 @@ async function scene(options: RabbitMqOptions = {}): Promise<Scene> {
   onTestFinished(() => broker.close());
   const seen: Scene['seen'] = (type, link) =>
     events.filter(
-      (event) => event.type === type && (link === undefined || ('link' in event && event.link === link)),
+      (event) =>
+        event.type === type && (link === undefined || ('connection' in event && event.connection === link)),
     ).length;
   return { proxy, broker, events, seen };
 }

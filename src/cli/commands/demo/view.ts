@@ -1,5 +1,5 @@
 /** Formats the output of the demo. Pure. */
-import { showDuration } from '../../../common/event-line.js';
+import { showDuration } from '../../../common/reporting/event-line.js';
 import { cut } from '../../layout.js';
 import type { Line } from '../../output.js';
 import type { DemoSample, DemoTotals } from './meter.js';

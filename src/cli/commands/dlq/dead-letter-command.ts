@@ -1,16 +1,13 @@
 /** What the commands of `millrace dlq` share: their options, their connection and their summary. */
 import { type Command, Option } from 'commander';
-import { brokerEventLine } from '../../../common/event-line.js';
 import { type DeadLetters, deadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ScanResult, SelectionOptions } from '../../../dead-letters/selection.js';
 import { isQueueError } from '../../../errors.js';
-import { chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags } from '../../common-options.js';
 import { CommandError, type ExitCode } from '../../exit-code.js';
-import { openBroker, refuseMemory } from '../../open-broker.js';
+import { withBroker } from '../../open-broker.js';
 import { dateValue, oneOrMore } from '../../option-values.js';
 import type { Output } from '../../output.js';
-import { abortOnStopSignal } from '../../stop-signal.js';
 import { countOf } from './dead-letter-view.js';
 
 export interface DlqFlags extends CommonFlags {
@@ -43,34 +40,24 @@ export function addSelectionOptions(command: Command, limit?: number): Command {
   return command;
 }
 
-/** Opens the broker, runs `job` on the dead letters of `queue`, and closes the broker. A signal ends the job early. */
-export async function withDeadLetters(
+/** Runs `job` on the dead letters of `queue`. A signal ends it early, and is the error unless there is another one. */
+export function withDeadLetters(
   queue: Parameters<typeof deadLetters>[1],
   flags: DlqFlags,
   output: Output,
   job: (dead: DeadLetters, signal: AbortSignal) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  const chosen = chooseAddress(flags);
-  refuseMemory(chosen, 'dlq');
-  const broker = await openBroker(chosen, output, {
-    connectTimeout: flags.connectTimeout,
-    observe: (event) => {
-      if (event.type !== 'connected') output.event(brokerEventLine(event));
-    },
-  });
-  const interruption = abortOnStopSignal();
-  try {
-    const options = flags.deadLetterQueue === undefined ? {} : { queue: flags.deadLetterQueue };
-    return await job(deadLetters(broker, queue, options), interruption.signal);
-  } catch (error) {
-    const { aborted, reason } = interruption.signal;
-    if (!aborted || !isQueueError(error, 'ABORTED')) throw error;
-    const { exitCode, message } = reason as CommandError;
-    throw new CommandError(exitCode, `${message}; the remaining dead letters stay`, { cause: error });
-  } finally {
-    interruption.dispose();
-    await broker.close();
-  }
+  const options = flags.deadLetterQueue === undefined ? {} : { queue: flags.deadLetterQueue };
+  return withBroker(
+    'dlq',
+    flags,
+    output,
+    (broker, signal) => job(deadLetters(broker, queue, options), signal),
+    (error, { exitCode, message }) =>
+      isQueueError(error, 'ABORTED')
+        ? new CommandError(exitCode, `${message}; the remaining dead letters stay`, { cause: error })
+        : error,
+  );
 }
 
 /** The dead letters that the command line selects. */

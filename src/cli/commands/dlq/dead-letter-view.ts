@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { HeaderValue } from '../../../broker.js';
 import { showHeaders, showValue } from '../../../common/headers.js';
-import { onOneLine } from '../../../common/terminal-text.js';
+import { onOneLine } from '../../../common/reporting/terminal-text.js';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
 import { cut, padTo, widthOf } from '../../layout.js';
 import { showBody } from '../../output.js';

@@ -1,8 +1,8 @@
 /** What the commands of operators share: their connection, and their questions. */
 import type { Command } from 'commander';
 import type { Broker, Operator, QueueInfo } from '../../../broker.js';
-import { brokerEventLine } from '../../../common/event-line.js';
 import { operatorOf } from '../../../common/options.js';
+import { brokerEventLine } from '../../../common/reporting/event-line.js';
 import { targetOf } from '../../../connect.js';
 import { folderHasStore } from '../../../diagnose.js';
 import { isQueueError } from '../../../errors.js';

@@ -1,6 +1,6 @@
 /** Formats queues as a table, as details, and as a line of a chart. Pure. */
 import type { ConsumerList, QueueConsumer, QueueFigure, QueueInfo } from '../../../broker.js';
-import { onOneLine } from '../../../common/terminal-text.js';
+import { onOneLine } from '../../../common/reporting/terminal-text.js';
 import { cut, padTo, widthOf } from '../../layout.js';
 
 interface Column {

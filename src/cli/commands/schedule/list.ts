@@ -1,6 +1,6 @@
 /** `millrace schedule list` */
 import type { Command } from 'commander';
-import { onOneLine } from '../../../common/terminal-text.js';
+import { onOneLine } from '../../../common/reporting/terminal-text.js';
 import type { ScheduleInfo } from '../../../schedules/scheduler.js';
 import { createScheduler } from '../../../schedules/scheduler.js';
 import {

@@ -183,7 +183,7 @@ function extensionsOf({ bindings = [], deadLetter }: QueueSpec): object {
 function jsonSchemaOf(schema: StandardSchemaV1): Record<string, unknown> | undefined {
   const { jsonSchema } = schema['~standard'] as Partial<StandardJSONSchemaV1.Props>;
   if (jsonSchema === undefined) return undefined;
-  // zod refuses what JSON Schema has no type for, unless told that it may be anything.
+  // By default zod refuses types that JSON Schema lacks; this describes them as anything.
   for (const libraryOptions of [undefined, { unrepresentable: 'any' }]) {
     try {
       const { $schema: _, ...described } = jsonSchema.input({ target: 'draft-07', libraryOptions });

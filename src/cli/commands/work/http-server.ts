@@ -1,8 +1,8 @@
-/** What a worker serves to those who watch it: `/metrics`, `/livez` and `/readyz`. */
+/** The HTTP server of a worker: `/metrics`, `/livez` and `/readyz`. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Broker } from '../../../broker.js';
-import type { EventLine } from '../../../common/event-line.js';
+import type { EventLine } from '../../../common/reporting/event-line.js';
 import type { Consumer } from '../../../consumer/consumer.js';
 import { createHealth, type Health } from '../../../metrics/health.js';
 import { createMetrics, type Metrics } from '../../../metrics/metrics.js';

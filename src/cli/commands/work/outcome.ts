@@ -1,6 +1,6 @@
 /** The outcome of a worker: its counts as a log line, and its exit code. Pure. */
 import type { BrokerCounts } from '../../../broker.js';
-import type { EventLine } from '../../../common/event-line.js';
+import type { EventLine } from '../../../common/reporting/event-line.js';
 import type { ConsumerCounts, ConsumerEvent } from '../../../consumer/consumer.js';
 import { EXIT, type ExitCode } from '../../exit-code.js';
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay, setInterval } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
-import { type EventLine, showDuration } from '../../../common/event-line.js';
 import { Deferred } from '../../../common/limits.js';
+import { type EventLine, showDuration } from '../../../common/reporting/event-line.js';
 import type { Consumer, ConsumerEvent } from '../../../consumer/consumer.js';
 import { consumerEventLine } from '../../../consumer/event-line.js';
 import { isQueueError } from '../../../errors.js';

@@ -66,7 +66,7 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
         setDamagedAside(transaction, message, queue, (subscribers[0] as Subscriber).id);
         continue;
       }
-      // In turn among those who may hold more; there is one, since no more than `wanted` are taken.
+      // In turn among the subscribers that may hold more; there is one, since no more than `wanted` are taken.
       while (credit((batches[next % batches.length] as Batch).subscriber) === 0) next++;
       const batch = batches[next % batches.length] as Batch;
       next++;

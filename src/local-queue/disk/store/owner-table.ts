@@ -118,7 +118,7 @@ function identityOf([pid, thread, started, namespace, boot]: Row): ProcessIdenti
   };
 }
 
-/** What tells a thread of a process from every other that ever has its number. Empty where the system does not say (not Linux). */
+/** Distinguishes a thread of a process from all others that ever have its number. Empty where there is no such mark (outside Linux). */
 interface ProcessIdentity {
   readonly pid: number;
   /** The system's number of the thread. */

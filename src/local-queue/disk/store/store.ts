@@ -235,7 +235,7 @@ export class Store {
     try {
       this.#lock.alone(() => this.#space.spare());
     } catch {
-      // What is committed stays so. The next transaction tells if something is wrong.
+      // What is committed stays committed. The next transaction reports a fault.
     }
   }
 

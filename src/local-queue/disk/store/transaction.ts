@@ -57,9 +57,9 @@ export class StoreState {
   lastTicket = 0;
   readonly tickets = new Map<number, Ticket>();
   readonly subscribers = new Map<number, Subscriber>();
-  /** By queue, and by the request; those who came first are first, as a map keeps them. None is empty. */
+  /** By queue, then by request, in the order of arrival, which a map keeps. None is empty. */
   readonly waiting = new Map<string, Map<number, WaitingMessage>>();
-  /** By the request; those who came first are first. */
+  /** By request, in the order of arrival. */
   readonly fanOuts = new Map<number, WaitingFanOut>();
 
   /** Whether anything waits for room. */

@@ -62,7 +62,7 @@ export class MessageView {
     after: Cursor | undefined,
     limit: number,
   ): Row[] {
-    // One more byte tells where the last character of a text ends.
+    // One more byte shows whether the last character of a text is whole.
     const shown = maxBodyBytes + 1;
     const [major, minor] = after ?? [Number.NEGATIVE_INFINITY, 0];
     if (state === 'unsettled') return this.#sql.handled.all(shown, queue, minor, limit);

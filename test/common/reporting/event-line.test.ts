@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { brokerEventLine, showDuration } from '../../src/common/event-line.js';
-import { consumerEventLine } from '../../src/consumer/event-line.js';
+import { brokerEventLine, showDuration } from '../../../src/common/reporting/event-line.js';
+import { consumerEventLine } from '../../../src/consumer/event-line.js';
 
 const info = { queue: 'q', id: 'm-1', attempt: 2, redelivered: false };
 const failure = { code: 'failed', error: 'no paper' } as const;
@@ -8,19 +8,19 @@ const failure = { code: 'failed', error: 'no paper' } as const;
 test('a lost connection says why, and when the next try is', () => {
   const line = brokerEventLine({
     type: 'disconnected',
-    link: 'consume',
+    connection: 'consume',
     reason: new Error('socket closed'),
     retryInMs: 1500,
   });
   expect(line).toMatchObject({ event: 'disconnected', level: 'warn' });
   expect(line.text).toContain('socket closed');
   expect(line.text).toContain('1.5 s');
-  expect(line.fields).toEqual({ link: 'consume', reason: 'socket closed', retryInMs: 1500 });
+  expect(line.fields).toEqual({ connection: 'consume', reason: 'socket closed', retryInMs: 1500 });
 });
 
 test('a connection that is given up says so', () => {
   const reason = new Error('x');
-  const line = brokerEventLine({ type: 'disconnected', link: 'publish', reason, retryInMs: undefined });
+  const line = brokerEventLine({ type: 'disconnected', connection: 'publish', reason, retryInMs: undefined });
   expect(line.text).toContain('giving up');
 });
 

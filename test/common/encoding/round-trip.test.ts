@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { isQueueError } from '../../src/errors.js';
-import { defineQueue, type Queue } from '../../src/queue.js';
+import { isQueueError } from '../../../src/errors.js';
+import { defineQueue, type Queue } from '../../../src/queue.js';
 
 async function refusal(queue: Queue<never, unknown>, value: unknown): Promise<string> {
   try {

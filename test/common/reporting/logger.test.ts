@@ -1,14 +1,14 @@
 import { afterEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Broker } from '../../src/broker.js';
-import { type ConnectOptions, connect } from '../../src/connect.js';
-import { createConsumer } from '../../src/consumer/create-consumer.js';
-import { receive } from '../../src/consumer/receive.js';
-import { createProducer } from '../../src/producer/producer.js';
-import { defineQueue } from '../../src/queue.js';
-import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
-import { rejection } from '../support/rejection.js';
+import type { Broker } from '../../../src/broker.js';
+import { type ConnectOptions, connect } from '../../../src/connect.js';
+import { createConsumer } from '../../../src/consumer/create-consumer.js';
+import { receive } from '../../../src/consumer/receive.js';
+import { createProducer } from '../../../src/producer/producer.js';
+import { defineQueue } from '../../../src/queue.js';
+import { EventLog } from '../../support/event-log.js';
+import { eventually } from '../../support/eventually.js';
+import { rejection } from '../../support/rejection.js';
 
 type Line = readonly [level: string, fields: Record<string, unknown>, text: string];
 

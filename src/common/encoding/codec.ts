@@ -1,6 +1,6 @@
+import { invalidOption } from '../options.js';
 import { type Fidelity, jsonFidelity } from './json-fidelity.js';
 import { parseJson, toText } from './json-text.js';
-import { invalidOption } from './options.js';
 import * as structuredValues from './structured.js';
 
 /** Converts the values of a queue to bytes or text, and back. Both directions throw on what they can't convert. */

@@ -1,5 +1,5 @@
 /** Formats the events of brokers as readable lines and as JSON fields. Pure. */
-import type { BrokerEvent } from '../broker.js';
+import type { BrokerEvent } from '../../broker.js';
 
 export interface EventLine {
   readonly event: string;
@@ -22,8 +22,8 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
         leftMs: event.leftMs,
       });
     case 'connected':
-      return line('info', `connected to ${event.url} (${event.link})`, {
-        link: event.link,
+      return line('info', `connected to ${event.url} (${event.connection})`, {
+        connection: event.connection,
         broker: event.url,
       });
     case 'disconnected': {
@@ -31,9 +31,9 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
         event.retryInMs === undefined ? 'giving up' : `reconnecting in ${showDuration(event.retryInMs)}`;
       return line(
         event.retryInMs === undefined ? 'error' : 'warn',
-        `connection lost (${event.link}): ${event.reason.message}; ${next}`,
+        `connection lost (${event.connection}): ${event.reason.message}; ${next}`,
         {
-          link: event.link,
+          connection: event.connection,
           reason: event.reason.message,
           retryInMs: event.retryInMs,
         },

@@ -1,7 +1,7 @@
 /** Compresses bodies, and decompresses them within a limit. */
 import zlib from 'node:zlib';
+import { invalidOption } from '../options.js';
 import { type Compression, compressionsIn } from './content-encoding.js';
-import { invalidOption } from './options.js';
 
 /** Smaller bodies are not compressed, since the gain would be negligible. Bytes. */
 const WORTHWHILE_BYTES = 256;

@@ -1,7 +1,7 @@
 /** Reports the events of brokers and consumers to the program's logger, or as process warnings. */
-import type { Broker, BrokerEvent } from '../broker.js';
+import type { Broker, BrokerEvent } from '../../broker.js';
+import { invalidOption, observerOption } from '../options.js';
 import { brokerEventLine, type EventLine } from './event-line.js';
-import { invalidOption, observerOption } from './options.js';
 import { onOneLine } from './terminal-text.js';
 
 /** Called with an object and a text: `console`, pino, bunyan. Its methods must not throw. */
@@ -109,7 +109,7 @@ function warningsOf(): (event: BrokerEvent) => void {
     if (isQuiet) return;
     warnedAt.set(code, now);
     const queue = 'queue' in event && event.type !== 'ignored' ? `'${event.queue}': ` : '';
-    // Where an attempt to connect failed tells nothing: all of them fail at the same place.
+    // The stack of a failed attempt to connect says nothing: all attempts fail at the same place.
     const error = event.type === 'waiting' ? undefined : errorOf(event);
     emitWarning(code, queue + brokerEventLine(event).text, error);
   };

@@ -9,9 +9,10 @@
  * A new tag is a compatible addition: a reader refuses tags that it does not know. Any other change of the format gets
  * another number in its content type.
  */
+
+import { quote } from '../options.js';
 import { isEmptied } from './json-fidelity.js';
 import { parseJson, toText } from './json-text.js';
-import { quote } from './options.js';
 
 /** The content types of all versions of the format begin with this. */
 export const CONTENT_TYPE_STEM = 'application/vnd.millrace.structured.';

@@ -1,8 +1,8 @@
 /** Detects what a value would lose in its codec before it is sent. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { errorText } from '../options.js';
 import { type Codec, codecs } from './codec.js';
 import { type Fidelity, isEmptied, jsonFidelity } from './json-fidelity.js';
-import { errorText } from './options.js';
 import { describeIssues, describeThrown, type Validate, type Verdict } from './schema.js';
 
 /** How many values of a queue are decoded again before its codec and schema are trusted. */

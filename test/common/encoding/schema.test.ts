@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { validatorOf } from '../../src/common/schema.js';
+import { validatorOf } from '../../../src/common/encoding/schema.js';
 
 const schemaOf = (validate: (value: unknown) => unknown): StandardSchemaV1 =>
   ({ '~standard': { version: 1, vendor: 'test', validate } }) as StandardSchemaV1;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Codec, codecFor, codecs } from '../../src/common/codec.js';
+import { type Codec, codecFor, codecs } from '../../../src/common/encoding/codec.js';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 

@@ -1,6 +1,6 @@
 /** Validates with a Standard Schema, whatever it does: returns, resolves later, throws, or returns nonsense. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { errorText, invalidOption, isThenable } from './options.js';
+import { errorText, invalidOption, isThenable } from '../options.js';
 
 /**
  * The result of a schema. If a schema throws or rejects, the value is neither valid nor invalid: the fault may be in a

@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type Codec, codecFor, codecs } from '../../src/common/codec.js';
-import { isQueueError } from '../../src/errors.js';
-import { defineQueue } from '../../src/queue.js';
+import { type Codec, codecFor, codecs } from '../../../src/common/encoding/codec.js';
+import { isQueueError } from '../../../src/errors.js';
+import { defineQueue } from '../../../src/queue.js';
 
 const { structured } = codecs;
 const utf8 = (text: string) => new TextEncoder().encode(text);
