@@ -1,5 +1,6 @@
 import { WINDOW } from './disk/window.mjs';
 import { diskFanOut } from './plan-fan-out.mjs';
+import { diskLater } from './plan-later.mjs';
 
 /** What is measured of queues that survive a restart. Every workload has one reference, which the others are compared with. */
 
@@ -171,6 +172,7 @@ export function diskWorkloads({ quick }, places) {
       ),
     },
     diskFanOut({ quick }, places.folder),
+    ...diskLater({ quick }, places.folder),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** What is measured in process. Every workload has one reference, which the others are compared with. */
 import { memoryFanOut } from './plan-fan-out.mjs';
+import { memoryLater } from './plan-later.mjs';
 import { localMemory } from './plan-memory.mjs';
 
 const queue = 'in-process/local-queue.mjs';
@@ -187,6 +188,7 @@ export function localWorkloads({ quick }) {
       })),
     },
     memoryFanOut({ quick }),
+    ...memoryLater({ quick }),
     localMemory({ quick }),
   ].filter(({ subjects }) => subjects.length > 0);
 }
