@@ -106,6 +106,7 @@ export default defineConfig({
         text: 'Operations',
         items: [
           link('Queues', 'operations'),
+          link('Changing a queue', 'changing-a-queue'),
           link('The page', 'page'),
           link('Warnings, logs, events', 'observing'),
           link('Metrics and health', 'metrics'),

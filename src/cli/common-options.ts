@@ -56,7 +56,13 @@ export function addCommonOptions(command: Command): void {
         CONNECT_TIMEOUTS[command.name()] ?? '10s',
         positiveDurationValue,
       ),
-    )
+    );
+  addOutputOptions(command);
+}
+
+/** The options of {@link Output}, and how wrong ones are answered. */
+export function addOutputOptions(command: Command): void {
+  command
     .option('--json', 'write JSON lines')
     .option('--quiet', 'write data and errors only')
     .option('--no-color', 'no colors; the default with NO_COLOR, TERM=dumb, or output to a pipe or a file')

@@ -9,6 +9,7 @@ import { addCompletionCommands } from './commands/completion.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDlqCommand } from './commands/dlq.js';
 import { addDoctorCommand } from './commands/doctor.js';
+import { addInitCommand } from './commands/init.js';
 import { addMoveCommand } from './commands/move.js';
 import { addPauseCommands } from './commands/pause.js';
 import { addPeekCommand } from './commands/peek.js';
@@ -24,7 +25,7 @@ import { addTopCommand } from './commands/top.js';
 import { addTopologyCommand } from './commands/topology.js';
 import { addUiCommand } from './commands/ui.js';
 import { addWorkCommand } from './commands/work.js';
-import { addCommonOptions, addHelp, type Execute } from './common-options.js';
+import { addCommonOptions, addHelp, addOutputOptions, type Execute } from './common-options.js';
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js';
 import { HELP_LAYOUT, helpColumns } from './help-layout.js';
 import { Output } from './output.js';
@@ -43,7 +44,8 @@ Examples:
   $ millrace tail shop 'order.*'              print events as they are published
   $ millrace queues                           list queues and what they hold
   $ millrace dlq list -q orders               list messages that failed for good
-  $ millrace doctor                           check that the broker is usable`;
+  $ millrace doctor                           check that the broker is usable
+  $ millrace init shop                        write an API, a worker and a test`;
 
 const EXIT_HELP = `
 Exit codes: 0 success; 1 failure; 2 usage error; 3 partial success; 4 nothing found; 65 invalid message; 69 broker unreachable; 75 temporary failure (no room or no answer in time, or no queue); 77 access denied; 78 configuration error; 129, 130, 131, 143 ended by HUP, INT, QUIT, TERM before the work was done.`;
@@ -114,6 +116,8 @@ function createBareProgram(execute: Execute): Command {
   for (const command of program.commands) {
     for (const leaf of command.commands.length > 0 ? command.commands : [command]) addCommonOptions(leaf);
   }
+  // It needs no broker.
+  addOutputOptions(addInitCommand(program, execute, version()));
   return program;
 }
 

@@ -128,6 +128,8 @@ const MAX_SHORT_STRING_BYTES = 255;
  */
 export function checkMessage(message: Message): void {
   const { body, priority, timestamp, expiresAt, dueAt } = message;
+  // From JavaScript, it may be missing.
+  if (typeof message.id !== 'string') throw faultOf(message)('id', 'a string', message.id);
   checkShortString(message, 'id', message.id);
   checkShortString(message, 'contentType', message.contentType);
   checkShortString(message, 'contentEncoding', message.contentEncoding);

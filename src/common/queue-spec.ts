@@ -125,7 +125,7 @@ export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
   if (type === 'quorum' && (!durable || exclusive || autoDelete)) {
     throw new QueueError(
       'INVALID_OPTION',
-      `the queue '${name}' is a quorum queue, which is always durable, shared and permanent; durable: false, exclusive: true and autoDelete: true need type: 'classic'`,
+      `the queue '${name}' is a quorum queue: durable, shared and permanent; durable: false, exclusive and autoDelete need type: 'classic'`,
     );
   }
   if (options.maxPriority !== undefined && type === 'quorum') {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { endedCommands, MANY, runMany } from './run-many.js';
 import { hasTerminal, onTerminal, Screen } from './screen.js';
 
-const DRIVER = fileURLToPath(new URL('run-many.mjs', import.meta.url));
 const BIN = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
 const SCHEDULES = fileURLToPath(new URL('schedule/schedules.mjs', import.meta.url));
 const SHOP = fileURLToPath(new URL('topology/shop.mjs', import.meta.url));
@@ -85,18 +85,6 @@ const HELP = [
   '',
 ].map((name) => ['help', ...name.split(' ').filter((word) => word !== '')]);
 
-/** What each of the commands has written, and its exit code. */
-function partsOf(raw: string): readonly { readonly text: string; readonly exitCode: number }[] {
-  const parts = [];
-  let rest = raw;
-  for (let end = rest.indexOf('\0'); end >= 0; end = rest.indexOf('\0')) {
-    const code = /^\d+/.exec(rest.slice(end + 1))?.[0] ?? '';
-    parts.push({ text: rest.slice(0, end).replace(/\r?\n$/, ''), exitCode: Number(code) });
-    rest = rest.slice(end + 1 + code.length).replace(/^\r?\n/, '');
-  }
-  return parts;
-}
-
 function faultsOf(
   { args, row, isTable, color }: Command,
   screen: Screen,
@@ -129,8 +117,8 @@ async function runOnTerminal(
   variables: Readonly<Record<string, string>> = {},
 ) {
   const path = file(`commands-${++files}.json`, JSON.stringify(list));
-  const { raw } = await onTerminal([path], { program: DRIVER, columns, env: { ...env, ...variables } });
-  const parts = partsOf(raw);
+  const { raw } = await onTerminal([path], { program: MANY, columns, env: { ...env, ...variables } });
+  const parts = endedCommands(raw);
   expect(parts.length, raw).toBe(list.length);
   return parts;
 }
@@ -148,11 +136,8 @@ beforeAll(async () => {
     ['send', HOSTILE, '-q', 'filler'],
     ['send', 'plain'],
   ];
-  const path = file('set-up.json', JSON.stringify(setUp));
-  const { stdout } = await promisify(execFile)(process.execPath, [DRIVER, path], {
-    env: { ...process.env, ...env },
-  });
-  expect(partsOf(stdout).map(({ exitCode }) => exitCode)).toEqual([0, 1, 0, 0, 0, 0]);
+  const ended = await runMany(setUp, env);
+  expect(ended.map(({ exitCode }) => exitCode)).toEqual([0, 1, 0, 0, 0, 0]);
 }, 60_000);
 
 describe.skipIf(!hasTerminal)('on a terminal (needs script of util-linux)', () => {
@@ -219,7 +204,7 @@ test.each([
   const inherited = { ...process.env };
   delete inherited.NO_COLOR;
   delete inherited.FORCE_COLOR;
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [DRIVER, path], {
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [MANY, path], {
     env: { ...inherited, ...env, ...force },
   });
   expect(stdout.includes('\u001b[32mok')).toBe(isForced);

@@ -14,7 +14,11 @@ export interface Import {
 const STATIC = /^(?:import|export)\s+(type\s)?(?:[^'"`;]*?\bfrom\s+)?'([^']+)'/gm;
 const DYNAMIC = /^(?!\s*(?:\*|\/\/)).*?\bimport\(\s*'([^']+)'/gm;
 
-export function importsOf(from: string, source: string): Import[] {
+/** A text, which may be a program with imports of its own. */
+const TEXT = /^const [A-Z_]+ = `(?:[^`\\]|\\.)*`;$/gm;
+
+export function importsOf(from: string, text: string): Import[] {
+  const source = text.replaceAll(TEXT, '');
   const target = (specifier: string) =>
     specifier.startsWith('.')
       ? posix.join(posix.dirname(from), specifier).replace(/\.js$/, '.ts')

@@ -76,7 +76,7 @@ function versionCheck({ version }: ServerFacts): Check {
   if (version.countsFailuresOnly) {
     return ok(
       'version',
-      `RabbitMQ ${text}: quorum queues have ${version.quorumPriorities} priorities, can delay retries themselves ('delayedRetry'), and do not count returned messages towards their delivery limit; queues must be durable or exclusive`,
+      `RabbitMQ ${text}: quorum queues have ${version.quorumPriorities} priorities and 'delayedRetry', and do not count returned messages; queues must be durable or exclusive`,
       facts,
     );
   }

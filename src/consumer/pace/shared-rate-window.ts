@@ -20,7 +20,7 @@ export function takeStartsOf(broker: Backend, queue: string): TakeStarts {
   if (broker.takeStarts === undefined) {
     throw new QueueError(
       'UNSUPPORTED',
-      `rate.per: 'queue' works on a folder (local:./folder) and in memory; ${broker.url} can't count over consumers: divide the limit among them, or let one at a time be active (x-single-active-consumer)`,
+      `rate.per: 'queue' works on local brokers, not at ${broker.url}: divide the limit among the consumers, or use x-single-active-consumer`,
     );
   }
   const takeStarts = broker.takeStarts.bind(broker);

@@ -169,7 +169,7 @@ export function isLoginRefusal(error: unknown): boolean {
 export function loginError(error: unknown, address: string): QueueError {
   const text = replyText(error);
   const why = refusesVhost(text)
-    ? "the virtual host does not exist (amqp://host means '/', amqp://host/ the one with an empty name), the user may not access it, or a connection limit is reached: of the user, the virtual host or the node"
+    ? "no such virtual host (amqp://host means '/'), no permission for it, or a connection limit is reached"
     : text;
   return new QueueError('ACCESS_REFUSED', `the broker at ${address} refused the connection: ${why}`, {
     cause: error,

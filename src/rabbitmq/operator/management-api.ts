@@ -36,7 +36,7 @@ export async function getJson(
     const reason = reasonIn(text);
     throw new QueueError(
       'ACCESS_REFUSED',
-      `the management API at ${base.host} refuses the user '${username}'${reason}: it takes the tag 'management', 'monitoring' or 'administrator', and a permission for the virtual host`,
+      `the management API at ${base.host} refuses the user '${username}'${reason}: give it the tag 'monitoring', and a permission for the virtual host`,
     );
   }
   const answer = parse(text);

@@ -36,13 +36,13 @@ describe('the structured codec', () => {
         fc.oneof(fc.double(), fc.bigInt(), fc.string({ unit: 'binary' })),
         fc.date({ noInvalidDate: true }),
         fc.uint8Array(),
-        fc.array(tie('value')),
-        fc.array(tie('value')).map((items) => new Set(items)),
-        fc.array(fc.tuple(tie('value'), tie('value'))).map((entries) => new Map(entries)),
+        fc.array(tie('value'), { maxLength: 4 }),
+        fc.array(tie('value'), { maxLength: 4 }).map((items) => new Set(items)),
+        fc.array(fc.tuple(tie('value'), tie('value')), { maxLength: 3 }).map((entries) => new Map(entries)),
         fc.dictionary(
           key.filter((name) => name !== '__proto__'),
           tie('value'),
-          { noNullPrototype: true },
+          { noNullPrototype: true, maxKeys: 4 },
         ),
       ),
     }));

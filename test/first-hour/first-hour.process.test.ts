@@ -1,0 +1,332 @@
+/**
+ * What a newcomer met in the first hour. Findings that are missing here have tests of their own: 7 in
+ * test/cli/start-order.test.ts, 10 in test/otel, 12, 13 and 29 in test/package and test/embedded, 21 in test/later.
+ */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify, stripVTControlCharacters } from 'node:util';
+import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { BrokerEvent } from '../../src/broker.js';
+import { backendOf } from '../../src/common/options.js';
+import { connect } from '../../src/connect.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { isQueueError } from '../../src/errors.js';
+import { createProducer } from '../../src/producer/producer.js';
+import { defineQueue, type Queue } from '../../src/queue.js';
+import { createPublisher } from '../../src/topics/publisher.js';
+import { defineSubscription } from '../../src/topics/subscription.js';
+import { defineTopic } from '../../src/topics/topic.js';
+import { hasTerminal, onTerminal } from '../cli/screen.js';
+import { millrace } from '../cli/spawn-millrace.js';
+import { eventually } from '../support/eventually.js';
+import { rejection } from '../support/rejection.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'millrace-first-hour-'));
+afterAll(() => rmSync(folder, { recursive: true, maxRetries: 3 }));
+let folders = 0;
+/** Queues that no other test uses. */
+const fresh = () => `local:${join(folder, String(++folders))}`;
+
+async function handled<Out>(address: string, queue: Queue<never, Out>): Promise<Out> {
+  await using broker = await connect(address);
+  const values: Out[] = [];
+  await using consumer = createConsumer(broker, queue, (value) => {
+    values.push(value);
+  });
+  await consumer.start();
+  await eventually(() => values.length === 1);
+  return values[0] as Out;
+}
+
+describe('the command line', () => {
+  test.skipIf(!hasTerminal)(
+    '1: doctor is green on a colour terminal, and shows no escape codes',
+    async () => {
+      const { exitCode, screen, rows } = await onTerminal(['doctor', '-u', fresh()], { columns: 80 });
+      expect([exitCode, screen.unknown, screen.colored(0, '32')]).toEqual([0, [], 'ok  ']);
+      expect(rows.join('\n')).not.toContain('\\x1b');
+    },
+  );
+
+  test.skipIf(!hasTerminal)('2: the first command of the README draws one line, at 80 columns', async () => {
+    const { exitCode, rows } = await onTerminal(['demo', '--messages', '200', '--handle', '5ms'], {
+      columns: 80,
+    });
+    expect(exitCode).toBe(0);
+    expect(rows.filter((row) => /^ +\d+\.\d s {2}\[/.test(row))).toHaveLength(1);
+  });
+
+  test("3: JSON typed at the prompt reaches an application's handler as JSON", async () => {
+    const url = fresh();
+    await millrace(['send', '-u', url, '-q', 'cj', '{"id":"A-1","total":12.5}']);
+    const queue = defineQueue('cj', z.object({ id: z.string(), total: z.number() }));
+    expect(await handled(url, queue)).toEqual({ id: 'A-1', total: 12.5 });
+  });
+
+  test('4: a queue that was first touched by the command line is usable from code', async () => {
+    const url = fresh();
+    await millrace(['send', '-u', url, '-q', 'jobs', 'hi']);
+    expect(await handled(url, defineQueue('jobs', z.string()))).toBe('hi');
+  });
+
+  test('8: queues are listed, shown, looked into, emptied and removed', async () => {
+    const url = fresh();
+    await millrace(['send', '-u', url, '-q', 'jobs', 'hi there']);
+    const run = (...args: string[]) => millrace([...args, '-u', url]);
+    expect((await run('queues')).stdout).toMatch(/^jobs +1 /m);
+    expect((await run('show', 'jobs')).stdout).toMatch(/^ready: +1$/m);
+    expect((await run('peek', 'jobs')).stdout).toMatch(/^hi there$/m);
+    expect((await run('purge', 'jobs', '--force')).exitCode).toBe(0);
+    expect((await run('remove', 'jobs', '--force')).exitCode).toBe(0);
+    expect((await run('show', 'jobs')).exitCode).toBe(4);
+  });
+
+  test.each(['', 'relative'])(
+    "11: with HOME='%s' there is no queue in the working directory",
+    async (home) => {
+      const cwd = mkdtempSync(join(folder, 'cwd-'));
+      const { exitCode, stderr } = await millrace(['send', 'hi'], {
+        cwd,
+        env: { HOME: home, XDG_STATE_HOME: '' },
+      });
+      expect(exitCode).toBe(78);
+      expect(stderr).toMatch(/HOME/);
+      expect(readdirSync(cwd)).toEqual([]);
+    },
+  );
+
+  test('22: send shortens what it echoes', async () => {
+    const { exitCode, stdout } = await millrace(['send', '-', '-u', fresh()], { input: 'x'.repeat(900_000) });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^ \[x\] Sent 'x+…' \(900000 bytes\)\n$/);
+    expect(stdout.length).toBeLessThan(250);
+  });
+
+  test('23: the help of `dlq list`, and hints that can be pasted', async () => {
+    const url = fresh();
+    expect((await millrace(['help', 'dlq', 'list'])).stdout).toMatch(/^Usage: millrace dlq list /);
+    expect((await millrace(['dlq', 'list', '--nope'])).stderr).toContain("run 'millrace dlq list --help'");
+    await millrace(['send', 'x', '-u', url]);
+    await millrace(['work', '--drain', '--retry', 'none', '--exec', 'exit 1', '-u', url]);
+    const { stderr } = await millrace(['dlq', 'list', '-u', url]);
+    const [, hint = ''] = /To show one: millrace (.*)/.exec(stderr) ?? [];
+    const pasted = await millrace(hint.split(' '));
+    expect([pasted.exitCode, pasted.stdout]).toEqual([0, expect.stringMatching(/^reason: +failed$/m)]);
+  });
+
+  test('24: a duration without a unit is refused, with a question', async () => {
+    const { exitCode, stderr } = await millrace(['send', 'x', '--timeout', '5']);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('Add a unit, such as 5s or 5ms.');
+  });
+
+  test('25: what a piped worker logs has one format', async () => {
+    const url = fresh();
+    await millrace(['send', 'x', '-u', url]);
+    const shell = `"${process.execPath}" "${fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url))}" work --drain -u "${url}"`;
+    const { stderr } = await promisify(execFile)('sh', ['-c', shell]);
+    const events = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).event);
+    expect(events).toEqual(['started', 'summary']);
+  });
+
+  test('26: --exec documents what it passes, and a child finds the same broker', async () => {
+    const url = fresh();
+    const { stdout } = await millrace(['work', '--help']);
+    for (const name of ['ID', 'ATTEMPT', 'QUEUE', 'CONTENT_TYPE', 'URL'])
+      expect(stdout).toContain(`MILLRACE_${name}`);
+    await millrace(['send', 'x', '-u', url]);
+    const child = await millrace(['work', '--drain', '--exec', 'echo "is $MILLRACE_URL"', '-u', url]);
+    expect(child.stdout).toContain(`is ${url}`);
+  });
+
+  test('30: a handler in TypeScript says which Node runs it, where this one does not', async () => {
+    const url = fresh();
+    const handler = join(folder, 'handler.ts');
+    writeFileSync(handler, 'export default (value: string): void => console.log("got", value);\n');
+    await millrace(['send', 'x', '-u', url]);
+    const { exitCode, stdout, stderr } = await millrace(['work', handler, '--drain', '-u', url]);
+    const runsTypeScript = 'typescript' in process.features && Boolean(process.features.typescript);
+    if (runsTypeScript) expect([exitCode, stdout]).toEqual([0, 'got x\n']);
+    else expect([exitCode, stderr]).toEqual([78, expect.stringContaining('Node.js 22.18')]);
+  });
+});
+
+describe('code', () => {
+  test('5: a handler that fails is not silent', async () => {
+    const warned = once(process, 'warning');
+    await using broker = await connect('local:');
+    const queue = defineQueue('silent', z.string());
+    await using consumer = createConsumer(broker, queue, () => {
+      throw new TypeError('handler bug');
+    });
+    await consumer.start();
+    await createProducer(broker, queue).send('x');
+    expect(String((await warned)[0])).toContain('handler bug');
+  });
+
+  test('6: what JSON loses is refused by the first send, with its path and a remedy', async () => {
+    await using broker = await connect('local:');
+    const send = (schema: z.ZodType, value: unknown) =>
+      rejection(createProducer(broker, defineQueue('dates', schema)).send(value), 'INVALID_MESSAGE');
+    const dates = await send(z.object({ at: z.date() }), { at: new Date() });
+    expect(dates.message).toMatch(/at: .*use z\.coerce\.date\(\), or codec: 'structured'$/);
+    const maps = await send(z.object({ m: z.map(z.string(), z.number()) }), { m: new Map() });
+    expect(maps.message).toMatch(/m: JSON loses a Map; .*codec: 'structured'$/);
+    expect((await broker.inspect('dates').catch((error) => error)).ready ?? 0).toBe(0);
+  });
+
+  test('9 and 14: what waits is visible: for a retry, and for its time', async () => {
+    await using broker = await connect('local:');
+    const queue = defineQueue('lag', z.string());
+    const producer = createProducer(broker, queue);
+    await using consumer = createConsumer(broker, queue, () => Promise.reject(new Error('no')), {
+      retry: { delaysMs: [60_000] },
+      observe: () => {},
+    });
+    await consumer.start();
+    await producer.send('fails');
+    await producer.send('later', { delayMs: 60_000 });
+    await eventually(async () => (await broker.inspect('lag')).delayed === 2);
+    expect(await broker.inspect('lag')).toMatchObject({ ready: 0, delayed: 2, dead: 0 });
+  });
+
+  test('15: one event reaches several queues, typed', async () => {
+    await using broker = await connect('local:');
+    const shop = defineTopic('shop', { 'order.created': z.object({ id: z.string() }) });
+    const seen: string[] = [];
+    for (const name of ['mail', 'search']) {
+      const consumer = createConsumer(broker, defineSubscription(shop, name, { to: ['order.*'] }), {
+        handlers: { 'order.created': ({ id }) => seen.push(`${name} ${id}`) },
+      });
+      await consumer.start();
+    }
+    await createPublisher(broker, shop).publish('order.created', { id: 'A-1' });
+    await eventually(() => seen.length === 2);
+    expect(seen.sort()).toEqual(['mail A-1', 'search A-1']);
+  });
+
+  test('16: a handler chooses its delay, and a policy computes delays without an end', async () => {
+    const { RetryLater } = await import('../../src/index.js');
+    await using broker = await connect('local:');
+    const queue = defineQueue('asks', z.string());
+    const events: unknown[] = [];
+    await using consumer = createConsumer(
+      broker,
+      queue,
+      (_value, { attempt }) => {
+        if (attempt === 1) throw new RetryLater(1);
+      },
+      {
+        retry: { attempts: 100_000, backoff: () => 60_000, jitter: 0.5 },
+        observe: (event) => events.push(event),
+      },
+    );
+    await consumer.start();
+    await createProducer(broker, queue).send('x');
+    await eventually(() => events.length === 2);
+    expect(events).toMatchObject([{ type: 'retried', delayMs: 1 }, { type: 'handled' }]);
+  });
+
+  test('17: an import has ids of its own, goes on past bad rows, and tells how far it is', async () => {
+    await using broker = await connect('local:');
+    const queue = defineQueue('rows', z.object({ id: z.string() }));
+    const progress: unknown[] = [];
+    const rows = [{ id: 'a' }, { id: 5 as unknown as string }, { id: 'b' }];
+    const result = await createProducer(broker, queue).sendMany(rows, {
+      each: ({ id }) => ({ id: `row-${id}` }),
+      onInvalid: 'skip',
+      onProgress: (counts) => progress.push(counts),
+    });
+    expect(result).toMatchObject({ stored: 2, skipped: { count: 1, first: [{ position: 1 }] } });
+    expect(progress.at(-1)).toEqual({ taken: 3, stored: 2, skipped: 1 });
+  });
+
+  test('19: a folder that cannot be made is told, within the limit', async () => {
+    const opening = connect('local:/proc/x', { connectTimeoutMs: 10_000 });
+    expect(isQueueError(await opening.catch((error) => error))).toBe(true);
+  });
+
+  test('20: another server at the address is named', async () => {
+    const server = createServer((_request, response) => response.end('hello'));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const error = await connect(`amqp://127.0.0.1:${port}`).catch((thrown) => thrown);
+    expect(error.message).toMatch(/HTTP/);
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test('24: milliseconds in errors are whole', async () => {
+    await using broker = await connect('local:');
+    const queue = defineQueue('full', z.string(), { capacity: 1 });
+    const producer = createProducer(broker, queue);
+    await producer.send('x');
+    const error = await rejection(producer.send('y', { timeoutMs: 30 }), 'TIMEOUT');
+    expect(error.message).toMatch(/\d ms/);
+    expect(error.message).not.toMatch(/\d\.\d+ ms/);
+  });
+
+  test('27: options that a broker ignores are told', async () => {
+    const events: BrokerEvent[] = [];
+    await using broker = await connect('local:', {
+      heartbeatMs: 5000,
+      observe: (event) => events.push(event),
+    });
+    const queue = defineQueue('ttl', z.string(), { arguments: { 'x-message-ttl': 50 } });
+    await createProducer(broker, queue).send('x');
+    expect(events).toMatchObject([
+      { type: 'ignored', options: ['heartbeatMs'] },
+      { type: 'ignored', queue: 'ttl', options: [expect.stringMatching(/^x-message-ttl/)] },
+    ]);
+  });
+
+  test('28: a context has nothing of the inside, and a message without an id is refused at the door', async () => {
+    await using broker = await connect('local:');
+    const queue = defineQueue('inside', z.string());
+    let keys: string[] = [];
+    await using consumer = createConsumer(broker, queue, (_value, context) => {
+      keys = Object.keys(context);
+    });
+    await consumer.start();
+    await createProducer(broker, queue).send('x');
+    await eventually(() => keys.length > 0);
+    expect(keys).not.toContain('place');
+    const bare = { contentType: 'text/plain', headers: {}, body: 'x' } as never;
+    const publishing = async () => backendOf(broker).publish({ exchange: '', routingKey: 'inside' }, bare);
+    await rejection(publishing(), 'INVALID_MESSAGE');
+  });
+});
+
+test('the longest error messages fit on two lines of a terminal', async () => {
+  const source = fileURLToPath(new URL('../../src/', import.meta.url));
+  const long: [number, string][] = [];
+  for (const name of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts')) continue;
+    for (const text of await textsOf(join(source, name))) long.push([text.length, `${name}: ${text}`]);
+  }
+  long.sort(([one], [other]) => other - one);
+  expect(long.length).toBeGreaterThan(500);
+  expect(long.filter(([length]) => length > 160)).toEqual([]);
+});
+
+/** The sentences that a file can print, with a word in place of each value. Help and SQL have several lines, and pages tags. */
+async function textsOf(file: string): Promise<string[]> {
+  const { readFile } = await import('node:fs/promises');
+  const code = (await readFile(file, 'utf8')).replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+  const literals =
+    /`((?:[^`\\$]|\\.|\$\{(?:[^{}]|\{[^{}]*\}|`[^`]*`)*\}|\$)*)`|'((?:[^'\\\n]|\\.)*)'|"((?:[^"\\\n]|\\.)*)"/g;
+  return [...code.matchAll(literals)]
+    .map((match) => match[1] ?? match[2] ?? match[3] ?? '')
+    .filter((text) => text.includes(' ') && !text.includes('\n') && !text.startsWith('<'))
+    .map((text) => stripVTControlCharacters(text.replaceAll(/\$\{[^}]*\}+/g, 'x'.repeat(12))));
+}
