@@ -36,8 +36,8 @@ import { DiskOperator } from './operator.js';
 import { because, PendingPublish, unwritable } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
 import { stateStore } from './shared-state.js';
-import { asStored } from './store/queue-table.js';
 import { checkSqlite } from './store/sqlite.js';
+import { asStored } from './store/stored-spec.js';
 import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';
 import { DiskSubscription } from './subscription.js';
 

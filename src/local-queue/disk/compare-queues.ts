@@ -6,9 +6,10 @@ import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import type { Difference } from '../queue-mismatch.js';
 import { Database, STORE_FILE } from './store/database.js';
 import { compareDefinitions } from './store/queue-definition.js';
-import { asStored, QueueTable } from './store/queue-table.js';
+import { QueueTable } from './store/queue-table.js';
 import { checkSqlite, Park } from './store/sqlite.js';
 import { storageError } from './store/storage-error.js';
+import { asStored } from './store/stored-spec.js';
 import { WriteLock } from './store/write-lock.js';
 
 /** How a queue in a folder compares with its definition. */

@@ -9,8 +9,7 @@ import {
   type StateRequest,
 } from '../protocol.js';
 import type { MessageColumns } from './message-columns.js';
-import type { Counters } from './queue-counters.js';
-import { capacityOf, type StoredQueue } from './queue-table.js';
+import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToDeadLetterQueue } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import type { WaitingMessage, WriteTransaction } from './transaction.js';

@@ -5,7 +5,8 @@ import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
 import { type Difference, differencesOf, mismatchError } from '../../queue-mismatch.js';
 import type { ExchangeTable } from './exchange-table.js';
-import { asStored, DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
+import { DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
+import { asStored } from './stored-spec.js';
 
 /** What means nothing to the messages that are there: a newer definition changes it. */
 type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit' | 'onExpired'>;

@@ -1,8 +1,7 @@
 import type { QueueSpec } from '../../../broker.js';
-import { quote } from '../../../common/options.js';
 import type { Database } from './database.js';
-import { type Counters, QueueCounters } from './queue-counters.js';
 import type { Row, Statements } from './sqlite.js';
+import { parseSpec, specText } from './stored-spec.js';
 
 /** A queue as it was declared. */
 export interface StoredQueue {
@@ -24,7 +23,38 @@ export function capacityOf(queue: StoredQueue): number {
   return queue.spec.capacity ?? DEFAULT_CAPACITY;
 }
 
+/** What changes with every message. Read and written once a transaction, however many messages that has. */
+export interface Counters {
+  /** All messages: those count against the capacity. */
+  held: number;
+  ready: number;
+  /** Messages that were ever stored in it, and that consumers have taken out: handled, or moved as dead letters. */
+  stored: number;
+  settled: number;
+  /** Some process has an idle subscriber: a process that makes a message ready wakes the others. */
+  wantsMessages: boolean;
+  /** Some process waits for room: a process that makes room wakes the others. */
+  wantsRoom: boolean;
+}
+
+interface OpenCounters {
+  readonly counters: Counters;
+  /** As they are in the store. */
+  readonly before: Counters;
+  /** When `stored` and `settled` were noted last, for the rates. Milliseconds since 1970. */
+  readonly notedAt: number;
+}
+
+/** How often they are noted while they change. Rates are taken over this time up to three times as long. */
+export const RATE_WINDOW_MS = 5000;
+
 const SQL = {
+  counters:
+    'SELECT held, ready, stored, settled, wants_messages, wants_room, noted_at FROM queues WHERE id = ?',
+  setCounters:
+    'UPDATE queues SET held = ?, ready = ?, stored = ?, settled = ?, wants_messages = ?, wants_room = ? WHERE id = ?',
+  note: `UPDATE queues SET earlier_at = noted_at, earlier_stored = noted_stored, earlier_settled = noted_settled,
+    noted_at = ?, noted_stored = stored, noted_settled = settled WHERE id = ?`,
   store: 'SELECT revision, last_message FROM store',
   setStore: 'UPDATE store SET revision = ?, last_message = ?',
   all: 'SELECT id, name, definition, dead_letter_queue, owner FROM queues',
@@ -43,7 +73,7 @@ export class QueueTable {
   readonly #sql: Statements<typeof SQL>;
   readonly #byName = new Map<string, StoredQueue>();
   readonly #byId = new Map<number, StoredQueue>();
-  readonly #counters: QueueCounters;
+  readonly #open = new Map<number, OpenCounters>();
   #removed: number[] = [];
   /** The version of the definitions in memory. */
   #revision = -1;
@@ -56,11 +86,10 @@ export class QueueTable {
 
   constructor(database: Database) {
     this.#sql = database.prepareAll(SQL);
-    this.#counters = new QueueCounters(database);
   }
 
   begin(): void {
-    this.#counters.clear();
+    this.#open.clear();
     const [revision, lastMessage] = this.#sql.store.first() ?? [];
     this.#stored = { revision: Number(revision), lastMessage: Number(lastMessage) };
     this.#lastMessage = this.#stored.lastMessage;
@@ -88,7 +117,20 @@ export class QueueTable {
 
   /** Writes what changed. */
   end(): void {
-    this.#counters.write();
+    for (const [id, { counters, before, notedAt }] of this.#open) {
+      const { held, ready, stored, settled, wantsMessages, wantsRoom } = counters;
+      const isFlowing = stored !== before.stored || settled !== before.settled;
+      if (
+        !isFlowing &&
+        held === before.held &&
+        ready === before.ready &&
+        wantsMessages === before.wantsMessages &&
+        wantsRoom === before.wantsRoom
+      )
+        continue;
+      if (isFlowing) this.#note(id, notedAt);
+      this.#sql.setCounters.run(held, ready, stored, settled, Number(wantsMessages), Number(wantsRoom), id);
+    }
     if (this.#revision === this.#stored.revision && this.#lastMessage === this.#stored.lastMessage) return;
     this.#sql.setStore.run(this.#revision, this.#lastMessage);
   }
@@ -96,7 +138,7 @@ export class QueueTable {
   /** The transaction failed: nothing read or made in it holds. */
   forget(): void {
     this.#revision = -1;
-    this.#counters.clear();
+    this.#open.clear();
   }
 
   /** The number of a new message, or of a new place: greater than all before. */
@@ -113,7 +155,7 @@ export class QueueTable {
 
   /** The queues that this transaction looked at. */
   *touched(): Iterable<readonly [StoredQueue, Counters]> {
-    for (const [id, counters] of this.#counters.touched()) {
+    for (const [id, { counters }] of this.#open) {
       const queue = this.#byId.get(id);
       if (queue !== undefined) yield [queue, counters];
     }
@@ -142,7 +184,14 @@ export class QueueTable {
   }
 
   counters(queue: StoredQueue): Counters {
-    return this.#counters.of(queue.id);
+    let open = this.#open.get(queue.id);
+    if (open === undefined) {
+      const row = this.#sql.counters.first(queue.id) ?? [];
+      const before = countersOf(row);
+      open = { counters: { ...before }, before, notedAt: Number(row[6]) };
+      this.#open.set(queue.id, open);
+    }
+    return open.counters;
   }
 
   /** So many messages came into a queue, some of which can be delivered at once. */
@@ -174,6 +223,13 @@ export class QueueTable {
 
   setPaused(queue: StoredQueue, paused: boolean): void {
     if (queue.paused !== paused) this.#change({ ...queue, paused });
+  }
+
+  /** Notes what the counts were before this transaction, once in a while. */
+  #note(id: number, notedAt: number): void {
+    const now = Date.now();
+    // The clock may have been set back.
+    if (now - notedAt >= RATE_WINDOW_MS || now < notedAt) this.#sql.note.run(now, id);
   }
 
   #change(queue: StoredQueue): void {
@@ -219,30 +275,13 @@ function queueOf([id, , definition, deadLetterQueue, owner]: Row): StoredQueue {
   };
 }
 
-/** JSON has no infinity, which a capacity can be. */
-const INFINITY = '\u221e';
-
-/** A definition as it is stored. */
-type StoredSpec = QueueSpec & { readonly paused?: boolean };
-
-/** The spec as it will be read back, for comparing it with one that was; and without what can't go to another thread. */
-export function asStored(spec: QueueSpec): QueueSpec {
-  return parseSpec(specText(spec));
-}
-
-function specText(spec: StoredSpec): string {
-  return JSON.stringify(spec, (_key, value) => (value === Number.POSITIVE_INFINITY ? INFINITY : value));
-}
-
-/** Throws for a text that is no definition. */
-function parseSpec(text: string): StoredSpec {
-  try {
-    const spec: StoredSpec = JSON.parse(text, (_key, value) =>
-      value === INFINITY ? Number.POSITIVE_INFINITY : value,
-    );
-    if (typeof spec.name === 'string') return spec;
-  } catch {
-    // Reported below.
-  }
-  throw new TypeError(`the definition of a queue can't be read: ${quote(text)}`);
+function countersOf([held, ready, stored, settled, wantsMessages, wantsRoom]: Row): Counters {
+  return {
+    held: Number(held),
+    ready: Number(ready),
+    stored: Number(stored),
+    settled: Number(settled),
+    wantsMessages: wantsMessages === 1,
+    wantsRoom: wantsRoom === 1,
+  };
 }

@@ -1,0 +1,32 @@
+/** How the definition of a queue is written into the store. */
+import type { QueueSpec } from '../../../broker.js';
+import { quote } from '../../../common/options.js';
+
+/** JSON has no infinity, which a capacity can be. */
+const INFINITY = '\u221e';
+
+/** A definition as it is stored. */
+export type StoredSpec = QueueSpec & { readonly paused?: boolean };
+
+/** The spec as it will be read back, for comparing it with one that was; and without what can't go to another thread. */
+export function asStored(spec: QueueSpec): QueueSpec {
+  return parseSpec(specText(spec));
+}
+
+/** As it is stored. */
+export function specText(spec: StoredSpec): string {
+  return JSON.stringify(spec, (_key, value) => (value === Number.POSITIVE_INFINITY ? INFINITY : value));
+}
+
+/** Throws for a text that is no definition. */
+export function parseSpec(text: string): StoredSpec {
+  try {
+    const spec: StoredSpec = JSON.parse(text, (_key, value) =>
+      value === INFINITY ? Number.POSITIVE_INFINITY : value,
+    );
+    if (typeof spec.name === 'string') return spec;
+  } catch {
+    // Reported below.
+  }
+  throw new TypeError(`the definition of a queue can't be read: ${quote(text)}`);
+}
