@@ -151,6 +151,8 @@ export const topicCases: Cases = {
       while (goesOn) {
         await t.broker.declare(comes.spec);
         await t.broker.remove(comes.name);
+        // In memory neither waits for the event loop, whose turn publishers need.
+        await new Promise((resolve) => setImmediate(resolve));
       }
     })();
     const ids = Array.from({ length: 200 }, (_, index) => `${index}`);
