@@ -43,7 +43,7 @@ describe('the arrows between the parts', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       isShared(to) ||
       to.startsWith('node:') ||
-      (to === 'secure-json-parse' && from === 'common/encoding/json-text.ts') ||
+      (to === 'secure-json-parse' && from === 'common/encoding/codec.ts') ||
       (to === '@standard-schema/spec' && kind === 'type');
     expect(breaches((arrow) => isShared(arrow.from) && !isAllowed(arrow))).toEqual([]);
   });

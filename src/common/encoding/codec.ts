@@ -1,6 +1,6 @@
+import { isUtf8 } from 'node:buffer';
+import secureJson from 'secure-json-parse';
 import { invalidOption } from '../options.js';
-import { type Fidelity, jsonFidelity } from './json-fidelity.js';
-import { parseJson, toText } from './json-text.js';
 import * as structuredValues from './structured.js';
 
 /** Converts the values of a queue to bytes or text, and back. Both directions throw on what they can't convert. */
@@ -34,6 +34,33 @@ export interface BodyLabels {
  * `undefined`, `NaN`, `Infinity` and `-0`.
  */
 export type CodecName = 'json' | 'structured' | 'text' | 'bytes';
+
+/** The body as text. Throws for bytes that are not UTF-8, because replacement characters would hide the damage. */
+function toText(body: Uint8Array | string): string {
+  if (typeof body === 'string') return body;
+  if (!isUtf8(body)) throw new TypeError(`the ${body.byteLength} bytes are not UTF-8`);
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return bytes.toString('utf8');
+}
+
+/** Throws for text that is not JSON, and for keys that could pollute prototypes. */
+function parseJson(text: string): unknown {
+  return needsCare(text) ? secureJson.parse(text) : JSON.parse(text);
+}
+
+/**
+ * Whether the text may contain a `__proto__` or `constructor.prototype` key, also in escapes, which could pollute
+ * prototypes when the value is merged into other objects, and is refused; or a byte order mark, which JSON.parse does not
+ * accept. This check costs a fraction of the time that the careful parser takes.
+ */
+function needsCare(text: string): boolean {
+  return (
+    text.includes('__proto__') ||
+    text.includes('constructor') ||
+    text.includes('\\u') ||
+    text.charCodeAt(0) === 0xfeff
+  );
+}
 
 const json: Codec = {
   contentType: 'application/json',
@@ -76,7 +103,7 @@ const bytes: Codec = {
 const structured: Codec = {
   contentType: structuredValues.CONTENT_TYPE,
   encode: structuredValues.encode,
-  decode: structuredValues.decode,
+  decode: (body) => structuredValues.decode(toText(body), parseJson),
 };
 
 /** A form of structured values that this version can't read, and would misread as another. */
@@ -118,8 +145,63 @@ export function codecOption(codec: CodecName | Codec | undefined): Codec {
   throw invalidOption('codec', expected, codec);
 }
 
+/**
+ * `plain`: the codec gives back the same value. `convertible`: it writes something else for a part of it, which the schema
+ * may turn back. `lossy`: it loses a part of it.
+ */
+export type Fidelity = 'plain' | 'convertible' | 'lossy';
+
 /** What the codec preserves of a value. Custom codecs may do anything. */
 export function fidelityOf(codec: Codec, value: unknown): Fidelity {
   if (codec === codecs.json) return jsonFidelity(value);
   return codec === codecs.text ? 'plain' : 'convertible';
+}
+
+/** What JSON preserves of a value. */
+export function jsonFidelity(value: unknown): Fidelity {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+    case 'undefined':
+      return 'plain';
+    case 'number':
+      return Number.isFinite(value) ? 'plain' : 'lossy';
+    case 'object':
+      return value === null ? 'plain' : objectFidelity(value);
+    case 'bigint':
+      // JSON refuses it, unless the application has defined a `toJSON`.
+      return 'convertible';
+    default:
+      // A function or a symbol.
+      return 'lossy';
+  }
+}
+
+function objectFidelity(value: object): Fidelity {
+  let kind: 'plain' | 'convertible' = 'plain';
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      // JSON writes null for it.
+      if (item === undefined) return 'lossy';
+      const itemKind = jsonFidelity(item);
+      if (itemKind === 'lossy') return 'lossy';
+      if (itemKind === 'convertible') kind = 'convertible';
+    }
+    return kind;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if ('toJSON' in value && typeof value.toJSON === 'function') return 'convertible';
+  if (prototype !== Object.prototype && prototype !== null) {
+    if (structuredValues.isEmptied(value)) return 'lossy';
+    kind = 'convertible';
+  }
+  for (const name in value) {
+    const propertyKind = jsonFidelity((value as Record<string, unknown>)[name]);
+    // JSON ignores inherited properties.
+    if (propertyKind === 'lossy' && Object.hasOwn(value, name)) return 'lossy';
+    // Keys that the codec refuses to decode.
+    if (propertyKind === 'convertible' || name === '__proto__' || name === 'constructor')
+      kind = 'convertible';
+  }
+  return kind;
 }

@@ -1,9 +1,9 @@
 /** Detects what a value would lose in its codec before it is sent. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { errorText } from '../options.js';
-import { type Codec, codecs } from './codec.js';
-import { type Fidelity, isEmptied, jsonFidelity } from './json-fidelity.js';
+import { type Codec, codecs, type Fidelity, jsonFidelity } from './codec.js';
 import { describeIssues, describeThrown, type Validate, type Verdict } from './schema.js';
+import { isEmptied } from './structured.js';
 
 /** How many values of a queue are decoded again before its codec and schema are trusted. */
 const TRIALS = 100;

@@ -11,8 +11,6 @@
  */
 
 import { quote } from '../options.js';
-import { isEmptied } from './json-fidelity.js';
-import { parseJson, toText } from './json-text.js';
 
 /** The content types of all versions of the format begin with this. */
 export const CONTENT_TYPE_STEM = 'application/vnd.millrace.structured.';
@@ -38,10 +36,9 @@ export function encode(value: unknown): string {
   return JSON.stringify(toJsonValue(value, []));
 }
 
-/** Throws for bodies that are not of the format. */
-export function decode(body: Uint8Array | string): unknown {
-  const text = toText(body);
-  const value = parseJson(text);
+/** Throws for text that is not of the format. `parse`: of JSON, with care for what could pollute prototypes. */
+export function decode(text: string, parse: (text: string) => unknown): unknown {
+  const value = parse(text);
   // A tag may be written with an escape.
   return text.includes('$') || text.includes('\\u') ? restore(value, 0) : value;
 }
@@ -235,4 +232,16 @@ function listIn(tag: string, content: unknown): readonly unknown[] {
 
 function misformed(tag: string, content: unknown): TypeError {
   return new TypeError(`${tag} can't be ${quote(content)} in ${CONTENT_TYPE}`);
+}
+
+/** Types for which JSON writes the same value, or nearly so. */
+const WRITTEN_TAGS = new Set(['[object Object]', '[object Array]', '[object Number]', '[object Boolean]']);
+
+/**
+ * Types of which JSON keeps nothing, or only an object without their content, which is not in properties: maps, sets,
+ * promises, iterators, search parameters, errors, bytes.
+ */
+export function isEmptied(value: object): boolean {
+  if (value instanceof Error || ArrayBuffer.isView(value)) return true;
+  return !WRITTEN_TAGS.has(Object.prototype.toString.call(value)) && Object.keys(value).length === 0;
 }
