@@ -96,7 +96,7 @@ export const TARGETS = [
     ...target('disk-waiting', MILLION, 'two thousand waiting', 'perSecond', 'least', 0.8),
   },
   {
-    what: 'Folder, a million waiting: MB of the worker, all of Node included',
+    what: 'Folder, a million waiting: MB of the worker without the program’s own pages',
     ...target('disk-waiting', MILLION, undefined, 'memoryMb', 'most', 80),
   },
   {

@@ -11,7 +11,7 @@ export const STORE_FILE = 'queue.db';
 export const SIDE_FILES = ['-wal', '-shm'] as const;
 
 /** Pages that SQLite keeps in memory. KiB. */
-const CACHE_KIB = 8192;
+const CACHE_KIB = 4096;
 /** The log of the last transactions may grow while others read; then it shrinks to this. Bytes. */
 const LOG_BYTES = 32 * 1024 * 1024;
 
