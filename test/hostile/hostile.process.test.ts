@@ -36,7 +36,7 @@ async function play(together: readonly Scene[]): Promise<Playing> {
   const sceneAt = new Map<string, Scene>();
   for (const scene of together) {
     const server = await AmqpServer.start(scene.script);
-    servers.set(`${server.url}#${scene.outcomes ? OK_LIMIT_MS : VAIN_LIMIT_MS}`, server);
+    servers.set(`${server.url}#${scene.outcomes || scene.handles ? OK_LIMIT_MS : VAIN_LIMIT_MS}`, server);
     sceneAt.set(server.url, scene);
   }
   // With little room for garbage of short life, what is measured is what is held.

@@ -94,7 +94,11 @@ function fitting(fields: Readonly<Record<string, unknown>>): Readonly<Record<str
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, cut(value)]));
 }
 
-test('a damaged delivery is refused, or read as amqplib reads it, and nothing of the next one gets into it', () => {
+const timeout = 120_000 + 10 * parameters.numRuns;
+
+test('a damaged delivery is refused, or read as amqplib reads it, and nothing of the next one gets into it', {
+  timeout,
+}, () => {
   let read = 0;
   fc.assert(
     fc.property(
@@ -193,7 +197,9 @@ function framesIn(bytes: Buffer) {
   return all;
 }
 
-test('a message is read by amqplib as it was written, in frames of the size that was agreed on', () => {
+test('a message is read by amqplib as it was written, in frames of the size that was agreed on', {
+  timeout,
+}, () => {
   fc.assert(
     fc.property(publish, fc.constantFrom(4096, 5001, 131_072), fc.nat({ max: 20 }), (parts, frameMax, at) => {
       const message = publishedMessage(parts);

@@ -124,7 +124,7 @@ async function openServer({ type, capacity }: Subject['queueOptions']): Promise<
   };
   return {
     address: proxy.url(directAddress),
-    connect: () => connect(directAddress),
+    connect: () => connect(directAddress, { connectTimeoutMs: 60_000 }),
     connectOptions,
     queue,
     // A policy drops what is over its limit where the queue itself does not reject publishes: see docs/faults.md.
