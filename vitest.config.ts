@@ -5,10 +5,11 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 // `npx vitest run --project NAME` runs one of these alone. What no other project takes belongs to `unit`, which needs
 // neither Docker nor a second process and takes seconds.
 
-/** Tests that start processes or wait for disks: the examples, the disk queue and its kill ledger. */
+/** Tests that start processes, or wait for disks or for delays to pass: the examples, the contract, the disk queue and its kill ledger. */
 const processes = [
   'test/**/*.process.test.ts',
   'test/contract/disk.test.ts',
+  'test/contract/memory.test.ts',
   'test/examples/**/*.test.ts',
   'test/embedded/**/*.test.ts',
   'test/local-queue/disk/**/*.test.ts',
