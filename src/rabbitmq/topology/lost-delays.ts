@@ -6,10 +6,13 @@ import { onOwnChannel, request } from '../connection/request.js';
 import { LOST } from '../wire/origin.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
-/** How long after its due time a message is in its queue, or among the lost ones. */
+/** How long after its due time a message is in its queue, or among the lost ones, unless the broker is busy. */
 const ARRIVED_AFTER_MS = 2000;
+/** How often to check while a busy broker may still be moving messages that are due, and for how long. */
+const CHECK_DUE_EVERY_MS = 5000;
+const CHECK_DUE_FOR_MS = 60_000;
 /** Messages of other processes are lost at any time, and clocks differ. */
-const LOOK_EVERY_MS = 60_000;
+const CHECK_EVERY_MS = 60_000;
 
 interface Parts {
   readonly link: ReconnectingConnection;
@@ -29,6 +32,8 @@ export class LostDelays {
   readonly #deadlines = new Deadlines(() => this.#isDue());
   /** How many there were. Undefined: not known yet. */
   #known: number | undefined;
+  /** Until then messages of this process may still be on their way, on the clock of `performance.now()`. */
+  #dueUntil = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
 
   constructor(parts: Parts) {
@@ -37,14 +42,17 @@ export class LostDelays {
 
   /** A message is about to wait for that long. */
   expect(seconds: number): void {
-    const waitMs = Math.min(1000 * seconds + ARRIVED_AFTER_MS, LOOK_EVERY_MS);
-    this.#deadlines.add(performance.now() + waitMs);
+    const now = performance.now();
+    const waitMs = Math.min(1000 * seconds + ARRIVED_AFTER_MS, CHECK_EVERY_MS);
+    this.#dueUntil = Math.max(this.#dueUntil, now + waitMs + CHECK_DUE_FOR_MS);
+    this.#deadlines.add(now + waitMs);
     if (this.#known === undefined) this.#look();
   }
 
   #isDue(): number {
     this.#look();
-    return performance.now() + LOOK_EVERY_MS;
+    const now = performance.now();
+    return now + (now < this.#dueUntil ? CHECK_DUE_EVERY_MS : CHECK_EVERY_MS);
   }
 
   #look(): void {

@@ -101,20 +101,3 @@ test.skipIf(knownManagementUrl() === undefined)(
     await later.stop();
   },
 );
-
-test('a delayed message whose queue is gone when it is due is told, with the name of the queue', async () => {
-  const events: BrokerEvent[] = [];
-  const broker = await open((event) => events.push(event));
-  const queue = define('gone');
-  const kept = define('kept');
-  for (const { spec } of [queue, kept]) await broker.declare(spec);
-  await createProducer(broker, kept).send('x', { delayMs: 1000 });
-  await createProducer(broker, queue).send('x', { delayMs: 1000 });
-  await broker.remove(queue.name);
-  await eventually(() => events.some(({ type }) => type === 'delay-lost'));
-  expect(events.filter(({ type }) => type === 'delay-lost')).toContainEqual(
-    expect.objectContaining({ queues: [queue.name] }),
-  );
-  const { stdout } = await millrace(['doctor'], { env: { MILLRACE_URL: amqpUrl() } });
-  expect(stdout).toMatch(/^warn {2}delayed messages +\d+ in 'millrace\.delay\.lost'/m);
-});

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import type { Backend, Message } from '../../../src/broker.js';
+import type { Backend, BrokerEvent, Message } from '../../../src/broker.js';
+import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { ladderKey, undelayable } from '../../../src/rabbitmq/topology/delay-ladder.js';
+import { millrace } from '../../cli/spawn-millrace.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
-import { untilAsserted } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
@@ -19,6 +21,8 @@ beforeAll(async () => {
   broker = await openRabbitMqBroker([amqpUrl()], {});
 });
 afterAll(async () => {
+  // Where messages are left in it, `doctor` warns.
+  await broker.purge(LOST);
   await broker.close();
   await removeQueues(prefix);
 });
@@ -99,6 +103,25 @@ test('what is sent after its queue was deleted and made again arrives, and witho
   const inbox = await Inbox.open(broker, queue);
   expect((await inbox.ackNext(1)).at(-1)).toMatch(/first|second/);
   await inbox.subscription.close();
+});
+
+test('a delayed message whose queue is gone when it is due is reported, with the name of the queue', async () => {
+  const gone = `${prefix}-gone-told`;
+  const events: BrokerEvent[] = [];
+  const teller = await openRabbitMqBroker([amqpUrl()], { observe: (event) => events.push(event) });
+  onTestFinished(() => teller.close());
+  for (const name of [gone, `${prefix}-kept`]) {
+    const queue = defineQueue(name, z.string());
+    await teller.declare(queue.spec);
+    await createProducer(teller, queue).send('x', { delayMs: 1000 });
+  }
+  await teller.remove(gone);
+  await eventually(() => events.some(({ type }) => type === 'delay-lost'), { timeoutMs: 90_000 });
+  expect(events.filter(({ type }) => type === 'delay-lost')).toContainEqual(
+    expect.objectContaining({ queues: [gone] }),
+  );
+  const { stdout } = await millrace(['doctor'], { env: { MILLRACE_URL: amqpUrl() } });
+  expect(stdout).toMatch(/^warn {2}delayed messages +\d+ in 'millrace\.delay\.lost'/m);
 });
 
 test('an expiry does not shorten the wait, and counts on through it', async () => {
