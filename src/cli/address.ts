@@ -1,7 +1,9 @@
 /** Chooses the broker of a command, and records which setting named it. */
+
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { errorText } from '../common/options.js';
 import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 
 /** The first one that is set wins. Each also works as `<NAME>_FILE`, the path of a file that contains the address. */
@@ -82,7 +84,7 @@ function fromFile(path: string, source: string): ChosenAddress {
   try {
     address = readFileSync(path, 'utf8').trim();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new CommandError(EXIT.configuration, `${source}: the address can't be read (${reason})`, {
       cause: error,
     });

@@ -1,6 +1,8 @@
 /** The message that `send` and `publish` read: from words, a file or standard input. */
+
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { errorText } from '../common/options.js';
 import { CommandError, EXIT } from './exit-code.js';
 import { isPiped } from './input.js';
 import { showBody } from './output.js';
@@ -37,7 +39,7 @@ export async function chooseInput(
     try {
       return (await open(file)).createReadStream();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       throw new CommandError(EXIT.usage, `--file: ${reason}`, { cause: error });
     }
   }

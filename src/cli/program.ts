@@ -1,6 +1,8 @@
 /** Assembles the commands of `millrace` and runs the one that the arguments name. */
+
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { errorText } from '../common/options.js';
 import { onOneLine } from '../common/reporting/terminal-text.js';
 import { maskPasswords } from './address.js';
 import { addBackupCommand } from './commands/backup.js';
@@ -66,7 +68,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
     // commander has already printed it.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     output ??= new Output();
-    output.error(error instanceof Error ? error.message : String(error));
+    output.error(errorText(error));
     return exitCodeOf(error);
   }
 }

@@ -4,13 +4,13 @@ import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import type { Handler } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';
+import { decode, decodeInTime, expire, type HandlingSettings, handleMessage } from './handle-message.js';
 import { HandlerRun, Runs } from './handler-run.js';
 import type { OutcomeReport } from './outcome-report.js';
 import { ExitGap } from './pace/exit-gap.js';
 import type { Line } from './pace/line.js';
 import { makeLine } from './pace/make-line.js';
 import { takeStartsOf } from './pace/shared-rate-window.js';
-import { decode, decodeInTime, expire, type ProcessSettings, process } from './process.js';
 import { RetiredSubscriptions } from './retired-subscriptions.js';
 import type { Outcome } from './settlement.js';
 
@@ -18,13 +18,13 @@ import type { Outcome } from './settlement.js';
 export interface Handlers<Out> {
   readonly handler: Handler<Out>;
   readonly tracked: Handler<Out>;
-  /** As in `ProcessSettings`. */
+  /** As in `HandlingSettings`. */
   readonly isBatched?: boolean | undefined;
 }
 
 interface DispatcherOwner {
   readonly report: OutcomeReport;
-  /** As in `ProcessSettings`. */
+  /** As in `HandlingSettings`. */
   readonly watch: ((outcome: Outcome) => void) | undefined;
   /** No handler runs, and none begins any more. */
   readonly onIdle: () => void;
@@ -37,7 +37,7 @@ interface DispatcherOwner {
  */
 export class Dispatcher<Out> {
   readonly #queue: string;
-  readonly #settings: ProcessSettings<Out>;
+  readonly #settings: HandlingSettings<Out>;
   /** How many handlers may run at present: the concurrency, or 1 while the breaker tries. */
   #slots: number;
   readonly #retired = new RetiredSubscriptions();
@@ -66,7 +66,7 @@ export class Dispatcher<Out> {
     this.#slots = concurrency;
     this.#owner = owner;
     this.#report = owner.report;
-    const decodeNow: ProcessSettings<Out>['decode'] = ({ message }) =>
+    const decodeNow: HandlingSettings<Out>['decode'] = ({ message }) =>
       decode(message, queue, broker.maxMessageBytes);
     const { line, decoded } = makeLine<Out>(
       { key, maxPerKey, rate },
@@ -204,7 +204,7 @@ export class Dispatcher<Out> {
       }
       const run = new HandlerRun(delivery);
       this.#running.add(run);
-      void process(run, this.#settings);
+      void handleMessage(run, this.#settings);
     }
   }
 

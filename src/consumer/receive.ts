@@ -12,8 +12,8 @@ import {
 } from '../common/options.js';
 import type { Queue } from '../queue.js';
 import type { MessageInfo } from './consumer.js';
+import { decode, store } from './handle-message.js';
 import { OutcomeReport } from './outcome-report.js';
-import { decode, store } from './process.js';
 import { DEFAULT_RETRIES } from './retry-policy.js';
 import { expired, settlementFor, type Unhandled } from './settlement.js';
 

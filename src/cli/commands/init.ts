@@ -1,7 +1,9 @@
 /** `millrace init` */
+
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { errorText } from '../../common/options.js';
 import { addHelp, type Execute, shellQuoted } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import type { Output, OutputFlags } from '../output.js';
@@ -60,7 +62,7 @@ async function init(
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommandError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw new CommandError(EXIT.failed, `'${directory}' can't be written: ${why}`, { cause: error });
   }
 }

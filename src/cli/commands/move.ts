@@ -1,5 +1,7 @@
 /** `millrace move` */
+
 import { type Command, Option } from 'commander';
+import { errorText } from '../../common/options.js';
 import { moveMessages } from '../../operations/move.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
@@ -65,9 +67,7 @@ function move(from: string, to: string, flags: MoveFlags, output: Output): Promi
       say('Moved', total);
     } catch (error) {
       if (moved === 0) throw error;
-      output.error(
-        `moved ${count(moved, 'message')}, then: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      output.error(`moved ${count(moved, 'message')}, then: ${errorText(error)}`);
       return EXIT.partial;
     }
     return moved === 0 ? EXIT.empty : EXIT.ok;

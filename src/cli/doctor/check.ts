@@ -1,3 +1,4 @@
+import { errorText } from '../../common/options.js';
 import { EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
 
 /** One finding of `millrace doctor`. */
@@ -33,5 +34,5 @@ export function fail(
 
 /** A failed check from an error. It has no advice, since the toolkit's errors say what to do. */
 export function failure(name: string, error: unknown): Check {
-  return fail(name, error instanceof Error ? error.message : String(error), exitCodeOf(error));
+  return fail(name, errorText(error), exitCodeOf(error));
 }

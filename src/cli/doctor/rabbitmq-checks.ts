@@ -1,4 +1,5 @@
 /** Checks an `amqp:` address and the server behind it. */
+import { errorText } from '../../common/options.js';
 import { type AddressFacts, diagnoseAddress, diagnoseServer, type ServerFacts } from '../../diagnose.js';
 import { badAddressExitCode, type ChosenAddress } from '../address.js';
 import { EXIT, exitCodeOf } from '../exit-code.js';
@@ -34,7 +35,7 @@ export async function* rabbitMqChecks(
       yield versionCheck(server);
       yield limitsCheck(server);
     } catch (error) {
-      unreachable.push(fail('connection', messageOf(error), exitCodeOf(error), adviceFor(error)));
+      unreachable.push(fail('connection', errorText(error), exitCodeOf(error), adviceFor(error)));
     }
   }
   // As long as one address works, the failure of another is only a warning.
@@ -45,7 +46,7 @@ export async function* rabbitMqChecks(
 }
 
 export function badAddress(chosen: ChosenAddress, error: unknown): Check {
-  return fail('address', `${chosen.source}: ${messageOf(error)}`, badAddressExitCode(chosen));
+  return fail('address', `${chosen.source}: ${errorText(error)}`, badAddressExitCode(chosen));
 }
 
 function* securityChecks({ host, user, tls }: AddressFacts): Generator<Check> {
@@ -109,8 +110,4 @@ function limitsCheck({ version, frameMax, channelMax, heartbeatSeconds }: Server
 function adviceFor(error: unknown): string | undefined {
   if (exitCodeOf(error) !== EXIT.unreachable) return undefined;
   return 'check that it is running, and that host and port are correct';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,9 +1,9 @@
 import type { QueueSpec, WaitOptions } from '../../broker.js';
 import { backoffMs, Deferred, pause, within } from '../../common/limits.js';
 import { isQueueError } from '../../errors.js';
-import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { request } from '../connection/request.js';
+import { DeclaredOnce } from './declared-once.js';
 import type { DeclaredQueues } from './declared-queues.js';
 import {
   deadLetterQueueDeclaration,
@@ -22,7 +22,7 @@ export class AuxiliaryQueues {
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
   /** Queues that are declared or being declared, by name. */
-  readonly #declared = new Map<string, Promise<unknown>>();
+  readonly #declared: DeclaredOnce;
   readonly #queues: DeclaredQueues;
   /** Queues whose ready queue this process has consumed from. */
   readonly #attended = new Set<string>();
@@ -35,13 +35,12 @@ export class AuxiliaryQueues {
     this.#link = link;
     this.#declarer = declarer;
     this.#queues = queues;
-    // A broker that has lost its disk has lost these queues, too.
-    link.listen({ onDisconnected: () => this.#declared.clear() });
+    this.#declared = new DeclaredOnce(link);
   }
 
   /** Called when the queue turned out not to exist: it is declared again when next needed. */
   invalidate(queue: string): void {
-    this.#declared.delete(queue);
+    this.#declared.forget(queue);
   }
 
   /**
@@ -55,7 +54,7 @@ export class AuxiliaryQueues {
   ): Promise<string | undefined> {
     if (spec?.deadLetter === false) return undefined;
     const { queue: name, capacity } = spec?.deadLetter ?? { queue: `${queue}.dead`, capacity: undefined };
-    await this.#once(name, wait, async (connection) => {
+    await this.#declared.ensure(name, { what: `declaring '${name}'`, name }, wait, async (connection) => {
       const declaration = deadLetterQueueDeclaration(name, capacity, connection.version);
       if (spec?.declare === 'match') await this.#declarer.assert(connection, declaration);
       else await this.#declarer.assertIfMissing(connection, declaration);
@@ -132,25 +131,10 @@ export class AuxiliaryQueues {
   }
 
   async #assert(declaration: QueueDeclaration, wait: WaitOptions): Promise<string> {
-    await this.#once(declaration.name, wait, (connection) => this.#declarer.assert(connection, declaration));
-    return declaration.name;
-  }
-
-  async #once(
-    name: string,
-    wait: WaitOptions,
-    make: (connection: Connection) => Promise<unknown>,
-  ): Promise<void> {
-    const what = `declaring '${name}'`;
-    let done = this.#declared.get(name);
-    if (done === undefined) {
-      const declaring = request(this.#link, { what, name }, {}, make);
-      declaring.catch(() => {
-        if (this.#declared.get(name) === declaring) this.#declared.delete(name);
-      });
-      this.#declared.set(name, declaring);
-      done = declaring;
-    }
-    await this.#link.within(done, what, wait);
+    const { name } = declaration;
+    await this.#declared.ensure(name, { what: `declaring '${name}'`, name }, wait, (connection) =>
+      this.#declarer.assert(connection, declaration),
+    );
+    return name;
   }
 }

@@ -3,9 +3,10 @@ import type { BrokerEvent, Destination, WaitOptions } from '../../broker.js';
 import { QueueError } from '../../errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
-import { onOwnChannel, request } from '../connection/request.js';
+import { onOwnChannel } from '../connection/request.js';
 import { DELAY_PREFIX, LOST } from '../wire/origin.js';
 import type { AuxiliaryQueues } from './auxiliary-queues.js';
+import { DeclaredOnce } from './declared-once.js';
 import { LostDelays } from './lost-delays.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
@@ -19,6 +20,8 @@ const MAX_NAME_BYTES = 255 - 2 * LEVELS;
 
 /** The exchange below the lowest level, which routes messages to their queues. */
 const DELIVERY = `${DELAY_PREFIX}deliver`;
+/** What errors call it. */
+const LADDER = { what: 'declaring the ladder of delays', name: DELIVERY };
 
 /** How long a binding is assumed to exist. */
 const BIND_AGAIN_MS = 5000;
@@ -52,10 +55,9 @@ export function undelayable(queue: string): string | undefined {
  * others.
  */
 export class DelayLadder {
-  readonly #link: ReconnectingConnection;
   readonly #auxiliary: AuxiliaryQueues;
   /** Levels and targets that were declared, or are being declared, on this connection. */
-  readonly #ready = new Map<string, Promise<unknown>>();
+  readonly #ready: DeclaredOnce;
   /** When each target was last bound. */
   readonly #boundAt = new Map<string, number>();
 
@@ -69,9 +71,8 @@ export class DelayLadder {
     parts: { readonly declarer: QueueDeclarer; readonly observe: (event: BrokerEvent) => void },
   ) {
     this.#lost = new LostDelays({ ...parts, link, targets: () => this.#queues });
-    this.#link = link;
     this.#auxiliary = auxiliary;
-    link.listen({ onDisconnected: () => this.#ready.clear() });
+    this.#ready = new DeclaredOnce(link);
   }
 
   /**
@@ -88,13 +89,13 @@ export class DelayLadder {
     // A queue with a capacity receives them like its retries, when it has room.
     const target = await this.#auxiliary.waitQueue(queue, 0, wait);
     this.#forgetOldBinding(target);
-    await this.#once(`to ${target}`, wait, async (connection) => {
+    await this.#ready.ensure(`to ${target}`, LADDER, wait, async (connection) => {
       await this.#declareEnd(connection);
       await onOwnChannel(connection, (channel) =>
         channel.bindQueue(target, DELIVERY, `${stars(LEVELS)}${queue}`),
       );
     });
-    await this.#once(`from ${top}`, wait, async (connection) => {
+    await this.#ready.ensure(`from ${top}`, LADDER, wait, async (connection) => {
       for (let number = 0; number <= top; number++) await this.#declareLevel(connection, number);
     });
     this.#queues.add(queue);
@@ -106,7 +107,7 @@ export class DelayLadder {
   #forgetOldBinding(target: string): void {
     const now = performance.now();
     if ((this.#boundAt.get(target) ?? Number.NEGATIVE_INFINITY) > now - BIND_AGAIN_MS) return;
-    this.#ready.delete(`to ${target}`);
+    this.#ready.forget(`to ${target}`);
     this.#boundAt.set(target, now);
   }
 
@@ -117,7 +118,7 @@ export class DelayLadder {
 
   /** Called when a part of it turned out to be missing. */
   invalidate(): void {
-    this.#ready.clear();
+    this.#ready.forgetAll();
   }
 
   async #declareEnd(connection: Connection): Promise<void> {
@@ -148,23 +149,5 @@ export class DelayLadder {
       await channel.bindQueue(own, own, `${before}1.#`);
       await channel.bindExchange(next, own, `${before}0.#`);
     });
-  }
-
-  async #once(
-    key: string,
-    wait: WaitOptions,
-    make: (connection: Connection) => Promise<unknown>,
-  ): Promise<void> {
-    const what = 'declaring the ladder of delays';
-    let done = this.#ready.get(key);
-    if (done === undefined) {
-      const declaring = request(this.#link, { what, name: DELIVERY }, {}, make);
-      declaring.catch(() => {
-        if (this.#ready.get(key) === declaring) this.#ready.delete(key);
-      });
-      this.#ready.set(key, declaring);
-      done = declaring;
-    }
-    await this.#link.within(done, what, wait);
   }
 }

@@ -1,5 +1,7 @@
 /** `millrace dlq replay` */
+
 import type { Command } from 'commander';
+import { errorText } from '../../../common/options.js';
 import type { DeadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ReplayEvent } from '../../../dead-letters/replay.js';
 import type { QueueError } from '../../../errors.js';
@@ -89,7 +91,7 @@ async function replay(
     });
   } catch (error) {
     if (signal.aborted || replayed === 0) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     output.error(`${verb.toLowerCase()} ${countOf(replayed)}, then: ${reason}`);
     return EXIT.partial;
   }

@@ -1,7 +1,9 @@
 /** `millrace topology export` */
+
 import { writeFileSync } from 'node:fs';
 import { parse } from 'node:path';
 import { type Command, Option } from 'commander';
+import { errorText } from '../../../common/options.js';
 import { rabbitMqDefinitions } from '../../../diagnose.js';
 import { addHelp, type Execute } from '../../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../../exit-code.js';
@@ -103,7 +105,7 @@ function writeDocument(file: string, text: string): void {
   try {
     writeFileSync(file, `${text}\n`);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new CommandError(EXIT.configuration, `'${file}' can't be written: ${reason}`, { cause: error });
   }
 }

@@ -23,7 +23,7 @@ import {
 import { slowWarning } from './slow-warning.js';
 
 /** Settings shared by all messages of a consumer. */
-export interface ProcessSettings<Out> extends SettlementPolicy {
+export interface HandlingSettings<Out> extends SettlementPolicy {
   readonly queue: string;
   /** The value of a delivery, or why there is none. Must not throw or reject. */
   readonly decode: (delivery: Delivery) => Decoded<Out> | Promise<Decoded<Out>>;
@@ -52,7 +52,7 @@ export interface ProcessSettings<Out> extends SettlementPolicy {
  * Processes one message: decode, validate, handle, reply if it is a request, settle. Never rejects. Awaits a result only if
  * it is a promise: most are not, and each `await` costs as much as everything else.
  */
-export async function process<Out>(run: HandlerRun, settings: ProcessSettings<Out>): Promise<void> {
+export async function handleMessage<Out>(run: HandlerRun, settings: HandlingSettings<Out>): Promise<void> {
   const decoding = settings.decode(run.delivery);
   if (decoding instanceof Promise) limitTime(run, settings);
   const decoded = decoding instanceof Promise ? await decoding : decoding;
@@ -119,7 +119,7 @@ function failed(error: unknown): { readonly ok: false; readonly outcome: Unhandl
 }
 
 /** Settles a message whose handler has timed out. Never rejects. */
-export async function expire<Out>(run: HandlerRun, settings: ProcessSettings<Out>): Promise<void> {
+export async function expire<Out>(run: HandlerRun, settings: HandlingSettings<Out>): Promise<void> {
   const error = handlerTimeout(settings.queue, run.delivery, settings.handlerTimeoutMs);
   run.expire(error);
   await finish(run, thrown(error), settings);
@@ -130,7 +130,7 @@ export async function expire<Out>(run: HandlerRun, settings: ProcessSettings<Out
 function finish<Out>(
   run: HandlerRun,
   outcome: Outcome,
-  settings: ProcessSettings<Out>,
+  settings: HandlingSettings<Out>,
 ): Promise<void> | undefined {
   if (run.abandoned) return undefined;
   settings.watch?.(outcome);
@@ -150,7 +150,7 @@ function handleTraced<Out>(
   handler: Handler<Out>,
   value: Out,
   context: Context,
-  { broker, isBatched }: Pick<ProcessSettings<Out>, 'broker' | 'isBatched'>,
+  { broker, isBatched }: Pick<HandlingSettings<Out>, 'broker' | 'isBatched'>,
 ): Promise<unknown> {
   const { queue, id, exchange, routingKey, attempt, redelivered, headers, timestamp, correlationId } =
     context;
@@ -164,7 +164,7 @@ function handleTraced<Out>(
   return processTracing.tracePromise(run, trace);
 }
 
-function limitTime<Out>(run: HandlerRun, settings: ProcessSettings<Out>): void {
+function limitTime<Out>(run: HandlerRun, settings: HandlingSettings<Out>): void {
   const warning = warningOf(run.delivery, settings);
   if (settings.handlerTimeoutMs === Number.POSITIVE_INFINITY && warning === undefined) return;
   run.limit(performance.now() + settings.handlerTimeoutMs, warning);
@@ -177,7 +177,7 @@ function limitTime<Out>(run: HandlerRun, settings: ProcessSettings<Out>): void {
 export function decodeInTime<Out>(
   delivery: Delivery,
   decoding: Decoded<Out> | Promise<Decoded<Out>>,
-  settings: ProcessSettings<Out>,
+  settings: HandlingSettings<Out>,
   isWanted: () => boolean,
 ): Decoded<Out> | Promise<Decoded<Out>> {
   if (!(decoding instanceof Promise)) return decoding;
@@ -206,7 +206,7 @@ export function decodeInTime<Out>(
 /** The warning about a slow message, if there is an observer. */
 function warningOf(
   delivery: Delivery,
-  { handlerTimeoutMs, report }: Pick<ProcessSettings<never>, 'handlerTimeoutMs' | 'report'>,
+  { handlerTimeoutMs, report }: Pick<HandlingSettings<never>, 'handlerTimeoutMs' | 'report'>,
 ): RunWarning | undefined {
   if (!report.isObserved) return undefined;
   const { settleWithinMs, receivedAt } = delivery;
@@ -222,7 +222,7 @@ function settle<Out>(
   run: HandlerRun,
   settlement: Settlement,
   outcome: Outcome,
-  { report, onSettleFailed }: ProcessSettings<Out>,
+  { report, onSettleFailed }: HandlingSettings<Out>,
 ): Promise<void> | undefined {
   const { delivery } = run;
   if (settlement.verb === 'ack') {
