@@ -173,7 +173,7 @@ export function faultOf(message: Message): HeaderFault {
     invalidMessage(message, `its ${where} must be ${expected}, not ${quote(got)}`);
 }
 
-export function invalidMessage(message: Message, why: string): QueueError {
+function invalidMessage(message: Message, why: string): QueueError {
   return new QueueError('INVALID_MESSAGE', `message ${quote(message.id)} can't be sent: ${why}`);
 }
 

@@ -162,7 +162,7 @@ function labelsOf({ queue, url }: Traced): Labels {
 }
 
 /** As OpenTelemetry calls it. */
-export function systemOf(url: string): 'rabbitmq' | 'millrace' {
+function systemOf(url: string): 'rabbitmq' | 'millrace' {
   return url.startsWith('amqp') ? 'rabbitmq' : 'millrace';
 }
 

@@ -4,11 +4,6 @@ import { type Labels, Value } from './instruments.js';
 /** How long one queue may take to answer. */
 const INSPECT_LIMIT_MS = 2000;
 
-/** What a backend may know of a queue. */
-type KnownStats = QueueStats & {
-  readonly [Name in 'delayed' | 'unsettled' | 'dead' | 'oldestAgeMs']?: number | undefined;
-};
-
 /** What is read when Prometheus asks: the state of brokers, and of their queues. */
 export class StateMetrics {
   readonly #brokers: readonly Broker[];
@@ -121,7 +116,7 @@ export class StateMetrics {
   }
 
   /** What a backend can't know is left out. */
-  #add(labels: Labels, stats: KnownStats): void {
+  #add(labels: Labels, stats: QueueStats): void {
     const set = (gauge: Value, value: number | undefined) => {
       if (value !== undefined) gauge.set(labels, value);
     };

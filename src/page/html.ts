@@ -20,7 +20,7 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
 }
 
 /** Names, headers and bodies are written by strangers: control and bidirectional characters show as escapes. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return escapeControls(text).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
 }
 

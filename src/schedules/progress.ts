@@ -19,7 +19,7 @@ export interface Progress {
 }
 
 /** A tick that is later than this is a missed one. */
-export const MISSED_AFTER_MS = 60_000;
+const MISSED_AFTER_MS = 60_000;
 
 /** If the last tick is further ahead of the clock than this, the clock was wrong when that was sent. */
 const CLOCK_SLACK_MS = 3 * 3_600_000;

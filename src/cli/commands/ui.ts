@@ -1,7 +1,9 @@
 /** `millrace ui` */
+
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Command } from 'commander';
+import { onAbort } from '../../common/limits.js';
 import { auditLine } from '../../page/audit.js';
 import type { PageOptions } from '../../page/page.js';
 import { addHelp, type Execute } from '../common-options.js';
@@ -86,7 +88,7 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
       output.note(' [*] Open this address in a browser. To exit press CTRL+C');
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
-        signal.addEventListener('abort', () => resolve(), { once: true });
+        else onAbort(signal, resolve);
       });
     } finally {
       await page.close();
