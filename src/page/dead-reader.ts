@@ -39,6 +39,8 @@ export class DeadReader {
   readonly #broker: Broker;
   readonly #kept = new Map<string, DeadScan>();
   readonly #reading = new Map<string, Promise<DeadScan>>();
+  /** By queue: the last of those that read it, or wait to. Never rejects. */
+  readonly #lastReader = new Map<string, Promise<unknown>>();
   readonly #signal: AbortSignal;
 
   constructor(broker: Broker, signal: AbortSignal) {
@@ -54,7 +56,7 @@ export class DeadReader {
     if (kept !== undefined && Date.now() - kept.at < KEPT_MS) return Promise.resolve(kept);
     const reading =
       this.#reading.get(name) ??
-      this.#read(queue, name)
+      this.#inTurn(name, () => this.#read(queue, name))
         .then((scan) => this.#keep(name, scan))
         .finally(() => this.#reading.delete(name));
     this.#reading.set(name, reading);
@@ -78,7 +80,8 @@ export class DeadReader {
     const wait = { signal: this.#signal, timeoutMs: LIMIT_MS };
     if (queue.type !== 'local') {
       const dead = deadLetters(this.#broker, queue.name, { queue: name });
-      const [deadLetter] = (await dead.list({ ids: [id], limit: 1, ...wait })).deadLetters;
+      const list = () => dead.list({ ids: [id], limit: 1, ...wait });
+      const [deadLetter] = (await this.#inTurn(name, list)).deadLetters;
       return deadLetter && { deadLetter, bodyBytes: Buffer.byteLength(deadLetter.message.body) };
     }
     let after: string | undefined;
@@ -92,6 +95,18 @@ export class DeadReader {
       after = page.next;
     } while (after !== undefined);
     return undefined;
+  }
+
+  /** One reader at a time: what RabbitMQ has delivered to one of them, another would miss. */
+  #inTurn<T>(name: string, read: () => Promise<T>): Promise<T> {
+    const reading = (this.#lastReader.get(name) ?? Promise.resolve()).then(read);
+    const ended = reading
+      .catch(() => {})
+      .then(() => {
+        if (this.#lastReader.get(name) === ended) this.#lastReader.delete(name);
+      });
+    this.#lastReader.set(name, ended);
+    return reading;
   }
 
   async #read(queue: QueueInfo, name: string): Promise<DeadScan> {

@@ -156,16 +156,31 @@ export const topicCases: Cases = {
       }
     })();
     const ids = Array.from({ length: 200 }, (_, index) => `${index}`);
+    const confirmed: string[] = [];
     for (let first = 0; first < ids.length; first += 20) {
       const some = ids.slice(first, first + 20);
-      const published = await Promise.all(
+      const published = await Promise.allSettled(
         some.map((id) => publisher.publish('order.placed', { id, total: 1 }, { id })),
       );
-      expect(published).toEqual(some.map((id) => ({ id, routed: true })));
+      for (const [index, outcome] of published.entries()) {
+        const id = some[index] as string;
+        if (outcome.status === 'fulfilled') {
+          expect(outcome.value).toEqual({ id, routed: true });
+          confirmed.push(id);
+        } else {
+          // RabbitMQ may refuse an event for the queue that is being deleted; it is in the others then.
+          expect(outcome.reason).toMatchObject({ code: 'UNCONFIRMED' });
+        }
+      }
     }
     goesOn = false;
     await comingAndGoing;
-    expect(await (await t.inbox(stays.name)).ackNext(ids.length)).toEqual(ids);
+    const inbox = await t.inbox(stays.name);
+    const received: string[] = [];
+    while (confirmed.some((id) => !received.includes(id))) received.push(...(await inbox.ackNext(1)));
+    expect(received.filter((id) => confirmed.includes(id))).toEqual(confirmed);
+    expect(ids).toEqual(expect.arrayContaining(received));
+    expect(confirmed.length).toBeGreaterThan(0);
   },
 
   'publishMany that is aborted says how many events were published, and each subscription has those': async (

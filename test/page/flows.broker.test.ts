@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
@@ -189,6 +190,19 @@ describe.each(places)('what an operator does on the page %s', (where, url, flags
     expect(await ready(broker, queue)).toBe(10);
     expect(await ready(broker, `${queue}.dead`)).toBe(0);
     await second.page.context().close();
+  });
+
+  test('how a replay ended is shown although the stream tells it before the answer comes', async () => {
+    const queue = await failing(broker, 2, 0);
+    await open(page, queue, '/dead');
+    await page.route('**/actions', async (route) => {
+      const response = await route.fetch();
+      await served.process.said(`'${queue}'`);
+      // Long enough for what was pushed to arrive; if it does not, nothing is tried here, and nothing fails.
+      await delay(500);
+      await route.fulfill({ response });
+    });
+    expect(await agree(page, 'Replay 2…')).toContain('replayed 2 messages');
   });
 
   test('a slow replay is stopped, and loses nothing', async () => {

@@ -23,9 +23,13 @@ export function whenEnded(listener: (job: JobView) => void): void {
   onEnd = listener;
 }
 
+/** A job of this tab, as it was when the server answered. The stream may have brought a later state of it before. */
 export function follow(job: JobView): void {
   mine.add(job.id);
-  showJobs([...known.values(), job]);
+  const latest = known.get(job.id) ?? job;
+  known.set(job.id, latest);
+  if (latest.state === 'ended') onEnd(latest);
+  draw();
 }
 
 let known = new Map<string, JobView>();
