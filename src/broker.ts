@@ -5,7 +5,7 @@
  * Everything here is about messages as bytes or text; schemas and handlers live above it, sockets and stores
  * below it. Every promise of the seam has a case in the contract suites in test/contract/, which every backend passes.
  *
- * It has five pages: a message (message.ts), a subscriber's deliveries (delivery.ts), the definitions of queues and
+ * It has five files: a message (message.ts), a subscriber's deliveries (delivery.ts), the definitions of queues and
  * exchanges (specs.ts), what an operator sees (operator.ts), and the broker itself.
  */
 import type {
@@ -98,17 +98,17 @@ export type BrokerEvent =
       readonly retryInMs: number;
     }
   | { readonly type: 'resubscribed'; readonly queue: string }
-  /** A newer definition changed an existing queue on disk; `change` names the properties, their old and new values. */
   /**
    * Options without effect on this broker: arguments of a queue that only RabbitMQ knows, or options of `connect` for
    * another kind of broker. Emitted once for each queue, and for each `connect`.
    */
   | { readonly type: 'ignored'; readonly queue: string | undefined; readonly options: readonly string[] }
+  /** A newer definition changed an existing queue on disk; `change` names the properties, their old and new values. */
   | { readonly type: 'redefined'; readonly queue: string; readonly change: string }
   /**
    * RabbitMQ: delayed messages were moved to the queue `millrace.delay.lost`, since their own queue did not exist when they
-   * were due. `queues`: those of this broker's delayed messages that do not exist now. Told by brokers that have sent
-   * delayed messages, of their own and of others.
+   * were due. `queues`: those of this broker's delayed messages that do not exist now. Reported by brokers that have sent
+   * delayed messages, for their own and those of others.
    */
   | { readonly type: 'delay-lost'; readonly count: number; readonly queues: readonly string[] }
   /** A message became a dead letter without being handled: it can't be read, or was returned too often. */

@@ -100,7 +100,7 @@ export type DeadLetterCode =
   | 'too-large'
   /** Delivered more often than the queue's delivery limit allows, and never settled. */
   | 'delivery-limit'
-  /** Its time was over before it was handled. */
+  /** It expired before it was handled. */
   | 'expired'
   /** What the disk gave back is not what was stored. */
   | 'damaged';

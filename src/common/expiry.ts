@@ -6,9 +6,9 @@ export function isExpired({ expiresAt }: Pick<Message, 'expiresAt'>): boolean {
   return expiresAt !== undefined && expiresAt <= Date.now();
 }
 
-/** Why a message that has expired is not handled. */
+/** The reason for not handling an expired message. */
 export function expiredFailure(expiresAt: number | undefined): Failure {
   const date = new Date(expiresAt ?? Number.NaN);
   const when = Number.isNaN(date.getTime()) ? '' : ` at ${date.toISOString()}`;
-  return { code: 'expired', error: `its time was over${when}, before it was handled` };
+  return { code: 'expired', error: `it expired${when} before it was handled` };
 }

@@ -200,7 +200,7 @@ function fitting(message: Message, headers: Message['headers']): Message['header
   if (bytes <= MAX_HEADERS_BYTES) return headers;
   throw invalidMessage(
     message,
-    `its headers have ${bytes} bytes, and a message carries ${MAX_HEADERS_BYTES}`,
+    `its headers take ${bytes} bytes; the limit is ${MAX_HEADERS_BYTES}: send fewer or smaller headers`,
   );
 }
 

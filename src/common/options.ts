@@ -99,20 +99,20 @@ export function backendOf(broker: Broker): Backend {
 }
 
 /**
- * What operators ask of a broker: its queues, what they hold, a look at messages, pause and resume.
+ * The operator functions of a broker: list its queues, peek at messages, pause and resume.
  *
  * ```ts
  * const { queues } = await operatorOf(broker).queues();
  * ```
  *
- * Throws `UNSUPPORTED` if the broker is of a backend without that, and `INVALID_OPTION` if it is no broker.
+ * Throws `UNSUPPORTED` if the backend does not have them, and `INVALID_OPTION` if it is no broker.
  */
 export function operatorOf(broker: Broker): Operator {
   const { operator } = backendOf(broker);
   if (operator !== undefined) return operator;
   throw new QueueError(
     'UNSUPPORTED',
-    `the backend of ${broker.url} has no operator's side: it can't list queues or look into them`,
+    `the backend of ${broker.url} does not support operator functions such as listing or peeking`,
   );
 }
 

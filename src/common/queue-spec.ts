@@ -131,7 +131,7 @@ export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
   if (options.maxPriority !== undefined && type === 'quorum') {
     throw new QueueError(
       'INVALID_OPTION',
-      `maxPriority is for type: 'classic'; the quorum queue '${name}' has its priorities without it`,
+      `maxPriority applies only to type: 'classic'; the quorum queue '${name}' always has priorities`,
     );
   }
   return {

@@ -52,7 +52,7 @@ export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
         },
       );
     case 'expired':
-      return line('dropped: its time was over before it was handled', {});
+      return line('dropped: it expired before it was handled', {});
     case 'lost':
       return line(`lost before it was settled, and will be redelivered: ${event.error.message}`, {
         error: event.error.message,

@@ -23,7 +23,7 @@ export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
 
 /**
  * What is the same for all queues here. `oldest`: the earliest timestamp of a ready message; infinite: none has one.
- * `rates`: undefined at the first look.
+ * `rates`: undefined for the first query.
  */
 export function localFigures(
   ready: number,
@@ -35,7 +35,7 @@ export function localFigures(
     bytes: 'counting the bytes of a local queue would read all of its messages',
   };
   if (!isKnown) unknown.oldestAgeMs = 'the messages that are first in line have no timestamp';
-  if (rates === undefined) unknown.rates = 'in memory, rates are known from the second look at a queue on';
+  if (rates === undefined) unknown.rates = 'in memory, rates are available from the second query of a queue onwards';
   return {
     oldestAgeMs: ready === 0 ? 0 : isKnown ? Math.max(0, Date.now() - oldest) : undefined,
     bytes: undefined,
@@ -75,7 +75,7 @@ export function refuseUnknown({ priority }: SubscribeOptions): void {
   if (priority === undefined) return;
   throw new QueueError(
     'INVALID_OPTION',
-    'priority: a local broker serves all consumers of a queue alike; only RabbitMQ knows priorities of consumers',
+    'priority: local brokers do not support consumer priorities; only RabbitMQ does',
   );
 }
 

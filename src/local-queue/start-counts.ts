@@ -1,4 +1,4 @@
-/** How many handlers began of late, over all consumers of a queue. Pure: times are on any clock that nobody sets. */
+/** How many handlers started recently, over all consumers of a queue. Pure: times are on any monotonic clock. */
 import type { StartsGrant, StartsRequest } from '../broker.js';
 
 /** Starts by the time up to which they count as just begun, in that order. */

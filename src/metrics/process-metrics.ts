@@ -14,7 +14,7 @@ export class ProcessMetrics {
   readonly #lag = new Value(
     'gauge',
     'nodejs_eventloop_lag_p99_seconds',
-    'The 99th percentile of the delays of the event loop since the last time it was asked for.',
+    'The 99th percentile of the delays of the event loop since the last scrape.',
   );
 
   constructor() {

@@ -69,7 +69,7 @@ export class StateMetrics {
   }
 
   async write(): Promise<string> {
-    // However often it is asked, each queue is asked once at a time.
+    // Concurrent callers share one request.
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
     });

@@ -31,12 +31,12 @@ export class Access {
       .slice(0, 8)}`;
   }
 
-  /** Why the request is refused; undefined: it may be answered. */
+  /** Why the request is refused; undefined if it may be served. */
   refusal(request: IncomingMessage): Refusal | undefined {
     const { host = '' } = request.headers;
     const name = host.replace(/:\d+$/, '').toLowerCase();
     if (!LOOPBACK.test(name) && !this.#hosts.has(name)) {
-      const text = `This page does not answer to the name '${name}'. If it is yours, allow it by the option 'hosts' of createPage, or --host of millrace ui.`;
+      const text = `This page is not served under the host name '${name}'; to allow it, use the option 'hosts' of createPage, or --allow-host of millrace ui.`;
       return { status: 421, title: 'Unknown host', text };
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -45,8 +45,8 @@ export class Access {
     }
     if (this.#token === undefined || this.#matches(cookieOf(request, this.#cookie))) return undefined;
     const text =
-      'Open the address that was printed when the page was started: it ends with ?token=… and lets this browser in.';
-    return { status: 401, title: 'Who are you?', text };
+      'Open the address that was printed when the page was started: it ends with ?token=… and signs this browser in.';
+    return { status: 401, title: 'Sign-in required', text };
   }
 
   /** Whether `token` lets a browser in. Takes as long whatever it is. */

@@ -83,7 +83,7 @@ export class App {
           request,
           response,
           statusOf(error),
-          plainPage('This did not work', errorText(error)).text,
+          plainPage('Something went wrong', errorText(error)).text,
         );
     }
   }
@@ -137,7 +137,7 @@ export class App {
     // Two slashes would name another server.
     const target = `${links.base}${path.replace(/^[\\/]+/, '/')}`;
     const more = html`<meta http-equiv="refresh" content="0;url=${target}">`;
-    return sendHtml(request, response, 200, plainPage('Welcome', 'This browser is let in.', more).text);
+    return sendHtml(request, response, 200, plainPage('Welcome', 'You are signed in.', more).text);
   }
 
   async #get(
@@ -189,8 +189,8 @@ export class App {
     if (name !== undefined && rest === undefined) return queueView(context, name);
     if (name !== undefined && rest === '/dead') return deadView(context, name);
     if (name !== undefined) return messageView(context, name);
-    const body = html`<h1>Not here</h1>${emptyState(`There is no page at ${path}.`)}`;
-    return { title: 'Not here', tab: undefined, status: 404, body };
+    const body = html`<h1>Page not found</h1>${emptyState(`There is no page at ${path}.`)}`;
+    return { title: 'Page not found', tab: undefined, status: 404, body };
   }
 
   async #sendView(

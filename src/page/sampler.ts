@@ -1,4 +1,4 @@
-/** Reads the figures of all queues: once a second while somebody looks, else now and then for the charts. */
+/** Reads the figures of all queues: once a second while the page is being viewed, else now and then for the charts. */
 import type { Broker, Operator, QueueInfo } from '../broker.js';
 import { errorText, operatorOf } from '../common/options.js';
 import { isQueueError } from '../errors.js';
@@ -113,11 +113,11 @@ export class Sampler {
     const intervalMs = this.#watchers.size > 0 ? WATCHED_MS : UNWATCHED_MS;
     const waitMs = Math.max(intervalMs, this.#costMs * SHARE_OF_TIME);
     this.#timer = setTimeout(() => void this.#sample().finally(() => this.#schedule()), waitMs);
-    // A page is no reason for a program to go on.
+    // A page must not keep the process alive.
     this.#timer.unref();
   }
 
-  /** However many ask, the broker is asked once at a time. */
+  /** Concurrent callers share one request. */
   #sample(): Promise<void> {
     this.#sampling ??= this.#read().finally(() => {
       this.#sampling = undefined;

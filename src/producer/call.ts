@@ -118,7 +118,7 @@ export class Call {
   #unanswered(state: string, cause: Error): QueueError {
     return new QueueError(
       'UNCONFIRMED',
-      `the request to '${this.#queue}' ${state}, and may be handled or have been: ${cause.message}`,
+      `the request to '${this.#queue}' ${state}, and may already have been, or may yet be, handled: ${cause.message}`,
       { cause },
     );
   }

@@ -180,6 +180,6 @@ function copyOf(given: MessageHeaders): MessageHeaders {
   if (bytes <= MAX_HEADERS_BYTES) return headers;
   throw new QueueError(
     'INVALID_OPTION',
-    `headers: they have ${bytes} bytes, and a message carries ${MAX_HEADERS_BYTES}: send less of them`,
+    `headers take ${bytes} bytes; the limit is ${MAX_HEADERS_BYTES}: send fewer or smaller headers`,
   );
 }

@@ -205,8 +205,8 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
     if (!(await handler.holdsUp(this.#broker, this.#queue.name, message))) return;
     throw new QueueError(
       'DEADLOCK',
-      `the handler of '${this.#queue.name}' asks the queue whose message it holds, and would wait for itself: ` +
-        'call a function instead, or ask a queue of its own',
+      `a request from the handler of '${this.#queue.name}' to this queue would wait for that handler itself: ` +
+        'call a function instead, or use a separate queue for such requests',
     );
   }
 

@@ -269,7 +269,7 @@ export class Sender<In, Result> {
 function notCalled(id: string): QueueError {
   return new QueueError(
     'ABORTED',
-    `message ${id}: a function of around did not call next; nothing was stored`,
+    `message ${id}: an 'around' function did not call next(); nothing was stored`,
   );
 }
 

@@ -8,9 +8,9 @@ export type CatchUp = 'skip' | 'last' | 'all';
 export interface Progress {
   /** The times that are in force. */
   readonly timing: TimingSpec;
-  /** When the program began that brought them: of several definitions the one that came last is in force. */
+  /** When the program that defined them started: the latest of several definitions is in force. */
   readonly chosenAt: number;
-  /** Since when they are in force. Earlier ticks of theirs are nobody's. */
+  /** When they came into force. Ticks before this time are not sent. */
   readonly since: number;
   /** The last tick that was sent or skipped; null: none yet. */
   readonly tick: number | null;
@@ -95,7 +95,7 @@ function isNewer(one: Progress, other: Progress, now: number): boolean {
   return timingText(one.timing) >= timingText(other.timing);
 }
 
-/** Times that a program brings which are in force already begin no later for that. */
+/** Re-registering a timing that is in force does not move its start. */
 function sinceOf(newer: Progress, older: Progress): number {
   if (!isSameTiming(newer, older)) return newer.since;
   if (newer.resets !== older.resets) return furthest(newer, older).since;

@@ -45,6 +45,6 @@ export async function sendAround(
   if (isSent !== undefined) return isSent;
   throw new QueueError(
     'ABORTED',
-    `message ${id}: a function of around did not call next; nothing was stored`,
+    `message ${id}: an 'around' function did not call next(); nothing was stored`,
   );
 }

@@ -98,7 +98,7 @@ export function defineSubscription(
   if (name === UNROUTED)
     throw invalidOption(
       'name',
-      `another name: '${topic.name}.${UNROUTED}' is for events that nobody takes`,
+      `another name: '${topic.name}.${UNROUTED}' is reserved for events without a subscription`,
       name,
     );
   const { to: _, unbind = [], ...queueOptions } = options as SubscriptionOptions;

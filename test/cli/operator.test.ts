@@ -254,7 +254,7 @@ describe('where there is nothing', () => {
 });
 
 describe('the management API', () => {
-  test('what answers there and is something else is said to be that, without the password', async () => {
+  test('another server at that address is reported as such, without the password', async () => {
     const server = createServer((_, response) => response.end('<html>hello</html>')).listen(0, '127.0.0.1');
     await once(server, 'listening');
     try {
@@ -267,7 +267,7 @@ describe('the management API', () => {
         `http://user:secret@127.0.0.1:${port}`,
       ]);
       expect(exitCode).toBe(69);
-      expect(stderr).toContain('is something else');
+      expect(stderr).toContain('the server there is not the RabbitMQ management API (HTTP ');
       expect(stderr).not.toContain('secret');
     } finally {
       server.close();

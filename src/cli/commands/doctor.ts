@@ -33,7 +33,7 @@ Examples:
   $ millrace doctor ./queues.js          check the queues that it exports, too`;
 
 const NOTES = `
-Prints one line per check: ok, warn or fail, and what to do. Creates no queue except a temporary one. Reports bindings that are missing or left over, on RabbitMQ only with --management-url, since AMQP can't list bindings; so it does wait queues that nothing uses any more, which --fix removes.
+Prints one line per check: ok, warn or fail, and what to do. Creates no queue except a temporary one. Reports bindings that are missing or left over, on RabbitMQ only with --management-url, since AMQP can't list bindings. It also reports unused wait queues there; --fix removes them.
 
 Exit codes: 0 no failures (there may be warnings); 1 something differs from its definition; 4 something is missing that no definition creates; 69 broker unreachable; 75 no answer in time; 77 access denied; 78 configuration error, or a folder that can't be used.`;
 

@@ -12,7 +12,7 @@ import {
 } from './operator/operator-command.js';
 
 const NOTES = `
-All consumers of the queue, in every process, get no further messages; what they were given before is handled. It stays paused until 'millrace resume', also when no process is left. Messages may still be sent. RabbitMQ can't do this: there, each consumer is paused by itself.`;
+All consumers of the queue, in every process, get no further messages; those already delivered are handled. The queue stays paused until 'millrace resume', even after all processes have exited. Messages may still be sent. RabbitMQ can't do this: there, pause each consumer individually.`;
 
 export function addPauseCommands(program: Command, execute: Execute): void {
   for (const verb of ['pause', 'resume'] as const) {
@@ -21,7 +21,7 @@ export function addPauseCommands(program: Command, execute: Execute): void {
       .description(
         verb === 'pause'
           ? 'Stops the delivery of a queue to all of its consumers.'
-          : 'Lets the consumers of a paused queue have its messages again.',
+          : 'Resumes the delivery of a paused queue to its consumers.',
       )
       .argument('<queue>', 'the name of the queue', nameValue)
       .action((queue: string, flags: OperatorFlags) =>

@@ -29,19 +29,19 @@ const REQUEST_LIMIT_MS = 10_000;
 
 const EXAMPLES = `
 Examples:
-  $ millrace ui                                  print an address, to be opened in a browser
-  $ millrace ui --read-only --hide-bodies        to look, not to touch
+  $ millrace ui                                  print a URL to open in a browser
+  $ millrace ui --read-only --hide-bodies        look, but don't touch
   $ millrace ui -u amqp://localhost -q orders    without the management API: these queues`;
 
 const NOTES = `
-Whoever has the printed address may use the page: it ends with a token that is new each time. --host serves other machines, without encryption: put a server with TLS before it. What is done on the page is printed here.`;
+Anyone with the printed URL can use the page: it ends with a token that is new each time. --host serves other machines, without encryption: put a TLS proxy in front of it. Actions are logged here.`;
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
 export function addUiCommand(program: Command, execute: Execute): void {
   const command = program
     .command('ui')
-    .description('Serves a page that shows the queues, what failed and why, and lets you mend it.')
+    .description('Serves a web page for inspecting queues and dead letters and acting on them.')
     .option('--port <port>', 'the port; 0 is any that is free', integerValue(0, 65_535), DEFAULT_PORT)
     .option('--host <address>', 'the address to listen at', '127.0.0.1')
     .option('--allow-host <name>', 'a further name by which browsers may reach it; repeatable', collect, [])

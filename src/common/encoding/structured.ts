@@ -215,7 +215,7 @@ function restoreTagged(tag: string, content: unknown, depth: number): unknown {
       return restoreProperties(content as Record<string, unknown>, depth + 1);
     default:
       throw new TypeError(
-        `${quote(tag)} is no tag of ${CONTENT_TYPE}; a later version of millrace may know it`,
+        `unknown tag ${quote(tag)} of ${CONTENT_TYPE}; a later version of millrace may support it`,
       );
   }
 }

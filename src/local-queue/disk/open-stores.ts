@@ -31,12 +31,12 @@ export async function openStore(
     folder,
     limitMs,
     limitMs,
-    () => 'its file system does not answer',
+    () => 'its file system is not responding',
   );
   const leftMs = Math.max(1, limitMs - (performance.now() - begin));
   const joining = join({ ...settings, folder: path });
   const reason = () =>
-    lockHolder(path) ?? 'another process holds its lock, and stands still, or the disk does';
+    lockHolder(path) ?? 'another process holds the lock and is stalled, or the disk is not responding';
   try {
     return await inTime(joining, path, leftMs, limitMs, reason);
   } catch (error) {

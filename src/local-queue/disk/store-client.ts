@@ -205,10 +205,10 @@ export class StoreClient {
     this.keepAliveFor(subscription, false);
   }
 
-  /** Stores what nobody waits for, such as the acknowledgements of helpers, before the process ends by itself. */
+  /** Stores what no caller awaits, such as acknowledgements of unreferenced consumers, before the process exits. */
   flush(): void {
     if (this.#posts === this.#postsStored) return;
-    // Once, also where it takes too long: the process would never end.
+    // Once, even if it takes too long: otherwise the process would never exit.
     const stored = () => {
       this.#postsStored = this.#posts;
     };
@@ -271,8 +271,7 @@ export class StoreClient {
   }
 
   /**
-   * The thread keeps the process alive while somebody waits for an answer, and while there are subscribers
-   * that are no helpers.
+   * The thread keeps the process alive while a call is pending, and while there are referenced subscribers.
    */
   #adjustKeepAlive(): void {
     const wanted = this.#pending.size > 0 || this.#keepers.size > 0;

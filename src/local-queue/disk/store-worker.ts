@@ -76,7 +76,7 @@ export function startStoreWorker(settings: StoreWorkerSettings, listener: StoreW
   return { thread, opened, exited };
 }
 
-/** Whatever ends the thread is no matter of the files: those it reports itself. */
+/** A dead thread is not a storage fault; the thread reports those itself. */
 function threadError(folder: string, error: unknown): QueueError {
   const { message, code = '' } = error as NodeJS.ErrnoException;
   const advice =

@@ -1,15 +1,15 @@
 import { closeSync, constants, type FSWatcher, openSync, watch, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** See {@link WakeFile}. Nothing in it means anything. */
+/** See {@link WakeFile}. Its content has no meaning. */
 export const WAKE_FILE = 'wake';
 
 const SOMETHING = Buffer.from('\n');
 
 /**
- * How the processes of a folder wake each other: by writing to a small file, which those watch that wait for messages or
- * for room. The database itself can't say it: what the system reports of its files is written before it is committed,
- * and a commit only changes shared memory. A lost call costs as long as the next look at the database takes to come.
+ * The processes of a folder wake each other by writing to a small file, which is watched by those that wait for messages
+ * or for room. Watching the database would not do: its files change before the commit, and the commit only changes
+ * shared memory. A lost notification is picked up by the next poll.
  */
 export class WakeFile {
   readonly #descriptor: number;
@@ -20,10 +20,10 @@ export class WakeFile {
     this.#descriptor = openSync(path, constants.O_CREAT | constants.O_WRONLY, 0o600);
     try {
       this.#watcher = watch(path, { persistent: false }, () => onCall());
-      // What it can't tell then is found at the next look.
+      // From here on, the next poll picks up what is missed.
       this.#watcher.on('error', () => this.#stopWatching());
     } catch {
-      // The system has no watches left: as above.
+      // The system has no watches left; the poll has to do.
       this.#watcher = undefined;
     }
   }

@@ -73,7 +73,7 @@ export class MemoryOperator implements Operator {
     return {
       consumers: consumers.slice(0, limit),
       total: consumers.length,
-      unknown: { settledAt: 'in memory, nobody notes the time of each settlement' },
+      unknown: { settledAt: 'the in-memory broker does not record settlement times' },
     };
   }
 

@@ -26,5 +26,5 @@ ${infos.map(
     html`<tr data-row><th scope="row">${info.name}</th><td data-l="times">${info.timing}</td><td data-l="next">${time(info.next?.getTime())}</td><td data-l="last">${time(info.last?.getTime())}</td><td data-l="runs">${runs(info)}</td><td data-l="queue"><a href="${links.queue(info.queue)}">${info.queue}</a></td></tr>
 `,
 )}</tbody></table>
-<p class="hint">On RabbitMQ the last tick is known only to the scheduler that runs it; on a local broker any number of schedulers run a schedule, and nobody can say how many.</p>`;
+<p class="hint">On RabbitMQ only the scheduler that holds a schedule knows its last tick; on a local broker any number of schedulers share it, and their number is unknown.</p>`;
 }

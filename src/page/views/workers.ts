@@ -1,4 +1,4 @@
-/** Who consumes, as far as the backend knows. */
+/** The consumers that the backend knows. */
 import type { ConsumerList, QueueConsumer } from '../../broker.js';
 import { errorText, operatorOf } from '../../common/options.js';
 import { age, number, time } from '../format.js';
@@ -22,16 +22,16 @@ export async function consumers(context: ViewContext, queue: string | undefined)
   try {
     list = await operatorOf(broker).consumers({ ...wait, queue, limit: SHOWN });
   } catch (error) {
-    return notice(`Who consumes can't be told: ${errorText(error)}`);
+    return notice(`Consumers can't be listed: ${errorText(error)}`);
   }
   const shown = list.consumers.filter((consumer) => sampler.shows(consumer.queue));
   if (shown.length === 0) {
-    return emptyState('Nobody consumes. A worker in a terminal:', `millrace work -q ${queue ?? 'hello'}`);
+    return emptyState('No consumers. To start one:', `millrace work -q ${queue ?? 'hello'}`);
   }
   const reasons = [...new Set(Object.values(list.unknown))];
   return html`<table class="wide"><thead><tr><th scope="col">queue</th><th scope="col">process</th><th scope="col">host</th><th scope="col">since</th><th scope="col" class="figure">has</th><th scope="col">last settled</th></tr></thead><tbody>
 ${shown.map((consumer) => row(context, consumer))}</tbody></table>
-<p class="hint">What a consumer has are messages that it handles, and those that it was given in advance. ${list.total > SHOWN && `The first ${SHOWN} of ${number(list.total)}. `}${reasons.length > 0 && `Not known of all: ${reasons.join('; ')}.`}</p>`;
+<p class="hint">A consumer has the messages that it is handling and those delivered to it in advance. ${list.total > SHOWN && `The first ${SHOWN} of ${number(list.total)}. `}${reasons.length > 0 && `Not known for all: ${reasons.join('; ')}.`}</p>`;
 }
 
 function row({ links }: ViewContext, consumer: QueueConsumer): Html {

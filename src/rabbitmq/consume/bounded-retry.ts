@@ -42,7 +42,7 @@ export async function returnRetriedMessages(
       await subscription.ended;
       return;
     } catch (error) {
-      // Somebody deleted it. What it is not there to take, the broker tries again only after minutes.
+      // The queue was deleted. The broker retries what it can't route there only after minutes.
       await pause(isQueueError(error, 'QUEUE_MISSING') ? DECLARE_AGAIN_MS : TRY_AGAIN_MS, signal);
     }
   }

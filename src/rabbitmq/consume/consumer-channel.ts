@@ -9,7 +9,7 @@ import { fromAmqplib } from '../wire/amqplib-message.js';
 import { ConsumedQueue } from './consumed-queue.js';
 import { type Settlement, Settlements, type UnsettledDelivery } from './settlements.js';
 
-/** More unsettled deliveries than a prefetch allows, times two and beyond this, are no oversight of the broker. */
+/** With more unsettled deliveries than twice the prefetch plus this, the broker is ignoring the prefetch. */
 const EXCESS_DELIVERIES = 100;
 
 /** The most that a quorum queue sends to one consumer, whatever its prefetch. */

@@ -195,7 +195,7 @@ export class RabbitMqSubscription implements Subscription {
         const consumer = await this.#begin({ signal: this.#stopped.signal });
         this.#parts.observe({ type: 'resubscribed', queue: this.#queue });
         reason = await consumer.ended;
-        // A message that ends each consumer must not make new ones as fast as they can be made.
+        // A message that kills every consumer must not cause a tight resubscribe loop.
         if (consumer.hasSettled) this.#attempts = 0;
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
@@ -252,7 +252,7 @@ export class RabbitMqSubscription implements Subscription {
     } catch (error) {
       emitWarning(
         'MILLRACE_SUBSCRIBER',
-        `a subscriber of '${this.#queue}' threw, which it must not: ${errorText(error)}`,
+        `a subscriber callback of '${this.#queue}' threw (callbacks must not throw): ${errorText(error)}`,
         error,
       );
       source.settle(unsettled, 'fail');

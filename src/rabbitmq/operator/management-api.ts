@@ -40,10 +40,10 @@ export async function getJson(
     );
   }
   const answer = parse(text);
-  // What answers in another way is something else.
-  if (answer === undefined) throw unusable(access, `what answers there (${status}) is something else`);
+  if (answer === undefined)
+    throw unusable(access, `the server there is not the RabbitMQ management API (HTTP ${status})`);
   if (status === 404) return undefined;
-  if (status !== 200) throw unusable(access, `it answers ${status}${reasonIn(text)}`);
+  if (status !== 200) throw unusable(access, `it responded with HTTP ${status}${reasonIn(text)}`);
   return answer;
 }
 
@@ -67,7 +67,7 @@ export async function getPages(
     if (answer !== undefined && !Array.isArray(items)) {
       throw new QueueError(
         'UNSUPPORTED',
-        `the management API at ${access.base.href} answers with a list of an unknown form`,
+        `the management API at ${access.base.href} returned a list in an unexpected format`,
       );
     }
     for (const item of (items ?? []) as readonly unknown[])
@@ -106,7 +106,7 @@ function get(
       bytes += chunk.byteLength;
       if (bytes <= MAX_ANSWER_BYTES) chunks.push(chunk);
       else {
-        fail(`its answer has more than ${MAX_ANSWER_BYTES} bytes`);
+        fail(`its response has more than ${MAX_ANSWER_BYTES} bytes`);
         request.destroy();
       }
     });
@@ -114,7 +114,7 @@ function get(
       answer.resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
     );
     response.on('error', (error) => fail(error.message));
-    response.on('close', () => fail('it closed the connection in the middle of its answer'));
+    response.on('close', () => fail('it closed the connection in the middle of its response'));
   };
   const request = isTls ? httpsRequest(options, onResponse) : httpRequest(options, onResponse);
   request.on('error', (error) => fail(error.message || String((error as NodeJS.ErrnoException).code)));

@@ -213,7 +213,7 @@ export class Management {
     if (managementUrl === false) {
       throw new QueueError(
         'UNSUPPORTED',
-        'listing queues takes the management API of RabbitMQ, which managementUrl: false rules out',
+        'listing queues requires the management API of RabbitMQ, which managementUrl: false disables',
       );
     }
     const tls = tlsOf(address, this.#settings);

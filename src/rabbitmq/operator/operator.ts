@@ -102,7 +102,7 @@ export class RabbitMqOperator implements Operator {
     checkQueueName(queue);
     throw new QueueError(
       'UNSUPPORTED',
-      `RabbitMQ can't pause a queue for all of its consumers, '${queue}' neither: pause each consumer with consumer.pause()`,
+      `can't pause '${queue}': RabbitMQ has no way to pause a queue for all its consumers; pause each consumer with consumer.pause()`,
     );
   }
 

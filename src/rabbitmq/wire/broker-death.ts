@@ -4,7 +4,7 @@ import { isTable } from '../../common/headers.js';
 import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../../common/history-headers.js';
 import type { HeaderTable } from './header-table.js';
 
-/** Whether the broker gave the message up. It says of one whose wait for a retry is over that its time is over, too. */
+/** Whether the broker gave the message up. A message whose retry delay has elapsed has the reason `expired`, too. */
 export function isDeadLetter(values: MessageHeaders): boolean {
   const death = lastDeath(values);
   return death !== undefined && (death.reason !== 'expired' || 'original-expiration' in death);

@@ -88,7 +88,7 @@ function checkHeaderFrame(message: WireMessage, frameMax: number): void {
   const tableBytes = 4 + bytesOfHeaders(message);
   if (tableBytes > MAX_TABLE_BYTES)
     throw new RangeError(
-      `headers have ${tableBytes} bytes, and a message carries ${MAX_TABLE_BYTES}: send less of them`,
+      `headers take ${tableBytes} bytes; the limit is ${MAX_TABLE_BYTES}: send fewer or smaller headers`,
     );
   let bytes = HEADER_FRAME_BYTES + tableBytes;
   for (const text of [id, contentType, contentEncoding, correlationId, replyTo, type, appId, userId]) {
@@ -96,7 +96,7 @@ function checkHeaderFrame(message: WireMessage, frameMax: number): void {
   }
   if (bytes <= frameMax) return;
   throw new RangeError(
-    `headers and properties have ${bytes} bytes, and a frame of this connection carries ${frameMax} (frame_max): send less of them, or raise frame_max`,
+    `headers and properties take ${bytes} bytes; the limit of this connection is ${frameMax} (frame_max): send fewer or smaller headers, or raise frame_max`,
   );
 }
 

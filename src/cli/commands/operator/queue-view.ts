@@ -128,7 +128,7 @@ export function queueDetails(queue: QueueInfo, list?: ConsumerList): string[] {
   return known.map(([name, value]) => `${padTo(`${name}:`, width)}  ${onOneLine(value)}`);
 }
 
-/** `process 4711 on mill: 3 unsettled, since 5 min, last settled 2 s ago`, as far as it is known. */
+/** `process 4711 on mill: 3 unsettled, here for 5 min, settled 2 s ago`, as far as it is known. */
 function consumerLine({
   pid,
   host,

@@ -17,7 +17,7 @@ import { withBroker } from '../../open-broker.js';
 import type { Output } from '../../output.js';
 
 const NOTES = `
-LAST is the last tick that was sent or skipped. On RabbitMQ the scheduler that has a schedule alone knows it, and RUNS says whether there is one; on disk any number of schedulers run it, and nobody can say how many.`;
+LAST is the last tick that was sent or skipped. On RabbitMQ only the scheduler that holds the schedule knows it, and RUNS says whether there is one; on disk any number of schedulers share it, and their number is unknown.`;
 
 export function addListCommand(schedule: Command, execute: Execute): void {
   const command = schedule

@@ -46,7 +46,7 @@ const IS_READY = 'owner IS NULL AND due IS NULL';
 /** Rows are read in portions that grow as long as the messages are small: bodies of many MiB must not come by the thousand. */
 const FIRST_PORTION = 16;
 
-/** By so much may the clocks of two moments seem to differ without anybody having set one. Milliseconds. */
+/** Clock differences up to this count as jitter. Milliseconds. */
 export const CLOCK_SLACK_MS = 1000;
 
 const SQL = {
@@ -130,7 +130,7 @@ export class MessageTable {
     }
     const counters = this.#queues.counters(queue);
     counters.ready -= taken.length;
-    // Somebody may have changed the table from outside: what is counted must not be searched for forever.
+    // The table may have been modified externally; reset the counter, or the search would never end.
     if (taken.length === 0) counters.ready = 0;
     return taken;
   }

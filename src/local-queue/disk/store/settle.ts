@@ -85,7 +85,7 @@ export function setDamagedAside(
   const [messageId, , text] = columns;
   const failure: Failure = {
     code: 'damaged',
-    error: `what the disk gave back is not what was stored: the checksum of message ${id} in queue.db does not fit it`,
+    error: `the stored message is corrupt: the checksum of message ${id} in queue.db does not match`,
   };
   const headers = readHeaders(text);
   const isDeadLetter = [...queues.all()].some(({ deadLetterQueue }) => deadLetterQueue === queue.spec.name);

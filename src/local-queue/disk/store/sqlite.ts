@@ -31,9 +31,8 @@ const require = createRequire(import.meta.url);
 export const hasBuiltinSqlite: boolean = isBuiltin(BUILTIN);
 
 /**
- * Throws `STORAGE_ERROR` where this process has no SQLite, or must not use it in this thread: the package ends the
- * whole process when a thread ends while it is in it, which nobody can keep a thread from that has no control over
- * its own end.
+ * Throws `STORAGE_ERROR` where this process has no SQLite, or must not use it in this thread: the package
+ * aborts the process if a thread is terminated while inside it, and a thread can't prevent its own termination.
  */
 export function checkSqlite(): void {
   if (hasBuiltinSqlite) return;
