@@ -213,7 +213,7 @@ class BatchCall<Out> {
     if (!this.#isOver) {
       if (!this.#errors.has(entry)) this.#errors.set(entry, error);
     } else if (this.#isAcknowledged && !this.#errors.has(entry)) {
-      const why = `called when the handler had returned: ${entry.item.id} was acknowledged with its batch`;
+      const why = `called after the handler had returned: ${entry.item.id} was acknowledged with its batch`;
       emitWarning(
         'MILLRACE_LATE_FAIL',
         `fail() of a batch of '${this.#queue}' was ${why}; await what calls it`,

@@ -58,7 +58,7 @@ export interface HttpAddress {
 export function httpValue(text: string): HttpAddress {
   const [, host = '127.0.0.1', port = ''] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
   if (port === '' || Number(port) > 65_535)
-    throw new InvalidArgumentError('Write a port, as 9464, or HOST:PORT.');
+    throw new InvalidArgumentError('Write a port, such as 9464, or HOST:PORT.');
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }
 

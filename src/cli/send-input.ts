@@ -56,7 +56,7 @@ export function addMessageOptions(command: Command): Command {
     .option('-f, --file <path>', 'read the file instead of standard input')
     .option(
       '-H, --header <name:value>',
-      'a header of the message; name:=json for other values than text; can be repeated',
+      'a header of the message; name:=json for values other than text; can be repeated',
       headerValue,
     )
     .option('--id <id>', 'the id of the message (default: a new UUID)')

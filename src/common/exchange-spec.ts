@@ -116,7 +116,7 @@ function checkExchangeName(option: string, name: unknown, declare: DeclareMode):
   if (name.startsWith('amq.') && declare !== 'existing') {
     throw new QueueError(
       'INVALID_OPTION',
-      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ keeps for itself; choose another name, or declare: 'existing'`,
+      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ reserves; choose another name, or declare: 'existing'`,
     );
   }
 }

@@ -207,5 +207,5 @@ function fitting(message: Message, headers: Message['headers']): Message['header
 /** Throws `INVALID_MESSAGE` for a delayed message to an exchange, which routes by its present bindings. */
 export function refuseDelay(to: Destination, message: Message): void {
   if (to.exchange === '' || message.dueAt === undefined) return;
-  throw faultOf(message)('dueAt', 'none, since only messages to a queue can wait', message.dueAt);
+  throw faultOf(message)('dueAt', 'none, since only messages to a queue can be delayed', message.dueAt);
 }

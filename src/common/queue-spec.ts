@@ -195,7 +195,7 @@ function toDeadLetter(name: string, option: QueueOptions['deadLetter']): QueueSp
     if (Buffer.byteLength(queue) <= MAX_NAME_BYTES) return { queue, capacity: undefined };
     throw invalidOption(
       'deadLetter',
-      `a name of its own, or false: '.dead' does not fit behind this one`,
+      `another name, or false: this name is too long to append '.dead'`,
       name,
     );
   }
@@ -223,7 +223,7 @@ function checkQueueName(option: string, name: string, declare: DeclareMode): voi
   if (name.startsWith('amq.') && declare !== 'existing') {
     throw new QueueError(
       'INVALID_OPTION',
-      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ keeps for itself; choose another name, or declare: 'existing'`,
+      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ reserves; choose another name, or declare: 'existing'`,
     );
   }
 }

@@ -9,7 +9,7 @@ const REMEDY = 'Set `observe` on the consumer or `logger` in connect() to see al
 type DeadLettered = Extract<ConsumerEvent, { readonly type: 'dead-lettered' }>;
 
 /**
- * Process warnings of a consumer that nobody observes, so that nothing fails silently: about its first failure, about its
+ * Process warnings of a consumer without `observe` or `logger`, so that nothing fails silently: about its first failure, about its
  * dead letters (at most one warning in ten seconds), and about the first message that can't be moved.
  */
 export class FailureWarnings {
@@ -78,7 +78,7 @@ export class FailureWarnings {
     this.#isStuck = true;
     const text =
       `message ${id} of '${this.#queue}' could be neither retried nor moved to the dead-letter queue, ` +
-      `and is delivered again until it can: ${error.message}`;
+      `and will be redelivered until it can: ${error.message}`;
     emitWarning('MILLRACE_SETTLE_FAILED', text, error);
   }
 }

@@ -46,7 +46,7 @@ export function handlerByEvent(
   const unknown = [...byEvent.keys()].find((event) => !events.includes(event));
   if (missing !== undefined || unknown !== undefined) {
     const why =
-      missing === undefined ? `'${name}' gets no event ${quote(unknown)}` : `none for ${quote(missing)}`;
+      missing === undefined ? `'${name}' has no event ${quote(unknown)}` : `none for ${quote(missing)}`;
     throw new QueueError(
       'INVALID_OPTION',
       `handlers: ${why}; its events are ${events.map(quote).join(', ')}`,

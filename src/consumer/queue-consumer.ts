@@ -180,7 +180,7 @@ export class QueueConsumer<Out> implements Consumer {
 
   #checkStarted(participle: string): void {
     if (this.#state === 'starting' || this.#state === 'running' || this.#state === 'paused') return;
-    throw this.#closed(`is ${this.#state}; only one that was started can be ${participle}`);
+    throw this.#closed(`is ${this.#state}; only a started consumer can be ${participle}`);
   }
 
   async #pause(by: 'call' | 'breaker', forMs: number | undefined): Promise<void> {

@@ -92,7 +92,7 @@ interface BrokerDeath {
 
 const DEATH_DESCRIPTIONS: Readonly<Record<string, string>> = {
   rejected: 'rejected by a consumer',
-  expired: 'its time to live ended before it was delivered',
+  expired: 'it expired before it was delivered',
   maxlen: 'its queue was at its maximum length',
   'delivery-limit': 'delivered too often without being settled',
 };

@@ -165,7 +165,7 @@ function refuseHeadersExchange({ name, type }: ExchangeSpec): void {
   if (type !== 'headers') return;
   throw new QueueError(
     'INVALID_OPTION',
-    `the exchange ${quote(name)} is of type 'headers', which only RabbitMQ has; use 'topic' on a local broker`,
+    `the exchange ${quote(name)} is of type 'headers', which only RabbitMQ supports; use 'topic' on a local broker`,
   );
 }
 

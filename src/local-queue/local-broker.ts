@@ -32,9 +32,9 @@ export function localFigures(
 ): Pick<QueueStats, 'oldestAgeMs' | 'bytes' | 'rates' | 'unknown'> {
   const isKnown = ready === 0 || oldest !== Number.POSITIVE_INFINITY;
   const unknown: { -readonly [Figure in keyof QueueStats['unknown']]: string } = {
-    bytes: 'counting the bytes of a local queue would read all of its messages',
+    bytes: 'counting the bytes of a local queue would require reading all of its messages',
   };
-  if (!isKnown) unknown.oldestAgeMs = 'the messages that are first in line have no timestamp';
+  if (!isKnown) unknown.oldestAgeMs = 'the messages at the head of the queue have no timestamp';
   if (rates === undefined) unknown.rates = 'in memory, rates are available from the second query of a queue onwards';
   return {
     oldestAgeMs: ready === 0 ? 0 : isKnown ? Math.max(0, Date.now() - oldest) : undefined,

@@ -60,7 +60,7 @@ export function createHealth(options: HealthOptions = {}): Health {
 
   const ready = (): HealthReport => {
     const reasons = [
-      ...(isDraining ? ['draining: this process finishes its work and ends'] : []),
+      ...(isDraining ? ['draining: this process is finishing its work and will exit'] : []),
       ...brokers.flatMap((broker) => brokerReason(broker, notConnectedMs)),
       ...consumers.flatMap(consumerReason),
     ];
@@ -99,7 +99,7 @@ function brokerReason({ url, state, outage }: Broker, notConnectedMs: number): r
 
 function consumerReason({ queue, state, error }: Consumer): readonly string[] {
   if (error !== undefined) return [`the consumer of '${queue}' has ended: ${error.message}`];
-  if (state === 'stopping') return [`the consumer of '${queue}' drains`];
+  if (state === 'stopping') return [`the consumer of '${queue}' is draining`];
   if (state === 'stopped') return [`the consumer of '${queue}' has stopped`];
   return state === 'idle' ? [`the consumer of '${queue}' has not started`] : [];
 }

@@ -23,16 +23,16 @@ export class MessageMetrics {
   readonly #sent = new Value(
     'counter',
     'messaging_client_sent_messages_total',
-    'Messages that were sent, and those that could not be (error_type).',
+    'Messages sent, and those that could not be sent (error_type).',
   );
   readonly #consumed = new Value(
     'counter',
     'messaging_client_consumed_messages_total',
-    'Messages that were handed to a handler, each attempt counted.',
+    'Messages passed to a handler, counting each attempt.',
   );
   readonly #operation = new Histogram(
     'messaging_client_operation_duration_seconds',
-    'How long sends took until they were stored, and requests until their reply.',
+    'Time from a send until it was stored, and from a request until its reply.',
     SECONDS,
   );
   readonly #process = new Histogram('messaging_process_duration_seconds', 'How long handlers took.', SECONDS);
@@ -44,7 +44,7 @@ export class MessageMetrics {
   readonly #settled = new Value(
     'counter',
     'millrace_settled_messages_total',
-    'What became of messages that consumers took, by outcome.',
+    'Messages that consumers took, by outcome.',
   );
   readonly #retries = new Value(
     'counter',
@@ -59,7 +59,7 @@ export class MessageMetrics {
   readonly #sending = new Value(
     'gauge',
     'millrace_sends_in_flight',
-    'Sends that are under way: waiting or unconfirmed.',
+    'Sends in progress: waiting or unconfirmed.',
   );
   readonly #handling = new Value('gauge', 'millrace_handlers_in_flight', 'Handlers that run at present.');
   /** Where a trace has when it began, on the clock of `performance.now()`. A weak map costs the garbage collector more. */

@@ -47,7 +47,7 @@ export class StateMetrics {
   readonly #delayed = new Value(
     'gauge',
     'millrace_queue_delayed',
-    'Messages that wait for a retry or their time.',
+    'Messages waiting for a retry or for their due time.',
   );
   readonly #unsettled = new Value('gauge', 'millrace_queue_unsettled', 'Messages that are being handled.');
   readonly #dead = new Value('gauge', 'millrace_queue_dead', 'Messages in the dead-letter queue.');

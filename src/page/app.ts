@@ -274,6 +274,6 @@ export class App {
 
 /** Why there are no figures, or old ones. */
 function sampleNotice({ text, isUnsupported }: SampleError): Html {
-  if (!isUnsupported) return notice(`The broker does not answer: ${text}`, 'error');
+  if (!isUnsupported) return notice(`The broker is not responding: ${text}`, 'error');
   return notice(`${text}. Or name the queues to show: millrace ui -q orders -q mails`);
 }

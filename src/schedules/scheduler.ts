@@ -109,7 +109,7 @@ export async function forgetSchedule(broker: Broker, name: string, options?: Wai
   const state = stateName(checkScheduleName(name));
   const { isHeld } = await backend.viewState(state, options);
   if (isHeld === true) {
-    throw new QueueError('INVALID_OPTION', `a scheduler has the schedule ${quote(name)} now: stop it first`);
+    throw new QueueError('INVALID_OPTION', `a scheduler is running the schedule ${quote(name)}: stop it first`);
   }
   return backend.removeState(state, options);
 }
@@ -221,7 +221,7 @@ function checkSchedules(schedules: readonly Schedule[]): void {
   }
 }
 
-/** For schedulers that nobody observes. */
+/** For schedulers without an `observe`. */
 function warnOnce(): (event: ScheduleEvent) => void {
   const warned = new Set<string>();
   return (event) => {
@@ -229,7 +229,7 @@ function warnOnce(): (event: ScheduleEvent) => void {
     warned.add(event.schedule);
     emitWarning(
       'MILLRACE_SCHEDULE',
-      `the schedule '${event.schedule}' can't send at the moment, and tries again: ${event.error.message}`,
+      `the schedule '${event.schedule}' can't send at the moment, and will try again: ${event.error.message}`,
       event.error,
     );
   };

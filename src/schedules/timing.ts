@@ -28,9 +28,9 @@ interface TimingOptions {
 export function timingOption({ cron, tz, everyMs }: TimingOptions): Timing {
   if (everyMs !== undefined) {
     if (cron !== undefined)
-      throw new QueueError('INVALID_OPTION', 'everyMs: cron was given, too; give one of the two');
+      throw new QueueError('INVALID_OPTION', 'everyMs and cron exclude each other; use one of them');
     if (tz !== undefined)
-      throw new QueueError('INVALID_OPTION', 'tz: it goes with cron; everyMs counts from 1970, UTC');
+      throw new QueueError('INVALID_OPTION', 'tz applies only to cron; everyMs counts from 1970, UTC');
     return everyTiming(durationOption('everyMs', everyMs, { min: 100, default: 100 }));
   }
   if (typeof cron !== 'string')
@@ -39,7 +39,7 @@ export function timingOption({ cron, tz, everyMs }: TimingOptions): Timing {
     throw invalidOption('tz', "the name of a time zone, such as 'Europe/Berlin'", tz);
   const timing = cronTiming(cron, tz ?? 'UTC');
   if (timing.next(Date.now()) === undefined)
-    throw invalidOption('cron', 'an expression that matches some time to come', cron);
+    throw invalidOption('cron', 'an expression that matches a time in the future', cron);
   return timing;
 }
 

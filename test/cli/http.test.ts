@@ -45,7 +45,7 @@ test('work --http serves metrics and health on this machine, and is not ready wh
   });
   worker.child.kill('SIGTERM');
   await worker.said('"event":"stopping"');
-  expect(await get('/readyz')).toMatchObject({ status: 503, text: expect.stringContaining('drains') });
+  expect(await get('/readyz')).toMatchObject({ status: 503, text: expect.stringContaining('is draining') });
   expect(await get('/livez')).toMatchObject({ status: 200 });
   writeFileSync(done, '');
   expect(await worker.exit()).toBe(0);

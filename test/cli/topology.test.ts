@@ -127,7 +127,7 @@ test.each(['topology check', 'doctor'])(
       const { exitCode, stdout } = await millrace([...command.split(' '), HEADERS_MODULE], {
         env: { MILLRACE_URL: address },
       });
-      expect(stdout).toMatch(/^fail {2}exchange .*"sorted".* type 'headers', which only RabbitMQ has/m);
+      expect(stdout).toMatch(/^fail {2}exchange .*"sorted".* type 'headers', which only RabbitMQ supports/m);
       expect(exitCode).not.toBe(0);
     }
   },

@@ -41,7 +41,7 @@ test('a consumer makes a process ready while it takes messages', async () => {
   await createProducer(broker, queue).send('x');
   await eventually(() => end.toString() !== '() => { }' && consumer.state === 'running');
   const stopping = consumer.stop();
-  expect(await get('/readyz')).toMatchObject({ status: 503, text: expect.stringContaining('drains') });
+  expect(await get('/readyz')).toMatchObject({ status: 503, text: expect.stringContaining('is draining') });
   end();
   await stopping;
   expect(await get('/readyz')).toMatchObject({ status: 503, text: expect.stringContaining('has stopped') });

@@ -87,11 +87,11 @@ test('a page whose process has gone says so, and goes on when it is back', async
   const { page } = await openTab(browser, served.address);
   served.process.child.kill('SIGTERM');
   await served.process.exit();
-  await page.locator('#gone:has-text("No link")').waitFor();
+  await page.locator('#gone:has-text("No connection to the server")').waitFor();
   expect(await page.locator('body').getAttribute('class')).toContain('stale');
   // Another process has another token, which the page asks for.
   const again = await serve(['-u', `local:${folder}`, '--port', port]);
-  await page.locator('#gone:has-text("started again")').waitFor();
+  await page.locator('#gone:has-text("The page was restarted")').waitFor();
   await page.goto(again.address);
   await page.locator('#gone').waitFor({ state: 'hidden' });
   await page.context().close();

@@ -42,7 +42,7 @@ test('a broker that goes away is said to be away, and the page goes on when it i
   expect(await page.locator('#gone').isHidden()).toBe(true);
   await proxy.refuse(true);
   proxy.cut();
-  await page.locator('#gone:has-text("The broker is not usable")').waitFor();
+  await page.locator('#gone:has-text("The broker has been unavailable")').waitFor();
   expect(await page.locator('body').getAttribute('class')).toContain('stale');
   await producer.send(2);
   await proxy.refuse(false);

@@ -114,8 +114,8 @@ test('intervals count from 1970', () => {
 
 const wrong: readonly [title: string, options: object, text: RegExp][] = [
   ['no times', {}, /cron: expected a cron expression such as '0 3 \* \* \*', or everyMs, got undefined/],
-  ['both', { cron: '* * * * *', everyMs: 1000 }, /everyMs: cron was given, too; give one of the two/],
-  ['a zone for an interval', { everyMs: 1000, tz: 'UTC' }, /tz: it goes with cron/],
+  ['both', { cron: '* * * * *', everyMs: 1000 }, /everyMs and cron exclude each other; use one of them/],
+  ['a zone for an interval', { everyMs: 1000, tz: 'UTC' }, /tz applies only to cron/],
   ['too short an interval', { everyMs: 10 }, /everyMs: expected milliseconds from 100/],
   ['too few fields', { cron: '* * *' }, /cron: "\* \* \*": .*five, six/],
   [
@@ -128,7 +128,7 @@ const wrong: readonly [title: string, options: object, text: RegExp][] = [
   [
     'a day that never comes',
     { cron: '0 0 30 2 *' },
-    /cron: expected an expression that matches some time to come/,
+    /cron: expected an expression that matches a time in the future/,
   ],
   [
     'an unknown zone',

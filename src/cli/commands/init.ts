@@ -25,7 +25,7 @@ Writes a web API that sends, a worker that handles, a test, a compose file with 
 export function addInitCommand(program: Command, execute: Execute, version: string): Command {
   const command = program
     .command('init')
-    .description('Writes a service to begin with: an API, a worker and a test.')
+    .description('Writes a starter service: an API, a worker and a test.')
     .argument('[dir]', 'the directory to write it into; created if missing', '.')
     .option('--force', 'write into a directory that is not empty; files that exist are kept')
     .action((directory: string, flags: InitFlags) =>

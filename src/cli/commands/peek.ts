@@ -30,7 +30,7 @@ Examples:
   $ millrace peek orders -n 1 --max-body 1000000 --json | jq -r .body`;
 
 const NOTES = `
-The messages stay where they are. On RabbitMQ they are delivered to this command and given back at once: consumers miss them for a moment, and find them marked as redelivered.`;
+The messages stay where they are. On RabbitMQ they are delivered to this command and returned at once: consumers miss them for a moment, and then receive them marked as redelivered.`;
 
 export function addPeekCommand(program: Command, execute: Execute): void {
   const command = program

@@ -15,7 +15,7 @@ import {
 } from './operator/operator-command.js';
 
 const NOTES = `
-Removes the messages that are ready: those that are being handled or wait for a retry stay, and so do dead letters.`;
+Removes ready messages only: those being handled or waiting for a retry stay, and so do dead letters.`;
 
 export function addPurgeCommand(program: Command, execute: Execute): void {
   const command = program

@@ -25,7 +25,7 @@ Examples:
   $ millrace queues --json | jq -r 'select(.dead > 0) | .name'`;
 
 const NOTES = `
-ready: can be delivered; unsettled: delivered and not settled; delayed: waits for a retry or its time; dead: in its dead-letter queue; oldest: the age of the oldest ready message; ?: the broker does not tell.`;
+ready: can be delivered; unsettled: delivered and not settled; delayed: waits for a retry or its due time; dead: in its dead-letter queue; oldest: the age of the oldest ready message; ?: the broker does not report it.`;
 
 export function addQueuesCommand(program: Command, execute: Execute): void {
   const command = program

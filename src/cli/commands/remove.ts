@@ -23,7 +23,7 @@ Examples:
   $ millrace remove orders ID              remove one message of it`;
 
 const NOTES = `
-Its dead-letter queue stays: remove that, too, if it is not needed. Consumers of the queue end, unless they may declare it again.`;
+Its dead-letter queue stays: remove that, too, if you don't need it. Consumers of the queue end, unless they may declare it again.`;
 
 export function addRemoveCommand(program: Command, execute: Execute): void {
   const command = program

@@ -17,7 +17,7 @@ The module exports what defineSchedule returns. The schedules themselves run in 
 export function addScheduleCommand(program: Command, execute: Execute): void {
   const schedule = program
     .command('schedule')
-    .description('Lists the schedules of a module, runs one besides its ticks, or forgets one.');
+    .description('Lists the schedules of a module, runs one now, or forgets one.');
   addHelp(schedule, EXAMPLES, NOTES);
   addListCommand(schedule, execute);
   addRunNowCommand(schedule, execute);

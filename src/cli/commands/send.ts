@@ -35,7 +35,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
     .argument('[message...]', "the message; '-', or no words and piped input, reads standard input")
     .option(
       '-q, --queue <name>',
-      'the queue; made with the defaults of defineQueue if missing (default: "hello", as in the RabbitMQ tutorials)',
+      'the queue; created with the defaults of defineQueue if missing (default: "hello", as in the RabbitMQ tutorials)',
     )
     .option('-e, --exchange <name>', 'send to this exchange, which must exist, instead of a queue', nameValue)
     .option('-k, --routing-key <key>', 'the routing key at the exchange (default: none)', shortTextValue)

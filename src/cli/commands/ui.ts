@@ -42,18 +42,18 @@ export function addUiCommand(program: Command, execute: Execute): void {
   const command = program
     .command('ui')
     .description('Serves a web page for inspecting queues and dead letters and acting on them.')
-    .option('--port <port>', 'the port; 0 is any that is free', integerValue(0, 65_535), DEFAULT_PORT)
+    .option('--port <port>', 'the port; 0 picks a free one', integerValue(0, 65_535), DEFAULT_PORT)
     .option('--host <address>', 'the address to listen at', '127.0.0.1')
-    .option('--allow-host <name>', 'a further name by which browsers may reach it; repeatable', collect, [])
+    .option('--allow-host <name>', 'another host name under which browsers may reach it; repeatable', collect, [])
     .option(
       '-q, --queue <name>',
       'only this queue; repeatable (default: all)',
       (name: string, before: readonly string[]) => collect(nameValue(name), before),
       [],
     )
-    .option('--schedules <module>', 'a module that exports schedules, to be shown')
-    .option('--read-only', 'nothing can be changed')
-    .option('--hide-bodies', 'bodies and headers of messages are not shown')
+    .option('--schedules <module>', 'show the schedules that this module exports')
+    .option('--read-only', 'disable all actions')
+    .option('--hide-bodies', 'hide the bodies and headers of messages')
     .action((flags: UiFlags) => execute(flags, (output) => ui(flags, output)));
   addHelp(command, EXAMPLES, NOTES);
   addOperatorOptions(command);
@@ -63,7 +63,7 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
   const { createPage } = await import('../../page/create-page.js');
   const schedules = flags.schedules === undefined ? [] : await importSchedules(flags.schedules);
   const whenEmpty = (where: string): ExitCode => {
-    throw new CommandError(EXIT.empty, `${where} has no queues yet: 'millrace send hello' makes one`);
+    throw new CommandError(EXIT.empty, `${where} has no queues yet: 'millrace send hello' creates one`);
   };
   return withOperator('ui', flags, output, whenEmpty, async ({ broker, signal }) => {
     const page = createPage(broker, {
@@ -85,7 +85,7 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
       const url = await listen(server, flags);
       // It is what the command is for: also with --quiet.
       await output.data(`${url}/?token=${page.token}`);
-      output.note(' [*] Open this address in a browser. To exit press CTRL+C');
+      output.note(' [*] Open this URL in a browser. To exit press CTRL+C');
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         else onAbort(signal, resolve);
@@ -104,7 +104,7 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
 async function listen(server: Server, { host, port }: UiFlags): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const hint = cause.code === 'EADDRINUSE' ? `; --port 0 takes one that is free` : '';
+      const hint = cause.code === 'EADDRINUSE' ? `; --port 0 picks a free one` : '';
       reject(new CommandError(EXIT.failed, `${host}:${port}: ${cause.message}${hint}`, { cause }));
     });
     server.listen(port, host, resolve);

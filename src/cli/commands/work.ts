@@ -52,7 +52,7 @@ export function addWorkCommand(program: Command, execute: Execute): void {
     .argument('[handler]', 'a module whose default export, (value, context) => …, handles each message')
     .option(
       '-q, --queue <name>',
-      'the queue; made with the defaults of defineQueue if missing, or as in the RabbitMQ tutorials',
+      'the queue; created with the defaults of defineQueue if missing, or as in the RabbitMQ tutorials',
       'hello',
     )
     .option(

@@ -41,7 +41,7 @@ export async function* bindingChecks(broker: Backend, queues: readonly QueueSpec
       if (!queues.some(({ bindings = [], unbind = [] }) => bindings.length + unbind.length > 0)) return;
       yield warn(
         'bindings',
-        'not compared, since AMQP can list none',
+        "not compared, since AMQP can't list them",
         'add --management-url, such as http://localhost:15672',
       );
       return;

@@ -62,7 +62,7 @@ async function* lostCheck(broker: Backend): AsyncGenerator<Check> {
     yield warn(
       'delayed messages',
       `${ready} in '${LOST}': their queue did not exist when they were due`,
-      `look at them (millrace peek ${LOST}), declare the queue, and move them (millrace move)`,
+      `inspect them (millrace peek ${LOST}), declare the queue, and move them (millrace move)`,
       { lost: ready },
     );
   } catch (error) {

@@ -74,7 +74,7 @@ export function compressionOption(value: unknown): Compression | undefined {
   if (algorithms[compression] === undefined)
     throw invalidOption(
       'compress',
-      `an algorithm of Node.js ${process.version}; zstd is there from 22.15 on`,
+      `an algorithm of Node.js ${process.version}; zstd needs 22.15 or later`,
       value,
     );
   return compression;

@@ -35,7 +35,7 @@ function makeEmpty(file: string): void {
     closeSync(openSync(file, 'wx', 0o600));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'EEXIST' ? 'it exists already, and a backup replaces nothing' : message;
+    const why = code === 'EEXIST' ? 'the file exists already, and a backup overwrites nothing' : message;
     throw new QueueError('INVALID_OPTION', `the backup can't be written to ${file}: ${why}`, {
       cause: error,
     });

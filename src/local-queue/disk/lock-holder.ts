@@ -15,7 +15,7 @@ export function lockHolder(folder: string): string | undefined {
     for (const [, pid, file] of locks) {
       if (!files.includes(file)) continue;
       if (pid === `${process.pid}`)
-        return 'this process holds the lock of the folder, and waits for the disk';
+        return 'this process holds the lock of the folder, and is waiting for the disk';
       return `process ${pid} holds the lock of the folder`;
     }
   } catch {

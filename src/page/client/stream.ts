@@ -58,7 +58,7 @@ async function again(): Promise<void> {
     const { status: code } = await fetch(location.href, { method: 'HEAD' });
     refusal =
       code === 401
-        ? 'The page was started again: open the address that it has printed.'
+        ? 'The page was restarted: open the URL that it printed.'
         : code >= 400
           ? `Its answer is ${code}.`
           : '';
@@ -106,10 +106,10 @@ function showBar(): void {
   if (bar === undefined || state === undefined) return;
   let text = '';
   if (goneSince !== undefined) {
-    text = `No link to the page's process since ${timeText(new Date(goneSince))}; the figures are from then. ${refusal || 'Trying again …'}`;
+    text = `No connection to the server since ${timeText(new Date(goneSince))}; the figures are from then. ${refusal || 'Trying again …'}`;
   } else if (status !== undefined && status.state !== 'connected') {
     const why = status.text === '' ? '' : `: ${status.text}`;
-    text = `The broker is not usable (${status.state}) since ${timeText(new Date(status.since))}${why}`;
+    text = `The broker has been unavailable (${status.state}) since ${timeText(new Date(status.since))}${why}`;
   }
   // A live region speaks whenever its text is set.
   if (bar.textContent !== text) bar.textContent = text;

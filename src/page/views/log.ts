@@ -6,8 +6,8 @@ import { emptyState, type View, type ViewContext } from './view.js';
 export function logView({ audit, readOnly }: ViewContext): View {
   const { entries } = audit;
   const empty = readOnly
-    ? 'This page is read-only: nothing can be done here.'
-    : 'Nothing was done here yet. Each pause, purge, move, replay and drop is listed here, and on standard error of the page’s process.';
+    ? 'This page is read-only: actions are disabled.'
+    : 'No actions yet. Each pause, purge, move, replay and drop is listed here, and on standard error of the page’s process.';
   const body = html`<h1>Log</h1>
 ${
   entries.length === 0

@@ -196,7 +196,7 @@ function nothing({ sampler, broker }: ViewContext, { filter }: Choice): Html {
   if (sampler.error !== undefined)
     return notice(`The queues can't be listed: ${sampler.error.text}`, 'error');
   return emptyState(
-    `${broker.url} has no queues yet. A queue is made by the first program that uses it:`,
+    `${broker.url} has no queues yet. The first program that uses a queue creates it:`,
     `millrace send -q hello ${quoted('Hello World!')}${addressFlag(broker)}`,
   );
 }

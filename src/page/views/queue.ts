@@ -56,7 +56,7 @@ ${facts(info)}`;
 }
 
 export function missingQueue(name: string): View {
-  const text = `There is no queue '${name}'. It is made by the first program that uses it:`;
+  const text = `There is no queue '${name}'. The first program that uses it creates it:`;
   const body = html`<h1>${name}</h1>${emptyState(text, `millrace send -q ${quoted(name)} ${quoted('Hello World!')}`)}`;
   return { title: name, tab: undefined, status: 404, body };
 }
@@ -156,7 +156,7 @@ async function messages(context: ViewContext, info: QueueInfo, tab: MessageState
     if (tab !== 'ready') {
       const why = info.unknown[tab] ?? 'RabbitMQ shows ready messages only';
       const known =
-        tab === 'unsettled' ? 'How many there are is known; which ones, only their consumers know.' : why;
+        tab === 'unsettled' ? 'Their number is known; only their consumers know which ones they are.' : why;
       return notice(`RabbitMQ can't show these messages. ${known}`);
     }
     if (query.get('look') !== '1') {

@@ -14,7 +14,7 @@ ${infos.length === 0 ? nothing() : table(context, infos)}`;
 
 function nothing() {
   const text =
-    'A broker does not know which schedules there are: they are defined in programs. Name the module that exports them:';
+    "Schedules are defined in programs, so the broker can't list them. Name the module that exports them:";
   return emptyState(text, 'millrace ui --schedules ./schedules.js');
 }
 

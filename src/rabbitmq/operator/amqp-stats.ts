@@ -4,14 +4,14 @@ import type { QueueCounts } from '../topology/topology.js';
 
 /** Why AMQP alone can't tell. */
 const UNKNOWN: QueueStats['unknown'] = Object.freeze({
-  unsettled: 'AMQP does not tell it; the management API does',
-  delayed: 'AMQP does not tell it; the management API does',
-  oldestAgeMs: 'RabbitMQ does not tell the age of messages',
-  bytes: 'AMQP does not tell it; the management API does',
-  rates: 'AMQP does not tell it; the management API does',
+  unsettled: 'AMQP does not report it; the management API does',
+  delayed: 'AMQP does not report it; the management API does',
+  oldestAgeMs: 'RabbitMQ does not report the age of messages',
+  bytes: 'AMQP does not report it; the management API does',
+  rates: 'AMQP does not report it; the management API does',
 });
 
-const UNKNOWN_DEAD = 'the queue was not declared here, and AMQP does not tell where its dead letters go';
+const UNKNOWN_DEAD = 'the queue was not declared here, and AMQP does not report where its dead letters go';
 
 type Inspect = (queue: string, wait: WaitOptions) => Promise<QueueCounts>;
 

@@ -62,13 +62,13 @@ export function consumersOf(
 
 function unknownOf(consumers: readonly QueueConsumer[]): ConsumerList['unknown'] {
   const reasons: Readonly<Record<Exclude<ConsumerFigure, 'settledAt'>, string>> = {
-    pid: 'only programs that use millrace tell the broker their process',
-    host: 'the management API does not list the connection (as yet)',
-    since: 'the management API does not list the connection (as yet), or this user may not see it',
-    unsettled: 'the management API counts them by channel, and has no figures of the channel (as yet)',
+    pid: 'only programs that use millrace report their process to the broker',
+    host: 'the management API does not list the connection yet',
+    since: 'the management API does not list the connection yet, or this user may not see it',
+    unsettled: 'the management API counts them per channel, and has no figures for this channel yet',
   };
   const unknown: Partial<Record<ConsumerFigure, string>> = {
-    settledAt: 'RabbitMQ does not tell when a consumer has settled a message',
+    settledAt: 'RabbitMQ does not report when a consumer settled a message',
   };
   for (const [figure, reason] of Object.entries(reasons) as [keyof typeof reasons, string][])
     if (consumers.some((consumer) => consumer[figure] === undefined)) unknown[figure] = reason;

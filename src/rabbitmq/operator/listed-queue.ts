@@ -125,7 +125,7 @@ interface Surroundings {
   readonly hasRates: boolean;
 }
 
-const NO_STATISTICS = 'the management API has no statistics of the queue (as yet)';
+const NO_STATISTICS = 'the management API has no statistics for the queue yet';
 
 export function infoOf(queue: ListedQueue, around: Surroundings): QueueInfo {
   const unknown: Partial<Record<QueueFigure, string>> = {};
@@ -157,7 +157,7 @@ export function infoOf(queue: ListedQueue, around: Surroundings): QueueInfo {
           : numberOf(dead?.messages),
       deadLetterQueue === undefined ? 'its dead letters go to an exchange' : NO_STATISTICS,
     ),
-    oldestAgeMs: known('oldestAgeMs', ageOf(queue, ready), 'RabbitMQ does not tell the age of messages'),
+    oldestAgeMs: known('oldestAgeMs', ageOf(queue, ready), 'RabbitMQ does not report the age of messages'),
     bytes: known(
       'bytes',
       sum([queue, ...waiting], ({ message_bytes }) => message_bytes),

@@ -227,7 +227,7 @@ export class Management {
     if (address.authMechanism === 'external') {
       throw new QueueError(
         'UNSUPPORTED',
-        'the management API takes a user and a password, and the certificate of the connection has none: give them in managementUrl',
+        'the management API needs a user and a password, but the connection logs in by certificate: give them in managementUrl',
       );
     }
     const { username = address.username, password } = await credentialsFor(address, this.#settings, signal);

@@ -26,7 +26,7 @@ import { isQueueError, QueueError } from '../../errors.js';
 import type { QueueCounts } from '../topology/topology.js';
 import { type Management, unknownBecause } from './management.js';
 
-/** What the operator's side needs of the broker. */
+/** What the operator functions need of the broker. */
 interface Parts {
   readonly broker: Backend;
   readonly management: Management;
@@ -74,7 +74,7 @@ export class RabbitMqOperator implements Operator {
       const which = request.after === undefined ? `${request.state} messages` : 'messages after others';
       throw new QueueError(
         'UNSUPPORTED',
-        `RabbitMQ shows the first ready messages of a queue only, not ${which}: raise the limit, up to 1000`,
+        `RabbitMQ shows only the first ready messages of a queue, not ${which}: raise the limit, up to 1000`,
       );
     }
     const { type } = await this.queue(name, wait);

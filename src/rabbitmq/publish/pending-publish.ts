@@ -118,7 +118,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     if (this.wire.exchange !== '') {
       // An exchange may route to several queues. Those that did not refuse the message would get it again.
       this.uncertain = true;
-      this.giveUp('REFUSED', 'a queue behind the exchange refused it, most likely since it is full');
+      this.giveUp('REFUSED', 'a queue behind the exchange refused it, most likely because it is full');
     } else if (this.noWait) this.giveUp('FULL', 'the queue is full');
     return !this.settled;
   }

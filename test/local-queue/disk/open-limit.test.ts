@@ -11,7 +11,7 @@ test.skipIf(process.platform !== 'linux')(
   async () => {
     const error = await rejection(openDiskBroker('/proc/nothing/millrace'), 'STORAGE_ERROR');
     expect(error.message).toMatch(
-      /"\/proc\/nothing\/millrace" can't hold a queue: no folder can be made in \/proc$/,
+      /"\/proc\/nothing\/millrace" can't hold a queue: no folder can be created in \/proc$/,
     );
   },
 );

@@ -30,13 +30,13 @@ export interface DangerousFlags extends OperatorFlags {
 }
 
 const MANAGEMENT_HELP = `
-RabbitMQ: what AMQP does not tell comes from the management API: at --management-url, else at port 15672 of the broker's host (15671 with amqps), with the user of the address.`;
+RabbitMQ: figures that AMQP does not report come from the management API: at --management-url, else at port 15672 of the broker's host (15671 with amqps), with the user of the address.`;
 
 export function addOperatorOptions(command: Command, ...notes: readonly string[]): Command {
   command
     .addOption(managementOption())
     .addOption(
-      durationOption('--timeout <duration>', 'how long to wait for an answer', '10s', positiveDurationValue),
+      durationOption('--timeout <duration>', 'how long to wait for a response', '10s', positiveDurationValue),
     );
   addHelp(command, ...notes, MANAGEMENT_HELP, ADDRESS_HELP);
   return command;

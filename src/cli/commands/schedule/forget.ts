@@ -7,14 +7,14 @@ import { withBroker } from '../../open-broker.js';
 import type { Output } from '../../output.js';
 
 const NOTES = `
-For a schedule that was removed from the code, or whose missed ticks are not to be caught up. Stop its schedulers first.
+For a schedule that was removed from the code, or whose missed ticks should not be caught up. Stop its schedulers first.
 
-Exit codes: 0 it was forgotten; 4 nothing was known of it.`;
+Exit codes: 0 it was forgotten; 4 nothing was stored for it.`;
 
 export function addForgetCommand(schedule: Command, execute: Execute): void {
   const command = schedule
     .command('forget')
-    .description('Forgets how far a schedule has come, so that it begins anew.')
+    .description('Forgets the progress of a schedule, so that it starts anew.')
     .argument('<name>', 'the name of the schedule')
     .action((name: string, flags: CommonFlags) => execute(flags, (output) => forget(name, flags, output)));
   addHelp(command, NOTES, ADDRESS_HELP);
@@ -24,7 +24,7 @@ function forget(name: string, flags: CommonFlags, output: Output): Promise<ExitC
   return withBroker('schedule forget', flags, output, async (broker, signal) => {
     const isForgotten = await forgetSchedule(broker, name, { signal });
     if (output.json) await output.record({ schedule: name, forgotten: isForgotten });
-    else output.note(isForgotten ? ` [*] Forgot '${name}'` : ` [*] Nothing is known of a schedule '${name}'`);
+    else output.note(isForgotten ? ` [*] Forgot '${name}'` : ` [*] Nothing is stored for a schedule '${name}'`);
     return isForgotten ? EXIT.ok : EXIT.empty;
   });
 }

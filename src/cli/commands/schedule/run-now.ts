@@ -8,12 +8,12 @@ import { withBroker } from '../../open-broker.js';
 import type { Output } from '../../output.js';
 
 const NOTES = `
-The message has an id of its own and no tick; the ticks of the schedule stay as they are.`;
+The message has its own id and no tick; the ticks of the schedule do not change.`;
 
 export function addRunNowCommand(schedule: Command, execute: Execute): void {
   const command = schedule
     .command('run-now')
-    .description('Sends the message of a schedule now, besides its ticks.')
+    .description('Sends the message of a schedule now, in addition to its ticks.')
     .argument('<name>', 'the name of the schedule')
     .argument('<module>', 'the module that defines it')
     .action((name: string, module: string, flags: CommonFlags) =>

@@ -13,7 +13,7 @@ import type { Output } from '../../output.js';
 import { abortOnStopSignal } from '../../stop-signal.js';
 
 const NOTES = `
-Declares exchanges, queues and bindings, as producers and consumers do, and removes the bindings named by 'unbind'. Of a topic that no longer has unrouted: 'keep' it removes the queue for that, if it is empty. It deletes nothing else. A queue or an exchange that exists with other properties stays as it is, and is reported.
+Declares exchanges, queues and bindings, as producers and consumers do, and removes the bindings named by 'unbind'. If a topic no longer has unrouted: 'keep', removes its queue of unrouted events, if that is empty. It deletes nothing else. A queue or an exchange that exists with other properties stays as it is, and is reported.
 
 Exit codes: 0 success; 3 some can't be declared; 4 one that must exist is missing; 69 broker unreachable; 77 access denied; 78 one exists with other properties.`;
 

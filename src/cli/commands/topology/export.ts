@@ -20,7 +20,7 @@ interface ExportFlags extends OutputFlags {
 }
 
 const NOTES = `
---format rabbitmq can be imported with 'rabbitmqctl import_definitions FILE', or on the management page. --format asyncapi is an AsyncAPI 3.1 document with the schemas of the messages, if their library can write JSON Schema, as zod can; a message without one is named. Neither contains queues that end with their process, and neither needs a broker.
+--format rabbitmq can be imported with 'rabbitmqctl import_definitions FILE', or on the management page. --format asyncapi is an AsyncAPI 3.1 document with the schemas of the messages, if their library can write JSON Schema, as zod can; messages without one are listed. Neither contains queues that end with their process, and neither needs a broker.
 
 Exit codes: 0 success; 78 the module or the file can't be used.`;
 

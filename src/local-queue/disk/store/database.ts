@@ -132,8 +132,8 @@ export class Database {
     const isOurs = this.#pragma('application_id') === APPLICATION_ID;
     if (isOurs && format === FORMAT) return;
     const found = isOurs
-      ? `is of format ${format}, and this version of millrace knows format ${FORMAT}`
-      : 'belongs to another program: it is an SQLite database, but no queue of millrace';
+      ? `has format ${format}; this version of millrace supports format ${FORMAT}`
+      : 'belongs to another program: it is an SQLite database, but not a store of millrace';
     throw new QueueError('STORAGE_ERROR', `${this.file} ${found}; use another folder`);
   }
 

@@ -59,7 +59,7 @@ export function isBusy(error: unknown): boolean {
 function reason(code: Code | undefined, message: string): string {
   switch (code) {
     case 'notadb':
-      return `it is damaged or no store of millrace (${message}); ${RESCUE}`;
+      return `it is damaged or not a store of millrace (${message}); ${RESCUE}`;
     case 'corrupt':
       return `it is damaged (${message}); ${RESCUE}`;
     case 'readonly':

@@ -122,7 +122,7 @@ function putBack(transaction: WriteTransaction, queue: StoredQueue, orphan: Orph
   }
   const failure: Failure = {
     code: 'delivery-limit',
-    error: `${returns} processes died with this message, the queue's limit is ${limit}`,
+    error: `${returns} processes died while handling this message; the limit of the queue is ${limit}`,
   };
   // Nothing here can wait for room, so these dead letters may exceed the capacity.
   const target = queues.deadLetterQueueOf(queue);
@@ -138,7 +138,7 @@ export function loseLease(transaction: WriteTransaction): void {
   const { queues, state, reply } = transaction;
   const { owner } = state;
   const message =
-    'the lease of this process ran out while it stood still, so its unsettled messages were given to others';
+    'the lease of this process expired while it was stalled, so its unsettled messages went to others';
   const lost = [...state.tickets.values()];
   for (const waiting of waitingDeadLetters(transaction, state.tickets)) {
     leave(transaction, waiting);
