@@ -99,7 +99,7 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
   test('because the store in it is something else', async () => {
     const folder = newFolder();
     writeFileSync(join(folder, 'queue.db'), 'this is a diary, and no queue'.repeat(1000));
-    await expectRefused(folder, 'damaged or no store');
+    await expectRefused(folder, 'damaged or not a store of millrace');
   });
 
   test('because the store in it was cut off', async () => {

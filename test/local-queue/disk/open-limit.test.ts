@@ -40,6 +40,6 @@ test.skipIf(process.platform === 'win32')(
       for (const end of ends) closeSync(end);
     });
     const error = await rejection(openDiskBroker(folder, { connectTimeoutMs: 300 }), 'UNREACHABLE');
-    expect(error.message).toContain('could not be opened within 300 ms: its file system does not answer');
+    expect(error.message).toContain('could not be opened within 300 ms: its file system is not responding');
   },
 );
