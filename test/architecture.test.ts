@@ -28,7 +28,7 @@ const SEAM = ['broker.ts', 'delivery.ts', 'message.ts', 'operator.ts', 'specs.ts
 const isShared = (file: string) => SEAM.includes(file) || file === 'errors.ts' || file.startsWith('common/');
 
 describe('the arrows between the parts', () => {
-  test('the pages of the seam import one another, and the errors nothing', () => {
+  test('the files of the seam import one another, and the errors nothing', () => {
     expect(breaches(({ from, to }) => SEAM.includes(from) && !SEAM.includes(to))).toEqual([]);
     expect(breaches(({ from }) => from === 'errors.ts')).toEqual([]);
   });
