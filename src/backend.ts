@@ -1,5 +1,5 @@
 /**
- * The public names of `millrace/backend`: what a backend implements, for authors of backends and of tools between a
+ * The public names of `millrace/backend`: the interface of a backend, for authors of backends and of tools between a
  * backend and the typed API. Unstable: it may change in any minor version, and docs/compatibility.md says how.
  */
 export {

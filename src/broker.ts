@@ -48,7 +48,7 @@ export interface Replies {
   close(): Promise<void>;
 }
 
-/** Limits for a publish, and what counts as success. */
+/** Limits for a publish, and its criterion of success. */
 export interface PublishOptions extends WaitOptions {
   /**
    * Whether a message that no queue takes is an error, `UNROUTABLE`. False: the publish resolves to false. Default: true.
@@ -145,7 +145,7 @@ export interface BrokerCounts {
 
 /** How a program takes part in a {@link SharedState}. None of its callbacks may throw. */
 export interface SharedStateOptions {
-  /** What this program contributes; merged into the value that is stored. */
+  /** The contribution of this program; merged into the stored value. */
   readonly initial: string;
   /**
    * Combines two values. A backend may merge the same values several times and in any order; a merge with a value that
@@ -173,9 +173,9 @@ export interface SharedState {
   close(): Promise<void>;
 }
 
-/** What can be known of a {@link SharedState} without taking part in it. */
+/** A snapshot of a {@link SharedState}, available without taking part in it. */
 export interface SharedStateView {
-  /** What is stored, to be merged; empty if there is no such state, or if its holder alone can read it (RabbitMQ). */
+  /** The stored values, to be merged; empty if there is no such state, or if only its holder can read it (RabbitMQ). */
   readonly values: readonly string[];
   /** Whether some program may set it now; undefined on local brokers, where all that have it open may. */
   readonly isHeld: boolean | undefined;
@@ -212,18 +212,18 @@ export interface Broker extends AsyncDisposable {
   /**
    * Closes the broker. Waiting sends reject with `CLOSED`; unconfirmed ones get a moment to be confirmed, then reject
    * with `UNCONFIRMED`; consumers end, and unsettled messages return to their queues. Always settles within seconds,
-   * whatever the peer does; a second call waits for the first. Stop consumers first to let their handlers finish.
-   * `await using broker = await connect(…)` closes the broker at the end of the block.
+   * even if the peer does not respond; a second call waits for the first. Stop consumers first to let their handlers
+   * finish. `await using broker = await connect(…)` closes the broker at the end of the block.
    */
   close(): Promise<void>;
 }
 
 /**
- * What a backend implements: a {@link Broker}, plus the methods on which producers, consumers and requesters are built.
- * Exported from `millrace/backend` for authors of backends and middleware; it may change in any minor version.
+ * The interface of a backend: a {@link Broker}, plus the methods on which producers, consumers and requesters are
+ * built. Exported from `millrace/backend` for authors of backends and middleware; it may change in any minor version.
  */
 export interface Backend extends Broker {
-  /** What is in the broker, seen without consuming it. Every backend of the toolkit has it; another one need not. */
+  /** The operator functions. Every backend of the toolkit has them; others need not. */
   readonly operator?: Operator | undefined;
 
   /**
@@ -288,7 +288,7 @@ export interface Backend extends Broker {
    */
   readonly takeStarts?: ((request: StartsRequest) => Promise<StartsGrant>) | undefined;
 
-  /** Looks at the state of that name. Rejects as `inspect` does, but not for a state that is missing. */
+  /** Reads the state of that name. Rejects as `inspect` does, but not for a missing state. */
   viewState(name: string, wait?: WaitOptions): Promise<SharedStateView>;
 
   /**

@@ -2,7 +2,7 @@ import type { Broker } from './broker.js';
 import { Deferred } from './common/limits.js';
 import { checkOptionNames, durationOption, invalidOption } from './common/options.js';
 
-/** What {@link closeOnSignals} stops before it closes the broker: consumers, batch consumers, schedulers. */
+/** Anything that {@link closeOnSignals} stops before it closes the broker: consumers, batch consumers, schedulers. */
 export interface Stoppable {
   /** Resolves when nothing is handled any more. */
   stop(options?: { readonly deadlineMs?: number | undefined }): Promise<unknown>;
@@ -21,7 +21,7 @@ export interface CloseOnSignalsOptions {
 
 /** Returned by {@link closeOnSignals}. */
 export interface ClosingOnSignals extends Disposable {
-  /** Resolves with the signal when everything is closed: for what else the program has to close, such as a server. */
+  /** Resolves with the signal when everything is closed, so that the program can close the rest, such as a server. */
   readonly closed: Promise<SignalName>;
   /** Leaves signals to others again. `using` calls it at the end of a block. */
   [Symbol.dispose](): void;

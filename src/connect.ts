@@ -7,7 +7,7 @@ import { openMemoryBroker } from './local-queue/memory/broker.js';
 import { maskAddress } from './rabbitmq/address.js';
 import { RABBITMQ_OPTION_NAMES, type RabbitMqOptions } from './rabbitmq/options.js';
 
-/** What {@link connect} takes besides the URL. All have defaults; each says which brokers it is for. */
+/** Options of {@link connect}. All have defaults; each says which brokers it is for. */
 export interface ConnectOptions extends RabbitMqOptions {
   /**
    * `local:FOLDER`: when a message counts as stored. `'flush'` (default): when it is on the disk, and survives a
@@ -20,9 +20,9 @@ export interface ConnectOptions extends RabbitMqOptions {
    */
   readonly leaseMs?: number | undefined;
   /**
-   * Writes what happens to the broker, and to the messages of its consumers, to a logger: `console`, pino, anything with
-   * `info`, `warn` and `error`. Each is called with an object and a text; the object has the `event`, and as `err` what
-   * was thrown. Without it, and without `observe`, failures are process warnings.
+   * Logs the events of the broker and of its consumers' messages to a logger: `console`, pino, anything with `info`,
+   * `warn` and `error`. Each is called with an object and a text; the object has the `event`, and the error as `err`.
+   * Without it, and without `observe`, failures are process warnings.
    */
   readonly logger?: Logger | undefined;
 }
@@ -61,7 +61,7 @@ export async function connect(
 
 const DISK_OPTIONS = ['durability', 'leaseMs'] as const;
 
-/** What only RabbitMQ knows. */
+/** Options that only RabbitMQ supports. */
 const LINK_OPTIONS = [
   'connectionName',
   'tls',

@@ -1,7 +1,7 @@
-/** What a subscriber has of the seam: its subscription, and the deliveries that it settles. */
+/** The subscriber's part of the seam: its subscription, and the deliveries that it settles. */
 import type { Failure, Message } from './message.js';
 
-/** What bounds a wait. */
+/** Limits for a wait. */
 export interface WaitOptions {
   /** Ends the wait with `ABORTED`. If it is aborted before the call, nothing is done. */
   readonly signal?: AbortSignal | undefined;
@@ -9,7 +9,7 @@ export interface WaitOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** How a subscriber takes messages, and what bounds the start of its subscription. */
+/** How a subscriber takes messages, and the limits for starting its subscription. */
 export interface SubscribeOptions extends WaitOptions {
   /** The maximum number of unsettled deliveries of this subscriber: 1 to 65535 (a quorum queue caps it at 2000). */
   readonly prefetch: number;
@@ -25,9 +25,9 @@ export interface SubscribeOptions extends WaitOptions {
    */
   readonly priority?: number | undefined;
   /**
-   * Protects what this subscriber returns from the queue's delivery limit: a message that comes near the limit is put
-   * at the end of its queue as if it had never been delivered. This matters only on RabbitMQ before 4.3, which counts
-   * a return as a failure. For subscribers that inspect messages without handling them. Default: false.
+   * Protects the messages that this subscriber returns from the queue's delivery limit: a message that comes near the
+   * limit is put at the end of its queue as if it had never been delivered. This matters only on RabbitMQ before 4.3,
+   * which counts a return as a failure. For subscribers that inspect messages without handling them. Default: false.
    */
   readonly sparesLimit?: boolean | undefined;
   /**
@@ -111,21 +111,21 @@ export interface Delivery {
   release(): void;
 }
 
-/** Asks for starts of handlers, which all consumers of a queue count together. */
+/** A request for handler starts, which are counted over all consumers of a queue. */
 export interface StartsRequest {
   /** The name of the queue. */
   readonly queue: string;
-  /** Each key of a queue has a count of its own. */
+  /** Each key of a queue has its own count. */
   readonly key: string;
   /** At most so many starts in any span of `perMs`. */
   readonly limit: number;
   /** Milliseconds. */
   readonly perMs: number;
-  /** How many starts are asked for. 0: the request only reports what became of earlier ones. */
+  /** How many starts are requested. 0: the request only reports the use of earlier ones. */
   readonly count: number;
   /** For how long after the call the granted starts may be used: up to 60 000 milliseconds. */
   readonly validMs: number;
-  /** An earlier grant that is not used any further. One that is never ended counts as used at its last moment. */
+  /** An earlier grant that will not be used any further. One that is never ended counts as used at its last moment. */
   readonly ended?:
     | {
         /** As it was granted. */

@@ -1,4 +1,4 @@
-/** What the command line needs of the backends beyond what a `Broker` offers. */
+/** Functions of the backends that the command line needs beyond a `Broker`. */
 import type { ExchangeSpec, QueueSpec } from './broker.js';
 import type { StoredQueueComparison } from './local-queue/disk/compare-queues.js';
 import type { FolderFacts } from './local-queue/disk/folder-facts.js';
@@ -14,12 +14,14 @@ interface DiagnoseOptions {
   readonly connectTimeoutMs: number;
 }
 
-/** What an `amqp:` address means. Rejects with `INVALID_OPTION`. */
+/** Parses an `amqp:` address. Rejects with `INVALID_OPTION`. */
 export async function diagnoseAddress(address: string): Promise<AddressFacts> {
   return (await import('./rabbitmq/connection/server-facts.js')).addressFacts(address);
 }
 
-/** What the server at an `amqp:` address reports. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
+/**
+ * The facts that the server at an `amqp:` address reports. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`.
+ */
 export async function diagnoseServer(address: string, options: DiagnoseOptions): Promise<ServerFacts> {
   return (await import('./rabbitmq/connection/server-facts.js')).serverFacts(address, options);
 }

@@ -91,7 +91,7 @@ export class QueueError extends Error {
   }
 
   override readonly name = 'QueueError';
-  /** What went wrong; see {@link QueueErrorCode}. */
+  /** The kind of error; see {@link QueueErrorCode}. */
   readonly code: QueueErrorCode;
   /** Set on errors of `sendMany`. */
   declare readonly progress?: SendManyProgress;
@@ -129,8 +129,8 @@ export function isRejectMessage(error: unknown): error is RejectMessage {
 }
 
 /**
- * Thrown by a handler for a message that can never be handled: it becomes a dead letter at once, whatever the retry
- * policy says.
+ * Thrown by a handler for a message that can never be handled: it becomes a dead letter at once, regardless of the
+ * retry policy.
  *
  * ```ts
  * if (order.total < 0) throw new RejectMessage(`negative total ${order.total}`);

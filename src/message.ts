@@ -1,4 +1,4 @@
-/** A message as the seam carries it: where it goes, what it holds, and why it may become a dead letter. */
+/** A message as the seam carries it: its destination, its content, and the reasons for becoming a dead letter. */
 
 /**
  * Where a message is sent, in the terms of AMQP 0-9-1: an exchange and a routing key. The exchange `''` is the
@@ -49,16 +49,16 @@ export interface Message {
   readonly priority?: number | undefined;
   /** How the body is encoded, for example `gzip`, as its sender says. The backend delivers the body as it was sent. */
   readonly contentEncoding?: string | undefined;
-  /** What kind of message this is, for receivers that handle several. */
+  /** The kind of message, for receivers that handle several. */
   readonly type?: string | undefined;
   /** The program that sent it, as it calls itself. */
   readonly appId?: string | undefined;
-  /** The user who sent it. RabbitMQ refuses a message whose user is not the one that is logged in. */
+  /** The user who sent it. RabbitMQ refuses a message whose user is not the one logged in. */
   readonly userId?: string | undefined;
   /** False: it need not survive a restart of the broker or a power failure. Default: true. */
   readonly persistent?: boolean | undefined;
   /**
-   * When it becomes worthless, in milliseconds since the epoch. The time goes on through retries; a dead letter has none.
+   * When it expires, in milliseconds since the epoch. The time runs on through retries; a dead letter does not expire.
    * Messages that have expired may still be counted and delivered: the subscriber checks.
    */
   readonly expiresAt?: number | undefined;
@@ -78,7 +78,7 @@ export interface Message {
   readonly origin?: Destination | undefined;
 }
 
-/** What a message without a priority counts as: RabbitMQ's own default for quorum queues since 4.3. */
+/** The priority of a message without one: RabbitMQ's default for quorum queues since 4.3. */
 export const DEFAULT_PRIORITY = 4;
 
 /** The highest {@link Message.priority} (RabbitMQ 4.3, quorum queues: 32 levels). */
@@ -102,7 +102,7 @@ export type DeadLetterCode =
   | 'delivery-limit'
   /** It expired before it was handled. */
   | 'expired'
-  /** What the disk gave back is not what was stored. */
+  /** The stored message is corrupt. */
   | 'damaged';
 
 /**
@@ -110,7 +110,7 @@ export type DeadLetterCode =
  * delayed by the queue itself (`QueueSpec.delayedRetry`) is redelivered without it.
  */
 export interface Failure {
-  /** What failed; see {@link DeadLetterCode}. */
+  /** The kind of failure; see {@link DeadLetterCode}. */
   readonly code: DeadLetterCode;
   /** The error's text. */
   readonly error: string;

@@ -1,4 +1,4 @@
-/** A page of the seam: what an operator sees in a broker, without consuming it. */
+/** A part of the seam: what an operator sees in a broker, without consuming messages. */
 import type { WaitOptions } from './delivery.js';
 import type { Message } from './message.js';
 
@@ -6,8 +6,8 @@ import type { Message } from './message.js';
 export type QueueFigure = 'unsettled' | 'delayed' | 'dead' | 'oldestAgeMs' | 'bytes' | 'rates';
 
 /**
- * What a queue holds, and how many subscribers it has. Settlements and cancelled subscriptions may show a moment later.
- * A figure that the backend can't know is undefined, and `unknown` says why.
+ * The content of a queue, and its number of subscribers. Settlements and cancelled subscriptions may show with a short
+ * delay. A figure that the backend can't know is undefined, and `unknown` says why.
  */
 export interface QueueStats {
   /** Messages ready to be delivered: neither unsettled nor delayed. */
@@ -18,7 +18,7 @@ export interface QueueStats {
   readonly unsettled: number | undefined;
   /** Messages that wait: for their next attempt, or for the time at which they were to be delivered. */
   readonly delayed: number | undefined;
-  /** What its dead-letter queue holds, which it may share with other queues; 0 if it has none. */
+  /** The messages in its dead-letter queue, which it may share with other queues; 0 if it has none. */
   readonly dead: number | undefined;
   /**
    * How long ago the oldest ready message was sent, by its timestamp. Milliseconds; 0 if none is ready. Those that are first
@@ -34,8 +34,8 @@ export interface QueueStats {
 }
 
 /**
- * Messages per second, over the last few seconds. In memory, since somebody looked at the queue before, so that nothing is
- * paid for it while nobody does.
+ * Messages per second, over the last few seconds. In memory, since the previous query of the queue, so that it costs
+ * nothing without queries.
  */
 export interface QueueRates {
   /** Stored in the queue. */
@@ -44,11 +44,11 @@ export interface QueueRates {
   readonly out: number;
 }
 
-/** One queue: what it is, and what it holds. */
+/** One queue: its properties and its content. */
 export interface QueueInfo extends QueueStats {
   /** As in its definition. */
   readonly name: string;
-  /** `local` in memory and on disk; on RabbitMQ also `stream`, and whatever types its plugins add. */
+  /** `local` in memory and on disk; on RabbitMQ also `stream`, and any type that a plugin adds. */
   readonly type: 'local' | 'quorum' | 'classic' | (string & {}) | undefined;
   /** How many messages it may hold; `Infinity`: no limit. */
   readonly capacity: number | undefined;
@@ -68,7 +68,7 @@ export interface QueueInfo extends QueueStats {
 export interface QueuesOptions extends WaitOptions {
   /** Only queues with this text in their name. */
   readonly match?: string | undefined;
-  /** Also those that the toolkit made for itself. Default: false. */
+  /** Include the queues that the toolkit created for itself. Default: false. */
   readonly internal?: boolean | undefined;
   /** How many at most: 1 to 100,000, the first by name. Default: 10,000. */
   readonly limit?: number | undefined;
@@ -90,7 +90,7 @@ export interface QueueList {
 /** Where a message is: can be delivered, was delivered and is not settled, or waits until it is due. */
 export type MessageState = 'ready' | 'unsettled' | 'delayed';
 
-/** Which messages of a queue to look at. */
+/** Which messages of a queue to peek at. */
 export interface PeekOptions extends WaitOptions {
   /** RabbitMQ shows `ready` ones only. Default: `'ready'`. */
   readonly state?: MessageState | undefined;
@@ -116,7 +116,7 @@ export interface PeekedMessage {
   readonly redelivered: boolean;
   /** Of a delayed one: when it is ready, in milliseconds since the epoch. */
   readonly dueAt: number | undefined;
-  /** Of an unsettled one: who has it, as `process 4711`, if that is known. */
+  /** For an unsettled message: its holder, such as `process 4711`, if known. */
   readonly holder: string | undefined;
 }
 
@@ -124,7 +124,7 @@ export interface PeekedMessage {
 export interface PeekPage {
   /**
    * `ready` ones in the order of their delivery, `delayed` ones in the order in which they are due. All bodies together
-   * take at most 8 MiB, or one body, so that there may be fewer than asked for.
+   * take at most 8 MiB, or one body, so there may be fewer than requested.
    */
   readonly messages: readonly PeekedMessage[];
   /** For `after`, if there may be more; else undefined. */
@@ -135,17 +135,17 @@ export interface PeekPage {
 export type ConsumerFigure = 'pid' | 'host' | 'since' | 'unsettled' | 'settledAt';
 
 /**
- * Who takes messages from a queue. In a folder: all subscriptions of one thread of a process together. On RabbitMQ: one
- * subscription. What is not known is undefined.
+ * A consumer of a queue. In a folder: all subscriptions of one thread of a process together. On RabbitMQ: one
+ * subscription. Unknown fields are undefined.
  */
 export interface QueueConsumer {
-  /** What it takes messages from. */
+  /** The queue that it takes messages from. */
   readonly queue: string;
   /** The number of its process, on its host. On RabbitMQ only of programs that use this toolkit. */
   readonly pid: number | undefined;
   /** The name of its machine or container; of another program on RabbitMQ, its address. */
   readonly host: string | undefined;
-  /** What its connection is called, on RabbitMQ. */
+  /** The name of its connection, on RabbitMQ. */
   readonly connection: string | undefined;
   /** How many subscriptions this entry stands for. */
   readonly subscriptions: number;
@@ -153,7 +153,7 @@ export interface QueueConsumer {
   readonly since: number | undefined;
   /** Messages that it has and that are not settled, handled ones and prefetched ones. */
   readonly unsettled: number | undefined;
-  /** When it has settled a message last, to the second. Undefined also if it never has. Milliseconds since the epoch. */
+  /** When it last settled a message, to the second. Undefined if unknown, or if it never has. Milliseconds since the epoch. */
   readonly settledAt: number | undefined;
 }
 
@@ -190,7 +190,7 @@ export interface WaitQueue {
   readonly state: 'used' | 'unused' | 'orphaned';
 }
 
-/** What an operator asks of a broker, and what `purge` and `remove` of the broker leave open. */
+/** The operator functions of a broker, beyond its own `purge` and `remove`. */
 export interface Operator {
   /**
    * All queues that this user may see. On RabbitMQ it takes the management API.
@@ -203,9 +203,8 @@ export interface Operator {
    */
   queue(name: string, options?: WaitOptions): Promise<QueueInfo>;
   /**
-   * Who takes messages, by process. On RabbitMQ it takes the management API.
-   * Rejects: `QUEUE_MISSING`; `UNSUPPORTED` if that can't be used, `ACCESS_REFUSED`, `INVALID_OPTION`, `TIMEOUT`,
-   * `ABORTED`, `CLOSED`.
+   * The consumers, by process. On RabbitMQ this requires the management API. Rejects: `QUEUE_MISSING`; `UNSUPPORTED` if
+   * that can't be used, `ACCESS_REFUSED`, `INVALID_OPTION`, `TIMEOUT`, `ABORTED`, `CLOSED`.
    */
   consumers(options?: ConsumersOptions): Promise<ConsumerList>;
   /**
@@ -215,17 +214,17 @@ export interface Operator {
    */
   peek(queue: string, options?: PeekOptions): Promise<PeekPage>;
   /**
-   * Stops the delivery of a queue's messages to all its consumers, in every process, within a moment and until `resume`.
-   * What was delivered before is handled (up to the prefetch of each consumer). Messages may still be sent, looked at,
-   * moved and purged. On disk it outlives all processes. Pausing a paused queue has no effect.
-   * Rejects: `QUEUE_MISSING`; `UNSUPPORTED` on RabbitMQ, which can't do it.
+   * Stops the delivery of a queue's messages to all its consumers, in every process, within a moment and until
+   * `resume`. Messages already delivered are handled (up to the prefetch of each consumer). Messages may still be sent,
+   * peeked at, moved and purged. On disk the queue stays paused even after all processes have exited. Pausing a paused
+   * queue has no effect. Rejects: `QUEUE_MISSING`; `UNSUPPORTED` on RabbitMQ, which can't do it.
    */
   pause(queue: string, options?: WaitOptions): Promise<void>;
   /** Undoes `pause`. */
   resume(queue: string, options?: WaitOptions): Promise<void>;
   /**
-   * The queues in which retries wait, also those of policies that are no longer in use. Undefined on local brokers, which
-   * need none. Rejects as `queues` does.
+   * The queues in which retries wait, including those of policies that are no longer in use. Undefined on local
+   * brokers, which need none. Rejects as `queues` does.
    */
   readonly waitQueues?: ((options?: WaitOptions) => Promise<readonly WaitQueue[]>) | undefined;
   /**

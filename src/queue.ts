@@ -58,7 +58,7 @@ export interface Queue<In, Out = In> {
   decode(message: Message, maxBytes?: number): DecodedValue<Out> | Promise<DecodedValue<Out>>;
 }
 
-/** What describes the value of an event, and the media type of its messages. */
+/** The description of an event's value, and the media type of its messages. */
 export type EventSchema = Pick<Queue<unknown>, 'schema' | 'contentType'>;
 
 /**
@@ -68,7 +68,7 @@ export type EventSchema = Pick<Queue<unknown>, 'schema' | 'contentType'>;
 export interface EventQueue<Events extends object> extends Queue<never, Events[keyof Events]> {
   /** The names of the events. */
   readonly events: readonly (keyof Events & string)[];
-  /** What describes the value of each event, for documentation. */
+  /** The description of each event's value, for documentation. */
   readonly schemas?: Readonly<Partial<Record<keyof Events & string, EventSchema>>> | undefined;
   /** For the compiler only. */
   readonly eventValues?: Events | undefined;
@@ -131,7 +131,7 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
     this.#roundTrip = new RoundTrip(codec, validate);
   }
 
-  // Properties of their own, so that a copy of a definition still has them.
+  // Own properties, so that a copy of a definition still has them.
   readonly encode = (value: In): EncodedValue | Promise<EncodedValue> => {
     if (this.#isAsync) return this.#encodeFirst(value);
     const verdict = this.#validate(value);
@@ -208,7 +208,7 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
       : toDecoded<Out>(verdict, label);
   }
 
-  /** Encodes at once, and validates what the encoded value decodes to: the value itself may change meanwhile. */
+  /** Encodes at once, and validates the decoded form of the encoded value: the value itself may change meanwhile. */
   async #encodeFirst(value: In): Promise<EncodedValue> {
     const { contentType, body } = this.#encoded(value);
     const encoded = { contentType, body: copyBody(body) };
@@ -242,12 +242,12 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
   }
 }
 
-/** Most often a message that somebody sent by hand. */
+/** Usually a message that was sent by hand. */
 function mislabelled(contentType: string, expected: string): string {
   return ` (the message is labelled ${quote(contentType)}, and this queue expects ${expected}: send it with that content type)`;
 }
 
-/** `label`: what to say besides about a value that fails the schema. */
+/** `label`: an addition to the error text for a value that fails the schema. */
 function toDecoded<Out>(verdict: Verdict, label: string): DecodedValue<Out> {
   switch (verdict.type) {
     case 'valid':

@@ -1,6 +1,6 @@
 /** The definitions of queues and exchanges, as backends get them: checked, with their defaults. */
 
-/** What a declaration does if the queue, or the exchange, already exists. */
+/** The behaviour of a declaration if the queue or exchange already exists. */
 export type DeclareMode =
   /**
    * Create the queue, or accept one with exactly these properties; any other one is a `QUEUE_MISMATCH`. But see
@@ -8,7 +8,7 @@ export type DeclareMode =
    */
   | 'match'
   /**
-   * Use an existing queue as it is, whatever its properties. If there is none, create it with its type and the
+   * Use an existing queue as it is, regardless of its properties. If there is none, create it with its type and the
    * properties that were set explicitly, without the toolkit's own defaults, so that other programs can declare the
    * same queue in their way. Its dead-letter queue is created when it is first needed.
    */
@@ -27,7 +27,7 @@ export type ExchangeType = 'direct' | 'fanout' | 'topic' | 'headers';
 export interface ExchangeSpec {
   /** 1 to 255 bytes of UTF-8. */
   readonly name: string;
-  /** What the declaration does if the exchange already exists, as for a queue. */
+  /** The behaviour if the exchange already exists, as for a queue. */
   readonly declare: DeclareMode;
   /** Has no effect if an existing exchange is used as it is. */
   readonly type: ExchangeType;
@@ -43,7 +43,7 @@ export interface Binding {
   readonly exchange: ExchangeSpec;
   /** The key for a `direct` exchange or the pattern for a `topic` exchange; otherwise ignored. At most 255 bytes. */
   readonly routingKey: string;
-  /** What a `headers` exchange matches; ignored by other types. */
+  /** The headers that a `headers` exchange matches; ignored by other types. */
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
@@ -53,7 +53,7 @@ export interface ListedBinding {
   readonly exchange: string;
   /** The key or the pattern of the binding. */
   readonly routingKey: string;
-  /** What a `headers` exchange matches. */
+  /** The headers that a `headers` exchange matches. */
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
@@ -69,7 +69,7 @@ export interface DelayedRetry {
 export interface QueueSpec {
   /** 1 to 255 bytes of UTF-8. */
   readonly name: string;
-  /** What the declaration does if the queue already exists. */
+  /** The behaviour if the queue already exists. */
   readonly declare: DeclareMode;
   /** The RabbitMQ queue type. Local brokers have a single type, which keeps the promises of both. */
   readonly type: 'quorum' | 'classic';
@@ -82,7 +82,7 @@ export interface QueueSpec {
   /**
    * How many messages the queue holds before `publish` waits; undefined: the backend's default. RabbitMQ counts ready
    * messages only, and enforces the limit of quorum queues itself. A classic queue would drop messages over its limit
-   * at a restart, so each publisher enforces it instead; several may exceed it by what they have in flight.
+   * at a restart, so each publisher enforces it instead; several may exceed it by the messages they have in flight.
    */
   readonly capacity: number | undefined;
   /** Where dead letters go; false: they are dropped. */
@@ -114,7 +114,7 @@ export interface QueueSpec {
   /** Further `x-` arguments for RabbitMQ, passed on unchanged. Local brokers ignore them. */
   readonly arguments: Readonly<Record<string, unknown>>;
   /**
-   * The bindings of the queue to exchanges other than the default one. They are declared with the queue, also when it
+   * The bindings of the queue to exchanges other than the default one. They are declared with the queue, even when it
    * was lost and is declared again, and are deleted with it. A message that matches several of them arrives once.
    */
   readonly bindings?: readonly Binding[] | undefined;

@@ -13,13 +13,13 @@ export interface BatchItem<Out> extends Omit<MessageInfo, 'queue' | 'replyTo'> {
   readonly value: Out;
 }
 
-/** What a batch handler receives besides the messages. */
+/** The second argument of a batch handler. */
 export interface BatchContext<Out> {
   /** The name of the queue. */
   readonly queue: string;
   /**
-   * Marks one message of the batch as failed, with the error that a handler of its own would have thrown: it is retried
-   * by the policy, or as `RetryLater`, `Postpone` and `RejectMessage` say. Only the first error of a message counts.
+   * Marks one message of the batch as failed, with the error that its own handler would have thrown: it is retried by
+   * the policy, or as `RetryLater`, `Postpone` and `RejectMessage` say. Only the first error of a message counts.
    * Throws `INVALID_OPTION` for an item of another batch; has no effect after the batch has ended.
    */
   readonly fail: (item: BatchItem<Out> | undefined, error: unknown) => void;
@@ -129,7 +129,7 @@ class BatchCall<Out> {
   readonly #entries = new Map<unknown, BatchEntry<Out>>();
   readonly #errors = new Map<BatchEntry<Out>, unknown>();
   #isOver = false;
-  /** It is over, and what `fail` did not name was handled. */
+  /** It has ended; the messages that `fail` did not name were handled. */
   #isAcknowledged = false;
   /** Created on demand, since few handlers read the signal. */
   #controller: AbortController | undefined;

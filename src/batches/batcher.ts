@@ -30,8 +30,8 @@ class OpenBatch<Out> {
 }
 
 /**
- * Collects the messages of a consumer into batches. To the consumer, each message has a handler of its own, which ends
- * when its batch ends. So the consumer takes care of retries, dead letters, lost messages and stopping, as usual.
+ * Collects the messages of a consumer into batches. To the consumer, each message has its own handler, which ends when
+ * its batch ends. So the consumer takes care of retries, dead letters, lost messages and stopping, as usual.
  *
  *   join ──► open, one for each kind ──full, waitMs, drain──► closed ──a slot is free──► handled ──► (gone)
  */

@@ -9,7 +9,7 @@ import type { DecodedValue, Queue } from '../queue.js';
 import type { BatchContext, BatchHandler, BatchItem } from './batch.js';
 import { Batcher } from './batcher.js';
 
-/** What `createBatchConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
+/** Options of `createBatchConsumer`. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface BatchConsumerOptions<Out = unknown>
   extends Pick<
     ConsumerOptions<Out>,
@@ -36,7 +36,7 @@ export interface BatchConsumerOptions<Out = unknown>
   readonly around?: readonly Around<BatchCallContext<Out>>[] | undefined;
 }
 
-/** What functions around a handler of batches know. */
+/** The context of functions around a batch handler. */
 export interface BatchCallContext<Out = unknown> extends Pick<BatchContext<Out>, 'queue' | 'signal'> {
   /** The messages that the handler is called with. */
   readonly batch: readonly BatchItem<Out>[];

@@ -17,7 +17,7 @@ import type { LineSettings } from './pace/make-line.js';
 import { passedInTime, type Rate, rateOption } from './pace/rate.js';
 import { type Retries, type RetryPolicy, retriesOption } from './retry-policy.js';
 
-/** What `createConsumer` takes besides the handler. All have defaults; unknown names are `INVALID_OPTION`. */
+/** Options of `createConsumer`. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface ConsumerOptions<Out = unknown> {
   /** How many handlers run at once. 1 keeps the order of the queue. Default: 1. */
   readonly concurrency?: number | undefined;
@@ -47,7 +47,7 @@ export interface ConsumerOptions<Out = unknown> {
   /** How many messages with the same `key` are handled at once. Above 1 their order is lost. Default: 1. */
   readonly maxPerKey?: number | undefined;
   /**
-   * At most `limit` handlers of this consumer begin in any span of `perMs`. Each consumer has a limit of its own. A message
+   * At most `limit` handlers of this consumer start in any span of `perMs`. Each consumer has its own limit. A message
    * that has waited 30 seconds for its turn returns to the queue.
    */
   readonly rate?: Rate<Out> | undefined;
@@ -57,7 +57,7 @@ export interface ConsumerOptions<Out = unknown> {
    * succeeds. `Postpone` and `RejectMessage` don't count as failures.
    */
   readonly breaker?: BreakerOptions | undefined;
-  /** When a failed message is tried again. Default: after 1, 10 and 60 seconds; then it becomes a dead letter. */
+  /** When a failed message is retried. Default: after 1, 10 and 60 seconds; then it becomes a dead letter. */
   readonly retry?: RetryPolicy | undefined;
   /**
    * How often a message may be postponed (see `Postpone`) before it becomes a dead letter with the reason `postponed`.
@@ -73,15 +73,16 @@ export interface ConsumerOptions<Out = unknown> {
   readonly handlerTimeoutMs?: number | undefined;
   /**
    * Which requests are answered with the return value of the handler. `'ours'`: requests from millrace's requesters and
-   * from clients that use RabbitMQ's direct reply-to; their `replyTo` is `millrace.reply.…` or `amq.rabbitmq.reply-to.…`.
-   * `'any'`: also requests that name an ordinary queue, as RPC clients with their own reply queue do. With `'any'`,
-   * everybody who may publish to this queue chooses where this consumer publishes. Default: `'ours'`.
+   * from clients that use RabbitMQ's direct reply-to; their `replyTo` is `millrace.reply.…` or
+   * `amq.rabbitmq.reply-to.…`. `'any'`: also requests that name an ordinary queue, as RPC clients with their own reply
+   * queue do. With `'any'`, any client that may publish to this queue chooses where this consumer publishes. Default:
+   * `'ours'`.
    */
   readonly replies?: 'ours' | 'any' | undefined;
   /**
-   * Functions around the handler: each is called with `next` and the handler's context, for every attempt, after the value
-   * was decoded and validated. The first is the outermost. What they return is what the handler returned, and what they
-   * throw counts as thrown by it. See {@link Around}. Of a handler in threads they run outside of its thread.
+   * Functions around the handler: each is called with `next` and the handler's context, for every attempt, after the
+   * value was decoded and validated. The first is the outermost. Their return value counts as that of the handler, and
+   * their errors as its errors. See {@link Around}. For a handler in threads they run outside of its thread.
    */
   readonly around?: readonly Around<HandlerContext>[] | undefined;
   /** Called with the outcome of each message. Its errors are ignored. */

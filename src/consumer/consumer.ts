@@ -10,14 +10,14 @@ export interface Consumer extends AsyncDisposable {
   /** The outcomes of its messages so far, for metrics. A snapshot: read it again for later counts. */
   readonly counts: ConsumerCounts;
   /**
-   * Declares the queue and begins to take messages. After that the subscription survives reconnects. A consumer can be
+   * Declares the queue and starts taking messages. After that the subscription survives reconnects. A consumer can be
    * started once. Rejects as declaring and subscribing do; with `TIMEOUT` after `timeoutMs` (default 30 000),
    * `INVALID_OPTION` if the module of the handler can't be loaded, and `CLOSED` if `stop` was called first.
    */
   start(options?: WaitOptions): Promise<void>;
   /**
    * Takes no more messages, returns messages whose handler has not started to the queue at no cost, and lets running
-   * handlers finish until the deadline. No handler begins after this call. Always resolves. A second call waits for the
+   * handlers finish until the deadline. No handler starts after this call. Always resolves. A second call waits for the
    * first, and brings the deadline forward if its own is earlier.
    */
   stop(options?: StopOptions): Promise<StopResult>;
@@ -25,8 +25,9 @@ export interface Consumer extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
   /**
    * Takes no more messages until `resume`, and returns messages whose handler has not started to the queue at no cost;
-   * running handlers go on. Resolves when the messages are returned. A second call waits for the first. A paused consumer
-   * keeps the process alive like a running one. Rejects with `CLOSED` if the consumer was not started or has stopped.
+   * running handlers continue. Resolves when the messages are returned. A second call waits for the first. A paused
+   * consumer keeps the process alive like a running one. Rejects with `CLOSED` if the consumer was not started or has
+   * stopped.
    */
   pause(): Promise<void>;
   /**
@@ -35,13 +36,13 @@ export interface Consumer extends AsyncDisposable {
    */
   resume(options?: WaitOptions): Promise<void>;
   /**
-   * Stops this consumer from keeping the process alive, for programs whose main job is something else. A running handler
-   * still keeps the process alive through whatever it waits for (a timer, a socket, a thread), so the process may wait for
-   * running handlers, but not for the messages after them: a busy consumer pauses for a moment about twice a second.
-   * Unreferenced waits (`timer.unref()`) keep nothing alive, and the process exits in the middle of them. Messages that
-   * were not acknowledged are redelivered if the broker outlives the process. On RabbitMQ the connections keep the process
-   * alive until `broker.close()`, unless every consumer of the broker is unreferenced. May be called at any time, also
-   * before `start`.
+   * Stops this consumer from keeping the process alive, for programs whose main job is something else. A running
+   * handler still keeps the process alive through anything it waits for (a timer, a socket, a thread), so the process
+   * may wait for running handlers, but not for the messages after them: a busy consumer pauses for a moment about twice
+   * a second. Unreferenced waits (`timer.unref()`) keep nothing alive, and the process exits in the middle of them.
+   * Messages that were not acknowledged are redelivered if the broker outlives the process. On RabbitMQ the connections
+   * keep the process alive until `broker.close()`, unless every consumer of the broker is unreferenced. May be called
+   * at any time, also before `start`.
    */
   unref(): void;
   /** Undoes `unref`. */
@@ -57,12 +58,12 @@ export interface Consumer extends AsyncDisposable {
 }
 
 /**
- * `idle`: before `start`. `starting`: subscribing, also after a pause. `running`: taking messages. `paused`: by `pause` or
- * by its breaker. `stopping`: waiting for running handlers. `stopped`: the end.
+ * `idle`: before `start`. `starting`: subscribing, even after a pause. `running`: taking messages. `paused`: by `pause`
+ * or by its breaker. `stopping`: waiting for running handlers. `stopped`: the end.
  */
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'paused' | 'stopping' | 'stopped';
 
-/** What bounds a `stop`. */
+/** Limits for a `stop`. */
 export interface StopOptions {
   /**
    * How long running handlers may still take. After that their `signal` is aborted and their messages go back to
@@ -71,7 +72,7 @@ export interface StopOptions {
   readonly deadlineMs?: number | undefined;
 }
 
-/** What `stop` resolves to. */
+/** The result of `stop`. */
 export interface StopResult {
   /** Handlers that had not finished by the deadline; their messages went back to the queue. */
   readonly unfinished: number;
@@ -88,7 +89,7 @@ export interface StopResult {
  */
 export type Handler<Out> = (value: Out, context: HandlerContext) => unknown;
 
-/** The properties of a received message besides its value. */
+/** The properties of a received message, except its value. */
 export interface MessageInfo {
   /** The name of the queue. */
   readonly queue: string;
@@ -106,11 +107,11 @@ export interface MessageInfo {
   readonly headers: MessageHeaders;
   /** When the sender created the message, in milliseconds since the epoch. */
   readonly timestamp: number | undefined;
-  /** What kind of message this is, as its sender says. */
+  /** The kind of message, set by its sender. */
   readonly type: string | undefined;
   /** The program that sent it, as it calls itself. */
   readonly appId: string | undefined;
-  /** The user who sent it, which RabbitMQ has checked. Unset after a retry there. */
+  /** The user who sent it, verified by RabbitMQ. Unset after a retry there. */
   readonly userId: string | undefined;
   /**
    * When the message expires, in milliseconds since the epoch; a running handler may see a time in the past. For messages of
@@ -123,7 +124,7 @@ export interface MessageInfo {
   readonly replyTo: string | undefined;
 }
 
-/** What a handler receives besides the value. */
+/** The second argument of a handler. */
 export interface HandlerContext extends MessageInfo {
   /**
    * Aborted when the result no longer counts: the time limit has passed, the message was taken away, or the
@@ -180,7 +181,7 @@ export type ConsumerEvent =
   | ({ readonly type: 'released' } & DeliveryInfo)
   /** The message was lost before it was settled, with its connection; it is redelivered. */
   | ({ readonly type: 'lost'; readonly error: Error } & DeliveryInfo)
-  /** Storing the retry or the dead letter failed; the message went back to its queue. */
+  /** Storing the retry or the dead letter failed; the message returned to its queue. */
   | ({ readonly type: 'settle-failed'; readonly error: Error } & DeliveryInfo)
   /** The consumer takes no messages: `pause` was called, or its breaker has opened for `forMs` milliseconds. */
   | { readonly type: 'paused'; readonly queue: string; readonly forMs: number | undefined }
@@ -198,6 +199,6 @@ interface DeliveryInfo {
 
 interface FailureInfo {
   readonly failure: Failure;
-  /** What the handler or the schema threw, if that is why the attempt failed. */
+  /** The error of the handler or the schema, if the attempt failed because of it. */
   readonly error?: unknown;
 }

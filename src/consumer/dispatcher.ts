@@ -26,7 +26,7 @@ interface DispatcherOwner {
   readonly report: OutcomeReport;
   /** As in `HandlingSettings`. */
   readonly watch: ((outcome: Outcome) => void) | undefined;
-  /** No handler runs, and none begins any more. */
+  /** No handler is running, and none will start. */
   readonly onIdle: () => void;
 }
 
@@ -49,7 +49,7 @@ export class Dispatcher<Out> {
   readonly #running = new Runs();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #exitGap = new ExitGap(() => this.#runNext());
-  /** Whether handlers may begin. */
+  /** Whether handlers may start. */
   isOpen = false;
   #keepsAlive = true;
   #isAbandoned = false;
@@ -116,7 +116,7 @@ export class Dispatcher<Out> {
     this.#runNext();
   }
 
-  /** Accepts a delivery, or returns it to the queue if no handler may begin. */
+  /** Accepts a delivery, or returns it to the queue if no handler may start. */
   readonly accept = (delivery: Delivery): void => {
     this.#report.arrived(delivery);
     if (this.isOpen) {

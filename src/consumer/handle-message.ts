@@ -39,7 +39,7 @@ export interface HandlingSettings<Out> extends SettlementPolicy {
   readonly report: OutcomeReport;
   /** Called with the outcome of each handler, or of the schema before it. */
   readonly watch: ((outcome: Outcome) => void) | undefined;
-  /** Whether handlers may still begin. A run that may not stays where it is. */
+  /** Whether handlers may still start. A run that may not start stays where it is. */
   readonly mayBegin: () => boolean;
   /** The schema or the handler is asynchronous: the run's time limit matters. */
   readonly onWaiting: (run: HandlerRun) => void;

@@ -38,8 +38,8 @@ export interface ThreadedHandler {
   /** The number of threads, and so of handlers that run at once. Default: the number of processors. */
   readonly threads?: number | undefined;
   /**
-   * How long a handler may continue after its signal was aborted, for example by the time limit. After that its thread is
-   * terminated and replaced, whatever it is doing. A thread that still loads the module has 30 seconds more.
+   * How long a handler may continue after its signal was aborted, for example by the time limit. After that its thread
+   * is terminated and replaced, even if it is busy. A thread that still loads the module has 30 seconds more.
    * Milliseconds. Default: 1000.
    */
   readonly terminateAfterMs?: number | undefined;
@@ -49,7 +49,7 @@ export interface ThreadedHandler {
 export interface HandlerHost {
   /** Rejects with `INVALID_OPTION` if there is no handler, and as `within` does. */
   open(wait: WaitOptions): Promise<void>;
-  /** Called when no further handler will begin, so that handlers which wait for more messages can go on. */
+  /** Called when no further handler will start, so that handlers which wait for more messages can continue. */
   drain(): void;
   /** Ends the environment of the handlers. Never rejects. */
   close(): Promise<void>;
@@ -97,8 +97,8 @@ export class HandlerThreads implements HandlerHost {
   }
 
   /**
-   * Runs the handler in a thread. `wantsReply`: whether the return value is sent as a reply. Rejects with what
-   * it throws, or when its thread has ended.
+   * Runs the handler in a thread. `wantsReply`: whether the return value is sent as a reply. Rejects with its error, or
+   * when its thread has ended.
    */
   async run(value: unknown, context: HandlerContext, wantsReply: boolean): Promise<unknown> {
     // Before anything is awaited.
@@ -140,7 +140,7 @@ export class HandlerThreads implements HandlerHost {
 
   drain(): void {}
 
-  /** Terminates all threads, whatever they do. Always resolves. */
+  /** Terminates all threads, even busy ones. Always resolves. */
   async close(): Promise<void> {
     const pool = await this.#pool?.catch(() => undefined);
     await pool?.destroy();

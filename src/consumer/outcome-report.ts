@@ -9,11 +9,11 @@ import type { Settlement } from './settlement.js';
 /** A settlement that has to be stored before it counts. */
 export type StoredSettlement = Exclude<Settlement, { readonly verb: 'ack' | 'drop' }>;
 
-/** Events that say what became of a delivery. */
+/** Events that report the outcome of a delivery. */
 type Settled = Extract<ConsumerEvent, { readonly type: SettleTrace['outcome'] }>;
 
 /**
- * Counts what becomes of a consumer's deliveries and emits the events: to the consumer's observer and to the broker's
+ * Counts the outcomes of a consumer's deliveries and emits the events: to the consumer's observer and to the broker's
  * logger, or, without either, as process warnings. Its caller reports one outcome for each.
  */
 export class OutcomeReport {
@@ -75,7 +75,7 @@ export class OutcomeReport {
     }
   }
 
-  /** A retry, a postponement or a dead letter is stored. `error`: what the handler or the schema threw. */
+  /** A retry, a postponement or a dead letter is stored. `error`: the error of the handler or the schema. */
   stored(delivery: Delivery, settlement: StoredSettlement, error: unknown): void {
     const info = this.#infoOf(delivery);
     switch (settlement.verb) {
@@ -128,7 +128,7 @@ export class OutcomeReport {
     this.#emit({ type: 'resumed', queue: this.#queue });
   }
 
-  /** The consumer can't go on. `isAwaited`: the program reads `ended` and learns of it there. */
+  /** The consumer can't continue. `isAwaited`: the program reads `ended` and gets the error there. */
   ended(error: Error, isAwaited: boolean): void {
     if (this.isObserved || !isAwaited) this.#emit({ type: 'ended', queue: this.#queue, error });
   }

@@ -35,7 +35,7 @@ export class QueueConsumer<Out> implements Consumer {
   #stopping: Promise<StopResult> | undefined;
   readonly #draining = new Draining();
   readonly #breaker: Breaker | undefined;
-  /** What paused the consumer, and for how many milliseconds. */
+  /** The cause of the pause, and its length in milliseconds. */
   readonly #pausedBy = new Map<'call' | 'breaker', number | undefined>();
   /** The last pause, until all prefetched messages are returned. Never rejects. */
   #interruption: Promise<void> | undefined;
@@ -245,7 +245,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#dispatcher.ref();
   }
 
-  /** Handlers may begin while the consumer runs and nothing has paused it. */
+  /** Handlers may start while the consumer runs and is not paused. */
   #become(state: ConsumerState): void {
     this.#state = state;
     this.#dispatcher.isOpen = (state === 'starting' || state === 'running') && this.#pausedBy.size === 0;

@@ -17,7 +17,7 @@ import { OutcomeReport } from './outcome-report.js';
 import { DEFAULT_RETRIES } from './retry-policy.js';
 import { expired, settlementFor, type Unhandled } from './settlement.js';
 
-/** What `receive` takes. All have defaults. */
+/** Options of `receive`. All have defaults. */
 export interface ReceiveOptions {
   /** The maximum number of unsettled messages. Default: 1. */
   readonly prefetch?: number | undefined;

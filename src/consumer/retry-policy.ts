@@ -9,9 +9,9 @@ export type RetryPolicy = RetryDelays | RetryBackoff;
 /** A list with the delay before each further attempt. */
 export interface RetryDelays {
   /**
-   * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On
-   * RabbitMQ each distinct delay has a wait queue of its own, so use few. `[]`: no retries. 0: at once. Fewer than 100,000.
-   * Default: `[1000, 10_000, 60_000]`; three that the queue itself can delay if it is defined with `delayedRetry`.
+   * The wait before each further attempt, in milliseconds: `[1000, 10_000]` makes three attempts in all. On RabbitMQ
+   * each distinct delay has its own wait queue, so use few. `[]`: no retries. 0: at once. Fewer than 100,000. Default:
+   * `[1000, 10_000, 60_000]`; three that the queue itself can delay if it is defined with `delayedRetry`.
    */
   readonly delaysMs: readonly number[];
   /** Not used with `delaysMs`, whose length determines it. */

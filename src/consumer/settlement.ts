@@ -41,7 +41,7 @@ export type Settlement =
   | { readonly verb: 'postpone'; readonly delayMs: number }
   | { readonly verb: 'dead-letter'; readonly failure: Failure };
 
-/** What determines the settlement besides the outcome. */
+/** The inputs of a settlement other than the outcome. */
 export interface SettlementPolicy {
   readonly retries: Retries;
   /** How often a message may be postponed. */
@@ -86,7 +86,7 @@ export function expired(expiresAt: number | undefined): Unhandled {
   return { type: 'hopeless', code, text: error };
 }
 
-/** What to do with a message after an attempt. */
+/** The action for a message after an attempt. */
 export function settlementFor(
   outcome: Outcome,
   { attempt, message }: Pick<Delivery, 'attempt' | 'message'>,

@@ -20,7 +20,7 @@ interface HandlerLimits {
   readonly heldMs: number;
 }
 
-/** When to warn about a handler that begins now; undefined if it has no time limit. */
+/** When to warn about a handler that starts now; undefined if it has no time limit. */
 export function slowWarning({
   handlerTimeoutMs,
   settleWithinMs,

@@ -1,4 +1,4 @@
-/** What crosses between a consumer and the threads of its handler, and what runs inside a thread. */
+/** The messages between a consumer and the threads of its handler, and the code that runs inside a thread. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { instrumentation } from '../common/instrumentation.js';
 import { errorText } from '../common/options.js';
@@ -19,9 +19,9 @@ interface ThreadCall {
   readonly context: Omit<HandlerContext, 'signal'>;
   /** Whether the return value is sent as a reply. */
   readonly wantsReply: boolean;
-  /** What is active around the handler, where it is traced. */
+  /** The active context around the handler, if it is traced. */
   readonly carried: Readonly<Record<string, string>> | undefined;
-  /** Tells the consumer that the handler begins, and receives the reason for aborting the handler's signal. */
+  /** Notifies the consumer that the handler starts, and receives the reason for aborting its signal. */
   readonly port: MessagePort;
 }
 

@@ -57,7 +57,7 @@ export interface DeadLetters {
   drop(options?: DropOptions): Promise<DropResult>;
 }
 
-/** What `list` resolves to. */
+/** The result of `list`. */
 export interface ListResult extends ScanResult {
   /** In the order of the queue. */
   readonly deadLetters: readonly DeadLetter[];
@@ -71,7 +71,7 @@ export interface DropOptions extends SelectionOptions {
   readonly observe?: ((deadLetter: DeadLetter) => void) | undefined;
 }
 
-/** What `drop` resolves to. */
+/** The result of `drop`. */
 export interface DropResult extends ScanResult {
   /** How many dead letters were dropped or, with `dryRun`, would be. */
   readonly dropped: number;

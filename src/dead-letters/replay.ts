@@ -45,7 +45,7 @@ export type ReplayEvent =
       readonly error: QueueError;
     };
 
-/** What `replay` resolves to. */
+/** The result of `replay`. */
 export interface ReplayResult extends ScanResult {
   /** How many were replayed or, with `dryRun`, would be. */
   readonly replayed: number;
@@ -131,7 +131,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   return { total: scan.total, scanned: scan.scanned, ...counts };
 }
 
-/** Tells a message from others. Its id alone does not: some programs give all their messages the same one. */
+/** Identifies a message. Its id alone does not: some programs give all their messages the same one. */
 function keyOf({ id, message }: DeadLetter): string {
   const { timestamp, body } = withoutHistory(message);
   return `${createHash('sha1').update(body).digest('base64')} ${timestamp} ${id}`;
@@ -151,7 +151,7 @@ type Refusal = { readonly type: 'invalid' | 'failed'; readonly error: QueueError
 
 /**
  * The error for a dead letter that came from another queue. Only a dead-letter queue with a custom name may be shared:
- * in `<name>.dead` every message counts as one of `<name>`, whatever its headers say.
+ * in `<name>.dead` every message counts as one of `<name>`, regardless of its headers.
  */
 function foreignDeadLetter(deadLetter: DeadLetter, { name, deadLetterQueue }: Source): Refusal | undefined {
   if (deadLetterQueue === `${name}.dead` || deadLetter.queue === undefined || deadLetter.queue === name)
@@ -199,7 +199,7 @@ async function send(
   }
 }
 
-/** Checks what can be known without sending the message. */
+/** Performs the checks that are possible without sending the message. */
 async function checkTarget(
   { broker }: Source,
   to: string,

@@ -25,7 +25,7 @@ export interface DeadLetterFilter {
   readonly before?: Date | undefined;
   /** The body or one of the errors contains this text. Case-sensitive. */
   readonly match?: string | undefined;
-  /** This returns true. What it throws ends the call. */
+  /** This returns true. If it throws, the call ends. */
   readonly where?: ((deadLetter: DeadLetter) => boolean) | undefined;
 }
 
@@ -48,8 +48,8 @@ export interface ScanResult {
   /** How many dead letters were in the queue at the start. */
   readonly total: number;
   /**
-   * How many of them were read, from the first on. If that is less than `total`, and fewer were selected than asked
-   * for, the call could not hold more.
+   * How many of them were read, from the first on. If that is less than `total`, and fewer were selected than
+   * requested, the call could not hold more.
    */
   readonly scanned: number;
 }

@@ -35,7 +35,8 @@ export function localFigures(
     bytes: 'counting the bytes of a local queue would require reading all of its messages',
   };
   if (!isKnown) unknown.oldestAgeMs = 'the messages at the head of the queue have no timestamp';
-  if (rates === undefined) unknown.rates = 'in memory, rates are available from the second query of a queue onwards';
+  if (rates === undefined)
+    unknown.rates = 'in memory, rates are available from the second query of a queue onwards';
   return {
     oldestAgeMs: ready === 0 ? 0 : isKnown ? Math.max(0, Date.now() - oldest) : undefined,
     bytes: undefined,

@@ -3,7 +3,7 @@ import { backendOf, checkOptionNames, durationOption } from '../common/options.j
 import type { Consumer } from '../consumer/consumer.js';
 import { type HttpRequest, type HttpResponse, respond } from './http.js';
 
-/** What `createHealth` takes. All have defaults. */
+/** Options of `createHealth`. All have defaults. */
 export interface HealthOptions {
   /** Not ready while one of them is not connected. Default: none. */
   readonly brokers?: readonly Broker[] | undefined;

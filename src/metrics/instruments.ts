@@ -139,7 +139,7 @@ function writeLabels(labels: Labels): string {
   return text;
 }
 
-/** Labels come from the names of queues and errors. A line end in one would begin another metric. */
+/** Labels come from the names of queues and errors. A line break in one would start another metric. */
 function escaped(value: string): string {
   // Nearly all are plain, and this is done several times for each message.
   if (value.length <= 200 && !/[\\"\n\r]/.test(value)) return value;

@@ -16,8 +16,8 @@ const WAITING_SECONDS = [0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 3600, 21_6
 type Traced = Pick<SendTrace, 'queue' | 'exchange' | 'routingKey' | 'url'>;
 
 /**
- * What becomes of the messages that this process sends and handles, by the names of OpenTelemetry's messaging conventions
- * where they have one. Counts from its making until `stop`.
+ * The outcomes of the messages that this process sends and handles, by the names of OpenTelemetry's messaging
+ * conventions where they have one. Counts from its creation until `stop`.
  */
 export class MessageMetrics {
   readonly #sent = new Value(

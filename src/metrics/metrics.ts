@@ -5,12 +5,13 @@ import { MessageMetrics } from './message-metrics.js';
 import { ProcessMetrics } from './process-metrics.js';
 import { StateMetrics } from './state-metrics.js';
 
-/** What `createMetrics` takes. All have defaults. */
+/** Options of `createMetrics`. All have defaults. */
 export interface MetricsOptions {
   /** Whose connections are reported. Default: none. */
   readonly brokers?: readonly Broker[] | undefined;
   /**
-   * Queues, by name or definition, whose depth is asked of each of `brokers` whenever the metrics are read. Default: none.
+   * Queues, by name or definition, whose depth is queried at each of `brokers` whenever the metrics are read. Default:
+   * none.
    */
   readonly queues?: readonly (string | { readonly name: string })[] | undefined;
   /**
@@ -24,7 +25,7 @@ export interface MetricsOptions {
 export interface Metrics {
   /** The media type of `text()`. */
   readonly contentType: string;
-  /** The metrics in the text format of Prometheus. Never rejects: what can't be asked is left out. */
+  /** The metrics in the text format of Prometheus. Never rejects: unavailable figures are omitted. */
   text(): Promise<string>;
   /** Answers a request with the metrics: for `node:http`, or the raw request and response of a framework. */
   readonly handler: (request: HttpRequest, response: HttpResponse) => void;
@@ -33,7 +34,7 @@ export interface Metrics {
 }
 
 /**
- * Counts what all producers, requesters and consumers of this process do, from now on, for Prometheus:
+ * Counts the operations of all producers, requesters and consumers of this process, from now on, for Prometheus:
  *
  * ```ts
  * const metrics = createMetrics({ brokers: [broker], queues: [orders] });

@@ -4,7 +4,7 @@ import { type Labels, Value } from './instruments.js';
 /** How long one queue may take to answer. */
 const INSPECT_LIMIT_MS = 2000;
 
-/** What is read when Prometheus asks: the state of brokers, and of their queues. */
+/** The figures that are read at each scrape: the state of brokers, and of their queues. */
 export class StateMetrics {
   readonly #brokers: readonly Broker[];
   /** By name. */
@@ -115,7 +115,7 @@ export class StateMetrics {
     );
   }
 
-  /** What a backend can't know is left out. */
+  /** Figures that a backend can't know are omitted. */
   #add(labels: Labels, stats: QueueStats): void {
     const set = (gauge: Value, value: number | undefined) => {
       if (value !== undefined) gauge.set(labels, value);

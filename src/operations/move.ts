@@ -15,11 +15,11 @@ import { ConcurrencyLimit } from '../dead-letters/replay-limits.js';
 export interface MoveOptions extends WaitOptions {
   /** The first so many. Default: all that are ready when it begins. */
   readonly limit?: number | undefined;
-  /** Called with the id of each message that was moved. What it throws ends the move. */
+  /** Called with the id of each message that was moved. If it throws, the move ends. */
   readonly onMoved?: ((id: string) => void) | undefined;
 }
 
-/** What became of a move. */
+/** The result of a move. */
 export interface MoveResult {
   /** How many messages are in the other queue now. */
   readonly moved: number;
@@ -30,13 +30,13 @@ export interface MoveResult {
 /** How many messages may be on their way at once. */
 const MAX_UNDER_WAY = 50;
 
-/** What tells of attempts in the old queue. */
+/** Headers about attempts in the old queue. */
 const ATTEMPTS = /^x-millrace-(attempt|postpones)$/;
 
 /**
- * Moves the messages that are ready in a queue to another one, in their order, also if either is paused. Each is stored
- * there before it is removed here: a process that dies in between leaves it in both, under the same id. It begins there
- * with its first attempt; ids, headers, the history of a dead letter included, and properties stay.
+ * Moves the ready messages of a queue to another one, in order, even if either is paused. Each is stored there before
+ * it is removed here: a process that dies in between leaves it in both, under the same id. It begins there with its
+ * first attempt; ids, headers, the history of a dead letter included, and properties stay.
  *
  * Waits for room in the other queue. Rejects: `QUEUE_MISSING`, `INVALID_OPTION`, `TIMEOUT` if no further message can be
  * moved in time, `ABORTED`, `CLOSED`, and what publishing rejects with; what was not moved stays.

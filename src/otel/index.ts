@@ -7,7 +7,7 @@ import { QueueError } from '../errors.js';
 import { Measurements } from './measurements.js';
 import { ProcessSpans, SendSpans } from './spans.js';
 
-/** What `instrument` takes. All have defaults. */
+/** Options of `instrument`. All have defaults. */
 export interface InstrumentOptions {
   /** A `TracerProvider` of OpenTelemetry. Default: the global one. */
   readonly tracerProvider?:
@@ -25,15 +25,15 @@ export interface InstrumentOptions {
     | undefined;
   /**
    * How the span of a handler refers to that of the sender. `'parent'`: it is its child, and linked to it, so that one
-   * trace shows the whole way. `'link'`: it begins a trace of its own that is linked. Batches are always linked, since a
+   * trace shows the whole way. `'link'`: it starts its own trace, which is linked. Batches are always linked, since a
    * span has one parent. Default: `'parent'`.
    */
   readonly links?: 'parent' | 'link' | undefined;
 }
 
 /**
- * Traces and measures what all producers, publishers, requesters and consumers of this process do, from now on, by the
- * messaging conventions of OpenTelemetry:
+ * Traces and measures the operations of all producers, publishers, requesters and consumers of this process, from now
+ * on, by the messaging conventions of OpenTelemetry:
  *
  * - `send QUEUE` and `request QUEUE` begin with the call and end when the message is stored, or the reply is there. They
  *   travel with the message as `traceparent`, unless the sender has set that header itself. Retries, dead letters and

@@ -1,9 +1,9 @@
-/** What OpenTelemetry's messaging conventions (1.44) call the properties of a message. */
+/** The attributes of a message by OpenTelemetry's messaging conventions (1.44). */
 import type { Attributes, TextMapGetter } from '@opentelemetry/api';
 import type { MessageHeaders } from '../broker.js';
 import { isQueueError } from '../errors.js';
 
-/** What all traces of the package have. */
+/** The properties that all traces of the package share. */
 export interface Traced {
   readonly queue: string;
   readonly url: string;
@@ -18,7 +18,9 @@ export function commonAttributes({ url, queue }: Pick<Traced, 'url' | 'queue'>):
   return system === 'millrace' ? attributes : { ...attributes, ...serverOf(url) };
 }
 
-/** The last address that was parsed: most processes have one broker, and this is asked several times for each message. */
+/**
+ * The last address that was parsed: most processes have one broker, and this is called several times for each message.
+ */
 let parsed: { readonly url: string; readonly attributes: Attributes } | undefined;
 
 function serverOf(url: string): Attributes {
@@ -52,7 +54,7 @@ export function errorType(error: unknown): string {
   return error instanceof Error && /^\w{1,64}$/.test(error.name) ? error.name : '_OTHER';
 }
 
-/** Only text: a stranger's headers may be anything. */
+/** Only text: foreign headers may contain anything. */
 export const headerGetter: TextMapGetter<MessageHeaders> = {
   keys: (headers) => Object.keys(headers),
   get: (headers, name) => {

@@ -19,7 +19,7 @@ import { commonAttributes, errorType, headerGetter, messageAttributes } from './
 /** How many messages of a batch its span is linked to. */
 const MAX_LINKS = 128;
 
-/** The spans of messages that are sent. They begin and end with what the channels publish. */
+/** The spans of messages that are sent. They start and end with the events of the channels. */
 export class SendSpans {
   readonly #tracer: Tracer;
   readonly #open = new WeakMap<object, Span>();
@@ -57,7 +57,7 @@ export class SendSpans {
   }
 }
 
-/** What a sender has set itself stays. */
+/** A header that the sender set itself stays. */
 function inject(from: Context, headers: Record<string, HeaderValue>): void {
   const carrier: Record<string, string> = {};
   propagation.inject(from, carrier);
@@ -68,7 +68,7 @@ function inject(from: Context, headers: Record<string, HeaderValue>): void {
 /** The spans of handlers, which are active while these run. */
 export class ProcessSpans implements Instrumentation {
   readonly #tracer: Tracer;
-  /** Whether a handler goes on with the trace of the message. */
+  /** Whether a handler continues the trace of the message. */
   readonly #continues: boolean;
 
   constructor(tracer: Tracer, continues: boolean) {

@@ -1,4 +1,4 @@
-/** What `sendMany` does for each value: its own options, and the handling of invalid values. */
+/** The per-value work of `sendMany`: its own options, and the handling of invalid values. */
 import { checkOptionNames, errorText, invalidOption, observerOption, wordOption } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import {

@@ -22,7 +22,7 @@ export interface MessageOptions {
   readonly correlationId?: string | undefined;
   /** The queue for the reply. At most 255 bytes. Requesters set it themselves. */
   readonly replyTo?: string | undefined;
-  /** What kind of message this is, for receivers that handle several. At most 255 bytes. */
+  /** The kind of message, for receivers that handle several. At most 255 bytes. */
   readonly type?: string | undefined;
   /** The program that sends it. At most 255 bytes. */
   readonly appId?: string | undefined;

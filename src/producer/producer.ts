@@ -18,14 +18,14 @@ export interface ProducerOptions {
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * Functions around the storing of each message: each is called with `next` and the message's {@link SendContext}, after
-   * the value was validated and encoded, and may add headers. The first is the outermost. They can't change the outcome: a
-   * send resolves if its message is stored. Messages may overtake each other in what a function waits for.
+   * Functions around the storing of each message: each is called with `next` and the message's {@link SendContext},
+   * after the value was validated and encoded, and may add headers. The first is the outermost. They can't change the
+   * outcome: a send resolves if its message is stored. Messages may overtake each other while a function waits.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
 }
 
-/** Checks what `createProducer`, or `where`, was given. Throws `INVALID_OPTION`. */
+/** Checks the arguments of `createProducer`, or `where`. Throws `INVALID_OPTION`. */
 export function senderSettings(where: string, options: ProducerOptions | undefined): SenderSettings {
   checkOptionNames(where, options, ['timeoutMs', 'around']);
   return {
@@ -51,7 +51,7 @@ export interface SendManyOptions<In = unknown>
     SendWait,
     EachValueOptions<In> {}
 
-/** What `send` resolves to. */
+/** The result of `send`. */
 export interface SendResult {
   /** The message's id: the given one, or a new UUID. */
   readonly id: string;

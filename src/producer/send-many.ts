@@ -6,7 +6,7 @@ import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
 import { type EachValue, Progress, type SendManyCounts, Skipped, type SkippedValues } from './each-value.js';
 import { type Step, ValueSource, type Values } from './value-source.js';
 
-/** What `sendMany` resolves to. */
+/** The result of `sendMany`. */
 export interface SendManyResult {
   /** How many values are stored: all values of the iterable except skipped ones. */
   readonly stored: number;

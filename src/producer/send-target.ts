@@ -5,7 +5,7 @@ import type { EncodedValue, Queue } from '../queue.js';
 export interface SendTarget<In, Result> {
   /** The name in errors and traces. */
   readonly name: string;
-  /** What the user calls to send one message. */
+  /** The method that the user calls to send one message. */
   readonly verb: 'send' | 'publish';
   /** Whether it is an error that no queue takes a message. */
   readonly mandatory: boolean;
@@ -13,7 +13,7 @@ export interface SendTarget<In, Result> {
   encode(value: In): EncodedValue | Promise<EncodedValue>;
   /** As that of a queue. */
   readonly compress?: Queue<In, unknown>['compress'];
-  /** Where the message of a value goes, and what it is. Throws `INVALID_MESSAGE`. */
+  /** The message of a value, and its destination. Throws `INVALID_MESSAGE`. */
   route?(value: In): Pick<Message, 'origin' | 'type'>;
   /** Called before the first message, and again after a message was unroutable. */
   declare(broker: Backend, wait: WaitOptions): Promise<void>;

@@ -36,14 +36,14 @@ export function queueTarget<In>(
   };
 }
 
-/** What all messages of a producer share. */
+/** State shared by all messages of a producer. */
 export interface SenderSettings {
   readonly timeoutMs: number;
   readonly around: Around<SendContext> | undefined;
 }
 
 type SendWait = Pick<PublishOptions, 'signal'> & { readonly timeoutMs?: number | undefined };
-/** What a target's `route` returns. */
+/** The result of a target's `route`. */
 type Routed = Pick<Message, 'origin' | 'type'>;
 type SendOptions = MessageOptions & SendWait;
 type SendManyOptions<In> = Omit<MessageOptions, 'id'> & SendWait & EachValueOptions<In>;
@@ -208,7 +208,7 @@ export class Sender<In, Result> {
     const send = async () => {
       if (around === undefined) return publish();
       await around(publish, { queue, id, headers });
-      // Whatever the functions made of it, the sender learns what became of the message.
+      // Regardless of the functions, the sender learns the outcome of the message.
       await (storing ?? Promise.reject(notCalled(id)));
       return { id };
     };

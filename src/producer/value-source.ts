@@ -1,7 +1,7 @@
-/** Takes values from any kind of iterable, also from faulty ones. */
+/** Takes values from any kind of iterable, even faulty ones. */
 import { invalidOption, isThenable } from '../common/options.js';
 
-/** What `sendMany` takes values from. */
+/** The sources of values for `sendMany`. */
 export type Values<T> = Iterable<T> | AsyncIterable<T>;
 
 /** The result of taking a value. */
@@ -33,7 +33,7 @@ export class ValueSource<T> {
     }
   }
 
-  /** Lets the iterator clean up. Not awaited: a generator may hang in an await of its own. */
+  /** Lets the iterator clean up. Not awaited: a generator may hang in its own `await`. */
   release(): void {
     try {
       Promise.resolve(this.#iterator.return?.()).catch(() => {});

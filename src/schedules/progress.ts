@@ -1,7 +1,7 @@
-/** How far a schedule has come: what all programs that run it share, and what is to be done next. */
+/** The progress of a schedule, which all programs that run it share, and its next step. */
 import { type Timing, type TimingSpec, timingText } from './timing.js';
 
-/** What becomes of ticks that were missed. */
+/** How missed ticks are handled. */
 export type CatchUp = 'skip' | 'last' | 'all';
 
 /** As it is stored. Times are in milliseconds since 1970. */
@@ -57,7 +57,7 @@ export function progressText({ timing, chosenAt, since, tick, resets }: Progress
   return JSON.stringify({ timing: { cron, tz, everyMs }, chosenAt, since, tick, resets });
 }
 
-/** Undefined for a text that is no progress. */
+/** Undefined for a text that does not encode a progress. */
 export function parseProgress(text: string): Progress | undefined {
   try {
     const { timing, chosenAt, since, tick, resets } = JSON.parse(text);
@@ -76,8 +76,8 @@ export function isSameTiming(one: Progress, other: Progress): boolean {
 }
 
 /**
- * What two programs know together, in whatever order it is merged. `now` tells definitions that come from a clock that was
- * far ahead, and would be in force for ever.
+ * The merged knowledge of two programs, regardless of the order of merging. `now` detects definitions from a clock that
+ * was far ahead, which would otherwise be in force forever.
  */
 export function mergeProgress(one: Progress, other: Progress, now: number): Progress {
   const newer = isNewer(one, other, now) ? one : other;

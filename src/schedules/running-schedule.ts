@@ -15,7 +15,7 @@ import type { Schedule } from './schedule.js';
 import { type Publishing, sendAround } from './send-around.js';
 import { type Timing, timingOf, timingText } from './timing.js';
 
-/** What happens to a schedule. */
+/** An event of a schedule. */
 export type ScheduleEvent =
   /** This program may send its ticks from now on: on a local broker as others do, on RabbitMQ it alone. */
   | { readonly type: 'held'; readonly schedule: string }
@@ -31,7 +31,7 @@ export type ScheduleEvent =
   /** Something keeps a tick from being sent, which is tried again after `retryInMs`. */
   | { readonly type: 'failed'; readonly schedule: string; readonly error: Error; readonly retryInMs: number };
 
-/** The clock may be set at any time: so it is looked at again. */
+/** The clock may be set at any time, so it is read again. */
 const LOOK_EVERY_MS = 1000;
 
 const BACKOFF = { initialDelayMs: 200, maxDelayMs: 30_000 };
@@ -65,7 +65,7 @@ export class RunningSchedule {
   /** As known here. */
   #progress: Progress | undefined;
   #timing: Timing;
-  /** What was in force before, as text. */
+  /** The timing that was in force before, as text. */
   #replacedTiming: string | undefined;
   /** The definition in force, as last reported. */
   #toldTiming: string | undefined;
@@ -136,7 +136,7 @@ export class RunningSchedule {
     this.#work();
   }
 
-  /** Times that this version of the toolkit can't read are those of its own definition. */
+  /** A timing that this version of the toolkit can't read is replaced by that of its own definition. */
   #timingOf({ timing }: Progress): Timing {
     try {
       return timingOf(timing);
@@ -150,7 +150,7 @@ export class RunningSchedule {
     this.#observe({ type: 'lost', schedule: this.name, reason });
   }
 
-  /** Does what is due. */
+  /** Performs the steps that are due. */
   #work(): void {
     if (this.#working !== undefined || this.#state === undefined || this.#stopped) return;
     this.#working = this.#workOff().then((waitMs) => {

@@ -15,14 +15,14 @@ export interface Tick {
   readonly at: Date;
 }
 
-/** What `defineSchedule` takes besides the name. */
+/** Options of `defineSchedule`. */
 export interface ScheduleOptions<In> {
   /**
    * Five fields (minute, hour, day of the month, month, day of the week) or six (seconds first), as
    * [croner](https://croner.56k.guru) reads them. Either this or `everyMs`.
    */
   readonly cron?: string | undefined;
-  /** The time zone of `cron`, by its IANA name. Default: `'UTC'`, whatever the zone of the machine. */
+  /** The time zone of `cron`, by its IANA name. Default: `'UTC'`, regardless of the machine's time zone. */
   readonly tz?: string | undefined;
   /** A tick at each multiple of so many milliseconds since 1970. At least 100. */
   readonly everyMs?: number | undefined;
@@ -36,7 +36,7 @@ export interface ScheduleOptions<In> {
     properties?: ScheduledProperties | undefined,
   ];
   /**
-   * What becomes of ticks that came while no scheduler ran, which are more than a minute late: `'last'` sends the last
+   * How to handle ticks that passed while no scheduler ran, and are more than a minute late: `'last'` sends the last
    * tick that is due and skips those before it, `'skip'` skips them all, `'all'` sends each of them. Default: `'last'`.
    */
   readonly catchUp?: CatchUp | undefined;
@@ -59,7 +59,7 @@ const PROPERTY_NAMES: readonly (keyof ScheduledProperties)[] = [
   'compress',
 ];
 
-/** What a schedule needs of a queue. */
+/** The parts of a queue that a schedule needs. */
 export type ScheduledQueue<In> = Pick<Queue<In, unknown>, 'name' | 'spec' | 'encode' | 'compress'>;
 
 /** Sends a message at given times. Made by {@link defineSchedule}; `createScheduler` runs it. */
@@ -68,13 +68,13 @@ export interface Schedule {
   readonly name: string;
   /** Where its messages go. */
   readonly queue: Pick<Queue<never, unknown>, 'name' | 'spec'>;
-  /** What becomes of ticks that were missed. */
+  /** How missed ticks are handled. */
   readonly catchUp: CatchUp;
   /** When its ticks are. */
   readonly timing: Timing;
   /**
-   * The message of a tick; undefined: of a run besides. Rejects with `INVALID_MESSAGE` and `TOO_LARGE`, and as the function
-   * of its value does.
+   * The message of a tick; undefined: of a run in addition to the ticks. Rejects with `INVALID_MESSAGE` and
+   * `TOO_LARGE`, and as the function of its value does.
    */
   message(tick: Date | undefined, maxBytes: number): Promise<Message>;
 }
@@ -156,7 +156,7 @@ function checkSend<In>(send: ScheduleOptions<In>['send']): ScheduleOptions<In>['
   );
 }
 
-/** What can't be sent now can't be sent at any tick. */
+/** A value that can't be sent now can't be sent at any tick. */
 function checkValue<In>(queue: ScheduledQueue<In>, value: unknown): void {
   let encoding: EncodedValue | Promise<EncodedValue>;
   try {

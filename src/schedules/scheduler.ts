@@ -23,23 +23,20 @@ import { checkScheduleName, type Schedule } from './schedule.js';
 import { sendAround } from './send-around.js';
 import { timingOf, timingText } from './timing.js';
 
-/** What `createScheduler` takes. All have defaults. */
+/** Options of `createScheduler`. All have defaults. */
 export interface SchedulerOptions {
   /**
    * Functions around each message on its way to the broker, as those of a producer: they may add headers. One that throws,
    * or does not call `next`, keeps the tick from being sent: it is tried again. See {@link Around}.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
-  /**
-   * Receives what happens. Without it, what keeps a tick from being sent is a warning of the process, once for each
-   * schedule.
-   */
+  /** Receives the events. Without it, a tick that can't be sent causes a process warning, once for each schedule. */
   readonly observe?: ((event: ScheduleEvent) => void) | undefined;
 }
 
 const OPTION_NAMES: readonly (keyof SchedulerOptions)[] = ['around', 'observe'];
 
-/** What is known of a schedule on a broker. */
+/** The known state of a schedule on a broker. */
 export interface ScheduleInfo {
   /** The name of the schedule. */
   readonly name: string;
@@ -58,21 +55,21 @@ export interface ScheduleInfo {
 /** Runs schedules. Created by {@link createScheduler}. */
 export interface Scheduler extends AsyncDisposable {
   /**
-   * Declares the queues and begins to send. Keeps the process alive until `stop`. A scheduler is started once.
-   * Rejects with what declaring rejects with, `TIMEOUT` after `timeoutMs` (default 30 000), `ABORTED`, and `CLOSED` if it
-   * was started or stopped before.
+   * Declares the queues and starts sending. Keeps the process alive until `stop`. A scheduler can be started once.
+   * Rejects as declaring does, `TIMEOUT` after `timeoutMs` (default 30 000), `ABORTED`, and `CLOSED` if it was started
+   * or stopped before.
    */
   start(options?: WaitOptions): Promise<void>;
-  /** Sends no more; another program takes over. Waits for what is being sent. Always resolves. */
+  /** Stops sending; another program takes over. Waits for sends in progress. Always resolves. */
   stop(): Promise<void>;
   /** `stop()`: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
   /**
-   * Sends the message of a schedule now, besides its ticks, whether the scheduler was started or not. Resolves to the id
-   * of the message. Rejects with `INVALID_OPTION` for an unknown name, and as `send` does.
+   * Sends the message of a schedule now, in addition to its ticks, whether the scheduler was started or not. Resolves
+   * to the id of the message. Rejects with `INVALID_OPTION` for an unknown name, and as `send` does.
    */
   runNow(name: string): Promise<{ readonly id: string }>;
-  /** What is known of each schedule. Rejects as `inspect` does. */
+  /** The known state of each schedule. Rejects as `inspect` does. */
   list(options?: WaitOptions): Promise<readonly ScheduleInfo[]>;
 }
 
@@ -109,7 +106,10 @@ export async function forgetSchedule(broker: Broker, name: string, options?: Wai
   const state = stateName(checkScheduleName(name));
   const { isHeld } = await backend.viewState(state, options);
   if (isHeld === true) {
-    throw new QueueError('INVALID_OPTION', `a scheduler is running the schedule ${quote(name)}: stop it first`);
+    throw new QueueError(
+      'INVALID_OPTION',
+      `a scheduler is running the schedule ${quote(name)}: stop it first`,
+    );
   }
   return backend.removeState(state, options);
 }

@@ -10,8 +10,8 @@ export interface Publishing {
 }
 
 /**
- * Sends as a producer does: within `around`, and told on the tracing channel, both of which may add headers. Resolves to
- * what `send` resolved to. Rejects as they do, and with `ABORTED` if `around` sent nothing.
+ * Sends as a producer does: within `around`, and published on the tracing channel; both may add headers. Resolves to
+ * what `send` resolved to. Rejects as they do, and with `ABORTED` if `around` did not send.
  */
 export async function sendAround(
   broker: Pick<Backend, 'url'>,

@@ -17,7 +17,7 @@ export interface Timing {
   last(upTo: number): number;
 }
 
-/** What a definition says of its times. */
+/** The timing options of a definition. */
 interface TimingOptions {
   readonly cron?: string | undefined;
   readonly tz?: string | undefined;
@@ -84,13 +84,13 @@ function parse(cron: string, tz: string): Croner.Cron {
     const why = errorText(error).replace(/^CronPattern: /, '');
     throw new QueueError('INVALID_OPTION', `cron: ${quote(cron)}: ${why}`, { cause: error });
   }
-  // It also takes dates, which are no pattern.
+  // It also accepts dates, which are not patterns.
   if (times.getPattern() === undefined)
     throw invalidOption('cron', "five or six fields such as '0 3 * * *', not a date", cron);
   return times;
 }
 
-/** Looks back further and further: expressions are made for looking forward. */
+/** Searches back in growing steps: expressions only support searching forward. */
 function lastUpTo(next: Timing['next'], upTo: number): number {
   for (let windowMs = 60_000; ; windowMs *= 4) {
     let last = next(upTo - windowMs);

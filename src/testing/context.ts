@@ -21,7 +21,7 @@ const NAMES = [
 ] as const satisfies readonly (keyof HandlerContext)[];
 
 /**
- * What a handler gets besides its value, for tests that call the handler alone: the first attempt of a new message, unless
+ * The context of a handler, for tests that call the handler directly: the first attempt of a new message, unless
  * `context` says otherwise.
  *
  * ```ts

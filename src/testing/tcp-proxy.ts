@@ -13,7 +13,7 @@ export interface Target {
   readonly port: number;
 }
 
-/** What happens to the bytes of one direction. */
+/** The treatment of the bytes of one direction. */
 type Flow = 'open' | 'frozen' | 'dropping';
 
 /** One client's connection and the one to the broker that goes with it. */
@@ -47,7 +47,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #links = new Set<Link>();
   readonly #flow: Record<Direction, Flow> = { 'to-broker': 'open', 'to-client': 'open' };
   readonly #resetAfter = new Map<Direction, { bytes: number; done: () => void }>();
-  /** Emits 'thaw' when frozen bytes may go on. */
+  /** Emits 'thaw' when frozen bytes may continue. */
   readonly #changes = new EventEmitter().setMaxListeners(0);
   #bytesPerSecond = Number.POSITIVE_INFINITY;
   #delayMs = 0;
@@ -103,12 +103,12 @@ export class TcpProxy implements AsyncDisposable {
     this.#flow['to-client'] = 'frozen';
   }
 
-  /** Loses all bytes of one direction, and the end of the stream; the other direction goes on. */
+  /** Loses all bytes of one direction, and the end of the stream; the other direction continues. */
   halfOpen(lost: Direction): void {
     this.#flow[lost] = 'dropping';
   }
 
-  /** Ends `freeze` and `halfOpen`. What was frozen arrives now; connections that lost bytes are reset. */
+  /** Ends `freeze` and `halfOpen`. Frozen bytes arrive now; connections that lost bytes are reset. */
   thaw(): void {
     this.#flow['to-broker'] = 'open';
     this.#flow['to-client'] = 'open';

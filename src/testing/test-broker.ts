@@ -6,11 +6,11 @@ import { aroundBroker, withVerbs } from './around-broker.js';
 /** The options of `openTestBroker`. All have defaults. */
 export interface TestBrokerOptions {
   /**
-   * How many messages a queue without a `capacity` of its own holds before `send` waits. Default: 16, so that a handful
-   * of messages exposes code that does not expect to wait.
+   * How many messages a queue without its own `capacity` holds before `send` waits. Default: 16, so that a handful of
+   * messages exposes code that does not expect to wait.
    */
   readonly capacity?: number | undefined;
-  /** The longest delay before a retry, whatever the policy. Milliseconds. Default: 10. */
+  /** The longest delay before a retry, regardless of the policy. Milliseconds. Default: 10. */
   readonly maxRetryDelayMs?: number | undefined;
 }
 

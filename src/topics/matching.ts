@@ -1,4 +1,4 @@
-/** What a pattern matches, known to the compiler: the rules of common/topic-pattern.ts as types. */
+/** Pattern matching at compile time: the rules of common/topic-pattern.ts as types. */
 
 type Words<Text extends string> = Text extends ''
   ? []
@@ -43,7 +43,7 @@ export type Matching<Pattern extends string, Name extends string> = Name extends
     : never
   : never;
 
-/** The pattern itself, or a text that says what is wrong with it, to which no pattern can be assigned. */
+/** The pattern itself, or an error text, to which no pattern can be assigned. */
 export type Checked<Pattern extends string, Name extends string> = Pattern extends string
   ? [Matching<Pattern, Name>] extends [never]
     ? `no event of the topic matches '${Pattern}'`

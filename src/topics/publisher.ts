@@ -13,7 +13,7 @@ import type { Values } from '../producer/value-source.js';
 import type { EncodedValue } from '../queue.js';
 import type { EventInputs, EventSchemas, Topic } from './topic.js';
 
-/** What `publish` takes besides the event and the value: as `send`, but no address for a reply, and no type: that is the event. */
+/** Options of `publish`: those of `send`, but no address for a reply, and no type, which is the event. */
 export type PublishEventOptions = Omit<SendOptions, 'replyTo' | 'type'>;
 
 /** As {@link PublishEventOptions}, for each of the events; ids are always new. */
@@ -22,7 +22,7 @@ export type PublishManyOptions<Inputs extends object = Record<string, unknown>> 
   'replyTo' | 'type'
 >;
 
-/** What `publish` resolves to. */
+/** The result of `publish`. */
 export interface PublishResult {
   /** The message's id: the one given, or a new UUID. All copies have it. */
   readonly id: string;
@@ -30,7 +30,7 @@ export interface PublishResult {
   readonly routed: boolean;
 }
 
-/** What `publishMany` resolves to. */
+/** The result of `publishMany`. */
 export interface PublishManyResult {
   /** How many events were published: all that the iterable gave. */
   readonly published: number;
@@ -137,10 +137,10 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
   }
 }
 
-/** What the messages of an event share. */
+/** State shared by the messages of an event. */
 type EventRoute = Required<Pick<Message, 'origin' | 'type'>>;
 
-/** Made once: an object for each message would be a large part of its cost, and backends recognize what they know. */
+/** Created once: an object for each message would be a large part of its cost, and backends recognize the object. */
 function routesOf({ name: exchange, events }: Topic): ReadonlyMap<string, EventRoute> {
   return new Map(
     Object.keys(events).map((event) => [

@@ -147,7 +147,7 @@ class TopicSubscription implements Subscription {
     this.#values = events;
   }
 
-  // Properties of their own, so that a copy of a definition still has them.
+  // Own properties, so that a copy of a definition still has them.
   readonly encode = (): never => {
     throw new QueueError(
       'INVALID_MESSAGE',

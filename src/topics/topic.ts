@@ -11,30 +11,30 @@ import { defineQueue, type Queue } from '../queue.js';
 /** The schemas of a topic's events, by the names of the events. */
 export type EventSchemas = Readonly<Record<string, StandardSchemaV1>>;
 
-/** What the publisher of each event gives. */
+/** The value that the publisher of each event passes. */
 export type EventInputs<Schemas extends EventSchemas> = {
   readonly [Event in keyof Schemas & string]: StandardSchemaV1.InferInput<Schemas[Event]>;
 };
 
-/** What the handler of each event gets. */
+/** The value that the handler of each event receives. */
 export type EventOutputs<Schemas extends EventSchemas> = {
   readonly [Event in keyof Schemas & string]: StandardSchemaV1.InferOutput<Schemas[Event]>;
 };
 
-/** What {@link defineTopic} takes besides the name and the schemas. All have defaults. */
+/** Options of {@link defineTopic}. All have defaults. */
 export interface TopicOptions {
   /**
    * What to do with an event that no subscription takes. `'ignore'` (default): it is dropped, and `publish` resolves
    * with `routed: false`. `'error'`: `publish` rejects with `UNROUTABLE`. `'keep'`: it is stored in the queue
-   * `<topic>.unrouted`, which the first publisher, or `millrace topology apply`, creates: what other programs publish
-   * before that is dropped. `'keep'` can't be changed later, since exchanges can't.
+   * `<topic>.unrouted`, which the first publisher, or `millrace topology apply`, creates: events that other programs
+   * publish before that are dropped. `'keep'` can't be changed later, since exchanges can't.
    */
   readonly unrouted?: 'ignore' | 'error' | 'keep' | undefined;
   /** What to do if an exchange of this name already exists. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
   /** How values become message bodies: `'json'` (default), `'structured'`, or a codec of your own. */
   readonly codec?: 'json' | 'structured' | Codec | undefined;
-  /** With what publishers compress the bodies, as in `QueueOptions`. Default: not. */
+  /** How publishers compress the bodies, as in `QueueOptions`. Default: no compression. */
   readonly compress?: Compression | undefined;
 }
 
@@ -48,7 +48,7 @@ export interface Topic<Schemas extends EventSchemas = EventSchemas> {
   readonly unrouted: 'ignore' | 'error' | 'keep';
   /** How the values of each event are encoded and decoded. */
   readonly events: { readonly [Event in keyof Schemas & string]: EventValues };
-  /** With `unrouted: 'keep'`: the queue for what no subscription takes. */
+  /** With `unrouted: 'keep'`: the queue for events without a subscription. */
   readonly unroutedQueue: QueueSpec | undefined;
   /** As in {@link TopicOptions}. */
   readonly compress: Compression | undefined;
@@ -56,7 +56,7 @@ export interface Topic<Schemas extends EventSchemas = EventSchemas> {
   readonly schemas?: Schemas | undefined;
 }
 
-/** What a topic knows of an event. */
+/** The internal data of an event. */
 export type EventValues = Pick<Queue<unknown, unknown>, 'encode' | 'decode' | 'schema' | 'contentType'>;
 
 /**
@@ -91,7 +91,7 @@ export function defineTopic<const Schemas extends EventSchemas>(
   }
   const values = Object.entries(events).map(([event, schema]) => {
     checkEventName(event);
-    // What encodes and decodes the values of a queue does it for an event.
+    // The code that encodes and decodes the values of a queue does it for an event.
     const { encode, decode, contentType } = defineQueue(labelOf(name, event), schema, {
       codec: options.codec,
       compress: options.compress,
@@ -110,7 +110,7 @@ export function defineTopic<const Schemas extends EventSchemas>(
   };
 }
 
-/** What `unrouted: 'keep'` calls its queue and its exchange. */
+/** The name of the queue and exchange of `unrouted: 'keep'`. */
 export const UNROUTED = 'unrouted';
 
 /** The queue of `unrouted: 'keep'`, by its name. */

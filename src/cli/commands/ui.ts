@@ -44,7 +44,12 @@ export function addUiCommand(program: Command, execute: Execute): void {
     .description('Serves a web page for inspecting queues and dead letters and acting on them.')
     .option('--port <port>', 'the port; 0 picks a free one', integerValue(0, 65_535), DEFAULT_PORT)
     .option('--host <address>', 'the address to listen at', '127.0.0.1')
-    .option('--allow-host <name>', 'another host name under which browsers may reach it; repeatable', collect, [])
+    .option(
+      '--allow-host <name>',
+      'another host name under which browsers may reach it; repeatable',
+      collect,
+      [],
+    )
     .option(
       '-q, --queue <name>',
       'only this queue; repeatable (default: all)',

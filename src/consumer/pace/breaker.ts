@@ -69,7 +69,7 @@ export class Breaker {
     return this.#state === 'half-open';
   }
 
-  /** Counts successes and failures. Other outcomes say nothing about the services that handlers depend on. */
+  /** Counts successes and failures. Other outcomes are no evidence about the services that handlers depend on. */
   readonly watch = ({ type }: Outcome): void => {
     if (type === 'handled' || type === 'failed') this.note(type === 'failed');
   };

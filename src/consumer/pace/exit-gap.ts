@@ -4,9 +4,10 @@ const STRETCH_MS = 500;
 const GAP_MS = 20;
 
 /**
- * Lets a process with an unreferenced consumer exit between two messages. Whatever a handler waits for keeps the process
- * alive, so a consumer whose next message is always there would keep a finished program running forever. So, from time to
- * time, no handler begins until the running ones have ended and a gap has passed in which nothing keeps the process alive.
+ * Lets a process with an unreferenced consumer exit between two messages. Anything that a handler waits for keeps the
+ * process alive, so a consumer whose next message is always there would keep a finished program running forever. So,
+ * from time to time, no handler starts until the running ones have ended and a gap has passed in which nothing keeps
+ * the process alive.
  *
  *   working ──STRETCH_MS──► waiting for running handlers ──► gap ──GAP_MS──► working
  *                                                             └── nothing else is alive: the process exits
@@ -17,12 +18,12 @@ export class ExitGap {
   /** Undefined while no handler runs. */
   #workingSince: number | undefined;
 
-  /** `onOver` is called when handlers may begin again. */
+  /** `onOver` is called when handlers may start again. */
   constructor(onOver: () => void) {
     this.#onOver = onOver;
   }
 
-  /** Whether no handler may begin now. `running`: how many handlers run. */
+  /** Whether no handler may start now. `running`: the number of running handlers. */
   isDue(running: number): boolean {
     if (this.#timer !== undefined) return true;
     this.#workingSince ??= performance.now();

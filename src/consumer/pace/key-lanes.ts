@@ -58,7 +58,7 @@ export class KeyLanes<T> {
     return entry.item;
   }
 
-  /** Removes the item from all its lanes, whatever its position. */
+  /** Removes the item from all its lanes, at any position. */
   remove(item: T): void {
     const entry = this.#entries.get(item);
     if (entry === undefined) return;

@@ -6,7 +6,7 @@ import type { Rate } from './rate.js';
 import { RatedLine } from './rated-line.js';
 import type { TakeStarts } from './shared-rate-window.js';
 
-/** The options of a consumer that decide when a handler may begin. */
+/** The options of a consumer that decide when a handler may start. */
 export interface LineSettings<Out> {
   readonly key: KeyOf<Out> | undefined;
   readonly maxPerKey: number;

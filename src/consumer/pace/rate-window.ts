@@ -1,17 +1,17 @@
 import type { Rate } from './rate.js';
 
-/** Decides when the next handler may begin. Times are on the clock of `performance.now()`. */
+/** Decides when the next handler may start. Times are on the clock of `performance.now()`. */
 export interface StartWindow {
   /**
-   * When the next handler may begin. A time in the past means now, `Infinity` that it is not known yet. `waiting`: how many
-   * deliveries wait for it.
+   * When the next handler may start. A time in the past means now, `Infinity` that it is not known yet. `waiting`: how
+   * many deliveries wait for it.
    */
   nextAt(now: number, waiting: number): number;
-  /** A handler begins. Only after `nextAt` has allowed it. */
+  /** A handler starts. Only after `nextAt` has allowed it. */
   take(now: number): void;
   /** Whether no start still counts. */
   isIdle(now: number): boolean;
-  /** No handler begins for now. */
+  /** No handler starts for now. */
   giveBack(): void;
 }
 

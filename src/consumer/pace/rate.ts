@@ -1,4 +1,4 @@
-/** Limits how many handlers may begin in a span of time. */
+/** Limits how many handlers may start in a span of time. */
 import {
   checkOptionNames,
   durationOption,
@@ -7,19 +7,19 @@ import {
   wordOption,
 } from '../../common/options.js';
 
-/** How many handlers of a consumer may begin in a span of time. */
+/** How many handlers of a consumer may start in a span of time. */
 export interface Rate<Out = unknown> {
-  /** At most this many handlers begin in any span of `perMs`. 1 to 100 000. */
+  /** At most this many handlers start in any span of `perMs`. 1 to 100 000. */
   readonly limit: number;
   /** The length of the span. Milliseconds, 1 to 2 147 483 647. */
   readonly perMs: number;
   /**
-   * Gives each string that it returns a limit of its own, for example each tenant or account. Messages of other keys go
-   * on meanwhile, as far as `prefetch` reaches. If it throws, the message becomes a dead letter.
+   * Gives each string that it returns its own limit, for example each tenant or account. Messages with other keys
+   * continue meanwhile, as far as `prefetch` reaches. If it throws, the message becomes a dead letter.
    */
   readonly key?: ((value: Out) => string) | undefined;
   /**
-   * Who shares the limit: `'consumer'`: nobody, each consumer has its own. `'queue'`: all consumers of the queue, in all
+   * The scope of the limit: `'consumer'`: each consumer has its own. `'queue'`: all consumers of the queue, in all
    * processes that share the folder; in memory, all of this broker. RabbitMQ can't count over its consumers: there
    * `createConsumer` throws `UNSUPPORTED`. Default: `'consumer'`.
    */

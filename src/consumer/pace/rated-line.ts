@@ -12,7 +12,7 @@ interface RatedLineSettings {
   readonly takeStarts?: TakeStarts | undefined;
   /** The key whose window a delivery counts in; undefined: it is not limited. */
   readonly keyOf: ((delivery: Delivery) => string | undefined) | undefined;
-  /** Called when a delivery may begin. */
+  /** Called when a delivery may start. */
   readonly onReady: () => void;
   /** Called with a delivery that has waited too long and was removed from the line. */
   readonly onTooLong: (delivery: Delivery) => void;
@@ -26,7 +26,7 @@ const MANY_WINDOWS = 1000;
 
 /**
  * A line whose deliveries also wait for a rate window. With keys, a delivery whose window is closed is set aside, and
- * deliveries with other keys go on.
+ * deliveries with other keys continue.
  *
  *   in the inner line ──window open──► taken
  *      └──window closed (keyed)──► set aside ──window open──► taken
@@ -166,7 +166,7 @@ export class RatedLine implements Line {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** A shared window knows when the next handler may begin. */
+  /** A shared window knows when the next handler may start. */
   #onAnswer(): void {
     if (this.#arrivals.size > 0) this.#deadlines.add(this.#check(performance.now()));
   }
@@ -200,7 +200,7 @@ export class RatedLine implements Line {
     const waiting = this.#waiting(now);
     if (waiting.length === 0) return Number.POSITIVE_INFINITY;
     const keys = this.#settings.keyOf === undefined ? [''] : [...this.#aside.keys()];
-    // What may begin already waits for a handler to end, not for a time.
+    // A delivery that may start now is waiting for a handler to end, not for a time.
     const opens = keys
       .map((key) => this.#windowOf(key, now).nextAt(now, this.#aside.get(key)?.length ?? waiting.length))
       .filter((at) => at > now);

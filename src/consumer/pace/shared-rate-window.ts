@@ -30,14 +30,14 @@ export function takeStartsOf(broker: Backend, queue: string): TakeStarts {
 /** How long a start may be used that was granted. Short: those of a process that dies count as used. */
 const VALID_MS = 1000;
 const MAX_VALID_MS = 60_000;
-/** What one request asks for at most. */
+/** The maximum per request. */
 const MAX_BLOCK = 256;
 /** How long to wait after a request that failed. */
 const ASK_AGAIN_MS = 500;
 
 /**
- * A window that consumers share: it asks the broker for a few starts, in blocks that grow while they are used up quickly,
- * and reports when each was used.
+ * A window that consumers share: it requests a few starts from the broker, in blocks that grow while they are used up
+ * quickly, and reports when each was used.
  *
  *   empty ──nextAt──► asking ──granted──► has starts ──used up, too old──► empty
  *     ▲                  └──none left──► waiting ──waitMs──┐
@@ -45,7 +45,7 @@ const ASK_AGAIN_MS = 500;
  */
 export class SharedRateWindow implements StartWindow {
   readonly #settings: SharedRateWindowSettings;
-  /** What was granted and not ended. */
+  /** The grants that have not ended. */
   #grant: { readonly grant: number; readonly count: number } | undefined;
   #left = 0;
   #grantedAt = 0;
@@ -92,7 +92,7 @@ export class SharedRateWindow implements StartWindow {
     this.tell();
   }
 
-  /** Starts that were too old when they could be used have to be valid for longer, fewer of them are asked for. */
+  /** If starts were too old when they could be used, fewer are requested, so that they are valid for longer. */
   #adjust(now: number): void {
     if (this.#grant === undefined) return;
     const { limit } = this.#settings;
@@ -116,7 +116,7 @@ export class SharedRateWindow implements StartWindow {
       if (grant.count > 0) this.#grant = grant;
       else this.#askAt = performance.now() + grant.waitMs;
     } catch {
-      // The consumer's subscription reports what is wrong.
+      // The consumer's subscription reports the error.
       this.#askAt = performance.now() + ASK_AGAIN_MS;
     }
     this.#isAsking = false;

@@ -122,7 +122,9 @@ async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
     // Another process was quicker.
     if (error.code === 'EEXIST' && (await statOf(folder))?.isDirectory()) return;
-    throw error.code === 'ENOENT' ? new Error(`no folder can be created in ${parent}`, { cause: error }) : error;
+    throw error.code === 'ENOENT'
+      ? new Error(`no folder can be created in ${parent}`, { cause: error })
+      : error;
   });
 }
 

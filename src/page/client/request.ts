@@ -11,9 +11,13 @@ export async function post(path: string, body: object): Promise<Record<string, u
       body: JSON.stringify(body),
     });
   } catch {
-    throw new Error('The server is not responding. The action may or may not have been carried out; check the log.');
+    throw new Error(
+      'The server is not responding. The action may or may not have been carried out; check the log.',
+    );
   }
   const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
   if (response.ok) return answer;
-  throw new Error(typeof answer.error === 'string' ? answer.error : `The server responded with HTTP ${response.status}.`);
+  throw new Error(
+    typeof answer.error === 'string' ? answer.error : `The server responded with HTTP ${response.status}.`,
+  );
 }

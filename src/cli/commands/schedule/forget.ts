@@ -24,7 +24,8 @@ function forget(name: string, flags: CommonFlags, output: Output): Promise<ExitC
   return withBroker('schedule forget', flags, output, async (broker, signal) => {
     const isForgotten = await forgetSchedule(broker, name, { signal });
     if (output.json) await output.record({ schedule: name, forgotten: isForgotten });
-    else output.note(isForgotten ? ` [*] Forgot '${name}'` : ` [*] Nothing is stored for a schedule '${name}'`);
+    else
+      output.note(isForgotten ? ` [*] Forgot '${name}'` : ` [*] Nothing is stored for a schedule '${name}'`);
     return isForgotten ? EXIT.ok : EXIT.empty;
   });
 }
