@@ -76,8 +76,8 @@ export function parseAddress(text: string): RabbitMqAddress {
 }
 
 /**
- * The address with `***` instead of its password. Accepts any text, also invalid addresses, and hides too much rather than
- * too little: everything up to the last `@` may belong to a password that was not percent-encoded.
+ * The address with `***` instead of its password. Accepts any text, even invalid addresses, and hides too much rather
+ * than too little: everything up to the last `@` may belong to a password that was not percent-encoded.
  */
 export function maskAddress(address: string): string {
   const scheme = /^[^:/?#]*:\/\//.exec(address)?.[0] ?? '';

@@ -45,10 +45,10 @@ export interface RabbitMqOptions {
    */
   readonly credentials?: (() => RabbitMqCredentials | Promise<RabbitMqCredentials>) | undefined;
   /**
-   * The URL of RabbitMQ's management API: `http://localhost:15672`. Without a user in it, the user and the password of the
-   * AMQP address are used. Needed only for what AMQP can't tell: the bindings of a queue, and most of what
-   * `operatorOf(broker)` shows. False: that does without. Default: for `operatorOf`, port 15672 of the connected broker's
-   * host, with `amqps:` port 15671 over TLS; for the rest, none. `tls` applies to an `https:` address, too.
+   * The URL of RabbitMQ's management API: `http://localhost:15672`. Without a user in it, the user and the password of
+   * the AMQP address are used. Needed only for data that AMQP does not report: the bindings of a queue, and most
+   * figures of `operatorOf(broker)`. False: it is not used. Default: for `operatorOf`, port 15672 of the connected
+   * broker's host, with `amqps:` port 15671 over TLS; for the rest, none. `tls` applies to an `https:` address, too.
    */
   readonly managementUrl?: string | false | undefined;
   /** Called with the events of the broker. Its errors are ignored. */

@@ -268,7 +268,7 @@ class RabbitMqBroker implements Backend {
     this.#auxiliary.invalidate(routingKey);
   }
 
-  /** Checks what each operation begins with. */
+  /** The check at the start of each operation. */
   #check(action: string, { signal }: WaitOptions, queue?: string): void {
     this.#throwIfClosed();
     if (queue !== undefined) checkQueueName(queue);

@@ -43,12 +43,12 @@ export class AmqplibInternals {
     };
   }
 
-  /** What a `DeliveryReader` needs; undefined if it may not be used. */
+  /** The internals that a `DeliveryReader` needs; undefined if it may not be used. */
   get reading(): ReadInternals | undefined {
     return this.#mayUse && canRead(this.#connection) ? this.#connection : undefined;
   }
 
-  /** What a `PublishChannel` needs; undefined if it may not be used. */
+  /** The internals that a `PublishChannel` needs; undefined if it may not be used. */
   publishingOn(channel: Channel): PublishInternals | undefined {
     return this.#mayUse && canPublish(channel) ? channel : undefined;
   }

@@ -21,9 +21,9 @@ export function replyCode(error: unknown): number | undefined {
   return typeof error.code === 'number' ? error.code : undefined;
 }
 
-/** The broker's text, without what amqplib puts around it; for several errors, all of their texts. */
+/** The broker's text, without amqplib's wrapping; for several errors, all of their texts. */
 export function replyText(error: unknown): string {
-  // Node tries all addresses of a host name; the error that combines their failures has no text of its own.
+  // Node tries all addresses of a host name; the error that combines their failures has no message.
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [...new Set(error.errors.map(replyText))].join('; ');
   }
@@ -32,7 +32,7 @@ export function replyText(error: unknown): string {
 }
 
 /**
- * What an error of OpenSSL says, without the codes and the places in its source, which make several lines of it.
+ * The text of an OpenSSL error, without the codes and source locations, which take several lines.
  *
  *   80EC6C13077F0000:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:../deps/…:1601:SSL alert number 70
  */
@@ -176,7 +176,7 @@ export function loginError(error: unknown, address: string): QueueError {
   });
 }
 
-/** Why a connection failed before the log-in, with what that usually means. */
+/** Why a connection failed before the log-in, with the usual cause. */
 export function connectErrorText(error: unknown, port: number): string {
   const text = replyText(error);
   if (CLOSED_DURING_LOG_IN.test(text)) {
@@ -203,14 +203,14 @@ const NOT_THERE = [
 /** Codes of connections that ended. */
 const CUT = ['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'];
 
-/** Whether there is no server to ask what it is. */
+/** Whether there is no server to probe. */
 export function isNotThere(error: unknown): boolean {
   return errorsIn(error).some((each) => NOT_THERE.includes(codeOf(each)));
 }
 
 /**
- * Whether another attempt to connect may succeed without anybody changing the address, the credentials or a certificate:
- * the broker is not up yet, or the connection was lost.
+ * Whether another attempt to connect may succeed without a change to the address, the credentials or a certificate: the
+ * broker is not up yet, or the connection was lost.
  */
 export function mayPass(error: unknown): boolean {
   return errorsIn(error).some(

@@ -25,7 +25,7 @@ import { describeWrongServer, WrongServer } from './wrong-server.js';
 
 const TRY_AGAIN_MS = 50;
 
-/** A broker that says nothing for so long may be another server, which waits for the client to say more. */
+/** A server that is silent for this long may not be a broker, but one that waits for more data from the client. */
 const SILENCE_MS = 2_000;
 
 /** Called when the broker blocks or unblocks publishing on a connection. */
@@ -182,7 +182,7 @@ export class Connection {
     return this.#deliveries.receive(channel, onMessage);
   }
 
-  /** What a `PublishChannel` needs; undefined if amqplib has to publish by itself. */
+  /** The internals that a `PublishChannel` needs; undefined if amqplib must publish by itself. */
   publishInternals(channel: Channel): PublishInternals | undefined {
     return this.#internals.publishingOn(channel);
   }
@@ -224,7 +224,7 @@ export class Connection {
   }
 }
 
-/** The outcome of a log-in. Rejects with `WrongServer` if it fails, or gets no answer, because of what answers there. */
+/** The outcome of a log-in. Rejects with `WrongServer` if it fails, or gets no answer, because of the server there. */
 async function unlessWrongServer<T>(
   logIn: Promise<T>,
   address: RabbitMqAddress,
@@ -259,7 +259,7 @@ export function closeChannel(channel: Channel): Promise<void> {
   return settledWithin((async () => channel.close())(), CLOSE_LIMIT_MS);
 }
 
-/** Calls `listener` once, with the reason, when the channel has ended for whatever reason. */
+/** Calls `listener` once, with the reason, when the channel has ended for any reason. */
 export function onChannelClosed(
   connection: Connection,
   channel: Channel,

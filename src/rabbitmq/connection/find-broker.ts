@@ -8,7 +8,7 @@ import { mayPass } from './broker-errors.js';
 /** How long to wait at most between two attempts to find the broker for the first time. */
 const MAX_OPEN_DELAY_MS = 1_000;
 
-/** No attempt begins with less time than this. */
+/** No attempt starts with less time than this. */
 const MIN_TRY_MS = 100;
 
 const NO_ANSWER = 'no broker answered: ';
@@ -33,7 +33,7 @@ export async function findBroker(
     } catch (error) {
       if (closing.aborted || !isQueueError(error, 'UNREACHABLE') || !mayPass(error)) throw error;
       const leftMs = deadline - performance.now();
-      // The time limit itself ended the last attempt: an earlier one says more about the reason.
+      // The time limit itself ended the last attempt: an earlier error explains the reason better.
       if (leftMs > 0 || failure === undefined) failure = error;
       if (leftMs < MIN_TRY_MS || tries > reconnect.maxAttempts)
         throw notFound(failure, tries, connectTimeoutMs);
@@ -75,7 +75,9 @@ function notFound(error: QueueError, tries: number, timeoutMs: number): QueueErr
   );
 }
 
-/** Combines the errors of all addresses. A refusal takes precedence: it says more than a failed connection. */
+/**
+ * Combines the errors of all addresses. A refusal takes precedence: it is more informative than a failed connection.
+ */
 function combined(failures: readonly QueueError[]): QueueError {
   const refusal = failures.find((failure) => failure.code !== 'UNREACHABLE');
   if (refusal !== undefined) return refusal;

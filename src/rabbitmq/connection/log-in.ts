@@ -13,7 +13,7 @@ const RENEW_AFTER = 0.75;
 
 const RENEW_AGAIN_MS = 5_000;
 
-/** The credentials for the next connection. Rejects with what the application's function throws. */
+/** The credentials for the next connection. Rejects with the error of the application's function. */
 export async function credentialsFor(
   address: RabbitMqAddress,
   settings: RabbitMqSettings,
@@ -35,7 +35,7 @@ async function askFor(ask: NonNullable<RabbitMqSettings['credentials']>): Promis
 /**
  * Renews the secret of an open connection before it expires (`connection.update-secret`,
  * https://www.rabbitmq.com/docs/oauth2), until the signal is aborted. Never rejects: if a secret can't be renewed, the
- * broker ends the connection, and the next one asks for credentials anyway.
+ * broker ends the connection, and the next one requests credentials anyway.
  */
 export async function keepSecretValid(
   model: ChannelModel,
@@ -97,7 +97,7 @@ export function socketOptions(
     signal,
     noDelay: true,
     keepAlive: true,
-    // The process and its machine are for those who look at the broker; see `Operator.consumers`.
+    // The process and its machine are for operators; see `Operator.consumers`.
     clientProperties: { connection_name: name, pid: process.pid, host: hostname() },
     // The broker reads the user name from the client's certificate.
     ...(address.authMechanism === 'external' ? { credentials: credentials.external() } : {}),

@@ -41,7 +41,7 @@ export class ReconnectingConnection {
   /** Prepares each new connection before it is used. */
   readonly #prepare: (connection: Connection) => Promise<void>;
   readonly #listeners = new Set<LinkListener>();
-  /** Calls that wait for a connection, each with a limit of its own. */
+  /** Calls that wait for a connection, each with its own limit. */
   readonly #waiters = new Set<Deferred<Connection>>();
   readonly #closing = new AbortController();
 
@@ -79,7 +79,7 @@ export class ReconnectingConnection {
     return this.#connection;
   }
 
-  /** What a frame carries on the current connection; `Infinity`: not known. Bytes. */
+  /** The capacity of a frame on the current connection, in bytes; `Infinity` if unknown. */
   get frameMax(): number {
     return this.#connection?.negotiated.frameMax || Number.POSITIVE_INFINITY;
   }
@@ -158,7 +158,7 @@ export class ReconnectingConnection {
     }
   }
 
-  /** Like the function `within`, but a `TIMEOUT` also says why there is no connection. */
+  /** Like the function `within`, but a `TIMEOUT` includes the reason for the missing connection. */
   async within<T>(work: Promise<T>, what: string, wait: WaitOptions): Promise<T> {
     try {
       return await within(work, what, wait);

@@ -13,7 +13,7 @@ interface ChannelSource {
 /**
  * A small pool of channels for requests that the broker answers at once. Requests queue for a channel, because users,
  * virtual hosts and nodes have channel limits. If no other request waits for it, a channel is closed before its request
- * resolves, so that its place is free for what follows.
+ * resolves, so that its place is free for the next request.
  */
 export class RequestChannels {
   readonly #source: ChannelSource;

@@ -12,7 +12,7 @@ const MAX_CONNECTION_ERRORS = 2;
 /** How long a repeated request waits, so that earlier consumers get their channels back first. */
 const OTHERS_FIRST_MS = 1_000;
 
-/** What a request does, for its errors, and the queue or exchange that it concerns. */
+/** A description of a request, for its errors, and the queue or exchange that it concerns. */
 export interface Subject {
   readonly what: string;
   readonly name: string;

@@ -13,7 +13,7 @@ export interface AddressFacts {
   readonly tls: boolean;
 }
 
-/** What a server reports at log-in. */
+/** The facts that a server reports at log-in. */
 export interface ServerFacts {
   readonly version: ServerVersion;
   /** How long the log-in took. */
@@ -42,7 +42,7 @@ export async function serverFacts(text: string, options: RabbitMqOptions): Promi
   }));
 }
 
-/** Runs `ask` on a connection of its own. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
+/** Runs `ask` on a separate connection. Rejects: `UNREACHABLE`, `ACCESS_REFUSED`, `INVALID_OPTION`. */
 export async function withConnection<T>(
   address: RabbitMqAddress,
   options: RabbitMqOptions,

@@ -1,4 +1,4 @@
-/** What the version of a RabbitMQ server means for a client. */
+/** The consequences of a RabbitMQ server's version for a client. */
 export interface ServerVersion {
   /** As the server states it; `''` if it states none. */
   readonly text: string;

@@ -1,6 +1,6 @@
 /**
- * Finds out what answers at an address where the log-in failed. AMQP libraries only see bytes that make no frame, or a
- * peer that hangs up; the first bytes of a second connection tell which protocol they belong to.
+ * Identifies the server at an address where the log-in failed. AMQP libraries only see bytes that are not a frame, or a
+ * peer that hangs up; the first bytes of a second connection reveal the protocol.
  */
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -14,19 +14,19 @@ export class WrongServer extends Error {
 /** How long each question waits for its answer. Servers that answer at all do so at once. */
 const ANSWER_LIMIT_MS = 1_000;
 
-/** More bytes would tell no more. */
+/** More bytes would add no information. */
 const ANSWER_BYTES = 64;
 
 const AMQP_HEADER = Buffer.from('AMQP\0\0\u0009\u0001', 'latin1');
 const HTTP_REQUEST = Buffer.from('GET / HTTP/1.0\r\n\r\n');
-/** PostgreSQL answers this with one letter. It closes a connection that begins with anything it does not know. */
+/** PostgreSQL responds to this with one letter. It closes a connection that starts with anything unknown. */
 const POSTGRES_SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
 type Place = Pick<RabbitMqAddress, 'host' | 'port' | 'tls'>;
 
 /**
- * A sentence about what answers there and what to do; undefined if it is RabbitMQ after all, if it can't be told, or if
- * nothing says anything: a broker that is starting, or Docker's proxy in front of one. Never rejects. Takes seconds at
+ * A sentence that names the server and the remedy; undefined if it is RabbitMQ after all, if it can't be identified, or
+ * if nothing responds: a broker that is starting, or Docker's proxy in front of one. Never rejects. Takes seconds at
  * most.
  */
 export async function describeWrongServer(place: Place, signal: AbortSignal): Promise<string | undefined> {

@@ -28,9 +28,9 @@ export class ConsumedQueue {
   }
 
   /**
-   * Resolves when no delivery can be on its way, although nothing is acknowledged: the queue is empty, or the broker may
-   * send no more, which `isFull` finds out: as many are here as the prefetch allows, or none, since a consumer without a
-   * delivery is not being served. Rejects where the broker can't be asked.
+   * Resolves when no delivery can be in flight, although nothing is acknowledged: the queue is empty, or the broker may
+   * send no more, which `isFull` determines: as many have arrived as the prefetch allows, or none, since a consumer
+   * without a delivery is not being served. Rejects if the broker can't be queried.
    */
   async untilQuiet(isFull: () => boolean): Promise<void> {
     const until = performance.now() + QUIET_LIMIT_MS;

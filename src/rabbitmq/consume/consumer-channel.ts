@@ -12,7 +12,7 @@ import { type Settlement, Settlements, type UnsettledDelivery } from './settleme
 /** With more unsettled deliveries than twice the prefetch plus this, the broker is ignoring the prefetch. */
 const EXCESS_DELIVERIES = 100;
 
-/** The most that a quorum queue sends to one consumer, whatever its prefetch. */
+/** The most that a quorum queue sends to one consumer, regardless of its prefetch. */
 const QUORUM_MAX_PREFETCH = 2_000;
 
 /** How a consumer subscribes, and properties of its queue. */
@@ -59,7 +59,7 @@ export class ConsumerChannel {
   readonly #settlements: Settlements;
   readonly #counts: ConsumedQueue;
   readonly #end = new Deferred<Error>();
-  /** Chosen here: the broker may cancel the consumer before it has answered with a tag of its own. */
+  /** Chosen here: the broker may cancel the consumer before it has responded with its own tag. */
   readonly #consumerTag = randomUUID();
   #cancelling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -136,8 +136,8 @@ export class ConsumerChannel {
   /**
    * No further deliveries; the open ones may still be settled. Always resolves, in time.
    *
-   * Settlements are held until the consumer is gone: each would make the broker send another message, and a quorum
-   * queue takes back by itself what reaches a consumer that is gone, and delivers it before what is returned later.
+   * Settlements are held until the consumer is cancelled: each would make the broker send another message, and a quorum
+   * queue takes back a message that reaches a cancelled consumer, and delivers it before those returned later.
    */
   async cancel(): Promise<void> {
     if (this.#closed) return;
@@ -169,8 +169,8 @@ export class ConsumerChannel {
 
   /**
    * Ends the turn of a single active consumer. With nothing left but acknowledgements it is cancelled, and then they
-   * are written. Otherwise false: what is left can go back before the next consumer's first delivery only together
-   * with the channel, at the cost of a failure in the broker's count.
+   * are written. Otherwise false: the rest can return before the next consumer's first delivery only together with the
+   * channel, at the cost of a failure in the broker's count.
    */
   async #handedOver(): Promise<boolean> {
     this.#settlements.hold();
@@ -260,8 +260,8 @@ export class ConsumerChannel {
 
   /**
    * The broker ended the consumer: its queue is gone or moved, or a delivery took longer than the broker allows.
-   * RabbitMQ 4.3 waits for the client's answer, which amqplib does not give: without it, the broker would go on
-   * counting this consumer, hand it messages, and close the channel over the confusion.
+   * RabbitMQ 4.3 waits for the client's response, which amqplib does not send: without it, the broker would keep
+   * counting this consumer, deliver messages to it, and then close the channel with an error.
    */
   #onCancelled(): void {
     const reason = new Error(

@@ -16,12 +16,12 @@ import { isQueueError } from '../../errors.js';
 /** Those that differ are merged at once, so there are as many as programs start at the same time. */
 const PREFETCH = 100;
 
-/** RabbitMQ takes a consumer away that keeps a message for half an hour: the value is written anew before that. */
+/** RabbitMQ cancels a consumer that holds a message for half an hour: the value is rewritten before that. */
 const WRITE_AGAIN_MS = 5 * 60_000;
 
 const OPEN_AGAIN_MS = 10_000;
 
-/** How long a look at a state waits for what is in its queue. */
+/** How long reading a state waits for the content of its queue. */
 const VIEW_LIMIT_MS = 2_000;
 
 type Verbs = Pick<Backend, 'declare' | 'publish' | 'subscribe' | 'inspect'>;
@@ -41,7 +41,7 @@ export class HeldState implements SharedState {
   readonly #options: SharedStateOptions;
   /** All that is known, merged. */
   #value: string;
-  /** What was written last. */
+  /** The value written last. */
   #written = '';
   /** Unsettled; the last one is kept while it is this one's turn, so that its loss is noticed. */
   #held: Delivery[] = [];
@@ -73,7 +73,7 @@ export class HeldState implements SharedState {
       const to = { exchange: '', routingKey: publishing.queue };
       await this.#broker.publish(to, publishing.message, { noWait: true });
     }
-    // Kept also if the turn was lost meanwhile: whoever has it now learns of it.
+    // Kept even if the turn was lost meanwhile: its new holder receives it.
     this.#value = this.#options.merge(this.#value, value);
     while (this.#written !== this.#value && this.#state === 'turn') await this.#write();
     return true;
@@ -147,7 +147,7 @@ export class HeldState implements SharedState {
     if (hadTurn) this.#options.onLost(reason);
   }
 
-  /** Writes the value, once more if it changes meanwhile. Never rejects: what fails is written again later. */
+  /** Writes the value, once more if it changes meanwhile. Never rejects: a failed write is repeated later. */
   #write(): Promise<void> {
     this.#writesAgain = this.#writing !== undefined;
     this.#writing ??= this.#writeOnce().finally(() => {
@@ -174,7 +174,7 @@ export class HeldState implements SharedState {
       return;
     }
     this.#written = value;
-    // What was written stays in the queue. The last one stays here until its successor comes.
+    // Written values stay in the queue. The last one is held here until its successor comes.
     this.#ack(this.#held.filter((delivery) => covered.has(delivery)).slice(0, -1));
   }
 
@@ -184,7 +184,7 @@ export class HeldState implements SharedState {
   }
 }
 
-/** What is in the queue while nobody has the state. */
+/** The content of the queue while the state has no holder. */
 export async function viewState(
   broker: Verbs,
   name: string,

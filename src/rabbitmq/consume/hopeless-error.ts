@@ -4,8 +4,8 @@ import type { Connection } from '../connection/connection.js';
 import type { Topology } from '../topology/topology.js';
 
 /**
- * The error that ends a subscription whose attempt to subscribe again has failed; undefined where another attempt may
- * help. Declares a queue again that somebody deleted.
+ * The error that ends a subscription whose attempt to subscribe again has failed; undefined if another attempt may
+ * help. Declares a deleted queue again.
  */
 export async function hopelessError(
   error: unknown,

@@ -26,7 +26,7 @@ export interface MovableMessage {
   readonly received: ReceivedMessage;
   readonly message: Pick<Message, 'id' | 'expiresAt'>;
   readonly attempt: number;
-  /** How often its queue says that it came back. */
+  /** How often it returned, according to its queue. */
   readonly returns: number;
 }
 
@@ -84,7 +84,7 @@ export class Republisher {
     );
   }
 
-  /** Resolves when the message is stored in the dead-letter queue of `queue`; to false where it has none. */
+  /** Resolves when the message is stored in the dead-letter queue of `queue`; to false if it has none. */
   async deadLetter(
     queue: string,
     delivery: MovableMessage,
@@ -114,8 +114,8 @@ export class Republisher {
   }
 
   /**
-   * As `bringBack`, for a message that stays where it is: with what the broker wrote of its death, where that is how
-   * it came there.
+   * As `bringBack`, for a message that stays in its queue: with the broker's record of its death, if that is how it got
+   * there.
    */
   async putAtEnd(queue: string, delivery: MovableMessage, signal: AbortSignal): Promise<void> {
     const { received } = delivery;
@@ -129,7 +129,7 @@ export class Republisher {
     await this.#carry(message, { signal });
   }
 
-  /** The time that a message of another client has left is in no header as yet. */
+  /** The remaining time of another client's message is not in a header yet. */
   #timed({ message: { expiresAt } }: MovableMessage, headers: MessageHeaders): MessageHeaders {
     return expiresAt === undefined || hasExpiry(headers) ? headers : withExpiry(headers, expiresAt);
   }

@@ -1,7 +1,7 @@
 import type { Delivery } from '../../broker.js';
 import { type Linked, LinkedList } from '../../common/linked-list.js';
 
-/** What the broker is to do with a delivery. */
+/** The action of the broker for a delivery. */
 export type Settlement =
   /** Remove it. */
   | 'ack'
@@ -18,7 +18,7 @@ interface SettlementWriter {
   ack(tag: number, multiple: boolean): void;
   nack(tag: number): void;
   reject(tag: number, requeue: boolean): void;
-  /** Everything that is unsettled on the channel, also what has not arrived here yet. */
+  /** Everything that is unsettled on the channel, including deliveries that have not arrived yet. */
   nackAll(): void;
 }
 
@@ -52,9 +52,9 @@ const REST_MS = 1;
 const PART_OF_PREFETCH = 4;
 
 /**
- * Owns the delivery tags of a channel. Every delivery enters when it arrives and leaves when its settlement is
- * written, so what is in here is what the broker counts as unsettled, whatever became of it on this side. Only this
- * class writes settlements, and only its `#flushAcks` decides whether one of them covers several deliveries.
+ * Owns the delivery tags of a channel. Every delivery enters when it arrives and leaves when its settlement is written,
+ * so this is exactly what the broker counts as unsettled, regardless of its state on this side. Only this class writes
+ * settlements, and only its `#flushAcks` decides whether one of them covers several deliveries.
  *
  *   receive() ──► undecided ──settle()──► decided ──written──► (gone)
  *                     │                      ▲ kept while held
@@ -130,27 +130,27 @@ export class Settlements {
     this.#stopTimers();
   }
 
-  /** Writes what was held: first the acknowledgements, then the others in the order of their tags. */
+  /** Writes the held settlements: first the acknowledgements, then the others in the order of their tags. */
   resume(): void {
     this.#isHeld = false;
     this.#flushAcks();
     this.#writeDecided(() => true);
   }
 
-  /** Writes what was held except returns, and goes on holding: they go back when the channel is closed. */
+  /** Writes the held settlements except returns, and keeps holding: returns happen when the channel is closed. */
   writeAllButReturns(): void {
     this.#flushAcks();
     this.#writeDecided(({ settlement }) => settlement !== 'return');
   }
 
-  /** As `resume`, and everything else goes back at no cost. Gives what was undecided until now. */
+  /** As `resume`, and everything else is returned at no cost. Returns the deliveries that were undecided. */
   returnAll(): UnsettledDelivery[] {
     this.resume();
     if (!this.#unsettled.isEmpty) this.#writer.nackAll();
     return this.clear();
   }
 
-  /** The channel is gone, and the broker takes back what it does not know as settled. */
+  /** The channel is closed, and the broker takes back every delivery it does not consider settled. */
   clear(): UnsettledDelivery[] {
     this.#stopTimers();
     this.#acks = [];

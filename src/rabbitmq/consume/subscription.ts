@@ -21,7 +21,7 @@ const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
 /** Of quorum queues since RabbitMQ 4.0. */
 const DEFAULT_DELIVERY_LIMIT = 20;
 
-/** After this many returns a spared message is stored anew, where the broker counts returns. */
+/** After this many returns a spared message is stored anew, if the broker counts returns. */
 const SPARED_FROM = 3;
 
 export interface SubscriptionParts {
@@ -109,7 +109,7 @@ export class RabbitMqSubscription implements Subscription {
     return this.#closing;
   }
 
-  /** As `close`, and reports unsettled deliveries as lost, since the subscriber did not ask for the end. */
+  /** As `close`, and reports unsettled deliveries as lost, since the subscriber did not request the end. */
   endByBroker(): Promise<void> {
     this.#closing ??= this.#close(this.#options.onLost);
     return this.#closing;
@@ -124,7 +124,7 @@ export class RabbitMqSubscription implements Subscription {
     this.#ended.resolve();
   }
 
-  /** As `#begin`, and declares the queue once more if somebody deleted it since this process declared it. */
+  /** As `#begin`, and declares the queue once more if it was deleted since this process declared it. */
   async #beginFirst(wait: WaitOptions): Promise<ConsumerChannel> {
     try {
       return await this.#begin(wait);
@@ -141,7 +141,7 @@ export class RabbitMqSubscription implements Subscription {
     }
   }
 
-  /** Subscribes once, on the connection that there is or the next one. Rejects with what hinders it. */
+  /** Subscribes once, on the current connection or the next one. Rejects with the error. */
   async #begin(wait: WaitOptions): Promise<ConsumerChannel> {
     const what = `subscribing to '${this.#queue}'`;
     return onConnection(this.#parts.link, what, wait, (connection) => this.#beginOn(connection));
@@ -159,7 +159,7 @@ export class RabbitMqSubscription implements Subscription {
       exactDelaysMs,
       isSingleActive,
     };
-    // One that deleted the queue may have made it anew, without the bindings.
+    // The client that deleted the queue may have recreated it, without the bindings.
     if (this.#attempts > 0) await this.#parts.topology.restoreBindings(connection, this.#queue);
     const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
       onMessage: (received, unsettled, source) => this.#onMessage(received, unsettled, source),
@@ -215,7 +215,7 @@ export class RabbitMqSubscription implements Subscription {
     }
   }
 
-  /** The link has a back-off of its own: this is the one for a broker that is there. */
+  /** The connection has its own back-off: this one is for a broker that is reachable. */
   async #rest(reason: Error): Promise<void> {
     const { link, observe } = this.#parts;
     if (!link.connection?.isOpen) return;
@@ -227,7 +227,7 @@ export class RabbitMqSubscription implements Subscription {
 
   /** Called by amqplib, where an exception would close the channel. */
   #onMessage(received: ReceivedMessage, unsettled: UnsettledDelivery, source: ConsumerChannel): void {
-    // What the broker sent before it heard of the cancellation.
+    // The broker sent it before it processed the cancellation.
     if (this.#stopped.signal.aborted) {
       source.settle(unsettled, 'return');
       return;
@@ -270,20 +270,20 @@ export class RabbitMqSubscription implements Subscription {
       const error = `came back ${delivery.returns} times without being settled`;
       return { code: 'delivery-limit', error };
     }
-    // A subscriber that only inspects messages gets what can be read.
+    // A subscriber that only inspects messages gets the readable part.
     if (this.#options.sparesLimit === true) return undefined;
     const why = headers.unreadable ?? (lost && `its headers ${lost.join(', ')} can't be read`);
     return why === undefined ? undefined : { code: 'undecodable', error: why };
   }
 
-  /** What the queue's limit is can't be asked. Lower ones than this would be of little use to anybody. */
+  /** The queue's limit can't be queried. A lower one than this would hardly be useful. */
   #isToBeSpared({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
     return this.#options.sparesLimit === true && !version.countsFailuresOnly && returns >= SPARED_FROM;
   }
 
   /**
-   * Whether the broker would drop the message if it came back once more: a queue that is shared with other programs
-   * has a delivery limit, and was not declared with a place for dead letters.
+   * Whether the broker would drop the message if it came back once more: a queue shared with other programs has a
+   * delivery limit, and was declared without dead-lettering.
    */
   #isLastDelivery({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
     if (returns === 0) return false;

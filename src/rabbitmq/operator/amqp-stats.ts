@@ -2,7 +2,7 @@ import type { QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
 import { isQueueError } from '../../errors.js';
 import type { QueueCounts } from '../topology/topology.js';
 
-/** Why AMQP alone can't tell. */
+/** Why AMQP alone does not suffice. */
 const UNKNOWN: QueueStats['unknown'] = Object.freeze({
   unsettled: 'AMQP does not report it; the management API does',
   delayed: 'AMQP does not report it; the management API does',

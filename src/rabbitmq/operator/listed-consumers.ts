@@ -1,4 +1,4 @@
-/** Makes what the management API lists into the consumers that an operator sees. Pure. */
+/** Converts the management API's list into the consumers that an operator sees. Pure. */
 import type { ConsumerFigure, ConsumerList, QueueConsumer } from '../../broker.js';
 import { byName } from '../../common/peek.js';
 import { numberOf } from './listed-queue.js';
@@ -37,7 +37,7 @@ export function consumersOf(
 ): ConsumerList {
   const unsettledOf = new Map(channels.map((channel) => [channel.name, channel.messages_unacknowledged]));
   const connectionOf = new Map(connections.map((connection) => [connection.name, connection]));
-  // The unsettled messages of a channel can't be told apart by consumers; a consumer here has one of its own.
+  // The unsettled messages of a channel can't be attributed to consumers; each consumer here has its own channel.
   const sharing = new Map<unknown, number>();
   for (const { channel_details: channel } of listed)
     sharing.set(channel?.name, (sharing.get(channel?.name) ?? 0) + 1);

@@ -1,9 +1,11 @@
-/** Makes what the management API lists into what an operator sees. Pure. */
+/** Converts the management API's list into the queues that an operator sees. Pure. */
 import type { QueueFigure, QueueInfo, QueueRates, WaitQueue } from '../../broker.js';
 import { CLASSIC_LENGTH_OFFSET } from '../connection/broker-errors.js';
 import { DELAY_PREFIX } from '../wire/origin.js';
 
-/** A queue as it is listed. All of it may be missing: a new queue has no statistics, and plugins have types of their own. */
+/**
+ * A queue as it is listed. Any field may be missing: a new queue has no statistics, and plugins have their own types.
+ */
 export interface ListedQueue {
   readonly name: string;
   readonly vhost: string;
@@ -26,7 +28,7 @@ export interface ListedQueue {
   readonly message_stats?: Readonly<Record<string, unknown>>;
 }
 
-/** What is asked for: without it, an answer is several times as large. */
+/** The requested fields: without this, a response is several times as large. */
 export const COLUMNS = [
   'name',
   'vhost',
@@ -114,7 +116,7 @@ export function deadLetterQueueOf(
   return exchange === '' && typeof key === 'string' ? key : undefined;
 }
 
-/** What belongs to a queue besides itself. */
+/** The auxiliary queues of a queue. */
 interface Surroundings {
   /** In which its retries wait. */
   readonly waiting: readonly ListedQueue[];

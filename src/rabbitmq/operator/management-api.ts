@@ -4,7 +4,7 @@ import { request as httpsRequest } from 'node:https';
 import { Deferred, onAbort, timeoutText } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 
-/** A page of 500 queues takes some hundred KiB; whatever answers more is not to fill the memory. */
+/** A page of 500 queues takes some hundred KiB; a larger response must not fill the memory. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export interface ManagementAccess {
@@ -50,7 +50,7 @@ export async function getJson(
 /** The server allows no more. */
 const PAGE = 500;
 
-/** What is on the pages of a list, as far as it is objects. `path`: with `?`. Rejects as `getJson`, and `UNSUPPORTED`. */
+/** The objects on the pages of a list. `path`: with `?`. Rejects as `getJson`, and `UNSUPPORTED`. */
 export async function getPages(
   access: ManagementAccess,
   path: string,

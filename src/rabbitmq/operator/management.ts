@@ -86,7 +86,7 @@ export class Management {
   }
 
   /**
-   * One queue; undefined if the API does not know it, as yet. `counts`: newer ones than its own. Rejects as `list` does.
+   * One queue; undefined if the API does not know it yet. `counts`: newer ones than the API's. Rejects as `list` does.
    */
   async queue(name: string, counts: QueueCounts, wait: WaitOptions): Promise<QueueInfo | undefined> {
     const { queues, hasRates } = await this.#ask(wait, (access) =>
@@ -174,7 +174,7 @@ export class Management {
   ): Promise<{ readonly queues: ListedQueue[]; readonly hasRates: boolean }> {
     const { vhost } = this.#address();
     const hasRates = await this.#countsRates(access, wait);
-    // An empty name in the path would list all virtual hosts; what is of others is left out below.
+    // An empty name in the path would list all virtual hosts; those of others are filtered out below.
     const path = `queues/${segment(vhost)}?sort=name&columns=${COLUMNS}${filter}`;
     const items = await getPages(access, path, MAX_PAGES, wait.signal);
     const queues = (items as readonly Partial<ListedQueue>[]).filter(
@@ -272,7 +272,7 @@ function ownAndRetries(name: string): string {
   return `^${name.replace(/[^\p{L}\p{N}]/gu, (character) => (character > '~' ? '.+' : `\\${character}`))}(\\.retry\\.(\\d+|ready)|\\.dead)?$`;
 }
 
-/** Why figures are unknown that the management API would tell. */
+/** Why figures that the management API would report are unknown. */
 export function unknownBecause(error: QueueError, stats: QueueStats): QueueStats {
   const unknown = Object.fromEntries(
     Object.entries(stats.unknown).map(([figure, reason]) => [

@@ -39,7 +39,7 @@ interface Parts {
 /** Messages that are held at once when their sizes are not known yet. */
 const FIRST_MESSAGES = 4;
 
-/** Reports what the management API knows, and without it what AMQP reports. */
+/** Reports the figures of the management API, or without it those of AMQP. */
 export class RabbitMqOperator implements Operator {
   readonly #parts: Parts;
 
@@ -113,7 +113,7 @@ export class RabbitMqOperator implements Operator {
 
   async #consumers(request: ConsumersRequest, wait: WaitOptions): Promise<ConsumerList> {
     const { counts, management } = this.#parts;
-    // The API may not know a new queue as yet, which AMQP does.
+    // The API may not know a new queue yet; AMQP does.
     if (request.queue !== undefined) await counts(request.queue, wait);
     return management.consumers(request, wait);
   }
@@ -140,7 +140,7 @@ export class RabbitMqOperator implements Operator {
   async removeWaitQueue({ name, queue }: WaitQueue, options: WaitOptions = {}): Promise<boolean> {
     const wait = this.#begin(`removing '${name}'`, options);
     const { broker, counts } = this.#parts;
-    // What the API lists may be seconds old, and quorum queues know no removal on condition.
+    // The API's list may be seconds old, and quorum queues do not support conditional removal.
     const { consumers } = await counts(queue, wait).catch(ifMissing);
     const { ready } = await counts(name, wait).catch(ifMissing);
     if (consumers > 0 || ready > 0) return false;

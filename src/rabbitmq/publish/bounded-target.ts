@@ -3,15 +3,15 @@ import { type PendingPublish, SendQueue } from './pending-publish.js';
 const FIRST_PAUSE_MS = 2;
 const LONGEST_PAUSE_MS = 250;
 
-/** Rounds of refusals after which the target is asked whether it is full at all. */
+/** Rounds of refusals after which the target's count is queried, to see whether it is full at all. */
 const REFUSALS_BEFORE_CHECK = 4;
 
 export interface BoundedTargetSettings {
   /** How many messages the target holds; undefined where that is not known. */
   readonly capacity: number | undefined;
-  /** How many it holds at present, as the broker sees it; undefined for an exchange, which can't be asked. */
+  /** How many it holds at present, according to the broker; undefined for an exchange, which can't be queried. */
   readonly ready: (() => Promise<number>) | undefined;
-  /** Whether nothing may be sent there at present, whatever the room. */
+  /** Whether nothing may be sent there at present, regardless of the room. */
   readonly isHeld: () => boolean;
   /** Called when a message may be sent that could not be sent before. */
   readonly wake: () => void;
@@ -35,7 +35,7 @@ export class BoundedTarget {
   readonly waiting = new SendQueue();
 
   readonly #settings: BoundedTargetSettings;
-  /** How many may be sent before it has to be asked for room. */
+  /** How many may be sent before its room must be queried. */
   #credit: number;
   /** How many may be unanswered at once. */
   #window = Number.POSITIVE_INFINITY;
@@ -52,7 +52,7 @@ export class BoundedTarget {
     this.#credit = this.#isCounted ? 0 : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether there is no more reason to treat the target apart. One with a known capacity stays. */
+  /** Whether the target no longer needs separate treatment. One with a known capacity stays. */
   get isOver(): boolean {
     return !this.#isCounted && this.waiting.isEmpty && this.#unconfirmed === 0 && this.#pause === undefined;
   }
@@ -61,14 +61,14 @@ export class BoundedTarget {
     return this.#settings.isHeld();
   }
 
-  /** Whether the broker is being asked about its room; the waiting messages are sent or refused after its answer. */
+  /** Whether a query of its room is pending; the waiting messages are sent or refused after the response. */
   get isAsking(): boolean {
     return this.#asking;
   }
 
   /**
-   * Whether the message may be sent now. Where not, room is asked for, or tried again after a pause; for one that does
-   * not wait room is asked for in any case, and without any it is refused.
+   * Whether the message may be sent now. If not, its room is queried, or retried after a pause; for a message that does
+   * not wait, room is always queried, and without any it is refused.
    */
   maySend({ noWait }: PendingPublish): boolean {
     if (this.#asking || (this.#pause !== undefined && !noWait)) return false;
@@ -97,7 +97,7 @@ export class BoundedTarget {
     this.waiting.add(pending);
     this.#window = 1;
     if (this.#isCounted) this.#credit = 0;
-    // What was sent together is refused together: one round.
+    // Messages sent together are refused together: one round.
     if (this.#pause === undefined) {
       this.#refusals++;
       this.#pauseAndWake();
@@ -105,7 +105,7 @@ export class BoundedTarget {
     if (this.#refusals >= REFUSALS_BEFORE_CHECK) void this.#checkIfFull(pending);
   }
 
-  /** The channel is gone, and what was sent on it waits again. */
+  /** The channel is closed, and the messages sent on it wait again. */
   onChannelLost(): void {
     this.#unconfirmed = 0;
     if (this.#isCounted) this.#credit = 0;
@@ -127,7 +127,7 @@ export class BoundedTarget {
       const held = (await ready?.()) ?? 0;
       this.#credit = capacity - held - this.#unconfirmed;
     } catch {
-      // The queue can't be asked; a message can be sent and its answer seen.
+      // The queue can't be queried; instead, a message is sent to see the response.
       this.#credit = 1;
     }
     this.#asking = false;
@@ -144,7 +144,7 @@ export class BoundedTarget {
   }
 
   /**
-   * A negative confirm has no reason, and a queue's limits can't be asked for: they may come from a policy. But a queue
+   * A negative confirm has no reason, and a queue's limits can't be queried: they may come from a policy. But a queue
    * without any message is not full. Then the message (over the limit in bytes) or the broker is the reason, and no
    * room will ever help.
    */
@@ -173,7 +173,7 @@ export interface BoundedTargetsSettings {
   readonly capacityOf: (queue: string) => number | undefined;
   /** How many it holds at present, as the broker sees it. */
   readonly readyIn: (queue: string) => Promise<number>;
-  /** Whether messages to the queue have to wait for reasons of their own: it is not ours at present. */
+  /** Whether messages to the queue must wait for another reason: it is not ours at present. */
   readonly isHeld: (queue: string) => boolean;
   /** Called when a message may be sent that could not be sent before. */
   readonly wake: () => void;

@@ -42,7 +42,7 @@ export class PendingPublish implements Linked<PendingPublish> {
   /** The end of its time limit, on the clock of `performance.now()`; `Infinity`: none. */
   readonly deadline: number;
 
-  /** It was handed over and no answer came: it may be stored, whatever happens later. */
+  /** It was sent and no response came: it may be stored, regardless of later events. */
   uncertain = false;
   /** Its channel was lost while it may have been stored, and it was not sent again since. */
   interrupted = false;
@@ -135,7 +135,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     }
   }
 
-  /** Rejects for a reason that says by itself that nothing was stored, or that this is unknown. */
+  /** Rejects for a reason that already says that nothing was stored, or that this is unknown. */
   fail(code: QueueError['code'], why: string, cause?: unknown): void {
     if (!this.#settle()) return;
     this.#reject(new QueueError(code, `message ${this.wire.id} to ${this.#target}: ${why}`, { cause }));

@@ -112,7 +112,7 @@ export class Publisher {
     });
   }
 
-  /** Rejects what waits, and gives what is unconfirmed a moment to be confirmed. Always resolves, in time. */
+  /** Rejects waiting messages, and gives unconfirmed ones a moment to be confirmed. Always resolves, in time. */
   async close(graceMs: number): Promise<void> {
     const error = new QueueError('CLOSED', 'the broker was closed');
     this.#ended ??= error;
@@ -132,7 +132,7 @@ export class Publisher {
         this.#send(pending, target);
         return;
       }
-      // The queue is asked for room; without room the message is refused.
+      // The queue's room is queried; without room the message is refused.
       if (pending.noWait && target.isAsking) {
         target.waiting.add(pending);
         return;

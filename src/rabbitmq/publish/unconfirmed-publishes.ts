@@ -5,7 +5,7 @@ import type { PendingPublish } from './pending-publish.js';
 const MAX_CONNECTION_ERRORS = 3;
 
 /**
- * What becomes of unconfirmed messages when their channel is lost.
+ * The handling of unconfirmed messages when their channel is lost.
  *
  * RabbitMQ closes a channel because of one message, or the whole connection because of one frame, without saying which
  * message it was. It processes the messages of a channel in order: those before the refused one may be stored without a

@@ -137,7 +137,7 @@ function takeOver(
     return;
   }
   const [, value = there, type] = /^(?:the value )?'(.*?)'(?: of type '([^']*)')?$/s.exec(there) ?? [];
-  // The broker omits the type if it is the one that was asked for.
+  // The broker omits the type if it is the requested one.
   given[property] = asType(value, type ?? AMQP_TYPES[typeof given[property]] ?? 'longstr');
 }
 

@@ -13,7 +13,7 @@ export interface DeclaredQueue {
   state: 'pending' | 'there' | 'stale' | 'locked';
 }
 
-/** What this process knows about the queues that it declared. */
+/** The state of the queues that this process declared. */
 export class DeclaredQueues {
   readonly #declared = new Map<string, DeclaredQueue>();
   readonly #capacities = new Map<string, number | undefined>();
@@ -71,8 +71,8 @@ export class DeclaredQueues {
   }
 
   /**
-   * Whether a message that expires has to be left in the queue for its consumers: the queue would dead-letter what is to
-   * be dropped, or the other way round. What becomes of it in other programs' queues is theirs to say.
+   * Whether a message that expires has to be left in the queue for its consumers: the queue would dead-letter messages
+   * that should be dropped, or vice versa. In other programs' queues, their definitions decide.
    */
   keepsExpired({ exchange, routingKey }: Destination): boolean {
     const spec = exchange === '' ? this.specOf(routingKey) : undefined;

@@ -20,7 +20,7 @@ export function definitionsOf(
 ): Definitions {
   const server = serverVersion(version);
   const declarations = new Map<string, QueueDeclaration>();
-  // The queues come last: a queue may be the dead-letter queue of another one, and have properties of its own.
+  // The queues come last: a queue may be the dead-letter queue of another one, with its own properties.
   for (const { deadLetter } of queues) {
     if (deadLetter === false) continue;
     const { queue, capacity } = deadLetter;

@@ -44,8 +44,8 @@ export function undelayable(queue: string): string | undefined {
 }
 
 /**
- * The queues in which delayed messages wait: one ladder for all queues of a virtual host, bounded whatever the delays. A
- * message enters at the highest bit of its delay, and passes each level in turn:
+ * The queues in which delayed messages wait: one ladder for all queues of a virtual host, bounded regardless of the
+ * delays. A message enters at the highest bit of its delay, and passes each level in turn:
  *
  *   exchange n ──bit 1──► queue n, for 2^n seconds ──► exchange n-1 ──► … ──► exchange `deliver` ──► its queue
  *        └──────bit 0────────────────────────────────────► ▲                          └──gone──► queue `lost`
@@ -76,8 +76,8 @@ export class DelayLadder {
   }
 
   /**
-   * Where to publish a message that is to reach `queue` after this many seconds, at least one. Declares whatever is missing.
-   * Rejects with `INVALID_MESSAGE` for a queue whose messages can't be delayed.
+   * Where to publish a message that is to reach `queue` after this many seconds, at least one. Declares all missing
+   * parts. Rejects with `INVALID_MESSAGE` for a queue whose messages can't be delayed.
    */
   async entry(queue: string, seconds: number, wait: WaitOptions): Promise<Destination> {
     const why = undelayable(queue);

@@ -19,8 +19,8 @@ export const DELAY_STEPS_MS: readonly number[] = [
 ];
 
 /**
- * The delay to use instead of `delayMs`: never a shorter one, and 0 for 0. A wait queue has one delay and is never removed,
- * so delays that are computed, or that a server asks for, would leave behind a queue for every millisecond.
+ * The delay to use instead of `delayMs`: never a shorter one, and 0 for 0. A wait queue has one delay and is never
+ * removed, so delays that are computed, or requested by a server, would leave behind a queue for every millisecond.
  */
 export function delayStepOf(delayMs: number): number {
   if (delayMs === 0) return 0;

@@ -23,9 +23,9 @@ interface Parts {
 }
 
 /**
- * Tells when messages whose queue was gone when they were due have ended in the queue for lost ones. It is looked at when
- * messages of this process are due: the messages themselves stay where they are, unseen, since each look at them would
- * count as a return.
+ * Reports messages whose queue no longer existed when they were due and which ended in the queue for lost ones. Its
+ * count is checked when messages of this process are due; the messages themselves are not read, since each reading
+ * would count as a return.
  */
 export class LostDelays {
   readonly #parts: Parts;
@@ -57,7 +57,7 @@ export class LostDelays {
 
   #look(): void {
     this.#looking ??= this.#compare()
-      // What can't be known now is looked at again.
+      // If the check fails now, it is repeated.
       .catch((error) => {
         if (isQueueError(error, 'CLOSED')) this.#deadlines.stop();
       })

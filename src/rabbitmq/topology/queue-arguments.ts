@@ -51,9 +51,9 @@ export function queueDeclaration(spec: QueueSpec, version: ServerVersion): Queue
 }
 
 /**
- * A dead-letter queue. It holds the only copy of each message, so it is a durable quorum queue whatever its main queue
- * is, and it never drops a message: at its capacity it refuses more, and it has no delivery limit that a reader which
- * keeps crashing could use up.
+ * A dead-letter queue. It holds the only copy of each message, so it is a durable quorum queue regardless of its main
+ * queue, and it never drops a message: at its capacity it refuses more, and it has no delivery limit that a reader
+ * which keeps crashing could use up.
  */
 export function deadLetterQueueDeclaration(
   name: string,
@@ -133,9 +133,9 @@ export function delayedRetryOf(
 
 /**
  * Whether a queue that delays retries itself would delay a message that has failed `returns` times by exactly `delayMs`
- * when it fails again: the nth delay is min(n × min, max). Each such failure counts towards the delivery limit, at which
- * the broker gives up the message whatever the consumer's policy is. So these retries use at most half of the limit; a
- * message that goes through a wait queue is stored anew and counts from 0.
+ * when it fails again: the nth delay is min(n × min, max). Each such failure counts towards the delivery limit, at
+ * which the broker gives up the message regardless of the consumer's policy. So these retries use at most half of the
+ * limit; a message that goes through a wait queue is stored anew and counts from 0.
  */
 export function isDelayOf(
   { delayedRetry, deliveryLimit }: Pick<QueueSpec, 'delayedRetry' | 'deliveryLimit'>,
@@ -147,7 +147,7 @@ export function isDelayOf(
   return returns + 1 <= deliveryLimit / 2 && delayMs === Math.min((returns + 1) * minMs, maxMs);
 }
 
-/** Refuse a publish rather than drop the oldest message, which is what RabbitMQ does by default. */
+/** Refuse a publish rather than drop the oldest message, RabbitMQ's default. */
 function capacityArguments(
   capacity: number | undefined,
 ): { 'x-max-length': number; 'x-overflow': string } | Record<string, never> {

@@ -29,7 +29,7 @@ export class QueueDeclarer {
     }
   }
 
-  /** Checks that the queue exists, whatever its properties. */
+  /** Checks that the queue exists, regardless of its properties. */
   async check(connection: Connection, name: string): Promise<void> {
     try {
       await onOwnChannel(connection, (channel) => channel.checkQueue(name));
@@ -38,7 +38,9 @@ export class QueueDeclarer {
     }
   }
 
-  /** Creates the queue if it is missing; accepts an existing one whatever its properties. True if it was created. */
+  /**
+   * Creates the queue if it is missing; accepts an existing one regardless of its properties. True if it was created.
+   */
   async assertIfMissing(connection: Connection, declaration: QueueDeclaration): Promise<boolean> {
     try {
       await this.check(connection, declaration.name);

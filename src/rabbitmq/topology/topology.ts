@@ -22,7 +22,7 @@ const RECLAIM_BACKOFF = { initialDelayMs: 100, maxDelayMs: 2_000 };
 /** How long a queue that can be found may take to start: about ten milliseconds on an idle server. */
 const STARTING_MS = 100;
 
-/** What AMQP reports about a queue. */
+/** The figures that AMQP reports about a queue. */
 export type QueueCounts = Pick<QueueStats, 'ready' | 'consumers'>;
 
 /** Declares the queues of a broker on request, and again after each reconnect. */

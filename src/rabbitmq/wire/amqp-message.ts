@@ -1,4 +1,4 @@
-/** The mapping between messages and what AMQP 0-9-1 carries. Pure. */
+/** The mapping between messages and AMQP 0-9-1. Pure. */
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message, type MessageHeaders } from '../../broker.js';
@@ -10,13 +10,13 @@ import { carry, isUnchanged } from './carried-headers.js';
 import { type HeaderField, type HeaderTable, NO_HEADERS } from './header-table.js';
 import { originHeaders, originOf as publishedTo } from './origin.js';
 
-/** Set on what is sent again after a lost link, where the first sending may have arrived. */
+/** Set on messages sent again after a lost connection, if the first sending may have arrived. */
 export const RESENT_HEADER = 'x-millrace-resent';
 
 /** RabbitMQ routes a message to the queues that these headers name, so the toolkit neither sends nor passes them on. */
 export const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
 
-/** What replies are published to (https://www.rabbitmq.com/docs/direct-reply-to). */
+/** The address that replies are published to (https://www.rabbitmq.com/docs/direct-reply-to). */
 const REPLY_ADDRESS = /^amq\.rabbitmq\.reply-to\./;
 
 /** The properties of a message that is sent, as AMQP 0-9-1 names them. */
@@ -87,8 +87,8 @@ export interface ReceivedMessage {
 const origins = new WeakMap<Uint8Array, { readonly received: ReceivedMessage; readonly id: string }>();
 
 /**
- * Throws `INVALID_MESSAGE` for what AMQP can't carry. `expiresInQueue`: whether the queue gives the message up by itself
- * when it expires.
+ * Throws `INVALID_MESSAGE` for values that AMQP can't carry. `expiresInQueue`: whether the queue itself drops the
+ * message when it expires.
  */
 export function toWire(
   to: Destination,
@@ -150,7 +150,7 @@ function encodeHeaders(
   return { carried: undefined, added: headers as Readonly<Record<string, string>> };
 }
 
-/** As {@link carry}. Throws `INVALID_MESSAGE` for what no table can carry. */
+/** As {@link carry}. Throws `INVALID_MESSAGE` for values that a table can't carry. */
 function carryAll(
   message: Message,
   received: HeaderTable | undefined,
@@ -218,7 +218,7 @@ function hasMore({ properties, headers }: ReceivedMessage, message: Message): bo
   );
 }
 
-/** When a message expires, and its headers without what says so. */
+/** When a message expires, and its headers without that time. */
 function timeLimited({ properties, headers }: ReceivedMessage): {
   readonly values: MessageHeaders;
   readonly expiresAt: number | undefined;
@@ -230,7 +230,7 @@ function timeLimited({ properties, headers }: ReceivedMessage): {
   }
   const { expiration } = properties;
   if (expiration === undefined || !/^\d{1,15}$/.test(expiration)) return { values, expiresAt: undefined };
-  // The broker does not say since when it counts: it is no later than this.
+  // The broker does not report when it started counting: no later than this.
   return { values, expiresAt: Date.now() + Number(expiration) };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Messages in amqplib's notation, for connections whose frames it reads and writes itself: header values that JavaScript
- * has no type of its own for are `{ '!': type, value }`.
+ * Messages in amqplib's notation, for connections whose frames it reads and writes itself: header values without a
+ * JavaScript type are `{ '!': type, value }`.
  */
 import type { ConsumeMessage } from 'amqplib';
 import { MAX_HEADER_DEPTH } from '../../common/headers.js';
@@ -45,7 +45,7 @@ export function fromAmqplib({ fields, properties, content }: ConsumeMessage): Re
   };
 }
 
-/** A table of what amqplib decoded. What can't be encoded is left out, and named. */
+/** A table of the values that amqplib decoded. Those that can't be encoded are left out, and named. */
 export function encodeTable(values: Readonly<Record<string, unknown>>): {
   table: HeaderTable;
   lost: string[];
@@ -70,13 +70,13 @@ const TYPED: ValueReader<unknown> = {
   bytes: (bytes) => bytes,
 };
 
-/** What amqplib encodes to the bytes of this field. Undefined if it can't be read. */
+/** The value that amqplib encodes to the bytes of this field. Undefined if it can't be read. */
 export function amqplibValue({ bytes }: HeaderField): unknown {
   const tagAt = 1 + (bytes[0] as number);
   return guarded(() => readValue(bytes, tagAt, bytes.length, MAX_HEADER_DEPTH, TYPED));
 }
 
-/** Throws for what no table can carry. */
+/** Throws for values that a table can't carry. */
 function encodeValue(value: unknown, depth: number): Buffer {
   if (depth < 0) throw new MalformedFrame('nested too deeply');
   if (value === undefined) return encode(null, depth);

@@ -1,4 +1,4 @@
-/** What RabbitMQ writes into the headers of a message about its deliveries and its moves between queues. Pure. */
+/** RabbitMQ's record, in the headers of a message, of its deliveries and moves between queues. Pure. */
 import type { MessageHeaders } from '../../broker.js';
 import { isTable } from '../../common/headers.js';
 import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../../common/history-headers.js';
@@ -16,8 +16,8 @@ function lastDeath({ 'x-death': deaths }: MessageHeaders): Readonly<Record<strin
 }
 
 /**
- * RabbitMQ moves a message itself when its queue's delivery limit is exceeded, and says so in its own words
- * (`x-death`, https://www.rabbitmq.com/docs/dlx). Readers of dead letters get them in the toolkit's.
+ * RabbitMQ moves a message itself when its queue's delivery limit is exceeded, and records that in its own form
+ * (`x-death`, https://www.rabbitmq.com/docs/dlx). Readers of dead letters get it in the toolkit's form.
  */
 export function withBrokerDeath(headers: HeaderTable, values: MessageHeaders): MessageHeaders {
   if (deadLetterHistory(values) !== undefined) return values;

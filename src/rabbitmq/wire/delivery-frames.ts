@@ -34,7 +34,7 @@ const UNKNOWN = 0x0003;
 
 const EMPTY: Buffer = Buffer.alloc(0);
 
-/** What the header frame of a delivery says. */
+/** The content of a delivery's header frame. */
 export interface DeliveryHead {
   /** Bytes of the body. */
   readonly size: number;
@@ -76,7 +76,7 @@ export class DeliveryFrames {
   readonly #routingKey = new RepeatedText();
   readonly #contentType = new RepeatedText();
 
-  /** Whether a delivery begins here. */
+  /** Whether a delivery starts here. */
   isDelivery(bytes: Buffer, at: number): boolean {
     return (
       bytes.length >= at + FRAME_HEAD_BYTES + 4 &&
@@ -85,7 +85,7 @@ export class DeliveryFrames {
     );
   }
 
-  /** A delivery that begins here; undefined if it is not all here, or its body is in several frames. */
+  /** A delivery that starts here; undefined if it is incomplete, or its body is in several frames. */
   read(bytes: Buffer, at: number): ReceivedMessage | undefined {
     const channel = channelOf(bytes, at);
     const header = endOfFrame(bytes, at);
@@ -184,7 +184,7 @@ export function channelOf(bytes: Buffer, at: number): number {
   return ((bytes[at + 1] as number) << 8) + (bytes[at + 2] as number);
 }
 
-/** The end of the frame that begins here; 0 if it is incomplete, or has no end octet, which amqplib reports. */
+/** The end of the frame that starts here; 0 if it is incomplete, or has no end octet, which amqplib reports. */
 export function endOfFrame(bytes: Buffer, at: number): number {
   if (bytes.length < at + FRAME_HEAD_BYTES) return 0;
   const end = at + FRAME_HEAD_BYTES + bytes.readUInt32BE(at + 3) + 1;

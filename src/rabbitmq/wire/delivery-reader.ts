@@ -5,17 +5,17 @@ import { channelOf, DeliveryFrames, type DeliveryHead, endOfFrame } from './deli
 import { BODY_FRAME, FRAME_HEAD_BYTES, HEADER_FRAME } from './frames.js';
 import { MalformedFrame } from './table-values.js';
 
-/** What amqplib's types of a connection leave out. */
+/** Members of a connection that amqplib's types omit. */
 export interface ReadInternals {
-  /** What has arrived and was not read. */
+  /** The data that has arrived and was not read. */
   rest: Buffer;
-  /** The next frame, decoded; false where there is none as yet. */
+  /** The next frame, decoded; false if there is none yet. */
   recvFrame(): unknown;
 }
 
 /** A channel whose deliveries are read here. */
 interface Receiver {
-  /** Undefined: the consumer has gone. What is still on its way to it is read, and dropped. */
+  /** Undefined: the consumer is gone. Deliveries still in flight to it are read, and dropped. */
   onMessage: ((message: ReceivedMessage) => void) | undefined;
   /** A delivery whose frames have not all arrived. */
   partial: PartialDelivery | undefined;

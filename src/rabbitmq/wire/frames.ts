@@ -8,14 +8,14 @@ export const FRAME_END = 0xce;
 export const MAX_SHORT_STRING_BYTES = 255;
 
 /**
- * A text that was read from a short string, cut to what one carries. Bytes that are no UTF-8 become three for each when
- * they are written again, and the broker closes the connection over a frame that has more of them than it says.
+ * A text that was read from a short string, cut to the length of one. Each byte that is not UTF-8 becomes three when it
+ * is written again, and the broker closes the connection over a frame that is longer than it states.
  */
 export function asShortString(text: string): string {
   // A UTF-16 code unit makes at most three bytes.
   if (text.length * 3 <= MAX_SHORT_STRING_BYTES || Buffer.byteLength(text) <= MAX_SHORT_STRING_BYTES)
     return text;
-  // What is cut in the middle becomes three bytes as well.
+  // A character cut in the middle becomes three bytes as well.
   return Buffer.from(text)
     .subarray(0, MAX_SHORT_STRING_BYTES - 3)
     .toString();
@@ -61,7 +61,7 @@ export class FrameWriter {
     this.#channel = channel;
   }
 
-  /** Returns where the frame begins, for {@link endFrame}. */
+  /** Returns where the frame starts, for {@link endFrame}. */
   beginFrame(type: number): number {
     const begin = this.offset;
     this.octet(type);
@@ -71,7 +71,7 @@ export class FrameWriter {
   }
 
   endFrame(begin: number): void {
-    // The size is that of what is between the head of the frame and its end.
+    // The size covers the part between the head of the frame and its end.
     this.longAt(begin + 3, this.offset - begin - FRAME_HEAD_BYTES);
     this.octet(FRAME_END);
   }

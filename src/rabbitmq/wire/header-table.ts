@@ -13,7 +13,7 @@ import { MAX_HEADER_DEPTH } from '../../common/headers.js';
 import { asShortString } from './frames.js';
 import { decode, encode, endOfValue, guarded, set, shortString } from './table-values.js';
 
-/** What readers get in place of a value that can't be read. */
+/** The value that readers get in place of an unreadable one. */
 const UNREADABLE_VALUE = '[unreadable]';
 
 /** A field of a table, as it came. */
@@ -85,7 +85,7 @@ export function isReadable({ bytes }: HeaderField): boolean {
   return guarded(() => decode(bytes, tagAt, bytes.length, MAX_HEADER_DEPTH)) !== undefined;
 }
 
-/** The field that carries a value. Throws for what no table can carry. */
+/** The field that carries a value. Throws for values that a table can't carry. */
 export function encodeField(name: string, value: HeaderValue): HeaderField {
   return { name, bytes: Buffer.concat([shortString(name), encode(value, MAX_HEADER_DEPTH)]) };
 }

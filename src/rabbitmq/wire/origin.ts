@@ -11,14 +11,14 @@ export const LOST = `${DELAY_PREFIX}lost`;
 const EXCHANGE = 'x-millrace-exchange';
 const ROUTING_KEY = 'x-millrace-routing-key';
 
-/** What a message that is published to a queue carries of its origin. */
+/** The headers about its origin of a message that is published to a queue. */
 export function originHeaders(origin: Destination | undefined): Readonly<Record<string, string>> {
   return origin === undefined ? {} : { [EXCHANGE]: origin.exchange, [ROUTING_KEY]: origin.routingKey };
 }
 
 /**
- * Undefined: the default exchange. What the broker says counts more than headers, which anybody may write; what the
- * toolkit wrote counts more than `x-death`, the broker's record of the moves of a message.
+ * Undefined: the default exchange. The broker's information takes precedence over headers, which any client may write;
+ * the toolkit's headers take precedence over `x-death`, the broker's record of the moves of a message.
  */
 export function originOf({
   fields,

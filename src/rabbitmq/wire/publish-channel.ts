@@ -13,7 +13,7 @@ const BLOCK_BYTES = 256 * 1024;
  */
 const SEND_FROM_BYTES = 128 * 1024;
 
-/** What amqplib's types of a channel and its connection leave out. */
+/** Members of a channel and its connection that amqplib's types omit. */
 export interface PublishInternals {
   readonly ch: number;
   readonly connection: {
@@ -56,7 +56,7 @@ export class PublishChannel {
   /** Bytes. */
   readonly #frameMax: number;
   #published = 0;
-  /** Written from its start; what is handed over is never written again. */
+  /** Written from its start; the part that was handed over is never overwritten. */
   #block = Buffer.alloc(0);
   #handedOver = 0;
   #written = 0;
@@ -105,8 +105,8 @@ export class PublishChannel {
   }
 
   /**
-   * amqplib counts the confirms, too, and believes every tag: one far ahead would keep it busy for minutes. An answer is
-   * about what was published here, or about nothing; tag 0 with `multiple` means all of it.
+   * amqplib counts the confirms, too, and trusts every tag: one far ahead would keep it busy for minutes. A response is
+   * about a message published here, or about nothing; tag 0 with `multiple` means all of it.
    */
   #checkAnswers(event: 'ack' | 'nack', isAccepted: boolean): void {
     const listeners = this.#channel.listeners(event);
@@ -139,7 +139,7 @@ export class PublishChannel {
     this.#handedOver = this.#written;
     const { ch, connection } = this.#internals;
     const entry = connection.channels[ch];
-    // When the channel is gone its number may be another's; what was published is sent again on the next one.
+    // When the channel is closed its number may be reused; its messages are sent again on the next one.
     if (entry?.channel !== this.#channel) return;
     if (entry.buffer.readableLength + entry.buffer.writableLength > 0) {
       if (!entry.buffer.write(frames)) this.#listener.onFull();
@@ -147,7 +147,7 @@ export class PublishChannel {
     }
     const { stream } = connection;
     connection.sentSinceLastCheck = true;
-    // Node calls a stream full by the size of what was written, though the system may have taken all of it.
+    // Node considers a stream full by the size of the writes, though the system may have taken all of them.
     if (stream.write(frames) || stream.writableLength === 0) return;
     this.#listener.onFull();
     stream.once('drain', this.#listener.onDrain);
@@ -157,7 +157,7 @@ export class PublishChannel {
 function amqplibOptions({ options, carried = [] }: WireMessage): Options.Publish {
   const asCame = Object.fromEntries(carried.map((field) => [field.name, amqplibValue(field)]));
   const { timestamp, expiresAt, ...others } = options;
-  // amqplib leaves out what is undefined, though its types do not say so.
+  // amqplib omits undefined properties, though its types do not say so.
   return {
     ...others,
     expiration: expirationOf(expiresAt),

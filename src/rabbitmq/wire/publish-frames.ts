@@ -31,7 +31,7 @@ const MANDATORY = 1;
 const TRANSIENT = 1;
 const PERSISTENT = 2;
 
-/** An upper bound for what a message takes besides its texts, headers and body. */
+/** An upper bound for the size of a message without its texts, headers and body. */
 const FIXED_BYTES = 128;
 
 /** The most bytes of UTF-8 that one UTF-16 code unit takes. */
@@ -40,10 +40,12 @@ const BYTES_A_UNIT = 3;
 /** Shorter texts are not measured: reserving more than they take costs less. */
 const SHORT_TEXT_UNITS = 1024;
 
-/** What a table of headers may take: amqplib has this limit as well. */
+/** The maximum size of a header table: amqplib has this limit as well. */
 const MAX_TABLE_BYTES = 65_536;
 
-/** What a header frame takes besides the texts and the table: 8 around it, 14 before the properties, 21 of fixed size. */
+/**
+ * The size of a header frame without the texts and the table: 8 around it, 14 before the properties, 21 of fixed size.
+ */
 const HEADER_FRAME_BYTES = 43;
 
 /** RabbitMQ refuses a longer expiration. Milliseconds. */
@@ -100,7 +102,7 @@ function checkHeaderFrame(message: WireMessage, frameMax: number): void {
   );
 }
 
-/** Writes the frames into the room that {@link roomForPublish} asked for, and returns where they end. */
+/** Writes the frames into the room that {@link roomForPublish} computed, and returns where they end. */
 export function writePublish(
   into: Buffer,
   at: number,

@@ -3,10 +3,10 @@ import type { HeaderValue } from '../../broker.js';
 import { isList } from '../../common/headers.js';
 import { asShortString } from './frames.js';
 
-/** Bytes that are no table. */
+/** Bytes that are not a table. */
 export class MalformedFrame extends Error {}
 
-/** Where a value ends that begins with its tag. */
+/** Where a value that starts with its tag ends. */
 export function endOfValue(bytes: Buffer, tagAt: number, limit: number): number {
   const size = tagAt < limit ? FIXED_SIZES[bytes[tagAt] as number] : undefined;
   if (size === undefined) throw new MalformedFrame('a field of a header table has an unknown type');
@@ -59,7 +59,7 @@ function sizes(byTag: Readonly<Record<string, number>>): (number | undefined)[] 
   return all;
 }
 
-/** What readers make of the values that JavaScript has no single type for. */
+/** The representation of values without a single JavaScript type. */
 export interface ValueReader<T> {
   number(value: number | bigint, type: string): T;
   /** A number of `digits / 10 ** places`. */
@@ -69,7 +69,7 @@ export interface ValueReader<T> {
   bytes(bytes: Buffer): T;
 }
 
-/** A value that a reader makes, or what tables hold besides. */
+/** A value that a reader creates, or another one that tables hold. */
 export type Read<T> = T | string | boolean | null | Read<T>[] | { [name: string]: Read<T> };
 
 /** Reads the value between its tag and `end`, as {@link endOfValue} has found it. Throws for malformed bytes. */
@@ -182,7 +182,7 @@ function plain(value: bigint): number | bigint {
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-/** Throws for what no table can carry. */
+/** Throws for values that a table can't carry. */
 export function encode(value: HeaderValue, depth: number): Buffer {
   if (depth < 0) throw new MalformedFrame('nested too deeply');
   if (value === null) return Buffer.from('V');
