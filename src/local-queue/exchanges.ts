@@ -23,10 +23,13 @@ export class Exchanges<Queue> {
     for (const spec of PREDECLARED) this.restore(spec);
   }
 
-  /** Throws `QUEUE_MISSING`, `QUEUE_MISMATCH`, and `INVALID_OPTION` for what only RabbitMQ has; true: it is not there yet. */
+  /**
+   * Throws `QUEUE_MISSING`, `QUEUE_MISMATCH`, and `INVALID_OPTION` for features that only RabbitMQ has; true: it does
+   * not exist yet.
+   */
   check(wanted: ExchangeSpec): boolean {
     const existing = this.#exchanges.get(wanted.name)?.spec;
-    // Before the other checks: it is not just missing, nobody can declare it here.
+    // Before the other checks: it is not just missing, it can't be declared here.
     if (existing === undefined || wanted.declare === 'match') refuseHeadersExchange(wanted);
     if (existing === undefined && wanted.declare === 'existing') throw exchangeMissing(wanted.name);
     if (existing !== undefined && wanted.declare === 'match') checkSame(wanted, existing);

@@ -22,7 +22,7 @@ export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
 });
 
 /**
- * What is the same for all queues here. `oldest`: the earliest timestamp of a ready message; infinite: none has one.
+ * The figures that all local queues share. `oldest`: the earliest timestamp of a ready message; infinite: none has one.
  * `rates`: undefined for the first query.
  */
 export function localFigures(
@@ -71,7 +71,7 @@ export async function unrouted(
   throw unroutable(to, id, isExchange);
 }
 
-/** Throws `INVALID_OPTION` for what only RabbitMQ can do. */
+/** Throws `INVALID_OPTION` for options that only RabbitMQ supports. */
 export function refuseUnknown({ priority }: SubscribeOptions): void {
   if (priority === undefined) return;
   throw new QueueError(

@@ -9,7 +9,7 @@ import { WaitList } from './wait-list.js';
 
 export type { ItemOrder } from './item-order.js';
 
-/** What `new LocalQueue` takes. All have defaults. */
+/** Options of `new LocalQueue`. All have defaults. */
 export interface LocalQueueOptions<T> {
   /** How many items the queue holds before `put` waits. At least 1, or `Infinity`. Default: 1024. */
   readonly capacity?: number | undefined;
@@ -161,9 +161,9 @@ export class LocalQueue<T> implements Disposable {
   }
 
   /**
-   * Takes items until the queue is closed and empty. Items are taken one at a time, as the loop asks for them, so leaving
-   * the loop leaves all other items in the queue. Several loops share the items. The iterator's `return()` ends a pending
-   * `next()`, which then takes no item.
+   * Takes items until the queue is closed and empty. Items are taken one at a time, as the loop requests them, so
+   * leaving the loop leaves all other items in the queue. Several loops share the items. The iterator's `return()` ends
+   * a pending `next()`, which then takes no item.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
     return takeIterator({

@@ -23,7 +23,7 @@ export class LocalSharedState implements SharedState {
   readonly #store: StateStore;
   readonly #options: SharedStateOptions;
   #value = '';
-  /** What changes the value, one after the other. */
+  /** The changes of the value, one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #looking: NodeJS.Timeout | undefined;
   #closed = false;
@@ -58,7 +58,7 @@ export class LocalSharedState implements SharedState {
     await this.#last;
   }
 
-  /** Merges what this program contributes into the value, and tells it. */
+  /** Merges the contribution of this program into the value, and reports it. */
   async #join(stored: string | undefined): Promise<void> {
     const { initial, merge, onTurn } = this.#options;
     for (let from = stored; ; ) {
@@ -78,7 +78,7 @@ export class LocalSharedState implements SharedState {
       const stored = await this.#store.read();
       if (stored !== this.#value) await this.#join(stored);
     };
-    // What can't be read now is read the next time; `set` tells what is wrong.
+    // A failed read is repeated the next time; `set` reports the error.
     this.#inTurn(look).catch(() => {});
   }
 

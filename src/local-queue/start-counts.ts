@@ -1,9 +1,9 @@
 /** How many handlers started recently, over all consumers of a queue. Pure: times are on any monotonic clock. */
 import type { StartsGrant, StartsRequest } from '../broker.js';
 
-/** Starts by the time up to which they count as just begun, in that order. */
+/** Starts, ordered by the time until which they count as recent. */
 export interface StartCounts {
-  /** The longest span that any consumer has asked for. Milliseconds. */
+  /** The longest span that any consumer has requested. Milliseconds. */
   readonly perMs: number;
   /** A time, and how many began at it. Of a grant that is in use: the last time at which it may be used. */
   readonly begun: readonly (readonly [at: number, count: number])[];
@@ -18,7 +18,7 @@ const PARTS = 64;
 /** How long to wait while grants are in use, which may come back unused. */
 const LOOK_AGAIN_MS = 1000;
 
-/** Grants what the limit leaves. Of counts that are undefined nothing has begun. */
+/** Grants the starts that the limit leaves. Undefined counts mean no starts. */
 export function grantStarts(
   before: StartCounts | undefined,
   { limit, perMs, count, validMs, ended }: StartsRequest,

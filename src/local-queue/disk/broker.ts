@@ -100,7 +100,7 @@ class DiskBroker implements Backend {
   }
 
   async declare(spec: QueueSpec, options?: WaitOptions): Promise<void> {
-    // As JSON has it: arguments may hold what can't go to another thread.
+    // As JSON: arguments may hold values that can't be passed to another thread.
     const stored = asStored(spec);
     const changes = await this.#command('declare', options, { kind: 'declare', spec: stored });
     if (spec.exclusive) this.#exclusive.add(spec.name);
@@ -210,7 +210,7 @@ class DiskBroker implements Backend {
     })) as ListedBinding[];
   }
 
-  /** In portions, so that others get the lock meanwhile: what was there when it began, and no more. */
+  /** In portions, so that others get the lock meanwhile; only the messages that were there at the start. */
   async purge(queue: string, options?: WaitOptions): Promise<number> {
     const { ready } = await this.inspect(queue, options);
     let purged = 0;
@@ -245,7 +245,7 @@ class DiskBroker implements Backend {
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.endByBroker(reason)));
     const inTime = (answer: Promise<unknown>) => withinAnswerLimit(answer, begin);
     for (const queue of this.#exclusive) void this.#client.command({ kind: 'remove', queue }, inTime);
-    // Answered after all that was asked before: acknowledgements are stored, publishes settled.
+    // The response comes after those of all earlier requests: acknowledgements are stored, publishes settled.
     await this.#client.command({ kind: 'settled' }, inTime);
     await leaveStore(this.#client, answerLimit(begin));
   }

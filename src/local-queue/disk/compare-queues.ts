@@ -26,7 +26,7 @@ export async function hasStore(folder: string): Promise<boolean> {
   try {
     return (await stat(join(folder, STORE_FILE))).size > 0;
   } catch (error) {
-    // Whatever else is wrong with the folder shows when it is opened.
+    // Other faults of the folder show when it is opened.
     return (error as NodeJS.ErrnoException).code !== 'ENOENT';
   }
 }
@@ -47,7 +47,7 @@ export async function compareStoredQueues(folder: string, spec: QueueSpec): Prom
       const queue = compare(queues, spec, isMatched);
       if (deadLetterSpec === undefined) return [queue];
       const deadLetters = compare(queues, deadLetterSpec, isMatched);
-      // Only a capacity that was asked for changes a dead-letter queue.
+      // Only an explicit capacity changes a dead-letter queue.
       return [queue, deadLetterSpec.capacity === undefined ? { ...deadLetters, changes: [] } : deadLetters];
     } finally {
       database.close();

@@ -4,10 +4,10 @@ import type { StoreClient } from './store-client.js';
 
 const DONE: Promise<void> = Promise.resolve();
 
-/** What a delivery needs of its subscription. */
+/** The parts of its subscription that a delivery needs. */
 export interface DeliveryOwner {
   readonly client: StoreClient;
-  /** The delivery is no longer the subscriber's. */
+  /** The delivery no longer belongs to the subscriber. */
   forget(ticket: number): void;
 }
 
@@ -15,7 +15,7 @@ export interface DeliveryOwner {
  *   unsettled ──one of the verbs──► settled
  *       └──lose()─────────────────► ▲
  *
- * What the verbs ask for happens in the store thread, which ignores those that come after a loss.
+ * The store thread performs the verbs, and ignores those that come after a loss.
  */
 export class DiskDelivery implements Delivery {
   readonly message: Message;

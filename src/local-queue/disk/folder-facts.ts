@@ -23,9 +23,9 @@ export interface FolderFacts {
 
 export interface StoreFacts {
   readonly bytes: number;
-  /** Of these, what the file keeps for the next messages. */
+  /** The part of these that the file keeps for the next messages. */
   readonly freeBytes: number;
-  /** What SQLite finds wrong with the file; none: it is whole. */
+  /** The faults that SQLite finds in the file; none: it is intact. */
   readonly damage: readonly string[];
   readonly queues: readonly {
     readonly name: string;
@@ -38,7 +38,7 @@ export interface StoreFacts {
   readonly processes: readonly number[];
 }
 
-/** Makes nothing. Rejects with `STORAGE_ERROR` where the folder can't be used, and says why. */
+/** Creates nothing. Rejects with `STORAGE_ERROR` and the reason if the folder can't be used. */
 export async function folderFacts(folder: string): Promise<FolderFacts> {
   checkSqlite();
   const path = resolve(folder);

@@ -7,7 +7,7 @@ import { QueueError } from '../../errors.js';
 import { SIDE_FILES, STORE_FILE } from './store/database.js';
 import { WAKE_FILE } from './wake-file.js';
 
-/** What versions of millrace before SQLite have written. */
+/** The file of millrace versions before SQLite. */
 const OLD_STORE_FILE = 'queue.mdb';
 
 /**
@@ -29,8 +29,8 @@ const UNFIT_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * Makes the folder, for its owner alone, where it is missing, and says its one true name: the same for all names
- * that lead to it. Rejects with `STORAGE_ERROR` or `STORAGE_FULL`.
+ * Creates the folder, for its owner only, if it is missing, and returns its canonical path. Rejects with
+ * `STORAGE_ERROR` or `STORAGE_FULL`.
  */
 export async function prepareFolder(folder: string): Promise<string> {
   try {
@@ -73,7 +73,7 @@ async function checkFiles(folder: string): Promise<void> {
     const stats = await statOf(file);
     if (stats === undefined) continue;
     if (!stats.isFile()) throw new Error(`${file} is no file; move it away, or use another folder`);
-    // The last process that closes the database removes the files beside it, at any moment.
+    // The last process that closes the database removes its companion files, at any moment.
     await access(file, constants.R_OK | constants.W_OK).catch(unlessMissing);
   }
   const old = join(folder, OLD_STORE_FILE);
@@ -84,7 +84,7 @@ async function checkFiles(folder: string): Promise<void> {
   }
 }
 
-/** Makes the database, empty, for its owner alone; SQLite gives the files beside it the same permissions. */
+/** Creates an empty database, for its owner only; SQLite gives its companion files the same permissions. */
 async function makeStoreFile(folder: string): Promise<void> {
   const store = join(folder, STORE_FILE);
   if ((await statOf(store)) !== undefined) return;
@@ -102,7 +102,7 @@ async function makeStoreFile(folder: string): Promise<void> {
 
 const NOT_LINKED = ['EEXIST', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
-/** Undefined where there is no such file. */
+/** Undefined if there is no such file. */
 function statOf(file: string): Promise<Stats | undefined> {
   return stat(file).catch(unlessMissing);
 }
@@ -112,8 +112,8 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
 }
 
 /**
- * Makes the folder, and those that lead to it. One at a time: where a file system says ENOENT to every new folder, as
- * /proc does, Node's own recursive `mkdir` never ends (seen with Node 20).
+ * Creates the folder and its parents. One at a time: if a file system returns ENOENT for every new folder, as /proc
+ * does, Node's own recursive `mkdir` never ends (seen with Node 20).
  */
 async function makeFolder(folder: string): Promise<void> {
   if ((await statOf(folder))?.isDirectory()) return;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { STORE_FILE } from './store/database.js';
 
 /**
- * Describes the process that holds the write lock; undefined if none does, or if the system does not say. Linux does, for
- * processes in the same container. A process that is stopped within a transaction holds its lock.
+ * Describes the process that holds the write lock; undefined if none does, or if the system does not report it. Linux
+ * does, for processes in the same container. A process that is stopped within a transaction holds its lock.
  */
 export function lockHolder(folder: string): string | undefined {
   try {

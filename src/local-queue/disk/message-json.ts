@@ -1,6 +1,6 @@
 /**
- * Headers and rare properties as the store has them: JSON, which SQLite can query. Text, numbers, booleans, null, lists and
- * tables are what they are in JSON. What JSON has no form for is a table of one name, which begins with `$`:
+ * Headers and rare properties as stored: JSON, which SQLite can query. Text, numbers, booleans, null, lists and tables
+ * are plain JSON. Values that JSON can't represent are a table with one name, which starts with `$`:
  *
  *   {"$int64": "9007199254740993"}   {"$date": "2026-01-31T12:00:00.000Z"}   {"$bytes": "3q0="} (base64)
  *   {"$table": {…}}   a table that could be taken for one of these
@@ -22,7 +22,7 @@ export function headersText(headers: MessageHeaders): string | null {
   return JSON.stringify(isText ? headers : mapTable(headers, toJson));
 }
 
-/** Throws where they are no headers. */
+/** Throws if they are not headers. */
 export function parseHeaders(text: string | null): MessageHeaders {
   if (text === null) return NO_HEADERS;
   const headers: unknown = JSON.parse(text);
@@ -67,7 +67,7 @@ function mapTable<V, W>(table: Readonly<Record<string, V>>, map: (value: V) => W
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [name, map(value)]));
 }
 
-/** What few messages have. */
+/** Rarely used properties. */
 type Properties = Pick<
   Message,
   'correlationId' | 'replyTo' | 'type' | 'appId' | 'userId' | 'contentEncoding' | 'persistent' | 'origin'
@@ -119,7 +119,7 @@ function areSame(one: Properties, other: Properties): boolean {
   );
 }
 
-/** Throws where they are no properties. */
+/** Throws if they are not properties. */
 export function parseProperties(text: string | null): Partial<Properties> | undefined {
   if (text === null) return undefined;
   const properties: unknown = JSON.parse(text);

@@ -13,7 +13,7 @@ export interface MessageLists {
   /** A text as it is; of bytes, where they end in `bytes`. They begin where those before them end. */
   readonly bodies: (string | number)[];
   bytes: Uint8Array<ArrayBuffer>;
-  /** What few messages have, by position. */
+  /** Rarely used properties, by position. */
   readonly extras: Map<number, MessageExtras>;
 }
 
@@ -98,7 +98,7 @@ export class MessageWriter {
     this.#characters += (extras.headers?.length ?? 0) + (extras.properties?.length ?? 0);
   }
 
-  /** The lists, with what may be transferred. */
+  /** The lists, with their transferable parts. */
   finish(): MessageLists {
     this.lists.bytes = this.#buffer.subarray(0, this.#bytes);
     return this.lists;
@@ -117,7 +117,7 @@ export class MessageWriter {
   }
 }
 
-/** The bodies of lists, one after the other. What is bytes shares the memory of the lists. */
+/** The bodies of lists, one after the other. Bodies of bytes share the memory of the lists. */
 export class BodyReader {
   readonly #lists: MessageLists;
   #index = 0;
@@ -136,7 +136,7 @@ export class BodyReader {
   }
 }
 
-/** One of the messages. Throws where what the store has can't be read. */
+/** One of the messages. Throws if the stored data can't be read. */
 export function messageAt(lists: MessageLists, index: number, body: string | Uint8Array): Message {
   const extras = lists.extras.get(index);
   return {

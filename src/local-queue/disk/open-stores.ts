@@ -86,7 +86,7 @@ async function join(settings: StoreWorkerSettings): Promise<StoreClient> {
   }
 }
 
-/** Closes the client when nobody else uses it. Always resolves. */
+/** Closes the client when it has no other users. Always resolves. */
 export async function leaveStore(client: StoreClient, limitMs?: number): Promise<void> {
   const shared = stores.get(client.folder);
   // The thread had ended, and others have a new one.
@@ -97,7 +97,7 @@ export async function leaveStore(client: StoreClient, limitMs?: number): Promise
   await client.close(limitMs);
 }
 
-/** What to wait for where the client that is there can't be used any more: then its thread has nothing open. */
+/** The end of an existing client that can't be used any more: then its thread has nothing open. */
 function endOfLast(folder: string): Promise<void> | undefined {
   const shared = stores.get(folder);
   if (shared?.closing !== undefined) return shared.closing;

@@ -16,7 +16,7 @@ import type { Asked } from './store-client.js';
 
 type Ask = (action: string, options: WaitOptions | undefined, command: Asked) => Promise<CommandResult>;
 
-/** Has the store thread look; `ask` rejects as the commands of the broker do. */
+/** Has the store thread read; `ask` rejects as the commands of the broker do. */
 export class DiskOperator implements Operator {
   readonly #ask: Ask;
 

@@ -2,9 +2,9 @@ import type { Destination, Message } from '../../broker.js';
 import { MessageWriter } from './message-lists.js';
 import type { AckRequest, GiveUpRequest, Posted, PublishRequest } from './protocol.js';
 
-/** A post of this size is sent without waiting for the end of what runs. */
+/** A post of this size is sent without waiting for the end of the running task. */
 const POST_SIZE = 1024 * 1024;
-/** So is one of so many messages: the store begins with them while this thread makes the next. */
+/** So is one of this many messages: the store starts on them while this thread prepares the next. */
 const POST_MESSAGES = 256;
 
 /** A run of publishes that still grows. */
@@ -14,14 +14,14 @@ interface OpenPublish {
 }
 
 /**
- * Collects requests on their way to the store thread: all that are made in one go travel in one post. `onFull` asks
- * for the post to be sent at once.
+ * Collects requests to the store thread: all that are made in one go travel in one post. `onFull` requests that the
+ * post be sent at once.
  */
 export class Outbox {
   readonly #onFirst: () => void;
   readonly #onFull: () => void;
   #requests: Posted[] = [];
-  /** The last of the requests, where it is of that kind: what comes next joins it. */
+  /** The last of the requests, if it is of that kind: the next one joins it. */
   #publish: OpenPublish | undefined = undefined;
   #ack: AckRequest | undefined = undefined;
   #giveUp: GiveUpRequest | undefined = undefined;
@@ -107,7 +107,7 @@ export class Outbox {
     return this.#publish;
   }
 
-  /** What comes next is not joined to what is there. */
+  /** The next request does not join the present ones. */
   #close(): void {
     if (this.#publish !== undefined) {
       this.#publish.writer.finish();

@@ -5,13 +5,13 @@ import { QueueError } from '../../errors.js';
 import type { CommandResult, Refusal } from './protocol.js';
 import type { Pending } from './store-client.js';
 
-/** The error, with what kept the caller waiting; as it is where that is not known. */
+/** The error, with the reason for the wait; unchanged if that is unknown. */
 export function because(error: QueueError, why: string | undefined): QueueError {
   if (!why) return error;
   return new QueueError(error.code, `${error.message}: ${why}`, { cause: error.cause });
 }
 
-/** What has other types than it should have, in a program without types. */
+/** Values of wrong types, from a program without types. */
 export function unwritable({ id }: Message, cause: unknown): QueueError {
   return new QueueError('INVALID_MESSAGE', `message ${quote(id)} can't be written: ${String(cause)}`, {
     cause,

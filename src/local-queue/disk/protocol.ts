@@ -1,7 +1,7 @@
 /**
- * What the main thread and the store thread say to each other. The main thread has the promises, the deliveries
- * and the handlers; the store thread has the database, and alone may block. A post is an ordered list of requests,
- * and all that have arrived by the time a transaction begins become part of it.
+ * The protocol between the main thread and the store thread. The main thread has the promises, the deliveries and the
+ * handlers; the store thread has the database, and only it may block. A post is an ordered list of requests, and all
+ * that have arrived by the time a transaction starts become part of it.
  */
 import type {
   ConsumerList,
@@ -27,7 +27,7 @@ export interface StoreSettings {
   readonly park: SharedArrayBuffer | undefined;
 }
 
-/** The first that the store thread says; with a code, it can't open the store, and ends. */
+/** The first message of the store thread; with a code, it can't open the store, and ends. */
 export interface Opened {
   readonly code?: QueueErrorCode;
   readonly message?: string;
@@ -115,15 +115,15 @@ export type Command =
       readonly subscription: number;
       readonly queue: string;
       readonly prefetch: number;
-      /** It only looks at messages, and gets them from a paused queue, too. */
+      /** It only inspects messages, and gets them even from a paused queue. */
       readonly inspects: boolean;
     }
   /** No further deliveries. */
   | { readonly kind: 'cancel'; readonly id: number; readonly subscription: number }
-  /** `cancel`, and what is unsettled goes back. */
+  /** `cancel`, and unsettled messages are returned. */
   | { readonly kind: 'unsubscribe'; readonly id: number; readonly subscription: number }
   | { readonly kind: 'list-bindings'; readonly id: number; readonly queue: string }
-  /** Removes some of the ready messages and says how many; 0: there are none. */
+  /** Removes some of the ready messages and returns how many; 0: there are none. */
   | { readonly kind: 'purge'; readonly id: number; readonly queue: string }
   | { readonly kind: 'remove'; readonly id: number; readonly queue: string }
   | { readonly kind: 'read-state'; readonly id: number; readonly name: string }
@@ -134,9 +134,9 @@ export type Command =
   /** Answered with a `StartsGrant`. */
   | { readonly kind: 'take-starts'; readonly id: number; readonly request: StartsRequest }
   | { readonly kind: 'set-paused'; readonly id: number; readonly queue: string; readonly paused: boolean }
-  /** Answered when all that was asked before is stored. */
+  /** The response comes when all earlier requests are stored. */
   | { readonly kind: 'settled'; readonly id: number }
-  /** The last one: what is settled is stored, all messages are given back, the database is closed. */
+  /** The last one: settlements are stored, all messages are returned, the database is closed. */
   | { readonly kind: 'close'; readonly id: number };
 
 /** Answered with a value, and without the write lock where nothing else is to be done. */
@@ -155,7 +155,7 @@ export type Request =
   | Command
   | ReadCommand;
 
-/** What the main thread says. */
+/** The messages of the main thread. */
 export type Posted = Request | GiveUpRequest;
 
 /** An error on its way between threads, where classes do not survive. */
@@ -185,13 +185,13 @@ export interface Reply {
   readonly deliveries: DeliveryBatch[];
   /** This process's lease ran out: its deliveries are others' now. */
   readonly lost: { readonly tickets: number[]; readonly message: string }[];
-  /** Messages that became dead letters, or were dropped, without being handed out: the disk has damaged them. */
+  /** Messages that became dead letters, or were dropped, without being delivered: the disk has damaged them. */
   readonly setAside: {
     readonly subscription: number;
     readonly messageId: string;
     readonly failure: Failure;
   }[];
-  /** Subscriptions that can't go on. */
+  /** Subscriptions that can't continue. */
   readonly ended: {
     readonly subscription: number;
     readonly code: QueueErrorCode;
@@ -202,8 +202,8 @@ export interface Reply {
 }
 
 /**
- * Of a read, of `list-bindings`, `purge`, and `declare`: what it changed of a queue that was there; of a state, its value.
- * False: a publish was not routed.
+ * The result of a read, of `list-bindings` and `purge`; of `declare`, its changes to an existing queue; of a state, its
+ * value. False: a publish was not routed.
  */
 export type CommandResult =
   | QueueList

@@ -13,10 +13,10 @@ import type {
 } from './protocol.js';
 import { type StoreWorker, type StoreWorkerSettings, startStoreWorker } from './store-worker.js';
 
-/** What has to resolve whatever the store thread is at: it may be blocked by the disk, or by a process that stands still. */
+/** The limit for calls that must resolve even if the store thread is blocked by the disk, or by a stalled process. */
 export const ANSWER_LIMIT_MS = 5000;
 
-/** What is left of the limit for several answers that are waited for since then, on the clock of `performance.now()`. */
+/** The rest of a limit for several responses, awaited since then, on the clock of `performance.now()`. */
 export function answerLimit(since: number): number {
   return Math.max(0, ANSWER_LIMIT_MS - (performance.now() - since));
 }
@@ -40,7 +40,7 @@ export interface Receiver {
   lost(tickets: readonly number[], reason: Error): void;
   /** A message of its queue was not handed out, for this reason. */
   setAside(id: string, failure: Failure): void;
-  /** It gets nothing more, and what it has is lost. */
+  /** It gets nothing more, and its deliveries are lost. */
   fail(error: QueueError): void;
 }
 
@@ -48,7 +48,7 @@ export interface Receiver {
 export type Asked<C = Command | ReadCommand> = C extends Command | ReadCommand ? Omit<C, 'id'> : never;
 
 /**
- * What this thread asks of the store of one folder, and what it is told. Shared by all brokers of this thread that have
+ * This thread's requests to the store of one folder, and the responses. Shared by all brokers of this thread that have
  * the folder open.
  *
  *   opening ──► open ──close()──► closed
@@ -63,7 +63,7 @@ export class StoreClient {
   /** The subscriptions that keep the process alive. */
   readonly #keepers = new Set<number>();
   #lastId = 0;
-  /** The publishes that are given up in what runs now. */
+  /** The publishes that are given up in the running task. */
   #givenUp: number[] | undefined = undefined;
   #posting = false;
   /** How many times something was posted, and how many of these are known to be stored. */
@@ -71,7 +71,7 @@ export class StoreClient {
   #postsStored = 0;
   /** A thread does so from its start. */
   #keptAlive = true;
-  /** Set when nothing more can be asked. */
+  /** Set when no more requests are possible. */
   #ended: QueueError | undefined = undefined;
 
   constructor(settings: StoreWorkerSettings) {
@@ -89,12 +89,12 @@ export class StoreClient {
     this.#adjustKeepAlive();
   }
 
-  /** Resolves when the store thread is no more, and has nothing open. */
+  /** Resolves when the store thread has ended, and has nothing open. */
   get exited(): Promise<void> {
     return this.#worker.exited;
   }
 
-  /** Why nothing more can be asked; undefined: all is well. */
+  /** Why no more requests are possible; undefined: they are. */
   get ended(): QueueError | undefined {
     return this.#ended;
   }
@@ -119,8 +119,8 @@ export class StoreClient {
   }
 
   /**
-   * Rejects as the command says, and with `STORAGE_ERROR` when the store thread ends. Where `wait` gives up before, the
-   * command is done all the same, but no longer keeps the process alive.
+   * Rejects as the command says, and with `STORAGE_ERROR` when the store thread ends. If `wait` gives up before, the
+   * command is still executed, but no longer keeps the process alive.
    */
   async command<T = CommandResult>(
     command: Asked,
@@ -215,7 +215,9 @@ export class StoreClient {
     this.command({ kind: 'settled' }, withinAnswerLimit).then(stored, stored);
   }
 
-  /** Stores what is settled, gives back the rest, and closes the files. Always resolves; where the thread is blocked, before that. */
+  /**
+   * Stores settlements, returns the rest, and closes the files. Always resolves; if the thread is blocked, before that.
+   */
   async close(limitMs = ANSWER_LIMIT_MS): Promise<void> {
     const closed = (answer: Promise<unknown>) =>
       // The timer keeps the process alive until then; a thread that has ended, or nearly, does not.
@@ -224,7 +226,7 @@ export class StoreClient {
         limitMs,
       );
     await this.command({ kind: 'close' }, closed);
-    // A thread that is blocked goes on by itself, and ends when it has done what it was asked.
+    // A blocked thread continues by itself, and ends when its requests are done.
     this.#end(new QueueError('CLOSED', `the queues in ${this.folder} were closed`));
     this.#worker.thread.unref();
   }

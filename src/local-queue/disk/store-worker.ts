@@ -12,7 +12,9 @@ const THREAD = new URL(
   import.meta.url,
 );
 
-/** The thread's objects live as long as a transaction. With V8's default for it a worker takes 20 MB more, and is no faster. */
+/**
+ * The thread's objects live as long as a transaction. With V8's default, a worker takes 20 MB more, and is no faster.
+ */
 const YOUNG_GENERATION_MB = 8;
 
 export interface StoreWorkerSettings {
@@ -33,7 +35,7 @@ export interface StoreWorker {
   readonly thread: Worker;
   /** Rejects where the store can't be opened. */
   readonly opened: Promise<void>;
-  /** Resolves when the thread is no more, and has nothing open. */
+  /** Resolves when the thread has ended, and has nothing open. */
   readonly exited: Promise<void>;
 }
 

@@ -132,7 +132,7 @@ export class DiskSubscription implements Subscription, Receiver {
     return this.#closing;
   }
 
-  /** The broker is closed. Reports unsettled deliveries as lost, since the subscriber did not ask for the end. */
+  /** The broker is closed. Reports unsettled deliveries as lost, since the subscriber did not request the end. */
   endByBroker(reason: QueueError): Promise<void> {
     this.#state = 'cancelled';
     this.lost([...this.#unsettled.keys()], reason);
@@ -184,7 +184,7 @@ export class DiskSubscription implements Subscription, Receiver {
     try {
       this.#onDelivery(delivery);
     } catch (error) {
-      // It must not throw. Should it do so, the error surfaces as uncaught, and the queue goes on.
+      // It must not throw. Should it do so, the error surfaces as uncaught, and the queue continues.
       setImmediate(() => {
         throw error;
       });

@@ -32,7 +32,7 @@ export class WakeFile {
     try {
       writeSync(this.#descriptor, SOMETHING, 0, 1, 0);
     } catch {
-      // No room on the disk: they look by themselves.
+      // No room on the disk: the others find out by polling.
     }
   }
 

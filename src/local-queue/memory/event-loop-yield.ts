@@ -15,7 +15,9 @@ export class EventLoopYield {
     this.#stepsPerTurn = stepsPerTurn;
   }
 
-  /** Counts a step. Undefined: go on; otherwise wait for the shared promise, which resolves to true as publishes do. */
+  /**
+   * Counts a step. Undefined: continue; otherwise wait for the shared promise, which resolves to true as publishes do.
+   */
   step(): Promise<true> | undefined {
     if (this.#turn === undefined) {
       this.#steps++;

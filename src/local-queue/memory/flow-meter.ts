@@ -2,7 +2,7 @@ import type { QueueRates } from '../../broker.js';
 
 /** Rates are taken over about as long. Milliseconds. */
 const WINDOW_MS = 5000;
-/** Below this a rate says little. */
+/** Below this a rate means little. */
 const MIN_MS = 250;
 
 interface Look {
@@ -12,8 +12,8 @@ interface Look {
 }
 
 /**
- * The rates of a queue, from one look to the next: the queue itself only counts, which costs it no clock. Knows nothing at
- * the first look.
+ * The rates of a queue, between two queries: the queue itself only counts, without reading a clock. The first query has
+ * no rates.
  */
 export class FlowMeter {
   /** Messages that were ever stored, and that consumers have taken out. */
@@ -22,7 +22,7 @@ export class FlowMeter {
   /** In their order; none but the first is older than the window. */
   #looks: Look[] = [];
 
-  /** Undefined: nobody has looked before, or only a moment ago. */
+  /** Undefined: there was no query before, or only a moment ago. */
   look(): QueueRates | undefined {
     const { stored, settled } = this;
     const at = performance.now();

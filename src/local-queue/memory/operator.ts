@@ -30,7 +30,7 @@ import type { MemoryQueue } from './queue.js';
 import type { StoredMessage } from './stored-message.js';
 import type { MemorySubscription } from './subscription.js';
 
-/** What the operator sees of the broker. */
+/** The operator's view of the broker. */
 interface Parts {
   readonly queues: ReadonlyMap<string, MemoryQueue>;
   /** Throws `CLOSED` and `ABORTED`. */

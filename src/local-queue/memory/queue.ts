@@ -14,7 +14,7 @@ import { deadLetterOf, type StoredMessage } from './stored-message.js';
 interface Subscriber {
   /** Whether it has room for another delivery. */
   readonly hasCredit: boolean;
-  /** Whether it only looks at messages, and so gets them from a paused queue, too. */
+  /** Whether it only inspects messages, and so gets them even from a paused queue. */
   readonly inspects: boolean;
   /** Must not throw. */
   deliver(stored: StoredMessage): void;
@@ -23,7 +23,7 @@ interface Subscriber {
 /** Shared by every publish that need not wait. */
 const STORED: Promise<true> = Promise.resolve(true);
 
-/** What a queue reports to its broker. */
+/** The reports of a queue to its broker. */
 interface QueueListener {
   /** The last subscriber has left. */
   onAbandoned(queue: MemoryQueue): void;

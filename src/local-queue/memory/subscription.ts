@@ -68,7 +68,7 @@ export class MemorySubscription implements Subscription {
     try {
       this.#onDelivery(delivery);
     } catch (error) {
-      // It must not throw. If it does, the error becomes an uncaught exception, and the queue goes on.
+      // It must not throw. If it does, the error becomes an uncaught exception, and the queue continues.
       setImmediate(() => {
         throw error;
       });

@@ -30,8 +30,8 @@ interface Run {
 }
 
 /**
- * Takes messages in, or has them wait for room: one that several queues take gets into all of them at once. Nobody
- * overtakes one of this process who waits already.
+ * Admits messages, or has them wait for room: one for several queues enters all of them at once. No message overtakes a
+ * waiting one of this process.
  */
 export function publish(transaction: WriteTransaction, request: PublishRequest): void {
   const { messages, reply } = transaction;
@@ -205,7 +205,7 @@ function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array
 
 const NUL = '\0';
 
-/** A text that has NUL in it is stored as a blob: not each SQLite for Node writes and reads what comes after it. */
+/** A text with NUL in it is stored as a blob: some SQLite packages for Node truncate it there. */
 function textColumn(text: string): SqliteValue {
   return text.includes(NUL) ? Buffer.from(text) : text;
 }

@@ -5,9 +5,9 @@ import { ADDED_COLUMNS, APPLICATION_ID, FORMAT, SCHEMA } from './schema.js';
 import { loadSqlite, type SqliteDatabase, Statement, type Statements } from './sqlite.js';
 import type { WriteLock } from './write-lock.js';
 
-/** Holds everything. SQLite keeps two more files beside it while it is open. */
+/** Holds everything. SQLite keeps two companion files while it is open. */
 export const STORE_FILE = 'queue.db';
-/** What is committed and not in the file itself yet; and an index of that, shared by all processes. */
+/** Commits that are not in the file itself yet; and an index of them, shared by all processes. */
 export const SIDE_FILES = ['-wal', '-shm'] as const;
 
 /** Pages that SQLite keeps in memory. KiB. */
@@ -22,7 +22,10 @@ export class Database {
   readonly #database: SqliteDatabase;
   readonly #identities: ReadonlyMap<string, string>;
 
-  /** Makes the tables where there are none. Throws `STORAGE_ERROR` where the file is no store of ours, and what SQLite throws. */
+  /**
+   * Creates the tables if there are none. Throws `STORAGE_ERROR` if the file is not a store of ours, and SQLite's
+   * errors.
+   */
   constructor(folder: string, lock: WriteLock) {
     this.file = join(folder, STORE_FILE);
     this.#lock = lock;
@@ -60,7 +63,7 @@ export class Database {
     }
   }
 
-  /** Throws `STORAGE_ERROR` where a file was removed or replaced: what is written goes into nothing then. */
+  /** Throws `STORAGE_ERROR` if a file was removed or replaced: writes are lost then. */
   checkFiles(): void {
     for (const [file, identity] of this.#identities) {
       if (identityOf(file) === identity) continue;
@@ -76,7 +79,7 @@ export class Database {
   }
 
   #prepare(): void {
-    // Looked at before the format is: another process may make all of it at any moment.
+    // Read before the format: another process may create all of it at any moment.
     const isEmpty = this.#isEmpty();
     if (isEmpty) this.exec('PRAGMA auto_vacuum = INCREMENTAL');
     else this.#checkFormat();

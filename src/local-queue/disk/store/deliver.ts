@@ -14,7 +14,7 @@ import {
   type WriteTransaction,
 } from './transaction.js';
 
-/** What one transaction hands out at most, besides a portion more: the bytes are copied, and other processes wait. */
+/** The most that one transaction delivers, plus a portion: the bytes are copied, and other processes wait. */
 const BYTES_PER_TRANSACTION = 4 * 1024 * 1024;
 
 /** Hands ready messages to the subscribers that may hold more. */
@@ -86,7 +86,7 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
       }
     });
     for (const batch of batches) if (batch.length > 0) reply.deliveries.push(batch.finish());
-    // The next transaction begins with another one.
+    // The next transaction starts with another one.
     rotate(transaction, subscribers, next);
   }
   if (wanted === 0) return;

@@ -4,21 +4,21 @@ import { QueueError } from '../../../errors.js';
 import type { Database } from './database.js';
 import type { Statement } from './sqlite.js';
 
-/** What has to be free beyond all that is about to be written, so that messages can be taken and acknowledged on a full disk. */
+/** The reserve beyond pending writes, so that messages can be taken and acknowledged on a full disk. */
 const RESERVE_BYTES = 1024 * 1024;
 
-/** With so much beyond that, the room is not looked at again for a while: no disk takes in as much in that time. */
+/** With this much beyond that, the room is not checked again for a while: no disk fills as fast as that. */
 const AMPLE_BYTES = 256 * 1024 * 1024;
 const LOOK_EVERY_MS = 100;
 
-/** Pages that the file keeps for what comes next. */
+/** Pages that the file keeps for the next messages. */
 const SPARE_PAGES = 1024;
 /** Pages that are given back at a time. */
 const STEP_PAGES = 256;
 
 /**
- * The room on the disk. SQLite needs some even to delete: what changes is written to the log first, and copied to the
- * file from time to time. So messages are refused while there is still room for both.
+ * The room on the disk. SQLite needs some even to delete: changes are written to the log first, and copied to the file
+ * from time to time. So messages are refused while there is still room for both.
  *
  * Not checked in every transaction: `stat()` on the log forces a new mtime at the next write, which makes the flush 50 %
  * slower.

@@ -13,7 +13,7 @@ const SQL = {
     'SELECT id, queue, attempt, expires FROM messages WHERE expires <= ? AND owner IS NULL AND due IS NULL ORDER BY expires LIMIT ?',
 };
 
-/** What the clock does with messages: delayed ones become ready, and ready ones expire. */
+/** Timed changes of messages: delayed ones become ready, and ready ones expire. */
 export class DueMessages {
   readonly #sql: Statements<typeof SQL>;
 
@@ -39,8 +39,8 @@ export class DueMessages {
   }
 
   /**
-   * Ready messages that have expired; those that are delayed or handled are checked by who gets them next. Nobody is here
-   * who could wait for room: the dead letters are admitted over the capacity.
+   * Ready messages that have expired; those that are delayed or handled are checked by their next receiver. Nothing
+   * here could wait for room: the dead letters are admitted over the capacity.
    */
   #removeExpired(transaction: WriteTransaction, now: number): void {
     const { messages, queues } = transaction;

@@ -31,7 +31,7 @@ export class ExchangeTable {
     queues.onRemoved = ({ id }) => this.#exchanges.forgetQueue(id);
   }
 
-  /** What is stored. Read when it is needed: few messages go through an exchange of their own. */
+  /** The stored definitions. Read on demand: few messages go through an exchange. */
   get #current(): Exchanges<number> {
     if (this.#reading === this.#queues.readings) return this.#exchanges;
     this.#exchanges = new Exchanges();
@@ -60,7 +60,7 @@ export class ExchangeTable {
     for (const { exchange } of bindings) this.#current.check(exchange);
   }
 
-  /** Binds a queue, and unbinds it from what its definition no longer wants. */
+  /** Binds a queue, and removes the bindings in its `unbind`. */
   bind({ id }: StoredQueue, { bindings = [], unbind = [] }: Partial<QueueSpec>): void {
     for (const { exchange, routingKey } of unbind.map(bindingName)) {
       if (!this.#current.unbind(id, { exchange, routingKey })) continue;
@@ -89,7 +89,7 @@ export class ExchangeTable {
   }
 }
 
-/** Throws for a text that is no definition. */
+/** Throws for a text that is not a definition. */
 function specOf(text: string): ExchangeSpec {
   try {
     const spec: ExchangeSpec = JSON.parse(text);

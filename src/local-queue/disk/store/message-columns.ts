@@ -1,4 +1,4 @@
-/** What a message has in its table besides its place in a queue: the columns of what its sender gave, their checksum, and how they are written. */
+/** The columns of a message that hold its sender's data, their checksum, and how they are written. */
 import { crc32 } from 'node:zlib';
 import { parseProperties } from '../message-json.js';
 import type { Database } from './database.js';
@@ -23,7 +23,7 @@ export const COLUMNS =
   'message_id, content_type, headers, properties, timestamp, priority, expires, body_is_text, body';
 
 /**
- * The values of a row from a position on, which may have any types where it is damaged. By index: the iterator of a
+ * The values of a row from a position on, which may have any types if it is damaged. By index: the iterator of a
  * pattern costs as much as all the rest.
  */
 export function columnsOf(row: Row, at: number): MessageColumns {
@@ -53,8 +53,8 @@ function numberOrNull(value: Row[number]): number | null {
 }
 
 /**
- * The checksum of a stored message: of what its sender gave, and of the queue that it belongs to, so that bits that change
- * on the disk reach no handler. It does not cover where the message is in its queue and how often it was tried.
+ * The checksum of a stored message: of its sender's data and its queue, so that bits that change on the disk reach no
+ * handler. It does not cover the position in the queue and the number of attempts.
  *
  * It is made of three parts, joined by exclusive or: one of what never changes, one of the headers and one of the place.
  * So it can be adapted to other headers or another queue without the body, and without making a damaged message good.
@@ -74,7 +74,7 @@ function contentChecksum(columns: MessageColumns): number {
   return fixed ^ textChecksum(columns[2]);
 }
 
-/** Of no bytes zlib makes 0, or what it began with, depending on whether they have a place in memory. */
+/** For no bytes zlib returns 0, or the initial value, depending on whether they have an address in memory. */
 function crc32OfBytes(bytes: Uint8Array, begin: number): number {
   return bytes.length === 0 ? begin : crc32(bytes, begin);
 }
@@ -96,7 +96,7 @@ export function placeChecksum(queue: number, expires: unknown): number {
   return crc32(`${queue} ${expires}`);
 }
 
-/** A damaged message as it is kept: with headers that say so, and without properties that can't be read. */
+/** The form in which a damaged message is kept: with headers that say so, and without unreadable properties. */
 export function salvaged(damaged: MessageColumns, headers: string): MessageColumns {
   const [messageId, contentType, , properties, timestamp, priority, , bodyIsText, body] = damaged;
   const kept = isReadable(properties) ? properties : null;
@@ -195,7 +195,7 @@ function placed(content: number, queueId: number, columns: MessageColumns): numb
   return (content ^ placeChecksum(queueId, columns[6])) >>> 0;
 }
 
-/** Whether so many rows from this one on have nothing of their own but number, time and body. By index, as above. */
+/** Whether that many rows from this one on differ only in number, time and body. By index, as above. */
 function areAlike(rows: readonly MessageColumns[], first: number): boolean {
   if (first + ALIKE > rows.length) return false;
   const common = rows[first] as MessageColumns;

@@ -26,14 +26,14 @@ export interface Taken {
   readonly attempt: number;
   readonly redelivered: boolean;
   readonly columns: MessageColumns;
-  /** It is not what was stored: its checksum is another. */
+  /** It is corrupt: its checksum does not match. */
   readonly isDamaged: boolean;
 }
 
 /** Makes headers of others, both as JSON; null: none. */
 export type HeaderChange = (headers: string | null) => string;
 
-/** What came back from an owner that is gone. */
+/** A message returned from an owner that is gone. */
 export interface Orphan {
   readonly id: number;
   readonly queueId: number;
@@ -135,7 +135,7 @@ export class MessageTable {
     return taken;
   }
 
-  /** Messages that were handled are gone for good. */
+  /** Removes handled messages for good. */
   remove(messages: readonly Handled[]): void {
     for (const [queue, ids] of byQueue(messages)) {
       const count = this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
@@ -181,8 +181,8 @@ export class MessageTable {
   }
 
   /**
-   * A damaged message becomes one of `target`, which may be its own queue, and is what it is now: with headers that say so,
-   * and without properties that can't be read.
+   * A damaged message moves to `target`, which may be its own queue, in its present form: with headers that say so, and
+   * without unreadable properties.
    */
   salvage({ id, columns }: Taken, queue: StoredQueue, target: StoredQueue, headers: string): void {
     this.#sql.remove.run(id, id);
@@ -190,7 +190,7 @@ export class MessageTable {
     this.insert(target, columns[5] ?? DEFAULT_PRIORITY, [salvaged(columns, headers)]);
   }
 
-  /** What an owner handles, at most `limit`. */
+  /** The messages that an owner handles, at most `limit`. */
   handledBy(owner: number, limit: number): Orphan[] {
     return this.#sql.handled.all(owner, limit).map(([id, queue, attempt, returns]) => ({
       id: Number(id),
@@ -231,7 +231,7 @@ export class MessageTable {
     this.#queues.counters(queue).ready -= 1;
   }
 
-  /** Removes ready messages, at most `limit`, and says how many. */
+  /** Removes ready messages, at most `limit`, and returns how many. */
   purge(queue: StoredQueue, limit: number): number {
     const purged = this.#sql.purge.run(queue.id, limit);
     const counters = this.#queues.counters(queue);
@@ -240,7 +240,10 @@ export class MessageTable {
     return purged;
   }
 
-  /** Removes messages of a queue that was removed, at most `limit`, and says how many. Those being handled go when they are settled. */
+  /**
+   * Removes messages of a removed queue, at most `limit`, and returns how many. Those being handled go when they are
+   * settled.
+   */
   purgeRemoved(queueId: number, limit: number): number {
     const purged = this.#sql.purge.run(queueId, limit);
     return purged < limit ? purged + this.#sql.purgeDelayed.run(queueId, limit - purged) : purged;

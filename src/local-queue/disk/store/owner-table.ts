@@ -59,7 +59,7 @@ export class OwnerTable {
     return queues;
   }
 
-  /** What it handled has been put back. */
+  /** Its messages have been returned. */
   forget(id: number): void {
     this.#sql.delete.run(id);
   }
@@ -118,7 +118,9 @@ function identityOf([pid, thread, started, namespace, boot]: Row): ProcessIdenti
   };
 }
 
-/** Distinguishes a thread of a process from all others that ever have its number. Empty where there is no such mark (outside Linux). */
+/**
+ * Distinguishes a thread of a process from all others that ever have its number. Empty if unavailable (outside Linux).
+ */
 interface ProcessIdentity {
   readonly pid: number;
   /** The system's number of the thread. */
@@ -144,7 +146,7 @@ function ownIdentity(): ProcessIdentity {
   };
 }
 
-/** Changes with every start of the machine. Empty where the system does not say. */
+/** Changes with every start of the machine. Empty if the system does not report it. */
 export function bootId(): string {
   return orEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
@@ -159,8 +161,8 @@ function isGone(other: ProcessIdentity, self: ProcessIdentity): boolean {
 }
 
 /**
- * Milliseconds on a clock that all processes of one boot share and that nobody can set. It stands still while the
- * machine sleeps, as the leases do.
+ * Milliseconds on a monotonic clock that all processes of one boot share. It stops while the machine sleeps, as the
+ * leases do.
  */
 export function bootClock(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);

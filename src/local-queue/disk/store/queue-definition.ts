@@ -8,19 +8,19 @@ import type { ExchangeTable } from './exchange-table.js';
 import { DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 import { asStored } from './stored-spec.js';
 
-/** What means nothing to the messages that are there: a newer definition changes it. */
+/** Properties that do not affect existing messages: a newer definition changes them. */
 type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit' | 'onExpired'>;
 
 /**
- * Makes sure that a queue and its dead-letter queue are there, and returns what it changed of a queue that was.
- * `owner`: whose the queue is where it is exclusive. Throws `QUEUE_MISSING` and `QUEUE_MISMATCH`.
+ * Ensures that a queue and its dead-letter queue exist, and returns the changes to an existing queue. `owner`: the
+ * owner of an exclusive queue. Throws `QUEUE_MISSING` and `QUEUE_MISMATCH`.
  */
 export function declareQueue(
   { queues, exchanges }: { readonly queues: QueueTable; readonly exchanges: ExchangeTable },
   given: QueueSpec,
   owner: number | undefined,
 ): string[] {
-  // What they name is stored in tables of its own.
+  // Exchanges and bindings are stored in their own tables.
   const { bindings, unbind, ...spec } = asStored(given);
   const existing = queues.byName(spec.name);
   if (existing === undefined && spec.declare === 'existing') throw queueMissing(spec.name);
@@ -34,7 +34,7 @@ export function declareQueue(
     const existingDeadLetters = deadLetterSpec && queues.byName(deadLetterSpec.name);
     if (deadLetterSpec !== undefined) checkExisting(deadLetterSpec, existingDeadLetters);
     if (existing !== undefined) changes.push(...change(queues, existing, spec));
-    // Only what was asked for by name: the target of one queue may well be defined by itself.
+    // Only explicit properties: the dead-letter queue may have its own definition.
     if (existingDeadLetters !== undefined && deadLetterSpec?.capacity !== undefined) {
       changes.push(
         ...change(queues, existingDeadLetters, {
@@ -65,9 +65,9 @@ export function queueNamed(queues: QueueTable, name: string): StoredQueue {
 
 /** How a definition compares with the queue that is there. */
 export interface DefinitionComparison {
-  /** What a declaration is refused for. */
+  /** Properties whose mismatch refuses a declaration. */
   readonly differences: readonly Difference[];
-  /** What a declaration changes. */
+  /** Properties that a declaration changes. */
   readonly changes: readonly Difference[];
 }
 
@@ -93,7 +93,7 @@ function checkExisting(wanted: QueueSpec, existing: StoredQueue | undefined): vo
   if (first !== undefined) throw mismatchError(wanted.name, first);
 }
 
-/** The newest definition wins. Says what it changed, in words. */
+/** The newest definition wins. Returns its changes, in words. */
 function change(queues: QueueTable, existing: StoredQueue, wanted: QueueSpec): string[] {
   const { changes } = compareDefinitions(wanted, existing.spec);
   if (changes.length === 0) return [];

@@ -16,19 +16,22 @@ export interface StoredQueue {
   readonly paused: boolean;
 }
 
-/** Capacity where none was asked for: as many as the disk holds. */
+/** The default capacity: as many as the disk holds. */
 export const DEFAULT_CAPACITY = Number.POSITIVE_INFINITY;
 
 export function capacityOf(queue: StoredQueue): number {
   return queue.spec.capacity ?? DEFAULT_CAPACITY;
 }
 
-/** What changes with every message. Read and written once a transaction, however many messages that has. */
+/**
+ * The counters that change with every message. Read and written once per transaction, regardless of its number of
+ * messages.
+ */
 export interface Counters {
   /** All messages: those count against the capacity. */
   held: number;
   ready: number;
-  /** Messages that were ever stored in it, and that consumers have taken out: handled, or moved as dead letters. */
+  /** Messages ever stored in it, and those that consumers settled: handled, or moved as dead letters. */
   stored: number;
   settled: number;
   /** Some process has an idle subscriber: a process that makes a message ready wakes the others. */
@@ -115,7 +118,7 @@ export class QueueTable {
     this.#revision++;
   }
 
-  /** Writes what changed. */
+  /** Writes the changes. */
   end(): void {
     for (const [id, { counters, before, notedAt }] of this.#open) {
       const { held, ready, stored, settled, wantsMessages, wantsRoom } = counters;
@@ -153,7 +156,7 @@ export class QueueTable {
     return first;
   }
 
-  /** The queues that this transaction looked at. */
+  /** The queues that this transaction has read. */
   *touched(): Iterable<readonly [StoredQueue, Counters]> {
     for (const [id, { counters }] of this.#open) {
       const queue = this.#byId.get(id);
@@ -225,7 +228,7 @@ export class QueueTable {
     if (queue.paused !== paused) this.#change({ ...queue, paused });
   }
 
-  /** Notes what the counts were before this transaction, once in a while. */
+  /** Records the counts before this transaction, once in a while. */
   #note(id: number, notedAt: number): void {
     const now = Date.now();
     // The clock may have been set back.
@@ -240,10 +243,10 @@ export class QueueTable {
     this.#revision++;
   }
 
-  /** From now on it is not there. What it holds is removed bit by bit; `forgetRemoved` ends that. */
+  /** From now on it does not exist. Its messages are removed bit by bit; `forgetRemoved` ends that. */
   remove(queue: StoredQueue): void {
     this.#sql.remove.run(queue.id);
-    // At once: what no other queue takes goes to the alternate exchange.
+    // At once: messages that no other queue takes go to the alternate exchange.
     this.#sql.unbind.run(queue.id);
     this.onRemoved(queue);
     this.#byName.delete(queue.spec.name);

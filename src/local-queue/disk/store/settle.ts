@@ -43,7 +43,7 @@ export function retry(
   reply.done.push(id);
 }
 
-/** Moves an unsettled delivery to the dead-letter queue; drops it where there is none. */
+/** Moves an unsettled delivery to the dead-letter queue; drops it if there is none. */
 export function moveToDeadLetterQueue(
   transaction: WriteTransaction,
   request: DeadLetterRequest,
@@ -57,7 +57,7 @@ export function moveToDeadLetterQueue(
   }
 }
 
-/** Moves a message that is handled to its dead-letter queue. */
+/** Moves a message that is being handled to its dead-letter queue. */
 export function makeDeadLetter(
   transaction: WriteTransaction,
   message: Handled,
@@ -71,8 +71,8 @@ export function makeDeadLetter(
 }
 
 /**
- * A message that is not what was stored reaches no handler: it becomes a dead letter, over the capacity, since nobody could
- * wait for room, and is dropped where there are no dead letters. A damaged dead letter stays where it is, and says so.
+ * A corrupt message reaches no handler: it becomes a dead letter, even over the capacity, since nothing could wait for
+ * room, and is dropped if the queue keeps no dead letters. A damaged dead letter stays in its queue, marked as damaged.
  */
 export function setDamagedAside(
   transaction: WriteTransaction,

@@ -2,7 +2,7 @@ import { createRequire, isBuiltin } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 import { QueueError } from '../../../errors.js';
 
-/** What the store uses of `node:sqlite`, and of the package with the same API. */
+/** The part of `node:sqlite`, and of the package with the same API, that the store uses. */
 export interface Sqlite {
   readonly DatabaseSync: new (path: string) => SqliteDatabase;
 }
@@ -27,12 +27,12 @@ const PACKAGE = '@photostructure/sqlite';
 
 const require = createRequire(import.meta.url);
 
-/** Whether this Node brings SQLite along: from 22.13 on. */
+/** Whether this Node includes SQLite: from 22.13 on. */
 export const hasBuiltinSqlite: boolean = isBuiltin(BUILTIN);
 
 /**
- * Throws `STORAGE_ERROR` where this process has no SQLite, or must not use it in this thread: the package
- * aborts the process if a thread is terminated while inside it, and a thread can't prevent its own termination.
+ * Throws `STORAGE_ERROR` if this process has no SQLite, or must not use it in this thread: the package aborts the
+ * process if a thread is terminated while inside it, and a thread can't prevent its own termination.
  */
 export function checkSqlite(): void {
   if (hasBuiltinSqlite) return;

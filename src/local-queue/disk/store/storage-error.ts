@@ -2,7 +2,7 @@ import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isQueueError, QueueError } from '../../../errors.js';
 
-/** Primary result codes of SQLite, and what it says with them: the package leaves out the code of some errors. */
+/** Primary result codes of SQLite, and their texts: the package omits the code of some errors. */
 const CODES = {
   busy: [5, 'database is locked'],
   perm: [3, 'access permission denied'],
@@ -34,7 +34,7 @@ export function storageError(error: unknown, file: string): QueueError {
 
 const NEXT_TO_NOTHING_BYTES = 1024 * 1024;
 
-/** Whether the disk is full: SQLite calls it an error of the disk where it can't make the files beside its own. */
+/** Whether the disk is full: SQLite reports an I/O error if it can't create its companion files. */
 function isFull(file: string): boolean {
   try {
     const { bavail, bsize } = statfsSync(dirname(file));
@@ -74,7 +74,7 @@ function reason(code: Code | undefined, message: string): string {
   }
 }
 
-/** Undefined where it is no error of SQLite, or one of no importance here. */
+/** Undefined if it is not an error of SQLite, or not relevant here. */
 function sqliteCode(error: unknown): Code | undefined {
   if (!isOfSqlite(error)) return undefined;
   const { errcode, message } = error as { readonly errcode?: number; readonly message: string };

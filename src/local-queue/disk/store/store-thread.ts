@@ -1,7 +1,7 @@
 /**
- * The store thread. It blocks where SQLite does, and where others have the write lock, which all processes of the folder
- * share. The main thread never does, whatever the disk and the other processes are at; and no handler that keeps the
- * main thread busy ever holds the lock, or has a lease run out.
+ * The store thread. It blocks when SQLite does, and while others hold the write lock, which all processes of the folder
+ * share. The main thread never blocks, regardless of the disk and the other processes; and a handler that keeps the
+ * main thread busy neither holds the lock nor lets a lease expire.
  */
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
@@ -15,11 +15,11 @@ import { Store } from './store.js';
 import { emptyReply, type Outcome } from './transaction.js';
 import { WriteLock } from './write-lock.js';
 
-/** How often the thread looks for dead processes, and for what the wake file may have failed to tell. */
+/** How often the thread checks for dead processes, and for changes whose notification was lost. */
 const LOOK_EVERY_MS = 500;
 /** How long settlements wait that could not be stored although they were tried alone. */
 const TRY_AGAIN_MS = 500;
-/** What one transaction takes in at most; so it ends within tens of milliseconds. */
+/** The most that one transaction admits, so that it ends within tens of milliseconds. */
 const REQUEST_BYTES_PER_TRANSACTION = 8 * 1024 * 1024;
 
 if (parentPort === null) throw new Error('the store thread was started as something else');
@@ -29,7 +29,7 @@ const lock = new WriteLock(new Park(park), () => {
   blocked = true;
   collect();
   blocked = false;
-  // No event announces again what was collected here. Where no run is under way to find it, one follows.
+  // No further event announces what was collected here. If no run is in progress that would find it, one is started.
   if (!running && inbox.length > 0) runNext();
 });
 
@@ -88,7 +88,7 @@ function runCollected(): void {
 function run(): void {
   clearImmediate(next);
   next = undefined;
-  // What is said after the last word, a late release for example, has been taken care of by closing.
+  // Closing has already covered later messages, such as a late release.
   if (closing) return;
   running = true;
   collect();
@@ -106,7 +106,7 @@ function runNext(): void {
   next ??= setImmediate(run);
 }
 
-/** What has arrived meanwhile becomes part of the same transaction, and of the same flush. */
+/** Requests that have arrived meanwhile become part of the same transaction and flush. */
 function collect(): void {
   for (let post = receiveMessageOnPort(port); post !== undefined; post = receiveMessageOnPort(port)) {
     take(post.message);
@@ -120,7 +120,7 @@ function take(posted: readonly Posted[]): void {
   }
 }
 
-/** Runs also while a transaction waits for the lock, so that a call which gives up is answered at once. */
+/** Runs even while a transaction waits for the lock, so that a call which gives up gets its response at once. */
 function giveUp(ids: Set<number>): void {
   const refused: number[] = [];
   for (const request of [...applying, ...inbox]) {
@@ -155,7 +155,7 @@ function nextRequests(): Request[] {
   return inbox.splice(0, count);
 }
 
-/** Passes on what came of a transaction. Whether there is more to do right away. */
+/** Passes on the results of a transaction. Returns whether there is more to do right away. */
 function finish({ reply, wakesOthers, unfinished, failed: again }: Outcome): boolean {
   if (reply.fatal !== undefined) closing = true;
   if (wakesOthers) wakeFile.wakeOthers();
@@ -168,7 +168,7 @@ function finish({ reply, wakesOthers, unfinished, failed: again }: Outcome): boo
   return unfinished;
 }
 
-/** Alone, without what needs room. */
+/** Alone, without requests that need room. */
 function settleAgain(): void {
   tryAgain = undefined;
   const requests = failed;
@@ -204,7 +204,7 @@ function setDueTimer(): void {
   clearTimeout(dueTimer);
   const now = Date.now();
   const due = store.isWaiting ? store.nextDue(now) : Number.POSITIVE_INFINITY;
-  // The wall clock may be set meanwhile, so it is looked at again from time to time.
+  // The wall clock may be set meanwhile, so it is read again from time to time.
   if (due !== Number.POSITIVE_INFINITY)
     dueTimer = setTimeout(onDue, Math.min(Math.max(due - now, 0), LOOK_EVERY_MS));
 }

@@ -26,7 +26,7 @@ import {
 import { StoreView } from './view/store-view.js';
 import type { WriteLock } from './write-lock.js';
 
-/** How often the files are looked at, at most. */
+/** How often the files are checked, at most. */
 const CHECK_FILES_EVERY_MS = 500;
 
 /** The store on disk as the store thread works with it: requests in, replies out, one transaction at a time. */
@@ -47,7 +47,7 @@ export class Store {
   #isUnfinished = false;
   #filesCheckedAt = performance.now();
 
-  /** Throws what SQLite throws, and `STORAGE_ERROR`. */
+  /** Throws SQLite's errors, and `STORAGE_ERROR`. */
   constructor(folder: string, leaseMs: number, lock: WriteLock) {
     this.#lock = lock;
     const database = new Database(folder, lock);
@@ -70,7 +70,7 @@ export class Store {
     this.#commit = database.prepare('COMMIT');
   }
 
-  /** Applies requests in one transaction, admits who waits, and hands out messages. Does not throw. */
+  /** Applies requests in one transaction, admits waiting publishers, and delivers messages. Does not throw. */
   apply(requests: readonly Request[]): Outcome {
     const reads = requests.filter(isRead);
     if (reads.length === 0) return this.#transact(requests, this.#admits(requests));
@@ -83,7 +83,7 @@ export class Store {
     return outcome;
   }
 
-  /** Applies settlements that could not be stored before, and nothing besides. */
+  /** Applies settlements that could not be stored before, and nothing else. */
   settle(requests: readonly Request[]): Outcome {
     return this.#transact(requests, false);
   }
@@ -100,7 +100,7 @@ export class Store {
     });
   }
 
-  /** Puts back what is handled by processes that are no more. */
+  /** Returns the messages of dead processes. */
   reclaim(): Outcome {
     return this.#transact([], this.#admits([]), reclaimMessages);
   }
@@ -235,7 +235,7 @@ export class Store {
     try {
       this.#lock.alone(() => this.#space.spare());
     } catch {
-      // What is committed stays committed. The next transaction reports a fault.
+      // Commits stay committed. The next transaction reports a fault.
     }
   }
 
@@ -254,8 +254,8 @@ export class Store {
   }
 
   /**
-   * Whether it only takes in messages, from senders who have all said that `commit` is enough. Transactions that hand
-   * out or settle are flushed: a power failure that undid them would have messages come again without their mark.
+   * Whether it only admits messages, from senders that all chose `commit`. Transactions that deliver or settle are
+   * flushed: a power failure that undid them would redeliver messages without their mark.
    */
   #mayBeUndone(requests: readonly Request[]): boolean {
     const { subscribers, isWaiting } = this.#state;
@@ -271,7 +271,7 @@ export class Store {
     this.#flushes = flushes;
   }
 
-  /** Of what a queue held that was removed. */
+  /** The messages of a removed queue. */
   #removeSome(transaction: WriteTransaction): void {
     const { queues, messages } = transaction;
     const id = queues.removed;
@@ -281,17 +281,17 @@ export class Store {
     if (queues.removed !== undefined) transaction.unfinished = true;
   }
 
-  /** Whether what is stored does not show how things are: something is due, or was left by a process that died. */
+  /** Whether the stored state is outdated: something is due, or was left by a process that died. */
   get #isBehind(): boolean {
     return this.#isUnfinished || this.isReplaced || this.hasWork || this.hasDead;
   }
 
-  /** What is true of the database now; false also where others keep SQLite from reading. */
+  /** The present state of the database; false, too, if others keep SQLite from reading. */
   #read(read: () => boolean): boolean {
     try {
       return this.#lock.alone(read);
     } catch (error) {
-      // A transaction will tell what is wrong.
+      // A transaction will report the fault.
       return !isBusy(error);
     }
   }

@@ -8,7 +8,10 @@ const INFINITY = '\u221e';
 /** A definition as it is stored. */
 export type StoredSpec = QueueSpec & { readonly paused?: boolean };
 
-/** The spec as it will be read back, for comparing it with one that was; and without what can't go to another thread. */
+/**
+ * The spec as it will be read back, for comparison with a stored one; without values that can't be passed to another
+ * thread.
+ */
 export function asStored(spec: QueueSpec): QueueSpec {
   return parseSpec(specText(spec));
 }
@@ -18,7 +21,7 @@ export function specText(spec: StoredSpec): string {
   return JSON.stringify(spec, (_key, value) => (value === Number.POSITIVE_INFINITY ? INFINITY : value));
 }
 
-/** Throws for a text that is no definition. */
+/** Throws for a text that is not a definition. */
 export function parseSpec(text: string): StoredSpec {
   try {
     const spec: StoredSpec = JSON.parse(text, (_key, value) =>

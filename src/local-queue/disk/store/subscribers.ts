@@ -1,4 +1,4 @@
-/** Who takes messages: subscribers of this process as they come and go, and owners that have died. */
+/** The consumers: subscribers of this process as they come and go, and owners that have died. */
 import type { Failure } from '../../../broker.js';
 import type { Command } from '../protocol.js';
 import { leave, waitingDeadLetters } from './admission.js';
@@ -45,7 +45,7 @@ export function cancel(transaction: WriteTransaction, id: number): void {
   removeIfAbandoned(transaction, queue);
 }
 
-/** No further deliveries, and what is unsettled goes back, dead letters that wait for room included. */
+/** No further deliveries, and unsettled messages are returned, including dead letters that wait for room. */
 export function unsubscribe(transaction: WriteTransaction, id: number): void {
   const { state } = transaction;
   const subscriber = state.subscribers.get(id);
@@ -79,7 +79,7 @@ function removeIfAbandoned({ queues, owners }: WriteTransaction, queue: StoredQu
 /** RabbitMQ's own limit since 4.0, for queues that were declared without one. */
 const DEFAULT_DELIVERY_LIMIT = 20;
 
-/** Puts back what was handled by owners that died or did not renew in time. */
+/** Returns the messages of owners that died or did not renew in time. */
 export function reclaimMessages(transaction: WriteTransaction): void {
   const { owners, messages, queues, state } = transaction;
   for (const owner of owners.dead(state.owner)) unregister(transaction, owner);
@@ -131,8 +131,8 @@ function putBack(transaction: WriteTransaction, queue: StoredQueue, orphan: Orph
 }
 
 /**
- * This process was itself marked as gone, because it did not renew in time: its deliveries are others' now. They are
- * reported lost, and it begins anew as another owner.
+ * This process was itself marked as gone, because it did not renew in time: its deliveries belong to others now. They
+ * are reported lost, and it continues as a new owner.
  */
 export function loseLease(transaction: WriteTransaction): void {
   const { queues, state, reply } = transaction;

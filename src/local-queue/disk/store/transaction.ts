@@ -14,7 +14,7 @@ export interface Subscriber {
   readonly id: number;
   readonly queue: string;
   readonly prefetch: number;
-  /** Whether it only looks at messages, and gets them from a paused queue, too. */
+  /** Whether it only inspects messages, and gets them even from a paused queue. */
   readonly inspects: boolean;
   /** The tickets of its unsettled deliveries. */
   readonly unsettled: Set<number>;
@@ -45,12 +45,12 @@ export interface WaitingFanOut {
   /** The request that is answered when it is in. */
   readonly id: number;
   readonly to: Destination;
-  /** Whether it is no error that no queue takes it. */
+  /** Whether it is no error if no queue takes it. */
   readonly isOptional: boolean;
   readonly what: { readonly columns: MessageColumns; readonly rank: number };
 }
 
-/** What the store thread remembers from one transaction to the next. All of it is this thread's alone. */
+/** The state that the store thread keeps between transactions. It is private to this thread. */
 export class StoreState {
   /** This thread among the owners, from its first subscriber or exclusive queue on. */
   owner: number | undefined = undefined;
@@ -68,18 +68,18 @@ export class StoreState {
   }
 }
 
-/** How many messages one transaction moves without being asked to, so that it holds the write lock for milliseconds. */
+/** How many messages one transaction moves by itself, so that it holds the write lock for milliseconds. */
 export const MAX_ROWS_PER_TRANSACTION = 1000;
 
-/** The tables, and what is remembered from one transaction to the next. */
+/** The tables, and the state kept between transactions. */
 export type TransactionParts = Pick<
   WriteTransaction,
   'queues' | 'exchanges' | 'messages' | 'owners' | 'states' | 'rates' | 'state'
 >;
 
 /**
- * One write transaction and what belongs to it. The state changes along with the tables; where the transaction
- * fails, `fail` takes the changes of the state back, too.
+ * One write transaction and what belongs to it. The state changes along with the tables; if the transaction fails,
+ * `fail` undoes the changes of the state, too.
  */
 export class WriteTransaction {
   readonly queues: QueueTable;
@@ -145,7 +145,7 @@ export class WriteTransaction {
   }
 }
 
-/** What came of a transaction. */
+/** The result of a transaction. */
 export interface Outcome {
   readonly reply: Reply;
   /** Other processes have something to do now. */

@@ -7,16 +7,16 @@ const RETRY_MS = { least: 0.05, most: 0.8 };
 const PAUSE_MS = { least: 0.1, most: 1 };
 /** After this many transactions without contention it no longer pauses. */
 const REMEMBERED = 20;
-/** Where most transactions wait for longer than this, a process asks less often. Milliseconds. */
+/** If most transactions wait for longer than this, a process tries less often. Milliseconds. */
 const SHORT_WAIT_MS = 4;
 /** By so much at most, and by so much after each transaction. */
 const MAX_STRETCH = 4;
 const STEP = 1.1;
 
 /**
- * How the processes of a folder share SQLite's write lock. SQLite's own wait polls in growing steps, so that a process
- * that has waited for long asks seldom, and newcomers overtake it: under four busy processes it took up to two seconds.
- * So all processes ask at the same rate, at random moments, and one that had the lock under contention pauses before it
+ * How the processes of a folder share SQLite's write lock. SQLite's own wait polls in growing steps, so a process that
+ * has waited for long polls rarely, and newcomers overtake it: with four busy processes it took up to two seconds. So
+ * all processes try at the same rate, at random intervals, and one that had the lock under contention pauses before it
  * takes it again.
  *
  * Each question costs some 20 µs of a processor that the holder may need, and ten busy processes ask each other tens of
@@ -31,7 +31,7 @@ export class WriteLock {
   #met = 0;
   /** By `performance.now()`. */
   #freeAt = 0;
-  /** How much longer than `RETRY_MS` it takes until it asks again: the root of the median wait in `SHORT_WAIT_MS`. */
+  /** The factor on `RETRY_MS` until the next attempt: the root of the median wait in `SHORT_WAIT_MS`. */
   #stretch = 1;
 
   /** `onWait` is called between two tries to get the lock for a transaction. */
@@ -40,7 +40,7 @@ export class WriteLock {
     this.#onWait = onWait;
   }
 
-  /** Takes the lock by `begin`, as soon as nobody else has it. */
+  /** Takes the lock by `begin`, as soon as it is free. */
   take(begin: () => void): void {
     if (this.#met > 0) this.#sleep(this.#freeAt - performance.now());
     const since = performance.now();
@@ -69,7 +69,7 @@ export class WriteLock {
     }
   }
 
-  /** Whatever is done in SQLite. */
+  /** Any call of SQLite. */
   alone<T>(work: () => T): T {
     return this.#park.run(work);
   }

@@ -14,8 +14,8 @@ const SQL = {
 };
 
 /**
- * The starts that the consumers of a queue count together, in all processes of the folder. Their times are on the clock of
- * the machine's boot, which nobody can set; those of another boot count no more.
+ * The starts that the consumers of a queue count together, in all processes of the folder. Their times are on the
+ * monotonic clock of the machine's boot; those of another boot no longer count.
  */
 export class RateTable {
   readonly #database: Database;
@@ -53,7 +53,7 @@ export class RateTable {
   }
 }
 
-/** Undefined for what is none: it was never set, or is damaged. */
+/** Undefined if it was never set, or is damaged. */
 function parsed(stored: unknown): StartCounts | undefined {
   if (typeof stored !== 'string') return undefined;
   try {

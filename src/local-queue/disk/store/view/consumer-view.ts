@@ -12,7 +12,7 @@ const SQL = {
   all: SUBSCRIBERS,
   // Few: as many as processes that take messages.
   ofQueue: `${SUBSCRIBERS} WHERE s.queue = ?`,
-  // Few, whatever the queues hold: as many as subscribers have asked for.
+  // Few, regardless of the size of the queues: only as many as the subscribers' prefetch.
   unsettled: `SELECT queue, owner, count(*) FROM messages INDEXED BY handled WHERE owner IS NOT NULL GROUP BY queue, owner`,
 };
 
@@ -21,7 +21,7 @@ const UNKNOWN: ConsumerList['unknown'] = Object.freeze({
   since: 'the process has an older version of millrace, which did not tell it',
 });
 
-/** Who takes messages from the queues of the folder. */
+/** The consumers of the queues of the folder. */
 export class ConsumerView {
   readonly #queues: QueueTable;
   readonly #sql: Statements<typeof SQL>;

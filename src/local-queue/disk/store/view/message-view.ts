@@ -33,7 +33,7 @@ const SQL = {
     AND m.id > ? ORDER BY m.id LIMIT ?`,
 };
 
-/** Looks at the messages of a queue, page by page. */
+/** Reads the messages of a queue, page by page. */
 export class MessageView {
   readonly #sql: Statements<typeof SQL>;
 
@@ -110,7 +110,7 @@ function placeOf(state: PeekRequest['state'], id: number, rank: number, place: n
   return state === 'delayed' ? [due, id] : [0, id];
 }
 
-/** What can't be read, since the disk has damaged it or somebody else wrote it, is left out. */
+/** Unreadable data, damaged by the disk or written by another program, is left out. */
 function readable<T>(read: () => T): T | undefined {
   try {
     return read();

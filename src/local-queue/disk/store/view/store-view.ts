@@ -19,7 +19,7 @@ const FLOW =
 const SQL = {
   counts: `SELECT id, held, ready, ${FLOW} FROM queues WHERE id = ?`,
   allCounts: `SELECT id, held, ready, ${FLOW} FROM queues WHERE name IS NOT NULL`,
-  // Few, whatever the queues hold: as many as subscribers have asked for.
+  // Few, regardless of the size of the queues: only as many as the subscribers' prefetch.
   unsettled: 'SELECT count(*) FROM messages INDEXED BY handled WHERE owner IS NOT NULL AND queue = ?',
   allUnsettled:
     'SELECT queue, count(*) FROM messages INDEXED BY handled WHERE owner IS NOT NULL GROUP BY queue',
@@ -35,7 +35,7 @@ const SQL = {
       WHERE queue = ? AND ${IS_READY} AND rank = ranks.rank ORDER BY place LIMIT 1)) FROM ranks WHERE rank IS NOT NULL`,
 };
 
-/** What operators see of the store. It only reads. */
+/** The operators' view of the store. It only reads. */
 export class StoreView {
   readonly #database: Database;
   readonly #lock: WriteLock;
@@ -53,7 +53,7 @@ export class StoreView {
     this.#sql = database.prepareAll(SQL);
   }
 
-  /** Answers each from a snapshot, without the write lock: whoever holds it keeps nobody from looking. */
+  /** Answers each from a snapshot, without the write lock, so its holder does not block reading. */
   answer(reads: readonly ReadCommand[], reply: Reply): void {
     for (const read of reads) {
       const { id } = read;
@@ -158,8 +158,8 @@ function countsOf(row: Row = [], now: number): Pick<Numbers, 'held' | 'ready' | 
 }
 
 /**
- * Over the last five to fifteen seconds. The counts are noted once in so many seconds while they change, and only then: what was
- * noted longer ago, was also counted longer ago.
+ * Over the last five to fifteen seconds. The counts are recorded once in so many seconds, but only while they change:
+ * an older record means that they have not changed since.
  */
 function ratesOf(flow: readonly number[], now: number): QueueRates {
   const [stored = 0, settled = 0, notedAt = 0, notedStored = 0, notedSettled = 0, ...earlier] = flow;
