@@ -14,7 +14,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * The default address: queues on this machine's disk, shared by all terminals. The XDG Base Directory Specification
  * says to ignore a state folder that is not an absolute path. A relative HOME is refused, because each working
- * directory would have queues of its own.
+ * directory would have its own queues.
  */
 export function embeddedAddress(environment: Environment): string {
   const { XDG_STATE_HOME: stateHome = '' } = environment;
@@ -72,7 +72,7 @@ export function badAddressExitCode({ source }: ChosenAddress): ExitCode {
 
 /**
  * Hides the passwords of all URLs in a text. The toolkit's own messages are masked already; this is for usage errors,
- * which quote what the user typed.
+ * which quote the user's input.
  */
 export function maskPasswords(text: string): string {
   // An address ends at the comma that separates it from the next; its last @ ends the password.

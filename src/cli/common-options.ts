@@ -75,7 +75,7 @@ export function addWideOption(command: Command): Command {
   return command.option('--wide', 'do not cut lines to the width of the terminal');
 }
 
-/** What the user types to run the command: `millrace dlq list`. */
+/** The command line that runs the command: `millrace dlq list`. */
 function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }

@@ -5,7 +5,7 @@ import { wrap } from './layout.js';
 /** Longer lines are hard to read. */
 const MAX_COLUMNS = 100;
 
-/** Descriptions get a column of their own if it has at least so many columns. */
+/** Descriptions get a separate column if it is at least this wide. */
 const MIN_DESCRIPTION = 30;
 
 /** The columns for help: those of the terminal, within reason, or 80. */
@@ -24,7 +24,7 @@ export const HELP_LAYOUT: Partial<Help> = {
       .slice('Usage: '.length)
       .replaceAll('\n', '\n  '),
 
-  /** Where the terms leave no room beside them, each description is below its term. */
+  /** If the terms leave no room next to them, each description is below its term. */
   formatItem(term: string, termWidth: number, description: string): string {
     const left = helpColumns() - termWidth - 4;
     if (description === '') return `  ${term}`;

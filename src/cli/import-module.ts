@@ -97,7 +97,7 @@ export interface TopologyModule {
   readonly definitions: readonly Definition[];
 }
 
-/** What a module may export. */
+/** The possible exports of a module. */
 export type Definition =
   | { readonly kind: 'queue'; readonly queue: Queue<never, unknown> | EventQueue<object> }
   | { readonly kind: 'topic'; readonly topic: Topic }

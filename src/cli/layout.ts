@@ -3,7 +3,7 @@
 /** Scripts and symbols that terminals draw two columns wide. */
 const WIDE =
   /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]/u;
-/** Combining marks, joiners and variation selectors, which take no column of their own. */
+/** Combining marks, joiners and variation selectors, which take no column. */
 const ZERO = /^[\p{Mn}\p{Me}\p{Cf}]/u;
 
 /** The width of a text in columns. */

@@ -58,7 +58,7 @@ function isStandardInput(words: readonly string[]): boolean {
 
 const MAX_ECHO_BYTES = 200;
 
-/** Quotes the body, shortened if it is long, to show the user what was sent. */
+/** Quotes the body, shortened if it is long, to show the user the message that was sent. */
 export function quoted(body: Uint8Array): string {
   if (body.byteLength <= MAX_ECHO_BYTES) return `'${showBody(body)}'`;
   let end = MAX_ECHO_BYTES;

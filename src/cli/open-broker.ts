@@ -52,8 +52,8 @@ export function refuseMemory(chosen: ChosenAddress, command: string): void {
 }
 
 /**
- * Runs `job` on the broker that the flags name. The signal is aborted by INT and TERM; what a job then throws becomes the
- * error of `interrupted`, by default the signal itself.
+ * Runs `job` on the broker that the flags name. The signal is aborted by INT and TERM; an error that the job then
+ * throws becomes the error of `interrupted`, by default the signal itself.
  */
 export async function withBroker(
   command: string,

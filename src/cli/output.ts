@@ -88,7 +88,7 @@ export class Output {
     void this.#write(`${ERASE_ROW}${this.#render(line, process.stdout)}`);
   }
 
-  /** The rows of the terminal; some that most have if it does not say. */
+  /** The rows of the terminal; a usual number if it does not report them. */
   get rows(): number {
     return process.stdout.rows || 24;
   }
@@ -205,7 +205,7 @@ export async function flushed(): Promise<void> {
   );
 }
 
-/** JSON escapes C0 itself. What else has to be escaped becomes `\uNNNN`, which parses to the same value. */
+/** JSON escapes C0 itself. Other characters to be escaped become `\uNNNN`, which parses to the same value. */
 export function toJson(value: object): string {
   return JSON.stringify(value).replace(CONTROLS, (found) =>
     // Half a surrogate pair at a time, as JSON has it.

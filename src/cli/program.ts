@@ -125,7 +125,7 @@ function createBareProgram(execute: Execute): Command {
 
 /**
  * Turns `help dlq list` into `dlq list --help`: commander's own `help` only looks at the first name. For a name that it
- * does not know, commander prints the help of what is above it, as if all were well; without the rest it is an error.
+ * does not know, commander prints the help of its parent, as if it were valid; without the rest it is an error.
  */
 function spellOutHelp(program: Command, args: readonly string[]): readonly string[] {
   const names = args[0] === 'help' ? args.slice(1) : args;

@@ -1,4 +1,4 @@
-/** How `send` and `publish` run: they connect, send what they read, and report how far they got. */
+/** The run of `send` and `publish`: they connect, send their input, and report how far they got. */
 import { setMaxListeners } from 'node:events';
 import { addAbortSignal } from 'node:stream';
 import type { Command } from 'commander';
@@ -37,13 +37,13 @@ export interface SendInputFlags extends CommonFlags, InputFlags {
 export interface SendReport {
   readonly text: string;
   readonly facts: Readonly<Record<string, unknown>>;
-  /** What the user should know besides. */
+  /** A further note for the user. */
   readonly warning?: string | undefined;
 }
 
 type Limits = { readonly signal: AbortSignal };
 
-/** Sends what was read. */
+/** Sends the input. */
 export interface InputSender {
   one(body: Uint8Array, options: MessageOptions & Limits): Promise<SendReport>;
   many(bodies: AsyncIterable<Uint8Array>, options: Omit<MessageOptions, 'id'> & Limits): Promise<SendReport>;

@@ -15,15 +15,15 @@ import {
 } from '../queue.js';
 import { defineTopic, type EventValues, type Topic, type TopicOptions } from '../topics/topic.js';
 
-/** What exists is used as it is. */
+/** Existing queues are used as they are. */
 const DECLARE = 'if-missing';
 
 /** The queue of the RabbitMQ tutorials, which declare a durable quorum queue without further arguments. */
 const TUTORIAL_QUEUE = 'hello';
 
 /**
- * Makes a queue that is missing as `defineQueue` does, so that a program can use it too, whoever comes first. Where that
- * fails, so does what comes after it, and says why.
+ * Creates a missing queue as `defineQueue` does, so that a program can use it too, regardless of which comes first. If
+ * that fails, the next step fails as well, with the reason.
  */
 export async function makeIfMissing(broker: Broker, name: string, wait: WaitOptions = {}): Promise<void> {
   // `if-missing` makes it as the tutorials do.
@@ -116,7 +116,7 @@ function contentTypeOf(body: Uint8Array): string {
   }
 }
 
-/** Receives bodies as bytes, whatever their content type. */
+/** Receives bodies as bytes, regardless of their content type. */
 export function bytesQueue(
   name: string,
   options: Omit<QueueOptions, 'codec'> = { declare: DECLARE },

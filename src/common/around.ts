@@ -1,16 +1,16 @@
-/** Functions around what a producer, a requester or a consumer does with each message. */
+/** Functions around each message of a producer, a requester or a consumer. */
 import type { HeaderValue } from '../broker.js';
 import { QueueError } from '../errors.js';
 import { invalidOption } from './options.js';
 
 /**
- * Called around the rest of the way of one message: `next` does that, and resolves to its result. It may do something
- * before and after, call `next` within a context of its own, replace the result, or throw instead of calling `next`. Must
+ * Called around the rest of the processing of one message: `next` does that, and resolves to its result. It may act
+ * before and after, call `next` within its own context, replace the result, or throw instead of calling `next`. Must
  * return a promise, and call `next` at most once.
  */
 export type Around<Context> = <T>(next: () => Promise<T>, context: Context) => Promise<T>;
 
-/** What is known of a message that is being sent. */
+/** The context of a message that is being sent. */
 export interface SendContext {
   /** The name of the queue; of a message to an exchange or a topic, its name. */
   readonly queue: string;
@@ -49,7 +49,7 @@ function nested<Context>(list: readonly Around<Context>[]): Around<Context> {
 
 function once<T>(next: () => Promise<T>): () => Promise<T> {
   let isCalled = false;
-  // A promise in any case, whatever is thrown.
+  // Always a promise, even if something is thrown.
   return async () => {
     if (isCalled) throw new QueueError('INVALID_OPTION', 'around: next was called a second time');
     isCalled = true;

@@ -11,14 +11,14 @@ export interface Exchange {
   readonly spec: ExchangeSpec;
 }
 
-/** What {@link defineExchange} takes besides the name. All have defaults. */
+/** Options of {@link defineExchange}. All have defaults. */
 export interface ExchangeOptions {
   /**
    * How the exchange selects among its bindings: `'direct'` by an equal routing key, `'topic'` by a pattern, `'fanout'`
    * selects all, `'headers'` compares headers (RabbitMQ only). Default: `'topic'`.
    */
   readonly type?: ExchangeType | undefined;
-  /** What to do if the exchange exists already. Default: `'match'`. */
+  /** The behaviour if the exchange exists already. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
   /** Whether the exchange survives a restart of RabbitMQ. Default: true. */
   readonly durable?: boolean | undefined;
@@ -32,7 +32,7 @@ export interface BindingOptions {
   readonly exchange: Exchange | string;
   /** The key for a `direct` exchange or the pattern for a `topic` exchange, which need one; other types ignore it. */
   readonly routingKey?: string | undefined;
-  /** What a `headers` exchange compares, and its `x-match`. */
+  /** The headers that a `headers` exchange compares, and its `x-match`. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 

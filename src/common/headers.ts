@@ -21,7 +21,7 @@ const REFUSED_NAMES: ReadonlyMap<string, string> = new Map([
   ['__proto__', 'which clients written in JavaScript lose'],
 ]);
 
-/** What is wrong with a header. `where` names it, as in `headers["a"][0]`. */
+/** The fault of a header. `where` names it, as in `headers["a"][0]`. */
 export type HeaderFault = (where: string, expected: string, got: unknown) => Error;
 
 /**
@@ -38,7 +38,7 @@ export function copyHeaders(headers: MessageHeaders, fault: HeaderFault): Messag
   return copy;
 }
 
-/** Throws what `fault` returns for the name of a header that means something to a broker or to the language, or does not fit. */
+/** Throws what `fault` returns for the name of a header that is special to a broker or to the language, or too long. */
 export function checkHeaderName(name: string, fault: HeaderFault): void {
   // A UTF-16 code unit makes at most three bytes.
   if (name === '' || (name.length * 3 > MAX_NAME_BYTES && Buffer.byteLength(name) > MAX_NAME_BYTES))

@@ -8,15 +8,15 @@ export interface TracedBatch {
 }
 
 /**
- * What a channel can't do: run a handler within something. Used while there are subscribers of `millrace.process`, for
+ * What a channel can't do: run a handler within a context. Used while there are subscribers of `millrace.process`, for
  * every consumer of the process.
  */
 export interface Instrumentation {
   handle<T>(call: () => Promise<T>, trace: ProcessTrace): Promise<T>;
   handleBatch<T>(call: () => Promise<T>, batch: TracedBatch): Promise<T>;
-  /** What a thread needs to know to go on with what is active here: structured clones of it cross. */
+  /** The data with which a thread continues the active context: passed as structured clones. */
   carry(): Readonly<Record<string, string>>;
-  /** Calls the handler in its thread, within what was carried there. */
+  /** Calls the handler in its thread, within the carried context. */
   resume<T>(carried: Readonly<Record<string, string>>, call: () => T): T;
 }
 

@@ -6,7 +6,7 @@ import { isQueueError, QueueError } from '../errors.js';
 /** How long one answer of the broker may take. A live broker answers in milliseconds. */
 export const RPC_LIMIT_MS = 10_000;
 
-/** How long each step of an orderly close may take before it goes on without the peer. */
+/** How long each step of an orderly close may take before it continues without the peer. */
 export const CLOSE_LIMIT_MS = 2_000;
 
 /** A promise that is settled from outside (Node 20 lacks `Promise.withResolvers`). */
@@ -160,7 +160,7 @@ export function limitWait(
   return release;
 }
 
-/** What is left of a time limit after a first step that began at `since`. Errors still quote the whole limit. */
+/** The rest of a time limit after a first step that began at `since`. Errors still quote the whole limit. */
 export function limitsLeft<T extends WaitOptions & Pick<PublishOptions, 'limitMs'>>(
   limits: T,
   since: number,
@@ -170,8 +170,8 @@ export function limitsLeft<T extends WaitOptions & Pick<PublishOptions, 'limitMs
 }
 
 /**
- * The outcome of `work`, or `TIMEOUT` or `ABORTED` if that comes first. `work` itself goes on: undoing it is up to the
- * caller, and its late failure is ignored.
+ * The outcome of `work`, or `TIMEOUT` or `ABORTED` if that comes first. `work` itself continues: undoing it is up to
+ * the caller, and its late failure is ignored.
  */
 export async function within<T>(
   work: Promise<T>,
@@ -207,8 +207,8 @@ export async function pause(
 }
 
 /**
- * One timer for many deadlines. Most deadlines are dropped long before they are due, so none gets a timer of its own:
- * this one is set to the earliest; when it fires, all are checked, and it is set to the earliest that is left.
+ * One timer for many deadlines. Most deadlines are dropped long before they are due, so none gets its own timer: this
+ * one is set to the earliest; when it fires, all are checked, and it is set to the earliest that is left.
  */
 export class Deadlines {
   /** Ends the waits that are due, and returns the earliest deadline left. */

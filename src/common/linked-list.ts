@@ -8,7 +8,7 @@ export interface Linked<T extends Linked<T>> {
 
 /**
  * A list whose members know their neighbours: joining and leaving anywhere takes constant time, and costs a fraction of
- * what a `Map` or a `Set` does for members that come and go with each message.
+ * a `Map` or a `Set` for members that come and go with each message.
  */
 export class LinkedList<T extends Linked<T>> {
   #first: T | undefined = undefined;

@@ -32,8 +32,8 @@ type Properties = {
 const NO_PROPERTIES: Properties = Object.freeze({});
 
 /**
- * A new message. By default it has a new id and no headers. `routed`: what differs from value to value, kept apart so that
- * the properties of many messages can be one object.
+ * A new message. By default it has a new id and no headers. `routed`: the properties that differ from value to value,
+ * kept apart so that the properties of many messages can be one object.
  */
 export function newMessage(
   encoded: Encoded,
@@ -62,7 +62,7 @@ export function newMessage(
   };
 }
 
-/** The same message with a body of its own, and other headers if given. Once it is stored, it has no `dueAt`. */
+/** The same message with another body, and other headers if given. Once it is stored, it has no `dueAt`. */
 export function copyMessage(message: Message, headers: Message['headers'] = message.headers): Message {
   return {
     id: message.id,
@@ -123,8 +123,8 @@ export function newMessageId(): string {
 const MAX_SHORT_STRING_BYTES = 255;
 
 /**
- * Checks everything but what is in the headers: what no backend takes, so that a message means the same wherever it is
- * sent. Throws `INVALID_MESSAGE`.
+ * Checks everything except the headers, and refuses values that no backend takes, so that a message means the same on
+ * every backend. Throws `INVALID_MESSAGE`.
  */
 export function checkMessage(message: Message): void {
   const { body, priority, timestamp, expiresAt, dueAt } = message;
@@ -167,7 +167,7 @@ export function checkShortString(message: Message, what: string, value: string |
   );
 }
 
-/** What makes an error of something that is wrong with the message. */
+/** Creates the errors for faults of the message. */
 export function faultOf(message: Message): HeaderFault {
   return (where, expected, got) =>
     invalidMessage(message, `its ${where} must be ${expected}, not ${quote(got)}`);
@@ -177,7 +177,7 @@ function invalidMessage(message: Message, why: string): QueueError {
   return new QueueError('INVALID_MESSAGE', `message ${quote(message.id)} can't be sent: ${why}`);
 }
 
-/** Headers of its own, frozen, in the form in which they arrive. Throws `INVALID_MESSAGE`. */
+/** Its own headers, frozen, in the form in which they arrive. Throws `INVALID_MESSAGE`. */
 export function copiedHeaders(message: Message): Message['headers'] {
   const { headers } = message;
   for (const _ in headers) return Object.freeze(fitting(message, copyHeaders(headers, faultOf(message))));

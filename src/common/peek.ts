@@ -1,4 +1,4 @@
-/** What looking at messages has in common on all backends: its options, its limits, and where a page ends. */
+/** The parts of peeking that all backends share: its options, its limits, and where a page ends. */
 import type {
   ConsumersOptions,
   Message,
@@ -125,7 +125,7 @@ export class PageWriter {
     const whole = bodyBytes ?? Buffer.byteLength(facts.message.body);
     const body = cutBody(facts.message.body, maxBodyBytes);
     this.#bytes += Buffer.byteLength(body);
-    // The first one is shown whatever its size.
+    // The first one is shown regardless of its size.
     if (this.#bytes > MAX_PAGE_BYTES && !this.isEmpty) return false;
     this.#messages.push({ ...facts, message: { ...facts.message, body }, bodyBytes: whole });
     this.#last = place;

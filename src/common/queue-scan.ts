@@ -5,7 +5,7 @@ import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from './lim
 /** How many bytes of messages a scan may hold. Messages beyond that stay in the queue unread. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 
-/** Roughly what a held message takes besides its body. */
+/** The approximate size of a held message without its body. */
 const MESSAGE_BYTES = 2048;
 
 /** The first window is small: it shows how large the messages are. */

@@ -14,7 +14,7 @@ import {
   wordOption,
 } from './options.js';
 
-/** What {@link defineQueue} takes besides the name and the schema. All have defaults. */
+/** Options of {@link defineQueue}. All have defaults. */
 export interface QueueOptions<In = unknown> {
   /**
    * How values are encoded: `'json'` (default); `'structured'`, JSON that also carries `Date`, `Map`, `Set`,
@@ -28,7 +28,7 @@ export interface QueueOptions<In = unknown> {
     | ([In] extends [Uint8Array] ? 'bytes' : never)
     | Codec
     | undefined;
-  /** What to do if the queue exists already. Default: `'match'`. */
+  /** The behaviour if the queue exists already. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
   /**
    * Compresses the bodies of messages that are sent, where that makes them smaller: `'gzip'`, `'deflate'`, `'br'`, or
@@ -88,7 +88,7 @@ export interface QueueOptions<In = unknown> {
   readonly maxPriority?: number | undefined;
   /** Further RabbitMQ arguments, passed on unchanged: `{ 'x-single-active-consumer': true }`. */
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
-  /** The exchanges from which the queue receives messages, besides those sent to it by name. Default: none. */
+  /** The exchanges from which the queue receives messages, in addition to those sent to it by name. Default: none. */
   readonly bindings?: readonly BindingOptions[] | undefined;
   /** Bindings of an earlier definition, which are removed when the queue is declared. Default: none. */
   readonly unbind?: readonly BindingOptions[] | undefined;
@@ -241,7 +241,9 @@ const BARE: Omit<QueueSpec, 'name' | 'type'> = {
   arguments: {},
 };
 
-/** A dead-letter queue, as RabbitMQ is asked for it: a quorum queue without a delivery limit, whatever the main queue is. */
+/**
+ * A dead-letter queue as declared on RabbitMQ: a quorum queue without a delivery limit, regardless of the main queue.
+ */
 export function deadLetterSpecOf({ deadLetter }: QueueSpec): QueueSpec | undefined {
   if (deadLetter === false) return undefined;
   return { ...BARE, name: deadLetter.queue, type: 'quorum', capacity: deadLetter.capacity };

@@ -1,4 +1,4 @@
-/** What the package publishes on `node:diagnostics_channel`. Without subscribers it costs nothing. */
+/** The events that the package publishes on `node:diagnostics_channel`. Without subscribers they cost nothing. */
 import { channel, subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
 import type { Failure, HeaderValue, MessageHeaders } from '../broker.js';
 
@@ -18,7 +18,7 @@ interface TracedMessage {
 
 /** The message of the `millrace.send` channels about one send. */
 export interface SendTrace extends TracedMessage {
-  /** What was called. */
+  /** The method that was called. */
   readonly verb: 'send' | 'publish';
   /** The message's headers. A subscriber of `start` may add some, such as `traceparent`; they are sent along. */
   readonly headers: Record<string, HeaderValue>;
@@ -28,7 +28,7 @@ export interface SendTrace extends TracedMessage {
   readonly error?: unknown;
 }
 
-/** What the channels of `millrace.request` publish about one request, from the call to the reply. */
+/** The event of `millrace.request` for one request, from the call to the reply. */
 export interface RequestTrace extends TracedMessage {
   /** As in {@link SendTrace}. */
   readonly headers: Record<string, HeaderValue>;
@@ -58,7 +58,7 @@ export interface ProcessTrace extends TracedMessage {
   readonly error?: unknown;
 }
 
-/** What the channel `millrace.settle` publishes when it is decided, and stored, what becomes of a consumer's message. */
+/** The event of `millrace.settle` when the outcome of a consumer's message is decided and stored. */
 export interface SettleTrace extends TracedMessage {
   /** As the events of a consumer's `observe` are called. */
   readonly outcome:
@@ -80,11 +80,13 @@ export interface SettleTrace extends TracedMessage {
   readonly delayMs?: number | undefined;
   /** Why it failed, for `retried` and `dead-lettered`. */
   readonly failure?: Failure | undefined;
-  /** What was thrown, if anything. */
+  /** The thrown error, if any. */
   readonly error?: unknown;
 }
 
-/** What the toolkit uses of a `TracingChannel`: named here, since projects without Node's types read this, too. */
+/**
+ * The part of a `TracingChannel` that the toolkit uses: named here, since projects without Node's types read this, too.
+ */
 interface TraceChannel<T> {
   readonly hasSubscribers: boolean;
   tracePromise<R>(action: () => Promise<R>, trace: T): Promise<R>;
@@ -111,7 +113,7 @@ export const processTracing: TraceChannel<ProcessTrace> = tracingChannel<unknown
 /** The outcomes of a consumer's messages. */
 export const settleChannel: EventChannel<SettleTrace> = channel('millrace.settle');
 
-/** Subscribes to the beginning and the end of what a tracing channel publishes. Returns what ends that. */
+/** Subscribes to the start and the end of the events of a tracing channel. Returns a function that unsubscribes. */
 export function onTrace<T extends object>(
   name: 'millrace.send' | 'millrace.request' | 'millrace.process',
   subscriber: { readonly start: (trace: T) => void; readonly asyncEnd: (trace: T) => void },
@@ -123,7 +125,7 @@ export function onTrace<T extends object>(
   return () => traced.unsubscribe(all);
 }
 
-/** Subscribes to the outcomes of messages. Returns what ends that. */
+/** Subscribes to the outcomes of messages. Returns a function that unsubscribes. */
 export function onSettled(subscriber: (trace: SettleTrace) => void): () => void {
   const onMessage = (message: unknown) => subscriber(message as SettleTrace);
   subscribe('millrace.settle', onMessage);

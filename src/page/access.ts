@@ -1,8 +1,8 @@
-/** Who may ask for what: checks of a request before anything else is done with it. */
+/** Access control: the checks of a request before it is processed. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-/** Sent with each action. A foreign site can't set it without being asked for its permission first. */
+/** Sent with each action. A foreign site can't set it without a CORS preflight. */
 export const ACTION_HEADER = 'x-millrace-page';
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
@@ -49,7 +49,7 @@ export class Access {
     return { status: 401, title: 'Sign-in required', text };
   }
 
-  /** Whether `token` lets a browser in. Takes as long whatever it is. */
+  /** Whether `token` signs a browser in. Takes constant time. */
   lets(token: string): boolean {
     return this.#token !== undefined && this.#matches(token);
   }
@@ -72,7 +72,7 @@ export class Access {
   }
 }
 
-/** Of equal length, whatever the token is. */
+/** Of equal length for any token. */
 function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

@@ -1,4 +1,4 @@
-/** What an operator can have done on the page. */
+/** The actions of an operator on the page. */
 import type { Broker, QueueInfo } from '../broker.js';
 import { operatorOf } from '../common/options.js';
 import { deadLetters } from '../dead-letters/dead-letters.js';
@@ -10,7 +10,7 @@ import { groupOf } from './error-groups.js';
 import { count } from './format.js';
 import type { JobPlan, Progress } from './jobs.js';
 
-/** What the script of the page sends. */
+/** The request that the page's script sends. */
 export interface ActionRequest {
   readonly action: 'pause' | 'resume' | 'purge' | 'move' | 'replay' | 'drop';
   readonly queue: string;
@@ -58,7 +58,7 @@ function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.length <= MAX_IDS && value.every((one) => typeof one === 'string');
 }
 
-/** Does what takes one request; resolves to a sentence. Undefined: it takes a job, see {@link planOf}. */
+/** Performs an action that takes one request; resolves to a sentence. Undefined: it needs a job, see {@link planOf}. */
 export async function actAtOnce(
   broker: Broker,
   { action, queue }: ActionRequest,

@@ -118,7 +118,7 @@ export class App {
     return this.#get(path, query, links, request, response);
   }
 
-  /** What Express and Connect have taken off the path is in `baseUrl`. */
+  /** `baseUrl` is the part of the path that Express and Connect have removed. */
   #locate(request: IncomingMessage): { path: string; query: URLSearchParams; links: Links } {
     const { originalUrl, baseUrl } = request as { originalUrl?: string; baseUrl?: string };
     const base = baseUrl === undefined || baseUrl === '' ? this.#parts.path : baseUrl;
@@ -129,8 +129,8 @@ export class App {
   }
 
   /**
-   * Not by a redirect: a browser that follows a link from another site would not send the cookie to where it leads. Takes
-   * the token out of the address and the history.
+   * Not by a redirect: a browser that follows a link from another site would not send the cookie to its target. Removes
+   * the token from the address and the history.
    */
   #letIn(request: IncomingMessage, response: ServerResponse, links: Links, path: string): Promise<void> {
     response.setHeader('set-cookie', this.#parts.access.cookie(links.base));

@@ -37,7 +37,7 @@ function load(name: string): Asset {
   return file;
 }
 
-/** The path of a file below the page's own. The browser asks each time whether there is a new version. */
+/** The path of a file below the page's own. The browser checks for a new version each time. */
 export function asset(name: string): string {
   return `/assets/${name}`;
 }

@@ -1,4 +1,4 @@
-/** Which queues need somebody, and why in one or two words. */
+/** Which queues need attention, and why, in one or two words. */
 import type { QueueInfo } from '../broker.js';
 import { age, number } from './format.js';
 import type { History } from './history.js';

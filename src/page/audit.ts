@@ -1,4 +1,4 @@
-/** What was done here: the last entries, for the log view, and a line for each elsewhere. */
+/** The audit of actions: the last entries, for the log view, and a line for each elsewhere. */
 import { onOneLine } from '../common/reporting/terminal-text.js';
 import type { AuditEntry } from './page.js';
 
@@ -24,12 +24,12 @@ export class Audit {
     try {
       this.#listener(complete);
     } catch {
-      // The action was done, whatever its audit does.
+      // The action was done, even if its audit fails.
     }
   }
 }
 
-/** One line, whatever the names of queues contain. */
+/** One line, regardless of the characters in queue names. */
 export function auditLine({ user, action, queue, outcome }: AuditEntry): string {
   return onOneLine(`millrace ui: ${user}: ${action} '${queue}': ${outcome}`);
 }

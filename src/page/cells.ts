@@ -3,9 +3,9 @@ import { type Html, html } from './html.js';
 
 export interface Cell {
   readonly text: string;
-  /** How it is coloured; the text or a word beside it says the same. */
+  /** Its colour; the text or a word next to it says the same. */
   readonly state?: 'bad' | 'warn' | 'ok' | 'off' | undefined;
-  /** What a pointer shows. */
+  /** The tooltip. */
   readonly title?: string | undefined;
   /** `text` is the points of a line. */
   readonly isLine?: boolean;
@@ -24,9 +24,9 @@ export function renderCell(key: string, { text, state, title, isLine }: Cell): H
 /** A cell as the script of the page gets it: text, state, title. */
 export type SentCell = readonly [text: string, state: string, title: string];
 
-/** What differs from what was sent before, which is brought up to date. */
+/** The differences from the cells sent before, which are updated. */
 export function changedCells(cells: Cells, sent: Map<string, string>): Record<string, SentCell> {
-  // Not by assignment: keys are ours, but a plain object has names of its own.
+  // Not by assignment: keys are ours, but a plain object has inherited names.
   const changed: [string, SentCell][] = [];
   for (const [key, { text, state = '', title = '' }] of cells) {
     const line = `${text}\0${state}\0${title}`;

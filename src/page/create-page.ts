@@ -16,7 +16,8 @@ const NAMES = ['token', 'path', 'hosts', 'queues', 'schedules', 'readOnly', 'hid
 const MIN_TOKEN_LENGTH = 16;
 
 /**
- * A page for operators of a broker: what its queues hold, what failed and why, and replay, drop, move, purge and pause.
+ * A page for operators of a broker: its queues and messages, failures and their reasons, and replay, drop, move, purge
+ * and pause.
  *
  * ```ts
  * const page = createPage(broker);
@@ -24,7 +25,7 @@ const MIN_TOKEN_LENGTH = 16;
  * console.log(`http://127.0.0.1:7070/?token=${page.token}`);
  * ```
  *
- * Below a path of a server of yours: `app.use('/queues', page)` with Express, the option `path` elsewhere.
+ * Below a path of your own server: `app.use('/queues', page)` with Express, the option `path` elsewhere.
  *
  * Throws `INVALID_OPTION`, and `UNSUPPORTED` for a backend that can't be looked into.
  */

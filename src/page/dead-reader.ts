@@ -1,4 +1,4 @@
-/** Reads dead letters for the page: on a local broker where they are; RabbitMQ has to deliver them, and gets them back. */
+/** Reads dead letters for the page: on a local broker in place; RabbitMQ has to deliver them, and gets them back. */
 import type { Broker, QueueInfo } from '../broker.js';
 import { operatorOf } from '../common/options.js';
 import { type DeadLetter, toDeadLetter } from '../dead-letters/dead-letter.js';
@@ -9,9 +9,9 @@ import { type DeadSummary, summaryOf } from './error-groups.js';
 /** More are not read; the page says so. */
 export const MAX_READ = 50_000;
 const PEEKED_AT_ONCE = 1000;
-/** One that is opened is looked for among so many at once, whose bodies are held. */
+/** An opened one is searched among this many at once, whose bodies are held. */
 const SEARCHED_AT_ONCE = 100;
-/** What was read is shown again for so long. */
+/** Dead letters that were read are shown again for this long. */
 const KEPT_MS = 3_000;
 const MAX_KEPT = 20;
 const LIMIT_MS = 30_000;
@@ -48,7 +48,7 @@ export class DeadReader {
     this.#signal = signal;
   }
 
-  /** All dead letters of the queue, up to {@link MAX_READ}. However many ask, it is read once at a time. */
+  /** All dead letters of the queue, up to {@link MAX_READ}. Concurrent callers share one read. */
   read(queue: QueueInfo): Promise<DeadScan> {
     const name = deadLetterQueueOf(queue);
     if (name === undefined) return Promise.resolve({ at: Date.now(), total: 0, summaries: [] });
@@ -63,12 +63,12 @@ export class DeadReader {
     return reading;
   }
 
-  /** What was read before, however long ago. */
+  /** The result of the last read, however old. */
   lastOf(queue: QueueInfo): DeadScan | undefined {
     return this.#kept.get(deadLetterQueueOf(queue) ?? '');
   }
 
-  /** Dead letters of the queue have gone or come: the next read looks. */
+  /** Dead letters of the queue have changed: the next call reads them again. */
   forget(queue: QueueInfo): void {
     this.#kept.delete(deadLetterQueueOf(queue) ?? '');
   }

@@ -1,10 +1,10 @@
-/** Dead letters that failed for the same reason, told by their errors without what differs from one to the next. */
+/** Dead letters grouped by reason: by their errors without the varying parts. */
 import { createHash } from 'node:crypto';
 import type { DeadLetter } from '../dead-letters/dead-letter.js';
 
 const MAX_TEXT = 160;
 
-/** What is shown of one dead letter in a list. */
+/** The data shown for a dead letter in a list. */
 export interface DeadSummary {
   readonly id: string;
   readonly reason: string;
@@ -20,7 +20,7 @@ export interface DeadSummary {
 export interface DeadGroup {
   readonly key: string;
   readonly reason: string;
-  /** The error, with `#` for numbers and ids and `…` for what was quoted. */
+  /** The error, with `#` for numbers and ids and `…` for quoted text. */
   readonly text: string;
   readonly count: number;
   readonly first: number | undefined;

@@ -1,7 +1,7 @@
 /** Numbers, ages, sizes and times as an operator reads them. */
 import { type Html, html } from './html.js';
 
-/** What is not known. */
+/** The sign for unknown figures. */
 export const UNKNOWN = '–';
 
 /** From five digits on, thin spaces between the thousands. */

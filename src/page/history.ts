@@ -1,4 +1,4 @@
-/** What the page remembers of the queues, for its charts: in memory, as long as its process runs. */
+/** The history of the queues, for the charts: in memory, as long as the page's process runs. */
 import type { QueueInfo } from '../broker.js';
 
 export const FIELDS = ['ready', 'unsettled', 'delayed', 'dead', 'in', 'out'] as const;
@@ -48,7 +48,7 @@ class Ring {
     return this.#steps().map((step) => this.#values[(step % this.#points) * this.#fields + index] as number);
   }
 
-  /** When the steps begin, in seconds since the epoch. */
+  /** The starts of the steps, in seconds since the epoch. */
   times(): number[] {
     return this.#steps().map((step) => (step * this.#stepMs) / 1000);
   }
@@ -60,10 +60,10 @@ class Ring {
 }
 
 interface Kept {
-  /** Of the last 15 minutes: `ready`, and how many dead letters came. */
+  /** For the last 15 minutes: `ready`, and the number of new dead letters. */
   readonly spark: Ring;
   dead: number | undefined;
-  /** How many dead letters came in the present step of `spark`. */
+  /** The number of new dead letters in the present step of `spark`. */
   came: number;
   step: number;
   charts: Readonly<Record<Span, Ring>> | undefined;
@@ -107,7 +107,7 @@ export class History {
     return this.#queues.get(queue)?.spark.field(0) ?? [];
   }
 
-  /** How many of the dead letters that are there came within the last 15 minutes. */
+  /** How many of the present dead letters arrived within the last 15 minutes. */
   deadRise(queue: string): number {
     const kept = this.#queues.get(queue);
     if (kept?.dead === undefined || kept.dead === 0) return 0;

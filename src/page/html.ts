@@ -1,4 +1,4 @@
-/** HTML as templates: what is put into one is escaped, unless it is HTML itself. */
+/** HTML as templates: interpolated values are escaped, unless they are HTML themselves. */
 import { escapeControls } from '../common/reporting/terminal-text.js';
 
 /** Text that is HTML already. Only {@link html} makes it. */
@@ -19,7 +19,7 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
   return new Html(text);
 }
 
-/** Names, headers and bodies are written by strangers: control and bidirectional characters show as escapes. */
+/** Names, headers and bodies are untrusted: control and bidirectional characters show as escapes. */
 function escapeHtml(text: string): string {
   return escapeControls(text).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
 }

@@ -5,7 +5,7 @@ import { isQueueError, type QueueErrorCode } from '../errors.js';
 import { ACTION_HEADER } from './access.js';
 import type { Job } from './jobs.js';
 
-/** What is sent with an action: some ids. */
+/** The body of an action: some ids. */
 const MAX_REQUEST_BYTES = 512 * 1024;
 /** Smaller answers are not worth packing. */
 const MIN_ZIPPED_BYTES = 1024;
@@ -88,7 +88,7 @@ export async function sendHtml(
     .end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** What became of each message of a job, a line of JSON for each. */
+/** The outcome of each message of a job, a line of JSON each. */
 export function sendOutcomes(response: ServerResponse, job: Job | undefined): void {
   if (job === undefined) {
     sendJson(response, 404, { error: 'this is not known any more' });

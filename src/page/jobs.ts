@@ -1,8 +1,8 @@
-/** Work that takes a while: replays, drops and moves, with their progress and what became of each message. */
+/** Long-running work: replays, drops and moves, with their progress and the outcome of each message. */
 import { errorText } from '../common/options.js';
 import { isQueueError } from '../errors.js';
 
-/** What is kept of the outcomes of one job. */
+/** The limit for the kept outcomes of one job. */
 const MAX_OUTCOMES = 10_000;
 /** Jobs that have ended are kept for their outcomes. */
 const MAX_KEPT = 50;
@@ -14,7 +14,7 @@ export interface Outcome {
   readonly detail: string;
 }
 
-/** What a job tells of itself. */
+/** The public state of a job. */
 export interface Progress {
   outcome(outcome: Outcome): void;
   readonly signal: AbortSignal;
@@ -25,9 +25,9 @@ export interface JobPlan {
   readonly queue: string;
   /** Jobs with the same one run one after the other: they would take each other's messages. */
   readonly turn: string;
-  /** How many messages its user was told it is about. */
+  /** The number of messages that was shown to its user. */
   readonly expected: number;
-  /** Resolves to a sentence: what became of it. */
+  /** Resolves to a sentence about its result. */
   readonly run: (progress: Progress) => Promise<string>;
 }
 
@@ -106,7 +106,7 @@ export class Jobs {
   readonly #onChange: () => void;
   #last = 0;
 
-  /** `onChange`: called when a job begins or ends. Must not throw. */
+  /** `onChange`: called when a job starts or ends. Must not throw. */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }

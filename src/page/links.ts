@@ -5,7 +5,7 @@ function segment(name: string): string {
   return (/^(\.{0,2}$|~)/.test(name) ? '~' : '') + encodeURIComponent(name);
 }
 
-/** The name that {@link segment} wrote; undefined for what is no valid text. */
+/** The name that {@link segment} wrote; undefined for invalid text. */
 export function nameOf(part: string): string | undefined {
   try {
     return decodeURIComponent(part).replace(/^~/, '');
@@ -52,5 +52,5 @@ export class Links {
   }
 }
 
-/** What is undefined or empty is left out. */
+/** Undefined and empty values are left out. */
 export type Query = Readonly<Record<string, string | number | undefined>>;

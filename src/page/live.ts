@@ -7,7 +7,7 @@ import type { Sampler } from './sampler.js';
 /** Pages that were rendered and can be kept up to date; the oldest are forgotten, and reload themselves. */
 const MAX_VIEWS = 500;
 const MAX_STREAMS = 100;
-/** Something is sent that often, also while the broker does not answer: a browser that hears nothing says so. */
+/** Something is sent this often, even while the broker does not respond: a browser that receives nothing says so. */
 const HEARTBEAT_MS = 5_000;
 
 /** The state of the broker, as the script of the page shows it. */
@@ -19,10 +19,10 @@ export interface Status {
   readonly text: string;
 }
 
-/** What a stream sends besides the cells of its view. */
+/** The events of a stream other than the cells of its view. */
 export interface Shared {
   status(): Status;
-  /** What is under way, in a form that changes only when it does. */
+  /** The running jobs, in a form that changes only when they do. */
   jobs(): readonly object[];
 }
 
@@ -45,7 +45,7 @@ export class Live {
     this.#shared = shared;
   }
 
-  /** Remembers how to bring a view up to date, and returns the name by which its page asks for that. */
+  /** Stores how to update a view, and returns the name by which its page requests the update. */
   register(cells: () => Cells): string {
     const name = randomBytes(9).toString('base64url');
     this.#views.set(name, cells);

@@ -22,19 +22,19 @@ export interface PageResponse {
 /** The options of `createPage`. All have defaults. */
 export interface PageOptions {
   /**
-   * What a browser shows to be let in, as `?token=…` in the first address; a cookie from then on. At least 16 characters.
-   * Default: a random one, see {@link Page.token}. `false`: whoever reaches the page may use it, which is right only behind
-   * a login of your own.
+   * The secret that signs a browser in, as `?token=…` in the first URL; a cookie from then on. At least 16 characters.
+   * Default: a random one, see {@link Page.token}. `false`: anyone who reaches the page may use it, which is safe only
+   * behind your own login.
    */
   readonly token?: string | false | undefined;
   /**
-   * Where in your server the page is mounted, as `/queues`. Express and Connect tell it themselves. Default: `''`, the
-   * whole server.
+   * The path where your server mounts the page, such as `/queues`. Express and Connect set it themselves. Default:
+   * `''`, the whole server.
    */
   readonly path?: string | undefined;
   /**
-   * Names by which the page may be reached, besides `localhost` and the loopback addresses, as they stand in the header
-   * `Host`, without the port. Others are refused, because a foreign site may have its name resolve to this machine.
+   * Host names under which the page is served, in addition to `localhost` and the loopback addresses, as in the header
+   * `Host`, without the port. Others are refused, because a foreign site may point its name at this machine.
    */
   readonly hosts?: readonly string[] | undefined;
   /** Only these queues. Default: all; on RabbitMQ that takes the management API. */
@@ -45,23 +45,23 @@ export interface PageOptions {
   readonly readOnly?: boolean | undefined;
   /** Bodies and headers of messages are not shown, and can't be downloaded. Default: false. */
   readonly hideBodies?: boolean | undefined;
-  /** Who sends a request, for the audit. Default: the address that it comes from. */
+  /** The user who sent a request, for the audit. Default: the client's address. */
   readonly user?: ((request: PageRequest) => string) | undefined;
-  /** Called for each action that somebody took on the page. Its errors are ignored. Default: a line on standard error. */
+  /** Called for each action that a user took on the page. Its errors are ignored. Default: a line on standard error. */
   readonly audit?: ((entry: AuditEntry) => void) | undefined;
 }
 
-/** What somebody did on the page. */
+/** An action that a user took on the page. */
 export interface AuditEntry {
   /** When it ended. */
   readonly at: Date;
-  /** Who, as `user` says. */
+  /** The user, as returned by `user`. */
   readonly user: string;
   /** `pause`, `resume`, `purge`, `move`, `replay` or `drop`. */
   readonly action: string;
   /** The queue that it was done to. */
   readonly queue: string;
-  /** What became of it: how many messages, where to, or why it failed. */
+  /** The result: how many messages, where to, or why it failed. */
   readonly outcome: string;
   /** Whether it was done; false if it was refused, stopped or failed. */
   readonly ok: boolean;
@@ -71,8 +71,8 @@ export interface AuditEntry {
 export interface Page {
   /** Answers a request for the page. */
   (request: PageRequest, response: PageResponse): void;
-  /** What a browser shows to be let in; undefined with `token: false`. */
+  /** The secret that signs a browser in; undefined with `token: false`. */
   readonly token: string | undefined;
-  /** Ends the page's connections and what it has under way; the broker stays open. Always resolves. */
+  /** Ends the page's connections and jobs; the broker stays open. Always resolves. */
   close(): Promise<void>;
 }

@@ -40,7 +40,7 @@ const NOTHING: Sample = {
 export interface SampleError {
   readonly since: number;
   readonly text: string;
-  /** The broker is there, and can't tell this. */
+  /** The broker is reachable, but can't report this. */
   readonly isUnsupported: boolean;
 }
 
@@ -82,7 +82,7 @@ export class Sampler {
     await this.#sample();
   }
 
-  /** Resolves when they are as of now, also if they are not old. Never rejects. */
+  /** Resolves when they are current, even if they were recent. Never rejects. */
   async renew(): Promise<void> {
     await this.#sampling;
     await this.#sample();

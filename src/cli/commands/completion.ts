@@ -1,4 +1,4 @@
-/** `millrace completion` and what its scripts call, the hidden `millrace complete`. */
+/** `millrace completion`, and the hidden `millrace complete` that its scripts call. */
 import { Argument, type Command } from 'commander';
 import { operatorOf } from '../../common/options.js';
 import { connect, targetOf } from '../../connect.js';
@@ -18,7 +18,7 @@ Examples:
 const NOTES = `
 Completes commands, options and their values, and in a folder the names of the queues.`;
 
-/** Names of queues that are offered at most, and how long they are looked for. */
+/** The maximum number of queue names offered, and the time limit for finding them. */
 const MAX_NAMES = 200;
 const LIMIT_MS = 10_000;
 
@@ -66,7 +66,10 @@ function offerQueues(root: Awaited<ReturnType<typeof completer>>, names: readonl
   }
 }
 
-/** The queues of the folder that the words, or the environment, name. RabbitMQ is not asked: a key is to be answered at once. */
+/**
+ * The queues of the folder that the words, or the environment, name. RabbitMQ is not queried: a keystroke needs an
+ * instant response.
+ */
 async function queueNames(words: readonly string[]): Promise<string[]> {
   try {
     const at = words.findIndex((word) => word === '-u' || word === '--url');
@@ -82,12 +85,12 @@ async function queueNames(words: readonly string[]): Promise<string[]> {
       await broker.close();
     }
   } catch {
-    // Nothing may be printed between the words of somebody who is typing.
+    // Nothing may be printed while the user is typing.
     return [];
   }
 }
 
-/** The shell takes what is offered as if it had been typed: a name that means more than itself there is left out. */
+/** The shell treats suggestions as typed input: names with special characters are left out. */
 function isPlain(name: string): boolean {
   return /^[\w.@%+,/][\w.@%+,/-]*$/.test(name);
 }

@@ -53,7 +53,7 @@ export function addDoctorCommand(program: Command, execute: Execute): void {
   addHelp(command, EXAMPLES, NOTES, ADDRESS_HELP);
 }
 
-/** Checks the broker and what `subject` defines. Without `--fix` it changes nothing. */
+/** Checks the broker and the definitions of `subject`. Without `--fix` it changes nothing. */
 async function doctor(subject: string | undefined, flags: DoctorFlags, output: Output): Promise<ExitCode> {
   const topology = subject === undefined ? NOTHING : await topologyOf(subject);
   const chosen = chooseAddress(flags);
@@ -67,14 +67,14 @@ const NOTHING: TopologyModule = { queues: [], exchanges: [], definitions: [] };
 /** A subject that ends like this is a module. */
 const MODULE = /\.[cm]?[jt]s$/;
 
-/** What a module exports, or the queue of this name as `send` and `work` declare it. */
+/** The exports of a module, or the queue of this name as `send` and `work` declare it. */
 async function topologyOf(subject: string): Promise<TopologyModule> {
   return MODULE.test(subject)
     ? importTopology(subject)
     : { ...NOTHING, queues: [sendingQueue(subject).spec] };
 }
 
-/** What to check, and how. */
+/** The subject and the options of a check. */
 interface Subject {
   readonly chosen: ChosenAddress;
   readonly flags: DoctorFlags;

@@ -21,7 +21,7 @@ Examples:
 const NOTES = `
 Writes a web API that sends, a worker that handles, a test, a compose file with RabbitMQ, a Dockerfile and a README. Files that exist are never overwritten.`;
 
-/** `version`: the version of millrace that the service asks for. */
+/** `version`: the version of millrace that the service depends on. */
 export function addInitCommand(program: Command, execute: Execute, version: string): Command {
   const command = program
     .command('init')
@@ -44,7 +44,7 @@ async function init(
   const path = resolve(directory);
   try {
     mkdirSync(path, { recursive: true });
-    // What a version control system keeps there is not the user's.
+    // Files of a version control system are not the user's.
     const present = readdirSync(path).filter((name) => name !== '.git');
     if (present.length > 0 && !force) {
       throw new CommandError(

@@ -100,7 +100,7 @@ function lateWarning({ at }: SendFlags): string | undefined {
   return `${at.toISOString()} is over: it was sent without a delay`;
 }
 
-/** What to send to, and how the output names it. */
+/** The target, and its name in the output. */
 async function targetOf({ queue, exchange, routingKey, contentType, schema }: SendFlags) {
   if (exchange === undefined) {
     if (routingKey !== undefined) {

@@ -32,7 +32,7 @@ export function addShowCommand(program: Command, execute: Execute): void {
   addOperatorOptions(command);
 }
 
-/** Undefined: the broker does not tell, which the figures of the queue say already. */
+/** Undefined: the broker does not report it, which the figures of the queue say already. */
 async function consumersOf(
   queue: string,
   operator: Operator,

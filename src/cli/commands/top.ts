@@ -40,7 +40,7 @@ export function addTopCommand(program: Command, execute: Execute): void {
   addOperatorOptions(command);
 }
 
-/** What is fullest matters more than names, unless somebody says otherwise. */
+/** The fullest queues come first by default, not the first names. */
 function sortOf({ sort }: TopFlags, command: Command): TopFlags['sort'] {
   return command.getOptionValueSource('sort') === 'default' ? 'ready' : sort;
 }
@@ -79,7 +79,7 @@ interface Frame {
   readonly error?: string;
 }
 
-/** A broker that can't be reached for a while is no reason to end. */
+/** Continues when the broker is unreachable for a while. */
 async function lookAround(
   text: string | undefined,
   flags: TopFlags,

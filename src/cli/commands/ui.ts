@@ -88,7 +88,7 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
     const server = createServer(limits, page);
     try {
       const url = await listen(server, flags);
-      // It is what the command is for: also with --quiet.
+      // It is the purpose of the command, so it is printed even with --quiet.
       await output.data(`${url}/?token=${page.token}`);
       output.note(' [*] Open this URL in a browser. To exit press CTRL+C');
       await new Promise<void>((resolve) => {

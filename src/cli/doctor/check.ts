@@ -6,11 +6,11 @@ export interface Check {
   readonly name: string;
   readonly status: 'ok' | 'warn' | 'fail';
   readonly text: string;
-  /** What to do about it. */
+  /** The remedy. */
   readonly advice?: string;
   /** Further fields for --json. */
   readonly facts?: Readonly<Record<string, unknown>>;
-  /** The exit code that a failure asks for; `ok` otherwise. */
+  /** The exit code of a failure; `ok` otherwise. */
   readonly exitCode: ExitCode;
 }
 
@@ -32,7 +32,7 @@ export function fail(
   return { name, status: 'fail', text, ...(advice === undefined ? {} : { advice }), facts, exitCode };
 }
 
-/** A failed check from an error. It has no advice, since the toolkit's errors say what to do. */
+/** A failed check from an error. It has no advice, since the toolkit's errors include the remedy. */
 export function failure(name: string, error: unknown): Check {
   return fail(name, errorText(error), exitCodeOf(error));
 }

@@ -5,9 +5,7 @@ import { EXIT } from '../exit-code.js';
 import { type Check, fail, failure, ok, warn } from './check.js';
 import { createdLater } from './queue-checks.js';
 
-/**
- * Declares nothing: an exchange is compared only if it exists. `missing`: what to say of one that would be created.
- */
+/** Declares nothing: an exchange is compared only if it exists. `missing`: the text for one that would be created. */
 export async function exchangeCheck(
   broker: Backend,
   spec: ExchangeSpec,
@@ -81,7 +79,7 @@ function sorted(given: ListedBinding['arguments']): object {
   return Object.fromEntries(Object.entries(given).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
-/** What a capacity does to publishers. */
+/** The effect of a capacity on publishers. */
 export function* boundedChecks(spec: QueueSpec, isLocal: boolean): Generator<Check> {
   const { name, capacity = Number.POSITIVE_INFINITY, bindings = [] } = spec;
   if (bindings.length === 0 || !Number.isFinite(capacity)) return;

@@ -6,7 +6,7 @@ import type { TopologyModule } from '../import-module.js';
 import { type Check, failure, warn } from './check.js';
 import { count } from './queue-checks.js';
 
-/** Topics that do not keep what no subscription takes, and the queue that they have if they once did. */
+/** Topics that do not keep unrouted events, and the queue left over if they once did. */
 export function topicsWithoutKeep({
   definitions,
   queues,
@@ -33,7 +33,7 @@ export async function* leftOverChecks(broker: Backend, topology: TopologyModule)
   }
 }
 
-/** Removes the queue and its dead-letter queue if they are empty and nobody consumes them; returns what it removed. */
+/** Removes the queue and its dead-letter queue if they are empty and have no consumers; returns the removed ones. */
 export async function removeLeftOver(broker: Backend, queue: QueueSpec): Promise<string[]> {
   const found = await contentOf(broker, queue);
   if (found === undefined || !found.isUnused) return [];

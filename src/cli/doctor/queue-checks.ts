@@ -15,10 +15,10 @@ export type Compared = QueueComparison & {
 /** The queue of a definition and its dead-letter queue. */
 export type Compare = (spec: QueueSpec) => Promise<readonly Compared[]>;
 
-/** What is missing, by the name of its check. */
+/** The missing queues and exchanges, by the name of the check. */
 export type Missing = 'exchange' | 'queue' | 'dead letters';
 
-/** `flags`: the flags that name the same broker, for hints. `missing`: what to say of something that would be created. */
+/** `flags`: the flags that name the same broker, for hints. `missing`: the text for something that would be created. */
 export async function* queueChecks(
   specs: readonly QueueSpec[],
   compare: Compare,

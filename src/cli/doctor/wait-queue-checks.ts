@@ -5,7 +5,7 @@ import { type Check, failure, ok, warn } from './check.js';
 
 const LOST = 'millrace.delay.lost';
 
-/** `isAsked`: whether the management API may be asked. `fix`: removes those that nothing uses. */
+/** `isAsked`: whether the management API may be queried. `fix`: removes unused ones. */
 export async function* waitQueueChecks(
   broker: Backend,
   { isAsked, fix }: { readonly isAsked: boolean; readonly fix: boolean },

@@ -3,7 +3,7 @@ import secureJson from 'secure-json-parse';
 import { invalidOption } from '../options.js';
 import * as structuredValues from './structured.js';
 
-/** Converts the values of a queue to bytes or text, and back. Both directions throw on what they can't convert. */
+/** Converts the values of a queue to bytes or text, and back. Both directions throw on values they can't convert. */
 export interface Codec {
   /** The content type of messages that are sent with it. */
   readonly contentType: string;
@@ -15,8 +15,8 @@ export interface Codec {
    */
   decode(body: Uint8Array | string, labels?: BodyLabels): unknown;
   /**
-   * Decode every message of the queue with this codec, whatever its content type. Default: false; a message labelled as
-   * JSON, plain text or bytes is decoded accordingly.
+   * Decode every message of the queue with this codec, regardless of its content type. Default: false; a message
+   * labelled as JSON, plain text or bytes is decoded accordingly.
    */
   readonly ignoresContentType?: boolean;
 }
@@ -30,8 +30,8 @@ export interface BodyLabels {
 }
 
 /**
- * The built-in codecs. `'structured'` carries what JSON has no form for: `Date`, `Map`, `Set`, `Uint8Array`, `bigint`,
- * `undefined`, `NaN`, `Infinity` and `-0`.
+ * The built-in codecs. `'structured'` carries values that JSON can't represent: `Date`, `Map`, `Set`, `Uint8Array`,
+ * `bigint`, `undefined`, `NaN`, `Infinity` and `-0`.
  */
 export type CodecName = 'json' | 'structured' | 'text' | 'bytes';
 
@@ -151,13 +151,13 @@ export function codecOption(codec: CodecName | Codec | undefined): Codec {
  */
 export type Fidelity = 'plain' | 'convertible' | 'lossy';
 
-/** What the codec preserves of a value. Custom codecs may do anything. */
+/** How far the codec preserves a value. Custom codecs may do anything. */
 export function fidelityOf(codec: Codec, value: unknown): Fidelity {
   if (codec === codecs.json) return jsonFidelity(value);
   return codec === codecs.text ? 'plain' : 'convertible';
 }
 
-/** What JSON preserves of a value. */
+/** How far JSON preserves a value. */
 export function jsonFidelity(value: unknown): Fidelity {
   switch (typeof value) {
     case 'string':

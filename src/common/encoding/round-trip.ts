@@ -1,4 +1,4 @@
-/** Detects what a value would lose in its codec before it is sent. */
+/** Detects losses of a value in its codec before it is sent. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { errorText } from '../options.js';
 import { type Codec, codecs, type Fidelity, jsonFidelity } from './codec.js';
@@ -85,7 +85,7 @@ function pathOfBigint(value: unknown, seen: Set<object>): string[] | undefined {
   return undefined;
 }
 
-/** The first part of a value that JSON loses, and what to do about it. Called for values that have such a part. */
+/** The first part of a value that JSON loses, and the remedy. Called for values that have such a part. */
 function findLoss(value: unknown, path: readonly string[]): string | undefined {
   if (jsonFidelity(value) !== 'lossy') return undefined;
   if (Array.isArray(value)) {

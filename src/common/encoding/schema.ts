@@ -1,4 +1,4 @@
-/** Validates with a Standard Schema, whatever it does: returns, resolves later, throws, or returns nonsense. */
+/** Validates with a Standard Schema, even one that resolves later, throws, or returns nonsense. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { errorText, invalidOption, isThenable } from '../options.js';
 

@@ -1,6 +1,6 @@
 /**
- * The codec `'structured'`: JSON, in which an object whose only key is one of these tags stands for a value that JSON has
- * no form for. People and other languages can read it, and a body can't do more than JSON can: nothing in it is code.
+ * The codec `'structured'`: JSON, in which an object whose only key is one of these tags stands for a value that JSON
+ * can't represent. People and other languages can read it, and a body is only data, as in JSON: it contains no code.
  *
  *   { "$date": "2026-12-01T03:00:00.000Z" }    { "$map": [[key, value], …] }    { "$set": [value, …] }
  *   { "$bytes": "base64" }    { "$bigint": "-12" }    { "$undefined": true }    { "$number": "NaN" | "Infinity" | "-Infinity" | "-0" }
@@ -12,7 +12,7 @@
 
 import { quote } from '../options.js';
 
-/** The content types of all versions of the format begin with this. */
+/** The content types of all versions of the format start with this. */
 export const CONTENT_TYPE_STEM = 'application/vnd.millrace.structured.';
 export const CONTENT_TYPE = `${CONTENT_TYPE_STEM}v1+json`;
 
@@ -31,12 +31,12 @@ const NUMBERS: Readonly<Record<string, number>> = {
 
 type Path = (string | number)[];
 
-/** Throws for what the format can't carry, with its path. */
+/** Throws for values that the format can't carry, with their path. */
 export function encode(value: unknown): string {
   return JSON.stringify(toJsonValue(value, []));
 }
 
-/** Throws for text that is not of the format. `parse`: of JSON, with care for what could pollute prototypes. */
+/** Throws for text that is not of the format. `parse`: of JSON, guarded against prototype pollution. */
 export function decode(text: string, parse: (text: string) => unknown): unknown {
   const value = parse(text);
   // A tag may be written with an escape.

@@ -32,18 +32,18 @@ export function useLogger(broker: Broker, logger: Logger | undefined): void {
   if (logger !== undefined) loggers.set(broker, logger);
 }
 
-/** What `connect` was given for this broker. */
+/** The options of `connect` for this broker. */
 export function loggerOf(broker: Broker): Logger | undefined {
   return loggers.get(broker);
 }
 
-/** Writes the line of an event. `error`: what was thrown, if anything. Never throws. */
+/** Writes the line of an event. `error`: the thrown error, if any. Never throws. */
 export function logEvent(logger: Logger, { event, level, text, fields }: EventLine, error?: unknown): void {
   const all = { event, ...fields, ...(error instanceof Error && { err: error }) };
   try {
     logger[level](all, onOneLine(text));
   } catch {
-    // A logger must not end what it logs.
+    // A logger must not interrupt the code that logs.
   }
 }
 
@@ -68,8 +68,8 @@ const MAX_STACK_LINES = 12;
 export const QUIET_MS = 10_000;
 
 /**
- * The observer of a broker: its own one, and what writes to the logger. Without either, what would otherwise go unnoticed
- * is a process warning. Throws `INVALID_OPTION`.
+ * The observer of a broker: its own one, and the one that writes to the logger. Without either, failures become process
+ * warnings. Throws `INVALID_OPTION`.
  */
 export function brokerObserver(
   observe: ((event: BrokerEvent) => void) | undefined,
@@ -109,7 +109,7 @@ function warningsOf(): (event: BrokerEvent) => void {
     if (isQuiet) return;
     warnedAt.set(code, now);
     const queue = 'queue' in event && event.type !== 'ignored' ? `'${event.queue}': ` : '';
-    // The stack of a failed attempt to connect says nothing: all attempts fail at the same place.
+    // The stack of a failed attempt to connect is useless: all attempts fail at the same place.
     const error = event.type === 'waiting' ? undefined : errorOf(event);
     emitWarning(code, queue + brokerEventLine(event).text, error);
   };

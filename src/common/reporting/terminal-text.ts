@@ -1,13 +1,13 @@
-/** Text of strangers, made safe for a terminal. */
+/** Untrusted text, made safe for a terminal. */
 
 /** Scripts whose words need joiners inside. */
 const JOINED = String.raw`(?:(?!\p{Default_Ignorable_Code_Point})[\p{scx=Arab}\p{scx=Syrc}\p{scx=Mong}\p{scx=Deva}\p{scx=Beng}\p{scx=Guru}\p{scx=Gujr}\p{scx=Orya}\p{scx=Taml}\p{scx=Telu}\p{scx=Knda}\p{scx=Mlym}\p{scx=Sinh}\p{scx=Khmr}\p{scx=Mymr}])`;
 
 /**
- * Characters that control a terminal, reorder its text or can't be seen: C0 except tab and line feed, DEL, C1 (which acts
- * like ESC), bidirectional controls, separators that some programs treat as line ends, and what Unicode has readers
- * ignore, such as spaces of no width, by which two ids that differ look alike. Joiners and selectors stay where scripts
- * and emojis need them.
+ * Characters that control a terminal, reorder its text or can't be seen: C0 except tab and line feed, DEL, C1 (which
+ * acts like ESC), bidirectional controls, separators that some programs treat as line ends, and characters that Unicode
+ * makes invisible, such as zero-width spaces, which make two different ids look alike. Joiners and selectors stay where
+ * scripts and emojis need them.
  */
 export const CONTROLS = new RegExp(
   [
@@ -23,7 +23,7 @@ export const CONTROLS = new RegExp(
   'gu',
 );
 
-/** Text in which there is nothing to look for. */
+/** Text that needs no escaping. */
 const PLAIN = /^[\t\n\x20-\x7e]*$/;
 
 function escapeOf(character: string): string {
@@ -36,7 +36,10 @@ export function hex(code: number): string {
   return `\\x${code.toString(16).padStart(2, '0')}`;
 }
 
-/** Makes text safe for a terminal: shows controls and what can't be seen as `\xNN` or `\uNNNN`, except line feeds and tabs. */
+/**
+ * Makes text safe for a terminal: shows controls and invisible characters as `\xNN` or `\uNNNN`, except line feeds and
+ * tabs.
+ */
 export function escapeControls(text: string): string {
   return PLAIN.test(text) ? text : text.replace(CONTROLS, escapeOf);
 }

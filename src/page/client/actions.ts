@@ -1,4 +1,4 @@
-/** The dialog that asks before something is done. */
+/** The dialog that confirms an action. */
 import { follow, type JobView, whenEnded } from './jobs.js';
 import { post } from './request.js';
 import { element, find, visit } from './visit.js';

@@ -1,4 +1,4 @@
-/** The charts of a queue, drawn by uPlot from what the page's process has kept. */
+/** The charts of a queue, drawn by uPlot from the figures that the page's process has kept. */
 import { find } from './visit.js';
 
 interface Chart {
@@ -68,7 +68,7 @@ async function update(section: HTMLElement): Promise<void> {
     if (!response.ok) return;
     data = (await response.json()) as ChartData;
   } catch {
-    // The bar says that the link is gone.
+    // The bar says that the connection is lost.
     return;
   }
   if (section !== shownFor) return;

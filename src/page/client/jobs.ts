@@ -1,4 +1,4 @@
-/** What is under way: its progress, a button that stops it, and what became of it. */
+/** The running jobs: their progress, a button to stop them, and their results. */
 import { post } from './request.js';
 import { base, element, find } from './visit.js';
 
@@ -14,7 +14,7 @@ export interface JobView {
   readonly ok: boolean;
 }
 
-/** Those of this tab, which stay until somebody has seen how they ended; and what runs elsewhere. */
+/** The jobs of this tab, which stay until their results have been seen; and those of others. */
 const mine = new Set<string>();
 const dismissed = new Set<string>();
 let onEnd: (job: JobView) => void = () => {};

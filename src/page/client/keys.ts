@@ -72,7 +72,7 @@ function tick(): boolean {
   return box !== undefined;
 }
 
-/** What is ticked goes before what is shown. */
+/** Ticked rows take precedence over shown ones. */
 function push(key: string): boolean {
   const verb = key === 'r' ? '"replay"' : '"drop"';
   const chosen =

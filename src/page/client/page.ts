@@ -1,4 +1,4 @@
-/** Starts what the page does by itself. Without it, the page is a plain one that shows what was true when it was loaded. */
+/** Starts the page's scripts. Without them, the page is static and shows the state at loading. */
 import { startActions } from './actions.js';
 import { drawCharts, keepCharts } from './charts.js';
 import { startKeys } from './keys.js';
@@ -20,7 +20,7 @@ startFilter();
 startRefresh();
 shown();
 
-/** The list follows what is typed; the address keeps it. */
+/** The list follows the typed filter; the URL keeps it. */
 function startFilter(): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const apply = () => {

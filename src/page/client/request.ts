@@ -1,7 +1,7 @@
 /** Requests that change something. */
 import { base } from './visit.js';
 
-/** Rejects with what the server says, or with what is known of a server that says nothing. */
+/** Rejects with the server's error, or with what is known if the server does not respond. */
 export async function post(path: string, body: object): Promise<Record<string, unknown>> {
   let response: Response;
   try {

@@ -18,7 +18,7 @@ let lastEvent = Date.now();
 /** When the link to the server was lost. */
 let goneSince: number | undefined;
 let status: Status | undefined;
-/** The server has an answer, and it is no stream. */
+/** The server responded, but not with a stream. */
 let refusal = '';
 let reloadedAt = 0;
 
@@ -123,7 +123,7 @@ function showBar(): void {
   if (since !== undefined && since.textContent !== words) since.textContent = words;
 }
 
-/** Only what has changed; a place that is not shown any more is passed over. */
+/** Only the changes; cells that are no longer shown are skipped. */
 function showCells(cells: Record<string, readonly [string, string, string]>): void {
   for (const [key, [text, state, title]] of Object.entries(cells)) {
     const cell = find<HTMLElement | SVGElement>(`[data-k="${CSS.escape(key)}"]`);

@@ -39,7 +39,7 @@ export async function visit(url: string, part = '#main'): Promise<void> {
     const response = await fetch(url, { headers: { accept: 'text/html' } });
     text = await response.text();
   } catch {
-    // The bar says that the link is gone.
+    // The bar says that the connection is lost.
     return;
   }
   if (turn !== latest) return;

@@ -1,4 +1,4 @@
-/** Dead letters: grouped by why they failed, and those of one group. */
+/** Dead letters: grouped by reason, and those of one group. */
 import type { QueueInfo } from '../../broker.js';
 import { errorText } from '../../common/options.js';
 import { type DeadScan, deadLetterQueueOf, MAX_READ } from '../dead-reader.js';
@@ -93,7 +93,7 @@ ${unknown !== undefined && html`<p class="hint">Of some queues it is not known: 
   return { title: 'Dead letters', tab: 'dead', body };
 }
 
-/** Replay and drop of those that match, which `which` tells to the server and `what` to the reader. */
+/** Replay and drop of the matching ones: `which` selects them for the server, `what` describes them for the reader. */
 function both(context: ViewContext, name: string, amount: number, which: object, what: string): Html {
   const detail = (verb: string) => `${count(amount, 'message')} ${what}. ${verb}`;
   const request = { queue: name, expected: amount, ...which };

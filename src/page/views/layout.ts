@@ -18,7 +18,7 @@ export interface Frame {
   readonly readOnly: boolean;
   /** The name of the view's stream, if it has one. */
   readonly stream: string | undefined;
-  /** `connected`, or what it is instead. */
+  /** `connected`, or another state. */
   readonly state: string;
 }
 
@@ -45,7 +45,7 @@ export function layout({ title, body, tab, hasCharts }: View, frame: Frame): Htm
 `;
 }
 
-/** A page without a broker, script or link: for those who are not let in. */
+/** A page without a broker, script or link: for users who are not signed in. */
 export function plainPage(title: string, text: string, more?: Html): Html {
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${title} · millrace</title>${more}</head><body><h1>${title}</h1><p>${text}</p></body></html>

@@ -1,4 +1,4 @@
-/** What was done on this page. */
+/** The actions taken on this page. */
 import { time } from '../format.js';
 import { html } from '../html.js';
 import { emptyState, type View, type ViewContext } from './view.js';

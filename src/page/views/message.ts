@@ -1,4 +1,4 @@
-/** One dead letter: why it failed, what it is, and what can be done with it. */
+/** One dead letter: its failure, its content, and the actions on it. */
 import type { ServerResponse } from 'node:http';
 import type { QueueInfo } from '../../broker.js';
 import type { DeadLetter } from '../../dead-letters/dead-letter.js';

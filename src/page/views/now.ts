@@ -52,7 +52,7 @@ function choiceOf(query: URLSearchParams): Choice {
   };
 }
 
-/** Dead-letter queues are a figure of the queues that they belong to, and queues of the toolkit are its own affair. */
+/** Dead-letter queues appear as a figure of their queues, and internal queues of the toolkit not at all. */
 function chosen({ sampler }: ViewContext, { filter, all }: Choice): readonly QueueInfo[] {
   const { queues } = sampler.latest;
   const text = filter.toLowerCase();

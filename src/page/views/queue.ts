@@ -1,4 +1,4 @@
-/** One queue: its figures over time, its messages, and what can be done with it. */
+/** One queue: its figures over time, its messages, and the actions on it. */
 import type { MessageState, PeekedMessage, PeekPage, QueueInfo } from '../../broker.js';
 import { errorText, operatorOf } from '../../common/options.js';
 import { attentionOf, medianAge } from '../attention.js';
@@ -61,7 +61,7 @@ export function missingQueue(name: string): View {
   return { title: name, tab: undefined, status: 404, body };
 }
 
-/** What the script of the page draws. */
+/** The part that the page's script draws. */
 export function chartData({ sampler, query }: ViewContext, name: string): object {
   const span = SPANS.find((one) => one === query.get('span')) ?? '15m';
   const data = sampler.history.chart(name, span);

@@ -1,4 +1,4 @@
-/** What the views of the page have in common. */
+/** Shared parts of the page's views. */
 import type { Broker, QueueInfo } from '../../broker.js';
 import type { Schedule } from '../../schedules/schedule.js';
 import type { Audit } from '../audit.js';
@@ -29,7 +29,7 @@ export interface View {
   readonly body: Html;
   /** Which part of the page it is. */
   readonly tab: 'now' | 'dead' | 'schedules' | 'workers' | 'log' | undefined;
-  /** What is brought up to date while it is open. */
+  /** The part that is updated while it is open. */
   readonly cells?: () => Cells;
   /** Default: 200. */
   readonly status?: number;
@@ -37,13 +37,13 @@ export interface View {
   readonly hasCharts?: boolean;
 }
 
-/** What a button has done, see the script of the page. */
+/** The action of a button, see the script of the page. */
 export interface Ask {
   readonly label: string;
   readonly title: string;
   readonly detail: string;
   readonly request: object;
-  /** What is asked for besides. */
+  /** An additional input. */
   readonly fields?: readonly ('to' | 'rate')[];
   /** The messages are those whose boxes are ticked. */
   readonly ticked?: boolean;
@@ -52,7 +52,7 @@ export interface Ask {
   readonly key?: string;
 }
 
-/** A button that asks before it acts; nothing on a page that changes nothing. */
+/** A button with a confirmation; nothing on a read-only page. */
 export function actionButton({ readOnly }: ViewContext, ask: Ask): Html | false {
   if (readOnly) return false;
   const { label, title, detail, request, fields = [], ticked = false, isDangerous = false, key } = ask;

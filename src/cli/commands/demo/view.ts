@@ -12,7 +12,7 @@ interface Setting {
 }
 
 const BAR_CELLS = 24;
-/** A shorter bar says less than the numbers. */
+/** A shorter bar would be less informative than the numbers. */
 const MIN_BAR_CELLS = 8;
 const MEGABYTE = 1024 * 1024;
 /** Growth below this may be garbage that has not been collected yet. */
@@ -71,7 +71,7 @@ export function summary(totals: DemoTotals, { capacity }: Setting): string {
   ].join('\n');
 }
 
-/** States only what was measured. */
+/** States only measured facts. */
 function conclusion(
   { sent, handled, waiting, deepest }: DemoTotals,
   capacity: number,

@@ -1,4 +1,4 @@
-/** What the commands of `millrace dlq` share: their options, their connection and their summary. */
+/** Shared parts of the commands of `millrace dlq`: options, connection and summary. */
 import { type Command, Option } from 'commander';
 import { type DeadLetters, deadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ScanResult, SelectionOptions } from '../../../dead-letters/selection.js';

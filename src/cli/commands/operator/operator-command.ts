@@ -1,4 +1,4 @@
-/** What the commands of operators share: their connection, and their questions. */
+/** Shared parts of the operator commands: connection and confirmation. */
 import type { Command } from 'commander';
 import type { Broker, Operator, QueueInfo } from '../../../broker.js';
 import { operatorOf } from '../../../common/options.js';
@@ -42,7 +42,7 @@ export function addOperatorOptions(command: Command, ...notes: readonly string[]
   return command;
 }
 
-/** Adds what a command takes that can't be undone. */
+/** Adds the options of a command that can't be undone. */
 export function addDangerousOptions(command: Command, what: string): Command {
   return command.option('--dry-run', `only print what would be ${what}`).option('--force', 'do not ask');
 }
@@ -101,7 +101,7 @@ async function emptyFolder({ address }: ChosenAddress): Promise<string | undefin
   try {
     target = targetOf(address);
   } catch {
-    // Opening the broker says what is wrong with it.
+    // Opening the broker reports its fault.
     return undefined;
   }
   if (target.kind !== 'folder' || (await folderHasStore(target.path))) return undefined;
@@ -114,7 +114,7 @@ function withFlag(error: Error): CommandError {
   return new CommandError(EXIT.usage, text, { cause: error });
 }
 
-/** Whether to go on with something dangerous. Throws if nobody can be asked. */
+/** Whether to continue with a dangerous action. Throws if there is no terminal for confirmation. */
 export async function isAgreed(
   command: string,
   question: string,

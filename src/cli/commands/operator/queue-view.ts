@@ -23,7 +23,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'OUT/S', rank: 6, cell: ({ rates }) => rate(rates?.out) },
 ];
 
-/** Below this a name says too little. */
+/** A name cut below this is useless. */
 const MIN_NAME = 12;
 const GAP = 2;
 

@@ -170,7 +170,7 @@ class DocumentWriter {
   }
 }
 
-/** What AsyncAPI has no words for. */
+/** Properties without an AsyncAPI equivalent. */
 function extensionsOf({ bindings = [], deadLetter }: QueueSpec): object {
   const bound = bindings.map(({ exchange, routingKey }) => ({ exchange: exchange.name, routingKey }));
   return {
@@ -179,7 +179,7 @@ function extensionsOf({ bindings = [], deadLetter }: QueueSpec): object {
   };
 }
 
-/** What producers send; undefined if the schema can't be written as JSON Schema. */
+/** The producers' type; undefined if the schema can't be written as JSON Schema. */
 function jsonSchemaOf(schema: StandardSchemaV1): Record<string, unknown> | undefined {
   const { jsonSchema } = schema['~standard'] as Partial<StandardJSONSchemaV1.Props>;
   if (jsonSchema === undefined) return undefined;

@@ -60,7 +60,7 @@ async function* checks(
   const target = targetOrRefusal(chosen);
   const hintFlags = addressFlags(flags);
   if (target.kind === 'folder' && !(await folderHasStore(target.path))) {
-    // Opening it would create it. What no local broker has is refused by an empty one, too.
+    // Opening it would create it. Features that no local broker has are refused by an empty one, too.
     const empty = backendOf(await connect('local:'));
     for (const exchange of exchanges) yield await exchangeCheck(empty, exchange, missing);
     await empty.close();

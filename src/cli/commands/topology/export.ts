@@ -72,7 +72,7 @@ interface Exported {
   readonly document: object;
   /** How many of each kind. */
   readonly contents: Readonly<Record<string, number>>;
-  /** What the document lacks. */
+  /** The parts missing from the document. */
   readonly note?: string;
 }
 

@@ -1,4 +1,4 @@
-/** What `millrace work` does with each message: prints it, or passes it to a command or a module. */
+/** The handling of a message by `millrace work`: prints it, or passes it to a command or a module. */
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Broker } from '../../../broker.js';
@@ -50,8 +50,8 @@ export async function chooseJob(
 }
 
 /**
- * What makes a `millrace` that the command runs use the same broker. Addresses from the environment are inherited as they
- * are; a password on the command line is only passed on with `--pass-url`.
+ * The environment that makes a `millrace` run by the command use the same broker. Addresses from the environment are
+ * inherited as they are; a password on the command line is only passed on with `--pass-url`.
  */
 function addressVariables({ url, urlFile, passUrl }: JobFlags): Readonly<Record<string, string | undefined>> {
   if (urlFile !== undefined) return { MILLRACE_URL: undefined, MILLRACE_URL_FILE: resolve(urlFile) };
