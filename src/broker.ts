@@ -29,7 +29,7 @@ export type * from './specs.js';
 export interface ReplyListener {
   /** Called with each message that is published to the address, even if its request has ended. Must not throw. */
   onReply(message: Message): void;
-  /** Called when the addresses handed out so far are gone, and replies to them will be lost. Must not throw. */
+  /** Called when the addresses returned so far are invalid, and replies to them will be lost. Must not throw. */
   onLost(reason: Error): void;
 }
 
@@ -73,8 +73,8 @@ export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 /** Events of a broker, for logs and metrics. Local brokers have no connections and emit only `redefined` and `ignored`. */
 export type BrokerEvent =
   /**
-   * `connect` has not found the broker yet, and goes on looking for `leftMs` milliseconds. Emitted for the first reason and
-   * for each new one.
+   * `connect` has not reached the broker yet, and keeps trying for `leftMs` milliseconds. Emitted for the first reason
+   * and for each new one.
    */
   | { readonly type: 'waiting'; readonly reason: Error; readonly leftMs: number }
   /** A broker has two connections: one for publishing, and one for consumers and everything about queues. */
@@ -238,7 +238,7 @@ export interface Backend extends Broker {
   declareExchange(exchange: ExchangeSpec, options?: WaitOptions): Promise<void>;
 
   /**
-   * The bindings of a queue, without the one to the default exchange. Resolves to undefined where they can't be listed:
+   * The bindings of a queue, without the one to the default exchange. Resolves to undefined if they can't be listed:
    * RabbitMQ does so only through its management API, whose address is `managementUrl` in the options of `connect`.
    * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `UNREACHABLE`, `TIMEOUT`, `ABORTED`, `CLOSED`.
    */
@@ -283,7 +283,7 @@ export interface Backend extends Broker {
 
   /**
    * Grants starts of handlers, within a limit that all consumers of the queue share, in every process on this broker. A
-   * process that dies keeps none of them for longer than they are valid. Undefined where the broker can't count them:
+   * process that dies keeps none of them for longer than they are valid. Undefined if the broker can't count them:
    * RabbitMQ. Rejects: `STORAGE_ERROR`, `STORAGE_FULL`, `CLOSED`.
    */
   readonly takeStarts?: ((request: StartsRequest) => Promise<StartsGrant>) | undefined;
@@ -292,8 +292,8 @@ export interface Backend extends Broker {
   viewState(name: string, wait?: WaitOptions): Promise<SharedStateView>;
 
   /**
-   * Removes the state of that name; resolves to whether there was one. A program that has it open makes it anew. Rejects as
-   * `remove` does, but not for a state that is missing.
+   * Removes the state of that name; resolves to whether there was one. A program that has it open creates it again.
+   * Rejects as `remove` does, but not for a state that is missing.
    */
   removeState(name: string, wait?: WaitOptions): Promise<boolean>;
 }

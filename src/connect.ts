@@ -15,8 +15,8 @@ export interface ConnectOptions extends RabbitMqOptions {
    */
   readonly durability?: 'flush' | 'commit' | undefined;
   /**
-   * `local:FOLDER`: how long messages stay with a process that stands still before they go to others; those of a
-   * process that is seen to be dead do at once. Milliseconds, from 100. Default: 30 000.
+   * `local:FOLDER`: how long a stalled process keeps its messages before they go to others; those of a process known to
+   * be dead go at once. Milliseconds, from 100. Default: 30 000.
    */
   readonly leaseMs?: number | undefined;
   /**

@@ -117,7 +117,7 @@ export interface StartsRequest {
   readonly queue: string;
   /** Each key of a queue has its own count. */
   readonly key: string;
-  /** At most so many starts in any span of `perMs`. */
+  /** At most this many starts in any span of `perMs`. */
   readonly limit: number;
   /** Milliseconds. */
   readonly perMs: number;

@@ -37,11 +37,11 @@ export type MessageHeaders = Readonly<Record<string, HeaderValue>>;
 export interface Message {
   /** Chosen by the sender, and kept when the message is sent again. Consumers deduplicate by it. */
   readonly id: string;
-  /** A media type, or `''` where the sender gave none. */
+  /** A media type, or `''` if the sender gave none. */
   readonly contentType: string;
   /** Names that start with `x-millrace-` belong to the toolkit. */
   readonly headers: MessageHeaders;
-  /** Backends keep text as text where they can; on the wire and on disk it is UTF-8. */
+  /** Backends keep text as text if they can; on the wire and on disk it is UTF-8. */
   readonly body: Uint8Array | string;
   /** When the sender created the message, in milliseconds since the epoch. RabbitMQ keeps whole seconds. */
   readonly timestamp?: number | undefined;

@@ -87,7 +87,7 @@ export interface QueueList {
   readonly parked: number;
 }
 
-/** Where a message is: can be delivered, was delivered and is not settled, or waits until it is due. */
+/** The state of a message: it can be delivered, was delivered and is not settled, or waits until it is due. */
 export type MessageState = 'ready' | 'unsettled' | 'delayed';
 
 /** Which messages of a queue to peek at. */
@@ -96,7 +96,7 @@ export interface PeekOptions extends WaitOptions {
   readonly state?: MessageState | undefined;
   /** How many at most: 1 to 1000. Default: 20. */
   readonly limit?: number | undefined;
-  /** Where the page before it ended: its `next`. Local brokers only. */
+  /** The end of the previous page: its `next`. Local brokers only. */
   readonly after?: string | undefined;
   /** Longer bodies are cut. Bytes, from 0. Default: 64 KiB. */
   readonly maxBodyBytes?: number | undefined;
@@ -120,7 +120,7 @@ export interface PeekedMessage {
   readonly holder: string | undefined;
 }
 
-/** Some messages of a queue, and where the next ones begin. */
+/** Some messages of a queue, and the position of the next ones. */
 export interface PeekPage {
   /**
    * `ready` ones in the order of their delivery, `delayed` ones in the order in which they are due. All bodies together
@@ -208,9 +208,10 @@ export interface Operator {
    */
   consumers(options?: ConsumersOptions): Promise<ConsumerList>;
   /**
-   * Messages of a queue, which stay where they are. Local brokers read them. RabbitMQ can't: there they are delivered to
-   * this process and given back at once, so that consumers miss them for a moment, and find them marked as redelivered.
-   * Rejects: `QUEUE_MISSING`, `UNSUPPORTED`, `INVALID_OPTION`, `ACCESS_REFUSED`, `TIMEOUT`, `ABORTED`, `CLOSED`.
+   * Messages of a queue, which stay where they are. Local brokers read them. RabbitMQ can't: there they are delivered
+   * to this process and returned at once, so consumers miss them for a moment, and then receive them marked as
+   * redelivered. Rejects: `QUEUE_MISSING`, `UNSUPPORTED`, `INVALID_OPTION`, `ACCESS_REFUSED`, `TIMEOUT`, `ABORTED`,
+   * `CLOSED`.
    */
   peek(queue: string, options?: PeekOptions): Promise<PeekPage>;
   /**

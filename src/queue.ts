@@ -193,7 +193,7 @@ class SchemaQueue<In, Out> implements Queue<In, Out> {
     let value: unknown;
     const codec = codecFor(contentType, this.#codec);
     try {
-      // Many codecs are functions of others, to which a second argument means something else: only where there is a need.
+      // Many codecs wrap functions to which a second argument means something else: it is passed only if needed.
       value =
         contentEncoding === undefined || compressionsIn(contentEncoding) !== undefined
           ? codec.decode(body)

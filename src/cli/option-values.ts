@@ -47,7 +47,7 @@ export function delaysValue(text: string): readonly number[] {
   return text === 'none' ? [] : text.split(',').map(durationValue);
 }
 
-/** Where a server listens. */
+/** The address where a server listens. */
 export interface HttpAddress {
   readonly host: string;
   /** 0: any that is free. */
@@ -84,7 +84,7 @@ export function nameValue(text: string): string {
   throw new InvalidArgumentError(`Write a name of 1 to ${MAX_NAME_BYTES} bytes.`);
 }
 
-/** A routing key, or another property that AMQP limits to so many bytes. */
+/** A routing key, or another property that AMQP limits to this many bytes. */
 export function shortTextValue(text: string): string {
   if (Buffer.byteLength(text) <= MAX_NAME_BYTES) return text;
   throw new InvalidArgumentError(`Write at most ${MAX_NAME_BYTES} bytes.`);

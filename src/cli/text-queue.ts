@@ -26,7 +26,7 @@ const TUTORIAL_QUEUE = 'hello';
  * that fails, the next step fails as well, with the reason.
  */
 export async function makeIfMissing(broker: Broker, name: string, wait: WaitOptions = {}): Promise<void> {
-  // `if-missing` makes it as the tutorials do.
+  // `if-missing` creates it as the tutorials do.
   if (name === TUTORIAL_QUEUE) return;
   const backend = backendOf(broker);
   const { spec } = defineQueue(name, unchecked<unknown>());

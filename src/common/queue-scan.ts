@@ -38,7 +38,7 @@ const BACK_INTERVAL_MS = 20;
 export class QueueScan {
   /** How many messages were in the queue at the start. */
   readonly total: number;
-  /** How many of them were handed out. */
+  /** How many of them were delivered. */
   scanned = 0;
 
   readonly #broker: Backend;

@@ -31,8 +31,9 @@ export interface QueueOptions<In = unknown> {
   /** The behaviour if the queue exists already. Default: `'match'`. */
   readonly declare?: DeclareMode | undefined;
   /**
-   * Compresses the bodies of messages that are sent, where that makes them smaller: `'gzip'`, `'deflate'`, `'br'`, or
-   * `'zstd'` from Node.js 22.15 on. It takes 5 to 20 ms a MiB. Every receiver decompresses all of these. Default: not.
+   * Compresses the bodies of messages that are sent, if that makes them smaller: `'gzip'`, `'deflate'`, `'br'`, or
+   * `'zstd'` from Node.js 22.15 on. It takes 5 to 20 ms a MiB. Every receiver decompresses all of these. Default: no
+   * compression.
    */
   readonly compress?: Compression | undefined;
   /** The RabbitMQ queue type. Default: `'quorum'`, replicated and durable. */

@@ -2,7 +2,7 @@
 import { channel, subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
 import type { Failure, HeaderValue, MessageHeaders } from '../broker.js';
 
-/** Which message is meant, and where it goes or comes from. */
+/** The message, and its destination or source. */
 interface TracedMessage {
   /** The name of the queue; of a message to an exchange or a topic, its name. */
   readonly queue: string;
@@ -54,7 +54,7 @@ export interface ProcessTrace extends TracedMessage {
   readonly correlationId: string | undefined;
   /** On `asyncEnd`, what the handler returned. */
   readonly result?: unknown;
-  /** On `error` and on what comes after it: what the handler threw. */
+  /** On `error` and later events: the error of the handler. */
   readonly error?: unknown;
 }
 

@@ -66,8 +66,8 @@ export type ConsumerState = 'idle' | 'starting' | 'running' | 'paused' | 'stoppi
 /** Limits for a `stop`. */
 export interface StopOptions {
   /**
-   * How long running handlers may still take. After that their `signal` is aborted and their messages go back to
-   * the queue. Milliseconds, `Infinity` for no limit. Default: 30 000.
+   * How long running handlers may still take. After that their `signal` is aborted and their messages return to the
+   * queue. Milliseconds, `Infinity` for no limit. Default: 30 000.
    */
   readonly deadlineMs?: number | undefined;
 }

@@ -3,7 +3,7 @@ import type { Queue } from '../queue.js';
 import type { ConsumerSettings } from './consumer-options.js';
 import type { Dispatcher } from './dispatcher.js';
 
-/** The subscription that a consumer has at present. A pause ends it, and a new one takes its place. */
+/** The current subscription of a consumer. A pause ends it, and a new one takes its place. */
 export class CurrentSubscription<Out> {
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec'>;

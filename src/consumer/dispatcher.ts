@@ -38,7 +38,7 @@ interface DispatcherOwner {
 export class Dispatcher<Out> {
   readonly #queue: string;
   readonly #settings: HandlingSettings<Out>;
-  /** How many handlers may run at present: the concurrency, or 1 while the breaker tries. */
+  /** How many handlers may run now: the concurrency, or 1 while the breaker tries. */
   #slots: number;
   readonly #retired = new RetiredSubscriptions();
   readonly #owner: DispatcherOwner;
@@ -174,7 +174,7 @@ export class Dispatcher<Out> {
     return this.#retired.close();
   }
 
-  /** Gives up messages that are being handled. They go back to the queue when the subscription is closed. */
+  /** Gives up messages that are being handled. They return to the queue when the subscription is closed. */
   abandon(): void {
     this.#isAbandoned = true;
     for (const run of this.#running.all()) if (run.storing === undefined) this.#leaveUnfinished(run);

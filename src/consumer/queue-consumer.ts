@@ -141,7 +141,7 @@ export class QueueConsumer<Out> implements Consumer {
     );
   }
 
-  /** While the breaker tries one message, others stay in the queue: they would go back again and again. */
+  /** While the breaker tries one message, others stay in the queue: they would be returned again and again. */
   get #prefetch(): number {
     return this.#breaker?.isHalfOpen ? 1 : this.#settings.prefetch;
   }
@@ -275,7 +275,7 @@ export class QueueConsumer<Out> implements Consumer {
     this.#pausedWait.end();
     if (this.#dispatcher.isBusy) await this.#draining.wait();
     this.#draining.end();
-    // Messages that are unsettled at the deadline go back to the queue.
+    // Messages that are unsettled at the deadline return to the queue.
     this.#dispatcher.abandon();
     await Promise.all([this.#subscription.close(), this.#dispatcher.closeRetired()]);
     const unfinished = await this.#dispatcher.close();

@@ -45,7 +45,7 @@ export interface Received<Out> extends MessageInfo {
   postpone(delayMs: number): Promise<void>;
   /** Never: the message moves to the dead-letter queue; `error` says why. */
   deadLetter(error: unknown): Promise<void>;
-  /** Not now: the message goes back to its queue at no cost. */
+  /** Not now: the message returns to its queue at no cost. */
   release(): void;
 }
 
@@ -199,7 +199,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     const unlisten = onAbort(this.#over.signal, ended.resolve);
     const decoded = decoding instanceof Promise ? await Promise.race([decoding, ended.promise]) : decoding;
     unlisten();
-    // At the end, unsettled messages go back.
+    // At the end, unsettled messages are returned.
     if (decoded === undefined || this.#over.signal.aborted || !this.#remove(delivery)) return undefined;
     const isOver = isExpired(delivery.message);
     if (decoded.ok && !isOver) return toReceived(delivery, decoded.value, this.#queue.name);

@@ -107,7 +107,7 @@ async function callHandler(
   const result = await (current === undefined || carried === undefined
     ? call()
     : current.resume(carried, call));
-  // Cloned here, where the error can still name the value that can't be cloned.
+  // Cloned here, so that the error can name the value that can't be cloned.
   return wantsReply ? structuredClone(result) : undefined;
 }
 

@@ -12,10 +12,10 @@ export interface StartCounts {
 /** The longest time for which a grant is valid. */
 export const MAX_VALID_MS = 60_000;
 
-/** Times are rounded up to so many parts of a span, so that a large limit takes no longer list than a small one. */
+/** Times are rounded up to this many parts of a span, so that a large limit takes no longer list than a small one. */
 const PARTS = 64;
 
-/** How long to wait while grants are in use, which may come back unused. */
+/** How long to wait while grants are in use, which may be returned unused. */
 const LOOK_AGAIN_MS = 1000;
 
 /** Grants the starts that the limit leaves. Undefined counts mean no starts. */
@@ -65,7 +65,7 @@ export function idleAt({ perMs, begun }: StartCounts): number {
   return (begun.at(-1)?.[0] ?? Number.NEGATIVE_INFINITY) + perMs;
 }
 
-/** Until as many starts as are too many count no longer. */
+/** Until enough starts no longer count. */
 function waitOf(
   counting: StartCounts['begun'],
   tooMany: number,

@@ -50,7 +50,7 @@ class SeriesTable<State> {
   }
 }
 
-/** A number that only grows (`counter`; its name ends in `_total`), or as it is at present (`gauge`). */
+/** A number that only grows (`counter`; its name ends in `_total`), or its current value (`gauge`). */
 export class Value {
   readonly #series: SeriesTable<{ value: number }>;
 

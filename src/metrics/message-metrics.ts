@@ -62,7 +62,10 @@ export class MessageMetrics {
     'Sends in progress: waiting or unconfirmed.',
   );
   readonly #handling = new Value('gauge', 'millrace_handlers_in_flight', 'Handlers that run at present.');
-  /** Where a trace has when it began, on the clock of `performance.now()`. A weak map costs the garbage collector more. */
+  /**
+   * The property of a trace for its start, on the clock of `performance.now()`. A weak map costs the garbage collector
+   * more.
+   */
   readonly #begun = Symbol('begun');
 
   readonly #send = {

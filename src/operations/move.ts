@@ -13,7 +13,7 @@ import { ConcurrencyLimit } from '../dead-letters/replay-limits.js';
 
 /** Which messages to move. */
 export interface MoveOptions extends WaitOptions {
-  /** The first so many. Default: all that are ready when it begins. */
+  /** At most this many, from the first on. Default: all that are ready when it starts. */
   readonly limit?: number | undefined;
   /** Called with the id of each message that was moved. If it throws, the move ends. */
   readonly onMoved?: ((id: string) => void) | undefined;

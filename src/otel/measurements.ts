@@ -18,7 +18,10 @@ export class Measurements {
   readonly #dead: Counter;
   readonly #settled: Counter;
   readonly #handling: UpDownCounter;
-  /** Where a trace has when it began, on the clock of `performance.now()`. A weak map costs the garbage collector more. */
+  /**
+   * The property of a trace for its start, on the clock of `performance.now()`. A weak map costs the garbage collector
+   * more.
+   */
   readonly #begun = Symbol('begun');
 
   constructor(meter: Meter) {

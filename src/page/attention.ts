@@ -10,7 +10,7 @@ export interface Attention {
   readonly state: 'bad' | 'warn' | undefined;
 }
 
-/** An age that no neighbour's median makes remarkable. */
+/** An age that is never remarkable, regardless of the other queues' median. */
 const SHORT_MS = 60_000;
 const TIMES_MEDIAN = 5;
 

@@ -32,7 +32,7 @@ class Ring {
 
   add(at: number, values: readonly number[]): void {
     const step = Math.floor(at / this.#stepMs);
-    // The clock was put back.
+    // The clock was set back.
     if (step < this.#newest) return;
     const from = Math.max(this.#newest + 1, step - this.#points + 1);
     for (let gap = from; gap <= step; gap++) {

@@ -1,7 +1,7 @@
 /** HTML as templates: interpolated values are escaped, unless they are HTML themselves. */
 import { escapeControls } from '../common/reporting/terminal-text.js';
 
-/** Text that is HTML already. Only {@link html} makes it. */
+/** Text that is HTML already. Only {@link html} creates it. */
 export class Html {
   readonly text: string;
 

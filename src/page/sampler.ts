@@ -9,7 +9,7 @@ const WATCHED_MS = 1_000;
 /** So that a chart that is opened at night shows how it began. */
 const UNWATCHED_MS = 30_000;
 const ANSWER_LIMIT_MS = 10_000;
-/** A broker with very many queues takes longer to answer: at most a quarter of its time goes into that. */
+/** A broker with very many queues takes longer to respond: the page uses at most a quarter of its time. */
 const SHARE_OF_TIME = 4;
 /** A request is answered with figures that are not older than that. */
 const FRESH_MS = 1_000;

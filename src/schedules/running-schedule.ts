@@ -159,7 +159,7 @@ export class RunningSchedule {
     });
   }
 
-  /** Resolves to how long there is nothing to do. Never rejects. */
+  /** Resolves to the time until the next step. Never rejects. */
   async #workOff(): Promise<number> {
     try {
       while (this.#hasTurn && !this.#stopped && this.#state !== undefined) {

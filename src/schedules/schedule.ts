@@ -24,11 +24,11 @@ export interface ScheduleOptions<In> {
   readonly cron?: string | undefined;
   /** The time zone of `cron`, by its IANA name. Default: `'UTC'`, regardless of the machine's time zone. */
   readonly tz?: string | undefined;
-  /** A tick at each multiple of so many milliseconds since 1970. At least 100. */
+  /** A tick at each multiple of this many milliseconds since 1970. At least 100. */
   readonly everyMs?: number | undefined;
   /**
-   * The queue, and the value of each message, or a function that makes it from the tick; it may be asynchronous. Then, if
-   * needed, properties of the messages, as `send` takes them.
+   * The queue, and the value of each message, or a function that creates it from the tick; it may be asynchronous.
+   * Then, if needed, properties of the messages, as `send` takes them.
    */
   readonly send: readonly [
     queue: ScheduledQueue<In>,

@@ -96,10 +96,10 @@ export function createScheduler(
 }
 
 /**
- * Forgets how far a schedule has come, so that it begins anew: for one that was removed from the code, or whose missed ticks
- * are not to be caught up. Stop its schedulers first: one that goes on sends ticks since its start again, under the same
- * ids. Resolves to whether anything was known. Rejects with `INVALID_OPTION` if the broker knows that a scheduler has it
- * (RabbitMQ), and as `remove` does.
+ * Forgets the progress of a schedule, so that it starts anew: for one that was removed from the code, or whose missed
+ * ticks should not be caught up. Stop its schedulers first: one that continues sends ticks since its start again, under
+ * the same ids. Resolves to whether anything was known. Rejects with `INVALID_OPTION` if the broker knows that a
+ * scheduler has it (RabbitMQ), and as `remove` does.
  */
 export async function forgetSchedule(broker: Broker, name: string, options?: WaitOptions): Promise<boolean> {
   const backend = backendOf(broker);

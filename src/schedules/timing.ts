@@ -1,4 +1,4 @@
-/** When the ticks of a schedule are: cron expressions in a time zone, or every so many milliseconds. */
+/** The times of a schedule's ticks: cron expressions in a time zone, or an interval in milliseconds. */
 import { createRequire } from 'node:module';
 import type * as Croner from 'croner';
 import { durationOption, errorText, invalidOption, quote } from '../common/options.js';

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** The way of bytes through a `TcpProxy`. */
 export type Direction = 'to-broker' | 'to-client';
 
-/** Where a `TcpProxy` passes connections on to. */
+/** The target of a `TcpProxy`'s connections. */
 export interface Target {
   /** A host name or an IP address. */
   readonly host: string;

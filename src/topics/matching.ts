@@ -36,7 +36,7 @@ type Matches<Pattern extends string, Key extends string> = Pattern extends strin
     : MatchesWords<Words<Pattern>, Words<Key>>
   : never;
 
-/** The names among `Name` that one of the patterns matches; all of them where a pattern is not known to the compiler. */
+/** The names among `Name` that one of the patterns matches; all of them if a pattern is not known to the compiler. */
 export type Matching<Pattern extends string, Name extends string> = Name extends string
   ? true extends Matches<Pattern, Name>
     ? Name

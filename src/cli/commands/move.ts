@@ -32,8 +32,8 @@ export function addMoveCommand(program: Command, execute: Execute): void {
   const command = program
     .command('move')
     .description('Moves the ready messages of a queue to another queue.')
-    .argument('<from>', 'the queue that has them', nameValue)
-    .argument('<to>', 'the queue that gets them', nameValue)
+    .argument('<from>', 'the queue to move them from', nameValue)
+    .argument('<to>', 'the queue to move them to', nameValue)
     .addOption(new Option('-n, --limit <n>', 'the maximum number of messages').argParser(oneOrMore))
     .option('--dry-run', 'only print how many would be moved')
     .action((from: string, to: string, flags: MoveFlags) =>

@@ -47,7 +47,7 @@ export function addPeekCommand(program: Command, execute: Execute): void {
         .choices(['ready', 'unsettled', 'delayed'])
         .default('ready'),
     )
-    .option('--after <place>', 'begin where an earlier page ended; not on RabbitMQ')
+    .option('--after <place>', 'start where an earlier page ended; not on RabbitMQ')
     .addOption(new Option('--max-body <bytes>', 'cut longer bodies').argParser(integerValue(0)).default(2000))
     .action((queue: string, flags: PeekFlags) => execute(flags, (output) => peek(queue, flags, output)));
   addHelp(command, EXAMPLES, NOTES);

@@ -30,7 +30,7 @@ ready: can be delivered; unsettled: delivered and not settled; delayed: waits fo
 export function addQueuesCommand(program: Command, execute: Execute): void {
   const command = program
     .command('queues')
-    .description('Lists the queues of the broker, with what they hold.')
+    .description('Lists the queues of the broker and their message counts.')
     .argument('[text]', 'only queues with this text in their name');
   addWideOption(addListOptions(command)).action((text: string | undefined, flags: ListFlags) =>
     execute(flags, (output) => queues(text, flags, output)),
@@ -41,7 +41,7 @@ export function addQueuesCommand(program: Command, execute: Execute): void {
 
 export function addListOptions(command: Command): Command {
   return command
-    .option('-a, --all', 'also the queues that millrace makes for retries and delays on RabbitMQ')
+    .option('-a, --all', 'include the queues that millrace creates for retries and delays on RabbitMQ')
     .addOption(new Option('--sort <order>', 'the order of the queues').choices(ORDERS).default('name'))
     .option('--limit <n>', 'the maximum number of queues', oneOrMore);
 }

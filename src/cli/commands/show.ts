@@ -25,7 +25,7 @@ Examples:
 export function addShowCommand(program: Command, execute: Execute): void {
   const command = program
     .command('show')
-    .description('Shows one queue: what it is, what it holds, and who consumes it.')
+    .description('Shows one queue: its properties, message counts and consumers.')
     .argument('<queue>', 'the name of the queue', nameValue)
     .action((queue: string, flags: OperatorFlags) => execute(flags, (output) => show(queue, flags, output)));
   addHelp(command, EXAMPLES);

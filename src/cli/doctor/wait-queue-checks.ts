@@ -1,4 +1,4 @@
-/** Checks the queues that the toolkit makes on RabbitMQ for retries and delays. */
+/** Checks the queues that the toolkit creates on RabbitMQ for retries and delays. */
 import type { Backend } from '../../broker.js';
 import { isQueueError } from '../../errors.js';
 import { type Check, failure, ok, warn } from './check.js';

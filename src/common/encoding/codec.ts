@@ -23,7 +23,7 @@ export interface Codec {
 
 /** The sender's labels of a message body. */
 export interface BodyLabels {
-  /** A media type; `''` where there is none. */
+  /** A media type; `''` if there is none. */
   readonly contentType: string;
   /** As it was received. */
   readonly contentEncoding: string | undefined;

@@ -64,7 +64,7 @@ function detailOf(error: unknown): { readonly detail?: string } {
 
 const MAX_STACK_LINES = 12;
 
-/** After a warning, further ones of its kind are left out, or only counted, for so long. Milliseconds. */
+/** After a warning, further ones of its kind are suppressed, or only counted, for this long. Milliseconds. */
 export const QUIET_MS = 10_000;
 
 /**

@@ -44,7 +44,7 @@ export function rateOption<Out>(rate: Rate<Out> | undefined): Rate<Out> | undefi
   };
 }
 
-/** A message that has waited this long goes back to its queue, so that another consumer can take it. */
+/** A message that has waited this long returns to its queue, so that another consumer can take it. */
 export const MAX_TURN_WAIT_MS = 30_000;
 
 /** How many messages the limit lets through while one may wait. */

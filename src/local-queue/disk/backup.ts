@@ -8,8 +8,8 @@ import { storageError } from './store/storage-error.js';
 import { WriteLock } from './store/write-lock.js';
 
 /**
- * Copies the queues of a folder, as they are at one moment, to a new file, while others send and work. Blocks this
- * thread. Rejects with `STORAGE_ERROR`, `STORAGE_FULL`, and `INVALID_OPTION` where the file can't be made.
+ * Copies a consistent snapshot of a folder's queues to a new file, while others send and work. Blocks this thread.
+ * Rejects with `STORAGE_ERROR`, `STORAGE_FULL`, and `INVALID_OPTION` if the file can't be created.
  */
 export async function backUpFolder(folder: string, file: string): Promise<void> {
   checkSqlite();

@@ -17,12 +17,12 @@ export interface DiskBrokerOptions {
    */
   readonly durability?: 'flush' | 'commit' | undefined;
   /**
-   * How long messages stay with a process that stands still, or whose death can't be seen from here (in another
+   * How long a process keeps its messages if it is stalled, or if its death can't be detected from here (in another
    * container, for example), before they go to others. Milliseconds, from 100. Default: 30,000. Where several brokers
    * of one process have the same folder open, that of the first counts.
    */
   readonly leaseMs?: number | undefined;
-  /** How long opening may take, which another process can hold up that stands still. Milliseconds. Default: 10,000. */
+  /** How long opening may take; a stalled process can delay it. Milliseconds. Default: 10,000. */
   readonly connectTimeoutMs?: number | undefined;
   /** Receives `redefined` when a definition changes an existing queue. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;

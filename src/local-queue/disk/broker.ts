@@ -50,8 +50,8 @@ export interface DiskBrokerInternals {
  * A broker whose queues are stored in a folder: `local:./folder`. Any number of processes on this machine, and brokers in
  * each of them, may have it open at once.
  *
- * Rejects: `STORAGE_ERROR` where the folder can't be used, `STORAGE_FULL`, `UNREACHABLE` where it could not be opened
- * in time, `INVALID_OPTION`.
+ * Rejects: `STORAGE_ERROR` if the folder can't be used, `STORAGE_FULL`, `UNREACHABLE` where it could not be opened in
+ * time, `INVALID_OPTION`.
  */
 export async function openDiskBroker(
   folder: string,
@@ -156,7 +156,7 @@ class DiskBroker implements Backend {
       const command = { kind: 'subscribe', subscription: number, queue, prefetch, inspects } as const;
       await this.#command('subscribe', options, command);
     } catch (error) {
-      // Without waiting for it: where the time limit ended, the store may be blocked.
+      // Without waiting for it: if the time limit ended, the store may be blocked.
       subscription.close();
       throw error;
     }

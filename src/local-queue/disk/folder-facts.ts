@@ -12,9 +12,9 @@ export interface FolderFacts {
   readonly path: string;
   /** Whether the folder is there. */
   readonly exists: boolean;
-  /** Whether this user can use the folder or, where there is none, make it. */
+  /** Whether this user can use the folder or, if it does not exist, create it. */
   readonly writable: boolean;
-  /** The permissions of the folder, as `0o700`; undefined where there is none. */
+  /** The permissions of the folder, such as `0o700`; undefined if there is no folder. */
   readonly mode: number | undefined;
   readonly freeBytes: number;
   /** Undefined where nothing was ever stored. */
@@ -64,7 +64,7 @@ export async function folderFacts(folder: string): Promise<FolderFacts> {
   return { ...facts, writable, store: { bytes: size, ...contents(path, file) } };
 }
 
-/** The folder, or the nearest one above it that is there. */
+/** The folder, or its nearest existing parent. */
 async function nearest(path: string): Promise<{ readonly at: string; readonly mode: number }> {
   try {
     return { at: path, mode: (await stat(path)).mode & 0o777 };
@@ -103,7 +103,7 @@ function queuesIn(database: Database): StoreFacts['queues'] {
   }));
 }
 
-/** At most so many of its sentences. */
+/** At most this many of its sentences. */
 const SENTENCES = 10;
 
 function damageIn(database: Database): string[] {

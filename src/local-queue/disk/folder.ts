@@ -43,7 +43,7 @@ export async function prepareFolder(folder: string): Promise<string> {
   }
 }
 
-/** {@link prepareFolder} for a folder that is there. Makes nothing. */
+/** {@link prepareFolder} for an existing folder. Creates nothing. */
 export async function checkFolder(folder: string): Promise<string> {
   try {
     return await check(folder);
@@ -66,7 +66,7 @@ async function check(folder: string): Promise<string> {
   return path;
 }
 
-/** Throws where this user can't use a file of the folder. Opens none: closing it would end SQLite's locks on it. */
+/** Throws if this user can't use a file of the folder. Opens none: closing it would end SQLite's locks on it. */
 async function checkFiles(folder: string): Promise<void> {
   const store = join(folder, STORE_FILE);
   for (const file of [store, ...SIDE_FILES.map((suffix) => store + suffix), join(folder, WAKE_FILE)]) {
@@ -93,7 +93,7 @@ async function makeStoreFile(folder: string): Promise<void> {
     await (await open(empty, 'wx', 0o600)).close();
     await link(empty, store);
   } catch (error) {
-    // Another process was quicker; or the file system has no links, and SQLite makes the file.
+    // Another process was quicker; or the file system has no links, and SQLite creates the file.
     if (!NOT_LINKED.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   } finally {
     await rm(empty, { force: true });

@@ -3,14 +3,14 @@ import { headersText, parseHeaders, parseProperties, propertiesText } from './me
 
 /**
  * Messages on their way between the threads, as lists that run in parallel: a list of texts crosses several times
- * faster than as many objects do, and bytes are handed over, not copied.
+ * faster than as many objects, and bytes are transferred, not copied.
  */
 export interface MessageLists {
   readonly ids: string[];
   readonly contentTypes: string[];
   readonly timestamps: (number | null)[];
   readonly priorities: (number | null)[];
-  /** A text as it is; of bytes, where they end in `bytes`. They begin where those before them end. */
+  /** A text as it is; for bytes, the end in `bytes`. They start at the end of those before them. */
   readonly bodies: (string | number)[];
   bytes: Uint8Array<ArrayBuffer>;
   /** Rarely used properties, by position. */

@@ -17,8 +17,8 @@ interface OpenStore {
 const stores = new Map<string, OpenStore>();
 
 /**
- * Makes the folder ready, and returns the client of its store thread: the one that is there, or a new one. `UNREACHABLE`
- * where that takes too long.
+ * Prepares the folder, and returns the client of its store thread: an existing or a new one. `UNREACHABLE` if that
+ * takes too long.
  */
 export async function openStore(
   folder: string,

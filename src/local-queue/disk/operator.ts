@@ -56,7 +56,7 @@ export class DiskOperator implements Operator {
   }
 }
 
-/** Undefined where there are no limits, which costs no timer. */
+/** Undefined if there are no limits, which saves the timer. */
 function waitOf(options: WaitOptions | undefined): WaitOptions | undefined {
   if (options?.signal === undefined && options?.timeoutMs === undefined) return undefined;
   return { signal: options.signal, timeoutMs: options.timeoutMs };

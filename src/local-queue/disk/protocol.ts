@@ -38,7 +38,7 @@ export const NO_WAIT = 1;
 /** Flushed to disk before it counts as stored. */
 export const FLUSH = 2;
 
-/** It is no error that no queue takes the message. */
+/** It is not an error if no queue takes the message. */
 export const OPTIONAL = 4;
 
 /** Consecutive publishes. The lists run in parallel, an entry a message. */
@@ -67,7 +67,7 @@ export interface AckRequest {
 export interface ReleaseRequest {
   readonly kind: 'release';
   readonly tickets: number[];
-  /** Never handed out: they come again as if nothing had happened. */
+  /** Never delivered: they become ready again, unchanged. */
   readonly undelivered: boolean;
 }
 
@@ -178,7 +178,7 @@ export interface DeliveryBatch {
 export interface Reply {
   /** Requests that are done and have no value: publishes, retries, dead letters. */
   readonly done: number[];
-  /** Publishes that no queue took, which is no error of theirs. */
+  /** Publishes that no queue took, for which that is not an error. */
   readonly unrouted: number[];
   readonly answers: { readonly id: number; readonly value: CommandResult }[];
   readonly refused: Refusal[];

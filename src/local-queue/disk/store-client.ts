@@ -38,7 +38,7 @@ export interface Pending {
 export interface Receiver {
   deliver(batch: DeliveryBatch): void;
   lost(tickets: readonly number[], reason: Error): void;
-  /** A message of its queue was not handed out, for this reason. */
+  /** A message of its queue was not delivered, for this reason. */
   setAside(id: string, failure: Failure): void;
   /** It gets nothing more, and its deliveries are lost. */
   fail(error: QueueError): void;
@@ -160,8 +160,8 @@ export class StoreClient {
   }
 
   /**
-   * Takes a publish back that waits for room. Where the store thread does not answer in time, it is `gone`; the limit is
-   * one for all that are given up at once, and lets an answer pass that is there when it is over.
+   * Withdraws a publish that waits for room. If the store thread does not respond in time, it is `gone`; all publishes
+   * given up at once share one limit, and a response that is there when it ends still counts.
    */
   giveUp(id: number): void {
     this.outbox.giveUp(id);

@@ -33,7 +33,7 @@ export interface StoreWorkerListener {
 export interface StoreWorker {
   /** It keeps the process alive until `unref`. Takes lists of requests. */
   readonly thread: Worker;
-  /** Rejects where the store can't be opened. */
+  /** Rejects if the store can't be opened. */
   readonly opened: Promise<void>;
   /** Resolves when the thread has ended, and has nothing open. */
   readonly exited: Promise<void>;

@@ -8,7 +8,7 @@ export type NowPublisher = (queue: string, message: Message) => void;
 export class MemoryStates {
   readonly #values = new Map<string, string>();
 
-  /** `check` throws where the broker can't be used any more. */
+  /** `check` throws if the broker can no longer be used. */
   store(name: string, publish: NowPublisher, check: () => void): StateStore {
     const values = this.#values;
     return {

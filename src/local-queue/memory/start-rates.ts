@@ -5,8 +5,8 @@ import { grantStarts, idleAt, type StartCounts } from '../start-counts.js';
 const MANY = 1000;
 
 /**
- * Grants the starts that consumers of a broker in memory count together, by queue and key. `check` throws where the broker
- * can't be used any more.
+ * Grants the starts that consumers of a broker in memory count together, by queue and key. `check` throws if the broker
+ * can no longer be used.
  */
 export function memoryStartRates(check: () => void): (request: StartsRequest) => Promise<StartsGrant> {
   const known = new Map<string, StartCounts>();

@@ -37,7 +37,7 @@ export class BrokerConnections {
     });
   }
 
-  /** Calls back when one of them has ended for good, after the listeners that were added before. */
+  /** Calls back when one of them has ended permanently, after the listeners that were added before. */
   onEnded(callback: () => void): void {
     this.consume.listen({ onEnded: callback });
     this.publish.listen({ onEnded: callback });

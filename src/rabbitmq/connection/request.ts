@@ -6,7 +6,7 @@ import { causedByRequest, isInterrupted, queueError, replyCode, replyText } from
 import type { Connection } from './connection.js';
 import type { ReconnectingConnection } from './reconnecting-connection.js';
 
-/** After so many connection errors during a request, it is not repeated. */
+/** After this many connection errors during a request, it is not repeated. */
 const MAX_CONNECTION_ERRORS = 2;
 
 /** How long a repeated request waits, so that earlier consumers get their channels back first. */

@@ -13,7 +13,7 @@ const PREFETCH = 10;
 export interface RetriedMessages {
   /** The queue that they belong to. */
   readonly queue: string;
-  /** Resolves to the name of the queue where they are after their wait, once there is one. */
+  /** Resolves to the name of the queue that holds them after their wait, once there is one. */
   readonly readyQueue: (wait: WaitOptions) => Promise<string>;
   readonly subscribe: (
     readyQueue: string,

@@ -13,7 +13,7 @@ import { newMessage } from '../../common/message.js';
 import { queueSpec } from '../../common/queue-spec.js';
 import { isQueueError } from '../../errors.js';
 
-/** Those that differ are merged at once, so there are as many as programs start at the same time. */
+/** Those that differ are merged at once, so there are only as many as programs that start at the same time. */
 const PREFETCH = 100;
 
 /** RabbitMQ cancels a consumer that holds a message for half an hour: the value is rewritten before that. */

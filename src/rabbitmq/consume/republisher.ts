@@ -15,7 +15,7 @@ import { isDelayOf } from '../topology/queue-arguments.js';
 import type { ReceivedMessage, WireMessage } from '../wire/amqp-message.js';
 import { deathHeaders, republished, thinned } from '../wire/republished.js';
 
-/** How long storing a message for another attempt may take; then it goes back to its queue at once. */
+/** How long storing a message for another attempt may take; then it returns to its queue at once. */
 const RETRY_LIMIT_MS = 30_000;
 
 /** How many bytes of the sender's headers to keep when not all fit, tried in turn. The first is half a header table. */

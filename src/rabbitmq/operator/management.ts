@@ -30,10 +30,10 @@ import { getJson, getPages, type ManagementAccess, unusable } from './management
 
 /** 100,000 queues. */
 const MAX_PAGES = 200;
-/** 5000 connections, and as many channels; of those behind them, less is known. */
+/** 5000 connections, and as many channels; less is known about the rest. */
 const MAX_PAGES_OF_CLIENTS = 10;
 
-/** For one answer of an address that was given, or of the usual port, where there may be nothing. */
+/** For one response of a given address, or of the usual port, where there may be no server. */
 const LIMIT_MS = { given: 30_000, usual: 5_000 };
 
 /** How long the usual port is left alone that did not answer. */
@@ -46,7 +46,7 @@ export class Management {
   #refusal: { readonly error: QueueError; readonly until: number } | undefined;
   #hasRates: { readonly base: string; readonly value: boolean } | undefined;
 
-  /** `address`: of the broker that is connected at present. */
+  /** `address`: of the currently connected broker. */
   constructor(address: () => RabbitMqAddress, settings: RabbitMqSettings) {
     this.#address = address;
     this.#settings = settings;

@@ -7,7 +7,7 @@ const LONGEST_PAUSE_MS = 250;
 const REFUSALS_BEFORE_CHECK = 4;
 
 export interface BoundedTargetSettings {
-  /** How many messages the target holds; undefined where that is not known. */
+  /** How many messages the target holds; undefined if unknown. */
   readonly capacity: number | undefined;
   /** How many it holds at present, according to the broker; undefined for an exchange, which can't be queried. */
   readonly ready: (() => Promise<number>) | undefined;
@@ -169,9 +169,9 @@ export class BoundedTarget {
 }
 
 export interface BoundedTargetsSettings {
-  /** How many messages a queue may hold; undefined where that is unlimited or not known. */
+  /** How many messages a queue may hold; undefined if unlimited or unknown. */
   readonly capacityOf: (queue: string) => number | undefined;
-  /** How many it holds at present, as the broker sees it. */
+  /** How many it holds now, according to the broker. */
   readonly readyIn: (queue: string) => Promise<number>;
   /** Whether messages to the queue must wait for another reason: it is not ours at present. */
   readonly isHeld: (queue: string) => boolean;

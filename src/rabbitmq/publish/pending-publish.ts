@@ -151,7 +151,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     }
   }
 
-  /** `outage`: why there is no connection at present, if there is none. */
+  /** `outage`: why there is currently no connection, if there is none. */
   expire(outage: Outage | undefined): void {
     this.giveUp('TIMEOUT', timeoutText(this.#limitMs, 'not stored') + outageText(outage), outage?.reason);
   }

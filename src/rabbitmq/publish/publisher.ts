@@ -18,7 +18,7 @@ export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> 
   readonly maxUnconfirmed: number;
   /** No queue or no exchange took a message. */
   readonly onUnroutable: (to: Destination) => void;
-  /** So many messages, whose channel was lost while they were unconfirmed, have just been sent again. */
+  /** This many messages, whose channel was lost while they were unconfirmed, have just been sent again. */
   readonly onResend: (count: number) => void;
   /** Counts the callers whose messages are not settled. */
   readonly senders: Senders;

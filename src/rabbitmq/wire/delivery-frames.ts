@@ -65,7 +65,7 @@ class RepeatedText {
  * that runs over its end.
  */
 export class DeliveryFrames {
-  /** Where the last delivery that was read ends. */
+  /** The end of the last delivery that was read. */
   end = 0;
   #bytes = EMPTY;
   #at = 0;
@@ -148,7 +148,7 @@ export class DeliveryFrames {
     this.#limit = end - 1;
   }
 
-  /** Moves on, and gives where it was. */
+  /** Advances, and returns the previous position. */
   #skip(count: number): number {
     const at = this.#at;
     this.#at = at + count;

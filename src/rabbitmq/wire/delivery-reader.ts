@@ -29,8 +29,9 @@ interface PartialDelivery {
 }
 
 /**
- * Reads the deliveries of a connection in place of amqplib, which makes some twenty objects of each, forgets the types of
- * headers, and fails over deep ones. amqplib still reads all other frames, and frames that have not arrived completely.
+ * Reads the deliveries of a connection in place of amqplib, which creates some twenty objects for each, forgets the
+ * types of headers, and fails on deep ones. amqplib still reads all other frames, and frames that have not arrived
+ * completely.
  *
  *   (none) ──all there──► handed over
  *     └──method frame──► partial ──header frame──► partial ──last body frame──► handed over

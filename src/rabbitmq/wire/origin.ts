@@ -1,4 +1,7 @@
-/** Where a message was published first. The broker forgets it when a message is moved, so the toolkit's headers carry it. */
+/**
+ * The exchange and key that a message was first published with. The broker forgets it when a message is moved, so the
+ * toolkit's headers carry it.
+ */
 import type { Destination, MessageHeaders } from '../../broker.js';
 import type { HeaderTable } from './header-table.js';
 

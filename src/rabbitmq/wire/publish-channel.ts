@@ -8,8 +8,8 @@ import { expirationOf, roomForPublish, writePublish } from './publish-frames.js'
 const BLOCK_BYTES = 256 * 1024;
 
 /**
- * So much is sent at once, for the broker to work on while the rest of the burst is being written. Less costs more calls
- * of the system.
+ * This much is sent at once, for the broker to process while the rest of the burst is being written. Less costs more
+ * system calls.
  */
 const SEND_FROM_BYTES = 128 * 1024;
 
@@ -44,8 +44,8 @@ export interface PublishChannelListener {
 /**
  * Publishes on a confirm channel.
  *
- * amqplib makes six buffers of each message, and each goes through a stream of its channel to the socket, a turn of the
- * event loop later. Here the messages of a burst are written into one piece of memory, and straight to the socket.
+ * amqplib makes six buffers for each message, and each goes through a stream of its channel to the socket, a turn of
+ * the event loop later. Here the messages of a burst are written into one piece of memory, and straight to the socket.
  * Without those internals amqplib's own `publish` does it. What amqplib itself has still to write on the channel goes
  * first, so that all stays in order.
  */

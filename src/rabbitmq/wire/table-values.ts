@@ -200,7 +200,7 @@ export function encode(value: HeaderValue, depth: number): Buffer {
   return withLength('F', Buffer.concat(fields));
 }
 
-/** Integers have 32 bits where they fit, and 64 elsewhere; all other numbers are doubles. */
+/** Integers have 32 bits if they fit, otherwise 64; all other numbers are doubles. */
 function encodeNumber(value: number): Buffer {
   const bytes = Buffer.alloc(9);
   if (!Number.isSafeInteger(value)) {

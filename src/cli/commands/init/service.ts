@@ -66,9 +66,9 @@ export const address = process.env.MILLRACE_URL ?? 'local:./queues';
 const HANDLE_ORDER = `import { type HandlerContext, RejectMessage } from 'millrace';
 import type { Order } from './queues.js';
 
-/** Returns: done. Throws: tried again later, and in the end a dead letter. A message may come twice: \`id\` tells. */
+/** Returns: done. Throws: retried later, and finally a dead letter. A message may be delivered twice: deduplicate by \`id\`. */
 export async function handleOrder(order: Order, { attempt }: Pick<HandlerContext, 'attempt'>): Promise<void> {
-  // A dead letter at once, because trying again would not help.
+  // A dead letter at once, because a retry would not help.
   if (order.total > 10_000) throw new RejectMessage(\`order \${order.id} needs an approval\`);
   console.log(\`order \${order.id}: \${order.total} (attempt \${attempt})\`);
 }

@@ -55,7 +55,10 @@ export interface Operation {
   readonly wait: { readonly signal: AbortSignal; readonly timeoutMs: number };
 }
 
-/** Opens the broker, runs `job` and closes it. Creates no folder: where there is none, `whenEmpty` is the answer. */
+/**
+ * Opens the broker, runs `job` and closes it. Creates no folder: if there is none, it returns the result of
+ * `whenEmpty`.
+ */
 export async function withOperator(
   name: string,
   flags: OperatorFlags,

@@ -42,7 +42,7 @@ export class HttpServer {
     this.#server = createServer(limits, (request, response) => this.#answer(request, response));
   }
 
-  /** Where it is served. */
+  /** The address where it is served. */
   get line(): EventLine {
     const { address, port, family } = this.#server.address() as AddressInfo;
     const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;

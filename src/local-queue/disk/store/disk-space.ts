@@ -38,7 +38,7 @@ export class DiskSpace {
     this.#freePages = database.prepare('PRAGMA freelist_count');
   }
 
-  /** Throws `STORAGE_FULL` where there is too little for so many bytes of messages. */
+  /** Throws `STORAGE_FULL` if there is too little for this many bytes of messages. */
   check(bytes: number): void {
     if (this.#suffices(bytes)) return;
     this.#emptyLog();
@@ -49,7 +49,9 @@ export class DiskSpace {
     );
   }
 
-  /** Keeps the log small where the disk is nearly full. To be called after each transaction, unless there is ample room. */
+  /**
+   * Keeps the log small if the disk is nearly full. To be called after each transaction, unless there is ample room.
+   */
   spare(): void {
     if (!this.#suffices(0)) this.#emptyLog();
   }

@@ -112,7 +112,7 @@ function isReadable(properties: string | null): boolean {
   }
 }
 
-/** So many messages are stored by one statement, at half the cost, where most of their columns are the same. */
+/** This many messages are stored by one statement, at half the cost, if most of their columns are equal. */
 const ALIKE = 16;
 
 const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?, ?, ?)`).join(', ');

@@ -108,7 +108,7 @@ export class MessageTable {
     this.#queues.comeIn(queue, 1, this.#inserts.delayed(queue.id, rank, row, dueAt) ? 0 : 1);
   }
 
-  /** Gives the first ready messages to an owner, at most `limit`, and about so many bytes. */
+  /** Gives the first ready messages to an owner, at most `limit`, and about that many bytes. */
   take(queue: StoredQueue, owner: number, limit: number, maxBytes: number): Taken[] {
     const taken: Taken[] = [];
     let bytes = 0;
@@ -143,7 +143,7 @@ export class MessageTable {
     }
   }
 
-  /** Messages that were handled are back where they were. `delivered`: they may have been handled in part. */
+  /** Returns messages that were being handled to their places. `delivered`: they may have been handled in part. */
   putBack(messages: readonly Handled[], delivered: boolean): void {
     for (const [queue, ids] of byQueue(messages)) {
       if (!this.#isThere(queue)) {
@@ -200,7 +200,7 @@ export class MessageTable {
     }));
   }
 
-  /** A message comes back from an owner that is gone. */
+  /** A message returns from an owner that is gone. */
   reclaim(id: number, queue: StoredQueue): void {
     this.#queues.counters(queue).ready += this.#sql.reclaim.run(id);
   }

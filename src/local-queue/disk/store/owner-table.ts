@@ -64,7 +64,7 @@ export class OwnerTable {
     this.#sql.delete.run(id);
   }
 
-  /** Those marked as gone, some of whose messages may not be put back yet. */
+  /** Those marked as gone, some of whose messages may not be returned yet. */
   gone(): number[] {
     return this.#sql.gone.all().map(([id]) => Number(id));
   }
@@ -151,7 +151,7 @@ export function bootId(): string {
   return orEmpty(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
-/** Whether the thread is certainly gone. Where that can't be known, false: its lease has to run out then. */
+/** Whether the thread is certainly gone. False if that can't be known: then its lease has to expire. */
 function isGone(other: ProcessIdentity, self: ProcessIdentity): boolean {
   if (other.boot !== self.boot) return true;
   if (other.namespace !== self.namespace) return false;

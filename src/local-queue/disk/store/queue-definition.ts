@@ -48,7 +48,7 @@ export function declareQueue(
   exchanges.bind(queue, { bindings, unbind });
   if (deadLetterSpec === undefined) return changes;
   if (queues.byName(deadLetterSpec.name) === undefined) queues.create(deadLetterSpec, undefined, undefined);
-  // Also for a queue taken as it is, where it has none: rather kept in two places than dropped.
+  // Even for a queue used as it is, if it has none: keeping dead letters in two places beats dropping them.
   if (queue.deadLetterQueue === undefined) queues.update(queue, queue.spec, deadLetterSpec.name);
   return changes;
 }
@@ -63,7 +63,7 @@ export function queueNamed(queues: QueueTable, name: string): StoredQueue {
   return queue;
 }
 
-/** How a definition compares with the queue that is there. */
+/** The comparison of a definition with the existing queue. */
 export interface DefinitionComparison {
   /** Properties whose mismatch refuses a declaration. */
   readonly differences: readonly Difference[];

@@ -197,7 +197,7 @@ export class QueueTable {
     return open.counters;
   }
 
-  /** So many messages came into a queue, some of which can be delivered at once. */
+  /** Counts messages that entered a queue, some of which can be delivered at once. */
   comeIn(queue: StoredQueue, count: number, ready: number): void {
     const counters = this.counters(queue);
     counters.held += count;
@@ -205,7 +205,7 @@ export class QueueTable {
     counters.stored += count;
   }
 
-  /** Consumers have taken so many out. */
+  /** Counts messages that consumers have settled. */
   takenOut(queue: StoredQueue, count: number): void {
     const counters = this.counters(queue);
     counters.held -= count;

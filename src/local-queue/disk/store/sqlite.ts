@@ -93,7 +93,7 @@ export class Statement {
     return this.all(...values)[0];
   }
 
-  /** The first column of the first row as a number; 0 where there is none. */
+  /** The first column of the first row as a number; 0 if there is none. */
   number(...values: SqliteValue[]): number {
     return Number(this.first(...values)?.[0] ?? 0);
   }

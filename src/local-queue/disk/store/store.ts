@@ -246,7 +246,7 @@ export class Store {
     this.#database.checkFiles();
   }
 
-  /** Whether the transaction is to take in messages; one that only moves and removes some has room on a full disk, too. */
+  /** Whether the transaction admits messages; one that only moves and removes some has room even on a full disk. */
   #admits(requests: readonly Request[]): boolean {
     return (
       this.#state.isWaiting || requests.some(({ kind }) => kind === 'publish' || kind === 'change-state')

@@ -71,7 +71,7 @@ function countSubscribers(transaction: WriteTransaction, queue: StoredQueue): vo
   owners.setSubscribers(queue.id, owner, count);
 }
 
-/** A queue whose last subscriber has left is removed where it was declared so. */
+/** A queue whose last subscriber has left is removed if it was declared `autoDelete`. */
 function removeIfAbandoned({ queues, owners }: WriteTransaction, queue: StoredQueue): void {
   if (queue.spec.autoDelete && owners.subscribers(queue.id) === 0) queues.remove(queue);
 }

@@ -42,7 +42,7 @@ export class RateTable {
     this.#prepared = undefined;
   }
 
-  /** Prepared within a transaction, which makes the table in a store of an earlier version. */
+  /** Prepared within a transaction, which creates the table in a store of an earlier version. */
   get #sql(): Statements<typeof SQL> {
     if (this.#prepared === undefined) {
       this.#database.exec(RATES_TABLE);

@@ -37,7 +37,7 @@ export class StateTable {
     this.#prepared = undefined;
   }
 
-  /** Prepared within a transaction, which makes the table in a store of an earlier version. */
+  /** Prepared within a transaction, which creates the table in a store of an earlier version. */
   get #sql(): Statements<typeof SQL> {
     if (this.#prepared === undefined) {
       this.#database.exec(STATES_TABLE);
