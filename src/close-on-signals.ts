@@ -47,9 +47,9 @@ export function closeOnSignals(
   const { signals = ['SIGINT', 'SIGTERM'] } = options;
   const deadlineMs = durationOption('deadlineMs', options.deadlineMs, { infinity: true, default: 30_000 });
   if (typeof broker?.close !== 'function')
-    throw invalidOption('broker', 'what connect() resolves to', broker);
+    throw invalidOption('broker', 'the broker that connect() resolves to', broker);
   if (!Array.isArray(consumers) || !consumers.every((each) => typeof each?.stop === 'function')) {
-    throw invalidOption('consumers', 'a list of what has a stop method', consumers);
+    throw invalidOption('consumers', 'a list of objects with a stop method', consumers);
   }
   const closed = new Deferred<SignalName>();
   let first: SignalName | undefined;

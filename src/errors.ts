@@ -1,5 +1,5 @@
 /**
- * What can go wrong, by code. The set is closed: every rejection of the toolkit is a {@link QueueError} with
+ * The error codes. The set is closed: every rejection of the toolkit is a {@link QueueError} with
  * one of these.
  *
  * | code | meaning |
@@ -8,21 +8,21 @@
  * | `INVALID_MESSAGE` | the value fails its schema or can't be encoded; nothing was sent |
  * | `TOO_LARGE` | the encoded message is over the size limit; nothing was sent |
  * | `FULL` | there is no room at the moment and the caller asked not to wait; nothing was stored |
- * | `TIMEOUT` | the time limit passed before there was room, or before the peer answered; nothing was stored |
+ * | `TIMEOUT` | the time limit passed before there was room, or before the peer responded; nothing was stored |
  * | `ABORTED` | the caller's signal was aborted first; nothing was stored |
  * | `UNROUTABLE` | no queue accepts the message; nothing was stored |
  * | `REFUSED` | the broker refused the message (a negative confirm); nothing was stored |
- * | `UNCONFIRMED` | the message was sent and its fate is unknown: it may have been stored |
+ * | `UNCONFIRMED` | the message was sent and its outcome is unknown: it may have been stored |
  * | `QUEUE_MISSING` | the queue, or an exchange that it is bound to, does not exist |
  * | `QUEUE_MISMATCH` | the queue or the exchange exists, but its properties differ from the definition |
- * | `UNREACHABLE` | no broker answered at any of the addresses, or a folder could not be opened in time |
+ * | `UNREACHABLE` | no broker responded at any of the addresses, or a folder could not be opened in time |
  * | `ACCESS_REFUSED` | the broker refused the user, the password, the virtual host or the permission |
- * | `BROKER_ERROR` | the broker answered with an error that has no code of its own in this table |
+ * | `BROKER_ERROR` | the broker responded with an error that has no code in this table |
  * | `STORAGE_FULL` | the disk is full; nothing was stored, and what was stored before is intact |
  * | `STORAGE_ERROR` | the folder of the queue on disk can't be used: damaged, of another program or version, not permitted |
  * | `REMOTE_ERROR` | the handler of a request has failed for good, or its reply can't be used |
  * | `DEADLOCK` | a handler made a request that only it could answer, and would wait for itself; nothing was sent |
- * | `UNSUPPORTED` | this broker can't do that; the text says what can, or what it takes |
+ * | `UNSUPPORTED` | this broker can't do that; the message says which can, or what is required |
  * | `CLOSED` | the queue, the broker or the consumer was closed |
  */
 export type QueueErrorCode =

@@ -38,5 +38,5 @@ test('using closes a LocalQueue at the end of a block, and its items can still b
 test('a broker that was not awaited is refused with the way out', () => {
   const queue = defineQueue('a', z.string());
   expect(() => createProducer(connect('local:') as never, queue)).toThrow('await it first');
-  expect(() => createProducer(undefined as never, queue)).toThrow('what connect() resolves to');
+  expect(() => createProducer(undefined as never, queue)).toThrow('the broker that connect() resolves to');
 });

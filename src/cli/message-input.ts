@@ -25,7 +25,7 @@ export function checkCombination(
     throw new CommandError(EXIT.usage, '--lines reads standard input or --file, so leave out the words');
   }
   if (flags.id !== undefined) {
-    throw new CommandError(EXIT.usage, '--id names a single message; with --lines each has an id of its own');
+    throw new CommandError(EXIT.usage, '--id names a single message; with --lines each has its own id');
   }
 }
 

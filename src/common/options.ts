@@ -91,10 +91,11 @@ export function booleanOption(name: string, value: boolean | undefined, fallback
 /** The backend interface of a broker, which every broker has. Throws `INVALID_OPTION` for anything else. */
 export function backendOf(broker: Broker): Backend {
   if (isThenable(broker)) {
-    throw invalidOption('broker', 'what connect() resolves to: await it first', broker);
+    throw invalidOption('broker', 'the broker that connect() resolves to: await it first', broker);
   }
   const { publish } = (broker ?? {}) as Partial<Backend>;
-  if (typeof publish !== 'function') throw invalidOption('broker', 'what connect() resolves to', broker);
+  if (typeof publish !== 'function')
+    throw invalidOption('broker', 'the broker that connect() resolves to', broker);
   return broker as Backend;
 }
 

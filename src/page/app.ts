@@ -242,7 +242,7 @@ export class App {
       void this.#sampler.renew();
     });
     if (job === undefined)
-      return sendJson(response, 429, { error: 'too much is under way: wait, or stop something' });
+      return sendJson(response, 429, { error: 'too many jobs are running: wait, or stop one' });
     sendJson(response, 202, { job: job.view });
   }
 

@@ -85,5 +85,5 @@ function functionOption<T>(name: string, value: T | undefined): T | undefined {
 }
 
 function addressOf(request: PageRequest): string {
-  return (request as unknown as IncomingMessage).socket?.remoteAddress ?? 'somebody';
+  return (request as unknown as IncomingMessage).socket?.remoteAddress ?? 'unknown';
 }

@@ -209,7 +209,7 @@ class ScheduleRunner implements Scheduler {
 }
 
 function checkSchedules(schedules: readonly Schedule[]): void {
-  const expected = 'a list of what defineSchedule returns';
+  const expected = 'a list of schedules made by defineSchedule';
   if (!Array.isArray(schedules)) throw invalidOption('schedules', expected, schedules);
   const names = new Set<string>();
   for (const schedule of schedules) {

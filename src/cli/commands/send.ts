@@ -45,7 +45,7 @@ export function addSendCommand(program: Command, execute: Execute): void {
       '--schema <module>',
       'check the message first; the default export is a schema or a queue made by defineQueue',
     )
-    .option('--type <type>', 'what kind of message it is, for receivers that handle several', shortTextValue);
+    .option('--type <type>', 'the kind of message, for receivers that handle several', shortTextValue);
   addMessageOptions(command).action((words: string[], flags: SendFlags) =>
     execute(flags, (output) => send(words, flags, output)),
   );

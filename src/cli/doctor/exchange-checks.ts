@@ -60,7 +60,7 @@ function bindingCheck({ name, bindings = [] }: QueueSpec, listed: readonly Liste
   const facts = { queue: name, missing, leftOver };
   if (missing.length > 0) {
     const text = `'${name}' lacks ${missing.join(', ')}`;
-    return fail('bindings', text, EXIT.failed, 'millrace topology apply adds what is missing', facts);
+    return fail('bindings', text, EXIT.failed, 'millrace topology apply adds them', facts);
   }
   if (leftOver.length > 0) {
     const text = `'${name}' has ${leftOver.join(', ')}, which its definition does not name`;
@@ -87,7 +87,7 @@ export function* boundedChecks(spec: QueueSpec, isLocal: boolean): Generator<Che
   const does = isLocal
     ? `when it is full, publishers to ${exchanges} wait, and the other queues get nothing meanwhile`
     : spec.type === 'quorum'
-      ? `when it is full, it refuses what is published to ${exchanges} (UNCONFIRMED), and the other queues have their copies`
+      ? `when it is full, it refuses messages published to ${exchanges} (UNCONFIRMED), and the other queues have their copies`
       : `senders to the queue keep it, publishers to ${exchanges} do not`;
   const advice = isLocal
     ? 'remove the capacity unless publishers should wait'

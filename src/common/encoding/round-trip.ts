@@ -133,7 +133,7 @@ function adviceFor(value: unknown): string | undefined {
   }
   if (typeof value === 'bigint') return `send it as text, or use ${STRUCTURED}`;
   if (typeof value === 'object' && value !== null && 'toJSON' in value) {
-    return 'let the schema take what its toJSON() gives';
+    return 'let the schema accept the result of its toJSON()';
   }
   return undefined;
 }

@@ -140,7 +140,7 @@ function asStorageError(error: unknown, folder: string): QueueError {
         : code === 'ENOENT'
           ? `${path} does not exist`
           : code === 'EEXIST' || code === 'ENOTDIR'
-            ? 'it, or what leads to it, is a file'
+            ? 'it, or one of its parents, is a file'
             : code === 'EMFILE' || code === 'ENFILE'
               ? 'the process has no free file descriptors left'
               : message;

@@ -89,7 +89,7 @@ function threadError(folder: string, error: unknown): QueueError {
         : '';
   return new QueueError(
     'STORAGE_ERROR',
-    `the thread for ${join(folder)} ended (${message})${advice}; what is stored is unharmed`,
+    `the thread for ${join(folder)} ended (${message})${advice}; stored messages are intact`,
     { cause: error },
   );
 }

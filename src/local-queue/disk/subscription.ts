@@ -173,7 +173,7 @@ export class DiskSubscription implements Subscription, Receiver {
     } catch (error) {
       const failure = {
         code: 'undecodable',
-        error: `what is stored can't be read: ${String(error)}`,
+        error: `the stored message can't be read: ${String(error)}`,
       } as const;
       this.client.ask(NOBODY, (id) => this.client.outbox.add({ kind: 'dead-letter', id, ticket, failure }));
       this.setAside(messageId, failure);

@@ -67,7 +67,7 @@ function rowOf(place: HTMLElement, { id }: JobView): HTMLElement {
     dismissed.add(id);
     draw();
   });
-  const all = element('a', 'What became of each', { href: `${base}/jobs/${id}`, download: '' });
+  const all = element('a', 'The outcome of each', { href: `${base}/jobs/${id}`, download: '' });
   row.append(element('p', '', { role: 'status' }), element('progress'), stop, all, close);
   place.append(row);
   return row;

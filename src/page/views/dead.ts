@@ -44,7 +44,8 @@ export async function deadView(context: ViewContext, name: string | undefined): 
   } catch (error) {
     return done(notice(`The dead letters can't be read: ${errorText(error)}`, 'error'));
   }
-  if (scan === undefined) return done(notice('A replay or drop is under way. Come back when it has ended.'));
+  if (scan === undefined)
+    return done(notice('A replay or drop is in progress. Come back when it has ended.'));
   if (scan.summaries.length === 0)
     return done(
       emptyState(
@@ -64,8 +65,7 @@ ${terminal(`millrace dlq list -q ${quoted(name)}${dead === `${name}.dead` ? '' :
 
 function busy({ jobs }: ViewContext, dead: string): Html | false {
   return (
-    jobs.isBusy(`dead ${dead}`) &&
-    notice('A replay or drop is under way: what is shown here was read before it.')
+    jobs.isBusy(`dead ${dead}`) && notice('A replay or drop is in progress: this list was read before it.')
   );
 }
 

@@ -12,7 +12,7 @@ export function logView({ audit, readOnly }: ViewContext): View {
 ${
   entries.length === 0
     ? emptyState(empty)
-    : html`<p class="hint">What was done on this page since its process started; the last 1000 entries.</p>
+    : html`<p class="hint">The actions on this page since its process started; the last 1000 entries.</p>
 <table class="wide"><thead><tr><th scope="col">when</th><th scope="col">who</th><th scope="col">what</th><th scope="col">queue</th><th scope="col">outcome</th></tr></thead><tbody>
 ${entries.map(
   ({ at, user, action, queue, outcome, ok }) =>

@@ -99,7 +99,7 @@ function stripCells({ sampler }: ViewContext): Cells {
       { text: number(dead.count), state: dead.count > 0 ? 'bad' : undefined, title: `in ${watched}` },
     ],
     ['strip.deadIn', { text: dead.ms >= 3_600_000 ? 'dead in the last hour' : `dead in ${age(dead.ms)}` }],
-    ['strip.parked', { text: latest.parked > 0 ? `${number(latest.parked)} delayed besides` : '' }],
+    ['strip.parked', { text: latest.parked > 0 ? `plus ${number(latest.parked)} delayed` : '' }],
   ]);
 }
 

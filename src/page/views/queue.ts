@@ -160,7 +160,7 @@ async function messages(context: ViewContext, info: QueueInfo, tab: MessageState
       return notice(`RabbitMQ can't show these messages. ${known}`);
     }
     if (query.get('look') !== '1') {
-      return html`<div class="empty"><p>RabbitMQ has to deliver messages to show them: consumers miss them for a moment, and find them marked as redelivered.</p><p><a class="button" href="${links.queue(name, { look: 1 })}">Look at the first ${SHOWN}</a></p></div>`;
+      return html`<div class="empty"><p>RabbitMQ has to deliver messages to show them: consumers miss them for a moment, and then receive them marked as redelivered.</p><p><a class="button" href="${links.queue(name, { look: 1 })}">Show the first ${SHOWN}</a></p></div>`;
     }
   }
   let page: PeekPage;
@@ -215,5 +215,5 @@ function facts(info: QueueInfo): Html {
     ['deleted when unused', autoDelete === undefined ? 'not known' : autoDelete ? 'yes' : 'no'],
   ] as const;
   const reasons = [...new Set(Object.values(unknown))];
-  return html`<details class="more"><summary>What this queue is</summary>${definitions(known)}${reasons.length > 0 && html`<p class="hint">Not known: ${reasons.join('; ')}.</p>`}</details>`;
+  return html`<details class="more"><summary>Properties of this queue</summary>${definitions(known)}${reasons.length > 0 && html`<p class="hint">Not known: ${reasons.join('; ')}.</p>`}</details>`;
 }

@@ -250,6 +250,6 @@ docker compose up --build
 | \`src/worker.ts\`, \`src/handle-order.ts\` | handles, with retries and dead letters |
 | \`test/orders.test.ts\` | calls the handler alone, and runs both sides in memory |
 
-\`npx millrace queues -u local:./queues\` lists the queues, \`npx millrace dlq list -q orders -u local:./queues\` what failed for good, and \`npx millrace dlq replay -q orders -u local:./queues\` sends it back.
+\`npx millrace queues -u local:./queues\` lists the queues, \`npx millrace dlq list -q orders -u local:./queues\` the dead letters, and \`npx millrace dlq replay -q orders -u local:./queues\` sends them back.
 `;
 }

@@ -33,7 +33,9 @@ export function addExportCommand(topology: Command, execute: Execute): void {
     .argument('<file>', "the file to write, or '-' for standard output")
     .argument('<module>', 'the module that defines the topology')
     .addOption(
-      new Option('--format <format>', 'what to write').choices(['rabbitmq', 'asyncapi']).default('rabbitmq'),
+      new Option('--format <format>', 'the format of the file')
+        .choices(['rabbitmq', 'asyncapi'])
+        .default('rabbitmq'),
     )
     .option('--vhost <name>', 'the virtual host', '/')
     .option('--for <version>', 'rabbitmq: the version of RabbitMQ', '4.3')

@@ -69,7 +69,7 @@ export class Database {
       if (identityOf(file) === identity) continue;
       throw new QueueError(
         'STORAGE_ERROR',
-        `${file} was removed or replaced while it was open: what was confirmed in the last half second may be lost; open the folder again`,
+        `${file} was removed or replaced while it was open: messages confirmed in the last half second may be lost; open the folder again`,
       );
     }
   }

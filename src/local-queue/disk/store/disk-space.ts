@@ -45,7 +45,7 @@ export class DiskSpace {
     if (this.#suffices(bytes)) return;
     throw new QueueError(
       'STORAGE_FULL',
-      `there is no room left for ${this.#database.file}: what is stored is unharmed; make room on the disk and send again`,
+      `there is no room left for ${this.#database.file}: stored messages are intact; make room on the disk and send again`,
     );
   }
 

@@ -13,7 +13,7 @@ export const FORMAT = 2;
 
 /** Not in a store that an earlier version made: it is added there when it is first needed. */
 export const STATES_TABLE = `
-CREATE TABLE IF NOT EXISTS states (  -- what programs share, such as how far a schedule has come
+CREATE TABLE IF NOT EXISTS states (  -- state that programs share, such as the progress of a schedule
   name TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -105,7 +105,7 @@ CREATE TABLE messages (
   properties TEXT,                   -- JSON: what few messages have
   timestamp REAL,
   priority INTEGER,                  -- as it was sent
-  expires INTEGER,                   -- when it becomes worthless, in milliseconds since 1970
+  expires INTEGER,                   -- when it expires, in milliseconds since 1970
   checksum INTEGER NOT NULL,         -- of all from \`message_id\` on, and of the queue
   body_is_text INTEGER,              -- 1: a text that is stored as a blob, since it has the character NUL in it
   body NOT NULL                      -- a text as TEXT, bytes as BLOB

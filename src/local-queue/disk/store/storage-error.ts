@@ -17,7 +17,7 @@ const CODES = {
 type Code = keyof typeof CODES;
 
 const RESCUE =
-  "move the file away with its '-wal' and '-shm' to begin with an empty store, and keep them to rescue what they hold";
+  "move the file away with its '-wal' and '-shm' to start with an empty store, and keep them to rescue their messages";
 
 /** The error for a fault in a file of the store. `file` is the database. */
 export function storageError(error: unknown, file: string): QueueError {
@@ -26,7 +26,7 @@ export function storageError(error: unknown, file: string): QueueError {
   const code = sqliteCode(error);
   const isOfDisk = code === 'ioerr' || code === 'cantopen';
   if (code === 'full' || /ENOSPC|EDQUOT/.test(message) || (isOfDisk && isFull(file))) {
-    const text = `there is no room left for ${file} (${message}): what is stored is unharmed; make room on the disk and send again`;
+    const text = `there is no room left for ${file} (${message}): stored messages are intact; make room on the disk and send again`;
     return new QueueError('STORAGE_FULL', text, { cause: error });
   }
   return new QueueError('STORAGE_ERROR', `${file} can't be used: ${reason(code, message)}`, { cause: error });
