@@ -93,7 +93,7 @@ export class Output {
     return process.stdout.rows || 24;
   }
 
-  /** Begins a full screen, which `leaveScreen` takes away again. Only if `live`. */
+  /** Starts a full screen, which `leaveScreen` removes again. Only if `live`. */
   enterScreen(): void {
     void this.#write('\x1b[?1049h\x1b[?25l');
   }

@@ -80,7 +80,7 @@ export function createProgram(execute: Execute): Command {
   return program;
 }
 
-/** All but those for completion, which are made of these. */
+/** All except those for completion, which are derived from these. */
 function createBareProgram(execute: Execute): Command {
   const program = new Command('millrace')
     .description(DESCRIPTION)
@@ -134,7 +134,7 @@ function spellOutHelp(program: Command, args: readonly string[]): readonly strin
   return args[0] === 'help' && names.length > 0 ? [...names, '--help'] : args;
 }
 
-/** The position of the first name that should be a command and is none. */
+/** The position of the first name that should be a command but is not. */
 function unknownName(program: Command, names: readonly string[]): number | undefined {
   let command = program;
   for (const [position, name] of names.entries()) {

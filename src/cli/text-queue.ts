@@ -1,4 +1,4 @@
-/** The queues of `send` and `work`: used as they are, and made if they are missing. */
+/** The queues of `send` and `work`: used as they are, and created if they are missing. */
 import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker, WaitOptions } from '../broker.js';

@@ -74,7 +74,7 @@ export interface StopOptions {
 
 /** The result of `stop`. */
 export interface StopResult {
-  /** Handlers that had not finished by the deadline; their messages went back to the queue. */
+  /** Handlers that had not finished by the deadline; their messages returned to the queue. */
   readonly unfinished: number;
 }
 
@@ -177,7 +177,10 @@ export type ConsumerEvent =
     } & DeliveryInfo)
   /** The message was dropped because it expired before its handler began. */
   | ({ readonly type: 'expired' } & DeliveryInfo)
-  /** The message went back to its queue because the consumer stops or pauses, or because it has waited too long for its turn (`rate`). */
+  /**
+   * The message returned to its queue because the consumer stops or pauses, or because it waited too long for its turn
+   * (`rate`).
+   */
   | ({ readonly type: 'released' } & DeliveryInfo)
   /** The message was lost before it was settled, with its connection; it is redelivered. */
   | ({ readonly type: 'lost'; readonly error: Error } & DeliveryInfo)
@@ -187,7 +190,7 @@ export type ConsumerEvent =
   | { readonly type: 'paused'; readonly queue: string; readonly forMs: number | undefined }
   /** The consumer takes messages again. */
   | { readonly type: 'resumed'; readonly queue: string }
-  /** The consumer can't continue: its queue or its permission is gone. See `Consumer.ended`. */
+  /** The consumer can't continue: its queue was deleted or its permission withdrawn. See `Consumer.ended`. */
   | { readonly type: 'ended'; readonly queue: string; readonly error: Error };
 
 interface DeliveryInfo {

@@ -30,7 +30,7 @@ export interface HandlingSettings<Out> extends SettlementPolicy {
   readonly handler: Handler<Out>;
   /** The same handler, called while `handlerTracking` is on. */
   readonly tracked: Handler<Out>;
-  /** It has a part in the handling of a batch only, which is traced there. */
+  /** It is only part of a batch, whose handling is traced there. */
   readonly isBatched?: boolean | undefined;
   readonly handlerTimeoutMs: number;
   readonly replies: RepliesTo;

@@ -19,9 +19,9 @@ class Ring<T> {
 }
 
 /**
- * A first-in, first-out buffer without a bound of its own: a chain of rings, each twice the size of the one before up
- * to 2048 slots. A short queue reuses one ring forever; a long one takes memory for what it holds, releases it as it
- * drains, and is never copied. An emptied slot holds no reference.
+ * An unbounded first-in, first-out buffer: a chain of rings, each twice the size of the one before up to 2048 slots. A
+ * short queue reuses one ring forever; a long one takes memory for what it holds, releases it as it drains, and is
+ * never copied. An emptied slot holds no reference.
  */
 export class Fifo<T> {
   #first = new Ring<T>(FEWEST_SLOTS);

@@ -1,6 +1,6 @@
 import type { BrokerEvent, QueueSpec } from '../broker.js';
 
-/** The toolkit's own ways, which every broker knows. */
+/** The toolkit's equivalents, which every broker supports. */
 const INSTEAD: Readonly<Record<string, string>> = {
   'x-message-ttl': 'use expiresInMs when sending',
   'x-max-length': 'use capacity',
@@ -8,7 +8,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   'x-delivery-limit': 'use deliveryLimit',
 };
 
-/** Reports the arguments of queues, which only RabbitMQ knows, once for each queue. */
+/** Reports the arguments of queues, which only RabbitMQ supports, once for each queue. */
 export class IgnoredArguments {
   readonly #observe: (event: BrokerEvent) => void;
   readonly #reported = new Set<string>();

@@ -29,7 +29,7 @@ export async function backUpFolder(folder: string, file: string): Promise<void> 
   }
 }
 
-/** For its owner alone, as the queues are. SQLite fills a file that is empty, and no other. */
+/** For its owner only, as the queues are. SQLite fills only an empty file. */
 function makeEmpty(file: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o600));

@@ -41,7 +41,7 @@ import { asStored } from './store/stored-spec.js';
 import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';
 import { DiskSubscription } from './subscription.js';
 
-/** For tests: another module in place of the store thread's own. */
+/** For tests: a replacement for the store thread's module. */
 export interface DiskBrokerInternals {
   readonly thread?: URL | undefined;
 }
@@ -76,7 +76,7 @@ class DiskBroker implements Backend {
   readonly operator = new DiskOperator((action, options, command) => this.#command(action, options, command));
   readonly #ignored: IgnoredArguments;
   readonly #subscriptions = new Set<DiskSubscription>();
-  /** Names of queues that are gone with this broker. */
+  /** Names of queues that end with this broker. */
   readonly #exclusive = new Set<string>();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   #closing: Promise<void> | undefined = undefined;
@@ -148,7 +148,7 @@ class DiskBroker implements Backend {
     this.#checkUsable('subscribe', options);
     refuseUnknown(options);
     const number = this.#client.newSubscription();
-    // Before the answer, which the first deliveries come with.
+    // Before the response, which comes with the first deliveries.
     const at = { client: this.#client, number, queue, observe: this.#observe };
     const subscription = new DiskSubscription(at, options, onDelivery);
     try {
@@ -250,7 +250,7 @@ class DiskBroker implements Backend {
     await leaveStore(this.#client, answerLimit(begin));
   }
 
-  /** Those of this broker that are under way: others may share the client. */
+  /** The publishes of this broker in progress: others may share the client. */
   #publishes(): [number, PendingPublish][] {
     const publishes: [number, PendingPublish][] = [];
     for (const [id, pending] of this.#client.pending) {

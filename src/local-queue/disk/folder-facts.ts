@@ -31,10 +31,10 @@ export interface StoreFacts {
     readonly name: string;
     /** Messages that can be delivered. */
     readonly ready: number;
-    /** All messages: those being handled, and those that wait for a retry, too. */
+    /** All messages, including those being handled or waiting for a retry. */
     readonly held: number;
   }[];
-  /** The numbers of the processes that take messages. */
+  /** The process ids of the consumers. */
   readonly processes: readonly number[];
 }
 

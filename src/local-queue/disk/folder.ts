@@ -11,8 +11,8 @@ import { WAKE_FILE } from './wake-file.js';
 const OLD_STORE_FILE = 'queue.mdb';
 
 /**
- * Where processes can't share memory, or not with those of another machine, so that SQLite's log would be read in two
- * ways: the file systems' magic numbers, of Linux's statfs(2).
+ * File systems on which processes can't share memory, or not with those of another machine, so that SQLite's log would
+ * be read in two ways: the file systems' magic numbers, of Linux's statfs(2).
  */
 const UNFIT_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0x6969, 'NFS'],

@@ -63,7 +63,7 @@ function isTagged(table: object): boolean {
 }
 
 function mapTable<V, W>(table: Readonly<Record<string, V>>, map: (value: V) => W): Record<string, W> {
-  // Own properties of any name, `__proto__` included, stay what they are.
+  // Own properties of any name, including `__proto__`, are kept.
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [name, map(value)]));
 }
 

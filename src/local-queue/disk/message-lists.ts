@@ -2,8 +2,8 @@ import type { Message } from '../../broker.js';
 import { headersText, parseHeaders, parseProperties, propertiesText } from './message-json.js';
 
 /**
- * Messages on their way between the threads, as lists that run in parallel: a list of texts crosses several times
- * faster than as many objects, and bytes are transferred, not copied.
+ * Messages in transit between the threads, as parallel lists: a list of texts crosses several times faster than as many
+ * objects, and bytes are transferred, not copied.
  */
 export interface MessageLists {
   readonly ids: string[];

@@ -13,7 +13,7 @@ interface OpenStore {
   closing: Promise<void> | undefined;
 }
 
-/** By the folder's one true name: all brokers of this thread share one store thread for it. */
+/** By the folder's canonical path: all brokers of this thread share one store thread for it. */
 const stores = new Map<string, OpenStore>();
 
 /**

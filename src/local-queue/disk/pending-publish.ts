@@ -19,7 +19,7 @@ export function unwritable({ id }: Message, cause: unknown): QueueError {
 }
 
 /**
- * A publish on its way.
+ * A publish in progress.
  *
  *   sent ──answer──────────────────────────────────────────► settled
  *     └──the time limit, the signal, close──► given up ──────► ▲

@@ -51,14 +51,14 @@ export interface PublishRequest {
   readonly ids: number[];
   readonly target: number[];
   readonly flags: number[];
-  /** When those are due that have to wait, by their position: milliseconds since 1970. */
+  /** The due times of delayed messages, by their position: milliseconds since 1970. */
   readonly due: Map<number, number>;
   readonly messages: MessageLists;
   /** About how much there is to store. */
   size: number;
 }
 
-/** Deliveries are known by their tickets: numbers that the store thread gave them. */
+/** Deliveries are identified by tickets: numbers that the store thread assigned. */
 export interface AckRequest {
   readonly kind: 'ack';
   readonly tickets: number[];
@@ -71,7 +71,7 @@ export interface ReleaseRequest {
   readonly undelivered: boolean;
 }
 
-/** Those of these publishes that are not stored yet no longer have to be. Not part of a transaction: it may wait for one. */
+/** Withdraws those of these publishes that are not stored yet. Not part of a transaction: it may wait for one. */
 export interface GiveUpRequest {
   readonly kind: 'give-up';
   readonly ids: number[];
@@ -129,7 +129,7 @@ export type Command =
   | { readonly kind: 'read-state'; readonly id: number; readonly name: string }
   /** Answered with how many there were. */
   | { readonly kind: 'remove-state'; readonly id: number; readonly name: string }
-  /** Answered with the value before: the change was made if that is `from`. */
+  /** The response is the previous value: the change was made if that is `from`. */
   | { readonly kind: 'change-state'; readonly id: number; readonly change: StateRequest }
   /** Answered with a `StartsGrant`. */
   | { readonly kind: 'take-starts'; readonly id: number; readonly request: StartsRequest }
@@ -139,7 +139,7 @@ export type Command =
   /** The last one: settlements are stored, all messages are returned, the database is closed. */
   | { readonly kind: 'close'; readonly id: number };
 
-/** Answered with a value, and without the write lock where nothing else is to be done. */
+/** The response is a value, read without the write lock if there is nothing else to do. */
 export type ReadCommand =
   | { readonly kind: 'queues'; readonly id: number; readonly request: QueuesRequest }
   | { readonly kind: 'consumers'; readonly id: number; readonly request: ConsumersRequest }
@@ -158,10 +158,10 @@ export type Request =
 /** The messages of the main thread. */
 export type Posted = Request | GiveUpRequest;
 
-/** An error on its way between threads, where classes do not survive. */
+/** An error in transit between threads, where classes do not survive. */
 export interface Refusal {
   readonly id: number;
-  /** `GIVEN_UP`: the answer to a `give-up`. The caller knows why it gave up. */
+  /** `GIVEN_UP`: the response to a `give-up`. The caller knows why it gave up. */
   readonly code: QueueErrorCode | 'GIVEN_UP';
   readonly message: string;
 }
@@ -183,7 +183,7 @@ export interface Reply {
   readonly answers: { readonly id: number; readonly value: CommandResult }[];
   readonly refused: Refusal[];
   readonly deliveries: DeliveryBatch[];
-  /** This process's lease ran out: its deliveries are others' now. */
+  /** This process's lease expired: its deliveries belong to others now. */
   readonly lost: { readonly tickets: number[]; readonly message: string }[];
   /** Messages that became dead letters, or were dropped, without being delivered: the disk has damaged them. */
   readonly setAside: {

@@ -66,7 +66,7 @@ export class StoreClient {
   /** The publishes that are given up in the running task. */
   #givenUp: number[] | undefined = undefined;
   #posting = false;
-  /** How many times something was posted, and how many of these are known to be stored. */
+  /** The number of posts, and how many of them are known to be stored. */
   #posts = 0;
   #postsStored = 0;
   /** A thread does so from its start. */
@@ -99,7 +99,7 @@ export class StoreClient {
     return this.#ended;
   }
 
-  /** Sends a request whose caller waits. Keeps the process alive until it is answered. */
+  /** Sends a request whose caller waits. Keeps the process alive until the response. */
   ask(pending: Pending, request: (id: number) => void): void {
     request(this.#lastId + 1);
     this.#expect(pending);

@@ -20,13 +20,13 @@ const YOUNG_GENERATION_MB = 8;
 export interface StoreWorkerSettings {
   readonly folder: string;
   readonly leaseMs: number;
-  /** Another module in place of the store thread's own. For tests that have it die at chosen moments. */
+  /** A replacement for the store thread's module, for tests that make it die at chosen moments. */
   readonly thread?: URL | undefined;
 }
 
 export interface StoreWorkerListener {
   readonly onReply: (reply: Reply) => void;
-  /** There will be no reply any more. Called once. */
+  /** There will be no further reply. Called once. */
   readonly onEnd: (error: QueueError) => void;
 }
 
@@ -46,7 +46,7 @@ export function startStoreWorker(settings: StoreWorkerSettings, listener: StoreW
   const thread = new Worker(settings.thread ?? THREAD, {
     name: 'millrace-store',
     workerData: { folder, leaseMs, park: park.memory } satisfies StoreSettings,
-    // Without the flags of this process, which may be meant for its main program alone.
+    // Without the flags of this process, which may be meant for its main program only.
     execArgv: [],
     stdin: false,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },

@@ -142,7 +142,7 @@ export class DiskSubscription implements Subscription, Receiver {
   async #cancel(): Promise<void> {
     if (this.#state === 'active') this.#state = 'cancelled';
     const subscription = this.#number;
-    // Deliveries that were on their way have come when this is answered, and have gone back undelivered.
+    // Deliveries in transit have arrived when the response comes, and were returned undelivered.
     await this.client.command({ kind: 'cancel', subscription }, withinAnswerLimit);
     this.client.stopReceiving(subscription);
   }

@@ -89,7 +89,7 @@ export class ReconnectingConnection {
     return this.#outage;
   }
 
-  /** How long the present connection has been there, in milliseconds. */
+  /** The age of the current connection, in milliseconds. */
   get connectedForMs(): number {
     return performance.now() - this.#connectedAt;
   }

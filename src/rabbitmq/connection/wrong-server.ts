@@ -11,7 +11,7 @@ export class WrongServer extends Error {
   override readonly name = 'WrongServer';
 }
 
-/** How long each question waits for its answer. Servers that answer at all do so at once. */
+/** How long each probe waits for its response. Servers that respond at all do so at once. */
 const ANSWER_LIMIT_MS = 1_000;
 
 /** More bytes would add no information. */

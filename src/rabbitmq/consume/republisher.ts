@@ -31,8 +31,8 @@ export interface MovableMessage {
 }
 
 /**
- * Moves received messages to other queues, for later or for good. It has a publisher to itself: behind the sends
- * that wait for a full queue, the consumers that make room in it would wait forever.
+ * Moves received messages to other queues, for later or for good. It has its own publisher: behind sends that wait for
+ * a full queue, the consumers that make room in it would wait forever.
  */
 export class Republisher {
   readonly #link: ReconnectingConnection;
@@ -59,7 +59,9 @@ export class Republisher {
     return spec !== undefined && isDelayOf(spec, returns, delayMs);
   }
 
-  /** Resolves when the message is stored, to come to `queue` again after the delay. No failure: it is postponed. */
+  /**
+   * Resolves when the message is stored, to come to `queue` again after the delay. Without a failure: it is postponed.
+   */
   async retry(
     queue: string,
     delivery: MovableMessage,
@@ -160,7 +162,7 @@ export class Republisher {
     return true;
   }
 
-  /** Every message can be moved: one with too many headers leaves the largest behind, and in the end all of them. */
+  /** Every message can be moved: one with too many headers drops the largest, if necessary all of them. */
   async #carry(
     message: WireMessage,
     wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },

@@ -89,7 +89,7 @@ export function waitQueuesOf(queues: readonly ListedQueue[]): WaitQueue[] {
   return found;
 }
 
-/** Also those that can't reach the next queue. Undefined: not known. */
+/** Including those that can't reach the next queue. Undefined: unknown. */
 function heldIn({ type, messages, messages_dlx }: ListedQueue): number | undefined {
   const own = numberOf(messages);
   const expired = type === 'quorum' ? numberOf(messages_dlx) : 0;

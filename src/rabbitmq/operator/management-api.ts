@@ -1,4 +1,4 @@
-/** Asks RabbitMQ's management API (https://www.rabbitmq.com/docs/http-api-reference). */
+/** Queries RabbitMQ's management API (https://www.rabbitmq.com/docs/http-api-reference). */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { Deferred, onAbort, timeoutText } from '../../common/limits.js';

@@ -14,7 +14,7 @@ import { moveToDeadLetterQueue } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import type { WaitingMessage, WriteTransaction } from './transaction.js';
 
-/** A queue that takes messages, and the room it has. */
+/** A queue that receives messages, and its free room. */
 interface Taker {
   readonly queue: StoredQueue;
   readonly counters: Counters;
@@ -121,7 +121,7 @@ function refuseUnrouted(
   else transaction.refuse(id, unroutable(transaction, to));
 }
 
-/** The queues that messages wait for which several queues take: a later one to the same queue may not pass them. */
+/** The queues that messages for several queues wait for: a later message to such a queue may not overtake them. */
 export function claimedQueues(transaction: WriteTransaction): Set<StoredQueue> {
   const claimed = new Set<StoredQueue>();
   for (const { to } of transaction.state.fanOuts.values()) {
@@ -173,7 +173,7 @@ function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: 
   transaction.reply.done.push(id);
 }
 
-/** Takes a message in that does not wait for room. Throws `UNROUTABLE` and `FULL`. */
+/** Admits a message that does not wait for room. Throws `UNROUTABLE` and `FULL`. */
 export function admitNow(
   transaction: WriteTransaction,
   { queue: name, message, dueAt }: NonNullable<StateRequest['publishing']>,
@@ -278,7 +278,7 @@ function isWaitedFor({ state }: WriteTransaction, queue: string): boolean {
   return state.waiting.size > 0 && state.waiting.has(queue);
 }
 
-/** Takes out those that wait for room, and returns them. */
+/** Removes those that wait for room, and returns them. */
 export function giveUpWaiting(state: WriteTransaction['state'], ids: ReadonlySet<number>): number[] {
   const givenUp: number[] = [];
   for (const [queue, line] of state.waiting) {

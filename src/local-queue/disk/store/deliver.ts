@@ -17,7 +17,7 @@ import {
 /** The most that one transaction delivers, plus a portion: the bytes are copied, and other processes wait. */
 const BYTES_PER_TRANSACTION = 4 * 1024 * 1024;
 
-/** Hands ready messages to the subscribers that may hold more. */
+/** Delivers ready messages to the subscribers that may hold more. */
 export function deliver(transaction: WriteTransaction): void {
   const byQueue = new Map<string, Subscriber[]>();
   for (const subscriber of transaction.state.subscribers.values()) {
@@ -66,7 +66,7 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
         setDamagedAside(transaction, message, queue, (subscribers[0] as Subscriber).id);
         continue;
       }
-      // In turn among the subscribers that may hold more; there is one, since no more than `wanted` are taken.
+      // Round-robin among the subscribers that may hold more; there is one, since no more than `wanted` are taken.
       while (credit((batches[next % batches.length] as Batch).subscriber) === 0) next++;
       const batch = batches[next % batches.length] as Batch;
       next++;
@@ -94,7 +94,7 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
   else counters.wantsMessages = true;
 }
 
-/** Those served before move behind the others. A map keeps the order in which its entries were set. */
+/** Subscribers that were just served move behind the others. A map keeps the order in which its entries were set. */
 function rotate({ state }: WriteTransaction, subscribers: Subscriber[], served: number): void {
   if (subscribers.length === 1) return;
   for (const subscriber of subscribers.slice(0, served % subscribers.length)) {

@@ -56,7 +56,7 @@ export class DiskSpace {
     if (!this.#suffices(0)) this.#emptyLog();
   }
 
-  /** Takes part in no transaction. Throws where others have the lock. */
+  /** Not part of a transaction. Throws if others have the lock. */
   giveBack(): void {
     if (this.#freePages.number() < SPARE_PAGES + STEP_PAGES) return;
     this.#database.exec(`PRAGMA incremental_vacuum(${STEP_PAGES})`);

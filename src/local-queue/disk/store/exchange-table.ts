@@ -22,7 +22,7 @@ export class ExchangeTable {
   readonly #sql: Statements<typeof SQL>;
   readonly #queues: QueueTable;
   #exchanges = new Exchanges<number>();
-  /** As the queues count them: which reading of the definitions this one belongs to. */
+  /** The revision of the definitions that this one was read with, as counted by the queues. */
   #reading = -1;
 
   constructor(database: Database, queues: QueueTable) {
@@ -43,7 +43,7 @@ export class ExchangeTable {
     return this.#exchanges;
   }
 
-  /** The transaction failed: nothing read or made in it holds. */
+  /** The transaction failed: everything read or created in it is invalid. */
   forget(): void {
     this.#reading = -1;
   }
@@ -55,7 +55,7 @@ export class ExchangeTable {
     this.#queues.changed();
   }
 
-  /** Throws as `declare` does, for the exchanges that a queue is to be bound to; nothing is made. */
+  /** Throws as `declare` does, for the exchanges in a queue's bindings; creates nothing. */
   check({ bindings = [] }: Pick<QueueSpec, 'bindings'>): void {
     for (const { exchange } of bindings) this.#current.check(exchange);
   }

@@ -63,7 +63,7 @@ export function checksumOf(queue: number, columns: MessageColumns): number {
   return placed(contentChecksum(columns), queue, columns);
 }
 
-/** The parts that are the same in all queues that have the message. */
+/** The parts that are equal in all queues with the message. */
 function contentChecksum(columns: MessageColumns): number {
   const body = columns[8];
   const kind = typeof body === 'string' ? 'text' : 'bytes';
@@ -127,7 +127,7 @@ const SQL = {
     CROSS JOIN (VALUES ${ALIKE_ROWS})`,
 };
 
-/** Writes new messages: many that are alike at once. */
+/** Writes new messages: many similar ones at once. */
 export class MessageInserts {
   readonly #numbers: Pick<QueueTable, 'nextNumber' | 'nextNumbers'>;
   readonly #sql: Statements<typeof SQL>;

@@ -30,7 +30,7 @@ export interface Taken {
   readonly isDamaged: boolean;
 }
 
-/** Makes headers of others, both as JSON; null: none. */
+/** Converts headers, from JSON to JSON; null: none. */
 export type HeaderChange = (headers: string | null) => string;
 
 /** A message returned from an owner that is gone. */
@@ -43,7 +43,7 @@ export interface Orphan {
 
 const IS_READY = 'owner IS NULL AND due IS NULL';
 
-/** Rows are read in portions that grow as long as the messages are small: bodies of many MiB must not come by the thousand. */
+/** Rows are read in portions that grow while messages are small: not thousands of bodies of many MiB. */
 const FIRST_PORTION = 16;
 
 /** Clock differences up to this count as jitter. Milliseconds. */
@@ -91,7 +91,7 @@ export class MessageTable {
     this.#sql = database.prepareAll(SQL);
   }
 
-  /** New messages, behind all others of their rank. Whether there is room is the caller's matter. */
+  /** New messages, behind all others of their rank. The caller checks for room. */
   insert(queue: StoredQueue, rank: number, rows: readonly MessageColumns[]): void {
     this.insertInAll([queue], rank, rows);
   }
@@ -156,7 +156,7 @@ export class MessageTable {
     }
   }
 
-  /** A message that was handled comes again after the delay, as that attempt. `change`: of its headers, in JSON. */
+  /** A message that was handled is redelivered after the delay, as that attempt. `change`: of its headers, in JSON. */
   comeAgain(message: Handled, attempt: number, change: HeaderChange, delayMs: number): void {
     const { id, queue } = message;
     const { headers, checksum } = this.#changed(id, change);
@@ -172,7 +172,7 @@ export class MessageTable {
     }
   }
 
-  /** A message becomes one of another queue, behind all others there, and does not expire any more. */
+  /** Moves a message to another queue, behind all others there; it no longer expires. */
   move({ id, queue }: Pick<Handled, 'id' | 'queue'>, target: StoredQueue, change: HeaderChange): void {
     const { headers, checksum } = this.#changed(id, change, { from: queue.id, to: target.id });
     const count = this.#sql.move.run(target.id, this.#queues.nextNumber(), headers, checksum, id);
@@ -226,7 +226,7 @@ export class MessageTable {
     this.#queues.counters(queue).ready += this.#sql.makeReady.run(this.#queues.nextNumber(), id);
   }
 
-  /** A ready message is to be removed or moved, as one that is handled. */
+  /** A ready message that will be removed or moved, like one that is being handled. */
   withdraw(queue: StoredQueue): void {
     this.#queues.counters(queue).ready -= 1;
   }
@@ -240,16 +240,13 @@ export class MessageTable {
     return purged;
   }
 
-  /**
-   * Removes messages of a removed queue, at most `limit`, and returns how many. Those being handled go when they are
-   * settled.
-   */
+  /** Removes messages of a removed queue, at most `limit`; returns how many. Those being handled go when settled. */
   purgeRemoved(queueId: number, limit: number): number {
     const purged = this.#sql.purge.run(queueId, limit);
     return purged < limit ? purged + this.#sql.purgeDelayed.run(queueId, limit - purged) : purged;
   }
 
-  /** Other headers, and the checksum with which the message is as good, or as damaged, as it was. */
+  /** Replaces the headers, and adapts the checksum so that a damaged message stays damaged. */
   #changed(id: number, change: HeaderChange, move?: { readonly from: number; readonly to: number }) {
     const [before = null, expires = null, checksum = 0] = this.#sql.changeable.first(id) ?? [];
     const old = typeof before === 'string' ? before : null;
@@ -266,7 +263,7 @@ export class MessageTable {
     return this.#queues.byId(queue.id) !== undefined;
   }
 
-  /** Changes messages, by statements for a first and a last one: numbers without a gap between them are one statement. */
+  /** Changes messages, by statements for a range of numbers: consecutive numbers need one statement. */
   #change(ids: number[], statement: (first: number, last: number) => number): number {
     ids.sort((one, other) => one - other);
     let changed = 0;

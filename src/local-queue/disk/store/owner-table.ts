@@ -24,7 +24,7 @@ const SQL = {
 
 /**
  * The owners of messages: store threads, each for its process, for as long as they renew their lease. One that is found
- * dead, or has not renewed in time, is marked as gone. From then on any process may put its messages back, and the owner
+ * dead, or has not renewed in time, is marked as gone. From then on any process may return its messages, and the owner
  * finds the mark at its next transaction.
  */
 export class OwnerTable {
@@ -51,7 +51,7 @@ export class OwnerTable {
     this.#sql.renew.run(bootClock() + this.#leaseMs, id);
   }
 
-  /** Returns the queues that it had subscribers at. */
+  /** Returns the queues that it had subscribed to. */
   unregister(id: number): number[] {
     this.#sql.markAsGone.run(id);
     const queues = this.#sql.subscribedQueues.all(id).map(([queue]) => Number(queue));
@@ -77,13 +77,13 @@ export class OwnerTable {
       .map(([id]) => Number(id));
   }
 
-  /** How many subscribers an owner has at a queue. */
+  /** Sets the number of an owner's subscribers to a queue. */
   setSubscribers(queue: number, owner: number, count: number): void {
     if (count === 0) this.#sql.unsubscribe.run(queue, owner);
     else this.#sql.subscribe.run(queue, owner, count, Date.now());
   }
 
-  /** That an owner has settled a message of a queue now. */
+  /** Records that an owner has settled a message of a queue now. */
   noteSettled(queue: number, owner: number, now: number): void {
     this.#sql.noteSettled.run(now, queue, owner);
   }
@@ -98,7 +98,7 @@ export class OwnerTable {
   }
 }
 
-/** The processes that take messages, as far as they can be seen from here. */
+/** The processes that consume messages, as far as they are visible from here. */
 export function livingProcesses(database: Database): number[] {
   const self = ownIdentity();
   const rows = database
@@ -125,9 +125,9 @@ interface ProcessIdentity {
   readonly pid: number;
   /** The system's number of the thread. */
   readonly thread: string;
-  /** When the thread began, in the kernel's own unit. */
+  /** When the thread started, in the kernel's unit. */
   readonly started: string;
-  /** Numbers of processes mean something within one namespace only: each container has its own. */
+  /** Process ids are only meaningful within one namespace: each container has its own. */
   readonly namespace: string;
   /** Changes with every start of the machine. */
   readonly boot: string;
@@ -176,7 +176,7 @@ function threadState(
   if (text === '') return undefined;
   // The second field is the program's name in parentheses, which may hold spaces and parentheses itself.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  // A zombie has ended, and only its parent has not noticed.
+  // A zombie has ended, but its parent has not reaped it.
   return { started: fields[19] ?? '', dead: fields[0] === 'Z' || fields[0] === 'X' };
 }
 

@@ -28,7 +28,7 @@ export function declareQueue(
   const deadLetterSpec = deadLetters && asStored(deadLetters);
   const changes: string[] = [];
   exchanges.check({ bindings });
-  // Both are checked before either is made: a refused declaration leaves nothing behind.
+  // Both are checked before either is created: a refused declaration leaves nothing behind.
   if (spec.declare === 'match') {
     checkExisting(spec, existing);
     const existingDeadLetters = deadLetterSpec && queues.byName(deadLetterSpec.name);

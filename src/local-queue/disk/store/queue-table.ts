@@ -5,7 +5,7 @@ import { parseSpec, specText } from './stored-spec.js';
 
 /** A queue as it was declared. */
 export interface StoredQueue {
-  /** A queue that is removed and made again gets another one. */
+  /** A queue that is removed and created again gets another one. */
   readonly id: number;
   readonly spec: QueueSpec;
   /** Where its dead letters go; undefined: they are dropped. */
@@ -44,11 +44,11 @@ interface OpenCounters {
   readonly counters: Counters;
   /** As they are in the store. */
   readonly before: Counters;
-  /** When `stored` and `settled` were noted last, for the rates. Milliseconds since 1970. */
+  /** When `stored` and `settled` were last recorded, for the rates. Milliseconds since 1970. */
   readonly notedAt: number;
 }
 
-/** How often they are noted while they change. Rates are taken over this time up to three times as long. */
+/** How often they are recorded while they change. Rates cover one to three times this time. */
 export const RATE_WINDOW_MS = 5000;
 
 const SQL = {
@@ -138,7 +138,7 @@ export class QueueTable {
     this.#sql.setStore.run(this.#revision, this.#lastMessage);
   }
 
-  /** The transaction failed: nothing read or made in it holds. */
+  /** The transaction failed: everything read or created in it is invalid. */
   forget(): void {
     this.#revision = -1;
     this.#open.clear();
@@ -176,7 +176,7 @@ export class QueueTable {
     return this.#byId.get(id);
   }
 
-  /** A queue that was removed, though not yet all that it held. */
+  /** A queue that was removed, but still has messages. */
   get removed(): number | undefined {
     return this.#removed[0];
   }

@@ -102,7 +102,7 @@ function changeState(
   return before;
 }
 
-/** About how much the publishes among them bring. */
+/** The approximate size of the publishes among them. */
 export function sizeOf(requests: readonly Request[]): number {
   let size = 0;
   for (const request of requests) if (request.kind === 'publish') size += request.size;

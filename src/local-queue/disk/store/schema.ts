@@ -1,17 +1,17 @@
 /**
  * The tables of `queue.db`. docs/disk.md explains them for use with other programs.
  *
- * A message is ready where `owner` and `due` are null, handled by a process where `owner` is set, and waits for its
- * next attempt where `due` is set. `held` and `ready` of a queue are counts that each transaction keeps up to date.
+ * A message is ready if `owner` and `due` are null, handled by a process if `owner` is set, and waits for its next
+ * attempt if `due` is set. `held` and `ready` of a queue are counts that each transaction keeps up to date.
  */
 
 /** 'mill' in ASCII. */
 export const APPLICATION_ID = 0x6d696c6c;
 
-/** Raised when older code can't read what newer code writes, or the other way round. */
+/** Raised when older code can't read the format of newer code, or vice versa. */
 export const FORMAT = 2;
 
-/** Not in a store that an earlier version made: it is added there when it is first needed. */
+/** Missing in a store of an earlier version: it is added there when it is first needed. */
 export const STATES_TABLE = `
 CREATE TABLE IF NOT EXISTS states (  -- state that programs share, such as the progress of a schedule
   name TEXT PRIMARY KEY,
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS rates (   -- handlers that began of late, which all c
 CREATE INDEX IF NOT EXISTS idle_rates ON rates (idle);
 `;
 
-/** Not in a store that an earlier version made: they are added there when it is opened. Older versions don't mind them. */
+/** Missing in a store of an earlier version: they are added there when it is opened. Older versions ignore them. */
 export const ADDED_COLUMNS: readonly (readonly [table: string, column: string, type: string])[] = [
   ...[
     'stored',

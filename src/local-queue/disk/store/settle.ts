@@ -118,7 +118,7 @@ function toText(headers: MessageHeaders): string {
   return headersText(headers) ?? '{}';
 }
 
-/** How exact it is known when a process has settled a message last. Each note is a write. */
+/** The precision of a process's last settlement time. Each update is a write. */
 const NOTE_EVERY_MS = 1000;
 
 function noteSettled(transaction: WriteTransaction, settled: readonly Ticket[]): void {
@@ -135,7 +135,7 @@ function noteSettled(transaction: WriteTransaction, settled: readonly Ticket[]):
   }
 }
 
-/** Forgets tickets, and returns those that were not settled before, or lost: the verb does nothing with others. */
+/** Forgets tickets, and returns those that were neither settled nor lost before: the verb ignores others. */
 function settle(transaction: WriteTransaction, numbers: readonly number[]): Ticket[] {
   const { tickets } = transaction.state;
   const settled: Ticket[] = [];

@@ -101,15 +101,15 @@ export class Statement {
 
 export type Statements<T> = { readonly [Name in keyof T]: Statement };
 
-/** How long the end of the process waits for the store thread to come out of SQLite. A disk may hold it. */
+/** How long exiting waits for the store thread to leave SQLite. A slow disk may delay it. */
 const LIMIT_MS = 10_000;
 
 const INSIDE = 0;
 const STOP = 1;
 
 /**
- * Keeps the store thread out of SQLite while its process exits: the package that brings SQLite to Node 20 aborts the
- * process when a thread ends in it. Nothing of it happens where Node brings SQLite along.
+ * Keeps the store thread out of SQLite while its process exits: the SQLite package for Node 20 aborts the process when
+ * a thread ends in it. Not needed if Node includes SQLite.
  */
 export class Park {
   readonly memory: SharedArrayBuffer | undefined;
@@ -117,13 +117,13 @@ export class Park {
   /** In the store thread: calls may be nested. */
   #isInside = false;
 
-  /** With the memory of the main thread's end for the store thread's. */
+  /** With the memory of the main thread's guard, for the store thread's. */
   constructor(memory = hasBuiltinSqlite ? undefined : new SharedArrayBuffer(8)) {
     this.memory = memory;
     this.#state = memory && new Int32Array(memory);
   }
 
-  /** In the main thread, for as long as the store thread is there. */
+  /** In the main thread, as long as the store thread exists. */
   guard(): void {
     if (this.#state === undefined) return;
     guarded.add(this);
@@ -135,7 +135,7 @@ export class Park {
     if (guarded.size === 0) process.off('exit', stopAll);
   }
 
-  /** In the store thread: around all that happens in SQLite. */
+  /** In the store thread: around all calls of SQLite. */
   run<T>(work: () => T): T {
     const state = this.#state;
     if (state === undefined || this.#isInside) return work();

@@ -17,7 +17,7 @@ import { WriteLock } from './write-lock.js';
 
 /** How often the thread checks for dead processes, and for changes whose notification was lost. */
 const LOOK_EVERY_MS = 500;
-/** How long settlements wait that could not be stored although they were tried alone. */
+/** How long settlements wait that could not be stored even alone. */
 const TRY_AGAIN_MS = 500;
 /** The most that one transaction admits, so that it ends within tens of milliseconds. */
 const REQUEST_BYTES_PER_TRANSACTION = 8 * 1024 * 1024;
@@ -61,7 +61,7 @@ port.on('message', (posted: Posted[]) => {
 });
 port.postMessage({} satisfies Opened);
 
-/** An error that ended the thread would arrive without its code. */
+/** An error that ends the thread would arrive without its code. */
 function openOrTell(): [Store, WakeFile] {
   try {
     const opened = new Store(folder, leaseMs, lock);
@@ -82,8 +82,8 @@ function runCollected(): void {
 }
 
 /**
- * One transaction, and another one after it if there is more to do. In between timers get their turn: among several busy
- * processes there is always more to do, and the lease has to be renewed all the same.
+ * One transaction, and another one after it if there is more to do. Timers run in between: among several busy processes
+ * there is always more to do, and the lease must still be renewed.
  */
 function run(): void {
   clearImmediate(next);
@@ -209,7 +209,7 @@ function setDueTimer(): void {
     dueTimer = setTimeout(onDue, Math.min(Math.max(due - now, 0), LOOK_EVERY_MS));
 }
 
-/** A transaction only where something is due: one costs a flush. */
+/** A transaction only if something is due: each costs a flush. */
 function onDue(): void {
   if (store.hasWork) run();
   else setDueTimer();

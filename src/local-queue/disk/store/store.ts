@@ -88,7 +88,7 @@ export class Store {
     return this.#transact(requests, false);
   }
 
-  /** Takes out those that wait for room, and returns them. Before a transaction, or while it waits for the lock. */
+  /** Removes those that wait for room, and returns them. Before a transaction, or while it waits for the lock. */
   giveUp(ids: ReadonlySet<number>): number[] {
     return giveUpWaiting(this.#state, ids);
   }
@@ -105,13 +105,13 @@ export class Store {
     return this.#transact([], this.#admits([]), reclaimMessages);
   }
 
-  /** Whether an owner is dead or late, or was and has left something. Reads only. */
+  /** Whether an owner is dead or late, or one that was still has messages. Reads only. */
   get hasDead(): boolean {
     const { owners, state } = this.#parts;
     return this.#read(() => owners.dead(state.owner).length > 0 || owners.gone().length > 0);
   }
 
-  /** Whether another process may have made work for this one: messages for its subscribers, room for its senders. */
+  /** Whether another process may have created work for this one: messages for its subscribers, room for its senders. */
   get hasWork(): boolean {
     return this.#read(() => {
       const { subscribers, isWaiting } = this.#state;
@@ -161,12 +161,12 @@ export class Store {
     return this.#state.owner !== undefined;
   }
 
-  /** Gives a little of the room that is not used any more back to the file system. */
+  /** Returns a little unused room to the file system. */
   tidy(): void {
     try {
       this.#lock.alone(() => this.#space.giveBack());
     } catch {
-      // Others have the lock, or the disk is at its end: another time.
+      // Others have the lock, or the disk is full: another time.
     }
   }
 
@@ -221,7 +221,7 @@ export class Store {
     return { reply, wakesOthers, unfinished, failed: [] };
   }
 
-  /** SQLite has its own words for files that were taken away, which sound like something else. */
+  /** SQLite's errors for removed files are misleading. */
   #causeOf(error: unknown): unknown {
     try {
       this.#database.checkFiles();

@@ -1,8 +1,8 @@
-/** How the definition of a queue is written into the store. */
+/** The stored form of a queue's definition. */
 import type { QueueSpec } from '../../../broker.js';
 import { quote } from '../../../common/options.js';
 
-/** JSON has no infinity, which a capacity can be. */
+/** JSON can't represent Infinity, which a capacity can be. */
 const INFINITY = '\u221e';
 
 /** A definition as it is stored. */

@@ -101,7 +101,7 @@ export function reclaimMessages(transaction: WriteTransaction): void {
   }
 }
 
-/** An owner is gone, and with it the queues that were for it alone, or for its subscribers. */
+/** An owner is gone, and with it its exclusive queues, and those that end with its subscribers. */
 export function unregister(transaction: WriteTransaction, owner: number): void {
   const { owners, queues } = transaction;
   for (const id of owners.unregister(owner)) {

@@ -20,7 +20,7 @@ export interface Subscriber {
   readonly unsettled: Set<number>;
   /** Whether it gets more. */
   active: boolean;
-  /** When a settlement of it was noted last. Milliseconds since 1970. */
+  /** When one of its settlements was last recorded. Milliseconds since 1970. */
   settledAt: number;
 }
 
@@ -94,7 +94,10 @@ export class WriteTransaction {
   wakesOthers = false;
   /** Whether there is more to do than one transaction should. */
   unfinished = false;
-  /** Subscribers that came in it. Their first deliveries come in the next, so that they know before that they are. */
+  /**
+   * Subscribers that joined in it. Their first deliveries follow in the next, so that the subscriptions are confirmed
+   * before.
+   */
   readonly newSubscribers = new Set<number>();
   /** Publishes that had waited for room and were admitted. */
   readonly admitted: (WaitingMessage | WaitingFanOut)[] = [];
@@ -157,8 +160,8 @@ export interface Outcome {
 }
 
 /**
- * The outcome of a transaction that failed and so changed nothing. Publishes are refused, those that had waited for room
- * included; settlements must not get lost, and are repeated.
+ * The outcome of a failed transaction, which changed nothing. Publishes are refused, including those that had waited
+ * for room; settlements must not be lost, and are repeated.
  */
 export function refuse(
   requests: readonly Request[],

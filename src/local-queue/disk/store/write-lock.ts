@@ -1,15 +1,17 @@
 import type { Park } from './sqlite.js';
 import { isBusy } from './storage-error.js';
 
-/** Between two tries to get the lock. Milliseconds, at random. */
+/** Between two attempts to get the lock. Milliseconds, at random. */
 const RETRY_MS = { least: 0.05, most: 0.8 };
-/** How long a process leaves the lock to others after a transaction, as long as it meets some. Milliseconds, at random. */
+/**
+ * How long a process leaves the lock to others after a transaction, while there is contention. Milliseconds, at random.
+ */
 const PAUSE_MS = { least: 0.1, most: 1 };
 /** After this many transactions without contention it no longer pauses. */
 const REMEMBERED = 20;
 /** If most transactions wait for longer than this, a process tries less often. Milliseconds. */
 const SHORT_WAIT_MS = 4;
-/** By so much at most, and by so much after each transaction. */
+/** At most by this factor, and by this much after each transaction. */
 const MAX_STRETCH = 4;
 const STEP = 1.1;
 
@@ -27,14 +29,14 @@ export class WriteLock {
   readonly #park: Park;
   readonly #onWait: () => void;
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
-  /** How many transactions the others that were met are still remembered. */
+  /** For how many transactions contention is remembered. */
   #met = 0;
   /** By `performance.now()`. */
   #freeAt = 0;
   /** The factor on `RETRY_MS` until the next attempt: the root of the median wait in `SHORT_WAIT_MS`. */
   #stretch = 1;
 
-  /** `onWait` is called between two tries to get the lock for a transaction. */
+  /** `onWait` is called between two attempts to get the lock for a transaction. */
   constructor(park: Park, onWait: () => void = () => {}) {
     this.#park = park;
     this.#onWait = onWait;
@@ -55,7 +57,7 @@ export class WriteLock {
     if (this.#met > 0) this.#freeAt = performance.now() + between(PAUSE_MS);
   }
 
-  /** Does something that fails while others have the lock, until it does not. Returns how often it failed. */
+  /** Repeats something that fails while others have the lock, until it succeeds. Returns how often it failed. */
   retry(work: () => void, onWait?: () => void): number {
     for (let failures = 0; ; failures++) {
       try {

@@ -37,7 +37,7 @@ export class RateTable {
     return grant;
   }
 
-  /** The transaction failed: a table made in it is not there. */
+  /** The transaction failed: a table created in it does not exist. */
   forget(): void {
     this.#prepared = undefined;
   }

@@ -32,7 +32,7 @@ export class StateTable {
     this.#sql.set.run(name, value);
   }
 
-  /** The transaction failed: a table made in it is not there. */
+  /** The transaction failed: a table created in it does not exist. */
   forget(): void {
     this.#prepared = undefined;
   }

@@ -12,7 +12,7 @@ import { columnsOf } from '../message-columns.js';
 import type { StoredQueue } from '../queue-table.js';
 import type { Row, SqliteValue, Statements } from '../sqlite.js';
 
-/** Bodies are cut here: one may be larger than all that is to be shown. */
+/** Bodies are cut here: one may be larger than the whole page. */
 const SHOWN = `m.id, m.rank, m.place, m.due, o.pid, m.attempt, m.redelivered,
   CASE typeof(m.body) WHEN 'blob' THEN length(m.body) ELSE length(CAST(m.body AS BLOB)) END AS body_bytes,
   CASE WHEN typeof(m.body) = 'text' OR m.body_is_text = 1 THEN 1 END AS is_text,
