@@ -20,7 +20,7 @@ export function randomToken(): string {
 export class Access {
   readonly #token: string | undefined;
   readonly #hosts: ReadonlySet<string>;
-  /** Cookies do not know ports: two pages on one machine must not take each other's. */
+  /** Cookies are not separated by port: two pages on one machine must not use each other's. */
   readonly #cookie: string;
 
   constructor(token: string | undefined, hosts: readonly string[]) {
@@ -54,7 +54,7 @@ export class Access {
     return this.#token !== undefined && this.#matches(token);
   }
 
-  /** The header by which a browser is remembered, until it is closed. */
+  /** The header that keeps a browser signed in until it is closed. */
   cookie(path: string): string {
     return `${this.#cookie}=${this.#token}; Path=${path === '' ? '/' : path}; HttpOnly; SameSite=Strict`;
   }

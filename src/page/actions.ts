@@ -22,7 +22,7 @@ export interface ActionRequest {
   readonly expected: number;
   /** Of a move and a replay. */
   readonly to: string | undefined;
-  /** Of a replay: how many per second; undefined: no limit. */
+  /** For a replay: messages per second; undefined: no limit. */
   readonly rate: number | undefined;
 }
 
@@ -73,7 +73,7 @@ export async function actAtOnce(
   return action === 'pause' ? 'paused for all consumers' : 'delivered again';
 }
 
-/** How the job for a request is done. Throws `INVALID_OPTION`. */
+/** The plan of the job for a request. Throws `INVALID_OPTION`. */
 export function planOf(broker: Broker, request: ActionRequest, info: QueueInfo): JobPlan {
   const { action, queue, expected } = request;
   if (action === 'move') {
@@ -101,7 +101,7 @@ async function move(
   to: string,
   { signal, outcome }: Progress,
 ): Promise<string> {
-  // No more than the dialog named: others may have come since.
+  // No more than the dialog named: others may have arrived since.
   const limit = Math.max(1, expected);
   const onMoved = (id: string) => outcome({ id, outcome: 'moved', detail: `to '${to}'` });
   const { moved } = await moveMessages(broker, queue, to, { limit, signal, onMoved });
@@ -153,7 +153,7 @@ async function drop(
   return `dropped ${count(dropped, 'message')} for good${missing(gone)}`;
 }
 
-/** Which ones, and no more than the dialog named: others may have come since. */
+/** The selected ones, and no more than the dialog named: others may have arrived since. */
 function selectionOf({ ids, group, expected }: ActionRequest, signal: AbortSignal): SelectionOptions {
   return {
     signal,

@@ -57,7 +57,7 @@ export class App {
   readonly #jobs: Jobs;
   readonly #live: Live;
   readonly #closed = new AbortController();
-  /** Since when the broker is in the state that was seen last. */
+  /** Since when the broker has been in its last known state. */
   #since = Date.now();
   #state: string | undefined;
 

@@ -42,7 +42,7 @@ export function asset(name: string): string {
   return `/assets/${name}`;
 }
 
-/** Answers with a file; false if there is none of that name. */
+/** Serves a file; false if there is none of that name. */
 export function serveAsset(
   name: string,
   headers: Readonly<Record<string, string | undefined>>,

@@ -1,4 +1,4 @@
-/** Texts in a view that are brought up to date in place. */
+/** Texts in a view that are updated in place. */
 import { type Html, html } from './html.js';
 
 export interface Cell {
@@ -14,7 +14,7 @@ export interface Cell {
 /** By their keys, which are unique in a view. */
 export type Cells = ReadonlyMap<string, Cell>;
 
-/** A cell as a part of the first HTML of a view. */
+/** A cell in the initial HTML of a view. */
 export function renderCell(key: string, { text, state, title, isLine }: Cell): Html {
   if (isLine === true)
     return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline data-k="${key}" points="${text}"/></svg>`;

@@ -113,7 +113,7 @@ export class DeadReader {
     try {
       return queue.type === 'local' ? await this.#peekAll(name) : await this.#list(queue.name, name);
     } catch (error) {
-      // It is made when it is needed for the first time.
+      // It is created when it is first needed.
       if (isQueueError(error, 'QUEUE_MISSING')) return { at: Date.now(), total: 0, summaries: [] };
       throw error;
     }

@@ -1,4 +1,4 @@
-/** Numbers, ages, sizes and times as an operator reads them. */
+/** Formats numbers, ages, sizes and times for operators. */
 import { type Html, html } from './html.js';
 
 /** The sign for unknown figures. */
@@ -43,7 +43,7 @@ export function bytes(size: number): string {
   return `${(size / 1024 / 1024).toFixed(1)} MB`;
 }
 
-/** In UTC; the script of the page shows it in the zone of its reader. */
+/** In UTC; the page's script shows it in the reader's time zone. */
 export function time(at: number | undefined): Html {
   if (at === undefined || !Number.isFinite(at) || Math.abs(at) > 8.64e15) return html`${UNKNOWN}`;
   const iso = new Date(at).toISOString();

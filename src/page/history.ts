@@ -118,7 +118,7 @@ export class History {
     );
   }
 
-  /** How much `ready` grew over the last 15 minutes. */
+  /** The growth of `ready` over the last 15 minutes. */
   readyRise(queue: string): number {
     const ready = this.spark(queue).filter((value) => !Number.isNaN(value));
     return ready.length === 0 ? 0 : (ready.at(-1) as number) - (ready[0] as number);

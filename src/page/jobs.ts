@@ -125,7 +125,7 @@ export class Jobs {
     return this.#turns.has(turn);
   }
 
-  /** Undefined if there is too much under way. `onEnd` must not throw. */
+  /** Undefined if too many jobs are running. `onEnd` must not throw. */
   start(plan: JobPlan, onEnd: (job: Job) => void): Job | undefined {
     if ([...this.#jobs.values()].filter((job) => !job.hasEnded).length >= MAX_UNDER_WAY) return undefined;
     this.#last++;

@@ -1,10 +1,10 @@
-/** Keeps open pages up to date: one stream of server-sent events for each. */
+/** Updates open pages: one stream of server-sent events for each. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Cells, changedCells } from './cells.js';
 import type { Sampler } from './sampler.js';
 
-/** Pages that were rendered and can be kept up to date; the oldest are forgotten, and reload themselves. */
+/** Rendered pages that can be updated; the oldest are dropped, and reload themselves. */
 const MAX_VIEWS = 500;
 const MAX_STREAMS = 100;
 /** Something is sent this often, even while the broker does not respond: a browser that receives nothing says so. */
@@ -13,7 +13,7 @@ const HEARTBEAT_MS = 5_000;
 /** The state of the broker, as the script of the page shows it. */
 export interface Status {
   readonly state: string;
-  /** Since when it is so. Milliseconds since the epoch. */
+  /** When the state began. Milliseconds since the epoch. */
   readonly since: number;
   /** Why, if it is not usable. */
   readonly text: string;
@@ -56,7 +56,7 @@ export class Live {
     return name;
   }
 
-  /** Answers with the stream of a view, until the browser leaves. */
+  /** Serves the stream of a view, until the browser disconnects. */
   open(name: string, request: IncomingMessage, response: ServerResponse): void {
     if (this.#streams.size >= MAX_STREAMS) {
       response.writeHead(503, { 'retry-after': '10' }).end();
@@ -108,7 +108,7 @@ export class Live {
     };
   }
 
-  /** A browser that does not read gets the next state, and not each one. */
+  /** A browser that reads slowly gets only the latest state. */
   #push(stream: Stream): void {
     const { response, sent, cells } = stream;
     if (response.writableNeedDrain || response.destroyed) return;

@@ -37,13 +37,13 @@ export interface PageOptions {
    * `Host`, without the port. Others are refused, because a foreign site may point its name at this machine.
    */
   readonly hosts?: readonly string[] | undefined;
-  /** Only these queues. Default: all; on RabbitMQ that takes the management API. */
+  /** Only these queues. Default: all; on RabbitMQ this requires the management API. */
   readonly queues?: readonly string[] | undefined;
   /** Their next and last ticks are shown. Default: none. */
   readonly schedules?: readonly Schedule[] | undefined;
-  /** Nothing can be changed by the page. Default: false. */
+  /** Disables all actions. Default: false. */
   readonly readOnly?: boolean | undefined;
-  /** Bodies and headers of messages are not shown, and can't be downloaded. Default: false. */
+  /** Hides the bodies and headers of messages, also from downloads. Default: false. */
   readonly hideBodies?: boolean | undefined;
   /** The user who sent a request, for the audit. Default: the client's address. */
   readonly user?: ((request: PageRequest) => string) | undefined;

@@ -6,15 +6,15 @@ import { deadLetterQueueOf } from './dead-reader.js';
 import { History } from './history.js';
 
 const WATCHED_MS = 1_000;
-/** So that a chart that is opened at night shows how it began. */
+/** So that a chart opened at night shows how the problem began. */
 const UNWATCHED_MS = 30_000;
 const ANSWER_LIMIT_MS = 10_000;
 /** A broker with very many queues takes longer to respond: the page uses at most a quarter of its time. */
 const SHARE_OF_TIME = 4;
-/** A request is answered with figures that are not older than that. */
+/** The maximum age of the figures in a response. */
 const FRESH_MS = 1_000;
 const MAX_QUEUES = 100_000;
-/** The broker is there, but its management API is not, or not for this user. */
+/** The broker is reachable, but its management API is not, or not for this user. */
 const OF_MANAGEMENT = ['UNSUPPORTED', 'UNREACHABLE', 'ACCESS_REFUSED'] as const;
 
 export interface Sample {
@@ -24,7 +24,7 @@ export interface Sample {
   readonly byName: ReadonlyMap<string, QueueInfo>;
   /** Delayed messages that no queue counts. */
   readonly parked: number;
-  /** The names of those that hold the dead letters of others. */
+  /** The names of the queues that hold the dead letters of others. */
   readonly deadLetterQueues: ReadonlySet<string>;
 }
 
@@ -76,7 +76,7 @@ export class Sampler {
     };
   }
 
-  /** Resolves when `latest` and `error` are as of now. Never rejects. */
+  /** Resolves when `latest` and `error` are current. Never rejects. */
   async refresh(): Promise<void> {
     if (Date.now() - this.latest.at < FRESH_MS && this.error === undefined) return;
     await this.#sample();

@@ -49,10 +49,7 @@ import { toWire } from './wire/amqp-message.js';
 /** How long `close` tries to end everything in order before it closes the connections anyway. */
 const FINISH_LIMIT_MS = 4_000;
 
-/**
- * Connects to the first of the addresses that answers.
- * Rejects: `INVALID_OPTION`, `UNREACHABLE`, `ACCESS_REFUSED`.
- */
+/** Connects to the first of the addresses that responds. Rejects: `INVALID_OPTION`, `UNREACHABLE`, `ACCESS_REFUSED`. */
 export async function openRabbitMqBroker(
   addresses: readonly string[],
   options: RabbitMqOptions,
@@ -113,7 +110,7 @@ class RabbitMqBroker implements Backend {
       exchanges: this.#exchanges,
       delays: this.#delays,
     });
-    // Its consumers keep the process alive, or do not.
+    // Its consumers decide whether the process stays alive.
     this.#movingPublisher = this.#newPublisher({ waiting: 0, onChange: undefined });
     const parts = {
       link: connections.consume,

@@ -17,18 +17,18 @@ import { type Timing, timingOf, timingText } from './timing.js';
 
 /** An event of a schedule. */
 export type ScheduleEvent =
-  /** This program may send its ticks from now on: on a local broker as others do, on RabbitMQ it alone. */
+  /** This program may send its ticks from now on: on a local broker along with others, on RabbitMQ exclusively. */
   | { readonly type: 'held'; readonly schedule: string }
   /** Another program may send them, since the connection was lost. */
   | { readonly type: 'lost'; readonly schedule: string; readonly reason: Error }
   | { readonly type: 'sent'; readonly schedule: string; readonly tick: Date; readonly id: string }
-  /** The ticks from the first to the last of these came while no scheduler ran, and are not sent. */
+  /** The ticks from the first to the last of these passed while no scheduler ran, and are not sent. */
   | { readonly type: 'skipped'; readonly schedule: string; readonly from: Date; readonly to: Date }
-  /** Another definition of the times is in force: that of the program that was started last. */
+  /** Another timing is in force: that of the program that started last. */
   | { readonly type: 'redefined'; readonly schedule: string; readonly from: string; readonly to: string }
-  /** The last tick is hours ahead of the clock, which was wrong when that was sent: ticks go by the clock again. */
+  /** The last tick is hours ahead of the clock, which was wrong when that was sent: ticks follow the clock again. */
   | { readonly type: 'clock-set-back'; readonly schedule: string; readonly tick: Date }
-  /** Something keeps a tick from being sent, which is tried again after `retryInMs`. */
+  /** A tick could not be sent; it is retried after `retryInMs`. */
   | { readonly type: 'failed'; readonly schedule: string; readonly error: Error; readonly retryInMs: number };
 
 /** The clock may be set at any time, so it is read again. */
@@ -210,7 +210,7 @@ export class RunningSchedule {
     const isSet = await (publishing === undefined
       ? set()
       : sendAround(this.#broker, this.#around, publishing, set));
-    // Another one may have brought other times meanwhile.
+    // Another program may have changed the timing meanwhile.
     if (isSet) this.#progress = mergeProgress(this.#progress as Progress, progress, Date.now());
     return isSet;
   }

@@ -80,7 +80,7 @@ export interface Schedule {
 }
 
 /**
- * Names a schedule and says what it sends, and when. Nothing happens yet.
+ * Defines a schedule: its name, its messages and its times. Nothing happens yet.
  *
  * ```ts
  * const nightly = defineSchedule('nightly', {
@@ -128,7 +128,7 @@ export function defineSchedule<In>(name: string, options: ScheduleOptions<In>): 
   };
 }
 
-/** RabbitMQ's queue of the state has the name in its own, which has 255 bytes, and so have ids. */
+/** The name is part of the name of RabbitMQ's state queue, and of message ids, which have at most 255 bytes. */
 const MAX_NAME_BYTES = 200;
 
 /** Throws `INVALID_OPTION`. */
@@ -165,6 +165,6 @@ function checkValue<In>(queue: ScheduledQueue<In>, value: unknown): void {
     const why = error instanceof Error ? error.message : quote(error);
     throw new QueueError('INVALID_MESSAGE', `send: ${why}`, { cause: error });
   }
-  // An asynchronous schema has its say at each tick.
+  // An asynchronous schema is checked at each tick.
   if (isThenable(encoding)) encoding.then(undefined, () => {});
 }

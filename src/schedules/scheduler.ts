@@ -26,8 +26,8 @@ import { timingOf, timingText } from './timing.js';
 /** Options of `createScheduler`. All have defaults. */
 export interface SchedulerOptions {
   /**
-   * Functions around each message on its way to the broker, as those of a producer: they may add headers. One that throws,
-   * or does not call `next`, keeps the tick from being sent: it is tried again. See {@link Around}.
+   * Functions around the sending of each message, as those of a producer: they may add headers. If one throws, or does
+   * not call `next`, the tick is not sent: it is retried. See {@link Around}.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
   /** Receives the events. Without it, a tick that can't be sent causes a process warning, once for each schedule. */
@@ -46,7 +46,7 @@ export interface ScheduleInfo {
   readonly timing: string;
   /** The next tick; undefined if there is none. */
   readonly next: Date | undefined;
-  /** The last tick that was sent or skipped; undefined if there is none, or if the holder alone knows it (RabbitMQ). */
+  /** The last tick that was sent or skipped; undefined if there is none, or if only the holder knows it (RabbitMQ). */
   readonly last: Date | undefined;
   /** Whether a scheduler has it now; undefined on local brokers, where any number of them do. */
   readonly isHeld: boolean | undefined;

@@ -53,7 +53,7 @@ export function timingText(spec: TimingSpec): string {
   return 'everyMs' in spec ? `every ${spec.everyMs} ms` : `${spec.cron} (${spec.tz})`;
 }
 
-/** Ticks are multiples of the interval since 1970, so that all programs mean the same ones. */
+/** Ticks are multiples of the interval since 1970, so that all programs agree on them. */
 function everyTiming(everyMs: number): Timing {
   return {
     spec: { everyMs },

@@ -24,7 +24,7 @@ export interface SubscriptionOptions<Pattern extends string = string>
   readonly unbind?: readonly string[] | undefined;
 }
 
-/** The options of {@link defineSubscription} for a subscription that each process has for itself. */
+/** The options of {@link defineSubscription} for a subscription per process. */
 export interface ProcessSubscriptionOptions<Pattern extends string = string> {
   /** Each consuming process receives a copy of each event while it runs. */
   readonly each: 'process';
@@ -69,8 +69,8 @@ export function defineSubscription<Schemas extends EventSchemas, const Pattern e
 ): Subscribed<Schemas, Pattern>;
 
 /**
- * A subscription that each process has for itself, for caches and the like. Its queue is deleted with the connection,
- * and has no dead letters. Events published without a connection are missed: `resubscribed` reports such a gap.
+ * A subscription per process, for caches and the like. Its queue is deleted with the connection, and has no dead
+ * letters. Events published without a connection are missed: `resubscribed` reports such a gap.
  *
  * ```ts
  * const changes = defineSubscription(shop, { each: 'process', to: ['price.changed'] });

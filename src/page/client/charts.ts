@@ -49,7 +49,7 @@ export function keepCharts(): void {
   setInterval(() => {
     if (shownFor !== undefined && document.visibilityState === 'visible') void update(shownFor);
   }, EVERY_MS);
-  // Lines have the colours that were there when they were drawn.
+  // Lines keep the colours of the time they were drawn.
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
     shownFor = undefined;
     for (const chart of charts.values()) chart.destroy();
@@ -125,7 +125,7 @@ function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
   charts.set(place, new uPlot(options, columns, place));
 }
 
-/** From the first time on at which something is known, but for a line that is too short to be seen. */
+/** From the first known value on, unless the line would be too short to be visible. */
 function known(columns: readonly (readonly (number | null)[])[]): readonly (readonly (number | null)[])[] {
   const [times = [], ...fields] = columns;
   const first = times.findIndex((_, index) => fields.some((values) => values[index] !== null));

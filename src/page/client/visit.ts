@@ -73,7 +73,7 @@ const format: Intl.DateTimeFormatOptions = {
   timeZoneName: 'short',
 };
 
-/** In the zone of the reader, which is named; with the day unless it is today. */
+/** In the reader's time zone, which is named; with the day unless it is today. */
 export function timeText(at: Date): string {
   const isRecent = Math.abs(Date.now() - at.getTime()) < DAY_MS && at.getDate() === new Date().getDate();
   const day = { day: 'numeric', month: 'short' } as const;

@@ -39,7 +39,7 @@ export async function deadView(context: ViewContext, name: string | undefined): 
   if (dead === undefined) return done(emptyState(`'${name}' drops its dead letters: none are kept.`));
   let scan: DeadScan | undefined;
   try {
-    // A job has them in its hands: on RabbitMQ a reader would find few.
+    // A job holds them: on RabbitMQ a reader would find few.
     scan = jobs.isBusy(`dead ${dead}`) ? context.reader.lastOf(info) : await context.reader.read(info);
   } catch (error) {
     return done(notice(`The dead letters can't be read: ${errorText(error)}`, 'error'));

@@ -86,7 +86,7 @@ export async function messageBody(
   response
     .writeHead(200, {
       'content-type': 'application/octet-stream',
-      // The name is of our making: an id may be anything.
+      // The name is generated: an id may contain anything.
       'content-disposition': 'attachment; filename="message-body"',
     })
     .end(found.deadLetter.message.body);

@@ -59,7 +59,7 @@ export function actionButton({ readOnly }: ViewContext, ask: Ask): Html | false 
   return html`<button type="button" class="${isDangerous ? 'danger' : 'plain'}" data-ask="${title}" data-detail="${detail}" data-do="${json(request)}" data-fields="${fields.join(' ')}"${ticked && html` data-ticked`}${key !== undefined && html` data-key="${key}"`}>${label}${key !== undefined && html` <kbd>${key}</kbd>`}</button>`;
 }
 
-/** JSON in ASCII, which the escaping of text for readers does not change. */
+/** JSON in ASCII, which the escaping of text does not change. */
 export function json(value: unknown): string {
   return JSON.stringify(value).replace(
     /[^\x20-\x7e]/g,
@@ -86,7 +86,10 @@ export function terminal(command: string): Html {
   return html`<p class="terminal"><span>In a terminal:</span> <code>${command}</code></p>`;
 }
 
-/** The address for a command; RabbitMQ's has lost its password, so that it comes from the environment. */
+/**
+ * The address flag for a command; for RabbitMQ, none: the password has been removed, so the address comes from the
+ * environment.
+ */
 export function addressFlag(broker: Broker): string {
   return broker.url.startsWith('local:/') ? ` -u ${quoted(broker.url)}` : '';
 }

@@ -36,7 +36,7 @@ const MAX_PAGES_OF_CLIENTS = 10;
 /** For one response of a given address, or of the usual port, where there may be no server. */
 const LIMIT_MS = { given: 30_000, usual: 5_000 };
 
-/** How long the usual port is left alone that did not answer. */
+/** How long the usual port is not tried again after no response. */
 const ASK_AGAIN_MS = 10_000;
 
 /** The management API of a broker: at the address that was given, else at the usual port of the broker's host. */

@@ -192,7 +192,7 @@ export class BoundedTargets implements Iterable<BoundedTarget> {
     return this.#targets.size === 0;
   }
 
-  /** The target of a message. Undefined: as far as is known its room is not limited. */
+  /** The target of a message. Undefined: its room is not known to be limited. */
   of(pending: PendingPublish): BoundedTarget | undefined {
     const { exchange, routingKey } = pending.wire;
     const target = this.isEmpty ? undefined : this.#targets.get(keyOf(pending));
@@ -218,7 +218,7 @@ export class BoundedTargets implements Iterable<BoundedTarget> {
     this.#targets.get(keyOf(pending))?.waiting.remove(pending);
   }
 
-  /** Drops the targets that need no treatment apart any more. */
+  /** Drops the targets that no longer need separate treatment. */
   dropFinished(): void {
     for (const [key, target] of this.#targets) if (target.isOver) this.#targets.delete(key);
   }

@@ -8,7 +8,7 @@ import type { PendingPublish } from './pending-publish.js';
  */
 const MAX_UNCONFIRMED_BYTES = 64 * 1024 * 1024;
 
-/** How many answered entries pile up at the front before they are removed. */
+/** How many settled entries accumulate at the front before they are removed. */
 const COMPACT_AT = 1024;
 
 /**
@@ -41,7 +41,7 @@ export class ConfirmWindow {
     pending.unconfirmed = true;
   }
 
-  /** Notes that the broker returned a message, and why. Its confirm follows. */
+  /** Records that the broker returned a message, and why. Its confirm follows. */
   markReturned({ properties, fields }: Message): void {
     const pending = this.findReturned(properties.messageId, fields);
     // amqplib's types lack the fields with the reason.

@@ -22,7 +22,7 @@ interface AnswerCounter {
 }
 
 /**
- * One message on its way to the broker, and the promise of its sender.
+ * One message in transit to the broker, and the promise of its sender.
  *
  *   waiting ──sent──► unconfirmed ──confirmed──► settled
  *      ▲                   │                        ▲
@@ -49,7 +49,7 @@ export class PendingPublish implements Linked<PendingPublish> {
   /** On the wire, unanswered. */
   unconfirmed = false;
   settled = false;
-  /** Why the broker returned it. Its confirm follows all the same. */
+  /** Why the broker returned it. Its confirm still follows. */
   returned: string | undefined = undefined;
   /** How often the broker closed the whole connection with an error while this message was on the wire. */
   connectionErrors = 0;
@@ -112,7 +112,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     }
   }
 
-  /** A queue refused it, most likely since it is full. True if it is to be sent again. */
+  /** A queue refused it, most likely because it is full. True if it should be sent again. */
   isRetriedAfterNack(): boolean {
     if (this.settled) return false;
     if (this.wire.exchange !== '') {
@@ -141,7 +141,7 @@ export class PendingPublish implements Linked<PendingPublish> {
     this.#reject(new QueueError(code, `message ${this.wire.id} to ${this.#target}: ${why}`, { cause }));
   }
 
-  /** Ends its wait: with `code` where certainly nothing was stored, else with `UNCONFIRMED`. */
+  /** Ends its wait: with `code` if certainly nothing was stored, otherwise with `UNCONFIRMED`. */
   giveUp(code: QueueError['code'], why: string, cause?: unknown): void {
     if (!this.uncertain && !this.unconfirmed) {
       this.fail(code, `${why}; nothing was stored`, cause);

@@ -98,7 +98,7 @@ export class Publisher {
     });
   }
 
-  /** Rejects as `Broker.publish` does. Not an async function: a busy producer feels each additional promise. */
+  /** Rejects as `Broker.publish` does. Not an async function: each additional promise slows a busy producer. */
   publish(wire: WireMessage, options: PublishOptions): Promise<boolean> {
     return new Promise((resolve, reject) => {
       throwIfAborted(options.signal, `message ${wire.id}`);

@@ -35,7 +35,7 @@ export interface WireProperties {
   readonly type?: string | undefined;
   readonly appId?: string | undefined;
   readonly userId?: string | undefined;
-  /** When the queue may give the message up, in milliseconds since 1970: AMQP has the time that is left, when it is sent. */
+  /** When the queue may drop the message, in milliseconds since 1970: AMQP carries the remaining time at sending. */
   readonly expiresAt?: number | undefined;
 }
 
@@ -47,7 +47,7 @@ export interface WireMessage {
   /** Text becomes UTF-8 when it is written. */
   readonly content: Buffer | string;
   readonly options: WireProperties;
-  /** Headers that are encoded already; none of them is in `options.headers`. */
+  /** Encoded headers, none of which is in `options.headers`. */
   readonly carried?: readonly HeaderField[] | undefined;
 }
 
@@ -75,7 +75,7 @@ export interface ReceivedMessage {
   readonly fields: ConsumeMessage['fields'];
   readonly properties: ReceivedProperties;
   readonly headers: HeaderTable;
-  /** Names of headers that amqplib read and that can't be carried on. */
+  /** Names of headers that amqplib read and that can't be passed on. */
   readonly lost?: readonly string[] | undefined;
   readonly content: Buffer;
 }
@@ -117,7 +117,7 @@ export function toWire(
     content: toContent(message.body),
     carried,
     options: {
-      // Before 4.2 the broker calls a mandatory reply unroutable, and hands it to its receiver all the same.
+      // Before 4.2 the broker reports a mandatory reply as unroutable, but delivers it anyway.
       mandatory: !(to.exchange === '' && REPLY_ADDRESS.test(to.routingKey)),
       persistent: message.persistent !== false,
       messageId: id,
@@ -243,6 +243,6 @@ function toMilliseconds(seconds: number | bigint): number | undefined {
 }
 
 function toContent(body: Message['body']): WireMessage['content'] {
-  // Copied, since a message may have to be sent again, and the sender's array is the sender's.
+  // Copied, since a message may have to be sent again, and the sender may change its array.
   return typeof body === 'string' ? body : Buffer.from(body);
 }

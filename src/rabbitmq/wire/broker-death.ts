@@ -27,7 +27,7 @@ export function withBrokerDeath(headers: HeaderTable, values: MessageHeaders): M
     {},
     {
       queue: last.queue,
-      // It counts the deliveries that failed, and the last of them was an attempt like the first.
+      // It counts all failed deliveries, one of which `attemptOf` already includes.
       attempt: attemptOf(values) - 1 + (countOf(headers, 'x-delivery-count') || 1),
       failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
       deadAt: last.time instanceof Date ? last.time : undefined,

@@ -1,4 +1,4 @@
-/** Which headers of a received message are carried on as they came. Pure. */
+/** Selects the headers of a received message that are passed on unchanged. Pure. */
 import type { HeaderValue, MessageHeaders } from '../../broker.js';
 import { encodeField, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
 
@@ -34,7 +34,7 @@ export function carry(
   return { carried, added, left };
 }
 
-/** Whether the wanted header is the one that came. */
+/** Whether the wanted header equals the received one. */
 export function isUnchanged({ values }: HeaderTable, wanted: MessageHeaders, name: string): boolean {
   return Object.hasOwn(values, name) && Object.hasOwn(wanted, name) && Object.is(wanted[name], values[name]);
 }
