@@ -165,7 +165,7 @@ export interface SharedState {
    * set the state now; `onTurn` is called with the value before that, or later.
    *
    * A local broker does both in one transaction, or neither. RabbitMQ publishes the message first: if the program dies or
-   * is cut off between the two, the message is there and the value is the old one, for whoever has the state next.
+   * is cut off between the two, the message is there and the value is the old one, for the next holder of the state.
    * Never waits for room in the queue. Rejects as `publish` with `noWait` does; then the value is the old one.
    */
   set(value: string, publishing?: { readonly queue: string; readonly message: Message }): Promise<boolean>;

@@ -15,7 +15,7 @@ import { BodyReader, messageAt } from './message-lists.js';
 import type { DeliveryBatch } from './protocol.js';
 import { type Pending, type Receiver, type StoreClient, withinAnswerLimit } from './store-client.js';
 
-const NOBODY: Pending = { done() {}, refused() {}, gone() {} };
+const NO_CALLER: Pending = { done() {}, refused() {}, gone() {} };
 
 interface SubscribedTo {
   readonly client: StoreClient;
@@ -175,7 +175,9 @@ export class DiskSubscription implements Subscription, Receiver {
         code: 'undecodable',
         error: `the stored message can't be read: ${String(error)}`,
       } as const;
-      this.client.ask(NOBODY, (id) => this.client.outbox.add({ kind: 'dead-letter', id, ticket, failure }));
+      this.client.ask(NO_CALLER, (id) =>
+        this.client.outbox.add({ kind: 'dead-letter', id, ticket, failure }),
+      );
       this.setAside(messageId, failure);
       return;
     }
