@@ -225,7 +225,7 @@ test('check creates neither a folder nor a store in one', async () => {
 });
 
 test.each([
-  ['RabbitMQ', 'quorum', amqpUrl, 'refuses what is published'],
+  ['RabbitMQ', 'quorum', amqpUrl, 'refuses messages published'],
   ['RabbitMQ', 'classic', amqpUrl, 'publishers to .* do not'],
   ['a folder', 'quorum', () => `local:${join(folder, 'bounded')}`, 'publishers to .* wait'],
 ])(
