@@ -144,7 +144,7 @@ export const batchCases: Cases = {
       await log.until('handled');
       failLate();
       await eventually(() =>
-        warnings.some((text) => /^fail\(\) of a batch of '.*' was called when/.test(text)),
+        warnings.some((text) => /^fail\(\) of a batch of '.*' was called after/.test(text)),
       );
       expect(consumer.counts).toMatchObject({ handled: 1, retried: 0 });
       await consumer.stop();
