@@ -43,6 +43,11 @@ if (wanted === undefined) {
     console.error(`There is no example '${wanted}'. There are: ${names.join(', ')}.`);
     process.exit(2);
   }
+  // Run by itself, a module that only exports would do nothing, and end as if all were well.
+  if (/^export /m.test(readFileSync(source, 'utf8'))) {
+    console.error(`'${wanted}' is a part of the example '${name}', not a program: run '${name}'.`);
+    process.exit(2);
+  }
   if (!existsSync(join(root, 'dist/index.js')) && !compile('-p', join(root, 'tsconfig.json')))
     process.exit(1);
   if (!stripsTypes) buildExamples();

@@ -88,22 +88,25 @@ test('there is a script for each shell, and none for others', async () => {
 /** What the package bash-completion brings along, as far as the script uses it. */
 const HELPER = `_get_comp_words_by_ref() { words=("\${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=\${words[cword]}; prev=\${words[cword-1]}; }`;
 
-test.runIf(existsSync('/bin/bash'))('bash takes the script, and offers what is completed', async () => {
-  const { stdout: script } = await millrace(['completion', 'bash']);
-  const file = join(folder, 'millrace.bash');
-  writeFileSync(file, script);
-  execFileSync('/bin/bash', ['-n', file]);
-  const command = join(folder, 'millrace');
-  writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n`);
-  chmodSync(command, 0o755);
-  const typed = `${HELPER}; source ${file}
+test.runIf(existsSync('/bin/bash'))(
+  'bash takes the script, and offers what is completed (needs bash)',
+  async () => {
+    const { stdout: script } = await millrace(['completion', 'bash']);
+    const file = join(folder, 'millrace.bash');
+    writeFileSync(file, script);
+    execFileSync('/bin/bash', ['-n', file]);
+    const command = join(folder, 'millrace');
+    writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n`);
+    chmodSync(command, 0o755);
+    const typed = `${HELPER}; source ${file}
     COMP_WORDS=(millrace show or); COMP_CWORD=2; COMP_LINE='millrace show or'; COMP_POINT=16
     __millrace_complete; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const env = { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}`, MILLRACE_URL: local };
-  const { stdout } = spawnSync('/bin/bash', ['-c', typed], { env, encoding: 'utf8' });
-  expect(stdout).toMatch(/^orders\b/m);
-  expect(stdout).toMatch(/^orders\.eu\b/m);
-});
+    const env = { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}`, MILLRACE_URL: local };
+    const { stdout } = spawnSync('/bin/bash', ['-c', typed], { env, encoding: 'utf8' });
+    expect(stdout).toMatch(/^orders\b/m);
+    expect(stdout).toMatch(/^orders\.eu\b/m);
+  },
+);
 
 test('the man page has every command and option of the help', async () => {
   const { stdout } = await millrace(['complete', '--', '']);
@@ -118,7 +121,7 @@ test('the man page has every command and option of the help', async () => {
   expect(page).toContain('Exit codes: 0 success');
 });
 
-test.runIf(existsSync('/usr/bin/groff'))('the man page is rendered without a warning', () => {
+test.runIf(existsSync('/usr/bin/groff'))('the man page is rendered without a warning (needs groff)', () => {
   const { stdout, stderr } = spawnSync('/usr/bin/groff', ['-man', '-Tutf8', '-ww', PAGE], {
     encoding: 'utf8',
   });

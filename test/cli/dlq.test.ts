@@ -271,7 +271,7 @@ describe('on a terminal', () => {
     return { exitCode: child.exitCode, screen };
   }
 
-  test.skipIf(!hasScript)('drop asks, and accepts only yes', async () => {
+  test.skipIf(!hasScript)('drop asks, and accepts only yes (needs script of util-linux)', async () => {
     const cwd = mkdtempSync(join(folder, 'terminal-'));
     const url = `local:${join(cwd, 'queues')}`;
     const run = (...args: string[]) => millrace([...args, '-u', url]);

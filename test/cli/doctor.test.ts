@@ -120,6 +120,7 @@ describe('a RabbitMQ', () => {
     expect(of('tls')).toMatchObject({ status: 'warn', advice: expect.stringContaining('amqps') });
   });
 
+  // The user is made by rabbitmqctl in the broker's container: TEST_AMQP_URL names none.
   test.skipIf(!brokerRunsInContainer())(
     'whose user may use its own queues alone is looked at as far as that goes',
     async () => {

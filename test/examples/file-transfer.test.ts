@@ -234,3 +234,13 @@ test.skipIf(noTerminal)(
     expect(stdout, 'the cursor goes back up over three lines').toContain('\u001b[2A');
   },
 );
+
+test('file-transfer: a part of the example is no program, and the runner says so', async () => {
+  const runner = fileURLToPath(new URL('../../scripts/run-example.mjs', import.meta.url));
+  const run = promisify(execFile)(process.execPath, [runner, 'file-transfer/client', 'get']);
+  await expect(run).rejects.toMatchObject({
+    code: 2,
+    stderr:
+      "'file-transfer/client' is a part of the example 'file-transfer', not a program: run 'file-transfer'.\n",
+  });
+});
