@@ -69,10 +69,14 @@ export class App {
     this.#live = new Live(this.#sampler, { status: () => this.#status(), jobs: () => this.#jobs.views });
   }
 
-  /** Never rejects. */
+  /** Never rejects. Destroys a response that another handler has begun. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    for (const [name, value] of Object.entries(SECURITY)) response.setHeader(name, value);
     response.on('error', () => {});
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    for (const [name, value] of Object.entries(SECURITY)) response.setHeader(name, value);
     try {
       await this.#answer(request, response);
     } catch (error) {

@@ -97,6 +97,23 @@ test('with hidden bodies, neither they nor headers are in any answer', async () 
   }
 });
 
+test('a response that another handler has begun is ended, and harms nobody', async () => {
+  // A rejection that nobody handles fails the run.
+  const broker = await connect('local:');
+  const page = pages.createPage(broker, { token: false });
+  const server = createServer((request, response) => {
+    response.write('begun');
+    page(request, response);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const answer = fetch(`http://127.0.0.1:${port}/`).then((response) => response.text());
+  await expect(answer).rejects.toThrow();
+  await page.close();
+  await broker.close();
+  server.close();
+});
+
 test('a page that is closed ends its streams, and its server can be closed', async () => {
   const { page, origin } = await mount({ path: '/ops', token: false });
   const { body } = await ask(`${origin}/ops/`);
