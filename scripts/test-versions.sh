@@ -11,14 +11,29 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 status=0
+report=$(mktemp -t millrace-versions.XXXXXX.json)
+trap 'rm -f "$report"' EXIT
+
+readonly arguments=("$@")
+
+# In CI, what failed is run again, as for `npm test`: see .ci/rerun-failed.mjs.
+run() { # FILES VITEST-COMMAND...
+  local files=$1 reporters=(--reporter=default --reporter=json --outputFile.json="$report")
+  shift
+  rm -f "$report"
+  # shellcheck disable=SC2086
+  "$@" $files "${reporters[@]}" "${arguments[@]}" </dev/null && return
+  [[ -n ${CI:-} && -f $report ]] && node .ci/rerun-failed.mjs "$report" "$@" </dev/null && return
+  status=1
+}
+
 for version in ${NODE_VERSIONS-22.13 24}; do
   printf '\n== Node %s, the queue on disk\n' "$version"
-  npx --yes -p "node@$version" -- node node_modules/vitest/vitest.mjs run --project processes test/contract/disk.test.ts "$@" </dev/null || status=1
+  run test/contract/disk.test.ts npx --yes -p "node@$version" -- node node_modules/vitest/vitest.mjs run --project processes
 done
 
-
 printf '\n== Several versions of Node on one folder\n'
-LEDGER_NODES=${NODE_VERSIONS-22.13 24} npx --no -- vitest run --project processes test/local-queue/disk/nodes.test.ts </dev/null || status=1
+LEDGER_NODES=${NODE_VERSIONS-22.13 24} run test/local-queue/disk/nodes.test.ts npx --no -- vitest run --project processes
 
 images=${RABBITMQ_IMAGES:-}
 if [[ -z $images ]]; then
@@ -31,6 +46,6 @@ fi
 
 for image in $images; do
   printf '\n== %s\n' "$image"
-  RABBITMQ_IMAGE=$image npx --no -- vitest run --project broker test/contract test/rabbitmq test/strangers "$@" </dev/null || status=1
+  RABBITMQ_IMAGE=$image run 'test/contract test/rabbitmq test/strangers' npx --no -- vitest run --project broker
 done
 exit "$status"

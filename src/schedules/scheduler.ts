@@ -1,6 +1,6 @@
 import type { Backend, Broker, WaitOptions } from '../broker.js';
 import { type Around, aroundOption, type SendContext } from '../common/around.js';
-import { anyOf } from '../common/limits.js';
+import { anyOf, pause } from '../common/limits.js';
 import {
   backendOf,
   checkOptionNames,
@@ -33,6 +33,9 @@ export interface SchedulerOptions {
   /** Receives the events. Without it, a tick that can't be sent causes a process warning, once for each schedule. */
   readonly observe?: ((event: ScheduleEvent) => void) | undefined;
 }
+
+/** For how long a scheduler that has stopped may be counted by the broker. */
+const JUST_STOPPED_MS = 2_000;
 
 const OPTION_NAMES: readonly (keyof SchedulerOptions)[] = ['around', 'observe'];
 
@@ -104,14 +107,24 @@ export function createScheduler(
 export async function forgetSchedule(broker: Broker, name: string, options?: WaitOptions): Promise<boolean> {
   const backend = backendOf(broker);
   const state = stateName(checkScheduleName(name));
-  const { isHeld } = await backend.viewState(state, options);
-  if (isHeld === true) {
+  if (!(await isStopped(backend, state, options))) {
     throw new QueueError(
       'INVALID_OPTION',
       `a scheduler is running the schedule ${quote(name)}: stop it first`,
     );
   }
   return backend.removeState(state, options);
+}
+
+/** Whether no scheduler has the state. RabbitMQ counts the consumer of one that has just stopped for a moment. */
+async function isStopped(backend: Backend, state: string, options: WaitOptions = {}): Promise<boolean> {
+  const until = performance.now() + JUST_STOPPED_MS;
+  for (;;) {
+    const { isHeld } = await backend.viewState(state, options);
+    if (isHeld !== true) return true;
+    if (performance.now() >= until || options.signal?.aborted) return false;
+    await pause(50, options.signal, { keepAlive: true });
+  }
 }
 
 class ScheduleRunner implements Scheduler {
