@@ -21,7 +21,9 @@ export const figures = {
 };
 
 export function medianOf(runs, figure) {
-  return median(runs.map(figures[figure]));
+  const value = median(runs.map(figures[figure]));
+  if (Number.isNaN(value)) throw new Error(`a subject did not measure ${figure}: ${JSON.stringify(runs[0])}`);
+  return value;
 }
 
 /**

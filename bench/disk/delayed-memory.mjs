@@ -6,6 +6,8 @@ import { connect, createConsumer, createProducer, defineQueue } from '../millrac
 import { orderSchema, orders } from '../order.mjs';
 import { stopwatch } from '../stopwatch.mjs';
 
+export const timesItself = true;
+
 const HOUR_MS = 3_600_000;
 
 export async function delayed({ place, count }) {

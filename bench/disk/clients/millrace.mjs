@@ -4,7 +4,7 @@ import { orderOf, orderSchema, orders } from '../../order.mjs';
 import { CONCURRENCY, WINDOW } from '../window.mjs';
 
 /** As shipped: a schema, JSON, flushed before `send` resolves. Each queue has a folder of its own. */
-export async function open({ place, queue, size }) {
+export async function open({ place, queue, size, prefetch = WINDOW }) {
   const broker = await connect(`local:${join(place, queue)}`);
   const orderQueue = defineQueue(queue, orderSchema);
   await backendOf(broker).declare(orderQueue.spec);
@@ -13,7 +13,7 @@ export async function open({ place, queue, size }) {
     publishAll: (count) => producer.sendMany(orders(count, size)),
     send: () => producer.send(orderOf(1_000_000, size)),
     async consume(onMessage) {
-      const options = { concurrency: CONCURRENCY, prefetch: WINDOW };
+      const options = { concurrency: CONCURRENCY, prefetch };
       const consumer = createConsumer(broker, orderQueue, async () => onMessage(), options);
       await consumer.start();
       return () => consumer.stop();
