@@ -47,8 +47,8 @@ export {
   type Stoppable,
 } from './close-on-signals.js';
 export type { Around, SendContext } from './common/around.js';
+export { type DeadLetterHistory, deadLetterHistory } from './common/dead-letter-headers.js';
 export type { Codec, CodecName } from './common/encoding/codec.js';
-export { type DeadLetterHistory, deadLetterHistory } from './common/history-headers.js';
 export { operatorOf } from './common/options.js';
 export type { Logger } from './common/reporting/logger.js';
 export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/tracing.js';

@@ -1,6 +1,5 @@
 import type { DelayedRetry, WaitOptions } from '../broker.js';
 import { type Around, aroundOption } from '../common/around.js';
-import { MAX_ATTEMPTS } from '../common/history-headers.js';
 import {
   checkOptionNames,
   durationOption,
@@ -9,6 +8,7 @@ import {
   observerOption,
   wordOption,
 } from '../common/options.js';
+import { MAX_ATTEMPTS } from '../common/retry-headers.js';
 import type { RepliesTo } from './answer.js';
 import type { ConsumerEvent, HandlerContext } from './consumer.js';
 import { type BreakerOptions, type BreakerSettings, breakerOption } from './pace/breaker.js';

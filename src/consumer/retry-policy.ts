@@ -1,7 +1,7 @@
 /** How often a failed message is retried, and when: the options, their check, and the resulting delays. */
 import type { DelayedRetry } from '../broker.js';
-import { MAX_ATTEMPTS } from '../common/history-headers.js';
 import { checkOptionNames, integerOption, invalidOption, MAX_DELAY_MS } from '../common/options.js';
+import { MAX_ATTEMPTS } from '../common/retry-headers.js';
 
 /** How often a failed message is retried, and when: a list of delays, or a rule to compute them. */
 export type RetryPolicy = RetryDelays | RetryBackoff;

@@ -1,8 +1,8 @@
 /** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
 import type { DeadLetterCode, Delivery, Failure, QueueSpec } from '../broker.js';
 import { expiredFailure } from '../common/expiry.js';
-import { postponesOf } from '../common/history-headers.js';
 import { errorText, MAX_DELAY_MS } from '../common/options.js';
+import { postponesOf } from '../common/retry-headers.js';
 import { isPostpone, isRejectMessage, isRetryLater } from '../errors.js';
 import type { Retries } from './retry-policy.js';
 

@@ -1,5 +1,6 @@
 import type { DeadLetterCode, Message, MessageHeaders } from '../broker.js';
-import { deadLetterHistory, RESERVED_HEADER_PREFIX } from '../common/history-headers.js';
+import { deadLetterHistory } from '../common/dead-letter-headers.js';
+import { RESERVED_HEADER_PREFIX } from '../common/retry-headers.js';
 
 /** A message in a dead-letter queue, with the history of its failure. */
 export interface DeadLetter {

@@ -11,7 +11,7 @@ export interface StateChange {
 }
 
 /** The states of a broker. */
-export interface StateStore {
+export interface SharedStateStore {
   /** The value; undefined if it was never set. */
   read(): Promise<string | undefined>;
   /** The value before the change, which was made if that was `from`. The message is stored with the value or not at all. */
@@ -20,7 +20,7 @@ export interface StateStore {
 
 /** A state that all programs which have it open may set: the one that loses a race gets the new value. */
 export class LocalSharedState implements SharedState {
-  readonly #store: StateStore;
+  readonly #store: SharedStateStore;
   readonly #options: SharedStateOptions;
   #value = '';
   /** The changes of the value, one after the other. */
@@ -28,7 +28,7 @@ export class LocalSharedState implements SharedState {
   #looking: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(store: StateStore, options: SharedStateOptions) {
+  constructor(store: SharedStateStore, options: SharedStateOptions) {
     this.#store = store;
     this.#options = options;
   }

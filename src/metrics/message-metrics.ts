@@ -1,4 +1,4 @@
-import { postponesOf } from '../common/history-headers.js';
+import { postponesOf } from '../common/retry-headers.js';
 import {
   onSettled,
   onTrace,

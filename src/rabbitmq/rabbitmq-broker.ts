@@ -27,8 +27,8 @@ import { parseAddress, type RabbitMqAddress } from './address.js';
 import { BrokerConnections } from './connection/broker-connections.js';
 import { KeepAlive, type Senders } from './connection/keep-alive.js';
 import { DirectReplies } from './consume/direct-replies.js';
-import { HeldState, removeState, viewState } from './consume/held-state.js';
 import { Republisher } from './consume/republisher.js';
+import { RabbitMqSharedState, removeState, viewState } from './consume/shared-state.js';
 import { Subscriptions } from './consume/subscriptions.js';
 import { EventCounts } from './event-counts.js';
 import { amqpStats } from './operator/amqp-stats.js';
@@ -37,12 +37,12 @@ import { RabbitMqOperator } from './operator/operator.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
 import { PreparedPublisher } from './publish/prepared-publisher.js';
 import { Publisher } from './publish/publisher.js';
-import { AuxiliaryQueues } from './topology/auxiliary-queues.js';
 import { Bindings } from './topology/bindings.js';
 import { DeclaredQueues } from './topology/declared-queues.js';
 import { DelayLadder } from './topology/delay-ladder.js';
 import { Exchanges } from './topology/exchanges.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
+import { RetryAndDeadLetterQueues } from './topology/retry-and-dead-letter-queues.js';
 import { Topology } from './topology/topology.js';
 import { toWire } from './wire/amqp-message.js';
 
@@ -67,7 +67,7 @@ class RabbitMqBroker implements Backend {
   readonly #connections: BrokerConnections;
   readonly #exchanges: Exchanges;
   readonly #queues = new DeclaredQueues();
-  readonly #auxiliary: AuxiliaryQueues;
+  readonly #retryAndDeadLetterQueues: RetryAndDeadLetterQueues;
   readonly #topology: Topology;
   readonly #delays: DelayLadder;
   readonly #publisher: Publisher;
@@ -96,8 +96,15 @@ class RabbitMqBroker implements Backend {
     this.#connections = connections;
     const declarer = new QueueDeclarer(() => connections.openSeparate());
     this.#exchanges = new Exchanges(connections.consume);
-    this.#auxiliary = new AuxiliaryQueues(connections.consume, declarer, this.#queues);
-    this.#delays = new DelayLadder(connections.consume, this.#auxiliary, { ...settings, declarer });
+    this.#retryAndDeadLetterQueues = new RetryAndDeadLetterQueues(
+      connections.consume,
+      declarer,
+      this.#queues,
+    );
+    this.#delays = new DelayLadder(connections.consume, this.#retryAndDeadLetterQueues, {
+      ...settings,
+      declarer,
+    });
     this.#topology = new Topology(connections.consume, declarer, {
       queues: this.#queues,
       exchanges: this.#exchanges,
@@ -115,11 +122,16 @@ class RabbitMqBroker implements Backend {
     const parts = {
       link: connections.consume,
       topology: this.#topology,
-      republisher: new Republisher(connections.publish, this.#movingPublisher, this.#queues, this.#auxiliary),
+      republisher: new Republisher(
+        connections.publish,
+        this.#movingPublisher,
+        this.#queues,
+        this.#retryAndDeadLetterQueues,
+      ),
       keepAlive: this.#keepAlive,
       observe: settings.observe,
     };
-    this.#subscriptions = new Subscriptions(parts, this.#auxiliary);
+    this.#subscriptions = new Subscriptions(parts, this.#retryAndDeadLetterQueues);
     this.#management = new Management(() => connections.currentAddress, settings);
     this.operator = new RabbitMqOperator({
       broker: this,
@@ -199,7 +211,7 @@ class RabbitMqBroker implements Backend {
 
   async openState(name: string, options: SharedStateOptions, wait: WaitOptions = {}): Promise<SharedState> {
     this.#check(`opening '${name}'`, wait);
-    return this.#keepAlive.during(new HeldState(this, name, options).open(wait));
+    return this.#keepAlive.during(new RabbitMqSharedState(this, name, options).open(wait));
   }
 
   async viewState(name: string, wait: WaitOptions = {}): Promise<SharedStateView> {
@@ -262,7 +274,7 @@ class RabbitMqBroker implements Backend {
     this.#exchanges.invalidate(exchange);
     if (exchange !== '') return;
     this.#queues.invalidate(routingKey);
-    this.#auxiliary.invalidate(routingKey);
+    this.#retryAndDeadLetterQueues.invalidate(routingKey);
   }
 
   /** The check at the start of each operation. */

@@ -51,14 +51,14 @@ export class DiskDelivery implements Delivery {
   }
 
   retry(delayMs: number, failure: Failure): Promise<void> {
-    return this.#comeAgain(delayMs, failure);
+    return this.#redeliver(delayMs, failure);
   }
 
   postpone(delayMs: number): Promise<void> {
-    return this.#comeAgain(delayMs, undefined);
+    return this.#redeliver(delayMs, undefined);
   }
 
-  async #comeAgain(delayMs: number, failure: Failure | undefined): Promise<void> {
+  async #redeliver(delayMs: number, failure: Failure | undefined): Promise<void> {
     const delay = durationOption('delayMs', delayMs, { default: 0 });
     if (!this.#settle()) return DONE;
     const ticket = this.#ticket;

@@ -1,6 +1,6 @@
 import { checkMessage, storableHeaders } from '../../common/message.js';
 import { checkSize } from '../../common/options.js';
-import type { StateStore } from '../shared-state.js';
+import type { SharedStateStore } from '../shared-state.js';
 import { MessageWriter } from './message-lists.js';
 import type { CommandResult, StateRequest } from './protocol.js';
 import type { Asked } from './store-client.js';
@@ -10,7 +10,7 @@ export function stateStore(
   name: string,
   maxMessageBytes: number,
   command: (asked: Asked) => Promise<CommandResult>,
-): StateStore {
+): SharedStateStore {
   return {
     read: async () => (await command({ kind: 'read-state', name })) as string | undefined,
     change: async ({ from, to, publishing }) => {

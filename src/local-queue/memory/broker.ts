@@ -47,8 +47,8 @@ import { LocalSharedState } from '../shared-state.js';
 import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
 import { MemoryQueue } from './queue.js';
-import { MemoryStates, type NowPublisher } from './shared-states.js';
-import { memoryStartRates } from './start-rates.js';
+import { memorySharedRates } from './shared-rates.js';
+import { MemorySharedStates, type NowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
@@ -86,7 +86,7 @@ class MemoryBroker implements Backend {
   readonly #queues = new Map<string, MemoryQueue>();
   readonly #exchanges = new Exchanges<MemoryQueue>();
   readonly #fanOuts = new FanOuts((to) => this.#exchanges.route(to) ?? []);
-  readonly #states = new MemoryStates();
+  readonly #states = new MemorySharedStates();
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly operator = new MemoryOperator({
@@ -94,7 +94,7 @@ class MemoryBroker implements Backend {
     subscriptions: this.#subscriptions,
     checkUsable: (action, options) => this.#checkUsable(action, options),
   });
-  readonly takeStarts = memoryStartRates(() => this.#checkUsable('takeStarts', undefined));
+  readonly takeStarts = memorySharedRates(() => this.#checkUsable('takeStarts', undefined));
   #state: BrokerState = 'connected';
 
   constructor(maxMessageBytes: number, defaultCapacity: number, observe: (event: BrokerEvent) => void) {

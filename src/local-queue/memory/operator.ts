@@ -121,7 +121,7 @@ export class MemoryOperator implements Operator {
       for (const stored of queue.ready) yield [[MAX_PRIORITY - stored.priority, stored.place], stored, {}];
     } else if (state === 'delayed') {
       const epoch = Date.now() - performance.now();
-      for (const { stored, dueAt, arrival } of queue.retrying.inOrder) {
+      for (const { stored, dueAt, arrival } of queue.delayed.inOrder) {
         yield [[dueAt, arrival], stored, { dueAt: Math.round(epoch + dueAt) }];
       }
     } else {
@@ -168,12 +168,12 @@ function infoOf(queue: MemoryQueue): QueueInfo {
 export function statsOf({
   held,
   ready,
-  retrying,
+  delayed: { length: delayed },
   consumers,
   deadLetterQueue,
   flow,
 }: MemoryQueue): QueueStats {
-  const [waiting, delayed] = [ready.length, retrying.length];
+  const waiting = ready.length;
   return {
     ready: waiting,
     consumers,

@@ -3,11 +3,11 @@ import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import { type Waiter, WaitList } from '../wait-list.js';
+import { DelayedMessages } from './delayed-messages.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { ExpiryTimer } from './expiry-timer.js';
 import { FlowMeter } from './flow-meter.js';
 import { ReadyMessages } from './ready-messages.js';
-import { RetrySchedule } from './retry-schedule.js';
 import { deadLetterOf, type StoredMessage } from './stored-message.js';
 
 /** A subscription, as its queue sees it. */
@@ -41,7 +41,7 @@ const DELIVERIES_PER_TURN = 256;
  *   publish ──► ready ──delivery──► unsettled ──ack, dead letter──► gone
  *                ▲ ▲                  │    │
  *                │ └─release, loss────┘    │
- *                └──due──── retrying ◄─────┘ retry
+ *                └──due──── delayed ◄──────┘ retry
  *
  * All three count towards the capacity, so memory is bounded even if every message fails, and a message that returns or is
  * retried never has to wait for room.
@@ -62,10 +62,10 @@ export class MemoryQueue {
   readonly #listener: QueueListener;
   readonly #ready = new ReadyMessages();
   readonly #expiry = new ExpiryTimer(() => this.#removeExpired());
-  readonly retrying = new RetrySchedule((stored) => this.#arrive(stored));
+  readonly delayed = new DelayedMessages((stored) => this.#arrive(stored));
   /** While publishers wait here, the queue is at its capacity; so a publish that finds room overtakes none. */
   readonly #publishers: WaitList<StoredMessage, true>;
-  /** How many messages are ready, unsettled or retrying. */
+  /** How many messages are ready, unsettled or delayed. */
   #held = 0;
   readonly flow = new FlowMeter();
   #ended = false;
@@ -153,7 +153,7 @@ export class MemoryQueue {
   retry(stored: StoredMessage, delayMs: number): void {
     if (this.#ended) return; // A timer would keep the message in memory.
     if (delayMs === 0) this.#arrive(stored);
-    else this.retrying.add(stored, delayMs);
+    else this.delayed.add(stored, delayMs);
   }
 
   purge(): number {
@@ -164,7 +164,7 @@ export class MemoryQueue {
     return purged;
   }
 
-  /** How many messages are ready, unsettled or retrying. */
+  /** How many messages are ready, unsettled or delayed. */
   get held(): number {
     this.#removeExpired();
     return this.#held;
@@ -198,7 +198,7 @@ export class MemoryQueue {
   end(error: () => QueueError): void {
     this.#ended = true;
     this.#publishers.cancelAll(error);
-    this.retrying.clear();
+    this.delayed.clear();
     this.#expiry.stop();
     this.#ready.clear();
     this.#listener.onRoom();
@@ -288,7 +288,7 @@ export class MemoryQueue {
 
   #arrive(stored: StoredMessage): void {
     if (stored.dueAt !== undefined && stored.dueAt > performance.now()) {
-      this.retrying.addAt(stored, stored.dueAt);
+      this.delayed.addAt(stored, stored.dueAt);
       return;
     }
     this.#ready.push(stored);

@@ -1,15 +1,15 @@
 import type { Message, SharedStateView } from '../../broker.js';
-import type { StateStore } from '../shared-state.js';
+import type { SharedStateStore } from '../shared-state.js';
 
 /** Stores a message, or throws. */
 export type NowPublisher = (queue: string, message: Message) => void;
 
 /** The shared states of a broker in memory, by name. */
-export class MemoryStates {
+export class MemorySharedStates {
   readonly #values = new Map<string, string>();
 
   /** `check` throws if the broker can no longer be used. */
-  store(name: string, publish: NowPublisher, check: () => void): StateStore {
+  store(name: string, publish: NowPublisher, check: () => void): SharedStateStore {
     const values = this.#values;
     return {
       read: async () => {

@@ -1,6 +1,6 @@
 import { DEFAULT_PRIORITY, type Failure, type HeaderValue, type Message } from '../../broker.js';
+import { deadLetterHeaders } from '../../common/dead-letter-headers.js';
 import { shareHeaders } from '../../common/headers.js';
-import { deadLetterHeaders } from '../../common/history-headers.js';
 import { copyMessage } from '../../common/message.js';
 
 /** A message in a queue. */

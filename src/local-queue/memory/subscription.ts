@@ -7,9 +7,9 @@ import type {
   SubscribeOptions,
   Subscription,
 } from '../../broker.js';
-import { postponeHeaders, retryHeaders } from '../../common/history-headers.js';
 import { Deferred } from '../../common/limits.js';
 import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
+import { postponeHeaders, retryHeaders } from '../../common/retry-headers.js';
 import { QueueError } from '../../errors.js';
 import type { Waiter } from '../wait-list.js';
 import type { MemoryQueue } from './queue.js';
@@ -174,14 +174,14 @@ class MemoryDelivery implements Delivery {
 
   retry(delayMs: number, failure: Failure): Promise<void> {
     const attempt = this.attempt + 1;
-    return this.#comeAgain(delayMs, attempt, (headers) => retryHeaders(headers, attempt, failure));
+    return this.#redeliver(delayMs, attempt, (headers) => retryHeaders(headers, attempt, failure));
   }
 
   postpone(delayMs: number): Promise<void> {
-    return this.#comeAgain(delayMs, this.attempt, (headers) => postponeHeaders(headers, this.attempt));
+    return this.#redeliver(delayMs, this.attempt, (headers) => postponeHeaders(headers, this.attempt));
   }
 
-  #comeAgain(
+  #redeliver(
     delayMs: number,
     attempt: number,
     change: (headers: Message['headers']) => Record<string, HeaderValue>,

@@ -1,7 +1,7 @@
 import type { Failure, Message } from '../../broker.js';
-import { attemptOf, postponesOf } from '../../common/history-headers.js';
 import { pause } from '../../common/limits.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
+import { attemptOf, postponesOf } from '../../common/retry-headers.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { delayStepOf } from '../topology/delay-steps.js';
@@ -96,14 +96,14 @@ export class RabbitMqDelivery implements HeldDelivery {
       if (this.#take('over')) this.#settle('fail');
       return;
     }
-    await this.#comeAgain(delayMs, failure, 'fail');
+    await this.#redeliver(delayMs, failure, 'fail');
   }
 
   async postpone(delayMs: number): Promise<void> {
-    await this.#comeAgain(delayMs, undefined, 'return');
+    await this.#redeliver(delayMs, undefined, 'return');
   }
 
-  async #comeAgain(
+  async #redeliver(
     delayMs: number,
     failure: Failure | undefined,
     otherwise: 'fail' | 'return',

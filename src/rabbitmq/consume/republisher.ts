@@ -1,17 +1,13 @@
 import type { Failure, Message, MessageHeaders } from '../../broker.js';
-import {
-  deadLetterHeaders,
-  hasExpiry,
-  postponeHeaders,
-  retryHeaders,
-  withExpiry,
-} from '../../common/history-headers.js';
+import { deadLetterHeaders } from '../../common/dead-letter-headers.js';
+import { hasExpiry, withExpiry } from '../../common/expiry.js';
+import { postponeHeaders, retryHeaders } from '../../common/retry-headers.js';
 import { isQueueError } from '../../errors.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import type { Publisher } from '../publish/publisher.js';
-import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
 import { isDelayOf } from '../topology/queue-arguments.js';
+import type { RetryAndDeadLetterQueues } from '../topology/retry-and-dead-letter-queues.js';
 import type { ReceivedMessage, WireMessage } from '../wire/amqp-message.js';
 import { deathHeaders, republished, thinned } from '../wire/republished.js';
 
@@ -38,19 +34,19 @@ export class Republisher {
   readonly #link: ReconnectingConnection;
   readonly #publisher: Publisher;
   readonly #queues: DeclaredQueues;
-  readonly #auxiliary: AuxiliaryQueues;
+  readonly #retryAndDeadLetterQueues: RetryAndDeadLetterQueues;
 
   /** `publisher` publishes on `link`. */
   constructor(
     link: ReconnectingConnection,
     publisher: Publisher,
     queues: DeclaredQueues,
-    auxiliary: AuxiliaryQueues,
+    retryAndDeadLetterQueues: RetryAndDeadLetterQueues,
   ) {
     this.#link = link;
     this.#publisher = publisher;
     this.#queues = queues;
-    this.#auxiliary = auxiliary;
+    this.#retryAndDeadLetterQueues = retryAndDeadLetterQueues;
   }
 
   /** Whether `queue` itself delivers a rejected message again after exactly this delay. */
@@ -70,7 +66,7 @@ export class Republisher {
     signal: AbortSignal,
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
-    const target = () => this.#auxiliary.waitQueue(queue, delayMs, wait);
+    const target = () => this.#retryAndDeadLetterQueues.waitQueue(queue, delayMs, wait);
     const change = (headers: MessageHeaders) =>
       failure === undefined
         ? postponeHeaders(headers, delivery.attempt)
@@ -95,7 +91,7 @@ export class Republisher {
   ): Promise<boolean> {
     const wait = { signal };
     const spec = this.#queues.specOf(queue);
-    const target = () => this.#auxiliary.deadLetterQueue(queue, spec, wait);
+    const target = () => this.#retryAndDeadLetterQueues.deadLetterQueue(queue, spec, wait);
     return this.#publish(target, wait, (to) =>
       republished(to, delivery.received, delivery.message.id, (headers) =>
         deadLetterHeaders(headers, { queue, attempt: delivery.attempt, failure }),

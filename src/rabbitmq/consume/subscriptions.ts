@@ -1,22 +1,22 @@
 import type { Delivery, SubscribeOptions, Subscription } from '../../broker.js';
 import { QueueError } from '../../errors.js';
-import type { AuxiliaryQueues } from '../topology/auxiliary-queues.js';
-import { returnRetriedMessages } from './bounded-retry.js';
+import type { RetryAndDeadLetterQueues } from '../topology/retry-and-dead-letter-queues.js';
 import type { RabbitMqDelivery } from './delivery.js';
+import { returnRetriedMessages } from './return-retried-messages.js';
 import { RabbitMqSubscription, type SubscriptionParts } from './subscription.js';
 
 /** The subscriptions of a broker, each with another one for the retried messages of its queue. They end together. */
 export class Subscriptions {
   readonly #parts: SubscriptionParts;
-  readonly #auxiliary: AuxiliaryQueues;
+  readonly #retryAndDeadLetterQueues: RetryAndDeadLetterQueues;
   readonly #open = new Set<RabbitMqSubscription>();
   /** Those that are being opened. Messages may arrive before that is done. */
   readonly #opening = new Set<Promise<unknown>>();
   #isEnding = false;
 
-  constructor(parts: SubscriptionParts, auxiliary: AuxiliaryQueues) {
+  constructor(parts: SubscriptionParts, retryAndDeadLetterQueues: RetryAndDeadLetterQueues) {
     this.#parts = parts;
-    this.#auxiliary = auxiliary;
+    this.#retryAndDeadLetterQueues = retryAndDeadLetterQueues;
   }
 
   /** Rejects as `Broker.subscribe` does. */
@@ -25,7 +25,7 @@ export class Subscriptions {
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
   ): Promise<Subscription> {
-    const onRedelivery = () => this.#auxiliary.noticeRedelivery(queue);
+    const onRedelivery = () => this.#retryAndDeadLetterQueues.noticeRedelivery(queue);
     const opening = this.#openOne(queue, options, onDelivery, { ...this.#parts, onRedelivery });
     this.#opening.add(opening);
     const subscription = await opening.finally(() => this.#opening.delete(opening));
@@ -53,7 +53,10 @@ export class Subscriptions {
     subscription.ended.finally(() => over.abort()).catch(() => {});
     const retried = {
       queue,
-      readyQueue: this.#auxiliary.attendedReadyQueue.bind(this.#auxiliary, queue),
+      readyQueue: this.#retryAndDeadLetterQueues.attendedReadyQueue.bind(
+        this.#retryAndDeadLetterQueues,
+        queue,
+      ),
       subscribe: (
         ready: string,
         options: SubscribeOptions,

@@ -5,10 +5,10 @@ import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onOwnChannel } from '../connection/request.js';
 import { DELAY_PREFIX, LOST } from '../wire/origin.js';
-import type { AuxiliaryQueues } from './auxiliary-queues.js';
 import { DeclaredOnce } from './declared-once.js';
 import { LostDelays } from './lost-delays.js';
 import type { QueueDeclarer } from './queue-declarer.js';
+import type { RetryAndDeadLetterQueues } from './retry-and-dead-letter-queues.js';
 
 /** A queue for each bit of a delay in seconds: up to 2^28 seconds, eight and a half years. */
 const LEVELS = 28;
@@ -55,7 +55,7 @@ export function undelayable(queue: string): string | undefined {
  * others.
  */
 export class DelayLadder {
-  readonly #auxiliary: AuxiliaryQueues;
+  readonly #retryAndDeadLetterQueues: RetryAndDeadLetterQueues;
   /** Levels and targets that were declared, or are being declared, on this connection. */
   readonly #ready: DeclaredOnce;
   /** When each target was last bound. */
@@ -67,11 +67,11 @@ export class DelayLadder {
 
   constructor(
     link: ReconnectingConnection,
-    auxiliary: AuxiliaryQueues,
+    retryAndDeadLetterQueues: RetryAndDeadLetterQueues,
     parts: { readonly declarer: QueueDeclarer; readonly observe: (event: BrokerEvent) => void },
   ) {
     this.#lost = new LostDelays({ ...parts, link, targets: () => this.#queues });
-    this.#auxiliary = auxiliary;
+    this.#retryAndDeadLetterQueues = retryAndDeadLetterQueues;
     this.#ready = new DeclaredOnce(link);
   }
 
@@ -87,7 +87,7 @@ export class DelayLadder {
     const delay = Math.min(seconds, MAX_SECONDS);
     const top = Math.floor(Math.log2(delay));
     // A queue with a capacity receives them like its retries, when it has room.
-    const target = await this.#auxiliary.waitQueue(queue, 0, wait);
+    const target = await this.#retryAndDeadLetterQueues.waitQueue(queue, 0, wait);
     this.#forgetOldBinding(target);
     await this.#ready.ensure(`to ${target}`, LADDER, wait, async (connection) => {
       await this.#declareEnd(connection);

@@ -79,7 +79,7 @@ export function deadLetterQueueDeclaration(
  */
 export function waitQueueDeclaration(queue: string, delayMs: number, exclusive: boolean): QueueDeclaration {
   return declarationOf(
-    auxiliaryName(queue, `.retry.${delayMs}`),
+    ownedName(queue, `.retry.${delayMs}`),
     [readyQueueName(queue), queue].map((next) => delayingOptions(delayMs, next, exclusive)),
   );
 }
@@ -88,11 +88,11 @@ export function waitQueueDeclaration(queue: string, delayMs: number, exclusive: 
 const UNATTENDED_MS = 60_000;
 
 export function readyQueueName(queue: string): string {
-  return auxiliaryName(queue, '.retry.ready');
+  return ownedName(queue, '.retry.ready');
 }
 
 /** AMQP limits names to 255 bytes. In a name without room for the addition, a digest replaces the end. */
-function auxiliaryName(queue: string, addition: string): string {
+function ownedName(queue: string, addition: string): string {
   const name = queue + addition;
   if (Buffer.byteLength(name) <= MAX_NAME_BYTES) return name;
   const digest = createHash('sha256').update(queue).digest('hex').slice(0, 16);

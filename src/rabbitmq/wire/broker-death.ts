@@ -1,7 +1,8 @@
 /** RabbitMQ's record, in the headers of a message, of its deliveries and moves between queues. Pure. */
 import type { MessageHeaders } from '../../broker.js';
+import { deadLetterHeaders, deadLetterHistory } from '../../common/dead-letter-headers.js';
 import { isTable } from '../../common/headers.js';
-import { attemptOf, deadLetterHeaders, deadLetterHistory } from '../../common/history-headers.js';
+import { attemptOf } from '../../common/retry-headers.js';
 import type { HeaderTable } from './header-table.js';
 
 /** Whether the broker gave the message up. A message whose retry delay has elapsed has the reason `expired`, too. */

@@ -1,6 +1,6 @@
 /** How a received message is published again: which of its headers are carried on, and which are dropped. Pure. */
 import type { MessageHeaders } from '../../broker.js';
-import { RESERVED_HEADER_PREFIX } from '../../common/history-headers.js';
+import { RESERVED_HEADER_PREFIX } from '../../common/retry-headers.js';
 import {
   PERSISTENT,
   type ReceivedMessage,

@@ -78,7 +78,7 @@ const SQL = {
  *   insert ──► ready ──take──► handled ──remove──► gone        (insertDelayed ──► delayed)
  *               ▲ ▲              │ │ └──move──► ready in another queue
  *               │ └──putBack─────┘ │
- *               └──due── delayed ◄─┘ comeAgain
+ *               └──due── delayed ◄─┘ redeliver
  */
 export class MessageTable {
   readonly #queues: QueueTable;
@@ -157,7 +157,7 @@ export class MessageTable {
   }
 
   /** A message that was handled is redelivered after the delay, as that attempt. `change`: of its headers, in JSON. */
-  comeAgain(message: Handled, attempt: number, change: HeaderChange, delayMs: number): void {
+  redeliver(message: Handled, attempt: number, change: HeaderChange, delayMs: number): void {
     const { id, queue } = message;
     const { headers, checksum } = this.#changed(id, change);
     if (!this.#isThere(queue)) {

@@ -1,10 +1,6 @@
 import type { Failure, MessageHeaders } from '../../../broker.js';
-import {
-  deadLetterHeaders,
-  deadLetterHistory,
-  postponeHeaders,
-  retryHeaders,
-} from '../../../common/history-headers.js';
+import { deadLetterHeaders, deadLetterHistory } from '../../../common/dead-letter-headers.js';
+import { postponeHeaders, retryHeaders } from '../../../common/retry-headers.js';
 import { headersText, parseHeaders } from '../message-json.js';
 import type { DeadLetterRequest, RetryRequest } from '../protocol.js';
 import type { Handled, Taken } from './message-table.js';
@@ -38,7 +34,7 @@ export function retry(
         failure === undefined ? postponeHeaders(headers, attempt) : retryHeaders(headers, attempt, failure),
       );
     };
-    messages.comeAgain(ticket, attempt, change, delayMs);
+    messages.redeliver(ticket, attempt, change, delayMs);
   }
   reply.done.push(id);
 }

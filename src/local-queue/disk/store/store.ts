@@ -1,16 +1,16 @@
 import { FLUSH, type Request } from '../protocol.js';
 import { admitWaiting, giveUpWaiting } from './admission.js';
 import { Database } from './database.js';
+import { DelayedAndExpiredMessages } from './delayed-and-expired-messages.js';
 import { answerWakeFlags, deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
-import { DueMessages } from './due-messages.js';
 import { ExchangeTable } from './exchange-table.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
 import { applyRequest, isRead, sizeOf } from './requests.js';
-import { RateTable } from './shared/rate-table.js';
-import { StateTable } from './shared/state-table.js';
+import { SharedRateTable } from './shared/rate-table.js';
+import { SharedStateTable } from './shared/state-table.js';
 import type { Statement } from './sqlite.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
 import { loseLease, reclaimMessages } from './subscribers.js';
@@ -36,7 +36,7 @@ export class Store {
   readonly #space: DiskSpace;
   readonly #queues: QueueTable;
   readonly #messages: MessageTable;
-  readonly #due: DueMessages;
+  readonly #due: DelayedAndExpiredMessages;
   readonly #state = new StoreState();
   readonly #parts: TransactionParts;
   readonly #begin: Statement;
@@ -55,14 +55,14 @@ export class Store {
     this.#space = new DiskSpace(database);
     this.#queues = new QueueTable(database);
     this.#messages = new MessageTable(database, this.#queues);
-    this.#due = new DueMessages(database);
+    this.#due = new DelayedAndExpiredMessages(database);
     this.#parts = {
       queues: this.#queues,
       exchanges: new ExchangeTable(database, this.#queues),
       messages: this.#messages,
       owners: new OwnerTable(database, leaseMs),
-      states: new StateTable(database),
-      rates: new RateTable(database),
+      states: new SharedStateTable(database),
+      rates: new SharedRateTable(database),
       state: this.#state,
     };
     this.#view = new StoreView(database, lock, this.#queues);

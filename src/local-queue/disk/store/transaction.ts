@@ -6,8 +6,8 @@ import type { MessageColumns } from './message-columns.js';
 import type { Handled, MessageTable } from './message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
-import type { RateTable } from './shared/rate-table.js';
-import type { StateTable } from './shared/state-table.js';
+import type { SharedRateTable } from './shared/rate-table.js';
+import type { SharedStateTable } from './shared/state-table.js';
 
 /** A subscriber of this process. */
 export interface Subscriber {
@@ -86,8 +86,8 @@ export class WriteTransaction {
   readonly exchanges: ExchangeTable;
   readonly messages: MessageTable;
   readonly owners: OwnerTable;
-  readonly states: StateTable;
-  readonly rates: RateTable;
+  readonly states: SharedStateTable;
+  readonly rates: SharedRateTable;
   readonly state: StoreState;
   readonly reply: Reply = emptyReply();
   /** Whether other processes have something to do now. */

@@ -1,5 +1,5 @@
 import type { StartsGrant, StartsRequest } from '../../../../broker.js';
-import { grantStarts, idleAt, type StartCounts } from '../../../start-counts.js';
+import { grantStarts, idleAt, type StartCounts } from '../../../shared-rate.js';
 import type { Database } from '../database.js';
 import { bootClock, bootId } from '../owner-table.js';
 import { RATES_TABLE } from '../schema.js';
@@ -17,7 +17,7 @@ const SQL = {
  * The starts that the consumers of a queue count together, in all processes of the folder. Their times are on the
  * monotonic clock of the machine's boot; those of another boot no longer count.
  */
-export class RateTable {
+export class SharedRateTable {
   readonly #database: Database;
   readonly #boot = bootId();
   #prepared: Statements<typeof SQL> | undefined;

@@ -9,7 +9,7 @@ const SQL = {
 };
 
 /** Values that programs share, by name. */
-export class StateTable {
+export class SharedStateTable {
   readonly #database: Database;
   #prepared: Statements<typeof SQL> | undefined;
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { RetrySchedule } from '../../../src/local-queue/memory/retry-schedule.js';
+import { DelayedMessages } from '../../../src/local-queue/memory/delayed-messages.js';
 import { StoredMessage } from '../../../src/local-queue/memory/stored-message.js';
 
 beforeEach(() => {
@@ -9,12 +9,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function schedule(): { due: string[]; retrying: RetrySchedule; add: (id: string, delayMs: number) => void } {
+function schedule(): { due: string[]; delayed: DelayedMessages; add: (id: string, delayMs: number) => void } {
   const due: string[] = [];
-  const retrying = new RetrySchedule((stored) => due.push(stored.message.id));
+  const delayed = new DelayedMessages((stored) => due.push(stored.message.id));
   const add = (id: string, delayMs: number) =>
-    retrying.add(new StoredMessage({ id, contentType: '', headers: {}, body: '' }, 2, true), delayMs);
-  return { due, retrying, add };
+    delayed.add(new StoredMessage({ id, contentType: '', headers: {}, body: '' }, 2, true), delayMs);
+  return { due, delayed, add };
 }
 
 test('each comes when it is due, whatever the order of adding, with one timer for all', () => {
@@ -40,9 +40,9 @@ test('each comes when it is due, whatever the order of adding, with one timer fo
 });
 
 test('after clear nothing is due and no timer is left; later additions become due', () => {
-  const { due, retrying, add } = schedule();
+  const { due, delayed, add } = schedule();
   add('forgotten', 100);
-  retrying.clear();
+  delayed.clear();
   expect(vi.getTimerCount()).toBe(0);
 
   add('new', 200);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { grantStarts, idleAt, MAX_VALID_MS, type StartCounts } from '../../src/local-queue/start-counts.js';
+import { grantStarts, idleAt, MAX_VALID_MS, type StartCounts } from '../../src/local-queue/shared-rate.js';
 
 /** What one of several consumers does next, after a while. */
 const step = fc.record({

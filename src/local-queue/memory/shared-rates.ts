@@ -1,5 +1,5 @@
 import type { StartsGrant, StartsRequest } from '../../broker.js';
-import { grantStarts, idleAt, type StartCounts } from '../start-counts.js';
+import { grantStarts, idleAt, type StartCounts } from '../shared-rate.js';
 
 /** Above this number, idle ones are deleted. */
 const MANY = 1000;
@@ -8,7 +8,7 @@ const MANY = 1000;
  * Grants the starts that consumers of a broker in memory count together, by queue and key. `check` throws if the broker
  * can no longer be used.
  */
-export function memoryStartRates(check: () => void): (request: StartsRequest) => Promise<StartsGrant> {
+export function memorySharedRates(check: () => void): (request: StartsRequest) => Promise<StartsGrant> {
   const known = new Map<string, StartCounts>();
   let many = MANY;
   return async (request) => {

@@ -18,7 +18,7 @@ import type { QueueDeclarer } from './queue-declarer.js';
 const LOOK_BACKOFF = { initialDelayMs: 500, maxDelayMs: 60_000 };
 
 /** The queues that hold the retries and dead letters of another queue. They are declared when first needed. */
-export class AuxiliaryQueues {
+export class RetryAndDeadLetterQueues {
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
   /** Queues that are declared or being declared, by name. */

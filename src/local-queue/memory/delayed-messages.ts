@@ -2,7 +2,7 @@ import TinyQueue from 'tinyqueue';
 import { MAX_DELAY_MS } from '../../common/options.js';
 import type { StoredMessage } from './stored-message.js';
 
-export interface ScheduledRetry {
+export interface DelayedMessage {
   readonly stored: StoredMessage;
   /** On the clock of `performance.now()`, which changes of the system time do not affect. */
   readonly dueAt: number;
@@ -11,9 +11,9 @@ export interface ScheduledRetry {
 }
 
 /** Messages that wait for their next attempt, or for their first. One timer, for the first one that is due. */
-export class RetrySchedule {
+export class DelayedMessages {
   readonly #onDue: (stored: StoredMessage) => void;
-  #heap = new TinyQueue<ScheduledRetry>([], compare);
+  #heap = new TinyQueue<DelayedMessage>([], compare);
   #arrivals = 0;
   #timer: NodeJS.Timeout | undefined = undefined;
   #timerDueAt = Number.POSITIVE_INFINITY;
@@ -27,7 +27,7 @@ export class RetrySchedule {
   }
 
   /** In the order in which they are due. */
-  get inOrder(): ScheduledRetry[] {
+  get inOrder(): DelayedMessage[] {
     return [...this.#heap.data].sort(compare);
   }
 
@@ -43,7 +43,7 @@ export class RetrySchedule {
 
   /** Forgets them all. */
   clear(): void {
-    this.#heap = new TinyQueue<ScheduledRetry>([], compare);
+    this.#heap = new TinyQueue<DelayedMessage>([], compare);
     clearTimeout(this.#timer);
     this.#timerDueAt = Number.POSITIVE_INFINITY;
   }
@@ -71,6 +71,6 @@ export class RetrySchedule {
   }
 }
 
-function compare(a: ScheduledRetry, b: ScheduledRetry): number {
+function compare(a: DelayedMessage, b: DelayedMessage): number {
   return a.dueAt - b.dueAt || a.arrival - b.arrival;
 }

@@ -14,7 +14,7 @@ const SQL = {
 };
 
 /** Timed changes of messages: delayed ones become ready, and ready ones expire. */
-export class DueMessages {
+export class DelayedAndExpiredMessages {
   readonly #sql: Statements<typeof SQL>;
 
   constructor(database: Database) {
