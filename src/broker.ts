@@ -238,6 +238,13 @@ export interface Backend extends Broker {
   declareExchange(exchange: ExchangeSpec, options?: WaitOptions): Promise<void>;
 
   /**
+   * Removes an exchange and the bindings to it; the queues stay. A queue is bound again when it is next declared. Rejects:
+   * `QUEUE_MISSING`, `INVALID_OPTION` (an exchange that belongs to the broker), `ACCESS_REFUSED`, `TIMEOUT`, `ABORTED`,
+   * `CLOSED`.
+   */
+  removeExchange(exchange: string, options?: WaitOptions): Promise<void>;
+
+  /**
    * The bindings of a queue, without the one to the default exchange. Resolves to undefined if they can't be listed:
    * RabbitMQ does so only through its management API, whose address is `managementUrl` in the options of `connect`.
    * Rejects: `QUEUE_MISSING`, `ACCESS_REFUSED`, `UNREACHABLE`, `TIMEOUT`, `ABORTED`, `CLOSED`.

@@ -107,6 +107,13 @@ export function checkRoutingKey(option: string, key: unknown): asserts key is st
   if (!fits) throw invalidOption(option, `text of at most ${MAX_NAME_BYTES} bytes`, key);
 }
 
+/** Throws `INVALID_OPTION` for an exchange that the broker has by itself. */
+export function checkRemovable(exchange: unknown): void {
+  checkRoutingKey('exchange', exchange);
+  if (exchange !== '' && !exchange.startsWith('amq.')) return;
+  throw invalidOption('exchange', 'one that was declared: this one belongs to the broker', exchange);
+}
+
 function checkExchangeName(option: string, name: unknown, declare: DeclareMode): void {
   checkRoutingKey(option, name);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused

@@ -1,4 +1,5 @@
 import type { Binding, Destination, ExchangeSpec, ListedBinding } from '../broker.js';
+import { checkRemovable } from '../common/exchange-spec.js';
 import { quote } from '../common/options.js';
 import { matchesTopic, type TopicPattern, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
@@ -41,6 +42,12 @@ export class Exchanges<Queue> {
     const isNew = this.check(spec);
     if (isNew) this.restore(spec);
     return isNew;
+  }
+
+  /** Removes an exchange and its bindings. Throws `INVALID_OPTION` and `QUEUE_MISSING`. */
+  remove(exchange: string): void {
+    checkRemovable(exchange);
+    if (!this.#exchanges.delete(exchange)) throw exchangeMissing(exchange);
   }
 
   /** Restores an exchange that was declared before. */

@@ -9,6 +9,11 @@ export interface SendTarget<In, Result> {
   readonly verb: 'send' | 'publish';
   /** Whether it is an error that no queue takes a message. */
   readonly mandatory: boolean;
+  /**
+   * Whether each message finds a queue, as long as nobody removes what was declared: one that finds none is published
+   * again after a new declaration.
+   */
+  readonly keepsAll?: boolean;
   /** As that of a queue. */
   encode(value: In): EncodedValue | Promise<EncodedValue>;
   /** As that of a queue. */

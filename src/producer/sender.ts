@@ -217,6 +217,21 @@ export class Sender<In, Result> {
   }
 
   #publish(message: Message, limits: SendLimits): Promise<boolean> {
+    if (this.#target.keepsAll === true) return this.#publishKept(message, limits);
+    return this.#publishOnce(message, limits);
+  }
+
+  async #publishKept(message: Message, limits: SendLimits): Promise<boolean> {
+    const startedAt = performance.now();
+    // The caller may reuse its buffer meanwhile.
+    const own =
+      typeof message.body === 'string' ? message : { ...copyMessage(message), dueAt: message.dueAt };
+    if (await this.#publishOnce(own, limits)) return true;
+    this.#isDeclared = false;
+    return this.#publishOnce(own, limitsLeft(limits, startedAt));
+  }
+
+  #publishOnce(message: Message, limits: SendLimits): Promise<boolean> {
     return this.#isDeclared && this.#lastFirst === undefined
       ? this.#broker.publish(message.origin ?? this.#to, message, limits)
       : this.#publishFirst(message, limits);

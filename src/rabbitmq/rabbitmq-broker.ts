@@ -173,6 +173,11 @@ class RabbitMqBroker implements Backend {
     await this.#keepAlive.during(this.#exchanges.declare(exchange, wait));
   }
 
+  async removeExchange(exchange: string, wait: WaitOptions = {}): Promise<void> {
+    this.#check(`removing the exchange '${exchange}'`, wait);
+    await this.#keepAlive.during(this.#topology.removeExchange(exchange, wait));
+  }
+
   publish(to: Destination, message: Message, options: PublishOptions = {}): Promise<boolean> {
     try {
       this.#throwIfClosed();
@@ -270,8 +275,9 @@ class RabbitMqBroker implements Backend {
     await this.#subscriptions.end();
   }
 
-  #onUnroutable({ exchange, routingKey }: Destination): void {
-    this.#exchanges.invalidate(exchange);
+  #onUnroutable({ exchange, routingKey }: Destination, isDropped: boolean): void {
+    if (isDropped) this.#topology.onDropped(exchange);
+    else this.#topology.invalidateExchange(exchange);
     if (exchange !== '') return;
     this.#queues.invalidate(routingKey);
     this.#retryAndDeadLetterQueues.invalidate(routingKey);
@@ -298,7 +304,7 @@ class RabbitMqBroker implements Backend {
       isHeld: (queue) =>
         this.#queues.isHeld(queue, () => this.#connections.consume.connection?.isOpen === true),
       readyIn: async (queue) => (await this.#topology.inspect(queue, { timeoutMs: RPC_LIMIT_MS })).ready,
-      onUnroutable: (to) => this.#onUnroutable(to),
+      onUnroutable: (to, isDropped) => this.#onUnroutable(to, isDropped),
       onResend: (count) => observe({ type: 'resent', count }),
     });
   }

@@ -33,6 +33,7 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
     },
     declare: (queue, options) => broker.declare(declare?.(queue) ?? queue, options),
     declareExchange: (exchange, options) => broker.declareExchange(exchange, options),
+    removeExchange: (exchange, options) => broker.removeExchange(exchange, options),
     listBindings: (queue, options) => broker.listBindings(queue, options),
     publish: async (to, message, options) => {
       const isRouted = await broker.publish(to, message, options);

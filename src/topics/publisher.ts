@@ -105,6 +105,7 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
       name: topic.name,
       verb: 'publish',
       mandatory: topic.unrouted === 'error',
+      keepsAll: topic.unrouted === 'keep',
       compress: topic.compress,
       encode: (pair: Pair) => encode(topic, pair),
       route: ([event]: Pair) => routes.get(event) as EventRoute,

@@ -27,7 +27,8 @@ export interface TopicOptions {
    * What to do with an event that no subscription takes. `'ignore'` (default): it is dropped, and `publish` resolves
    * with `routed: false`. `'error'`: `publish` rejects with `UNROUTABLE`. `'keep'`: it is stored in the queue
    * `<topic>.unrouted`, which the first publisher, or `millrace topology apply`, creates: events that other programs
-   * publish before that are dropped. `'keep'` can't be changed later, since exchanges can't.
+   * publish before that are dropped. To change `'keep'` later, the exchange has to be removed and declared again: `millrace
+   * remove -e TOPIC`.
    */
   readonly unrouted?: 'ignore' | 'error' | 'keep' | undefined;
   /** What to do if an exchange of this name already exists. Default: `'match'`. */

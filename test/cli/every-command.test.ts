@@ -72,6 +72,7 @@ const commands = (): readonly Command[] => [
   { args: ['schedule', 'list', SCHEDULES], exitCode: 0, row: /^SCHEDULE +NEXT/, isTable: true },
   { args: ['schedule', 'run-now', 'every-nightly', SCHEDULES], exitCode: 0 },
   { args: ['publish', 'order.placed', HOSTILE, '-t', 'shop'], exitCode: 0 },
+  { args: ['remove', '-e', 'shop', '--dry-run'], exitCode: 0, row: /^ \[\*\] Would / },
   { args: ['backup', join(folder, `${++files}.db`)], exitCode: 0, row: /^ \[x\] Copied / },
   { args: ['purge', HOSTILE_NAME, '--force'], exitCode: 0 },
   { args: ['quues'], exitCode: 2, row: /^error: unknown command 'quues'/ },

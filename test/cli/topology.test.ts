@@ -119,6 +119,54 @@ describe.each([
   });
 });
 
+describe.each([
+  ['RabbitMQ', amqpUrl],
+  ['a folder', () => `local:${join(folder, 'removed')}`],
+])('on %s', (_name, address) => {
+  test("unrouted: 'keep' is changed by removing the exchange, and applying the new definition", async () => {
+    const { prefix } = newTopology(address());
+    const run = (unrouted: string, ...command: readonly string[]) =>
+      millrace(command, {
+        env: { MILLRACE_URL: address(), TEST_PREFIX: prefix, TEST_UNROUTED: unrouted },
+      });
+    const publish = (event: string) => run('', 'publish', event, '{}', '-t', `${prefix}-shop`);
+    await run('keep', 'topology', 'apply', MODULE);
+    expect((await publish('nobody.wants')).exitCode).toBe(0);
+    expect((await publish('order.placed')).exitCode).toBe(0);
+    const refused = await run('ignore', 'topology', 'apply', MODULE);
+    expect(refused.stderr).toMatch(/alternate/);
+    expect(refused.stderr).toContain(`millrace remove -e ${prefix}-shop`);
+
+    const name = ['remove', '-e', `${prefix}-shop`];
+    expect((await run('', ...name)).stderr).toContain(`the exchange '${prefix}-shop' and the bindings to it`);
+    expect((await run('', ...name, '--dry-run')).stderr).toMatch(/ \[\*\] Would remove /);
+    expect((await run('', ...name, '--force', '--json')).stdout).toBe(
+      `{"exchange":"${prefix}-shop","removed":true}\n`,
+    );
+    expect(await run('', ...name, '--force')).toMatchObject({ exitCode: 4 });
+
+    expect(await run('ignore', 'topology', 'apply', MODULE)).toMatchObject({ exitCode: 0, stderr: '' });
+    expect((await publish('order.placed')).exitCode).toBe(0);
+    await using broker = await connect(address());
+    await eventually(async () => (await broker.inspect(`${prefix}-shop.billing`)).ready === 2);
+    expect(await broker.inspect(`${prefix}-shop.unrouted`)).toMatchObject({ ready: 1 });
+    expect((await publish('nobody.wants')).stderr).toMatch(/no subscription/);
+  });
+});
+
+test.each([
+  [['remove'], 2, /name of a queue, or --exchange/],
+  [['remove', 'orders', '-e', 'shop'], 2, /name of a queue, or --exchange/],
+  [['remove', '-e', 'amq.topic', '--force'], 2, /belongs to the broker/],
+  [['remove', '-e', 'nothing', '--force'], 4, /there is no exchange/],
+  [['remove', '-e', 'nothing', '--force', '-u', 'local:/nothing'], 4, /there is no exchange/],
+] as const)('millrace %j is refused', async (args, exitCode, text) => {
+  await using broker = await connect(`local:${join(folder, 'refused')}`);
+  const ended = await millrace([...args], { env: { MILLRACE_URL: broker.url } });
+  expect(ended).toMatchObject({ exitCode, stdout: '' });
+  expect(ended.stderr).toMatch(text);
+});
+
 test.each(['topology check', 'doctor'])(
   '%s refuses an exchange of type headers that is not there on a local broker, be it empty or not',
   async (command) => {

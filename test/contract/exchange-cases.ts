@@ -267,6 +267,36 @@ export const exchangeCases: Cases = {
     expect(await idsIn(t, queue, 1)).toEqual(['a']);
   },
 
+  'a removed exchange leaves its queues, which are bound again when they are declared': async (t) => {
+    const topic = exchange(t, 'topic');
+    const spec = await bound(t, topic, ['a', 'b']);
+    expect(await publishTo(t, topic, 'a')).toBe(true);
+    const [, other = t.broker] = await t.connections(2);
+    await other.removeExchange(topic.name);
+    await rejection(other.removeExchange(topic.name), 'QUEUE_MISSING');
+    await rejection(
+      t.broker.declareExchange({ ...topic.spec, declare: 'existing', name: t.queueName() }),
+      'QUEUE_MISSING',
+    );
+    expect(await t.ready(spec)).toBe(1);
+    // It may be of any other kind now.
+    const fanout = defineExchange(topic.name, { type: 'fanout' });
+    const rebound = { ...spec, bindings: [{ exchange: fanout.spec, routingKey: '', arguments: {} }] };
+    await other.declare(rebound);
+    expect(await publishTo(t, topic, 'anything')).toBe(true);
+    await other.removeExchange(topic.name);
+    await other.declare(rebound);
+    expect(await publishTo(t, topic, 'once more')).toBe(true);
+    expect(await idsIn(t, spec, 3)).toEqual(['a', 'anything', 'once more']);
+  },
+
+  'an exchange that belongs to the broker is not removed': async (t) => {
+    for (const name of ['', 'amq.topic', 'amq.made-up']) {
+      const error = await rejection(t.broker.removeExchange(name), 'INVALID_OPTION');
+      expect(error.message).toMatch(/belongs to the broker/);
+    }
+  },
+
   'an exchange that others are to declare and that is missing is QUEUE_MISSING': async (t) => {
     const missing = exchange(t, 'topic', { declare: 'existing' });
     const error = await rejection(t.broker.declareExchange(missing.spec), 'QUEUE_MISSING');
@@ -497,6 +527,18 @@ export const atomicFanOutCases: Cases = {
     await t.broker.remove(full.name);
     expect(await publishing).toBe(true);
     expect(await idsIn(t, free, 1)).toEqual(['late']);
+  },
+
+  'a fan-out that waits at an exchange which is removed was stored nowhere': async (t) => {
+    const fanout = exchange(t, 'fanout');
+    const full = await bound(t, fanout, [''], { capacity: 1 });
+    const free = await bound(t, fanout, ['']);
+    await t.fill(full);
+    const publishing = publishTo(t, fanout, '', 'late');
+    const [, other = t.broker] = await t.connections(2);
+    await other.removeExchange(fanout.name);
+    expect(await publishing).toBe(false);
+    expect(await t.ready(free)).toBe(0);
   },
 
   'an exchange of type headers is refused with a sentence': async (t) => {

@@ -95,6 +95,61 @@ export const topicCases: Cases = {
     kept.ack();
   },
 
+  'a topic gets or loses what it keeps once its exchange is removed, and loses no copy': async (t) => {
+    const event = { id: 'A', total: 1 };
+    const shop = shopOf(t);
+    const orders = defineSubscription(shop, 'orders', { to: ['order.placed'], ...options(t) });
+    await t.broker.declare(orders.spec);
+    await createPublisher(t.broker, shop).publish('order.placed', event);
+    const events = { 'order.placed': z.unknown(), 'customer.new': z.unknown() };
+    const kept = defineTopic(shop.name, events, { unrouted: 'keep' });
+    const keptOrders = defineSubscription(kept, 'orders', { to: ['order.placed'], ...options(t) });
+    const keeping = createPublisher(t.broker, kept);
+    await rejection(keeping.publish('customer.new', 1), 'QUEUE_MISMATCH');
+
+    await t.broker.removeExchange(shop.name);
+    expect(await keeping.publish('customer.new', 1)).toMatchObject({ routed: true });
+    await t.untilCounted(`${shop.name}.unrouted`, { ready: 1 });
+    await t.broker.declare(keptOrders.spec);
+    expect(await keeping.publish('order.placed', event)).toMatchObject({ routed: true });
+    await t.untilCounted(orders.name, { ready: 2 });
+
+    await t.broker.removeExchange(shop.name);
+    await t.broker.declare(orders.spec);
+    const ignoring = createPublisher(t.broker, shop);
+    expect(await ignoring.publish('customer.new', { name: 'Ada' })).toMatchObject({ routed: false });
+    expect(await ignoring.publish('order.placed', event)).toMatchObject({ routed: true });
+    await t.untilCounted(orders.name, { ready: 3 });
+  },
+
+  'events of a topic that keeps them are kept again when its exchange or its queue was removed': async (
+    t,
+  ) => {
+    const shop = shopOf(t, { unrouted: 'keep' });
+    const publisher = createPublisher(t.broker, shop);
+    const event = { name: 'Ada' };
+    const [, other = t.broker] = await t.connections(2);
+    await publisher.publish('customer.new', event);
+    await other.removeExchange(shop.name);
+    expect(await publisher.publish('customer.new', event)).toMatchObject({ routed: true });
+    await t.untilCounted(`${shop.name}.unrouted`, { ready: 2 });
+    await other.remove(`${shop.name}.unrouted`);
+    expect(await publisher.publish('customer.new', event)).toMatchObject({ routed: true });
+    await t.untilCounted(`${shop.name}.unrouted`, { ready: 1 });
+    await other.removeExchange(`${shop.name}.unrouted`);
+    expect(await publisher.publish('customer.new', event)).toMatchObject({ routed: true });
+    await t.untilCounted(`${shop.name}.unrouted`, { ready: 2 });
+  },
+
+  'the name of the queue for what is not routed is no name for a subscription': async (t) => {
+    for (const unrouted of ['ignore', 'error', 'keep'] as const) {
+      const shop = shopOf(t, { unrouted });
+      expect(() => defineSubscription(shop, 'unrouted', { to: ['order.*'] })).toThrow(
+        /'.*\.unrouted' is reserved for events without a subscription/,
+      );
+    }
+  },
+
   'a topic that was declared with other options is QUEUE_MISMATCH, and leaves nothing behind': async (t) => {
     const shop = shopOf(t);
     const events = { 'order.placed': z.object({ id: z.string(), total: z.number() }) };

@@ -79,6 +79,7 @@ function withLimit(broker: Backend, maxMessageBytes: number): Backend {
     maxMessageBytes,
     declare: (...args) => broker.declare(...args),
     declareExchange: (...args) => broker.declareExchange(...args),
+    removeExchange: (...args) => broker.removeExchange(...args),
     listBindings: (...args) => broker.listBindings(...args),
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),

@@ -55,6 +55,7 @@ function bound(broker: Backend): Backend {
     maxMessageBytes: broker.maxMessageBytes,
     declare: (...args) => broker.declare(...args),
     declareExchange: (...args) => broker.declareExchange(...args),
+    removeExchange: (...args) => broker.removeExchange(...args),
     listBindings: (...args) => broker.listBindings(...args),
     publish: (...args) => broker.publish(...args),
     subscribe: (...args) => broker.subscribe(...args),

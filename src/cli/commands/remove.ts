@@ -1,8 +1,10 @@
 /** `millrace remove` */
 import type { Command } from 'commander';
+import { checkRemovable, exchangeOption } from '../../common/exchange-spec.js';
+import { backendOf } from '../../common/options.js';
 import { deadLetters } from '../../dead-letters/dead-letters.js';
 import { addHelp, type Execute } from '../common-options.js';
-import { EXIT, type ExitCode } from '../exit-code.js';
+import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import { nameValue } from '../option-values.js';
 import type { Output } from '../output.js';
 import {
@@ -20,28 +22,83 @@ import {
 const EXAMPLES = `
 Examples:
   $ millrace remove old-orders             remove the queue with all it holds
-  $ millrace remove orders ID              remove one message of it`;
+  $ millrace remove orders ID              remove one message of it
+  $ millrace remove -e shop                remove the exchange of a topic`;
 
 const NOTES = `
-Its dead-letter queue stays: remove that, too, if you don't need it. Consumers of the queue end, unless they may declare it again.`;
+The dead-letter queue of a queue stays: remove that, too, if you don't need it. Consumers of the queue end, unless they may declare it again.
+
+An exchange is removed with all bindings to it; the queues and their messages stay. Then 'millrace topology apply' declares it with other properties, and binds the queues of its module again. Stop the programs with the old definition first: they declare it again when they need it.`;
+
+interface RemoveFlags extends DangerousFlags {
+  readonly exchange?: string;
+}
 
 export function addRemoveCommand(program: Command, execute: Execute): void {
   const command = program
     .command('remove')
-    .description('Removes a queue, or single messages of it, permanently; asks first.')
-    .argument('<queue>', 'the name of the queue', nameValue)
-    .argument('[id...]', 'ids of ready messages to remove instead of the queue');
-  addDangerousOptions(command, 'removed').action((queue: string, ids: string[], flags: DangerousFlags) =>
-    execute(flags, (output) =>
-      withOperator('remove', flags, output, noSuchQueue(queue), (operation) =>
-        ids.length === 0
-          ? removeQueue(queue, flags, output, operation)
-          : removeMessages(queue, ids, flags, output, operation),
-      ),
-    ),
+    .description('Removes a queue, single messages of it, or an exchange, permanently; asks first.')
+    .argument('[queue]', 'the name of the queue', nameValue)
+    .argument('[id...]', 'ids of ready messages to remove instead of the queue')
+    .option('-e, --exchange <name>', 'an exchange to remove instead of a queue', nameValue);
+  addDangerousOptions(command, 'removed').action(
+    (queue: string | undefined, ids: string[], flags: RemoveFlags) =>
+      execute(flags, (output) => remove(queue, ids, flags, output)),
   );
   addHelp(command, EXAMPLES, NOTES);
   addOperatorOptions(command);
+}
+
+function remove(
+  queue: string | undefined,
+  ids: readonly string[],
+  flags: RemoveFlags,
+  output: Output,
+): Promise<ExitCode> {
+  const { exchange } = flags;
+  if (exchange !== undefined && queue === undefined) {
+    return withOperator('remove', flags, output, noSuchExchange(exchange), (operation) =>
+      removeExchange(exchange, flags, output, operation),
+    );
+  }
+  if (queue === undefined || exchange !== undefined)
+    throw new CommandError(
+      EXIT.usage,
+      'remove takes the name of a queue, or --exchange with that of an exchange',
+    );
+  return withOperator('remove', flags, output, noSuchQueue(queue), (operation) =>
+    ids.length === 0
+      ? removeQueue(queue, flags, output, operation)
+      : removeMessages(queue, ids, flags, output, operation),
+  );
+}
+
+async function removeExchange(
+  exchange: string,
+  flags: DangerousFlags,
+  output: Output,
+  { broker, signal, wait }: Operation,
+): Promise<ExitCode> {
+  const backend = backendOf(broker);
+  // Missing, or not to be removed: said before the question.
+  checkRemovable(exchange);
+  await backend.declareExchange(exchangeOption('exchange', exchange), wait);
+  const what = `the exchange '${exchange}' and the bindings to it`;
+  const isDry = flags.dryRun === true;
+  if (!isDry) {
+    const question = `Permanently remove ${what} at ${broker.url}?`;
+    if (!(await isAgreed('remove', question, flags, output, signal))) return EXIT.failed;
+    await backend.removeExchange(exchange, wait);
+  }
+  if (output.json) await output.record({ exchange, removed: !isDry });
+  else output.note(` [*] ${isDry ? 'Would remove' : 'Removed'} ${what}; its queues stay`);
+  return EXIT.ok;
+}
+
+function noSuchExchange(exchange: string): (where: string) => never {
+  return (where) => {
+    throw new CommandError(EXIT.empty, `there is no exchange '${exchange}': ${where} has no exchanges`);
+  };
 }
 
 async function removeQueue(

@@ -20,11 +20,16 @@ export async function exchangeCheck(
     return ok('exchange', `'${name}' ${as}`, facts);
   } catch (error) {
     if (isQueueError(error, 'QUEUE_MISMATCH'))
-      return fail('exchange', error.message, EXIT.failed, undefined, facts);
+      return fail('exchange', error.message, EXIT.failed, changeAdvice(name), facts);
     if (!isQueueError(error, 'QUEUE_MISSING')) return failure('exchange', error);
     if (spec.declare !== 'existing') return missing('exchange', name);
     return fail('exchange', `'${name}' does not exist`, EXIT.empty, 'another program must create it', facts);
   }
+}
+
+/** An exchange that exists can't be changed on any broker. */
+export function changeAdvice(exchange: string): string {
+  return `to change it, 'millrace remove -e ${exchange}', then 'millrace topology apply'`;
 }
 
 /** Compares the bindings of the queues that exist with their definitions. */

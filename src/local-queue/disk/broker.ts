@@ -114,6 +114,10 @@ class DiskBroker implements Backend {
     await this.#command('declare', options, { kind: 'declare-exchange', exchange });
   }
 
+  async removeExchange(exchange: string, options?: WaitOptions): Promise<void> {
+    await this.#command('remove', options, { kind: 'remove-exchange', exchange });
+  }
+
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
     try {
       this.#checkUsable('publish', options);

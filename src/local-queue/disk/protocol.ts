@@ -108,6 +108,7 @@ export interface StateRequest {
 export type Command =
   | { readonly kind: 'declare'; readonly id: number; readonly spec: QueueSpec }
   | { readonly kind: 'declare-exchange'; readonly id: number; readonly exchange: ExchangeSpec }
+  | { readonly kind: 'remove-exchange'; readonly id: number; readonly exchange: string }
   | {
       readonly kind: 'subscribe';
       readonly id: number;

@@ -136,6 +136,12 @@ class MemoryBroker implements Backend {
     this.#exchanges.declare(spec);
   }
 
+  async removeExchange(exchange: string, options?: WaitOptions): Promise<void> {
+    this.#checkUsable('remove', options);
+    this.#exchanges.remove(exchange);
+    this.#fanOuts.admit();
+  }
+
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
     // Not an async function, whose promise would be a large part of the cost of a publish. For the same reason the time
     // limit is not checked before it is needed.

@@ -10,7 +10,7 @@ export interface PendingPublishListener {
   onAborted(pending: PendingPublish): void;
   /** The sender's promise is settled. */
   onSettled(): void;
-  /** No queue or exchange took the message. Called before the sender's promise rejects. */
+  /** No queue or exchange took the message. Called before the sender's promise settles. */
   onUnroutable(pending: PendingPublish): void;
 }
 
@@ -103,6 +103,7 @@ export class PendingPublish implements Linked<PendingPublish> {
 
   confirm(): void {
     if (this.returned === undefined || !this.mandatory) {
+      if (this.returned !== undefined) this.#listener.onUnroutable(this);
       // One that was returned may have been routed when it was sent before.
       if (this.#settle()) this.#resolve(this.returned === undefined || this.uncertain);
     } else {
@@ -130,6 +131,8 @@ export class PendingPublish implements Linked<PendingPublish> {
     if (this.uncertain) {
       const reason = new QueueError(code, why, { cause });
       this.fail('UNCONFIRMED', `it may have arrived before it was sent again and refused: ${why}`, reason);
+    } else if (code === 'UNROUTABLE' && !this.mandatory) {
+      if (this.#settle()) this.#resolve(false);
     } else {
       this.fail(code, why, cause);
     }

@@ -16,8 +16,8 @@ import { UnconfirmedPublishes } from './unconfirmed-publishes.js';
 export interface PublisherSettings extends Omit<BoundedTargetsSettings, 'wake'> {
   readonly link: ReconnectingConnection;
   readonly maxUnconfirmed: number;
-  /** No queue or no exchange took a message. */
-  readonly onUnroutable: (to: Destination) => void;
+  /** No queue or no exchange took a message. `isDropped`: it has an exchange, and it is no error that no queue took it. */
+  readonly onUnroutable: (to: Destination, isDropped: boolean) => void;
   /** This many messages, whose channel was lost while they were unconfirmed, have just been sent again. */
   readonly onResend: (count: number) => void;
   /** Counts the callers whose messages are not settled. */
@@ -56,7 +56,8 @@ export class Publisher {
       senders.waiting--;
       senders.onChange?.();
     },
-    onUnroutable: ({ wire }) => this.#settings.onUnroutable(wire),
+    onUnroutable: ({ wire, mandatory, returned }) =>
+      this.#settings.onUnroutable(wire, !mandatory && returned !== undefined),
   };
 
   #channel: PublishChannel | undefined;

@@ -1,5 +1,6 @@
 import type { Channel } from 'amqplib';
 import type { ExchangeSpec, WaitOptions } from '../../broker.js';
+import { checkRemovable } from '../../common/exchange-spec.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { isAccessRefused, isInterrupted, isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
@@ -55,6 +56,23 @@ export class Exchanges {
     await this.#link.within(declaring, what, wait);
   }
 
+  /** Deletes an exchange. It is not declared again after a reconnect, unless a queue's bindings name it. */
+  async remove(exchange: string, wait: WaitOptions): Promise<void> {
+    checkRemovable(exchange);
+    let asked = false;
+    const what = `removing the exchange '${exchange}'`;
+    await request(this.#link, { what, name: exchange }, wait, (connection) =>
+      onOwnChannel(connection, async (channel) => {
+        // To RabbitMQ, deleting a missing exchange is not an error.
+        if (!asked) await channel.checkExchange(exchange);
+        asked = true;
+        this.#specs.delete(exchange);
+        this.#known.delete(exchange);
+        await channel.deleteExchange(exchange);
+      }),
+    );
+  }
+
   /** Like `declareOn`, unless it is declared already. */
   async ensureOn(connection: Connection, spec: ExchangeSpec): Promise<void> {
     const isThere = this.#known.has(spec.name);
@@ -73,6 +91,11 @@ export class Exchanges {
     this.#known.clear();
     const restoring = [...this.#specs.values()].map((spec) => this.declareOn(connection, spec));
     await Promise.allSettled(restoring);
+  }
+
+  /** The alternate of an exchange, as it was declared here. */
+  alternateOf(exchange: string): string | undefined {
+    return this.#specs.get(exchange)?.alternate;
   }
 
   /** Called when the exchange turned out not to exist. */

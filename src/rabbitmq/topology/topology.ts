@@ -141,6 +141,29 @@ export class Topology {
     );
   }
 
+  /** Deletes an exchange. The queues that were bound to it are bound again when they are next declared. */
+  async removeExchange(exchange: string, wait: WaitOptions): Promise<void> {
+    await this.#exchanges.remove(exchange, wait);
+    this.invalidateExchange(exchange);
+  }
+
+  /** Called when the exchange may not exist: it and the queues bound to it are declared again when they are needed. */
+  invalidateExchange(exchange: string): void {
+    this.#exchanges.invalidate(exchange);
+    for (const { spec } of this.#queues.settled) {
+      if (spec.bindings?.some((binding) => binding.exchange.name === exchange))
+        this.#queues.invalidate(spec.name);
+    }
+  }
+
+  /** Called when an exchange dropped a message. An alternate exchange would have, if it and its queue existed. */
+  onDropped(exchange: string): void {
+    const alternate = this.#exchanges.alternateOf(exchange);
+    if (alternate === undefined) return;
+    this.invalidateExchange(exchange);
+    this.invalidateExchange(alternate);
+  }
+
   /** Never rejects: the error shows at the next `declare`, publish or subscription that needs the queue. */
   async #restoreOn(connection: Connection, declared: DeclaredQueue): Promise<void> {
     try {

@@ -5,6 +5,7 @@ import { backendOf } from '../../../common/options.js';
 import { isQueueError } from '../../../errors.js';
 import { chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../../common-options.js';
+import { changeAdvice } from '../../doctor/exchange-checks.js';
 import { removeLeftOver, topicsWithoutKeep } from '../../doctor/left-over-checks.js';
 import { EXIT, type ExitCode, exitCodeOf } from '../../exit-code.js';
 import { importTopology } from '../../import-module.js';
@@ -55,8 +56,9 @@ async function apply(module: string, flags: CommonFlags, output: Output): Promis
         throw error;
       firstFailure ??= exitCodeOf(error);
       if (kind === 'exchange') refused.add(name);
+      const advice = kind === 'exchange' && error.code === 'QUEUE_MISMATCH' ? `; ${changeAdvice(name)}` : '';
       if (output.json) await output.record({ kind, name, declared: false, error: error.message });
-      else output.error(error.message);
+      else output.error(`${error.message}${advice}`);
     }
   };
   try {

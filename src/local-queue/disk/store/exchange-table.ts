@@ -9,6 +9,8 @@ const SQL = {
   exchanges: 'SELECT definition FROM exchanges',
   bindings: 'SELECT exchange, queue, routing_key FROM bindings',
   insert: 'INSERT INTO exchanges (name, definition) VALUES (?, ?)',
+  remove: 'DELETE FROM exchanges WHERE name = ?',
+  removeBindings: 'DELETE FROM bindings WHERE exchange = ?',
   bind: 'INSERT OR IGNORE INTO bindings (exchange, queue, routing_key) VALUES (?, ?, ?)',
   unbind: 'DELETE FROM bindings WHERE exchange = ? AND queue = ? AND routing_key = ?',
 };
@@ -52,6 +54,14 @@ export class ExchangeTable {
   declare(spec: ExchangeSpec): void {
     if (!this.#current.declare(spec)) return;
     this.#sql.insert.run(spec.name, JSON.stringify(spec));
+    this.#queues.changed();
+  }
+
+  /** Removes an exchange and its bindings. Throws `INVALID_OPTION` and `QUEUE_MISSING`. */
+  remove(exchange: string): void {
+    this.#current.remove(exchange);
+    this.#sql.remove.run(exchange);
+    this.#sql.removeBindings.run(exchange);
     this.#queues.changed();
   }
 

@@ -47,6 +47,11 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
     case 'declare-exchange':
       transaction.exchanges.declare(command.exchange);
       return undefined;
+    case 'remove-exchange':
+      transaction.exchanges.remove(command.exchange);
+      // Publishes that wait for room in its queues.
+      transaction.wakesOthers = true;
+      return undefined;
     case 'subscribe':
       subscribe(transaction, command);
       reclaimMessages(transaction);
