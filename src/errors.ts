@@ -73,8 +73,8 @@ const REJECT_MESSAGE = Symbol.for('millrace.RejectMessage');
 const RETRY_LATER = Symbol.for('millrace.RetryLater');
 const POSTPONE = Symbol.for('millrace.Postpone');
 
-/** The longest delay that timers and broker arguments carry. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
+/** The longest delay that timers and broker arguments carry: 2^31 - 1 ms, 24 days. */
+export const MAX_DELAY_MS = 2 ** 31 - 1;
 
 function isMarked(error: unknown, mark: symbol): boolean {
   try {

@@ -4,7 +4,7 @@ import { within } from '../common/limits.js';
 import { backendOf, checkOptionNames, integerOption, invalidOption } from '../common/options.js';
 import type { Consumer, Handler } from '../consumer/consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from '../consumer/consumer-options.js';
-import { QueueConsumer } from '../consumer/queue-consumer.js';
+import { RunningConsumer } from '../consumer/running-consumer.js';
 import type { DecodedValue, Queue } from '../queue.js';
 import type { BatchContext, BatchHandler, BatchItem } from './batch.js';
 import { Batcher } from './batcher.js';
@@ -107,7 +107,7 @@ export function createBatchConsumer<Out>(
   const decode: typeof queue.decode = (message, maxBytes) =>
     limited(queue.decode(message, maxBytes), name, handlerTimeoutMs);
   const join: Handler<Out> = (value, context) => batcher.join(value, context);
-  return new QueueConsumer(
+  return new RunningConsumer(
     backend,
     { name, spec, decode },
     { handler: join, tracked: join, isBatched: true },

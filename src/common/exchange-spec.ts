@@ -120,10 +120,14 @@ function checkExchangeName(option: string, name: unknown, declare: DeclareMode):
   if (name === '' || (declare !== 'existing' && /[\u0000-\u001f\u007f]/.test(name))) {
     throw invalidOption(option, `1 to ${MAX_NAME_BYTES} bytes without control characters`, name);
   }
-  if (name.startsWith('amq.') && declare !== 'existing') {
-    throw new QueueError(
-      'INVALID_OPTION',
-      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ reserves; choose another name, or declare: 'existing'`,
-    );
-  }
+  checkNotReserved(option, name, declare);
+}
+
+/** Throws `INVALID_OPTION` for the name of a queue or an exchange that RabbitMQ lets nobody declare. */
+export function checkNotReserved(option: string, name: string, declare: DeclareMode): void {
+  if (!name.startsWith('amq.') || declare === 'existing') return;
+  throw new QueueError(
+    'INVALID_OPTION',
+    `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ reserves; choose another name, or declare: 'existing'`,
+  );
 }

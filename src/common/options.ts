@@ -1,7 +1,9 @@
 /** Checks arguments: options, signals, observers, sizes. Each is checked once, where it enters the toolkit. */
 import { inspect } from 'node:util';
 import type { Backend, Broker, Message, Operator, WaitOptions } from '../broker.js';
-import { QueueError } from '../errors.js';
+import { MAX_DELAY_MS, QueueError } from '../errors.js';
+
+export { MAX_DELAY_MS };
 
 /** A short, safe rendering of any value, for error messages. */
 export function quote(value: unknown): string {
@@ -49,9 +51,6 @@ export function integerOption(
     bounds.max === undefined ? `of at least ${bounds.min}` : `from ${bounds.min} to ${bounds.max}`;
   throw invalidOption(name, `an integer ${range}${bounds.infinity === true ? ', or Infinity' : ''}`, value);
 }
-
-/** The longest delay that timers and broker arguments carry: 2^31 - 1 ms, 24 days. */
-export const MAX_DELAY_MS = 2 ** 31 - 1;
 
 /** Milliseconds within the range of a timer, `Infinity` for no limit, or the default if it is undefined. */
 export function durationOption(

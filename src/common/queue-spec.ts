@@ -3,14 +3,13 @@ import type { DeclareMode, DelayedRetry, QueueSpec } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { Codec } from './encoding/codec.js';
 import type { Compression } from './encoding/content-encoding.js';
-import { type BindingOptions, bindingsOption } from './exchange-spec.js';
+import { type BindingOptions, bindingsOption, checkNotReserved } from './exchange-spec.js';
 import {
   booleanOption,
   checkOptionNames,
   integerOption,
   invalidOption,
   MAX_DELAY_MS,
-  quote,
   wordOption,
 } from './options.js';
 
@@ -221,12 +220,7 @@ function checkQueueName(option: string, name: string, declare: DeclareMode): voi
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     (declare === 'existing' || !/[\u0000-\u001f\u007f]/.test(name));
   if (!fits) throw invalidOption(option, `1 to ${MAX_NAME_BYTES} bytes without control characters`, name);
-  if (name.startsWith('amq.') && declare !== 'existing') {
-    throw new QueueError(
-      'INVALID_OPTION',
-      `${option}: ${quote(name)} begins with 'amq.', which RabbitMQ reserves; choose another name, or declare: 'existing'`,
-    );
-  }
+  checkNotReserved(option, name, declare);
 }
 
 const BARE: Omit<QueueSpec, 'name' | 'type'> = {

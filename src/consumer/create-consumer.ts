@@ -14,7 +14,7 @@ import {
   handlerByEvent,
   handlerByType,
 } from './handlers-by-type.js';
-import { QueueConsumer } from './queue-consumer.js';
+import { RunningConsumer } from './running-consumer.js';
 import { trackedHandler } from './tracked-handler.js';
 
 /** With a handler for each `type` or routing key that messages have. */
@@ -87,12 +87,12 @@ export function createConsumer<Out>(
     const run = wrapped<Out>(settings.around, (value, context) =>
       threads.run(value, context, isAnswered(context, settings.replies)),
     );
-    return new QueueConsumer(backend, queue, { handler: run, tracked: run }, settings, threads);
+    return new RunningConsumer(backend, queue, { handler: run, tracked: run }, settings, threads);
   }
   const settings = checkConsumerOptions(options, 1, queue.spec.delayedRetry);
   const plain = wrapped(settings.around, toHandler(handler, queue));
   const tracked = trackedHandler(plain, backend, queue, settings);
-  return new QueueConsumer(backend, queue, { handler: plain, tracked }, settings, MAIN_THREAD);
+  return new RunningConsumer(backend, queue, { handler: plain, tracked }, settings, MAIN_THREAD);
 }
 
 function wrapped<Out>(around: Around<HandlerContext> | undefined, handler: Handler<Out>): Handler<Out> {

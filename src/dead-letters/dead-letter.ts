@@ -1,4 +1,5 @@
 import type { DeadLetterCode, Message, MessageHeaders } from '../broker.js';
+import { BROKER_HEADERS, latestDeath } from '../common/broker-headers.js';
 import { deadLetterHistory } from '../common/dead-letter-headers.js';
 import { RESERVED_HEADER_PREFIX } from '../common/retry-headers.js';
 
@@ -60,9 +61,6 @@ export function toDeadLetter(message: Message): DeadLetter {
   };
 }
 
-/** Headers that RabbitMQ added to the message, and those by which it would route a message to further queues. */
-export const BROKER_HEADERS = /^(x-(death|(first|last)-death-.*|delivery-count|acquired-count)|B?CC)$/;
-
 /** The last time that a `Date` can represent. Timestamps in microseconds or nanoseconds exceed it. */
 const LAST_TIME = 8.64e15;
 
@@ -98,14 +96,9 @@ const DEATH_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'delivery-limit': 'delivered too often without being settled',
 };
 
-/**
- * The latest entry of the header `x-death`, a list with the newest entry first. Undefined if there is none that can be
- * read.
- */
-export function brokerDeath({ 'x-death': deaths }: MessageHeaders): BrokerDeath | undefined {
-  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
-  if (typeof last !== 'object' || last === null) return undefined;
-  const { reason, queue, count, time } = last as Readonly<Record<string, unknown>>;
+/** The latest entry of the header `x-death`. Undefined if there is none that can be read. */
+export function brokerDeath(headers: MessageHeaders): BrokerDeath | undefined {
+  const { reason, queue, count, time } = latestDeath(headers) ?? {};
   if (typeof reason !== 'string' || typeof queue !== 'string') return undefined;
   return {
     // The toolkit spells this reason differently.

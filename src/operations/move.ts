@@ -1,4 +1,6 @@
 import type { Broker, Message, WaitOptions } from '../broker.js';
+import { BROKER_HEADERS } from '../common/broker-headers.js';
+import { ConcurrencyLimit } from '../common/concurrency-limit.js';
 import {
   backendOf,
   checkOptionNames,
@@ -8,8 +10,6 @@ import {
   invalidOption,
 } from '../common/options.js';
 import { QueueScan } from '../common/queue-scan.js';
-import { BROKER_HEADERS } from '../dead-letters/dead-letter.js';
-import { ConcurrencyLimit } from '../dead-letters/replay-limits.js';
 
 /** Which messages to move. */
 export interface MoveOptions extends WaitOptions {

@@ -124,7 +124,7 @@ export class Skipped {
 const PROGRESS_EVERY_MS = 100;
 
 /** Calls back at intervals. */
-export class Progress {
+export class ProgressReports {
   readonly #onProgress: (progress: SendManyCounts) => void;
   readonly #counts: () => SendManyCounts;
   #nextAt = performance.now() + PROGRESS_EVERY_MS;

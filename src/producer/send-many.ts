@@ -3,7 +3,13 @@ import type { Message } from '../broker.js';
 import { abortedError, Deferred, onAbort } from '../common/limits.js';
 import { errorText } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
-import { type EachValue, Progress, type SendManyCounts, Skipped, type SkippedValues } from './each-value.js';
+import {
+  type EachValue,
+  ProgressReports,
+  type SendManyCounts,
+  Skipped,
+  type SkippedValues,
+} from './each-value.js';
 import { type Step, ValueSource, type Values } from './value-source.js';
 
 /** The result of `sendMany`. */
@@ -77,7 +83,7 @@ class BulkSend<T> {
   readonly #sends: AbortController | undefined;
   readonly #failed: { position: number; error: QueueError }[] = [];
   readonly #skipped: Skipped | undefined;
-  readonly #progress: Progress | undefined;
+  readonly #progress: ProgressReports | undefined;
   readonly #onStored: BulkRules<T>['onStored'];
   #taken = 0;
   #messages = 0;
@@ -98,7 +104,7 @@ class BulkSend<T> {
     { skipsInvalid, onProgress, onStored }: BulkRules<T>,
   ) {
     this.#skipped = skipsInvalid ? new Skipped() : undefined;
-    this.#progress = onProgress && new Progress(onProgress, () => this.#counts);
+    this.#progress = onProgress && new ProgressReports(onProgress, () => this.#counts);
     this.#onStored = onStored;
     this.#values = new ValueSource(values);
     this.#signal = signal;

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { QueueError } from '../../errors.js';
 import { checkFolder } from './folder.js';
 import { Database, STORE_FILE } from './store/database.js';
-import { checkSqlite, Park } from './store/sqlite.js';
+import { checkSqlite, ExitGuard } from './store/sqlite.js';
 import { storageError } from './store/storage-error.js';
 import { WriteLock } from './store/write-lock.js';
 
@@ -16,7 +16,7 @@ export async function backUpFolder(folder: string, file: string): Promise<void> 
   const path = await checkFolder(resolve(folder));
   makeEmpty(file);
   try {
-    const database = new Database(path, new WriteLock(new Park()));
+    const database = new Database(path, new WriteLock(new ExitGuard()));
     try {
       database.prepare('VACUUM INTO ?').run(resolve(file));
     } finally {

@@ -7,7 +7,7 @@ import type { Difference } from '../queue-mismatch.js';
 import { Database, STORE_FILE } from './store/database.js';
 import { compareDefinitions } from './store/queue-definition.js';
 import { QueueTable } from './store/queue-table.js';
-import { checkSqlite, Park } from './store/sqlite.js';
+import { checkSqlite, ExitGuard } from './store/sqlite.js';
 import { storageError } from './store/storage-error.js';
 import { asStored } from './store/stored-spec.js';
 import { WriteLock } from './store/write-lock.js';
@@ -38,7 +38,7 @@ export async function hasStore(folder: string): Promise<boolean> {
 export async function compareStoredQueues(folder: string, spec: QueueSpec): Promise<StoredQueueComparison[]> {
   checkSqlite();
   try {
-    const database = new Database(folder, new WriteLock(new Park()));
+    const database = new Database(folder, new WriteLock(new ExitGuard()));
     try {
       const queues = new QueueTable(database);
       queues.begin();

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { checkFolder } from './folder.js';
 import { Database, STORE_FILE } from './store/database.js';
 import { livingProcesses } from './store/owner-table.js';
-import { checkSqlite, Park } from './store/sqlite.js';
+import { checkSqlite, ExitGuard } from './store/sqlite.js';
 import { storageError } from './store/storage-error.js';
 import { WriteLock } from './store/write-lock.js';
 
@@ -77,7 +77,7 @@ async function nearest(path: string): Promise<{ readonly at: string; readonly mo
 
 function contents(folder: string, file: string): Omit<StoreFacts, 'bytes'> {
   try {
-    const database = new Database(folder, new WriteLock(new Park()));
+    const database = new Database(folder, new WriteLock(new ExitGuard()));
     try {
       return {
         freeBytes:

@@ -15,7 +15,7 @@ import type {
   StartsGrant,
   StartsRequest,
 } from '../../broker.js';
-import type { ConsumersRequest, PeekRequest, QueuesRequest } from '../../common/peek.js';
+import type { ConsumersRequest, PeekRequest, QueuesRequest } from '../../common/operator-requests.js';
 import type { QueueErrorCode } from '../../errors.js';
 import type { MessageLists } from './message-lists.js';
 
@@ -23,8 +23,8 @@ import type { MessageLists } from './message-lists.js';
 export interface StoreSettings {
   readonly folder: string;
   readonly leaseMs: number;
-  /** See `Park`. */
-  readonly park: SharedArrayBuffer | undefined;
+  /** See `ExitGuard`. */
+  readonly exitGuard: SharedArrayBuffer | undefined;
 }
 
 /** The first message of the store thread; with a code, it can't open the store, and ends. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { QueueError } from '../../errors.js';
 import type { Opened, Reply, StoreSettings } from './protocol.js';
-import { Park } from './store/sqlite.js';
+import { ExitGuard } from './store/sqlite.js';
 
 /** Compiled code has the compiled thread next to it. Run from its source, it takes the build's: Node 20 loads no .ts. */
 const THREAD = new URL(
@@ -42,16 +42,16 @@ export interface StoreWorker {
 /** Starts the store thread of a folder. */
 export function startStoreWorker(settings: StoreWorkerSettings, listener: StoreWorkerListener): StoreWorker {
   const { folder, leaseMs } = settings;
-  const park = new Park();
+  const exitGuard = new ExitGuard();
   const thread = new Worker(settings.thread ?? THREAD, {
     name: 'millrace-store',
-    workerData: { folder, leaseMs, park: park.memory } satisfies StoreSettings,
+    workerData: { folder, leaseMs, exitGuard: exitGuard.memory } satisfies StoreSettings,
     // Without the flags of this process, which may be meant for its main program only.
     execArgv: [],
     stdin: false,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
-  park.guard();
+  exitGuard.arm();
   let failure: QueueError | undefined;
   const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()));
   const opened = new Promise<void>((resolve, reject) => {
@@ -67,7 +67,7 @@ export function startStoreWorker(settings: StoreWorkerSettings, listener: StoreW
       failure = threadError(folder, error);
     });
     thread.once('exit', (status) => {
-      park.unguard();
+      exitGuard.disarm();
       failure ??= new QueueError('STORAGE_ERROR', `the thread for ${folder} ended with status ${status}`);
       listener.onEnd(failure);
       reject(failure);

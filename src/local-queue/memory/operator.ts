@@ -15,16 +15,15 @@ import {
   type WaitOptions,
 } from '../../broker.js';
 import { shareHeaders } from '../../common/headers.js';
-import { checkQueueName } from '../../common/options.js';
 import {
   byName,
-  type Cursor,
   checkConsumers,
   checkPeek,
   checkQueues,
-  PageWriter,
   type PeekRequest,
-} from '../../common/peek.js';
+} from '../../common/operator-requests.js';
+import { checkQueueName } from '../../common/options.js';
+import { type Cursor, PageWriter } from '../../common/peek-page.js';
 import { localFigures, queueMissing } from '../local-broker.js';
 import type { MemoryQueue } from './queue.js';
 import type { StoredMessage } from './stored-message.js';

@@ -8,8 +8,8 @@ import type {
   WaitQueue,
 } from '../../broker.js';
 import { RPC_LIMIT_MS, within } from '../../common/limits.js';
+import { byName, type ConsumersRequest, type QueuesRequest } from '../../common/operator-requests.js';
 import { quote } from '../../common/options.js';
-import { byName, type ConsumersRequest, type QueuesRequest } from '../../common/peek.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import { credentialsFor, tlsOf } from '../connection/log-in.js';

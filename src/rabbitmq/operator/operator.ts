@@ -13,14 +13,14 @@ import type {
   WaitQueue,
 } from '../../broker.js';
 import { throwIfAborted, within } from '../../common/limits.js';
-import { checkQueueName } from '../../common/options.js';
 import {
   type ConsumersRequest,
   checkConsumers,
   checkPeek,
   checkQueues,
-  PageWriter,
-} from '../../common/peek.js';
+} from '../../common/operator-requests.js';
+import { checkQueueName } from '../../common/options.js';
+import { PageWriter } from '../../common/peek-page.js';
 import { QueueScan } from '../../common/queue-scan.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { QueueCounts } from '../topology/topology.js';

@@ -14,7 +14,7 @@ import { originHeaders, originOf as publishedTo } from './origin.js';
 export const RESENT_HEADER = 'x-millrace-resent';
 
 /** RabbitMQ routes a message to the queues that these headers name, so the toolkit neither sends nor passes them on. */
-export const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
+const SENDER_SELECTED_HEADERS = ['CC', 'BCC'];
 
 /** The address that replies are published to (https://www.rabbitmq.com/docs/direct-reply-to). */
 const REPLY_ADDRESS = /^amq\.rabbitmq\.reply-to\./;

@@ -1,19 +1,14 @@
 /** RabbitMQ's record, in the headers of a message, of its deliveries and moves between queues. Pure. */
 import type { MessageHeaders } from '../../broker.js';
+import { latestDeath } from '../../common/broker-headers.js';
 import { deadLetterHeaders, deadLetterHistory } from '../../common/dead-letter-headers.js';
-import { isTable } from '../../common/headers.js';
 import { attemptOf } from '../../common/retry-headers.js';
 import type { HeaderTable } from './header-table.js';
 
 /** Whether the broker gave the message up. A message whose retry delay has elapsed has the reason `expired`, too. */
 export function isDeadLetter(values: MessageHeaders): boolean {
-  const death = lastDeath(values);
+  const death = latestDeath(values);
   return death !== undefined && (death.reason !== 'expired' || 'original-expiration' in death);
-}
-
-function lastDeath({ 'x-death': deaths }: MessageHeaders): Readonly<Record<string, unknown>> | undefined {
-  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
-  return isTable(last) ? last : undefined;
 }
 
 /**
@@ -22,7 +17,7 @@ function lastDeath({ 'x-death': deaths }: MessageHeaders): Readonly<Record<strin
  */
 export function withBrokerDeath(headers: HeaderTable, values: MessageHeaders): MessageHeaders {
   if (deadLetterHistory(values) !== undefined) return values;
-  const last = lastDeath(values);
+  const last = latestDeath(values);
   if (last?.reason !== 'delivery_limit' || typeof last.queue !== 'string') return values;
   const death = deadLetterHeaders(
     {},

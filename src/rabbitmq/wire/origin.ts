@@ -3,6 +3,7 @@
  * toolkit's headers carry it.
  */
 import type { Destination, MessageHeaders } from '../../broker.js';
+import { firstDeath } from '../../common/broker-headers.js';
 import type { HeaderTable } from './header-table.js';
 
 /** Begins the names of the exchanges and queues in which delayed messages wait on their way to a queue. */
@@ -35,7 +36,7 @@ export function originOf({
   const { values } = headers;
   const written = ownText(values, EXCHANGE);
   if (written !== '') return { exchange: written, routingKey: ownText(values, ROUTING_KEY) };
-  return Object.hasOwn(values, 'x-death') ? firstDeathOrigin(values['x-death']) : undefined;
+  return Object.hasOwn(values, 'x-death') ? firstDeathOrigin(values) : undefined;
 }
 
 function ownText(values: MessageHeaders, name: string): string {
@@ -43,12 +44,8 @@ function ownText(values: MessageHeaders, name: string): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** The deaths are ordered, the latest first. */
-function firstDeathOrigin(deaths: unknown): Destination | undefined {
-  const first: unknown = Array.isArray(deaths) ? deaths.at(-1) : undefined;
-  if (typeof first !== 'object' || first === null || !('exchange' in first)) return undefined;
-  const { exchange } = first;
-  const keys: unknown = 'routing-keys' in first ? first['routing-keys'] : undefined;
+function firstDeathOrigin(values: MessageHeaders): Destination | undefined {
+  const { exchange, 'routing-keys': keys } = firstDeath(values) ?? {};
   const routingKey: unknown = Array.isArray(keys) ? keys[0] : undefined;
   if (typeof exchange !== 'string' || exchange === '' || exchange.startsWith(DELAY_PREFIX)) return undefined;
   return { exchange, routingKey: typeof routingKey === 'string' ? routingKey : '' };

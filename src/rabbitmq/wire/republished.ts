@@ -1,20 +1,11 @@
 /** How a received message is published again: which of its headers are carried on, and which are dropped. Pure. */
 import type { MessageHeaders } from '../../broker.js';
+import { BROKER_HEADERS, DEATH_HEADERS } from '../../common/broker-headers.js';
 import { RESERVED_HEADER_PREFIX } from '../../common/retry-headers.js';
-import {
-  PERSISTENT,
-  type ReceivedMessage,
-  SENDER_SELECTED_HEADERS,
-  type WireMessage,
-} from './amqp-message.js';
+import { PERSISTENT, type ReceivedMessage, type WireMessage } from './amqp-message.js';
 import { carry } from './carried-headers.js';
 import type { HeaderField } from './header-table.js';
 import { originHeaders, originOf } from './origin.js';
-
-/** Written by the broker about earlier deliveries. It counts afresh after a message is published again. */
-const BROKER_HEADERS = /^x-(death|(first|last)-death-.*|delivery-count|acquired-count)$/;
-
-const DEATH_HEADERS = /^x-(death|(first|last)-death-.*)$/;
 
 /**
  * A received message as it is published to another queue: everything its sender set, byte for byte, and the changed
@@ -29,9 +20,7 @@ export function republished(
   expiresAt?: number,
 ): WireMessage {
   const { properties, content } = received;
-  const senders = Object.entries(received.headers.values).filter(
-    ([name]) => !BROKER_HEADERS.test(name) && !SENDER_SELECTED_HEADERS.includes(name),
-  );
+  const senders = Object.entries(received.headers.values).filter(([name]) => !BROKER_HEADERS.test(name));
   const headers = { ...Object.fromEntries(senders), ...originHeaders(originOf(received)) };
   const { carried, added, left } = carry(received.headers, change(headers));
   const message: WireMessage = {

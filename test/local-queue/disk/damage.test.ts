@@ -6,7 +6,7 @@ import { deadLetters } from '../../../src/dead-letters/dead-letters.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { BodyReader, messageAt } from '../../../src/local-queue/disk/message-lists.js';
 import type { Request } from '../../../src/local-queue/disk/protocol.js';
-import { Park } from '../../../src/local-queue/disk/store/sqlite.js';
+import { ExitGuard } from '../../../src/local-queue/disk/store/sqlite.js';
 import { Store } from '../../../src/local-queue/disk/store/store.js';
 import { WriteLock } from '../../../src/local-queue/disk/store/write-lock.js';
 import { eventually } from '../../support/eventually.js';
@@ -35,7 +35,7 @@ async function storedFolder(options?: Parameters<typeof plainQueue>[1]): Promise
 
 /** What a subscriber of the queue is handed, as the store thread would. Throws what opening the store throws. */
 function handedOut(folder: string): { messages: Message[]; setAside: number; isReported: boolean } {
-  const store = new Store(folder, 30_000, new WriteLock(new Park()));
+  const store = new Store(folder, 30_000, new WriteLock(new ExitGuard()));
   try {
     const subscribe: Request = {
       kind: 'subscribe',

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { checkFolder } from '../../../src/local-queue/disk/folder.js';
 import { Database } from '../../../src/local-queue/disk/store/database.js';
-import { Park } from '../../../src/local-queue/disk/store/sqlite.js';
+import { ExitGuard } from '../../../src/local-queue/disk/store/sqlite.js';
 import { WriteLock } from '../../../src/local-queue/disk/store/write-lock.js';
 import { newFolder } from './folders.js';
 import { runLedger } from './ledger.js';
@@ -71,7 +71,7 @@ class InterruptedLock extends WriteLock {
   readonly #interruption: () => void;
 
   constructor(moment: number, interruption: () => void) {
-    super(new Park());
+    super(new ExitGuard());
     this.#stepsBefore = moment;
     this.#interruption = interruption;
   }
@@ -85,7 +85,7 @@ class InterruptedLock extends WriteLock {
 /** Does not wait where the lock is taken. */
 class ImpatientLock extends WriteLock {
   constructor() {
-    super(new Park());
+    super(new ExitGuard());
   }
 
   override retry(work: () => void): number {

@@ -120,7 +120,7 @@ const ALIKE_ROWS = Array.from({ length: ALIKE }, (_, index) => `(${index}, ?, ?,
 const SQL = {
   // Node 22 takes bytes of which there are none for null; up to 22.16 at least it can't bind parameters with numbers.
   insert: `INSERT INTO messages (id, queue, rank, place, checksum, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ifnull(?, x''))`,
-  park: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
+  delay: 'UPDATE messages SET delayed = ?, due = ? WHERE id = ?',
   insertAlike: `INSERT INTO messages (id, place, queue, rank, content_type, headers, properties, priority, expires, message_id, timestamp, checksum, body)
     SELECT first + column1, first + column1, queue, rank, content_type, headers, properties, priority, expires, column2, column3, column4, column5
     FROM (SELECT ? AS first, ? AS queue, ? AS rank, ? AS content_type, ? AS headers, ? AS properties, ? AS priority, ? AS expires)
@@ -161,7 +161,7 @@ export class MessageInserts {
     const now = Date.now();
     const number = this.#one(queueId, rank, row, contentChecksum(row));
     if (dueAt <= now) return false;
-    this.#sql.park.run(now, dueAt, number);
+    this.#sql.delay.run(now, dueAt, number);
     return true;
   }
 

@@ -111,7 +111,7 @@ const STOP = 1;
  * Keeps the store thread out of SQLite while its process exits: the SQLite package for Node 20 aborts the process when
  * a thread ends in it. Not needed if Node includes SQLite.
  */
-export class Park {
+export class ExitGuard {
   readonly memory: SharedArrayBuffer | undefined;
   readonly #state: Int32Array | undefined;
   /** In the store thread: calls may be nested. */
@@ -124,15 +124,15 @@ export class Park {
   }
 
   /** In the main thread, as long as the store thread exists. */
-  guard(): void {
+  arm(): void {
     if (this.#state === undefined) return;
-    guarded.add(this);
-    if (guarded.size === 1) process.on('exit', stopAll);
+    armed.add(this);
+    if (armed.size === 1) process.on('exit', stopAll);
   }
 
-  unguard(): void {
-    guarded.delete(this);
-    if (guarded.size === 0) process.off('exit', stopAll);
+  disarm(): void {
+    armed.delete(this);
+    if (armed.size === 0) process.off('exit', stopAll);
   }
 
   /** In the store thread: around all calls of SQLite. */
@@ -166,8 +166,8 @@ export class Park {
   }
 }
 
-const guarded = new Set<Park>();
+const armed = new Set<ExitGuard>();
 
 function stopAll(): void {
-  for (const park of guarded) park.stop();
+  for (const exitGuard of armed) exitGuard.stop();
 }

@@ -9,10 +9,10 @@ import { lockHolder } from '../lock-holder.js';
 import type { Opened, Posted, Reply, Request, StoreSettings } from '../protocol.js';
 import { WakeFile } from '../wake-file.js';
 import { STORE_FILE } from './database.js';
-import { Park } from './sqlite.js';
+import { ExitGuard } from './sqlite.js';
 import { storageError } from './storage-error.js';
 import { Store } from './store.js';
-import { emptyReply, type Outcome } from './transaction.js';
+import { emptyReply, type TransactionResult } from './transaction.js';
 import { WriteLock } from './write-lock.js';
 
 /** How often the thread checks for dead processes, and for changes whose notification was lost. */
@@ -24,8 +24,8 @@ const REQUEST_BYTES_PER_TRANSACTION = 8 * 1024 * 1024;
 
 if (parentPort === null) throw new Error('the store thread was started as something else');
 const port = parentPort;
-const { folder, leaseMs, park }: StoreSettings = workerData;
-const lock = new WriteLock(new Park(park), () => {
+const { folder, leaseMs, exitGuard }: StoreSettings = workerData;
+const lock = new WriteLock(new ExitGuard(exitGuard), () => {
   blocked = true;
   collect();
   blocked = false;
@@ -156,7 +156,7 @@ function nextRequests(): Request[] {
 }
 
 /** Passes on the results of a transaction. Returns whether there is more to do right away. */
-function finish({ reply, wakesOthers, unfinished, failed: again }: Outcome): boolean {
+function finish({ reply, wakesOthers, unfinished, failed: again }: TransactionResult): boolean {
   if (reply.fatal !== undefined) closing = true;
   if (wakesOthers) wakeFile.wakeOthers();
   post(reply);

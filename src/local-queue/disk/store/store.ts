@@ -17,10 +17,10 @@ import { loseLease, reclaimMessages } from './subscribers.js';
 import {
   emptyReply,
   MAX_ROWS_PER_TRANSACTION,
-  type Outcome,
   refuse,
   StoreState,
   type TransactionParts,
+  type TransactionResult,
   WriteTransaction,
 } from './transaction.js';
 import { StoreView } from './view/store-view.js';
@@ -71,7 +71,7 @@ export class Store {
   }
 
   /** Applies requests in one transaction, admits waiting publishers, and delivers messages. Does not throw. */
-  apply(requests: readonly Request[]): Outcome {
+  apply(requests: readonly Request[]): TransactionResult {
     const reads = requests.filter(isRead);
     if (reads.length === 0) return this.#transact(requests, this.#admits(requests));
     const others = requests.filter((request) => !isRead(request));
@@ -84,7 +84,7 @@ export class Store {
   }
 
   /** Applies settlements that could not be stored before, and nothing else. */
-  settle(requests: readonly Request[]): Outcome {
+  settle(requests: readonly Request[]): TransactionResult {
     return this.#transact(requests, false);
   }
 
@@ -94,14 +94,14 @@ export class Store {
   }
 
   /** Says that this process lives. */
-  renew(): Outcome {
+  renew(): TransactionResult {
     return this.#transact([], this.#admits([]), ({ owners, state }) => {
       if (state.owner !== undefined) owners.renew(state.owner);
     });
   }
 
   /** Returns the messages of dead processes. */
-  reclaim(): Outcome {
+  reclaim(): TransactionResult {
     return this.#transact([], this.#admits([]), reclaimMessages);
   }
 
@@ -178,7 +178,7 @@ export class Store {
     requests: readonly Request[],
     admits: boolean,
     work: (transaction: WriteTransaction) => void = () => {},
-  ): Outcome {
+  ): TransactionResult {
     const transaction = new WriteTransaction(this.#parts);
     try {
       this.#checkFiles();

@@ -149,7 +149,7 @@ export class WriteTransaction {
 }
 
 /** The result of a transaction. */
-export interface Outcome {
+export interface TransactionResult {
   readonly reply: Reply;
   /** Other processes have something to do now. */
   readonly wakesOthers: boolean;
@@ -167,7 +167,7 @@ export function refuse(
   requests: readonly Request[],
   admitted: readonly (WaitingMessage | WaitingFanOut)[],
   { code, message }: QueueError,
-): Outcome {
+): TransactionResult {
   const reply = emptyReply();
   const failed: Request[] = [];
   const refuseOne = (id: number): void => {

@@ -1,4 +1,4 @@
-import type { Park } from './sqlite.js';
+import type { ExitGuard } from './sqlite.js';
 import { isBusy } from './storage-error.js';
 
 /** Between two attempts to get the lock. Milliseconds, at random. */
@@ -26,7 +26,7 @@ const STEP = 1.1;
  * proportion to the wait, or to a mean that a single long one raises, a process that is behind would stay behind.
  */
 export class WriteLock {
-  readonly #park: Park;
+  readonly #exitGuard: ExitGuard;
   readonly #onWait: () => void;
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   /** For how many transactions contention is remembered. */
@@ -37,8 +37,8 @@ export class WriteLock {
   #stretch = 1;
 
   /** `onWait` is called between two attempts to get the lock for a transaction. */
-  constructor(park: Park, onWait: () => void = () => {}) {
-    this.#park = park;
+  constructor(exitGuard: ExitGuard, onWait: () => void = () => {}) {
+    this.#exitGuard = exitGuard;
     this.#onWait = onWait;
   }
 
@@ -73,7 +73,7 @@ export class WriteLock {
 
   /** Any call of SQLite. */
   alone<T>(work: () => T): T {
-    return this.#park.run(work);
+    return this.#exitGuard.run(work);
   }
 
   #sleep(ms: number): void {

@@ -1,6 +1,3 @@
-/** Limits for a replay: the number of messages in flight, and per second. */
-import { pause, throwIfAborted } from '../common/limits.js';
-
 /** Runs a limited number of jobs at a time. After one has failed, no other is started. */
 export class ConcurrencyLimit {
   readonly #limit: number;
@@ -36,26 +33,5 @@ export class ConcurrencyLimit {
 
   #throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
-  }
-}
-
-/** Spaces steps evenly. A step that took long is not caught up. */
-export class RateLimit {
-  readonly #intervalMs: number;
-  #nextAt = 0;
-
-  /** `rate`: steps per second; `Infinity` for no limit. */
-  constructor(rate: number) {
-    this.#intervalMs = 1000 / rate;
-  }
-
-  /** Resolves when the next step may start. Rejects with `ABORTED`. */
-  async step(signal: AbortSignal | undefined): Promise<void> {
-    const now = performance.now();
-    const waitMs = this.#nextAt - now;
-    this.#nextAt = Math.max(now, this.#nextAt) + this.#intervalMs;
-    if (waitMs <= 0) return;
-    await pause(waitMs, signal, { keepAlive: true });
-    throwIfAborted(signal, 'replaying dead letters');
   }
 }

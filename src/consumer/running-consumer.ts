@@ -18,7 +18,7 @@ import { PausedWait } from './pace/paused-wait.js';
  *                      ▲──resume── paused ◄──pause──┘   (and from `paused` as from `running`)
  *     └───────stop──────┴──(can't subscribe)──────┴──(subscription ended)─────────────────────────▲
  */
-export class QueueConsumer<Out> implements Consumer {
+export class RunningConsumer<Out> implements Consumer {
   readonly #broker: Backend;
   readonly queue: string;
   error: Error | undefined;
