@@ -1,4 +1,5 @@
 import { againCases } from './again-cases.js';
+import { aroundCases } from './around-cases.js';
 import { batchCases } from './batch-cases.js';
 import { compressionCases } from './compression-cases.js';
 import { contractSuite } from './contract-suite.js';
@@ -36,6 +37,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     compression: compressionCases,
     handler: handlerCases,
     again: againCases,
+    around: aroundCases,
     batches: batchCases,
     pace: paceCases,
     schemas: schemaCases,

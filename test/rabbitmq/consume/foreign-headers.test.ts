@@ -10,7 +10,13 @@ import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { PublishChannel, type PublishInternals } from '../../../src/rabbitmq/wire/publish-channel.js';
 import { definitions, frames, methodId } from '../../support/amqplib-codec.js';
-import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
+import {
+  amqpUrl,
+  brokerRunsInContainer,
+  rabbitmqctl,
+  rawConnection,
+  uniqueName,
+} from '../../support/broker.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
 import { removeQueues } from '../../support/remove-queues.js';
@@ -368,3 +374,30 @@ it('labels of encodings that compress nothing are left to the codec', async () =
   });
   expect(dead).toMatchObject([{ reason: 'undecodable' }]);
 });
+
+// The user is made by rabbitmqctl in the broker's container: TEST_AMQP_URL names none.
+it.skipIf(!brokerRunsInContainer())(
+  'a message that can be neither read nor moved is told as settle-failed, stays, and is moved once that is allowed',
+  async () => {
+    const queue = await declare();
+    const user = uniqueName('reader');
+    await rabbitmqctl('add_user', user, 's3cret');
+    onTestFinished(async () => void (await rabbitmqctl('delete_user', user)));
+    await rabbitmqctl('set_permissions', user, '^$', '^$', '.*');
+    const told: BrokerEvent[] = [];
+    const reader = await openRabbitMqBroker([amqpUrl().replace('guest:guest', `${user}:s3cret`)], {
+      observe: (event) => told.push(event),
+    });
+    onTestFinished(() => reader.close());
+    await publishDeep(queue.name, 'deep', 40);
+    const inbox = await Inbox.open(reader, queue.name);
+    const failed = await eventually(() => told.find((event) => event.type === 'settle-failed'));
+    expect(failed).toMatchObject({ queue: queue.name, id: 'deep', error: { code: 'ACCESS_REFUSED' } });
+    expect(inbox.deliveries).toEqual([]);
+    await rabbitmqctl('set_permissions', user, '.*', '.*', '.*');
+    await eventually(() => told.some((event) => event.type === 'dead-lettered'));
+    const { deadLetters: letters } = await deadLetters(broker, queue).list();
+    expect(letters).toMatchObject([{ id: 'deep', reason: 'undecodable' }]);
+    await inbox.subscription.close();
+  },
+);
