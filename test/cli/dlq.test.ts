@@ -308,3 +308,11 @@ function jsonLines(text: string): unknown[] {
   const lines = text.trimEnd().split('\n');
   return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as unknown);
 }
+
+test('a queue that is named where ids are expected is told how to be named', async () => {
+  const url = `local:${join(folder, 'named')}`;
+  expect((await millrace(['send', '-q', 'orders', 'x', '-u', url])).exitCode).toBe(0);
+  const { exitCode, stderr } = await millrace(['dlq', 'list', 'orders', '-u', url]);
+  expect(exitCode).toBe(4);
+  expect(stderr).toContain('Name the queue with --queue');
+});

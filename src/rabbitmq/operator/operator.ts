@@ -2,6 +2,7 @@ import type {
   Backend,
   ConsumerList,
   ConsumersOptions,
+  MessageState,
   Operator,
   PeekOptions,
   PeekPage,
@@ -39,6 +40,15 @@ interface Parts {
 /** Messages that are held at once when their sizes are not known yet. */
 const FIRST_MESSAGES = 4;
 
+/** Why RabbitMQ can't show some messages, and what to do instead. */
+const CANT_PEEK: Readonly<Record<MessageState, (queue: string) => string>> = {
+  ready: () => "can't continue after others: raise the limit, up to 1000",
+  delayed: (queue) =>
+    `can't show the delayed messages of '${queue}': retries wait in queues such as '${queue}.retry.10000' (one for each delay, in milliseconds); peek at those`,
+  unsettled: (queue) =>
+    `can't show the unsettled messages of '${queue}', which its consumers hold; the list of consumers says how many each has`,
+};
+
 /** Reports the figures of the management API, or without it those of AMQP. */
 export class RabbitMqOperator implements Operator {
   readonly #parts: Parts;
@@ -71,10 +81,9 @@ export class RabbitMqOperator implements Operator {
     const what = `looking into '${name}'`;
     const wait = this.#begin(what, options);
     if (request.state !== 'ready' || request.after !== undefined) {
-      const which = request.after === undefined ? `${request.state} messages` : 'messages after others';
       throw new QueueError(
         'UNSUPPORTED',
-        `RabbitMQ shows only the first ready messages of a queue, not ${which}: raise the limit, up to 1000`,
+        `RabbitMQ ${CANT_PEEK[request.after === undefined ? request.state : 'ready'](name)}`,
       );
     }
     const { type } = await this.queue(name, wait);

@@ -2,13 +2,16 @@
 import { type Command, Option } from 'commander';
 import { type DeadLetters, deadLetters } from '../../../dead-letters/dead-letters.js';
 import type { ScanResult, SelectionOptions } from '../../../dead-letters/selection.js';
-import { isQueueError } from '../../../errors.js';
+import { isQueueError, QueueError } from '../../../errors.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags } from '../../common-options.js';
 import { CommandError, type ExitCode } from '../../exit-code.js';
 import { withBroker } from '../../open-broker.js';
 import { dateValue, oneOrMore } from '../../option-values.js';
 import type { Output } from '../../output.js';
 import { countOf } from './dead-letter-view.js';
+
+/** As in RabbitMQ's tutorials. */
+const DEFAULT_QUEUE = 'hello';
 
 export interface DlqFlags extends CommonFlags {
   readonly queue: string;
@@ -24,7 +27,7 @@ export interface DlqFlags extends CommonFlags {
 export function addSelectionOptions(command: Command, limit?: number): Command {
   command
     .argument('[id...]', 'ids of dead letters (default: all that the options select)')
-    .option('-q, --queue <name>', 'the queue whose dead letters they are', 'hello')
+    .option('-q, --queue <name>', 'the queue whose dead letters they are', DEFAULT_QUEUE)
     .option(
       '--dead-letter-queue <name>',
       'the queue that holds them (default: the name of the queue with the suffix .dead)',
@@ -52,7 +55,15 @@ export function withDeadLetters(
     'dlq',
     flags,
     output,
-    (broker, signal) => job(deadLetters(broker, queue, options), signal),
+    async (broker, signal) => {
+      try {
+        return await job(deadLetters(broker, queue, options), signal);
+      } catch (error) {
+        // Other commands take the name of a queue where these take ids.
+        if (!isQueueError(error, 'QUEUE_MISSING') || flags.queue !== DEFAULT_QUEUE) throw error;
+        throw new QueueError(error.code, `${error.message}. Name the queue with --queue`, { cause: error });
+      }
+    },
     (error, { exitCode, message }) =>
       isQueueError(error, 'ABORTED')
         ? new CommandError(exitCode, `${message}; the remaining dead letters stay`, { cause: error })
