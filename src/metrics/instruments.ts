@@ -50,9 +50,14 @@ class SeriesTable<State> {
   }
 }
 
+/** The present value of one series. */
+export interface Cell {
+  value: number;
+}
+
 /** A number that only grows (`counter`; its name ends in `_total`), or its current value (`gauge`). */
 export class Value {
-  readonly #series: SeriesTable<{ value: number }>;
+  readonly #series: SeriesTable<Cell>;
 
   constructor(type: 'counter' | 'gauge', name: string, help: string) {
     this.#series = new SeriesTable(
@@ -60,6 +65,11 @@ export class Value {
       () => ({ value: 0 }),
       (labels, { value }) => [`${name}${braced(labels)} ${value}`],
     );
+  }
+
+  /** One series, for callers that keep it: the labels are written once. */
+  cell(labels: Labels): Cell {
+    return this.#series.of(labels);
   }
 
   add(labels: Labels, value = 1): void {
@@ -79,7 +89,9 @@ export class Value {
   }
 }
 
-interface Distribution {
+/** The values of one series so far. */
+export interface Distribution {
+  /** For each bound, how many lie between the one before and it. */
   readonly counts: number[];
   sum: number;
   count: number;
@@ -99,10 +111,16 @@ export class Histogram {
     );
   }
 
-  observe(labels: Labels, value: number): void {
-    const distribution = this.#series.of(labels);
-    const index = this.#bounds.findIndex((bound) => value <= bound);
-    if (index >= 0) distribution.counts[index] = (distribution.counts[index] ?? 0) + 1;
+  /** One series, for callers that keep it: the labels are written once. */
+  distribution(labels: Labels): Distribution {
+    return this.#series.of(labels);
+  }
+
+  observe(distribution: Distribution, value: number): void {
+    const { counts } = distribution;
+    let index = 0;
+    while (index < this.#bounds.length && value > (this.#bounds[index] as number)) index++;
+    if (index < counts.length) counts[index] = (counts[index] as number) + 1;
     distribution.sum += value;
     distribution.count++;
   }

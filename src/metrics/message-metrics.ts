@@ -13,8 +13,6 @@ import { Histogram, type Labels, SECONDS, Value } from './instruments.js';
 /** A message may wait for hours. */
 const WAITING_SECONDS = [0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 3600, 21_600, 86_400];
 
-type Traced = Pick<SendTrace, 'queue' | 'exchange' | 'routingKey' | 'url'>;
-
 /**
  * The outcomes of the messages that this process sends and handles, by the names of OpenTelemetry's messaging
  * conventions where they have one. Counts from its creation until `stop`.
@@ -68,17 +66,38 @@ export class MessageMetrics {
    */
   readonly #begun = Symbol('begun');
 
+  // The series that nearly every message needs, by the name of its queue.
+  readonly #sends = new KnownQueues((labels) => this.#sendSeries(labels, 'send'));
+  readonly #publishes = new KnownQueues((labels) => this.#sendSeries(labels, 'publish'));
+  readonly #requests = new KnownQueues((labels) =>
+    this.#operation.distribution({ ...labels, messaging_operation_name: 'request' }),
+  );
+  readonly #handlers = new KnownQueues((labels) => ({
+    consumed: this.#consumed.cell(labels),
+    running: this.#handling.cell(labels),
+    duration: this.#process.distribution(labels),
+  }));
+  readonly #ages = new KnownQueues((labels) => this.#waited.distribution(labels));
+  readonly #handled = new KnownQueues((labels) => this.#settled.cell({ ...labels, outcome: 'handled' }));
+
   readonly #send = {
     start: (trace: SendTrace) => {
       this.#begin(trace);
-      this.#sending.add(labelsOf(trace), 1);
+      this.#sendOf(trace).underWay.value++;
     },
     asyncEnd: (trace: SendTrace) => {
-      const labels = { ...labelsOf(trace), messaging_operation_name: trace.verb };
-      const failed = { ...labels, error_type: errorType(trace.error) };
-      this.#sending.add(labelsOf(trace), -1);
+      const { underWay, sent, duration } = this.#sendOf(trace);
+      underWay.value--;
+      const seconds = this.#secondsOf(trace);
+      if (trace.error === undefined) {
+        sent.value++;
+        this.#operation.observe(duration, seconds);
+        return;
+      }
+      const operation = { messaging_operation_name: trace.verb, error_type: errorType(trace.error) };
+      const failed = { ...labelsOf(trace), ...operation };
       this.#sent.add(failed);
-      this.#operation.observe(failed, this.#secondsOf(trace));
+      this.#operation.observe(this.#operation.distribution(failed), seconds);
     },
   };
 
@@ -87,34 +106,47 @@ export class MessageMetrics {
       this.#begin(trace);
     },
     asyncEnd: (trace: RequestTrace) => {
-      const labels = { ...labelsOf(trace), messaging_operation_name: 'request' };
-      this.#operation.observe({ ...labels, error_type: errorType(trace.error) }, this.#secondsOf(trace));
+      const operation = { messaging_operation_name: 'request', error_type: errorType(trace.error) };
+      const duration =
+        trace.error === undefined
+          ? this.#requests.of(trace)
+          : this.#operation.distribution({ ...labelsOf(trace), ...operation });
+      this.#operation.observe(duration, this.#secondsOf(trace));
     },
   };
 
   readonly #run = {
     start: (trace: ProcessTrace) => {
       this.#begin(trace);
-      const labels = labelsOf(trace);
-      this.#consumed.add(labels);
-      this.#handling.add(labels, 1);
+      const { consumed, running } = this.#handlers.of(trace);
+      consumed.value++;
+      running.value++;
       const isFirst = trace.attempt === 1 && postponesOf(trace.headers) === 0;
       if (trace.timestamp !== undefined && isFirst) {
-        this.#waited.observe(labels, Math.max(0, Date.now() - trace.timestamp) / 1000);
+        this.#waited.observe(this.#ages.of(trace), Math.max(0, Date.now() - trace.timestamp) / 1000);
       }
     },
     asyncEnd: (trace: ProcessTrace) => {
-      const labels = labelsOf(trace);
-      this.#handling.add(labels, -1);
-      this.#process.observe({ ...labels, error_type: errorType(trace.error) }, this.#secondsOf(trace));
+      const { running, duration } = this.#handlers.of(trace);
+      running.value--;
+      const failed =
+        trace.error === undefined
+          ? undefined
+          : this.#process.distribution({ ...labelsOf(trace), error_type: errorType(trace.error) });
+      this.#process.observe(failed ?? duration, this.#secondsOf(trace));
     },
   };
 
   readonly #settle = (trace: SettleTrace) => {
+    const { outcome } = trace;
+    if (outcome === 'handled') {
+      this.#handled.of(trace).value++;
+      return;
+    }
     const labels = labelsOf(trace);
-    this.#settled.add({ ...labels, outcome: trace.outcome });
-    if (trace.outcome === 'retried') this.#retries.add(labels);
-    if (trace.outcome === 'dead-lettered') this.#dead.add({ ...labels, reason: trace.failure?.code });
+    this.#settled.add({ ...labels, outcome });
+    if (outcome === 'retried') this.#retries.add(labels);
+    if (outcome === 'dead-lettered') this.#dead.add({ ...labels, reason: trace.failure?.code });
   };
 
   readonly #unsubscribe = [
@@ -145,6 +177,19 @@ export class MessageMetrics {
       .join('');
   }
 
+  #sendOf(trace: SendTrace) {
+    return (trace.verb === 'send' ? this.#sends : this.#publishes).of(trace);
+  }
+
+  #sendSeries(labels: Labels, verb: SendTrace['verb']) {
+    const operation = { ...labels, messaging_operation_name: verb };
+    return {
+      underWay: this.#sending.cell(labels),
+      sent: this.#sent.cell(operation),
+      duration: this.#operation.distribution(operation),
+    };
+  }
+
   #begin(trace: object): void {
     (trace as Begun)[this.#begun] = performance.now();
   }
@@ -156,11 +201,34 @@ export class MessageMetrics {
   }
 }
 
+/** How many names are remembered: as many as a metric has series. */
+const MAX_KNOWN = 1000;
+
+/** The series of each queue, so that their labels need not be written for each message. */
+class KnownQueues<Series> {
+  readonly #make: (labels: Labels) => Series;
+  readonly #local = new Map<string, Series>();
+  readonly #rabbitmq = new Map<string, Series>();
+
+  constructor(make: (labels: Labels) => Series) {
+    this.#make = make;
+  }
+
+  of(trace: Pick<SendTrace, 'queue' | 'url'>): Series {
+    const byName = systemOf(trace.url) === 'rabbitmq' ? this.#rabbitmq : this.#local;
+    const known = byName.get(trace.queue);
+    if (known !== undefined) return known;
+    const made = this.#make(labelsOf(trace));
+    if (byName.size < MAX_KNOWN) byName.set(trace.queue, made);
+    return made;
+  }
+}
+
 /** With a symbol of each listener. */
 type Begun = Record<symbol, number | undefined>;
 
 /** By the queue, exchange or topic: routing keys may be any number. */
-function labelsOf({ queue, url }: Traced): Labels {
+function labelsOf({ queue, url }: Pick<SendTrace, 'queue' | 'url'>): Labels {
   return { messaging_system: systemOf(url), messaging_destination_name: queue };
 }
 
