@@ -88,8 +88,8 @@ test('a where that throws ends the call with its error, and every dead letter st
     if (id === 'o2') throw new Error('which country?');
     return false;
   };
-  for (const call of [dead.list, dead.replay, dead.drop])
-    await expect(call.call(dead, { where })).rejects.toThrow('which country?');
+  for (const call of [() => dead.list({ where }), () => dead.replay({ where }), () => dead.drop({ where })])
+    await expect(call()).rejects.toThrow('which country?');
   expect(await idsAt('orders.dead')).toEqual(['o0', 'o1', 'o2', 'o3']);
 });
 

@@ -391,7 +391,7 @@ it.skipIf(!brokerRunsInContainer())(
     onTestFinished(() => reader.close());
     await publishDeep(queue.name, 'deep', 40);
     const inbox = await Inbox.open(reader, queue.name);
-    const failed = await eventually(() => told.find((event) => event.type === 'settle-failed'));
+    const failed = await eventually(() => told.find((event) => event.type === 'settle-failed') ?? false);
     expect(failed).toMatchObject({ queue: queue.name, id: 'deep', error: { code: 'ACCESS_REFUSED' } });
     expect(inbox.deliveries).toEqual([]);
     await rabbitmqctl('set_permissions', user, '.*', '.*', '.*');
