@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify, stripVTControlCharacters } from 'node:util';
+import type { Command as Program } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createProgram } from '../../src/cli/program.js';
 import { endedCommands, MANY, runMany } from './run-many.js';
-import { hasTerminal, onTerminal, Screen } from './screen.js';
+import { hasTerminal, onTerminal, Screen, TerminalRun } from './screen.js';
 
 const BIN = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
 const SCHEDULES = fileURLToPath(new URL('schedule/schedules.mjs', import.meta.url));
@@ -40,7 +42,10 @@ interface Command {
   readonly color?: readonly [string, string];
 }
 
-/** Every command but `demo` and `bench`, which terminal.test.ts draws. */
+/** The commands that run until they are stopped have tests of their own, below and in terminal.test.ts. */
+const STOPPED = ['tail', 'ui', 'demo', 'bench'];
+
+/** Every other command. */
 const commands = (): readonly Command[] => [
   { args: ['queues'], exitCode: 0, row: /^QUEUE +READY/, isTable: true },
   { args: ['queues', 'nothing has this'], exitCode: 4, row: /^ \[\*\] local:/ },
@@ -71,20 +76,32 @@ const commands = (): readonly Command[] => [
   { args: ['topology', 'export', '-', SHOP], exitCode: 0, row: /^\{$/ },
   { args: ['schedule', 'list', SCHEDULES], exitCode: 0, row: /^SCHEDULE +NEXT/, isTable: true },
   { args: ['schedule', 'run-now', 'every-nightly', SCHEDULES], exitCode: 0 },
+  { args: ['schedule', 'forget', HOSTILE_NAME], exitCode: 4, row: /^ \[\*\] / },
   { args: ['publish', 'order.placed', HOSTILE, '-t', 'shop'], exitCode: 0 },
   { args: ['remove', '-e', 'shop', '--dry-run'], exitCode: 0, row: /^ \[\*\] Would / },
   { args: ['backup', join(folder, `${++files}.db`)], exitCode: 0, row: /^ \[x\] Copied / },
   { args: ['purge', HOSTILE_NAME, '--force'], exitCode: 0 },
+  { args: ['init', join(folder, `service-${++files}`)], exitCode: 0, row: /^ \[x\] package\.json$/ },
+  { args: ['init', folder], exitCode: 2, color: ['31', 'millrace: '] },
+  { args: ['completion', 'bash'], exitCode: 0, row: /^complete .*millrace$/ },
+  { args: ['completion', HOSTILE], exitCode: 2 },
   { args: ['quues'], exitCode: 2, row: /^error: unknown command 'quues'/ },
 ];
 
+/** The name of every command that does something by itself. */
+const NAMES = [...namesOf(createProgram(() => Promise.resolve()))];
+
 /** The help of every command. */
-const HELP = [
-  ...['send', 'work', 'publish', 'tail', 'queues', 'show', 'peek', 'top', 'move', 'pause', 'resume'],
-  ...['purge', 'remove', 'dlq list', 'dlq show', 'dlq replay', 'dlq drop', 'doctor', 'topology check'],
-  ...['topology apply', 'topology export', 'schedule list', 'schedule run-now', 'backup', 'demo', 'bench'],
-  '',
-].map((name) => ['help', ...name.split(' ').filter((word) => word !== '')]);
+const HELP = ['', ...NAMES].map((name) => ['help', ...name.split(' ').filter((word) => word !== '')]);
+
+function* namesOf(program: Program, parent = ''): Generator<string> {
+  for (const command of program.commands) {
+    const name = `${parent} ${command.name()}`.trim();
+    if (name === 'complete') continue;
+    if (command.commands.length === 0) yield name;
+    else yield* namesOf(command, name);
+  }
+}
 
 function faultsOf(
   { args, row, isTable, color }: Command,
@@ -141,6 +158,11 @@ beforeAll(async () => {
   expect(ended.map(({ exitCode }) => exitCode)).toEqual([0, 1, 0, 0, 0, 0]);
 }, 60_000);
 
+test('no command is missing here', () => {
+  const covered = [...commands().map(({ args }) => args.join(' ')), ...STOPPED];
+  expect(NAMES.filter((name) => !covered.some((line) => `${line} `.startsWith(`${name} `)))).toEqual([]);
+});
+
 describe.skipIf(!hasTerminal)('on a terminal (needs script of util-linux)', () => {
   test.each([40, 80, 200])('every command fits a screen of %d columns, with colors', async (columns) => {
     const list = commands();
@@ -175,6 +197,25 @@ describe.skipIf(!hasTerminal)('on a terminal (needs script of util-linux)', () =
         what,
       ).toEqual([]);
     }
+  });
+
+  test.each([40, 80, 200])('what runs until it is stopped fits a screen of %d columns', async (columns) => {
+    const tail = new TerminalRun(['tail', 'shop'], { columns, env });
+    await tail.said(/Waiting\s+for\s+events\s+of\s+'shop'/);
+    const ended = await runMany([['publish', 'order.placed', HOSTILE, '-t', 'shop']], env);
+    expect(ended.map(({ exitCode }) => exitCode)).toEqual([0]);
+    await tail.said('all is lost');
+    const page = new TerminalRun(['ui', '--port', '0'], { columns, env });
+    await page.said(/To\s+exit\s+press\s+CTRL\+C/);
+    for (const run of [tail, page]) run.child.stdin?.write('\u0003');
+    expect([await tail.exit(), await page.exit()]).toEqual([130, 0]);
+    for (const { screen } of [tail, page]) {
+      expect(screen.unknown).toEqual([]);
+      // A stranger's line break does not begin a line of ours.
+      expect(screen.rows.filter((row) => /^ \[!\] all is lost/.test(row))).toEqual([]);
+    }
+    // An address that is to be clicked is not cut in two by the tool itself.
+    expect(page.raw).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=\S+\r\n/m);
   });
 
   test.each([
