@@ -27,7 +27,8 @@ const stripsTypes =
   !process.version.startsWith('v22.');
 
 const names = readdirSync(examples, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
+  // A package of its own is run by its own command: `npm run test:frameworks`.
+  .filter((entry) => entry.isDirectory() && !existsSync(join(examples, entry.name, 'package.json')))
   .map((entry) => entry.name);
 const [wanted, ...rest] = process.argv.slice(2);
 
@@ -102,7 +103,9 @@ function buildExamples() {
  * @param {string} ending
  */
 function filesOf(folder, ending) {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith(ending));
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith(ending) && (folder !== examples || names.includes(file.split(/[\\/]/)[0] ?? '')),
+  );
 }
 
 /** @param {string[]} args */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -5,7 +6,9 @@ import { Example, linesOf } from './run-example.js';
 
 const folder = fileURLToPath(new URL('../../examples/', import.meta.url));
 const entries = await readdir(folder, { withFileTypes: true });
-const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+/** A package of its own has its own command: `npm run test:frameworks`. */
+const isExample = (name: string) => !existsSync(`${folder}${name}/package.json`);
+const names = entries.filter((entry) => entry.isDirectory() && isExample(entry.name)).map(({ name }) => name);
 
 test('without a name, all examples are listed with a description', async () => {
   const lines = await linesOf();

@@ -1,10 +1,10 @@
 /**
- * What a newcomer met in the first hour. Findings that are missing here have tests of their own: 7 in
- * test/cli/start-order.test.ts, 10 in test/otel, 12, 13 and 29 in test/package and test/embedded, 21 in test/later.
+ * What a newcomer met in the first hour. What needs RabbitMQ is in first-hour.broker.test.ts; a fresh project with
+ * TypeScript, and what is in the package, in test/package.
  */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -162,6 +162,17 @@ describe('the command line', () => {
 });
 
 describe('code', () => {
+  test('7: connect keeps looking for a broker that does not answer yet, says so, and ends with the reason', async () => {
+    const events: BrokerEvent[] = [];
+    const connecting = connect('amqp://127.0.0.1:1', {
+      connectTimeoutMs: 700,
+      observe: (event) => events.push(event),
+    });
+    const error = await rejection(connecting, 'UNREACHABLE');
+    expect(events).toMatchObject([{ type: 'waiting' }]);
+    expect(error.message).toMatch(/ECONNREFUSED/);
+  });
+
   test('5: a handler that fails is not silent', async () => {
     const warned = once(process, 'warning');
     await using broker = await connect('local:');
@@ -198,6 +209,38 @@ describe('code', () => {
     await producer.send('later', { delayMs: 60_000 });
     await eventually(async () => (await broker.inspect('lag')).delayed === 2);
     expect(await broker.inspect('lag')).toMatchObject({ ready: 0, delayed: 2, dead: 0 });
+  });
+
+  test('10: a handler runs in the span of its message, and what it sends continues the trace', async () => {
+    const { context, trace } = await import('@opentelemetry/api');
+    const sdk = await import('@opentelemetry/sdk-trace-node');
+    const { instrument } = await import('../../src/otel/index.js');
+    const exporter = new sdk.InMemorySpanExporter();
+    const provider = new sdk.NodeTracerProvider({ spanProcessors: [new sdk.SimpleSpanProcessor(exporter)] });
+    provider.register();
+    const end = instrument();
+    try {
+      await using broker = await connect('local:');
+      const [first, second] = [defineQueue('first', z.string()), defineQueue('second', z.string())];
+      const active: unknown[] = [];
+      const onward = createProducer(broker, second);
+      await using one = createConsumer(broker, first, async (value) => {
+        active.push(trace.getActiveSpan());
+        await onward.send(value);
+      });
+      await using two = createConsumer(broker, second, () => {});
+      await Promise.all([one.start(), two.start()]);
+      await createProducer(broker, first).send('x');
+      await eventually(() => exporter.getFinishedSpans().length === 4);
+      expect(active).toEqual([expect.anything()]);
+      const traces = exporter.getFinishedSpans().map((span) => span.spanContext().traceId);
+      expect(new Set(traces).size).toBe(1);
+    } finally {
+      end();
+      await provider.shutdown();
+      trace.disable();
+      context.disable();
+    }
   });
 
   test('15: one event reaches several queues, typed', async () => {
@@ -249,6 +292,25 @@ describe('code', () => {
     });
     expect(result).toMatchObject({ stored: 2, skipped: { count: 1, first: [{ position: 1 }] } });
     expect(progress.at(-1)).toEqual({ taken: 3, stored: 2, skipped: 1 });
+  });
+
+  test('18: two sends under one id have one id in the handler, by which it can tell them apart from two orders', async () => {
+    await using broker = await connect('local:');
+    const queue = defineQueue('twice', z.string());
+    const [ids, effects] = [[] as string[], new Set<string>()];
+    await using consumer = createConsumer(broker, queue, (_value, { id }) => {
+      ids.push(id);
+      effects.add(id);
+    });
+    await consumer.start();
+    const producer = createProducer(broker, queue);
+    for (const _ of [1, 2]) await producer.send('x', { id: 'order:A-1' });
+    await eventually(() => ids.length === 2);
+    expect([...effects]).toEqual(['order:A-1']);
+    // The recipe with a database is run by test/readme.
+    expect(readFileSync(new URL('../../docs/messages.md', import.meta.url), 'utf8')).toContain(
+      '## Duplicates',
+    );
   });
 
   test('19: a folder that cannot be made is told, within the limit', async () => {

@@ -30,7 +30,7 @@ const PROGRAMS: Readonly<Record<string, readonly (Prints | 'a part' | 'a module'
     /^error out of grain\n$/,
   ],
   'docs/getting-started.md': [/^stored as [0-9a-f-]{36}\n$/, { until: /^order A-1: 12\.5 \(attempt 1\)\n$/ }],
-  // Fastify and Nest are not among the packages that are installed here.
+  // Fastify and Nest are not among the packages that are installed here: see the last test, and test:frameworks.
   'docs/guides/frameworks.md': ['a part', 'a part'],
   'docs/guides/from-amqplib.md': [/^millrace got A-1\namqplib got \{"id":"A-2"\}\n$/],
   'docs/guides/from-bullmq.md': [/^welcome, a@example\.org\nreminder to b@example\.org, attempt 1\n$/],
@@ -40,7 +40,10 @@ const PROGRAMS: Readonly<Record<string, readonly (Prints | 'a part' | 'a module'
   'docs/later.md': [/^now\nlater\n$/],
   'docs/local-queue.md': [/^grain\n$/],
   'docs/locks.md': [/^alone\nalone again\n$/, /^2 at once\n$/],
-  'docs/messages.md': [/^A-1 from shop, 3 boxes\nA-2: order\.paid\n$/],
+  'docs/messages.md': [
+    /^A-1 from shop, 3 boxes\nA-2: order\.paid\n$/,
+    /^(\[Object: null prototype\] )?\{ number: 'A-1', invoices: 1 \}\n$/,
+  ],
   'docs/metrics.md': [/^messaging_client_sent_messages_total\{.*name="orders".*\} 1\n200 503\n$/],
   'docs/observing.md': [
     /^error dead-lettered message m-1: dead-lettered after attempt 1, rejected: no paper for A-1\n$/,
@@ -135,4 +138,10 @@ test('no block goes untested, on no page', async () => {
   }
   for (const [page, outputs] of Object.entries(PROGRAMS))
     expect(blocks.get(page)).toHaveLength(outputs.length);
+});
+
+test('the servers of the guide are those that npm run test:frameworks starts', async () => {
+  const files = ['fastify', 'nest'].map((name) => new URL(`examples/frameworks/${name}.ts`, ROOT));
+  const servers = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  expect(blocks.get('docs/guides/frameworks.md')).toEqual(servers);
 });
