@@ -25,7 +25,7 @@ export class Access {
 
   constructor(token: string | undefined, hosts: readonly string[]) {
     this.#token = token;
-    this.#hosts = new Set(hosts.map((host) => host.toLowerCase()));
+    this.#hosts = new Set(hosts.map((host) => inHeader(host.toLowerCase())));
     this.#cookie = `millrace-page-${digest(token ?? '')
       .toString('hex')
       .slice(0, 8)}`;
@@ -39,10 +39,9 @@ export class Access {
       const text = `This page is not served under the host name '${name}'; to allow it, use the option 'hosts' of createPage, or --allow-host of millrace ui.`;
       return { status: 421, title: 'Unknown host', text };
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      const foreign = this.#foreign(request, host);
-      if (foreign !== undefined) return { status: 403, title: 'Refused', text: foreign };
-    }
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const foreign = isRead ? embedded(request) : this.#foreign(request, host);
+    if (foreign !== undefined) return { status: 403, title: 'Refused', text: foreign };
     if (this.#token === undefined || this.#matches(cookieOf(request, this.#cookie))) return undefined;
     const text =
       'Open the address that was printed when the page was started: it ends with ?token=… and signs this browser in.';
@@ -70,6 +69,18 @@ export class Access {
     if (headers[ACTION_HEADER] === undefined) return `The request has no header ${ACTION_HEADER}.`;
     return undefined;
   }
+}
+
+/** An IPv6 address is in brackets there. */
+function inHeader(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
+/** A foreign site may link to the page, but not load parts of it: a read may cost the broker something. */
+function embedded({ headers }: IncomingMessage): string | undefined {
+  const { 'sec-fetch-site': site = 'none', 'sec-fetch-mode': mode } = headers;
+  if (site === 'none' || site === 'same-origin' || mode === 'navigate') return undefined;
+  return 'The request comes from another site.';
 }
 
 /** Of equal length for any token. */

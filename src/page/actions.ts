@@ -28,6 +28,7 @@ export interface ActionRequest {
 
 const ACTIONS = ['pause', 'resume', 'purge', 'move', 'replay', 'drop'];
 const MAX_IDS = 1000;
+const MAX_NAME_BYTES = 255;
 const ANSWER_LIMIT_MS = 10_000;
 
 /** The request in a body of JSON. Throws `INVALID_OPTION`. */
@@ -36,13 +37,14 @@ export function parseAction(body: unknown): ActionRequest {
   const { action, queue, ids, group, expected = 0, to, rate } = fields;
   const refuse = (what: string) => new QueueError('INVALID_OPTION', `the request has no valid ${what}`);
   if (typeof action !== 'string' || !ACTIONS.includes(action)) throw refuse('action');
-  if (typeof queue !== 'string' || queue === '') throw refuse('queue');
+  if (!isName(queue)) throw refuse('queue');
   if (typeof expected !== 'number' || !Number.isSafeInteger(expected) || expected < 0)
     throw refuse('expected');
   if (ids !== undefined && !isTexts(ids)) throw refuse('ids');
   if (group !== undefined && typeof group !== 'string') throw refuse('group');
-  if (to !== undefined && typeof to !== 'string') throw refuse('target queue');
-  if (rate !== undefined && !(typeof rate === 'number' && rate > 0)) throw refuse('rate: a number above 0');
+  if (to !== undefined && to !== '' && !isName(to)) throw refuse('target queue');
+  if (rate !== undefined && !(typeof rate === 'number' && Number.isFinite(rate) && rate > 0))
+    throw refuse('rate: a number above 0');
   return {
     action: action as ActionRequest['action'],
     queue,
@@ -52,6 +54,11 @@ export function parseAction(body: unknown): ActionRequest {
     to: to || undefined,
     rate,
   };
+}
+
+/** The log keeps it: it must not be longer than that of a queue can be. */
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= MAX_NAME_BYTES;
 }
 
 function isTexts(value: unknown): value is readonly string[] {

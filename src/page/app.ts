@@ -26,6 +26,8 @@ import { emptyState, notice, type View, type ViewContext } from './views/view.js
 import { workersView } from './views/workers.js';
 
 const ANSWER_LIMIT_MS = 10_000;
+/** While the broker is away, an operator sees that instead of nothing. */
+const OUTAGE_LIMIT_MS = 1_000;
 
 const SECURITY: Readonly<Record<string, string>> = {
   'content-security-policy':
@@ -124,12 +126,12 @@ export class App {
 
   /** `baseUrl` is the part of the path that Express and Connect have removed. */
   #locate(request: IncomingMessage): { path: string; query: URLSearchParams; links: Links } {
-    const { originalUrl, baseUrl } = request as { originalUrl?: string; baseUrl?: string };
-    const base = baseUrl === undefined || baseUrl === '' ? this.#parts.path : baseUrl;
+    const { originalUrl, baseUrl = '' } = request as { originalUrl?: string; baseUrl?: string };
     const url = originalUrl ?? request.url ?? '/';
     const [whole = '/', search = ''] = url.split(/\?(.*)/s, 2);
-    const path = whole.startsWith(`${base}/`) ? whole.slice(base.length) : whole === base ? '/' : whole;
-    return { path, query: new URLSearchParams(search), links: new Links(base) };
+    // A proxy may have removed a part of the path that browsers need.
+    const path = below(this.#parts.path, whole) ?? below(baseUrl, whole) ?? whole;
+    return { path, query: new URLSearchParams(search), links: new Links(this.#parts.path || baseUrl) };
   }
 
   /**
@@ -139,7 +141,7 @@ export class App {
   #letIn(request: IncomingMessage, response: ServerResponse, links: Links, path: string): Promise<void> {
     response.setHeader('set-cookie', this.#parts.access.cookie(links.base));
     // Two slashes would name another server.
-    const target = `${links.base}${path.replace(/^[\\/]+/, '/')}`;
+    const target = `${links.base}/${path.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/^[\\/]+/, '')}`;
     const more = html`<meta http-equiv="refresh" content="0;url=${target}">`;
     return sendHtml(request, response, 200, plainPage('Welcome', 'You are signed in.', more).text);
   }
@@ -161,7 +163,8 @@ export class App {
     const name = part === undefined ? undefined : nameOf(part);
     if (name !== undefined && action === 'chart') return sendJson(response, 200, chartData(context, name));
     if (name !== undefined && action === 'dead/body') return messageBody(context, name, response);
-    await this.#sendView(await this.#view(path, context), links, request, response);
+    const view = await this.#view(path, context).catch((error: unknown) => failed(error));
+    await this.#sendView(view, links, request, response);
   }
 
   async #context(query: URLSearchParams, links: Links): Promise<ViewContext> {
@@ -178,7 +181,10 @@ export class App {
       sampler: this.#sampler,
       reader: this.#reader,
       jobs: this.#jobs,
-      wait: { signal: this.#closed.signal, timeoutMs: ANSWER_LIMIT_MS },
+      wait: {
+        signal: this.#closed.signal,
+        timeoutMs: broker.outage === undefined ? ANSWER_LIMIT_MS : OUTAGE_LIMIT_MS,
+      },
     };
   }
 
@@ -274,6 +280,18 @@ export class App {
       text: error?.text ?? broker.outage?.reason.message ?? '',
     };
   }
+}
+
+/** The part of a path below another, with its slash; undefined if it is not below it. */
+function below(base: string, path: string): string | undefined {
+  if (path === base) return '/';
+  return base !== '' && path.startsWith(`${base}/`) ? path.slice(base.length) : undefined;
+}
+
+/** In the frame of the page: it leads elsewhere, and says when the broker is back. */
+function failed(error: unknown): View {
+  const body = html`<h1>Something went wrong</h1>${notice(errorText(error), 'error')}<p><a href="" data-refresh>Try again</a></p>`;
+  return { title: 'Something went wrong', tab: undefined, status: statusOf(error), body };
 }
 
 /** Why there are no figures, or old ones. */

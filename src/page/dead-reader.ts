@@ -15,6 +15,7 @@ const SEARCHED_AT_ONCE = 100;
 const KEPT_MS = 3_000;
 const MAX_KEPT = 20;
 const LIMIT_MS = 30_000;
+const OUTAGE_LIMIT_MS = 1_000;
 
 export interface DeadScan {
   /** When it was read. */
@@ -77,7 +78,7 @@ export class DeadReader {
   async find(queue: QueueInfo, id: string, maxBodyBytes: number): Promise<ReadDeadLetter | undefined> {
     const name = deadLetterQueueOf(queue);
     if (name === undefined) return undefined;
-    const wait = { signal: this.#signal, timeoutMs: LIMIT_MS };
+    const wait = this.#wait();
     if (queue.type !== 'local') {
       const dead = deadLetters(this.#broker, queue.name, { queue: name });
       const list = () => dead.list({ ids: [id], limit: 1, ...wait });
@@ -121,7 +122,7 @@ export class DeadReader {
 
   async #peekAll(name: string): Promise<DeadScan> {
     const operator = operatorOf(this.#broker);
-    const wait = { signal: this.#signal, timeoutMs: LIMIT_MS };
+    const wait = this.#wait();
     const summaries: DeadSummary[] = [];
     let after: string | undefined;
     do {
@@ -137,11 +138,16 @@ export class DeadReader {
 
   async #list(queue: string, name: string): Promise<DeadScan> {
     const dead = deadLetters(this.#broker, queue, { queue: name });
-    const found = await dead.list({ limit: MAX_READ, signal: this.#signal, timeoutMs: LIMIT_MS });
+    const found = await dead.list({ limit: MAX_READ, ...this.#wait() });
     const summaries = found.deadLetters.map((deadLetter) =>
       summaryOf(deadLetter, Buffer.byteLength(deadLetter.message.body)),
     );
     return { at: Date.now(), total: found.total, summaries };
+  }
+
+  #wait() {
+    const timeoutMs = this.#broker.outage === undefined ? LIMIT_MS : OUTAGE_LIMIT_MS;
+    return { signal: this.#signal, timeoutMs };
   }
 
   #keep(name: string, scan: DeadScan): DeadScan {

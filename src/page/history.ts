@@ -1,7 +1,7 @@
 /** The history of the queues, for the charts: in memory, as long as the page's process runs. */
 import type { QueueInfo } from '../broker.js';
 
-export const FIELDS = ['ready', 'unsettled', 'delayed', 'dead', 'in', 'out'] as const;
+export const FIELDS = ['ready', 'unsettled', 'delayed', 'dead', 'in', 'out', 'died'] as const;
 
 export type Span = '15m' | '3h' | '24h';
 
@@ -30,7 +30,8 @@ class Ring {
     this.#values = new Float32Array(points * fields).fill(Number.NaN);
   }
 
-  add(at: number, values: readonly number[]): void {
+  /** `more`: the last field, to which all values of a step add up. */
+  add(at: number, values: readonly number[], more?: number): void {
     const step = Math.floor(at / this.#stepMs);
     // The clock was set back.
     if (step < this.#newest) return;
@@ -40,7 +41,12 @@ class Ring {
       this.#values.fill(Number.NaN, start, start + this.#fields);
     }
     this.#newest = step;
-    this.#values.set(values, (step % this.#points) * this.#fields);
+    const start = (step % this.#points) * this.#fields;
+    this.#values.set(values, start);
+    if (more === undefined) return;
+    const last = start + this.#fields - 1;
+    const before = this.#values[last] as number;
+    this.#values[last] = more + (Number.isNaN(before) ? 0 : before);
   }
 
   /** Oldest first. */
@@ -66,6 +72,8 @@ interface Kept {
   /** The number of new dead letters in the present step of `spark`. */
   came: number;
   step: number;
+  /** Of the last sample. Milliseconds since the epoch. */
+  at: number;
   charts: Readonly<Record<Span, Ring>> | undefined;
 }
 
@@ -149,6 +157,7 @@ export class History {
       dead: this.#hasBegun ? 0 : undefined,
       came: 0,
       step: 0,
+      at,
       charts: undefined,
     };
     const { ready, unsettled = Number.NaN, delayed = Number.NaN, dead = Number.NaN, rates } = queue;
@@ -161,7 +170,13 @@ export class History {
       kept.charts = chartRings();
       this.#charted++;
     }
-    for (const ring of Object.values(kept.charts ?? {})) ring.add(at, values);
+    const sinceMs = at - kept.at;
+    kept.at = at;
+    for (const [span, ring] of Object.entries(kept.charts ?? {})) {
+      // Per second, over the step, or over the time in which they came.
+      const died = (came * 1000) / Math.max(STEPS_MS[span as Span], sinceMs);
+      ring.add(at, values, queue.dead === undefined ? Number.NaN : died);
+    }
     return kept;
   }
 

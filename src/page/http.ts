@@ -95,10 +95,11 @@ export function sendOutcomes(response: ServerResponse, job: Job | undefined): vo
     return;
   }
   const lines = job.outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join('');
+  const rest = job.forgotten > 0 ? `${JSON.stringify({ more: job.forgotten })}\n` : '';
   response
     .writeHead(200, {
       'content-type': 'application/jsonl; charset=utf-8',
       'content-disposition': 'attachment; filename="outcomes.jsonl"',
     })
-    .end(lines);
+    .end(lines + rest);
 }

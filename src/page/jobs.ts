@@ -2,10 +2,12 @@
 import { errorText } from '../common/options.js';
 import { isQueueError } from '../errors.js';
 
-/** The limit for the kept outcomes of one job. */
-const MAX_OUTCOMES = 10_000;
-/** Jobs that have ended are kept for their outcomes. */
+/** The limit for the kept outcomes of one job: no job of the page takes more dead letters. */
+const MAX_OUTCOMES = 50_000;
+/** Jobs that have ended are kept for their outcomes; of all of them together, no more than these many. */
 const MAX_KEPT = 50;
+const MAX_KEPT_OUTCOMES = 100_000;
+const MAX_DETAIL = 300;
 const MAX_UNDER_WAY = 20;
 
 export interface Outcome {
@@ -67,6 +69,11 @@ export class Job {
     return { id: this.id, action, queue, expected, done, stay, state, text: this.#text, ok: this.#ok };
   }
 
+  /** How many outcomes were too many to keep. */
+  get forgotten(): number {
+    return this.#done + this.#stay - this.outcomes.length;
+  }
+
   get hasEnded(): boolean {
     return this.#state === 'ended';
   }
@@ -84,7 +91,7 @@ export class Job {
         signal: this.#stopped.signal,
         outcome: (outcome) => this.#record(outcome),
       });
-      this.#ok = this.#stay === 0;
+      this.#ok = this.#done >= this.plan.expected;
     } catch (error) {
       const isStopped = this.#stopped.signal.aborted && isQueueError(error, 'ABORTED');
       const why = isStopped ? 'stopped' : `ended early: ${errorText(error)}`;
@@ -96,7 +103,8 @@ export class Job {
   #record(outcome: Outcome): void {
     if (outcome.outcome === 'stays' || outcome.outcome === 'gone') this.#stay++;
     else this.#done++;
-    if (this.outcomes.length < MAX_OUTCOMES) this.outcomes.push(outcome);
+    if (this.outcomes.length >= MAX_OUTCOMES) return;
+    this.outcomes.push({ ...outcome, detail: outcome.detail.slice(0, MAX_DETAIL) });
   }
 }
 
@@ -152,9 +160,13 @@ export class Jobs {
   }
 
   #forgetOld(): void {
+    let outcomes = 0;
+    for (const job of this.#jobs.values()) outcomes += job.outcomes.length;
     for (const [id, job] of this.#jobs) {
-      if (this.#jobs.size <= MAX_KEPT) return;
-      if (job.hasEnded) this.#jobs.delete(id);
+      if (this.#jobs.size <= MAX_KEPT && outcomes <= MAX_KEPT_OUTCOMES) return;
+      if (!job.hasEnded) continue;
+      this.#jobs.delete(id);
+      outcomes -= job.outcomes.length;
     }
   }
 }

@@ -9,6 +9,8 @@ const MAX_VIEWS = 500;
 const MAX_STREAMS = 100;
 /** Something is sent this often, even while the broker does not respond: a browser that receives nothing says so. */
 const HEARTBEAT_MS = 5_000;
+/** A browser that has read nothing for this long is gone; its place is for others. */
+const UNREAD_MS = 60_000;
 
 /** The state of the broker, as the script of the page shows it. */
 export interface Status {
@@ -31,18 +33,23 @@ interface Stream {
   readonly cells: () => Cells;
   readonly sent: Map<string, string>;
   jobs: string;
+  /** When its browser last kept up. */
+  readAt: number;
 }
 
 export class Live {
-  readonly #sampler: Sampler;
+  readonly #sampler: Pick<Sampler, 'watch'>;
   readonly #shared: Shared;
   readonly #views = new Map<string, () => Cells>();
   readonly #streams = new Set<Stream>();
   #stopWatching: (() => void) | undefined;
 
-  constructor(sampler: Sampler, shared: Shared) {
+  readonly #unreadMs: number;
+
+  constructor(sampler: Pick<Sampler, 'watch'>, shared: Shared, unreadMs = UNREAD_MS) {
     this.#sampler = sampler;
     this.#shared = shared;
+    this.#unreadMs = unreadMs;
   }
 
   /** Stores how to update a view, and returns the name by which its page requests the update. */
@@ -67,13 +74,17 @@ export class Live {
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     });
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
     const cells = this.#views.get(name);
     if (cells === undefined) {
       // The page was rendered by another process, or long ago.
       response.end('event: reload\ndata: {}\n\n');
       return;
     }
-    const stream: Stream = { response, cells, sent: new Map(), jobs: '' };
+    const stream: Stream = { response, cells, sent: new Map(), jobs: '', readAt: Date.now() };
     this.#streams.add(stream);
     this.#stopWatching ??= this.#watch();
     request.socket.setNoDelay(true);
@@ -110,15 +121,30 @@ export class Live {
 
   /** A browser that reads slowly gets only the latest state. */
   #push(stream: Stream): void {
-    const { response, sent, cells } = stream;
-    if (response.writableNeedDrain || response.destroyed) return;
+    const { response } = stream;
+    if (response.destroyed) return;
+    if (response.writableNeedDrain) {
+      if (Date.now() - stream.readAt > this.#unreadMs) response.destroy();
+      return;
+    }
+    stream.readAt = Date.now();
+    try {
+      response.write(this.#events(stream));
+    } catch {
+      // The browser connects again. An error of one view ends neither the others nor the process.
+      response.destroy();
+    }
+  }
+
+  #events(stream: Stream): string {
+    const { sent, cells } = stream;
     const jobs = JSON.stringify(this.#shared.jobs());
     const events = [event('status', this.#shared.status())];
     const changed = changedCells(cells(), sent);
     if (Object.keys(changed).length > 0) events.push(event('cells', changed));
     if (jobs !== stream.jobs) events.push(`event: jobs\ndata: ${jobs}\n\n`);
     stream.jobs = jobs;
-    response.write(events.join(''));
+    return events.join('');
   }
 }
 

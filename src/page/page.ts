@@ -28,8 +28,8 @@ export interface PageOptions {
    */
   readonly token?: string | false | undefined;
   /**
-   * The path where your server mounts the page, such as `/queues`. Express and Connect set it themselves. Default:
-   * `''`, the whole server.
+   * The path of the page in the browser's address bar, such as `/queues`, also if a proxy removes a part of it. Express
+   * and Connect set it themselves. Default: `''`, the whole server.
    */
   readonly path?: string | undefined;
   /**

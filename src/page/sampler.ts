@@ -1,5 +1,6 @@
 /** Reads the figures of all queues: once a second while the page is being viewed, else now and then for the charts. */
 import type { Broker, Operator, QueueInfo } from '../broker.js';
+import { settledWithin } from '../common/limits.js';
 import { errorText, operatorOf } from '../common/options.js';
 import { isQueueError } from '../errors.js';
 import { deadLetterQueueOf } from './dead-reader.js';
@@ -13,6 +14,7 @@ const ANSWER_LIMIT_MS = 10_000;
 const SHARE_OF_TIME = 4;
 /** The maximum age of the figures in a response. */
 const FRESH_MS = 1_000;
+const OUTAGE_LIMIT_MS = 1_000;
 const MAX_QUEUES = 100_000;
 /** The broker is reachable, but its management API is not, or not for this user. */
 const OF_MANAGEMENT = ['UNSUPPORTED', 'UNREACHABLE', 'ACCESS_REFUSED'] as const;
@@ -76,10 +78,10 @@ export class Sampler {
     };
   }
 
-  /** Resolves when `latest` and `error` are current. Never rejects. */
+  /** Resolves when `latest` and `error` are current, or soon if the broker did not respond before. Never rejects. */
   async refresh(): Promise<void> {
-    if (Date.now() - this.latest.at < FRESH_MS && this.error === undefined) return;
-    await this.#sample();
+    if (this.error !== undefined) return settledWithin(this.#sample(), OUTAGE_LIMIT_MS);
+    if (Date.now() - this.latest.at >= FRESH_MS) await this.#sample();
   }
 
   /** Resolves when they are current, even if they were recent. Never rejects. */

@@ -1,8 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { connect, createProducer, defineQueue } from '../../src/index.js';
+import { Millrace } from '../cli/spawn-millrace.js';
 import { anyValue } from './any-value.js';
 import { ask, type Served, serve } from './served.js';
 
@@ -65,6 +67,21 @@ describe('the page lets in', () => {
   test('no token into the address of another server', async () => {
     const { body } = await ask(served.address.replace('/?', '//evil.example/?'));
     expect(body).toContain('url=/evil.example/"');
+    // As a proxy would ask.
+    const path = served.address.replace(served.origin, 'http://evil.example');
+    expect((await ask(served.origin, { path })).body).toContain('url=/"');
+  });
+
+  test('no foreign site that embeds a part of it; one may link to it', async () => {
+    const get = (site: string, mode: string) =>
+      ask(`${served.origin}/q/orders`, {
+        headers: { cookie: served.cookie, 'sec-fetch-site': site, 'sec-fetch-mode': mode },
+      });
+    expect((await get('cross-site', 'no-cors')).status).toBe(403);
+    // Another port of this machine.
+    expect((await get('same-site', 'cors')).status).toBe(403);
+    expect((await get('cross-site', 'navigate')).status).toBe(200);
+    expect((await get('same-origin', 'cors')).status).toBe(200);
   });
 });
 
@@ -105,6 +122,50 @@ describe('nothing is done', () => {
   test('without end: a request that is too large is refused', async () => {
     expect((await action(own, { action: 'purge', queue: 'x'.repeat(600_000) })).status).toBe(413);
   });
+});
+
+test('a path leads to no file, and an inherited name to nothing', async () => {
+  for (const path of [
+    '/assets/..%2fapp.js',
+    '/assets/../app.js',
+    '/assets/constructor',
+    '/../../../../etc/passwd',
+    '/q/%',
+    '/q/%ff',
+    '/q/__proto__',
+    `/q/${'x'.repeat(300)}`,
+    '/jobs/constructor',
+    '/q/orders/dead/body?id=__proto__',
+  ]) {
+    const { status } = await ask(served.origin, { path, headers: { cookie: served.cookie } });
+    expect([path, status]).toEqual([path, 404]);
+  }
+  const { status } = await ask(`${served.origin}/?order=constructor&f=__proto__&page=-1e9&all=x`, {
+    headers: { cookie: served.cookie },
+  });
+  expect(status).toBe(200);
+});
+
+test('other methods than those of the page are refused', async () => {
+  const headers = { cookie: served.cookie, 'x-millrace-page': '1' };
+  for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE']) {
+    const { status, headers: answered } = await ask(`${served.origin}/actions`, { method, headers });
+    expect([method, status, answered.allow]).toEqual([method, 405, 'GET, HEAD, POST']);
+  }
+});
+
+test.each([
+  ['a folder that does not exist', 'none'],
+  ['a folder without queues', ''],
+])('%s has no page: the command says how to create a queue', async (_, name) => {
+  const empty = join(folder, 'empty');
+  await mkdir(empty, { recursive: true });
+  const url = `local:${join(empty, name)}`;
+  const command = new Millrace(['ui', '-u', url, '--port', '0']);
+  expect(await command.exit()).toBe(4);
+  expect(command.stdout).toBe('');
+  expect(command.stderr).toContain('has no queues yet; to create one: millrace send hello -u local:');
+  if (name !== '') expect(existsSync(join(empty, name))).toBe(false);
 });
 
 test('no answer lets a script, a frame or a form of others in', async () => {

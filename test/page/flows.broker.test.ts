@@ -6,13 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
-import { createConsumer, createProducer, defineQueue, RejectMessage } from '../../src/index.js';
+import { createProducer, defineQueue } from '../../src/index.js';
 import { queueNames } from '../cli/queues.js';
-import { amqpUrl, knownManagementUrl } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
 import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab, type Tab } from './browser.js';
+import { agree, failing, places, ready, SCRIPT } from './operated.js';
 import { type Served, serve } from './served.js';
 
 const nextQueue = queueNames('page');
@@ -29,55 +29,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const SCRIPT = '<script>window.attacked = 1</script><img src=x onerror="window.attacked = 1">';
-
-interface Value {
-  readonly n: number;
-  readonly note?: string;
-}
-
-/** A queue whose dead letters are these many time-outs, and these many rejections. */
-async function failing(broker: Backend, timeouts: number, rejections: number): Promise<string> {
-  const name = nextQueue();
-  const queue = defineQueue(name, anyValue);
-  const producer = createProducer(broker, queue);
-  for (let n = 0; n < timeouts + rejections; n++) {
-    const isRejected = n >= timeouts;
-    const headers = { note: isRejected ? SCRIPT : 'plain' };
-    await producer.send({ n, note: isRejected ? SCRIPT : 'plain' } satisfies Value, {
-      id: `m-${n}`,
-      headers,
-    });
-  }
-  const consumer = createConsumer(
-    broker,
-    queue,
-    ({ n }: Value) => {
-      if (n >= timeouts) throw new RejectMessage(`no such customer ${SCRIPT}`);
-      throw new Error(`no answer within ${100 + n} ms from 'host-${n}'`);
-    },
-    { retry: { delaysMs: [] }, observe: () => {} },
-  );
-  await consumer.start();
-  await eventually(async () => (await ready(broker, `${name}.dead`)) === timeouts + rejections);
-  await consumer.stop();
-  return name;
-}
-
-/** 0 if there is no such queue yet. */
-async function ready(broker: Backend, queue: string): Promise<number> {
-  return (await broker.inspect(queue).catch(() => ({ ready: 0 }))).ready;
-}
-
-const managed = knownManagementUrl();
-const places: readonly [string, () => string, readonly string[]][] = [
-  ['in a folder', () => `local:${join(folder, 'queues')}`, []],
-  ...(managed === undefined
-    ? []
-    : [['on RabbitMQ', amqpUrl, ['--management-url', managed]] satisfies [string, () => string, string[]]]),
-];
-
-describe.each(places)('what an operator does on the page %s', (where, url, flags) => {
+describe.each(places(folder))('what an operator does on the page %s', (where, url, flags) => {
   const isLocal = where === 'in a folder';
   let broker: Backend;
   let served: Served;
@@ -104,24 +56,8 @@ describe.each(places)('what an operator does on the page %s', (where, url, flags
   const open = (target: Page, queue: string, path = '') =>
     target.goto(`${served.origin}/q/${encodeURIComponent(queue)}${path}`);
 
-  /** Presses a button, agrees in the dialog, and returns how it ended. */
-  async function agree(
-    target: Page,
-    button: string,
-    fields: Readonly<Record<string, string>> = {},
-  ): Promise<string> {
-    await target.locator(`button[data-ask]:has-text("${button}")`).first().click();
-    const dialog = target.locator('dialog[open]');
-    for (const [name, value] of Object.entries(fields))
-      await dialog.locator(`input[name=${name}]`).fill(value);
-    await dialog.locator('button[type=submit]').click();
-    await dialog.waitFor({ state: 'detached' });
-    const ended = target.locator('.job[data-s=ok] p, .job[data-s=warn] p, #toast:not(:empty)').first();
-    return ended.innerText();
-  }
-
   test('dead letters are grouped by why they failed, and a message is shown as what it is', async () => {
-    const queue = await failing(broker, 5, 2);
+    const queue = await failing(broker, nextQueue(), 5, 2);
     await open(page, queue, '/dead');
     const rows = await page.locator('tbody tr').allInnerTexts();
     expect(rows.map((row) => row.split(/\s+/, 2).join(' '))).toEqual(['5 failed', '2 rejected']);
@@ -154,7 +90,7 @@ describe.each(places)('what an operator does on the page %s', (where, url, flags
   });
 
   test('one is replayed, those that are ticked are dropped, and a group goes to another queue', async () => {
-    const queue = await failing(broker, 4, 3);
+    const queue = await failing(broker, nextQueue(), 4, 3);
     const other = nextQueue();
     await broker.declare(defineQueue(other, anyValue).spec);
     await open(page, queue, '/dead/message?id=m-0');
@@ -181,7 +117,7 @@ describe.each(places)('what an operator does on the page %s', (where, url, flags
   });
 
   test('two tabs that replay the same at once send each message once', async () => {
-    const queue = await failing(broker, 10, 0);
+    const queue = await failing(broker, nextQueue(), 10, 0);
     const second = await openTab(browser, served.address);
     await Promise.all([open(page, queue, '/dead'), open(second.page, queue, '/dead')]);
     const texts = await Promise.all([agree(page, 'Replay 10…'), agree(second.page, 'Replay 10…')]);
@@ -193,7 +129,7 @@ describe.each(places)('what an operator does on the page %s', (where, url, flags
   });
 
   test('how a replay ended is shown although the stream tells it before the answer comes', async () => {
-    const queue = await failing(broker, 2, 0);
+    const queue = await failing(broker, nextQueue(), 2, 0);
     await open(page, queue, '/dead');
     await page.route('**/actions', async (route) => {
       const response = await route.fetch();
@@ -206,7 +142,7 @@ describe.each(places)('what an operator does on the page %s', (where, url, flags
   });
 
   test('a slow replay is stopped, and loses nothing', async () => {
-    const queue = await failing(broker, 10, 0);
+    const queue = await failing(broker, nextQueue(), 10, 0);
     await open(page, queue, '/dead');
     await page.locator('button[data-ask]:has-text("Replay 10…")').click();
     await page.locator('dialog[open] input[name=rate]').fill('0.1');

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -29,7 +29,17 @@ afterEach(async () => {
 });
 
 /** A page with a queue of one message and one dead letter, below `/ops` of a server. */
-async function mount(options: PageOptions): Promise<{ page: Page; origin: string; server: Server }> {
+async function mount(
+  options: PageOptions,
+  answer: (page: Page, request: IncomingMessage, response: ServerResponse) => void = (
+    page,
+    request,
+    response,
+  ) => {
+    if (request.url?.startsWith('/ops')) page(request, response);
+    else response.writeHead(404).end();
+  },
+): Promise<{ page: Page; origin: string; server: Server }> {
   const broker = await connect('local:');
   open.push(() => broker.close());
   const orders = defineQueue('orders', anyValue);
@@ -51,10 +61,7 @@ async function mount(options: PageOptions): Promise<{ page: Page; origin: string
   await createProducer(broker, orders).send({ secret: 'of the shop' }, { id: 'm-2' });
   const page = pages.createPage(broker, options);
   open.push(() => page.close());
-  const server = createServer((request, response) => {
-    if (request.url?.startsWith('/ops')) page(request, response);
-    else response.writeHead(404).end();
-  }).listen(0, '127.0.0.1');
+  const server = createServer((request, response) => answer(page, request, response)).listen(0, '127.0.0.1');
   open.push(async () => {
     server.closeAllConnections();
     server.close();
@@ -80,6 +87,65 @@ test('below a path of a server, all links, files and actions stay below it', asy
   ]);
   expect(tab.errors).toEqual([]);
   await tab.page.context().close();
+});
+
+/** What `app.use(path, page)` of Express and Connect does to a request. */
+function use(path: string, page: Page, request: IncomingMessage, response: ServerResponse): void {
+  const { url = '/' } = request;
+  const rest = url.slice(path.length);
+  const own = { originalUrl: url, baseUrl: path, url: rest.startsWith('/') ? rest : `/${rest}` };
+  page(Object.assign(request, own), response);
+}
+
+test.each<[string, PageOptions, string, Parameters<typeof mount>[1]]>([
+  [
+    'used by Express',
+    {},
+    '/admin/queues',
+    (page, request, response) => use('/admin/queues', page, request, response),
+  ],
+  [
+    'used by Express behind a proxy that removes a part of the path',
+    { path: '/shop/queues' },
+    '/shop/queues',
+    (page, request, response) => {
+      request.url = request.url?.replace(/^\/shop/, '') ?? '';
+      use('/queues', page, request, response);
+    },
+  ],
+  [
+    'behind a proxy that removes the path',
+    { path: '/shop' },
+    '/shop',
+    (page, request, response) => {
+      request.url = request.url?.replace(/^\/shop/, '') || '/';
+      page(request, response);
+    },
+  ],
+])('%s, the browser stays below its path', async (_, options, path, answer) => {
+  const { page, origin } = await mount({ audit: () => {}, ...options }, answer);
+  const { body, headers } = await ask(`${origin}${path}/?token=${page.token}`);
+  expect(body).toContain(`url=${path}/"`);
+  expect(String(headers['set-cookie'])).toContain(`; Path=${path};`);
+  const cookie = String(headers['set-cookie']).split(';', 1)[0] ?? '';
+  const view = await ask(`${origin}${path}/q/orders`, { headers: { cookie } });
+  expect(view.status).toBe(200);
+  const links = [...view.body.matchAll(/(?:href|src|action|data-charts)="([^"#]+)"/g)].map(
+    ([, link]) => link,
+  );
+  expect(links.length).toBeGreaterThan(8);
+  expect(links.filter((link) => !link?.startsWith(`${path}/`))).toEqual([]);
+  for (const part of ['/assets/page.js', '/q/orders/chart', '/dead'])
+    expect([part, (await ask(`${origin}${path}${part}`, { headers: { cookie } })).status]).toEqual([
+      part,
+      200,
+    ]);
+  const { status } = await ask(`${origin}${path}/actions`, {
+    method: 'POST',
+    headers: { cookie, 'content-type': 'application/json', 'x-millrace-page': '1' },
+    body: JSON.stringify({ action: 'pause', queue: 'orders' }),
+  });
+  expect(status).toBe(200);
 });
 
 test('with hidden bodies, neither they nor headers are in any answer', async () => {

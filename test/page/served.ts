@@ -13,8 +13,11 @@ export interface Served {
 }
 
 /** Serves the page of a broker at a port that is free. */
-export async function serve(args: readonly string[]): Promise<Served> {
-  const process = new Millrace(['ui', '--port', '0', ...args]);
+export async function serve(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Served> {
+  const process = new Millrace(['ui', '--port', '0', ...args], { env });
   await process.said(/token=[\w-]+\n/);
   const address = process.stdout.trim();
   const { headers } = await ask(address);
@@ -30,16 +33,26 @@ export interface Asked {
 
 export function ask(
   url: string,
-  options: { readonly method?: string; readonly headers?: OutgoingHttpHeaders; readonly body?: string } = {},
+  options: {
+    readonly method?: string;
+    /** Sent as it is. Default: that of the URL. */
+    readonly path?: string;
+    readonly headers?: OutgoingHttpHeaders;
+    readonly body?: string;
+  } = {},
 ): Promise<Asked> {
-  const { method = 'GET', headers = {}, body } = options;
+  const { method = 'GET', headers = {}, body, path } = options;
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers, agent: false }, (response) => {
-      text(response).then(
-        (received) => resolve({ status: response.statusCode, headers: response.headers, body: received }),
-        reject,
-      );
-    });
+    const sent = request(
+      url,
+      { method, headers, agent: false, ...(path === undefined ? {} : { path }) },
+      (response) => {
+        text(response).then(
+          (received) => resolve({ status: response.statusCode, headers: response.headers, body: received }),
+          reject,
+        );
+      },
+    );
     sent.on('error', reject);
     sent.end(body);
   });

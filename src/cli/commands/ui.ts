@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { onAbort } from '../../common/limits.js';
 import { auditLine } from '../../page/audit.js';
 import type { PageOptions } from '../../page/page.js';
-import { addHelp, type Execute } from '../common-options.js';
+import { addHelp, type Execute, shellQuoted } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import { importSchedules } from '../import-module.js';
 import { integerValue, nameValue } from '../option-values.js';
@@ -26,6 +26,8 @@ interface UiFlags extends OperatorFlags {
 const DEFAULT_PORT = 7070;
 /** How long a client may take to send its request. Milliseconds. */
 const REQUEST_LIMIT_MS = 10_000;
+/** Node's own interval is longer than the limit. */
+const LIMIT_CHECK_MS = 1_000;
 
 const EXAMPLES = `
 Examples:
@@ -68,7 +70,10 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
   const { createPage } = await import('../../page/create-page.js');
   const schedules = flags.schedules === undefined ? [] : await importSchedules(flags.schedules);
   const whenEmpty = (where: string): ExitCode => {
-    throw new CommandError(EXIT.empty, `${where} has no queues yet: 'millrace send hello' creates one`);
+    throw new CommandError(
+      EXIT.empty,
+      `${where} has no queues yet; to create one: millrace send hello -u ${shellQuoted(where)}`,
+    );
   };
   return withOperator('ui', flags, output, whenEmpty, async ({ broker, signal }) => {
     const page = createPage(broker, {
@@ -84,7 +89,11 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
       },
     } satisfies PageOptions);
     const { createServer } = await import('node:http');
-    const limits = { requestTimeout: REQUEST_LIMIT_MS, headersTimeout: REQUEST_LIMIT_MS };
+    const limits = {
+      requestTimeout: REQUEST_LIMIT_MS,
+      headersTimeout: REQUEST_LIMIT_MS,
+      connectionsCheckingInterval: LIMIT_CHECK_MS,
+    };
     const server = createServer(limits, page);
     try {
       const url = await listen(server, flags);

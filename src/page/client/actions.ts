@@ -54,11 +54,13 @@ function ask(button: HTMLElement): void {
   if (isTicked) Object.assign(values, { ids, expected: ids.length });
   const isDangerous = button.classList.contains('danger');
   const form = element('form', '', { method: 'dialog' });
-  form.append(
-    element('h2', title.replace('{n}', String(ids.length)), { id: 'dialog-title' }),
-    element('p', detail),
-  );
+  const question = title.replace('{n}', String(ids.length));
+  const heading = element('h2', question, { id: 'dialog-title' });
+  form.append(heading, element('p', detail));
   for (const name of fields.split(' ').filter((one) => one !== '')) form.append(field(name, values));
+  form.addEventListener('input', () => {
+    heading.textContent = withEntered(question, String(values.queue), new FormData(form));
+  });
   const error = element('p', '', { class: 'notice error', role: 'alert', hidden: '' });
   const cancel = element('button', 'Cancel', { type: 'button', class: 'plain' });
   const label = (button.firstChild?.textContent ?? 'Go on').replace('…', '').trim();
@@ -76,6 +78,15 @@ function ask(button: HTMLElement): void {
   // Enter does nothing that can't be undone.
   (isDangerous ? cancel : (find<HTMLInputElement>('input', form) ?? go)).focus();
   dialog().addEventListener('close', () => button.focus(), { once: true });
+}
+
+/** The question with the target and the rate that were entered: it says what will be done. */
+function withEntered(question: string, queue: string, entered: FormData): string {
+  const [to, rate] = [String(entered.get('to') ?? ''), String(entered.get('rate') ?? '')];
+  let text = question.replace(/\?$/, '');
+  const target = ` to '${queue}'`;
+  if (to !== '') text = `${text.endsWith(target) ? text.slice(0, -target.length) : text} to '${to}'`;
+  return `${text}${rate === '' ? '' : `, at most ${rate} a second`}?`;
 }
 
 function field(name: string, values: Record<string, unknown>): HTMLElement {

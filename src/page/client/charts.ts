@@ -30,6 +30,7 @@ const SERIES: Readonly<Record<string, readonly (readonly [field: string, label: 
     rates: [
       ['in', 'sent', '--accent'],
       ['out', 'handled', '--ok'],
+      ['died', 'dead', '--bad'],
     ],
   };
 

@@ -96,8 +96,12 @@ function lost(): void {
 }
 
 function showStatus(next: Status): void {
+  const wasAway = find<HTMLElement>('#state')?.dataset.s === 'bad';
   status = next;
   showBar();
+  // What could not be read then can be read now.
+  const isBack = wasAway && next.state === 'connected';
+  if (isBack && find('#main [data-until-back]') !== undefined) void visit(location.href);
 }
 
 function showBar(): void {

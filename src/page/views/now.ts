@@ -25,7 +25,14 @@ export function nowView(context: ViewContext): View {
   const pages = Math.max(1, Math.ceil(matching.length / PAGE_SIZE));
   const page = Math.min(choice.page, pages);
   const shown = matching.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE).map(({ name }) => name);
-  const cells = () => new Map([...stripCells(context), ...tableCells(context, shown)]);
+  const known = new Set(matching.map(({ name }) => name));
+  const added = () => chosen(context, choice).filter(({ name }) => !known.has(name)).length;
+  const addedCell = (): Cell => ({
+    text: added() === 0 ? '' : `${count(added(), 'new queue')}.`,
+    state: 'warn',
+  });
+  const cells = () =>
+    new Map([...stripCells(context), ...tableCells(context, shown), ['list.added', addedCell()]]);
   const body = html`<h1 class="quiet">Now</h1>
 ${strip(stripCells(context))}
 <form class="bar" role="search" action="${links.now()}" data-filter>
@@ -38,7 +45,7 @@ ${strip(stripCells(context))}
     shown.length === 0
       ? nothing(context, choice)
       : html`${table(context, shown, choice)}${pager(context, choice, page, pages, matching.length)}`
-  }</div>`;
+  }<p class="hint">${renderCell('list.added', { text: '', state: 'warn' })} <a href="" data-refresh>Order again</a></p></div>`;
   return { title: 'Now', tab: 'now', body, cells };
 }
 
@@ -185,8 +192,7 @@ function pager({ links }: ViewContext, choice: Choice, page: number, pages: numb
     all: all ? 1 : undefined,
     page: to === 1 ? undefined : to,
   });
-  if (pages === 1)
-    return html`<p class="hint">${count(total, 'queue')}. <a href="${links.now(query(1))}" data-refresh>Order again</a></p>`;
+  if (pages === 1) return html`<p class="hint">${count(total, 'queue')}</p>`;
   return html`<nav class="pager" aria-label="Pages">${page > 1 && html`<a href="${links.now(query(page - 1))}" rel="prev">Previous</a>`}<span>Page ${page} of ${pages}, ${count(total, 'queue')}</span>${page < pages && html`<a href="${links.now(query(page + 1))}" rel="next">Next</a>`}</nav>`;
 }
 

@@ -146,7 +146,7 @@ function charts({ sampler, links, query }: ViewContext, { name, unknown }: Queue
   return html`<section class="charts" data-charts="${links.queuePart(name, 'chart', { span })}" aria-label="Charts"><nav class="tabs" aria-label="Time">${SPANS.map(choice)}</nav>
 <figure><figcaption>messages</figcaption><div data-chart="amounts"></div></figure>
 <figure><figcaption>per second</figcaption>${unknown.rates === undefined ? html`<div data-chart="rates"></div>` : html`<p class="hint">Not known: ${unknown.rates}.</p>`}</figure>
-<p class="hint">Kept by this page's process, since ${time(sampler.history.since)}. How long handlers take is known to the workers: <code>millrace work --http PORT</code>.</p></section>`;
+<p class="hint">Kept by this page's process, since ${time(sampler.history.since)}. How long handlers take, and failures that are retried, are known to the workers: <code>millrace work --http PORT</code>.</p></section>`;
 }
 
 async function messages(context: ViewContext, info: QueueInfo, tab: MessageState): Promise<Html> {

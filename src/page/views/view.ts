@@ -71,9 +71,9 @@ export function emptyState(text: string, command?: string): Html {
   return html`<div class="empty"><p>${text}</p>${command !== undefined && html`<pre><code>${command}</code></pre>`}</div>`;
 }
 
-/** `tone`: `error` is spoken at once by screen readers. */
+/** `tone`: `error` is spoken at once by screen readers; the script shows the view again when the broker is back. */
 export function notice(text: string, tone: 'info' | 'error' = 'info'): Html {
-  return html`<p class="notice ${tone}"${tone === 'error' && html` role="alert"`}>${text}</p>`;
+  return html`<p class="notice ${tone}"${tone === 'error' && html` role="alert" data-until-back`}>${text}</p>`;
 }
 
 /** The queue as it is; undefined if there is none. */
