@@ -124,14 +124,15 @@ export class App {
     return this.#get(path, query, links, request, response);
   }
 
-  /** `baseUrl` is the part of the path that Express and Connect have removed. */
+  /** Express and Connect have removed a part of `url`; Express has it as `baseUrl`. */
   #locate(request: IncomingMessage): { path: string; query: URLSearchParams; links: Links } {
-    const { originalUrl, baseUrl = '' } = request as { originalUrl?: string; baseUrl?: string };
-    const url = originalUrl ?? request.url ?? '/';
-    const [whole = '/', search = ''] = url.split(/\?(.*)/s, 2);
+    const { originalUrl, baseUrl } = request as { originalUrl?: string; baseUrl?: string };
+    const { url = '/' } = request;
+    const [whole = '/', search = ''] = (originalUrl ?? url).split(/\?(.*)/s, 2);
+    const mount = baseUrl ?? removed(whole, url.split('?', 1)[0] ?? '/');
     // A proxy may have removed a part of the path that browsers need.
-    const path = below(this.#parts.path, whole) ?? below(baseUrl, whole) ?? whole;
-    return { path, query: new URLSearchParams(search), links: new Links(this.#parts.path || baseUrl) };
+    const path = below(this.#parts.path, whole) ?? below(mount, whole) ?? whole;
+    return { path, query: new URLSearchParams(search), links: new Links(this.#parts.path || mount) };
   }
 
   /**
@@ -280,6 +281,12 @@ export class App {
       text: error?.text ?? broker.outage?.reason.message ?? '',
     };
   }
+}
+
+/** The part of a path of which only `rest` is left. */
+function removed(whole: string, rest: string): string {
+  if (whole.endsWith(rest)) return whole.slice(0, -rest.length);
+  return rest === '/' ? whole : '';
 }
 
 /** The part of a path below another, with its slash; undefined if it is not below it. */

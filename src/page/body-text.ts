@@ -8,16 +8,28 @@ export interface BodyText {
 
 /** A hex dump takes about five times the room. */
 const MAX_HEX_BYTES = 4096;
+/** Of a character of UTF-8, after its first. */
+const MAX_CONTINUATION_BYTES = 3;
 /** Deeper JSON is shown as it is. */
 const MAX_INDENT = 20;
 
 /** `isWhole`: it was not cut. */
 export function bodyText(body: Uint8Array | string, isWhole: boolean): BodyText {
-  if (typeof body !== 'string' && !isUtf8(body)) return { kind: 'bytes', text: hexDump(body) };
-  const text =
-    typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
+  const text = textOf(body, isWhole);
+  if (text === undefined) return { kind: 'bytes', text: hexDump(body as Uint8Array) };
   if (!isWhole || !isJson(text)) return { kind: 'text', text };
   return { kind: 'JSON', text: indent(text) };
+}
+
+/** Undefined for bytes that are no text. Bytes that were cut may end within a character. */
+function textOf(body: Uint8Array | string, isWhole: boolean): string | undefined {
+  if (typeof body === 'string') return body;
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  for (let cut = 0; cut <= (isWhole ? 0 : MAX_CONTINUATION_BYTES); cut++) {
+    const part = bytes.subarray(0, bytes.length - cut);
+    if (isUtf8(part)) return part.toString();
+  }
+  return undefined;
 }
 
 function isJson(text: string): boolean {

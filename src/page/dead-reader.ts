@@ -1,6 +1,7 @@
 /** Reads dead letters for the page: on a local broker in place; RabbitMQ has to deliver them, and gets them back. */
 import type { Broker, QueueInfo } from '../broker.js';
 import { operatorOf } from '../common/options.js';
+import { cutBody } from '../common/peek.js';
 import { type DeadLetter, toDeadLetter } from '../dead-letters/dead-letter.js';
 import { deadLetters } from '../dead-letters/dead-letters.js';
 import { isQueueError } from '../errors.js';
@@ -83,7 +84,13 @@ export class DeadReader {
       const dead = deadLetters(this.#broker, queue.name, { queue: name });
       const list = () => dead.list({ ids: [id], limit: 1, ...wait });
       const [deadLetter] = (await this.#inTurn(name, list)).deadLetters;
-      return deadLetter && { deadLetter, bodyBytes: Buffer.byteLength(deadLetter.message.body) };
+      if (deadLetter === undefined) return undefined;
+      const { message } = deadLetter;
+      const body = cutBody(message.body, maxBodyBytes);
+      return {
+        deadLetter: { ...deadLetter, message: { ...message, body } },
+        bodyBytes: Buffer.byteLength(message.body),
+      };
     }
     let after: string | undefined;
     do {

@@ -50,6 +50,12 @@ export function time(at: number | undefined): Html {
   return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')} UTC</time>`;
 }
 
+/** The exact time of an age, for a tooltip; undefined if the age is unknown. */
+export function sinceText(now: number, ageMs: number | undefined): string | undefined {
+  if (ageMs === undefined) return undefined;
+  return `since ${new Date(now - ageMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
 /** An SVG line of some figures, oldest first, in a box of 100 by 24; NaN where nothing is known. */
 export function sparkPoints(values: readonly number[]): string {
   const known = values.filter((value) => !Number.isNaN(value));

@@ -143,6 +143,18 @@ test('what a screen reader is told: tables with headings, and regions that speak
   await page.context().close();
 });
 
+test('times are those of the reader, with the zone named, and ages tell the exact time', async () => {
+  const { page } = await openTab(browser, served.address, { timezoneId: 'Asia/Tokyo' });
+  const age = page.locator('tr:has(th a:text-is("orders")) td[data-c=oldest] [data-k]');
+  expect(await age.getAttribute('title')).toMatch(/^since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
+  await page.goto(`${served.origin}/q/payments/dead`);
+  await page.locator('html.js').waitFor();
+  const time = page.locator('tbody time').first();
+  expect(await time.innerText()).toMatch(/\d\d:\d\d:\d\d GMT\+9$/);
+  expect(await time.getAttribute('title')).toMatch(/Z$/);
+  await page.context().close();
+});
+
 test('a tab that is open for long holds no more than one that was just opened', async () => {
   const { page } = await openTab(browser, served.address);
   const session = await page.context().newCDPSession(page);

@@ -105,6 +105,20 @@ test.each<[string, PageOptions, string, Parameters<typeof mount>[1]]>([
     (page, request, response) => use('/admin/queues', page, request, response),
   ],
   [
+    'used by Connect',
+    {},
+    '/admin/queues',
+    (page, request, response) => {
+      const { url = '/' } = request;
+      const rest = url.slice('/admin/queues'.length);
+      // It tells the removed part to nobody.
+      page(
+        Object.assign(request, { originalUrl: url, url: rest.startsWith('/') ? rest : `/${rest}` }),
+        response,
+      );
+    },
+  ],
+  [
     'used by Express behind a proxy that removes a part of the path',
     { path: '/shop/queues' },
     '/shop/queues',
@@ -128,6 +142,8 @@ test.each<[string, PageOptions, string, Parameters<typeof mount>[1]]>([
   expect(body).toContain(`url=${path}/"`);
   expect(String(headers['set-cookie'])).toContain(`; Path=${path};`);
   const cookie = String(headers['set-cookie']).split(';', 1)[0] ?? '';
+  const bare = await ask(`${origin}${path}?token=${page.token}`);
+  expect(bare.body).toContain(`url=${path}/"`);
   const view = await ask(`${origin}${path}/q/orders`, { headers: { cookie } });
   expect(view.status).toBe(200);
   const links = [...view.body.matchAll(/(?:href|src|action|data-charts)="([^"#]+)"/g)].map(

@@ -50,6 +50,22 @@ test('the queues are shown, and their figures follow what happens', async () => 
   expect(await row?.evaluate((element) => element.isConnected)).toBe(true);
   expect(await page.locator('#state').innerText()).toBe('connected');
   expect(errors).toEqual([]);
+  // The token is neither where "Back" leads nor in what the page would tell other sites.
+  expect(await page.evaluate('document.referrer')).not.toContain('token');
+  await page.goBack();
+  expect(page.url()).not.toContain('token');
+  await page.context().close();
+});
+
+test('a queue that comes while the page is open is announced, and shown on demand', async () => {
+  const { page } = await openTab(browser, served.address);
+  await page.locator('th a:text-is("orders")').waitFor();
+  await send('new-queue', 1);
+  await page.locator('#list:has-text("1 new queue.")').waitFor();
+  expect(await page.locator('th a:text-is("new-queue")').count()).toBe(0);
+  await page.locator('a[data-refresh]').click();
+  await page.locator('th a:text-is("new-queue")').waitFor();
+  await page.locator('#list:has-text("new queue.")').waitFor({ state: 'detached' });
   await page.context().close();
 });
 

@@ -113,3 +113,10 @@ test('figures', () => {
   ]);
   expect(sparkPoints([Number.NaN, 0, 10])).toBe('50,23 100,1');
 });
+
+test('bytes that were cut within a character are text, others are not', () => {
+  const bytes = Buffer.from('a🦀');
+  expect(bodyText(bytes.subarray(0, 4), false)).toEqual({ kind: 'text', text: 'a' });
+  expect(bodyText(bytes.subarray(0, 4), true).kind).toBe('bytes');
+  expect(bodyText(Uint8Array.of(0xff, 0x41, 0x42, 0x43, 0x44), false).kind).toBe('bytes');
+});

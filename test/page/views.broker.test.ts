@@ -237,7 +237,7 @@ describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
       return (await page.locator(`th a:text-is(${JSON.stringify(long)})`).count()) === 1;
     });
     await page.locator(`th a:text-is(${JSON.stringify(long)})`).click();
-    await page.locator('[data-charts]').waitFor();
+    await page.waitForURL((at) => at.pathname.startsWith('/q/'));
     expect(await page.locator('h1').innerText()).toContain(long);
     expect(await agree(page, 'Purge…')).toContain('removed 1 ready message');
     expect(await ready(broker, long)).toBe(0);

@@ -2,7 +2,7 @@
 import type { QueueInfo } from '../../broker.js';
 import { attentionOf, medianAge } from '../attention.js';
 import { type Cell, type Cells, renderCell } from '../cells.js';
-import { age, count, number, rate, sparkPoints, UNKNOWN } from '../format.js';
+import { age, count, number, rate, sinceText, sparkPoints, UNKNOWN } from '../format.js';
 import { type Html, html } from '../html.js';
 import type { Query } from '../links.js';
 import { addressFlag, emptyState, notice, quoted, type View, type ViewContext } from './view.js';
@@ -154,7 +154,11 @@ function tableCells({ sampler }: ViewContext, shown: readonly string[]): Cells {
       state: dead !== undefined && dead > 0 ? 'bad' : undefined,
       title: unknown.dead,
     });
-    put('oldest', { text: queue.ready === 0 ? UNKNOWN : age(queue.oldestAgeMs), title: unknown.oldestAgeMs });
+    const since = queue.ready === 0 ? undefined : sinceText(latest.at, queue.oldestAgeMs);
+    put('oldest', {
+      text: queue.ready === 0 ? UNKNOWN : age(queue.oldestAgeMs),
+      title: since ?? unknown.oldestAgeMs,
+    });
     put('in', { text: rate(rates?.in), title: unknown.rates });
     put('out', { text: rate(rates?.out), title: unknown.rates });
     put('spark', { text: sparkPoints(history.spark(name)), isLine: true });

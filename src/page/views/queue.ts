@@ -4,7 +4,7 @@ import { errorText, operatorOf } from '../../common/options.js';
 import { attentionOf, medianAge } from '../attention.js';
 import { type Cell, type Cells, renderCell } from '../cells.js';
 import { deadLetterQueueOf } from '../dead-reader.js';
-import { age, bytes, count, number, rate, time, UNKNOWN } from '../format.js';
+import { age, bytes, count, number, rate, sinceText, time, UNKNOWN } from '../format.js';
 import { FIELDS, MAX_CHARTED, type Span } from '../history.js';
 import { type Html, html } from '../html.js';
 import { body, definitions, headers, properties } from './message-parts.js';
@@ -89,7 +89,11 @@ function figureCells({ sampler }: ViewContext, name: string): Cells {
       state: dead !== undefined && dead > 0 ? 'bad' : undefined,
       title: unknown.dead,
     });
-    put('oldest', { text: ready === 0 ? UNKNOWN : age(queue.oldestAgeMs), title: unknown.oldestAgeMs });
+    const since = ready === 0 ? undefined : sinceText(latest.at, queue.oldestAgeMs);
+    put('oldest', {
+      text: ready === 0 ? UNKNOWN : age(queue.oldestAgeMs),
+      title: since ?? unknown.oldestAgeMs,
+    });
     put('in', { text: rate(rates?.in), title: unknown.rates });
     put('out', { text: rate(rates?.out), title: unknown.rates });
     put('consumers', { text: number(queue.consumers) });
