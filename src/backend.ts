@@ -31,6 +31,7 @@ export {
   type PeekedMessage,
   type PeekOptions,
   type PeekPage,
+  type Publishing,
   type PublishOptions,
   type QueueConsumer,
   type QueueFigure,

@@ -16,7 +16,7 @@ import type {
   Subscription,
   WaitOptions,
 } from './delivery.js';
-import type { Destination, Failure, Message } from './message.js';
+import type { Destination, Failure, Message, Publishing } from './message.js';
 import type { Operator, QueueStats } from './operator.js';
 import type { ExchangeSpec, ListedBinding, QueueSpec } from './specs.js';
 
@@ -161,14 +161,14 @@ export interface SharedStateOptions {
 /** A short text that all programs on a broker share, and one at a time sets. */
 export interface SharedState {
   /**
-   * Sets the value, and publishes a message to a queue with it. Resolves to false if another program was first, or may
-   * set the state now; `onTurn` is called with the value before that, or later.
+   * Sets the value, and publishes a message with it. Resolves to false if another program was first, or may set the
+   * state now; `onTurn` is called with the value before that, or later.
    *
    * A local broker does both in one transaction, or neither. RabbitMQ publishes the message first: if the program dies or
    * is cut off between the two, the message is there and the value is the old one, for the next holder of the state.
-   * Never waits for room in the queue. Rejects as `publish` with `noWait` does; then the value is the old one.
+   * Never waits for room in a queue. Rejects as `publish` with `noWait` does; then the value is the old one.
    */
-  set(value: string, publishing?: { readonly queue: string; readonly message: Message }): Promise<boolean>;
+  set(value: string, publishing?: Publishing): Promise<boolean>;
   /** Lets others have the state. Always resolves. */
   close(): Promise<void>;
 }

@@ -155,6 +155,7 @@ export type { CatchUp } from './schedules/progress.js';
 export type { ScheduleEvent } from './schedules/running-schedule.js';
 export {
   defineSchedule,
+  type EventScheduleOptions,
   type Schedule,
   type ScheduledProperties,
   type ScheduledQueue,
@@ -168,6 +169,7 @@ export {
   type Scheduler,
   type SchedulerOptions,
 } from './schedules/scheduler.js';
+export type { ScheduleTarget } from './schedules/target.js';
 export type { Timing, TimingSpec } from './schedules/timing.js';
 export {
   createPublisher,

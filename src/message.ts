@@ -78,6 +78,14 @@ export interface Message {
   readonly origin?: Destination | undefined;
 }
 
+/** A message and where it goes. */
+export interface Publishing {
+  readonly to: Destination;
+  /** False: it is not an error if no queue takes it. */
+  readonly mandatory: boolean;
+  readonly message: Message;
+}
+
 /** The priority of a message without one: RabbitMQ's default for quorum queues since 4.3. */
 export const DEFAULT_PRIORITY = 4;
 

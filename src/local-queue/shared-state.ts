@@ -1,4 +1,4 @@
-import type { Message, SharedState, SharedStateOptions } from '../broker.js';
+import type { Publishing, SharedState, SharedStateOptions } from '../broker.js';
 
 /** How often a program checks whether another one has set the state. A change by `set` itself shows at once. */
 const LOOK_EVERY_MS = 5000;
@@ -7,7 +7,7 @@ const LOOK_EVERY_MS = 5000;
 export interface StateChange {
   readonly from: string | undefined;
   readonly to: string;
-  readonly publishing: { readonly queue: string; readonly message: Message } | undefined;
+  readonly publishing: Publishing | undefined;
 }
 
 /** The states of a broker. */
@@ -39,7 +39,7 @@ export class LocalSharedState implements SharedState {
     return this;
   }
 
-  set(value: string, publishing?: StateChange['publishing']): Promise<boolean> {
+  set(value: string, publishing?: Publishing): Promise<boolean> {
     return this.#inTurn(async () => {
       const from = this.#value;
       const before = await this.#store.change({ from, to: value, publishing });

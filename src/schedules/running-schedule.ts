@@ -1,4 +1,4 @@
-import type { Backend, SharedState, WaitOptions } from '../broker.js';
+import type { Backend, Publishing, SharedState, WaitOptions } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
 import { backoffMs } from '../common/limits.js';
 import { isQueueError, QueueError } from '../errors.js';
@@ -12,7 +12,7 @@ import {
   type Step,
 } from './progress.js';
 import type { Schedule } from './schedule.js';
-import { type Publishing, sendAround } from './send-around.js';
+import { type Sending, sendAround } from './send-around.js';
 import { type Timing, timingOf, timingText } from './timing.js';
 
 /** An event of a schedule. */
@@ -90,7 +90,7 @@ export class RunningSchedule {
   }
 
   async start(wait: WaitOptions): Promise<void> {
-    await this.#broker.declare(this.#schedule.queue.spec, wait);
+    await this.#schedule.target.declare(this.#broker, wait);
     const now = Date.now();
     const initial = { timing: this.#schedule.timing.spec, chosenAt: now, since: now, tick: null, resets: 0 };
     this.#initial = initial;
@@ -184,8 +184,8 @@ export class RunningSchedule {
       case 'send': {
         const tick = new Date(step.tick);
         const message = await this.#schedule.message(tick, this.#broker.maxMessageBytes);
-        const publishing = { queue: this.#schedule.queue.name, message };
-        if (await this.#set(state, { ...progress, tick: step.tick }, publishing))
+        const sending = { target: this.#schedule.target, message };
+        if (await this.#set(state, { ...progress, tick: step.tick }, sending))
           this.#observe({ type: 'sent', schedule, tick, id: message.id });
         break;
       }
@@ -205,11 +205,11 @@ export class RunningSchedule {
   }
 
   /** False if another program was first. */
-  async #set(state: SharedState, progress: Progress, publishing?: Publishing): Promise<boolean> {
-    const set = (message?: Publishing) => state.set(progressText(progress), message);
-    const isSet = await (publishing === undefined
+  async #set(state: SharedState, progress: Progress, sending?: Sending): Promise<boolean> {
+    const set = (publishing?: Publishing) => state.set(progressText(progress), publishing);
+    const isSet = await (sending === undefined
       ? set()
-      : sendAround(this.#broker, this.#around, publishing, set));
+      : sendAround(this.#broker, this.#around, sending, set));
     // Another program may have changed the timing meanwhile.
     if (isSet) this.#progress = mergeProgress(this.#progress as Progress, progress, Date.now());
     return isSet;
@@ -221,7 +221,7 @@ export class RunningSchedule {
       return LOOK_EVERY_MS;
     }
     if (isQueueError(thrown, 'UNROUTABLE')) {
-      await this.#broker.declare(this.#schedule.queue.spec).catch(() => {});
+      await this.#schedule.target.declare(this.#broker).catch(() => {});
     }
     const error =
       thrown instanceof Error ? thrown : new QueueError('INVALID_MESSAGE', `thrown: ${String(thrown)}`);

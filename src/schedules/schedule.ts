@@ -4,7 +4,9 @@ import { checkOptionNames, invalidOption, isThenable, quote, wordOption } from '
 import { QueueError } from '../errors.js';
 import { type MessageOptions, messageProperties, packed } from '../producer/message-options.js';
 import type { EncodedValue, Queue } from '../queue.js';
+import type { EventInputs, EventSchemas, Topic } from '../topics/topic.js';
 import type { CatchUp } from './progress.js';
+import { type MessageTarget, queueTarget, type ScheduleTarget, topicTarget } from './target.js';
 import { type Timing, timingOption } from './timing.js';
 
 /** Which tick a message is made for. */
@@ -42,6 +44,24 @@ export interface ScheduleOptions<In> {
   readonly catchUp?: CatchUp | undefined;
 }
 
+/** Options of `defineSchedule` for a schedule that publishes events. */
+export interface EventScheduleOptions<Schemas extends EventSchemas, Event extends keyof Schemas & string>
+  extends Omit<ScheduleOptions<never>, 'send'> {
+  /**
+   * The topic, the event, and its value, or a function that creates it from the tick; it may be asynchronous. Then, if
+   * needed, properties of the messages, as `publish` takes them. A tick that no subscription takes counts as sent, unless
+   * the topic has `unrouted: 'error'`.
+   */
+  readonly publish: readonly [
+    topic: Topic<Schemas>,
+    event: Event,
+    value:
+      | EventInputs<Schemas>[Event]
+      | ((tick: Tick) => EventInputs<Schemas>[Event] | Promise<EventInputs<Schemas>[Event]>),
+    properties?: Omit<ScheduledProperties, 'type'> | undefined,
+  ];
+}
+
 /** Properties of the messages of a schedule. The id, and the time, are those of the tick. */
 export type ScheduledProperties = Omit<
   MessageOptions,
@@ -67,7 +87,7 @@ export interface Schedule {
   /** The same on all programs that run it. */
   readonly name: string;
   /** Where its messages go. */
-  readonly queue: Pick<Queue<never, unknown>, 'name' | 'spec'>;
+  readonly target: ScheduleTarget;
   /** How missed ticks are handled. */
   readonly catchUp: CatchUp;
   /** When its ticks are. */
@@ -94,36 +114,41 @@ export interface Schedule {
  * When the clocks are changed: a time that does not exist that day is taken to be the first one after the gap; one that
  * exists twice is ticked once, unless the expression has a `*`, a step or a list for the hour or for smaller units.
  *
- * Throws `INVALID_OPTION`, and `INVALID_MESSAGE` for a value that fails the schema of its queue.
+ * `publish: [topic, event, value]` instead of `send` publishes an event to all subscriptions of a topic.
+ *
+ * Throws `INVALID_OPTION`, and `INVALID_MESSAGE` for a value that fails the schema of its queue or event.
  */
-export function defineSchedule<In>(name: string, options: ScheduleOptions<In>): Schedule {
+export function defineSchedule<In>(name: string, options: ScheduleOptions<In>): Schedule;
+/** A schedule that publishes events. */
+export function defineSchedule<Schemas extends EventSchemas, Event extends keyof Schemas & string>(
+  name: string,
+  options: EventScheduleOptions<Schemas, Event>,
+): Schedule;
+export function defineSchedule(name: string, options: AnyOptions): Schedule {
   if (typeof options !== 'object' || options === null)
     throw invalidOption('defineSchedule', 'a name and an object with options', options);
-  checkOptionNames('defineSchedule', options, ['cron', 'tz', 'everyMs', 'send', 'catchUp']);
+  checkOptionNames('defineSchedule', options, ['cron', 'tz', 'everyMs', 'send', 'publish', 'catchUp']);
   checkScheduleName(name);
   const timing = timingOption(options);
   const catchUp = wordOption<CatchUp>('catchUp', options.catchUp, ['skip', 'last', 'all'], 'last');
-  const [queue, value, given = {}] = checkSend(options.send);
-  checkOptionNames('send', given, PROPERTY_NAMES);
-  const properties = messageProperties(given);
-  if (typeof value !== 'function') checkValue(queue, value);
+  const { to, value, properties } = contentOf(options);
+  if (typeof value !== 'function') checkValue(to, value);
   return {
     name,
-    queue,
+    target: to.target,
     catchUp,
     timing,
     async message(tick, maxBytes) {
       const at = tick ?? new Date();
-      const make = value as (tick: Tick) => In | Promise<In>;
-      const made = typeof value === 'function' ? await make({ schedule: name, at }) : value;
-      const body = packed(await queue.encode(made as In), properties, queue, maxBytes);
+      const made = typeof value === 'function' ? await value({ schedule: name, at }) : value;
+      const body = packed(await to.encode(made), properties, to, maxBytes);
       const suffix = tick === undefined ? `now:${newMessageId()}` : tick.toISOString();
       const headers = {
         ...properties.headers,
         'x-millrace-schedule': name,
         ...(tick !== undefined && { 'x-millrace-tick': tick.toISOString() }),
       };
-      return newMessage(body, { ...properties, id: `schedule:${name}:${suffix}`, headers });
+      return newMessage(body, { ...properties, id: `schedule:${name}:${suffix}`, headers }, to.routed);
     },
   };
 }
@@ -144,26 +169,72 @@ export function checkScheduleName(name: unknown): string {
   return name;
 }
 
-function checkSend<In>(send: ScheduleOptions<In>['send']): ScheduleOptions<In>['send'] {
-  const isPair = Array.isArray(send) && (send.length === 2 || send.length === 3);
-  const queue: unknown = isPair ? send[0] : undefined;
-  if (typeof queue === 'object' && queue !== null && 'spec' in queue && 'encode' in queue) return send;
-  // Not quoted: a queue is large.
-  const got = Array.isArray(send) ? `a list of ${send.length}` : quote(send);
+/** As little known as to a program without types. */
+type AnyOptions = Omit<ScheduleOptions<never>, 'send'> & {
+  readonly send?: unknown;
+  readonly publish?: unknown;
+};
+
+/** Throws `INVALID_OPTION`. */
+function contentOf({ send, publish }: AnyOptions) {
+  if (send !== undefined && publish !== undefined)
+    throw new QueueError('INVALID_OPTION', 'send and publish exclude each other; make two schedules');
+  const { to, value, given, names } = publish === undefined ? sendOf(send) : publishOf(publish);
+  checkOptionNames(publish === undefined ? 'send' : 'publish', given, names);
+  return { to, value, properties: messageProperties(given) };
+}
+
+function sendOf(send: unknown) {
+  if (Array.isArray(send) && (send.length === 2 || send.length === 3)) {
+    const [queue, value, given = {}] = send;
+    if (isQueue(queue)) return { to: queueTarget(queue), value, given, names: PROPERTY_NAMES };
+  }
+  const hint = hasTopic(send) ? ". For an event of a topic: publish: [topic, 'event', value]" : '';
   throw new QueueError(
     'INVALID_OPTION',
-    `send: expected [queue, value] with a queue made by defineQueue, or [queue, value, properties], got ${got}`,
+    `send: expected [queue, value] with a queue made by defineQueue, or [queue, value, properties], got ${briefly(send)}${hint}`,
   );
 }
 
+function publishOf(publish: unknown) {
+  if (hasTopic(publish) && (publish.length === 3 || publish.length === 4)) {
+    const [topic, event, value, given = {}] = publish;
+    const names = PROPERTY_NAMES.filter((name) => name !== 'type');
+    return { to: topicTarget(topic, event), value, given, names };
+  }
+  throw new QueueError(
+    'INVALID_OPTION',
+    `publish: expected [topic, 'event', value] with a topic made by defineTopic, or [topic, 'event', value, properties], got ${briefly(publish)}`,
+  );
+}
+
+function isQueue(value: unknown): value is ScheduledQueue<never> {
+  return has(value, 'spec') && has(value, 'encode');
+}
+
+function hasTopic(list: unknown): list is readonly [Topic, ...unknown[]] {
+  return Array.isArray(list) && has(list[0], 'events') && has(list[0], 'exchange');
+}
+
+function has(value: unknown, name: string): value is object {
+  return typeof value === 'object' && value !== null && name in value;
+}
+
+/** Not quoted: a queue is large. */
+function briefly(given: unknown): string {
+  return Array.isArray(given) ? `a list of ${given.length}` : quote(given);
+}
+
 /** A value that can't be sent now can't be sent at any tick. */
-function checkValue<In>(queue: ScheduledQueue<In>, value: unknown): void {
+function checkValue(to: MessageTarget, value: unknown): void {
   let encoding: EncodedValue | Promise<EncodedValue>;
   try {
-    encoding = queue.encode(value as In);
+    encoding = to.encode(value);
   } catch (error) {
     const why = error instanceof Error ? error.message : quote(error);
-    throw new QueueError('INVALID_MESSAGE', `send: ${why}`, { cause: error });
+    throw new QueueError('INVALID_MESSAGE', `${to.target.kind === 'queue' ? 'send' : 'publish'}: ${why}`, {
+      cause: error,
+    });
   }
   // An asynchronous schema is checked at each tick.
   if (isThenable(encoding)) encoding.then(undefined, () => {});

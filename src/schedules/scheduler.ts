@@ -43,8 +43,10 @@ const OPTION_NAMES: readonly (keyof SchedulerOptions)[] = ['around', 'observe'];
 export interface ScheduleInfo {
   /** The name of the schedule. */
   readonly name: string;
-  /** The queue that its messages go to. */
-  readonly queue: string;
+  /** The queue that its messages go to; undefined if it publishes events. */
+  readonly queue: string | undefined;
+  /** The topic and the event that it publishes; undefined if it sends to a queue. */
+  readonly event: { readonly topic: string; readonly name: string } | undefined;
   /** When its ticks are, as text: of the definition in force, if that can be known, else of the one given here. */
   readonly timing: string;
   /** The next tick; undefined if there is none. */
@@ -187,10 +189,10 @@ class ScheduleRunner implements Scheduler {
       throw new QueueError('INVALID_OPTION', `there is no schedule ${quote(name)}; there are ${names}`);
     }
     const message = await schedule.message(undefined, this.#broker.maxMessageBytes);
-    await this.#broker.declare(schedule.queue.spec);
-    const publishing = { queue: schedule.queue.name, message };
-    await sendAround(this.#broker, this.#around, publishing, async ({ queue, message: sent }) => {
-      await this.#broker.publish({ exchange: '', routingKey: queue }, sent);
+    const { target } = schedule;
+    await target.declare(this.#broker);
+    await sendAround(this.#broker, this.#around, { target, message }, async (sent) => {
+      await this.#broker.publish(sent.to, sent.message, { mandatory: sent.mandatory });
       return true;
     });
     return { id: message.id };
@@ -200,7 +202,7 @@ class ScheduleRunner implements Scheduler {
     return Promise.all(this.#schedules.map((schedule) => this.#info(schedule, options)));
   }
 
-  async #info({ name, queue, timing }: Schedule, wait: WaitOptions | undefined): Promise<ScheduleInfo> {
+  async #info({ name, target, timing }: Schedule, wait: WaitOptions | undefined): Promise<ScheduleInfo> {
     const own = this.#running.find((running) => running.name === name)?.progress;
     const { values, isHeld } = await this.#broker.viewState(stateName(name), wait);
     const [stored] = values.map(parseProgress).filter((progress) => progress !== undefined);
@@ -212,7 +214,8 @@ class ScheduleRunner implements Scheduler {
     const next = inForce.next(from);
     return {
       name,
-      queue: queue.name,
+      queue: target.kind === 'queue' ? target.name : undefined,
+      event: target.kind === 'queue' ? undefined : { topic: target.name, name: target.to.routingKey },
       timing: timingText(inForce.spec),
       next: next === undefined ? undefined : new Date(next),
       last: known?.tick == null ? undefined : new Date(known.tick),

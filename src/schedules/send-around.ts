@@ -1,11 +1,12 @@
-import type { Backend, Message } from '../broker.js';
+import type { Backend, Message, Publishing } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
 import { sendTracing } from '../common/tracing.js';
 import { QueueError } from '../errors.js';
+import type { ScheduleTarget } from './target.js';
 
-/** A message of a schedule, and its queue. */
-export interface Publishing {
-  readonly queue: string;
+/** A message of a schedule, and where it goes. */
+export interface Sending {
+  readonly target: ScheduleTarget;
   readonly message: Message;
 }
 
@@ -16,25 +17,25 @@ export interface Publishing {
 export async function sendAround(
   broker: Pick<Backend, 'url'>,
   around: Around<SendContext> | undefined,
-  { queue, message }: Publishing,
+  { target, message }: Sending,
   send: (publishing: Publishing) => Promise<boolean>,
 ): Promise<boolean> {
-  if (around === undefined && !sendTracing.hasSubscribers) return send({ queue, message });
+  const { name: queue, to, mandatory } = target;
+  if (around === undefined && !sendTracing.hasSubscribers) return send({ to, mandatory, message });
   const { id } = message;
   const headers = { ...message.headers };
   const trace = {
     queue,
     id,
-    verb: 'send' as const,
+    verb: target.kind === 'queue' ? ('send' as const) : ('publish' as const),
     url: broker.url,
-    exchange: '',
-    routingKey: queue,
+    ...to,
     headers,
   };
   let isSent: boolean | undefined;
   // Called after the subscribers of its start, which may add headers.
   const next = async () => {
-    isSent = await send({ queue, message: { ...message, headers } });
+    isSent = await send({ to, mandatory, message: { ...message, headers } });
     return { id };
   };
   const within = async () => {

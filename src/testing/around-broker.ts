@@ -66,8 +66,7 @@ export function aroundBroker(broker: Backend, around: Around): Backend {
       return {
         set: async (value, publishing) => {
           const isSet = await state.set(value, publishing);
-          if (isSet && publishing !== undefined)
-            onPublished?.({ exchange: '', routingKey: publishing.queue }, publishing.message);
+          if (isSet && publishing !== undefined) onPublished?.(publishing.to, publishing.message);
           return isSet;
         },
         close: () => state.close(),

@@ -109,7 +109,7 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
       compress: topic.compress,
       encode: (pair: Pair) => encode(topic, pair),
       route: ([event]: Pair) => routes.get(event) as EventRoute,
-      declare: (backend: Backend, wait: WaitOptions) => declare(backend, topic, wait),
+      declare: (backend: Backend, wait: WaitOptions) => declareTopic(backend, topic, wait),
       result: (id: string, routed: boolean) => ({ id, routed }),
     } as const;
     this.#sender = new Sender(broker, target, settings);
@@ -175,7 +175,8 @@ function refuseOthers(method: string, options: object | undefined): void {
   if ('type' in options) throw invalidOption(`${method}: type`, 'none: it is the event', options.type);
 }
 
-async function declare(
+/** Declares its exchange, and the queue of its unrouted events. */
+export async function declareTopic(
   backend: Backend,
   { exchange, unroutedQueue }: Topic,
   wait: WaitOptions,

@@ -34,7 +34,7 @@ describe.each([
     const { exitCode, stdout, stderr } = await run('list', MODULE);
     expect([exitCode, stderr]).toEqual([0, '']);
     const [head, nightly] = stdout.trimEnd().split('\n');
-    expect(head).toMatch(/^SCHEDULE +NEXT +LAST +RUNS +QUEUE +TIMES$/);
+    expect(head).toMatch(/^SCHEDULE +NEXT +LAST +RUNS +SENDS TO +TIMES$/);
     expect(nightly).toMatch(
       new RegExp(`^${prefix}-nightly +\\d{4}-02-29T02:00:00Z +- +(no|\\?) +${prefix}-reports +0 3 29 2`),
     );

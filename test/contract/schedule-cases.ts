@@ -5,6 +5,8 @@ import type { Backend, Delivery } from '../../src/broker.js';
 import type { ScheduleEvent } from '../../src/schedules/running-schedule.js';
 import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
 import { createScheduler, forgetSchedule } from '../../src/schedules/scheduler.js';
+import { defineSubscription } from '../../src/topics/subscription.js';
+import { defineTopic } from '../../src/topics/topic.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import type { ContractContext } from './contract-context.js';
@@ -145,6 +147,50 @@ export const scheduleCases: Cases = {
     expect(log.of('sent')).toEqual([]);
     expect(log.of('skipped')).toEqual([]);
     expect(await t.ready(queue.name)).toBe(0);
+  },
+
+  'a schedule may publish an event, which all subscriptions of its topic get once for each tick': async (
+    t,
+  ) => {
+    const { queueType: type, delayedRetry } = t.subject;
+    const days = defineTopic(t.queueName(), {
+      'day.ended': z.object({ day: z.string() }),
+      other: z.number(),
+    });
+    const subscriptions = ['billing', 'mail'].map((name) =>
+      defineSubscription(days, name, { to: ['day.*'], type, delayedRetry }),
+    );
+    const name = t.queueName();
+    const schedule = defineSchedule(name, {
+      everyMs: 200,
+      publish: [days, 'day.ended', ({ at }) => ({ day: at.toISOString() }), { headers: { tenant: 'mill' } }],
+    });
+    const log = new Log();
+    await using scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+    // Nobody takes these.
+    await scheduler.start();
+    await log.until('sent', 2);
+    for (const { spec } of subscriptions) await t.broker.declare(spec);
+    const inboxes = await Promise.all(subscriptions.map((one) => t.inbox(one.name)));
+    const { id: idOfNow } = await scheduler.runNow(name);
+    for (const inbox of inboxes) await inbox.take(4);
+    await scheduler.stop();
+    const sent = log.of('sent').map(({ id }) => id);
+    for (const { deliveries } of inboxes) {
+      const ids = deliveries.map(({ message: { id } }) => id).filter((id) => id !== idOfNow);
+      expect(ids.length).toBeGreaterThanOrEqual(3);
+      expect(ids).toEqual(sent.slice(sent.indexOf(ids[0] as string)).slice(0, ids.length));
+      const { message } = deliveries.find((one) => one.message.id === ids[0]) as Delivery;
+      expect(message).toMatchObject({
+        type: 'day.ended',
+        origin: { exchange: days.name, routingKey: 'day.ended' },
+        headers: { tenant: 'mill', 'x-millrace-schedule': name },
+      });
+      expect(JSON.parse(String(message.body))).toEqual({ day: message.headers['x-millrace-tick'] });
+    }
+    const [info] = await scheduler.list();
+    expect(info).toMatchObject({ queue: undefined, event: { topic: days.name, name: 'day.ended' } });
+    expect(log.of('failed')).toEqual([]);
   },
 
   'another scheduler goes on when one stops': async (t) => {

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { Backend, SharedState } from '../../src/broker.js';
+import { defineExchange } from '../../src/exchange.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import { type ContractContext, message } from './contract-context.js';
@@ -31,7 +32,9 @@ class Counter {
     const { value } = this;
     if (value === undefined) return false;
     const next = String(value + 1);
-    const isSet = await this.state.set(next, { queue, message: message({ id: next, body: next }) });
+    const to = { exchange: '', routingKey: queue };
+    const own = message({ id: next, body: next });
+    const isSet = await this.state.set(next, { to, mandatory: true, message: own });
     if (isSet) this.value = value + 1;
     return isSet;
   }
@@ -104,5 +107,34 @@ export const sharedStateCases: Cases = {
     await t.broker.purge(queue.name);
     await eventually(() => counter.increment(queue.name));
     await counter.state.close();
+  },
+
+  'a message that is set with a state may go through an exchange, to all its queues or to none': async (
+    t,
+  ) => {
+    const exchange = defineExchange(t.queueName(), { type: 'topic' });
+    const bindings = [{ exchange, routingKey: 'tick.#' }];
+    const [one, other] = [await t.declare({ bindings }), await t.declare({ bindings })];
+    const name = `schedule.${t.queueName()}`;
+    const counter = await Counter.open(t.broker, name);
+    await eventually(() => counter.value === 0);
+    const { state } = counter;
+    const set = (value: string, routingKey: string, mandatory: boolean) =>
+      state.set(value, {
+        to: { exchange: exchange.name, routingKey },
+        mandatory,
+        message: message({ id: value }),
+      });
+    expect(await set('1', 'tick.day', true)).toBe(true);
+    for (const { name } of [one, other]) {
+      const { message: got } = await (await t.inbox(name)).next();
+      expect(got).toMatchObject({ id: '1', origin: { exchange: exchange.name, routingKey: 'tick.day' } });
+    }
+    expect(await set('2', 'else', false)).toBe(true);
+    await rejection(set('3', 'else', true), 'UNROUTABLE');
+    await state.close();
+    await untilAsserted(async () => {
+      expect((await t.broker.viewState(name)).values.map(Number)).toContain(2);
+    });
   },
 };

@@ -4,9 +4,11 @@ import { connect } from '../../src/connect.js';
 import { defineQueue } from '../../src/queue.js';
 import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
 import { createScheduler } from '../../src/schedules/scheduler.js';
+import { defineTopic } from '../../src/topics/topic.js';
 import { rejection } from '../support/rejection.js';
 
 const queue = defineQueue('reports', z.object({ day: z.string() }));
+const days = defineTopic('days', { ended: z.object({ day: z.string() }) });
 const send = [queue, { day: 'today' }] as const;
 
 const wrong: readonly [title: string, name: unknown, options: unknown, text: RegExp][] = [
@@ -26,6 +28,37 @@ const wrong: readonly [title: string, name: unknown, options: unknown, text: Reg
     /send: expected \[queue, value\] with a queue made by defineQueue/,
   ],
   ['no value', 'n', { everyMs: 1000, send: [queue] }, /send: expected \[queue, value\]/],
+  [
+    'a topic to send to',
+    'n',
+    { everyMs: 1000, send: [days, 'ended', {}] },
+    /send: expected .* For an event of a topic: publish: \[topic, 'event', value\]$/,
+  ],
+  [
+    'an event that is not in the topic',
+    'n',
+    { everyMs: 1000, publish: [days, '__proto__', {}] },
+    /publish: the topic 'days' has no event "__proto__"; its events are "ended"/,
+  ],
+  [
+    'a queue to publish to',
+    'n',
+    { everyMs: 1000, publish: [queue, 'ended', {}] },
+    /publish: expected \[topic/,
+  ],
+  ['an event without a value', 'n', { everyMs: 1000, publish: [days, 'ended'] }, /publish: expected \[topic/],
+  [
+    'a type of an event',
+    'n',
+    { everyMs: 1000, publish: [days, 'ended', { day: 'x' }, { type: 'other' }] },
+    /publish: there is no option "type"/,
+  ],
+  [
+    'a queue and a topic',
+    'n',
+    { everyMs: 1000, send, publish: [days, 'ended', { day: 'x' }] },
+    /send and publish exclude each other/,
+  ],
   ['no options', 'n', undefined, /defineSchedule: expected a name and an object with options/],
 ];
 
@@ -39,6 +72,11 @@ test('a value that fails the schema of its queue is refused where it is defined'
     defineSchedule('n', { everyMs: 1000, send: [queue, { day: 1 as unknown as string }] });
   expect((await rejection(define(), 'INVALID_MESSAGE')).message).toMatch(
     /^send: a value for 'reports' fails its schema/,
+  );
+  const publish = async () =>
+    defineSchedule('n', { everyMs: 1000, publish: [days, 'ended', { day: 1 as unknown as string }] });
+  expect((await rejection(publish(), 'INVALID_MESSAGE')).message).toMatch(
+    /^publish: a value for 'days ended' fails its schema/,
   );
 });
 

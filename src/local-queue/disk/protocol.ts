@@ -9,6 +9,7 @@ import type {
   Failure,
   ListedBinding,
   PeekPage,
+  Publishing,
   QueueInfo,
   QueueList,
   QueueSpec,
@@ -99,9 +100,12 @@ export interface StateRequest {
   /** Undefined: it was never set. */
   readonly from: string | undefined;
   readonly to: string;
-  readonly publishing:
-    | { readonly queue: string; readonly message: MessageLists; readonly dueAt: number | undefined }
-    | undefined;
+  readonly publishing: StatePublishing | undefined;
+}
+
+export interface StatePublishing extends Pick<Publishing, 'to' | 'mandatory'> {
+  readonly message: MessageLists;
+  readonly dueAt: number | undefined;
 }
 
 /** Commands are answered with a value. */

@@ -16,12 +16,14 @@ export function stateStore(
     change: async ({ from, to, publishing }) => {
       let stored: StateRequest['publishing'];
       if (publishing !== undefined) {
-        const { queue, message } = publishing;
+        const { to: destination, mandatory, message } = publishing;
         checkSize(message, maxMessageBytes);
         checkMessage(message);
         const writer = new MessageWriter();
-        writer.append({ ...message, headers: storableHeaders(message) });
-        stored = { queue, message: writer.finish(), dueAt: message.dueAt };
+        const { exchange, routingKey } = destination;
+        const origin = exchange === '' ? message.origin : destination;
+        writer.append({ ...message, origin, headers: storableHeaders(message) });
+        stored = { to: { exchange, routingKey }, mandatory, message: writer.finish(), dueAt: message.dueAt };
       }
       const change: StateRequest = { name, from, to, publishing: stored };
       return (await command({ kind: 'change-state', change })) as string | undefined;

@@ -7,6 +7,7 @@ import type {
   ExchangeSpec,
   ListedBinding,
   Message,
+  Publishing,
   PublishOptions,
   QueueSpec,
   QueueStats,
@@ -191,7 +192,7 @@ class MemoryBroker implements Backend {
 
   async openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState> {
     this.#checkUsable(`opening '${name}'`, wait);
-    const publish: NowPublisher = (queue, message) => this.#publishNow(queue, message);
+    const publish: NowPublisher = (publishing) => this.#publishNow(publishing);
     const ifUsable = () => this.#checkUsable('setting', undefined);
     return new LocalSharedState(this.#states.store(name, publish, ifUsable), options).open();
   }
@@ -206,13 +207,16 @@ class MemoryBroker implements Backend {
     return this.#states.remove(name);
   }
 
-  #publishNow(name: string, message: Message): void {
-    const to = { exchange: '', routingKey: name };
+  #publishNow({ to, message, mandatory }: Publishing): void {
     checkSize(message, this.maxMessageBytes);
-    const stored = new StoredMessage(takeIn(message, to), 1, false, dueOf(message));
-    const queue = this.#queues.get(name);
-    if (queue === undefined) throw unroutable(to, message.id, false);
-    queue.enter(stored, { noWait: true });
+    refuseDelay(to, message);
+    const stored = takeIn(message, to);
+    const queue = to.exchange === '' ? this.#queues.get(to.routingKey) : undefined;
+    const queues = to.exchange === '' ? undefined : this.#exchanges.route(to);
+    if (queue !== undefined)
+      queue.enter(new StoredMessage(stored, 1, false, dueOf(message)), { noWait: true });
+    else if (queues?.length) this.#fanOuts.publishNow(stored, queues);
+    else if (mandatory) throw unroutable(to, message.id, queues !== undefined);
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {

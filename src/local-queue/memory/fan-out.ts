@@ -40,20 +40,25 @@ export class FanOuts {
     options: PublishOptions | undefined,
   ): Promise<boolean> {
     if (queues.length === 0) return UNROUTED;
-    const full = queues.find(isFull) ?? this.#claimed(queues);
-    if (full === undefined) {
-      store(message, queues);
+    if (options?.noWait === true || this.#full(queues) === undefined) {
+      this.publishNow(message, queues);
       return this.#inflow.step() ?? STORED;
-    }
-    if (options?.noWait === true) {
-      const why = `the queue '${full.name}' is at its capacity of ${full.capacity} messages`;
-      throw new QueueError('FULL', why);
     }
     const { exchange, routingKey } = to;
     const { promise } = this.#waiting.join({ message, to: { exchange, routingKey } }, options);
     // A message that gives up may have blocked others.
     promise.catch(() => this.admit());
     return promise;
+  }
+
+  /** Throws `FULL`. */
+  publishNow(message: Message, queues: readonly MemoryQueue[]): void {
+    const full = this.#full(queues);
+    if (full !== undefined) {
+      const why = `the queue '${full.name}' is at its capacity of ${full.capacity} messages`;
+      throw new QueueError('FULL', why);
+    }
+    for (const queue of queues) queue.enter(new StoredMessage(message, 1, false));
   }
 
   /** Called when a queue may have room, or was removed. */
@@ -78,6 +83,11 @@ export class FanOuts {
     this.#waiting.cancelAll(error);
   }
 
+  /** One of these queues that has no room, or for which an earlier message waits. */
+  #full(queues: readonly MemoryQueue[]): MemoryQueue | undefined {
+    return queues.find(({ hasRoom }) => !hasRoom) ?? this.#claimed(queues);
+  }
+
   /** One of these queues for which an earlier message waits. */
   #claimed(queues: readonly MemoryQueue[]): MemoryQueue | undefined {
     for (const { payload } of this.#waiting) {
@@ -86,10 +96,6 @@ export class FanOuts {
     }
     return undefined;
   }
-}
-
-function isFull(queue: MemoryQueue): boolean {
-  return !queue.hasRoom;
 }
 
 function store(message: Message, queues: readonly MemoryQueue[]): void {

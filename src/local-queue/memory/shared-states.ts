@@ -1,8 +1,8 @@
-import type { Message, SharedStateView } from '../../broker.js';
+import type { Publishing, SharedStateView } from '../../broker.js';
 import type { SharedStateStore } from '../shared-state.js';
 
 /** Stores a message, or throws. */
-export type NowPublisher = (queue: string, message: Message) => void;
+export type NowPublisher = (publishing: Publishing) => void;
 
 /** The shared states of a broker in memory, by name. */
 export class MemorySharedStates {
@@ -20,7 +20,7 @@ export class MemorySharedStates {
         check();
         const before = values.get(name);
         if (before !== from) return before;
-        if (publishing !== undefined) publish(publishing.queue, publishing.message);
+        if (publishing !== undefined) publish(publishing);
         values.set(name, to);
         return before;
       },

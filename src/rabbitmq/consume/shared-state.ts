@@ -1,6 +1,7 @@
 import type {
   Backend,
   Delivery,
+  Publishing,
   QueueSpec,
   SharedState,
   SharedStateOptions,
@@ -67,11 +68,11 @@ export class RabbitMqSharedState implements SharedState {
     return this;
   }
 
-  async set(value: string, publishing?: Parameters<SharedState['set']>[1]): ReturnType<SharedState['set']> {
+  async set(value: string, publishing?: Publishing): Promise<boolean> {
     if (this.#state !== 'turn') return false;
     if (publishing !== undefined) {
-      const to = { exchange: '', routingKey: publishing.queue };
-      await this.#broker.publish(to, publishing.message, { noWait: true });
+      const { to, message, mandatory } = publishing;
+      await this.#broker.publish(to, message, { noWait: true, mandatory });
     }
     // Kept even if the turn was lost meanwhile: its new holder receives it.
     this.#value = this.#options.merge(this.#value, value);

@@ -44,13 +44,13 @@ async function list(module: string, flags: CommonFlags, output: Output): Promise
 
 function table(infos: readonly ScheduleInfo[]): string[] {
   const rows = [
-    ['SCHEDULE', 'NEXT', 'LAST', 'RUNS', 'QUEUE', 'TIMES'],
-    ...infos.map(({ name, next, last, isHeld, queue, timing }) => [
+    ['SCHEDULE', 'NEXT', 'LAST', 'RUNS', 'SENDS TO', 'TIMES'],
+    ...infos.map(({ name, next, last, isHeld, queue, event, timing }) => [
       name,
       timeText(next) ?? 'never',
       timeText(last) ?? '-',
       isHeld === undefined ? '?' : isHeld ? 'yes' : 'no',
-      queue,
+      queue ?? `${event?.topic}: ${event?.name}`,
       timing,
     ]),
   ].map((row) => row.map((cell) => onOneLine(cell)));

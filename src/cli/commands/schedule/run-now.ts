@@ -31,9 +31,10 @@ async function runNow(name: string, module: string, flags: CommonFlags, output: 
   }
   return withBroker('schedule run-now', flags, output, async (broker) => {
     const { id } = await createScheduler(broker, schedules).runNow(name);
-    const queue = schedule.queue.name;
-    if (output.json) await output.record({ schedule: name, queue, id, broker: broker.url });
-    else if (!output.quiet) await output.data(` [x] Sent '${id}' to '${queue}'`);
+    const { kind, name: target, to } = schedule.target;
+    const where = kind === 'queue' ? { queue: target } : { topic: target, event: to.routingKey };
+    if (output.json) await output.record({ schedule: name, ...where, id, broker: broker.url });
+    else if (!output.quiet) await output.data(` [x] Sent '${id}' to '${target}'`);
     return EXIT.ok;
   });
 }

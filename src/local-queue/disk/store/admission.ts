@@ -6,7 +6,7 @@ import {
   NO_WAIT,
   OPTIONAL,
   type PublishRequest,
-  type StateRequest,
+  type StatePublishing,
 } from '../protocol.js';
 import type { MessageColumns } from './message-columns.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
@@ -176,15 +176,17 @@ function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: 
 /** Admits a message that does not wait for room. Throws `UNROUTABLE` and `FULL`. */
 export function admitNow(
   transaction: WriteTransaction,
-  { queue: name, message, dueAt }: NonNullable<StateRequest['publishing']>,
+  { to, mandatory, message, dueAt }: StatePublishing,
 ): void {
-  const queue = transaction.queues.byName(name);
-  if (queue === undefined) throw unroutable(transaction, { exchange: '', routingKey: name });
-  if (!hasRoom(transaction, queue)) throw fullError(queue);
+  const queues = takersOf(transaction, to).map(({ queue }) => queue);
+  if (queues.length === 0 && mandatory) throw unroutable(transaction, to);
+  const claimed = to.exchange === '' ? new Set() : claimedQueues(transaction);
+  const full = queues.find((queue) => !hasRoom(transaction, queue) || claimed.has(queue));
+  if (full !== undefined) throw fullError(full);
   const rank = message.priorities[0] ?? DEFAULT_PRIORITY;
   const columns = columnsOf(message, 0, new BodyReader(message).next());
-  if (dueAt === undefined) transaction.messages.insert(queue, rank, [columns]);
-  else transaction.messages.insertDelayed(queue, rank, columns, dueAt);
+  if (dueAt === undefined) transaction.messages.insertInAll(queues, rank, [columns]);
+  else for (const queue of queues) transaction.messages.insertDelayed(queue, rank, columns, dueAt);
 }
 
 function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array): MessageColumns {
