@@ -1,9 +1,10 @@
 /**
  * What it costs to send a message for later, beside a plain send, and to handle messages in batches, beside one by one.
- * In memory or, with a `place`, in a folder.
+ * In memory; with a `place`, in a folder; with a `url`, on RabbitMQ.
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   backendOf,
   connect,
@@ -19,10 +20,10 @@ export const staysOpen = true;
 
 const SIZE = 100;
 
-/** @param {{ place?: string }} at */
-async function open({ place }) {
-  const address = place === undefined ? 'local:' : `local:${join(place, randomUUID())}`;
-  const broker = await connect(address);
+/** @param {{ place?: string, url?: string }} at */
+async function open({ place, url }) {
+  const folder = place === undefined ? '' : join(place, randomUUID());
+  const broker = await connect(url ?? `local:${folder}`);
   const queue = defineQueue(`bench-${randomUUID()}`, orderSchema, {
     capacity: Number.POSITIVE_INFINITY,
     deadLetter: false,
@@ -36,13 +37,15 @@ async function open({ place }) {
 }
 
 /** `delayMs: 0`: plain sends. The queue is emptied outside of what is timed. */
-export async function sends({ delayMs, count, warmUpCount, ...options }) {
-  const { broker, queue, producer, close } = await open(/** @type {{ place?: string }} */ (options));
+export async function sends({ delayMs, count, warmUpCount, ...at }) {
+  const { broker, queue, producer, close } = await open(at);
   const send = async (wanted) => {
     const stopWatch = stopwatch(wanted);
     await producer.sendMany(orders(wanted, SIZE), delayMs === 0 ? {} : { delayMs });
     const figures = stopWatch();
-    await emptied(broker, queue);
+    // On RabbitMQ delayed messages can only be removed when they are due.
+    if (at.url !== undefined) await purged(broker, queue, wanted);
+    else await emptied(broker, queue);
     return figures;
   };
   await send(warmUpCount);
@@ -60,9 +63,17 @@ async function emptied(broker, { name, spec }) {
   await backendOf(broker).declare(spec);
 }
 
+async function purged(broker, { name }, count) {
+  let removed = await broker.purge(name);
+  while (removed < count) {
+    await delay(100);
+    removed += await broker.purge(name);
+  }
+}
+
 /** `size: 1`: a handler for each message, as many at once as a batch has. */
-export async function handles({ size, count, warmUpCount, ...options }) {
-  const { broker, queue, producer, close } = await open(/** @type {{ place?: string }} */ (options));
+export async function handles({ size, count, warmUpCount, ...at }) {
+  const { broker, queue, producer, close } = await open(at);
   const handle = async (wanted) => {
     await producer.sendMany(orders(wanted, SIZE));
     let handled = 0;

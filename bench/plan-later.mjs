@@ -1,10 +1,13 @@
 /** What it costs to send messages for later, and what handling them in batches saves. */
 
 const MODULE = 'later.mjs';
-const HOUR_MS = 3_600_000;
+const HOUR = { 'a delayed send': 3_600_000 };
 
-/** `at`: a `place`; none: in memory. */
-function workloads(where, { quick, count, delayMs }, at) {
+/** RabbitMQ moves a message once for each bit of its delay in seconds. Short: each turn waits until they are due. */
+const BITS = { 'a delayed send, 1 s': 1000, 'a delayed send, 7 s: three moves': 7000 };
+
+/** `at`: a `place` or a `url`; none: in memory. `delays`: those that are compared with a plain send. */
+function workloads(id, where, { quick, count, delays }, at) {
   const counts = { count: quick ? 1000 : count, warmUpCount: quick ? 500 : count };
   const shared = { figure: 'perSecond', moreFigures: ['cpuUsEach'], rounds: quick ? 1 : 5 };
   const subject = (name, run, options, kind) => ({
@@ -14,7 +17,6 @@ function workloads(where, { quick, count, delayMs }, at) {
     run,
     options: { ...at, ...counts, ...options },
   });
-  const id = where === 'in a folder' ? 'disk' : 'memory';
   return [
     {
       ...shared,
@@ -23,7 +25,7 @@ function workloads(where, { quick, count, delayMs }, at) {
       reference: 'a plain send',
       subjects: [
         subject('a plain send', 'sends', { delayMs: 0 }),
-        subject('a delayed send', 'sends', { delayMs }, 'ours'),
+        ...Object.entries(delays).map(([name, delayMs]) => subject(name, 'sends', { delayMs }, 'ours')),
       ],
     },
     {
@@ -42,14 +44,14 @@ function workloads(where, { quick, count, delayMs }, at) {
 
 /** @returns {import('./workload.js').Workload[]} */
 export function memoryLater({ quick }) {
-  return workloads('in memory', { quick, count: 100_000, delayMs: HOUR_MS }, {});
+  return workloads('memory', 'in memory', { quick, count: 100_000, delays: HOUR }, {});
 }
 
 /** @returns {import('./workload.js').Workload[]} */
 export function diskLater({ quick }, place) {
   const many = quick ? 20_000 : 1_000_000;
   return [
-    ...workloads('in a folder', { quick, count: 50_000, delayMs: HOUR_MS }, { place }),
+    ...workloads('disk', 'in a folder', { quick, count: 50_000, delays: HOUR }, { place }),
     {
       id: 'delayed-memory',
       title: 'Delayed messages in a folder: how much the process grows that sends and awaits them',
@@ -67,4 +69,9 @@ export function diskLater({ quick }, place) {
       })),
     },
   ];
+}
+
+/** @returns {import('./workload.js').Workload[]} */
+export function rabbitMqLater({ quick }, url) {
+  return workloads('rabbitmq', 'on a quorum queue', { quick, count: 5000, delays: BITS }, { url });
 }

@@ -1,5 +1,6 @@
 /** What is measured on RabbitMQ. Every workload has one reference, which the others are compared with. */
 import { rabbitMqFanOut } from './plan-fan-out.mjs';
+import { rabbitMqLater } from './plan-later.mjs';
 import { rabbitMqMemory } from './plan-memory.mjs';
 
 const CLIENTS = [
@@ -112,6 +113,7 @@ export function rabbitMqWorkloads({ quick }, url) {
         })),
     },
     ...rabbitMqFanOut({ quick }, url),
+    ...rabbitMqLater({ quick }, url),
     rabbitMqMemory({ quick }, url, CLIENTS),
   ];
 }
