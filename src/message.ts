@@ -80,9 +80,11 @@ export interface Message {
 
 /** A message and where it goes. */
 export interface Publishing {
+  /** Where it is published. */
   readonly to: Destination;
   /** False: it is not an error if no queue takes it. */
   readonly mandatory: boolean;
+  /** What is published. */
   readonly message: Message;
 }
 

@@ -23,7 +23,7 @@ async function deliver({ path }: { readonly path: string }, signal: AbortSignal)
   const response = await fetch(address + path, { method: 'POST', signal });
   await response.arrayBuffer();
   // They have said when: that is no failure.
-  if (response.status === 429) throw new Postpone(Number(response.headers.get('retry-after')) * 1000);
+  if (response.status === 429) throw new Postpone(Number(response.headers.get('retry-after') ?? 30) * 1000);
   if (!response.ok) throw new Error(`they answered ${response.status}`);
 }
 

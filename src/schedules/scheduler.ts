@@ -124,7 +124,7 @@ async function isStopped(backend: Backend, state: string, options: WaitOptions =
   for (;;) {
     const { isHeld } = await backend.viewState(state, options);
     if (isHeld !== true) return true;
-    if (performance.now() >= until || options.signal?.aborted) return false;
+    if (performance.now() >= until) return false;
     await pause(50, options.signal, { keepAlive: true });
   }
 }

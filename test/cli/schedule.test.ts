@@ -78,6 +78,34 @@ describe.each([
     }
   });
 
+  test('forget forgets the progress of a schedule, unless a scheduler is known to run it', async () => {
+    const name = `${prefix}-forgotten`;
+    const nothing = await run('forget', name);
+    expect([nothing.exitCode, nothing.stderr]).toEqual([
+      4,
+      ` [*] Nothing is stored for a schedule '${name}'\n`,
+    ]);
+    await using broker = await connect(address());
+    const queue = defineQueue(`${prefix}-forgotten-reports`, z.unknown());
+    const schedule = defineSchedule(name, { everyMs: 200, send: [queue, 'tick'] });
+    const scheduler = createScheduler(broker, [schedule]);
+    await scheduler.start();
+    await eventually(async () => (await broker.inspect(queue.name)).ready >= 1);
+    if (address() === amqpUrl()) {
+      const held = await run('forget', name);
+      expect(held.exitCode).toBe(2);
+      expect(held.stderr).toContain(`a scheduler is running the schedule "${name}": stop it first`);
+    }
+    await scheduler.stop();
+    const forgotten = await run('forget', name, '--json');
+    expect([forgotten.exitCode, JSON.parse(forgotten.stdout)]).toEqual([
+      0,
+      { schedule: name, forgotten: true },
+    ]);
+    const [info] = await createScheduler(broker, [schedule]).list();
+    expect(info?.last).toBeUndefined();
+  });
+
   test('an unknown schedule, and a module without any, are errors that list the existing ones', async () => {
     const unknown = await run('run-now', 'weekly', MODULE);
     expect(unknown.exitCode).toBe(2);

@@ -176,6 +176,25 @@ export const againCases: Cases = {
     ]);
   },
 
+  'a delay may be 0 or a fraction of a millisecond, as computed ones often are': async (t) => {
+    const { queue, calls, log, consumer } = await handled(
+      t,
+      (call) => {
+        if (call === 1) throw new RetryLater(0);
+        if (call === 2) throw new RetryLater(0.4);
+        if (call === 3) throw new Postpone(1.5);
+        if (call === 4) throw new RetryLater(1.1 * 1000);
+        if (call === 5) throw new Error('as the policy says');
+      },
+      { retry: { attempts: 9, backoff: () => 2.5 } },
+    );
+    await log.until('handled');
+    expect(attemptsOf(calls)).toEqual([1, 2, 3, 3, 4, 5]);
+    expect((calls[4]?.at ?? 0) - (calls[3]?.at ?? 0)).toBeGreaterThanOrEqual(1100 - TIMER_GRAIN_MS);
+    await consumer.stop();
+    expect(await t.ready(queue.name)).toBe(0);
+  },
+
   'a request that is postponed or retried later is answered when it is handled': async (t) => {
     const queue = t.define(z.number());
     let calls = 0;

@@ -59,7 +59,10 @@ const PROGRAMS: Readonly<Record<string, readonly (Prints | 'a part' | 'a module'
   'docs/retries.md': [
     /^\/orders 429 \(attempt 1\)\n\/orders 503 \(attempt 1\)\n\/orders 200 \(attempt 2\)\n$/,
   ],
-  'docs/schedules.md': [/^(today schedule:often:\S+Z \S+Z\n){2,}$/],
+  'docs/schedules.md': [
+    /^(today schedule:often:\S+Z \S+Z\n){2,}$/,
+    /^(\d{4}-\d\d-\d\d schedule:end-of-day:\S+Z\n){2,}$/,
+  ],
   'docs/testing.md': [
     /^rejected\n$/,
     /^charged A-1\n$/,

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import type { WaitOptions } from '../../src/broker.js';
 import { connect } from '../../src/connect.js';
+import { QueueError } from '../../src/errors.js';
 import { defineQueue } from '../../src/queue.js';
 import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
-import { createScheduler } from '../../src/schedules/scheduler.js';
+import { createScheduler, forgetSchedule } from '../../src/schedules/scheduler.js';
 import { defineTopic } from '../../src/topics/topic.js';
 import { rejection } from '../support/rejection.js';
 
@@ -97,4 +99,16 @@ test('a scheduler that is stopped while it starts rejects with CLOSED', async ()
   const stopping = scheduler.stop();
   await Promise.all([starting.catch(() => {}), stopping]);
   await rejection(scheduler.start(), 'CLOSED');
+});
+
+test('forgetting a schedule that is held ends with ABORTED when it is aborted', async () => {
+  await using memory = await connect('local:');
+  const abort = new AbortController();
+  const viewState = async (_name: string, { signal }: WaitOptions = {}) => {
+    signal?.throwIfAborted();
+    abort.abort(new QueueError('ABORTED', 'by the test'));
+    return { values: [], isHeld: true };
+  };
+  const held = Object.assign(Object.create(memory), { viewState });
+  await rejection(forgetSchedule(held, 'n', { signal: abort.signal }), 'ABORTED');
 });
