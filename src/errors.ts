@@ -158,7 +158,7 @@ function checkDelay(delayMs: number): number {
   if (typeof delayMs === 'number' && delayMs >= 0 && delayMs <= MAX_DELAY_MS) return delayMs;
   throw new QueueError(
     'INVALID_OPTION',
-    `delayMs: expected 0 to ${MAX_DELAY_MS} milliseconds, got ${String(delayMs)}`,
+    `delayMs: expected a number from 0 to ${MAX_DELAY_MS}, in milliseconds, got ${typeof delayMs} ${String(delayMs)}`,
   );
 }
 

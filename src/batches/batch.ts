@@ -208,7 +208,8 @@ class BatchCall<Out> {
   #fail(item: unknown, error: unknown): void {
     const entry = this.#entries.get(item);
     if (entry === undefined) {
-      throw new QueueError('INVALID_OPTION', `fail: expected an item of this batch, got ${quote(item)}`);
+      const { id = quote(item) } = (item ?? {}) as { readonly id?: string };
+      throw new QueueError('INVALID_OPTION', `fail: expected an item of this batch, got ${id}`);
     }
     if (!this.#isOver) {
       if (!this.#errors.has(entry)) this.#errors.set(entry, error);

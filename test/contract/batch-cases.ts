@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { BatchHandler, BatchItem } from '../../src/batches/batch.js';
 import { type BatchConsumerOptions, createBatchConsumer } from '../../src/batches/create-batch-consumer.js';
 import { Deferred } from '../../src/common/limits.js';
-import { Postpone, RejectMessage } from '../../src/errors.js';
+import { Postpone, type QueueError, RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
@@ -151,6 +151,37 @@ export const batchCases: Cases = {
     } finally {
       process.off('warning', onWarning);
     }
+  },
+
+  'fail takes items of its own batch only, and the first error of an item counts': async (t) => {
+    const refused: unknown[] = [];
+    let before: unknown;
+    const { log, consumer } = await batched(
+      t,
+      ['a', 'b'],
+      ([item], { fail }) => {
+        for (const other of [before, undefined, { ...item }]) {
+          try {
+            fail(other as BatchItem<string>, new Error('not mine'));
+          } catch (error) {
+            refused.push((error as QueueError).code);
+          }
+        }
+        before = item;
+        if (item?.value !== 'a') return;
+        fail(item, new RejectMessage('first'));
+        fail(item, new Error('second'));
+      },
+      { size: 1 },
+    );
+    await log.until('handled');
+    await log.until('dead-lettered');
+    expect(log.events.find(({ type }) => type === 'dead-lettered')).toMatchObject({
+      failure: { code: 'rejected', error: 'first' },
+    });
+    expect(refused).toEqual(Array.from({ length: 6 }, () => 'INVALID_OPTION'));
+    expect(consumer.counts).toMatchObject({ handled: 1, deadLettered: 1, retried: 0 });
+    await consumer.stop();
   },
 
   'a batch whose handler throws is retried as a whole, one attempt each': async (t) => {

@@ -7,7 +7,6 @@ import type {
   ExchangeSpec,
   ListedBinding,
   Message,
-  Publishing,
   PublishOptions,
   QueueSpec,
   QueueStats,
@@ -40,7 +39,6 @@ import {
   queueMissing,
   refuseUnknown,
   takeIn,
-  unroutable,
   unrouted,
 } from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
@@ -49,7 +47,7 @@ import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
 import { MemoryQueue } from './queue.js';
 import { memorySharedRates } from './shared-rates.js';
-import { MemorySharedStates, type NowPublisher } from './shared-states.js';
+import { MemorySharedStates, nowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
 
@@ -192,7 +190,9 @@ class MemoryBroker implements Backend {
 
   async openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState> {
     this.#checkUsable(`opening '${name}'`, wait);
-    const publish: NowPublisher = (publishing) => this.#publishNow(publishing);
+    const queueNamed = (queue: string) => this.#queues.get(queue);
+    const parts = { queueNamed, exchanges: this.#exchanges, fanOuts: this.#fanOuts };
+    const publish = nowPublisher(parts, this.maxMessageBytes);
     const ifUsable = () => this.#checkUsable('setting', undefined);
     return new LocalSharedState(this.#states.store(name, publish, ifUsable), options).open();
   }
@@ -205,18 +205,6 @@ class MemoryBroker implements Backend {
   async removeState(name: string, wait?: WaitOptions): Promise<boolean> {
     this.#checkUsable(`removing '${name}'`, wait);
     return this.#states.remove(name);
-  }
-
-  #publishNow({ to, message, mandatory }: Publishing): void {
-    checkSize(message, this.maxMessageBytes);
-    refuseDelay(to, message);
-    const stored = takeIn(message, to);
-    const queue = to.exchange === '' ? this.#queues.get(to.routingKey) : undefined;
-    const queues = to.exchange === '' ? undefined : this.#exchanges.route(to);
-    if (queue !== undefined)
-      queue.enter(new StoredMessage(stored, 1, false, dueOf(message)), { noWait: true });
-    else if (queues?.length) this.#fanOuts.publishNow(stored, queues);
-    else if (mandatory) throw unroutable(to, message.id, queues !== undefined);
   }
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {

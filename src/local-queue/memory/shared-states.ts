@@ -1,8 +1,40 @@
 import type { Publishing, SharedStateView } from '../../broker.js';
+import { refuseDelay } from '../../common/message.js';
+import { checkSize } from '../../common/options.js';
+import type { Exchanges } from '../exchanges.js';
+import { takeIn, unroutable } from '../local-broker.js';
 import type { SharedStateStore } from '../shared-state.js';
+import type { FanOuts } from './fan-out.js';
+import type { MemoryQueue } from './queue.js';
+import { dueOf, StoredMessage } from './stored-message.js';
 
 /** Stores a message, or throws. */
-export type NowPublisher = (publishing: Publishing) => void;
+type NowPublisher = (publishing: Publishing) => void;
+
+/** Where a broker stores messages. */
+interface Parts {
+  queueNamed(name: string): MemoryQueue | undefined;
+  readonly exchanges: Pick<Exchanges<MemoryQueue>, 'route'>;
+  readonly fanOuts: FanOuts;
+}
+
+/** A publisher that never waits: it throws `FULL`, `UNROUTABLE`, `TOO_LARGE` and `INVALID_MESSAGE`. */
+export function nowPublisher(
+  { queueNamed, exchanges, fanOuts }: Parts,
+  maxMessageBytes: number,
+): NowPublisher {
+  return ({ to, message, mandatory }) => {
+    checkSize(message, maxMessageBytes);
+    refuseDelay(to, message);
+    const stored = takeIn(message, to);
+    const queue = to.exchange === '' ? queueNamed(to.routingKey) : undefined;
+    const queues = to.exchange === '' ? undefined : exchanges.route(to);
+    if (queue !== undefined)
+      queue.enter(new StoredMessage(stored, 1, false, dueOf(message)), { noWait: true });
+    else if (queues?.length) fanOuts.publishNow(stored, queues);
+    else if (mandatory) throw unroutable(to, message.id, queues !== undefined);
+  };
+}
 
 /** The shared states of a broker in memory, by name. */
 export class MemorySharedStates {
