@@ -63,7 +63,7 @@ export class PageWriter {
 }
 
 /** A copy of the first bytes; of a text, as many whole characters. */
-function cutBody(body: Message['body'], maxBytes: number): Message['body'] {
+export function cutBody(body: Message['body'], maxBytes: number): Message['body'] {
   if (typeof body !== 'string') return new Uint8Array(body.subarray(0, maxBytes));
   if (body.length * 3 <= maxBytes) return body;
   // A character takes at least a byte for each of its code units but one.
