@@ -71,7 +71,7 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
       const { exitCode, stdout } = await run('queues', queue, '--json');
       expect(exitCode).toBe(0);
       expect(jsonLines(stdout)).toMatchObject([
-        { name: queue, ready: 2, dead: 1, consumers: 0, paused: false },
+        { name: queue, ready: 2, unsettled: 0, delayed: 0, dead: 1, consumers: 0, paused: false },
         { name: `${queue}.dead`, ready: 1 },
       ]);
     });

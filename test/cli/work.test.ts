@@ -263,12 +263,12 @@ test('--handler-timeout ends a command that takes too long, and all that it has 
   const queue = await filled('x');
   const pidFile = join(folder, 'pid');
   const command = `sleep 600 & echo $! >'${pidFile}'; wait`;
-  const limits = ['--handler-timeout', '1s', '--retry', 'none'];
+  const limits = ['--handler-timeout', '3s', '--retry', 'none'];
   const { exitCode, stderr } = await work(['-q', queue, '--count', '1', ...limits, '--exec', command]);
   expect(exitCode).toBe(1);
   expect(jsonLines(stderr).at(-2)).toMatchObject({
     event: 'dead-lettered',
-    error: expect.stringContaining('1000 ms'),
+    error: expect.stringContaining('3000 ms'),
   });
   const pid = Number(readFileSync(pidFile, 'utf8'));
   await eventually(() => !isRunning(pid));

@@ -1,4 +1,5 @@
 /** The handler of the cases about threads: does what the message says. */
+import { existsSync } from 'node:fs';
 import { threadId } from 'node:worker_threads';
 import { Postpone, RejectMessage, RetryLater } from 'millrace';
 
@@ -30,6 +31,10 @@ export default async function handle(command, { attempt, id, signal, headers }) 
       return new Promise(() => {});
     case 'spin':
       while (Date.now() < command.until);
+      return 'spun';
+    case 'spin until there is':
+      new BroadcastChannel(command.tell).postMessage('begun');
+      while (!existsSync(command.end));
       return 'spun';
     case 'spin for ever':
       if (command.tell !== undefined) new BroadcastChannel(command.tell).postMessage('begun');

@@ -90,7 +90,7 @@ it('cuts while 5,000 messages are published lose none, and none is called failed
   await broker.publish(to(queue), message('first'));
   const ids = numbered(5000);
   const publishing = Promise.allSettled(
-    ids.map((id) => broker.publish(to(queue), message(id), { timeoutMs: 20_000 })),
+    ids.map((id) => broker.publish(to(queue), message(id), { timeoutMs: 100_000 })),
   );
   for (let cut = 1; cut <= 3; cut++) {
     await proxy.resetAfterBytes(50_000, 'to-broker');

@@ -11,7 +11,7 @@ import { EventLog } from '../../support/event-log.js';
 test('a handler that keeps its thread busy for longer than three heartbeats does not cost the connection', async () => {
   const events: BrokerEvent[] = [];
   const broker = await connect(amqpUrl(), {
-    heartbeatMs: 1000,
+    heartbeatMs: 2000,
     observe: (event) => events.push(event),
   });
   try {
@@ -24,7 +24,7 @@ test('a handler that keeps its thread busy for longer than three heartbeats does
     const module = new URL('../../contract/threads/handler.mjs', import.meta.url);
     const consumer = createConsumer(broker, queue, { module, threads: 1 }, { observe: log.observe });
     await consumer.start();
-    await createProducer(broker, queue).send({ do: 'spin', until: Date.now() + 4000 });
+    await createProducer(broker, queue).send({ do: 'spin', until: Date.now() + 7000 });
     expect(await log.until('handled')).toMatchObject([{ attempt: 1, redelivered: false }]);
     expect(events.filter(({ type }) => type === 'disconnected')).toEqual([]);
     await consumer.stop();
