@@ -72,8 +72,9 @@ export default defineConfig({
     pool: 'forks',
     // One more than there are cores: the files that talk to the broker wait most of their time.
     maxWorkers: Math.min(availableParallelism() + 1, 6),
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Waits within the tests have shorter limits and say what did not come: these only end what hangs, on any machine.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/support/amounts-reporter.ts'],
     projects: [

@@ -1,6 +1,6 @@
 import type { ConsumerEvent } from '../../src/consumer/consumer.js';
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 
 /** Keeps a consumer's events, for a test to wait for and to compare. Give its `observe` to the consumer. */
 export class EventLog {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface EventuallyOptions {
-  /** Default 30,000 ms. */
+  /** Default 60,000 ms. */
   readonly timeoutMs?: number;
   /** Default 20 ms. */
   readonly intervalMs?: number;
@@ -39,7 +39,7 @@ const NOT_YET = Symbol('not yet');
 
 async function repeat<T>(
   attempt: () => Promise<T | typeof NOT_YET>,
-  { timeoutMs = 30_000, intervalMs = 20 }: EventuallyOptions,
+  { timeoutMs = 60_000, intervalMs = 20 }: EventuallyOptions,
 ): Promise<T> {
   const over = AbortSignal.timeout(timeoutMs);
   const timedOut = new Promise<typeof NOT_YET>((resolve) => {

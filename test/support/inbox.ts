@@ -1,6 +1,6 @@
 import type { Backend, Delivery, SubscribeOptions, Subscription } from '../../src/broker.js';
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 
 /** A subscriber that keeps what it is handed, for a test to look at and to settle. */
 export class Inbox {

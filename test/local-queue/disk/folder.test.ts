@@ -20,7 +20,7 @@ import { checkFolder } from '../../../src/local-queue/disk/folder.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
-import { canMount, inDatabase, mountedFolder, newFolder, plainQueue } from './folders.js';
+import { canMount, inDatabase, mountedFolder, newFolder, plainQueue, untilClosed } from './folders.js';
 
 const FILES = ['queue.db', 'queue.db-wal', 'queue.db-shm', 'wake'];
 
@@ -40,6 +40,7 @@ async function storeWith(messages: number): Promise<string> {
     ),
   );
   await broker.close();
+  await untilClosed(folder);
   return folder;
 }
 

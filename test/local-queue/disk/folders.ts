@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { QueueSpec } from '../../../src/broker.js';
 import { loadSqlite } from '../../../src/local-queue/disk/store/sqlite.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
+import { eventually } from '../../support/eventually.js';
 
 /** A new folder, removed when the test has finished. */
 export function newFolder(): string {
@@ -43,6 +44,11 @@ export function mountedFolder(options: string): string {
     execFileSync('umount', ['--lazy', folder]);
   });
   return folder;
+}
+
+/** `close` resolves in time even where the disk is slow: the files of an open store are gone when it is closed. */
+export async function untilClosed(folder: string): Promise<void> {
+  await eventually(() => !existsSync(join(folder, 'queue.db-wal')), { timeoutMs: 60_000 });
 }
 
 /** Runs statements in the database of a folder that nobody has open, and returns the rows of the last one. */
