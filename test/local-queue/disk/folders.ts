@@ -51,11 +51,15 @@ export async function untilClosed(folder: string): Promise<void> {
   await eventually(() => !existsSync(join(folder, 'queue.db-wal')), { timeoutMs: 60_000 });
 }
 
+const READS = /^\s*(SELECT|EXPLAIN|PRAGMA [^=]*$)/i;
+
 /** Runs statements in the database of a folder that nobody has open, and returns the rows of the last one. */
 export function inDatabase(folder: string, ...statements: string[]): unknown[] {
   const database = new (loadSqlite().DatabaseSync)(join(folder, 'queue.db'));
   try {
-    return statements.map((sql) => database.prepare(sql).all()).at(-1) ?? [];
+    // The package keeps a database open until the last statement of it is collected: what writes is closed at once.
+    const run = (sql: string) => (READS.test(sql) ? database.prepare(sql).all() : database.exec(sql));
+    return statements.map(run).at(-1) ?? [];
   } finally {
     database.close();
   }
