@@ -1,6 +1,8 @@
 /** The events that the package publishes on `node:diagnostics_channel`. Without subscribers they cost nothing. */
 import { channel, subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel';
 import type { Failure, HeaderValue, MessageHeaders } from '../broker.js';
+import { errorText } from './options.js';
+import { emitWarning } from './reporting/logger.js';
 
 /** The message, and its destination or source. */
 interface TracedMessage {
@@ -113,13 +115,35 @@ export const processTracing: TraceChannel<ProcessTrace> = tracingChannel<unknown
 /** The outcomes of a consumer's messages. */
 export const settleChannel: EventChannel<SettleTrace> = channel('millrace.settle');
 
+/**
+ * Runs a part of tracing or metrics, whose errors must concern no message: the first is a process warning. Undefined if
+ * it threw.
+ */
+export function harmless<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (!hasWarned) {
+      hasWarned = true;
+      const text = `tracing or measuring a message failed; it is handled all the same: ${errorText(error)}`;
+      emitWarning('MILLRACE_TELEMETRY', text, error);
+    }
+    return undefined;
+  }
+}
+
+let hasWarned = false;
+
 /** Subscribes to the start and the end of the events of a tracing channel. Returns a function that unsubscribes. */
 export function onTrace<T extends object>(
   name: 'millrace.send' | 'millrace.request' | 'millrace.process',
   subscriber: { readonly start: (trace: T) => void; readonly asyncEnd: (trace: T) => void },
 ): () => void {
   const nothing = () => {};
-  const all = { end: nothing, asyncStart: nothing, error: nothing, ...subscriber };
+  // What a subscriber of a channel throws would end the process.
+  const start = (trace: T) => void harmless(() => subscriber.start(trace));
+  const asyncEnd = (trace: T) => void harmless(() => subscriber.asyncEnd(trace));
+  const all = { end: nothing, asyncStart: nothing, error: nothing, start, asyncEnd };
   const traced = tracingChannel<unknown, T>(name);
   traced.subscribe(all);
   return () => traced.unsubscribe(all);
@@ -127,7 +151,7 @@ export function onTrace<T extends object>(
 
 /** Subscribes to the outcomes of messages. Returns a function that unsubscribes. */
 export function onSettled(subscriber: (trace: SettleTrace) => void): () => void {
-  const onMessage = (message: unknown) => subscriber(message as SettleTrace);
+  const onMessage = (message: unknown) => void harmless(() => subscriber(message as SettleTrace));
   subscribe('millrace.settle', onMessage);
   return () => {
     unsubscribe('millrace.settle', onMessage);

@@ -13,7 +13,7 @@ import {
 import type { HeaderValue, MessageHeaders } from '../broker.js';
 import type { Instrumentation, TracedBatch } from '../common/instrumentation.js';
 import { errorText } from '../common/options.js';
-import type { ProcessTrace, RequestTrace, SendTrace } from '../common/tracing.js';
+import { harmless, type ProcessTrace, type RequestTrace, type SendTrace } from '../common/tracing.js';
 import { commonAttributes, errorType, headerGetter, messageAttributes } from './messages.js';
 
 /** How many messages of a batch its span is linked to. */
@@ -77,6 +77,10 @@ export class ProcessSpans implements Instrumentation {
   }
 
   handle<T>(call: () => Promise<T>, message: ProcessTrace): Promise<T> {
+    return within(() => this.#begin(message), call);
+  }
+
+  #begin(message: ProcessTrace): Begun {
     const sender = senderOf(message.headers);
     const attributes = {
       ...messageAttributes(message, true),
@@ -91,11 +95,15 @@ export class ProcessSpans implements Instrumentation {
       { ...options, root: !this.#continues },
       sender,
     );
-    return within(sender, span, call);
+    return { span, active: traceApi.setSpan(sender, span) };
+  }
+
+  handleBatch<T>(call: () => Promise<T>, batch: TracedBatch): Promise<T> {
+    return within(() => this.#beginBatch(batch), call);
   }
 
   /** One span for all, linked to each: only one of them could be its parent. */
-  handleBatch<T>(call: () => Promise<T>, { queue, url, items }: TracedBatch): Promise<T> {
+  #beginBatch({ queue, url, items }: TracedBatch): Begun {
     const senders = items.slice(0, MAX_LINKS).map(({ headers }) => senderOf(headers));
     const attributes = {
       ...commonAttributes({ queue, url }),
@@ -104,7 +112,8 @@ export class ProcessSpans implements Instrumentation {
       'messaging.batch.message_count': items.length,
     };
     const options = { kind: SpanKind.CONSUMER, attributes, links: linksTo(senders), root: true };
-    return within(ROOT_CONTEXT, this.#tracer.startSpan(`process ${queue}`, options, ROOT_CONTEXT), call);
+    const span = this.#tracer.startSpan(`process ${queue}`, options, ROOT_CONTEXT);
+    return { span, active: traceApi.setSpan(ROOT_CONTEXT, span) };
   }
 
   carry(): Readonly<Record<string, string>> {
@@ -129,14 +138,23 @@ function linksTo(senders: readonly Context[]): Link[] {
   });
 }
 
-async function within<T>(parent: Context, span: Span, call: () => Promise<T>): Promise<T> {
+interface Begun {
+  readonly span: Span;
+  /** The context of the handler. */
+  readonly active: Context;
+}
+
+async function within<T>(begin: () => Begun, call: () => Promise<T>): Promise<T> {
+  const begun = harmless(begin);
+  if (begun === undefined) return call();
+  const { span, active } = begun;
   try {
-    return await context.with(traceApi.setSpan(parent, span), call);
+    return await context.with(active, call);
   } catch (error) {
-    fail(span, error);
+    harmless(() => fail(span, error));
     throw error;
   } finally {
-    span.end();
+    harmless(() => span.end());
   }
 }
 

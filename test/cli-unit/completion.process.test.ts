@@ -85,9 +85,6 @@ test('there is a script for each shell, and none for others', async () => {
   expect(other.stderr).toContain('bash');
 });
 
-/** What the package bash-completion brings along, as far as the script uses it. */
-const HELPER = `_get_comp_words_by_ref() { words=("\${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=\${words[cword]}; prev=\${words[cword-1]}; }`;
-
 test.runIf(existsSync('/bin/bash'))(
   'bash takes the script, and offers what is completed (needs bash)',
   async () => {
@@ -98,13 +95,18 @@ test.runIf(existsSync('/bin/bash'))(
     const command = join(folder, 'millrace');
     writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n`);
     chmodSync(command, 0o755);
-    const typed = `${HELPER}; source ${file}
-    COMP_WORDS=(millrace show or); COMP_CWORD=2; COMP_LINE='millrace show or'; COMP_POINT=16
-    __millrace_complete; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    // Twice, as from two start files. `compopt` works while something is completed only.
+    const typed = `compopt() { :; }; source ${file}; source ${file}
+    COMP_LINE='millrace show or'; COMP_POINT=16
+    __millrace_complete; printf '%s\\n' "\${COMPREPLY[@]}"
+    COMP_LINE='millrace move orders '; COMP_POINT=21
+    __millrace_complete; printf 'to %s\\n' "\${COMPREPLY[@]}"`;
     const env = { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}`, MILLRACE_URL: local };
-    const { stdout } = spawnSync('/bin/bash', ['-c', typed], { env, encoding: 'utf8' });
+    const { stdout, stderr } = spawnSync('/bin/bash', ['-c', typed], { env, encoding: 'utf8' });
+    expect(stderr).toBe('');
     expect(stdout).toMatch(/^orders\b/m);
     expect(stdout).toMatch(/^orders\.eu\b/m);
+    expect(stdout).toMatch(/^to orders\.eu\b/m);
   },
 );
 

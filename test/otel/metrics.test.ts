@@ -68,3 +68,32 @@ test('a process is instrumented once', () => {
   instrument()();
   expect(() => instrument({ links: 'both' as 'link' })).toThrow("links: expected 'parent' or 'link'");
 });
+
+test('a tracer and a meter that throw are one process warning, and messages are sent and handled', async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error) => warnings.push(warning);
+  process.on('warning', listen);
+  onTestFinished(() => void process.off('warning', listen));
+  const fail = () => {
+    throw new Error('no exporter');
+  };
+  const failing = { add: fail, record: fail };
+  const made = () => failing;
+  const meter = { createCounter: made, createHistogram: made, createUpDownCounter: made };
+  const end = instrument({
+    tracerProvider: { getTracer: () => ({ startSpan: fail }) },
+    meterProvider: { getMeter: () => meter },
+  });
+  onTestFinished(end);
+  broker = await connect('local:');
+  const orders = defineQueue('orders', z.string());
+  const consumer = createConsumer(broker, orders, () => {});
+  await consumer.start();
+  await createProducer(broker, orders).send('x');
+  await eventually(() => consumer.counts.handled === 1);
+  await consumer.stop();
+  await eventually(() => warnings.length > 0);
+  expect(warnings).toMatchObject([{ code: 'MILLRACE_TELEMETRY' }]);
+  expect(warnings[0]?.message).toContain('no exporter');
+  expect(consumer.counts).toMatchObject({ handled: 1, retried: 0 });
+});

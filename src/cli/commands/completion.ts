@@ -29,7 +29,8 @@ export function addCompletionCommands(program: Command, bare: () => Command): vo
     .description('Prints a script that completes commands in your shell.')
     .addArgument(new Argument('<shell>', 'your shell').choices(SHELLS))
     .action(async (shell: string) => {
-      (await completer(bare())).setup('millrace', 'millrace', shell);
+      const script = scriptOf(await completer(bare()), shell);
+      process.stdout.write(shell === 'bash' ? forAnyBash(script) : script);
     });
   addHelp(completion, EXAMPLES, NOTES);
   program
@@ -51,6 +52,33 @@ async function completer(program: Command) {
       for (const shell of SHELLS) offer(shell, '');
     });
   return root;
+}
+
+/** The generator prints its script. */
+function scriptOf(root: Awaited<ReturnType<typeof completer>>, shell: string): string {
+  const lines: string[] = [];
+  const { log } = console;
+  console.log = (line: unknown) => lines.push(`${line}\n`);
+  try {
+    root.setup('millrace', 'millrace', shell);
+  } finally {
+    console.log = log;
+  }
+  return lines.join('');
+}
+
+/**
+ * The words as they are typed, without the package bash-completion, which is not everywhere; and constants that another
+ * program's script, or this one sourced again, may set, too.
+ */
+function forAnyBash(script: string): string {
+  return script.replaceAll(/^readonly (?=ShellComp)/gm, '').replace(
+    /^ *_get_comp_words_by_ref .*$/m,
+    `    read -ra words <<< "\${COMP_LINE:0:COMP_POINT}"
+    [[ "\${COMP_LINE:0:COMP_POINT}" == *[[:space:]] ]] && words+=("")
+    cword=$((\${#words[@]} - 1))
+    cur=\${words[cword]}`,
+  );
 }
 
 /** Wherever a queue is named. */

@@ -1,10 +1,10 @@
 /** Reports the events of brokers and consumers to the program's logger, or as process warnings. */
 import type { Broker, BrokerEvent } from '../../broker.js';
-import { invalidOption, observerOption } from '../options.js';
+import { invalidOption, isThenable, observerOption } from '../options.js';
 import { brokerEventLine, type EventLine } from './event-line.js';
 import { onOneLine } from './terminal-text.js';
 
-/** Called with an object and a text: `console`, pino, bunyan. Its methods must not throw. */
+/** Called with an object and a text: `console`, pino, bunyan. What its methods throw is ignored. */
 export interface Logger {
   /** Progress, such as a reconnect. */
   info(fields: object, text: string): void;
@@ -41,7 +41,8 @@ export function loggerOf(broker: Broker): Logger | undefined {
 export function logEvent(logger: Logger, { event, level, text, fields }: EventLine, error?: unknown): void {
   const all = { event, ...fields, ...(error instanceof Error && { err: error }) };
   try {
-    logger[level](all, onOneLine(text));
+    const returned: unknown = logger[level](all, onOneLine(text));
+    if (isThenable(returned)) returned.then(undefined, () => {});
   } catch {
     // A logger must not interrupt the code that logs.
   }

@@ -63,6 +63,17 @@ test('an observer and a logger both learn of everything', async () => {
   expect(lines.all).toHaveLength(2);
 });
 
+test('a logger whose methods reject changes nothing', async () => {
+  const unhandled: unknown[] = [];
+  const listen = (error: unknown) => unhandled.push(error);
+  process.on('unhandledRejection', listen);
+  const fail = () => Promise.reject(new Error('disk full'));
+  await failing({ logger: { info: fail, warn: fail, error: fail } });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', listen);
+  expect(unhandled).toEqual([]);
+});
+
 test('a logger that throws changes nothing', async () => {
   const fail = () => {
     throw new Error('disk full');
