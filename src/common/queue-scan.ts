@@ -112,6 +112,15 @@ export class QueueScan {
     delivery.ack();
   }
 
+  /**
+   * Counts the last message of `next` no more: it was removed once, and is back because its connection was lost before
+   * the broker knew.
+   */
+  uncount(): void {
+    this.scanned--;
+    this.#removed--;
+  }
+
   /** Returns all messages that were not removed. Always resolves. */
   async end(): Promise<void> {
     this.#isOver = true;

@@ -133,7 +133,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
 }
 
 /** Identifies a message. Its id alone does not: some programs give all their messages the same one. */
-function keyOf({ id, message }: DeadLetter): string {
+export function keyOf({ id, message }: Pick<DeadLetter, 'id' | 'message'>): string {
   const { timestamp, body } = withoutHistory(message);
   return `${createHash('sha1').update(body).digest('base64')} ${timestamp} ${id}`;
 }

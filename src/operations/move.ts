@@ -1,4 +1,4 @@
-import type { Broker, Message, WaitOptions } from '../broker.js';
+import type { Broker, Delivery, Message, WaitOptions } from '../broker.js';
 import { BROKER_HEADERS } from '../common/broker-headers.js';
 import { ConcurrencyLimit } from '../common/concurrency-limit.js';
 import {
@@ -10,6 +10,7 @@ import {
   invalidOption,
 } from '../common/options.js';
 import { QueueScan } from '../common/queue-scan.js';
+import { keyOf } from '../dead-letters/replay.js';
 
 /** Which messages to move. */
 export interface MoveOptions extends WaitOptions {
@@ -30,13 +31,16 @@ export interface MoveResult {
 /** How many messages may be on their way at once. */
 const MAX_UNDER_WAY = 50;
 
+/** More than are delivered and not settled at once. */
+const MAX_REMEMBERED = 4000;
+
 /** Headers about attempts in the old queue. */
 const ATTEMPTS = /^x-millrace-(attempt|postpones)$/;
 
 /**
  * Moves the ready messages of a queue to another one, in order, even if either is paused. Each is stored there before
- * it is removed here: a process that dies in between leaves it in both, under the same id. It begins there with its
- * first attempt; ids, headers, the history of a dead letter included, and properties stay.
+ * it is removed here: a process that dies in between leaves it in both, and one that loses its connection may store it
+ * there twice, under the same id. It begins there with its first attempt; ids, headers, the history of a dead letter included, and properties stay.
  *
  * Waits for room in the other queue. Rejects: `QUEUE_MISSING`, `INVALID_OPTION`, `TIMEOUT` if no further message can be
  * moved in time, `ABORTED`, `CLOSED`, and what publishing rejects with; what was not moved stays.
@@ -62,25 +66,57 @@ export async function moveMessages(
   await backend.inspect(to, wait);
   const scan = await QueueScan.begin(backend, from, wait);
   const moving = new ConcurrencyLimit(MAX_UNDER_WAY);
+  /** Those that may come back: the broker may not know yet that they were removed. */
+  const removed = new Set<string>();
+  let begun = 0;
   let moved = 0;
-  try {
-    for (let begun = 0; begun < limit; begun++) {
-      const delivery = await scan.next(limit - begun);
-      if (delivery === undefined) break;
-      await moving.begin(async () => {
-        const { message } = delivery;
-        await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
-        scan.remove(delivery);
-        moved++;
-        options.onMoved?.(message.id);
-      });
+  let mayHaveMore = true;
+  const move = async (delivery: Delivery, isBack: boolean) => {
+    const { message } = delivery;
+    await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
+    if (!scan.holds(delivery)) {
+      // Its connection was lost meanwhile: it is in the queue again, and is moved when it is redelivered.
+      begun--;
+      mayHaveMore = true;
+      return;
     }
-    await moving.succeeded();
+    scan.remove(delivery);
+    remember(removed, keyOf({ id: message.id, message }));
+    if (isBack) return;
+    moved++;
+    options.onMoved?.(message.id);
+  };
+  try {
+    while (mayHaveMore && begun < limit) {
+      mayHaveMore = false;
+      for (; begun < limit; begun++) {
+        const delivery = await scan.next(limit - begun);
+        if (delivery === undefined) break;
+        const isBack =
+          delivery.redelivered && removed.has(keyOf({ id: delivery.message.id, message: delivery.message }));
+        if (isBack) {
+          scan.uncount();
+          begun--;
+        }
+        await moving.begin(() => move(delivery, isBack));
+      }
+      await moving.succeeded();
+    }
   } finally {
     await moving.ended();
     await scan.end();
   }
   return { moved, total: scan.total };
+}
+
+/** The oldest ones are forgotten: their removal is known long since. */
+function remember(keys: Set<string>, key: string): void {
+  keys.add(key);
+  if (keys.size <= MAX_REMEMBERED) return;
+  for (const oldest of keys) {
+    keys.delete(oldest);
+    return;
+  }
 }
 
 function withoutAttempts(message: Message): Message {
