@@ -60,6 +60,12 @@ export async function writeReference(out) {
     const entry = entries.find(([, source]) => source === file);
     if (entry !== undefined) reflection.name = entry[0];
   });
+  // The overload that most is written about comes first: the order in the source is the compiler's.
+  app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
+    const length = ({ comment }) => comment?.summary.reduce((sum, { text }) => sum + text.length, 0) ?? 0;
+    for (const { signatures } of project.getReflectionsByKind(ReflectionKind.Function))
+      signatures?.sort((one, other) => length(other) - length(one));
+  });
   const project = await app.convert();
   if (project === undefined) throw new Error('the sources do not compile');
   app.validate(project);
