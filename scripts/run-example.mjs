@@ -99,13 +99,19 @@ function buildExamples() {
 }
 
 /**
+ * The files of the examples in a folder.
+ *
  * @param {string} folder
  * @param {string} ending
  */
 function filesOf(folder, ending) {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
-    (file) => file.endsWith(ending) && (folder !== examples || names.includes(file.split(/[\\/]/)[0] ?? '')),
-  );
+  return names
+    .filter((name) => existsSync(join(folder, name)))
+    .flatMap((name) =>
+      readdirSync(join(folder, name), { recursive: true, encoding: 'utf8' }).map((file) => join(name, file)),
+    )
+    .concat(readdirSync(folder))
+    .filter((file) => file.endsWith(ending));
 }
 
 /** @param {string[]} args */
