@@ -9,6 +9,9 @@ export const RPC_LIMIT_MS = 10_000;
 /** How long each step of an orderly close may take before it continues without the peer. */
 export const CLOSE_LIMIT_MS = 2_000;
 
+/** The longest time for which granted starts of handlers are valid; see `StartsRequest.validMs`. */
+export const MAX_GRANT_MS = 60_000;
+
 /** A promise that is settled from outside (Node 20 lacks `Promise.withResolvers`). */
 export class Deferred<T = void> {
   readonly promise: Promise<T>;

@@ -1,5 +1,6 @@
 /** How many handlers started recently, over all consumers of a queue. Pure: times are on any monotonic clock. */
 import type { StartsGrant, StartsRequest } from '../broker.js';
+import { MAX_GRANT_MS } from '../common/limits.js';
 
 /** Starts, ordered by the time until which they count as recent. */
 export interface StartCounts {
@@ -8,9 +9,6 @@ export interface StartCounts {
   /** A time, and how many began at it. Of a grant that is in use: the last time at which it may be used. */
   readonly begun: readonly (readonly [at: number, count: number])[];
 }
-
-/** The longest time for which a grant is valid. */
-export const MAX_VALID_MS = 60_000;
 
 /** Times are rounded up to this many parts of a span, so that a large limit takes no longer list than a small one. */
 const PARTS = 64;
@@ -31,7 +29,7 @@ export function grantStarts(
   const add = (at: number, more: number) => begun.set(at, (begun.get(at) ?? 0) + more);
   for (const [at, some] of before?.begun ?? []) {
     // Times that are further ahead are of another clock, and would count for too long.
-    const known = at > now + MAX_VALID_MS + grain ? rounded(now) : at;
+    const known = at > now + MAX_GRANT_MS + grain ? rounded(now) : at;
     if (known + longest > now) add(known, some);
   }
   if (ended !== undefined) {
@@ -47,7 +45,7 @@ export function grantStarts(
   const counting = [...begun].sort(([one], [other]) => one - other).filter(([at]) => at + perMs > now);
   const taken = counting.reduce((sum, [, some]) => sum + some, 0);
   const granted = Math.max(0, Math.min(count, limit - taken));
-  const validUntil = rounded(now + Math.min(validMs, MAX_VALID_MS));
+  const validUntil = rounded(now + Math.min(validMs, MAX_GRANT_MS));
   if (granted > 0) add(validUntil, granted);
   const waitMs =
     granted > 0 || count === 0 ? 0 : Math.max(1, waitOf(counting, taken - limit + 1, perMs, now, grain));

@@ -1,4 +1,5 @@
 /** Formats numbers, ages, sizes and times for operators. */
+import { count as countOf } from '../common/reporting/count.js';
 import { type Html, html } from './html.js';
 
 /** The sign for unknown figures. */
@@ -13,7 +14,7 @@ export function number(value: number | undefined): string {
 
 /** `1 message`, `12 000 messages`. */
 export function count(value: number, noun: string): string {
-  return `${number(value)} ${noun}${value === 1 ? '' : 's'}`;
+  return countOf(value, noun, number(value));
 }
 
 /** Per second. */

@@ -1,6 +1,7 @@
 /** Long-running work: replays, drops and moves, with their progress and the outcome of each message. */
 import { errorText } from '../common/options.js';
 import { isQueueError } from '../errors.js';
+import type { JobView } from './client/job-view.js';
 
 /** The limit for the kept outcomes of one job: no job of the page takes more dead letters. */
 const MAX_OUTCOMES = 50_000;
@@ -31,20 +32,6 @@ export interface JobPlan {
   readonly expected: number;
   /** Resolves to a sentence about its result. */
   readonly run: (progress: Progress) => Promise<string>;
-}
-
-/** A job as the script of the page gets it. */
-export interface JobView {
-  readonly id: string;
-  readonly action: string;
-  readonly queue: string;
-  readonly expected: number;
-  readonly done: number;
-  readonly stay: number;
-  readonly state: 'waiting' | 'running' | 'stopping' | 'ended';
-  /** Empty until it has ended. */
-  readonly text: string;
-  readonly ok: boolean;
 }
 
 export class Job {

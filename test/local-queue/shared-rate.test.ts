@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { grantStarts, idleAt, MAX_VALID_MS, type StartCounts } from '../../src/local-queue/shared-rate.js';
+import { MAX_GRANT_MS } from '../../src/common/limits.js';
+import { grantStarts, idleAt, type StartCounts } from '../../src/local-queue/shared-rate.js';
 
 /** What one of several consumers does next, after a while. */
 const step = fc.record({
@@ -71,7 +72,7 @@ test('of a consumer that has died they are free when they are too old to be used
 });
 
 test('times of a clock that is far ahead stop nobody for longer than a span', () => {
-  const ahead: StartCounts = { perMs: 1000, begun: [[10 * MAX_VALID_MS, 2]] };
+  const ahead: StartCounts = { perMs: 1000, begun: [[10 * MAX_GRANT_MS, 2]] };
   const { counts, grant } = grantStarts(ahead, request, 0);
   expect(grant.count).toBe(0);
   expect(grantStarts(counts, request, 1100).grant.count).toBe(2);

@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { errorText } from '../../common/options.js';
+import { count } from '../../common/reporting/count.js';
 import { moveMessages } from '../../operations/move.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
@@ -9,7 +10,6 @@ import { nameValue, oneOrMore } from '../option-values.js';
 import type { Output } from '../output.js';
 import {
   addOperatorOptions,
-  count,
   noSuchQueue,
   type OperatorFlags,
   withOperator,

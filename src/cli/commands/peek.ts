@@ -1,8 +1,10 @@
 /** `millrace peek` */
+
 import { isUtf8 } from 'node:buffer';
 import { type Command, Option } from 'commander';
 import type { MessageState, PeekedMessage } from '../../broker.js';
 import { showHeaders, showValue } from '../../common/headers.js';
+import { count } from '../../common/reporting/count.js';
 import { onOneLine } from '../../common/reporting/terminal-text.js';
 import { addHelp, addressFlags, type Execute, shellQuoted } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
@@ -104,7 +106,7 @@ function detailsOf(peeked: PeekedMessage): string {
       const shown = showValue(value);
       return [`header ${name}`, typeof shown === 'string' ? shown : JSON.stringify(shown)];
     }),
-    ['body', `${bodyBytes} byte${bodyBytes === 1 ? '' : 's'}${cutTo}`],
+    ['body', `${count(bodyBytes, 'byte')}${cutTo}`],
   ];
   const known = facts
     .filter((fact): fact is [string, string] => Boolean(fact[1]))

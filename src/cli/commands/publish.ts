@@ -1,7 +1,9 @@
 /** `millrace publish` */
+
 import type { Command } from 'commander';
 import type { Broker } from '../../broker.js';
 import { backendOf } from '../../common/options.js';
+import { count } from '../../common/reporting/count.js';
 import { isQueueError } from '../../errors.js';
 import { createPublisher } from '../../topics/publisher.js';
 import type { TopicOptions } from '../../topics/topic.js';
@@ -84,7 +86,7 @@ async function publish(
           const { published, routed } = await publisher.publishMany(pairs(event, bodies), options);
           const missed = published - routed;
           return {
-            text: `Published ${published} ${published === 1 ? 'event' : 'events'} to '${topic}'`,
+            text: `Published ${count(published, 'event')} to '${topic}'`,
             facts: { published, routed, event, topic },
             warning: missed === 0 ? undefined : warningOf(topic, isNew, `took ${missed} of them`),
           };

@@ -1,5 +1,6 @@
 /** `millrace purge` */
 import type { Command } from 'commander';
+import { count } from '../../common/reporting/count.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { nameValue } from '../option-values.js';
@@ -7,7 +8,6 @@ import type { Output } from '../output.js';
 import {
   addDangerousOptions,
   addOperatorOptions,
-  count,
   type DangerousFlags,
   isAgreed,
   noSuchQueue,

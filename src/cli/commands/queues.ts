@@ -1,11 +1,12 @@
 /** `millrace queues` */
 import { type Command, Option } from 'commander';
 import type { QueueInfo } from '../../broker.js';
+import { count } from '../../common/reporting/count.js';
 import { addHelp, addWideOption, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { oneOrMore } from '../option-values.js';
 import type { Output } from '../output.js';
-import { addOperatorOptions, count, type OperatorFlags, withOperator } from './operator/operator-command.js';
+import { addOperatorOptions, type OperatorFlags, withOperator } from './operator/operator-command.js';
 import { queueTable } from './operator/queue-view.js';
 
 const ORDERS = ['name', 'ready', 'dead', 'oldest'] as const;

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { checkRemovable, exchangeOption } from '../../common/exchange-spec.js';
 import { backendOf } from '../../common/options.js';
+import { count } from '../../common/reporting/count.js';
 import { deadLetters } from '../../dead-letters/dead-letters.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
@@ -11,7 +12,6 @@ import {
   addDangerousOptions,
   addOperatorOptions,
   contentOf,
-  count,
   type DangerousFlags,
   isAgreed,
   noSuchQueue,

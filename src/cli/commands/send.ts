@@ -1,5 +1,7 @@
 /** `millrace send` */
+
 import type { Command } from 'commander';
+import { count } from '../../common/reporting/count.js';
 import { createProducer } from '../../producer/producer.js';
 import { ADDRESS_HELP, addHelp, type Execute } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
@@ -74,7 +76,7 @@ async function send(words: readonly string[], flags: SendFlags, output: Output):
           await prepare(options.signal);
           const delay = { delayMs: flags.delay, at: flags.at };
           const { stored } = await producer.sendMany(bodies, { ...options, type, ...delay });
-          const text = `Sent ${stored} ${stored === 1 ? 'message' : 'messages'} to '${name}'`;
+          const text = `Sent ${count(stored, 'message')} to '${name}'`;
           return { text, facts: { sent: stored, ...facts }, warning: lateWarning(flags) };
         },
       };

@@ -2,11 +2,12 @@
 import { type Command, Option } from 'commander';
 import type { QueueInfo } from '../../broker.js';
 import { onAbort, pause } from '../../common/limits.js';
+import { count } from '../../common/reporting/count.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { durationOption, oneOrMore, positiveDurationValue } from '../option-values.js';
 import type { Output } from '../output.js';
-import { addOperatorOptions, count, type Operation, withOperator } from './operator/operator-command.js';
+import { addOperatorOptions, type Operation, withOperator } from './operator/operator-command.js';
 import { queueTable, sparkline } from './operator/queue-view.js';
 import { addListOptions, inOrder, type ListFlags } from './queues.js';
 

@@ -1,10 +1,10 @@
 /** Queues that an earlier definition has left: those of topics that had `unrouted: 'keep'`. */
 import type { Backend, QueueSpec, QueueStats } from '../../broker.js';
+import { count } from '../../common/reporting/count.js';
 import { isQueueError } from '../../errors.js';
 import { UNROUTED, unroutedSpec } from '../../topics/topic.js';
 import type { TopologyModule } from '../import-module.js';
 import { type Check, failure, warn } from './check.js';
-import { count } from './queue-checks.js';
 
 /** Topics that do not keep unrouted events, and the queue left over if they once did. */
 export function topicsWithoutKeep({

@@ -1,5 +1,7 @@
 /** Checks that queues match their definitions. */
+
 import type { Backend, QueueSpec } from '../../broker.js';
+import { count } from '../../common/reporting/count.js';
 import { diagnoseStoredQueues, type QueueComparison } from '../../diagnose.js';
 import { isQueueError } from '../../errors.js';
 import { shellQuoted } from '../common-options.js';
@@ -141,8 +143,4 @@ function deadLetterCheck(
     `to list them: millrace dlq list -q ${shellQuoted(queue)}${flags}`,
     facts,
   );
-}
-
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,3 +1,4 @@
+import { count } from '../../common/reporting/count.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
 import type { Check } from './check.js';
@@ -30,7 +31,6 @@ export class Report {
   }
 
   end(): ExitCode {
-    const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
     const found = [
       ...(this.#failures > 0 ? [count(this.#failures, 'failure')] : []),
       ...(this.#warnings > 0 ? [count(this.#warnings, 'warning')] : []),

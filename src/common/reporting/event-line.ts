@@ -1,5 +1,7 @@
 /** Formats the events of brokers as readable lines and as JSON fields. Pure. */
+
 import type { BrokerEvent } from '../../broker.js';
+import { count } from './count.js';
 
 export interface EventLine {
   readonly event: string;
@@ -46,7 +48,7 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
     case 'unblocked':
       return line('info', 'the broker accepts messages again');
     case 'resent':
-      return line('info', `resent ${event.count} unconfirmed ${event.count === 1 ? 'message' : 'messages'}`, {
+      return line('info', `resent ${count(event.count, 'unconfirmed message')}`, {
         count: event.count,
       });
     case 'unsubscribed':

@@ -1,4 +1,5 @@
 import type { Backend, StartsGrant, StartsRequest } from '../../broker.js';
+import { MAX_GRANT_MS } from '../../common/limits.js';
 import { QueueError } from '../../errors.js';
 import type { Rate } from './rate.js';
 import type { StartWindow } from './rate-window.js';
@@ -29,7 +30,6 @@ export function takeStartsOf(broker: Backend, queue: string): TakeStarts {
 
 /** How long a start may be used that was granted. Short: those of a process that dies count as used. */
 const VALID_MS = 1000;
-const MAX_VALID_MS = 60_000;
 /** The maximum per request. */
 const MAX_BLOCK = 256;
 /** How long to wait after a request that failed. */
@@ -98,7 +98,7 @@ export class SharedRateWindow implements StartWindow {
     const { limit } = this.#settings;
     if (this.#left > 0) {
       this.#block = 1;
-      if (this.#used.length === 0) this.#validMs = Math.min(2 * this.#validMs, MAX_VALID_MS);
+      if (this.#used.length === 0) this.#validMs = Math.min(2 * this.#validMs, MAX_GRANT_MS);
     } else if (now - this.#grantedAt < this.#validMs / 4) {
       this.#block = Math.min(2 * this.#block, Math.max(1, Math.floor(limit / 4)), MAX_BLOCK);
     }

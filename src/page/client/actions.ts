@@ -1,5 +1,6 @@
 /** The dialog that confirms an action. */
-import { follow, type JobView, whenEnded } from './jobs.js';
+import type { JobView } from './job-view.js';
+import { follow, whenEnded } from './jobs.js';
 import { post } from './request.js';
 import { element, find, visit } from './visit.js';
 

@@ -1,18 +1,7 @@
 /** The running jobs: their progress, a button to stop them, and their results. */
+import type { JobView } from './job-view.js';
 import { post } from './request.js';
 import { base, element, find } from './visit.js';
-
-export interface JobView {
-  readonly id: string;
-  readonly action: string;
-  readonly queue: string;
-  readonly expected: number;
-  readonly done: number;
-  readonly stay: number;
-  readonly state: 'waiting' | 'running' | 'stopping' | 'ended';
-  readonly text: string;
-  readonly ok: boolean;
-}
 
 /** The jobs of this tab, which stay until their results have been seen; and those of others. */
 const mine = new Set<string>();

@@ -1,5 +1,6 @@
 /** Keeps the view up to date by one stream of events, and says when it is not. */
-import { type JobView, showJobs } from './jobs.js';
+import type { JobView } from './job-view.js';
+import { showJobs } from './jobs.js';
 import { base, find, timeText, visit } from './visit.js';
 
 /** The server sends something at least every five seconds. */

@@ -1,4 +1,5 @@
 /** Formats the output of `millrace bench`. Pure. */
+import { count } from '../../../common/reporting/count.js';
 import { cut } from '../../layout.js';
 import type { BenchSample, BenchTotals, Percentiles } from './meter.js';
 
@@ -17,7 +18,7 @@ export function benchIntroduction(setting: BenchSetting, broker: string): string
   const where = broker === 'local:' ? 'in the memory of this process' : `at ${broker}`;
   const pace = rate === undefined ? 'as fast as they can' : `${number(rate)} messages per second each`;
   return [
-    `${count(producers, 'producer')} and ${count(consumers, 'consumer')}, ${number(size)} bytes per message, for ${seconds} s, ${where}.`,
+    `${count(producers, 'producer', number(producers))} and ${count(consumers, 'consumer', number(consumers))}, ${number(size)} bytes per message, for ${seconds} s, ${where}.`,
     `The producers send ${pace}, with at most ${number(confirmWindow)} unconfirmed each; prefetch ${number(prefetch)}.`,
     '',
   ].join('\n');
@@ -60,10 +61,6 @@ function long(percentiles: Percentiles | undefined): string {
 
 function ms(value: number): string {
   return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ms`;
-}
-
-function count(value: number, noun: string): string {
-  return `${number(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
 function number(value: number): string {

@@ -1,7 +1,9 @@
 /** Formats dead letters as readable text and as JSON. Pure. */
+
 import { isUtf8 } from 'node:buffer';
 import type { HeaderValue } from '../../../broker.js';
 import { showHeaders, showValue } from '../../../common/headers.js';
+import { count } from '../../../common/reporting/count.js';
 import { onOneLine } from '../../../common/reporting/terminal-text.js';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
 import { cut, padTo, widthOf } from '../../layout.js';
@@ -50,7 +52,7 @@ export function deadLetterDetails(deadLetter: DeadLetter): string {
       `header ${name}`,
       headerText(value),
     ]),
-    ['body', `${body.byteLength} ${body.byteLength === 1 ? 'byte' : 'bytes'}`],
+    ['body', count(body.byteLength, 'byte')],
   ];
   const known = facts
     .filter((fact): fact is [string, string] => Boolean(fact[1]))
@@ -97,8 +99,8 @@ function headerText(value: HeaderValue): string {
   return typeof shown === 'string' ? shown : JSON.stringify(shown);
 }
 
-export function countOf(count: number): string {
-  return count === 1 ? '1 dead letter' : `${count} dead letters`;
+export function countOf(deadLetters: number): string {
+  return count(deadLetters, 'dead letter');
 }
 
 function bytesOf({ message: { body } }: DeadLetter): Buffer {

@@ -137,10 +137,6 @@ export async function isAgreed(
   return agreed;
 }
 
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
 /** `3 ready, 1 unsettled and 2 delayed messages`, as far as they are known. */
 export function contentOf({ ready, unsettled, delayed }: QueueInfo): string {
   const parts = [

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { parse } from 'node:path';
 import { type Command, Option } from 'commander';
 import { errorText } from '../../../common/options.js';
+import { count } from '../../../common/reporting/count.js';
 import { rabbitMqDefinitions } from '../../../diagnose.js';
 import { addHelp, type Execute } from '../../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../../exit-code.js';
@@ -62,7 +63,7 @@ async function exportTopology(
     writeDocument(file, text);
     if (output.json) await output.record({ file, ...contents });
     else if (!output.quiet) {
-      const counts = Object.entries(contents).map(([what, count]) => `${count} ${what}`);
+      const counts = Object.entries(contents).map(([nouns, number]) => count(number, nouns.slice(0, -1)));
       await output.data(` [x] Wrote ${counts.join(', ')} to ${file}`);
     }
   }
@@ -72,7 +73,7 @@ async function exportTopology(
 
 interface Exported {
   readonly document: object;
-  /** How many of each kind. */
+  /** How many of each kind, by its name in the plural. */
   readonly contents: Readonly<Record<string, number>>;
   /** The parts missing from the document. */
   readonly note?: string;

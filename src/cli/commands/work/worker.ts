@@ -1,6 +1,7 @@
 import { setTimeout as delay, setInterval } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
 import { Deferred } from '../../../common/limits.js';
+import { count } from '../../../common/reporting/count.js';
 import { type EventLine, showDuration } from '../../../common/reporting/event-line.js';
 import type { Consumer, ConsumerEvent } from '../../../consumer/consumer.js';
 import { consumerEventLine } from '../../../consumer/event-line.js';
@@ -226,15 +227,11 @@ function stoppingLine(signal: StopSignal, inFlight: number, shutdownTimeoutMs: n
   const text =
     inFlight === 0
       ? `${signal}: stopping`
-      : `${signal}: finishing ${messages(inFlight)} in flight, for at most ${showDuration(shutdownTimeoutMs)}; press CTRL+C again to return unfinished messages to the queue`;
+      : `${signal}: finishing ${count(inFlight, 'message')} in flight, for at most ${showDuration(shutdownTimeoutMs)}; press CTRL+C again to return unfinished messages to the queue`;
   return { event: 'stopping', level: 'info', text, fields: { signal, inFlight, shutdownTimeoutMs } };
 }
 
 function returnedLine(unfinished: number): EventLine {
-  const text = `returned ${messages(unfinished)} unfinished to the queue`;
+  const text = `returned ${count(unfinished, 'message')} unfinished to the queue`;
   return { event: 'gave-back', level: 'warn', text, fields: { unfinished } };
-}
-
-function messages(count: number): string {
-  return count === 1 ? '1 message' : `${count} messages`;
 }
