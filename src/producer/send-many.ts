@@ -1,6 +1,6 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { Message } from '../broker.js';
-import { abortedError, Deferred, onAbort } from '../common/limits.js';
+import { abortedError, onAbort } from '../common/limits.js';
 import { errorText } from '../common/options.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
 import {
@@ -10,6 +10,7 @@ import {
   Skipped,
   type SkippedValues,
 } from './each-value.js';
+import { SendWindow } from './send-window.js';
 import { type Step, ValueSource, type Values } from './value-source.js';
 
 /** The result of `sendMany`. */
@@ -32,25 +33,6 @@ interface BulkRules<T> extends Pick<EachValue<T>, 'skipsInvalid' | 'onProgress'>
   /** Called with each message that is stored: whether any queue took it. */
   readonly onStored?: ((isRouted: boolean) => void) | undefined;
 }
-
-/**
- * The maximum number of messages in flight: the default limit of unconfirmed messages on RabbitMQ. If the backend's own
- * window is smaller, it makes them wait.
- */
-const MAX_MESSAGES = 1000;
-
-/**
- * How many messages are left when a full window is refilled. Woken by each confirm, the loop would spend more time on waking
- * than on sending; woken too late, it would keep the broker waiting.
- */
-const REFILL_AT_MESSAGES = 800;
-
-/** The maximum size of all bodies in flight; a larger message is sent alone. Bytes. */
-const MAX_BYTES = 16 * 1024 * 1024;
-const REFILL_AT_BYTES = 12 * 1024 * 1024;
-
-/** How many values an asynchronous schema validates at once, since their size is known only afterwards. */
-const MAX_VALIDATING = 64;
 
 /** A synchronous iterable gives the event loop a turn after this time. */
 const TURN_AFTER_MS = 20;
@@ -85,16 +67,12 @@ class BulkSend<T> {
   readonly #skipped: Skipped | undefined;
   readonly #progress: ProgressReports | undefined;
   readonly #onStored: BulkRules<T>['onStored'];
+  readonly #window = new SendWindow();
   #taken = 0;
-  #messages = 0;
-  #bytes = 0;
-  #validating = 0;
   /** The last value that is being validated: those after it are stored after it. */
   #lastMade: Promise<unknown> | undefined;
   /** The reason why no further value is taken. */
   #stop: QueueError | undefined;
-  /** The current wait of the loop, and the function that ends it. */
-  #wait: { readonly isOver: () => boolean; readonly over: Deferred } | undefined;
   #turnAt = performance.now();
 
   constructor(
@@ -123,7 +101,7 @@ class BulkSend<T> {
     try {
       await this.#sendValues();
       if (this.#stop !== undefined) this.#values.release();
-      await this.#until(() => this.#messages === 0);
+      await this.#window.until(() => this.#window.isEmpty);
     } finally {
       unlisten?.();
     }
@@ -144,7 +122,7 @@ class BulkSend<T> {
 
   get #counts(): SendManyCounts {
     const skipped = this.#skipped?.count ?? 0;
-    const stored = this.#taken - this.#messages - this.#failed.length - skipped;
+    const stored = this.#taken - this.#window.messages - this.#failed.length - skipped;
     return { taken: this.#taken, stored, skipped };
   }
 
@@ -159,7 +137,8 @@ class BulkSend<T> {
       if (step.type === 'end') return;
       if (step.type === 'error') return this.#stopWith(iterableFailed(step.error));
       const bytes = this.#start(step.value);
-      if (this.#isFull) await this.#until(() => this.#hasRoom || this.#stop !== undefined);
+      if (this.#window.isFull)
+        await this.#window.until(() => this.#window.hasRoom || this.#stop !== undefined);
       if (bytes >= LARGE_BYTES || this.#taken % CLOCK_EVERY === 0) await this.#letOthersRun();
     }
   }
@@ -169,16 +148,16 @@ class BulkSend<T> {
     let step: Step<T> | undefined;
     next.then((settled) => {
       step = settled;
-      this.#wake();
+      this.#window.wake();
     });
-    await this.#until(() => step !== undefined || this.#stop !== undefined);
+    await this.#window.until(() => step !== undefined || this.#stop !== undefined);
     return step;
   }
 
   /** Returns the size of the message in bytes, 0 if it is not known yet. */
   #start(value: T): number {
     const position = this.#taken++;
-    this.#messages++;
+    this.#window.enter();
     try {
       const making = this.#sender.make(value, position);
       if (making instanceof Promise || this.#lastMade !== undefined) {
@@ -195,7 +174,7 @@ class BulkSend<T> {
 
   #store(position: number, message: Message): number {
     const bytes = message.body.length;
-    this.#bytes += bytes;
+    this.#window.fill(bytes);
     const onFailed = (error: unknown) => {
       this.#onFailed(position, error);
       this.#onSettled(bytes);
@@ -213,7 +192,7 @@ class BulkSend<T> {
 
   /** Values are validated concurrently, and stored in order. */
   #storeInTurn(position: number, making: Message | Promise<Message>): void {
-    this.#validating++;
+    this.#window.beginValidation();
     const made = this.#storeMade(position, making, this.#lastMade);
     this.#lastMade = made;
     made.then(() => {
@@ -229,12 +208,12 @@ class BulkSend<T> {
   ): Promise<void> {
     try {
       const [message] = await Promise.all([making, before]);
-      this.#validating--;
+      this.#window.endValidation();
       this.#store(position, message);
-      this.#wake();
+      this.#window.wake();
     } catch (error) {
       await before;
-      this.#validating--;
+      this.#window.endValidation();
       this.#onFailed(position, error);
       this.#onSettled(0);
     }
@@ -248,42 +227,14 @@ class BulkSend<T> {
   }
 
   #onSettled(bytes: number): void {
-    this.#messages--;
-    this.#bytes -= bytes;
+    this.#window.leave(bytes);
     this.#progress?.step();
-    this.#wake();
+    this.#window.wake();
   }
 
   #stopWith(error: QueueError): void {
     this.#stop ??= error;
-    this.#wake();
-  }
-
-  get #isFull(): boolean {
-    return this.#messages >= MAX_MESSAGES || this.#bytes >= MAX_BYTES || this.#validating >= MAX_VALIDATING;
-  }
-
-  get #hasRoom(): boolean {
-    return (
-      this.#messages <= REFILL_AT_MESSAGES &&
-      this.#bytes <= REFILL_AT_BYTES &&
-      this.#validating < MAX_VALIDATING
-    );
-  }
-
-  async #until(isOver: () => boolean): Promise<void> {
-    while (!isOver()) {
-      const over = new Deferred();
-      this.#wait = { isOver, over };
-      await over.promise;
-    }
-  }
-
-  #wake(): void {
-    const wait = this.#wait;
-    if (wait === undefined || !wait.isOver()) return;
-    this.#wait = undefined;
-    wait.over.resolve();
+    this.#window.wake();
   }
 
   /** Timers, sockets and signals would starve while values and confirms arrive without a pause. */
