@@ -75,6 +75,18 @@ test('an invalid header is named with its path', () => {
   expect(() => copyHeaders({ circle }, fault)).toThrow('at most 32 levels');
 });
 
+test('lists and objects may be nested 32 levels deep, and no deeper', () => {
+  const nested = (levels: number) => {
+    let value: HeaderValue = 'inside';
+    for (let level = 0; level < levels; level++) value = level % 2 === 0 ? [value] : { value };
+    return { value };
+  };
+  expect(copyHeaders(nested(32), fault)).toEqual(nested(32));
+  expect(() => checkHeaders(nested(32), fault)).not.toThrow();
+  expect(() => copyHeaders(nested(33), fault)).toThrow('at most 32 levels');
+  expect(() => checkHeaders(nested(33), fault)).toThrow('at most 32 levels');
+});
+
 test('the size is at least that of the table on the wire', () => {
   const table = Object.entries(headers).map(([name, value]) => encodeField(name, value).bytes.length);
   expect(headersBytes(headers)).toBeGreaterThanOrEqual(4 + table.reduce((sum, bytes) => sum + bytes));

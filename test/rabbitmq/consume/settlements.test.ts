@@ -77,6 +77,45 @@ describe('acknowledgements', () => {
   });
 });
 
+describe('settlements that were held', () => {
+  it('are written in the order of the deliveries, in whatever order they were decided', () => {
+    const { owner, written, receive } = settlements(10);
+    const [one, two, three, four] = receive(4) as UnsettledDelivery[];
+    owner.hold();
+    owner.settle(four as UnsettledDelivery, 'return');
+    owner.settle(one as UnsettledDelivery, 'fail');
+    owner.settle(three as UnsettledDelivery, 'drop');
+    owner.settle(two as UnsettledDelivery, 'return');
+    owner.resume();
+    expect(written).toEqual(['reject 1, again', 'nack 2', 'reject 3', 'nack 4']);
+  });
+
+  it('stay held if they are returns that happen when the channel is closed', () => {
+    const { owner, written, receive } = settlements(10);
+    const [one, two, three] = receive(3) as UnsettledDelivery[];
+    owner.hold();
+    owner.settle(three as UnsettledDelivery, 'ack');
+    owner.settle(one as UnsettledDelivery, 'return');
+    owner.settle(two as UnsettledDelivery, 'fail');
+    expect(owner.onlyAcks).toBe(false);
+    owner.writeAllButReturns();
+    expect(written).toEqual(['ack 3', 'reject 2, again']);
+    expect(owner.returnAll()).toEqual([]);
+    expect(written.at(-1)).toBe('nack 1');
+  });
+
+  it('are written before everything else is returned', () => {
+    const { owner, written, receive } = settlements(10);
+    const [one, two, three] = receive(3) as UnsettledDelivery[];
+    owner.hold();
+    owner.settle(one as UnsettledDelivery, 'ack');
+    owner.settle(three as UnsettledDelivery, 'return');
+    expect(owner.returnAll()).toEqual([two]);
+    expect(written).toEqual(['ack 1', 'nack 3', 'nack all']);
+    expect(owner.size).toBe(0);
+  });
+});
+
 describe('a delivery', () => {
   it('is settled once, by the first who does', () => {
     const { owner, written, receive } = settlements(10);

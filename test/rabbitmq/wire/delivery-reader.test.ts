@@ -92,6 +92,19 @@ test('a delivery whose frames arrive piece by piece is whole, also one that nobo
   }
 });
 
+test('the late close of a channel does not end the next one of the same number', () => {
+  const { connection, arrive, left } = wired();
+  const reader = new DeliveryReader(connection);
+  const earlier = channelNumbered(1);
+  reader.receive(earlier, () => {});
+  const received: ReceivedMessage[] = [];
+  reader.receive(channelNumbered(1), (message) => received.push(message));
+  earlier.emit('close');
+  arrive(Buffer.concat(piecesOf({ channel: 1, size: 10, frameMax: 100 })));
+  expect(received).toHaveLength(1);
+  expect(left()).toBe(0);
+});
+
 test('frames that make no delivery close the connection', () => {
   const [method, header, body] = piecesOf({ channel: 1, size: 250, frameMax: 100 }) as [
     Buffer,
