@@ -40,6 +40,7 @@ export {
   type QueueRates,
   type QueueSpec,
   type QueueStats,
+  type QueueSubscription,
   type QueuesOptions,
   type Replies,
   type ReplyListener,
@@ -49,7 +50,6 @@ export {
   type StartsGrant,
   type StartsRequest,
   type SubscribeOptions,
-  type Subscription,
   type WaitOptions,
   type WaitQueue,
 } from './broker.js';

@@ -10,10 +10,10 @@
  */
 import type {
   Delivery,
+  QueueSubscription,
   StartsGrant,
   StartsRequest,
   SubscribeOptions,
-  Subscription,
   WaitOptions,
 } from './delivery.js';
 import type { Destination, Failure, Message, Publishing } from './message.js';
@@ -277,7 +277,7 @@ export interface Backend extends Broker {
     queue: string,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
-  ): Promise<Subscription>;
+  ): Promise<QueueSubscription>;
 
   /** Receives replies, from the first call of `replyTo` on. Does not keep the process alive by itself. */
   receiveReplies(listener: ReplyListener): Replies;

@@ -45,7 +45,7 @@ export interface SubscribeOptions extends WaitOptions {
 }
 
 /** A subscription to a queue. It survives reconnects: the backend renews it by itself. */
-export interface Subscription {
+export interface QueueSubscription {
   /** Stops further deliveries; outstanding ones may still be settled. Always resolves. */
   cancel(): Promise<void>;
   /** As `cancel`, and returns unsettled messages to the queue, marked `redelivered`. Always resolves. */

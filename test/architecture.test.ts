@@ -28,7 +28,7 @@ const SEAM = ['broker.ts', 'delivery.ts', 'message.ts', 'operator.ts', 'specs.ts
 const isShared = (file: string) => SEAM.includes(file) || file === 'errors.ts' || file.startsWith('common/');
 
 describe('the arrows between the parts', () => {
-  test('the files of the seam import one another, and the errors nothing', () => {
+  test('the files of the seam import each other, and the errors nothing', () => {
     expect(breaches(({ from, to }) => SEAM.includes(from) && !SEAM.includes(to))).toEqual([]);
     expect(breaches(({ from }) => from === 'errors.ts')).toEqual([]);
   });
@@ -39,7 +39,7 @@ describe('the arrows between the parts', () => {
     ).toEqual([]);
   });
 
-  test('what is shared imports only one another, node, the types of schemas and, in one place, the JSON parser', () => {
+  test('shared files import only each other, node, the types of schemas and, in one place, the JSON parser', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       isShared(to) ||
       to.startsWith('node:') ||
@@ -95,7 +95,7 @@ describe('the arrows between the parts', () => {
     expect(breaches((arrow) => partOf(arrow.from) === 'batches' && !isAllowed(arrow))).toEqual([]);
   });
 
-  test('topics lie on top of the producer and the queue: no backend and no consumer knows them', () => {
+  test('topics are built on the producer and the queue: no backend and no consumer knows them', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||
       partOf(to) === 'producer' ||
@@ -110,7 +110,7 @@ describe('the arrows between the parts', () => {
     );
   });
 
-  test('schedules are made of the producer, the queue and topics, and croner is loaded by those who use it', () => {
+  test('schedules are made of the producer, the queue and topics, and croner is loaded on demand', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||
       partOf(to) === 'producer' ||
@@ -213,7 +213,7 @@ describe('the arrows between the parts', () => {
     );
   });
 
-  test('the page lies on top of dead letters, schedules and operations, and only the command line imports it', () => {
+  test('the page is built on dead letters, schedules and operations, and only the command line imports it', () => {
     const isAllowed = ({ from, to }: Import) =>
       partOf(to) === partOf(from) ||
       ['dead-letters', 'schedules', 'operations'].includes(partOf(to)) ||
@@ -225,7 +225,7 @@ describe('the arrows between the parts', () => {
     ).toEqual([]);
   });
 
-  test('what the browser loads of the page knows nothing else, and is compiled for browsers', () => {
+  test('the scripts of the browser import nothing else, and are compiled for browsers', () => {
     const room = 'page/client/';
     expect(breaches(({ from, to }) => from.startsWith(room) && !to.startsWith(room))).toEqual([]);
     // Types of what the server sends to the browser are shared.
@@ -235,7 +235,7 @@ describe('the arrows between the parts', () => {
     ).toEqual([]);
   });
 
-  test('otel imports itself and the leaves, and nobody imports it, so that nobody else needs OpenTelemetry', () => {
+  test('otel imports itself and the leaves, and nothing imports it, so only its users need OpenTelemetry', () => {
     const isAllowed = ({ from, to }: Import) =>
       partOf(to) === partOf(from) || isShared(to) || to === '@opentelemetry/api';
     expect(breaches((arrow) => partOf(arrow.from) === 'otel' && !isAllowed(arrow))).toEqual([]);
@@ -244,17 +244,17 @@ describe('the arrows between the parts', () => {
     expect(breaches((arrow) => !isInside(arrow) && arrow.to.startsWith('@opentelemetry/'))).toEqual([]);
   });
 
-  test('threads are loaded by those who use them', () => {
+  test('threads are loaded on demand', () => {
     const needs = imports.filter(({ to, kind }) => to === 'piscina' && kind !== 'type');
     expect(needs.map(show)).toEqual(['consumer/handler-threads.ts → piscina (dynamic)']);
   });
 
-  test('the command line is imported by nobody, and the index by the command line alone', () => {
+  test('nothing imports the command line, and only the command line imports the index', () => {
     expect(breaches(({ from, to }) => partOf(to) === 'cli' && partOf(from) !== 'cli')).toEqual([]);
     expect(breaches(({ from, to }) => to === 'index.ts' && partOf(from) !== 'cli')).toEqual([]);
   });
 
-  test('what is for the tests of users imports no backend and no framework, and nobody imports it', () => {
+  test('the testing kit imports no backend and no framework, and nothing imports it', () => {
     const isAllowed = ({ from, to, kind }: Import) =>
       partOf(to) === partOf(from) ||
       to === 'connect.ts' ||

@@ -1,4 +1,4 @@
-/** What happens in the shop, and who wants to know of it. */
+/** The events of the shop, and their subscribers. */
 import { defineSubscription, defineTopic } from 'millrace';
 import { z } from 'zod';
 

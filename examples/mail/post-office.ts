@@ -1,4 +1,4 @@
-/** A mail server that knows some mailboxes, asks strangers to come again, and is busy at first. */
+/** A mail server that knows some mailboxes, asks unknown senders to try again later, and is busy at first. */
 
 export interface Mail {
   readonly to: string;

@@ -16,7 +16,7 @@ const broker = await connect(values.url);
 const done = createProducer(broker, results);
 
 const consumer = createConsumer(broker, jobs, async ({ job }, { redelivered }) => {
-  if (redelivered) console.log(`${values.name}: job ${job} comes again, whoever had it before is gone`);
+  if (redelivered) console.log(`${values.name}: job ${job} is redelivered: its first worker has died`);
   await delay(25);
   await done.send({ job, worker: values.name }); // before the acknowledgement: better twice than never
 });

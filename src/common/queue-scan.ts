@@ -1,4 +1,4 @@
-import type { Backend, Delivery, Subscription, WaitOptions } from '../broker.js';
+import type { Backend, Delivery, QueueSubscription, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
 import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from './limits.js';
 
@@ -46,7 +46,7 @@ export class QueueScan {
   readonly #wait: WaitOptions;
   readonly #maxWindow: number;
   /** In the order of their opening. */
-  readonly #windows: Subscription[] = [];
+  readonly #windows: QueueSubscription[] = [];
   /** Received, but not yet returned by `next`. */
   #arrived: Delivery[] = [];
   /** Returned by `next` and not removed, each with its size. */
@@ -156,7 +156,7 @@ export class QueueScan {
   }
 
   /** Resolves when the window is full or the queue is empty. */
-  async #untilFull(window: Subscription, size: number, startedAt: number): Promise<void> {
+  async #untilFull(window: QueueSubscription, size: number, startedAt: number): Promise<void> {
     const ended = window.ended.then(() => {
       throw new QueueError('CLOSED', `the broker was closed while '${this.#queue}' was scanned`);
     });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Backend, Replies, ReplyListener, Subscription } from '../broker.js';
+import type { Backend, QueueSubscription, Replies, ReplyListener } from '../broker.js';
 import { QueueError } from '../errors.js';
 import { replyQueueSpec } from './queue-spec.js';
 import { REPLY_QUEUE_PREFIX } from './reply-format.js';
@@ -11,7 +11,7 @@ const OPEN_LIMIT_MS = 30_000;
 export class ReplyQueue implements Replies {
   readonly #broker: Pick<Backend, 'declare' | 'subscribe'>;
   readonly #listener: ReplyListener;
-  #opening: Promise<{ readonly name: string; readonly subscription: Subscription }> | undefined;
+  #opening: Promise<{ readonly name: string; readonly subscription: QueueSubscription }> | undefined;
   #closed = false;
 
   constructor(broker: Pick<Backend, 'declare' | 'subscribe'>, listener: ReplyListener) {

@@ -1,4 +1,4 @@
-import type { Backend, Subscription, WaitOptions } from '../broker.js';
+import type { Backend, QueueSubscription, WaitOptions } from '../broker.js';
 import type { Queue } from '../queue.js';
 import type { ConsumerSettings } from './consumer-options.js';
 import type { Dispatcher } from './dispatcher.js';
@@ -9,7 +9,7 @@ export class CurrentSubscription<Out> {
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec'>;
   readonly #settings: ConsumerSettings<Out>;
   readonly #dispatcher: Dispatcher<Out>;
-  #subscription: Subscription | undefined;
+  #subscription: QueueSubscription | undefined;
   #prefetch = 0;
   #keepsAlive = true;
 

@@ -1,4 +1,4 @@
-import type { Backend, Delivery, Subscription } from '../broker.js';
+import type { Backend, Delivery, QueueSubscription } from '../broker.js';
 import { CLOSE_LIMIT_MS, Deadlines, settledWithin } from '../common/limits.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
@@ -166,7 +166,7 @@ export class Dispatcher<Out> {
   }
 
   /** Keeps a cancelled subscription, to which unsettled messages belong, until the last of the running handlers has ended. */
-  retire(subscription: Subscription): void {
+  retire(subscription: QueueSubscription): void {
     this.#retired.add(subscription, this.#running.all());
   }
 

@@ -1,4 +1,4 @@
-import type { Backend, Broker, Delivery, Subscription } from '../broker.js';
+import type { Backend, Broker, Delivery, QueueSubscription } from '../broker.js';
 import { isExpired } from '../common/expiry.js';
 import { Deferred, onAbort } from '../common/limits.js';
 import {
@@ -105,7 +105,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
   readonly #unlisten: (() => void) | undefined;
   /** Deliveries that `next` has not returned yet; at most `prefetch`. */
   readonly #arrived: Delivery[] = [];
-  #subscribing: Promise<Subscription> | undefined;
+  #subscribing: Promise<QueueSubscription> | undefined;
   #closing: Promise<void> | undefined;
   /** Why the subscription ended; thrown once. */
   #error: { readonly reason: unknown } | undefined;
@@ -169,7 +169,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     return END;
   }
 
-  async #subscribe(): Promise<Subscription> {
+  async #subscribe(): Promise<QueueSubscription> {
     const wait = { timeoutMs: this.#options.timeoutMs, signal: this.#over.signal };
     await this.#broker.declare(this.#queue.spec, wait);
     const subscription = await this.#broker.subscribe(

@@ -1,8 +1,8 @@
-import type { Subscription } from '../broker.js';
+import type { QueueSubscription } from '../broker.js';
 import type { HandlerRun } from './handler-run.js';
 
 interface Retired {
-  readonly subscription: Subscription;
+  readonly subscription: QueueSubscription;
   readonly runs: Set<HandlerRun>;
 }
 
@@ -14,7 +14,7 @@ export class RetiredSubscriptions {
   /** Subscriptions with running handlers. */
   readonly open = new Set<Retired>();
 
-  add(subscription: Subscription, runs: readonly HandlerRun[]): void {
+  add(subscription: QueueSubscription, runs: readonly HandlerRun[]): void {
     if (runs.length === 0) void subscription.close();
     else this.open.add({ subscription, runs: new Set(runs) });
   }

@@ -1,4 +1,4 @@
-import type { Delivery, Subscription } from '../broker.js';
+import type { Delivery, QueueSubscription } from '../broker.js';
 import { Deferred } from '../common/limits.js';
 import { QueueError } from '../errors.js';
 
@@ -34,7 +34,7 @@ export class Permit implements HeldLock {
   readonly #lost = new AbortController();
   readonly #stopped = new AbortController();
   #state: 'waiting' | 'held' | 'lost' | 'over' = 'waiting';
-  #subscription: Subscription | undefined;
+  #subscription: QueueSubscription | undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -60,7 +60,7 @@ export class Permit implements HeldLock {
   }
 
   /** Adds the subscription. It may have delivered the permit before its caller could call this. */
-  attach(subscription: Subscription): void {
+  attach(subscription: QueueSubscription): void {
     this.#subscription = subscription;
     subscription.ended.then(
       () =>

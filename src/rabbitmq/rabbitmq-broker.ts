@@ -11,13 +11,13 @@ import type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  QueueSubscription,
   Replies,
   ReplyListener,
   SharedState,
   SharedStateOptions,
   SharedStateView,
   SubscribeOptions,
-  Subscription,
   WaitOptions,
 } from '../broker.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
@@ -204,7 +204,7 @@ class RabbitMqBroker implements Backend {
     queue: string,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
-  ): Promise<Subscription> {
+  ): Promise<QueueSubscription> {
     this.#check(`subscribing to '${queue}'`, options);
     integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     return this.#keepAlive.during(this.#subscriptions.open(queue, options, onDelivery));

@@ -246,7 +246,7 @@ describe.each([
   );
 });
 
-test('check needs a user whom the management API accepts, and does not show the password', async () => {
+test('check needs a user that the management API accepts, and does not show the password', async () => {
   const { run } = newTopology(amqpUrl());
   expect((await run('apply')).exitCode).toBe(0);
   const url = new URL(managementUrl());

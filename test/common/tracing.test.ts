@@ -59,7 +59,7 @@ async function open(handler: Handler<string>, options: ConsumerOptions<string> =
 }
 
 describe('millrace.send', () => {
-  it('tells of a send from its call until it is stored', async () => {
+  it('traces a send from its call until it is stored', async () => {
     const { producer } = await open(() => {});
     const { said, traces } = listen(sends);
     await producer.send('a', { id: 'm1', headers: { a: 'b' } });
@@ -87,7 +87,7 @@ describe('millrace.send', () => {
     expect(traces[0]?.id).toBe(id);
   });
 
-  it('tells of each message of sendMany', async () => {
+  it('traces each message of sendMany', async () => {
     const { producer } = await open(() => {});
     const { traces } = listen(sends);
     await producer.sendMany(['a', 'b', 'c']);

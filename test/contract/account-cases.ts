@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { Delivery, QueueSpec, Subscription } from '../../src/broker.js';
+import type { Delivery, QueueSpec, QueueSubscription } from '../../src/broker.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
 import type { ContractContext } from './contract-context.js';
@@ -41,7 +41,7 @@ class Account {
   readonly dead: string[] = [];
   readonly #context: ContractContext;
   readonly #queue: QueueSpec;
-  readonly #subscribers: { readonly subscription: Subscription; readonly held: Delivery[] }[] = [];
+  readonly #subscribers: { readonly subscription: QueueSubscription; readonly held: Delivery[] }[] = [];
 
   constructor(t: ContractContext, queue: QueueSpec) {
     this.#context = t;

@@ -114,7 +114,7 @@ export const batchCases: Cases = {
     );
     await log.until('retried');
     await log.until('postponed');
-    // Two come again; these make a full batch of them.
+    // Two are redelivered; these fill their batch.
     await producer.sendMany(numbered(3));
     await log.until('handled', 6);
     await log.until('dead-lettered', 2);

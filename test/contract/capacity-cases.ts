@@ -127,7 +127,7 @@ export const capacityCases: Cases = {
     const waiting = t.publish(queue, 'waiting');
     const inbox = await t.inbox(queue, { prefetch: 1 });
     const first = await inbox.next();
-    // Where there is no room for it, it goes back to its queue: either way it comes again.
+    // If there is no room for it, it returns to its queue: either way it is redelivered.
     await first.retry(0, { code: 'failed', error: 'not yet' }).catch((error) => {
       if (!isQueueError(error)) throw error;
     });

@@ -77,7 +77,7 @@ export const compressionCases: Cases = {
     expect(await handledBy(t, queue, labels.length)).toEqual(labels.map(() => 5));
   },
 
-  'an encoding that is not known is left to the codec, which is told of it': async (t) => {
+  'an unknown encoding is passed to the codec': async (t) => {
     const told: unknown[] = [];
     const codec = {
       contentType: 'application/json',

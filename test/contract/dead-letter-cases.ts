@@ -27,7 +27,7 @@ async function queueWithDead(
   return queue;
 }
 
-/** The ids that lie in a queue, from its first to its last. They stay there. */
+/** The ids in a queue, from first to last. The messages stay there. */
 async function idsIn(t: ContractContext, queue: string, count: number): Promise<string[]> {
   await t.untilCounted(queue, { ready: count });
   const inbox = await Inbox.open(t.broker, queue, { prefetch: 500 });

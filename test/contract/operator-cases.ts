@@ -310,7 +310,7 @@ export const localOperatorCases: Cases = {
     expect(shown).toEqual(delivered);
   },
 
-  'peek shows what waits and until when, and what is handled and by whom': async (t) => {
+  'peek shows ready, delayed and unsettled messages, when they are due, and who handles them': async (t) => {
     const queue = t.define(z.string());
     const producer = createProducer(t.broker, queue);
     const at = new Date(Date.now() + 3_600_000);
@@ -406,7 +406,7 @@ export const localOperatorCases: Cases = {
     expect(await deadLetters(t.broker, queue.name).replay()).toMatchObject({ total: 1, replayed: 1 });
     expect(await t.broker.purge(queue.name)).toBe(1);
     await t.broker.remove(queue.name);
-    // A queue that is made anew is not paused.
+    // A queue that is declared again is not paused.
     await t.broker.declare(queue);
     expect((await operator.queue(queue.name)).paused).toBe(false);
   },

@@ -128,7 +128,7 @@ export const scheduleCases: Cases = {
     expect(now?.message.headers).toMatchObject({ tenant: 'mill', signed: `${queue.name} ${id}` });
   },
 
-  'a schedule that is forgotten begins anew': async (t) => {
+  'a schedule that was forgotten starts over': async (t) => {
     const queue = t.define(z.string());
     const name = t.queueName();
     const timing = { cron: cronFarFromNow(), tz: 'UTC' };

@@ -6,7 +6,7 @@ import { rejection } from '../support/rejection.js';
 import { type ContractContext, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
-/** A number that only grows, and what was told of it. */
+/** A number that only grows, and the reported values. */
 class Counter {
   state!: SharedState;
   /** Undefined while it is another's turn. */

@@ -17,7 +17,7 @@ import type { Cases } from './contract-suite.js';
 const HANDLER = new URL('threads/handler.mjs', import.meta.url);
 const command = z.looseObject({ do: z.string() });
 
-/** What the handler tells of itself. */
+/** What the handler reports about itself. */
 const told = z.object({ threadId: z.number(), attempt: z.number(), id: z.string(), tenant: z.string() });
 const TENANT = { headers: { tenant: 'blue' } };
 
@@ -80,7 +80,7 @@ export const threadCases: Cases = {
     await close();
   },
 
-  'a handler chooses in its thread, too, when its message comes again': async (t) => {
+  'a handler in a thread can choose when its message is redelivered': async (t) => {
     const { producer, log, close } = await threaded(t, { retry: { delaysMs: [0] } });
     await producer.send({ do: 'choose' });
     expect(await log.allByAttempt(3)).toMatchObject([
@@ -174,7 +174,7 @@ export const threadCases: Cases = {
       await consumer.stop();
     },
 
-  'stop ends a thread that does not end by its deadline, and the message comes again': async (t) => {
+  'stop terminates a thread that exceeds its deadline, and the message is redelivered': async (t) => {
     const { queue, consumer, producer, requester } = await threaded(t);
     const begun = new BroadcastChannel(queue.name);
     const told = once(begun, 'message');

@@ -19,7 +19,7 @@ export function brokerSkips(): Skips {
   };
 }
 
-/** Dead letters lie in quorum queues, whatever the type of their queue is. */
+/** Dead letters are stored in quorum queues, whatever the type of their queue. */
 export function toolkitSkips(): Skips {
   const { quorumPriorities, countsFailuresOnly } = brokerVersion();
   if (countsFailuresOnly) return {};

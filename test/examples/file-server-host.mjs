@@ -7,7 +7,7 @@ await once(server, 'listening');
 let peakBytes = 0;
 setInterval(() => {
   if (process.memoryUsage.rss() <= peakBytes) return;
-  // What is held is to be seen, and not how late V8 collects what nobody holds any more: that differs by version.
+  // Measures what is held, and not how late V8 collects garbage, which differs by version.
   globalThis.gc();
   peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
 }, 20).unref();

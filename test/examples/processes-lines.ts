@@ -7,5 +7,5 @@ export async function expectProcesses(example: Example): Promise<void> {
   expect(example.lines).toContain('producer: as you wish, 1 ms between two jobs');
   expect(example.lines).toContain('producer: 40 jobs are stored');
   expect(example.lines.at(-1)).toBe('40 jobs done, most of them by Ben; Ann was killed');
-  expect(example.stdout).toMatch(/^Ben: job \d+ comes again, whoever had it before is gone$/m);
+  expect(example.stdout).toMatch(/^Ben: job \d+ is redelivered: its first worker has died$/m);
 }

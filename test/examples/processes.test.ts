@@ -8,7 +8,7 @@ test('processes: all jobs are done though a consumer is killed, and the producer
   await expectProcesses(example);
   // How many jobs Ann had when she was killed differs.
   const lines = example.lines.filter(
-    (line, index, all) => !/comes again/.test(line) || !/comes again/.test(all[index - 1] ?? ''),
+    (line, index, all) => !/is redelivered/.test(line) || !/is redelivered/.test(all[index - 1] ?? ''),
   );
   await expectAsInReadme('processes', lines, {
     varies: [/(Ann|Ben)(?=: at work)/, /job \d+/],

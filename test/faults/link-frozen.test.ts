@@ -11,7 +11,7 @@ const prefix = uniqueName('link-frozen');
 const HEARTBEAT_SECONDS = 1;
 const TIMES = size(1, 5);
 
-/** Whether a connection that worked was lost: an attempt to connect that fails is told by the same event. */
+/** Whether an established connection was lost: failed attempts to connect emit the same event. */
 const isLoss = (event: BrokerEvent): boolean =>
   event.type === 'disconnected' && !event.reason.message.startsWith('no broker answered');
 

@@ -8,7 +8,7 @@ export class Peer {
   /** The how-manieth connection to the server, from 1 on. */
   readonly number: number;
   readonly #socket: Socket;
-  /** Messages published, by channel: the tag of the last. A channel that is opened again begins anew. */
+  /** Messages published, by channel: the tag of the last. A channel that is opened again starts over. */
   readonly published = new Map<number, number>();
 
   constructor(socket: Socket, number: number) {

@@ -16,7 +16,7 @@ const VAIN_LIMIT_MS = 1500;
 const OK_LIMIT_MS = 30_000;
 /** A process that is blocked for good is ended. */
 const LIMIT_MS = 90_000;
-/** Of the processor, not by the clock: other programs take none of it. */
+/** Processor time, not wall time: other programs do not affect it. */
 const MAX_BUSY_MS = 5000;
 const MAX_GROWTH_BYTES = 200 * 1024 * 1024;
 

@@ -89,7 +89,7 @@ test.concurrent('a process that is killed again and again keeps nothing back fro
   workers[0]?.kill('SIGKILL');
   await eventually(() => begun.length >= 12);
   workers[1]?.kill('SIGKILL');
-  // What it had begun comes again.
+  // Its unfinished messages are redelivered.
   await eventually(() => new Set(begun.map(({ value }) => value)).size === texts.length);
   expect(lastAt(begun) - startedMs).toBeGreaterThanOrEqual(3 * 1500 - CLOCK_GRAIN_MS);
 });

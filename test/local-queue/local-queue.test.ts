@@ -307,7 +307,7 @@ describe('join and done', () => {
     expect(joined.state).toBe('resolved');
   });
 
-  test('join resolves at once where nothing is to be done', async () => {
+  test('join resolves at once if there is nothing to do', async () => {
     await new LocalQueue<number>().join();
   });
 

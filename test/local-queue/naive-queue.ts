@@ -107,7 +107,7 @@ export class NaiveQueue {
     return [...this.putters, ...this.takers, ...this.joiners].filter((wait) => wait.limit === limit).length;
   }
 
-  /** What those who were served take besides, in the microtasks after the calls. */
+  /** What takers that were served take in addition, in the microtasks after the calls. */
   settle(): void {
     for (const { taker, first } of this.served.splice(0)) {
       if (typeof taker.max !== 'number') continue;

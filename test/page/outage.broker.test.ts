@@ -32,7 +32,7 @@ test('a broker that goes away is said to be away, and the page goes on when it i
   await producer.send(1);
   const { hostname, port } = new URL(amqpUrl());
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
-  // Nothing is there: the page has what AMQP tells of the queues that were named.
+  // There is no management API: the page shows what AMQP reports about the named queues.
   const none = await serve([
     '-u',
     proxy.url(amqpUrl()),

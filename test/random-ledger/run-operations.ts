@@ -199,7 +199,7 @@ class Run {
   }
 
   #noteHandled(report: Report & { type: 'handled' }): void {
-    // What was sent back is sent anew, without a mark.
+    // A released message is redelivered without a mark.
     const mayBeReplayed = ['failing', 'rejected'].includes(this.#kinds.get(report.id) ?? '');
     this.#ledger.handle(mayBeReplayed ? { ...report, redelivered: true } : report);
   }

@@ -4,7 +4,7 @@ import type { QueueOptions } from '../../src/queue.js';
 import type { Grain } from './actor.mjs';
 import type { Fault, Verb, Weights } from './operations.js';
 
-/** A backend under random operations, opened anew for each sequence of them. */
+/** A backend under random operations, opened afresh for each sequence of them. */
 export interface Subject {
   readonly name: string;
   readonly weights: Weights;

@@ -69,7 +69,7 @@ async function publish(queue: string, { properties, body }: Stranger): Promise<v
   await channel.close();
 }
 
-/** As it came to a queue: taking it from the queue where it is to be handled would count as an attempt. */
+/** As it arrived in a queue: taking it from the queue of its handler would count as an attempt. */
 async function asItArrives(send: (queue: string) => Promise<void>) {
   const queue = defineQueue(`${prefix}-${++count}`, z.string(), { deadLetter: false });
   await broker.declare(queue.spec);

@@ -71,7 +71,7 @@ export async function startBrokerContainer(
     kill: async () => {
       await docker('kill', id);
     },
-    // Docker starts a container that is to be restarted and does not run.
+    // Docker starts a stopped container when it is restarted.
     start: () => started.restart({ timeout: 0 }),
     pause: () => setPaused(id, true),
     unpause: () => setPaused(id, false),

@@ -82,7 +82,7 @@ test('a broker of its own that is restarted keeps its address and its durable me
   await before.waitForConfirms();
   await broker.restart();
   const after = await (await rawConnection(broker.amqpUrl)).createChannel();
-  // A quorum queue elects its leader after the start, and is empty to those who ask before.
+  // A quorum queue elects its leader after the start, and reports no messages before that.
   const message = await eventually(() => after.get('kept'));
   expect(message.content.toString()).toBe('still here');
 });

@@ -1,4 +1,4 @@
-import type { Backend, Delivery, SubscribeOptions, Subscription } from '../../src/broker.js';
+import type { Backend, Delivery, QueueSubscription, SubscribeOptions } from '../../src/broker.js';
 
 const LIMIT_MS = 60_000;
 
@@ -7,7 +7,7 @@ export class Inbox {
   /** All there ever were, in the order of their coming. */
   readonly deliveries: Delivery[] = [];
   readonly lost: Delivery[] = [];
-  subscription!: Subscription;
+  subscription!: QueueSubscription;
   readonly #queue: string;
   #taken = 0;
   #onDelivery: () => void = () => {};

@@ -24,7 +24,7 @@ const consumer = createBatchConsumer(
     fail(batch[0], new Error(`${ids} ${queue} ${signal.aborted}`));
     // @ts-expect-error: an item of the batch, not its value
     fail(batch[0]?.value, new Error('no'));
-    // @ts-expect-error: the batch is to be read
+    // @ts-expect-error: the batch is read-only
     batch.push(batch[0]);
   },
   { size: 500, waitMs: 200, maxBytes: 1_000_000, concurrency: 2, by: (row) => row.id, maxPostpones: 3 },

@@ -24,7 +24,7 @@ export function settle(delivery: Delivery): void {
   delivery.retry(5);
   // @ts-expect-error: the codes of dead letters are a closed set
   delivery.deadLetter({ code: 'bored', error: 'x' });
-  // @ts-expect-error: a delivery is to be read
+  // @ts-expect-error: a delivery is read-only
   delivery.attempt = 1;
 }
 

@@ -46,7 +46,7 @@ createConsumer(broker, orders, { handle: () => {} });
 // @ts-expect-error: the name alone does not tell the type
 createConsumer(broker, 'orders', () => {});
 createConsumer(broker, orders, (_order, context) => {
-  // @ts-expect-error: the context is to be read
+  // @ts-expect-error: the context is read-only
   context.attempt = 1;
 });
 

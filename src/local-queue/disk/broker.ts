@@ -10,6 +10,7 @@ import type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  QueueSubscription,
   Replies,
   ReplyListener,
   SharedState,
@@ -18,7 +19,6 @@ import type {
   StartsGrant,
   StartsRequest,
   SubscribeOptions,
-  Subscription,
   WaitOptions,
 } from '../../broker.js';
 import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
@@ -147,7 +147,7 @@ class DiskBroker implements Backend {
     queue: string,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
-  ): Promise<Subscription> {
+  ): Promise<QueueSubscription> {
     const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
     this.#checkUsable('subscribe', options);
     refuseUnknown(options);

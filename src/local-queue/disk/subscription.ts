@@ -5,8 +5,8 @@ import type {
   Delivery,
   Failure,
   Message,
+  QueueSubscription,
   SubscribeOptions,
-  Subscription,
 } from '../../broker.js';
 import { Deferred } from '../../common/limits.js';
 import type { QueueError } from '../../errors.js';
@@ -30,7 +30,7 @@ interface SubscribedTo {
  *   active ──cancel()──► cancelled ──close(), the broker's close, the thread's end──► closed
  *     └──close(), the broker's close, the thread's end──────────────────────────────► ▲
  */
-export class DiskSubscription implements Subscription, Receiver {
+export class DiskSubscription implements QueueSubscription, Receiver {
   readonly client: StoreClient;
   readonly #number: number;
   readonly #queue: string;

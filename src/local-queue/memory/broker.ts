@@ -10,13 +10,13 @@ import type {
   PublishOptions,
   QueueSpec,
   QueueStats,
+  QueueSubscription,
   Replies,
   ReplyListener,
   SharedState,
   SharedStateOptions,
   SharedStateView,
   SubscribeOptions,
-  Subscription,
   WaitOptions,
 } from '../../broker.js';
 import { throwIfAborted } from '../../common/limits.js';
@@ -171,7 +171,7 @@ class MemoryBroker implements Backend {
     queue: string,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
-  ): Promise<Subscription> {
+  ): Promise<QueueSubscription> {
     this.#checkUsable('subscribe', options);
     refuseUnknown(options);
     const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });

@@ -4,8 +4,8 @@ import type {
   Failure,
   HeaderValue,
   Message,
+  QueueSubscription,
   SubscribeOptions,
-  Subscription,
 } from '../../broker.js';
 import { Deferred } from '../../common/limits.js';
 import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
@@ -19,7 +19,7 @@ import { deadLetterOf, handOut, StoredMessage, withHeaders } from './stored-mess
  *   active ──cancel()──► cancelled ──close(), the broker's close──► closed
  *     └──close(), the broker's close────────────────────────────────► ▲
  */
-export class MemorySubscription implements Subscription {
+export class MemorySubscription implements QueueSubscription {
   readonly queue: MemoryQueue;
   readonly inspects: boolean;
   readonly #prefetch: number;

@@ -10,7 +10,7 @@ export interface Senders {
 /**
  * Decides whether a broker keeps the process alive. It does so with its own timer, since sockets and their timers come
  * and go with the connections. The broker keeps the process alive unless all of its subscriptions are unreferenced
- * (`Subscription.unref`) and no caller waits for anything.
+ * (`QueueSubscription.unref`) and no caller waits for anything.
  */
 export class KeepAlive {
   readonly senders: Senders = { waiting: 0, onChange: undefined };

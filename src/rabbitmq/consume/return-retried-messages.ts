@@ -1,4 +1,4 @@
-import type { Subscription, WaitOptions } from '../../broker.js';
+import type { QueueSubscription, WaitOptions } from '../../broker.js';
 import { onAbort, pause } from '../../common/limits.js';
 import { isQueueError } from '../../errors.js';
 import type { RabbitMqDelivery } from './delivery.js';
@@ -19,7 +19,7 @@ export interface RetriedMessages {
     readyQueue: string,
     options: WaitOptions & { readonly prefetch: number },
     onDelivery: (delivery: RabbitMqDelivery) => void,
-  ) => Promise<Subscription>;
+  ) => Promise<QueueSubscription>;
 }
 
 /**

@@ -3,10 +3,10 @@ import type {
   Delivery,
   Publishing,
   QueueSpec,
+  QueueSubscription,
   SharedState,
   SharedStateOptions,
   SharedStateView,
-  Subscription,
   WaitOptions,
 } from '../../broker.js';
 import { CLOSE_LIMIT_MS, pause, settledWithin } from '../../common/limits.js';
@@ -49,7 +49,7 @@ export class RabbitMqSharedState implements SharedState {
   #state: 'waiting' | 'reading' | 'turn' = 'waiting';
   /** The id of the message that ends the reading. */
   #barrier = '';
-  #subscription: Subscription | undefined;
+  #subscription: QueueSubscription | undefined;
   #writing: Promise<void> | undefined;
   #writesAgain = false;
   #timer: NodeJS.Timeout | undefined;

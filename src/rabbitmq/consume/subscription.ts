@@ -1,4 +1,4 @@
-import type { BrokerEvent, Failure, SubscribeOptions, Subscription, WaitOptions } from '../../broker.js';
+import type { BrokerEvent, Failure, QueueSubscription, SubscribeOptions, WaitOptions } from '../../broker.js';
 import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/limits.js';
 import { errorText } from '../../common/options.js';
 import { emitWarning } from '../../common/reporting/logger.js';
@@ -43,7 +43,7 @@ export interface SubscriptionParts {
  *                     │             │                                          │
  *                     └──────── close() ──► closed ◄───────────────────────────┘
  */
-export class RabbitMqSubscription implements Subscription {
+export class RabbitMqSubscription implements QueueSubscription {
   readonly #queue: string;
   readonly #options: SubscribeOptions;
   readonly #parts: SubscriptionParts;

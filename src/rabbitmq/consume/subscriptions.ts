@@ -1,4 +1,4 @@
-import type { Delivery, SubscribeOptions, Subscription } from '../../broker.js';
+import type { Delivery, QueueSubscription, SubscribeOptions } from '../../broker.js';
 import { QueueError } from '../../errors.js';
 import type { RetryAndDeadLetterQueues } from '../topology/retry-and-dead-letter-queues.js';
 import type { RabbitMqDelivery } from './delivery.js';
@@ -24,7 +24,7 @@ export class Subscriptions {
     queue: string,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
-  ): Promise<Subscription> {
+  ): Promise<QueueSubscription> {
     const onRedelivery = () => this.#retryAndDeadLetterQueues.noticeRedelivery(queue);
     const opening = this.#openOne(queue, options, onDelivery, { ...this.#parts, onRedelivery });
     this.#opening.add(opening);

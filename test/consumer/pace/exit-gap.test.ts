@@ -27,7 +27,7 @@ test('after half a second of work no handler starts until the running ones have 
   expect(gap.isDue(0)).toBe(false);
 });
 
-test('work is counted anew after a gap, and after a moment without messages', () => {
+test('the time is counted from zero after a gap, and after a moment without messages', () => {
   const gap = new ExitGap(() => {});
   gap.isDue(0);
   vi.advanceTimersByTime(500);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Subscription } from '../../../src/broker.js';
+import type { QueueSubscription } from '../../../src/broker.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { Inbox, idsOf } from '../../support/inbox.js';
@@ -15,7 +15,7 @@ test('messages in transit when a subscription is cancelled return in order, and 
     await broker.publish({ exchange: '', routingKey: 'grain' }, message);
   }
   const seen: string[] = [];
-  let subscription: Subscription | undefined;
+  let subscription: QueueSubscription | undefined;
   let cancelled: Promise<void> | undefined;
   subscription = await broker.subscribe('grain', { prefetch: IDS.length }, ({ message }) => {
     seen.push(message.id);

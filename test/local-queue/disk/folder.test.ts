@@ -87,7 +87,7 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
     const open = await openDiskBroker(folder);
     const path = join(folder, name);
     chmodSync(path, 0o500);
-    // Root without its capabilities is an ordinary owner, to whom the permissions apply.
+    // Permissions apply to root without its capabilities as to any owner.
     const actor = new Actor(folder, {}, isRoot ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : []);
     await expect(actor.tell('open')).rejects.toMatchObject({
       code: 'STORAGE_ERROR',
@@ -139,7 +139,7 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
   });
 });
 
-test('a folder that is to be there and is not is named', async () => {
+test('a missing folder is named', async () => {
   const folder = join(newFolder(), 'missing');
   const error = await rejection(checkFolder(folder), 'STORAGE_ERROR');
   expect(error.message).toContain(`${folder} does not exist`);

@@ -99,7 +99,7 @@ test.runIf(canMount)('a consumer works on while the disk is full, and makes the 
   await broker.subscribe(queue, { prefetch: 1 }, (delivery) => deliveries.push(delivery));
   await eventually(() => deliveries.length === 1);
   const stored = await fill(broker);
-  // Where it can't be stored, the message goes back to its queue; either way it comes again.
+  // Where it can't be stored, the message goes back to its queue; either way it is redelivered.
   await deliveries[0]?.retry(0, failure).catch((error) => {
     if (!isQueueError(error, 'STORAGE_FULL')) throw error;
   });

@@ -156,7 +156,7 @@ function* breaches({ sent, taken, messages }: Image): Generator<string> {
   for (const id of sent) if (!messages.has(id) && !handled.has(id)) yield `${id} was sent, and is lost`;
   for (const [id, { known, whole }] of messages) {
     if (!whole) yield `${id} is damaged`;
-    if (handled.has(id) && !known) yield `${id} was handed out, and will come again without its mark`;
+    if (handled.has(id) && !known) yield `${id} was handed out, and will be redelivered without its mark`;
   }
 }
 

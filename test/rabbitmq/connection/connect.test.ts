@@ -107,7 +107,7 @@ describe('connecting', () => {
     expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('is told by a process warning where nobody observes it, once for each reason', async () => {
+  it('is reported by a process warning if nothing observes it, once for each reason', async () => {
     const warnings: string[] = [];
     const listener = (warning: Error & { code?: string }) =>
       warnings.push(`${warning.code} ${warning.message}`);

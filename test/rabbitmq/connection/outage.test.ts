@@ -60,7 +60,7 @@ const message = (id: string): Message => ({
 });
 const numbered = (length: number, from = 0) => Array.from({ length }, (_, index) => `m${from + index}`);
 
-/** All that lies in the queue: the ids, and which of them are marked as sent again. */
+/** The ids of all messages in the queue, and which of them are marked as resent. */
 async function drain(queue: string): Promise<{ ids: string[]; resent: string[] }> {
   const channel = await (await rawConnection()).createChannel();
   const { messageCount } = await channel.checkQueue(queue);
@@ -189,7 +189,7 @@ it('a frozen link is found by its heartbeat, and everything goes on over the nex
   await eventually(() => seen('disconnected', 'publish') > 0 && seen('disconnected', 'consume') > 0);
   proxy.thaw();
   await publishing;
-  // The acknowledgement of the first one may have been lost with the link: then it comes again.
+  // The acknowledgement of the first one may have been lost with the link: then it is redelivered.
   let next = await inbox.next();
   while (next.message.id !== 'b') next = await inbox.next();
   next.ack();
@@ -261,7 +261,7 @@ it('close ends in time while the broker is away', async () => {
   await Promise.all([broker.close(), rejection(waiting, 'CLOSED'), inbox.subscription.ended]);
 });
 
-it('a retry that is under way when its link breaks comes again all the same', async () => {
+it('a retry in progress when the connection breaks is not lost', async () => {
   const { proxy, broker } = await scene();
   const queue = await declare(broker, { deadLetter: true });
   await broker.publish(to(queue), message('a'));

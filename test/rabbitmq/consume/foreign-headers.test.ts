@@ -48,7 +48,7 @@ async function publish(queue: string, options: Options.Publish, body = '1'): Pro
   await channel.close();
 }
 
-/** As many levels of tables in one another. */
+/** That many nested tables. */
 function nested(levels: number): unknown {
   let value: unknown = 'x';
   for (let level = 0; level < levels; level++) value = { a: value };
@@ -148,7 +148,7 @@ describe.each(['quorum', 'classic'] as const)('on a %s queue', (type) => {
     expect(events.slice(before).filter((event) => event.type === 'disconnected')).toEqual([]);
   });
 
-  it('a count of deliveries that another queue wrote says nothing, also when the message comes again', async () => {
+  it('a delivery count that another queue wrote is ignored, also after a redelivery', async () => {
     const queue = await declare({ type, declare: 'if-missing' });
     await publish(queue.name, {
       messageId: 'moved',

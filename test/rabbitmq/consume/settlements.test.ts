@@ -64,7 +64,7 @@ describe('acknowledgements', () => {
     expect(owner.size).toBe(2);
   });
 
-  it('never cover what is to be returned but is held', () => {
+  it('never cover a held return', () => {
     const { owner, written, receive } = settlements(10);
     const [one, two, three] = receive(3);
     owner.hold();

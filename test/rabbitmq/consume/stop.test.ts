@@ -148,7 +148,7 @@ describe.each(types)('stop, on a %s queue', (type) => {
 });
 
 describe('stop', () => {
-  it('waits until the queue has stored what was acknowledged: nothing comes again, however many stop at once', async () => {
+  it('waits until the queue has stored the acknowledgements: nothing is redelivered, however many stop at once', async () => {
     const broker = await open();
     const queues = Array.from({ length: 12 }, () => numbers({}));
     const handled: string[] = [];

@@ -52,7 +52,7 @@ async function publish(queue: QueueSpec, ids: readonly string[]): Promise<void> 
 const numbered = (length: number) => Array.from({ length }, (_, index) => `m${index}`);
 
 describe('acknowledgements', () => {
-  it('sent together never include a message that is not settled: those come again, and no others', async () => {
+  it('sent together never include an unsettled message: only those are redelivered', async () => {
     const queue = await declare();
     await publish(queue, numbered(40));
     const inbox = await Inbox.open(broker, queue.name, { prefetch: 40 });
@@ -70,7 +70,7 @@ describe('acknowledgements', () => {
 });
 
 describe('a subscription', () => {
-  it('that the broker cancels because its queue is deleted makes the queue anew and goes on', async () => {
+  it('that the broker cancels because its queue is deleted declares the queue again and continues', async () => {
     const events: BrokerEvent[] = [];
     const own = await open({ observe: (event) => events.push(event) });
     const queue = await declare({}, own);
@@ -191,7 +191,7 @@ describe('a subscription', () => {
     await rejection(Inbox.open(broker, `${prefix}-none`, { prefetch: 0 }), 'INVALID_OPTION');
   });
 
-  it("outlives a subscriber's exception, and the message comes again as a failure", async () => {
+  it("outlives a subscriber's exception, and the message is redelivered as a failure", async () => {
     const queue = await declare();
     await publish(queue, ['a']);
     const warnings: Error[] = [];
@@ -307,10 +307,7 @@ describe('a retry', () => {
 describe('the first retry of a new queue', () => {
   it.each([
     ['leaves a message unsettled', async (inbox: Inbox) => void (await inbox.next())],
-    [
-      'has another retried message come again',
-      async (inbox: Inbox) => (await inbox.next()).retry(0, failure),
-    ],
+    ['redelivers another retried message', async (inbox: Inbox) => (await inbox.next()).retry(0, failure)],
   ])(
     'is attended by a process that subscribed before, when the one that made it ends and %s',
     async (_, leave) => {

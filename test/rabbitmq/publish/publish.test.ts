@@ -42,7 +42,7 @@ function message(id: string, parts: Partial<Message> = {}): Message {
 
 const to = ({ name }: QueueSpec) => ({ exchange: '', routingKey: name });
 
-/** What lies in the queue, as raw amqplib gets it. */
+/** The messages of the queue, as amqplib gets them. */
 async function drain(queue: string): Promise<string[]> {
   const ids: string[] = [];
   for (let next = await raw.get(queue); next !== false; next = await raw.get(queue)) {

@@ -174,7 +174,7 @@ describe('the programs of the tutorials, and ours, on the same exchange', () => 
 });
 
 describe('the bindings of a queue', () => {
-  it('are made anew with a queue that was deleted, before its consumer says so', async () => {
+  it('are declared again with a deleted queue, before its consumer reports that', async () => {
     const events: BrokerEvent[] = [];
     const own = await connect(amqpUrl(), { observe: (event) => events.push(event) });
     const exchange = defineExchange(name(), { type: 'topic' });

@@ -70,7 +70,7 @@ test('deliveries come in order and whole, in however many frames and pieces they
   await eventually(() => byAmqplib > 0);
 });
 
-test('a delivery whose frames arrive piece by piece is whole, also one that nobody wants any more', () => {
+test('a delivery whose frames arrive piece by piece is whole, also after its consumer has stopped', () => {
   const frames = piecesOf({ channel: 1, size: 300, frameMax: 100 });
   const bytes = Buffer.concat([...frames, ...frames]);
   for (const cut of [1, 3, 50, 1000]) {
