@@ -69,7 +69,7 @@ describe('the arrows between the parts', () => {
     expect(breaches((arrow) => SIDES.includes(partOf(arrow.from)) && !isAllowed(arrow))).toEqual([]);
   });
 
-  test('pacing sees deliveries and what became of them, nothing else of the consumer', () => {
+  test('pacing imports deliveries and their outcomes, nothing else of the consumer', () => {
     const room = 'consumer/pace/';
     const isAllowed = ({ to, kind }: Import) =>
       to.startsWith(room) || isShared(to) || (to === 'consumer/settlement.ts' && kind === 'type');

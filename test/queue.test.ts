@@ -76,7 +76,7 @@ describe('the spec of a queue', () => {
     });
   });
 
-  test('delays every retry alike where no longest delay is said', () => {
+  test('delays all retries equally without a maximum delay', () => {
     expect(define('q', { delayedRetry: { minMs: 100 } }).spec.delayedRetry).toEqual({
       minMs: 100,
       maxMs: 100,

@@ -43,7 +43,7 @@ test('anything else is a failure', () => {
   expect(exitCodeOf('text')).toBe(1);
 });
 
-test('an error of the command itself brings its exit code along', () => {
+test('an error of the command itself sets its exit code', () => {
   expect(exitCodeOf(new CommandError(EXIT.configuration, 'x'))).toBe(78);
 });
 

@@ -24,7 +24,7 @@ test('nothing at all is empty', () => {
   expect(tallyOf().exitCode).toBe(4);
 });
 
-test('a dead letter, or a retry still to come, among the handled makes it partial', () => {
+test('a dead letter or a pending retry among the handled ones makes it partial', () => {
   expect(tallyOf(['handled', 'a'], ['dead-lettered', 'b']).exitCode).toBe(3);
   expect(tallyOf(['handled', 'a'], ['retried', 'b']).exitCode).toBe(3);
 });

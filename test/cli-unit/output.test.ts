@@ -71,7 +71,7 @@ test('emojis and words of all scripts keep what joins them', () => {
   }
 });
 
-test('line feeds and tabs stay in a text, but not in what has to be one line', () => {
+test('line feeds and tabs are kept in a text, but not in a single line', () => {
   expect(escapeControls('a\tb\nc')).toBe('a\tb\nc');
   expect(onOneLine('first\n  second\r\n\n [!] third\n')).toBe('first second [!] third');
   expect(onOneLine('  [x] a\tb')).toBe('  [x] a\tb');

@@ -309,7 +309,7 @@ function jsonLines(text: string): unknown[] {
   return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as unknown);
 }
 
-test('a queue that is named where ids are expected is told how to be named', async () => {
+test('a queue name in place of an id is answered with how to name a queue', async () => {
   const url = `local:${join(folder, 'named')}`;
   expect((await millrace(['send', '-q', 'orders', 'x', '-u', url])).exitCode).toBe(0);
   const { exitCode, stderr } = await millrace(['dlq', 'list', 'orders', '-u', url]);

@@ -323,7 +323,7 @@ describe('queues in a folder', () => {
     expect(same.of('queue')).toMatchObject({ status: 'ok' });
   });
 
-  test('are not made', async () => {
+  test('are not created', async () => {
     const { exitCode, of } = await doctor([], { env: { MILLRACE_URL: at('missing') } });
     expect(exitCode).toBe(0);
     expect(of('folder')).toMatchObject({
@@ -333,7 +333,7 @@ describe('queues in a folder', () => {
     expect(existsSync(join(folder, 'missing'))).toBe(false);
   });
 
-  test('that others may look into are a warning', async () => {
+  test('that others may read are a warning', async () => {
     await declare('orders', {}, at('open'));
     chmodSync(join(folder, 'open'), 0o755);
     const { exitCode, of } = await doctor([], { env: { MILLRACE_URL: at('open') } });

@@ -147,7 +147,7 @@ describe('around a send', () => {
     expect(received).toEqual(['a', 'b', 'c', 'd'].map((value) => [value, 'mill']));
   });
 
-  test('a publisher and a requester have them, too', async () => {
+  test('a publisher and a requester have them as well', async () => {
     const topic = defineTopic('shop', { placed: z.string() });
     const seen: unknown[] = [];
     const consumer = createConsumer(
@@ -211,7 +211,7 @@ describe('around a send', () => {
     expect(received).toEqual([[1, 2, 3]]);
   });
 
-  test('what is no list of functions is refused', () => {
+  test('anything but a list of functions is refused', () => {
     const around = [5] as unknown as [];
     expect(() => createProducer(broker, queue, { around })).toThrow('around: expected a list of functions');
     expect(() => createConsumer(broker, queue, () => {}, { around })).toThrow('around: expected');

@@ -77,7 +77,7 @@ test.each([-1, Number.NaN, 2 ** 31, '5'])('a delay of %s is refused when it is t
   }
 });
 
-test('what becomes of a message is one of four, and its attempts and postponements are bounded', () => {
+test('a message has one of four outcomes, and its attempts and postponements are bounded', () => {
   const errors = fc.constantFrom(
     () => new Error('no'),
     () => new RejectMessage('never'),

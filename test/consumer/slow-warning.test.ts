@@ -3,7 +3,7 @@ import { slowWarning } from '../../src/consumer/slow-warning.js';
 
 const none = { settleWithinMs: undefined, heldMs: 0 };
 
-test('a warning comes when 80 % of the time limit are over', () => {
+test('a warning is emitted after 80 % of the time limit', () => {
   expect(slowWarning({ ...none, handlerTimeoutMs: 1000 })).toEqual({
     afterMs: 800,
     leftMs: 200,

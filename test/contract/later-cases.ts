@@ -45,7 +45,7 @@ export const laterCases: Cases = {
     expect(await t.ready(queue.name)).toBe(0);
   },
 
-  'a message at a time is delivered then, and at once if that is past': async (t) => {
+  'a message for a given time is delivered then, or at once if that has passed': async (t) => {
     const queue = t.define(z.string());
     const producer = createProducer(t.broker, queue);
     await producer.send('past', { at: new Date(0) });

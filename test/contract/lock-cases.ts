@@ -86,7 +86,7 @@ export const lockCases: Cases = {
     expect(await t.ready(name)).toBe(1);
   },
 
-  'a lock with a different number of permits is QUEUE_MISMATCH, and stays as it is': async (t) => {
+  'a lock with a different number of permits is QUEUE_MISMATCH, and remains unchanged': async (t) => {
     const name = t.queueName();
     const [first] = await drain(t.broker, name, { permits: 1 });
     const error = await rejection(createLock(t.broker, name, { permits: 2 }).acquire(), 'QUEUE_MISMATCH');

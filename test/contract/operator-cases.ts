@@ -69,7 +69,7 @@ export const operatorCases: Cases = {
     await untilKnown(t, queue.name, { ready: 2, unsettled: 1, delayed: 1, dead: 1 });
   },
 
-  'rates say what comes in and what goes out': async (t) => {
+  'rates count the messages stored and settled': async (t) => {
     const [queue, still] = [await t.declare(), await t.declare()];
     const inbox = await t.inbox(queue, { prefetch: 50 });
     const operator = operatorOf(t.broker);

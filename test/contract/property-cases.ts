@@ -137,7 +137,7 @@ export const propertyCases: Cases = {
     await fc.assert(property, { numRuns: Math.min(200, t.subject.propertyRuns * 4) });
   },
 
-  'a header that a handler changes is as it was sent at the next attempt': async (t) => {
+  'changes that a handler makes to a header do not reach the next attempt': async (t) => {
     const queue = t.define(z.string());
     const seen: unknown[] = [];
     const consumer = createConsumer(

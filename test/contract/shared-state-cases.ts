@@ -81,7 +81,7 @@ export const sharedStateCases: Cases = {
     await third.state.close();
   },
 
-  'a shared state can be looked at while nobody has it': async (t) => {
+  'a shared state can be viewed while it has no holder': async (t) => {
     const name = `schedule.${t.queueName()}`;
     expect((await t.broker.viewState(name)).values).toEqual([]);
     const { name: queue } = await t.declare();

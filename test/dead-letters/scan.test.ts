@@ -128,7 +128,7 @@ test.each([9e15, 0.5])(
   },
 );
 
-test('a dead-letter queue is no place to replay to', async () => {
+test('replaying to a dead-letter queue is refused', async () => {
   const broker = await withDeadLetters(['a']);
   await rejection(deadLetters(broker, 'q').replay({ to: 'q.dead' }), 'INVALID_OPTION');
   await rejection(deadLetters(broker, 'q.dead', { queue: 'q.dead' }).replay(), 'INVALID_OPTION');

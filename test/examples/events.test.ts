@@ -4,7 +4,7 @@ import { expectEvents } from './events-lines.js';
 import { expectAsInReadme } from './readme-output.js';
 import { linesOf } from './run-example.js';
 
-test('events: each subscription does its part, and the one that fails retries alone', async () => {
+test('events: each subscription does its part, and a failing one retries alone', async () => {
   const lines = await linesOf('events');
   expectEvents(lines);
   await expectAsInReadme('events', lines, { anyOrder: true });

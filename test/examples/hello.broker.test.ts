@@ -124,7 +124,7 @@ test('a tutorial that declares another kind is refused, and the receiver has sai
   await end(receiver, queue);
 });
 
-test('a kind that there is not is one line', async () => {
+test('an unknown kind is one line', async () => {
   const program = new Example('hello/send', '-u', amqpUrl(), '-q', newQueue(), '--kind', 'lazy');
   expect(await program.exit()).toBe(2);
   expect(program.stderr).toBe('--kind: quorum, classic or transient, not lazy\n');

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { expectAsInReadme } from './readme-output.js';
 import { linesOf } from './run-example.js';
 
-test('queues shows the three orders, and what a full, an empty and a closed queue answer', async () => {
+test('queues shows the three orders, and how a full, an empty and a closed queue respond', async () => {
   const lines = await linesOf('queues');
   expect(lines).toEqual([
     'first in, first out: report, backup, alarm, mail',

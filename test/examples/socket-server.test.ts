@@ -156,7 +156,7 @@ test('socket-server: a message without an end costs its sender the connection', 
   await eventually(async () => (await host.state()).clients === 0);
 });
 
-test('socket-server tells where it listens, and ends on Ctrl+C with clients connected', async () => {
+test('socket-server prints its address, and ends on Ctrl+C with clients connected', async () => {
   const example = new Example('socket-server', '--serve', '-p', '0');
   const [, port] = await example.printed(/listening on 127\.0\.0\.1:(\d+)/);
   const client = connect(Number(port), '127.0.0.1').setEncoding('utf8');

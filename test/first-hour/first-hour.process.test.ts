@@ -313,7 +313,7 @@ describe('code', () => {
     );
   });
 
-  test('19: a folder that cannot be made is told, within the limit', async () => {
+  test('a folder that cannot be created is reported within the time limit', async () => {
     const opening = connect('local:/proc/x', { connectTimeoutMs: 10_000 });
     expect(isQueueError(await opening.catch((error) => error))).toBe(true);
   });
@@ -328,7 +328,7 @@ describe('code', () => {
     server.close();
   });
 
-  test('24: milliseconds in errors are whole', async () => {
+  test('errors contain whole milliseconds', async () => {
     await using broker = await connect('local:');
     const queue = defineQueue('full', z.string(), { capacity: 1 });
     const producer = createProducer(broker, queue);

@@ -311,7 +311,7 @@ describe('join and done', () => {
     await new LocalQueue<number>().join();
   });
 
-  test('an item put while another is in hand keeps join waiting', async () => {
+  test('an item put while another is being handled keeps join waiting', async () => {
     const queue = new LocalQueue<number>();
     queue.tryPut(1);
     const joined = watch(queue.join());

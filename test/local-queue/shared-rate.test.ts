@@ -71,7 +71,7 @@ test('of a consumer that has died they are free when they are too old to be used
   expect(grantStarts(counts, request, 1520).grant.count).toBe(2);
 });
 
-test('times of a clock that is far ahead stop nobody for longer than a span', () => {
+test('times of a clock that is far ahead block starts for one span at most', () => {
   const ahead: StartCounts = { perMs: 1000, begun: [[10 * MAX_GRANT_MS, 2]] };
   const { counts, grant } = grantStarts(ahead, request, 0);
   expect(grant.count).toBe(0);

@@ -27,7 +27,7 @@ function promtool(...args: string[]) {
   );
 }
 
-test('the alerts fire when they are to, and only then', async ({ skip }) => {
+test('the alerts fire on their conditions, and only then', async ({ skip }) => {
   skip(missing !== undefined, missing);
   expect(await promtool('test', 'rules', ops('prometheus/millrace.rules.test.yml'))).toMatchObject({
     ok: true,

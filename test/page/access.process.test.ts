@@ -108,7 +108,7 @@ describe('nothing is done', () => {
     expect(await ready()).toBe(1);
   });
 
-  test('to queues that the page was not given, or that make no sense', async () => {
+  test('to queues that the page does not manage, or with invalid names', async () => {
     expect((await action(own, { action: 'purge', queue: 'others' })).status).toBe(403);
     expect((await action(own, { action: 'move', queue: 'orders', to: 'others', expected: 1 })).status).toBe(
       403,

@@ -24,7 +24,7 @@ beforeAll(async () => {
 }, INSTALL_LIMIT_MS);
 afterAll(() => browser?.close());
 
-test('a broker that goes away is said to be away, and the page goes on when it is back', async ({ skip }) => {
+test('an outage of the broker is shown, and the page continues afterwards', async ({ skip }) => {
   skip(missing !== undefined, missing);
   const queue = nextQueue();
   const broker = await connect(amqpUrl());

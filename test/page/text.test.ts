@@ -19,7 +19,7 @@ describe('text of strangers in HTML', () => {
     expect(html`${'a\u202eb\u0007\u200b'}`.text).toBe('a\\u202eb\\x07\\u200b');
   });
 
-  test('stays what it is as JSON in an attribute', () => {
+  test('is unchanged as JSON in an attribute', () => {
     const value = { queue: 'a\u202eb\u0007 "<é>' };
     const written = html`${json(value)}`.text
       .replaceAll('&quot;', '"')

@@ -14,7 +14,7 @@ test('returns the first answer that is neither false nor an exception', async ()
   expect(answer).toBe('after 3');
 });
 
-test('undefined is no answer: neither to the compiler nor at run time', async () => {
+test('undefined is not a valid result, for the compiler or at run time', async () => {
   const cast: { first?: { value?: string } } = {};
   // @ts-expect-error A chain that may lead nowhere needs `?? false`.
   const never = eventually(() => cast.first?.value, { timeoutMs: 30, intervalMs: 1 });

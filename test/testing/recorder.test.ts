@@ -47,7 +47,7 @@ test('what is sent and handled is told, whenever one asks', async () => {
   expect(await recorder.handled(id)).toBe(await recorder.handled(id));
 });
 
-test('a failure is told with its reason: retried in no time, and dead in the end', async () => {
+test('a failure is reported with its reason: retried at once, and dead-lettered in the end', async () => {
   const recorder = await bench();
   await handle(recorder.broker, (_order, { attempt }) => {
     if (attempt === 1) throw new Error('no paper');
@@ -131,7 +131,7 @@ test('a test broker has small queues, and those that say more have more', async 
   expect(await wide.trySend(4)).toBeUndefined();
 });
 
-test('options that are none are refused', async () => {
+test('invalid options are refused', async () => {
   await rejection(openTestBroker({ capacity: 0 }), 'INVALID_OPTION');
   const broker = await openTestBroker();
   expect(() => createRecorder(broker, { timeoutMs: 0 })).toThrow(/timeoutMs/);

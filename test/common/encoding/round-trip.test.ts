@@ -77,7 +77,7 @@ describe('a value that would change on its way is refused by send, with its path
   });
 });
 
-test('a value that the schema takes back is sent', async () => {
+test('a value that passes its schema again is sent', async () => {
   const at = new Date(5);
   const queue = defineQueue(
     'a',

@@ -78,7 +78,7 @@ test('a default of the schema is not made while the schema is looked at', () => 
   expect(validate({})).toEqual({ type: 'valid', value: { id: 'made' } });
 });
 
-test('recursive schemas are looked at once', () => {
+test('recursive schemas are visited once', () => {
   const category = z.object({
     name: z.string(),
     get children() {

@@ -18,7 +18,7 @@ test('a lost connection says why, and when the next try is', () => {
   expect(line.fields).toEqual({ connection: 'consume', reason: 'socket closed', retryInMs: 1500 });
 });
 
-test('a connection that is given up says so', () => {
+test('a connection that is given up reports it', () => {
   const reason = new Error('x');
   const line = brokerEventLine({ type: 'disconnected', connection: 'publish', reason, retryInMs: undefined });
   expect(line.text).toContain('giving up');

@@ -125,7 +125,7 @@ describe('a folder that can not be used is a STORAGE_ERROR', () => {
     await expectRefused(folder, 'another program');
   });
 
-  test('because the store in it is of a format that is not known yet', async () => {
+  test('because the store in it has a later format', async () => {
     const folder = await storeWith(1);
     inDatabase(folder, 'PRAGMA user_version = 99');
     await expectRefused(folder, 'format 99');

@@ -18,7 +18,7 @@ test('any number of open folders adds one process listener, which is removed whe
   expect(process.listenerCount('beforeExit')).toBe(before);
 });
 
-test('40,000 sends that wait for room are given up at once, and are ABORTED each', async () => {
+test('40,000 sends that wait for room can be aborted at once, each with ABORTED', async () => {
   const folder = newFolder();
   const broker = await openDiskBroker(folder);
   await broker.declare(plainQueue('grain', { capacity: 1 }));

@@ -69,7 +69,7 @@ test('a process that stood still past its lease has lost its messages and can no
   );
 });
 
-test('a delayed retry outlives the process that asked for it, and does not come early', async () => {
+test('a delayed retry outlives the process that requested it, and is not early', async () => {
   const folder = newFolder();
   const first = await Actor.open(folder);
   await first.tell('declare', { spec: plainQueue(queue) });

@@ -106,7 +106,7 @@ test('no statement has a numbered parameter, which the first versions of node:sq
   expect(sources.flatMap((source) => source.match(/\?\d+/g) ?? [])).toEqual([]);
 });
 
-test('a folder of an earlier version gets the columns that it lacks, and keeps what it holds', async () => {
+test('a folder of an earlier version gets the missing columns, and keeps its messages', async () => {
   const folder = newFolder();
   const first = await openDiskBroker(folder);
   await first.declare(plainQueue('orders'));

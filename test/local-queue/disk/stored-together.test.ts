@@ -52,7 +52,7 @@ test('messages that are stored at once come as they were sent, in their order', 
   await broker.close();
 });
 
-test('runs of messages with the same properties come as they were sent, in each queue that takes them', async () => {
+test('runs of messages with equal properties arrive as they were sent, in each matching queue', async () => {
   const broker = await openDiskBroker(newFolder());
   const exchange = defineExchange('mill');
   const bindings = [{ exchange, routingKey: '#' }];

@@ -63,7 +63,7 @@ describe.skipIf(!canTrace)('counted from outside (needs strace and the right to 
     expect(extra('commit', ['late-subscriber'])).toBeGreaterThanOrEqual(SENDS / 2 - 1);
   });
 
-  test('while the disk has ample room, a send does not ask how much', () => {
+  test('while the disk has ample space, a send does not check it', () => {
     expect(extra('flush', [], ['statfs'])).toBeLessThan(SENDS / 2);
   });
 });

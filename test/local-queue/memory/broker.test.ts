@@ -104,7 +104,7 @@ test('an exchange other than the default one is UNROUTABLE, and the error says t
 });
 
 describe('capacity', () => {
-  test('ready, unsettled and retrying messages all take a place', async () => {
+  test('ready, unsettled and delayed messages all count', async () => {
     await declare({ capacity: 3 });
     await publishAll('a', 'b', 'c');
     const inbox = await Inbox.open(broker, 'q', { prefetch: 2 });

@@ -17,7 +17,7 @@ function schedule(): { due: string[]; delayed: DelayedMessages; add: (id: string
   return { due, delayed, add };
 }
 
-test('each comes when it is due, whatever the order of adding, with one timer for all', () => {
+test('each is delivered when it is due, whatever the order of adding, with one timer for all', () => {
   const { due, add } = schedule();
   add('late', 300);
   add('early', 100);

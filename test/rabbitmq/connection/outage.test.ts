@@ -149,7 +149,7 @@ it('a copy that was sent again is delivered as redelivered, on its first attempt
   ]);
 });
 
-it('a message on its way is UNCONFIRMED at its time limit, and one that waits is TIMEOUT', async () => {
+it('at the time limit, a message in flight is UNCONFIRMED, and a waiting one is TIMEOUT', async () => {
   const { proxy, broker } = await scene({ maxUnconfirmed: 1 });
   const queue = await declare(broker);
   await broker.publish(to(queue), message('first'));
@@ -195,7 +195,7 @@ it('a frozen link is found by its heartbeat, and everything goes on over the nex
   next.ack();
 });
 
-it('while the broker is away sends wait, and go on when it is back; the state tells', async () => {
+it('sends wait during an outage and continue afterwards, and the state shows it', async () => {
   const { proxy, broker, seen } = await scene();
   const queue = await declare(broker);
   const inbox = await Inbox.open(broker, queue.name);

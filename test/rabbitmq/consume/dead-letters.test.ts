@@ -144,7 +144,7 @@ it('looks use up no delivery limit, also where RabbitMQ counts them', async () =
   await untilReady(channel, `${queue}.dead`, 5);
 });
 
-it('more letters than one consumer may hold are all looked at, and keep their order', async () => {
+it('more dead letters than one consumer may hold are all listed, and keep their order', async () => {
   const channel = await confirmChannel();
   const queue = await foreignQueue(channel);
   const ids = numbered(5000);

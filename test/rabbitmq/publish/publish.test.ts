@@ -279,7 +279,7 @@ describe('a full queue that nobody declared here', () => {
 });
 
 describe('a broker that is closed', () => {
-  it('gives what is unconfirmed a moment to be confirmed', async () => {
+  it('waits a moment for outstanding confirms', async () => {
     const own = await open({});
     const queue = await declare({}, own);
     await own.publish(to(queue), message('first'));

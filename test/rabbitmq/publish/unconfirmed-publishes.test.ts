@@ -69,7 +69,7 @@ describe('a channel that the broker closed over one of several messages', () => 
     expect(uncertain(all)).toEqual([true, false, false, false]);
   });
 
-  it('refuses all of the size that no broker takes', () => {
+  it('refuses messages of a size that no broker accepts', () => {
     const all = [sent('e', 'x'), sent('e', '12345'), sent('e', 'x'), sent('e', '12345')];
     new UnconfirmedPublishes().attributeChannelError(pendings(all), TOO_LARGE);
     expect(codes(all)).toEqual([undefined, 'TOO_LARGE', undefined, 'TOO_LARGE']);
@@ -97,7 +97,7 @@ describe('a channel that the broker closed over one of several messages', () => 
 describe('a connection that ended', () => {
   const over = (code: number) => Object.assign(new Error('FRAME_ERROR'), { code });
 
-  it('with an error of the broker is not risked for ever for the same message', () => {
+  it('is not retried for ever for a message that the broker fails on', () => {
     const refusals = new UnconfirmedPublishes();
     const [guilty, other] = [sent(), sent()];
     refusals.attributeConnectionError(pendings([guilty, other]), over(501));

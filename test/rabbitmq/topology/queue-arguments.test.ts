@@ -58,7 +58,7 @@ describe('queueDeclaration', () => {
     );
   });
 
-  it('says of a classic queue what a classic queue knows', () => {
+  it('reports of a classic queue what the broker knows of it', () => {
     expect(declarationOf({ type: 'classic', maxPriority: 9 }).options.arguments).toEqual({
       'x-queue-type': 'classic',
       'x-dead-letter-exchange': '',
@@ -67,7 +67,7 @@ describe('queueDeclaration', () => {
     });
   });
 
-  it('leaves out what nobody asked for where other programs share the queue', () => {
+  it('omits optional fields if other programs share the queue', () => {
     expect(declarationOf({ declare: 'if-missing' }).options.arguments).toEqual({ 'x-queue-type': 'quorum' });
     expect(declarationOf({ declare: 'if-missing', capacity: 5 }).options.arguments).toEqual({
       'x-queue-type': 'quorum',
@@ -98,14 +98,14 @@ describe('queueDeclaration', () => {
     );
   });
 
-  it('takes further arguments as they are, before its own', () => {
+  it('takes further arguments unchanged, before its own', () => {
     const options = { arguments: { 'x-single-active-consumer': true, 'x-overflow': 'drop-head' } };
     expect(declarationOf(options).options.arguments).toMatchObject(options.arguments);
   });
 });
 
 describe('a queue that was declared earlier', () => {
-  it('on a server before 4.0 has no limit to lift, and is taken so on later ones', () => {
+  it('on a server before 4.0 has no limit to lift, and is accepted as it is on later ones', () => {
     const dead = deadLetterQueueDeclaration('orders.dead', undefined, serverVersion('4.3.6'));
     expect(dead.earlier.map((earlier) => earlier.arguments)).toEqual([{ 'x-queue-type': 'quorum' }]);
     const limitless = declarationOf({ deliveryLimit: Number.POSITIVE_INFINITY });
@@ -166,7 +166,7 @@ describe('the queues besides it', () => {
     expect(earlier[0]?.arguments).toMatchObject({ 'x-dead-letter-routing-key': 'orders' });
   });
 
-  it('are named within what AMQP carries, and differently for names that begin alike', () => {
+  it('have names that fit into AMQP, different ones for names with a common start', () => {
     for (const queue of ['x'.repeat(255), 'ü'.repeat(127), '🐇'.repeat(63), `${'x'.repeat(250)}é`]) {
       const names = [queue, `${queue.slice(0, -1)}y`].flatMap((each) => [
         waitQueueDeclaration(each, 2_147_483_647, false).name,
@@ -182,7 +182,7 @@ describe('the queues besides it', () => {
     }
   });
 
-  it('the ready queue gives up on its attendants after a while', () => {
+  it('the ready queue stops waiting for consumers after a while', () => {
     const { name, options } = readyQueueDeclaration('orders', false);
     expect(name).toBe('orders.retry.ready');
     expect(options.arguments).toMatchObject({

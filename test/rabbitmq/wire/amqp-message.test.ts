@@ -146,7 +146,7 @@ describe('fromWire', () => {
     expect(fromWire(message({ timestamp })).timestamp).toBeUndefined();
   });
 
-  it('takes no header for a count or a death that is none', () => {
+  it('ignores headers that are no valid count or death', () => {
     const odd = { toString: 'x' };
     const headers = {
       'x-millrace-attempt': odd,
@@ -231,7 +231,7 @@ describe('republished', () => {
     });
   });
 
-  it('leaves behind what readers could not read, and names it', () => {
+  it('drops unreadable headers, and names them', () => {
     let deep: unknown = 'x';
     for (let depth = 0; depth < 200; depth++) deep = { deep };
     const wire = republished(
@@ -289,7 +289,7 @@ describe('republished', () => {
     expect(other.options).toMatchObject({ headers: { text: 'a', gone: 'b' }, timestamp: undefined });
   });
 
-  it('marks what is sent again, and leaves the first sending as it was', () => {
+  it('marks resent messages only', () => {
     const { options } = toWire(to, { ...plain, headers: { a: '1' } });
     expect(asResent(options).headers).toEqual({ a: '1', 'x-millrace-resent': 'true' });
     expect(options.headers).toEqual({ a: '1' });
