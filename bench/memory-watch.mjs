@@ -32,7 +32,7 @@ export async function watchMemory(seconds, { produce, consume }) {
   over();
   const cpu = process.cpuUsage(cpuBefore);
   const ms = elapsedMs();
-  // What is under way comes to its end; who waits for room then may wait for ever.
+  // Messages in flight finish; a sender that waits for room at that point may wait for ever.
   await Promise.race([work, delay(3000)]);
   return {
     count: count.produced,

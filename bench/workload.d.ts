@@ -3,7 +3,7 @@ export interface Subject {
   readonly subject: string;
   readonly module: string;
   readonly run: string;
-  /** `'ours'` is millrace, `'floor'` what nobody can be faster than; otherwise a peer. */
+  /** `'ours'` is millrace, `'floor'` the lower bound of any client; otherwise a peer. */
   readonly kind?: string;
   readonly options: SubjectOptions;
 }

@@ -20,12 +20,12 @@ export async function between({ count, ...options }) {
   return figures;
 }
 
-/** Each process that sends begins with so many: compiled and settled first, as elsewhere. */
+/** The warm-up messages of each sending process. */
 const CROWD_WARM_UP = 10_000;
 
 /**
- * So many processes send, so many work; `count` messages in all are measured, each of which must be handled. They begin
- * when all that the processes warmed up with are handled.
+ * `pairs` processes send and as many work; `count` messages in total are measured, each of which must be handled. They start
+ * once all warm-up messages are handled.
  */
 export async function crowd({ count, pairs, warmUp = CROWD_WARM_UP, ...options }) {
   const queue = newQueueName();

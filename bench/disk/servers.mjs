@@ -15,12 +15,12 @@ const STOP_LIMIT_MS = 10_000;
 const PATH = [process.env.PATH, '/usr/sbin', '/usr/local/sbin'].join(delimiter);
 
 /**
- * Starts what is there. `places` says where each subject stores: a folder, a port, a URL, or undefined where its
+ * Starts the installed servers. `places` says where each subject stores: a folder, a port, a URL, or undefined where its
  * server is not installed. `stop` ends the servers and removes all data.
  */
 export async function startServers(parent = tmpdir()) {
   const base = mkdtempSync(join(resolve(parent), 'millrace-bench-'));
-  // PostgreSQL does not run as root; its own user has to come through to its folder.
+  // PostgreSQL does not run as root; its own user needs access to its folder.
   chmodSync(base, 0o755);
   const folder = (name) => {
     const path = join(base, name);

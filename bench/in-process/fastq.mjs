@@ -41,7 +41,7 @@ export async function pushEach({ count }) {
   arrivals.check(count);
 }
 
-/** Up to 1000 pushes under way. */
+/** Up to 1000 pushes in flight. */
 export async function pushMany({ count }) {
   const arrivals = new Arrivals();
   const queue = jobs(arrivals, 1);

@@ -15,7 +15,7 @@ export async function addEach({ count }) {
   arrivals.check(count);
 }
 
-/** Up to 1000 jobs under way. */
+/** Up to 1000 jobs in flight. */
 export async function addMany({ count }) {
   const arrivals = new Arrivals();
   const queue = newQueue(1);

@@ -30,7 +30,7 @@ export async function iteration({ count }) {
   arrivals.check(count);
 }
 
-/** Waits only where the queue is full, and takes what is there. */
+/** Waits only while the queue is full, and takes all available items. */
 export async function takeMany({ count }) {
   const arrivals = new Arrivals();
   const queue = new LocalQueue({ capacity: 1024 });

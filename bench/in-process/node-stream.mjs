@@ -20,7 +20,7 @@ export async function iteration({ count }) {
   arrivals.check(count);
 }
 
-/** Read by 'data' events, which wait for nobody: the fastest that a stream can. */
+/** Read by 'data' events, which never wait: the fastest way to read a stream. */
 export async function dataEvents({ count }) {
   const arrivals = new Arrivals();
   const stream = new PassThrough({ objectMode: true, highWaterMark: 1024 });

@@ -1,4 +1,4 @@
-/** What each part of the way of a message costs on top of the way itself: one is added at a time. */
+/** The cost of each step of the path of a message: the steps are added one at a time. */
 import { tracingChannel } from 'node:diagnostics_channel';
 import { z } from 'zod';
 import { connect, createConsumer, createProducer, defineQueue } from '../millrace.mjs';

@@ -44,7 +44,7 @@ function condenseResult(
   };
 }
 
-/** The older runs without what the newer one measured again; those of which nothing is left are gone. */
+/** The older runs without the figures that the newer one measured again; empty runs are removed. */
 export function replaceWorkloads(older, newer) {
   const measured = new Set(newer.workloads.map(({ id }) => id));
   const kept = older

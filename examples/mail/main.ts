@@ -28,7 +28,7 @@ const consumer = createConsumer(
   { concurrency: 1, retry: { attempts: 10, backoff: () => 100, jitter: 0.5 }, observe: () => {} },
 );
 await consumer.start();
-// The id makes a second click the same mail, for whoever looks out for it.
+// With this id a second click makes the same mail, which a consumer can recognize.
 for (const to of ['ada@mill.test', 'bob@mill.example', 'nobody@mill.test']) {
   await createProducer(broker, mails).send({ to, subject: 'Your flour is ready' }, { id: `ready:${to}` });
 }

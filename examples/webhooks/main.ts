@@ -1,4 +1,4 @@
-/** Webhooks to a partner who takes ten a second, asks for a break, and is out of order for a while. None is lost. */
+/** Webhooks to a partner that accepts ten per second, asks for a pause, and is down for a while. None is lost. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, createConsumer, createProducer, defineQueue, Postpone } from 'millrace';

@@ -1,4 +1,4 @@
-/** The other side: takes webhooks, asks for a break once, and is out of order for a while. */
+/** The receiving side: accepts webhooks, asks for a pause once, and is down for a while. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
