@@ -65,6 +65,16 @@ test('starts that were granted and not used are free again when that is told', (
   expect(grantStarts(first.counts, { ...request, ended }, 20).grant.count).toBe(1);
 });
 
+test('a grant that is ended twice, or with more starts than it had, frees no starts of others', () => {
+  const first = grantStarts(undefined, { ...request, count: 1 }, 0);
+  const second = grantStarts(first.counts, { ...request, count: 1, validMs: 400 }, 1);
+  expect([first.grant.count, second.grant.count]).toEqual([1, 1]);
+  const ended = { grant: first.grant.grant, count: 5, usedMsAgo: [1] };
+  const once = grantStarts(second.counts, { ...request, ended }, 2);
+  expect(once.grant.count).toBe(0);
+  expect(grantStarts(once.counts, { ...request, ended: { ...ended, usedMsAgo: [] } }, 3).grant.count).toBe(0);
+});
+
 test('of a consumer that has died they are free when they are too old to be used', () => {
   const { counts } = grantStarts(undefined, request, 0);
   expect(grantStarts(counts, request, 1499).grant.count).toBe(0);

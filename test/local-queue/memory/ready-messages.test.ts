@@ -79,3 +79,25 @@ test('returned messages take their old positions, in whatever order they return'
     { numRuns: 2000 },
   );
 });
+
+test('only expired messages are removed, returned ones included, and the others keep their places', () => {
+  const expiring = (id: string, expiresAt?: number) =>
+    new StoredMessage({ id, contentType: '', headers: {}, body: '', expiresAt }, 1, false);
+  const ready = new ReadyMessages();
+  for (const one of [
+    expiring('returned, expired', 10),
+    expiring('returned', 30),
+    expiring('returned for ever'),
+    expiring('expired', 20),
+    expiring('waits', 40),
+  ])
+    ready.push(one);
+  const taken = [ready.shift(), ready.shift(), ready.shift()] as StoredMessage[];
+  for (const one of taken) ready.unshift(one);
+
+  const { expired, next } = ready.removeExpired(20);
+  expect(expired.map(({ message }) => message.id).sort()).toEqual(['expired', 'returned, expired']);
+  expect(next).toBe(30);
+  expect(ready.length).toBe(3);
+  expect(drain(ready)).toEqual(['returned', 'returned for ever', 'waits']);
+});
