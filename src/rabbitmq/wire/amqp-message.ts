@@ -180,18 +180,20 @@ export function asResent(options: WireProperties): WireProperties {
 
 /**
  * A received message. A foreign message without an id gets a random one, which handlers rely on; it differs from delivery
- * to delivery until the toolkit sends the message on. The body is not copied. Never throws.
+ * to delivery until the toolkit sends the message on. The body is a copy: its reader may change the bytes, and what is
+ * moved to another queue is what was received. Never throws.
  */
 export function fromWire(received: ReceivedMessage): Message {
   const { fields, properties, headers, content } = received;
   const { priority, messageId, timestamp } = properties;
   const { values, expiresAt } = timeLimited(received);
+  const body = Buffer.from(content);
   const message: Message = {
     id: messageId || randomUUID(),
     contentType: properties.contentType ?? '',
     contentEncoding: properties.contentEncoding,
     headers: Object.hasOwn(values, 'x-death') ? withBrokerDeath(headers, values) : values,
-    body: content,
+    body,
     timestamp: timestamp === undefined ? undefined : toMilliseconds(timestamp),
     priority: priority === undefined ? undefined : Math.min(priority, MAX_PRIORITY),
     correlationId: properties.correlationId,
@@ -203,7 +205,7 @@ export function fromWire(received: ReceivedMessage): Message {
     persistent: properties.deliveryMode === PERSISTENT ? undefined : false,
     expiresAt,
   };
-  if (hasMore(received, message)) origins.set(content, { received, id: message.id });
+  if (hasMore(received, message)) origins.set(body, { received, id: message.id });
   return message;
 }
 
