@@ -16,7 +16,7 @@ export interface SendContext {
   readonly queue: string;
   /** The id of the message. */
   readonly id: string;
-  /** Its headers. Those that are added here are sent along. */
+  /** Its headers. Those that are added here are sent along. Names that begin with `x-millrace-` are reserved. */
   readonly headers: Record<string, HeaderValue>;
 }
 
@@ -50,9 +50,15 @@ function nested<Context>(list: readonly Around<Context>[]): Around<Context> {
 function once<T>(next: () => Promise<T>): () => Promise<T> {
   let isCalled = false;
   // Always a promise, even if something is thrown.
-  return async () => {
+  const callOnce = async () => {
     if (isCalled) throw new QueueError('INVALID_OPTION', 'around: next was called a second time');
     isCalled = true;
     return next();
+  };
+  return () => {
+    const called = callOnce();
+    // A function may not await it: a failure must not end the process.
+    called.catch(() => {});
+    return called;
   };
 }

@@ -124,9 +124,13 @@ export function checkSignal(signal: AbortSignal | undefined): void {
 }
 
 /** Throws `INVALID_OPTION`. */
-export function checkWaitOptions({ signal, timeoutMs }: WaitOptions): void {
-  checkSignal(signal);
-  durationOption('timeoutMs', timeoutMs, { infinity: true, default: Number.POSITIVE_INFINITY });
+export function checkWaitOptions(options: WaitOptions | undefined): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null) {
+    throw invalidOption('options', 'an object with signal and timeoutMs', options);
+  }
+  checkSignal(options.signal);
+  durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: Number.POSITIVE_INFINITY });
 }
 
 /**

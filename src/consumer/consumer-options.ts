@@ -2,6 +2,7 @@ import type { DelayedRetry, WaitOptions } from '../broker.js';
 import { type Around, aroundOption } from '../common/around.js';
 import {
   checkOptionNames,
+  checkSignal,
   durationOption,
   integerOption,
   invalidOption,
@@ -181,6 +182,7 @@ export function checkConsumerOptions<Out>(
 /** The limits of `start` and `resume`. */
 export function startLimits(method: 'start' | 'resume', options: WaitOptions): WaitOptions {
   checkOptionNames(method, options, ['signal', 'timeoutMs']);
+  checkSignal(options.signal);
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
   return { signal: options.signal, timeoutMs };
 }

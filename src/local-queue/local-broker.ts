@@ -7,9 +7,11 @@ import type {
   QueueRates,
   QueueStats,
   SubscribeOptions,
+  WaitOptions,
 } from '../broker.js';
+import { throwIfAborted } from '../common/limits.js';
 import { checkMessage, copiedHeaders, copyMessage } from '../common/message.js';
-import { quote } from '../common/options.js';
+import { checkWaitOptions, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
 /** A local broker has no connections that could be lost. */
@@ -20,6 +22,12 @@ export const NO_LINK_COUNTS: BrokerCounts = Object.freeze({
   unsubscribed: 0,
   resubscribed: 0,
 });
+
+/** Throws `INVALID_OPTION` and `ABORTED`. */
+export function checkWait(action: string, options: WaitOptions | undefined): void {
+  checkWaitOptions(options);
+  throwIfAborted(options?.signal, action);
+}
 
 /**
  * The figures that all local queues share. `oldest`: the earliest timestamp of a ready message; infinite: none has one.

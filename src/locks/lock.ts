@@ -3,9 +3,9 @@ import { within, withOutage } from '../common/limits.js';
 import {
   backendOf,
   checkOptionNames,
+  checkSignal,
   durationOption,
   integerOption,
-  invalidOption,
 } from '../common/options.js';
 import { isQueueError } from '../errors.js';
 import { type HeldLock, Permit } from './held-lock.js';
@@ -88,9 +88,7 @@ export function createLock(broker: Broker, name: string, options?: LockOptions):
     async acquire(given = {}) {
       checkOptionNames('acquire', given, ['signal', 'timeoutMs']);
       const { signal } = given;
-      if (signal !== undefined && !(signal instanceof AbortSignal)) {
-        throw invalidOption('signal', 'an AbortSignal', signal);
-      }
+      checkSignal(signal);
       const timeoutMs = durationOption('timeoutMs', given.timeoutMs, {
         infinity: true,
         default: Number.POSITIVE_INFINITY,

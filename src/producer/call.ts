@@ -1,3 +1,4 @@
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { Message, Outage } from '../broker.js';
 import { Deferred, onAbort, outageText, timeoutText } from '../common/limits.js';
 import { MAX_DELAY_MS } from '../common/options.js';
@@ -24,6 +25,7 @@ export class Call {
   readonly #unlisten: () => void;
   #state: 'preparing' | 'sending' | 'waiting' = 'preparing';
   #publish = new AbortController();
+  #publishing: Promise<unknown> | undefined;
   /** Why the address of this call's publish is gone. */
   #lost: Error | undefined;
   readonly #reply = new Deferred<Message>();
@@ -62,6 +64,26 @@ export class Call {
     return Promise.race([work, this.reply as Promise<never>]);
   }
 
+  /** The outcome of functions of the program (`around`, the schema of the reply), unless the call is over before. */
+  async unlessOver<T>(functions: Promise<T>): Promise<T> {
+    const over = new Deferred<never>();
+    const end = async () => {
+      // What the call itself ends with is more exact, if the functions pass it on.
+      await Promise.allSettled([this.#publishing]);
+      await eventLoopTurn();
+      const { reason } = this.stopped;
+      over.reject(this.#state === 'preparing' ? reason : this.#unanswered('was stored', reason));
+    };
+    const unlisten = onAbort(this.stopped, end);
+    if (this.stopped.aborted) void end();
+    try {
+      return await Promise.race([functions, over.promise]);
+    } finally {
+      over.promise.catch(() => {});
+      unlisten();
+    }
+  }
+
   /**
    * Sends the request. False if its reply address was lost before it was stored: then it may be sent again. Rejects as
    * `Broker.publish` does.
@@ -71,8 +93,10 @@ export class Call {
     this.#lost = undefined;
     this.#publish = new AbortController();
     try {
+      const publishing = publish(this.#publish.signal);
+      this.#publishing = publishing;
       // The reply may arrive before the confirm.
-      await Promise.race([publish(this.#publish.signal), this.reply]);
+      await Promise.race([publishing, this.reply]);
     } catch (error) {
       this.#state = 'preparing';
       if (isQueueError(error, 'UNCONFIRMED') && this.#publish.signal.aborted)

@@ -19,8 +19,9 @@ export interface ProducerOptions {
   readonly timeoutMs?: number | undefined;
   /**
    * Functions around the storing of each message: each is called with `next` and the message's {@link SendContext},
-   * after the value was validated and encoded, and may add headers. The first is the outermost. They can't change the
-   * outcome: a send resolves if its message is stored. Messages may overtake each other while a function waits.
+   * after the value was validated and encoded, and may add headers. The first is the outermost. A send resolves only if
+   * its message is stored, and rejects with what they throw. They may take as long as the send. Messages may overtake each
+   * other while a function waits.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
 }

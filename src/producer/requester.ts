@@ -19,6 +19,7 @@ import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';
 import { MESSAGE_OPTION_NAMES, type MessageOptions, messageProperties, packed } from './message-options.js';
+import { checkAdded } from './send-around.js';
 import type { SenderSettings } from './sender.js';
 
 /** The options of `createRequester`. */
@@ -164,15 +165,21 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
 
   #ask(call: Call, message: Message, correlationId: string): Promise<StandardSchemaV1.InferOutput<Reply>> {
     const around = this.#around;
-    const ask = async (asked: Message) => this.#valueOf(await this.#exchange(call, asked));
+    const ask = async (asked: Message) => {
+      const reply = await this.#exchange(call, asked);
+      return call.unlessOver(this.#valueOf(reply));
+    };
     if (around === undefined && !requestTracing.hasSubscribers) return ask(message);
     const queue = this.#queue.name;
     const headers = { ...message.headers };
     const to = { url: this.#broker.url, exchange: '', routingKey: queue };
     // Called after the subscribers of its start, which may add headers.
-    const send = () => ask({ ...message, headers });
+    const send = async () => {
+      checkAdded(message, headers);
+      return ask({ ...message, headers });
+    };
     const { id } = message;
-    const all = around === undefined ? send : () => around(send, { queue, id, headers });
+    const all = around === undefined ? send : () => call.unlessOver(around(send, { queue, id, headers }));
     const trace = { queue, id, ...to, headers, correlationId };
     return requestTracing.hasSubscribers ? requestTracing.tracePromise(all, trace) : all();
   }

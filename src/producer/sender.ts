@@ -4,7 +4,7 @@ import { limitsLeft, within, withOutage } from '../common/limits.js';
 import { copyMessage, newMessage, newMessageId } from '../common/message.js';
 import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
 import { type SendTrace, sendTracing } from '../common/tracing.js';
-import { isQueueError, QueueError } from '../errors.js';
+import { isQueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';
 import { checkEachValue, EACH_VALUE_OPTION_NAMES, type EachValueOptions } from './each-value.js';
 import {
@@ -14,6 +14,7 @@ import {
   messageProperties,
   packed,
 } from './message-options.js';
+import { sendAround } from './send-around.js';
 import { type SendManyResult, sendAll, type ValueSender } from './send-many.js';
 import type { SendTarget } from './send-target.js';
 import type { Values } from './value-source.js';
@@ -190,30 +191,16 @@ export class Sender<In, Result> {
       : this.#storeWatched(message, limits);
   }
 
-  async #storeWatched(message: Message, limits: SendLimits): Promise<boolean> {
-    const { id } = message;
-    const trace = this.#traceOf(id, message.headers, message.origin);
-    const { queue, headers } = trace;
+  #storeWatched(message: Message, limits: SendLimits): Promise<boolean> {
     const startedAt = performance.now();
-    // While others are called, the caller may reuse its buffer.
-    const own = this.#around === undefined ? message : { ...copyMessage(message), dueAt: message.dueAt };
-    let storing: Promise<boolean> | undefined;
-    // Called after the subscribers of its start, which may add headers.
-    const publish = async () => {
-      storing = this.#publish({ ...own, headers }, limitsLeft(limits, startedAt));
-      await storing;
-      return { id };
-    };
-    const around = this.#around;
-    const send = async () => {
-      if (around === undefined) return publish();
-      await around(publish, { queue, id, headers });
-      // Regardless of the functions, the sender learns the outcome of the message.
-      await (storing ?? Promise.reject(notCalled(id)));
-      return { id };
-    };
-    await (sendTracing.hasSubscribers ? sendTracing.tracePromise(send, trace) : send());
-    return storing ?? Promise.reject(notCalled(id));
+    return sendAround({
+      // While others are called, the caller may reuse its buffer.
+      message: this.#around === undefined ? message : { ...copyMessage(message), dueAt: message.dueAt },
+      around: this.#around,
+      trace: this.#traceOf(message.id, message.headers, message.origin),
+      limits,
+      send: (sent) => this.#publish(sent, limitsLeft(limits, startedAt)),
+    });
   }
 
   #publish(message: Message, limits: SendLimits): Promise<boolean> {
@@ -279,13 +266,6 @@ export class Sender<In, Result> {
     const { timeoutMs: fallback, mandatory } = this.#defaultWait;
     return { signal, timeoutMs: timeLimit(timeoutMs, fallback), noWait, mandatory };
   }
-}
-
-function notCalled(id: string): QueueError {
-  return new QueueError(
-    'ABORTED',
-    `message ${id}: an 'around' function did not call next(); nothing was stored`,
-  );
 }
 
 type SendLimits = PublishOptions & { readonly timeoutMs: number };

@@ -21,7 +21,7 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
-import { checkQueueName, checkSize, integerOption } from '../common/options.js';
+import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { BrokerConnections } from './connection/broker-connections.js';
@@ -284,10 +284,11 @@ class RabbitMqBroker implements Backend {
   }
 
   /** The check at the start of each operation. */
-  #check(action: string, { signal }: WaitOptions, queue?: string): void {
+  #check(action: string, wait: WaitOptions, queue?: string): void {
     this.#throwIfClosed();
     if (queue !== undefined) checkQueueName(queue);
-    throwIfAborted(signal, action);
+    checkWaitOptions(wait);
+    throwIfAborted(wait.signal, action);
   }
 
   #throwIfClosed(): void {

@@ -12,7 +12,7 @@ import {
   type Step,
 } from './progress.js';
 import type { Schedule } from './schedule.js';
-import { type Sending, sendAround } from './send-around.js';
+import { makeTick, type Sending, sendTick } from './send-tick.js';
 import { type Timing, timingOf, timingText } from './timing.js';
 
 /** An event of a schedule. */
@@ -70,7 +70,7 @@ export class RunningSchedule {
   /** The definition in force, as last reported. */
   #toldTiming: string | undefined;
   #hasTurn = false;
-  #stopped = false;
+  readonly #stop = new AbortController();
   #attempts = 0;
   #working: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -82,6 +82,10 @@ export class RunningSchedule {
     this.#timing = schedule.timing;
     this.#around = around;
     this.#observe = observe;
+  }
+
+  get #stopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   /** While it has its turn. */
@@ -108,7 +112,7 @@ export class RunningSchedule {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stop.abort();
     clearTimeout(this.#timer);
     await this.#working;
     await this.#state?.close();
@@ -183,7 +187,8 @@ export class RunningSchedule {
     switch (step.type) {
       case 'send': {
         const tick = new Date(step.tick);
-        const message = await this.#schedule.message(tick, this.#broker.maxMessageBytes);
+        const { maxMessageBytes } = this.#broker;
+        const message = await makeTick(this.#schedule, tick, maxMessageBytes, this.#stop.signal);
         const sending = { target: this.#schedule.target, message };
         if (await this.#set(state, { ...progress, tick: step.tick }, sending))
           this.#observe({ type: 'sent', schedule, tick, id: message.id });
@@ -209,7 +214,7 @@ export class RunningSchedule {
     const set = (publishing?: Publishing) => state.set(progressText(progress), publishing);
     const isSet = await (sending === undefined
       ? set()
-      : sendAround(this.#broker, this.#around, sending, set));
+      : sendTick(this.#broker, this.#around, sending, this.#stop.signal, set));
     // Another program may have changed the timing meanwhile.
     if (isSet) this.#progress = mergeProgress(this.#progress as Progress, progress, Date.now());
     return isSet;

@@ -20,14 +20,14 @@ import {
   stateName,
 } from './running-schedule.js';
 import { checkScheduleName, type Schedule } from './schedule.js';
-import { sendAround } from './send-around.js';
+import { makeTick, sendTick } from './send-tick.js';
 import { timingOf, timingText } from './timing.js';
 
 /** Options of `createScheduler`. All have defaults. */
 export interface SchedulerOptions {
   /**
    * Functions around the sending of each message, as those of a producer: they may add headers. If one throws, or does
-   * not call `next`, the tick is not sent: it is retried. See {@link Around}.
+   * not call `next` within 30 seconds, the tick is not sent: it is retried. See {@link Around}.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
   /** Receives the events. Without it, a tick that can't be sent causes a process warning, once for each schedule. */
@@ -188,10 +188,10 @@ class ScheduleRunner implements Scheduler {
       const names = this.#schedules.map((one) => quote(one.name)).join(', ');
       throw new QueueError('INVALID_OPTION', `there is no schedule ${quote(name)}; there are ${names}`);
     }
-    const message = await schedule.message(undefined, this.#broker.maxMessageBytes);
+    const message = await makeTick(schedule, undefined, this.#broker.maxMessageBytes);
     const { target } = schedule;
     await target.declare(this.#broker);
-    await sendAround(this.#broker, this.#around, { target, message }, async (sent) => {
+    await sendTick(this.#broker, this.#around, { target, message }, undefined, async (sent) => {
       await this.#broker.publish(sent.to, sent.message, { mandatory: sent.mandatory });
       return true;
     });

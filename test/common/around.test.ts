@@ -193,6 +193,81 @@ describe('around a send', () => {
     await expect(createProducer(broker, queue, { around: [late] }).send('x')).rejects.toThrow('after all');
   });
 
+  test('a function that never ends is ended with the send, and can store nothing any more', async () => {
+    let late = async (): Promise<unknown> => undefined;
+    const stalled: Around<SendContext> = (next) => {
+      late = next;
+      return new Promise(() => {});
+    };
+    const producer = createProducer(broker, queue, { around: [stalled] });
+    const error = await rejection(producer.send('x', { timeoutMs: 20 }), 'TIMEOUT');
+    expect(error.message).toContain("the 'around' functions: not done within 20 ms");
+    await rejection(late(), 'ABORTED');
+    const aborting = new AbortController();
+    const sending = producer.send('x', { signal: aborting.signal });
+    aborting.abort();
+    await rejection(sending, 'ABORTED');
+    await rejection(producer.send('x', { signal: AbortSignal.abort() }), 'ABORTED');
+    await rejection(producer.sendMany(['x', 'y'], { timeoutMs: 20 }), 'TIMEOUT');
+    await rejection(broker.inspect(queue.name), 'QUEUE_MISSING');
+    const after: Around<SendContext> = async (next) => {
+      await next();
+      return new Promise(() => {});
+    };
+    await createProducer(broker, queue, { around: [after] }).send('stored', { timeoutMs: 500 });
+    expect(await broker.inspect(queue.name)).toMatchObject({ ready: 1 });
+  });
+
+  test('functions or a schema that never end are ended with the request', async () => {
+    await consume((value) => value, {});
+    const never = () => new Promise<never>(() => {});
+    const ask = (reply: z.ZodType, around: Around<SendContext>[] = []) => {
+      const requester = createRequester(broker, queue, { reply, around });
+      onTestFinished(() => requester.close());
+      return requester.request('x', { timeoutMs: 300 });
+    };
+    await rejection(ask(z.string(), [never]), 'TIMEOUT');
+    await rejection(ask(z.string(), [async (next) => [await next(), await never()] as never]), 'UNCONFIRMED');
+    const endless = z.string().refine(never);
+    await rejection(ask(endless), 'UNCONFIRMED');
+    expect(await ask(z.string())).toBe('x');
+  });
+
+  test("a function can't write the history of a message", async () => {
+    const forging: Around<SendContext> = (next, { headers }) => {
+      headers['x-millrace-attempt'] = '7';
+      return next();
+    };
+    const sending = createProducer(broker, queue, { around: [forging] }).send('x');
+    const error = await rejection(sending, 'INVALID_MESSAGE');
+    expect(error.message).toContain('"x-millrace-attempt"');
+    const requester = createRequester(broker, queue, { reply: z.string(), around: [forging] });
+    await rejection(requester.request('x'), 'INVALID_MESSAGE');
+    await requester.close();
+  });
+
+  test('a failure that a function does not await ends no process', async () => {
+    const rejections: unknown[] = [];
+    const note = (reason: unknown) => rejections.push(reason);
+    process.on('unhandledRejection', note);
+    onTestFinished(() => void process.off('unhandledRejection', note));
+    const floating: Around<unknown> = async (next) => {
+      void next();
+      throw new Error('did not wait');
+    };
+    const existing = defineQueue('nowhere', z.string(), { declare: 'existing' });
+    const sending = createProducer(broker, existing, { around: [floating] }).send('x');
+    await expect(sending).rejects.toThrow('did not wait');
+    const consumer = await consume(() => Promise.reject(new Error('no')), {
+      around: [floating],
+      retry: { delaysMs: [] },
+    });
+    await createProducer(broker, queue).send('x');
+    await eventually(() => consumer.counts.deadLettered === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rejections).toEqual([]);
+  });
+
   test('the body is as it was when it was sent', async () => {
     const bytes = defineQueue('bytes', z.instanceof(Uint8Array), { codec: 'bytes' });
     const slow: Around<SendContext> = async (next) => {

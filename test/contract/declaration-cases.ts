@@ -1,5 +1,9 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import type { WaitOptions } from '../../src/broker.js';
+import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { deadLetters } from '../../src/dead-letters/dead-letters.js';
+import { createLock } from '../../src/locks/lock.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import { numbered } from './contract-context.js';
@@ -129,6 +133,28 @@ export const declarationCases: Cases = {
     for (const look of [t.broker.inspect(queue), t.broker.purge(queue), t.broker.remove(queue)]) {
       expect((await rejection(look, 'INVALID_OPTION')).message).toContain('queue.name');
     }
+  },
+
+  'limits of the wrong kind are refused with INVALID_OPTION, wherever a wait takes them': async (t) => {
+    const queue = t.define(z.string());
+    await t.broker.declare(queue.spec);
+    const consumer = createConsumer(t.broker, queue, () => {});
+    for (const wrong of [{ signal: 5 }, { signal: {} }, { timeoutMs: '1' }, { timeoutMs: -1 }, null]) {
+      const wait = wrong as object as WaitOptions;
+      const calls = [
+        () => t.broker.inspect(queue.name, wait),
+        () => t.broker.purge(queue.name, wait),
+        () => t.broker.remove(queue.name, wait),
+        () => t.broker.declare(queue.spec, wait),
+        () => consumer.start(wait),
+        () => createLock(t.broker, t.queueName()).acquire(wait),
+        () => deadLetters(t.broker, queue).list(wait),
+      ];
+      for (const call of calls) await rejection((async () => call())(), 'INVALID_OPTION');
+    }
+    // It was not started.
+    expect(consumer.state).toBe('idle');
+    expect(await t.broker.inspect(queue.name)).toMatchObject({ ready: 0, consumers: 0 });
   },
 
   'inspect and purge of a missing queue are QUEUE_MISSING': async (t) => {

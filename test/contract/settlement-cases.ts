@@ -64,28 +64,27 @@ export const settlementCases: Cases = {
     expect(Buffer.from(fourth.message.body).toString()).toBe('body of a');
   },
 
-  'a subscriber that changes the bytes of a message changes neither its next attempts nor its dead letter': async (
-    t,
-  ) => {
-    const queue = await t.declare();
-    const address = addressOf(queue);
-    await t.broker.publish(address, message({ body: new Uint8Array([1, 2, 3]) }));
-    const inbox = await t.inbox(queue);
-    const next = async () => {
-      const delivery = await inbox.next();
-      const { body } = delivery.message;
-      const bytes = [...(body as Uint8Array)];
-      (body as Uint8Array).fill(0);
-      return { delivery, bytes };
-    };
-    for (const settle of [verbs.release, verbs.retry, verbs.postpone, verbs.deadLetter]) {
-      const { delivery, bytes } = await next();
-      expect(bytes).toEqual([1, 2, 3]);
-      await settle?.(delivery);
-    }
-    const dead = await t.inbox(`${queue.name}.dead`);
-    expect([...((await dead.next()).message.body as Uint8Array)]).toEqual([1, 2, 3]);
-  },
+  'a subscriber that changes the bytes of a message changes neither its next attempts nor its dead letter':
+    async (t) => {
+      const queue = await t.declare();
+      const address = addressOf(queue);
+      await t.broker.publish(address, message({ body: new Uint8Array([1, 2, 3]) }));
+      const inbox = await t.inbox(queue);
+      const next = async () => {
+        const delivery = await inbox.next();
+        const { body } = delivery.message;
+        const bytes = [...(body as Uint8Array)];
+        (body as Uint8Array).fill(0);
+        return { delivery, bytes };
+      };
+      for (const settle of [verbs.release, verbs.retry, verbs.postpone, verbs.deadLetter]) {
+        const { delivery, bytes } = await next();
+        expect(bytes).toEqual([1, 2, 3]);
+        await settle?.(delivery);
+      }
+      const dead = await t.inbox(`${queue.name}.dead`);
+      expect([...((await dead.next()).message.body as Uint8Array)]).toEqual([1, 2, 3]);
+    },
 
   'other messages are delivered while one waits for its retry': async (t) => {
     const queue = await t.declare();

@@ -7,6 +7,7 @@ import { defineQueue } from '../../src/queue.js';
 import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
 import { createScheduler, forgetSchedule } from '../../src/schedules/scheduler.js';
 import { defineTopic } from '../../src/topics/topic.js';
+import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 
 const queue = defineQueue('reports', z.object({ day: z.string() }));
@@ -111,4 +112,21 @@ test('forgetting a schedule that is held ends with ABORTED when it is aborted', 
   };
   const held = Object.assign(Object.create(memory), { viewState });
   await rejection(forgetSchedule(held, 'n', { signal: abort.signal }), 'ABORTED');
+});
+
+test('a scheduler stops, whatever functions never end', async () => {
+  await using broker = await connect('local:');
+  const called: string[] = [];
+  const never = (what: string) => () => {
+    called.push(what);
+    return new Promise<never>(() => {});
+  };
+  const value = defineSchedule('value', { everyMs: 1000, send: [queue, never('value')] });
+  const around = defineSchedule('around', { everyMs: 1000, send });
+  const one = createScheduler(broker, [value]);
+  const other = createScheduler(broker, [around], { around: [never('around')] });
+  await Promise.all([one.start(), other.start()]);
+  await eventually(() => called.length === 2);
+  await Promise.all([one.stop(), other.stop()]);
+  expect(await broker.inspect(queue.name)).toMatchObject({ ready: 0 });
 });

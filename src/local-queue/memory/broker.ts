@@ -19,7 +19,6 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { throwIfAborted } from '../../common/limits.js';
 import { refuseDelay } from '../../common/message.js';
 import {
   checkOptionNames,
@@ -34,6 +33,7 @@ import { QueueError } from '../../errors.js';
 import { bindingName, Exchanges } from '../exchanges.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
 import {
+  checkWait,
   closedError,
   NO_LINK_COUNTS,
   queueMissing,
@@ -250,7 +250,7 @@ class MemoryBroker implements Backend {
 
   #checkUsable(action: string, options: WaitOptions | undefined): void {
     if (this.#state === 'closed') throw closedError();
-    throwIfAborted(options?.signal, action);
+    checkWait(action, options);
   }
 
   #queue(name: string): MemoryQueue {
