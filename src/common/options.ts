@@ -142,14 +142,27 @@ export function observerOption<E>(
 ): ((event: E) => void) | undefined {
   if (observe === undefined) return undefined;
   if (typeof observe !== 'function') throw invalidOption(name, 'a function', observe);
-  return (event) => {
-    try {
-      const returned: unknown = observe(event);
-      if (isThenable(returned)) returned.then(undefined, () => {});
-    } catch {
-      // Documented.
-    }
-  };
+  return (event) => callHarmless(() => observe(event));
+}
+
+/** Calls a function of the program that only learns of something: its errors and rejections are ignored. */
+export function callHarmless(call: () => unknown): void {
+  try {
+    const returned = call();
+    if (isThenable(returned)) returned.then(undefined, () => {});
+  } catch {
+    // Documented.
+  }
+}
+
+/**
+ * Refuses the promise of an async function where a function must answer at once: it would count as true, or as an object
+ * without options. Throws `INVALID_OPTION`.
+ */
+export function refusePromise(name: string, expected: string, returned: unknown): void {
+  if (!isThenable(returned)) return;
+  returned.then(undefined, () => {});
+  throw invalidOption(name, `${expected}, not a promise`, returned);
 }
 
 /** Whether it is a promise, also of another realm or library, or a callable one such as a query builder. */
@@ -164,6 +177,7 @@ export function checkOptionNames(where: string, options: object | undefined, kno
   if (typeof options !== 'object' || options === null) {
     throw invalidOption(where, 'an object with options', options);
   }
+  refusePromise(where, 'an object with options', options);
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
       throw new QueueError(

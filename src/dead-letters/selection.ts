@@ -7,6 +7,7 @@ import {
   durationOption,
   integerOption,
   invalidOption,
+  refusePromise,
 } from '../common/options.js';
 import { QueueScan } from '../common/queue-scan.js';
 import { isQueueError, QueueError } from '../errors.js';
@@ -163,7 +164,10 @@ function toPredicate(filter: DeadLetterFilter): (deadLetter: DeadLetter) => bool
       if (!(at >= since && at < before)) return false;
     }
     if (match !== undefined && !contains(deadLetter, match)) return false;
-    return where === undefined || where(deadLetter);
+    if (where === undefined) return true;
+    const isWanted: unknown = where(deadLetter);
+    refusePromise('where', 'a function that returns true or false', isWanted);
+    return Boolean(isWanted);
   };
 }
 

@@ -84,7 +84,8 @@ export async function moveMessages(
     remember(removed, keyOf({ id: message.id, message }));
     if (isBack) return;
     moved++;
-    options.onMoved?.(message.id);
+    // From JavaScript, it may be asynchronous.
+    await (options.onMoved?.(message.id) as unknown);
   };
   try {
     while (mayHaveMore && begun < limit) {

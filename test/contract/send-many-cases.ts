@@ -149,6 +149,9 @@ export const sendManyCases: Cases = {
       () => ({ headers: { 'x-millrace-attempt': '9' } }),
       () => ({ idd: 'a' }),
       () => undefined as unknown as object,
+      // An async function: the id would be lost.
+      () => Promise.resolve({ id: 'a' }),
+      () => Promise.reject(new Error('no row')),
     ];
     for (const of of each) {
       const sending = createProducer(t.broker, queue).sendMany(['a', 'b', 'c'], {

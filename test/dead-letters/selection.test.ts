@@ -93,6 +93,21 @@ test('a where that throws ends the call with its error, and every dead letter st
   expect(await idsAt('orders.dead')).toEqual(['o0', 'o1', 'o2', 'o3']);
 });
 
+test('a where that is asynchronous is refused, since its promise would count as true: nothing is replayed or dropped', async () => {
+  for (const answer of [async () => false, () => Promise.reject(new Error('which country?'))]) {
+    const where = answer as unknown as () => boolean;
+    for (const call of [
+      () => dead.list({ where }),
+      () => dead.replay({ where }),
+      () => dead.drop({ where }),
+    ]) {
+      const error = await rejection(call(), 'INVALID_OPTION');
+      expect(error.message).toContain('where: expected a function that returns true or false, not a promise');
+    }
+  }
+  expect(await idsAt('orders.dead')).toEqual(['o0', 'o1', 'o2', 'o3']);
+});
+
 test('what is no function is refused', async () => {
   const where = 'country = de' as unknown as () => boolean;
   const error = await rejection(dead.drop({ where }), 'INVALID_OPTION');

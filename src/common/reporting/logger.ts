@@ -1,6 +1,6 @@
 /** Reports the events of brokers and consumers to the program's logger, or as process warnings. */
 import type { Broker, BrokerEvent } from '../../broker.js';
-import { invalidOption, isThenable, observerOption } from '../options.js';
+import { callHarmless, invalidOption, observerOption } from '../options.js';
 import { brokerEventLine, type EventLine } from './event-line.js';
 import { onOneLine } from './terminal-text.js';
 
@@ -40,12 +40,8 @@ export function loggerOf(broker: Broker): Logger | undefined {
 /** Writes the line of an event. `error`: the thrown error, if any. Never throws. */
 export function logEvent(logger: Logger, { event, level, text, fields }: EventLine, error?: unknown): void {
   const all = { event, ...fields, ...(error instanceof Error && { err: error }) };
-  try {
-    const returned: unknown = logger[level](all, onOneLine(text));
-    if (isThenable(returned)) returned.then(undefined, () => {});
-  } catch {
-    // A logger must not interrupt the code that logs.
-  }
+  // A logger must not interrupt the code that logs.
+  callHarmless(() => logger[level](all, onOneLine(text)));
 }
 
 /** Writes a process warning, which `--disable-warning=MillraceWarning`, or its code, turns off. */
