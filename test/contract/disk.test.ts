@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const disk: BrokerSubject = {
   name: 'local broker on disk',
-  open: (options) => openDiskBroker(folder, options),
+  open: (options) => openDiskBroker(folder, { connectTimeoutMs: 60_000, ...options }),
   queueType: 'quorum',
   redefines: true,
   exactCapacity: true,

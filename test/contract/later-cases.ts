@@ -76,15 +76,23 @@ export const laterCases: Cases = {
   'sendMany delays all of its messages, or each by itself': async (t) => {
     const queue = t.define(z.string());
     const producer = createProducer(t.broker, queue);
-    await producer.sendMany(['b', 'a', 'now'], {
-      delayMs: 1000,
-      each: (value) => (value === 'a' ? {} : { delayMs: value === 'b' ? 3000 : 0 }),
+    const inHours = { delayMs: 3_600_000 };
+    await producer.sendMany(['later', 'now'], {
+      ...inHours,
+      each: (value) => (value === 'now' ? { delayMs: 0 } : {}),
     });
     const inbox = await t.inbox(queue.name);
-    const texts = (await inbox.take(3)).map(({ message: { body } }) =>
-      JSON.parse(Buffer.from(body).toString()),
-    );
-    expect(texts).toEqual(['now', 'a', 'b']);
+    const next = async () => String(JSON.parse(Buffer.from((await inbox.next()).message.body).toString()));
+    expect(await next()).toBe('now');
+    const before = performance.now();
+    await producer.sendMany(['b', 'never', 'a'], {
+      delayMs: 500,
+      each: (value) => (value === 'b' ? { delayMs: 1500 } : value === 'never' ? inHours : {}),
+    });
+    const at = new Map([[await next(), performance.now() - before]]);
+    at.set(await next(), performance.now() - before);
+    expect(at.get('a')).toBeGreaterThanOrEqual(500 - TIMER_GRAIN_MS);
+    expect(at.get('b')).toBeGreaterThanOrEqual(1500 - TIMER_GRAIN_MS);
   },
 
   'a delayed message that fails is retried, and becomes a dead letter': async (t) => {
