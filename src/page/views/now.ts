@@ -45,7 +45,7 @@ ${strip(stripCells(context))}
     shown.length === 0
       ? nothing(context, choice)
       : html`${table(context, shown, choice)}${pager(context, choice, page, pages, matching.length)}`
-  }<p class="hint">${renderCell('list.added', { text: '', state: 'warn' })} <a href="" data-refresh>Order again</a></p></div>`;
+  }<p class="hint">${pages === 1 && shown.length > 0 && `${count(matching.length, 'queue')}. `}${renderCell('list.added', { text: '', state: 'warn' })} <a href="" data-refresh>Order again</a></p></div>`;
   return { title: 'Now', tab: 'now', body, cells };
 }
 
@@ -196,7 +196,7 @@ function pager({ links }: ViewContext, choice: Choice, page: number, pages: numb
     all: all ? 1 : undefined,
     page: to === 1 ? undefined : to,
   });
-  if (pages === 1) return html`<p class="hint">${count(total, 'queue')}</p>`;
+  if (pages === 1) return html``;
   return html`<nav class="pager" aria-label="Pages">${page > 1 && html`<a href="${links.now(query(page - 1))}" rel="prev">Previous</a>`}<span>Page ${page} of ${pages}, ${count(total, 'queue')}</span>${page < pages && html`<a href="${links.now(query(page + 1))}" rel="next">Next</a>`}</nav>`;
 }
 
