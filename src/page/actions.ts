@@ -8,7 +8,7 @@ import { moveMessages } from '../operations/move.js';
 import { deadLetterQueueOf } from './dead-reader.js';
 import { groupOf } from './error-groups.js';
 import { count } from './format.js';
-import type { JobPlan, Progress } from './jobs.js';
+import type { JobContext, JobPlan } from './jobs.js';
 
 /** The request that the page's script sends. */
 export interface ActionRequest {
@@ -86,7 +86,7 @@ export function planOf(broker: Broker, request: ActionRequest, info: QueueInfo):
   if (action === 'move') {
     const { to } = request;
     if (to === undefined) throw new QueueError('INVALID_OPTION', 'name the queue to move the messages to');
-    const run = (progress: Progress) => move(broker, request, to, progress);
+    const run = (context: JobContext) => move(broker, request, to, context);
     return { action: `move to '${to}'`, queue, turn: `ready ${queue}`, expected, run };
   }
   const dead = deadLetterQueueOf(info);
@@ -97,7 +97,7 @@ export function planOf(broker: Broker, request: ActionRequest, info: QueueInfo):
   if (action === 'drop') {
     return { action, queue, turn, expected, run: (progress) => drop(broker, request, dead, progress) };
   }
-  const run = (progress: Progress) => replay(broker, request, dead, progress);
+  const run = (context: JobContext) => replay(broker, request, dead, context);
   const target = request.to === undefined || request.to === queue ? '' : ` to '${request.to}'`;
   return { action: `replay${target}`, queue, turn, expected, run };
 }
@@ -106,7 +106,7 @@ async function move(
   broker: Broker,
   { queue, expected }: ActionRequest,
   to: string,
-  { signal, outcome }: Progress,
+  { signal, outcome }: JobContext,
 ): Promise<string> {
   // No more than the dialog named: others may have arrived since.
   const limit = Math.max(1, expected);
@@ -119,7 +119,7 @@ async function replay(
   broker: Broker,
   request: ActionRequest,
   dead: string,
-  { signal, outcome }: Progress,
+  { signal, outcome }: JobContext,
 ): Promise<string> {
   const seen = new Set<string>();
   const { replayed, invalid, failed } = await deadLetters(broker, request.queue, { queue: dead }).replay({
@@ -146,7 +146,7 @@ async function drop(
   broker: Broker,
   request: ActionRequest,
   dead: string,
-  { signal, outcome }: Progress,
+  { signal, outcome }: JobContext,
 ): Promise<string> {
   const seen = new Set<string>();
   const { dropped } = await deadLetters(broker, request.queue, { queue: dead }).drop({
@@ -175,7 +175,7 @@ function reportGone(
   { ids, expected }: ActionRequest,
   seen: ReadonlySet<string>,
   handled: number,
-  outcome: Progress['outcome'],
+  outcome: JobContext['outcome'],
 ): number {
   const detail = 'no longer a dead letter: it was replayed or dropped elsewhere';
   for (const id of ids ?? []) if (!seen.has(id)) outcome({ id, outcome: 'gone', detail });

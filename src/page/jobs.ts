@@ -11,15 +11,15 @@ const MAX_KEPT_OUTCOMES = 100_000;
 const MAX_DETAIL = 300;
 const MAX_UNDER_WAY = 20;
 
-export interface Outcome {
+export interface MessageResult {
   readonly id: string;
   readonly outcome: 'replayed' | 'dropped' | 'moved' | 'stays' | 'gone';
   readonly detail: string;
 }
 
-/** The public state of a job. */
-export interface Progress {
-  outcome(outcome: Outcome): void;
+/** What the work of a job reports to, and what stops it. */
+export interface JobContext {
+  outcome(outcome: MessageResult): void;
   readonly signal: AbortSignal;
 }
 
@@ -31,13 +31,13 @@ export interface JobPlan {
   /** The number of messages that was shown to its user. */
   readonly expected: number;
   /** Resolves to a sentence about its result. */
-  readonly run: (progress: Progress) => Promise<string>;
+  readonly run: (context: JobContext) => Promise<string>;
 }
 
 export class Job {
   readonly id: string;
   readonly plan: JobPlan;
-  readonly outcomes: Outcome[] = [];
+  readonly outcomes: MessageResult[] = [];
   readonly #stopped = new AbortController();
   #done = 0;
   #stay = 0;
@@ -87,7 +87,7 @@ export class Job {
     this.#state = 'ended';
   }
 
-  #record(outcome: Outcome): void {
+  #record(outcome: MessageResult): void {
     if (outcome.outcome === 'stays' || outcome.outcome === 'gone') this.#stay++;
     else this.#done++;
     if (this.outcomes.length >= MAX_OUTCOMES) return;

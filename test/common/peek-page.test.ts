@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { MAX_PAGE_BYTES, PageWriter } from '../../src/common/peek-page.js';
+
+const facts = (body: string | Uint8Array) => ({
+  message: { id: 'm', contentType: '', headers: {}, body },
+  state: 'ready' as const,
+  attempt: 1,
+  redelivered: false,
+  dueAt: undefined,
+  holder: undefined,
+});
+
+const newPage = (limit: number, maxBodyBytes: number) =>
+  new PageWriter({ limit, maxBodyBytes, after: undefined });
+
+test('a page ends before the message that would exceed its bytes; a single message is always shown', () => {
+  const page = newPage(10, Number.MAX_SAFE_INTEGER);
+  expect(page.add([1, 0], facts(Buffer.alloc(MAX_PAGE_BYTES + 1)))).toBe(true);
+  expect(page.add([2, 0], facts('x'))).toBe(false);
+  const { messages, next } = page.finish(false);
+  expect(messages).toHaveLength(1);
+  expect(next).toBe('1:0');
+});
+
+test('a page ends at its limit, and its bodies are cut between characters', () => {
+  const page = newPage(1, 4);
+  expect(page.add([1, 0], facts('aüü'))).toBe(true);
+  expect(page.add([2, 0], facts('b'))).toBe(false);
+  const { messages, next } = page.finish(true);
+  expect(messages.map(({ message, bodyBytes }) => [message.body, bodyBytes])).toEqual([['aü', 5]]);
+  expect(next).toBeUndefined();
+});
