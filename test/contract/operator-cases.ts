@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { QueueFigure } from '../../src/broker.js';
 import { operatorOf } from '../../src/common/options.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
+import { moveMessages } from '../../src/operations/move.js';
 import type { PeekedMessage, PeekOptions, QueueInfo } from '../../src/operator.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
@@ -274,6 +275,42 @@ export const operatorCases: Cases = {
     await rejection(operator.queue({ name } as unknown as string), 'INVALID_OPTION');
     await rejection(operator.queues({ signal: AbortSignal.abort() }), 'ABORTED');
     await rejection(operator.peek(name, { signal: AbortSignal.abort() }), 'ABORTED');
+  },
+
+  'messages are moved in their order, with what they carry, as if they were new': async (t) => {
+    const [from, to] = [await t.declare(), await t.declare()];
+    await t.broker.publish(addressOf(from), message({ id: 'a', headers: { tenant: 'blue' }, type: 'order' }));
+    await t.publishAll(from, ['b', 'c', 'd']);
+    const inbox = await t.inbox(from, { prefetch: 1 });
+    const first = await inbox.next();
+    await inbox.subscription.cancel();
+    await first.retry(0, failure);
+    await inbox.subscription.close();
+    await t.untilCounted(from, { ready: 4 });
+    const told: string[] = [];
+    const onMoved = (id: string) => told.push(id);
+    expect(await moveMessages(t.broker, from.name, to.name, { onMoved })).toEqual({ moved: 4, total: 4 });
+    expect(told.toSorted()).toEqual(['a', 'b', 'c', 'd']);
+    const moved = await (await t.inbox(to)).take(4);
+    expect(idsOf(moved).filter((id) => id !== 'a')).toEqual(['b', 'c', 'd']);
+    const retried = moved.find(({ message: { id } }) => id === 'a');
+    expect(retried).toMatchObject({ attempt: 1, message: { type: 'order', headers: { tenant: 'blue' } } });
+    await t.untilCounted(from, { ready: 0 });
+  },
+
+  'a move stops where the other queue is full, missing or the same, and the rest stays': async (t) => {
+    const [from, small] = [await t.declare(), await t.declare({ capacity: 2 })];
+    await t.publishAll(from, numbered(20));
+    await t.untilCounted(from, { ready: 20 });
+    await rejection(moveMessages(t.broker, from.name, from.name), 'INVALID_OPTION');
+    await rejection(moveMessages(t.broker, from.name, t.queueName()), 'QUEUE_MISSING');
+    await t.untilCounted(from, { ready: 20 });
+    await rejection(moveMessages(t.broker, from.name, small.name, { timeoutMs: 5000 }), 'TIMEOUT');
+    await untilAsserted(async () => {
+      const [stayed, moved] = [await t.ready(from), await t.ready(small)];
+      expect(moved).toBeGreaterThanOrEqual(2);
+      expect(stayed + moved).toBe(20);
+    });
   },
 
   'a closed broker shows nothing': async (t) => {
