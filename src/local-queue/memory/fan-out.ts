@@ -1,14 +1,16 @@
 import type { Destination, Message, PublishOptions } from '../../broker.js';
 import { QueueError } from '../../errors.js';
-import { WaitList } from '../wait-list.js';
+import { FanOutLines, type WaitingFanOut } from '../fan-out-lines.js';
+import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { type MemoryQueue, PUBLISHES_PER_TURN } from './queue.js';
 import { StoredMessage } from './stored-message.js';
 
-interface WaitingFanOut {
+interface WaitingMessage extends WaitingFanOut {
   readonly message: Message;
-  readonly to: Destination;
 }
+
+type Waiting = Waiter<WaitingMessage, boolean>;
 
 const STORED: Promise<boolean> = Promise.resolve(true);
 const UNROUTED: Promise<boolean> = Promise.resolve(false);
@@ -18,10 +20,11 @@ const UNROUTED: Promise<boolean> = Promise.resolve(false);
  * the same queue keep their order; messages for other queues pass them.
  */
 export class FanOuts {
-  readonly #waiting = new WaitList<WaitingFanOut, boolean>({
-    action: 'publishing to several queues',
-    unmet: 'no room in one of them',
-  });
+  readonly #waiting = new FanOutLines<Waiting, WaitList<WaitingMessage, boolean>>(
+    () => new WaitList({ action: 'publishing to several queues', unmet: 'no room in one of them' }),
+    ({ payload }) => payload,
+  );
+  #lastNumber = 0;
   /** The queues that take a message now; they may change while it waits. */
   readonly #route: (to: Destination) => readonly MemoryQueue[];
   readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
@@ -40,12 +43,15 @@ export class FanOuts {
     options: PublishOptions | undefined,
   ): Promise<boolean> {
     if (queues.length === 0) return UNROUTED;
-    if (options?.noWait === true || this.#full(queues) === undefined) {
-      this.publishNow(message, queues);
+    const full = this.#full(queues);
+    if (full === undefined) {
+      store(message, queues);
       return this.#inflow.step() ?? STORED;
     }
+    if (options?.noWait === true) throw fullError(full);
     const { exchange, routingKey } = to;
-    const { promise } = this.#waiting.join({ message, to: { exchange, routingKey } }, options);
+    const waiting = { message, to: { exchange, routingKey }, number: ++this.#lastNumber };
+    const { promise } = this.#waiting.lineTo(to).join(waiting, options);
     // A message that gives up may have blocked others.
     promise.catch(() => this.admit());
     return promise;
@@ -54,50 +60,60 @@ export class FanOuts {
   /** Throws `FULL`. */
   publishNow(message: Message, queues: readonly MemoryQueue[]): void {
     const full = this.#full(queues);
-    if (full !== undefined) {
-      const why = `the queue '${full.name}' is at its capacity of ${full.capacity} messages`;
-      throw new QueueError('FULL', why);
-    }
-    for (const queue of queues) queue.enter(new StoredMessage(message, 1, false));
+    if (full !== undefined) throw fullError(full);
+    store(message, queues);
   }
 
   /** Called when a queue may have room, or was removed. */
   admit(): void {
-    if (this.#admitting || this.#waiting.first === undefined) return;
+    if (this.#admitting || this.#waiting.isEmpty) return;
     this.#admitting = true;
     const claimed = new Set<MemoryQueue>();
-    for (const waiter of [...this.#waiting]) {
+    this.#waiting.serve((waiter) => {
       const { message, to } = waiter.payload;
       const queues = this.#route(to);
-      if (queues.every((queue) => queue.hasRoom && !claimed.has(queue))) {
+      const fits = queues.every((queue) => queue.hasRoom && !claimed.has(queue));
+      if (fits) {
         store(message, queues);
         waiter.resolve(queues.length > 0);
       } else {
         for (const queue of queues) claimed.add(queue);
       }
-    }
+      return fits;
+    });
     this.#admitting = false;
   }
 
   end(error: () => QueueError): void {
-    this.#waiting.cancelAll(error);
+    for (const to of this.#waiting.destinations) this.#waiting.lineTo(to).cancelAll(error);
   }
 
   /** One of these queues that has no room, or for which an earlier message waits. */
   #full(queues: readonly MemoryQueue[]): MemoryQueue | undefined {
-    return queues.find(({ hasRoom }) => !hasRoom) ?? this.#claimed(queues);
+    return queues.find(isFull) ?? this.#claimed(queues);
   }
 
   /** One of these queues for which an earlier message waits. */
   #claimed(queues: readonly MemoryQueue[]): MemoryQueue | undefined {
-    for (const { payload } of this.#waiting) {
-      const claimed = this.#route(payload.to).find((queue) => queues.includes(queue));
+    // At once, since it is the rule: a copy costs little more than a send.
+    if (this.#waiting.isEmpty) return undefined;
+    for (const to of this.#waiting.destinations) {
+      const claimed = this.#route(to).find((queue) => queues.includes(queue));
       if (claimed !== undefined) return claimed;
     }
     return undefined;
   }
 }
 
+function isFull(queue: MemoryQueue): boolean {
+  return !queue.hasRoom;
+}
+
+function fullError({ name, capacity }: MemoryQueue): QueueError {
+  return new QueueError('FULL', `the queue '${name}' is at its capacity of ${capacity} messages`);
+}
+
+/** All of them have room. */
 function store(message: Message, queues: readonly MemoryQueue[]): void {
-  for (const queue of queues) queue.enter(new StoredMessage(message, 1, false));
+  for (const queue of queues) queue.enterOver(new StoredMessage(message, 1, false));
 }

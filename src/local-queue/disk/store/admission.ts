@@ -13,6 +13,7 @@ import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToDeadLetterQueue } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import type { WaitingMessage, WriteTransaction } from './transaction.js';
+import { WaitingFanOut } from './waiting-fan-outs.js';
 
 /** A queue that receives messages, and its free room. */
 interface Taker {
@@ -84,13 +85,9 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
     } else if (to.exchange === '') {
       join(transaction, { id, queue: to.routingKey, what: { rank, columns, dueAt } });
     } else {
-      transaction.state.fanOuts.set(id, {
-        id,
-        to,
-        isOptional: (flags & OPTIONAL) !== 0,
-        what: { rank, columns },
-      });
-      transaction.onFailure(() => transaction.state.fanOuts.delete(id));
+      const isOptional = (flags & OPTIONAL) !== 0;
+      transaction.state.fanOuts.add(new WaitingFanOut(id, to, isOptional, { rank, columns }));
+      transaction.onFailure(() => transaction.state.fanOuts.remove(id));
       for (const { queue } of takers) claimed.add(queue);
     }
   }
@@ -124,7 +121,7 @@ function refuseUnrouted(
 /** The queues that messages for several queues wait for: a later message to such a queue may not overtake them. */
 export function claimedQueues(transaction: WriteTransaction): Set<StoredQueue> {
   const claimed = new Set<StoredQueue>();
-  for (const { to } of transaction.state.fanOuts.values()) {
+  for (const to of transaction.state.fanOuts.destinations) {
     for (const queue of transaction.exchanges.route(to) ?? []) claimed.add(queue);
   }
   return claimed;
@@ -148,22 +145,21 @@ export function admitWaiting(transaction: WriteTransaction): void {
 }
 
 function admitFanOuts(transaction: WriteTransaction): void {
-  const { fanOuts } = transaction.state;
   const claimed = new Set<StoredQueue>();
-  for (const fanOut of fanOuts.values()) {
+  transaction.state.fanOuts.serve((fanOut) => {
     const { id, to, isOptional, what } = fanOut;
     const takers = takersOf(transaction, to);
     if (takers.some((taker) => !hasRoomFor(taker, 0) || claimed.has(taker.queue))) {
       for (const { queue } of takers) claimed.add(queue);
-      continue;
+      return false;
     }
-    fanOuts.delete(id);
     transaction.admitted.push(fanOut);
     const queues = takers.map(({ queue }) => queue);
     transaction.messages.insertInAll(queues, what.rank, [what.columns]);
     if (takers.length > 0) transaction.reply.done.push(id);
     else refuseUnrouted(transaction, id, to, isOptional);
-  }
+    return true;
+  });
 }
 
 function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: WaitingMessage): void {
@@ -290,6 +286,6 @@ export function giveUpWaiting(state: WriteTransaction['state'], ids: ReadonlySet
       givenUp.push(id);
     }
   }
-  for (const id of ids) if (state.fanOuts.delete(id)) givenUp.push(id);
+  for (const id of ids) if (state.fanOuts.remove(id)) givenUp.push(id);
   return givenUp;
 }

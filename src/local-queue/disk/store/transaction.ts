@@ -1,4 +1,3 @@
-import type { Destination } from '../../../broker.js';
 import type { QueueError } from '../../../errors.js';
 import type { DeadLetterRequest, ReleaseRequest, Reply, Request } from '../protocol.js';
 import type { ExchangeTable } from './exchange-table.js';
@@ -8,6 +7,7 @@ import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
 import type { SharedRateTable } from './shared/rate-table.js';
 import type { SharedStateTable } from './shared/state-table.js';
+import { type WaitingFanOut, WaitingFanOuts } from './waiting-fan-outs.js';
 
 /** A subscriber of this process. */
 export interface Subscriber {
@@ -40,16 +40,6 @@ export interface WaitingMessage {
     | { readonly deadLetter: DeadLetterRequest };
 }
 
-/** A message that waits until there is room in all its queues. */
-export interface WaitingFanOut {
-  /** The request that is answered when it is in. */
-  readonly id: number;
-  readonly to: Destination;
-  /** Whether it is no error if no queue takes it. */
-  readonly isOptional: boolean;
-  readonly what: { readonly columns: MessageColumns; readonly rank: number };
-}
-
 /** The state that the store thread keeps between transactions. It is private to this thread. */
 export class StoreState {
   /** This thread among the owners, from its first subscriber or exclusive queue on. */
@@ -59,8 +49,7 @@ export class StoreState {
   readonly subscribers = new Map<number, Subscriber>();
   /** By queue, then by request, in the order of arrival, which a map keeps. None is empty. */
   readonly waiting = new Map<string, Map<number, WaitingMessage>>();
-  /** By request, in the order of arrival. */
-  readonly fanOuts = new Map<number, WaitingFanOut>();
+  readonly fanOuts = new WaitingFanOuts();
 
   /** Whether anything waits for room. */
   get isWaiting(): boolean {
