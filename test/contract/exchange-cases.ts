@@ -265,6 +265,26 @@ export const exchangeCases: Cases = {
     expect(await idsIn(t, queue, 1)).toEqual(['a']);
   },
 
+  'a queue may have many bindings, and one that cannot be made fails the declaration': async (t) => {
+    const topic = exchange(t, 'topic');
+    const keys = numbered(30, 'key');
+    const spec = await bound(t, topic, keys);
+    for (const key of keys) expect(await publishTo(t, topic, key)).toBe(true);
+    expect(await idsIn(t, spec, 30)).toEqual(keys);
+    const missing = defineExchange(t.queueName(), { declare: 'existing' });
+    await rejection(
+      t.broker.declare(
+        t.spec({
+          bindings: [...keys, 'last'].map((routingKey) => ({
+            exchange: routingKey === 'key20' ? missing : topic,
+            routingKey,
+          })),
+        }),
+      ),
+      'QUEUE_MISSING',
+    );
+  },
+
   'a removed exchange leaves its queues, which are bound again when they are declared': async (t) => {
     const topic = exchange(t, 'topic');
     const spec = await bound(t, topic, ['a', 'b']);

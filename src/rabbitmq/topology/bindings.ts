@@ -34,7 +34,7 @@ export class Bindings {
     for (const { exchange } of wanted.values()) {
       await this.#exchanges.ensureOn(connection, exchange);
     }
-    for (const binding of wanted.values()) await bind(connection, name, binding);
+    await bindAll(connection, name, wanted.values());
     // Unbinding comes last, so that messages which match both an old and a new binding always arrive.
     for (const binding of unbind) await unbindFrom(connection, name, binding);
   }
@@ -52,6 +52,19 @@ export class Bindings {
 
 function keyOf({ exchange, routingKey, arguments: args }: Binding): string {
   return JSON.stringify([exchange.name, routingKey, args]);
+}
+
+/** More than there are channels for requests, so that these stay open from one to the next. */
+const BINDINGS_AT_ONCE = 8;
+
+/** Several at once: the broker stores each one on its disk before it answers, and a queue may have thousands. */
+async function bindAll(connection: Connection, queue: string, bindings: Iterator<Binding>): Promise<void> {
+  const bindSome = async () => {
+    for (let next = bindings.next(); next.done !== true; next = bindings.next())
+      await bind(connection, queue, next.value);
+  };
+  const results = await Promise.allSettled(Array.from({ length: BINDINGS_AT_ONCE }, bindSome));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
 async function bind(connection: Connection, queue: string, binding: Binding): Promise<void> {

@@ -12,8 +12,7 @@ import type { MessageColumns } from './message-columns.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToDeadLetterQueue } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
-import type { WaitingMessage, WriteTransaction } from './transaction.js';
-import { WaitingFanOut } from './waiting-fan-outs.js';
+import { WaitingFanOut, type WaitingMessage, type WriteTransaction } from './transaction.js';
 
 /** A queue that receives messages, and its free room. */
 interface Taker {
