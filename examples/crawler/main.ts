@@ -23,7 +23,7 @@ const limits: Limits = {
   maxDepth: Number(values.depth),
   maxPages: Number(values.pages),
   pauseMs: Number(values.pause ?? (site === undefined ? 100 : 0)), // go easy on other people's servers
-  timeoutMs: site === undefined ? 10_000 : 1000,
+  timeoutMs: site === undefined ? 10_000 : 3000,
   onPage(url, { title, text }) {
     titles.set(url, `'${title}', ${text.split(' ').length} words`);
   },
