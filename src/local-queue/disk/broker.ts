@@ -21,13 +21,13 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { Deadlines, within } from '../../common/limits.js';
+import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
 import { checkMessage, refuseDelay, storableHeaders } from '../../common/message.js';
-import { checkQueueName, checkSize, integerOption } from '../../common/options.js';
+import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
 import { isQueueError, type QueueError } from '../../errors.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
-import { checkWait, closedError, NO_LINK_COUNTS, refuseUnknown } from '../local-broker.js';
+import { closedError, NO_LINK_COUNTS, refuseUnknown } from '../local-broker.js';
 import { LocalSharedState } from '../shared-state.js';
 import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options.js';
 import { lockHolder } from './lock-holder.js';
@@ -292,6 +292,7 @@ class DiskBroker implements Backend {
   #checkUsable(action: string, options: WaitOptions | undefined): void {
     if (this.#closing !== undefined) throw closedError();
     if (this.#client.ended !== undefined) throw this.#client.ended;
-    checkWait(action, options);
+    checkWaitOptions(options);
+    throwIfAborted(options?.signal, action);
   }
 }
