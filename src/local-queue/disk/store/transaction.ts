@@ -79,7 +79,7 @@ export class WaitingFanOuts {
   }
 
   get destinations(): Destination[] {
-    return this.#lines.destinations;
+    return this.size === 0 ? [] : this.#lines.destinations;
   }
 
   add(waiting: WaitingFanOut): void {
@@ -96,7 +96,7 @@ export class WaitingFanOuts {
 
   /** As {@link FanOutLines.serve}. What is taken waits no longer. */
   serve(take: (waiting: WaitingFanOut) => boolean): void {
-    this.#lines.serve((waiting) => take(waiting) && this.remove(waiting.id));
+    if (this.size > 0) this.#lines.serve((waiting) => take(waiting) && this.remove(waiting.id));
   }
 }
 
