@@ -42,7 +42,10 @@ export class FanOutLines<Item extends Linked<Item>, Line extends LinkedList<Item
     return found.line;
   }
 
-  /** Passes the messages to `take` in the order of arrival, but none behind one of its line that was not taken. */
+  /**
+   * Passes the messages to `take` in the order of arrival, but none behind one of its line that was not taken. `take`
+   * returns whether the message has left its line.
+   */
   serve(take: (item: Item) => boolean): void {
     const heads = this.#open.map(({ line }) => line).sort((a, b) => this.#numberOf(a) - this.#numberOf(b));
     for (let at = 0; at < heads.length; ) {
@@ -67,9 +70,14 @@ export class FanOutLines<Item extends Linked<Item>, Line extends LinkedList<Item
     return first === undefined ? Number.NEGATIVE_INFINITY : this.#payloadOf(first).number;
   }
 
+  /** Forgets the lines in which no message waits any more. */
+  forgetEmpty(): void {
+    for (const [key, { line }] of this.#lines) if (line.isEmpty) this.#lines.delete(key);
+  }
+
   /** The lines in which messages wait. Forgets the others. */
   get #open(): { readonly to: Destination; readonly line: Line }[] {
-    for (const [key, { line }] of this.#lines) if (line.isEmpty) this.#lines.delete(key);
+    this.forgetEmpty();
     return [...this.#lines.values()];
   }
 }

@@ -483,6 +483,22 @@ export const exchangeCases: Cases = {
 
 /** What local brokers promise beyond RabbitMQ: they know whether a message is in all its queues, or in none. */
 export const atomicFanOutCases: Cases = {
+  'a message that waits for room is stored once the full queue loses its binding': async (t) => {
+    const topic = exchange(t, 'topic');
+    const bindings = [{ exchange: topic, routingKey: 'a' }];
+    const full = await t.declare({ bindings, capacity: 1 });
+    const roomy = await t.declare({ bindings });
+    await t.publish(full, 'fills it');
+    const publishing = publishTo(t, topic, 'a', 'waits');
+    const publish = watch(publishing);
+    expect(await t.ready(roomy)).toBe(0);
+    expect(publish.state).toBe('pending');
+    await t.broker.declare(t.spec({ unbind: bindings, capacity: 1 }, full.name));
+    expect(await publishing).toBe(true);
+    expect(await idsIn(t, roomy, 1)).toEqual(['waits']);
+    expect(await t.ready(full)).toBe(1);
+  },
+
   'a fan-out waits until all its queues have room, and is then in all of them at once': async (t) => {
     const fanout = exchange(t, 'fanout');
     const queues = [

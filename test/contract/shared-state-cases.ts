@@ -132,6 +132,9 @@ export const sharedStateCases: Cases = {
     }
     expect(await set('2', 'else', false)).toBe(true);
     await rejection(set('3', 'else', true), 'UNROUTABLE');
+    const delayed = message({ id: '3', dueAt: Date.now() + 60_000 });
+    const to = { exchange: exchange.name, routingKey: 'tick.day' };
+    await rejection(state.set('3', { to, mandatory: true, message: delayed }), 'INVALID_MESSAGE');
     await state.close();
     await untilAsserted(async () => {
       expect((await t.broker.viewState(name)).values.map(Number)).toContain(2);

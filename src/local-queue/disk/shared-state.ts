@@ -1,4 +1,4 @@
-import { checkMessage, storableHeaders } from '../../common/message.js';
+import { checkMessage, refuseDelay, storableHeaders } from '../../common/message.js';
 import { checkSize } from '../../common/options.js';
 import type { SharedStateStore } from '../shared-state.js';
 import { MessageWriter } from './message-lists.js';
@@ -19,6 +19,7 @@ export function stateStore(
         const { to: destination, mandatory, message } = publishing;
         checkSize(message, maxMessageBytes);
         checkMessage(message);
+        refuseDelay(destination, message);
         const writer = new MessageWriter();
         const { exchange, routingKey } = destination;
         const origin = exchange === '' ? message.origin : destination;

@@ -142,8 +142,7 @@ class MemoryBroker implements Backend {
   }
 
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
-    // Not an async function, whose promise would be a large part of the cost of a publish. For the same reason the time
-    // limit is not checked before it is needed.
+    // Not an async function, whose promise would be a large part of the cost of a publish.
     try {
       this.#checkUsable('publish', options);
       checkSize(message, this.maxMessageBytes);
@@ -278,11 +277,15 @@ class MemoryBroker implements Backend {
   }
 
   #bind(queue: MemoryQueue, { bindings = [], unbind = [] }: QueueSpec): void {
-    for (const binding of unbind) this.#exchanges.unbind(queue, bindingName(binding));
+    let hasUnbound = false;
+    for (const binding of unbind)
+      hasUnbound = this.#exchanges.unbind(queue, bindingName(binding)) || hasUnbound;
     for (const binding of bindings) {
       this.#exchanges.declare(binding.exchange);
       this.#exchanges.bind(queue, bindingName(binding));
     }
+    // What waited for room in this queue may need it no more.
+    if (hasUnbound) this.#fanOuts.admit();
   }
 
   #checkMatches(spec: QueueSpec): void {

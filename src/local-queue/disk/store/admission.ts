@@ -152,6 +152,8 @@ function admitFanOuts(transaction: WriteTransaction): void {
       for (const { queue } of takers) claimed.add(queue);
       return false;
     }
+    // First, so that a failed transaction, which refuses it, does not leave it waiting.
+    transaction.state.fanOuts.remove(id);
     transaction.admitted.push(fanOut);
     const queues = takers.map(({ queue }) => queue);
     transaction.messages.insertInAll(queues, what.rank, [what.columns]);

@@ -70,12 +70,14 @@ export class ExchangeTable {
     for (const { exchange } of bindings) this.#current.check(exchange);
   }
 
-  /** Binds a queue, and removes the bindings in its `unbind`. */
-  bind({ id }: StoredQueue, { bindings = [], unbind = [] }: Partial<QueueSpec>): void {
+  /** Binds a queue, and removes the bindings in its `unbind`. True if any of those existed. */
+  bind({ id }: StoredQueue, { bindings = [], unbind = [] }: Partial<QueueSpec>): boolean {
+    let hasUnbound = false;
     for (const { exchange, routingKey } of unbind.map(bindingName)) {
       if (!this.#current.unbind(id, { exchange, routingKey })) continue;
       this.#sql.unbind.run(exchange, id, routingKey);
       this.#queues.changed();
+      hasUnbound = true;
     }
     for (const binding of bindings) {
       this.declare(binding.exchange);
@@ -84,6 +86,7 @@ export class ExchangeTable {
       this.#sql.bind.run(exchange, id, routingKey);
       this.#queues.changed();
     }
+    return hasUnbound;
   }
 
   bindingsOf({ id }: StoredQueue): ListedBinding[] {

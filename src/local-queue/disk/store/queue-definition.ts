@@ -4,9 +4,9 @@ import { quote } from '../../../common/options.js';
 import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
 import { type Difference, differencesOf, mismatchError } from '../../queue-mismatch.js';
-import type { ExchangeTable } from './exchange-table.js';
 import { DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 import { asStored } from './stored-spec.js';
+import type { WriteTransaction } from './transaction.js';
 
 /** Properties that do not affect existing messages: a newer definition changes them. */
 type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit' | 'onExpired'>;
@@ -16,10 +16,11 @@ type Changeable = Pick<QueueSpec, 'capacity' | 'deadLetter' | 'deliveryLimit' | 
  * owner of an exclusive queue. Throws `QUEUE_MISSING` and `QUEUE_MISMATCH`.
  */
 export function declareQueue(
-  { queues, exchanges }: { readonly queues: QueueTable; readonly exchanges: ExchangeTable },
+  transaction: Pick<WriteTransaction, 'queues' | 'exchanges' | 'wakesOthers'>,
   given: QueueSpec,
   owner: number | undefined,
 ): string[] {
+  const { queues, exchanges } = transaction;
   // Exchanges and bindings are stored in their own tables.
   const { bindings, unbind, ...spec } = asStored(given);
   const existing = queues.byName(spec.name);
@@ -45,7 +46,9 @@ export function declareQueue(
     }
   }
   const queue = queues.byName(spec.name) ?? queues.create(spec, deadLetterSpec?.name, owner);
-  exchanges.bind(queue, { bindings, unbind });
+  const hasUnbound = exchanges.bind(queue, { bindings, unbind });
+  // Publishes that wait for room in the queue: it may have more now, or they may need none there any more.
+  if (hasUnbound || changes.length > 0) transaction.wakesOthers = true;
   if (deadLetterSpec === undefined) return changes;
   if (queues.byName(deadLetterSpec.name) === undefined) queues.create(deadLetterSpec, undefined, undefined);
   // Even for a queue used as it is, if it has none: keeping dead letters in two places beats dropping them.

@@ -91,12 +91,14 @@ export class WaitingFanOuts {
   remove(id: number): boolean {
     const waiting = this.#byId.get(id);
     waiting?.list?.remove(waiting);
-    return this.#byId.delete(id);
+    const waited = this.#byId.delete(id);
+    if (this.size === 0) this.#lines.forgetEmpty();
+    return waited;
   }
 
-  /** As {@link FanOutLines.serve}. What is taken waits no longer. */
+  /** As {@link FanOutLines.serve}. */
   serve(take: (waiting: WaitingFanOut) => boolean): void {
-    if (this.size > 0) this.#lines.serve((waiting) => take(waiting) && this.remove(waiting.id));
+    if (this.size > 0) this.#lines.serve(take);
   }
 }
 
