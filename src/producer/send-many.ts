@@ -30,6 +30,8 @@ export interface ValueSender<T> {
 }
 
 interface BulkRules<T> extends Pick<EachValue<T>, 'skipsInvalid' | 'onProgress'> {
+  /** The method that was called, for errors: `sendMany` or `publishMany`. */
+  readonly method: string;
   /** Called with each message that is stored: whether any queue took it. */
   readonly onStored?: ((isRouted: boolean) => void) | undefined;
 }
@@ -58,6 +60,7 @@ export function sendAll<T>(
 }
 
 class BulkSend<T> {
+  readonly #method: string;
   readonly #values: ValueSource<T>;
   readonly #sender: ValueSender<T>;
   readonly #signal: AbortSignal | undefined;
@@ -79,12 +82,13 @@ class BulkSend<T> {
     values: Values<T>,
     sender: (sends: AbortSignal | undefined) => ValueSender<T>,
     signal: AbortSignal | undefined,
-    { skipsInvalid, onProgress, onStored }: BulkRules<T>,
+    { method, skipsInvalid, onProgress, onStored }: BulkRules<T>,
   ) {
+    this.#method = method;
     this.#skipped = skipsInvalid ? new Skipped() : undefined;
     this.#progress = onProgress && new ProgressReports(onProgress, () => this.#counts);
     this.#onStored = onStored;
-    this.#values = new ValueSource(values);
+    this.#values = new ValueSource(values, method);
     this.#signal = signal;
     this.#sends = signal === undefined ? undefined : new AbortController();
     this.#sender = sender(this.#sends?.signal);
@@ -93,7 +97,7 @@ class BulkSend<T> {
   async run(): Promise<SendManyResult> {
     const signal = this.#signal;
     const abort = () => {
-      if (signal !== undefined) this.#stopWith(abortedError('sendMany', signal));
+      if (signal !== undefined) this.#stopWith(abortedError(this.#method, signal));
       this.#sends?.abort(signal?.reason);
     };
     if (signal?.aborted) abort();
@@ -112,7 +116,7 @@ class BulkSend<T> {
     }
     this.#failed.sort((a, b) => a.position - b.position);
     const skipped = this.#skipped?.count;
-    throw withProgress(this.#stop, {
+    throw withProgress(this.#method, this.#stop, {
       taken,
       stored,
       failed: this.#failed,
@@ -135,7 +139,7 @@ class BulkSend<T> {
         step = settled;
       }
       if (step.type === 'end') return;
-      if (step.type === 'error') return this.#stopWith(iterableFailed(step.error));
+      if (step.type === 'error') return this.#stopWith(iterableFailed(this.#method, step.error));
       const bytes = this.#start(step.value);
       if (this.#window.isFull)
         await this.#window.until(() => this.#window.hasRoom || this.#stop !== undefined);
@@ -245,8 +249,8 @@ class BulkSend<T> {
   }
 }
 
-function iterableFailed(cause: unknown): QueueError {
-  return new QueueError('ABORTED', `sendMany: the iterable threw: ${errorText(cause)}`, { cause });
+function iterableFailed(method: string, cause: unknown): QueueError {
+  return new QueueError('ABORTED', `${method}: the iterable threw: ${errorText(cause)}`, { cause });
 }
 
 function asQueueError(error: unknown): QueueError {
@@ -254,11 +258,11 @@ function asQueueError(error: unknown): QueueError {
   return new QueueError('BROKER_ERROR', `sending failed: ${errorText(error)}`, { cause: error });
 }
 
-function withProgress(error: QueueError, progress: SendManyProgress): QueueError {
+function withProgress(method: string, error: QueueError, progress: SendManyProgress): QueueError {
   const { taken, stored } = progress;
   return new QueueError(
     error.code,
-    `sendMany stopped with ${stored} of the ${taken} values taken stored: ${error.message}`,
+    `${method} stopped with ${stored} of the ${taken} values taken stored: ${error.message}`,
     { cause: error.cause ?? error, progress },
   );
 }

@@ -102,7 +102,8 @@ export class Sender<In, Result> {
     onStored?: (isRouted: boolean) => void,
   ): Promise<SendManyResult> {
     const names = [...SEND_MANY_OPTION_NAMES, ...EACH_VALUE_OPTION_NAMES];
-    checkOptionNames(`${this.#target.verb}Many`, options, names);
+    const method = `${this.#target.verb}Many`;
+    checkOptionNames(method, options, names);
     const { timeoutMs } = this.#limitsOf(options, false);
     const properties = messageProperties(options);
     const { propertiesOf, ...rules } = checkEachValue(options, properties);
@@ -114,7 +115,7 @@ export class Sender<In, Result> {
       };
     };
     try {
-      return await sendAll(values, sender, options.signal, { ...rules, onStored });
+      return await sendAll(values, sender, options.signal, { ...rules, method, onStored });
     } catch (error) {
       this.#noteFailure(error);
       throw error;

@@ -1,7 +1,7 @@
 /** Takes values from any kind of iterable, even faulty ones. */
 import { invalidOption, isThenable } from '../common/options.js';
 
-/** The sources of values for `sendMany`. */
+/** The sources of values for `sendMany` and `publishMany`. */
 export type Values<T> = Iterable<T> | AsyncIterable<T>;
 
 /** The result of taking a value. */
@@ -14,9 +14,9 @@ export type Step<T> =
 export class ValueSource<T> {
   readonly #iterator: Iterator<T> | AsyncIterator<T>;
 
-  /** Throws `INVALID_OPTION`. */
-  constructor(values: Values<T>) {
-    this.#iterator = iteratorOf(values);
+  /** Throws `INVALID_OPTION`, which names the method that was called. */
+  constructor(values: Values<T>, method: string) {
+    this.#iterator = iteratorOf(values, method);
   }
 
   /** A promise only if the iterator returns one. Never throws or rejects. */
@@ -51,10 +51,10 @@ function toError<T>(error: unknown): Step<T> {
   return { type: 'error', error };
 }
 
-function iteratorOf<T>(values: Values<T>): Iterator<T> | AsyncIterator<T> {
+function iteratorOf<T>(values: Values<T>, method: string): Iterator<T> | AsyncIterator<T> {
   if (typeof values === 'object' && values !== null) {
     if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]();
     if (Symbol.iterator in values) return values[Symbol.iterator]();
   }
-  throw invalidOption('sendMany', 'an iterable or async iterable of values', values);
+  throw invalidOption(method, 'an iterable or async iterable of values', values);
 }

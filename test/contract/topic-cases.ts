@@ -279,10 +279,11 @@ export const topicCases: Cases = {
     expect(unknown.message).toContain('order.cancelled');
     await rejection(publisher.publish('toString' as 'order.placed', {} as never), 'INVALID_MESSAGE');
     await rejection(publisher.publish('order.placed', { id: 'A', total: 'x' as never }), 'INVALID_MESSAGE');
-    await rejection(
+    const invalid = await rejection(
       publisher.publishMany([['order.placed', { id: 1 as never, total: 1 }]]),
       'INVALID_MESSAGE',
     );
+    expect(invalid.message).toContain('publishMany stopped with 0 of the 1 values');
     const replyTo = { replyTo: 'me' } as object;
     await rejection(publisher.publish('customer.new', { name: 'Ada' }, replyTo), 'INVALID_OPTION');
     await rejection(publisher.publish('customer.new', { name: 'Ada' }), 'QUEUE_MISSING');
