@@ -44,7 +44,7 @@ const FIRST_MESSAGES = 4;
 const CANT_PEEK: Readonly<Record<MessageState, (queue: string) => string>> = {
   ready: () => "can't continue after others: raise the limit, up to 1000",
   delayed: (queue) =>
-    `can't show the delayed messages of '${queue}': retries wait in queues such as '${queue}.retry.10000' (one for each delay, in milliseconds); peek at those`,
+    `can't show the delayed messages of '${queue}': retries wait in queues such as '${queue}.retry.10000' (one for each delay); peek at those`,
   unsettled: (queue) =>
     `can't show the unsettled messages of '${queue}', which its consumers hold; the list of consumers says how many each has`,
 };
