@@ -8,12 +8,12 @@ import { isQueueError, QueueError } from '../errors.js';
  * One request, until its answer or its end.
  *
  *   preparing ──send()──► sending ──stored──► waiting ──reply──► over
- *       ▲                    │                                    ▲
+ *       ▲                    ├──unconfirmed──► unknown            ▲
  *       └──(address lost, nothing stored)                         │
  *       stop(), from anywhere ────────────────────────────────────┘
  *
- * If it ends in `preparing`, nothing was stored; in `sending` only the publish knows; in `waiting` the request is stored
- * and may be handled, now or later.
+ * If it ends in `preparing`, nothing was stored; in `sending` only the publish knows; in `unknown` nobody does; in
+ * `waiting` the request is stored and may be handled, now or later.
  */
 export class Call {
   /** Bounds the preparation. */
@@ -23,7 +23,7 @@ export class Call {
   readonly #stop = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #unlisten: () => void;
-  #state: 'preparing' | 'sending' | 'waiting' = 'preparing';
+  #state: 'preparing' | 'sending' | 'unknown' | 'waiting' = 'preparing';
   #publish = new AbortController();
   #publishing: Promise<unknown> | undefined;
   /** Why the address of this call's publish is gone. */
@@ -72,7 +72,9 @@ export class Call {
       await Promise.allSettled([this.#publishing]);
       await eventLoopTurn();
       const { reason } = this.stopped;
-      over.reject(this.#state === 'preparing' ? reason : this.#unanswered('was stored', reason));
+      if (this.#state === 'preparing') over.reject(reason);
+      else if (this.#state === 'unknown') over.reject(this.#unanswered('may have been stored', reason));
+      else over.reject(this.#unanswered('was stored', reason));
     };
     const unlisten = onAbort(this.stopped, end);
     if (this.stopped.aborted) void end();
@@ -98,8 +100,9 @@ export class Call {
       // The reply may arrive before the confirm.
       await Promise.race([publishing, this.reply]);
     } catch (error) {
-      this.#state = 'preparing';
-      if (isQueueError(error, 'UNCONFIRMED') && this.#publish.signal.aborted)
+      const isUnconfirmed = isQueueError(error, 'UNCONFIRMED');
+      this.#state = isUnconfirmed ? 'unknown' : 'preparing';
+      if (isUnconfirmed && this.#publish.signal.aborted)
         throw this.#unanswered('may have been stored', this.#publish.signal.reason);
       if (!isQueueError(error, 'ABORTED')) throw error;
       if (this.stopped.aborted) throw this.stopped.reason;
@@ -118,7 +121,7 @@ export class Call {
 
   /** Called when the reply address is lost. */
   lose(reason: Error): void {
-    if (this.#state === 'preparing') return;
+    if (this.#state === 'preparing' || this.#state === 'unknown') return;
     this.#lost = reason;
     if (this.#state === 'waiting') this.#reply.reject(this.#unanswered('was stored', reason));
     this.#publish.abort(reason);
