@@ -93,7 +93,7 @@ export function createBatchConsumer<Out>(
     queue.spec.delayedRetry,
   );
   const { handlerTimeoutMs } = settings;
-  const batcher = new Batcher<Out>(aroundBatch(aroundOption(around), handler), {
+  const batcher = new Batcher<Out>(aroundBatch(aroundOption(around, { waitsForNext: true }), handler), {
     queue: queue.name,
     broker: backend,
     size,

@@ -6,7 +6,8 @@ import { invalidOption } from './options.js';
 /**
  * Called around the rest of the processing of one message: `next` does that, and resolves to its result. It may act
  * before and after, call `next` within its own context, replace the result, or throw instead of calling `next`. Must
- * return a promise, and call `next` at most once.
+ * return a promise, and call `next` at most once. Around a handler, a function that resolves before its `next` has ended
+ * is waited for until then, and an error of `next` counts.
  */
 export type Around<Context> = <T>(next: () => Promise<T>, context: Context) => Promise<T>;
 
@@ -20,15 +21,19 @@ export interface SendContext {
   readonly headers: Record<string, HeaderValue>;
 }
 
-/** Throws `INVALID_OPTION`. Undefined for none: then nothing is called. */
+/**
+ * Throws `INVALID_OPTION`. Undefined for none: then nothing is called. `waitsForNext`: no function resolves before its
+ * `next` has ended, so that no message is acknowledged whose handler is at work.
+ */
 export function aroundOption<Context>(
   around: readonly Around<Context>[] | undefined,
+  { waitsForNext = false }: { readonly waitsForNext?: boolean } = {},
 ): Around<Context> | undefined {
   if (around === undefined) return undefined;
   if (!Array.isArray(around) || !around.every((each) => typeof each === 'function')) {
     throw invalidOption('around', 'a list of functions', around);
   }
-  return around.length === 0 ? undefined : nested([...around]);
+  return around.length === 0 ? undefined : nested([...around].map(waitsForNext ? waiting : (each) => each));
 }
 
 /** The first is the outermost. */
@@ -44,6 +49,23 @@ function nested<Context>(list: readonly Around<Context>[]): Around<Context> {
           );
     };
     return from(0);
+  };
+}
+
+function waiting<Context>(each: Around<Context>): Around<Context> {
+  return async <T>(next: () => Promise<T>, context: Context) => {
+    let pending: Promise<T> | undefined;
+    const over = () => {
+      pending = undefined;
+    };
+    const result = await each(() => {
+      pending = next();
+      // Registered first, so that a function which awaits it finds it over.
+      pending.then(over, over);
+      return pending;
+    }, context);
+    await pending;
+    return result;
   };
 }
 

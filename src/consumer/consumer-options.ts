@@ -174,7 +174,7 @@ export function checkConsumerOptions<Out>(
       default: 1_500_000,
     }),
     replies: wordOption('replies', options.replies, ['ours', 'any'], 'ours'),
-    around: aroundOption(options.around),
+    around: aroundOption(options.around, { waitsForNext: true }),
     emit: observerOption(options.observe),
   };
 }

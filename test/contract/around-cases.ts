@@ -9,6 +9,7 @@ import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
+import type { Queue } from '../../src/queue.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
@@ -90,6 +91,42 @@ export const aroundCases: Cases = {
     await t.untilCounted(`${queue.name}.dead`, { ready: 1 });
     const { deadLetters: dead } = await deadLetters(t.broker, queue).list();
     expect(dead).toMatchObject([{ id: 'm-1', reason: 'rejected', error: 'never', firstError: 'not yet' }]);
+  },
+
+  'a handler that a function does not wait for counts all the same, of messages and of batches': async (
+    t,
+  ) => {
+    const floating: Around<unknown> = async (next) => {
+      void next();
+      return undefined as never;
+    };
+    const late = async (): Promise<never> => {
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+      throw new Error('late');
+    };
+    const failing: Around<unknown> = async (next) => {
+      await next();
+      return late();
+    };
+    const options = { retry: { delaysMs: [] }, observe: () => {} };
+    for (const create of [
+      (queue: Queue<string>) => createConsumer(t.broker, queue, late, { ...options, around: [floating] }),
+      (queue: Queue<string>) =>
+        createConsumer(t.broker, queue, () => {}, {
+          ...options,
+          around: [floating, failing],
+        }),
+      (queue: Queue<string>) =>
+        createBatchConsumer(t.broker, queue, late, { ...options, waitMs: 0, around: [floating] }),
+    ]) {
+      const queue = t.define(z.string());
+      const consumer = create(queue);
+      await consumer.start();
+      await createProducer(t.broker, queue).send('x');
+      await eventually(() => consumer.counts.handled + consumer.counts.deadLettered === 1);
+      await consumer.stop();
+      expect(consumer.counts).toMatchObject({ handled: 0, deadLettered: 1 });
+    }
   },
 
   'a send that a function refuses stores nothing, and one that a function swallows does not resolve': async (
