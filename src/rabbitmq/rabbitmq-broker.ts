@@ -116,6 +116,7 @@ class RabbitMqBroker implements Backend {
       queues: this.#queues,
       exchanges: this.#exchanges,
       delays: this.#delays,
+      onMissing: (exchange) => this.#topology.invalidateExchange(exchange),
     });
     // Its consumers decide whether the process stays alive.
     this.#movingPublisher = this.#newPublisher({ waiting: 0, onChange: undefined });
@@ -170,7 +171,7 @@ class RabbitMqBroker implements Backend {
 
   async declareExchange(exchange: ExchangeSpec, wait: WaitOptions = {}): Promise<void> {
     this.#check(`declaring the exchange '${exchange.name}'`, wait);
-    await this.#keepAlive.during(this.#exchanges.declare(exchange, wait));
+    await this.#keepAlive.during(this.#topology.declareExchange(exchange, wait));
   }
 
   async removeExchange(exchange: string, wait: WaitOptions = {}): Promise<void> {
@@ -276,8 +277,7 @@ class RabbitMqBroker implements Backend {
   }
 
   #onUnroutable({ exchange, routingKey }: Destination, isDropped: boolean): void {
-    if (isDropped) this.#topology.onDropped(exchange);
-    else this.#topology.invalidateExchange(exchange);
+    this.#topology.onUnroutable(exchange, isDropped);
     if (exchange !== '') return;
     this.#queues.invalidate(routingKey);
     this.#retryAndDeadLetterQueues.invalidate(routingKey);

@@ -141,6 +141,31 @@ export const topicCases: Cases = {
     await t.untilCounted(`${shop.name}.unrouted`, { ready: 2 });
   },
 
+  'events of a topic that keeps them are kept again when its exchange and its queue were removed': async (
+    t,
+  ) => {
+    const shop = shopOf(t, { unrouted: 'keep' });
+    const kept = `${shop.name}.unrouted`;
+    const publisher = createPublisher(t.broker, shop);
+    const event = { name: 'Ada' };
+    const [, other = t.broker] = await t.connections(2);
+    await publisher.publish('customer.new', event);
+    await other.removeExchange(shop.name);
+    await other.remove(kept);
+    expect(await publisher.publish('customer.new', event)).toMatchObject({ routed: true });
+    await t.untilCounted(kept, { ready: 1 });
+    await other.removeExchange(kept);
+    await other.remove(kept);
+    await other.removeExchange(shop.name);
+    expect(await publisher.publish('customer.new', event)).toMatchObject({ routed: true });
+    await t.untilCounted(kept, { ready: 1 });
+    // The publisher's own process removes one, and another process the other.
+    await t.broker.removeExchange(shop.name);
+    await other.remove(kept);
+    expect(await publisher.publish('customer.new', event)).toMatchObject({ routed: true });
+    await t.untilCounted(kept, { ready: 1 });
+  },
+
   'the name of the queue for what is not routed is no name for a subscription': async (t) => {
     for (const unrouted of ['ignore', 'error', 'keep'] as const) {
       const shop = shopOf(t, { unrouted });

@@ -13,6 +13,8 @@ interface PreparedPublisherParts {
   readonly queues: DeclaredQueues;
   readonly exchanges: Exchanges;
   readonly delays: DelayLadder;
+  /** An exchange turned out not to exist. */
+  readonly onMissing: (exchange: string) => void;
 }
 
 /** Publishes messages that need something on the broker first: a delay queue, or an exchange that was not seen yet. */
@@ -21,12 +23,14 @@ export class PreparedPublisher {
   readonly #queues: DeclaredQueues;
   readonly #exchanges: Exchanges;
   readonly #delays: DelayLadder;
+  readonly #onMissing: (exchange: string) => void;
 
-  constructor({ publisher, queues, exchanges, delays }: PreparedPublisherParts) {
+  constructor({ publisher, queues, exchanges, delays, onMissing }: PreparedPublisherParts) {
     this.#publisher = publisher;
     this.#queues = queues;
     this.#exchanges = exchanges;
     this.#delays = delays;
+    this.#onMissing = onMissing;
   }
 
   /**
@@ -67,7 +71,9 @@ export class PreparedPublisher {
     try {
       await this.#exchanges.find(wire.exchange, `message ${wire.id}`, options);
     } catch (error) {
-      if (options.mandatory === false && isQueueError(error, 'UNROUTABLE')) return false;
+      if (!isQueueError(error, 'UNROUTABLE')) throw error;
+      this.#onMissing(wire.exchange);
+      if (options.mandatory === false) return false;
       throw error;
     }
     return this.#publisher.publish(wire, limitsLeft(options, startedAt));

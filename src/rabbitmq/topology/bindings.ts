@@ -12,6 +12,8 @@ export class Bindings {
   readonly #exchanges: Exchanges;
   /** The bindings of all definitions of a queue, by queue: there may be several definitions, some without bindings. */
   readonly #wanted = new Map<string, Map<string, Binding>>();
+  /** The queues with bindings to each exchange, or that once had some. */
+  readonly #queuesOf = new Map<string, Set<string>>();
 
   constructor(exchanges: Exchanges) {
     this.#exchanges = exchanges;
@@ -29,7 +31,10 @@ export class Bindings {
   ): Promise<void> {
     const wanted = this.#wanted.get(name) ?? new Map<string, Binding>();
     for (const binding of unbind) wanted.delete(keyOf(binding));
-    for (const binding of bindings) wanted.set(keyOf(binding), binding);
+    for (const binding of bindings) {
+      wanted.set(keyOf(binding), binding);
+      this.#note(binding.exchange.name, name);
+    }
     if (wanted.size > 0) this.#wanted.set(name, wanted);
     for (const { exchange } of wanted.values()) {
       await this.#exchanges.ensureOn(connection, exchange);
@@ -44,9 +49,24 @@ export class Bindings {
     return this.#wanted.has(queue);
   }
 
+  /** The queues of this process that may be bound to the exchange. */
+  queuesOf(exchange: string): Iterable<string> {
+    return this.#queuesOf.get(exchange) ?? [];
+  }
+
   /** The queue was removed. */
   forget(queue: string): void {
     this.#wanted.delete(queue);
+    for (const [exchange, queues] of this.#queuesOf) {
+      queues.delete(queue);
+      if (queues.size === 0) this.#queuesOf.delete(exchange);
+    }
+  }
+
+  #note(exchange: string, queue: string): void {
+    const queues = this.#queuesOf.get(exchange);
+    if (queues === undefined) this.#queuesOf.set(exchange, new Set([queue]));
+    else queues.add(queue);
   }
 }
 
@@ -59,12 +79,14 @@ const BINDINGS_AT_ONCE = 8;
 
 /** Several at once: the broker stores each one on its disk before it answers, and a queue may have thousands. */
 async function bindAll(connection: Connection, queue: string, bindings: Iterator<Binding>): Promise<void> {
+  const refusals: unknown[] = [];
   const bindSome = async () => {
-    for (let next = bindings.next(); next.done !== true; next = bindings.next())
-      await bind(connection, queue, next.value);
+    // After a refusal, none of the others begins another one.
+    for (let next = bindings.next(); next.done !== true && refusals.length === 0; next = bindings.next())
+      await bind(connection, queue, next.value).catch((error) => refusals.push(error));
   };
-  const results = await Promise.allSettled(Array.from({ length: BINDINGS_AT_ONCE }, bindSome));
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  await Promise.all(Array.from({ length: BINDINGS_AT_ONCE }, bindSome));
+  if (refusals.length > 0) throw refusals[0];
 }
 
 async function bind(connection: Connection, queue: string, binding: Binding): Promise<void> {

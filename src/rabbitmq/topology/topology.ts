@@ -1,4 +1,4 @@
-import type { QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
+import type { ExchangeSpec, QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
 import { backoffMs, pause } from '../../common/limits.js';
 import { isQueueError } from '../../errors.js';
 import { isAccessRefused, isLocked } from '../connection/broker-errors.js';
@@ -141,27 +141,47 @@ export class Topology {
     );
   }
 
-  /** Deletes an exchange. The queues that were bound to it are bound again when they are next declared. */
-  async removeExchange(exchange: string, wait: WaitOptions): Promise<void> {
-    await this.#exchanges.remove(exchange, wait);
-    this.invalidateExchange(exchange);
-  }
-
-  /** Called when the exchange may not exist: it and the queues bound to it are declared again when they are needed. */
-  invalidateExchange(exchange: string): void {
-    this.#exchanges.invalidate(exchange);
-    for (const { spec } of this.#queues.settled) {
-      if (spec.bindings?.some((binding) => binding.exchange.name === exchange))
-        this.#queues.invalidate(spec.name);
+  /** Declares an exchange. If one that has to exist is missing, its alternate may be gone as well. */
+  async declareExchange(exchange: ExchangeSpec, wait: WaitOptions): Promise<void> {
+    try {
+      await this.#exchanges.declare(exchange, wait);
+    } catch (error) {
+      if (isQueueError(error, 'QUEUE_MISSING')) this.invalidateExchange(exchange.name, exchange.alternate);
+      throw error;
     }
   }
 
-  /** Called when an exchange dropped a message. An alternate exchange would have, if it and its queue existed. */
-  onDropped(exchange: string): void {
+  /** Deletes an exchange. The queues that were bound to it are bound again when they are next declared. */
+  async removeExchange(exchange: string, wait: WaitOptions): Promise<void> {
     const alternate = this.#exchanges.alternateOf(exchange);
-    if (alternate === undefined) return;
+    await this.#exchanges.remove(exchange, wait);
+    this.invalidateExchange(exchange, alternate);
+  }
+
+  /**
+   * Called when the exchange may not exist: it, its alternates and the queues bound to any of them are declared again
+   * when they are needed.
+   */
+  invalidateExchange(exchange: string, alternate = this.#exchanges.alternateOf(exchange)): void {
+    const seen = new Set<string>();
+    for (
+      let name: string | undefined = exchange;
+      name !== undefined && !seen.has(name);
+      name = name === exchange ? alternate : this.#exchanges.alternateOf(name)
+    ) {
+      seen.add(name);
+      this.#exchanges.invalidate(name);
+      for (const queue of this.#bindings.queuesOf(name)) this.#queues.invalidate(queue);
+    }
+  }
+
+  /**
+   * Called when no queue or no exchange took a message. `isDropped`: its exchange exists, and may drop messages. An
+   * alternate exchange would have taken it, if that and its queue existed.
+   */
+  onUnroutable(exchange: string, isDropped: boolean): void {
+    if (exchange === '' || (isDropped && this.#exchanges.alternateOf(exchange) === undefined)) return;
     this.invalidateExchange(exchange);
-    this.invalidateExchange(alternate);
   }
 
   /** Never rejects: the error shows at the next `declare`, publish or subscription that needs the queue. */
