@@ -54,6 +54,8 @@ export class QueueScan {
   #heldBytes = 0;
   #scannedBytes = 0;
   #removed = 0;
+  #hasLost = false;
+  readonly #interruptions: number;
   #isOver = false;
   #onChange: () => void = () => {};
   /** The highest `scanned` so far: reading a lost message again is no progress. */
@@ -78,6 +80,15 @@ export class QueueScan {
     this.#wait = wait;
     this.#maxWindow = maxWindow;
     this.total = total;
+    this.#interruptions = interruptionsOf(broker);
+  }
+
+  /**
+   * Whether deliveries may have been lost since the start: then a removed message may be back, since the broker may not
+   * have learned of its removal.
+   */
+  get mayReturnRemoved(): boolean {
+    return this.#hasLost || interruptionsOf(this.#broker) > this.#interruptions;
   }
 
   /** Whether the scan still holds the delivery, and may remove it. It may have been lost with its connection. */
@@ -200,6 +211,7 @@ export class QueueScan {
 
   /** Called when a delivery is lost: its message is in the queue again and will be redelivered. */
   #lose(delivery: Delivery): void {
+    this.#hasLost = true;
     const position = this.#arrived.indexOf(delivery);
     if (position >= 0) this.#arrived.splice(position, 1);
     else if (this.#forget(delivery)) this.scanned--;
@@ -222,4 +234,8 @@ export class QueueScan {
       await pause(BACK_INTERVAL_MS, undefined, { keepAlive: true });
     }
   }
+}
+
+function interruptionsOf({ counts }: Backend): number {
+  return counts.disconnected + counts.unsubscribed;
 }

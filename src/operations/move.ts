@@ -67,21 +67,28 @@ export async function moveMessages(
   const scan = await QueueScan.begin(backend, from, wait);
   const moving = new ConcurrencyLimit(MAX_UNDER_WAY);
   /** Those that may come back: the broker may not know yet that they were removed. */
-  const removed = new Set<string>();
+  const removed = new Removed();
   let begun = 0;
   let moved = 0;
   let mayHaveMore = true;
+  const cameBack = ({ message }: Delivery) => {
+    const key = keyOf({ id: message.id, message });
+    if (removed.isBack(key)) return true;
+    if (!removed.bringBack(key)) return false;
+    scan.uncount();
+    return true;
+  };
   const move = async (delivery: Delivery, isBack: boolean) => {
     const { message } = delivery;
     await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
     if (!scan.holds(delivery)) {
       // Its connection was lost meanwhile: it is in the queue again, and is moved when it is redelivered.
-      begun--;
+      if (!isBack) begun--;
       mayHaveMore = true;
       return;
     }
     scan.remove(delivery);
-    remember(removed, keyOf({ id: message.id, message }));
+    removed.add(keyOf({ id: message.id, message }));
     if (isBack) return;
     moved++;
     // From JavaScript, it may be asynchronous.
@@ -93,12 +100,8 @@ export async function moveMessages(
       for (; begun < limit; begun++) {
         const delivery = await scan.next(limit - begun);
         if (delivery === undefined) break;
-        const isBack =
-          delivery.redelivered && removed.has(keyOf({ id: delivery.message.id, message: delivery.message }));
-        if (isBack) {
-          scan.uncount();
-          begun--;
-        }
+        const isBack = scan.mayReturnRemoved && delivery.redelivered && cameBack(delivery);
+        if (isBack) begun--;
         await moving.begin(() => move(delivery, isBack));
       }
       await moving.succeeded();
@@ -110,13 +113,30 @@ export async function moveMessages(
   return { moved, total: scan.total };
 }
 
-/** The oldest ones are forgotten: their removal is known long since. */
-function remember(keys: Set<string>, key: string): void {
-  keys.add(key);
-  if (keys.size <= MAX_REMEMBERED) return;
-  for (const oldest of keys) {
-    keys.delete(oldest);
-    return;
+/** The last messages that were removed, and whether they are back. Messages that are alike have the same key. */
+class Removed {
+  readonly #isBack = new Map<string, boolean>();
+
+  /** The oldest ones are forgotten: their removal is known long since. */
+  add(key: string): void {
+    this.#isBack.set(key, false);
+    if (this.#isBack.size <= MAX_REMEMBERED) return;
+    for (const oldest of this.#isBack.keys()) {
+      this.#isBack.delete(oldest);
+      return;
+    }
+  }
+
+  /** Whether it is back already, and was lost again before it was removed again. */
+  isBack(key: string): boolean {
+    return this.#isBack.get(key) === true;
+  }
+
+  /** False if it was not removed. */
+  bringBack(key: string): boolean {
+    if (!this.#isBack.has(key)) return false;
+    this.#isBack.set(key, true);
+    return true;
   }
 }
 

@@ -298,6 +298,19 @@ export const operatorCases: Cases = {
     await t.untilCounted(from, { ready: 0 });
   },
 
+  'of messages that are alike and were delivered before, each is moved and counted': async (t) => {
+    const [from, to] = [await t.declare(), await t.declare()];
+    for (let n = 0; n < 3; n++) await t.publish(from, 'twin');
+    await t.untilCounted(from, { ready: 3 });
+    const inbox = await t.inbox(from, { prefetch: 3 });
+    await inbox.take(3);
+    await inbox.subscription.close();
+    await t.untilCounted(from, { ready: 3 });
+    expect(await moveMessages(t.broker, from.name, to.name, { limit: 2 })).toEqual({ moved: 2, total: 3 });
+    await t.untilCounted(from, { ready: 1 });
+    await t.untilCounted(to, { ready: 2 });
+  },
+
   'a move stops where the other queue is full, missing or the same, and the rest stays': async (t) => {
     const [from, small] = [await t.declare(), await t.declare({ capacity: 2 })];
     await t.publishAll(from, numbered(20));

@@ -1,25 +1,34 @@
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
+import type { Backend } from '../../../src/broker.js';
+import { Deferred } from '../../../src/common/limits.js';
 import { moveMessages } from '../../../src/operations/move.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
+import { aroundBroker } from '../../../src/testing/around-broker.js';
 import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import { numbered } from '../../contract/contract-context.js';
 import { amqpUrl, uniqueName } from '../../support/broker.js';
+import { eventually } from '../../support/eventually.js';
 import { Inbox, idsOf } from '../../support/inbox.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('move');
 afterAll(() => removeQueues(prefix));
 
-test('a move whose connection is cut moves everything, loses nothing, and counts each message once', async () => {
+async function cutable() {
   const { hostname, port } = new URL(amqpUrl());
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
   onTestFinished(() => proxy.close());
   const reconnect = { initialDelayMs: 20, maxDelayMs: 100 };
   const broker = await openRabbitMqBroker([proxy.url(amqpUrl())], { reconnect, observe: () => {} });
   onTestFinished(() => broker.close());
+  return { proxy, broker };
+}
+
+test('a move whose connection is cut moves everything, loses nothing, and counts each message once', async () => {
+  const { proxy, broker } = await cutable();
   const [from, to] = ['from', 'to'].map((name) => defineQueue(`${prefix}-${name}`, z.string()));
   if (from === undefined || to === undefined) throw new Error('there are two');
   const ids = numbered(600);
@@ -38,5 +47,53 @@ test('a move whose connection is cut moves everything, loses nothing, and counts
   const { ready } = await broker.inspect(to.name);
   const inbox = await Inbox.open(broker, to.name, { prefetch: 2000 });
   expect(new Set(idsOf(await inbox.take(ready)))).toEqual(new Set(ids));
+  await inbox.subscription.close();
+});
+
+test('a message that comes back twice counts once, and the limit holds', async () => {
+  const { proxy, broker } = await cutable();
+  const [from, to] = ['twice-from', 'twice-to'].map((name) => defineQueue(`${prefix}-${name}`, z.string()));
+  if (from === undefined || to === undefined) throw new Error('there are two');
+  await broker.declare(to.spec);
+  const ids = numbered(6);
+  await createProducer(broker, from).sendMany(ids, { each: (id) => ({ id }) });
+  let cuts = 0;
+  const cut = async () => {
+    const { disconnected } = broker.counts;
+    proxy.cut();
+    cuts++;
+    await eventually(() => broker.counts.disconnected > disconnected);
+  };
+  let published = 0;
+  const firstCut = new Deferred();
+  const publish: Backend['publish'] = async (at, message, options) => {
+    if (message.id !== ids[0]) await firstCut.promise;
+    const isRouted = await broker.publish(at, message, options);
+    // It is back: its connection is lost again before it can be removed.
+    if (message.id === ids[0] && ++published === 2) await cut();
+    return isRouted;
+  };
+  const told: string[] = [];
+  const result = await moveMessages(
+    Object.assign(aroundBroker(broker, {}), { publish }),
+    from.name,
+    to.name,
+    {
+      limit: 3,
+      // Before its acknowledgement has left this process.
+      onMoved: async (id) => {
+        if (told.push(id) > 1) return;
+        await cut();
+        firstCut.resolve();
+      },
+    },
+  );
+  expect(cuts).toBe(2);
+  expect(result).toEqual({ moved: 3, total: 6 });
+  expect(told.length).toBe(3);
+  const { ready } = await broker.inspect(to.name);
+  const inbox = await Inbox.open(broker, to.name, { prefetch: 2000 });
+  const stored = await inbox.take(ready);
+  expect(new Set(idsOf(stored))).toEqual(new Set(told));
   await inbox.subscription.close();
 });
