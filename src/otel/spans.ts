@@ -117,13 +117,17 @@ export class ProcessSpans implements Instrumentation {
   }
 
   carry(): Readonly<Record<string, string>> {
-    const carrier: Record<string, string> = {};
-    propagation.inject(context.active(), carrier);
-    return carrier;
+    const carry = () => {
+      const carrier: Record<string, string> = {};
+      propagation.inject(context.active(), carrier);
+      return carrier;
+    };
+    return harmless(carry) ?? {};
   }
 
   resume<T>(carried: Readonly<Record<string, string>>, call: () => T): T {
-    return context.with(propagation.extract(ROOT_CONTEXT, carried), call);
+    const continued = harmless(() => propagation.extract(ROOT_CONTEXT, carried));
+    return context.with(continued ?? ROOT_CONTEXT, call);
   }
 }
 
