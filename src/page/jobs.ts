@@ -126,12 +126,13 @@ export class Jobs {
     this.#last++;
     const job = new Job(`${Date.now().toString(36)}-${this.#last}`, plan);
     this.#jobs.set(job.id, job);
-    this.#forgetOld();
+    this.#forgetOld(job);
     const before = this.#turns.get(plan.turn) ?? Promise.resolve();
     const run = before
       .then(() => job.run())
       .then(() => {
         if (this.#turns.get(plan.turn) === run) this.#turns.delete(plan.turn);
+        this.#forgetOld(job);
         onEnd(job);
         this.#onChange();
       });
@@ -146,12 +147,13 @@ export class Jobs {
     await Promise.all(this.#turns.values());
   }
 
-  #forgetOld(): void {
+  /** `latest`: has just begun or ended, and is kept in any case. */
+  #forgetOld(latest: Job): void {
     let outcomes = 0;
     for (const job of this.#jobs.values()) outcomes += job.outcomes.length;
     for (const [id, job] of this.#jobs) {
       if (this.#jobs.size <= MAX_KEPT && outcomes <= MAX_KEPT_OUTCOMES) return;
-      if (!job.hasEnded) continue;
+      if (!job.hasEnded || job === latest) continue;
       this.#jobs.delete(id);
       outcomes -= job.outcomes.length;
     }
