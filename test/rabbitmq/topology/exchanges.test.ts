@@ -174,6 +174,22 @@ describe('the programs of the tutorials, and ours, on the same exchange', () => 
 });
 
 describe('the bindings of a queue', () => {
+  it('end with the first one that is refused', async () => {
+    const byHeaders = defineExchange(name(), { type: 'headers' });
+    const byKey = defineExchange(name(), { type: 'direct' });
+    const keys = Array.from({ length: 200 }, (_, index) => `key-${index}`);
+    const { spec } = defineQueue(name(), z.unknown(), {
+      bindings: [
+        { exchange: byHeaders, arguments: { 'x-match': 'some', tenant: 'blue' } },
+        ...keys.map((routingKey) => ({ exchange: byKey, routingKey })),
+      ],
+    });
+    const error = await rejection(broker.declare(spec), 'BROKER_ERROR');
+    expect(error.message).toContain('x-match');
+    const to = { exchange: byKey.name, routingKey: 'key-199' };
+    await rejection(broker.publish(to, message('none')), 'UNROUTABLE');
+  });
+
   it('are declared again with a deleted queue, before its consumer reports that', async () => {
     const events: BrokerEvent[] = [];
     const own = await connect(amqpUrl(), { observe: (event) => events.push(event) });
