@@ -2,7 +2,7 @@ import type { Backend, Delivery, QueueSubscription, WaitOptions } from '../broke
 import { QueueError } from '../errors.js';
 import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from './limits.js';
 
-/** How many bytes of messages a scan may hold. Messages beyond that stay in the queue unread. */
+/** How many bytes of memory the messages of a scan may take. Messages beyond that stay in the queue unread. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 
 /** The approximate size of a held message without its body. */
@@ -104,7 +104,8 @@ export class QueueScan {
     if (this.#arrived.length === 0) await this.#fillWindow(atMost);
     const delivery = this.#arrived.shift();
     if (delivery === undefined) return undefined;
-    const bytes = Buffer.byteLength(delivery.message.body) + MESSAGE_BYTES;
+    // A backend keeps the body that it received besides the one that its reader may change.
+    const bytes = 2 * Buffer.byteLength(delivery.message.body) + MESSAGE_BYTES;
     this.#held.set(delivery, bytes);
     this.#heldBytes += bytes;
     this.#scannedBytes += bytes;
@@ -206,7 +207,10 @@ export class QueueScan {
   #roomFor(): number {
     if (this.scanned === 0) return Math.min(FIRST_WINDOW, this.#maxWindow);
     const average = this.#scannedBytes / this.scanned;
-    return Math.min(Math.floor((MAX_HELD_BYTES - this.#heldBytes) / average), this.#maxWindow);
+    // One at a time of those that are larger than all may be.
+    const atLeast = this.#held.size === 0 ? 1 : 0;
+    const room = Math.max(Math.floor((MAX_HELD_BYTES - this.#heldBytes) / average), atLeast);
+    return Math.min(room, this.#maxWindow);
   }
 
   /** Called when a delivery is lost: its message is in the queue again and will be redelivered. */

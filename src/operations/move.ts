@@ -16,7 +16,7 @@ import { keyOf } from '../dead-letters/replay.js';
 export interface MoveOptions extends WaitOptions {
   /** At most this many, from the first on. Default: all that are ready when it starts. */
   readonly limit?: number | undefined;
-  /** Called with the id of each message that was moved. If it throws, the move ends. */
+  /** Called with the id of each message that was moved, and awaited. If it throws or rejects, the move ends. */
   readonly onMoved?: ((id: string) => void) | undefined;
 }
 
