@@ -175,6 +175,8 @@ describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
     await keyboard.press('j');
     await keyboard.press('Enter');
     await page.locator('[data-id]').nth(2).waitFor();
+    // The link was followed to a new document, whose scripts run after its rows are there.
+    await page.locator('html.js').waitFor();
     await keyboard.press('j');
     await keyboard.press('x');
     await keyboard.press('j');
