@@ -61,16 +61,23 @@ export async function sendAround({ message, around, trace, limits, send }: SendA
   return sending ?? Promise.reject(notCalled(id));
 }
 
-/** Throws `INVALID_MESSAGE` for added headers in which the toolkit itself writes the history of a message. */
+/**
+ * Throws `INVALID_MESSAGE` for added, changed or removed headers in which the toolkit itself writes the history of a
+ * message.
+ */
 export function checkAdded(message: Message, headers: SendTrace['headers']): void {
-  for (const name in headers) {
-    if (!name.startsWith(RESERVED_HEADER_PREFIX) || name in message.headers) continue;
-    throw new QueueError(
-      'INVALID_MESSAGE',
-      `message ${message.id}: an 'around' function added the header ${quote(name)}, and names that begin with ` +
-        `'${RESERVED_HEADER_PREFIX}' are set by millrace alone`,
-    );
-  }
+  const before = message.headers;
+  for (const name in headers) if (headers[name] !== before[name]) checkName(message, name, 'set');
+  for (const name in before) if (!(name in headers)) checkName(message, name, 'removed');
+}
+
+function checkName({ id }: Message, name: string, what: 'set' | 'removed'): void {
+  if (!name.startsWith(RESERVED_HEADER_PREFIX)) return;
+  throw new QueueError(
+    'INVALID_MESSAGE',
+    `message ${id}: an 'around' function or a tracing subscriber ${what} the header ${quote(name)}: ` +
+      `names that begin with '${RESERVED_HEADER_PREFIX}' are reserved`,
+  );
 }
 
 function notCalled(id: string): QueueError {

@@ -1,6 +1,6 @@
 import type { Backend, Publishing, SharedState, WaitOptions } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
-import { backoffMs } from '../common/limits.js';
+import { backoffMs, CLOSE_LIMIT_MS, settledWithin } from '../common/limits.js';
 import { isQueueError, QueueError } from '../errors.js';
 import {
   isSameTiming,
@@ -114,7 +114,8 @@ export class RunningSchedule {
   async stop(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
-    await this.#working;
+    // Closing the state ends what an outage holds up.
+    if (this.#working !== undefined) await settledWithin(this.#working, CLOSE_LIMIT_MS);
     await this.#state?.close();
   }
 
@@ -226,7 +227,7 @@ export class RunningSchedule {
       return LOOK_EVERY_MS;
     }
     if (isQueueError(thrown, 'UNROUTABLE')) {
-      await this.#schedule.target.declare(this.#broker).catch(() => {});
+      await this.#schedule.target.declare(this.#broker, { signal: this.#stop.signal }).catch(() => {});
     }
     const error =
       thrown instanceof Error ? thrown : new QueueError('INVALID_MESSAGE', `thrown: ${String(thrown)}`);

@@ -1,17 +1,18 @@
-import type { Backend, Broker, WaitOptions } from '../broker.js';
+import type { Backend, Broker, Publishing, WaitOptions } from '../broker.js';
 import { type Around, aroundOption, type SendContext } from '../common/around.js';
-import { anyOf, pause } from '../common/limits.js';
+import { anyOf, limitsLeft, pause } from '../common/limits.js';
 import {
   backendOf,
   checkOptionNames,
   checkSignal,
+  checkWaitOptions,
   durationOption,
   invalidOption,
   observerOption,
   quote,
 } from '../common/options.js';
 import { emitWarning } from '../common/reporting/logger.js';
-import { QueueError } from '../errors.js';
+import { isQueueError, QueueError } from '../errors.js';
 import { parseProgress, reachedBy } from './progress.js';
 import {
   RunningSchedule,
@@ -21,13 +22,15 @@ import {
 } from './running-schedule.js';
 import { checkScheduleName, type Schedule } from './schedule.js';
 import { makeTick, sendTick } from './send-tick.js';
+import type { ScheduleTarget } from './target.js';
 import { timingOf, timingText } from './timing.js';
 
 /** Options of `createScheduler`. All have defaults. */
 export interface SchedulerOptions {
   /**
-   * Functions around the sending of each message, as those of a producer: they may add headers. If one throws, or does
-   * not call `next` within 30 seconds, the tick is not sent: it is retried. See {@link Around}.
+   * Functions around the sending of each message, as those of a producer: they may add headers. If one throws before it
+   * calls `next`, or does not call it within 30 seconds, the tick is not sent: it is retried. If one throws after the
+   * message was sent, that is a process warning, the first time, and no retry. See {@link Around}.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
   /** Receives the events. Without it, a tick that can't be sent causes a process warning, once for each schedule. */
@@ -65,7 +68,7 @@ export interface Scheduler extends AsyncDisposable {
    * or stopped before.
    */
   start(options?: WaitOptions): Promise<void>;
-  /** Stops sending; another program takes over. Waits for sends in progress. Always resolves. */
+  /** Stops sending; another program takes over. Waits for sends in progress, during an outage for 2 seconds. Always resolves. */
   stop(): Promise<void>;
   /** `stop()`: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -106,26 +109,43 @@ export function createScheduler(
  * the same ids. Resolves to whether anything was known. Rejects with `INVALID_OPTION` if the broker knows that a
  * scheduler has it (RabbitMQ), and as `remove` does.
  */
-export async function forgetSchedule(broker: Broker, name: string, options?: WaitOptions): Promise<boolean> {
+export async function forgetSchedule(
+  broker: Broker,
+  name: string,
+  options: WaitOptions = {},
+): Promise<boolean> {
+  checkWaitOptions(options);
+  const since = performance.now();
   const backend = backendOf(broker);
   const state = stateName(checkScheduleName(name));
-  if (!(await isStopped(backend, state, options))) {
+  if (!(await isStopped(backend, state, options, since))) {
     throw new QueueError(
       'INVALID_OPTION',
       `a scheduler is running the schedule ${quote(name)}: stop it first`,
     );
   }
-  return backend.removeState(state, options);
+  return backend.removeState(state, limitsLeft(options, since));
 }
 
 /** Whether no scheduler has the state. RabbitMQ counts the consumer of one that has just stopped for a moment. */
-async function isStopped(backend: Backend, state: string, options: WaitOptions = {}): Promise<boolean> {
-  const until = performance.now() + JUST_STOPPED_MS;
-  for (;;) {
-    const { isHeld } = await backend.viewState(state, options);
-    if (isHeld !== true) return true;
-    if (performance.now() >= until) return false;
-    await pause(50, options.signal, { keepAlive: true });
+async function isStopped(
+  backend: Backend,
+  state: string,
+  options: WaitOptions,
+  since: number,
+): Promise<boolean> {
+  const limitMs = Math.min(JUST_STOPPED_MS, options.timeoutMs ?? Number.POSITIVE_INFINITY);
+  for (let wasHeld = false; ; wasHeld = true) {
+    try {
+      const { isHeld } = await backend.viewState(state, limitsLeft(options, since));
+      if (isHeld !== true) return true;
+    } catch (error) {
+      if (wasHeld && isQueueError(error, 'TIMEOUT')) return false;
+      throw error;
+    }
+    const leftMs = limitMs - (performance.now() - since);
+    if (leftMs <= 0) return false;
+    await pause(Math.min(50, leftMs), options.signal, { keepAlive: true });
   }
 }
 
@@ -191,11 +211,22 @@ class ScheduleRunner implements Scheduler {
     const message = await makeTick(schedule, undefined, this.#broker.maxMessageBytes);
     const { target } = schedule;
     await target.declare(this.#broker);
-    await sendTick(this.#broker, this.#around, { target, message }, undefined, async (sent) => {
-      await this.#broker.publish(sent.to, sent.message, { mandatory: sent.mandatory });
+    await sendTick(this.#broker, this.#around, { target, message }, undefined, async (publishing) => {
+      await this.#publish(target, publishing);
       return true;
     });
     return { id: message.id };
+  }
+
+  /** Declares the target again if somebody has removed it since it was last declared. */
+  async #publish(target: ScheduleTarget, { to, message, mandatory }: Publishing): Promise<void> {
+    try {
+      await this.#broker.publish(to, message, { mandatory });
+    } catch (error) {
+      if (!isQueueError(error, 'UNROUTABLE')) throw error;
+      await target.declare(this.#broker);
+      await this.#broker.publish(to, message, { mandatory });
+    }
   }
 
   list(options?: WaitOptions): Promise<readonly ScheduleInfo[]> {

@@ -14,7 +14,7 @@ export interface ScheduleTarget {
   readonly name: string;
   /** The exchange and the routing key of the messages. */
   readonly to: Destination;
-  /** Whether it is an error that no queue takes a message. */
+  /** Whether it is an error that no queue takes a message: then its topology is declared again. */
   readonly mandatory: boolean;
   /** Declares the queue or the topic. Rejects as they do. */
   declare(broker: Backend, wait?: WaitOptions): Promise<void>;
@@ -64,7 +64,7 @@ export function topicTarget(topic: Topic, event: unknown): MessageTarget {
       kind: 'topic',
       name,
       to,
-      mandatory: unrouted === 'error',
+      mandatory: unrouted !== 'ignore',
       declare: (broker, wait = {}) => declareTopic(broker, topic, wait),
     },
     compress,

@@ -327,6 +327,98 @@ export const scheduleCases: Cases = {
     await inbox.take(1);
   },
 
+  'ticks of a topic that keeps its events are never lost while its exchange or its queue is missing': async (
+    t,
+  ) => {
+    const topic = defineTopic(t.queueName(), { tick: z.string() }, { unrouted: 'keep' });
+    const kept = `${topic.name}.unrouted`;
+    const log = new Log();
+    const schedule = defineSchedule(t.queueName(), {
+      everyMs: 200,
+      catchUp: 'all',
+      publish: [topic, 'tick', 'x'],
+    });
+    const [, other = t.broker] = await t.connections(2);
+    await using scheduler = createScheduler(t.broker, [schedule], { observe: log.observe });
+    await scheduler.start();
+    await log.until('sent');
+    const removals = [
+      () => other.removeExchange(topic.name),
+      () => other.remove(kept),
+      () => other.removeExchange(kept),
+    ];
+    for (const remove of removals) {
+      await remove();
+      await log.until('sent', log.of('sent').length + 2);
+    }
+    // This one takes all that it held along.
+    await other.remove(kept);
+    const before = log.of('sent').length;
+    await log.until('sent', before + 4);
+    await scheduler.stop();
+    // The first may have been stored before the queue was removed, and told after.
+    const sent = log.of('sent').map(({ id }) => id);
+    const inbox = await t.inbox(kept, { prefetch: 100 });
+    const expected = sent.slice(before + 1);
+    await eventually(() => inbox.deliveries.length >= expected.length);
+    const ids = inbox.deliveries.map(({ message: { id } }) => id);
+    expect(ids).toEqual(sent.slice(-ids.length));
+  },
+
+  'runNow declares again what somebody has removed': async (t) => {
+    const topic = defineTopic(t.queueName(), { tick: z.string() }, { unrouted: 'keep' });
+    const queue = t.define(z.string());
+    const never = { cron: '0 0 29 2 *' };
+    const [publishing, sending] = [
+      defineSchedule(t.queueName(), { ...never, publish: [topic, 'tick', 'x'] }),
+      defineSchedule(t.queueName(), { ...never, send: [queue, 'x'] }),
+    ];
+    const [, other = t.broker] = await t.connections(2);
+    const scheduler = createScheduler(t.broker, [publishing, sending]);
+    await scheduler.runNow(publishing.name);
+    await other.removeExchange(topic.name);
+    await scheduler.runNow(publishing.name);
+    await t.untilCounted(`${topic.name}.unrouted`, { ready: 2 });
+    await other.remove(`${topic.name}.unrouted`);
+    await scheduler.runNow(publishing.name);
+    await t.untilCounted(`${topic.name}.unrouted`, { ready: 1 });
+    await scheduler.runNow(sending.name);
+    await other.remove(queue.name);
+    await scheduler.runNow(sending.name);
+    await t.untilCounted(queue.name, { ready: 1 });
+  },
+
+  'a tick whose function throws after it was sent is not sent again': async (t) => {
+    const queue = t.define(z.string());
+    const name = t.queueName();
+    const log = new Log();
+    let calls = 0;
+    const scheduler = createScheduler(
+      t.broker,
+      [defineSchedule(name, { everyMs: 200, send: [queue, 'x'] })],
+      {
+        around: [
+          async (next) => {
+            const sending = next();
+            // It may wait for the outcome, or not.
+            if (++calls % 2 === 0) await sending;
+            throw new Error('afterwards');
+          },
+        ],
+        observe: log.observe,
+      },
+    );
+    await scheduler.start();
+    await log.until('sent', 4);
+    await scheduler.stop();
+    const { id } = await scheduler.runNow(name);
+    const sent = [...log.of('sent').map((event) => event.id), id];
+    const inbox = await t.inbox(queue.name);
+    expect(await inbox.ackNext(sent.length)).toEqual(sent);
+    expect(await t.ready(queue.name)).toBe(0);
+    expect(log.of('failed')).toEqual([]);
+  },
+
   'runNow sends besides the ticks, and list says what is known': async (t) => {
     const queue = t.define(z.string());
     const name = t.queueName();

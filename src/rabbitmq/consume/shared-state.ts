@@ -9,7 +9,7 @@ import type {
   SharedStateView,
   WaitOptions,
 } from '../../broker.js';
-import { CLOSE_LIMIT_MS, pause, settledWithin } from '../../common/limits.js';
+import { CLOSE_LIMIT_MS, limitsLeft, pause, settledWithin } from '../../common/limits.js';
 import { newMessage } from '../../common/message.js';
 import { queueSpec } from '../../common/queue-spec.js';
 import { isQueueError } from '../../errors.js';
@@ -54,6 +54,8 @@ export class RabbitMqSharedState implements SharedState {
   #writesAgain = false;
   #timer: NodeJS.Timeout | undefined;
   readonly #closed = new AbortController();
+  /** Aborted later than `#closed`: the last value had its time to be written. */
+  readonly #ended = new AbortController();
 
   constructor(broker: Verbs, name: string, options: SharedStateOptions) {
     this.#broker = broker;
@@ -72,11 +74,12 @@ export class RabbitMqSharedState implements SharedState {
     if (this.#state !== 'turn') return false;
     if (publishing !== undefined) {
       const { to, message, mandatory } = publishing;
-      await this.#broker.publish(to, message, { noWait: true, mandatory });
+      await this.#broker.publish(to, message, { noWait: true, mandatory, signal: this.#ended.signal });
     }
     // Kept even if the turn was lost meanwhile: its new holder receives it.
     this.#value = this.#options.merge(this.#value, value);
-    while (this.#written !== this.#value && this.#state === 'turn') await this.#write();
+    while (this.#written !== this.#value && this.#state === 'turn' && !this.#ended.signal.aborted)
+      await this.#write();
     return true;
   }
 
@@ -84,6 +87,7 @@ export class RabbitMqSharedState implements SharedState {
     this.#closed.abort();
     clearInterval(this.#timer);
     if (this.#writing !== undefined) await settledWithin(this.#writing, CLOSE_LIMIT_MS);
+    this.#ended.abort();
     await this.#subscription?.close();
   }
 
@@ -164,10 +168,14 @@ export class RabbitMqSharedState implements SharedState {
     const message = newMessage({ contentType: 'application/json', body: value });
     if (this.#state === 'reading' && this.#barrier === '') this.#barrier = message.id;
     try {
-      await this.#broker.publish({ exchange: '', routingKey: this.#queue.name }, message);
+      const to = { exchange: '', routingKey: this.#queue.name };
+      await this.#broker.publish(to, message, { signal: this.#ended.signal });
     } catch (error) {
       if (this.#barrier === message.id) this.#barrier = '';
-      if (isQueueError(error, 'CLOSED')) return;
+      if (isQueueError(error, 'CLOSED')) {
+        this.#leaveTurn(error);
+        return;
+      }
       if (isQueueError(error, 'UNROUTABLE'))
         await this.#broker.declare(this.#queue, { signal: this.#closed.signal }).catch(() => {});
       await pause(OPEN_AGAIN_MS / 10, this.#closed.signal);
@@ -192,10 +200,11 @@ export async function viewState(
   wait: WaitOptions = {},
 ): Promise<SharedStateView> {
   const queue = stateQueue(name);
+  const since = performance.now();
   try {
     const { ready, consumers } = await broker.inspect(queue.name, wait);
     if (ready === 0 || consumers > 0) return { values: [], isHeld: consumers > 0 };
-    return { values: await readAll(broker, queue, ready, wait), isHeld: false };
+    return { values: await readAll(broker, queue, ready, limitsLeft(wait, since)), isHeld: false };
   } catch (error) {
     if (isQueueError(error, 'QUEUE_MISSING')) return { values: [], isHeld: false };
     throw error;
@@ -230,7 +239,7 @@ async function readAll(
     values.push(typeof body === 'string' ? body : Buffer.from(body).toString());
     if (values.length >= count) all.abort();
   });
-  await pause(VIEW_LIMIT_MS, all.signal, { keepAlive: true });
+  await pause(Math.min(VIEW_LIMIT_MS, wait.timeoutMs ?? VIEW_LIMIT_MS), all.signal, { keepAlive: true });
   await subscription.close();
   return values;
 }
