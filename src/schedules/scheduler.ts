@@ -11,8 +11,8 @@ import {
   observerOption,
   quote,
 } from '../common/options.js';
-import { emitWarning } from '../common/reporting/logger.js';
 import { isQueueError, QueueError } from '../errors.js';
+import { scheduleObserver } from './event-report.js';
 import { parseProgress, reachedBy } from './progress.js';
 import {
   RunningSchedule,
@@ -33,7 +33,10 @@ export interface SchedulerOptions {
    * message was sent, that is a process warning, the first time, and no retry. See {@link Around}.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
-  /** Receives the events. Without it, a tick that can't be sent causes a process warning, once for each schedule. */
+  /**
+   * Receives the events. Without it, and without a `logger` in `connect`, a tick that can't be sent causes a process
+   * warning, once for each schedule.
+   */
   readonly observe?: ((event: ScheduleEvent) => void) | undefined;
 }
 
@@ -98,7 +101,7 @@ export function createScheduler(
 ): Scheduler {
   checkOptionNames('createScheduler', options, OPTION_NAMES);
   const around = aroundOption(options?.around);
-  const observe = observerOption(options?.observe) ?? warnOnce();
+  const observe = scheduleObserver(broker, observerOption(options?.observe));
   checkSchedules(schedules);
   return new ScheduleRunner(backendOf(broker), [...schedules], { around, observe });
 }
@@ -266,18 +269,4 @@ function checkSchedules(schedules: readonly Schedule[]): void {
       throw invalidOption('schedules', 'one schedule of each name', `${schedule.name}, ${schedule.name}`);
     names.add(schedule.name);
   }
-}
-
-/** For schedulers without an `observe`. */
-function warnOnce(): (event: ScheduleEvent) => void {
-  const warned = new Set<string>();
-  return (event) => {
-    if (event.type !== 'failed' || warned.has(event.schedule)) return;
-    warned.add(event.schedule);
-    emitWarning(
-      'MILLRACE_SCHEDULE',
-      `the schedule '${event.schedule}' can't send at the moment, and will try again: ${event.error.message}`,
-      event.error,
-    );
-  };
 }

@@ -29,6 +29,8 @@ createConsumer(broker, orders, (order, context) => {
   return { id, attempt, signal, tenant };
 });
 createConsumer(broker, orders, async () => {});
+// Each field has a default.
+createConsumer(broker, orders, async () => {}, { breaker: {} });
 // What a handler gets is the output of a transformation.
 createConsumer(broker, lengths, (length: number) => length);
 // @ts-expect-error: that is the input

@@ -3,12 +3,15 @@ import type { Outcome } from '../settlement.js';
 
 /** When a consumer pauses by itself, instead of letting every message fail and be retried. */
 export interface BreakerOptions {
-  /** It pauses when this many of the last `ofLast` handlers have failed. At least 1. */
-  readonly failures: number;
-  /** How many of the last handlers are counted: `failures` to 10 000. */
-  readonly ofLast: number;
-  /** How long a pause lasts. Milliseconds, at least 1. After it, one handler runs at a time until one has succeeded. */
-  readonly pauseMs: number;
+  /** It pauses when this many of the last `ofLast` handlers have failed. At least 1. Default: 10, or `ofLast` if less. */
+  readonly failures?: number | undefined;
+  /** How many of the last handlers are counted: `failures` to 10 000. Default: twice `failures`. */
+  readonly ofLast?: number | undefined;
+  /**
+   * How long a pause lasts. Milliseconds, at least 1. After it, one handler runs: if it fails, the consumer pauses again.
+   * Default: 30 000.
+   */
+  readonly pauseMs?: number | undefined;
 }
 
 /** The options, completed. */

@@ -1,0 +1,75 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import { connect } from '../../src/connect.js';
+import { defineQueue } from '../../src/queue.js';
+import type { ScheduleEvent } from '../../src/schedules/running-schedule.js';
+import { defineSchedule } from '../../src/schedules/schedule.js';
+import { createScheduler } from '../../src/schedules/scheduler.js';
+import { eventually } from '../support/eventually.js';
+
+const queue = defineQueue('reports', z.string());
+/** Its ticks can't be sent. */
+const failing = defineSchedule('failing', {
+  everyMs: 100,
+  send: [
+    queue,
+    () => {
+      throw new Error('no report today');
+    },
+  ],
+});
+const warnings: string[] = [];
+const listen = (warning: Error & { code?: string }) => warnings.push(`${warning.code}`);
+beforeEach(() => {
+  warnings.length = 0;
+  process.on('warning', listen);
+});
+afterEach(() => process.off('warning', listen));
+
+/** A logger that keeps what it gets. */
+function keepingLogger() {
+  const lines: { readonly level: string; readonly fields: object; readonly text: string }[] = [];
+  const at = (level: string) => (fields: object, text: string) => lines.push({ level, fields, text });
+  return { lines, logger: { info: at('info'), warn: at('warn'), error: at('error') } };
+}
+
+test("a scheduler reports to the broker's logger, and emits no process warning then", async () => {
+  const { lines, logger } = keepingLogger();
+  const broker = await connect('local:', { logger });
+  const scheduler = createScheduler(broker, [failing]);
+  await scheduler.start();
+  const line = await eventually(() => lines.find(({ text }) => text.includes('no report today')) ?? false);
+  expect(line).toMatchObject({
+    level: 'warn',
+    fields: { event: 'failed', schedule: 'failing', err: expect.any(Error), retryInMs: expect.any(Number) },
+    text: expect.stringMatching(
+      /^schedule 'failing': can't send \(.*no report today.*\); retrying in \d+ ms$/,
+    ),
+  });
+  await scheduler.stop();
+  await broker.close();
+  expect(warnings).toEqual([]);
+});
+
+test('its observer gets the events as well as the logger', async () => {
+  const { lines, logger } = keepingLogger();
+  const broker = await connect('local:', { logger });
+  const events: ScheduleEvent[] = [];
+  const scheduler = createScheduler(broker, [failing], { observe: (event) => events.push(event) });
+  await scheduler.start();
+  await eventually(() => events.some(({ type }) => type === 'failed'));
+  await scheduler.stop();
+  await broker.close();
+  expect(events.map(({ type }) => type)).toContain('held');
+  expect(lines.map(({ fields }) => 'event' in fields && fields.event)).toContain('failed');
+});
+
+test('without a logger and an observer, a tick that fails is one process warning', async () => {
+  const broker = await connect('local:');
+  const scheduler = createScheduler(broker, [failing]);
+  await scheduler.start();
+  await eventually(() => warnings.includes('MILLRACE_SCHEDULE'));
+  await scheduler.stop();
+  await broker.close();
+  expect(warnings).toEqual(['MILLRACE_SCHEDULE']);
+});
