@@ -1,6 +1,6 @@
 /**
  * `npm run test:frameworks`: compiles the servers in examples/frameworks, starts each on a folder, or on the broker that
- * QUEUE_URL names, sends it a good order and a bad one, waits until the good one is handled, and stops it by SIGTERM.
+ * MILLRACE_URL names, sends it a good order and a bad one, waits until the good one is handled, and stops it by SIGTERM.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +32,7 @@ for (const name of ['fastify', 'nest']) {
 async function tryServer(name) {
   const queues = mkdtempSync(join(tmpdir(), 'millrace-frameworks-'));
   const server = spawn(process.execPath, [join(folder, `dist/${name}.js`)], {
-    env: { QUEUE_URL: `local:${queues}`, ...process.env, PORT: '0' },
+    env: { MILLRACE_URL: `local:${queues}`, ...process.env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: LIMIT_MS,
   });

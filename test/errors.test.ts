@@ -12,6 +12,7 @@ import {
 
 const source = readFileSync(new URL('../src/errors.ts', import.meta.url), 'utf8');
 const promises = readFileSync(new URL('../docs/promises.md', import.meta.url), 'utf8');
+const troubleshooting = readFileSync(new URL('../docs/troubleshooting.md', import.meta.url), 'utf8');
 
 /** The codes of the type, which exists at compile time only. */
 function codesOfType(): string[] {
@@ -34,6 +35,10 @@ describe('the error codes', () => {
 
   test('the table in docs/promises.md lists the same codes', () => {
     expect(codesOfTable(promises).sort()).toEqual(codesOfType().sort());
+  });
+
+  test('so does the one in docs/troubleshooting.md', () => {
+    expect(codesOfTable(troubleshooting).sort()).toEqual(codesOfType().sort());
   });
 });
 

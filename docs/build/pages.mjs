@@ -1,13 +1,12 @@
 /**
  * Assembles the pages of the site in dist/pages: the pages of this folder, the examples, the documents at the root of
- * the repository, the reference of the command line and of the API. A link to a file of the repository becomes a link
+ * the repository, and the reference of the API. A link to a file of the repository becomes a link
  * to its page, or to the repository if package.json names one; otherwise its text remains. A link to a file that does
  * not exist fails the build.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { commandLinePage } from './command-line.mjs';
 import { writeReference } from './reference.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -31,8 +30,6 @@ for (const name of readdirSync(join(root, 'examples')))
     pages.set(`examples/${name}/README.md`, `examples/${name}.md`);
 
 const ASSET = /\.(svg|json|png)$/;
-/** Pages that the build writes, which pages of this folder may link to. */
-const WRITTEN = /^docs\/(command-line\.md|reference\/)/;
 
 const broken = [];
 
@@ -44,7 +41,6 @@ function withLinks(text, source, page) {
     const path = posix.join(posix.dirname(source), file);
     const to = anchor === undefined ? '' : `#${anchor}`;
     if (pages.has(path)) return `${image}[${label}](${between(page, pages.get(path))}${to})`;
-    if (WRITTEN.test(path)) return link;
     if (!existsSync(join(root, path))) broken.push(`${source}: ${target}`);
     if (path.startsWith('docs/') && ASSET.test(path)) return link;
     return repository === undefined ? label : `[${label}](${repository}/blob/main/${path}${to})`;
@@ -77,5 +73,4 @@ for (const name of readdirSync(join(root, 'docs')).filter(
   cpSync(join(root, 'docs', name), join(out, name));
 cpSync(join(root, 'docs/benchmarks.json'), join(out, 'public/benchmarks.json'));
 if (broken.length > 0) throw new Error(`links to files that do not exist:\n${broken.join('\n')}`);
-write('command-line.md', commandLinePage());
 if (!process.argv.includes('--without-reference')) await writeReference(join(out, 'reference'));

@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 const orders = defineQueue('orders', z.object({ id: z.string(), total: z.number() }));
 
-const broker = await connect(process.env.QUEUE_URL ?? 'local:');
+const broker = await connect(process.env.MILLRACE_URL ?? 'local:');
 const producer = createProducer(broker, orders);
 const consumer = createConsumer(broker, orders, ({ id }) => console.log(`shipping ${id}`));
 await consumer.start();

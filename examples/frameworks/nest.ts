@@ -72,7 +72,7 @@ class OrdersWorker implements OnApplicationBootstrap, OnApplicationShutdown {
   controllers: [OrdersController],
   providers: [
     OrdersWorker,
-    { provide: BROKER, useFactory: () => connect(process.env.QUEUE_URL ?? 'local:') },
+    { provide: BROKER, useFactory: () => connect(process.env.MILLRACE_URL ?? 'local:') },
   ],
 })
 class AppModule {}
