@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+import { arch, availableParallelism, cpus, release, totalmem, type } from 'node:os';
 
 const PEERS = [
   'fastq',
@@ -23,7 +23,7 @@ export function environment() {
       cpu: cpus()[0]?.model.trim() ?? 'unknown',
       cores: availableParallelism(),
       memoryGb: Math.round(totalmem() / 2 ** 30),
-      system: `${platform()} ${release()} ${arch()}`,
+      system: `${systemName()} ${arch()}`,
     },
     node: process.version,
     versions: {
@@ -34,6 +34,12 @@ export function environment() {
       ),
     },
   };
+}
+
+/** `Linux 6.18`: further parts of a release name the machine's own build. */
+function systemName() {
+  const [major, minor] = release().split('.');
+  return `${type()} ${major}.${minor}`;
 }
 
 function versionIn(path) {

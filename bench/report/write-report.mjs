@@ -56,7 +56,7 @@ millrace beside what else could be used for the same work. \`npm run bench:repor
   The tables show medians over the rounds; the ratios are medians of the ratios within each round.
 - millrace runs as it is shipped, with its defaults: with a schema and JSON, confirmed, acknowledged. The peers get
   bytes that exist already, and neither validate nor encode anything, unless the table says so.
-- On RabbitMQ the broker has the same cores as its clients and sets the ceiling of what goes through a second. What
+- On RabbitMQ the broker has the same cores as its clients and limits the messages per second. What
   a client costs is its CPU time a message. What is measured there is a client that has been running for a while: it
   has published and consumed ${warmUpCount(100)} messages of 100 bytes before, or ${warmUpCount(10_000)} of 10,000, and begins each turn with
   half as many as are measured in it.
@@ -66,7 +66,8 @@ millrace beside what else could be used for the same work. \`npm run bench:repor
 - Every run counts and adds up what arrives, and on RabbitMQ checks that the queue is empty at the end.
 
 To repeat it: \`npm run bench\`, on your own broker with \`BENCH_AMQP_URL=amqp://…\`; \`npm run bench:embedded\` for
-the queue on disk alone.
+the queue on disk alone. As root on Debian it installs the missing servers with apt; elsewhere it measures those that
+are there.
 
 ${runs.map(runSection).join('\n')}
 ${limits}

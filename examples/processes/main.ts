@@ -32,7 +32,7 @@ for (const queue of [jobs, results, control]) {
 const [ann, ben] = [start('./consumer', '--name', 'Ann'), start('./consumer', '--name', 'Ben')];
 while ((await broker.inspect(jobs.name)).consumers < 2) await delay(20);
 const producer = start('./producer', '--jobs', String(JOBS));
-await createProducer(broker, control).send({ pauseMs: 1 }); // for the producer's helper
+await createProducer(broker, control).send({ pauseMs: 1 }); // for the producer's background consumer
 
 const doneBy = new Map<number, string>();
 for await (const result of receive(broker, results, { prefetch: 20 })) {
@@ -44,7 +44,7 @@ for await (const result of receive(broker, results, { prefetch: 20 })) {
   if (doneBy.size === JOBS) break;
 }
 
-if (producer.exitCode === null) await once(producer, 'exit'); // it ends although its helper is still running
+if (producer.exitCode === null) await once(producer, 'exit'); // it ends although its background consumer is still running
 const ended = once(ben, 'exit');
 ben.kill('SIGTERM');
 await ended;

@@ -1,4 +1,4 @@
-/** Sends jobs while a helper receives changes of pace, and ends when the last job is stored. */
+/** Sends jobs while a background consumer receives changes of pace, and ends when the last job is stored. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, createConsumer, createProducer } from 'millrace';
@@ -15,16 +15,16 @@ const { control, jobs } = queuesOf(values.prefix);
 const broker = await connect(values.url);
 
 let pauseMs = 250;
-const helper = createConsumer(broker, control, (wish) => {
+const paceChanges = createConsumer(broker, control, (wish) => {
   pauseMs = wish.pauseMs;
   console.log(`producer: as you wish, ${pauseMs} ms between two jobs`);
 });
-helper.unref(); // it is never stopped, and does not keep this program alive
-await helper.start();
+paceChanges.unref(); // it is never stopped, and does not keep this program alive
+await paceChanges.start();
 
 const producer = createProducer(broker, jobs);
 for (let job = 1; job <= Number(values.jobs); job++) {
   await producer.send({ job });
   await delay(pauseMs);
 }
-console.log(`producer: ${values.jobs} jobs are stored`); // and here it ends, its helper with it
+console.log(`producer: ${values.jobs} jobs are stored`); // and here it ends, its background consumer with it

@@ -16,7 +16,7 @@ import { removeQueues } from '../support/remove-queues.js';
 const prefix = uniqueName('first-hour');
 afterAll(() => removeQueues(prefix));
 
-test('7: connect waits for a broker that comes up later', async () => {
+test('connect waits for a broker that comes up later', async () => {
   const to = new URL(amqpUrl());
   const door = createServer((socket) => {
     const broker = dial(Number(to.port || 5672), to.hostname);
@@ -48,7 +48,7 @@ test('7: connect waits for a broker that comes up later', async () => {
 });
 
 test.skipIf(knownManagementUrl() === undefined)(
-  '21: the wait queues of earlier policies are named, and removed when asked (needs the management API)',
+  'the wait queues of earlier policies are named, and removed when asked (needs the management API)',
   async () => {
     const queue = defineQueue(`${prefix}-policies`, z.string());
     const delays = [101, 102, 103];

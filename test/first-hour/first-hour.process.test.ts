@@ -46,16 +46,13 @@ async function handled<Out>(address: string, queue: Queue<never, Out>): Promise<
 }
 
 describe('the command line', () => {
-  test.skipIf(!hasTerminal)(
-    '1: doctor is green on a colour terminal, and shows no escape codes',
-    async () => {
-      const { exitCode, screen, rows } = await onTerminal(['doctor', '-u', fresh()], { columns: 80 });
-      expect([exitCode, screen.unknown, screen.colored(0, '32')]).toEqual([0, [], 'ok  ']);
-      expect(rows.join('\n')).not.toContain('\\x1b');
-    },
-  );
+  test.skipIf(!hasTerminal)('doctor is green on a colour terminal, and shows no escape codes', async () => {
+    const { exitCode, screen, rows } = await onTerminal(['doctor', '-u', fresh()], { columns: 80 });
+    expect([exitCode, screen.unknown, screen.colored(0, '32')]).toEqual([0, [], 'ok  ']);
+    expect(rows.join('\n')).not.toContain('\\x1b');
+  });
 
-  test.skipIf(!hasTerminal)('2: the first command of the README draws one line, at 80 columns', async () => {
+  test.skipIf(!hasTerminal)('the first command of the README draws one line, at 80 columns', async () => {
     const { exitCode, rows } = await onTerminal(['demo', '--messages', '200', '--handle', '5ms'], {
       columns: 80,
     });
@@ -63,20 +60,20 @@ describe('the command line', () => {
     expect(rows.filter((row) => /^ +\d+\.\d s {2}\[/.test(row))).toHaveLength(1);
   });
 
-  test("3: JSON typed at the prompt reaches an application's handler as JSON", async () => {
+  test("JSON typed at the prompt reaches an application's handler as JSON", async () => {
     const url = fresh();
     await millrace(['send', '-u', url, '-q', 'cj', '{"id":"A-1","total":12.5}']);
     const queue = defineQueue('cj', z.object({ id: z.string(), total: z.number() }));
     expect(await handled(url, queue)).toEqual({ id: 'A-1', total: 12.5 });
   });
 
-  test('4: a queue that was first touched by the command line is usable from code', async () => {
+  test('a queue that was first touched by the command line is usable from code', async () => {
     const url = fresh();
     await millrace(['send', '-u', url, '-q', 'jobs', 'hi']);
     expect(await handled(url, defineQueue('jobs', z.string()))).toBe('hi');
   });
 
-  test('8: queues are listed, shown, looked into, emptied and removed', async () => {
+  test('queues are listed, shown, looked into, emptied and removed', async () => {
     const url = fresh();
     await millrace(['send', '-u', url, '-q', 'jobs', 'hi there']);
     const run = (...args: string[]) => millrace([...args, '-u', url]);
@@ -88,28 +85,25 @@ describe('the command line', () => {
     expect((await run('show', 'jobs')).exitCode).toBe(4);
   });
 
-  test.each(['', 'relative'])(
-    "11: with HOME='%s' there is no queue in the working directory",
-    async (home) => {
-      const cwd = mkdtempSync(join(folder, 'cwd-'));
-      const { exitCode, stderr } = await millrace(['send', 'hi'], {
-        cwd,
-        env: { HOME: home, XDG_STATE_HOME: '' },
-      });
-      expect(exitCode).toBe(78);
-      expect(stderr).toMatch(/HOME/);
-      expect(readdirSync(cwd)).toEqual([]);
-    },
-  );
+  test.each(['', 'relative'])("with HOME='%s' there is no queue in the working directory", async (home) => {
+    const cwd = mkdtempSync(join(folder, 'cwd-'));
+    const { exitCode, stderr } = await millrace(['send', 'hi'], {
+      cwd,
+      env: { HOME: home, XDG_STATE_HOME: '' },
+    });
+    expect(exitCode).toBe(78);
+    expect(stderr).toMatch(/HOME/);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
 
-  test('22: send shortens what it echoes', async () => {
+  test('send shortens what it echoes', async () => {
     const { exitCode, stdout } = await millrace(['send', '-', '-u', fresh()], { input: 'x'.repeat(900_000) });
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^ \[x\] Sent 'x+…' \(900000 bytes\)\n$/);
     expect(stdout.length).toBeLessThan(250);
   });
 
-  test('23: the help of `dlq list`, and hints that can be pasted', async () => {
+  test('the help of `dlq list`, and hints that can be pasted', async () => {
     const url = fresh();
     expect((await millrace(['help', 'dlq', 'list'])).stdout).toMatch(/^Usage: millrace dlq list /);
     expect((await millrace(['dlq', 'list', '--nope'])).stderr).toContain("run 'millrace dlq list --help'");
@@ -121,13 +115,13 @@ describe('the command line', () => {
     expect([pasted.exitCode, pasted.stdout]).toEqual([0, expect.stringMatching(/^reason: +failed$/m)]);
   });
 
-  test('24: a duration without a unit is refused, with a question', async () => {
+  test('a duration without a unit is refused, with a question', async () => {
     const { exitCode, stderr } = await millrace(['send', 'x', '--timeout', '5']);
     expect(exitCode).toBe(2);
     expect(stderr).toContain('Add a unit, such as 5s or 5ms.');
   });
 
-  test('25: what a piped worker logs has one format', async () => {
+  test('what a piped worker logs has one format', async () => {
     const url = fresh();
     await millrace(['send', 'x', '-u', url]);
     const shell = `"${process.execPath}" "${fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url))}" work --drain -u "${url}"`;
@@ -139,7 +133,7 @@ describe('the command line', () => {
     expect(events).toEqual(['started', 'summary']);
   });
 
-  test('26: --exec documents what it passes, and a child finds the same broker', async () => {
+  test('--exec documents what it passes, and a child finds the same broker', async () => {
     const url = fresh();
     const { stdout } = await millrace(['work', '--help']);
     for (const name of ['ID', 'ATTEMPT', 'QUEUE', 'CONTENT_TYPE', 'URL'])
@@ -149,7 +143,7 @@ describe('the command line', () => {
     expect(child.stdout).toContain(`is ${url}`);
   });
 
-  test('30: a handler in TypeScript says which Node runs it, where this one does not', async () => {
+  test('a handler in TypeScript says which Node runs it, where this one does not', async () => {
     const url = fresh();
     const handler = join(folder, 'handler.ts');
     writeFileSync(handler, 'export default (value: string): void => console.log("got", value);\n');
@@ -162,7 +156,7 @@ describe('the command line', () => {
 });
 
 describe('code', () => {
-  test('7: connect keeps looking for a broker that does not answer yet, says so, and ends with the reason', async () => {
+  test('connect keeps looking for a broker that does not answer yet, says so, and ends with the reason', async () => {
     const events: BrokerEvent[] = [];
     const connecting = connect('amqp://127.0.0.1:1', {
       connectTimeoutMs: 700,
@@ -173,7 +167,7 @@ describe('code', () => {
     expect(error.message).toMatch(/ECONNREFUSED/);
   });
 
-  test('5: a handler that fails is not silent', async () => {
+  test('a handler that fails is not silent', async () => {
     const warned = once(process, 'warning');
     await using broker = await connect('local:');
     const queue = defineQueue('silent', z.string());
@@ -185,7 +179,7 @@ describe('code', () => {
     expect(String((await warned)[0])).toContain('handler bug');
   });
 
-  test('6: what JSON loses is refused by the first send, with its path and a remedy', async () => {
+  test('what JSON loses is refused by the first send, with its path and a remedy', async () => {
     await using broker = await connect('local:');
     const send = (schema: z.ZodType, value: unknown) =>
       rejection(createProducer(broker, defineQueue('dates', schema)).send(value), 'INVALID_MESSAGE');
@@ -196,7 +190,7 @@ describe('code', () => {
     expect((await broker.inspect('dates').catch((error) => error)).ready ?? 0).toBe(0);
   });
 
-  test('9 and 14: what waits is visible: for a retry, and for its time', async () => {
+  test('what waits is visible: for a retry, and for its time', async () => {
     await using broker = await connect('local:');
     const queue = defineQueue('lag', z.string());
     const producer = createProducer(broker, queue);
@@ -211,7 +205,7 @@ describe('code', () => {
     expect(await broker.inspect('lag')).toMatchObject({ ready: 0, delayed: 2, dead: 0 });
   });
 
-  test('10: a handler runs in the span of its message, and what it sends continues the trace', async () => {
+  test('a handler runs in the span of its message, and what it sends continues the trace', async () => {
     const { context, trace } = await import('@opentelemetry/api');
     const sdk = await import('@opentelemetry/sdk-trace-node');
     const { instrument } = await import('../../src/otel/index.js');
@@ -243,7 +237,7 @@ describe('code', () => {
     }
   });
 
-  test('15: one event reaches several queues, typed', async () => {
+  test('one event reaches several queues, typed', async () => {
     await using broker = await connect('local:');
     const shop = defineTopic('shop', { 'order.created': z.object({ id: z.string() }) });
     const seen: string[] = [];
@@ -258,7 +252,7 @@ describe('code', () => {
     expect(seen.sort()).toEqual(['mail A-1', 'search A-1']);
   });
 
-  test('16: a handler chooses its delay, and a policy computes delays without an end', async () => {
+  test('a handler chooses its delay, and a policy computes delays without an end', async () => {
     const { RetryLater } = await import('../../src/index.js');
     await using broker = await connect('local:');
     const queue = defineQueue('asks', z.string());
@@ -280,7 +274,7 @@ describe('code', () => {
     expect(events).toMatchObject([{ type: 'retried', delayMs: 1 }, { type: 'handled' }]);
   });
 
-  test('17: an import has ids of its own, goes on past bad rows, and tells how far it is', async () => {
+  test('an import has ids of its own, goes on past bad rows, and tells how far it is', async () => {
     await using broker = await connect('local:');
     const queue = defineQueue('rows', z.object({ id: z.string() }));
     const progress: unknown[] = [];
@@ -294,7 +288,7 @@ describe('code', () => {
     expect(progress.at(-1)).toEqual({ taken: 3, stored: 2, skipped: 1 });
   });
 
-  test('18: two sends under one id have one id in the handler, by which it can tell them apart from two orders', async () => {
+  test('two sends under one id have one id in the handler, by which it can tell them apart from two orders', async () => {
     await using broker = await connect('local:');
     const queue = defineQueue('twice', z.string());
     const [ids, effects] = [[] as string[], new Set<string>()];
@@ -318,7 +312,7 @@ describe('code', () => {
     expect(isQueueError(await opening.catch((error) => error))).toBe(true);
   });
 
-  test('20: another server at the address is named', async () => {
+  test('another server at the address is named', async () => {
     const server = createServer((_request, response) => response.end('hello'));
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
@@ -338,7 +332,7 @@ describe('code', () => {
     expect(error.message).not.toMatch(/\d\.\d+ ms/);
   });
 
-  test('27: options that a broker ignores are told', async () => {
+  test('options that a broker ignores are told', async () => {
     const events: BrokerEvent[] = [];
     await using broker = await connect('local:', {
       heartbeatMs: 5000,
@@ -352,7 +346,7 @@ describe('code', () => {
     ]);
   });
 
-  test('28: a context has nothing of the inside, and a message without an id is refused at the door', async () => {
+  test('a context has nothing of the inside, and a message without an id is refused at the door', async () => {
     await using broker = await connect('local:');
     const queue = defineQueue('inside', z.string());
     let keys: string[] = [];
