@@ -1,6 +1,7 @@
-import type { Broker, Delivery, Message, WaitOptions } from '../broker.js';
+import type { Backend, Broker, Delivery, Message, WaitOptions } from '../broker.js';
 import { BROKER_HEADERS } from '../common/broker-headers.js';
 import { ConcurrencyLimit } from '../common/concurrency-limit.js';
+import { pause } from '../common/limits.js';
 import {
   backendOf,
   checkOptionNames,
@@ -33,6 +34,10 @@ const MAX_UNDER_WAY = 50;
 
 /** More than are delivered and not settled at once. */
 const MAX_REMEMBERED = 4000;
+
+/** How long a broker may take to put back what a lost connection held. */
+const BACK_LIMIT_MS = 2000;
+const BACK_INTERVAL_MS = 50;
 
 /** Headers about attempts in the old queue. */
 const ATTEMPTS = /^x-millrace-(attempt|postpones)$/;
@@ -110,7 +115,37 @@ export async function moveMessages(
     await moving.ended();
     await scan.end();
   }
+  // With a limit, a message like the last ones may be next, and must not be taken for one of them.
+  if (begun < limit && scan.mayReturnRemoved) await removeReturned(backend, from, removed, wait);
   return { moved, total: scan.total };
+}
+
+/**
+ * Removes the moved messages whose removal the broker never learned of: it puts them back ahead of all others when it
+ * notices that their connection is lost. Those that come back later than that stay, as copies with the same ids.
+ */
+async function removeReturned(
+  backend: Backend,
+  queue: string,
+  removed: Removed,
+  wait: WaitOptions,
+): Promise<void> {
+  for (let waitedMs = 0; waitedMs < BACK_LIMIT_MS; waitedMs += BACK_INTERVAL_MS) {
+    if ((await backend.inspect(queue, wait)).ready > 0) break;
+    await pause(BACK_INTERVAL_MS, wait.signal, { keepAlive: true });
+  }
+  const scan = await QueueScan.begin(backend, queue, wait);
+  try {
+    for (;;) {
+      const delivery = await scan.next();
+      if (delivery === undefined || !delivery.redelivered) return;
+      const { message } = delivery;
+      if (!removed.has(keyOf({ id: message.id, message }))) return;
+      scan.remove(delivery);
+    }
+  } finally {
+    await scan.end();
+  }
 }
 
 /** The last messages that were removed, and whether they are back. Messages that are alike have the same key. */
@@ -125,6 +160,10 @@ class Removed {
       this.#isBack.delete(oldest);
       return;
     }
+  }
+
+  has(key: string): boolean {
+    return this.#isBack.has(key);
   }
 
   /** Whether it is back already, and was lost again before it was removed again. */
