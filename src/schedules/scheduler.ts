@@ -43,6 +43,9 @@ export interface SchedulerOptions {
 /** For how long a scheduler that has stopped may be counted by the broker. */
 const JUST_STOPPED_MS = 2_000;
 
+/** As a `send` has them by default. */
+const RUN_NOW_LIMITS = { timeoutMs: 30_000 };
+
 const OPTION_NAMES: readonly (keyof SchedulerOptions)[] = ['around', 'observe'];
 
 /** The known state of a schedule on a broker. */
@@ -77,7 +80,8 @@ export interface Scheduler extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
   /**
    * Sends the message of a schedule now, in addition to its ticks, whether the scheduler was started or not. Resolves
-   * to the id of the message. Rejects with `INVALID_OPTION` for an unknown name, and as `send` does.
+   * to the id of the message. Rejects with `INVALID_OPTION` for an unknown name, and as `send` does, with
+   * `TIMEOUT` after 30 seconds.
    */
   runNow(name: string): Promise<{ readonly id: string }>;
   /** The known state of each schedule. Rejects as `inspect` does. */
@@ -213,22 +217,29 @@ class ScheduleRunner implements Scheduler {
     }
     const message = await makeTick(schedule, undefined, this.#broker.maxMessageBytes);
     const { target } = schedule;
-    await target.declare(this.#broker);
+    const since = performance.now();
+    await target.declare(this.#broker, RUN_NOW_LIMITS);
     await sendTick(this.#broker, this.#around, { target, message }, undefined, async (publishing) => {
-      await this.#publish(target, publishing);
+      await this.#publish(target, publishing, since);
       return true;
     });
     return { id: message.id };
   }
 
   /** Declares the target again if somebody has removed it since it was last declared. */
-  async #publish(target: ScheduleTarget, { to, message, mandatory }: Publishing): Promise<void> {
+  async #publish(
+    target: ScheduleTarget,
+    { to, message, mandatory }: Publishing,
+    since: number,
+  ): Promise<void> {
+    const publish = () =>
+      this.#broker.publish(to, message, { ...limitsLeft(RUN_NOW_LIMITS, since), mandatory });
     try {
-      await this.#broker.publish(to, message, { mandatory });
+      await publish();
     } catch (error) {
       if (!isQueueError(error, 'UNROUTABLE')) throw error;
-      await target.declare(this.#broker);
-      await this.#broker.publish(to, message, { mandatory });
+      await target.declare(this.#broker, limitsLeft(RUN_NOW_LIMITS, since));
+      await publish();
     }
   }
 

@@ -46,6 +46,27 @@ test('a scheduler stops while the broker does not answer', async () => {
   expect(broker.state).toBe('connected');
 });
 
+test('a state that is being set when the broker is closed keeps nothing running', async () => {
+  const { proxy, broker, name } = await behindProxy();
+  let hasTurn = false;
+  let losses = 0;
+  const state = await broker.openState(`schedule.${name}`, {
+    initial: '0',
+    merge: (value, other) => String(Math.max(Number(value), Number(other))),
+    onTurn: () => {
+      hasTurn = true;
+    },
+    onLost: () => losses++,
+  });
+  await eventually(() => hasTurn);
+  proxy.freeze();
+  const setting = state.set('1');
+  await broker.close();
+  expect(await setting).toBe(true);
+  await eventually(() => losses === 1);
+  await state.close();
+});
+
 test('forgetting a schedule that is held takes no longer than its time limit', async () => {
   const { broker, name } = await behindProxy();
   const queue = defineQueue(name, z.string());

@@ -1,15 +1,16 @@
 import { on } from 'node:events';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { WaitOptions } from '../../src/broker.js';
 import { connect } from '../../src/connect.js';
 import { QueueError } from '../../src/errors.js';
+import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
 import { defineSchedule, type ScheduleOptions } from '../../src/schedules/schedule.js';
 import { createScheduler, forgetSchedule } from '../../src/schedules/scheduler.js';
 import { defineTopic } from '../../src/topics/topic.js';
 import { eventually } from '../support/eventually.js';
-import { rejection } from '../support/rejection.js';
+import { rejection, watch } from '../support/rejection.js';
 
 const queue = defineQueue('reports', z.object({ day: z.string() }));
 const days = defineTopic('days', { ended: z.object({ day: z.string() }) });
@@ -181,3 +182,18 @@ test.each(['set', 'removed'] as const)(
     expect(await broker.inspect(queue.name)).toMatchObject({ ready: 0 });
   },
 );
+
+test('runNow gives up after 30 seconds, as a send does', async () => {
+  await using broker = await connect('local:');
+  const full = defineQueue('full', z.string(), { capacity: 1 });
+  await createProducer(broker, full).send('fills it');
+  const scheduler = createScheduler(broker, [defineSchedule('n', { cron: '0 0 29 2 *', send: [full, 'x'] })]);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const running = scheduler.runNow('n');
+  const run = watch(running);
+  for (let seconds = 0; seconds < 60 && run.state === 'pending'; seconds++)
+    await vi.advanceTimersByTimeAsync(1000);
+  expect(run.state).toBe('rejected');
+  await rejection(running, 'TIMEOUT');
+});

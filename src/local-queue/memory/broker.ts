@@ -160,10 +160,9 @@ class MemoryBroker implements Backend {
 
   #fanOut(to: Destination, message: Message, options: PublishOptions | undefined): Promise<boolean> {
     const queues = this.#exchanges.route(to);
-    if (queues === undefined) return unrouted(to, message, false, options);
-    const publishing = this.#fanOuts.publish(message, to, queues, options);
-    if (options?.mandatory === false) return publishing;
-    return publishing.then((isRouted) => isRouted || unrouted(to, message, true, options));
+    if (queues === undefined || queues.length === 0)
+      return unrouted(to, message, queues !== undefined, options);
+    return this.#fanOuts.publish(message, to, queues, options);
   }
 
   async subscribe(

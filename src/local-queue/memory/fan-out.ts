@@ -1,6 +1,7 @@
 import type { Destination, Message, PublishOptions } from '../../broker.js';
 import { QueueError } from '../../errors.js';
 import { FanOutLines, type WaitingFanOut } from '../fan-out-lines.js';
+import { unrouted } from '../local-broker.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { type MemoryQueue, PUBLISHES_PER_TURN } from './queue.js';
@@ -13,7 +14,6 @@ interface WaitingMessage extends WaitingFanOut {
 type Waiting = Waiter<WaitingMessage, boolean>;
 
 const STORED: Promise<boolean> = Promise.resolve(true);
-const UNROUTED: Promise<boolean> = Promise.resolve(false);
 
 /**
  * Stores a message in several queues at once, or in none: it waits until all of them have room. Messages that wait for
@@ -35,14 +35,16 @@ export class FanOuts {
     this.#route = route;
   }
 
-  /** Resolves to whether any queue took it. Throws `FULL`, and as `WaitList.join` does. */
+  /**
+   * Stores it in these queues, of which there is at least one; if it has to wait, in those that take it then. Resolves to
+   * whether any did, unless that is an error. Throws `FULL`, and as `WaitList.join` does.
+   */
   publish(
     message: Message,
     to: Destination,
     queues: readonly MemoryQueue[],
     options: PublishOptions | undefined,
   ): Promise<boolean> {
-    if (queues.length === 0) return UNROUTED;
     const full = this.#full(queues);
     if (full === undefined) {
       store(message, queues);
@@ -54,7 +56,7 @@ export class FanOuts {
     const { promise } = this.#waiting.lineTo(to).join(waiting, options);
     // A message that gives up may have blocked others.
     promise.catch(() => this.admit());
-    return promise;
+    return promise.then((isRouted) => isRouted || unrouted(to, message, true, options));
   }
 
   /** Throws `FULL`. */
