@@ -16,7 +16,7 @@ import { type BreakerOptions, type BreakerSettings, breakerOption } from './pace
 import type { KeyOf } from './pace/line.js';
 import type { LineSettings } from './pace/make-line.js';
 import { passedInTime, type Rate, rateOption } from './pace/rate.js';
-import { type Retries, type RetryPolicy, retriesOption } from './retry-policy.js';
+import { DEFAULT_MAX_POSTPONES, type Retries, type RetryPolicy, retriesOption } from './retry-policy.js';
 
 /** Options of `createConsumer`. All have defaults; unknown names are `INVALID_OPTION`. */
 export interface ConsumerOptions<Out = unknown> {
@@ -166,7 +166,7 @@ export function checkConsumerOptions<Out>(
     maxPostpones: integerOption('maxPostpones', options.maxPostpones, {
       min: 0,
       max: MAX_ATTEMPTS,
-      default: 100,
+      default: DEFAULT_MAX_POSTPONES,
     }),
     handlerTimeoutMs: durationOption('handlerTimeoutMs', options.handlerTimeoutMs, {
       min: 1,

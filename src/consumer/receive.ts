@@ -14,8 +14,8 @@ import type { Queue } from '../queue.js';
 import type { MessageInfo } from './consumer.js';
 import { decode, store } from './handle-message.js';
 import { OutcomeReport } from './outcome-report.js';
-import { DEFAULT_RETRIES } from './retry-policy.js';
-import { expired, settlementFor, type Unhandled } from './settlement.js';
+import { DEFAULT_MAX_POSTPONES, DEFAULT_RETRIES } from './retry-policy.js';
+import { expired, type Unhandled, unhandledSettlementFor } from './settlement.js';
 
 /** Options of `receive`. All have defaults. */
 export interface ReceiveOptions {
@@ -98,7 +98,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #options: { readonly prefetch: number; readonly timeoutMs: number };
-  /** Reports messages that never reach the loop, because they can't be read. */
+  /** Reports messages that never reach the loop: they can't be read, or have expired. */
   readonly #report: OutcomeReport;
   /** Aborted at the end of the loop; it also ends a pending subscription. */
   readonly #over = new AbortController();
@@ -192,7 +192,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     return subscription;
   }
 
-  /** Undefined if the message was lost meanwhile, or if it can't be read and was settled here. */
+  /** Undefined if the message was lost meanwhile, or if it has expired or can't be read, and was settled here. */
   async #read(delivery: Delivery): Promise<Received<Out> | undefined> {
     const decoding = decode(delivery.message, this.#queue, this.#broker.maxMessageBytes);
     const ended = new Deferred();
@@ -210,10 +210,14 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
 
   /** If the settlement can't be stored, the message returns to its queue and is redelivered. Never rejects. */
   async #settleUnread(delivery: Delivery, outcome: Unhandled): Promise<void> {
-    const policy = { retries: DEFAULT_RETRIES, maxPostpones: 100, onExpired: this.#queue.spec.onExpired };
-    const settlement = settlementFor(outcome, delivery, policy);
-    if (settlement.verb === 'ack' || settlement.verb === 'drop') {
+    const settlement = unhandledSettlementFor(outcome, delivery, {
+      retries: DEFAULT_RETRIES,
+      maxPostpones: DEFAULT_MAX_POSTPONES,
+      onExpired: this.#queue.spec.onExpired,
+    });
+    if (settlement.verb === 'drop') {
       delivery.ack();
+      this.#report.expired(delivery);
       return;
     }
     try {

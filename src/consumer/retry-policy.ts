@@ -56,6 +56,9 @@ const FIRST_DELAY_MS = 1000;
 /** The default retry policy. */
 export const DEFAULT_RETRIES: Retries = fixed([FIRST_DELAY_MS, 10_000, 60_000]);
 
+/** How often a message may be postponed by default. */
+export const DEFAULT_MAX_POSTPONES = 100;
+
 /** Throws `INVALID_OPTION`. */
 export function retriesOption(
   policy: RetryPolicy | undefined,

@@ -1,4 +1,4 @@
-/** The settlement policy: how an attempt's outcome becomes one of done, later, never. Pure. */
+/** The settlement policy: whether an attempt's outcome leads to ack, drop, retry, postpone or dead-letter. */
 import type { DeadLetterCode, Delivery, Failure, QueueSpec } from '../broker.js';
 import { expiredFailure } from '../common/expiry.js';
 import { errorText, MAX_DELAY_MS } from '../common/options.js';
@@ -33,8 +33,10 @@ export type Decoded<Out> =
   | { readonly ok: true; readonly value: Out }
   | { readonly ok: false; readonly outcome: Unhandled };
 
-export type Settlement =
-  | { readonly verb: 'ack' }
+export type Settlement = { readonly verb: 'ack' } | UnhandledSettlement;
+
+/** A settlement other than an acknowledgement. */
+export type UnhandledSettlement =
   /** It has expired, and its queue drops expired messages. */
   | { readonly verb: 'drop' }
   | { readonly verb: 'retry'; readonly delayMs: number; readonly failure: Failure }
@@ -78,7 +80,7 @@ function delayOf(error: { readonly delayMs: unknown }): number | undefined {
 }
 
 const ACK: Settlement = { verb: 'ack' };
-const DROP: Settlement = { verb: 'drop' };
+const DROP: UnhandledSettlement = { verb: 'drop' };
 
 /** The outcome of a message that expired before its handler began. */
 export function expired(expiresAt: number | undefined): Unhandled {
@@ -89,12 +91,19 @@ export function expired(expiresAt: number | undefined): Unhandled {
 /** The action for a message after an attempt. */
 export function settlementFor(
   outcome: Outcome,
+  delivery: Pick<Delivery, 'attempt' | 'message'>,
+  policy: SettlementPolicy,
+): Settlement {
+  return outcome.type === 'handled' ? ACK : unhandledSettlementFor(outcome, delivery, policy);
+}
+
+/** As {@link settlementFor}, for a message that no handler has handled. */
+export function unhandledSettlementFor(
+  outcome: Unhandled,
   { attempt, message }: Pick<Delivery, 'attempt' | 'message'>,
   { retries, maxPostpones, onExpired }: SettlementPolicy,
-): Settlement {
+): UnhandledSettlement {
   switch (outcome.type) {
-    case 'handled':
-      return ACK;
     case 'hopeless':
       if (outcome.code === 'expired' && onExpired === 'drop') return DROP;
       return { verb: 'dead-letter', failure: { code: outcome.code, error: outcome.text } };

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { onSettled, type SettleTrace } from '../../src/common/tracing.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { receive } from '../../src/consumer/receive.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
@@ -146,6 +147,31 @@ export const expiryCases: Cases = {
       break;
     }
     expect(await deadLettersOf(t, queue.name, 1)).toMatchObject([{ reason: 'expired' }]);
+  },
+
+  'a loop reports what has expired and is dropped': async (t) => {
+    const queue = t.define(z.string(), { onExpired: 'drop' });
+    const producer = createProducer(t.broker, queue);
+    await producer.send('first');
+    const { id } = await producer.send('second', { expiresInMs: 5000 });
+    const expiresAt = Date.now() + 5000;
+    const settled: SettleTrace[] = [];
+    const unsubscribe = onSettled((trace) => trace.queue === queue.name && settled.push(trace));
+    const values: string[] = [];
+    for await (const message of receive(t.broker, queue, { prefetch: 2 })) {
+      values.push(message.value);
+      if (message.value === 'first') {
+        // The second has arrived, too, and waits for the loop.
+        await until(expiresAt);
+        await producer.send('third');
+      }
+      message.ack();
+      if (message.value === 'third') break;
+    }
+    unsubscribe();
+    expect(values).toEqual(['first', 'third']);
+    expect(settled).toMatchObject([{ outcome: 'expired', id, attempt: 1 }]);
+    await t.untilCounted(queue.name, { ready: 0, consumers: 0 });
   },
 
   'a dead letter does not expire, and its replay is not bound by the time either': async (t) => {

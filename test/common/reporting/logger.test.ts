@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Broker } from '../../../src/broker.js';
 import { type ConnectOptions, connect } from '../../../src/connect.js';
@@ -92,6 +92,24 @@ test('a loop reports the messages that it never shows, since they can not be rea
     'error',
     { event: 'dead-lettered', id: 'm-1', reason: 'invalid' },
   ]);
+  await loop.return?.();
+  expect(await next).toMatchObject({ done: true });
+});
+
+test('a loop reports the messages that it never shows, since they have expired', async () => {
+  const dropping = defineQueue('offers', z.string(), { onExpired: 'drop' });
+  const lines = new Lines();
+  broker = await connect('local:', { logger: lines });
+  const producer = createProducer(broker, dropping);
+  await producer.send('first');
+  await producer.send('late', { id: 'm-1', expiresInMs: 60_000 });
+  const loop = receive(broker, dropping, { prefetch: 2 })[Symbol.asyncIterator]();
+  await loop.next();
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  const next = loop.next();
+  await eventually(() => lines.all.length > 0);
+  expect(lines.all).toMatchObject([['warn', { event: 'expired', id: 'm-1', attempt: 1 }, expect.any(String)]]);
   await loop.return?.();
   expect(await next).toMatchObject({ done: true });
 });
