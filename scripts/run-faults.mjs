@@ -54,7 +54,7 @@ function table(runs) {
     // Times depend on how busy the machine was.
     `Taken on ${new Date().toISOString().slice(0, 10)}, ${machine}, load average ${Math.round(loadavg()[2] ?? 0)}.`,
     '',
-    '| fault | queue | messages | struck | lost | handled again | sent again | unconfirmed | back after: median, worst | memory |',
+    '| fault | queue | messages | times injected | lost | handled again | sent again | unconfirmed | back after: median, worst | memory |',
     '|---|---|--:|--:|--:|--:|--:|--:|--:|--:|',
   ];
   return [...head, ...runs.map(row)].join('\n');

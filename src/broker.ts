@@ -279,12 +279,12 @@ export interface Backend extends Broker {
     onDelivery: (delivery: Delivery) => void,
   ): Promise<QueueSubscription>;
 
-  /** Receives replies, from the first call of `replyTo` on. Does not keep the process alive by itself. */
+  /** Receives replies, from the first call of `replyTo` on. Does not keep the process alive on its own. */
   receiveReplies(listener: ReplyListener): Replies;
 
   /**
    * Takes part in the state of that name, which is made if it is not there. It outlives the programs that share it, except
-   * in memory. Does not keep the process alive by itself. Rejects as `declare` and `subscribe` do.
+   * in memory. Does not keep the process alive on its own. Rejects as `declare` and `subscribe` do.
    */
   openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState>;
 

@@ -13,7 +13,7 @@ export type SignalName = `SIG${string}`;
 
 /** How {@link closeOnSignals} closes. */
 export interface CloseOnSignalsOptions {
-  /** How long running handlers may take to finish. Milliseconds. Default: 30 000. */
+  /** How long running handlers may take to finish. Milliseconds. Default: 30,000. */
   readonly deadlineMs?: number | undefined;
   /** Default: `SIGINT` and `SIGTERM`. */
   readonly signals?: readonly SignalName[] | undefined;
@@ -29,7 +29,7 @@ export interface ClosingOnSignals extends Disposable {
 
 /**
  * Ends a program in order. At the first signal it stops the consumers, which lets running handlers finish until the
- * deadline, and then closes the broker; the process ends by itself when nothing else keeps it alive. A second signal
+ * deadline, and then closes the broker; the process ends on its own when nothing else keeps it alive. A second signal
  * returns unfinished messages to their queues at once, and then ends the process as the signal does by default.
  *
  * ```ts

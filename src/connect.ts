@@ -16,7 +16,7 @@ export interface ConnectOptions extends RabbitMqOptions {
   readonly durability?: 'flush' | 'commit' | undefined;
   /**
    * `local:FOLDER`: how long a stalled process keeps its messages before they go to others; those of a process known to
-   * be dead go at once. Milliseconds, from 100. Default: 30 000.
+   * be dead go at once. Milliseconds, from 100. Default: 30,000.
    */
   readonly leaseMs?: number | undefined;
   /**

@@ -44,7 +44,7 @@ export interface SubscribeOptions extends WaitOptions {
   readonly onLost?: ((delivery: Delivery, reason: Error) => void) | undefined;
 }
 
-/** A subscription to a queue. It survives reconnects: the backend renews it by itself. */
+/** A subscription to a queue. It survives reconnects: the backend renews it automatically. */
 export interface QueueSubscription {
   /** Stops further deliveries; outstanding ones may still be settled. Always resolves. */
   cancel(): Promise<void>;
@@ -123,7 +123,7 @@ export interface StartsRequest {
   readonly perMs: number;
   /** How many starts are requested. 0: the request only reports the use of earlier ones. */
   readonly count: number;
-  /** For how long after the call the granted starts may be used: up to 60 000 milliseconds. */
+  /** For how long after the call the granted starts may be used: up to 60,000 milliseconds. */
   readonly validMs: number;
   /** An earlier grant that will not be used any further. One that is never ended counts as used at its last moment. */
   readonly ended?:

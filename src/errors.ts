@@ -179,7 +179,7 @@ export class RetryLater extends Error {
   /** Milliseconds until the next attempt. */
   readonly delayMs: number;
 
-  /** `delayMs`: 0 to 2 147 483 647 (24 days), or the constructor throws `INVALID_OPTION`. */
+  /** `delayMs`: 0 to 2,147,483,647 (24 days), or the constructor throws `INVALID_OPTION`. */
   constructor(delayMs: number, message?: string, options?: ErrorOptions) {
     super(message ?? `failed, to be retried in ${String(delayMs)} ms`, options);
     this.delayMs = checkDelay(delayMs);
@@ -204,7 +204,7 @@ export class Postpone extends Error {
   /** Milliseconds until the message is redelivered. */
   readonly delayMs: number;
 
-  /** `delayMs`: 0 to 2 147 483 647 (24 days), or the constructor throws `INVALID_OPTION`. */
+  /** `delayMs`: 0 to 2,147,483,647 (24 days), or the constructor throws `INVALID_OPTION`. */
   constructor(delayMs: number, message?: string, options?: ErrorOptions) {
     super(message ?? `postponed by ${String(delayMs)} ms`, options);
     this.delayMs = checkDelay(delayMs);

@@ -17,7 +17,7 @@ export interface BatchConsumerOptions<Out = unknown>
   > {
   /** A batch closes when it has this many messages. 1 to 2000 (the prefetch limit of quorum queues). Default: 100. */
   readonly size?: number | undefined;
-  /** A batch closes this many milliseconds after its first message arrived. 0 to 60 000. Default: 200. */
+  /** A batch closes this many milliseconds after its first message arrived. 0 to 60,000. Default: 200. */
   readonly waitMs?: number | undefined;
   /**
    * A batch closes before the total size of its message bodies exceeds this many bytes; a larger message is a batch by

@@ -1,4 +1,4 @@
-/** Measures, cuts and wraps text for a terminal. Pure. */
+/** Measures, cuts and wraps text for a terminal. */
 
 /** Scripts and symbols that terminals draw two columns wide. */
 const WIDE =

@@ -107,7 +107,7 @@ export function checkRoutingKey(option: string, key: unknown): asserts key is st
   if (!fits) throw invalidOption(option, `text of at most ${MAX_NAME_BYTES} bytes`, key);
 }
 
-/** Throws `INVALID_OPTION` for an exchange that the broker has by itself. */
+/** Throws `INVALID_OPTION` for an exchange that every broker has. */
 export function checkRemovable(exchange: unknown): void {
   checkRoutingKey('exchange', exchange);
   if (exchange !== '' && !exchange.startsWith('amq.')) return;

@@ -33,7 +33,7 @@ export function copyHeaders(headers: MessageHeaders, fault: HeaderFault): Messag
   const copy: Record<string, HeaderValue> = {};
   for (const name of Object.keys(headers)) {
     checkHeaderName(name, fault);
-    set(copy, name, copyValue(headers[name], { fault, where: () => inside('headers', name) }, 0));
+    setField(copy, name, copyValue(headers[name], { fault, where: () => inside('headers', name) }, 0));
   }
   return copy;
 }
@@ -44,7 +44,7 @@ export function checkHeaderName(name: string, fault: HeaderFault): void {
   if (name === '' || (name.length * 3 > MAX_NAME_BYTES && Buffer.byteLength(name) > MAX_NAME_BYTES))
     throw fault('headers', `headers with names of 1 to ${MAX_NAME_BYTES} bytes`, name);
   const why = REFUSED_NAMES.get(name);
-  if (why !== undefined) throw fault('headers', `another name than ${name}, ${why}`, name);
+  if (why !== undefined) throw fault('headers', `a name other than ${name}, ${why}`, name);
 }
 
 /** Throws what `fault` returns for headers that can't be sent. Cheap if all of them are text. */
@@ -113,7 +113,7 @@ function copyObject(value: object | null, place: Place, depth: number): HeaderVa
     const inner = { fault, where: () => inside(where(), name) };
     if (Buffer.byteLength(name) > MAX_NAME_BYTES || !name.isWellFormed())
       throw fault(where(), `well-formed names of at most ${MAX_NAME_BYTES} bytes`, name);
-    set(copy, name, copyValue(value[name], inner, depth + 1));
+    setField(copy, name, copyValue(value[name], inner, depth + 1));
   }
   return copy;
 }
@@ -135,8 +135,8 @@ function inside(where: string, name: string): string {
   return `${where}[${JSON.stringify(name)}]`;
 }
 
-/** Treats the name `__proto__` like any other. */
-function set(table: Record<string, HeaderValue>, name: string, value: HeaderValue): void {
+/** Sets a field, treating the name `__proto__` like any other. */
+export function setField<T>(table: Record<string, T>, name: string, value: T): void {
   if (name !== '__proto__') table[name] = value;
   else Object.defineProperty(table, name, { value, enumerable: true, writable: true, configurable: true });
 }

@@ -1,4 +1,4 @@
-/** Everything that waits uses this module: signals, time limits, deferred promises, pauses and back-off. */
+/** The means to wait: signals, time limits, deferred promises, pauses and back-off. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outage, PublishOptions, WaitOptions } from '../broker.js';
 import { isQueueError, QueueError } from '../errors.js';
@@ -28,7 +28,7 @@ export class Deferred<T = void> {
   }
 }
 
-/** The only wording of `TIMEOUT`: `<action>: <unmet> within 8000 ms`. */
+/** The usual wording of `TIMEOUT`: `<action>: <unmet> within 8000 ms`. */
 export function timeoutError(action: string, timeoutMs: number, unmet = 'not done'): QueueError {
   return new QueueError('TIMEOUT', `${action}: ${timeoutText(timeoutMs, unmet)}`);
 }
@@ -53,7 +53,7 @@ export function outageText(outage: Outage | undefined): string {
   return outage === undefined ? '' : ` (no connection: ${outage.reason.message})`;
 }
 
-/** The only wording of `ABORTED`. The signal's reason becomes the cause. */
+/** The usual wording of `ABORTED`. The signal's reason becomes the cause. */
 export function abortedError(action: string, signal: AbortSignal): QueueError {
   return new QueueError('ABORTED', `${action}: aborted`, { cause: signal.reason });
 }

@@ -1,4 +1,4 @@
-/** Creates, checks and copies messages: the only place that lists all their properties. */
+/** Creates, checks and copies messages. What handlers and loops receive of them: `Context` and `toReceived`. */
 import { randomFillSync } from 'node:crypto';
 import { type Destination, MAX_PRIORITY, type Message } from '../broker.js';
 import { QueueError } from '../errors.js';
@@ -62,7 +62,7 @@ export function newMessage(
   };
 }
 
-/** The same message with another body, and other headers if given. Once it is stored, it has no `dueAt`. */
+/** A copy with its own body, and other headers if given. It has no `dueAt`, as a stored message has none. */
 export function copyMessage(message: Message, headers: Message['headers'] = message.headers): Message {
   return {
     id: message.id,
@@ -81,6 +81,11 @@ export function copyMessage(message: Message, headers: Message['headers'] = mess
     persistent: message.persistent,
     expiresAt: message.expiresAt,
   };
+}
+
+/** A copy of a message that is still to be sent, with its own body. */
+export function copyUnsent(message: Message): Message {
+  return { ...copyMessage(message), dueAt: message.dueAt };
 }
 
 /** A copy that neither the sender nor a codec that reuses its buffer can change. */

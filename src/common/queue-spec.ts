@@ -117,7 +117,7 @@ const OPTION_NAMES: readonly (keyof QueueOptions)[] = [
 export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
   checkOptionNames('defineQueue', options, OPTION_NAMES);
   const declare = wordOption('declare', options.declare, ['match', 'if-missing', 'existing'], 'match');
-  checkQueueName('name', name, declare);
+  checkDefinedName('name', name, declare);
   const type = wordOption('type', options.type, ['quorum', 'classic'], 'quorum');
   const durable = booleanOption('durable', options.durable, true);
   const exclusive = booleanOption('exclusive', options.exclusive, false);
@@ -202,15 +202,15 @@ function toDeadLetter(name: string, option: QueueOptions['deadLetter']): QueueSp
   if (typeof option === 'string') return toDeadLetter(name, { queue: option });
   checkOptionNames('deadLetter', option, ['queue', 'capacity']);
   const queue = option.queue ?? `${name}.dead`;
-  checkQueueName('deadLetter.queue', queue, 'match');
-  if (queue === name) throw invalidOption('deadLetter.queue', `another queue than '${name}' itself`, queue);
+  checkDefinedName('deadLetter.queue', queue, 'match');
+  if (queue === name) throw invalidOption('deadLetter.queue', `a queue other than '${name}' itself`, queue);
   return { queue, capacity: capacityOption('deadLetter.capacity', option.capacity) };
 }
 
 /** An AMQP short string. */
 const MAX_NAME_BYTES = 255;
 
-function checkQueueName(option: string, name: string, declare: DeclareMode): void {
+function checkDefinedName(option: string, name: string, declare: DeclareMode): void {
   const fits =
     typeof name === 'string' &&
     name !== '' &&

@@ -68,7 +68,7 @@ export interface ConsumerOptions<Out = unknown> {
   /**
    * How long a handler may take, including an asynchronous schema. After that its `signal` is aborted, the attempt counts
    * as failed, and the next message takes its slot. With a `key` the schema has the same time for itself, since it runs
-   * ahead. Milliseconds, `Infinity` for no limit. Default: 1 500 000 (25 minutes), which is less than the 30 minutes
+   * ahead. Milliseconds, `Infinity` for no limit. Default: 1,500,000 (25 minutes), which is less than the 30 minutes
    * after which RabbitMQ takes a message back (`consumer_timeout`).
    */
   readonly handlerTimeoutMs?: number | undefined;

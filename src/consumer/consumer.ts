@@ -11,7 +11,7 @@ export interface Consumer extends AsyncDisposable {
   readonly counts: ConsumerCounts;
   /**
    * Declares the queue and starts taking messages. After that the subscription survives reconnects. A consumer can be
-   * started once. Rejects as declaring and subscribing do; with `TIMEOUT` after `timeoutMs` (default 30 000),
+   * started once. Rejects as declaring and subscribing do; with `TIMEOUT` after `timeoutMs` (default 30,000),
    * `INVALID_OPTION` if the module of the handler can't be loaded, and `CLOSED` if `stop` was called first.
    */
   start(options?: WaitOptions): Promise<void>;
@@ -53,7 +53,7 @@ export interface Consumer extends AsyncDisposable {
    * emits a warning instead.
    */
   readonly ended: Promise<void>;
-  /** Why it has ended by itself, as `ended` rejects with it; undefined otherwise. */
+  /** Why it has ended on its own, as `ended` rejects with it; undefined otherwise. */
   readonly error: Error | undefined;
 }
 
@@ -67,7 +67,7 @@ export type ConsumerState = 'idle' | 'starting' | 'running' | 'paused' | 'stoppi
 export interface StopOptions {
   /**
    * How long running handlers may still take. After that their `signal` is aborted and their messages return to the
-   * queue. Milliseconds, `Infinity` for no limit. Default: 30 000.
+   * queue. Milliseconds, `Infinity` for no limit. Default: 30,000.
    */
   readonly deadlineMs?: number | undefined;
 }
@@ -120,7 +120,7 @@ export interface MessageInfo {
   readonly expiresAt: number | undefined;
   /** Set on requests, or by the sender. */
   readonly correlationId: string | undefined;
-  /** The address for the reply to a request. `createConsumer` replies to it by itself, `receive` does not. */
+  /** The address for the reply to a request. `createConsumer` replies to it automatically, `receive` does not. */
   readonly replyTo: string | undefined;
 }
 

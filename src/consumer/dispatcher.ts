@@ -196,7 +196,7 @@ export class Dispatcher<Out> {
 
   #runNext(): void {
     while (this.isOpen && this.#running.size < this.#slots) {
-      if (!this.#keepsAlive && this.#exitGap.isDue(this.#running.size)) return;
+      if (!this.#keepsAlive && this.#exitGap.enterIfDue(this.#running.size)) return;
       const delivery = this.#line.take();
       if (delivery === undefined) {
         if (!this.#keepsAlive && this.#running.size === 0) this.#exitGap.idle();
@@ -216,11 +216,12 @@ export class Dispatcher<Out> {
     if (!this.isOpen && this.#running.size === 0) this.#owner.onIdle();
   }
 
-  /** Ends the runs that have timed out, and returns when to check again. */
+  /** Warns of slow runs, ends those that have timed out, and returns when to check again. */
   #expire(now: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const run of this.#running.all()) {
-      if (run.isDue(now)) void expire(run, this.#settings);
+      run.warnIfDue(now);
+      if (run.isOverdue(now)) void expire(run, this.#settings);
       else next = Math.min(next, run.nextDue);
     }
     return next;

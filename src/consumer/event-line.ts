@@ -1,4 +1,4 @@
-/** Formats the events of consumers as readable lines and as JSON fields. Pure. */
+/** Formats the events of consumers as readable lines and as JSON fields. */
 import { type EventLine, showDuration } from '../common/reporting/event-line.js';
 import type { ConsumerEvent } from './consumer.js';
 

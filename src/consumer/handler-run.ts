@@ -68,13 +68,16 @@ export class HandlerRun {
     return Math.min(this.#deadline, this.#warning?.at ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Whether the time limit has passed. Emits the warning if it is due. */
-  isDue(now: number): boolean {
+  /** Emits the warning if it is due. */
+  warnIfDue(now: number): void {
     const warning = this.#warning;
-    if (warning !== undefined && warning.at <= now) {
-      this.#warning = undefined;
-      if (!this.#abandoned) warning.emit();
-    }
+    if (warning === undefined || warning.at > now) return;
+    this.#warning = undefined;
+    if (!this.#abandoned) warning.emit();
+  }
+
+  /** Whether the time limit has passed. */
+  isOverdue(now: number): boolean {
     return this.#deadline <= now;
   }
 

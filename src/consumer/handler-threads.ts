@@ -61,7 +61,7 @@ export interface HandlerHost {
  *   idle ──run()──► running ──the handler returns or throws──► idle
  *    ▲                │  └──signal aborted──► ending ──in time──► idle
  *    │                │                         └──not in time──► terminated
- *    └──(replaced)────┴──────(the thread ends by itself)────────────► ▲
+ *    └──(replaced)────┴──────(the thread ends on its own)───────────► ▲
  */
 export class HandlerThreads implements HandlerHost {
   readonly count: number;

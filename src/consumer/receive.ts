@@ -23,7 +23,7 @@ export interface ReceiveOptions {
   readonly prefetch?: number | undefined;
   /** Ends the loop, without an error, when aborted. */
   readonly signal?: AbortSignal | undefined;
-  /** How long subscribing may take, in milliseconds; then the loop throws `TIMEOUT`. Default: 30 000. */
+  /** How long subscribing may take, in milliseconds; then the loop throws `TIMEOUT`. Default: 30,000. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -52,7 +52,7 @@ export interface Received<Out> extends MessageInfo {
 /**
  * Iterates over the messages of a queue, for a loop instead of a handler. The loop must settle each message; leaving it
  * returns unsettled messages to the queue. Messages that can't be decoded or fail the schema become dead letters and do
- * not appear here; a message whose schema throws is retried after 1, 10 and 60 seconds first.
+ * not appear here, nor do those that have expired; a message whose schema throws is retried after 1, 10 and 60 seconds first.
  *
  * ```ts
  * for await (const message of receive(broker, orders)) {

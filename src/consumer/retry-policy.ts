@@ -23,7 +23,7 @@ export interface RetryDelays {
  * docs/retries.md); the local brokers keep them to the millisecond.
  */
 export interface RetryBackoff {
-  /** The number of attempts, including the first one. 1 to 100 000. */
+  /** The number of attempts, including the first one. 1 to 100,000. */
   readonly attempts: number;
   /**
    * `'exponential'`: 1, 2, 4, 8… seconds, up to `maxDelayMs`. A function receives the number of the failed attempt, from 1
@@ -36,7 +36,7 @@ export interface RetryBackoff {
    * messages that have failed together. Default: 0.
    */
   readonly jitter?: number | undefined;
-  /** The longest delay. Milliseconds, at most 2 147 483 647 (24 days). Default: 3 600 000 (an hour). */
+  /** The longest delay. Milliseconds, at most 2,147,483,647 (24 days). Default: 3,600,000 (an hour). */
   readonly maxDelayMs?: number | undefined;
   /** Not used with `attempts`. */
   readonly delaysMs?: undefined;

@@ -14,9 +14,14 @@ import { Breaker } from './pace/breaker.js';
 import { PausedWait } from './pace/paused-wait.js';
 
 /**
+ * A consumer: it opens, renews and ends its subscription, and decides when its dispatcher may start handlers.
+ *
  *   idle ──start──► starting ──subscribed──► running ──stop──► stopping ──drained or deadline──► stopped
  *                      ▲──resume── paused ◄──pause──┘   (and from `paused` as from `running`)
  *     └───────stop──────┴──(can't subscribe)──────┴──(subscription ended)─────────────────────────▲
+ *
+ * A running consumer whose prefetch has to change is `starting` until the next subscription has taken the place of the
+ * last. A resumed one that can't subscribe is `paused` again.
  */
 export class RunningConsumer<Out> implements Consumer {
   readonly #broker: Backend;

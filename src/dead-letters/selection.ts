@@ -39,7 +39,7 @@ export interface SelectionOptions extends DeadLetterFilter, WaitOptions {
   /**
    * How long the call may go without progress, such as reading or storing another dead letter; then it rejects with
    * `TIMEOUT`, and the messages that it holds return to the queue. Milliseconds, `Infinity` for no limit. Default:
-   * 30 000.
+   * 30,000.
    */
   readonly timeoutMs?: number | undefined;
 }

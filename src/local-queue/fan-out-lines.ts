@@ -2,7 +2,7 @@ import type { Destination } from '../broker.js';
 import type { Linked, LinkedList } from '../common/linked-list.js';
 
 /** A message that waits for room in several queues. */
-export interface WaitingFanOut {
+export interface FanOutEntry {
   readonly to: Destination;
   /** Grows with each one: the order of arrival. */
   readonly number: number;
@@ -14,10 +14,10 @@ export interface WaitingFanOut {
  */
 export class FanOutLines<Item extends Linked<Item>, Line extends LinkedList<Item>> {
   readonly #newLine: () => Line;
-  readonly #payloadOf: (item: Item) => WaitingFanOut;
+  readonly #payloadOf: (item: Item) => FanOutEntry;
   readonly #lines = new Map<string, { readonly to: Destination; readonly line: Line }>();
 
-  constructor(newLine: () => Line, payloadOf: (item: Item) => WaitingFanOut) {
+  constructor(newLine: () => Line, payloadOf: (item: Item) => FanOutEntry) {
     this.#newLine = newLine;
     this.#payloadOf = payloadOf;
   }
@@ -31,7 +31,7 @@ export class FanOutLines<Item extends Linked<Item>, Line extends LinkedList<Item
     return this.#open.map(({ to }) => to);
   }
 
-  /** The line of the messages to this destination. Members leave it by themselves. */
+  /** The line of the messages to this destination. Members leave it on their own. */
   lineTo({ exchange, routingKey }: Destination): Line {
     const key = `${exchange.length} ${exchange}${routingKey}`;
     let found = this.#lines.get(key);

@@ -5,7 +5,7 @@ import { checkWaitOptions } from '../common/options.js';
 import type { QueueError } from '../errors.js';
 
 /** The words of an error: `put: no room within 100 ms`. */
-export interface Awaited {
+export interface WaitTexts {
   readonly action: string;
   readonly unmet: string;
 }
@@ -36,7 +36,7 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
   }
 
   /** Sets the time limit and the signal that end the wait. */
-  limit(wait: WaitOptions, { action, unmet }: Awaited): void {
+  limit(wait: WaitOptions, { action, unmet }: WaitTexts): void {
     this.#release = limitWait(wait, action, (error) => this.cancel(error), unmet);
   }
 
@@ -68,22 +68,22 @@ export class Waiter<P, R> implements Linked<Waiter<P, R>> {
 
 /** A list of waiters, served first come, first served. A waiter leaves when it is resolved or cancelled. */
 export class WaitList<P, R> extends LinkedList<Waiter<P, R>> {
-  readonly awaited: Awaited;
+  readonly texts: WaitTexts;
 
-  constructor(awaited: Awaited) {
+  constructor(texts: WaitTexts) {
     super();
-    this.awaited = awaited;
+    this.texts = texts;
   }
 
   /** Joins the end of the list. Throws `INVALID_OPTION` and, if the signal is aborted already, `ABORTED`. */
   join(payload: P, options?: WaitOptions): Waiter<P, R> {
     if (options !== undefined) {
       checkWaitOptions(options);
-      throwIfAborted(options.signal, this.awaited.action);
+      throwIfAborted(options.signal, this.texts.action);
     }
     const waiter = new Waiter<P, R>(payload);
     this.append(waiter);
-    if (options !== undefined) waiter.limit(options, this.awaited);
+    if (options !== undefined) waiter.limit(options, this.texts);
     return waiter;
   }
 

@@ -11,7 +11,7 @@ export interface HealthOptions {
   readonly consumers?: readonly Consumer[] | undefined;
   /**
    * How long a broker may be away before the process counts as not ready: reconnecting takes a moment. Milliseconds.
-   * Default: 10 000.
+   * Default: 10,000.
    */
   readonly notConnectedMs?: number | undefined;
 }

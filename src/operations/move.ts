@@ -66,7 +66,7 @@ export async function moveMessages(
     infinity: true,
     default: Number.POSITIVE_INFINITY,
   });
-  if (from === to) throw invalidOption('to', 'another queue than the one to move from', to);
+  if (from === to) throw invalidOption('to', 'a queue other than the one to move from', to);
   const wait = { signal: options.signal, timeoutMs: options.timeoutMs };
   await backend.inspect(to, wait);
   const scan = await QueueScan.begin(backend, from, wait);

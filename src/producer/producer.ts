@@ -14,7 +14,7 @@ import type { Values } from './value-source.js';
 export interface ProducerOptions {
   /**
    * How long a `send` may take in all, including waits for room, unless it sets its own limit. Milliseconds, `Infinity` for
-   * no limit. Default: 30 000.
+   * no limit. Default: 30,000.
    */
   readonly timeoutMs?: number | undefined;
   /**

@@ -28,7 +28,7 @@ export interface RequesterOptions<Reply extends StandardSchemaV1 = StandardSchem
   readonly reply: Reply;
   /**
    * How long a `request` may take in all, including waits for room and retries of the handler, unless it sets its own limit.
-   * Milliseconds, `Infinity` for no limit. Default: 30 000.
+   * Milliseconds, `Infinity` for no limit. Default: 30,000.
    */
   readonly timeoutMs?: number | undefined;
   /**

@@ -1,7 +1,7 @@
 import type { Backend, Destination, Message, PublishOptions } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
 import { limitsLeft, within, withOutage } from '../common/limits.js';
-import { copyMessage, newMessage, newMessageId } from '../common/message.js';
+import { copyUnsent, newMessage, newMessageId } from '../common/message.js';
 import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
 import { type SendTrace, sendTracing } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
@@ -196,7 +196,7 @@ export class Sender<In, Result> {
     const startedAt = performance.now();
     return sendAround({
       // While others are called, the caller may reuse its buffer.
-      message: this.#around === undefined ? message : { ...copyMessage(message), dueAt: message.dueAt },
+      message: this.#around === undefined ? message : copyUnsent(message),
       around: this.#around,
       trace: this.#traceOf(message.id, message.headers, message.origin),
       limits,
@@ -212,8 +212,7 @@ export class Sender<In, Result> {
   async #publishKept(message: Message, limits: SendLimits): Promise<boolean> {
     const startedAt = performance.now();
     // The caller may reuse its buffer meanwhile.
-    const own =
-      typeof message.body === 'string' ? message : { ...copyMessage(message), dueAt: message.dueAt };
+    const own = typeof message.body === 'string' ? message : copyUnsent(message);
     if (await this.#publishOnce(own, limits)) return true;
     this.#isDeclared = false;
     return this.#publishOnce(own, limitsLeft(limits, startedAt));
@@ -246,7 +245,7 @@ export class Sender<In, Result> {
     before: Promise<unknown> | undefined,
   ): Promise<{ readonly publishing: Promise<boolean> }> {
     // The message waits here, and its body may be the caller's own buffer.
-    const own = { ...copyMessage(message), dueAt: message.dueAt };
+    const own = copyUnsent(message);
     const startedAt = performance.now();
     const declaring = this.#target.declare(this.#broker, limits);
     const ready: Promise<unknown> = before === undefined ? declaring : Promise.all([declaring, before]);

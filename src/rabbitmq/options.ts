@@ -17,7 +17,7 @@ export interface RabbitMqOptions {
    * How long `connect` tries to reach a broker, for all addresses together, and how long each later attempt may take; for a
    * folder, how long opening it may take. A broker that is not up, or whose name does not resolve yet, is tried again until
    * then; a refusal, or another server at the address, ends the attempts at once. `reconnect` applies to them, too.
-   * Milliseconds. Default: 10 000. `connection_timeout` in an address limits each attempt at that address.
+   * Milliseconds. Default: 10,000. `connection_timeout` in an address limits each attempt at that address.
    */
   readonly connectTimeoutMs?: number | undefined;
   /** The name of the connections on RabbitMQ's management page. Default: `millrace <program> <pid>`. */
@@ -26,7 +26,7 @@ export interface RabbitMqOptions {
   readonly tls?: RabbitMqTlsOptions | undefined;
   /**
    * A connection that is silent for two to three times this long counts as lost. Milliseconds, rounded up to whole seconds,
-   * as AMQP requires. 0: no heartbeats. Default: 20 000. `heartbeat` in a URL, in seconds, takes precedence.
+   * as AMQP requires. 0: no heartbeats. Default: 20,000. `heartbeat` in a URL, in seconds, takes precedence.
    */
   readonly heartbeatMs?: number | undefined;
   /** How lost connections are reopened. Each has a default. */
@@ -97,7 +97,7 @@ export interface RabbitMqTlsOptions {
 export interface RabbitMqReconnectOptions {
   /** Milliseconds. Default: 100. */
   readonly initialDelayMs?: number | undefined;
-  /** Milliseconds. Default: 30 000. */
+  /** Milliseconds. Default: 30,000. */
   readonly maxDelayMs?: number | undefined;
   /** After this many failed attempts in a row the broker is closed. Default: `Infinity`. */
   readonly maxAttempts?: number | undefined;

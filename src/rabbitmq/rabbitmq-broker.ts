@@ -39,7 +39,7 @@ import { PreparedPublisher } from './publish/prepared-publisher.js';
 import { Publisher } from './publish/publisher.js';
 import { Bindings } from './topology/bindings.js';
 import { DeclaredQueues } from './topology/declared-queues.js';
-import { DelayLadder } from './topology/delay-ladder.js';
+import { DelayedSendLadder } from './topology/delayed-send-ladder.js';
 import { Exchanges } from './topology/exchanges.js';
 import { QueueDeclarer } from './topology/queue-declarer.js';
 import { RetryAndDeadLetterQueues } from './topology/retry-and-dead-letter-queues.js';
@@ -69,7 +69,7 @@ class RabbitMqBroker implements Backend {
   readonly #queues = new DeclaredQueues();
   readonly #retryAndDeadLetterQueues: RetryAndDeadLetterQueues;
   readonly #topology: Topology;
-  readonly #delays: DelayLadder;
+  readonly #delays: DelayedSendLadder;
   readonly #publisher: Publisher;
   readonly #prepared: PreparedPublisher;
   /** For retries and dead letters, which must not wait behind sends that wait for consumers. */
@@ -101,7 +101,7 @@ class RabbitMqBroker implements Backend {
       declarer,
       this.#queues,
     );
-    this.#delays = new DelayLadder(connections.consume, this.#retryAndDeadLetterQueues, {
+    this.#delays = new DelayedSendLadder(connections.consume, this.#retryAndDeadLetterQueues, {
       ...settings,
       declarer,
     });

@@ -70,7 +70,7 @@ export interface ScheduleInfo {
 export interface Scheduler extends AsyncDisposable {
   /**
    * Declares the queues and starts sending. Keeps the process alive until `stop`. A scheduler can be started once.
-   * Rejects as declaring does, `TIMEOUT` after `timeoutMs` (default 30 000), `ABORTED`, and `CLOSED` if it was started
+   * Rejects as declaring does, `TIMEOUT` after `timeoutMs` (default 30,000), `ABORTED`, and `CLOSED` if it was started
    * or stopped before.
    */
   start(options?: WaitOptions): Promise<void>;

@@ -70,7 +70,7 @@ export interface LedgerPlan {
   readonly concurrency?: number;
   readonly prefetch?: number;
   readonly sendTimeoutMs?: number;
-  /** How long it may take until things flow again. Default: 60 000. */
+  /** How long it may take until things flow again. Default: 60,000. */
   readonly recoveryLimitMs?: number;
   readonly connectOptions?: Omit<ConnectOptions, 'observe'>;
   /** What a handler in this process does besides. What it throws is a failed attempt. */

@@ -1,4 +1,4 @@
-/** Formats the events of brokers as readable lines and as JSON fields. Pure. */
+/** Formats the events of brokers as readable lines and as JSON fields. */
 
 import type { BrokerEvent } from '../../broker.js';
 import { count } from './count.js';

@@ -1,15 +1,15 @@
 import { checkOptionNames, durationOption, integerOption } from '../../common/options.js';
 import type { Outcome } from '../settlement.js';
 
-/** When a consumer pauses by itself, instead of letting every message fail and be retried. */
+/** When a consumer pauses on its own, instead of letting every message fail and be retried. */
 export interface BreakerOptions {
   /** It pauses when this many of the last `ofLast` handlers have failed. At least 1. Default: 10, or `ofLast` if less. */
   readonly failures?: number | undefined;
-  /** How many of the last handlers are counted: `failures` to 10 000. Default: twice `failures`. */
+  /** How many of the last handlers are counted: `failures` to 10,000. Default: twice `failures`. */
   readonly ofLast?: number | undefined;
   /**
    * How long a pause lasts. Milliseconds, at least 1. After it, one handler runs: if it fails, the consumer pauses again.
-   * Default: 30 000.
+   * Default: 30,000.
    */
   readonly pauseMs?: number | undefined;
 }

@@ -23,8 +23,8 @@ export class ExitGap {
     this.#onOver = onOver;
   }
 
-  /** Whether no handler may start now. `running`: the number of running handlers. */
-  isDue(running: number): boolean {
+  /** Begins the gap when it is due and no handler runs. True while no handler may start. `running`: how many run. */
+  enterIfDue(running: number): boolean {
     if (this.#timer !== undefined) return true;
     this.#workingSince ??= performance.now();
     if (performance.now() - this.#workingSince < STRETCH_MS) return false;

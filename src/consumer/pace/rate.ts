@@ -9,13 +9,13 @@ import {
 
 /** How many handlers of a consumer may start in a span of time. */
 export interface Rate<Out = unknown> {
-  /** At most this many handlers start in any span of `perMs`. 1 to 100 000. */
+  /** At most this many handlers start in any span of `perMs`. 1 to 100,000. */
   readonly limit: number;
-  /** The length of the span. Milliseconds, 1 to 2 147 483 647. */
+  /** The length of the span. Milliseconds, 1 to 2,147,483,647. */
   readonly perMs: number;
   /**
    * Gives each string that it returns its own limit, for example each tenant or account. Messages with other keys
-   * continue meanwhile, as far as `prefetch` reaches. If it throws, the message becomes a dead letter.
+   * continue in the meantime, within the limit of `prefetch`. If it throws, the message becomes a dead letter.
    */
   readonly key?: ((value: Out) => string) | undefined;
   /**

@@ -274,7 +274,7 @@ class DiskBroker implements Backend {
 
   /** The store thread knows whether the message is in; if not, it removes it from the waiting publishes. */
   #giveUp(id: number, pending: PendingPublish, reason: QueueError): void {
-    pending.givenUp(reason);
+    pending.giveUp(reason);
     this.#client.giveUp(id);
   }
 

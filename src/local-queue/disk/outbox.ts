@@ -13,10 +13,7 @@ interface OpenPublish {
   readonly writer: MessageWriter;
 }
 
-/**
- * Collects requests to the store thread: all that are made in one go travel in one post. `onFull` requests that the
- * post be sent at once.
- */
+/** Collects requests to the store thread: all that are made in one go travel in one post. */
 export class Outbox {
   readonly #onFirst: () => void;
   readonly #onFull: () => void;
@@ -26,6 +23,7 @@ export class Outbox {
   #ack: AckRequest | undefined = undefined;
   #giveUp: GiveUpRequest | undefined = undefined;
 
+  /** `first` is called with the first request of a post; `full` when the post should be sent at once. */
   constructor(on: { readonly first: () => void; readonly full: () => void }) {
     this.#onFirst = on.first;
     this.#onFull = on.full;

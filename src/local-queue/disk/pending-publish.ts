@@ -64,8 +64,8 @@ export class PendingPublish implements Pending {
     return timeoutError(this.#action, this.#limitMs, 'not stored');
   }
 
-  /** The sender no longer waits. */
-  givenUp(reason: QueueError): void {
+  /** Called when the sender gives up: `reason` is its error unless the message was stored before. */
+  giveUp(reason: QueueError): void {
     this.deadline = Number.POSITIVE_INFINITY;
     this.#unwatch?.();
     this.#reason ??= reason;

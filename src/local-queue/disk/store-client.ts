@@ -226,7 +226,7 @@ export class StoreClient {
         limitMs,
       );
     await this.command({ kind: 'close' }, closed);
-    // A blocked thread continues by itself, and ends when its requests are done.
+    // A blocked thread continues on its own, and ends when its requests are done.
     this.#end(new QueueError('CLOSED', `the queues in ${this.folder} were closed`));
     this.#worker.thread.unref();
   }

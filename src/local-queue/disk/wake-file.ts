@@ -23,7 +23,7 @@ export class WakeFile {
       // From here on, the next poll picks up what is missed.
       this.#watcher.on('error', () => this.#stopWatching());
     } catch {
-      // The system has no watches left; the poll has to do.
+      // The system has no watches left; polling must suffice.
       this.#watcher = undefined;
     }
   }

@@ -1,17 +1,17 @@
 import type { Destination, Message, PublishOptions } from '../../broker.js';
 import { QueueError } from '../../errors.js';
-import { FanOutLines, type WaitingFanOut } from '../fan-out-lines.js';
+import { type FanOutEntry, FanOutLines } from '../fan-out-lines.js';
 import { unrouted } from '../local-broker.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { type MemoryQueue, PUBLISHES_PER_TURN } from './queue.js';
 import { StoredMessage } from './stored-message.js';
 
-interface WaitingMessage extends WaitingFanOut {
+interface WaitingPublish extends FanOutEntry {
   readonly message: Message;
 }
 
-type Waiting = Waiter<WaitingMessage, boolean>;
+type Waiting = Waiter<WaitingPublish, boolean>;
 
 const STORED: Promise<boolean> = Promise.resolve(true);
 
@@ -20,7 +20,7 @@ const STORED: Promise<boolean> = Promise.resolve(true);
  * the same queue keep their order; messages for other queues pass them.
  */
 export class FanOuts {
-  readonly #waiting = new FanOutLines<Waiting, WaitList<WaitingMessage, boolean>>(
+  readonly #waiting = new FanOutLines<Waiting, WaitList<WaitingPublish, boolean>>(
     () => new WaitList({ action: 'publishing to several queues', unmet: 'no room in one of them' }),
     ({ payload }) => payload,
   );

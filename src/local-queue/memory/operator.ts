@@ -117,7 +117,8 @@ export class MemoryOperator implements Operator {
 
   *#placed(queue: MemoryQueue, { state }: PeekRequest): Iterable<Placed> {
     if (state === 'ready') {
-      for (const stored of queue.ready) yield [[MAX_PRIORITY - stored.priority, stored.place], stored, {}];
+      for (const stored of queue.listReady())
+        yield [[MAX_PRIORITY - stored.priority, stored.place], stored, {}];
     } else if (state === 'delayed') {
       const epoch = Date.now() - performance.now();
       for (const { stored, dueAt, arrival } of queue.delayed.inOrder) {
@@ -164,21 +165,17 @@ function infoOf(queue: MemoryQueue): QueueInfo {
   };
 }
 
-export function statsOf({
-  held,
-  ready,
-  delayed: { length: delayed },
-  consumers,
-  deadLetterQueue,
-  flow,
-}: MemoryQueue): QueueStats {
+export function statsOf(queue: MemoryQueue): QueueStats {
+  const held = queue.countHeld();
+  const ready = queue.listReady();
+  const delayed = queue.delayed.length;
   const waiting = ready.length;
   return {
     ready: waiting,
-    consumers,
+    consumers: queue.consumers,
     unsettled: held - waiting - delayed,
     delayed,
-    dead: deadLetterQueue?.held ?? 0,
-    ...localFigures(waiting, ready.oldestTimestamp, flow.look()),
+    dead: queue.deadLetterQueue?.countHeld() ?? 0,
+    ...localFigures(waiting, ready.oldestTimestamp, queue.flow.look()),
   };
 }

@@ -164,14 +164,14 @@ export class MemoryQueue {
     return purged;
   }
 
-  /** How many messages are ready, unsettled or delayed. */
-  get held(): number {
+  /** How many messages are ready, unsettled or delayed, once the expired ones are removed. */
+  countHeld(): number {
     this.#removeExpired();
     return this.#held;
   }
 
-  /** In the order of their delivery. */
-  get ready(): ReadyMessages {
+  /** In the order of their delivery, without expired ones. */
+  listReady(): ReadyMessages {
     this.#removeExpired();
     return this.#ready;
   }
@@ -215,7 +215,7 @@ export class MemoryQueue {
 
   /**
    * A continuation runs in the async context (`AsyncLocalStorage`) in which it was attached. So this one is attached when a
-   * subscriber joins, and then by itself, but never when the queue is woken: handlers must not run in the context of
+   * subscriber joins, and then after each run, but never when the queue is woken: handlers must not run in the context of
    * whichever call happened to publish or to acknowledge a message.
    */
   #arm(): void {

@@ -43,7 +43,7 @@ export function follow(): void {
   opened.addEventListener('error', () => {
     if (source !== opened) return;
     lost();
-    // The browser tries again by itself unless the server has refused.
+    // The browser tries again on its own unless the server has refused.
     if (opened.readyState === EventSource.CLOSED) setTimeout(() => void again(), AGAIN_MS);
   });
 }

@@ -182,7 +182,7 @@ export class Connection {
     return this.#deliveries.receive(channel, onMessage);
   }
 
-  /** The internals that a `PublishChannel` needs; undefined if amqplib must publish by itself. */
+  /** The internals that a `PublishChannel` needs; undefined if amqplib must publish on its own. */
   publishInternals(channel: Channel): PublishInternals | undefined {
     return this.#internals.publishingOn(channel);
   }

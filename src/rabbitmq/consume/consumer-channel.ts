@@ -7,7 +7,7 @@ import type { ServerVersion } from '../connection/server-version.js';
 import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { fromAmqplib } from '../wire/amqplib-message.js';
 import { ConsumedQueue } from './consumed-queue.js';
-import { type Settlement, Settlements, type UnsettledDelivery } from './settlements.js';
+import { type BrokerSettlement, Settlements, type UnsettledDelivery } from './settlements.js';
 
 /** With more unsettled deliveries than twice the prefetch plus this, the broker is ignoring the prefetch. */
 const EXCESS_DELIVERIES = 100;
@@ -127,7 +127,7 @@ export class ConsumerChannel {
   }
 
   /** Does nothing if the delivery was settled before, or its channel is gone: then the broker has taken it back. */
-  settle(unsettled: UnsettledDelivery, settlement: Settlement): void {
+  settle(unsettled: UnsettledDelivery, settlement: BrokerSettlement): void {
     if (this.#closed || !this.#settlements.settle(unsettled, settlement)) return;
     this.#hasSettled = true;
     if (this.#onAllMoved !== undefined && !this.#settlements.isMoving) this.#onAllMoved();

@@ -4,12 +4,12 @@ import { MAX_DELAY_MS } from '../../common/options.js';
 import { attemptOf, postponesOf } from '../../common/retry-headers.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
-import { delayStepOf } from '../topology/delay-steps.js';
+import { delayStepOf } from '../topology/retry-delay-steps.js';
 import { fromWire, RESENT_HEADER, type ReceivedMessage } from '../wire/amqp-message.js';
 import { countOf } from '../wire/broker-death.js';
 import { NO_HEADERS } from '../wire/header-table.js';
 import type { Republisher } from './republisher.js';
-import type { HeldDelivery, Settlement, UnsettledDelivery } from './settlements.js';
+import type { BrokerSettlement, HeldDelivery, UnsettledDelivery } from './settlements.js';
 
 /** How long a message that could not be moved is kept before it returns to its queue. */
 const FAILED_MOVE_REST_MS = 1_000;
@@ -24,7 +24,7 @@ export interface DeliverySource {
   readonly countsReturns: boolean;
   /** As in `SubscribeOptions`. */
   readonly exactDelaysMs: readonly number[];
-  settle(unsettled: UnsettledDelivery, settlement: Settlement): void;
+  settle(unsettled: UnsettledDelivery, settlement: BrokerSettlement): void;
 }
 
 /**
@@ -172,10 +172,10 @@ export class RabbitMqDelivery implements HeldDelivery {
     if (this.#state !== 'moving') return;
     this.#state = 'over';
     if (stored) this.#settle('ack');
-    else this.#settle('drop');
+    else this.#settle('reject');
   }
 
-  #settle(settlement: Settlement): void {
+  #settle(settlement: BrokerSettlement): void {
     this.#source.settle(this.#unsettled, settlement);
   }
 

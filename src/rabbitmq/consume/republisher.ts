@@ -56,7 +56,7 @@ export class Republisher {
   }
 
   /**
-   * Resolves when the message is stored, to come to `queue` again after the delay. Without a failure: it is postponed.
+   * Resolves when the message is stored, to return to `queue` after the delay. Without a failure: it is postponed.
    */
   async retry(
     queue: string,
@@ -66,7 +66,7 @@ export class Republisher {
     signal: AbortSignal,
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
-    const target = () => this.#retryAndDeadLetterQueues.waitQueue(queue, delayMs, wait);
+    const target = () => this.#retryAndDeadLetterQueues.ensureRetryTarget(queue, delayMs, wait);
     const change = (headers: MessageHeaders) =>
       failure === undefined
         ? postponeHeaders(headers, delivery.attempt)
@@ -91,7 +91,7 @@ export class Republisher {
   ): Promise<boolean> {
     const wait = { signal };
     const spec = this.#queues.specOf(queue);
-    const target = () => this.#retryAndDeadLetterQueues.deadLetterQueue(queue, spec, wait);
+    const target = () => this.#retryAndDeadLetterQueues.ensureDeadLetterQueue(queue, spec, wait);
     return this.#publish(target, wait, (to) =>
       republished(to, delivery.received, delivery.message.id, (headers) =>
         deadLetterHeaders(headers, { queue, attempt: delivery.attempt, failure }),
@@ -133,8 +133,8 @@ export class Republisher {
   }
 
   /**
-   * When a message that comes to its queue again expires there. It must not in a wait queue: the broker would take its end
-   * for that of the wait.
+   * When a message that returns to its queue expires there. It must not expire in a wait queue: the broker would take that
+   * for the end of the wait.
    */
   #expiryIn(queue: string, { message }: MovableMessage): number | undefined {
     return this.#queues.keepsExpired({ exchange: '', routingKey: queue }) ? undefined : message.expiresAt;

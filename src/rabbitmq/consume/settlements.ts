@@ -1,8 +1,8 @@
 import type { Delivery } from '../../broker.js';
 import { type Linked, LinkedList } from '../../common/linked-list.js';
 
-/** The action of the broker for a delivery. */
-export type Settlement =
+/** What the broker is told to do with a delivery. */
+export type BrokerSettlement =
   /** Remove it. */
   | 'ack'
   /** Put it back into its queue, at no cost. */
@@ -10,7 +10,7 @@ export type Settlement =
   /** Put it back into its queue, as a failure that is counted. */
   | 'fail'
   /** Remove it, as rejected. */
-  | 'drop';
+  | 'reject';
 
 /** How settlements are written to a channel. None of these may throw. */
 interface SettlementWriter {
@@ -34,7 +34,7 @@ export interface HeldDelivery extends Delivery {
 export class UnsettledDelivery implements Linked<UnsettledDelivery> {
   readonly tag: number;
   /** Decided here, but not sent yet. */
-  settlement: Settlement | undefined = undefined;
+  settlement: BrokerSettlement | undefined = undefined;
   holder: HeldDelivery | undefined = undefined;
   list: LinkedList<UnsettledDelivery> | undefined = undefined;
   previous: UnsettledDelivery | undefined = undefined;
@@ -116,7 +116,7 @@ export class Settlements {
   }
 
   /** False if it was settled before, or is gone with its channel. */
-  settle(delivery: UnsettledDelivery, settlement: Settlement): boolean {
+  settle(delivery: UnsettledDelivery, settlement: BrokerSettlement): boolean {
     if (delivery.list !== this.#unsettled || delivery.settlement !== undefined) return false;
     delivery.settlement = settlement;
     if (settlement === 'ack') this.#addAck(delivery);
@@ -178,7 +178,7 @@ export class Settlements {
       count++;
     }
     if (last !== undefined) this.#writer.ack(last.tag, count > 1);
-    // Those beyond go singly: kept back, they would hold up the prefetch window.
+    // Later ones are acknowledged one by one: kept back, they would hold up the prefetch window.
     for (const ack of acks) if (ack.list === this.#unsettled) this.#write(ack);
   }
 

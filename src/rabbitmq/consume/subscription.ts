@@ -12,8 +12,8 @@ import type { Topology } from '../topology/topology.js';
 import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { ConsumerChannel } from './consumer-channel.js';
 import { RabbitMqDelivery } from './delivery.js';
-import { hopelessError } from './hopeless-error.js';
 import type { Republisher } from './republisher.js';
+import { restoreQueueOrGiveUp } from './restore-queue.js';
 import type { UnsettledDelivery } from './settlements.js';
 
 const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
@@ -200,14 +200,14 @@ export class RabbitMqSubscription implements QueueSubscription {
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
         reason = error instanceof Error ? error : new Error(String(error));
-        const hopeless = await hopelessError(
+        const failure = await restoreQueueOrGiveUp(
           error,
           this.#queue,
           this.#parts.link.connection,
           this.#parts.topology,
         );
-        if (hopeless !== undefined) {
-          this.#ended.reject(hopeless);
+        if (failure !== undefined) {
+          this.#ended.reject(failure);
           void this.close();
           return;
         }

@@ -1,4 +1,4 @@
-/** Converts the management API's list into the consumers that an operator sees. Pure. */
+/** Converts the management API's list into the consumers that an operator sees. */
 import type { ConsumerFigure, ConsumerList, QueueConsumer } from '../../broker.js';
 import { byName } from '../../common/operator-requests.js';
 import { numberOf } from './listed-queue.js';

@@ -1,4 +1,4 @@
-/** Converts the management API's list into the queues that an operator sees. Pure. */
+/** Converts the management API's list into the queues that an operator sees. */
 import type { QueueFigure, QueueInfo, QueueRates, WaitQueue } from '../../broker.js';
 import { CLASSIC_LENGTH_OFFSET } from '../connection/broker-errors.js';
 import { DELAY_PREFIX } from '../wire/origin.js';

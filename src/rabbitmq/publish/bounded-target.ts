@@ -9,9 +9,9 @@ const REFUSALS_BEFORE_CHECK = 4;
 export interface BoundedTargetSettings {
   /** How many messages the target holds; undefined if unknown. */
   readonly capacity: number | undefined;
-  /** How many it holds at present, according to the broker; undefined for an exchange, which can't be queried. */
+  /** How many it currently holds, according to the broker; undefined for an exchange, which can't be queried. */
   readonly ready: (() => Promise<number>) | undefined;
-  /** Whether nothing may be sent there at present, regardless of the room. */
+  /** Whether nothing may currently be sent there, regardless of the room. */
   readonly isHeld: () => boolean;
   /** Called when a message may be sent that could not be sent before. */
   readonly wake: () => void;
@@ -173,7 +173,7 @@ export interface BoundedTargetsSettings {
   readonly capacityOf: (queue: string) => number | undefined;
   /** How many it holds now, according to the broker. */
   readonly readyIn: (queue: string) => Promise<number>;
-  /** Whether messages to the queue must wait for another reason: it is not ours at present. */
+  /** Whether messages to the queue must wait for another reason: it is currently not ours. */
   readonly isHeld: (queue: string) => boolean;
   /** Called when a message may be sent that could not be sent before. */
   readonly wake: () => void;

@@ -28,7 +28,7 @@ export function keepChannelOpen(
         const channel = await connection.openConfirmChannel();
         return use(connection, channel);
       } catch {
-        // The connection is closing, or has no channel left at present.
+        // The connection is closing, or currently has no channel left.
         await pause(REOPEN_AFTER_MS, signal);
       }
     }

@@ -113,15 +113,15 @@ export class PendingPublish implements Linked<PendingPublish> {
     }
   }
 
-  /** A queue refused it, most likely because it is full. True if it should be sent again. */
-  isRetriedAfterNack(): boolean {
-    if (this.settled) return false;
+  /** A queue refused it, most likely because it is full. `'again'`: it is to be sent again when there may be room. */
+  onNack(): 'again' | 'settled' {
+    if (this.settled) return 'settled';
     if (this.wire.exchange !== '') {
       // An exchange may route to several queues. Those that did not refuse the message would get it again.
       this.uncertain = true;
       this.giveUp('REFUSED', 'a queue behind the exchange refused it, most likely because it is full');
     } else if (this.noWait) this.giveUp('FULL', 'the queue is full');
-    return !this.settled;
+    return this.settled ? 'settled' : 'again';
   }
 
   /** The broker refused this sending of the message for good. An earlier sending may have been stored. */

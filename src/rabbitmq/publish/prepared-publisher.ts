@@ -3,7 +3,7 @@ import { limitsLeft } from '../../common/limits.js';
 import { checkMessage, refuseDelay } from '../../common/message.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
-import type { DelayLadder } from '../topology/delay-ladder.js';
+import type { DelayedSendLadder } from '../topology/delayed-send-ladder.js';
 import type { Exchanges } from '../topology/exchanges.js';
 import { toWire, type WireMessage } from '../wire/amqp-message.js';
 import type { Publisher } from './publisher.js';
@@ -12,7 +12,7 @@ interface PreparedPublisherParts {
   readonly publisher: Publisher;
   readonly queues: DeclaredQueues;
   readonly exchanges: Exchanges;
-  readonly delays: DelayLadder;
+  readonly delays: DelayedSendLadder;
   /** An exchange turned out not to exist. */
   readonly onMissing: (exchange: string) => void;
 }
@@ -22,7 +22,7 @@ export class PreparedPublisher {
   readonly #publisher: Publisher;
   readonly #queues: DeclaredQueues;
   readonly #exchanges: Exchanges;
-  readonly #delays: DelayLadder;
+  readonly #delays: DelayedSendLadder;
   readonly #onMissing: (exchange: string) => void;
 
   constructor({ publisher, queues, exchanges, delays, onMissing }: PreparedPublisherParts) {

@@ -61,8 +61,10 @@ export class Publisher {
   };
 
   #channel: PublishChannel | undefined;
-  #everOpen = false;
-  #socketIsFull = false;
+  /** Whether a channel was opened, or the connection was lost: until then, sends that do not wait are kept as well. */
+  #refusesNoWait = false;
+  /** False while the socket is full, and while the channel is closing. */
+  #channelTakesMessages = true;
   #isBlocked = false;
   #positions = 0;
   /** Messages sent again that `onResend` has not reported yet. */
@@ -90,10 +92,10 @@ export class Publisher {
       onReturn: (message) => this.#window.markReturned(message),
       onAnswer: (tag, multiple, isAccepted) => this.#onAnswer(tag, multiple, isAccepted),
       onFull: () => {
-        this.#socketIsFull = true;
+        this.#channelTakesMessages = false;
       },
       onDrain: () => {
-        this.#socketIsFull = false;
+        this.#channelTakesMessages = true;
         this.#pump();
       },
     });
@@ -139,15 +141,15 @@ export class Publisher {
         return;
       }
     }
-    if (pending.noWait && this.#everOpen) pending.fail('FULL', 'there is no room at present');
+    if (pending.noWait && this.#refusesNoWait) pending.fail('FULL', 'there is currently no room');
     else if (target !== undefined && this.#waiting.isEmpty) target.waiting.add(pending);
     else this.#waiting.add(pending);
   }
 
   #onOpen(channel: PublishChannel): void {
     this.#channel = channel;
-    this.#everOpen = true;
-    this.#socketIsFull = false;
+    this.#refusesNoWait = true;
+    this.#channelTakesMessages = true;
     this.#pump();
   }
 
@@ -158,7 +160,7 @@ export class Publisher {
       if (accepted) {
         pending.boundedTarget?.onAccepted();
         pending.confirm();
-      } else if (pending.isRetriedAfterNack()) {
+      } else if (pending.onNack() === 'again') {
         if (this.#ended === undefined) this.#boundedTargets.onRefused(pending);
         else pending.giveUp('CLOSED', this.#ended.message);
       }
@@ -217,7 +219,7 @@ export class Publisher {
     const maxMessages = this.#unconfirmed.suspects.size > 0 ? 1 : this.#settings.maxUnconfirmed;
     return (
       this.#channel !== undefined &&
-      !this.#socketIsFull &&
+      this.#channelTakesMessages &&
       !this.#isBlocked &&
       this.#window.hasRoomFor(pending, maxMessages)
     );
@@ -241,7 +243,7 @@ export class Publisher {
   #onUnsendable(pending: PendingPublish, error: unknown): void {
     if (error instanceof IllegalOperationError) {
       // The channel is closing, and its 'close' event follows.
-      this.#socketIsFull = true;
+      this.#channelTakesMessages = false;
       this.#waiting.add(pending);
       return;
     }
@@ -251,10 +253,10 @@ export class Publisher {
 
   /** The connection is lost: sends that do not wait are refused at once. */
   #refuseNoWait(): void {
-    this.#everOpen = true;
+    this.#refusesNoWait = true;
     for (const pending of this.#allWaiting()) {
       if (!pending.noWait || pending.uncertain) continue;
-      pending.fail('FULL', 'there is no connection to the broker at present');
+      pending.fail('FULL', 'there is currently no connection to the broker');
       this.#forget(pending);
     }
   }

@@ -1,4 +1,4 @@
-/** The topology of an application as RabbitMQ's definitions, which `rabbitmqctl import_definitions` reads. Pure. */
+/** The topology of an application as RabbitMQ's definitions, which `rabbitmqctl import_definitions` reads. */
 import type { ExchangeSpec, QueueSpec } from '../../broker.js';
 import { serverVersion } from '../connection/server-version.js';
 import { deadLetterQueueDeclaration, type QueueDeclaration, queueDeclaration } from './queue-arguments.js';

@@ -1,4 +1,4 @@
-/** The declarations of the toolkit's queues for RabbitMQ. Pure. */
+/** The declarations of the toolkit's queues for RabbitMQ. */
 import { createHash } from 'node:crypto';
 import type { Options } from 'amqplib';
 import type { DelayedRetry, QueueSpec } from '../../broker.js';

@@ -44,10 +44,10 @@ export class RetryAndDeadLetterQueues {
   }
 
   /**
-   * The queue for dead letters: the one in the definition, or `<queue>.dead` for a queue without a definition.
+   * Declares the queue for dead letters: the one in the definition, or `<queue>.dead` for a queue without a definition.
    * Undefined if dead letters are dropped.
    */
-  async deadLetterQueue(
+  async ensureDeadLetterQueue(
     queue: string,
     spec: QueueSpec | undefined,
     wait: WaitOptions,
@@ -64,10 +64,10 @@ export class RetryAndDeadLetterQueues {
   }
 
   /**
-   * The queue to publish a message to that is to return to `queue` after `delayMs`. Without a delay that is `queue` itself,
-   * unless the message may have to wait for room there.
+   * Declares the queue to publish a message to that is to return to `queue` after `delayMs`: a wait queue. Without a delay
+   * it is `queue` itself, or its ready queue if the message may have to wait for room.
    */
-  async waitQueue(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
+  async ensureRetryTarget(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
     if (delayMs === 0 && this.#queues.capacityOf(queue) === undefined) return queue;
     const ready = await this.#readyQueue(queue, wait);
     if (delayMs === 0) return ready;

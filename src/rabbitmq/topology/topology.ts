@@ -238,8 +238,8 @@ export class Topology {
   }
 
   /**
-   * A passive declaration takes a permission for the queue that a sender does not need. If it is refused, the queue
-   * counts as existing: the broker returns a publish to a missing queue anyway, and refuses a consumer by itself.
+   * A passive declaration requires a permission that a sender does not need. If it is refused, the queue
+   * counts as existing: the broker returns a publish to a missing queue anyway, and refuses a consumer on its own.
    */
   async #find(connection: Connection, queue: string): Promise<void> {
     try {

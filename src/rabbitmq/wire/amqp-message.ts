@@ -1,4 +1,4 @@
-/** The mapping between messages and AMQP 0-9-1. Pure. */
+/** The mapping between messages and AMQP 0-9-1. */
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message, type MessageHeaders } from '../../broker.js';

@@ -1,4 +1,4 @@
-/** RabbitMQ's record, in the headers of a message, of its deliveries and moves between queues. Pure. */
+/** RabbitMQ's record, in the headers of a message, of its deliveries and moves between queues. */
 import type { MessageHeaders } from '../../broker.js';
 import { latestDeath } from '../../common/broker-headers.js';
 import { deadLetterHeaders, deadLetterHistory } from '../../common/dead-letter-headers.js';

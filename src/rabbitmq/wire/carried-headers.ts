@@ -1,4 +1,4 @@
-/** Selects the headers of a received message that are passed on unchanged. Pure. */
+/** Selects the headers of a received message that are passed on unchanged. */
 import type { HeaderValue, MessageHeaders } from '../../broker.js';
 import { encodeField, type HeaderField, type HeaderTable, isReadable } from './header-table.js';
 

@@ -3,15 +3,15 @@
  * https://www.rabbitmq.com/amqp-0-9-1-errata#section_3. For a message that is moved, the bytes of each field are kept as
  * they came: of the types that are one in JavaScript, such as the eight kinds of integers, none is lost on the way.
  *
- * Anything may stand in a table, so it is decoded to a limited depth: amqplib, which goes to any depth, runs out of stack
+ * A table may contain anything, so it is decoded to a limited depth: amqplib, which goes to any depth, runs out of stack
  * over a table of 35 kB. amqplib's codec differs otherwise, too. It hands over 64-bit integers without their last digits,
  * timestamps and decimals as `{ '!': type, value }`, and a table that has the name `!` as such a value; it writes the
- * shortest integer that fits, and takes every number from 2^50 on for an integer.
+ * shortest integer that fits, and treats every number from 2^50 on as an integer.
  */
 import type { HeaderValue, MessageHeaders } from '../../broker.js';
-import { MAX_HEADER_DEPTH } from '../../common/headers.js';
+import { MAX_HEADER_DEPTH, setField } from '../../common/headers.js';
 import { asShortString } from './frames.js';
-import { decode, encode, endOfValue, guarded, set, shortString } from './table-values.js';
+import { decode, encode, endOfValue, guarded, shortString } from './table-values.js';
 
 /** The value that readers get in place of an unreadable one. */
 const UNREADABLE_VALUE = '[unreadable]';
@@ -55,7 +55,7 @@ export class HeaderTable {
         if (value === undefined)
           unreadable = `its header ${JSON.stringify(name.slice(0, 100))} can't be read: it is nested deeper than ${MAX_HEADER_DEPTH} levels, or malformed`;
       }
-      set(values, name, value === undefined ? UNREADABLE_VALUE : value);
+      setField(values, name, value === undefined ? UNREADABLE_VALUE : value);
       at = valueEnd;
     }
     this.values = values;

@@ -62,7 +62,7 @@ export class PublishChannel {
   #written = 0;
   readonly #flush = () => this.#handOver();
 
-  /** `internals`: undefined where amqplib is to do all by itself. `frameMax`: bytes; 0: no limit. */
+  /** `internals`: undefined where amqplib is to do everything. `frameMax`: bytes; 0: no limit. */
   constructor(
     channel: ConfirmChannel,
     internals: PublishInternals | undefined,

@@ -1,4 +1,4 @@
-/** How a message is published over AMQP 0-9-1: a method frame, a header frame, and the body in frames. Pure. */
+/** How a message is published over AMQP 0-9-1: a method frame, a header frame, and the body in frames. */
 import type { WireMessage } from './amqp-message.js';
 import {
   APP_ID,

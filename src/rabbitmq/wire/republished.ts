@@ -1,4 +1,4 @@
-/** How a received message is published again: which of its headers are carried on, and which are dropped. Pure. */
+/** How a received message is published again: which of its headers are carried on, and which are dropped. */
 import type { MessageHeaders } from '../../broker.js';
 import { BROKER_HEADERS, DEATH_HEADERS } from '../../common/broker-headers.js';
 import { RESERVED_HEADER_PREFIX } from '../../common/retry-headers.js';

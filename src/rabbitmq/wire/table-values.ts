@@ -1,6 +1,6 @@
 /** The values of AMQP 0-9-1 tables (4.2.5.5), with the tags of https://www.rabbitmq.com/amqp-0-9-1-errata#section_3. */
 import type { HeaderValue } from '../../broker.js';
-import { isList } from '../../common/headers.js';
+import { isList, setField } from '../../common/headers.js';
 import { asShortString } from './frames.js';
 
 /** Bytes that are not a table. */
@@ -136,7 +136,7 @@ function readTable<T>(
     const tagAt = at + 1 + (bytes[at] as number);
     const valueEnd = endOfValue(bytes, tagAt, end);
     const name = asShortString(bytes.toString('utf8', at + 1, tagAt));
-    set(table, name, readValue(bytes, tagAt, valueEnd, depth, reader));
+    setField(table, name, readValue(bytes, tagAt, valueEnd, depth, reader));
     at = valueEnd;
   }
   return table;
@@ -170,12 +170,6 @@ const MAX_SECONDS = 8_640_000_000_000n;
 
 function timestamp(seconds: bigint): HeaderValue {
   return seconds <= MAX_SECONDS ? new Date(Number(seconds) * 1000) : plain(seconds);
-}
-
-/** The name `__proto__` is a field like any other. */
-export function set<T>(table: Record<string, T>, name: string, value: T): void {
-  if (name !== '__proto__') table[name] = value;
-  else Object.defineProperty(table, name, { value, enumerable: true, writable: true, configurable: true });
 }
 
 function plain(value: bigint): number | bigint {

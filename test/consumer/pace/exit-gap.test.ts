@@ -11,36 +11,36 @@ afterEach(() => {
 test('after half a second of work no handler starts until the running ones have ended and the gap is over', () => {
   const onOver = vi.fn();
   const gap = new ExitGap(onOver);
-  expect(gap.isDue(0)).toBe(false);
+  expect(gap.enterIfDue(0)).toBe(false);
   vi.advanceTimersByTime(499);
-  expect(gap.isDue(1)).toBe(false);
+  expect(gap.enterIfDue(1)).toBe(false);
   vi.advanceTimersByTime(1);
-  expect(gap.isDue(1)).toBe(true);
+  expect(gap.enterIfDue(1)).toBe(true);
   expect(vi.getTimerCount()).toBe(0);
 
-  expect(gap.isDue(0)).toBe(true);
+  expect(gap.enterIfDue(0)).toBe(true);
   vi.advanceTimersByTime(19);
-  expect(gap.isDue(0)).toBe(true);
+  expect(gap.enterIfDue(0)).toBe(true);
   expect(onOver).not.toHaveBeenCalled();
   vi.advanceTimersByTime(1);
   expect(onOver).toHaveBeenCalledTimes(1);
-  expect(gap.isDue(0)).toBe(false);
+  expect(gap.enterIfDue(0)).toBe(false);
 });
 
 test('the time is counted from zero after a gap, and after a moment without messages', () => {
   const gap = new ExitGap(() => {});
-  gap.isDue(0);
+  gap.enterIfDue(0);
   vi.advanceTimersByTime(500);
-  gap.isDue(0);
+  gap.enterIfDue(0);
   vi.advanceTimersByTime(20);
-  gap.isDue(0);
+  gap.enterIfDue(0);
   vi.advanceTimersByTime(499);
-  expect(gap.isDue(0)).toBe(false);
+  expect(gap.enterIfDue(0)).toBe(false);
 
   gap.idle();
-  gap.isDue(0);
+  gap.enterIfDue(0);
   vi.advanceTimersByTime(499);
-  expect(gap.isDue(0)).toBe(false);
+  expect(gap.enterIfDue(0)).toBe(false);
   vi.advanceTimersByTime(1);
-  expect(gap.isDue(0)).toBe(true);
+  expect(gap.enterIfDue(0)).toBe(true);
 });

@@ -84,7 +84,7 @@ describe('settlements that were held', () => {
     owner.hold();
     owner.settle(four as UnsettledDelivery, 'return');
     owner.settle(one as UnsettledDelivery, 'fail');
-    owner.settle(three as UnsettledDelivery, 'drop');
+    owner.settle(three as UnsettledDelivery, 'reject');
     owner.settle(two as UnsettledDelivery, 'return');
     owner.resume();
     expect(written).toEqual(['reject 1, again', 'nack 2', 'reject 3', 'nack 4']);
@@ -140,7 +140,7 @@ describe('a delivery', () => {
 
 type Step =
   | { readonly kind: 'pump'; readonly wire: keyof ModelBroker['wires']; readonly times: number }
-  | { readonly kind: 'settle'; readonly how: 'ack' | 'return' | 'fail' | 'drop'; readonly which: number }
+  | { readonly kind: 'settle'; readonly how: 'ack' | 'return' | 'fail' | 'reject'; readonly which: number }
   | { readonly kind: 'turn' | 'cancel' | 'close' | 'lose' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -156,7 +156,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       kind: fc.constant('settle' as const),
-      how: fc.constantFrom('ack', 'ack', 'ack', 'return', 'fail', 'drop'),
+      how: fc.constantFrom('ack', 'ack', 'ack', 'return', 'fail', 'reject'),
       which: fc.nat({ max: 20 }),
     }),
   },

@@ -1,4 +1,4 @@
-/** Formats the output of `millrace bench`. Pure. */
+/** Formats the output of `millrace bench`. */
 import { count } from '../../../common/reporting/count.js';
 import { cut } from '../../layout.js';
 import type { BenchSample, BenchTotals, Percentiles } from './meter.js';

@@ -1,4 +1,4 @@
-/** Formats the output of the demo. Pure. */
+/** Formats the output of the demo. */
 import { showDuration } from '../../../common/reporting/event-line.js';
 import { cut } from '../../layout.js';
 import type { Line } from '../../output.js';

@@ -1,4 +1,4 @@
-/** Formats dead letters as readable text and as JSON. Pure. */
+/** Formats dead letters as readable text and as JSON. */
 
 import { isUtf8 } from 'node:buffer';
 import type { HeaderValue } from '../../../broker.js';

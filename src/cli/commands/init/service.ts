@@ -1,4 +1,4 @@
-/** The files of the service that `millrace init` writes, by their paths. Pure. */
+/** The files of the service that `millrace init` writes, by their paths. */
 
 export function serviceFiles(name: string, version: string): Readonly<Record<string, string>> {
   return {

@@ -1,4 +1,4 @@
-/** Formats queues as a table, as details, and as a line of a chart. Pure. */
+/** Formats queues as a table, as details, and as a line of a chart. */
 import type { ConsumerList, QueueConsumer, QueueFigure, QueueInfo } from '../../../broker.js';
 import { onOneLine } from '../../../common/reporting/terminal-text.js';
 import { cut, padTo, widthOf } from '../../layout.js';

@@ -1,4 +1,4 @@
-/** A topology as an AsyncAPI 3.1 document (https://www.asyncapi.com/docs/reference/specification/v3.1.0). Pure. */
+/** A topology as an AsyncAPI 3.1 document (https://www.asyncapi.com/docs/reference/specification/v3.1.0). */
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec';
 import type { ExchangeSpec, QueueSpec } from '../../../broker.js';
 import type { EventSchema } from '../../../queue.js';

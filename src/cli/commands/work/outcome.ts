@@ -1,4 +1,4 @@
-/** The outcome of a worker: its counts as a log line, and its exit code. Pure. */
+/** The outcome of a worker: its counts as a log line, and its exit code. */
 import type { BrokerCounts } from '../../../broker.js';
 import type { EventLine } from '../../../common/reporting/event-line.js';
 import type { ConsumerCounts, ConsumerEvent } from '../../../consumer/consumer.js';

@@ -10,7 +10,7 @@ import {
 } from '../protocol.js';
 import type { MessageColumns } from './message-columns.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
-import { moveToDeadLetterQueue } from './settle.js';
+import { settleAsDeadLetter } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import { WaitingFanOut, type WaitingMessage, type WriteTransaction } from './transaction.js';
 
@@ -164,7 +164,7 @@ function admitFanOuts(transaction: WriteTransaction): void {
 }
 
 function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: WaitingMessage): void {
-  if ('deadLetter' in what) moveToDeadLetterQueue(transaction, what.deadLetter, queue);
+  if ('deadLetter' in what) settleAsDeadLetter(transaction, what.deadLetter, queue);
   else if (what.dueAt === undefined) transaction.messages.insert(queue, what.rank, [what.columns]);
   else transaction.messages.insertDelayed(queue, what.rank, what.columns, what.dueAt);
   transaction.reply.done.push(id);
@@ -236,7 +236,7 @@ export function deadLetter(transaction: WriteTransaction, request: DeadLetterReq
     join(transaction, { id, queue: target.spec.name, what: { deadLetter: request } });
     return;
   }
-  moveToDeadLetterQueue(transaction, request, target);
+  settleAsDeadLetter(transaction, request, target);
   transaction.reply.done.push(request.id);
 }
 

@@ -57,7 +57,7 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
   for (const subscriber of subscribers) wanted += credit(subscriber);
   if (counters.ready > 0) {
     const limit = Math.min(wanted, MAX_ROWS_PER_TRANSACTION);
-    const taken = messages.take(queue, transaction.owner, limit, BYTES_PER_TRANSACTION);
+    const taken = messages.take(queue, transaction.ensureOwner(), limit, BYTES_PER_TRANSACTION);
     const batches = subscribers.map((subscriber) => new Batch(subscriber));
     const tickets: Ticket[] = [];
     let next = 0;

@@ -43,7 +43,11 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
   const { queues, messages, state } = transaction;
   switch (command.kind) {
     case 'declare':
-      return declareQueue(transaction, command.spec, command.spec.exclusive ? transaction.owner : undefined);
+      return declareQueue(
+        transaction,
+        command.spec,
+        command.spec.exclusive ? transaction.ensureOwner() : undefined,
+      );
     case 'declare-exchange':
       transaction.exchanges.declare(command.exchange);
       return undefined;

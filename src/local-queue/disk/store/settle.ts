@@ -39,8 +39,8 @@ export function retry(
   reply.done.push(id);
 }
 
-/** Moves an unsettled delivery to the dead-letter queue; drops it if there is none. */
-export function moveToDeadLetterQueue(
+/** Settles a delivery: it becomes a dead letter in `target`, or is dropped if there is none. */
+export function settleAsDeadLetter(
   transaction: WriteTransaction,
   request: DeadLetterRequest,
   target: StoredQueue | undefined,
@@ -53,7 +53,7 @@ export function moveToDeadLetterQueue(
   }
 }
 
-/** Moves a message that is being handled to its dead-letter queue. */
+/** Moves a message of this queue, delivered or ready, to `target`, with its history. */
 export function makeDeadLetter(
   transaction: WriteTransaction,
   message: Handled,
@@ -123,7 +123,7 @@ function noteSettled(transaction: WriteTransaction, settled: readonly Ticket[]):
     const { settledAt } = subscriber;
     // The clock may have been set back.
     if (now - settledAt < NOTE_EVERY_MS && now >= settledAt) continue;
-    transaction.owners.noteSettled(queue.id, transaction.owner, now);
+    transaction.owners.noteSettled(queue.id, transaction.ensureOwner(), now);
     subscriber.settledAt = now;
     transaction.onFailure(() => {
       subscriber.settledAt = settledAt;
@@ -131,7 +131,7 @@ function noteSettled(transaction: WriteTransaction, settled: readonly Ticket[]):
   }
 }
 
-/** Forgets tickets, and returns those that were neither settled nor lost before: the verb ignores others. */
+/** Forgets tickets, and returns those that were neither settled nor lost before: others are ignored. */
 function settle(transaction: WriteTransaction, numbers: readonly number[]): Ticket[] {
   const { tickets } = transaction.state;
   const settled: Ticket[] = [];

@@ -137,7 +137,7 @@ function giveUp(ids: Set<number>): void {
   post({ ...emptyReply(), refused: refused.map((id) => ({ id, code: 'GIVEN_UP', message })) });
 }
 
-/** Numbers grow. */
+/** Whether any wanted id may be among the numbers, which are in ascending order, ignoring their sign. */
 function mayHold(numbers: readonly number[], wanted: ReadonlySet<number>): boolean {
   const [first = 0, last = 0] = [numbers[0], numbers.at(-1)].map((number) => Math.abs(number ?? 0));
   for (const id of wanted) if (id >= first && id <= last) return true;

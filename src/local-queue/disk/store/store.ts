@@ -16,8 +16,8 @@ import { isBusy, isFatal, storageError } from './storage-error.js';
 import { loseLease, reclaimMessages } from './subscribers.js';
 import {
   emptyReply,
+  failedResult,
   MAX_ROWS_PER_TRANSACTION,
-  refuse,
   StoreState,
   type TransactionParts,
   type TransactionResult,
@@ -210,7 +210,7 @@ export class Store {
       const cause = this.#causeOf(thrown);
       transaction.fail();
       const error = storageError(cause, this.#database.file);
-      const outcome = refuse(requests, transaction.admitted, error);
+      const outcome = failedResult(requests, transaction.admitted, error);
       if (isFatal(cause)) outcome.reply.fatal = { code: error.code, message: error.message };
       return outcome;
     } finally {

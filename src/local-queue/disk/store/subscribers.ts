@@ -63,12 +63,12 @@ export function unsubscribe(transaction: WriteTransaction, id: number): void {
 
 /** Publishes the number of this process's subscribers to the other processes. */
 function countSubscribers(transaction: WriteTransaction, queue: StoredQueue): void {
-  const { owners, owner, state } = transaction;
+  const { owners, state } = transaction;
   let count = 0;
   for (const { queue: name, active } of state.subscribers.values()) {
     if (active && name === queue.spec.name) count++;
   }
-  owners.setSubscribers(queue.id, owner, count);
+  owners.setSubscribers(queue.id, transaction.ensureOwner(), count);
 }
 
 /** A queue whose last subscriber has left is removed if it was declared `autoDelete`. */

@@ -119,7 +119,7 @@ export class StoreState {
   }
 }
 
-/** How many messages one transaction moves by itself, so that it holds the write lock for milliseconds. */
+/** How many messages one transaction moves on its own, so that it holds the write lock for milliseconds. */
 export const MAX_ROWS_PER_TRANSACTION = 1000;
 
 /** The tables, and the state kept between transactions. */
@@ -164,8 +164,8 @@ export class WriteTransaction {
     this.state = parts.state;
   }
 
-  /** This thread among the owners. */
-  get owner(): number {
+  /** This thread among the owners, which it joins at the first call. */
+  ensureOwner(): number {
     const { state } = this;
     if (state.owner === undefined) {
       state.owner = this.owners.register();
@@ -214,7 +214,7 @@ export interface TransactionResult {
  * The outcome of a failed transaction, which changed nothing. Publishes are refused, including those that had waited
  * for room; settlements must not be lost, and are repeated.
  */
-export function refuse(
+export function failedResult(
   requests: readonly Request[],
   admitted: readonly (WaitingMessage | WaitingFanOut)[],
   { code, message }: QueueError,

@@ -6,7 +6,7 @@ import { MAX_DELAY_MS } from '../../../src/common/options.js';
 import { isQueueError } from '../../../src/errors.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
-import { DELAY_STEPS_MS, delayStepOf } from '../../../src/rabbitmq/topology/delay-steps.js';
+import { DELAY_STEPS_MS, delayStepOf } from '../../../src/rabbitmq/topology/retry-delay-steps.js';
 import { amqpUrl, uniqueName } from '../../support/broker.js';
 import { Inbox } from '../../support/inbox.js';
 import { removeQueues } from '../../support/remove-queues.js';

@@ -54,7 +54,7 @@ export function undelayable(queue: string): string | undefined {
  * messages for a deleted queue would stay at the lowest level, which waits for 32 confirms at a time, and block all
  * others.
  */
-export class DelayLadder {
+export class DelayedSendLadder {
   readonly #retryAndDeadLetterQueues: RetryAndDeadLetterQueues;
   /** Levels and targets that were declared, or are being declared, on this connection. */
   readonly #ready: DeclaredOnce;
@@ -87,7 +87,7 @@ export class DelayLadder {
     const delay = Math.min(seconds, MAX_SECONDS);
     const top = Math.floor(Math.log2(delay));
     // A queue with a capacity receives them like its retries, when it has room.
-    const target = await this.#retryAndDeadLetterQueues.waitQueue(queue, 0, wait);
+    const target = await this.#retryAndDeadLetterQueues.ensureRetryTarget(queue, 0, wait);
     this.#forgetOldBinding(target);
     await this.#ready.ensure(`to ${target}`, LADDER, wait, async (connection) => {
       await this.#declareEnd(connection);

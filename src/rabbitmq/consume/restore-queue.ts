@@ -4,10 +4,10 @@ import type { Connection } from '../connection/connection.js';
 import type { Topology } from '../topology/topology.js';
 
 /**
- * The error that ends a subscription whose attempt to subscribe again has failed; undefined if another attempt may
- * help. Declares a deleted queue again.
+ * Called when an attempt to subscribe again has failed. If the queue was deleted, declares it again, with its bindings.
+ * Returns the error that ends the subscription; undefined if another attempt may help.
  */
-export async function hopelessError(
+export async function restoreQueueOrGiveUp(
   error: unknown,
   queue: string,
   connection: Connection | undefined,

@@ -1,4 +1,4 @@
-/** The delays of wait queues for delays that no policy lists. Pure. */
+/** The steps to which the delays of retries are rounded, unless a policy lists them. */
 import { MAX_DELAY_MS } from '../../common/options.js';
 
 const SECOND = 1000;

@@ -5,7 +5,7 @@ import type { Backend, BrokerEvent, Message } from '../../../src/broker.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
-import { ladderKey, undelayable } from '../../../src/rabbitmq/topology/delay-ladder.js';
+import { ladderKey, undelayable } from '../../../src/rabbitmq/topology/delayed-send-ladder.js';
 import { millrace } from '../../cli/spawn-millrace.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
