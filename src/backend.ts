@@ -53,4 +53,4 @@ export {
   type WaitOptions,
   type WaitQueue,
 } from './broker.js';
-export { backendOf } from './common/options.js';
+export { backendOf } from './common/backend-of.js';

@@ -47,9 +47,9 @@ export {
   type Stoppable,
 } from './close-on-signals.js';
 export type { Around, SendContext } from './common/around.js';
+export { operatorOf } from './common/backend-of.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/dead-letter-headers.js';
 export type { Codec, CodecName } from './common/encoding/codec.js';
-export { operatorOf } from './common/options.js';
 export type { Logger } from './common/reporting/logger.js';
 export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';

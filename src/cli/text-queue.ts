@@ -2,8 +2,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Broker, WaitOptions } from '../broker.js';
+import { backendOf } from '../common/backend-of.js';
 import { codecs } from '../common/encoding/codec.js';
-import { backendOf } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { defineRoute, type Route } from '../exchange.js';
 import {

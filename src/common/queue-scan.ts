@@ -1,6 +1,6 @@
 import type { Backend, Delivery, QueueSubscription, WaitOptions } from '../broker.js';
 import { QueueError } from '../errors.js';
-import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from './limits.js';
+import { Deferred, pause, throwIfAborted, timeoutError, withOutage } from './waiting.js';
 
 /** How many bytes of memory the messages of a scan may take. Messages beyond that stay in the queue unread. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;

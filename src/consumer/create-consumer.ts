@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.js';
 import type { Around } from '../common/around.js';
-import { backendOf, invalidOption } from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { invalidOption } from '../common/options.js';
 import type { EventQueue, Queue } from '../queue.js';
 import { isAnswered } from './answer.js';
 import type { Consumer, Handler, HandlerContext } from './consumer.js';

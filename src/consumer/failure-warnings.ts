@@ -1,5 +1,5 @@
-import { pause } from '../common/limits.js';
 import { emitWarning, QUIET_MS } from '../common/reporting/logger.js';
+import { pause } from '../common/waiting.js';
 import { isQueueError } from '../errors.js';
 import type { ConsumerEvent } from './consumer.js';
 import { consumerEventLine } from './event-line.js';

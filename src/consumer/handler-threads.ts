@@ -3,7 +3,6 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { WaitOptions } from '../broker.js';
 import { instrumentation } from '../common/instrumentation.js';
-import { onAbort, within } from '../common/limits.js';
 import {
   checkOptionNames,
   durationOption,
@@ -12,6 +11,7 @@ import {
   invalidOption,
 } from '../common/options.js';
 import { emitWarning } from '../common/reporting/logger.js';
+import { onAbort, within } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread.js';

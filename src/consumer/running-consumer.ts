@@ -1,6 +1,6 @@
 import type { Backend, WaitOptions } from '../broker.js';
-import { anyOf, Deferred } from '../common/limits.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
+import { anyOf, Deferred } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import type { Consumer, ConsumerCounts, ConsumerState, StopOptions, StopResult } from './consumer.js';

@@ -1,11 +1,6 @@
 import type { Broker, Delivery } from '../broker.js';
-import {
-  backendOf,
-  booleanOption,
-  checkOptionNames,
-  invalidOption,
-  observerOption,
-} from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { booleanOption, checkOptionNames, invalidOption, observerOption } from '../common/options.js';
 import type { Queue } from '../queue.js';
 import type { DeadLetter } from './dead-letter.js';
 import { type ReplayOptions, type ReplayResult, replay } from './replay.js';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { WaitOptions } from '../broker.js';
 import { ConcurrencyLimit } from '../common/concurrency-limit.js';
-import { withGrace } from '../common/limits.js';
 import { booleanOption, errorText, invalidOption, observerOption } from '../common/options.js';
+import { withGrace } from '../common/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { brokerDeath, type DeadLetter, withoutHistory } from './dead-letter.js';
 import { RateLimit } from './rate-limit.js';

@@ -1,6 +1,5 @@
 /** Selects the dead letters for a call, and iterates over them. */
 import type { Backend, Delivery, WaitOptions } from '../broker.js';
-import { throwIfAborted } from '../common/limits.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -10,6 +9,7 @@ import {
   refusePromise,
 } from '../common/options.js';
 import { QueueScan } from '../common/queue-scan.js';
+import { throwIfAborted } from '../common/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import { type DeadLetter, toDeadLetter } from './dead-letter.js';

@@ -9,9 +9,9 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../broker.js';
-import { throwIfAborted } from '../common/limits.js';
 import { checkMessage, copiedHeaders, copyMessage } from '../common/message.js';
 import { checkWaitOptions, quote } from '../common/options.js';
+import { throwIfAborted } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 
 /** A local broker has no connections that could be lost. */

@@ -1,5 +1,6 @@
 import type { Broker } from '../broker.js';
-import { backendOf, checkOptionNames, durationOption } from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { checkOptionNames, durationOption } from '../common/options.js';
 import type { Consumer } from '../consumer/consumer.js';
 import { type HttpRequest, type HttpResponse, respond } from './http.js';
 

@@ -1,5 +1,6 @@
 import type { Broker } from '../broker.js';
-import { backendOf, booleanOption, checkOptionNames, invalidOption } from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { booleanOption, checkOptionNames, invalidOption } from '../common/options.js';
 import { type HttpRequest, type HttpResponse, respond } from './http.js';
 import { MessageMetrics } from './message-metrics.js';
 import { ProcessMetrics } from './process-metrics.js';

@@ -1,9 +1,8 @@
 import type { Backend, Broker, Delivery, Message, WaitOptions } from '../broker.js';
+import { backendOf } from '../common/backend-of.js';
 import { BROKER_HEADERS } from '../common/broker-headers.js';
 import { ConcurrencyLimit } from '../common/concurrency-limit.js';
-import { pause } from '../common/limits.js';
 import {
-  backendOf,
   checkOptionNames,
   checkQueueName,
   checkWaitOptions,
@@ -11,6 +10,7 @@ import {
   invalidOption,
 } from '../common/options.js';
 import { QueueScan } from '../common/queue-scan.js';
+import { pause } from '../common/waiting.js';
 import { keyOf } from '../dead-letters/replay.js';
 
 /** Which messages to move. */

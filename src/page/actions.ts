@@ -1,6 +1,6 @@
 /** The actions of an operator on the page. */
 import type { Broker, QueueInfo } from '../broker.js';
-import { operatorOf } from '../common/options.js';
+import { operatorOf } from '../common/backend-of.js';
 import { deadLetters } from '../dead-letters/dead-letters.js';
 import type { SelectionOptions } from '../dead-letters/selection.js';
 import { QueueError } from '../errors.js';

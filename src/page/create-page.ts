@@ -1,12 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Broker } from '../broker.js';
-import {
-  backendOf,
-  booleanOption,
-  checkOptionNames,
-  checkQueueName,
-  invalidOption,
-} from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { booleanOption, checkOptionNames, checkQueueName, invalidOption } from '../common/options.js';
 import { Access, randomToken } from './access.js';
 import { App } from './app.js';
 import { Audit } from './audit.js';

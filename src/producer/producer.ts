@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.js';
 import { type Around, aroundOption, type SendContext } from '../common/around.js';
-import { backendOf, checkOptionNames, durationOption } from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { checkOptionNames, durationOption } from '../common/options.js';
 import type { Route } from '../exchange.js';
 import type { Queue } from '../queue.js';
 import type { EachValueOptions } from './each-value.js';

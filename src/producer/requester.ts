@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Backend, Broker, Message, Replies } from '../broker.js';
 import { type Around, aroundOption, type SendContext } from '../common/around.js';
+import { backendOf } from '../common/backend-of.js';
 import { copyMessage, newMessage } from '../common/message.js';
 import {
-  backendOf,
   checkOptionNames,
   checkSignal,
   durationOption,

@@ -20,8 +20,8 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../broker.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/limits.js';
 import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../common/options.js';
+import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { BrokerConnections } from './connection/broker-connections.js';

@@ -1,6 +1,6 @@
 import type { Backend, Publishing, SharedState, WaitOptions } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
-import { backoffMs, CLOSE_LIMIT_MS, settledWithin } from '../common/limits.js';
+import { backoffMs, CLOSE_LIMIT_MS, settledWithin } from '../common/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import {
   isSameTiming,

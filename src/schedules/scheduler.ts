@@ -1,8 +1,7 @@
 import type { Backend, Broker, Publishing, WaitOptions } from '../broker.js';
 import { type Around, aroundOption, type SendContext } from '../common/around.js';
-import { anyOf, limitsLeft, pause } from '../common/limits.js';
+import { backendOf } from '../common/backend-of.js';
 import {
-  backendOf,
   checkOptionNames,
   checkSignal,
   checkWaitOptions,
@@ -11,6 +10,7 @@ import {
   observerOption,
   quote,
 } from '../common/options.js';
+import { anyOf, limitsLeft, pause } from '../common/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { scheduleObserver } from './event-report.js';
 import { parseProgress, reachedBy } from './progress.js';

@@ -1,9 +1,9 @@
 import type { Backend, Message, Publishing } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
-import { within } from '../common/limits.js';
 import { errorText } from '../common/options.js';
 import { emitWarning } from '../common/reporting/logger.js';
 import { sendTracing } from '../common/tracing.js';
+import { within } from '../common/waiting.js';
 import { sendAround } from '../producer/send-around.js';
 import type { Schedule } from './schedule.js';
 import type { ScheduleTarget } from './target.js';

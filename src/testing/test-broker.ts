@@ -1,5 +1,6 @@
 import type { Broker } from '../broker.js';
-import { backendOf, checkOptionNames, durationOption, integerOption } from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { checkOptionNames, durationOption, integerOption } from '../common/options.js';
 import { connect } from '../connect.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 

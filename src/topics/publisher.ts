@@ -1,5 +1,6 @@
 import type { Backend, Broker, Message, WaitOptions } from '../broker.js';
-import { backendOf, invalidOption, quote } from '../common/options.js';
+import { backendOf } from '../common/backend-of.js';
+import { invalidOption, quote } from '../common/options.js';
 import { isQueueError, QueueError } from '../errors.js';
 import type { SkippedValues } from '../producer/each-value.js';
 import {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ConcurrencyLimit } from '../../src/common/concurrency-limit.js';
-import { Deferred } from '../../src/common/limits.js';
+import { Deferred } from '../../src/common/waiting.js';
 
 test('a job starts as soon as one of the running ones has ended, and no more run than the limit', async () => {
   const limit = new ConcurrencyLimit(2);

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { QueueFigure } from '../../src/broker.js';
-import { operatorOf } from '../../src/common/options.js';
+import { operatorOf } from '../../src/common/backend-of.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { moveMessages } from '../../src/operations/move.js';
 import type { PeekedMessage, PeekOptions, QueueInfo } from '../../src/operator.js';

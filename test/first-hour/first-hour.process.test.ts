@@ -14,7 +14,7 @@ import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { BrokerEvent } from '../../src/broker.js';
-import { backendOf } from '../../src/common/options.js';
+import { backendOf } from '../../src/common/backend-of.js';
 import { connect } from '../../src/connect.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { isQueueError } from '../../src/errors.js';

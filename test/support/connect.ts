@@ -1,5 +1,5 @@
 import type { Backend } from '../../src/broker.js';
-import { backendOf } from '../../src/common/options.js';
+import { backendOf } from '../../src/common/backend-of.js';
 import { type ConnectOptions, connect as connectBroker } from '../../src/connect.js';
 
 /** As the public `connect`, for tests that speak to the backend below the typed API. */

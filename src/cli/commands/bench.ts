@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { Broker } from '../../broker.js';
-import { backendOf } from '../../common/options.js';
+import { backendOf } from '../../common/backend-of.js';
 import type { Consumer } from '../../consumer/consumer.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { defineQueue, type Queue } from '../../queue.js';

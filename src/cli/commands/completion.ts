@@ -1,6 +1,6 @@
 /** `millrace completion`, and the hidden `millrace complete` that its scripts call. */
 import { Argument, type Command } from 'commander';
-import { operatorOf } from '../../common/options.js';
+import { operatorOf } from '../../common/backend-of.js';
 import { connect, targetOf } from '../../connect.js';
 import { folderHasStore } from '../../diagnose.js';
 import { chooseAddress } from '../address.js';

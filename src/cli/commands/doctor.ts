@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import type { Backend, BrokerEvent } from '../../broker.js';
-import { backendOf } from '../../common/options.js';
+import { backendOf } from '../../common/backend-of.js';
 import { type BrokerTarget, connect, targetOf } from '../../connect.js';
 import { diagnoseQueues } from '../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../address.js';

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import type { Broker } from '../../broker.js';
-import { backendOf } from '../../common/options.js';
+import { backendOf } from '../../common/backend-of.js';
 import { count } from '../../common/reporting/count.js';
 import { isQueueError } from '../../errors.js';
 import { createPublisher } from '../../topics/publisher.js';

@@ -21,10 +21,10 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { Deadlines, throwIfAborted, within } from '../../common/limits.js';
 import { checkMessage, refuseDelay, storableHeaders } from '../../common/message.js';
 import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../../common/options.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
+import { Deadlines, throwIfAborted, within } from '../../common/waiting.js';
 import { isQueueError, type QueueError } from '../../errors.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
 import { closedError, NO_LINK_COUNTS, refuseUnknown } from '../local-broker.js';

@@ -1,6 +1,6 @@
 import type { PublishOptions, QueueSpec } from '../../broker.js';
 import { expiredFailure } from '../../common/expiry.js';
-import { Deferred } from '../../common/limits.js';
+import { Deferred } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { DelayedMessages } from './delayed-messages.js';

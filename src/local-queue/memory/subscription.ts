@@ -7,9 +7,9 @@ import type {
   QueueSubscription,
   SubscribeOptions,
 } from '../../broker.js';
-import { Deferred } from '../../common/limits.js';
 import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
 import { postponeHeaders, retryHeaders } from '../../common/retry-headers.js';
+import { Deferred } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { Waiter } from '../wait-list.js';
 import type { MemoryQueue } from './queue.js';

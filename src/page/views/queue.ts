@@ -1,6 +1,7 @@
 /** One queue: its figures over time, its messages, and the actions on it. */
 import type { MessageState, PeekedMessage, PeekPage, QueueInfo } from '../../broker.js';
-import { errorText, operatorOf } from '../../common/options.js';
+import { operatorOf } from '../../common/backend-of.js';
+import { errorText } from '../../common/options.js';
 import { attentionOf, medianAge } from '../attention.js';
 import { type Cell, type Cells, renderCell } from '../cells.js';
 import { deadLetterQueueOf } from '../dead-reader.js';

@@ -1,6 +1,7 @@
 /** The consumers that the backend knows. */
 import type { ConsumerList, QueueConsumer } from '../../broker.js';
-import { errorText, operatorOf } from '../../common/options.js';
+import { operatorOf } from '../../common/backend-of.js';
+import { errorText } from '../../common/options.js';
 import { age, number, time } from '../format.js';
 import { type Html, html } from '../html.js';
 import { emptyState, notice, type View, type ViewContext } from './view.js';

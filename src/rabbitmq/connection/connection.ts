@@ -9,7 +9,7 @@ import {
   settledWithin,
   timeoutText,
   within,
-} from '../../common/limits.js';
+} from '../../common/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { SubscribeOptions } from '../../broker.js';
-import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/limits.js';
+import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/waiting.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import type { ReceivedMessage } from '../wire/amqp-message.js';

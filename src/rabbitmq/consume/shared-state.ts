@@ -9,9 +9,9 @@ import type {
   SharedStateView,
   WaitOptions,
 } from '../../broker.js';
-import { CLOSE_LIMIT_MS, limitsLeft, pause, settledWithin } from '../../common/limits.js';
 import { newMessage } from '../../common/message.js';
 import { queueSpec } from '../../common/queue-spec.js';
+import { CLOSE_LIMIT_MS, limitsLeft, pause, settledWithin } from '../../common/waiting.js';
 import { isQueueError } from '../../errors.js';
 
 /** Those that differ are merged at once, so there are only as many as programs that start at the same time. */

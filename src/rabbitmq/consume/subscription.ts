@@ -1,7 +1,7 @@
 import type { BrokerEvent, Failure, QueueSubscription, SubscribeOptions, WaitOptions } from '../../broker.js';
-import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/limits.js';
 import { errorText } from '../../common/options.js';
 import { emitWarning } from '../../common/reporting/logger.js';
+import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
 import { isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';

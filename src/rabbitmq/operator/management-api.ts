@@ -1,7 +1,7 @@
 /** Queries RabbitMQ's management API (https://www.rabbitmq.com/docs/http-api-reference). */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { Deferred, onAbort, timeoutText } from '../../common/limits.js';
+import { Deferred, onAbort, timeoutText } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
 
 /** A page of 500 queues takes some hundred KiB; a larger response must not fill the memory. */

@@ -13,7 +13,6 @@ import type {
   WaitOptions,
   WaitQueue,
 } from '../../broker.js';
-import { throwIfAborted, within } from '../../common/limits.js';
 import {
   type ConsumersRequest,
   checkConsumers,
@@ -23,6 +22,7 @@ import {
 import { checkQueueName } from '../../common/options.js';
 import { PageWriter } from '../../common/peek-page.js';
 import { QueueScan } from '../../common/queue-scan.js';
+import { throwIfAborted, within } from '../../common/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { QueueCounts } from '../topology/topology.js';
 import { type Management, unknownBecause } from './management.js';

@@ -1,5 +1,5 @@
 import type { ExchangeSpec, QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
-import { backoffMs, pause } from '../../common/limits.js';
+import { backoffMs, pause } from '../../common/waiting.js';
 import { isQueueError } from '../../errors.js';
 import { isAccessRefused, isLocked } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';

@@ -109,7 +109,9 @@ test('a loop reports the messages that it never shows, since they have expired',
   onTestFinished(() => void vi.useRealTimers());
   const next = loop.next();
   await eventually(() => lines.all.length > 0);
-  expect(lines.all).toMatchObject([['warn', { event: 'expired', id: 'm-1', attempt: 1 }, expect.any(String)]]);
+  expect(lines.all).toMatchObject([
+    ['warn', { event: 'expired', id: 'm-1', attempt: 1 }, expect.any(String)],
+  ]);
   await loop.return?.();
   expect(await next).toMatchObject({ done: true });
 });

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { operatorOf } from '../../../src/common/options.js';
+import { operatorOf } from '../../../src/common/backend-of.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { ADDED_COLUMNS, SCHEMA } from '../../../src/local-queue/disk/store/schema.js';
 import { eventually } from '../../support/eventually.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Backend } from '../../../src/broker.js';
-import { backendOf } from '../../../src/common/options.js';
+import { backendOf } from '../../../src/common/backend-of.js';
 import { connect } from '../../../src/connect.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { receive } from '../../../src/consumer/receive.js';

@@ -1,7 +1,7 @@
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { Backend } from '../../../src/broker.js';
-import { operatorOf } from '../../../src/common/options.js';
+import { operatorOf } from '../../../src/common/backend-of.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';

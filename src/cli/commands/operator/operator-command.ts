@@ -1,7 +1,7 @@
 /** Shared parts of the operator commands: connection and confirmation. */
 import type { Command } from 'commander';
 import type { Broker, Operator, QueueInfo } from '../../../broker.js';
-import { operatorOf } from '../../../common/options.js';
+import { operatorOf } from '../../../common/backend-of.js';
 import { brokerEventLine } from '../../../common/reporting/event-line.js';
 import { targetOf } from '../../../connect.js';
 import { folderHasStore } from '../../../diagnose.js';

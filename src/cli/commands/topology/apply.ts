@@ -1,7 +1,7 @@
 /** `millrace topology apply` */
 import type { Command } from 'commander';
 import type { QueueSpec } from '../../../broker.js';
-import { backendOf } from '../../../common/options.js';
+import { backendOf } from '../../../common/backend-of.js';
 import { isQueueError } from '../../../errors.js';
 import { chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../../common-options.js';

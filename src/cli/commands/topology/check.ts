@@ -1,7 +1,7 @@
 /** `millrace topology check` */
 import type { Command } from 'commander';
 import type { Backend } from '../../../broker.js';
-import { backendOf } from '../../../common/options.js';
+import { backendOf } from '../../../common/backend-of.js';
 import { type BrokerTarget, connect, targetOf } from '../../../connect.js';
 import { diagnoseQueues, diagnoseServer, folderHasStore } from '../../../diagnose.js';
 import { type ChosenAddress, chooseAddress } from '../../address.js';

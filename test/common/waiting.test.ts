@@ -14,7 +14,7 @@ import {
   timeoutError,
   withGrace,
   within,
-} from '../../src/common/limits.js';
+} from '../../src/common/waiting.js';
 import type { QueueError } from '../../src/errors.js';
 import { collectGarbage } from '../support/garbage.js';
 import { rejection } from '../support/rejection.js';
