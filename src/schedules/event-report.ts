@@ -47,19 +47,29 @@ function scheduleEventLine(event: ScheduleEvent): EventLine | undefined {
       const text = `can't send (${error.message}); retrying in ${showDuration(retryInMs)}`;
       return line(text, { error: error.message, retryInMs });
     }
+    case 'around-failed': {
+      const { id, error } = event;
+      return line(`message ${id} was sent; ${lateText(error)}`, { id, error: error.message });
+    }
   }
 }
 
-/** Once for each schedule. */
+function lateText({ message }: Error): string {
+  return `an 'around' function threw afterwards: ${message}`;
+}
+
+/** Each once for each schedule. */
 function warnOnce(): (event: ScheduleEvent) => void {
   const warned = new Set<string>();
   return (event) => {
-    if (event.type !== 'failed' || warned.has(event.schedule)) return;
-    warned.add(event.schedule);
-    emitWarning(
-      'MILLRACE_SCHEDULE',
-      `the schedule '${event.schedule}' can't send at the moment, and will try again: ${event.error.message}`,
-      event.error,
-    );
+    const { type, schedule } = event;
+    if (type !== 'failed' && type !== 'around-failed') return;
+    if (warned.has(`${type} ${schedule}`)) return;
+    warned.add(`${type} ${schedule}`);
+    const text =
+      type === 'failed'
+        ? `can't send at the moment, and will try again: ${event.error.message}`
+        : `has sent the message ${event.id}; ${lateText(event.error)}`;
+    emitWarning('MILLRACE_SCHEDULE', `the schedule '${schedule}' ${text}`, event.error);
   };
 }

@@ -1,7 +1,7 @@
 import type { Backend, Publishing, SharedState, WaitOptions } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
 import { backoffMs, CLOSE_LIMIT_MS, settledWithin } from '../common/waiting.js';
-import { isQueueError, QueueError } from '../errors.js';
+import { isQueueError } from '../errors.js';
 import {
   isSameTiming,
   mergeProgress,
@@ -12,7 +12,7 @@ import {
   type Step,
 } from './progress.js';
 import type { Schedule } from './schedule.js';
-import { makeTick, type Sending, sendTick } from './send-tick.js';
+import { asError, makeTick, type Sending, sendTick, type TickFunctions } from './send-tick.js';
 import { type Timing, timingOf, timingText } from './timing.js';
 
 /** An event of a schedule. */
@@ -29,7 +29,9 @@ export type ScheduleEvent =
   /** The last tick is hours ahead of the clock, which was wrong when that was sent: ticks follow the clock again. */
   | { readonly type: 'clock-set-back'; readonly schedule: string; readonly tick: Date }
   /** A tick could not be sent; it is retried after `retryInMs`. */
-  | { readonly type: 'failed'; readonly schedule: string; readonly error: Error; readonly retryInMs: number };
+  | { readonly type: 'failed'; readonly schedule: string; readonly error: Error; readonly retryInMs: number }
+  /** A function around a message threw after that was sent. It is not sent again. */
+  | { readonly type: 'around-failed'; readonly schedule: string; readonly id: string; readonly error: Error };
 
 /** The clock may be set at any time, so it is read again. */
 const LOOK_EVERY_MS = 1000;
@@ -47,6 +49,14 @@ export interface RunningScheduleOptions {
   readonly observe: (event: ScheduleEvent) => void;
 }
 
+export function tickFunctions({ schedule, around, observe }: RunningScheduleOptions): TickFunctions {
+  const { name } = schedule;
+  return {
+    around,
+    onLateError: (id, error) => observe({ type: 'around-failed', schedule: name, id, error }),
+  };
+}
+
 /**
  * One schedule in one program.
  *
@@ -58,7 +68,7 @@ export class RunningSchedule {
   readonly name: string;
   readonly #broker: Backend;
   readonly #schedule: Schedule;
-  readonly #around: Around<SendContext> | undefined;
+  readonly #functions: TickFunctions;
   readonly #observe: (event: ScheduleEvent) => void;
   #initial: Progress | undefined;
   #state: SharedState | undefined;
@@ -80,7 +90,7 @@ export class RunningSchedule {
     this.#broker = broker;
     this.#schedule = schedule;
     this.#timing = schedule.timing;
-    this.#around = around;
+    this.#functions = tickFunctions({ schedule, around, observe });
     this.#observe = observe;
   }
 
@@ -215,7 +225,7 @@ export class RunningSchedule {
     const set = (publishing?: Publishing) => state.set(progressText(progress), publishing);
     const isSet = await (sending === undefined
       ? set()
-      : sendTick(this.#broker, this.#around, sending, this.#stop.signal, set));
+      : sendTick(this.#broker, this.#functions, sending, this.#stop.signal, set));
     // Another program may have changed the timing meanwhile.
     if (isSet) this.#progress = mergeProgress(this.#progress as Progress, progress, Date.now());
     return isSet;
@@ -229,8 +239,7 @@ export class RunningSchedule {
     if (isQueueError(thrown, 'UNROUTABLE')) {
       await this.#schedule.target.declare(this.#broker, { signal: this.#stop.signal }).catch(() => {});
     }
-    const error =
-      thrown instanceof Error ? thrown : new QueueError('INVALID_MESSAGE', `thrown: ${String(thrown)}`);
+    const error = asError(thrown);
     this.#attempts++;
     const retryInMs = backoffMs(this.#attempts, BACKOFF);
     this.#observe({ type: 'failed', schedule: this.name, error, retryInMs });

@@ -19,6 +19,7 @@ import {
   type RunningScheduleOptions,
   type ScheduleEvent,
   stateName,
+  tickFunctions,
 } from './running-schedule.js';
 import { checkScheduleName, type Schedule } from './schedule.js';
 import { makeTick, sendTick } from './send-tick.js';
@@ -30,12 +31,12 @@ export interface SchedulerOptions {
   /**
    * Functions around the sending of each message, as those of a producer: they may add headers. If one throws before it
    * calls `next`, or does not call it within 30 seconds, the tick is not sent: it is retried. If one throws after the
-   * message was sent, that is a process warning, the first time, and no retry. See {@link Around}.
+   * message was sent, that is the event `around-failed`, and no retry. See {@link Around}.
    */
   readonly around?: readonly Around<SendContext>[] | undefined;
   /**
-   * Receives the events. Without it, and without a `logger` in `connect`, a tick that can't be sent causes a process
-   * warning, once for each schedule.
+   * Receives the events. Without it, and without a `logger` in `connect`, a tick that can't be sent, and a function
+   * that throws after it was sent, cause a process warning, each once for each schedule.
    */
   readonly observe?: ((event: ScheduleEvent) => void) | undefined;
 }
@@ -161,19 +162,18 @@ class ScheduleRunner implements Scheduler {
   readonly #schedules: readonly Schedule[];
   readonly #running: readonly RunningSchedule[];
   readonly #stopped = new AbortController();
+  readonly #options: Omit<RunningScheduleOptions, 'schedule'>;
   #starting: Promise<unknown> | undefined;
-
-  readonly #around: Around<SendContext> | undefined;
 
   constructor(
     broker: Backend,
     schedules: readonly Schedule[],
-    { around, observe }: Omit<RunningScheduleOptions, 'schedule'>,
+    options: Omit<RunningScheduleOptions, 'schedule'>,
   ) {
     this.#broker = broker;
     this.#schedules = schedules;
-    this.#around = around;
-    this.#running = schedules.map((schedule) => new RunningSchedule(broker, { schedule, around, observe }));
+    this.#options = options;
+    this.#running = schedules.map((schedule) => new RunningSchedule(broker, { schedule, ...options }));
   }
 
   async start(options: WaitOptions = {}): Promise<void> {
@@ -219,7 +219,8 @@ class ScheduleRunner implements Scheduler {
     const { target } = schedule;
     const since = performance.now();
     await target.declare(this.#broker, RUN_NOW_LIMITS);
-    await sendTick(this.#broker, this.#around, { target, message }, undefined, async (publishing) => {
+    const functions = tickFunctions({ schedule, ...this.#options });
+    await sendTick(this.#broker, functions, { target, message }, undefined, async (publishing) => {
       await this.#publish(target, publishing, since);
       return true;
     });

@@ -1,9 +1,9 @@
 import type { Backend, Message, Publishing } from '../broker.js';
 import type { Around, SendContext } from '../common/around.js';
-import { errorText } from '../common/options.js';
-import { emitWarning } from '../common/reporting/logger.js';
+import { quote } from '../common/options.js';
 import { sendTracing } from '../common/tracing.js';
 import { within } from '../common/waiting.js';
+import { QueueError } from '../errors.js';
 import { sendAround } from '../producer/send-around.js';
 import type { Schedule } from './schedule.js';
 import type { ScheduleTarget } from './target.js';
@@ -15,6 +15,13 @@ const TICK_LIMIT_MS = 30_000;
 export interface Sending {
   readonly target: ScheduleTarget;
   readonly message: Message;
+}
+
+/** The functions around the messages of a scheduler. */
+export interface TickFunctions {
+  readonly around: Around<SendContext> | undefined;
+  /** Called when one of them throws after the message of this id was sent. */
+  onLateError(id: string, error: Error): void;
 }
 
 /** The message of a tick, whose value a function of the program may make. Rejects as that does, and with `TIMEOUT`. */
@@ -30,12 +37,11 @@ export function makeTick(
 
 /**
  * Sends as a producer does: see {@link sendAround}. `signal`: ends the functions around it. Unlike that of a producer, its
- * outcome is that of the message: a tick that was sent must not be sent again because a function throws later, which is
- * a warning.
+ * outcome is that of the message: a tick that was sent must not be sent again because a function throws later.
  */
 export async function sendTick(
   { url }: Pick<Backend, 'url'>,
-  around: Around<SendContext> | undefined,
+  { around, onLateError }: TickFunctions,
   { target, message }: Sending,
   signal: AbortSignal | undefined,
   send: (publishing: Publishing) => Promise<boolean>,
@@ -60,17 +66,12 @@ export async function sendTick(
   } catch (error) {
     if (sending === undefined) throw error;
     const isSent = await sending;
-    if (isSent && around !== undefined) warnOnce(around, id, error);
+    if (isSent) onLateError(id, asError(error));
     return isSent;
   }
 }
 
-/** The functions of schedulers that were reported. */
-const reported = new WeakSet<Around<SendContext>>();
-
-function warnOnce(around: Around<SendContext>, id: string, error: unknown): void {
-  if (reported.has(around)) return;
-  reported.add(around);
-  const text = `message ${id} was sent, but an 'around' function of the scheduler threw afterwards: ${errorText(error)}`;
-  emitWarning('MILLRACE_SCHEDULE', text, error);
+/** What was thrown, as an error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new QueueError('INVALID_MESSAGE', `thrown: ${quote(thrown)}`);
 }

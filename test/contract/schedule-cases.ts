@@ -346,6 +346,7 @@ export const scheduleCases: Cases = {
       () => other.removeExchange(topic.name),
       () => other.remove(kept),
       () => other.removeExchange(kept),
+      () => Promise.all([other.removeExchange(topic.name), other.removeExchange(kept), other.remove(kept)]),
     ];
     for (const remove of removals) {
       await remove();

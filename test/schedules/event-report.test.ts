@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
+import type { Around, SendContext } from '../../src/common/around.js';
 import { connect } from '../../src/connect.js';
 import { defineQueue } from '../../src/queue.js';
 import type { ScheduleEvent } from '../../src/schedules/running-schedule.js';
@@ -18,6 +19,11 @@ const failing = defineSchedule('failing', {
     },
   ],
 });
+const working = defineSchedule('working', { everyMs: 100, send: [queue, 'x'] });
+const auditing: Around<SendContext> = async (next) => {
+  await next();
+  throw new Error('the audit log is away');
+};
 const warnings: string[] = [];
 const listen = (warning: Error & { code?: string }) => warnings.push(`${warning.code}`);
 beforeEach(() => {
@@ -69,6 +75,40 @@ test('without a logger and an observer, a tick that fails is one process warning
   const scheduler = createScheduler(broker, [failing]);
   await scheduler.start();
   await eventually(() => warnings.includes('MILLRACE_SCHEDULE'));
+  await scheduler.stop();
+  await broker.close();
+  expect(warnings).toEqual(['MILLRACE_SCHEDULE']);
+});
+
+test('a function that throws after its message was sent is an event, a line of the logger, and nothing else', async () => {
+  const { lines, logger } = keepingLogger();
+  const broker = await connect('local:', { logger });
+  const events: ScheduleEvent[] = [];
+  const observe = (event: ScheduleEvent) => events.push(event);
+  const scheduler = createScheduler(broker, [working], { around: [auditing], observe });
+  const { id } = await scheduler.runNow('working');
+  await scheduler.start();
+  await eventually(() => events.some(({ type }) => type === 'sent'));
+  await scheduler.stop();
+  await broker.close();
+  expect(events[0]).toEqual({ type: 'around-failed', schedule: 'working', id, error: expect.any(Error) });
+  const ids = (wanted: ScheduleEvent['type']) =>
+    events.flatMap((event) => (event.type === wanted && 'id' in event ? event.id : []));
+  expect(ids('around-failed')).toEqual([id, ...ids('sent')]);
+  expect(ids('failed')).toEqual([]);
+  expect(lines[0]).toMatchObject({
+    level: 'warn',
+    fields: { event: 'around-failed', schedule: 'working', id, err: expect.any(Error) },
+    text: `schedule 'working': message ${id} was sent; an 'around' function threw afterwards: the audit log is away`,
+  });
+  expect(warnings).toEqual([]);
+});
+
+test('without a logger and an observer, a function that throws late is one process warning', async () => {
+  const broker = await connect('local:');
+  const scheduler = createScheduler(broker, [working], { around: [auditing] });
+  for (let times = 0; times < 3; times++) await scheduler.runNow('working');
+  await eventually(() => warnings.length > 0);
   await scheduler.stop();
   await broker.close();
   expect(warnings).toEqual(['MILLRACE_SCHEDULE']);

@@ -1,4 +1,3 @@
-import { on } from 'node:events';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { WaitOptions } from '../../src/broker.js';
@@ -131,37 +130,6 @@ test('a scheduler stops, whatever functions never end', async () => {
   await eventually(() => called.length === 2);
   await Promise.all([one.stop(), other.stop()]);
   expect(await broker.inspect(queue.name)).toMatchObject({ ready: 0 });
-});
-
-test('a function that throws after its tick was sent is a warning of the process, once', async () => {
-  await using broker = await connect('local:');
-  const warnings = on(process, 'warning');
-  const sent: string[] = [];
-  const scheduler = createScheduler(broker, [defineSchedule('n', { everyMs: 100, send })], {
-    around: [
-      async (next) => {
-        await next();
-        throw new Error('the audit log is away');
-      },
-    ],
-    observe: (event) => sent.push(event.type),
-  });
-  await scheduler.start();
-  await eventually(() => sent.filter((type) => type === 'sent').length >= 3);
-  await scheduler.runNow('n');
-  await scheduler.stop();
-  process.emitWarning('the last', { code: 'TEST_END' });
-  const texts: string[] = [];
-  for await (const [warning] of warnings) {
-    if (warning.code === 'TEST_END') break;
-    if (warning.code === 'MILLRACE_SCHEDULE') texts.push(warning.message);
-  }
-  expect(texts).toEqual([
-    expect.stringMatching(
-      /^message schedule:n:.* was sent, but an 'around' function .*: the audit log is away$/,
-    ),
-  ]);
-  expect(sent).not.toContain('failed');
 });
 
 test.each(['set', 'removed'] as const)(
