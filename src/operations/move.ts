@@ -105,7 +105,8 @@ export async function moveMessages(
       for (; begun < limit; begun++) {
         const delivery = await scan.next(limit - begun);
         if (delivery === undefined) break;
-        const isBack = scan.mayReturnRemoved && delivery.redelivered && cameBack(delivery);
+        // RabbitMQ before 4.3 does not flag every message as redelivered that is.
+        const isBack = scan.mayReturnRemoved && cameBack(delivery);
         if (isBack) begun--;
         await moving.begin(() => move(delivery, isBack));
       }
@@ -116,7 +117,7 @@ export async function moveMessages(
     await scan.end();
   }
   // With a limit, a message like the last ones may be next, and must not be taken for one of them.
-  if (begun < limit && scan.mayReturnRemoved) await removeReturned(backend, from, removed, wait);
+  if (begun < limit && scan.mayReturnRemoved) await removeReturned(backend, { from, to, removed, wait });
   return { moved, total: scan.total };
 }
 
@@ -126,21 +127,22 @@ export async function moveMessages(
  */
 async function removeReturned(
   backend: Backend,
-  queue: string,
-  removed: Removed,
-  wait: WaitOptions,
+  { from, to, removed, wait }: { from: string; to: string; removed: Removed; wait: WaitOptions },
 ): Promise<void> {
   for (let waitedMs = 0; waitedMs < BACK_LIMIT_MS; waitedMs += BACK_INTERVAL_MS) {
-    if ((await backend.inspect(queue, wait)).ready > 0) break;
+    if ((await backend.inspect(from, wait)).ready > 0) break;
     await pause(BACK_INTERVAL_MS, wait.signal, { keepAlive: true });
   }
-  const scan = await QueueScan.begin(backend, queue, wait);
+  const scan = await QueueScan.begin(backend, from, wait);
   try {
     for (;;) {
       const delivery = await scan.next();
-      if (delivery === undefined || !delivery.redelivered) return;
-      const { message } = delivery;
+      if (delivery === undefined) return;
+      const { message, redelivered } = delivery;
       if (!removed.has(keyOf({ id: message.id, message }))) return;
+      // It may be a new message that is like an old one: rather there twice than lost.
+      if (!redelivered)
+        await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
       scan.remove(delivery);
     }
   } finally {
