@@ -117,15 +117,15 @@ export async function moveMessages(
     await scan.end();
   }
   // With a limit, a message like the last ones may be next, and must not be taken for one of them.
-  if (begun < limit && scan.mayReturnRemoved) await removeReturned(backend, { from, to, removed, wait });
+  if (begun < limit && scan.mayReturnRemoved) await moveReturned(backend, { from, to, removed, wait });
   return { moved, total: scan.total };
 }
 
 /**
- * Removes the moved messages whose removal the broker never learned of: it puts them back ahead of all others when it
+ * Moves the messages again whose removal the broker never learned of: it puts them back ahead of all others when it
  * notices that their connection is lost. Those that come back later than that stay, as copies with the same ids.
  */
-async function removeReturned(
+async function moveReturned(
   backend: Backend,
   { from, to, removed, wait }: { from: string; to: string; removed: Removed; wait: WaitOptions },
 ): Promise<void> {
@@ -138,11 +138,10 @@ async function removeReturned(
     for (;;) {
       const delivery = await scan.next();
       if (delivery === undefined) return;
-      const { message, redelivered } = delivery;
+      const { message } = delivery;
       if (!removed.has(keyOf({ id: message.id, message }))) return;
-      // It may be a new message that is like an old one: rather there twice than lost.
-      if (!redelivered)
-        await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
+      // It may be another message that is like a moved one: rather there twice than lost.
+      await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
       scan.remove(delivery);
     }
   } finally {

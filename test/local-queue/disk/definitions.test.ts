@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import type { BrokerEvent } from '../../../src/broker.js';
+import { operatorOf } from '../../../src/common/backend-of.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { connect } from '../../support/connect.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
+import { Inbox } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
 import { Actor } from './actor.js';
 import { inDatabase, newFolder, plainQueue } from './folders.js';
@@ -81,4 +83,33 @@ test('a queue that is removed takes all that it holds along, ready, handled and 
   await broker.close();
   expect(inDatabase(folder, 'SELECT count(*) AS count FROM messages')).toEqual([{ count: 0 }]);
   expect(inDatabase(folder, 'SELECT count(*) AS count FROM queues')).toEqual([{ count: 1 }]);
+});
+
+test('a dead-letter queue that was removed is created again for the next dead letter', async () => {
+  const broker = await openDiskBroker(newFolder());
+  await broker.declare(
+    plainQueue('orders', { capacity: 5, deadLetter: { queue: 'bad-orders', capacity: 1 } }),
+  );
+  const failure = { code: 'failed', error: 'no' } as const;
+  const inbox = await Inbox.open(broker, 'orders', { prefetch: 5 });
+  for (const id of ['a', 'b', 'c']) await broker.publish(to('orders'), message(id));
+  const [a, b, c] = await inbox.take(3);
+  await a?.deadLetter(failure);
+  const waiting = b?.deadLetter(failure);
+  await rejection(broker.publish(to('bad-orders'), message('x'), { noWait: true }), 'FULL');
+  await broker.remove('bad-orders');
+  // The one that waited for room in it does not wait for ever.
+  await waiting;
+  expect(await broker.inspect('bad-orders')).toMatchObject({ ready: 1 });
+  await broker.remove('bad-orders');
+  await c?.deadLetter(failure);
+  expect(await broker.inspect('bad-orders')).toMatchObject({ ready: 1 });
+  await rejection(broker.publish(to('bad-orders'), message('x'), { noWait: true }), 'FULL');
+  await broker.remove('bad-orders');
+  await inbox.subscription.close();
+  await broker.publish(to('orders'), { ...message('d'), expiresAt: Date.now() + 1 });
+  await eventually(async () =>
+    (await operatorOf(broker).queues()).queues.some(({ name }) => name === 'bad-orders'),
+  );
+  await broker.close();
 });

@@ -135,9 +135,9 @@ export function admitWaiting(transaction: WriteTransaction): void {
       if (queue !== undefined && counters !== undefined && counters.held >= capacityOf(queue)) break;
       leave(transaction, message);
       transaction.admitted.push(message);
-      if (queue === undefined)
-        transaction.refuse(message.id, unroutable(transaction, { exchange: '', routingKey: name }));
-      else admit(transaction, queue, message);
+      if (queue !== undefined) admit(transaction, queue, message);
+      else if ('deadLetter' in message.what) moveToNewDeadLetterQueue(transaction, message.what.deadLetter);
+      else transaction.refuse(message.id, unroutable(transaction, { exchange: '', routingKey: name }));
     }
   }
   admitFanOuts(transaction);
@@ -227,10 +227,18 @@ function unroutable({ exchanges }: WriteTransaction, to: Destination): QueueErro
   return new QueueError('UNROUTABLE', why);
 }
 
+/** The dead-letter queue was removed while the message waited for room in it. */
+function moveToNewDeadLetterQueue(transaction: WriteTransaction, request: DeadLetterRequest): void {
+  const ticket = transaction.state.tickets.get(request.ticket);
+  const target = ticket && transaction.queues.ensureDeadLetterQueue(ticket.queue);
+  settleAsDeadLetter(transaction, request, target);
+  transaction.reply.done.push(request.id);
+}
+
 /** Waits for room in the dead-letter queue; the message keeps its place in its own meanwhile. */
 export function deadLetter(transaction: WriteTransaction, request: DeadLetterRequest): void {
   const ticket = transaction.state.tickets.get(request.ticket);
-  const target = ticket && transaction.queues.deadLetterQueueOf(ticket.queue);
+  const target = ticket && transaction.queues.ensureDeadLetterQueue(ticket.queue);
   if (target !== undefined && !hasRoom(transaction, target)) {
     const { id } = request;
     join(transaction, { id, queue: target.spec.name, what: { deadLetter: request } });

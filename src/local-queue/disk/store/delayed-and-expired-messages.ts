@@ -53,7 +53,7 @@ export class DelayedAndExpiredMessages {
         continue;
       }
       messages.withdraw(queue);
-      const target = queue.spec.onExpired === 'drop' ? undefined : queues.deadLetterQueueOf(queue);
+      const target = queue.spec.onExpired === 'drop' ? undefined : queues.ensureDeadLetterQueue(queue);
       if (target === undefined) messages.drop(id, queue);
       else makeDeadLetter(transaction, { id, queue, attempt }, target, expiredFailure(expiresAt));
     }

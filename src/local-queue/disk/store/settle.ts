@@ -85,7 +85,7 @@ export function setDamagedAside(
   };
   const headers = readHeaders(text);
   const isDeadLetter = [...queues.all()].some(({ deadLetterQueue }) => deadLetterQueue === queue.spec.name);
-  const target = isDeadLetter ? queue : queues.deadLetterQueueOf(queue);
+  const target = isDeadLetter ? queue : queues.ensureDeadLetterQueue(queue);
   if (target === undefined) {
     messages.remove([{ id, queue, attempt }]);
   } else {

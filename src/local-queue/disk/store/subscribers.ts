@@ -125,7 +125,7 @@ function putBack(transaction: WriteTransaction, queue: StoredQueue, orphan: Orph
     error: `${returns} processes died while handling this message; the limit of the queue is ${limit}`,
   };
   // Nothing here can wait for room, so these dead letters may exceed the capacity.
-  const target = queues.deadLetterQueueOf(queue);
+  const target = queues.ensureDeadLetterQueue(queue);
   if (target === undefined) messages.drop(id, queue);
   else makeDeadLetter(transaction, { id, queue, attempt }, target, failure);
 }
