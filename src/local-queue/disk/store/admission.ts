@@ -9,8 +9,9 @@ import {
   type StatePublishing,
 } from '../protocol.js';
 import type { MessageColumns } from './message-columns.js';
+import { ensureDeadLetterQueue } from './queue-definition.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
-import { settleAsDeadLetter } from './settle.js';
+import { moveToNewDeadLetterQueue, settleAsDeadLetter } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
 import { WaitingFanOut, type WaitingMessage, type WriteTransaction } from './transaction.js';
 
@@ -227,18 +228,10 @@ function unroutable({ exchanges }: WriteTransaction, to: Destination): QueueErro
   return new QueueError('UNROUTABLE', why);
 }
 
-/** The dead-letter queue was removed while the message waited for room in it. */
-function moveToNewDeadLetterQueue(transaction: WriteTransaction, request: DeadLetterRequest): void {
-  const ticket = transaction.state.tickets.get(request.ticket);
-  const target = ticket && transaction.queues.ensureDeadLetterQueue(ticket.queue);
-  settleAsDeadLetter(transaction, request, target);
-  transaction.reply.done.push(request.id);
-}
-
 /** Waits for room in the dead-letter queue; the message keeps its place in its own meanwhile. */
 export function deadLetter(transaction: WriteTransaction, request: DeadLetterRequest): void {
   const ticket = transaction.state.tickets.get(request.ticket);
-  const target = ticket && transaction.queues.ensureDeadLetterQueue(ticket.queue);
+  const target = ticket && ensureDeadLetterQueue(transaction.queues, ticket.queue);
   if (target !== undefined && !hasRoom(transaction, target)) {
     const { id } = request;
     join(transaction, { id, queue: target.spec.name, what: { deadLetter: request } });

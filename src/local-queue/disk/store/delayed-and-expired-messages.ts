@@ -1,6 +1,7 @@
 import { expiredFailure } from '../../../common/expiry.js';
 import type { Database } from './database.js';
 import { CLOCK_SLACK_MS } from './message-table.js';
+import { ensureDeadLetterQueue } from './queue-definition.js';
 import { makeDeadLetter } from './settle.js';
 import type { Statements } from './sqlite.js';
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
@@ -53,7 +54,7 @@ export class DelayedAndExpiredMessages {
         continue;
       }
       messages.withdraw(queue);
-      const target = queue.spec.onExpired === 'drop' ? undefined : queues.ensureDeadLetterQueue(queue);
+      const target = queue.spec.onExpired === 'drop' ? undefined : ensureDeadLetterQueue(queues, queue);
       if (target === undefined) messages.drop(id, queue);
       else makeDeadLetter(transaction, { id, queue, attempt }, target, expiredFailure(expiresAt));
     }

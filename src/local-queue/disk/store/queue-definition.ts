@@ -56,6 +56,16 @@ export function declareQueue(
   return changes;
 }
 
+/** Undefined: its dead letters are dropped. A dead-letter queue that was removed is created again. */
+export function ensureDeadLetterQueue(queues: QueueTable, queue: StoredQueue): StoredQueue | undefined {
+  const existing = queues.deadLetterQueueOf(queue);
+  const { deadLetterQueue: name, spec } = queue;
+  if (existing !== undefined || name === undefined) return existing;
+  const capacity = spec.deadLetter === false ? undefined : spec.deadLetter.capacity;
+  const removed = deadLetterSpecOf({ ...spec, deadLetter: { queue: name, capacity } });
+  return removed && queues.create(asStored(removed), undefined, undefined);
+}
+
 export function queueMissing(name: string): QueueError {
   return new QueueError('QUEUE_MISSING', `there is no queue ${quote(name)} in the folder: declare it first`);
 }

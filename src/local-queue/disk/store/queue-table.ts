@@ -1,8 +1,7 @@
 import type { QueueSpec } from '../../../broker.js';
-import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import type { Database } from './database.js';
 import type { Row, Statements } from './sqlite.js';
-import { asStored, parseSpec, specText } from './stored-spec.js';
+import { parseSpec, specText } from './stored-spec.js';
 
 /** A queue as it was declared. */
 export interface StoredQueue {
@@ -185,17 +184,6 @@ export class QueueTable {
   /** Undefined if it has none, or if that was removed. */
   deadLetterQueueOf({ deadLetterQueue }: StoredQueue): StoredQueue | undefined {
     return deadLetterQueue === undefined ? undefined : this.#byName.get(deadLetterQueue);
-  }
-
-  /** Undefined: its dead letters are dropped. A dead-letter queue that was removed is created again. */
-  ensureDeadLetterQueue(queue: StoredQueue): StoredQueue | undefined {
-    const { deadLetterQueue: name, spec } = queue;
-    if (name === undefined) return undefined;
-    const existing = this.#byName.get(name);
-    if (existing !== undefined) return existing;
-    const capacity = spec.deadLetter === false ? undefined : spec.deadLetter.capacity;
-    const lost = deadLetterSpecOf({ ...spec, deadLetter: { queue: name, capacity } });
-    return lost && this.create(asStored(lost), undefined, undefined);
   }
 
   counters(queue: StoredQueue): Counters {

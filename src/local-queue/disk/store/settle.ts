@@ -4,6 +4,7 @@ import { postponeHeaders, retryHeaders } from '../../../common/retry-headers.js'
 import { headersText, parseHeaders } from '../message-json.js';
 import type { DeadLetterRequest, RetryRequest } from '../protocol.js';
 import type { Handled, Taken } from './message-table.js';
+import { ensureDeadLetterQueue } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import type { SqliteValue } from './sqlite.js';
 import type { Ticket, WriteTransaction } from './transaction.js';
@@ -53,6 +54,14 @@ export function settleAsDeadLetter(
   }
 }
 
+/** The dead-letter queue was removed while the message waited for room in it. */
+export function moveToNewDeadLetterQueue(transaction: WriteTransaction, request: DeadLetterRequest): void {
+  const ticket = transaction.state.tickets.get(request.ticket);
+  const target = ticket && ensureDeadLetterQueue(transaction.queues, ticket.queue);
+  settleAsDeadLetter(transaction, request, target);
+  transaction.reply.done.push(request.id);
+}
+
 /** Moves a message of this queue, delivered or ready, to `target`, with its history. */
 export function makeDeadLetter(
   transaction: WriteTransaction,
@@ -85,7 +94,7 @@ export function setDamagedAside(
   };
   const headers = readHeaders(text);
   const isDeadLetter = [...queues.all()].some(({ deadLetterQueue }) => deadLetterQueue === queue.spec.name);
-  const target = isDeadLetter ? queue : queues.ensureDeadLetterQueue(queue);
+  const target = isDeadLetter ? queue : ensureDeadLetterQueue(queues, queue);
   if (target === undefined) {
     messages.remove([{ id, queue, attempt }]);
   } else {

@@ -3,7 +3,7 @@ import type { Failure } from '../../../broker.js';
 import type { Command } from '../protocol.js';
 import { leave, waitingDeadLetters } from './admission.js';
 import type { Orphan } from './message-table.js';
-import { queueNamed } from './queue-definition.js';
+import { ensureDeadLetterQueue, queueNamed } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import { makeDeadLetter, release } from './settle.js';
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
@@ -125,7 +125,7 @@ function putBack(transaction: WriteTransaction, queue: StoredQueue, orphan: Orph
     error: `${returns} processes died while handling this message; the limit of the queue is ${limit}`,
   };
   // Nothing here can wait for room, so these dead letters may exceed the capacity.
-  const target = queues.ensureDeadLetterQueue(queue);
+  const target = ensureDeadLetterQueue(queues, queue);
   if (target === undefined) messages.drop(id, queue);
   else makeDeadLetter(transaction, { id, queue, attempt }, target, failure);
 }
