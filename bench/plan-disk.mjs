@@ -61,6 +61,7 @@ export function diskWorkloads({ quick }, places) {
     count: quick ? 4000 : pairs * 100_000,
     ...(quick && { warmUp: 400 }),
   });
+  const awaited = quick ? { count: 300, warmUpCount: 500 } : { count: 3000, warmUpCount: 3000 };
   const few = 2000;
   const many = quick ? 20_000 : 1_000_000;
   const waitingCount = quick ? 2000 : 100_000;
@@ -95,12 +96,9 @@ export function diskWorkloads({ quick }, places) {
           kind: 'floor',
           module: 'disk/bare-insert.mjs',
           run: 'bareInsert',
-          options: { place: places.folder, count: 300, warmUpCount: 500 },
+          options: { place: places.folder, ...awaited },
         },
-        ...subjects('awaitedSends', { count: 300, warmUpCount: 1000 }).map((each) => ({
-          ...each,
-          options: { ...each.options, count: 300, warmUpCount: 1000 },
-        })),
+        ...subjects('awaitedSends', awaited),
       ],
     },
     {

@@ -21,7 +21,7 @@ export async function bareInsert({ place, count, warmUpCount, size = 100 }) {
   const insert = database.prepare('INSERT INTO message (body) VALUES (?)');
   const body = bodyOf(size);
   const client = { send: async () => insert.run(body) };
-  await sendEach(client, Math.min(warmUpCount, 500), createHistogram());
+  await sendEach(client, warmUpCount, createHistogram());
   return {
     async turn() {
       const histogram = createHistogram();
