@@ -1,7 +1,7 @@
 import type { Backend, Message } from '../broker.js';
 import { errorText } from '../common/options.js';
 import { errorReplyTo, isReplyAddress, type Request, replyTo } from '../common/reply-format.js';
-import { QueueError, type RemoteFailure } from '../errors.js';
+import { isQueueError, type RemoteFailure } from '../errors.js';
 import type { Outcome, Unhandled } from './settlement.js';
 
 /** How long a reply may wait for room, for the connection and for its confirm. It occupies its handler's slot. */
@@ -24,23 +24,25 @@ export function isAnswered<M extends Pick<Message, 'replyTo' | 'correlationId'>>
 }
 
 /**
- * Sends the outcome of a request to its requester. Never rejects: a requester that is gone needs no reply, and any other
- * has a time limit.
+ * Sends the outcome of a request to its requester. Never rejects: the message is settled all the same. Resolves to why the
+ * reply can't be stored; undefined if it was, and if its requester is gone, which needs none.
  */
 export async function answer(
   request: Request,
   outcome: Outcome,
   broker: Pick<Backend, 'publish'>,
-): Promise<void> {
+): Promise<Error | undefined> {
   const send = (message: Message) =>
     broker.publish({ exchange: '', routingKey: request.replyTo }, message, { timeoutMs: REPLY_LIMIT_MS });
   try {
-    await send(replyOf(request, outcome));
+    await send(replyOf(request, outcome)).catch((error) => {
+      if (!isQueueError(error, 'TOO_LARGE')) throw error;
+      return send(errorReplyTo(request, { code: error.code, message: `the reply: ${error.message}` }));
+    });
+    return undefined;
   } catch (error) {
-    if (!(error instanceof QueueError) || error.code !== 'TOO_LARGE') return;
-    await send(errorReplyTo(request, { code: error.code, message: `the reply: ${error.message}` })).catch(
-      () => {},
-    );
+    const isGone = isQueueError(error, 'UNROUTABLE') && isReplyAddress(request.replyTo);
+    return isGone ? undefined : (error as Error);
   }
 }
 

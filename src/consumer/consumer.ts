@@ -186,6 +186,11 @@ export type ConsumerEvent =
   | ({ readonly type: 'lost'; readonly error: Error } & DeliveryInfo)
   /** Storing the retry or the dead letter failed; the message returned to its queue. */
   | ({ readonly type: 'settle-failed'; readonly error: Error } & DeliveryInfo)
+  /**
+   * The reply to a request can't be stored: the broker refused it or did not take it in time, or the queue that the request
+   * names does not exist. The outcome of the message is an event of its own. A requester that is gone is no event.
+   */
+  | ({ readonly type: 'reply-failed'; readonly error: Error } & DeliveryInfo)
   /** The consumer takes no messages: `pause` was called, or its breaker has opened for `forMs` milliseconds. */
   | { readonly type: 'paused'; readonly queue: string; readonly forMs: number | undefined }
   /** The consumer takes messages again. */

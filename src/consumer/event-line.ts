@@ -57,6 +57,8 @@ export function consumerEventLine(event: ConsumerEvent): EventLine | undefined {
       return line(`lost before it was settled, and will be redelivered: ${event.error.message}`, {
         error: event.error.message,
       });
+    case 'reply-failed':
+      return line(`the reply can't be stored: ${event.error.message}`, { error: event.error.message });
     case 'settle-failed':
       return line(
         `returned to the queue, because its retry or dead letter can't be stored: ${event.error.message}`,

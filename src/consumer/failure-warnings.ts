@@ -8,9 +8,19 @@ const REMEDY = 'Set `observe` on the consumer or `logger` in connect() to see al
 
 type DeadLettered = Extract<ConsumerEvent, { readonly type: 'dead-lettered' }>;
 
+/** What befalls messages without a failure of the handler, and the code of its warning. */
+const ONCE = {
+  expired: 'MILLRACE_EXPIRED',
+  lost: 'MILLRACE_LOST',
+  'reply-failed': 'MILLRACE_REPLY_FAILED',
+} as const satisfies Partial<Record<ConsumerEvent['type'], string>>;
+
+type Once = Extract<ConsumerEvent, { readonly type: keyof typeof ONCE }>;
+
 /**
  * Process warnings of a consumer without `observe` or `logger`, so that nothing fails silently: about its first failure, about its
- * dead letters (at most one warning in ten seconds), and about the first message that can't be moved.
+ * dead letters (at most one warning in ten seconds), and about the first message that can't be moved, has expired, was lost
+ * or could not be replied to.
  */
 export class FailureWarnings {
   readonly #queue: string;
@@ -18,6 +28,7 @@ export class FailureWarnings {
   readonly #keeps: boolean;
   #hasFailed = false;
   #isStuck = false;
+  readonly #told = new Set<Once['type']>();
   #isQuiet = false;
   #untold = 0;
   #last: DeadLettered | undefined;
@@ -31,6 +42,7 @@ export class FailureWarnings {
     if (event.type === 'retried') this.#retried(event);
     else if (event.type === 'dead-lettered') this.#deadLettered(event);
     else if (event.type === 'settle-failed') this.#settleFailed(event);
+    else if (event.type in ONCE) this.#once(event as Once);
     else if (event.type === 'ended') {
       const { message } = event.error;
       emitWarning('MILLRACE_CONSUMER_ENDED', `the consumer of '${this.#queue}' has ended: ${message}`);
@@ -42,6 +54,15 @@ export class FailureWarnings {
     this.#hasFailed = true;
     const text = `'${this.#queue}': ${textOf(event)}. Further failures are not reported. ${REMEDY}`;
     emitWarning('MILLRACE_ATTEMPT_FAILED', text, event.error);
+  }
+
+  /** Does nothing if the program closed the broker meanwhile. */
+  #once(event: Once): void {
+    const error = 'error' in event ? event.error : undefined;
+    if (this.#told.has(event.type) || isQueueError(error, 'CLOSED')) return;
+    this.#told.add(event.type);
+    const text = `'${this.#queue}': ${textOf(event)}. Further ones are not reported. ${REMEDY}`;
+    emitWarning(ONCE[event.type], text);
   }
 
   #deadLettered(event: DeadLettered): void {

@@ -141,9 +141,10 @@ function finish<Out>(
     return settle(run, settlement, outcome, settings);
   }
   // The reply comes first: if the process dies in between, the request is answered twice rather than never.
-  return answer(message, outcome, settings.broker).then(() =>
-    run.abandoned ? undefined : settle(run, settlement, outcome, settings),
-  );
+  return answer(message, outcome, settings.broker).then((error) => {
+    if (error !== undefined) settings.report.replyFailed(run.delivery, error);
+    return run.abandoned ? undefined : settle(run, settlement, outcome, settings);
+  });
 }
 
 function handleTraced<Out>(

@@ -119,6 +119,10 @@ export class OutcomeReport {
     this.#settled({ type: 'settle-failed', ...this.#infoOf(delivery), error }, delivery);
   }
 
+  replyFailed(delivery: Delivery, error: Error): void {
+    this.#emit({ type: 'reply-failed', ...this.#infoOf(delivery), error });
+  }
+
   /** `forMs`: undefined for a call of `pause`. */
   paused(forMs: number | undefined): void {
     this.#emit({ type: 'paused', queue: this.#queue, forMs });

@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Delivery } from '../../src/broker.js';
+import { Deferred } from '../../src/common/waiting.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { QueueError } from '../../src/errors.js';
@@ -85,6 +86,31 @@ test('an observer gets an event for each such message, and there is no process w
     error: { code: 'ACCESS_REFUSED' },
   });
   expect(warnings).toEqual([]);
+});
+
+test('what expires is one warning, and what can not be replied to another', async () => {
+  const held = new Deferred();
+  const soon = defineQueue('soon', z.string(), { onExpired: 'drop' });
+  const dropping = createConsumer(broker, soon, () => held.promise, { prefetch: 3 });
+  const replying = createConsumer(broker, queue, () => 'yes', { replies: 'any' });
+  for (const consumer of [dropping, replying]) await consumer.start();
+  const producer = createProducer(broker, soon);
+  await producer.send('x');
+  for (let i = 0; i < 2; i++) await producer.send('x', { expiresInMs: 600_000 });
+  await eventually(async () => (await broker.inspect('soon')).unsettled === 3);
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 700_000);
+  onTestFinished(() => clock.mockRestore());
+  held.resolve();
+  const request = { contentType: 'application/json', headers: {}, body: '"x"', correlationId: 'c' };
+  for (const id of ['1', '2'])
+    await broker.publish({ exchange: '', routingKey: 'orders' }, { ...request, id, replyTo: 'none' });
+  await eventually(() => dropping.counts.expired === 2 && replying.counts.handled === 2);
+  await untilAsserted(() => expect(warnings).toHaveLength(2));
+  const further = 'Further ones are not reported';
+  expect(warnings.toSorted()).toEqual([
+    expect.stringMatching(`^'orders': message 1: the reply can't be stored: .*none.*\\. ${further}`),
+    expect.stringMatching(`^'soon': message .*: dropped: it expired before it was handled\\. ${further}`),
+  ]);
 });
 
 /** A broker whose subscriptions end when `end` is called. */

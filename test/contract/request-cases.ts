@@ -279,6 +279,20 @@ export const requestCases: Cases = {
     await consumer.stop();
   },
 
+  'a reply that can not be stored is an event, and its message is handled': async (t) => {
+    const { queue, log, consumer } = await asked(t, (n) => n, { replies: 'any' });
+    const replyTo = `${queue.name}.gone`;
+    const request = message({ contentType: '', body: '1', replyTo, correlationId: 'c1' });
+    await t.broker.publish(addressOf(queue.spec), request);
+    await log.until('handled');
+    await consumer.stop();
+    expect(log.events).toMatchObject([
+      { type: 'reply-failed', queue: queue.name, id: request.id, error: { code: 'UNROUTABLE' } },
+      { type: 'handled' },
+    ]);
+    expect(log.of('reply-failed')[0]?.error.message).toContain(replyTo);
+  },
+
   "a sender can't choose the queue to which an ordinary consumer replies": async (t) => {
     const queue = t.define(z.number());
     const log = new EventLog();

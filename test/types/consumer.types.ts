@@ -93,6 +93,7 @@ export function describe(event: ConsumerEvent): string {
     case 'released':
     case 'slow':
     case 'lost':
+    case 'reply-failed':
     case 'settle-failed':
       return event.id;
     case 'paused':

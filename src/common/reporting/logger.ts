@@ -85,7 +85,10 @@ function errorOf(event: BrokerEvent): unknown {
   return 'reason' in event ? event.reason : undefined;
 }
 
-/** Messages that no consumer gets to see, a broker that is not there yet, and a connection that is given up. */
+/**
+ * Messages that no consumer gets to see, a broker that is not there yet or stays away, a connection that is given up, and
+ * subscriptions that the broker ends.
+ */
 function warningsOf(): (event: BrokerEvent) => void {
   const codes: Partial<Record<BrokerEvent['type'], string>> = {
     'dead-lettered': 'MILLRACE_DEAD_LETTER',
@@ -93,21 +96,39 @@ function warningsOf(): (event: BrokerEvent) => void {
     'delay-lost': 'MILLRACE_DELAY_LOST',
     disconnected: 'MILLRACE_DISCONNECTED',
     waiting: 'MILLRACE_WAITING',
+    unsubscribed: 'MILLRACE_UNSUBSCRIBED',
+    blocked: 'MILLRACE_BLOCKED',
     ignored: 'MILLRACE_IGNORED',
   };
   const warnedAt = new Map<string, number>();
+  const isWorthAWarning = outages();
   return (event) => {
     const code = codes[event.type];
-    if (code === undefined || (event.type === 'disconnected' && event.retryInMs !== undefined)) return;
+    if (!isWorthAWarning(event) || code === undefined) return;
     const now = performance.now();
     // Emitted once in any case.
     const isQuiet =
       event.type !== 'ignored' && now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS;
     if (isQuiet) return;
     warnedAt.set(code, now);
-    const queue = 'queue' in event && event.type !== 'ignored' ? `'${event.queue}': ` : '';
+    // The text of these names its queue.
+    const isNamed = !('queue' in event) || event.type === 'ignored' || event.type === 'unsubscribed';
+    const queue = isNamed ? '' : `'${event.queue}': `;
     // The stack of a failed attempt to connect is useless: all attempts fail at the same place.
     const error = event.type === 'waiting' ? undefined : errorOf(event);
     emitWarning(code, queue + brokerEventLine(event).text, error);
+  };
+}
+
+/** A lost connection is usually back in a moment: each outage counts once, after a while, or when it is given up. */
+function outages(): (event: BrokerEvent) => boolean {
+  const lostAt = new Map<string, number>();
+  return (event) => {
+    if (event.type === 'connected') lostAt.delete(event.connection);
+    if (event.type !== 'disconnected' || event.retryInMs === undefined) return true;
+    const since = lostAt.get(event.connection) ?? performance.now();
+    const isLong = performance.now() - since >= QUIET_MS;
+    lostAt.set(event.connection, isLong ? Number.POSITIVE_INFINITY : since);
+    return isLong;
   };
 }

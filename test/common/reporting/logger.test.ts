@@ -1,6 +1,7 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Broker } from '../../../src/broker.js';
+import { brokerObserver } from '../../../src/common/reporting/logger.js';
 import { type ConnectOptions, connect } from '../../../src/connect.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { receive } from '../../../src/consumer/receive.js';
@@ -114,6 +115,37 @@ test('a loop reports the messages that it never shows, since they have expired',
   ]);
   await loop.return?.();
   expect(await next).toMatchObject({ done: true });
+});
+
+test('an outage is one warning after ten seconds, and so is one that is given up', async () => {
+  const warnings: string[] = [];
+  const listen = ({ message }: Error) => warnings.push(message);
+  process.on('warning', listen);
+  onTestFinished(() => void process.off('warning', listen));
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+  onTestFinished(() => clock.mockRestore());
+  const emit = brokerObserver(undefined, undefined);
+  const lose = (at: number, retryInMs: number | undefined = 500) => {
+    now = at;
+    emit({ type: 'disconnected', connection: 'consume', reason: new Error(`reset at ${at}`), retryInMs });
+  };
+  for (const at of [0, 5_000, 9_999, 10_000, 20_000, 40_000]) lose(at);
+  emit({ type: 'connected', connection: 'consume', url: 'amqp://mill' });
+  for (const at of [50_000, 59_999]) lose(at);
+  emit({ type: 'connected', connection: 'consume', url: 'amqp://mill' });
+  for (const at of [70_000, 80_000]) lose(at);
+  now = 100_000;
+  emit({ type: 'disconnected', connection: 'consume', reason: new Error('over'), retryInMs: undefined });
+  emit({ type: 'unsubscribed', queue: 'orders', reason: new Error('no permission'), retryInMs: 500 });
+  emit({ type: 'unsubscribed', queue: 'orders', reason: new Error('no permission'), retryInMs: 500 });
+  await new Promise(setImmediate);
+  expect(warnings).toEqual([
+    'connection lost (consume): reset at 10000; reconnecting in 500 ms',
+    'connection lost (consume): reset at 80000; reconnecting in 500 ms',
+    'connection lost (consume): over; giving up',
+    "subscription to 'orders' lost: no permission; retrying in 500 ms",
+  ]);
 });
 
 test('refuses values that are not loggers', async () => {
