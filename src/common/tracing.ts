@@ -99,6 +99,16 @@ interface EventChannel<T> {
   publish(message: T): void;
 }
 
+const OF_A_PROCESS = /\.process-[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+/**
+ * The name of a queue as a label of metrics: without what makes the queue of a process unique (`each: 'process'`), which
+ * would be another label with each start.
+ */
+export function measuredName(queue: string): string {
+  return queue.replace(OF_A_PROCESS, '.process');
+}
+
 /** From the call of `send` until the message is stored. */
 export const sendTracing: TraceChannel<SendTrace> = tracingChannel<unknown, SendTrace>('millrace.send');
 

@@ -1,5 +1,6 @@
 import { postponesOf } from '../common/retry-headers.js';
 import {
+  measuredName,
   onSettled,
   onTrace,
   type ProcessTrace,
@@ -65,6 +66,7 @@ export class MessageMetrics {
    * more.
    */
   readonly #begun = Symbol('begun');
+  readonly #errorTypes = new Set<string>();
 
   // The series that nearly every message needs, by the name of its queue.
   readonly #sends = new KnownQueues((labels) => this.#sendSeries(labels, 'send'));
@@ -86,6 +88,7 @@ export class MessageMetrics {
       this.#sendOf(trace).underWay.value++;
     },
     asyncEnd: (trace: SendTrace) => {
+      if (!this.#hasBegun(trace)) return;
       const { underWay, sent, duration } = this.#sendOf(trace);
       underWay.value--;
       const seconds = this.#secondsOf(trace);
@@ -94,7 +97,7 @@ export class MessageMetrics {
         this.#operation.observe(duration, seconds);
         return;
       }
-      const operation = { messaging_operation_name: trace.verb, error_type: errorType(trace.error) };
+      const operation = { messaging_operation_name: trace.verb, error_type: this.#errorType(trace.error) };
       const failed = { ...labelsOf(trace), ...operation };
       this.#sent.add(failed);
       this.#operation.observe(this.#operation.distribution(failed), seconds);
@@ -106,7 +109,8 @@ export class MessageMetrics {
       this.#begin(trace);
     },
     asyncEnd: (trace: RequestTrace) => {
-      const operation = { messaging_operation_name: 'request', error_type: errorType(trace.error) };
+      if (!this.#hasBegun(trace)) return;
+      const operation = { messaging_operation_name: 'request', error_type: this.#errorType(trace.error) };
       const duration =
         trace.error === undefined
           ? this.#requests.of(trace)
@@ -127,12 +131,13 @@ export class MessageMetrics {
       }
     },
     asyncEnd: (trace: ProcessTrace) => {
+      if (!this.#hasBegun(trace)) return;
       const { running, duration } = this.#handlers.of(trace);
       running.value--;
       const failed =
         trace.error === undefined
           ? undefined
-          : this.#process.distribution({ ...labelsOf(trace), error_type: errorType(trace.error) });
+          : this.#process.distribution({ ...labelsOf(trace), error_type: this.#errorType(trace.error) });
       this.#process.observe(failed ?? duration, this.#secondsOf(trace));
     },
   };
@@ -194,15 +199,32 @@ export class MessageMetrics {
     (trace as Begun)[this.#begun] = performance.now();
   }
 
+  /** False for what began before this was created: it was not counted as under way. */
+  #hasBegun(trace: object): boolean {
+    return (trace as Begun)[this.#begun] !== undefined;
+  }
+
   /** From its beginning until now. */
   #secondsOf(trace: object): number {
     const now = performance.now();
     return (now - ((trace as Begun)[this.#begun] ?? now)) / 1000;
   }
+
+  /** Programs may throw errors of any number of names, which must not take the series of the queues. */
+  #errorType(error: unknown): string | undefined {
+    const type = errorType(error);
+    if (type === undefined || this.#errorTypes.has(type)) return type;
+    if (this.#errorTypes.size >= MAX_ERROR_TYPES) return 'other';
+    this.#errorTypes.add(type);
+    return type;
+  }
 }
 
 /** How many names are remembered: as many as a metric has series. */
 const MAX_KNOWN = 1000;
+
+/** The codes of this package, and the classes of a program. */
+const MAX_ERROR_TYPES = 50;
 
 /** The series of each queue, so that their labels need not be written for each message. */
 class KnownQueues<Series> {
@@ -229,7 +251,7 @@ type Begun = Record<symbol, number | undefined>;
 
 /** By the queue, exchange or topic: routing keys may be any number. */
 function labelsOf({ queue, url }: Pick<SendTrace, 'queue' | 'url'>): Labels {
-  return { messaging_system: systemOf(url), messaging_destination_name: queue };
+  return { messaging_system: systemOf(url), messaging_destination_name: measuredName(queue) };
 }
 
 /** As OpenTelemetry calls it. */
@@ -238,7 +260,7 @@ function systemOf(url: string): 'rabbitmq' | 'millrace' {
 }
 
 /** A code of ours, or the name of an error's class; undefined without an error. */
-export function errorType(error: unknown): string | undefined {
+function errorType(error: unknown): string | undefined {
   if (error === undefined) return undefined;
   if (isQueueError(error)) return error.code;
   try {

@@ -81,31 +81,35 @@ export class StateMetrics {
   }
 
   async #read(): Promise<void> {
-    for (const gauge of [
-      this.#ready,
-      this.#consumers,
-      this.#delayed,
-      this.#unsettled,
-      this.#dead,
-      this.#age,
-    ]) {
-      gauge.clear();
+    const links = [this.#connected, this.#blocked, ...Object.values(this.#counts)];
+    const gauges = [this.#ready, this.#consumers, this.#delayed, this.#unsettled, this.#dead, this.#age];
+    // A broker that has moved on to another of its addresses is one series, not two.
+    for (const metric of [...links, ...gauges]) metric.clear();
+    for (const url of new Set(this.#brokers.map((broker) => broker.url))) {
+      this.#readLinks(
+        url,
+        this.#brokers.filter((broker) => broker.url === url),
+      );
     }
-    await Promise.all(this.#brokers.map((broker) => this.#readBroker(broker)));
+    await Promise.all(this.#brokers.map((broker) => this.#readQueues(broker)));
   }
 
-  async #readBroker(broker: Broker): Promise<void> {
-    const labels = { broker: broker.url };
-    const { state, counts } = broker;
-    this.#connected.set(labels, state === 'connected' || state === 'blocked' ? 1 : 0);
-    this.#blocked.set(labels, state === 'blocked' ? 1 : 0);
-    for (const [name, counter] of Object.entries(this.#counts)) {
-      counter.set(labels, counts[name as keyof typeof counts]);
-    }
-    if (state === 'closed' || state === 'connecting') return;
+  /** Several brokers at one address are one series: their counts are added up, and one that is away shows. */
+  #readLinks(url: string, brokers: readonly Broker[]): void {
+    const labels = { broker: url };
+    const isConnected = ({ state }: Broker) => state === 'connected' || state === 'blocked';
+    this.#connected.set(labels, brokers.every(isConnected) ? 1 : 0);
+    this.#blocked.set(labels, brokers.some(({ state }) => state === 'blocked') ? 1 : 0);
+    for (const { counts } of brokers)
+      for (const [name, counter] of Object.entries(this.#counts))
+        counter.add(labels, counts[name as keyof typeof counts]);
+  }
+
+  async #readQueues(broker: Broker): Promise<void> {
+    if (broker.state === 'closed' || broker.state === 'connecting') return;
     await Promise.all(
       this.#queues.map(async (queue) => {
-        const ofQueue = { ...labels, messaging_destination_name: queue };
+        const ofQueue = { broker: broker.url, messaging_destination_name: queue };
         try {
           this.#add(ofQueue, await broker.inspect(queue, { timeoutMs: INSPECT_LIMIT_MS }));
         } catch {

@@ -1,5 +1,11 @@
 import type { Attributes, Counter, Histogram, Meter, UpDownCounter } from '@opentelemetry/api';
-import type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from '../common/tracing.js';
+import {
+  measuredName,
+  type ProcessTrace,
+  type RequestTrace,
+  type SendTrace,
+  type SettleTrace,
+} from '../common/tracing.js';
 import { commonAttributes, errorType } from './messages.js';
 
 /** As the conventions have them, in seconds. */
@@ -40,6 +46,7 @@ export class Measurements {
   readonly send = {
     start: (sent: SendTrace) => this.#begin(sent),
     asyncEnd: (sent: SendTrace) => {
+      if (!this.#hasBegun(sent)) return;
       const attributes = this.#attributesOf(sent, sent.verb, sent.error);
       this.#sent.add(1, attributes);
       this.#operation.record(this.#secondsOf(sent), { ...attributes, 'messaging.operation.type': 'send' });
@@ -49,6 +56,7 @@ export class Measurements {
   readonly request = {
     start: (request: RequestTrace) => this.#begin(request),
     asyncEnd: (request: RequestTrace) => {
+      if (!this.#hasBegun(request)) return;
       const attributes = this.#attributesOf(request, 'request', request.error);
       this.#operation.record(this.#secondsOf(request), { ...attributes, 'messaging.operation.type': 'send' });
     },
@@ -58,16 +66,17 @@ export class Measurements {
     start: (run: ProcessTrace) => {
       this.#begin(run);
       this.#consumed.add(1, this.#attributesOf(run, 'process', undefined));
-      this.#handling.add(1, commonAttributes(run));
+      this.#handling.add(1, measuredAttributes(run));
     },
     asyncEnd: (run: ProcessTrace) => {
-      this.#handling.add(-1, commonAttributes(run));
+      if (!this.#hasBegun(run)) return;
+      this.#handling.add(-1, measuredAttributes(run));
       this.#process.record(this.#secondsOf(run), this.#attributesOf(run, 'process', run.error));
     },
   };
 
   readonly settle = (settled: SettleTrace): void => {
-    const attributes = commonAttributes(settled);
+    const attributes = measuredAttributes(settled);
     const { outcome, failure } = settled;
     this.#settled.add(1, { ...attributes, 'millrace.outcome': outcome });
     if (outcome === 'retried') this.#retries.add(1, attributes);
@@ -80,6 +89,11 @@ export class Measurements {
     (trace as Begun)[this.#begun] = performance.now();
   }
 
+  /** False for what began before: it was not counted as under way. */
+  #hasBegun(trace: object): boolean {
+    return (trace as Begun)[this.#begun] !== undefined;
+  }
+
   #secondsOf(trace: object): number {
     const now = performance.now();
     return (now - ((trace as Begun)[this.#begun] ?? now)) / 1000;
@@ -90,7 +104,11 @@ export class Measurements {
     operation: string,
     error: unknown,
   ): Attributes {
-    const attributes = { ...commonAttributes(trace), 'messaging.operation.name': operation };
+    const attributes = { ...measuredAttributes(trace), 'messaging.operation.name': operation };
     return error === undefined ? attributes : { ...attributes, 'error.type': errorType(error) };
   }
+}
+
+function measuredAttributes({ queue, url }: Pick<SendTrace, 'queue' | 'url'>): Attributes {
+  return commonAttributes({ url, queue: measuredName(queue) });
 }

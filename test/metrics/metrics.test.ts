@@ -2,7 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import type { Broker } from '../../src/broker.js';
+import type { Backend, Broker } from '../../src/broker.js';
+import { onTrace } from '../../src/common/tracing.js';
+import { Deferred } from '../../src/common/waiting.js';
 import { connect } from '../../src/connect.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
@@ -11,7 +13,11 @@ import { createMetrics, type MetricsOptions } from '../../src/metrics/index.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { defineQueue } from '../../src/queue.js';
-import { eventually } from '../support/eventually.js';
+import { aroundBroker } from '../../src/testing/around-broker.js';
+import { createPublisher } from '../../src/topics/publisher.js';
+import { defineSubscription } from '../../src/topics/subscription.js';
+import { defineTopic } from '../../src/topics/topic.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 
 const queue = defineQueue('orders', z.string());
@@ -119,6 +125,69 @@ test('a name can not break out of its label, and ten thousand names make no ten 
   expect(lines.find((line) => line.includes('sent_messages_total{messaging_system="other"'))).toMatch(
     / 101$/,
   );
+});
+
+test('what began before the metrics is not counted, so that nothing is under way less than never', async () => {
+  const nothing = () => {};
+  onTestFinished(onTrace('millrace.process', { start: nothing, asyncEnd: nothing }));
+  const begun = new Deferred();
+  const end = new Deferred();
+  const made = await consumer(() => {
+    begun.resolve();
+    return end.promise;
+  });
+  await createProducer(broker, queue).send('a');
+  await begun.promise;
+  const { value } = metricsOf();
+  end.resolve();
+  await eventually(() => made.counts.handled === 1);
+  expect(await value('millrace_handlers_in_flight')).toBeUndefined();
+  expect(await value('messaging_process_duration_seconds_count')).toBeUndefined();
+  expect(await value('millrace_settled_messages_total', 'outcome="handled"')).toBe(1);
+});
+
+test('errors of any number of names leave the series to the queues', async () => {
+  const { metrics } = metricsOf();
+  const made = await consumer(
+    (text) => {
+      throw Object.assign(new Error(text), { name: `Error${text}` });
+    },
+    { retry: { delaysMs: [] } },
+  );
+  await createProducer(broker, queue).sendMany(Array.from({ length: 80 }, (_, i) => String(i)));
+  await eventually(() => made.counts.deadLettered === 80);
+  const text = await metrics.text();
+  const counts = text.split('\n').filter((line) => /^messaging_process_duration_seconds_count/.test(line));
+  expect(counts.length).toBeLessThan(60);
+  expect(counts.at(-1)).toMatch(/\{.*name="orders",error_type="other"\} 30$/);
+});
+
+test('the queue that each process has of a topic is one series, whatever the process', async () => {
+  const { value } = metricsOf();
+  const topic = defineTopic('prices', { changed: z.string() });
+  for (let i = 0; i < 2; i++) {
+    const made = createConsumer(broker, defineSubscription(topic, { each: 'process', to: ['#'] }), () => {});
+    await made.start();
+    onTestFinished(async () => void (await made.stop()));
+  }
+  await createPublisher(broker, topic).publish('changed', 'x');
+  await untilAsserted(async () =>
+    expect(await value('millrace_settled_messages_total', 'name="prices.process"')).toBe(2),
+  );
+});
+
+test('brokers at one address are one series: their counts are added up, and one that is away shows', async () => {
+  const { counts } = broker;
+  const other = await connect('local:');
+  onTestFinished(() => other.close());
+  const counting = (from: Broker, resent: number) =>
+    Object.defineProperty(aroundBroker(from as Backend, {}), 'counts', { value: { ...counts, resent } });
+  const { value } = metricsOf({ brokers: [counting(broker, 2), counting(other, 3)] });
+  expect(await value('millrace_resent_messages_total')).toBe(5);
+  expect(await value('millrace_resent_messages_total')).toBe(5);
+  expect(await value('millrace_link_connected')).toBe(1);
+  await other.close();
+  expect(await value('millrace_link_connected')).toBe(0);
 });
 
 test('the process reports itself where that is asked for', async () => {

@@ -12,10 +12,17 @@ import type { HttpAddress } from '../../option-values.js';
 /** How long a client may take to send its request. Milliseconds. */
 const REQUEST_LIMIT_MS = 10_000;
 
+/** How long a client may send and read nothing. Milliseconds. */
+const IDLE_LIMIT_MS = 30_000;
+
+/** Metrics that are being read at once: each takes the memory of its text until its reader has it. */
+const MAX_SCRAPES = 20;
+
 export class HttpServer {
   readonly #server: Server;
   readonly #metrics: Metrics;
   readonly #health: Health;
+  #scrapes = 0;
 
   /** Rejects with a `CommandError` if the address can't be used. */
   static async start(
@@ -40,6 +47,7 @@ export class HttpServer {
     this.#health = health;
     const limits = { requestTimeout: REQUEST_LIMIT_MS, headersTimeout: REQUEST_LIMIT_MS };
     this.#server = createServer(limits, (request, response) => this.#answer(request, response));
+    this.#server.setTimeout(IDLE_LIMIT_MS);
   }
 
   /** The address where it is served. */
@@ -70,11 +78,21 @@ export class HttpServer {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
     } else if (path === '/metrics') {
-      this.#metrics.handler(request, response);
+      this.#writeMetrics(request, response);
     } else if (!this.#health.handler(request, response)) {
       response
         .writeHead(404, { 'content-type': 'text/plain' })
         .end('/metrics, /livez and /readyz are here\n');
     }
+  }
+
+  #writeMetrics(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#scrapes >= MAX_SCRAPES) {
+      response.writeHead(503, { 'content-type': 'text/plain' }).end('too many readers of the metrics\n');
+      return;
+    }
+    this.#scrapes++;
+    response.once('close', () => this.#scrapes--);
+    this.#metrics.handler(request, response);
   }
 }
