@@ -78,7 +78,10 @@ export interface QueuesOptions extends WaitOptions {
 export interface QueueList {
   /** By name, in the order of code units. */
   readonly queues: readonly QueueInfo[];
-  /** How many there are that match; more than `queues` has if the limit was reached. */
+  /**
+   * How many there are that match; more than `queues` has if the limit was reached. Beyond 100,000 queues of a RabbitMQ
+   * virtual host, the first by name are searched, and the others are counted as if they matched.
+   */
   readonly total: number;
   /**
    * Messages that wait until they are due and that no queue counts yet: RabbitMQ keeps delayed messages of all queues in

@@ -1,4 +1,5 @@
 /** A page of peeked messages, filled alike by every backend: where it begins and ends, and how bodies are cut. */
+import { isUtf8 } from 'node:buffer';
 import type { Message, PeekedMessage, PeekPage } from '../broker.js';
 
 /** The bodies of one page. A single body may be larger, if the caller allows it. */
@@ -77,4 +78,16 @@ export function cutText(bytes: Buffer, maxBytes: number): string {
   // A byte 10xxxxxx continues a character.
   while (end > 0 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
   return bytes.toString('utf8', 0, end);
+}
+
+/** Of a character of UTF-8, after its first. */
+const MAX_CONTINUATION_BYTES = 3;
+
+/** Cut bytes without the beginning of a character at their end, which would make them no text; other bytes as they are. */
+export function wholeCharacters(cut: Buffer): Buffer {
+  for (let left = 0; left <= MAX_CONTINUATION_BYTES; left++) {
+    const part = cut.subarray(0, Math.max(0, cut.length - left));
+    if (isUtf8(part)) return part;
+  }
+  return cut;
 }

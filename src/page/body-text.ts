@@ -1,5 +1,6 @@
 /** Bodies of messages as text: JSON indented, bytes as a hex dump. */
 import { isUtf8 } from 'node:buffer';
+import { wholeCharacters } from '../common/peek-page.js';
 
 export interface BodyText {
   readonly kind: 'JSON' | 'text' | 'bytes';
@@ -8,8 +9,6 @@ export interface BodyText {
 
 /** A hex dump takes about five times the room. */
 const MAX_HEX_BYTES = 4096;
-/** Of a character of UTF-8, after its first. */
-const MAX_CONTINUATION_BYTES = 3;
 /** Deeper JSON is shown as it is. */
 const MAX_INDENT = 20;
 
@@ -21,15 +20,12 @@ export function bodyText(body: Uint8Array | string, isWhole: boolean): BodyText 
   return { kind: 'JSON', text: indent(text) };
 }
 
-/** Undefined for bytes that are no text. Bytes that were cut may end within a character. */
+/** Undefined for bytes that are no text. */
 function textOf(body: Uint8Array | string, isWhole: boolean): string | undefined {
   if (typeof body === 'string') return body;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  for (let cut = 0; cut <= (isWhole ? 0 : MAX_CONTINUATION_BYTES); cut++) {
-    const part = bytes.subarray(0, bytes.length - cut);
-    if (isUtf8(part)) return part.toString();
-  }
-  return undefined;
+  const part = isWhole ? bytes : wholeCharacters(bytes);
+  return isUtf8(part) ? part.toString() : undefined;
 }
 
 function isJson(text: string): boolean {

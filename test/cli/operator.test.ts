@@ -75,6 +75,9 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
         { name: `${queue}.dead`, ready: 1 },
       ]);
     });
+    const first = await run('queues', queue, '--sort', 'dead', '--limit', '1', '--json');
+    expect(jsonLines(first.stdout)).toMatchObject([{ name: queue, dead: 1 }]);
+    expect(first.stderr).toBe(' [*] 1 of 2 queues\n');
     const { exitCode, stdout } = await run('queues', queue, '--sort', 'ready');
     expect(exitCode).toBe(0);
     const rows = stdout.trim().split('\n');

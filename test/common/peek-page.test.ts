@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { MAX_PAGE_BYTES, PageWriter } from '../../src/common/peek-page.js';
+import { MAX_PAGE_BYTES, PageWriter, wholeCharacters } from '../../src/common/peek-page.js';
 
 const facts = (body: string | Uint8Array) => ({
   message: { id: 'm', contentType: '', headers: {}, body },
@@ -29,4 +29,12 @@ test('a page ends at its limit, and its bodies are cut between characters', () =
   const { messages, next } = page.finish(true);
   expect(messages.map(({ message, bodyBytes }) => [message.body, bodyBytes])).toEqual([['aü', 5]]);
   expect(next).toBeUndefined();
+});
+
+test('bytes that were cut within a character are text without it; what is no text stays', () => {
+  const text = Buffer.from('aü€😀');
+  const shown = Array.from(text, (_, end) => wholeCharacters(text.subarray(0, end)).toString());
+  expect(shown).toEqual(['', 'a', 'a', 'aü', 'aü', 'aü', 'aü€', 'aü€', 'aü€', 'aü€']);
+  const bytes = Buffer.alloc(10, 0x80);
+  expect(wholeCharacters(bytes)).toEqual(bytes);
 });

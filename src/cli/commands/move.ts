@@ -5,7 +5,7 @@ import { errorText } from '../../common/options.js';
 import { count } from '../../common/reporting/count.js';
 import { moveMessages } from '../../operations/move.js';
 import { addHelp, type Execute } from '../common-options.js';
-import { EXIT, type ExitCode } from '../exit-code.js';
+import { EXIT, type ExitCode, exitCodeOf } from '../exit-code.js';
 import { nameValue, oneOrMore } from '../option-values.js';
 import type { Output } from '../output.js';
 import {
@@ -58,17 +58,19 @@ function move(from: string, to: string, flags: MoveFlags, output: Output): Promi
       say('Would move', ready);
       return ready === 0 ? EXIT.empty : EXIT.ok;
     }
-    const onMoved = (id: string) => {
+    // Awaited: a reader that is slower than the broker must not fill the memory.
+    const onMoved = async (id: string) => {
       moved++;
-      if (output.json) void output.record({ outcome: 'moved', id, to });
+      if (output.json) await output.record({ outcome: 'moved', id, to });
     };
     try {
       const { total } = await moveMessages(broker, from, to, { ...wait, limit, onMoved });
       say('Moved', total);
     } catch (error) {
       if (moved === 0) throw error;
-      output.error(`moved ${count(moved, 'message')}, then: ${errorText(error)}`);
-      return EXIT.partial;
+      const { aborted, reason } = wait.signal;
+      output.error(`moved ${count(moved, 'message')}, then: ${errorText(aborted ? reason : error)}`);
+      return aborted ? exitCodeOf(reason) : EXIT.partial;
     }
     return moved === 0 ? EXIT.empty : EXIT.ok;
   });

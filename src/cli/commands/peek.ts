@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { type Command, Option } from 'commander';
 import type { MessageState, PeekedMessage } from '../../broker.js';
 import { showHeaders, showValue } from '../../common/headers.js';
+import { wholeCharacters } from '../../common/peek-page.js';
 import { count } from '../../common/reporting/count.js';
 import { onOneLine } from '../../common/reporting/terminal-text.js';
 import { addHelp, addressFlags, type Execute, shellQuoted } from '../common-options.js';
@@ -78,9 +79,10 @@ function peek(queue: string, flags: PeekFlags, output: Output): Promise<ExitCode
   });
 }
 
-function bytesOf({ message: { body } }: PeekedMessage): Buffer {
+function bytesOf({ message: { body }, bodyBytes }: PeekedMessage): Buffer {
   if (typeof body === 'string') return Buffer.from(body);
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return bytes.length < bodyBytes ? wholeCharacters(bytes) : bytes;
 }
 
 function detailsOf(peeked: PeekedMessage): string {

@@ -9,6 +9,9 @@ import type { Output } from '../output.js';
 import { addOperatorOptions, type OperatorFlags, withOperator } from './operator/operator-command.js';
 import { queueTable } from './operator/queue-view.js';
 
+/** All that the broker lists: the order of the command is not that of the names. */
+export const MAX_QUEUES = 100_000;
+
 const ORDERS = ['name', 'ready', 'dead', 'oldest'] as const;
 
 type Order = (typeof ORDERS)[number];
@@ -53,15 +56,14 @@ async function queues(text: string | undefined, flags: ListFlags, output: Output
     return EXIT.empty;
   };
   return withOperator('queues', flags, output, whenEmpty, async ({ operator, broker, wait }) => {
-    const list = await operator.queues({ ...wait, match: text, internal: flags.all });
+    const list = await operator.queues({ ...wait, match: text, internal: flags.all, limit: MAX_QUEUES });
     const shown = inOrder(list.queues, flags.sort).slice(0, flags.limit);
     if (output.json) for (const queue of shown) await output.record(queue);
     else if (shown.length > 0) for (const line of queueTable(shown, output.columns)) await output.data(line);
     if (list.parked > 0 && !output.json) {
       output.note(` [*] Not counted above: ${count(list.parked, 'delayed message')} of all queues together`);
     }
-    if (shown.length < list.total && !output.json)
-      output.note(` [*] ${shown.length} of ${count(list.total, 'queue')}`);
+    if (shown.length < list.total) output.note(` [*] ${shown.length} of ${count(list.total, 'queue')}`);
     if (shown.length > 0) return EXIT.ok;
     const which = text === undefined ? 'no queues' : `no queue with '${text}' in its name`;
     output.note(` [*] ${broker.url} has ${which}`);

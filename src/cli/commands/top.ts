@@ -9,7 +9,7 @@ import { durationOption, oneOrMore, positiveDurationValue } from '../option-valu
 import type { Output } from '../output.js';
 import { addOperatorOptions, type Operation, withOperator } from './operator/operator-command.js';
 import { queueTable, sparkline } from './operator/queue-view.js';
-import { addListOptions, inOrder, type ListFlags } from './queues.js';
+import { addListOptions, inOrder, type ListFlags, MAX_QUEUES } from './queues.js';
 
 interface TopFlags extends ListFlags {
   readonly interval: number;
@@ -19,10 +19,12 @@ interface TopFlags extends ListFlags {
 /** How many frames a chart goes back. */
 const HISTORY = 20;
 /** The rest of a long list is left out. */
-const ROWS_OFF_TERMINAL = 10_000;
+const MAX_ROWS = 10_000;
+/** A broker with very many queues takes longer to list them: it is left alone for twice as long. */
+const REST = 2;
 
 const NOTES = `
-On a terminal: one frame a second, the fullest queue first, with a chart of its ready messages over the last frames; Ctrl+C ends it. Elsewhere: a line of JSON per frame.`;
+On a terminal: one frame a second, or fewer if the broker takes long to list its queues; the fullest queue first, with a chart of its ready messages over the last frames; Ctrl+C ends it. Elsewhere: a line of JSON per frame.`;
 
 export function addTopCommand(program: Command, execute: Execute): void {
   const command = program
@@ -59,9 +61,12 @@ async function top(text: string | undefined, flags: TopFlags, output: Output): P
     screen.open();
     try {
       for (let frame = 1; !over.signal.aborted; frame++) {
-        await screen.show(await lookAround(text, flags, operation), operation);
+        const begun = performance.now();
+        const seen = await lookAround(text, flags, operation);
+        const restMs = Math.max(flags.interval, (performance.now() - begun) * REST);
+        await screen.show(seen, operation);
         if (frame === flags.count) break;
-        await pause(flags.interval, over.signal, { keepAlive: true });
+        await pause(restMs, over.signal, { keepAlive: true });
       }
     } finally {
       screen.close();
@@ -88,11 +93,11 @@ async function lookAround(
 ): Promise<Frame> {
   const at = new Date();
   try {
-    const list = await operator.queues({ ...wait, match: text, internal: flags.all });
+    const list = await operator.queues({ ...wait, match: text, internal: flags.all, limit: MAX_QUEUES });
     return {
       at,
       ...list,
-      queues: inOrder(list.queues, flags.sort).slice(0, flags.limit ?? ROWS_OFF_TERMINAL),
+      queues: inOrder(list.queues, flags.sort).slice(0, flags.limit ?? MAX_ROWS),
     };
   } catch (error) {
     if (!(error instanceof Error) || wait.signal.aborted) throw error;
@@ -135,12 +140,14 @@ class Screen {
     }
     if (error === undefined) this.#history = history;
     const { columns, rows } = this.#output;
-    const state = error ?? `${count(total, 'queue')}${parked > 0 ? `, ${parked} delayed of all queues` : ''}`;
+    const shown = queues.slice(0, Math.max(1, rows - 4));
+    const cut = shown.length < total ? `, ${shown.length} of them below` : '';
+    const all = parked > 0 ? `, ${parked} delayed of all queues` : '';
+    const state = error ?? `${count(total, 'queue')}${cut}${all}`;
     const chart = {
       title: 'LAST FRAMES',
       cell: ({ name }: QueueInfo) => sparkline(this.#history.get(name) ?? []),
     };
-    const shown = queues.slice(0, Math.max(1, rows - 4));
     this.#output.frame([
       `millrace top  ${at.toLocaleTimeString()}  every ${this.#flags.interval / 1000} s  ${broker.url}`,
       state,

@@ -1,8 +1,9 @@
 /** Queries RabbitMQ's management API (https://www.rabbitmq.com/docs/http-api-reference). */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { Deferred, onAbort, timeoutText } from '../../common/waiting.js';
+import { Deferred, onAbort, throwIfAborted, timeoutText } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
+import { numberOf } from './listed-queue.js';
 
 /** A page of 500 queues takes some hundred KiB; a larger response must not fill the memory. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
@@ -30,6 +31,7 @@ export async function getJson(
   path: string,
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
+  throwIfAborted(signal, 'asking the management API');
   const { status, text } = await get(access, path, signal);
   const { base, username } = access;
   if (status === 401 || status === 403) {
@@ -50,20 +52,25 @@ export async function getJson(
 /** The server allows no more. */
 const PAGE = 500;
 
-/** The objects on the pages of a list. `path`: with `?`. Rejects as `getJson`, and `UNSUPPORTED`. */
+/** The objects on the first pages of a list. */
+export interface ListedPages {
+  readonly items: readonly object[];
+  /** How many there are on further pages, which were not read. */
+  readonly unread: number;
+}
+
+/** `path`: with `?`. Rejects as `getJson`, and `UNSUPPORTED`. */
 export async function getPages(
   access: ManagementAccess,
   path: string,
   maxPages: number,
   signal: AbortSignal | undefined,
-): Promise<readonly object[]> {
+): Promise<ListedPages> {
   const all: object[] = [];
+  let unread = 0;
   for (let page = 1, pages = 1; page <= Math.min(pages, maxPages); page++) {
     const answer = await getJson(access, `${path}&page=${page}&page_size=${PAGE}`, signal);
-    const { items, page_count: count } = (answer ?? {}) as {
-      readonly items?: unknown;
-      readonly page_count?: unknown;
-    };
+    const { items, page_count, filtered_count } = (answer ?? {}) as Readonly<Record<string, unknown>>;
     if (answer !== undefined && !Array.isArray(items)) {
       throw new QueueError(
         'UNSUPPORTED',
@@ -72,9 +79,10 @@ export async function getPages(
     }
     for (const item of (items ?? []) as readonly unknown[])
       if (typeof item === 'object' && item !== null) all.push(item);
-    pages = typeof count === 'number' && Number.isFinite(count) ? count : 1;
+    pages = numberOf(page_count) ?? 1;
+    unread = Math.max(0, (numberOf(filtered_count) ?? 0) - page * PAGE);
   }
-  return all;
+  return { items: all, unread };
 }
 
 function get(

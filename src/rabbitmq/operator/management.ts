@@ -76,7 +76,7 @@ export class Management {
       })
       .filter((queue) => internal || !queue.internal)
       .sort(byName);
-    return { queues: found.slice(0, limit), total: found.length, parked };
+    return { queues: found.slice(0, limit), total: found.length + all.unread, parked };
   }
 
   /** All wait queues of the virtual host. Rejects as `list` does. */
@@ -109,8 +109,8 @@ export class Management {
   /** The consumers of the virtual host, or of one queue. Rejects as `list` does. */
   async consumers({ queue, limit }: ConsumersRequest, wait: WaitOptions): Promise<ConsumerList> {
     const vhost = segment(this.#address().vhost);
-    const clients = (access: ManagementAccess, path: string) =>
-      getPages(access, path, MAX_PAGES_OF_CLIENTS, wait.signal);
+    const clients = async (access: ManagementAccess, path: string) =>
+      (await getPages(access, path, MAX_PAGES_OF_CLIENTS, wait.signal)).items;
     const [consumers, channels, connections] = await this.#ask(wait, async (access) => {
       const path = queue === undefined ? `consumers/${vhost}` : `queues/${vhost}/${segment(queue)}`;
       const answer = await getJson(access, path, wait.signal);
@@ -171,16 +171,22 @@ export class Management {
     access: ManagementAccess,
     filter: string,
     wait: WaitOptions,
-  ): Promise<{ readonly queues: ListedQueue[]; readonly hasRates: boolean }> {
+  ): Promise<{
+    readonly queues: readonly ListedQueue[];
+    /** Queues beyond those, which were not read. */
+    readonly unread: number;
+    readonly hasRates: boolean;
+  }> {
     const { vhost } = this.#address();
     const hasRates = await this.#countsRates(access, wait);
     // An empty name in the path would list all virtual hosts; those of others are filtered out below.
     const path = `queues/${segment(vhost)}?sort=name&columns=${COLUMNS}${filter}`;
-    const items = await getPages(access, path, MAX_PAGES, wait.signal);
-    const queues = (items as readonly Partial<ListedQueue>[]).filter(
-      (item): item is ListedQueue => typeof item.name === 'string' && item.vhost === vhost,
-    );
-    return { queues, hasRates };
+    const { items, unread } = await getPages(access, path, MAX_PAGES, wait.signal);
+    // By name: a queue that is declared meanwhile pushes others to the next page, which has them a second time.
+    const queues = new Map<string, ListedQueue>();
+    for (const item of items as readonly Partial<ListedQueue>[])
+      if (typeof item.name === 'string' && item.vhost === vhost) queues.set(item.name, item as ListedQueue);
+    return { queues: [...queues.values()], unread, hasRates };
   }
 
   /** Whether the server counts rates (`rates_mode`), which its configuration may forbid. */

@@ -22,7 +22,7 @@ import {
 import { checkQueueName } from '../../common/options.js';
 import { PageWriter } from '../../common/peek-page.js';
 import { QueueScan } from '../../common/queue-scan.js';
-import { throwIfAborted, within } from '../../common/waiting.js';
+import { anyOf, throwIfAborted, within } from '../../common/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { QueueCounts } from '../topology/topology.js';
 import { type Management, unknownBecause } from './management.js';
@@ -59,21 +59,17 @@ export class RabbitMqOperator implements Operator {
 
   async queues(options: QueuesOptions = {}): Promise<QueueList> {
     const request = checkQueues(options);
-    const wait = this.#begin('listing queues', options);
-    return within(this.#parts.management.list(request, wait), 'listing queues', wait, 'no answer');
+    return this.#ask('listing queues', options, (wait) => this.#parts.management.list(request, wait));
   }
 
   async queue(name: string, options: WaitOptions = {}): Promise<QueueInfo> {
     checkQueueName(name);
-    const what = `inspecting '${name}'`;
-    const wait = this.#begin(what, options);
-    return within(this.#queue(name, wait), what, wait, 'no answer');
+    return this.#ask(`inspecting '${name}'`, options, (wait) => this.#queue(name, wait));
   }
 
   async consumers(options: ConsumersOptions = {}): Promise<ConsumerList> {
     const request = checkConsumers(options);
-    const wait = this.#begin('listing consumers', options);
-    return within(this.#consumers(request, wait), 'listing consumers', wait, 'no answer');
+    return this.#ask('listing consumers', options, (wait) => this.#consumers(request, wait));
   }
 
   async peek(name: string, options: PeekOptions = {}): Promise<PeekPage> {
@@ -141,9 +137,7 @@ export class RabbitMqOperator implements Operator {
   }
 
   async waitQueues(options: WaitOptions = {}): Promise<readonly WaitQueue[]> {
-    const what = 'listing wait queues';
-    const wait = this.#begin(what, options);
-    return within(this.#parts.management.waitQueues(wait), what, wait, 'no answer');
+    return this.#ask('listing wait queues', options, (wait) => this.#parts.management.waitQueues(wait));
   }
 
   async removeWaitQueue({ name, queue }: WaitQueue, options: WaitOptions = {}): Promise<boolean> {
@@ -155,6 +149,19 @@ export class RabbitMqOperator implements Operator {
     if (consumers > 0 || ready > 0) return false;
     await broker.remove(name, wait);
     return true;
+  }
+
+  /** Requests end with the wait for them: those of a slow server must not pile up. */
+  async #ask<T>(what: string, options: WaitOptions, ask: (wait: WaitOptions) => Promise<T>): Promise<T> {
+    const wait = this.#begin(what, options);
+    const over = new AbortController();
+    const { signal, release } = anyOf(wait.signal === undefined ? [over.signal] : [over.signal, wait.signal]);
+    try {
+      return await within(ask({ ...wait, signal }), what, wait, 'no answer');
+    } finally {
+      over.abort();
+      release();
+    }
   }
 
   #begin(what: string, { signal, timeoutMs }: WaitOptions): WaitOptions {
