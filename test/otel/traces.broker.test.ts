@@ -68,6 +68,16 @@ function expectOneTrace({ spans, find }: Awaited<ReturnType<typeof run>>, name: 
   expect(failed).toMatchObject({ isError: true, parentSpanId: way[3]?.spanId, traceId: request.traceId });
   expect(failed.attributes['error.type']).toBe('TypeError');
   expect(find('pack A-1').service).toBe('thread');
+  // A topic, a request and a schedule.
+  for (const [sent, handled] of [
+    [`publish ${name}-shop`, `process ${name}-shop.mail`],
+    [`request ${name}-quotes`, `process ${name}-quotes`],
+    [`send ${name}-reports`, `process ${name}-reports`],
+  ] as const) {
+    const sender = find(sent);
+    expect(sender).toMatchObject({ traceId: request.traceId, parentSpanId: request.spanId });
+    expect(find(handled)).toMatchObject({ traceId: request.traceId, parentSpanId: sender.spanId });
+  }
   // Dead letters keep the trace, and so do their replays: the first letter was handled twice.
   const letters = spans.filter((span) => span.name === `process ${name}-letters`);
   expect(letters.filter(({ traceId }) => traceId === request.traceId)).toHaveLength(2);

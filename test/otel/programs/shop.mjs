@@ -7,7 +7,13 @@ import {
   createBatchConsumer,
   createConsumer,
   createProducer,
+  createPublisher,
+  createRequester,
+  createScheduler,
   defineQueue,
+  defineSchedule,
+  defineSubscription,
+  defineTopic,
 } from '../../../dist/index.js';
 import { instrument } from '../../../dist/otel/index.js';
 import { api, setUp } from './sdk.mjs';
@@ -19,7 +25,16 @@ const tracer = api.trace.getTracer('app');
 
 const any = { '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value }) } };
 const queue = (name) => defineQueue(`${prefix}-${name}`, any);
-const [orders, bills, parcels, letters] = ['orders', 'bills', 'parcels', 'letters'].map(queue);
+const [orders, bills, parcels, letters, quotes, reports] = [
+  'orders',
+  'bills',
+  'parcels',
+  'letters',
+  'quotes',
+  'reports',
+].map(queue);
+const shop = defineTopic(`${prefix}-shop`, { 'order.placed': any });
+const nightly = defineSchedule(`${prefix}-nightly`, { everyMs: 86_400_000, send: [reports, 'R-1'] });
 
 const broker = await connect(address, { observe: () => {} });
 const observe = () => {};
@@ -57,12 +72,20 @@ consumers.push(
     { observe, retry: { delaysMs: [] } },
   ),
 );
-for (const consumer of consumers) await consumer.start();
+const others = [defineSubscription(shop, 'mail', { to: ['order.*'] }), quotes, reports].map((source) =>
+  createConsumer(broker, source, () => 'yes', { observe }),
+);
+for (const consumer of [...consumers, ...others]) await consumer.start();
 
 const span = tracer.startSpan('GET /order');
 await api.context.with(api.trace.setSpan(api.context.active(), span), async () => {
   await createProducer(broker, orders).send('A-1', { id: 'm-1' });
   await toLetters.send('B-1');
+  await createPublisher(broker, shop).publish('order.placed', 'D-1');
+  const requester = createRequester(broker, quotes, { reply: any });
+  await requester.request('E-1');
+  await requester.close();
+  await createScheduler(broker, [nightly]).runNow(nightly.name);
   // What its sender has set stays.
   await toLetters.send('C-1', {
     headers: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
@@ -77,6 +100,7 @@ await until(() => consumers[2].counts.handled >= 1 && consumers[3].counts.deadLe
 fails = false;
 await deadLetters(broker, letters).replay();
 await until(() => consumers[3].counts.handled >= 2);
+await until(() => others.every(({ counts }) => counts.handled === 1));
 
 const boxes = queue('boxes');
 await createProducer(broker, boxes).sendMany(['a', 'b']);
@@ -87,7 +111,7 @@ await packer.start();
 await until(() => packer.counts.handled >= 2);
 await packer.stop();
 
-for (const consumer of consumers) await consumer.stop();
+for (const consumer of [...consumers, ...others]) await consumer.stop();
 await broker.close();
 end();
 await provider.shutdown();
