@@ -1,3 +1,4 @@
 // The built package, as it is shipped: `npm run build` in the root makes it.
 export { backendOf } from '../dist/backend.js';
 export * from '../dist/index.js';
+export { createMetrics } from '../dist/metrics/index.js';

@@ -19,7 +19,10 @@ const PRICED = [
   'the structured codec, with a date and a set',
   'the JSON codec and an object schema',
   'tracing, with a listener',
+  'metrics',
   'observe',
+  'an empty list of functions around it',
+  'a function around it',
   'a handler time limit off',
   'a retry of every tenth message',
 ];

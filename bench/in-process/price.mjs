@@ -1,7 +1,7 @@
 /** The cost of each step of the path of a message: the steps are added one at a time. */
 import { tracingChannel } from 'node:diagnostics_channel';
 import { z } from 'zod';
-import { connect, createConsumer, createProducer, defineQueue } from '../millrace.mjs';
+import { connect, createConsumer, createMetrics, createProducer, defineQueue } from '../millrace.mjs';
 import { orderOf, orderSchema } from '../order.mjs';
 
 const nothing = () => {};
@@ -26,7 +26,10 @@ const PARTS = {
   'the structured codec': { schema: unchecked, codec: 'structured', value: orderOf },
   'the structured codec, with a date and a set': { schema: unchecked, codec: 'structured', value: tagged },
   'tracing, with a listener': { schema: unchecked, codec: 'text', value: () => TEXT, traced: true },
+  metrics: { schema: unchecked, codec: 'text', value: () => TEXT, measured: true },
   observe: { schema: unchecked, codec: 'text', value: () => TEXT, observe: () => {} },
+  'an empty list of functions around it': { schema: unchecked, codec: 'text', value: () => TEXT, around: [] },
+  'a function around it': { schema: unchecked, codec: 'text', value: () => TEXT, around: [(next) => next()] },
   'a handler time limit off': {
     schema: unchecked,
     codec: 'text',
@@ -37,9 +40,11 @@ const PARTS = {
 };
 
 export async function withPart({ count, part }) {
-  const { schema, codec, value, observe, traced = false, handlerTimeoutMs, failEvery = 0 } = PARTS[part];
+  const { schema, codec, value, observe, around, handlerTimeoutMs, failEvery = 0 } = PARTS[part];
+  const { traced = false, measured = false } = PARTS[part];
   if (traced)
     for (const name of ['millrace.send', 'millrace.process']) tracingChannel(name).subscribe(LISTENERS);
+  const metrics = measured ? createMetrics() : undefined;
   const broker = await connect('local:');
   const queue = defineQueue('orders', schema, { codec });
   let started = 0;
@@ -53,12 +58,13 @@ export async function withPart({ count, part }) {
     if (failEvery > 0 && attempt === 1 && started % failEvery === 0) throw new Error('on purpose');
     if (++handled === count) finish();
   };
-  const options = { observe, handlerTimeoutMs, retry: { delaysMs: [0] } };
+  const options = { observe, around, handlerTimeoutMs, retry: { delaysMs: [0] } };
   const consumer = createConsumer(broker, queue, handler, options);
   await consumer.start();
-  const producer = createProducer(broker, queue);
+  const producer = createProducer(broker, queue, { around });
   for (let i = 0; i < count; i++) await producer.send(value(i));
   await all;
   await consumer.stop();
   await broker.close();
+  metrics?.stop();
 }
