@@ -9,7 +9,7 @@ export interface BodyText {
 
 /** A hex dump takes about five times the room. */
 const MAX_HEX_BYTES = 4096;
-/** Deeper JSON is shown as it is. */
+/** Deeper parts stay on one line: of a body that only nests, each line would be longer than the one before. */
 const MAX_INDENT = 20;
 
 /** `isWhole`: it was not cut. */
@@ -42,17 +42,17 @@ function isJson(text: string): boolean {
 export function indent(json: string): string {
   let text = '';
   let depth = 0;
-  const line = () => `\n${'  '.repeat(Math.min(depth, MAX_INDENT))}`;
+  let before = '';
+  const line = () => (depth > MAX_INDENT ? '' : `\n${'  '.repeat(depth)}`);
   for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs)) {
-    if (token === '{' || token === '[') {
-      depth++;
-      text += token + line();
-    } else if (token === '}' || token === ']') {
-      depth--;
-      const isEmpty = /[{[]\s*$/.test(text.slice(-2 * MAX_INDENT - 2));
-      text = isEmpty ? text.trimEnd() + token : text + line() + token;
-    } else if (token === ',') text += token + line();
-    else text += token === ':' ? ': ' : token;
+    const isClosing = token === '}' || token === ']';
+    const isFirst = before === '{' || before === '[';
+    if (isClosing) depth--;
+    // An empty one stays together, and so does what is too deep.
+    if (isClosing ? !isFirst && depth < MAX_INDENT : isFirst || before === ',') text += line();
+    text += token === ':' ? ': ' : token;
+    if (token === '{' || token === '[') depth++;
+    before = token;
   }
   return text;
 }

@@ -33,7 +33,7 @@ export function fold(error: string): string {
   return line
     .slice(0, 4 * MAX_TEXT)
     .replace(/(?<!\w)(['"`])[^'"`]*\1(?!\w)/g, '$1…$1')
-    .replace(/[\w-]*\d[\w-]*(?:[.:][\w-]*\d[\w-]*)*/g, '#')
+    .replace(/(?<![\w-])[A-Za-z_-]*\d[\w-]*(?:[.:][A-Za-z_-]*\d[\w-]*)*/g, '#')
     .slice(0, MAX_TEXT)
     .toWellFormed();
 }

@@ -56,6 +56,13 @@ test.each([
   expect(fold(one)).not.toBe(fold(other));
 });
 
+test.each(['x'.repeat(1000), '1.'.repeat(500), "'".repeat(1000), `${'a-'.repeat(499)}!1`, '1a:'.repeat(333)])(
+  'errors made to be slow, such as %.12j…, are folded as fast as others',
+  (error) => {
+    for (let n = 0; n < 2000; n++) fold(`${error}${n}`);
+  },
+);
+
 test('four thousand time-outs are one group, with its first and last time', () => {
   const summaries = Array.from({ length: 4000 }, (_, n) =>
     summaryOf(
@@ -87,6 +94,26 @@ describe('bodies', () => {
     );
     expect(pretty).toContain('  "a": 12345678901234567890,\n');
     expect(bodyText(text, true).kind).toBe('JSON');
+  });
+
+  test('JSON that only nests is no longer than it was, but for its first levels', () => {
+    const deep = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
+    const { kind, text } = bodyText(deep, true);
+    expect(kind).toBe('JSON');
+    expect(text.replaceAll(/\s/g, '')).toBe(deep);
+    expect(text.length).toBeLessThan(deep.length + 2000);
+    expect(indent('[[],{},[1,{"a":[]}]]').split('\n')).toEqual([
+      '[',
+      '  [],',
+      '  {},',
+      '  [',
+      '    1,',
+      '    {',
+      '      "a": []',
+      '    }',
+      '  ]',
+      ']',
+    ]);
   });
 
   test('what was cut, or is no JSON, is shown as it is; bytes as a hex dump', () => {
