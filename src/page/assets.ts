@@ -11,8 +11,10 @@ const TYPES: Readonly<Record<string, string>> = {
   'actions.js': 'text/javascript; charset=utf-8',
   'charts.js': 'text/javascript; charset=utf-8',
   'jobs.js': 'text/javascript; charset=utf-8',
+  'keep.js': 'text/javascript; charset=utf-8',
   'keys.js': 'text/javascript; charset=utf-8',
   'request.js': 'text/javascript; charset=utf-8',
+  'roles.js': 'text/javascript; charset=utf-8',
   'stream.js': 'text/javascript; charset=utf-8',
   'visit.js': 'text/javascript; charset=utf-8',
   'uPlot.iife.min.js': 'text/javascript; charset=utf-8',
@@ -31,20 +33,39 @@ function load(name: string): Asset {
   const known = loaded.get(name);
   if (known !== undefined) return known;
   const body = readFileSync(new URL(`./client/${name}`, import.meta.url));
-  const tag = createHash('sha256').update(body).digest('base64url').slice(0, 12);
-  const file = { body, zipped: gzipSync(body), tag };
+  const file = { body, zipped: gzipSync(body), tag: digest(body) };
   loaded.set(name, file);
   return file;
 }
 
-/** The path of a file below the page's own. The browser checks for a new version each time. */
-export function asset(name: string): string {
-  return `/assets/${name}`;
+/** The scripts that the first one imports: named in the page, a browser loads all of them at once. */
+export const IMPORTED = Object.keys(TYPES).filter((name) => /^[a-z]+\.js$/.test(name) && name !== 'page.js');
+
+let version: string | undefined;
+
+/** Of all files together, for their path: scripts import each other by relative paths. */
+function currentVersion(): string {
+  version ??= digest(
+    Object.keys(TYPES)
+      .map((name) => load(name).tag)
+      .join(),
+  );
+  return version;
 }
 
-/** Serves a file; false if there is none of that name. */
+function digest(content: Buffer | string): string {
+  return createHash('sha256').update(content).digest('base64url').slice(0, 12);
+}
+
+/** The path of a file below the page's own. */
+export function asset(name: string): string {
+  return `/assets/${currentVersion()}/${name}`;
+}
+
+/** Serves a file; false if there is none of that name. A browser keeps the current version, and asks again for others. */
 export function serveAsset(
   name: string,
+  wanted: string | undefined,
   headers: Readonly<Record<string, string | undefined>>,
   response: ServerResponse,
 ): boolean {
@@ -52,7 +73,8 @@ export function serveAsset(
   if (type === undefined) return false;
   const { body, zipped, tag } = load(name);
   const etag = `"${tag}"`;
-  const common = { etag, 'cache-control': 'no-cache', vary: 'accept-encoding' };
+  const caching = wanted === currentVersion() ? 'private, max-age=31536000, immutable' : 'no-cache';
+  const common = { etag, 'cache-control': caching, vary: 'accept-encoding' };
   if (headers['if-none-match'] === etag) {
     response.writeHead(304, common).end();
     return true;

@@ -5,9 +5,20 @@ import { booleanOption, checkOptionNames, checkQueueName, invalidOption } from '
 import { Access, randomToken } from './access.js';
 import { App } from './app.js';
 import { Audit } from './audit.js';
-import type { Page, PageOptions, PageRequest, PageResponse } from './page.js';
+import type { MetricsSource, Page, PageOptions, PageRequest, PageResponse } from './page-types.js';
 
-const NAMES = ['token', 'path', 'hosts', 'queues', 'schedules', 'readOnly', 'hideBodies', 'user', 'audit'];
+const NAMES = [
+  'token',
+  'path',
+  'hosts',
+  'queues',
+  'schedules',
+  'metrics',
+  'readOnly',
+  'hideBodies',
+  'user',
+  'audit',
+];
 const MIN_TOKEN_LENGTH = 16;
 
 /**
@@ -34,6 +45,7 @@ export function createPage(broker: Broker, options: PageOptions = {}): Page {
     audit: new Audit(functionOption('audit', options.audit)),
     queues: queuesOption(options.queues),
     schedules: options.schedules ?? [],
+    metrics: metricsOption(options.metrics),
     readOnly: booleanOption('readOnly', options.readOnly, false),
     hideBodies: booleanOption('hideBodies', options.hideBodies, false),
     path: pathOption(options.path),
@@ -66,6 +78,23 @@ function queuesOption(queues: PageOptions['queues']): readonly string[] | undefi
   const names = textsOption('queues', queues);
   for (const name of names ?? []) checkQueueName(name);
   return names === undefined ? undefined : [...new Set(names)];
+}
+
+function metricsOption(metrics: PageOptions['metrics'] = []): readonly MetricsSource[] {
+  const isSource = (one: MetricsSource) =>
+    typeof one === 'string' ? isHttpUrl(one) : typeof one?.text === 'function';
+  if (Array.isArray(metrics) && metrics.every(isSource)) return [...new Set(metrics)];
+  throw invalidOption(
+    'metrics',
+    "a list of URLs without a password, such as 'http://127.0.0.1:9464/metrics'",
+    metrics,
+  );
+}
+
+/** A password would be on the page as soon as the URL does not respond. */
+function isHttpUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
 }
 
 function textsOption(name: string, value: readonly string[] | undefined): readonly string[] | undefined {

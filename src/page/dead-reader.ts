@@ -14,7 +14,8 @@ const PEEKED_AT_ONCE = 1000;
 const SEARCHED_AT_ONCE = 100;
 /** Dead letters that were read are shown again for this long. */
 const KEPT_MS = 3_000;
-const MAX_KEPT = 20;
+/** Of all queues together, but for the last one that was read. */
+const MAX_KEPT = 100_000;
 const LIMIT_MS = 30_000;
 const OUTAGE_LIMIT_MS = 1_000;
 
@@ -55,7 +56,7 @@ export class DeadReader {
     const name = deadLetterQueueOf(queue);
     if (name === undefined) return Promise.resolve({ at: Date.now(), total: 0, summaries: [] });
     const kept = this.#kept.get(name);
-    if (kept !== undefined && Date.now() - kept.at < KEPT_MS) return Promise.resolve(kept);
+    if (kept !== undefined && Math.abs(Date.now() - kept.at) < KEPT_MS) return Promise.resolve(kept);
     const reading =
       this.#reading.get(name) ??
       this.#inTurn(name, () => this.#read(queue, name))
@@ -160,9 +161,12 @@ export class DeadReader {
   #keep(name: string, scan: DeadScan): DeadScan {
     this.#kept.delete(name);
     this.#kept.set(name, scan);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MAX_KEPT) break;
+    let size = 0;
+    for (const { summaries } of this.#kept.values()) size += summaries.length;
+    for (const [oldest, { summaries }] of this.#kept) {
+      if (size <= MAX_KEPT || oldest === name) break;
       this.#kept.delete(oldest);
+      size -= summaries.length;
     }
     return scan;
   }

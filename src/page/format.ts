@@ -38,6 +38,13 @@ export function age(ms: number | undefined): string {
   return ms > 0 ? '< 1 s' : '0 s';
 }
 
+/** In milliseconds or seconds, to two digits. */
+export function duration(seconds: number | undefined): string {
+  if (seconds === undefined) return UNKNOWN;
+  if (seconds < 1) return `${Number((seconds * 1000).toPrecision(2))} ms`;
+  return `${Number(seconds.toPrecision(seconds < 10 ? 2 : 3))} s`;
+}
+
 export function bytes(size: number): string {
   if (size < 1024) return `${size} B`;
   if (size < 1024 * 1024) return `${(size / 1024).toFixed(1)} kB`;

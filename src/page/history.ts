@@ -1,69 +1,23 @@
 /** The history of the queues, for the charts: in memory, as long as the page's process runs. */
 import type { QueueInfo } from '../broker.js';
+import { Ring } from './ring.js';
+import type { HandlerFigures } from './workers.js';
 
-export const FIELDS = ['ready', 'unsettled', 'delayed', 'dead', 'in', 'out', 'died'] as const;
+/** The figures of a chart. `died` is the last: it adds up over a step. */
+const FIELDS = ['ready', 'unsettled', 'delayed', 'dead', 'in', 'out', 'died'] as const;
+/** With the metrics of workers. */
+const HANDLER_FIELDS = ['failed', 'p50', 'p95', 'p99'] as const;
 
 export type Span = '15m' | '3h' | '24h';
 
 const POINTS = 180;
 const STEPS_MS: Readonly<Record<Span, number>> = { '15m': 5_000, '3h': 60_000, '24h': 480_000 };
 
-/** Charts of more queues than that would take too much memory: about 13 kB each. */
+/** Charts of more queues than that would take too much memory: 15 to 24 kB each. */
 export const MAX_CHARTED = 1000;
 
 const SPARK_POINTS = 60;
 const SPARK_STEP_MS = 15_000;
-
-/** Figures over time, the last of each step. */
-class Ring {
-  readonly #stepMs: number;
-  readonly #points: number;
-  readonly #fields: number;
-  readonly #values: Float32Array;
-  /** The number of the newest step since the epoch. */
-  #newest = -1;
-
-  constructor(stepMs: number, points: number, fields: number) {
-    this.#stepMs = stepMs;
-    this.#points = points;
-    this.#fields = fields;
-    this.#values = new Float32Array(points * fields).fill(Number.NaN);
-  }
-
-  /** `more`: the last field, to which all values of a step add up. */
-  add(at: number, values: readonly number[], more?: number): void {
-    const step = Math.floor(at / this.#stepMs);
-    // The clock was set back.
-    if (step < this.#newest) return;
-    const from = Math.max(this.#newest + 1, step - this.#points + 1);
-    for (let gap = from; gap <= step; gap++) {
-      const start = (gap % this.#points) * this.#fields;
-      this.#values.fill(Number.NaN, start, start + this.#fields);
-    }
-    this.#newest = step;
-    const start = (step % this.#points) * this.#fields;
-    this.#values.set(values, start);
-    if (more === undefined) return;
-    const last = start + this.#fields - 1;
-    const before = this.#values[last] as number;
-    this.#values[last] = more + (Number.isNaN(before) ? 0 : before);
-  }
-
-  /** Oldest first. */
-  field(index: number): number[] {
-    return this.#steps().map((step) => this.#values[(step % this.#points) * this.#fields + index] as number);
-  }
-
-  /** The starts of the steps, in seconds since the epoch. */
-  times(): number[] {
-    return this.#steps().map((step) => (step * this.#stepMs) / 1000);
-  }
-
-  #steps(): number[] {
-    const first = Math.max(0, this.#newest - this.#points + 1);
-    return Array.from({ length: this.#newest - first + 1 }, (_, index) => first + index);
-  }
-}
 
 interface Kept {
   /** For the last 15 minutes: `ready`, and the number of new dead letters. */
@@ -77,8 +31,9 @@ interface Kept {
   charts: Readonly<Record<Span, Ring>> | undefined;
 }
 
-/** Columns for a chart: the times, then one list for each of {@link FIELDS}; null where nothing is known. */
+/** Columns for a chart: the times, then one list for each name; null where nothing is known. */
 export interface ChartData {
+  readonly names: readonly string[];
   readonly times: readonly number[];
   readonly fields: readonly (readonly (number | null)[])[];
 }
@@ -88,6 +43,7 @@ const MINUTE_MS = 60_000;
 
 export class History {
   readonly since: number;
+  readonly #names: readonly string[];
   #queues = new Map<string, Kept>();
   #charted = 0;
   #hasBegun = false;
@@ -95,14 +51,20 @@ export class History {
   /** New dead letters of all queues, by the minute since the epoch. */
   readonly #newDead = new Map<number, number>();
 
-  constructor(now: number) {
+  /** `hasHandlers`: the figures of handlers will be known. */
+  constructor(now: number, hasHandlers = false) {
     this.since = now;
+    this.#names = hasHandlers ? [...FIELDS.slice(0, -1), ...HANDLER_FIELDS, 'died'] : FIELDS;
   }
 
-  add(at: number, queues: readonly QueueInfo[]): void {
+  add(
+    at: number,
+    queues: readonly QueueInfo[],
+    handlers: ReadonlyMap<string, HandlerFigures> = new Map(),
+  ): void {
     const isFirst = !this.#hasBegun;
     const kept = new Map<string, Kept>();
-    for (const queue of queues) kept.set(queue.name, this.#addQueue(at, queue));
+    for (const queue of queues) kept.set(queue.name, this.#addQueue(at, queue, handlers.get(queue.name)));
     this.#queues = kept;
     this.#hasBegun = true;
     this.#charted = [...kept.values()].filter(({ charts }) => charts !== undefined).length;
@@ -137,20 +99,20 @@ export class History {
     const from = Math.floor((now - HOUR_MS) / MINUTE_MS);
     let total = 0;
     for (const [minute, dead] of this.#newDead) if (minute > from) total += dead;
-    return { count: total, ms: Math.min(HOUR_MS, now - this.since) };
+    return { count: total, ms: Math.min(HOUR_MS, Math.max(0, now - this.since)) };
   }
 
   /** Undefined if no chart of the queue is kept. */
   chart(queue: string, span: Span): ChartData | undefined {
     const ring = this.#queues.get(queue)?.charts?.[span];
     if (ring === undefined) return undefined;
-    const fields = FIELDS.map((_, index) =>
+    const fields = this.#names.map((_, index) =>
       ring.field(index).map((value) => (Number.isNaN(value) ? null : value)),
     );
-    return { times: ring.times(), fields };
+    return { names: this.#names, times: ring.times(), fields };
   }
 
-  #addQueue(at: number, queue: QueueInfo): Kept {
+  #addQueue(at: number, queue: QueueInfo, handlers: HandlerFigures | undefined): Kept {
     const kept = this.#queues.get(queue.name) ?? {
       spark: new Ring(SPARK_STEP_MS, SPARK_POINTS, 2),
       // The page has seen how all of them came.
@@ -166,8 +128,10 @@ export class History {
     Object.assign(kept, { dead: queue.dead, step, came: step === kept.step ? kept.came + came : came });
     kept.spark.add(at, [ready, kept.came]);
     const values = [ready, unsettled, delayed, dead, rates?.in ?? Number.NaN, rates?.out ?? Number.NaN];
+    if (this.#names.length > FIELDS.length)
+      for (const name of HANDLER_FIELDS) values.push(handlers?.[name] ?? Number.NaN);
     if (kept.charts === undefined && this.#charted < MAX_CHARTED && values.some((value) => value > 0)) {
-      kept.charts = chartRings();
+      kept.charts = chartRings(this.#names.length);
       this.#charted++;
     }
     const sinceMs = at - kept.at;
@@ -192,11 +156,16 @@ export class History {
       this.#lastDead.set(name, dead);
       if (rise > 0) this.#newDead.set(minute, (this.#newDead.get(minute) ?? 0) + rise);
     }
-    for (const old of this.#newDead.keys()) if (old < minute - 60) this.#newDead.delete(old);
+    for (const [old, count] of this.#newDead) {
+      if (old >= minute - 60 && old <= minute) continue;
+      this.#newDead.delete(old);
+      // The clock was set back: they have come all the same.
+      if (old > minute) this.#newDead.set(minute, (this.#newDead.get(minute) ?? 0) + count);
+    }
   }
 }
 
-function chartRings(): Readonly<Record<Span, Ring>> {
-  const ring = (span: Span) => new Ring(STEPS_MS[span], POINTS, FIELDS.length);
+function chartRings(fields: number): Readonly<Record<Span, Ring>> {
+  const ring = (span: Span) => new Ring(STEPS_MS[span], POINTS, fields);
   return { '15m': ring('15m'), '3h': ring('3h'), '24h': ring('24h') };
 }

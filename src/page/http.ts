@@ -4,6 +4,7 @@ import { gzip } from 'node:zlib';
 import { isQueueError, type QueueErrorCode } from '../errors.js';
 import { ACTION_HEADER } from './access.js';
 import type { Job } from './jobs.js';
+import { Links } from './links.js';
 
 /** The body of an action: some ids. */
 const MAX_REQUEST_BYTES = 512 * 1024;
@@ -32,6 +33,37 @@ export class BadRequest extends Error {
     super(message);
     this.status = status;
   }
+}
+
+/** Where a request leads. */
+export interface Place {
+  /** Below the path of the page. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly links: Links;
+}
+
+/** `own`: the path of the page. Express and Connect have removed a part of `url`; Express has it as `baseUrl`. */
+export function locate(request: IncomingMessage, own: string): Place {
+  const { originalUrl, baseUrl } = request as { originalUrl?: string; baseUrl?: string };
+  const { url = '/' } = request;
+  const [whole = '/', search = ''] = (originalUrl ?? url).split(/\?(.*)/s, 2);
+  const mount = baseUrl ?? removed(whole, url.split('?', 1)[0] ?? '/');
+  // A proxy may have removed a part of the path that browsers need.
+  const path = below(own, whole) ?? below(mount, whole) ?? whole;
+  return { path, query: new URLSearchParams(search), links: new Links(own || mount) };
+}
+
+/** The part of a path of which only `rest` is left. */
+function removed(whole: string, rest: string): string {
+  if (whole.endsWith(rest)) return whole.slice(0, -rest.length);
+  return rest === '/' ? whole : '';
+}
+
+/** The part of a path below another, with its slash; undefined if it is not below it. */
+function below(base: string, path: string): string | undefined {
+  if (path === base) return '/';
+  return base !== '' && path.startsWith(`${base}/`) ? path.slice(base.length) : undefined;
 }
 
 export async function readJson(request: IncomingMessage): Promise<unknown> {

@@ -7,6 +7,10 @@ import type { Sampler } from './sampler.js';
 /** Rendered pages that can be updated; the oldest are dropped, and reload themselves. */
 const MAX_VIEWS = 500;
 const MAX_STREAMS = 100;
+/** A browser opens at most six connections to a server: one that has all of them for streams could load nothing more. */
+const MAX_STREAMS_OF_BROWSER = 4;
+/** A page without a stream asks this often. */
+const POLL_MS = 5_000;
 /** Something is sent this often, even while the broker does not respond: a browser that receives nothing says so. */
 const HEARTBEAT_MS = 5_000;
 /** A browser that has read nothing for this long is gone; its place is for others. */
@@ -29,6 +33,8 @@ export interface Shared {
 }
 
 interface Stream {
+  /** As it names itself; the same for all of its tabs. */
+  readonly browser: string;
   readonly response: ServerResponse;
   readonly cells: () => Cells;
   readonly sent: Map<string, string>;
@@ -63,12 +69,11 @@ export class Live {
     return name;
   }
 
-  /** Serves the stream of a view, until the browser disconnects. */
-  open(name: string, request: IncomingMessage, response: ServerResponse): void {
-    if (this.#streams.size >= MAX_STREAMS) {
-      response.writeHead(503, { 'retry-after': '10' }).end();
-      return;
-    }
+  /**
+   * Serves the stream of a view, until the browser disconnects. While there are too many streams, sends the present state
+   * and ends: the browser asks again.
+   */
+  open(query: URLSearchParams, request: IncomingMessage, response: ServerResponse): void {
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
@@ -78,13 +83,36 @@ export class Live {
       response.end();
       return;
     }
-    const cells = this.#views.get(name);
+    const cells = this.#views.get(query.get('view') ?? '');
     if (cells === undefined) {
       // The page was rendered by another process, or long ago.
       response.end('event: reload\ndata: {}\n\n');
       return;
     }
-    const stream: Stream = { response, cells, sent: new Map(), jobs: '', readAt: Date.now() };
+    const browser = (query.get('browser') ?? '').slice(0, 36);
+    const stream: Stream = { browser, response, cells, sent: new Map(), jobs: '', readAt: Date.now() };
+    if (this.#isFull(browser)) this.#answerOnce(stream);
+    else this.#add(stream, request);
+  }
+
+  #isFull(browser: string): boolean {
+    if (this.#streams.size >= MAX_STREAMS) return true;
+    const own = [...this.#streams].filter((stream) => stream.browser === browser);
+    return browser !== '' && own.length >= MAX_STREAMS_OF_BROWSER;
+  }
+
+  #answerOnce(stream: Stream): void {
+    const { response } = stream;
+    try {
+      const wait = `retry: ${POLL_MS}\n${event('polled', { everyMs: POLL_MS })}`;
+      response.end(`${wait}${this.#events(stream)}`);
+    } catch {
+      response.destroy();
+    }
+  }
+
+  #add(stream: Stream, request: IncomingMessage): void {
+    const { response } = stream;
     this.#streams.add(stream);
     this.#stopWatching ??= this.#watch();
     request.socket.setNoDelay(true);

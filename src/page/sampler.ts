@@ -6,6 +6,7 @@ import { settledWithin } from '../common/waiting.js';
 import { isQueueError } from '../errors.js';
 import { deadLetterQueueOf } from './dead-reader.js';
 import { History } from './history.js';
+import type { Workers } from './workers.js';
 
 const WATCHED_MS = 1_000;
 /** So that a chart opened at night shows how the problem began. */
@@ -48,13 +49,14 @@ export interface SampleError {
 }
 
 export class Sampler {
-  readonly history = new History(Date.now());
+  readonly history: History;
   /** The last that could be read. */
   latest: Sample = NOTHING;
   error: SampleError | undefined;
   readonly #broker: Broker;
   readonly #operator: Operator;
   readonly #queues: readonly string[] | undefined;
+  readonly #workers: Workers;
   readonly #watchers = new Set<() => void>();
   #sampling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -62,11 +64,14 @@ export class Sampler {
   readonly #closed = new AbortController();
 
   /** `queues`: only these; undefined: all. */
-  constructor(broker: Broker, queues: readonly string[] | undefined) {
+  constructor(broker: Broker, queues: readonly string[] | undefined, workers: Workers) {
     this.#broker = broker;
     this.#operator = operatorOf(broker);
     this.#queues = queues;
-    this.#schedule();
+    this.#workers = workers;
+    this.history = new History(Date.now(), workers.areKnown);
+    // So that the first view need not wait for it.
+    void this.#sample().finally(() => this.#schedule());
   }
 
   /** Calls `onSample` after each sample from now on, until the function it returns is called. Must not throw. */
@@ -79,10 +84,16 @@ export class Sampler {
     };
   }
 
-  /** Resolves when `latest` and `error` are current, or soon if the broker did not respond before. Never rejects. */
-  async refresh(): Promise<void> {
+  /**
+   * Resolves when `latest` and `error` are current, or soon if the broker did not respond before; within `limitMs` if
+   * there are older figures. Never rejects.
+   */
+  async refresh(limitMs?: number): Promise<void> {
     if (this.error !== undefined) return settledWithin(this.#sample(), OUTAGE_LIMIT_MS);
-    if (Date.now() - this.latest.at >= FRESH_MS) await this.#sample();
+    const ageMs = Date.now() - this.latest.at;
+    if (ageMs >= 0 && ageMs < FRESH_MS) return;
+    if (limitMs === undefined || this.latest.at === 0) await this.#sample();
+    else await settledWithin(this.#sample(), limitMs);
   }
 
   /** Resolves when they are current, even if they were recent. Never rejects. */
@@ -141,7 +152,9 @@ export class Sampler {
         deadLetterQueues: new Set(queues.flatMap((queue) => deadLetterQueueOf(queue) ?? [])),
       };
       this.error = undefined;
-      this.history.add(at, queues);
+      // Not awaited: a worker that does not respond must not hold up the others.
+      void this.#workers.read(at);
+      this.history.add(at, queues, this.#workers.figures);
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       const since = this.error?.since ?? this.#broker.outage?.since ?? Date.now();

@@ -33,11 +33,7 @@ const watched = {
 async function listen(unreadMs?: number): Promise<number> {
   live = new Live(watched, shared, unreadMs);
   const answer = (request: IncomingMessage, response: ServerResponse) =>
-    live.open(
-      new URL(request.url ?? '', 'http://localhost').searchParams.get('view') ?? '',
-      request,
-      response,
-    );
+    live.open(new URL(request.url ?? '', 'http://localhost').searchParams, request, response);
   server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
@@ -84,21 +80,38 @@ test('a browser that no longer reads loses its place', async () => {
   socket.destroy();
 });
 
-test('a hundred browsers watch, the next is told to come later, and one that leaves makes room', async () => {
+/** Opens streams of a view; resolves to how to leave them. */
+async function openStreams(url: string, count: number): Promise<() => void> {
+  const leave = new AbortController();
+  await Promise.all(Array.from({ length: count }, () => fetch(url, { signal: leave.signal })));
+  return () => leave.abort();
+}
+
+test('a hundred browsers watch, the next asks every few seconds, and one that leaves makes room', async () => {
   const port = await listen();
-  const view = live.register(() => text('one'));
-  const open = async () => {
-    const leave = new AbortController();
-    const { status } = await fetch(`http://127.0.0.1:${port}/?view=${view}`, { signal: leave.signal });
-    return { status, leave };
-  };
-  const all = await Promise.all(Array.from({ length: 101 }, open));
-  expect(all.filter(({ status }) => status === 503)).toHaveLength(1);
-  for (const { leave } of all) leave.abort();
+  const url = `http://127.0.0.1:${port}/?view=${live.register(() => text('one'))}`;
+  const leave = await openStreams(url, 100);
+  const polled = await (await fetch(url)).text();
+  // The stream has an end, and the browser connects again.
+  expect(polled).toContain('retry: 5000\n');
+  expect(polled).toContain('event: polled\ndata: {"everyMs":5000}\n\n');
+  expect(polled).toContain('event: cells\ndata: {"ready":["one","",""]}\n\n');
+  leave();
   await eventually(() => sampled === undefined);
-  const again = await open();
-  expect(again.status).toBe(200);
-  again.leave.abort();
+  const leaveAgain = await openStreams(url, 1);
+  expect(sampled).toBeDefined();
+  leaveAgain();
+});
+
+test('a browser has four streams at most, for it opens no more than six connections', async () => {
+  const port = await listen();
+  const url = `http://127.0.0.1:${port}/?view=${live.register(() => text('one'))}`;
+  const leave = await openStreams(`${url}&browser=mine`, 4);
+  expect(await (await fetch(`${url}&browser=mine`)).text()).toContain('event: polled');
+  // Others have theirs.
+  const leaveOther = await openStreams(`${url}&browser=other`, 4);
+  leave();
+  leaveOther();
 });
 
 test('a request for the headers alone takes no place', async () => {

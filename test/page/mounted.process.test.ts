@@ -13,6 +13,7 @@ const built = (path: string) => new URL(`../../dist/${path}`, import.meta.url).h
 const { connect, createProducer, defineQueue, createConsumer, RejectMessage } = (await import(
   built('index.js')
 )) as typeof import('../../src/index.js');
+const metricsOf = (await import(built('metrics/index.js'))) as typeof import('../../src/metrics/index.js');
 const pages = (await import(built('page/index.js'))) as { createPage: typeof createPage };
 
 let missing: string | undefined;
@@ -163,6 +164,31 @@ test.each<[string, PageOptions, string, Parameters<typeof mount>[1]]>([
   });
   expect(status).toBe(200);
 });
+
+test('with the metrics of its workers, the page says how long handlers take and how many fail', async () => {
+  const metrics = metricsOf.createMetrics();
+  const { origin } = await mount({ path: '/ops', token: false, metrics: [metrics] });
+  metrics.stop();
+  const { body } = await ask(`${origin}/ops/q/orders`);
+  expect(body).toContain('data-chart="durations"');
+  expect(body).not.toContain('--metrics');
+  const chart = JSON.parse((await ask(`${origin}/ops/q/orders/chart`)).body) as { names: string[] };
+  expect(chart.names).toEqual(expect.arrayContaining(['failed', 'p50', 'p95', 'p99']));
+  // Without them, it says who knows.
+  const other = await mount({ path: '/ops', token: false });
+  expect((await ask(`${other.origin}/ops/q/orders`)).body).toContain('millrace ui --metrics');
+});
+
+test.each([['http://ada:secret@host/metrics'], ['host:9464'], [{}], [undefined]])(
+  '%j is no place of metrics',
+  async (source) => {
+    const broker = await connect('local:');
+    open.push(() => broker.close());
+    expect(() => pages.createPage(broker, { metrics: [source as string] })).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION' }),
+    );
+  },
+);
 
 test('with hidden bodies, neither they nor headers are in any answer', async () => {
   const { origin } = await mount({ path: '/ops', token: false, hideBodies: true });

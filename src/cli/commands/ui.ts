@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Command } from 'commander';
 import { onAbort } from '../../common/waiting.js';
 import { auditLine } from '../../page/audit.js';
-import type { PageOptions } from '../../page/page.js';
+import type { PageOptions } from '../../page/page-types.js';
 import { addHelp, type Execute, shellQuoted } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';
 import { importSchedules } from '../import-module.js';
@@ -19,6 +19,7 @@ interface UiFlags extends OperatorFlags {
   readonly allowHost: readonly string[];
   readonly queue: readonly string[];
   readonly schedules?: string;
+  readonly metrics: readonly string[];
   readonly readOnly?: boolean;
   readonly hideBodies?: boolean;
 }
@@ -33,6 +34,8 @@ const EXAMPLES = `
 Examples:
   $ millrace ui                                  print a URL to open in a browser
   $ millrace ui --read-only --hide-bodies        look, but don't touch
+  $ millrace ui --metrics http://127.0.0.1:9464/metrics
+                                                 with how long handlers take
   $ millrace ui -u amqp://localhost -q orders    without the management API: these queues`;
 
 const NOTES = `
@@ -59,6 +62,12 @@ export function addUiCommand(program: Command, execute: Execute): void {
       [],
     )
     .option('--schedules <module>', 'show the schedules that this module exports')
+    .option(
+      '--metrics <url>',
+      "the metrics of a worker, as 'millrace work --http PORT' serves them at /metrics; repeatable",
+      collect,
+      [],
+    )
     .option('--read-only', 'disable all actions')
     .option('--hide-bodies', 'hide the bodies and headers of messages')
     .action((flags: UiFlags) => execute(flags, (output) => ui(flags, output)));
@@ -80,6 +89,7 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
       hosts: [flags.host, ...flags.allowHost],
       queues: flags.queue.length === 0 ? undefined : flags.queue,
       schedules,
+      metrics: flags.metrics,
       readOnly: flags.readOnly,
       hideBodies: flags.hideBodies,
       audit: (entry) => {

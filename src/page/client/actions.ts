@@ -1,6 +1,7 @@
 /** The dialog that confirms an action. */
 import type { JobView } from './job-view.js';
 import { follow, whenEnded } from './jobs.js';
+import { placeOf } from './keep.js';
 import { post } from './request.js';
 import { element, find, visit } from './visit.js';
 
@@ -78,7 +79,9 @@ function ask(button: HTMLElement): void {
   dialog().showModal();
   // Enter does nothing that can't be undone.
   (isDangerous ? cancel : (find<HTMLInputElement>('input', form) ?? go)).focus();
-  dialog().addEventListener('close', () => button.focus(), { once: true });
+  const again = placeOf(button, document.body);
+  const back = () => (button.isConnected ? button : (again?.() ?? find<HTMLElement>('#main')))?.focus();
+  dialog().addEventListener('close', back, { once: true });
 }
 
 /** The question with the target and the rate that were entered: it says what will be done. */
@@ -117,6 +120,8 @@ async function act(
   try {
     const answer = await post('/actions', { ...values, ...entered });
     dialog().close();
+    // One that fails again and comes back must be chosen again.
+    for (const box of document.querySelectorAll<HTMLInputElement>('input[data-id]')) box.checked = false;
     if (typeof answer.job === 'object') follow(answer.job as JobView);
     else {
       toast(String(answer.text ?? 'done'));

@@ -1,5 +1,5 @@
 /** The charts of a queue, drawn by uPlot from the figures that the page's process has kept. */
-import { find } from './visit.js';
+import { find, timeText } from './visit.js';
 
 interface Chart {
   setData(data: readonly unknown[]): void;
@@ -9,6 +9,7 @@ interface Chart {
 
 declare const uPlot: new (options: object, data: readonly unknown[], place: HTMLElement) => Chart;
 
+/** As the server sends it: null where nothing is known. */
 interface ChartData {
   readonly names: readonly string[];
   readonly times: readonly number[];
@@ -18,6 +19,8 @@ interface ChartData {
 const EVERY_MS = 5000;
 const HEIGHT = 180;
 const MIN_POINTS = 24;
+/** The server samples twice a minute while nobody looks. Longer without a sample is a gap: it slept, or the broker was away. */
+const MAX_JOINED_SECONDS = 90;
 
 const SERIES: Readonly<Record<string, readonly (readonly [field: string, label: string, color: string])[]>> =
   {
@@ -30,7 +33,13 @@ const SERIES: Readonly<Record<string, readonly (readonly [field: string, label: 
     rates: [
       ['in', 'sent', '--accent'],
       ['out', 'handled', '--ok'],
+      ['failed', 'failed attempts', '--warn'],
       ['died', 'dead', '--bad'],
+    ],
+    durations: [
+      ['p50', 'p50', '--ok'],
+      ['p95', 'p95', '--warn'],
+      ['p99', 'p99', '--bad'],
     ],
   };
 
@@ -77,8 +86,8 @@ async function update(section: HTMLElement): Promise<void> {
 }
 
 function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
-  const series = SERIES[place.dataset.chart ?? ''] ?? [];
-  const columns = known([times, ...series.map(([field]) => fields[names.indexOf(field)] ?? [])]);
+  const series = (SERIES[place.dataset.chart ?? ''] ?? []).filter(([field]) => names.includes(field));
+  const columns = joined(known([times, ...series.map(([field]) => fields[names.indexOf(field)] ?? [])]));
   const drawn = charts.get(place);
   if (drawn !== undefined) {
     drawn.setData(columns);
@@ -101,25 +110,27 @@ function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
     axes: [
       {
         ...axis,
-        values: (_: unknown, splits: readonly number[]) => splits.map((at) => clock(at, isFine(splits))),
+        values: (_: unknown, splits: readonly number[]) => splits.map((at) => mark(at, isFine(splits))),
       },
       {
         ...axis,
         size: 56,
-        values: (_: unknown, splits: readonly number[]) =>
-          splits.map((value) => (Number.isInteger(value) ? value.toLocaleString('fr') : value.toFixed(1))),
+        values: (_: unknown, splits: readonly number[]) => splits.map(figure),
       },
     ],
     series: [
-      { label: 'time', value: (_: unknown, at: number | null) => (at === null ? '–' : clock(at, true)) },
+      {
+        label: 'time',
+        value: (_: unknown, at: number | null) => (at === null ? '–' : timeText(new Date(at * 1000))),
+      },
       ...series.map(([, label, name]) => ({
         label,
         stroke: color(name),
         width: 2,
-        spanGaps: true,
+        spanGaps: false,
         points: { show: false },
         value: (_: unknown, value: number | null) =>
-          value === null || value === undefined ? '–' : String(value),
+          value === null || value === undefined ? '–' : figure(value),
       })),
     ],
   };
@@ -132,6 +143,40 @@ function known(columns: readonly (readonly (number | null)[])[]): readonly (read
   const first = times.findIndex((_, index) => fields.some((values) => values[index] !== null));
   const from = Math.max(0, Math.min(first, times.length - MIN_POINTS));
   return columns.map((values) => values.slice(from));
+}
+
+/** Undefined is no gap: the line goes on to the next known value. */
+function joined(columns: readonly (readonly (number | null)[])[]): readonly (readonly unknown[])[] {
+  const [times = [], ...fields] = columns;
+  const join = (values: readonly (number | null)[]): unknown[] => {
+    const drawn: (number | null | undefined)[] = [...values];
+    let last = -1;
+    for (const [index, value] of values.entries()) {
+      if (value === null) continue;
+      // Nothing is known of the steps in between.
+      const isShort =
+        index > 0 && last >= 0 && (times[index - 1] ?? 0) - (times[last] ?? 0) < MAX_JOINED_SECONDS;
+      if (isShort) drawn.fill(undefined, last + 1, index);
+      last = index;
+    }
+    return drawn;
+  };
+  return [times, ...fields.map(join)];
+}
+
+/** Figures are kept in single precision, which their digits would show. */
+function figure(value: number): string {
+  const rounded = value >= 100 ? Math.round(value) : Number(value.toPrecision(3));
+  return Number.isInteger(rounded) ? rounded.toLocaleString('fr') : String(rounded);
+}
+
+/** Midnight is the day that begins. */
+function mark(seconds: number, isFiner: boolean): string {
+  const at = new Date(seconds * 1000);
+  const isMidnight = at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0;
+  return isMidnight
+    ? at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })
+    : clock(seconds, isFiner);
 }
 
 /** Whether there are several marks in a minute. */

@@ -1,14 +1,17 @@
 /** Starts the page's scripts. Without them, the page is static and shows the state at loading. */
 import { startActions } from './actions.js';
 import { drawCharts, keepCharts } from './charts.js';
+import { keepTicksOverReload } from './keep.js';
 import { startKeys } from './keys.js';
 import { follow, watchSilence } from './stream.js';
+import { tableRoles } from './roles.js';
 import { find, localTimes, onShown, shown, visit } from './visit.js';
 
 const TYPING_MS = 200;
 
 document.documentElement.classList.add('js');
 
+onShown(tableRoles);
 onShown(localTimes);
 onShown(drawCharts);
 onShown(follow);
@@ -18,6 +21,7 @@ keepCharts();
 watchSilence();
 startFilter();
 startRefresh();
+keepTicksOverReload(document.body);
 shown();
 
 /** The list follows the typed filter; the URL keeps it. */

@@ -22,14 +22,20 @@ let status: Status | undefined;
 /** The server responded, but not with a stream. */
 let refusal = '';
 let reloadedAt = 0;
+/** The server has too many streams: the browser asks again after this time. */
+let polledMs: number | undefined;
 
-/** Opens the stream of the view that is shown, unless it is open. */
+const BROWSER = 'millrace-browser';
+
+/** Opens the stream of the view that is shown, unless it is open. A hidden tab has none: a browser opens few at once. */
 export function follow(): void {
   if (source !== undefined && name === document.body.dataset.stream) return;
   source?.close();
+  source = undefined;
   name = document.body.dataset.stream;
-  if (name === undefined) return;
-  const opened = new EventSource(`${base}/events?view=${encodeURIComponent(name)}`);
+  if (name === undefined || document.visibilityState === 'hidden') return;
+  const query = new URLSearchParams({ view: name, browser: browserId() });
+  const opened = new EventSource(`${base}/events?${query}`);
   source = opened;
   const listen = (type: string, take: (data: unknown) => void) =>
     opened.addEventListener(type, (event) => {
@@ -40,9 +46,15 @@ export function follow(): void {
   listen('cells', (data) => showCells(data as Record<string, readonly [string, string, string]>));
   listen('jobs', (data) => showJobs(data as readonly JobView[]));
   listen('reload', () => reload());
+  opened.addEventListener('open', () => {
+    polledMs = undefined;
+  });
+  listen('polled', (data) => {
+    polledMs = (data as { everyMs: number }).everyMs;
+  });
   opened.addEventListener('error', () => {
     if (source !== opened) return;
-    lost();
+    if (polledMs === undefined) lost();
     // The browser tries again on its own unless the server has refused.
     if (opened.readyState === EventSource.CLOSED) setTimeout(() => void again(), AGAIN_MS);
   });
@@ -50,13 +62,31 @@ export function follow(): void {
 
 export function watchSilence(): void {
   setInterval(() => {
-    if (Date.now() - lastEvent > SILENT_MS) lost();
+    if (document.visibilityState === 'visible' && Date.now() - lastEvent > SILENT_MS) lost();
   }, 1000);
+  document.addEventListener('visibilitychange', () => {
+    lastEvent = Date.now();
+    source?.close();
+    source = undefined;
+    follow();
+  });
+}
+
+/** Tells the server which tabs are of one browser. */
+function browserId(): string {
+  try {
+    const id = localStorage.getItem(BROWSER) ?? Math.random().toString(36).slice(2);
+    localStorage.setItem(BROWSER, id);
+    return id;
+  } catch {
+    // The browser forbids it.
+    return '';
+  }
 }
 
 async function again(): Promise<void> {
   try {
-    const { status: code } = await fetch(location.href, { method: 'HEAD' });
+    const { status: code } = await fetch(`${base}/assets/icon.svg`, { method: 'HEAD', cache: 'no-store' });
     refusal =
       code === 401
         ? 'The page was restarted: open the URL that it printed.'
@@ -124,7 +154,9 @@ function showBar(): void {
   if (state.textContent !== word) state.textContent = word;
   state.dataset.s = text === '' ? 'ok' : 'bad';
   const since = find<HTMLElement>('#since');
-  const words = text === '' && status !== undefined ? `since ${timeText(new Date(status.since))}` : '';
+  const polled = polledMs === undefined ? '' : `, updated every ${polledMs / 1000} s: many tabs are open`;
+  const words =
+    text === '' && status !== undefined ? `since ${timeText(new Date(status.since))}${polled}` : '';
   if (since !== undefined && since.textContent !== words) since.textContent = words;
 }
 

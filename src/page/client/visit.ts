@@ -1,4 +1,5 @@
 /** Shows another state of the page without losing the place: the frame stays, its content is replaced. */
+import { keep } from './keep.js';
 
 export const base = document.body.dataset.base ?? '';
 
@@ -45,12 +46,13 @@ export async function visit(url: string, part = '#main'): Promise<void> {
   if (turn !== latest) return;
   // Everything in it was escaped by the server, and scripts in it do not run.
   const next = new DOMParser().parseFromString(text, 'text/html');
-  const [from, to] = [find(part, next), find(part)];
+  const [from, to] = [find(part, next), find<HTMLElement>(part)];
   const stream = next.body.dataset.stream;
   if (from === undefined || to === undefined || stream === undefined) {
     location.reload();
     return;
   }
+  const restore = keep(to);
   to.replaceChildren(...from.childNodes);
   // The figures above the list belong to the view as well.
   if (part !== '#main') {
@@ -62,6 +64,7 @@ export async function visit(url: string, part = '#main'): Promise<void> {
   document.body.dataset.stream = stream;
   history.replaceState(undefined, '', url);
   shown();
+  restore();
 }
 
 const DAY_MS = 86_400_000;

@@ -59,7 +59,7 @@ export async function deadView(context: ViewContext, name: string | undefined): 
       : group === 'all'
         ? list(context, info, scan, undefined)
         : list(context, info, scan, group);
-  return done(html`${busy(context, dead)}${body}<p class="hint">Read ${time(scan.at)}. <a href="" data-refresh>Read again</a>${scan.total > scan.summaries.length && ` The first ${number(scan.summaries.length)} of ${number(scan.total)}: no more than ${number(MAX_READ)} are read at once.`}</p>
+  return done(html`${busy(context, dead)}${body}<p class="hint">Read ${time(scan.at)}. <a href="" data-refresh>Read again</a>${scan.total > scan.summaries.length && ` The first ${number(scan.summaries.length)} of ${number(scan.total)}: no more than ${number(MAX_READ)}, or 64 MB, are read at once.`}</p>
 ${terminal(`millrace dlq list -q ${quoted(name)}${dead === `${name}.dead` ? '' : ` --dead-letter-queue ${quoted(dead)}`}${addressFlag(context.broker)}`)}`);
 }
 
@@ -74,13 +74,17 @@ async function allQueues(context: ViewContext): Promise<View> {
   const failing = sampler.latest.queues
     .filter(({ dead = 0 }) => dead > 0)
     .sort((one, other) => (other.dead ?? 0) - (one.dead ?? 0));
+  // No more of them are read than of one queue.
+  let room = MAX_READ;
   const sections = await Promise.all(
     failing.slice(0, MAX_QUEUES).map(async (info) => {
-      const scan = info.type === 'local' ? await reader.read(info).catch(() => undefined) : undefined;
+      const isRead = info.type === 'local' && (info.dead ?? 0) <= room;
+      if (isRead) room -= info.dead ?? 0;
+      const scan = isRead ? await reader.read(info).catch(() => undefined) : undefined;
       const found = scan === undefined ? [] : groupsOf(scan.summaries).slice(0, 5);
       return html`<section><h2><a href="${links.dead(info.name)}">${info.name}</a> <span data-s="bad">${number(info.dead)} dead</span></h2>${
         found.length > 0 &&
-        html`<ul class="reasons">${found.map((group) => html`<li data-row><a href="${links.dead(info.name, { group: group.key })}"><b>${number(group.count)}</b> ${group.reason}: ${group.text}</a></li>`)}</ul>`
+        html`<ul class="reasons">${found.map((group) => html`<li data-row="${info.name} ${group.key}"><a href="${links.dead(info.name, { group: group.key })}"><b>${number(group.count)}</b> ${group.reason}: ${group.text}</a></li>`)}</ul>`
       }</section>
 `;
     }),
@@ -120,7 +124,7 @@ function groups(context: ViewContext, { name }: QueueInfo, { summaries }: DeadSc
   const { links } = context;
   const found = groupsOf(summaries);
   const row = ({ key, reason, text, count: amount, first, last }: DeadGroup) =>
-    html`<tr data-row><td data-l="count" class="figure">${number(amount)}</td><td data-l="reason"><span data-s="bad">${reason}</span></td><th scope="row"><a href="${links.dead(name, { group: key })}">${text === '' ? 'no error is recorded' : text}</a></th><td data-l="first">${time(first)}</td><td data-l="last">${time(last)}</td></tr>
+    html`<tr data-row="${key}"><td data-l="count" class="figure">${number(amount)}</td><td data-l="reason"><span data-s="bad">${reason}</span></td><th scope="row"><a href="${links.dead(name, { group: key })}">${text === '' ? 'no error is recorded' : text}</a></th><td data-l="first">${time(first)}</td><td data-l="last">${time(last)}</td></tr>
 `;
   return html`<div class="actions">${both(context, name, summaries.length, {}, 'are in the dead-letter queue')}</div>
 <table class="wide"><caption class="quiet">By reason and error</caption><thead><tr><th scope="col" class="figure">count</th><th scope="col">reason</th><th scope="col">error</th><th scope="col">first</th><th scope="col">last</th></tr></thead><tbody>
@@ -158,6 +162,6 @@ ${pages > 1 && html`<nav class="pager" aria-label="Pages">${page > 1 && link(pag
 
 function deadRow({ links, readOnly }: ViewContext, name: string, one: DeadSummary): Html {
   const { id, error, reason, attempts, bodyBytes, deadAt } = one;
-  return html`<tr data-row><td>${!readOnly && html`<input type="checkbox" data-id="${json(id)}" aria-label="Tick ${id}">`}</td><th scope="row"><a href="${links.queuePart(name, 'dead/message', { id })}"><code>${id}</code></a></th><td data-l="error">${error === '' ? reason : error}</td><td data-l="attempts" class="figure">${number(attempts)}</td><td data-l="size" class="figure">${bytes(bodyBytes)}</td><td data-l="died">${time(deadAt)}</td></tr>
+  return html`<tr data-row="${id}"><td>${!readOnly && html`<input type="checkbox" data-id="${json(id)}" aria-label="Tick ${id}">`}</td><th scope="row"><a href="${links.queuePart(name, 'dead/message', { id })}"><code>${id}</code></a></th><td data-l="error">${error === '' ? reason : error}</td><td data-l="attempts" class="figure">${number(attempts)}</td><td data-l="size" class="figure">${bytes(bodyBytes)}</td><td data-l="died">${time(deadAt)}</td></tr>
 `;
 }

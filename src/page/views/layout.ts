@@ -1,5 +1,5 @@
 /** The frame around each view. */
-import { asset } from '../assets.js';
+import { asset, IMPORTED } from '../assets.js';
 import { type Html, html } from '../html.js';
 import type { Links } from '../links.js';
 import type { View } from './view.js';
@@ -32,6 +32,7 @@ export function layout({ title, body, tab, hasCharts }: View, frame: Frame): Htm
 <title>${title} · millrace</title>
 <link rel="icon" href="${file('icon.svg')}" type="image/svg+xml">
 <link rel="stylesheet" href="${file('page.css')}">${hasCharts === true && html`<link rel="stylesheet" href="${file('uPlot.min.css')}"><script src="${file('uPlot.iife.min.js')}" defer></script>`}
+${IMPORTED.map((name) => html`<link rel="modulepreload" href="${file(name)}">`)}
 <script type="module" src="${file('page.js')}"></script></head>
 <body data-base="${links.base}"${stream !== undefined && html` data-stream="${stream}"`}>
 <a class="skip" href="#main">Skip to the content</a>

@@ -16,7 +16,7 @@ ${
 <table class="wide"><thead><tr><th scope="col">when</th><th scope="col">who</th><th scope="col">what</th><th scope="col">queue</th><th scope="col">outcome</th></tr></thead><tbody>
 ${entries.map(
   ({ at, user, action, queue, outcome, ok }) =>
-    html`<tr data-row><td data-l="when">${time(at.getTime())}</td><td data-l="who">${user}</td><td data-l="what">${action}</td><td data-l="queue">${queue}</td><td data-l="outcome"><span data-s="${ok ? 'ok' : 'warn'}">${ok ? 'done' : 'not all'}</span> ${outcome}</td></tr>
+    html`<tr data-row="${at.getTime()}"><td data-l="when">${time(at.getTime())}</td><td data-l="who">${user}</td><td data-l="what">${action}</td><td data-l="queue">${queue}</td><td data-l="outcome"><span data-s="${ok ? 'ok' : 'warn'}">${ok ? 'done' : 'not all'}</span> ${outcome}</td></tr>
 `,
 )}</tbody></table>`
 }`;

@@ -29,7 +29,9 @@ export async function messageView(context: ViewContext, name: string): Promise<V
   const found = await reader.find(info, id, SHOWN_BODY_BYTES);
   const back = html`<p><a href="${links.dead(name)}">Dead letters of ${name}</a></p>`;
   if (found === undefined) {
-    const text = `The dead letter ${id} is gone: it was replayed or dropped. (A message that was sent without an id gets a new one each time it is read.)`;
+    const beyond =
+      info.type === 'local' ? '' : ', or lies beyond the first 64 MB, and no more are read at once';
+    const text = `The dead letter ${id} was not found: it was replayed or dropped${beyond}. (A message that was sent without an id gets a new one each time it is read.)`;
     const gone = html`<h1>Dead letter</h1>${back}${emptyState(text)}`;
     return { title: 'Gone', tab: 'dead', status: 404, body: gone };
   }

@@ -5,7 +5,15 @@ import { type Cell, type Cells, renderCell } from '../cells.js';
 import { age, count, number, rate, sinceText, sparkPoints, UNKNOWN } from '../format.js';
 import { type Html, html } from '../html.js';
 import type { Query } from '../links.js';
-import { addressFlag, emptyState, notice, quoted, type View, type ViewContext } from './view.js';
+import {
+  addressFlag,
+  emptyState,
+  HANDLERS_UNKNOWN,
+  notice,
+  quoted,
+  type View,
+  type ViewContext,
+} from './view.js';
 
 const PAGE_SIZE = 50;
 const ORDERS = ['attention', 'name', 'ready', 'dead', 'oldest', 'in', 'out'] as const;
@@ -26,11 +34,10 @@ export function nowView(context: ViewContext): View {
   const page = Math.min(choice.page, pages);
   const shown = matching.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE).map(({ name }) => name);
   const known = new Set(matching.map(({ name }) => name));
-  const added = () => chosen(context, choice).filter(({ name }) => !known.has(name)).length;
-  const addedCell = (): Cell => ({
-    text: added() === 0 ? '' : `${count(added(), 'new queue')}.`,
-    state: 'warn',
-  });
+  const addedCell = (): Cell => {
+    const added = chosen(context, choice).filter(({ name }) => !known.has(name)).length;
+    return { text: added === 0 ? '' : `${count(added, 'new queue')}.`, state: 'warn' };
+  };
   const cells = () =>
     new Map([...stripCells(context), ...tableCells(context, shown), ['list.added', addedCell()]]);
   const body = html`<h1 class="quiet">Now</h1>
@@ -83,7 +90,7 @@ function inOrder({ sampler }: ViewContext, queues: readonly QueueInfo[], order: 
   return queues.toSorted((one, other) => (keys.get(other) ?? 0) - (keys.get(one) ?? 0));
 }
 
-function stripCells({ sampler }: ViewContext): Cells {
+function stripCells({ sampler, workers }: ViewContext): Cells {
   const { latest, history } = sampler;
   const dead = history.newDead(latest.at);
   // A message that dies is not sent twice.
@@ -100,6 +107,7 @@ function stripCells({ sampler }: ViewContext): Cells {
     ['strip.queues', { text: number(own.length) }],
     ['strip.in', sum('in')],
     ['strip.out', sum('out')],
+    ['strip.failed', failedCell(workers)],
     ['strip.ready', { text: number(ready) }],
     [
       'strip.dead',
@@ -110,11 +118,18 @@ function stripCells({ sampler }: ViewContext): Cells {
   ]);
 }
 
+function failedCell(workers: ViewContext['workers']): Cell {
+  if (!workers.areKnown) return { text: UNKNOWN, title: HANDLERS_UNKNOWN };
+  const failed = [...workers.figures.values()].reduce((sum, figures) => sum + figures.failed, 0);
+  const title = ['Attempts, over the last minute', ...workers.errors].join('; ');
+  return { text: rate(failed), state: failed > 0 ? 'bad' : undefined, title };
+}
+
 function strip(cells: Cells): Html {
   const figure = (key: string, label: string | Html) =>
     html`<div><dt>${label}</dt><dd>${renderCell(key, cells.get(key) as Cell)}</dd></div>`;
   const deadLabel = renderCell('strip.deadIn', cells.get('strip.deadIn') as Cell);
-  return html`<dl class="strip">${figure('strip.queues', 'queues')}${figure('strip.in', 'sent /s')}${figure('strip.out', 'handled /s')}${figure('strip.ready', 'ready')}${figure('strip.dead', deadLabel)}</dl>
+  return html`<dl class="strip">${figure('strip.queues', 'queues')}${figure('strip.in', 'sent /s')}${figure('strip.out', 'handled /s')}${figure('strip.failed', 'failed /s')}${figure('strip.ready', 'ready')}${figure('strip.dead', deadLabel)}</dl>
 <p class="hint">${renderCell('strip.parked', cells.get('strip.parked') as Cell)}</p>`;
 }
 
@@ -182,7 +197,7 @@ function table(context: ViewContext, shown: readonly string[], choice: Choice): 
     return html`<td data-c="${column}" data-l="${title}">${isLink ? html`<a href="${target(name, column)}" tabindex="-1">${shownCell}</a>` : shownCell}</td>`;
   };
   const row = (name: string, index: number) =>
-    html`<tr data-row><th scope="row"><a href="${links.queue(name)}">${name}</a> ${renderCell(`${index}.why`, cells.get(`${index}.why`) as Cell)}</th>${COLUMNS.map((column) => cell(name, index, column))}</tr>
+    html`<tr data-row="${name}"><th scope="row"><a href="${links.queue(name)}">${name}</a> ${renderCell(`${index}.why`, cells.get(`${index}.why`) as Cell)}</th>${COLUMNS.map((column) => cell(name, index, column))}</tr>
 `;
   return html`<table class="queues"><caption class="quiet">Queues by ${choice.order}</caption><thead><tr><th scope="col">queue</th>${COLUMNS.map(([key, title]) => html`<th scope="col" data-c="${key}">${title}</th>`)}</tr></thead><tbody>
 ${shown.map(row)}</tbody></table>`;

@@ -5,8 +5,8 @@ import { errorText } from '../../common/options.js';
 import { attentionOf, medianAge } from '../attention.js';
 import { type Cell, type Cells, renderCell } from '../cells.js';
 import { deadLetterQueueOf } from '../dead-reader.js';
-import { age, bytes, count, number, rate, sinceText, time, UNKNOWN } from '../format.js';
-import { FIELDS, MAX_CHARTED, type Span } from '../history.js';
+import { age, bytes, count, duration, number, rate, sinceText, time, UNKNOWN } from '../format.js';
+import { MAX_CHARTED, type Span } from '../history.js';
 import { type Html, html } from '../html.js';
 import { body, definitions, headers, properties } from './message-parts.js';
 import {
@@ -14,6 +14,7 @@ import {
   addressFlag,
   emptyState,
   findQueue,
+  HANDLERS_UNKNOWN,
   notice,
   quoted,
   terminal,
@@ -43,7 +44,7 @@ export async function queueView(context: ViewContext, name: string): Promise<Vie
     return html`<div><dt>${label}</dt><dd>${href === undefined ? cell : html`<a href="${href}">${cell}</a>`}</dd></div>`;
   };
   const view = html`<h1>${name} ${renderCell('why', first.get('why') as Cell)}</h1>
-<dl class="strip">${figure('ready', 'ready', links.queue(name))}${figure('unsettled', 'being handled', links.queue(name, { tab: 'unsettled' }))}${figure('delayed', 'waiting', links.queue(name, { tab: 'delayed' }))}${figure('dead', 'dead', links.dead(name))}${figure('oldest', 'oldest ready')}${figure('in', 'sent /s')}${figure('out', 'handled /s')}${figure('consumers', 'consumers', links.view('workers', { f: name }))}</dl>
+<dl class="strip">${figure('ready', 'ready', links.queue(name))}${figure('unsettled', 'being handled', links.queue(name, { tab: 'unsettled' }))}${figure('delayed', 'waiting', links.queue(name, { tab: 'delayed' }))}${figure('dead', 'dead', links.dead(name))}${figure('oldest', 'oldest ready')}${figure('in', 'sent /s')}XX, 'consumers', links.view('workers', { f: name }))}</dl>
 <div class="actions">${buttons(context, info)}</div>
 ${charts(context, info)}
 <nav class="tabs" aria-label="Messages">${TABS.map(
@@ -66,14 +67,20 @@ export function missingQueue(name: string): View {
 export function chartData({ sampler, query }: ViewContext, name: string): object {
   const span = SPANS.find((one) => one === query.get('span')) ?? '15m';
   const data = sampler.history.chart(name, span);
-  return { span, names: FIELDS, times: data?.times ?? [], fields: data?.fields ?? [] };
+  return { span, ...(data ?? { names: [], times: [], fields: [] }) };
 }
 
-function figureCells({ sampler }: ViewContext, name: string): Cells {
+function figureCells({ sampler, workers }: ViewContext, name: string): Cells {
   const { latest, history } = sampler;
   const queue = latest.byName.get(name);
   const cells = new Map<string, Cell>();
   const put = (key: string, cell: Cell) => cells.set(key, cell);
+  const { failed, p95 } = workers.figures.get(name) ?? {};
+  const title = workers.areKnown
+    ? ['Of all workers over the last minute', ...workers.errors].join('; ')
+    : HANDLERS_UNKNOWN;
+  put('failed', { text: rate(failed), state: failed !== undefined && failed > 0 ? 'bad' : undefined, title });
+  put('p95', { text: duration(p95), title });
   if (queue === undefined) {
     for (const key of ['ready', 'unsettled', 'delayed', 'dead', 'oldest', 'in', 'out', 'consumers'])
       put(key, { text: UNKNOWN });
@@ -141,7 +148,7 @@ ${actionButton(context, {
 })}`;
 }
 
-function charts({ sampler, links, query }: ViewContext, { name, unknown }: QueueInfo): Html {
+function charts({ sampler, workers, links, query }: ViewContext, { name, unknown }: QueueInfo): Html {
   const span = SPANS.find((one) => one === query.get('span')) ?? '15m';
   const choice = (one: Span) =>
     html`<a href="${links.queue(name, { tab: query.get('tab') ?? undefined, span: one === '15m' ? undefined : one })}"${one === span && html` aria-current="true"`}>${one.replace('m', ' min').replace('h', ' h')}</a>`;
@@ -149,9 +156,11 @@ function charts({ sampler, links, query }: ViewContext, { name, unknown }: Queue
   if (!isKept)
     return html`<p class="hint">Charts begin with the first message, for the first ${number(MAX_CHARTED)} queues that have one.</p>`;
   return html`<section class="charts" data-charts="${links.queuePart(name, 'chart', { span })}" aria-label="Charts"><nav class="tabs" aria-label="Time">${SPANS.map(choice)}</nav>
-<figure><figcaption>messages</figcaption><div data-chart="amounts"></div></figure>
-<figure><figcaption>per second</figcaption>${unknown.rates === undefined ? html`<div data-chart="rates"></div>` : html`<p class="hint">Not known: ${unknown.rates}.</p>`}</figure>
-<p class="hint">Kept by this page's process, since ${time(sampler.history.since)}. How long handlers take, and failures that are retried, are known to the workers: <code>millrace work --http PORT</code>.</p></section>`;
+<figure><figcaption>messages</figcaption><div data-chart="amounts" role="img" aria-label="Messages over time: ready, being handled, waiting, dead; the figures above are the latest"></div></figure>
+<figure><figcaption>per second</figcaption>${unknown.rates === undefined ? html`<div data-chart="rates" role="img" aria-label="Messages per second over time: sent, handled, dead; the figures above are the latest"></div>` : html`<p class="hint">Not known: ${unknown.rates}.</p>`}</figure>
+<figure><figcaption>seconds that handlers take</figcaption>${workers.areKnown ? html`<div data-chart="durations" role="img" aria-label="How long handlers take over time: p50, p95, p99; the figures above are the latest"></div>` : html`<p class="hint">${HANDLERS_UNKNOWN}.</p>`}</figure>
+${workers.errors.map((error) => notice(`The metrics of a worker can't be read: ${error}`))}
+<p class="hint">Kept by this page's process, since ${time(sampler.history.since)}. A line is broken where it did not run, or the broker did not respond.</p></section>`;
 }
 
 async function messages(context: ViewContext, info: QueueInfo, tab: MessageState): Promise<Html> {
@@ -198,7 +207,7 @@ function nothing({ broker }: ViewContext, { name, paused }: QueueInfo, tab: Mess
 function peeked({ hideBodies }: ViewContext, one: PeekedMessage): Html {
   const { message, attempt, holder, dueAt, redelivered, bodyBytes } = one;
   const { error } = { error: message.headers['x-millrace-error'] };
-  return html`<li data-row><details><summary><code>${message.id}</code> <span class="hint">${bytes(bodyBytes)}${message.type !== undefined && html`, ${message.type}`}${attempt > 1 && `, attempt ${attempt}`}${redelivered && ', redelivered'}${holder !== undefined && `, ${holder}`}</span>${dueAt !== undefined && html` <span>due ${time(dueAt)}</span>`}${typeof error === 'string' && html` <span data-s="warn">${error.split('\n', 1)[0]?.slice(0, 200)}</span>`}</summary>
+  return html`<li data-row="${message.id}"><details><summary><code>${message.id}</code> <span class="hint">${bytes(bodyBytes)}${message.type !== undefined && html`, ${message.type}`}${attempt > 1 && `, attempt ${attempt}`}${redelivered && ', redelivered'}${holder !== undefined && `, ${holder}`}</span>${dueAt !== undefined && html` <span>due ${time(dueAt)}</span>`}${typeof error === 'string' && html` <span data-s="warn">${error.split('\n', 1)[0]?.slice(0, 200)}</span>`}</summary>
 ${properties(message, bodyBytes)}${hideBodies ? html`<p class="hint">Headers and bodies are hidden on this page.</p>` : html`<h3>Headers</h3>${headers(message)}<h3>Body</h3>${body(message, bodyBytes)}`}</details></li>`;
 }
 

@@ -27,7 +27,7 @@ function table({ links }: ViewContext, infos: readonly ScheduleInfo[]) {
   return html`<table class="wide"><thead><tr><th scope="col">schedule</th><th scope="col">times</th><th scope="col">next</th><th scope="col">last</th><th scope="col">a scheduler runs it</th><th scope="col">sends to</th></tr></thead><tbody>
 ${infos.map(
   (info) =>
-    html`<tr data-row><th scope="row">${info.name}</th><td data-l="times">${info.timing}</td><td data-l="next">${time(info.next?.getTime())}</td><td data-l="last">${time(info.last?.getTime())}</td><td data-l="runs">${runs(info)}</td><td data-l="sends to">${target(info)}</td></tr>
+    html`<tr data-row="${info.name}"><th scope="row">${info.name}</th><td data-l="times">${info.timing}</td><td data-l="next">${time(info.next?.getTime())}</td><td data-l="last">${time(info.last?.getTime())}</td><td data-l="runs">${runs(info)}</td><td data-l="sends to">${target(info)}</td></tr>
 `,
 )}</tbody></table>
 <p class="hint">On RabbitMQ only the scheduler that holds a schedule knows its last tick; on a local broker any number of schedulers share it, and their number is unknown.</p>`;

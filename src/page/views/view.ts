@@ -8,10 +8,16 @@ import { type Html, html } from '../html.js';
 import type { Jobs } from '../jobs.js';
 import type { Links } from '../links.js';
 import type { Sampler } from '../sampler.js';
+import type { Workers } from '../workers.js';
+
+/** Why a figure of handlers is missing. */
+export const HANDLERS_UNKNOWN =
+  'Failed attempts and how long handlers take are known to the workers: millrace ui --metrics http://HOST:PORT/metrics, where each runs as millrace work --http PORT';
 
 export interface ViewContext {
   readonly broker: Broker;
   readonly sampler: Sampler;
+  readonly workers: Workers;
   readonly reader: DeadReader;
   readonly jobs: Jobs;
   readonly audit: Audit;
@@ -56,7 +62,7 @@ export interface Ask {
 export function actionButton({ readOnly }: ViewContext, ask: Ask): Html | false {
   if (readOnly) return false;
   const { label, title, detail, request, fields = [], ticked = false, isDangerous = false, key } = ask;
-  return html`<button type="button" class="${isDangerous ? 'danger' : 'plain'}" data-ask="${title}" data-detail="${detail}" data-do="${json(request)}" data-fields="${fields.join(' ')}"${ticked && html` data-ticked`}${key !== undefined && html` data-key="${key}"`}>${label}${key !== undefined && html` <kbd>${key}</kbd>`}</button>`;
+  return html`<button type="button" class="${isDangerous ? 'danger' : 'plain'}" data-ask="${title}" data-detail="${detail}" data-do="${json(request)}" data-fields="${fields.join(' ')}"${ticked && html` data-ticked`}${key !== undefined && html` data-key="${key}" aria-keyshortcuts="${key}"`}>${label}${key !== undefined && html` <kbd aria-hidden="true">${key}</kbd>`}</button>`;
 }
 
 /** JSON in ASCII, which the escaping of text does not change. */

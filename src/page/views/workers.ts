@@ -12,7 +12,8 @@ export async function workersView(context: ViewContext): Promise<View> {
   const queue = context.query.get('f') ?? undefined;
   const body = html`<h1>Workers</h1>
 ${queue !== undefined && html`<p class="hint">Those of '${queue}'. <a href="${context.links.view('workers')}">All</a></p>`}
-${await consumers(context, queue)}`;
+${await consumers(context, queue)}
+${context.workers.errors.map((error) => notice(`The metrics of a worker can't be read: ${error}`))}`;
   return { title: 'Workers', tab: 'workers', body };
 }
 
@@ -40,6 +41,6 @@ function row({ links }: ViewContext, consumer: QueueConsumer): Html {
   const name = pid === undefined ? (connection ?? 'not known') : `process ${pid}`;
   const settled =
     settledAt === undefined ? 'not known' : html`${age(Date.now() - settledAt)} ago, ${time(settledAt)}`;
-  return html`<tr data-row><th scope="row"><a href="${links.queue(queue)}">${queue}</a></th><td data-l="process">${name}${subscriptions > 1 && `, ${number(subscriptions)} subscriptions`}</td><td data-l="host">${host ?? 'not known'}</td><td data-l="since">${time(since)}</td><td data-l="has" class="figure">${number(unsettled)}</td><td data-l="last settled">${settled}</td></tr>
+  return html`<tr data-row="${queue} ${host} ${name}"><th scope="row"><a href="${links.queue(queue)}">${queue}</a></th><td data-l="process">${name}${subscriptions > 1 && `, ${number(subscriptions)} subscriptions`}</td><td data-l="host">${host ?? 'not known'}</td><td data-l="since">${time(since)}</td><td data-l="has" class="figure">${number(unsettled)}</td><td data-l="last settled">${settled}</td></tr>
 `;
 }

@@ -1,0 +1,16 @@
+/** Tables stay tables for screen readers on a phone, where style shows their rows as cards and browsers drop the roles. */
+const ROLES: Readonly<Record<string, string>> = {
+  table: 'table',
+  'thead, tbody': 'rowgroup',
+  tr: 'row',
+  td: 'cell',
+  'th[scope=col]': 'columnheader',
+  'th[scope=row]': 'rowheader',
+};
+
+export function tableRoles(): void {
+  for (const [selector, role] of Object.entries(ROLES)) {
+    for (const element of document.querySelectorAll(`main :is(${selector}):not(.u-legend, .u-legend *)`))
+      element.setAttribute('role', role);
+  }
+}

@@ -1,0 +1,120 @@
+/** Answers requests that read: views, files, the stream of a view and the data of its charts. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errorText } from '../common/options.js';
+import type { AppParts, AppServices } from './app-parts.js';
+import { serveAsset } from './assets.js';
+import { type Html, html } from './html.js';
+import { headersOf, type Place, sendHtml, sendJson, sendOutcomes, statusOf } from './http.js';
+import { type Links, nameOf } from './links.js';
+import type { SampleError } from './sampler.js';
+import { deadView } from './views/dead.js';
+import { layout } from './views/layout.js';
+import { logView } from './views/log.js';
+import { messageBody, messageView } from './views/message.js';
+import { nowView } from './views/now.js';
+import { chartData, queueView } from './views/queue.js';
+import { schedulesView } from './views/schedules.js';
+import { emptyState, notice, type View, type ViewContext } from './views/view.js';
+import { workersView } from './views/workers.js';
+
+const ANSWER_LIMIT_MS = 10_000;
+/** While the broker is away, an operator sees that instead of nothing. */
+const OUTAGE_LIMIT_MS = 1_000;
+
+/** The first view shows figures that are older than that, and newer ones as soon as they are there. */
+const FIRST_VIEW_LIMIT_MS = 50;
+
+export class ViewEndpoint {
+  readonly #parts: AppParts;
+  readonly #services: AppServices;
+  readonly #signal: AbortSignal;
+
+  constructor(parts: AppParts, services: AppServices, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#services = services;
+    this.#signal = signal;
+  }
+
+  /** For `GET` and `HEAD`. */
+  async answer(place: Place, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { path, query, links } = place;
+    const { live, jobs } = this.#services;
+    const [, version, file] = /^\/assets\/(?:([\w-]+)\/)?([\w.]+)$/.exec(path) ?? [];
+    if (file !== undefined && serveAsset(file, version, headersOf(request), response)) return;
+    if (path === '/events') return live.open(query, request, response);
+    const job = /^\/jobs\/([\w-]+)$/.exec(path)?.[1];
+    if (job !== undefined) return sendOutcomes(response, jobs.find(job));
+    const context = await this.#context(place);
+    const [, part, action] = /^\/q\/([^/]+)(?:\/(chart|dead\/body))$/.exec(path) ?? [];
+    const name = part === undefined ? undefined : nameOf(part);
+    if (name !== undefined && action === 'chart') return sendJson(response, 200, chartData(context, name));
+    if (name !== undefined && action === 'dead/body') return messageBody(context, name, response);
+    const view = await this.#view(path, context).catch((error: unknown) => failed(error));
+    await this.#sendView(view, links, request, response);
+  }
+
+  async #context({ path, query, links }: Place): Promise<ViewContext> {
+    const { broker, audit, schedules, readOnly, hideBodies } = this.#parts;
+    const { sampler, workers, reader, jobs } = this.#services;
+    await sampler.refresh(path === '/' ? FIRST_VIEW_LIMIT_MS : undefined);
+    const timeoutMs = broker.outage === undefined ? ANSWER_LIMIT_MS : OUTAGE_LIMIT_MS;
+    const wait = { signal: this.#signal, timeoutMs };
+    return {
+      broker,
+      audit,
+      schedules,
+      readOnly,
+      hideBodies,
+      links,
+      query,
+      sampler,
+      workers,
+      reader,
+      jobs,
+      wait,
+    };
+  }
+
+  async #view(path: string, context: ViewContext): Promise<View> {
+    if (path === '/') return nowView(context);
+    if (path === '/dead') return deadView(context, undefined);
+    if (path === '/schedules') return schedulesView(context);
+    if (path === '/workers') return workersView(context);
+    if (path === '/log') return logView(context);
+    const [, part, rest] = /^\/q\/([^/]+)(\/dead|\/dead\/message)?$/.exec(path) ?? [];
+    const name = part === undefined ? undefined : nameOf(part);
+    if (name !== undefined && rest === undefined) return queueView(context, name);
+    if (name !== undefined && rest === '/dead') return deadView(context, name);
+    if (name !== undefined) return messageView(context, name);
+    const body = html`<h1>Page not found</h1>${emptyState(`There is no page at ${path}.`)}`;
+    return { title: 'Page not found', tab: undefined, status: 404, body };
+  }
+
+  async #sendView(
+    view: View,
+    links: Links,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { broker, readOnly } = this.#parts;
+    const { live, status, sampler } = this.#services;
+    const stream = live.register(view.cells ?? (() => new Map()));
+    const { state } = status.read();
+    const { error } = sampler;
+    const body = error === undefined ? view.body : html`${sampleNotice(error)}${view.body}`;
+    const text = layout({ ...view, body }, { links, brokerUrl: broker.url, readOnly, stream, state }).text;
+    await sendHtml(request, response, view.status ?? 200, text);
+  }
+}
+
+/** In the frame of the page: it leads elsewhere, and says when the broker is back. */
+function failed(error: unknown): View {
+  const body = html`<h1>Something went wrong</h1>${notice(errorText(error), 'error')}<p><a href="" data-refresh>Try again</a></p>`;
+  return { title: 'Something went wrong', tab: undefined, status: statusOf(error), body };
+}
+
+/** Why there are no figures, or old ones. */
+function sampleNotice({ text, isUnsupported }: SampleError): Html {
+  if (!isUnsupported) return notice(`The broker is not responding: ${text}`, 'error');
+  return notice(`${text}. Or name the queues to show: millrace ui -q orders -q mails`);
+}

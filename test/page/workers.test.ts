@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { connect, createConsumer, createProducer, defineQueue } from '../../src/index.js';
+import { createMetrics } from '../../src/metrics/index.js';
+import { handlerCountsOf, quantile } from '../../src/page/handler-metrics.js';
+import { Workers } from '../../src/page/workers.js';
+import { eventually } from '../support/eventually.js';
+import { anyValue } from './any-value.js';
+
+const stop = new AbortController();
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0)) await close();
+});
+
+/** The metrics of a worker with these many handlers that took up to a second, up to ten, and longer. */
+function written(queue: string, [second, ten, longer]: readonly number[] = [], failed = false): string {
+  const error = failed ? ',error_type="Error"' : '';
+  const bucket = (le: string, value: number) =>
+    `messaging_process_duration_seconds_bucket{messaging_system="millrace",messaging_destination_name="${queue}"${error},le="${le}"} ${value}`;
+  const [a = 0, b = 0, c = 0] = [second, ten, longer];
+  return `# TYPE messaging_process_duration_seconds histogram\n${bucket('1', a)}\n${bucket('10', a + b)}\n${bucket('+Inf', a + b + c)}\n`;
+}
+
+test('the metrics that a worker writes are read: how long handlers took, and which failed', async () => {
+  const metrics = createMetrics();
+  open.push(() => metrics.stop());
+  const broker = await connect('local:');
+  open.push(() => broker.close());
+  const queue = defineQueue('a "quoted" \\ queue, {of} rates', anyValue);
+  const producer = createProducer(broker, queue);
+  for (let n = 0; n < 5; n++) await producer.send(n);
+  let ended = 0;
+  const consumer = createConsumer(
+    broker,
+    queue,
+    (n) => {
+      ended++;
+      if (n === 4) throw new TypeError('no');
+    },
+    { retry: { delaysMs: [] }, observe: () => {} },
+  );
+  await consumer.start();
+  await eventually(() => ended === 5);
+  await consumer.stop();
+  const counts = handlerCountsOf(await metrics.text(), 'millrace').get(queue.name);
+  expect(counts?.failed).toBe(1);
+  expect([...(counts?.durations.values() ?? [])].reduce((sum, count) => sum + count, 0)).toBe(5);
+  expect(handlerCountsOf(await metrics.text(), 'rabbitmq').size).toBe(0);
+});
+
+test('text that is no metric, or broken, counts for nothing', () => {
+  const name = 'messaging_process_duration_seconds_bucket';
+  for (const text of [
+    '',
+    '<html>',
+    `${name}{`,
+    `${name}{} 5`,
+    `${name}{le="x",messaging_destination_name="q"} 1`,
+  ])
+    expect([text, handlerCountsOf(text, 'millrace').size]).toEqual([text, 0]);
+  const broken = `${name}{messaging_system="millrace",messaging_destination_name="__proto__",le="1"} NaN`;
+  expect(handlerCountsOf(broken, 'millrace').size).toBe(0);
+});
+
+test.each([
+  [[], 0.5, undefined],
+  [[[1, 0]], 0.5, undefined],
+  [[[1, 10]], 0.5, 0.5],
+  [
+    [
+      [1, 10],
+      [2, 10],
+    ],
+    0.75,
+    1.5,
+  ],
+  [
+    [
+      [1, 10],
+      [Number.POSITIVE_INFINITY, 10],
+    ],
+    0.99,
+    1,
+  ],
+] as const)('of %j, the share %d took at most %s', (durations, share, seconds) => {
+  expect(quantile(new Map(durations), share)).toBe(seconds);
+});
+
+test('figures of several workers add up over the last minute, also when one of them is started again', async () => {
+  const texts = ['', ''];
+  const sources = texts.map((_, index) => ({ text: async () => texts[index] ?? '' }));
+  const workers = new Workers(sources, 'local:/tmp/x', stop.signal);
+  const at = Date.now();
+  texts[0] = written('orders', [100]);
+  texts[1] = written('orders', [50], true);
+  await workers.read(at);
+  // What happened before is of unknown age.
+  expect(workers.figures.get('orders')).toBeUndefined();
+  texts[0] = written('orders', [109, 1]);
+  texts[1] = written('orders', [60], true);
+  await workers.read(at + 10_000);
+  expect(workers.figures.get('orders')).toEqual({
+    failed: 1,
+    p50: expect.closeTo(0.526),
+    p95: 1,
+    p99: expect.closeTo(8.2),
+  });
+  // Its counts begin again.
+  texts[1] = written('orders', [5], true);
+  await workers.read(at + 20_000);
+  expect(workers.figures.get('orders')?.failed).toBe(0.75);
+  // After a minute without handlers there is nothing to say.
+  for (const seconds of [40, 60, 90]) await workers.read(at + seconds * 1000);
+  expect(workers.figures.get('orders')).toEqual({
+    failed: 0,
+    p50: undefined,
+    p95: undefined,
+    p99: undefined,
+  });
+});
+
+test('one that does not respond is told by its URL, and takes nothing from the others', async () => {
+  let status = 200;
+  const server = createServer((_, response) => {
+    response.writeHead(status).end(written('orders', [5]));
+  }).listen(0, '127.0.0.1');
+  open.push(() => server.close());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`;
+  const workers = new Workers([url, 'http://127.0.0.1:9/metrics'], 'local:', stop.signal);
+  const at = Date.now();
+  await workers.read(at);
+  expect(workers.errors).toEqual([expect.stringContaining('http://127.0.0.1:9/metrics: ')]);
+  await workers.read(at + 5_000);
+  expect(workers.figures.has('orders')).toBe(true);
+  status = 500;
+  await workers.read(at + 10_000);
+  expect(workers.errors.join()).toContain(`${url}: it responded with HTTP 500`);
+});
