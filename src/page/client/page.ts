@@ -3,8 +3,8 @@ import { startActions } from './actions.js';
 import { drawCharts, keepCharts } from './charts.js';
 import { keepTicksOverReload } from './keep.js';
 import { startKeys } from './keys.js';
-import { follow, watchSilence } from './stream.js';
 import { tableRoles } from './roles.js';
+import { follow, watchSilence } from './stream.js';
 import { find, localTimes, onShown, shown, visit } from './visit.js';
 
 const TYPING_MS = 200;
