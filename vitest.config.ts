@@ -44,15 +44,15 @@ const eagerCollection = ['--max-semi-space-size=8'];
  * begins with the files of most bytes, and these have few. Begun last, one of them has the others' workers wait for it.
  */
 const longest = [
-  'test/contract/rabbitmq-latency.broker.test.ts',
   'test/contract/rabbitmq.test.ts',
-  'test/contract/disk.test.ts',
   'test/random-ledger/rabbitmq.test.ts',
-  'test/hostile/hostile.process.test.ts',
+  'test/contract/rabbitmq-latency.broker.test.ts',
+  'test/contract/disk.test.ts',
   'test/contract/rabbitmq-delayed.broker.test.ts',
   'test/contract/rabbitmq-plain.broker.test.ts',
   'test/contract/rabbitmq-classic.broker.test.ts',
   'test/contract/memory.test.ts',
+  'test/hostile/hostile.process.test.ts',
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -70,8 +70,8 @@ const withBroker = ['test/support/global-setup.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
-    // One more than there are cores: the files that talk to the broker wait most of their time.
-    maxWorkers: Math.min(availableParallelism() + 1, 6),
+    // Two more than there are cores: the files that talk to the broker wait nine tenths of their time.
+    maxWorkers: Math.min(availableParallelism() + 2, 8),
     // Waits within the tests have shorter limits and say what did not come: these only end what hangs, on any machine.
     testTimeout: 300_000,
     hookTimeout: 300_000,
@@ -89,7 +89,8 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'processes', include: processes, exclude: broker },
+        // Concurrent cases of these wait for processes that wait themselves.
+        test: { name: 'processes', include: processes, exclude: broker, maxConcurrency: 36 },
       },
       {
         extends: true,

@@ -11,41 +11,51 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 status=0
-report=$(mktemp -t millrace-versions.XXXXXX.json)
-trap 'rm -f "$report"' EXIT
+workdir=$(mktemp -d -t millrace-versions.XXXXXX)
+trap 'rm -rf "$workdir"' EXIT
 
 readonly arguments=("$@")
 
 # In CI, what failed is run again, as for `npm test`: see .ci/rerun-failed.mjs.
-run() { # FILES VITEST-COMMAND...
-  local files=$1 reporters=(--reporter=default --reporter=json --outputFile.json="$report")
-  shift
-  rm -f "$report"
+run() { # NAME FILES VITEST-COMMAND...
+  local report=$workdir/$1.json files=$2
+  local reporters=(--reporter=default --reporter=json --outputFile.json="$report")
+  shift 2
   # shellcheck disable=SC2086
   "$@" $files "${reporters[@]}" "${arguments[@]}" </dev/null && return
-  [[ -n ${CI:-} && -f $report ]] && node .ci/rerun-failed.mjs "$report" "$@" </dev/null && return
-  status=1
+  [[ -n ${CI:-} && -f $report ]] && node .ci/rerun-failed.mjs "$report" "$@" </dev/null
 }
 
+# Both at once: each runs a single file, which waits most of its time. The images are built meanwhile.
+nodes=()
 for version in ${NODE_VERSIONS-22.13 24}; do
-  printf '\n== Node %s, the queue on disk\n' "$version"
-  run test/contract/disk.test.ts npx --yes -p "node@$version" -- node node_modules/vitest/vitest.mjs run --project processes
+  run "node-$version" test/contract/disk.test.ts \
+    npx --yes -p "node@$version" -- node node_modules/vitest/vitest.mjs run --project processes \
+    >"$workdir/node-$version.txt" 2>&1 &
+  nodes+=("$!:$version")
 done
-
-printf '\n== Several versions of Node on one folder\n'
-LEDGER_NODES=${NODE_VERSIONS-22.13 24} run test/local-queue/disk/nodes.test.ts npx --no -- vitest run --project processes
 
 images=${RABBITMQ_IMAGES:-}
 if [[ -z $images ]]; then
-  bash scripts/ensure-docker.sh || exit 1
   for suite in trixie bookworm; do
-    image=$(bash scripts/build-rabbitmq-image.sh "$suite") || exit 1
+    image=$(bash scripts/ensure-docker.sh >&2 && bash scripts/build-rabbitmq-image.sh "$suite") || status=1
     images+=" $image"
   done
 fi
 
+for each in "${nodes[@]}"; do
+  wait "${each%%:*}" || status=1
+  printf '\n== Node %s, the queue on disk\n' "${each#*:}"
+  cat "$workdir/node-${each#*:}.txt"
+done
+
+printf '\n== Several versions of Node on one folder\n'
+LEDGER_NODES=${NODE_VERSIONS-22.13 24} run nodes test/local-queue/disk/nodes.test.ts \
+  npx --no -- vitest run --project processes || status=1
+
 for image in $images; do
   printf '\n== %s\n' "$image"
-  RABBITMQ_IMAGE=$image run 'test/contract test/rabbitmq test/strangers' npx --no -- vitest run --project broker
+  RABBITMQ_IMAGE=$image run "${image//[^a-z0-9]/-}" 'test/contract test/rabbitmq test/strangers' \
+    npx --no -- vitest run --project broker || status=1
 done
 exit "$status"

@@ -5,6 +5,12 @@ import type { BrokerSubject, Skips } from './subject.js';
 /** Cases by title; a title is a promise as its user would say it. */
 export type Cases = Readonly<Record<string, (t: ContractContext) => Promise<void>>>;
 
+/** Groups of which most cases wait for a delay, or for statistics, to pass: they wait at the same time. */
+const WAITING = ['later', 'expiry', 'what is there'];
+
+/** Groups of which cases set the clock of the process, or look at its warnings: one case after the other. */
+const ALONE = ['batches', 'request', 'schedules', 'send many'];
+
 /** Runs each case in a context of its own. A skip shows its reason; a skip that names no case is a failure. */
 export function contractSuite(
   title: string,
@@ -14,7 +20,9 @@ export function contractSuite(
 ): void {
   describe(`${title}: ${subject.name}`, () => {
     for (const [group, cases] of Object.entries(groups)) {
-      describe(group, () => {
+      if (subject.groups?.includes(group) === false) continue;
+      const concurrent = WAITING.includes(group) || (subject.waits === true && !ALONE.includes(group));
+      describe(group, { concurrent }, () => {
         for (const [caseTitle, run] of Object.entries(cases)) {
           const reason = skips[caseTitle];
           if (reason !== undefined) {

@@ -4,7 +4,7 @@ import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
-import { brokerSkips, toolkitSkips } from './version-skips.js';
+import { brokerSkips, groupsOfVariant, toolkitSkips } from './version-skips.js';
 
 /** Where the server has them; elsewhere the same definitions make do with wait queues. */
 const delayed: BrokerSubject = {
@@ -14,6 +14,7 @@ const delayed: BrokerSubject = {
   delayedRetry: { minMs: 100 },
   exactCapacity: false,
   propertyRuns: 20,
+  groups: groupsOfVariant(),
   removeQueues,
 };
 

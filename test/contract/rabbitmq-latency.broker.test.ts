@@ -6,7 +6,7 @@ import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
-import { brokerSkips, toolkitSkips } from './version-skips.js';
+import { brokerSkips, groupsOfVariant, toolkitSkips } from './version-skips.js';
 
 /** Each way: what hides between a question and its answer on loopback shows here. */
 const LATENCY_MS = 5;
@@ -26,6 +26,8 @@ const far: BrokerSubject = {
   queueType: 'quorum',
   exactCapacity: false,
   propertyRuns: 10,
+  waits: true,
+  groups: groupsOfVariant(),
   removeQueues,
 };
 

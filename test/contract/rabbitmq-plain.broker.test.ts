@@ -4,7 +4,7 @@ import { removeQueues } from '../support/remove-queues.js';
 import { brokerContract } from './broker-contract.js';
 import type { BrokerSubject } from './subject.js';
 import { toolkitContract } from './toolkit-contract.js';
-import { brokerSkips, toolkitSkips } from './version-skips.js';
+import { brokerSkips, groupsOfVariant, toolkitSkips } from './version-skips.js';
 
 /** As with a version of amqplib that was not tested: nothing but its public API is used. */
 const plain: BrokerSubject = {
@@ -14,6 +14,7 @@ const plain: BrokerSubject = {
   exactCapacity: false,
   losesDigits: true,
   propertyRuns: 20,
+  groups: groupsOfVariant(),
   removeQueues,
 };
 

@@ -21,6 +21,10 @@ export interface BrokerSubject {
   readonly atomicFanOut?: boolean;
   /** Whether integers that no number holds arrive as numbers all the same, which amqplib's own reader makes of them. */
   readonly losesDigits?: boolean;
+  /** The groups to run; undefined: all. */
+  readonly groups?: readonly string[] | undefined;
+  /** Whether all that takes time is a wait, so that the cases of a group run at the same time. */
+  readonly waits?: boolean;
   /** How many runs each property gets: as many as take some seconds. */
   readonly propertyRuns: number;
   /** Removes the queues whose names begin so, where the broker outlives the test run. */

@@ -32,3 +32,13 @@ export function toolkitSkips(): Skips {
       'what is given back to a dead-letter queue lines up at the end before 4.3',
   };
 }
+
+/**
+ * On an older server, a variant of the client only runs what both of them affect: what the server counts and declares,
+ * and how the client settles for it. The rest runs with this variant on the present server, and with the usual client on
+ * the older one.
+ */
+export function groupsOfVariant(): readonly string[] | undefined {
+  if (brokerVersion().countsFailuresOnly) return undefined;
+  return ['delivery', 'settlement', 'declaration', 'again', 'dead letters'];
+}

@@ -12,7 +12,7 @@ import { rejection, watch } from '../../support/rejection.js';
 
 const message = (id: string): Message => ({ id, contentType: 'text/plain', headers: {}, body: id });
 
-it('while the broker blocks publishers sends wait, deliveries go on, and close ends in time', async (context) => {
+it.concurrent('while the broker blocks publishers sends wait, deliveries go on, and close ends in time', async (context) => {
   context.skip(!canStartOwnBroker(), 'an alarm would block everybody on the broker of TEST_AMQP_URL');
   const container = await startOwnBroker();
   const alarm = async (fraction: string) => {
@@ -52,7 +52,7 @@ it('while the broker blocks publishers sends wait, deliveries go on, and close e
   await Promise.all([broker.close(), rejection(last, 'UNCONFIRMED')]);
 });
 
-it('replies can be asked for while the broker blocks publishers, and arrive when it does not any more', async (context) => {
+it.concurrent('replies can be asked for while the broker blocks publishers, and arrive when it does not any more', async (context) => {
   context.skip(!canStartOwnBroker(), 'an alarm would block everybody on the broker of TEST_AMQP_URL');
   const container = await startOwnBroker();
   const alarm = (fraction: string) => container.rabbitmqctl('set_vm_memory_high_watermark', fraction);
