@@ -54,8 +54,8 @@ export class QueueScan {
   #heldBytes = 0;
   #scannedBytes = 0;
   #removed = 0;
-  #hasLost = false;
-  readonly #interruptions: number;
+  #losses = 0;
+  readonly #interruptionsBefore: number;
   #isOver = false;
   #onChange: () => void = () => {};
   /** The highest `scanned` so far: reading a lost message again is no progress. */
@@ -80,7 +80,7 @@ export class QueueScan {
     this.#wait = wait;
     this.#maxWindow = maxWindow;
     this.total = total;
-    this.#interruptions = interruptionsOf(broker);
+    this.#interruptionsBefore = interruptionsOf(broker);
   }
 
   /**
@@ -88,7 +88,20 @@ export class QueueScan {
    * have learned of its removal.
    */
   get mayReturnRemoved(): boolean {
-    return this.#hasLost || interruptionsOf(this.#broker) > this.#interruptions;
+    return this.interruptions > 0;
+  }
+
+  /** Grows with each time that deliveries may have been lost. */
+  get interruptions(): number {
+    return this.#losses + interruptionsOf(this.#broker) - this.#interruptionsBefore;
+  }
+
+  /**
+   * The number of the window whose messages `next` returns. All of one window were in the queue before the first of them
+   * was returned.
+   */
+  get window(): number {
+    return this.#windows.length;
   }
 
   /** Whether the scan still holds the delivery, and may remove it. It may have been lost with its connection. */
@@ -215,7 +228,7 @@ export class QueueScan {
 
   /** Called when a delivery is lost: its message is in the queue again and will be redelivered. */
   #lose(delivery: Delivery): void {
-    this.#hasLost = true;
+    this.#losses++;
     const position = this.#arrived.indexOf(delivery);
     if (position >= 0) this.#arrived.splice(position, 1);
     else if (this.#forget(delivery)) this.scanned--;

@@ -23,6 +23,8 @@ export class OutcomeReport {
   readonly #queue: string;
   readonly #emit: (event: ConsumerEvent) => void;
   readonly #warnings: FailureWarnings | undefined;
+  /** Deliveries that were reported as slow: decoding and handling have a time limit each. */
+  readonly #slow = new WeakSet<Delivery>();
   readonly #counts = {
     handled: 0,
     retried: 0,
@@ -64,7 +66,10 @@ export class OutcomeReport {
     if (redelivered) this.#counts.redelivered++;
   }
 
+  /** Reports a delivery once. */
   slow(delivery: Delivery, limit: 'handler' | 'broker', leftMs: number): void {
+    if (this.#slow.has(delivery)) return;
+    this.#slow.add(delivery);
     this.#emit({ type: 'slow', ...this.#infoOf(delivery), limit, leftMs });
   }
 

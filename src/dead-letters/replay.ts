@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { WaitOptions } from '../broker.js';
 import { ConcurrencyLimit } from '../common/concurrency-limit.js';
 import { booleanOption, errorText, invalidOption, observerOption } from '../common/options.js';
+import type { QueueScan } from '../common/queue-scan.js';
 import { withGrace } from '../common/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { brokerDeath, type DeadLetter, withoutHistory } from './dead-letter.js';
@@ -80,11 +81,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const observe = observerOption(options.observe);
   const rateLimit = new RateLimit(rate);
   const counts = { replayed: 0, invalid: 0, failed: 0 };
-  /**
-   * A message that fails again at once lines up behind the others, unless it has a higher priority; it must not be
-   * replayed twice. Bounded by the number of dead letters at the start.
-   */
-  const replayed = new Set<string>();
+  const sent = new Replayed(Date.now());
 
   const report = (event: ReplayEvent) => {
     counts[event.type]++;
@@ -98,8 +95,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const wait = { ...selection.wait, signal: grace.signal };
   try {
     await forEachSelected(scan, selection, async (deadLetter, delivery) => {
-      const key = keyOf(deadLetter);
-      if (replayed.has(key)) return false;
+      if (sent.hasSent(deadLetter, scan)) return false;
       const refusal =
         damage(deadLetter, options) ??
         (options.to === undefined ? foreignDeadLetter(deadLetter, source) : undefined) ??
@@ -111,7 +107,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
       await rateLimit.step(selection.wait.signal);
       // A delivery whose connection was lost is in the queue again, and will be redelivered.
       if (!scan.holds(delivery)) return false;
-      replayed.add(key);
+      sent.add(deadLetter, scan);
       await sending.begin(async () => {
         const error = dryRun ? await checkTarget(source, to, wait) : await send(source, deadLetter, to, wait);
         if (error === undefined && !dryRun) scan.remove(delivery);
@@ -130,6 +126,39 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
     await scan.end();
   }
   return { total: scan.total, scanned: scan.scanned, ...counts };
+}
+
+/** RabbitMQ records the time of a death in whole seconds. */
+const TIME_RESOLUTION_MS = 1000;
+
+/**
+ * The messages that were replayed. One that fails again at once lines up behind the others, unless it has a higher
+ * priority; it must not be replayed twice. Another one may be like it in all but its history. Bounded by the number of
+ * dead letters at the start.
+ */
+class Replayed {
+  readonly #startedAt: number;
+  /** By message: the window that it came in first. */
+  readonly #windows = new Map<string, number>();
+
+  constructor(startedAt: number) {
+    this.#startedAt = startedAt;
+  }
+
+  add(deadLetter: DeadLetter, { window }: QueueScan): void {
+    const key = keyOf(deadLetter);
+    if (!this.#windows.has(key)) this.#windows.set(key, window);
+  }
+
+  /** Whether it was replayed before, and has failed again, or is back because its connection was lost. */
+  hasSent(deadLetter: DeadLetter, { window, mayReturnRemoved }: QueueScan): boolean {
+    const first = this.#windows.get(keyOf(deadLetter));
+    if (first === undefined) return false;
+    if (mayReturnRemoved) return true;
+    const { deadAt } = deadLetter;
+    const wasDeadBefore = deadAt === undefined || Date.parse(deadAt) < this.#startedAt - TIME_RESOLUTION_MS;
+    return first !== window && !wasDeadBefore;
+  }
 }
 
 /** Identifies a message. Its id alone does not: some programs give all their messages the same one. */

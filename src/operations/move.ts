@@ -1,6 +1,6 @@
 import type { Backend, Broker, Delivery, Message, WaitOptions } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
-import { BROKER_HEADERS } from '../common/broker-headers.js';
+import { BROKER_HEADERS, DEATH_HEADERS } from '../common/broker-headers.js';
 import { ConcurrencyLimit } from '../common/concurrency-limit.js';
 import {
   checkOptionNames,
@@ -45,7 +45,9 @@ const ATTEMPTS = /^x-millrace-(attempt|postpones)$/;
 /**
  * Moves the ready messages of a queue to another one, in order, even if either is paused. Each is stored there before
  * it is removed here: a process that dies in between leaves it in both, and one that loses its connection may store it
- * there twice, under the same id. It begins there with its first attempt; ids, headers, the history of a dead letter included, and properties stay.
+ * there twice, under the same id. It begins there with its first attempt; ids, properties and headers stay, including the
+ * history of a dead letter. After a lost connection, messages that are alike in id and body can't be told apart: more of
+ * them may move than `limit` and `moved` say.
  *
  * Waits for room in the other queue. Rejects: `QUEUE_MISSING`, `INVALID_OPTION`, `TIMEOUT` if no further message can be
  * moved in time, `ABORTED`, `CLOSED`, and what publishing rejects with; what was not moved stays.
@@ -72,28 +74,29 @@ export async function moveMessages(
   const scan = await QueueScan.begin(backend, from, wait);
   const moving = new ConcurrencyLimit(MAX_UNDER_WAY);
   /** Those that may come back: the broker may not know yet that they were removed. */
-  const removed = new Removed();
+  const earlier = new Moved();
   let begun = 0;
   let moved = 0;
   let mayHaveMore = true;
   const cameBack = ({ message }: Delivery) => {
-    const key = keyOf({ id: message.id, message });
-    if (removed.isBack(key)) return true;
-    if (!removed.bringBack(key)) return false;
-    scan.uncount();
-    return true;
+    earlier.notice(scan.interruptions);
+    const was = earlier.takeBack(keyOf({ id: message.id, message }));
+    if (was === 'removed') scan.uncount();
+    return was !== undefined;
   };
   const move = async (delivery: Delivery, isBack: boolean) => {
     const { message } = delivery;
+    const key = keyOf({ id: message.id, message });
     await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
     if (!scan.holds(delivery)) {
       // Its connection was lost meanwhile: it is in the queue again, and is moved when it is redelivered.
-      if (!isBack) begun--;
+      if (isBack) earlier.lose(key);
+      else begun--;
       mayHaveMore = true;
       return;
     }
     scan.remove(delivery);
-    removed.add(keyOf({ id: message.id, message }));
+    earlier.remove(key);
     if (isBack) return;
     moved++;
     // From JavaScript, it may be asynchronous.
@@ -117,7 +120,10 @@ export async function moveMessages(
     await scan.end();
   }
   // With a limit, a message like the last ones may be next, and must not be taken for one of them.
-  if (begun < limit && scan.mayReturnRemoved) await moveReturned(backend, { from, to, removed, wait });
+  if (begun < limit && scan.mayReturnRemoved) {
+    earlier.notice(scan.interruptions);
+    await moveReturned(backend, { from, to, moved: earlier, wait });
+  }
   return { moved, total: scan.total };
 }
 
@@ -127,7 +133,7 @@ export async function moveMessages(
  */
 async function moveReturned(
   backend: Backend,
-  { from, to, removed, wait }: { from: string; to: string; removed: Removed; wait: WaitOptions },
+  { from, to, moved, wait }: { from: string; to: string; moved: Moved; wait: WaitOptions },
 ): Promise<void> {
   for (let waitedMs = 0; waitedMs < BACK_LIMIT_MS; waitedMs += BACK_INTERVAL_MS) {
     if ((await backend.inspect(from, wait)).ready > 0) break;
@@ -139,7 +145,7 @@ async function moveReturned(
       const delivery = await scan.next();
       if (delivery === undefined) return;
       const { message } = delivery;
-      if (!removed.has(keyOf({ id: message.id, message }))) return;
+      if (moved.takeBack(keyOf({ id: message.id, message })) === undefined) return;
       // It may be another message that is like a moved one: rather there twice than lost.
       await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
       scan.remove(delivery);
@@ -149,40 +155,67 @@ async function moveReturned(
   }
 }
 
-/** The last messages that were removed, and whether they are back. Messages that are alike have the same key. */
-class Removed {
-  readonly #isBack = new Map<string, boolean>();
+interface MovedCounts {
+  /** Removed since the last interruption: the broker knows, or will. */
+  recent: number;
+  /** Removed before an interruption: they may be back. */
+  removed: number;
+  /** They came back, and were lost once more before they were removed again. */
+  lost: number;
+}
 
-  /** The oldest ones are forgotten: their removal is known long since. */
-  add(key: string): void {
-    this.#isBack.set(key, false);
-    if (this.#isBack.size <= MAX_REMEMBERED) return;
-    for (const oldest of this.#isBack.keys()) {
-      this.#isBack.delete(oldest);
-      return;
+/** The last messages that were moved: those that are alike have the same key, and each of them may come back. */
+class Moved {
+  readonly #counts = new Map<string, MovedCounts>();
+  #interruptions = 0;
+
+  /** It was removed from its queue. */
+  remove(key: string): void {
+    this.#countsOf(key).recent++;
+  }
+
+  /** It came back, and was lost once more before it was removed again. */
+  lose(key: string): void {
+    this.#countsOf(key).lost++;
+  }
+
+  /** How often the connection may have been lost so far. */
+  notice(interruptions: number): void {
+    if (interruptions === this.#interruptions) return;
+    this.#interruptions = interruptions;
+    for (const counts of this.#counts.values()) {
+      counts.removed += counts.recent;
+      counts.recent = 0;
     }
   }
 
-  has(key: string): boolean {
-    return this.#isBack.has(key);
+  /** Whether one with this key may be back. `'removed'`: its last removal had been counted. */
+  takeBack(key: string): 'removed' | 'lost' | undefined {
+    const counts = this.#counts.get(key);
+    if (counts === undefined) return undefined;
+    const was = counts.lost > 0 ? 'lost' : 'removed';
+    if (counts[was] === 0) return undefined;
+    counts[was]--;
+    return was;
   }
 
-  /** Whether it is back already, and was lost again before it was removed again. */
-  isBack(key: string): boolean {
-    return this.#isBack.get(key) === true;
-  }
-
-  /** False if it was not removed. */
-  bringBack(key: string): boolean {
-    if (!this.#isBack.has(key)) return false;
-    this.#isBack.set(key, true);
-    return true;
+  /** The oldest are forgotten: their removal is known long since. */
+  #countsOf(key: string): MovedCounts {
+    const counts = this.#counts.get(key) ?? { recent: 0, removed: 0, lost: 0 };
+    // So that it is the newest.
+    this.#counts.delete(key);
+    this.#counts.set(key, counts);
+    if (this.#counts.size > MAX_REMEMBERED) {
+      const [oldest = key] = this.#counts.keys();
+      this.#counts.delete(oldest);
+    }
+    return counts;
   }
 }
 
 function withoutAttempts(message: Message): Message {
   const kept = Object.entries(message.headers).filter(
-    ([name]) => !ATTEMPTS.test(name) && !BROKER_HEADERS.test(name),
+    ([name]) => !ATTEMPTS.test(name) && (DEATH_HEADERS.test(name) || !BROKER_HEADERS.test(name)),
   );
   return { ...message, headers: Object.fromEntries(kept) };
 }

@@ -121,7 +121,7 @@ function nameOf(bytes: Buffer, place: Place): string | undefined {
 
 /** RabbitMQ's first frame (method 10.10 on channel 0), or the header with which it answers bytes that it does not know. */
 function isAmqp091(bytes: Buffer): boolean {
-  const isStart = bytes[0] === 1 && bytes.readUIntBE(1, Math.min(2, bytes.length - 1)) === 0;
+  const isStart = bytes[0] === 1 && bytes.subarray(1, 3).every((byte) => byte === 0);
   return isStart || bytes.subarray(0, AMQP_HEADER.length).equals(AMQP_HEADER);
 }
 

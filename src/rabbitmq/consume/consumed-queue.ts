@@ -9,6 +9,10 @@ const QUIET_LIMIT_MS = 500;
 
 const POLL_MS = 5;
 
+interface ConsumerCount {
+  readonly consumerCount: number;
+}
+
 /** The queue of an ending consumer. Its counts show deliveries and settlements that the protocol does not confirm. */
 export class ConsumedQueue {
   readonly #channel: Channel;
@@ -50,12 +54,30 @@ export class ConsumedQueue {
    * messages are settled. Always resolves, in time.
    */
   async untilSettled(): Promise<void> {
+    await this.#untilFewer(
+      () => this.#channel.checkQueue(this.#queue),
+      () => this.#isGone,
+    );
+  }
+
+  /**
+   * Waits until the queue no longer counts a consumer that has ended with its channel, so that nobody takes it for one
+   * that is still there. `check` asks on another channel. Always resolves, in time.
+   */
+  async untilForgotten(check: (queue: string) => Promise<ConsumerCount>): Promise<void> {
+    await this.#untilFewer(
+      () => check(this.#queue),
+      () => false,
+    );
+  }
+
+  async #untilFewer(check: () => Promise<ConsumerCount>, isGone: () => boolean): Promise<void> {
     const before = this.#consumersBefore;
     if (before === undefined) return;
     const until = performance.now() + SETTLE_LIMIT_MS;
     const fewerConsumers = async () => {
-      while (!this.#isGone && performance.now() < until) {
-        const { consumerCount } = await this.#channel.checkQueue(this.#queue);
+      while (!isGone() && performance.now() < until) {
+        const { consumerCount } = await check();
         if (consumerCount < before) return;
         await pause(POLL_MS, undefined, { keepAlive: true });
       }

@@ -1,33 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
+import type { Channel, ConsumeMessage } from 'amqplib';
 import type { SubscribeOptions } from '../../broker.js';
 import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/waiting.js';
+import { QueueError } from '../../errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
+import { onOwnChannel } from '../connection/request.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { fromAmqplib } from '../wire/amqplib-message.js';
 import { ConsumedQueue } from './consumed-queue.js';
-import { type BrokerSettlement, Settlements, type UnsettledDelivery } from './settlements.js';
+import type { ConsumerSettings } from './consumer-settings.js';
+import { type BrokerSettlement, Settlements, type UnsettledDelivery, writerOn } from './settlements.js';
 
 /** With more unsettled deliveries than twice the prefetch plus this, the broker is ignoring the prefetch. */
 const EXCESS_DELIVERIES = 100;
 
 /** The most that a quorum queue sends to one consumer, regardless of its prefetch. */
 const QUORUM_MAX_PREFETCH = 2_000;
-
-/** How a consumer subscribes, and properties of its queue. */
-export interface ConsumerSettings {
-  readonly prefetch: number;
-  readonly priority: number | undefined;
-  /** As in `Delivery`. */
-  readonly settleWithinMs: number | undefined;
-  /** As in `DeliverySource`. */
-  readonly countsReturns: boolean;
-  /** As in `SubscribeOptions`. */
-  readonly exactDelaysMs: readonly number[];
-  /** Its queue serves one consumer at a time, and the next one when this one ends. */
-  readonly isSingleActive: boolean;
-}
 
 interface ConsumerChannelListener {
   /** Must not throw. */
@@ -40,9 +29,9 @@ interface ConsumerChannelListener {
  * One consumer on one channel, until either ends. All settlements go through here, so that none can reach another channel,
  * where the same delivery tag means another message.
  *
- *   consuming ──cancel()──► held: nothing is settled ──basic.cancel-ok──► cancelled: acks, then returns in order
- *       │                     │ (single active consumer: until close)           │
- *       └── close(), channel lost, ended by the broker, from anywhere ──────────┴──► closed
+ *   open ──start()──► consuming ──cancel()──► held: nothing is settled ──basic.cancel-ok──► cancelled: acks, then returns
+ *     │                   │                     │ (single active consumer: until close)           │
+ *     └── close(), channel lost, ended by the broker, from anywhere ────────────────────────────┴──► closed
  */
 export class ConsumerChannel {
   readonly queue: string;
@@ -54,6 +43,8 @@ export class ConsumerChannel {
   readonly ended: Promise<Error>;
 
   readonly #channel: Channel;
+  /** On another channel. */
+  readonly #checkQueue: (queue: string) => Promise<{ readonly consumerCount: number }>;
   readonly #settings: ConsumerSettings;
   readonly #listener: ConsumerChannelListener;
   readonly #settlements: Settlements;
@@ -61,6 +52,10 @@ export class ConsumerChannel {
   readonly #end = new Deferred<Error>();
   /** Chosen here: the broker may cancel the consumer before it has responded with its own tag. */
   readonly #consumerTag = randomUUID();
+  /** Whether the broker was asked to consume: from then on there may be deliveries. */
+  #hasConsumed = false;
+  /** Set by the first of `cancel` and `close`. */
+  #isEnding = false;
   #cancelling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   /** Whether deliveries and settlements have ended. */
@@ -70,24 +65,14 @@ export class ConsumerChannel {
   #onAllMoved: (() => void) | undefined;
   readonly #stopReceiving: () => void;
 
-  /** Rejects with the broker's refusal. */
+  /** Opens a channel. Its consumer begins with {@link start}, so that its owner can end it before that. */
   static async open(
     connection: Connection,
     queue: string,
     settings: ConsumerSettings,
     listener: ConsumerChannelListener,
   ): Promise<ConsumerChannel> {
-    const channel = await connection.openChannel();
-    const consumer = new ConsumerChannel(connection, channel, queue, settings, listener);
-    try {
-      // Before the consumer: RabbitMQ applies it to the consumers that follow.
-      await within(channel.prefetch(settings.prefetch), 'setting the prefetch', { timeoutMs: RPC_LIMIT_MS });
-      await within(consumer.#consume(), `subscribing to '${queue}'`, { timeoutMs: RPC_LIMIT_MS });
-    } catch (error) {
-      void consumer.close(error instanceof Error ? error : new Error(String(error)), listener.onLost);
-      throw error;
-    }
-    return consumer;
+    return new ConsumerChannel(connection, await connection.openChannel(), queue, settings, listener);
   }
 
   private constructor(
@@ -104,21 +89,32 @@ export class ConsumerChannel {
     this.version = connection.version;
     this.ended = this.#end.promise;
     this.#channel = channel;
+    this.#checkQueue = (name) => onOwnChannel(connection, (other) => other.checkQueue(name));
     this.#settings = settings;
     this.#listener = listener;
     this.#counts = new ConsumedQueue(channel, queue);
-    const write = (settle: () => void) => this.#write(settle);
-    this.#settlements = new Settlements(
-      {
-        ack: (tag, multiple) => write(() => channel.ack(tagged(tag), multiple)),
-        nack: (tag) => write(() => channel.nack(tagged(tag), false, true)),
-        reject: (tag, requeue) => write(() => channel.reject(tagged(tag), requeue)),
-        nackAll: () => write(() => channel.nackAll(true)),
-      },
-      settings.prefetch,
-    );
+    this.#settlements = new Settlements(writerOn(channel), settings.prefetch);
     this.#stopReceiving = connection.receive(channel, this.#onMessage);
     onChannelClosed(connection, channel, (reason) => this.#onClosed(reason));
+  }
+
+  /**
+   * Subscribes. Rejects with the broker's refusal, and with `CLOSED` if `cancel` or `close` came first: then no message
+   * leaves its queue, where its return would show.
+   */
+  async start(): Promise<void> {
+    const what = `subscribing to '${this.queue}'`;
+    const wait = { timeoutMs: RPC_LIMIT_MS };
+    try {
+      // Before the consumer: RabbitMQ applies it to the consumers that follow.
+      await within(this.#channel.prefetch(this.#settings.prefetch), 'setting the prefetch', wait);
+      if (this.#isEnding) throw new QueueError('CLOSED', `${what}: the subscription was closed`);
+      this.#hasConsumed = true;
+      await within(this.#consume(), what, wait);
+    } catch (error) {
+      void this.close(error instanceof Error ? error : new Error(String(error)), this.#listener.onLost);
+      throw error;
+    }
   }
 
   /** Whether a delivery was settled: messages get through here. */
@@ -140,7 +136,8 @@ export class ConsumerChannel {
    * queue takes back a message that reaches a cancelled consumer, and delivers it before those returned later.
    */
   async cancel(): Promise<void> {
-    if (this.#closed) return;
+    this.#isEnding = true;
+    if (this.#closed || !this.#hasConsumed) return;
     this.#settlements.hold();
     // The next consumer becomes active at once, so this one stays active until all its handlers have ended.
     if (this.#settings.isSingleActive) return;
@@ -155,7 +152,9 @@ export class ConsumerChannel {
   }
 
   async #close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
-    const endsWithChannel = this.#settings.isSingleActive && !(await this.#handedOver());
+    this.#isEnding = true;
+    const { isSingleActive } = this.#settings;
+    const endsWithChannel = isSingleActive && this.#hasConsumed && !(await this.#handedOver());
     if (this.#closed) return;
     // All at once: a return that the broker has not processed when the channel closes would count as a failure.
     const open = endsWithChannel ? this.#settlements.clear() : this.#settlements.returnAll();
@@ -165,6 +164,7 @@ export class ConsumerChannel {
     await this.#settled();
     this.#stopReceiving();
     await closeChannel(this.#channel);
+    if (endsWithChannel) await this.#counts.untilForgotten(this.#checkQueue);
   }
 
   /**
@@ -282,19 +282,4 @@ export class ConsumerChannel {
     this.#onAllMoved?.();
     this.#end.resolve(reason);
   }
-
-  /** amqplib throws on a closing channel; the broker then takes back unsettled messages. */
-  #write(settle: () => void): void {
-    if (this.#closed) return;
-    try {
-      settle();
-    } catch (error) {
-      if (!(error instanceof IllegalOperationError)) throw error;
-    }
-  }
-}
-
-/** amqplib expects a message where the protocol has a tag. */
-function tagged(deliveryTag: number): ConsumeMessage {
-  return { fields: { deliveryTag } } as ConsumeMessage;
 }

@@ -43,6 +43,9 @@ export class RabbitMqDelivery implements HeldDelivery {
   /** How often it returned to its queue; classic queues do not count that. */
   readonly returns: number;
 
+  /** Whether it was handed to the subscriber, and is not just moved elsewhere by its subscription. */
+  isSubscribers = false;
+
   readonly #unsettled: UnsettledDelivery;
   readonly #source: DeliverySource;
   readonly #republisher: Republisher;
@@ -146,12 +149,11 @@ export class RabbitMqDelivery implements HeldDelivery {
     await this.#move(goBack, (signal) => store(signal).then(() => true)).catch(() => {});
   }
 
-  /** Called when it can't be settled any more. False if it was settled before. */
   lose(reason: Error): boolean {
     if (this.#state === 'over') return false;
     this.#state = 'over';
     this.#lost?.abort(reason);
-    return true;
+    return this.isSubscribers;
   }
 
   /** Stores it elsewhere before removing it: a crash in between duplicates the message, and never loses it. */

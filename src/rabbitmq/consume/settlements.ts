@@ -1,3 +1,4 @@
+import { type Channel, type ConsumeMessage, IllegalOperationError } from 'amqplib';
 import type { Delivery } from '../../broker.js';
 import { type Linked, LinkedList } from '../../common/linked-list.js';
 
@@ -22,11 +23,33 @@ interface SettlementWriter {
   nackAll(): void;
 }
 
+/** Writes to a channel. amqplib throws if that is closing; the broker then takes back unsettled messages. */
+export function writerOn(channel: Channel): SettlementWriter {
+  const write = (settle: () => void) => {
+    try {
+      settle();
+    } catch (error) {
+      if (!(error instanceof IllegalOperationError)) throw error;
+    }
+  };
+  return {
+    ack: (tag, multiple) => write(() => channel.ack(tagged(tag), multiple)),
+    nack: (tag) => write(() => channel.nack(tagged(tag), false, true)),
+    reject: (tag, requeue) => write(() => channel.reject(tagged(tag), requeue)),
+    nackAll: () => write(() => channel.nackAll(true)),
+  };
+}
+
+/** amqplib expects a message where the protocol has a tag. */
+function tagged(deliveryTag: number): ConsumeMessage {
+  return { fields: { deliveryTag } } as ConsumeMessage;
+}
+
 /** A delivery as this side holds it, until it is settled or lost. */
 export interface HeldDelivery extends Delivery {
   /** Whether it is being stored in another queue, and should arrive there before its channel is closed. */
   readonly isMoving: boolean;
-  /** It can't be settled any more. False if it was settled before. */
+  /** It can't be settled any more. False if it was settled before, or if no subscriber has it. */
   lose(reason: Error): boolean;
 }
 

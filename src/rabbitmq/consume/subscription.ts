@@ -1,7 +1,7 @@
 import type { BrokerEvent, Failure, QueueSubscription, SubscribeOptions, WaitOptions } from '../../broker.js';
 import { errorText } from '../../common/options.js';
 import { emitWarning } from '../../common/reporting/logger.js';
-import { backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/waiting.js';
+import { anyOf, backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
 import { isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
@@ -11,6 +11,7 @@ import { onConnection } from '../connection/request.js';
 import type { Topology } from '../topology/topology.js';
 import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { ConsumerChannel } from './consumer-channel.js';
+import { consumerSettings } from './consumer-settings.js';
 import { RabbitMqDelivery } from './delivery.js';
 import type { Republisher } from './republisher.js';
 import { restoreQueueOrGiveUp } from './restore-queue.js';
@@ -55,26 +56,7 @@ export class RabbitMqSubscription implements QueueSubscription {
   #attempts = 0;
   readonly #ended = new Deferred();
 
-  /** Subscribes for the first time. Rejects as `Broker.subscribe` does. */
-  static async open(
-    queue: string,
-    options: SubscribeOptions,
-    onDelivery: (delivery: RabbitMqDelivery) => void,
-    parts: SubscriptionParts,
-  ): Promise<RabbitMqSubscription> {
-    const subscription = new RabbitMqSubscription(queue, options, onDelivery, parts);
-    const first = subscription.#beginFirst(options);
-    try {
-      const consumer = await parts.link.within(first, `subscribing to '${queue}'`, options);
-      void subscription.#keep(consumer);
-      return subscription;
-    } catch (error) {
-      void subscription.endByBroker();
-      throw queueError(error, `subscribing to '${queue}'`, queue);
-    }
-  }
-
-  private constructor(
+  constructor(
     queue: string,
     options: SubscribeOptions,
     onDelivery: (delivery: RabbitMqDelivery) => void,
@@ -85,6 +67,24 @@ export class RabbitMqSubscription implements QueueSubscription {
     this.#onDelivery = onDelivery;
     this.#parts = parts;
     this.ended.catch(() => {});
+  }
+
+  /** Subscribes for the first time. Rejects as `Broker.subscribe` does, and with `CLOSED` if it is ended meanwhile. */
+  async start(): Promise<void> {
+    const what = `subscribing to '${this.#queue}'`;
+    const { signal: own, timeoutMs } = this.#options;
+    const stopped = this.#stopped.signal;
+    const { signal, release } = anyOf(own === undefined ? [stopped] : [stopped, own]);
+    const wait = { signal, timeoutMs };
+    try {
+      void this.#keep(await this.#parts.link.within(this.#beginFirst(wait), what, wait));
+    } catch (error) {
+      const wasStopped = stopped.aborted;
+      void this.endByBroker();
+      throw wasStopped ? this.#closed() : queueError(error, what, this.#queue);
+    } finally {
+      release();
+    }
   }
 
   get ended(): Promise<void> {
@@ -119,9 +119,12 @@ export class RabbitMqSubscription implements QueueSubscription {
     await this.cancel();
     // A message that is on its way to another queue arrives there rather than being there and here.
     await this.#consumer?.allMoved(CLOSE_LIMIT_MS);
-    const reason = new QueueError('CLOSED', `the subscription to '${this.#queue}' was closed`);
-    await this.#consumer?.close(reason, onLost);
+    await this.#consumer?.close(this.#closed(), onLost);
     this.#ended.resolve();
+  }
+
+  #closed(): QueueError {
+    return new QueueError('CLOSED', `the subscription to '${this.#queue}' was closed`);
   }
 
   /** As `#begin`, and declares the queue once more if it was deleted since this process declared it. */
@@ -148,41 +151,20 @@ export class RabbitMqSubscription implements QueueSubscription {
   }
 
   async #beginOn(connection: Connection): Promise<ConsumerChannel> {
-    const { prefetch, concurrency = prefetch, priority, exactDelaysMs = [] } = this.#options;
-    const isSingleActive = this.#isSingleActive();
+    if (this.#stopped.signal.aborted) throw this.#closed();
     await this.#parts.topology.untilRunning(connection, this.#queue);
-    const settings = {
-      prefetch: isSingleActive ? Math.min(prefetch, concurrency) : prefetch,
-      priority,
-      settleWithinMs: this.#consumerTimeoutMs(),
-      countsReturns: this.#parts.topology.specOf(this.#queue)?.type !== 'classic',
-      exactDelaysMs,
-      isSingleActive,
-    };
+    const settings = consumerSettings(this.#options, this.#parts.topology.specOf(this.#queue));
     // The client that deleted the queue may have recreated it, without the bindings.
     if (this.#attempts > 0) await this.#parts.topology.restoreBindings(connection, this.#queue);
     const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
       onMessage: (received, unsettled, source) => this.#onMessage(received, unsettled, source),
       onLost: this.#options.onLost,
     });
+    // From here on, `cancel` and `close` reach it.
     this.#consumer = consumer;
-    if (this.#stopped.signal.aborted) {
-      await consumer.cancel();
-      await consumer.close(new Error('the subscription was stopped'), undefined);
-    }
+    if (this.#stopped.signal.aborted) void consumer.cancel();
+    await consumer.start();
     return consumer;
-  }
-
-  /** Known only from the queue's declaration. Classic queues have none since RabbitMQ 4.3. */
-  #consumerTimeoutMs(): number | undefined {
-    const spec = this.#parts.topology.specOf(this.#queue);
-    const timeout = spec?.type === 'quorum' ? spec.arguments['x-consumer-timeout'] : undefined;
-    return typeof timeout === 'number' && timeout > 0 ? timeout : undefined;
-  }
-
-  /** Known only from the queue's declaration. */
-  #isSingleActive(): boolean {
-    return this.#parts.topology.specOf(this.#queue)?.arguments['x-single-active-consumer'] === true;
   }
 
   /** Subscribes again each time that the broker or the link has ended the subscription. Never rejects. */
@@ -193,6 +175,7 @@ export class RabbitMqSubscription implements QueueSubscription {
         await this.#rest(reason);
         if (this.#stopped.signal.aborted) return;
         const consumer = await this.#begin({ signal: this.#stopped.signal });
+        if (this.#stopped.signal.aborted) return;
         this.#parts.observe({ type: 'resubscribed', queue: this.#queue });
         reason = await consumer.ended;
         // A message that kills every consumer must not cause a tight resubscribe loop.
@@ -233,6 +216,10 @@ export class RabbitMqSubscription implements QueueSubscription {
       return;
     }
     const delivery = new RabbitMqDelivery(received, unsettled, source, this.#parts.republisher);
+    if (this.#isToBeSpared(delivery, source)) {
+      void delivery.putAtEnd();
+      return;
+    }
     const failure = this.#failureOf(received, delivery, source);
     if (failure !== undefined) {
       const { id } = delivery.message;
@@ -242,11 +229,8 @@ export class RabbitMqSubscription implements QueueSubscription {
       );
       return;
     }
-    if (this.#isToBeSpared(delivery, source)) {
-      void delivery.putAtEnd();
-      return;
-    }
     if (delivery.redelivered) this.#parts.onRedelivery?.(this.#queue);
+    delivery.isSubscribers = true;
     try {
       this.#onDelivery(delivery);
     } catch (error) {
@@ -266,19 +250,24 @@ export class RabbitMqSubscription implements QueueSubscription {
     delivery: RabbitMqDelivery,
     source: ConsumerChannel,
   ): Failure | undefined {
+    // A subscriber that only inspects messages moves none elsewhere, and gets the readable part.
+    if (this.#options.sparesLimit === true) return undefined;
     if (this.#isLastDelivery(delivery, source)) {
       const error = `came back ${delivery.returns} times without being settled`;
       return { code: 'delivery-limit', error };
     }
-    // A subscriber that only inspects messages gets the readable part.
-    if (this.#options.sparesLimit === true) return undefined;
     const why = headers.unreadable ?? (lost && `its headers ${lost.join(', ')} can't be read`);
     return why === undefined ? undefined : { code: 'undecodable', error: why };
   }
 
-  /** The queue's limit can't be queried. A lower one than this would hardly be useful. */
-  #isToBeSpared({ returns }: RabbitMqDelivery, { version }: ConsumerChannel): boolean {
-    return this.#options.sparesLimit === true && !version.countsFailuresOnly && returns >= SPARED_FROM;
+  /**
+   * Whether it is put at the end of its queue, because the broker may drop it when it comes back. The queue's limit can't
+   * be queried where each return counts; one lower than this would hardly be useful.
+   */
+  #isToBeSpared(delivery: RabbitMqDelivery, source: ConsumerChannel): boolean {
+    if (this.#options.sparesLimit !== true) return false;
+    if (this.#isLastDelivery(delivery, source)) return true;
+    return !source.version.countsFailuresOnly && delivery.returns >= SPARED_FROM;
   }
 
   /**

@@ -72,17 +72,23 @@ export class Subscriptions {
     onDelivery: (delivery: RabbitMqDelivery) => void,
     parts: SubscriptionParts,
   ): Promise<RabbitMqSubscription> {
-    const subscription = await RabbitMqSubscription.open(queue, options, onDelivery, parts);
-    if (this.#isEnding) {
-      await subscription.endByBroker();
-      throw new QueueError('CLOSED', 'the broker was closed');
-    }
+    if (this.#isEnding) throw brokerClosed();
+    const subscription = new RabbitMqSubscription(queue, options, onDelivery, parts);
     this.#open.add(subscription);
     const forget = () => {
       this.#open.delete(subscription);
       parts.keepAlive.delete(subscription);
     };
     subscription.ended.then(forget, forget);
+    try {
+      await subscription.start();
+    } catch (error) {
+      throw this.#isEnding ? brokerClosed() : error;
+    }
     return subscription;
   }
+}
+
+function brokerClosed(): QueueError {
+  return new QueueError('CLOSED', 'the broker was closed');
 }

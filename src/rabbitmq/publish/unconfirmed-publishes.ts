@@ -27,6 +27,8 @@ export class UnconfirmedPublishes {
     for (const pending of sent) {
       pending.boundedTarget = undefined;
       pending.returned = undefined;
+      // Its sender has given up, so it is not sent again.
+      if (pending.settled) this.suspects.delete(pending);
     }
     if (byServer) this.attributeChannelError(sent, reason);
     else this.attributeConnectionError(sent, reason);

@@ -92,13 +92,13 @@ export class PublishChannel {
       this.#published++;
       return;
     }
-    this.#published++;
     if (room > this.#block.length - this.#written) this.#takeBlock(room);
     if (this.#written === this.#handedOver) process.nextTick(this.#flush);
     this.#written = writePublish(this.#block, this.#written, outgoing, {
       channel: this.#internals.ch,
       frameMax: this.#frameMax,
     });
+    this.#published++;
     // As amqplib does it for each message, since it counts the confirms.
     this.#internals.pushConfirmCallback(undefined);
     if (this.#written - this.#handedOver >= SEND_FROM_BYTES) this.#handOver();

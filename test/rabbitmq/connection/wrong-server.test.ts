@@ -123,3 +123,10 @@ test('a server that is wrong does not end the wait for another one', async () =>
   });
   expect((await rejection(opening, 'UNREACHABLE')).message).toContain('speaks HTTP');
 });
+
+test('a server that sends one byte of a frame and nothing more is UNREACHABLE, and ends no process', async () => {
+  const port = await portOf(answering(() => undefined, '\x01'));
+  const opening = openRabbitMqBroker([`amqp://u:s3cret@127.0.0.1:${port}`], { connectTimeoutMs: 2000 });
+  const { message } = await rejection(opening, 'UNREACHABLE');
+  expect(message).toContain('no answer within');
+});

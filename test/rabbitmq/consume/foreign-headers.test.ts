@@ -9,6 +9,7 @@ import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { PublishChannel, type PublishInternals } from '../../../src/rabbitmq/wire/publish-channel.js';
+import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import { definitions, frames, methodId } from '../../support/amqplib-codec.js';
 import {
   amqpUrl,
@@ -402,3 +403,31 @@ it.skipIf(!brokerRunsInContainer())(
     await inbox.subscription.close();
   },
 );
+
+it('a message that becomes a dead letter unread is not lost to its subscriber when its connection is', async () => {
+  const { hostname, port } = new URL(amqpUrl());
+  const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
+  onTestFinished(() => proxy.close());
+  const far = await openRabbitMqBroker([proxy.url(amqpUrl())], {
+    reconnect: { initialDelayMs: 20, maxDelayMs: 100 },
+    observe: () => {},
+  });
+  onTestFinished(() => far.close());
+  const queue = await declare({ deadLetter: { capacity: 1 } });
+  const dead = `${queue.name}.dead`;
+  await publish(dead, { messageId: 'fills' });
+  await untilAsserted(async () => expect((await broker.inspect(dead)).ready).toBe(1));
+  await far.declare(queue.spec);
+  const inbox = await Inbox.open(far, queue.name);
+  await publishDeep(queue.name, 'deep', 5000);
+  // It waits for room among the dead letters.
+  await eventually(async () => (await broker.inspect(queue.name)).ready === 0);
+  await proxy.refuse(true);
+  proxy.cut();
+  await eventually(async () => (await broker.inspect(queue.name)).ready === 1);
+  await proxy.refuse(false);
+  await broker.purge(dead);
+  await untilAsserted(async () => expect((await broker.inspect(dead)).ready).toBe(1));
+  expect(inbox.deliveries).toEqual([]);
+  expect(inbox.lost).toEqual([]);
+});

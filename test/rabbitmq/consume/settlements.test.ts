@@ -202,6 +202,7 @@ describe.each([
           onLost: undefined,
         },
       );
+      await channel.start();
       let ending: Promise<void> | undefined;
       let cancelling: Promise<void> | undefined;
       const begin = (kind: 'cancel' | 'close') => {

@@ -5,6 +5,7 @@ import type { Backend, BrokerEvent, Message, QueueSpec } from '../../../src/brok
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
+import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import {
   amqpUrl,
   brokerVersion,
@@ -32,8 +33,8 @@ afterAll(async () => {
   await removeQueues(prefix);
 });
 
-async function open(options: RabbitMqOptions = {}): Promise<Backend> {
-  const opened = await openRabbitMqBroker([amqpUrl()], options);
+async function open(options: RabbitMqOptions = {}, url = amqpUrl()): Promise<Backend> {
+  const opened = await openRabbitMqBroker([url], options);
   onTestFinished(() => opened.close());
   return opened;
 }
@@ -210,6 +211,89 @@ describe('a subscription', () => {
     expect(attempts).toEqual([1, brokerVersion().countsFailuresOnly ? 2 : 1]);
     await eventually(() => warnings.some(({ message }) => message.includes('little care')));
     await subscription.close();
+  });
+});
+
+/** A broker behind a proxy, and a promise of its next connection for consumers, at which `onConnected` is called. */
+async function openCutable() {
+  const { hostname, port } = new URL(amqpUrl());
+  const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
+  onTestFinished(() => proxy.close());
+  const events: BrokerEvent[] = [];
+  let onConnected = () => {};
+  const far = await open(
+    {
+      reconnect: { initialDelayMs: 20, maxDelayMs: 100 },
+      observe: (event) => {
+        events.push(event);
+        if (event.type === 'connected' && event.connection === 'consume') onConnected();
+      },
+    },
+    proxy.url(amqpUrl()),
+  );
+  const reconnected = (then: () => void) =>
+    new Promise<void>((resolve) => {
+      onConnected = () => {
+        then();
+        resolve();
+      };
+    });
+  /** Cuts the links; until `repair` there are none. */
+  const cut = async () => {
+    await proxy.refuse(true);
+    proxy.cut();
+  };
+  return { far, proxy, events, reconnected, cut, repair: () => proxy.refuse(false) };
+}
+
+describe('a subscription that begins again after a lost connection', () => {
+  it('takes no message if it was closed before its consumer began, and says nothing of it', async () => {
+    const { far, proxy, events, reconnected, cut, repair } = await openCutable();
+    const queue = await declare();
+    const inbox = await Inbox.open(far, queue.name);
+    const opening = reconnected(() => proxy.freeze());
+    await cut();
+    await publish(queue, numbered(3));
+    await repair();
+    await opening;
+    // Its channel is being opened now, and no answer comes.
+    await new Promise(setImmediate);
+    const closing = inbox.subscription.close();
+    proxy.thaw();
+    await closing;
+    for (let answer = 0; answer < 4; answer++) await far.inspect(queue.name);
+    for (const id of numbered(3)) {
+      const message = await eventually(() => raw.get(queue.name));
+      expect(message.properties.messageId).toBe(id);
+      expect(message.fields.redelivered).toBe(false);
+      expect(message.properties.headers).not.toHaveProperty('x-delivery-count');
+      raw.ack(message);
+    }
+    expect(events.map(({ type }) => type)).not.toContain('resubscribed');
+    expect(inbox.deliveries).toEqual([]);
+  });
+
+  it('may be cancelled by its first delivery, which is settled all the same', async () => {
+    const { far, cut, repair } = await openCutable();
+    const queue = await declare();
+    const lost: unknown[] = [];
+    const delivered: string[] = [];
+    const subscription = await far.subscribe(
+      queue.name,
+      { prefetch: 1, onLost: (delivery) => lost.push(delivery) },
+      (delivery) => {
+        delivered.push(delivery.message.id);
+        void subscription.cancel();
+        delivery.ack();
+      },
+    );
+    await cut();
+    await publish(queue, ['m']);
+    await repair();
+    await eventually(() => delivered.length > 0);
+    await subscription.close();
+    expect(await far.inspect(queue.name)).toMatchObject({ ready: 0, consumers: 0 });
+    expect({ delivered, lost }).toEqual({ delivered: ['m'], lost: [] });
   });
 });
 
@@ -401,5 +485,20 @@ describe('a dead letter', () => {
     const dead = await (await Inbox.open(broker, `${queue.name}.dead`)).next();
     expect(dead.message).toMatchObject({ id: 'deadly', headers: { 'x-millrace-reason': 'delivery-limit' } });
     dead.ack();
+  });
+
+  it('is not made by a subscriber that only inspects messages', async () => {
+    const queue = await declare({ declare: 'if-missing', deliveryLimit: 2, deadLetter: true });
+    raw.sendToQueue(queue.name, Buffer.from('x'), { messageId: 'deadly' });
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const received = await eventually(() => raw.get(queue.name));
+      raw.reject(received, true);
+    }
+    const inbox = await Inbox.open(broker, queue.name, { sparesLimit: true });
+    // Put at the end of its queue, it has its deliveries before it again.
+    expect((await inbox.next()).message.id).toBe('deadly');
+    await inbox.subscription.close();
+    await eventually(async () => (await broker.inspect(queue.name)).ready === 1);
+    await rejection(broker.inspect(`${queue.name}.dead`), 'QUEUE_MISSING');
   });
 });

@@ -9,7 +9,7 @@ import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { aroundBroker } from '../../../src/testing/around-broker.js';
 import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import { numbered } from '../../contract/contract-context.js';
-import { amqpUrl, uniqueName } from '../../support/broker.js';
+import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { Inbox, idsOf } from '../../support/inbox.js';
 import { removeQueues } from '../../support/remove-queues.js';
@@ -96,4 +96,69 @@ test('a message that comes back twice counts once, and the limit holds', async (
   const stored = await inbox.take(ready);
   expect(new Set(idsOf(stored))).toEqual(new Set(told));
   await inbox.subscription.close();
+});
+
+test('of messages that are alike, as many move as the limit says, though the first comes back after a cut', async () => {
+  const { proxy, broker } = await cutable();
+  const [from, to] = ['alike-from', 'alike-to'].map((name) => defineQueue(`${prefix}-${name}`, z.string()));
+  if (from === undefined || to === undefined) throw new Error('there are two');
+  await broker.declare(to.spec);
+  await broker.declare(from.spec);
+  for (let n = 0; n < 6; n++) {
+    const twin = { id: 'twin', contentType: 'text/plain', headers: {}, body: 'x' };
+    await broker.publish({ exchange: '', routingKey: from.name }, twin);
+  }
+  const firstCut = new Deferred();
+  let published = 0;
+  const publish: Backend['publish'] = async (at, message, options) => {
+    if (++published > 1) await firstCut.promise;
+    return broker.publish(at, message, options);
+  };
+  let told = 0;
+  const result = await moveMessages(
+    Object.assign(aroundBroker(broker, {}), { publish }),
+    from.name,
+    to.name,
+    {
+      limit: 4,
+      onMoved: async () => {
+        if (++told > 1) return;
+        // Its acknowledgement has not left this process.
+        proxy.cut();
+        await eventually(() => broker.counts.disconnected > 0);
+        firstCut.resolve();
+      },
+    },
+  );
+  expect(result).toEqual({ moved: 4, total: 6 });
+  expect(told).toBe(4);
+  await eventually(async () => (await broker.inspect(from.name)).ready === 2);
+  expect((await broker.inspect(to.name)).ready).toBeGreaterThanOrEqual(4);
+});
+
+test("a dead letter keeps RabbitMQ's record of its death, but not the counts of its old queue", async () => {
+  const { broker } = await cutable();
+  const raw = await (await rawConnection()).createConfirmChannel();
+  const [from, to] = [`${prefix}-died`, `${prefix}-died-other`];
+  await raw.assertQueue(`${from}.dead`, { arguments: { 'x-queue-type': 'quorum' } });
+  await raw.assertQueue(to, { arguments: { 'x-queue-type': 'quorum' } });
+  await raw.assertQueue(from, {
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': `${from}.dead`,
+    },
+  });
+  raw.sendToQueue(from, Buffer.from('x'), { messageId: 'm', headers: { tenant: 'blue' } });
+  await raw.waitForConfirms();
+  raw.nack(await eventually(() => raw.get(from)), false, false);
+  await eventually(async () => (await broker.inspect(`${from}.dead`)).ready === 1);
+  expect(await moveMessages(broker, `${from}.dead`, to)).toEqual({ moved: 1, total: 1 });
+  const { properties } = await eventually(() => raw.get(to, { noAck: true }));
+  expect(properties.headers).toMatchObject({
+    tenant: 'blue',
+    'x-death': [{ queue: from, reason: 'rejected', count: 1 }],
+    'x-first-death-queue': from,
+  });
+  expect(properties.headers).not.toHaveProperty('x-delivery-count');
 });

@@ -117,3 +117,19 @@ describe('a connection that ended', () => {
     expect(uncertain(all)).toEqual([true]);
   });
 });
+
+describe('a suspect whose sender has given up', () => {
+  it('no longer holds up the others once its channel is lost', () => {
+    const refusals = new UnconfirmedPublishes();
+    const all = [sent(), sent(), sent()];
+    refusals.toResend(pendings(all), NO_EXCHANGE, true);
+    const [first] = all;
+    if (first === undefined) throw new Error('there are three');
+    expect(refusals.suspects.has(first.pending)).toBe(true);
+    // It is sent again, and its time is over before the answer comes.
+    first.pending.unconfirmed = true;
+    first.pending.expire(undefined);
+    refusals.toResend([first.pending], new Error('the link is lost'), false);
+    expect(refusals.suspects.has(first.pending)).toBe(false);
+  });
+});
