@@ -5,9 +5,11 @@
  * Everything here is about messages as bytes or text; schemas and handlers live above it, sockets and stores
  * below it. Every promise of the seam has a case in the contract suites in test/contract/, which every backend passes.
  *
- * It has five files: a message (message.ts), a subscriber's deliveries (delivery.ts), the definitions of queues and
- * exchanges (specs.ts), what an operator sees (operator.ts), and the broker itself.
+ * It has six files: a message (message.ts), a subscriber's deliveries (delivery.ts), the definitions of queues and
+ * exchanges (specs.ts), what an operator sees (operator.ts), the state and the events of a broker (broker-events.ts), and
+ * the broker itself.
  */
+import type { BrokerCounts, BrokerState, Outage } from './broker-events.js';
 import type {
   Delivery,
   QueueSubscription,
@@ -16,10 +18,11 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from './delivery.js';
-import type { Destination, Failure, Message, Publishing } from './message.js';
+import type { Destination, Message, Publishing } from './message.js';
 import type { Operator, QueueStats } from './operator.js';
 import type { ExchangeSpec, ListedBinding, QueueSpec } from './specs.js';
 
+export type * from './broker-events.js';
 export type * from './delivery.js';
 export * from './message.js';
 export type * from './operator.js';
@@ -61,86 +64,6 @@ export interface PublishOptions extends WaitOptions {
    * this one. Milliseconds. Default: `timeoutMs`.
    */
   readonly limitMs?: number | undefined;
-}
-
-/**
- * `connected`: usable. `connecting`: the connection is lost and being re-established; sends wait. `blocked`: the broker
- * accepts no publishes at the moment (a resource alarm); sends wait, deliveries continue. `closed`: by `close()`, or
- * after reconnecting was given up.
- */
-export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
-
-/** Events of a broker, for logs and metrics. Local brokers have no connections and emit only `redefined` and `ignored`. */
-export type BrokerEvent =
-  /**
-   * `connect` has not reached the broker yet, and keeps trying for `leftMs` milliseconds. Emitted for the first reason
-   * and for each new one.
-   */
-  | { readonly type: 'waiting'; readonly reason: Error; readonly leftMs: number }
-  /** A broker has two connections: one for publishing, and one for consumers and everything about queues. */
-  | { readonly type: 'connected'; readonly connection: 'publish' | 'consume'; readonly url: string }
-  | {
-      readonly type: 'disconnected';
-      readonly connection: 'publish' | 'consume';
-      readonly reason: Error;
-      /** Milliseconds until the next attempt; undefined if there is none. */
-      readonly retryInMs: number | undefined;
-    }
-  | { readonly type: 'blocked'; readonly reason: string }
-  | { readonly type: 'unblocked' }
-  /** Unconfirmed messages are being sent again, under the same ids, after a reconnect. */
-  | { readonly type: 'resent'; readonly count: number }
-  /** The broker ended a subscription, or renewing it failed; the next attempt follows after `retryInMs`. */
-  | {
-      readonly type: 'unsubscribed';
-      readonly queue: string;
-      readonly reason: Error;
-      readonly retryInMs: number;
-    }
-  | { readonly type: 'resubscribed'; readonly queue: string }
-  /**
-   * Options without effect on this broker: arguments of a queue that only RabbitMQ knows, or options of `connect` for
-   * another kind of broker. Emitted once for each queue, and for each `connect`.
-   */
-  | { readonly type: 'ignored'; readonly queue: string | undefined; readonly options: readonly string[] }
-  /** A newer definition changed an existing queue on disk; `change` names the properties, their old and new values. */
-  | { readonly type: 'redefined'; readonly queue: string; readonly change: string }
-  /**
-   * RabbitMQ: delayed messages were moved to the queue `millrace.delay.lost`, since their own queue did not exist when they
-   * were due. `queues`: those of this broker's delayed messages that do not exist now. Reported by brokers that have sent
-   * delayed messages, for their own and those of others.
-   */
-  | { readonly type: 'delay-lost'; readonly count: number; readonly queues: readonly string[] }
-  /** A message became a dead letter without being handled: it can't be read, or was returned too often. */
-  | {
-      readonly type: 'dead-lettered';
-      readonly queue: string;
-      readonly id: string;
-      readonly failure: Failure;
-    }
-  /** Such a dead letter could not be stored: the message went back to its queue, and is delivered again. */
-  | { readonly type: 'settle-failed'; readonly queue: string; readonly id: string; readonly error: Error };
-
-/** The broker can't be reached. */
-export interface Outage {
-  /** Why the connection was lost, or the last attempt to connect has failed. */
-  readonly reason: Error;
-  /** When the connection was lost, or the first attempt failed, in milliseconds since the epoch. */
-  readonly since: number;
-}
-
-/** Counts of connection events since the broker was opened; all 0 on local brokers. They never decrease. */
-export interface BrokerCounts {
-  /** Messages sent again, under the same ids, because their connection was lost before they were confirmed. */
-  readonly resent: number;
-  /** `disconnected` events: lost connections, and failed attempts to reconnect. */
-  readonly disconnected: number;
-  /** `blocked` events: how often the broker stopped accepting publishes. */
-  readonly blocked: number;
-  /** `unsubscribed` events: subscriptions that the broker ended, and failed attempts to renew them. */
-  readonly unsubscribed: number;
-  /** `resubscribed` events: subscriptions that were renewed. */
-  readonly resubscribed: number;
 }
 
 /** How a program takes part in a {@link SharedState}. None of its callbacks may throw. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { thrown } from '../src/consumer/settlement.js';
-import { toFailure } from '../src/consumer/thread.js';
+import { toFailure } from '../src/consumer/thread-task.js';
 import {
   isQueueError,
   isRejectMessage,

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.js';
-import { type Around, aroundOption } from '../common/around.js';
+import { type Around, aroundHandlerOption } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
 import { checkOptionNames, integerOption, invalidOption } from '../common/options.js';
 import { within } from '../common/waiting.js';
@@ -94,7 +94,7 @@ export function createBatchConsumer<Out>(
     queue.spec.delayedRetry,
   );
   const { handlerTimeoutMs } = settings;
-  const batcher = new Batcher<Out>(aroundBatch(aroundOption(around, { waitsForNext: true }), handler), {
+  const batcher = new Batcher<Out>(aroundBatch(aroundHandlerOption(around), handler), {
     queue: queue.name,
     broker: backend,
     size,

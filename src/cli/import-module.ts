@@ -47,10 +47,8 @@ export async function importQueue(
 /** All schedules that a module exports. */
 export async function importSchedules(path: string): Promise<readonly Schedule[]> {
   const exports = await importModule('schedule module', path);
-  const schedules = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})].filter(
-    isSchedule,
-  );
-  if (schedules.length > 0) return [...new Set(schedules)];
+  const schedules = valuesOf(exports).filter(isSchedule);
+  if (schedules.length > 0) return schedules;
   throw new CommandError(
     EXIT.configuration,
     `the schedule module '${path}' exports no schedule; write: export const nightly = defineSchedule('nightly', { cron: '0 3 * * *', send: [queue, value] })`,
@@ -67,7 +65,7 @@ export async function importEvent(
   event: string,
 ): Promise<Pick<Queue<never, unknown>, 'decode'>> {
   const exports = await importModule('schema module', path);
-  const topics = [...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})].filter(isTopic);
+  const topics = valuesOf(exports).filter(isTopic);
   const topic = topics.find((each) => each.name === name);
   if (topic !== undefined) {
     const values = Object.hasOwn(topic.events, event) ? topic.events[event] : undefined;
@@ -109,7 +107,6 @@ export type Definition =
  */
 export async function importTopology(path: string): Promise<TopologyModule> {
   const exports = await importModule('module', path);
-  const values = new Set([...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})]);
   const queues = new Map<string, QueueSpec>();
   const exchanges = new Map<string, ExchangeSpec>();
   const definitions: Definition[] = [];
@@ -117,7 +114,7 @@ export async function importTopology(path: string): Promise<TopologyModule> {
     queues.set(spec.name, spec);
     for (const { exchange } of spec.bindings ?? []) exchanges.set(exchange.name, exchange);
   };
-  for (const value of values) {
+  for (const value of valuesOf(exports)) {
     if (isQueue(value)) {
       if (value.spec.exclusive) continue;
       definitions.push({ kind: 'queue', queue: value });
@@ -155,6 +152,11 @@ async function importModule(what: string, path: string): Promise<Exports> {
       cause: error,
     });
   }
+}
+
+/** All that a module exports, each value once. */
+function valuesOf(exports: Exports): readonly unknown[] {
+  return [...new Set([...Object.values(exports), ...Object.values(commonJsOf(exports) ?? {})])];
 }
 
 function defaultOf(exports: Exports): unknown {

@@ -21,19 +21,29 @@ export interface SendContext {
   readonly headers: Record<string, HeaderValue>;
 }
 
-/**
- * Throws `INVALID_OPTION`. Undefined for none: then nothing is called. `waitsForNext`: no function resolves before its
- * `next` has ended, so that no message is acknowledged whose handler is at work.
- */
-export function aroundOption<Context>(
+/** The functions around a send or a request, as one; undefined for none. Throws `INVALID_OPTION`. */
+export function aroundSendOption<Context>(
   around: readonly Around<Context>[] | undefined,
-  { waitsForNext = false }: { readonly waitsForNext?: boolean } = {},
 ): Around<Context> | undefined {
-  if (around === undefined) return undefined;
-  if (!Array.isArray(around) || !around.every((each) => typeof each === 'function')) {
-    throw invalidOption('around', 'a list of functions', around);
-  }
-  return around.length === 0 ? undefined : nested([...around].map(waitsForNext ? waiting : (each) => each));
+  const list = checkedList(around);
+  return list.length === 0 ? undefined : nested(list);
+}
+
+/**
+ * The functions around a handler, as one; undefined for none. Each is waited for until its `next` has ended, so that no
+ * message is acknowledged whose handler is still running. Throws `INVALID_OPTION`.
+ */
+export function aroundHandlerOption<Context>(
+  around: readonly Around<Context>[] | undefined,
+): Around<Context> | undefined {
+  const list = checkedList(around);
+  return list.length === 0 ? undefined : nested(list.map(waiting));
+}
+
+function checkedList<Context>(around: readonly Around<Context>[] | undefined): readonly Around<Context>[] {
+  if (around === undefined) return [];
+  if (Array.isArray(around) && around.every((each) => typeof each === 'function')) return [...around];
+  throw invalidOption('around', 'a list of functions', around);
 }
 
 /** The first is the outermost. */

@@ -1,5 +1,5 @@
 import type { DelayedRetry, WaitOptions } from '../broker.js';
-import { type Around, aroundOption } from '../common/around.js';
+import { type Around, aroundHandlerOption } from '../common/around.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -174,7 +174,7 @@ export function checkConsumerOptions<Out>(
       default: 1_500_000,
     }),
     replies: wordOption('replies', options.replies, ['ours', 'any'], 'ours'),
-    around: aroundOption(options.around, { waitsForNext: true }),
+    around: aroundHandlerOption(options.around),
     emit: observerOption(options.observe),
   };
 }

@@ -4,10 +4,11 @@ import { instrumentation } from '../common/instrumentation.js';
 import { isThenable, isTooLarge } from '../common/options.js';
 import { handlerTracking } from '../common/running-handler.js';
 import { processTracing } from '../common/tracing.js';
+import { Deadlines, Deferred } from '../common/waiting.js';
 import type { DecodedValue, Queue } from '../queue.js';
 import { answer, isAnswered, type RepliesTo } from './answer.js';
 import type { Handler } from './consumer.js';
-import { Context, type HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
+import { Context, HandlerRun, handlerTimeout, type RunWarning } from './handler-run.js';
 import type { OutcomeReport, StoredSettlement } from './outcome-report.js';
 import {
   type Decoded,
@@ -183,25 +184,22 @@ export function decodeInTime<Out>(
 ): Decoded<Out> | Promise<Decoded<Out>> {
   if (!(decoding instanceof Promise)) return decoding;
   const { queue, handlerTimeoutMs } = settings;
-  const warning = warningOf(delivery, settings);
-  return new Promise((resolve) => {
-    const timers: NodeJS.Timeout[] = [];
-    const after = (ms: number, callback: () => void) => timers.push(setTimeout(callback, ms).unref());
-    const end = (decoded: Decoded<Out>) => {
-      for (const timer of timers) clearTimeout(timer);
-      resolve(decoded);
-    };
-    if (warning !== undefined) {
-      after(warning.at - performance.now(), () => {
-        if (isWanted()) warning.emit();
-      });
-    }
-    if (handlerTimeoutMs !== Number.POSITIVE_INFINITY) {
-      const timeout = () => thrown(handlerTimeout(queue, delivery, handlerTimeoutMs));
-      after(handlerTimeoutMs, () => end({ ok: false, outcome: timeout() }));
-    }
-    decoding.then(end);
+  const decoded = new Deferred<Decoded<Out>>();
+  const run = new HandlerRun(delivery);
+  run.limit(performance.now() + handlerTimeoutMs, warningOf(delivery, settings));
+  const deadlines = new Deadlines((now) => {
+    if (!isWanted()) return Number.POSITIVE_INFINITY;
+    run.warnIfDue(now);
+    if (!run.isOverdue(now)) return run.nextDue;
+    decoded.resolve(failed(handlerTimeout(queue, delivery, handlerTimeoutMs)));
+    return Number.POSITIVE_INFINITY;
   });
+  deadlines.add(run.nextDue);
+  decoding.then((result) => {
+    deadlines.stop();
+    decoded.resolve(result);
+  });
+  return decoded.promise;
 }
 
 /** The warning about a slow message, if there is an observer. */

@@ -14,11 +14,11 @@ import { emitWarning } from '../common/reporting/logger.js';
 import { onAbort, within } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
-import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread.js';
+import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread-task.js';
 
 /** The compiled thread module. Code that runs from its source uses that of the build, since Node 20 can't load .ts. */
 const THREAD = new URL(
-  import.meta.url.endsWith('.ts') ? '../../dist/consumer/thread.js' : './thread.js',
+  import.meta.url.endsWith('.ts') ? '../../dist/consumer/thread-task.js' : './thread-task.js',
   import.meta.url,
 );
 

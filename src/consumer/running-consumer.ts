@@ -11,7 +11,7 @@ import { Draining } from './draining.js';
 import type { HandlerHost } from './handler-threads.js';
 import { OutcomeReport } from './outcome-report.js';
 import { Breaker } from './pace/breaker.js';
-import { PausedWait } from './pace/paused-wait.js';
+import { ConsumerPause } from './pace/consumer-pause.js';
 
 /**
  * A consumer: it opens, renews and ends its subscription, and decides when its dispatcher may start handlers.
@@ -27,7 +27,6 @@ export class RunningConsumer<Out> implements Consumer {
   readonly #broker: Backend;
   readonly queue: string;
   error: Error | undefined;
-  readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
   readonly #settings: ConsumerSettings<Out>;
   readonly #host: HandlerHost;
   readonly #report: OutcomeReport;
@@ -40,11 +39,9 @@ export class RunningConsumer<Out> implements Consumer {
   #stopping: Promise<StopResult> | undefined;
   readonly #draining = new Draining();
   readonly #breaker: Breaker | undefined;
-  /** The cause of the pause, and its length in milliseconds. */
-  readonly #pausedBy = new Map<'call' | 'breaker', number | undefined>();
+  readonly #pausing = new ConsumerPause(() => this.#broker.state === 'closed' && void this.stop());
   /** The last pause, until all prefetched messages are returned. Never rejects. */
   #interruption: Promise<void> | undefined;
-  readonly #pausedWait = new PausedWait(() => this.#broker.state === 'closed' && void this.stop());
   readonly #ended = new Deferred();
   #isEndedRead = false;
 
@@ -57,7 +54,6 @@ export class RunningConsumer<Out> implements Consumer {
   ) {
     this.#host = host;
     this.#broker = broker;
-    this.#queue = queue;
     this.queue = queue.name;
     this.#settings = settings;
     this.#report = new OutcomeReport(broker, queue.spec, settings.emit);
@@ -96,8 +92,7 @@ export class RunningConsumer<Out> implements Consumer {
   async start(options: WaitOptions = {}): Promise<void> {
     const wait = startLimits('start', options);
     if (this.#state !== 'idle') {
-      const advice = 'create another one with createConsumer';
-      throw this.#closed(`was started before and is ${this.#state}; ${advice}`);
+      throw this.#closed(`was started before and is ${this.#state}; create another one with createConsumer`);
     }
     await this.#begin('idle', wait, async (error) => {
       // A backend may hand over messages before it fails.
@@ -135,10 +130,10 @@ export class RunningConsumer<Out> implements Consumer {
     if (this.#state !== 'starting') throw this.#closed('was stopped before it had started');
     this.#become('running');
     if (from === 'paused') {
-      this.#pausedWait.end();
+      this.#pausing.endWait();
       this.#report.resumed();
     }
-    if (this.#pausedBy.size > 0) this.#beginPause();
+    if (this.#pausing.isWanted) this.#beginPause();
     else this.#adjustPrefetch();
     this.#subscription.onEnded(
       () => void this.stop(),
@@ -177,7 +172,7 @@ export class RunningConsumer<Out> implements Consumer {
   async resume(options: WaitOptions = {}): Promise<void> {
     const wait = startLimits('resume', options);
     this.#checkStarted('resumed');
-    this.#pausedBy.clear();
+    this.#pausing.lift();
     this.#become(this.#state);
     this.#breaker?.reset();
     await this.#resume(wait);
@@ -189,7 +184,7 @@ export class RunningConsumer<Out> implements Consumer {
   }
 
   async #pause(by: 'call' | 'breaker', forMs: number | undefined): Promise<void> {
-    this.#pausedBy.set(by, forMs);
+    this.#pausing.want(by, forMs);
     this.#become(this.#state);
     if (this.#state === 'running') this.#beginPause();
     await this.#interruption;
@@ -197,8 +192,8 @@ export class RunningConsumer<Out> implements Consumer {
 
   #beginPause(): void {
     this.#become('paused');
-    this.#report.paused(this.#pausedBy.has('call') ? undefined : this.#pausedBy.get('breaker'));
-    this.#pausedWait.begin(this.#subscription.keepsAlive);
+    this.#report.paused(this.#pausing.forMs);
+    this.#pausing.beginWait(this.#subscription.keepsAlive);
     this.#interruption = this.#subscription.retire(() => this.#drain());
   }
 
@@ -212,7 +207,7 @@ export class RunningConsumer<Out> implements Consumer {
   async #resume(wait: WaitOptions): Promise<void> {
     await this.#interruption;
     if (this.#state === 'starting') return this.#starting;
-    if (this.#state !== 'paused' || this.#pausedBy.size > 0) return;
+    if (this.#state !== 'paused' || this.#pausing.isWanted) return;
     await this.#begin('paused', wait, (error) => {
       if (this.#state === 'starting') this.#become('paused');
       this.#dispatcher.loseUnbegun(error);
@@ -221,7 +216,7 @@ export class RunningConsumer<Out> implements Consumer {
 
   /** Called after the breaker's pause. */
   #tryOne(): void {
-    this.#pausedBy.delete('breaker');
+    this.#pausing.endBreaker();
     this.#become(this.#state);
     this.#dispatcher.useSlots(1);
     this.#resume({ timeoutMs: Number.POSITIVE_INFINITY }).catch((error) => this.#notRenewed(error));
@@ -235,17 +230,17 @@ export class RunningConsumer<Out> implements Consumer {
   }
 
   #closed(why: string): QueueError {
-    return new QueueError('CLOSED', `the consumer of '${this.#queue.name}' ${why}`);
+    return new QueueError('CLOSED', `the consumer of '${this.queue}' ${why}`);
   }
 
   unref(): void {
     this.#dispatcher.unref();
-    this.#pausedWait.unref();
+    this.#pausing.unref();
     this.#subscription.unref();
   }
 
   ref(): void {
-    this.#pausedWait.ref();
+    this.#pausing.ref();
     this.#subscription.ref();
     this.#dispatcher.ref();
   }
@@ -253,7 +248,7 @@ export class RunningConsumer<Out> implements Consumer {
   /** Handlers may start while the consumer runs and is not paused. */
   #become(state: ConsumerState): void {
     this.#state = state;
-    this.#dispatcher.isOpen = (state === 'starting' || state === 'running') && this.#pausedBy.size === 0;
+    this.#dispatcher.isOpen = (state === 'starting' || state === 'running') && !this.#pausing.isWanted;
   }
 
   stop(options: StopOptions = {}): Promise<StopResult> {
@@ -277,7 +272,7 @@ export class RunningConsumer<Out> implements Consumer {
     const cancelled = this.#subscription.cancel();
     this.#drain();
     await Promise.all([cancelled, this.#interruption]);
-    this.#pausedWait.end();
+    this.#pausing.endWait();
     if (this.#dispatcher.isBusy) await this.#draining.wait();
     this.#draining.end();
     // Messages that are unsettled at the deadline return to the queue.

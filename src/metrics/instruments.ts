@@ -89,6 +89,11 @@ export class Value {
   }
 }
 
+/** The text of several metrics. */
+export function writeAll(metrics: readonly { write(): string }[]): string {
+  return metrics.map((metric) => metric.write()).join('');
+}
+
 /** The values of one series so far. */
 export interface Distribution {
   /** For each bound, how many lie between the one before and it. */

@@ -9,7 +9,7 @@ import {
   type SettleTrace,
 } from '../common/tracing.js';
 import { isQueueError } from '../errors.js';
-import { Histogram, type Labels, SECONDS, Value } from './instruments.js';
+import { Histogram, type Labels, SECONDS, Value, writeAll } from './instruments.js';
 
 /** A message may wait for hours. */
 const WAITING_SECONDS = [0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 3600, 21_600, 86_400];
@@ -166,7 +166,7 @@ export class MessageMetrics {
   }
 
   write(): string {
-    return [
+    return writeAll([
       this.#sent,
       this.#consumed,
       this.#settled,
@@ -177,9 +177,7 @@ export class MessageMetrics {
       this.#operation,
       this.#process,
       this.#waited,
-    ]
-      .map((metric) => metric.write())
-      .join('');
+    ]);
   }
 
   #sendOf(trace: SendTrace) {

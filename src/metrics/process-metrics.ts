@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Value } from './instruments.js';
+import { Value, writeAll } from './instruments.js';
 
 /** The process itself, by the names that Prometheus' client libraries use. */
 export class ProcessMetrics {
@@ -33,6 +33,6 @@ export class ProcessMetrics {
     const lag = this.#delay.percentile(99) / 1e9;
     this.#lag.set({}, Number.isFinite(lag) ? lag : 0);
     this.#delay.reset();
-    return [this.#cpu, this.#memory, this.#started, this.#lag].map((metric) => metric.write()).join('');
+    return writeAll([this.#cpu, this.#memory, this.#started, this.#lag]);
   }
 }

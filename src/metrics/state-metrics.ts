@@ -1,5 +1,5 @@
 import type { Broker, QueueStats } from '../broker.js';
-import { type Labels, Value } from './instruments.js';
+import { type Labels, Value, writeAll } from './instruments.js';
 
 /** How long one queue may take to answer. */
 const INSPECT_LIMIT_MS = 2000;
@@ -61,6 +61,8 @@ export class StateMetrics {
     'millrace_queue_inspect_errors_total',
     'Queues that could not be inspected.',
   );
+  readonly #links = [this.#connected, this.#blocked, ...Object.values(this.#counts)];
+  readonly #gauges = [this.#ready, this.#consumers, this.#delayed, this.#unsettled, this.#dead, this.#age];
   #reading: Promise<void> | undefined;
 
   constructor(brokers: readonly Broker[], queues: readonly string[]) {
@@ -74,17 +76,12 @@ export class StateMetrics {
       this.#reading = undefined;
     });
     await this.#reading;
-    const gauges = [this.#ready, this.#consumers, this.#delayed, this.#unsettled, this.#dead, this.#age];
-    return [this.#connected, this.#blocked, ...Object.values(this.#counts), ...gauges, this.#unknown]
-      .map((metric) => metric.write())
-      .join('');
+    return writeAll([...this.#links, ...this.#gauges, this.#unknown]);
   }
 
   async #read(): Promise<void> {
-    const links = [this.#connected, this.#blocked, ...Object.values(this.#counts)];
-    const gauges = [this.#ready, this.#consumers, this.#delayed, this.#unsettled, this.#dead, this.#age];
     // A broker that has moved on to another of its addresses is one series, not two.
-    for (const metric of [...links, ...gauges]) metric.clear();
+    for (const metric of [...this.#links, ...this.#gauges]) metric.clear();
     for (const url of new Set(this.#brokers.map((broker) => broker.url))) {
       this.#readLinks(
         url,

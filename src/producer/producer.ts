@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.js';
-import { type Around, aroundOption, type SendContext } from '../common/around.js';
+import { type Around, aroundSendOption, type SendContext } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import type { Route } from '../exchange.js';
@@ -32,7 +32,7 @@ export function senderSettings(where: string, options: ProducerOptions | undefin
   checkOptionNames(where, options, ['timeoutMs', 'around']);
   return {
     timeoutMs: durationOption('timeoutMs', options?.timeoutMs, { infinity: true, default: 30_000 }),
-    around: aroundOption(options?.around),
+    around: aroundSendOption(options?.around),
   };
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Backend, Broker, Message, Replies } from '../broker.js';
-import { type Around, aroundOption, type SendContext } from '../common/around.js';
+import { type Around, aroundSendOption, type SendContext } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
 import { copyMessage, newMessage } from '../common/message.js';
 import {
@@ -100,7 +100,7 @@ export function createRequester<In, Reply extends StandardSchemaV1>(
   if (options === undefined) throw invalidOption('createRequester', 'an object with options', options);
   return new QueueRequester(backendOf(broker), queue, options.reply, {
     timeoutMs: timeLimit(options.timeoutMs, 30_000),
-    around: aroundOption(options.around),
+    around: aroundSendOption(options.around),
   });
 }
 

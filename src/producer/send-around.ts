@@ -40,7 +40,7 @@ export async function sendAround({ message, around, trace, limits, send }: SendA
     throwIfAborted(limits.signal, action);
     const release = limitWait(limits, action, (error) => {
       isOver = true;
-      // Whoever has sent learns the outcome of the message.
+      // Once it is being sent, the outcome of the message counts.
       if (sending === undefined) ended.reject(error);
       else ended.resolve();
     });
@@ -50,7 +50,7 @@ export async function sendAround({ message, around, trace, limits, send }: SendA
       isOver = true;
       release();
     }
-    // Regardless of the functions, the sender learns the outcome of the message.
+    // The outcome of the message counts, whatever the functions make of it.
     await (sending ?? Promise.reject(notCalled(id)));
   };
   const within = async () => {

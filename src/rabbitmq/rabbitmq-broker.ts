@@ -28,7 +28,7 @@ import { BrokerConnections } from './connection/broker-connections.js';
 import { KeepAlive, type Senders } from './connection/keep-alive.js';
 import { DirectReplies } from './consume/direct-replies.js';
 import { Republisher } from './consume/republisher.js';
-import { RabbitMqSharedState, removeState, viewState } from './consume/shared-state.js';
+import { removeState, StateQueue, viewState } from './consume/state-queue.js';
 import { Subscriptions } from './consume/subscriptions.js';
 import { EventCounts } from './event-counts.js';
 import { amqpStats } from './operator/amqp-stats.js';
@@ -217,7 +217,7 @@ class RabbitMqBroker implements Backend {
 
   async openState(name: string, options: SharedStateOptions, wait: WaitOptions = {}): Promise<SharedState> {
     this.#check(`opening '${name}'`, wait);
-    return this.#keepAlive.during(new RabbitMqSharedState(this, name, options).open(wait));
+    return this.#keepAlive.during(new StateQueue(this, name, options).open(wait));
   }
 
   async viewState(name: string, wait: WaitOptions = {}): Promise<SharedStateView> {

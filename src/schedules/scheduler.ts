@@ -1,5 +1,5 @@
 import type { Backend, Broker, Publishing, WaitOptions } from '../broker.js';
-import { type Around, aroundOption, type SendContext } from '../common/around.js';
+import { type Around, aroundSendOption, type SendContext } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
 import {
   checkOptionNames,
@@ -105,7 +105,7 @@ export function createScheduler(
   options?: SchedulerOptions,
 ): Scheduler {
   checkOptionNames('createScheduler', options, OPTION_NAMES);
-  const around = aroundOption(options?.around);
+  const around = aroundSendOption(options?.around);
   const observe = scheduleObserver(broker, observerOption(options?.observe));
   checkSchedules(schedules);
   return new ScheduleRunner(backendOf(broker), [...schedules], { around, observe });

@@ -36,7 +36,7 @@ type Verbs = Pick<Backend, 'declare' | 'publish' | 'subscribe' | 'inspect'>;
  * A program that begins writes what it contributes, and one that becomes active what it has read; once that comes back,
  * it has seen all that was there before. There may be several messages at any time: all of them are merged.
  */
-export class RabbitMqSharedState implements SharedState {
+export class StateQueue implements SharedState {
   readonly #broker: Verbs;
   readonly #queue: QueueSpec;
   readonly #options: SharedStateOptions;
