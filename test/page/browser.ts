@@ -1,7 +1,9 @@
 /** A real browser for the tests of the page: Debian's Chromium. */
 import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { missingPackage } from '../support/debian-package.js';
+import { type Served, serve } from './served.js';
 
 const EXECUTABLE = '/usr/bin/chromium';
 
@@ -21,6 +23,47 @@ export function openBrowser(): Promise<Browser> {
 export interface Tab {
   readonly page: Page;
   readonly errors: readonly string[];
+}
+
+/** `millrace ui`, and a tab that shows its page. */
+export interface ServedTab {
+  readonly served: Served;
+  readonly tab: Tab;
+  /** Ends both. */
+  close(): Promise<void>;
+}
+
+/** Opens tabs in the browser of a file's tests. */
+interface Tabs {
+  /** As the function of that name. */
+  openTab(address: string, options?: BrowserContextOptions): Promise<Tab>;
+  serveTab(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<ServedTab>;
+}
+
+/** A browser that lives as long as the tests of a file, which are skipped where there is none. */
+export function browserOfFile(): Tabs {
+  let missing: string | undefined;
+  let browser: Browser;
+  beforeAll(async () => {
+    missing = await missingBrowser();
+    if (missing === undefined) browser = await openBrowser();
+  }, INSTALL_LIMIT_MS);
+  beforeEach(({ skip }) => skip(missing !== undefined, missing));
+  afterAll(() => browser?.close());
+  const open = (address: string, options?: BrowserContextOptions) => openTab(browser, address, options);
+  return {
+    openTab: open,
+    async serveTab(args, env) {
+      const served = await serve(args, env);
+      const tab = await open(served.address);
+      const close = async () => {
+        await tab.page.context().close();
+        served.process.child.kill('SIGTERM');
+        await served.process.exit();
+      };
+      return { served, tab, close };
+    },
+  };
 }
 
 /** A tab that was let in by the address which `millrace ui` prints, in a browser profile of its own. */

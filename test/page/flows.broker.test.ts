@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
 import { createProducer, defineQueue } from '../../src/index.js';
@@ -11,23 +11,14 @@ import { queueNames } from '../cli/queues.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
-import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab, type Tab } from './browser.js';
+import { browserOfFile, type Tab } from './browser.js';
 import { agree, failing, places, ready, SCRIPT } from './operated.js';
-import { type Served, serve } from './served.js';
+import type { Served } from './served.js';
 
 const nextQueue = queueNames('page');
 const folder = mkdtempSync(join(tmpdir(), 'millrace-page-flows-'));
-let missing: string | undefined;
-let browser: Browser;
-
-beforeAll(async () => {
-  missing = await missingBrowser();
-  if (missing === undefined) browser = await openBrowser();
-}, INSTALL_LIMIT_MS);
-afterAll(async () => {
-  await browser?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { openTab, serveTab } = browserOfFile();
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.each(places(folder))('what an operator does on the page %s', (where, url, flags) => {
   const isLocal = where === 'in a folder';
@@ -39,17 +30,12 @@ describe.each(places(folder))('what an operator does on the page %s', (where, ur
   beforeAll(async () => {
     broker = await connect(url());
   });
-  beforeEach(async ({ skip }) => {
-    skip(missing !== undefined, missing);
+  beforeEach(async () => {
     if (isLocal) await broker.declare(defineQueue('any', anyValue).spec);
-    served = await serve(['-u', url(), ...flags]);
-    tab = await openTab(browser, served.address);
+    const opened = await serveTab(['-u', url(), ...flags]);
+    ({ served, tab } = opened);
     page = tab.page;
-    return async () => {
-      await page.context().close();
-      served.process.child.kill('SIGTERM');
-      await served.process.exit();
-    };
+    return opened.close;
   });
   afterAll(() => broker?.close());
 
@@ -118,7 +104,7 @@ describe.each(places(folder))('what an operator does on the page %s', (where, ur
 
   test('two tabs that replay the same at once send each message once', async () => {
     const queue = await failing(broker, nextQueue(), 10, 0);
-    const second = await openTab(browser, served.address);
+    const second = await openTab(served.address);
     await Promise.all([open(page, queue, '/dead'), open(second.page, queue, '/dead')]);
     const texts = await Promise.all([agree(page, 'Replay 10…'), agree(second.page, 'Replay 10…')]);
     expect(texts.filter((text) => text.includes('replayed 10 messages'))).toHaveLength(1);

@@ -2,36 +2,30 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
 import { createProducer, defineQueue } from '../../src/index.js';
 import { connect } from '../support/connect.js';
 import { anyValue } from './any-value.js';
-import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab } from './browser.js';
+import { browserOfFile } from './browser.js';
 import { failing } from './operated.js';
 import { type Served, serve } from './served.js';
 
-let missing: string | undefined;
-let browser: Browser;
+const { openTab } = browserOfFile();
 let broker: Backend;
 let served: Served;
 const folder = mkdtempSync(join(tmpdir(), 'millrace-page-look-'));
 
 beforeAll(async () => {
-  missing = await missingBrowser();
-  if (missing !== undefined) return;
-  browser = await openBrowser();
   broker = await connect(`local:${folder}`);
   await failing(broker, 'payments', 3, 1);
   await createProducer(broker, defineQueue('orders', anyValue)).send({ n: 1 }, { id: 'o-1' });
-}, INSTALL_LIMIT_MS);
-beforeEach(async ({ skip }) => {
-  skip(missing !== undefined, missing);
+});
+beforeEach(async () => {
   served = await serve(['-u', `local:${folder}`]);
 });
 afterAll(async () => {
-  await browser?.close();
   await broker?.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -79,7 +73,7 @@ async function expectContrast(page: Page): Promise<void> {
 }
 
 test.each(['light', 'dark'] as const)('each text has enough contrast when it is %s', async (colorScheme) => {
-  const { page } = await openTab(browser, served.address, { colorScheme });
+  const { page } = await openTab(served.address, { colorScheme });
   for (const path of [
     '/',
     '/q/orders',
@@ -111,7 +105,7 @@ test.each(['light', 'dark'] as const)('each text has enough contrast when it is 
 });
 
 test('on a phone a queue is a card with the four numbers that matter, and buttons are within reach', async () => {
-  const { page } = await openTab(browser, served.address, { viewport: { width: 360, height: 720 } });
+  const { page } = await openTab(served.address, { viewport: { width: 360, height: 720 } });
   const row = page.locator('tr:has(th a:text-is("payments"))');
   const shown = await row
     .locator('td:visible')
@@ -126,7 +120,7 @@ test('on a phone a queue is a card with the four numbers that matter, and button
 });
 
 test('what a screen reader is told: tables with headings, and regions that speak politely', async () => {
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   expect(await page.getByRole('navigation', { name: 'Views' }).count()).toBe(1);
   expect(await page.getByRole('main').count()).toBe(1);
   const table = page.getByRole('table', { name: 'Queues by attention' });
@@ -144,7 +138,7 @@ test('what a screen reader is told: tables with headings, and regions that speak
 });
 
 test('times are those of the reader, with the zone named, and ages tell the exact time', async () => {
-  const { page } = await openTab(browser, served.address, { timezoneId: 'Asia/Tokyo' });
+  const { page } = await openTab(served.address, { timezoneId: 'Asia/Tokyo' });
   const age = page.locator('tr:has(th a:text-is("orders")) td[data-c=oldest] [data-k]');
   expect(await age.getAttribute('title')).toMatch(/^since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
   await page.goto(`${served.origin}/q/payments/dead`);
@@ -156,7 +150,7 @@ test('times are those of the reader, with the zone named, and ages tell the exac
 });
 
 test('a tab that is open for long holds no more than one that was just opened', async () => {
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   const session = await page.context().newCDPSession(page);
   const measure = async () => {
     await session.send('HeapProfiler.collectGarbage');

@@ -1,34 +1,27 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Broker, connect, createProducer, defineQueue } from '../../src/index.js';
 import { anyValue } from './any-value.js';
-import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab } from './browser.js';
+import { browserOfFile } from './browser.js';
 import { ask, type Served, serve } from './served.js';
 
-let missing: string | undefined;
-let browser: Browser;
+const { openTab } = browserOfFile();
 let folder: string;
 let broker: Broker;
 let served: Served;
 
 beforeAll(async () => {
-  missing = await missingBrowser();
-  if (missing !== undefined) return;
   folder = await mkdtemp(join(tmpdir(), 'millrace-page-'));
   broker = await connect(`local:${folder}`);
   await send('orders', 3);
   await send('mails', 1);
-  browser = await openBrowser();
-}, INSTALL_LIMIT_MS);
-beforeEach(async ({ skip }) => {
-  skip(missing !== undefined, missing);
+});
+beforeEach(async () => {
   served = await serve(['-u', `local:${folder}`]);
 });
 afterAll(async () => {
-  await browser?.close();
   await broker?.close();
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 });
@@ -39,7 +32,7 @@ async function send(queue: string, messages: number): Promise<void> {
 }
 
 test('the queues are shown, and their figures follow what happens', async () => {
-  const { page, errors } = await openTab(browser, served.address);
+  const { page, errors } = await openTab(served.address);
   const ready = (queue: string) => page.locator(`tr:has(th a:text-is("${queue}")) td[data-c=ready]`);
   await expect.poll(() => ready('orders').innerText()).toBe('3');
   await expect.poll(() => ready('mails').innerText()).toBe('1');
@@ -58,7 +51,7 @@ test('the queues are shown, and their figures follow what happens', async () => 
 });
 
 test('a queue that comes while the page is open is announced, and shown on demand', async () => {
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   await page.locator('th a:text-is("orders")').waitFor();
   await send('new-queue', 1);
   await page.locator('#list:has-text("1 new queue.")').waitFor();
@@ -70,7 +63,7 @@ test('a queue that comes while the page is open is announced, and shown on deman
 });
 
 test('what is typed filters the queues, and the address keeps it', async () => {
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   await page.keyboard.press('/');
   await page.keyboard.type('mail');
   await page.waitForURL((url) => url.searchParams.get('f') === 'mail');
@@ -85,7 +78,7 @@ test('what is typed filters the queues, and the address keeps it', async () => {
 });
 
 test('the keyboard moves among the rows, opens one and shows its help', async () => {
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   await page.keyboard.press('?');
   await page.locator('dialog[open] >> text=next, previous row').waitFor();
   await page.keyboard.press('Escape');
@@ -100,7 +93,7 @@ test('the keyboard moves among the rows, opens one and shows its help', async ()
 
 test('a page whose process has gone says so, and goes on when it is back', async () => {
   const port = new URL(served.origin).port;
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   served.process.child.kill('SIGTERM');
   await served.process.exit();
   await page.locator('#gone:has-text("No connection to the server")').waitFor();
@@ -123,7 +116,7 @@ test('a thousand queues make a small first page', async () => {
   );
   await other.close();
   const { address } = await serve(['-u', `local:${many}`]);
-  const { page } = await openTab(browser, address);
+  const { page } = await openTab(address);
   expect(await page.locator('[data-row]').count()).toBe(50);
   await page.locator('text=Page 1 of 20').waitFor();
   const sizes: number[] = await page.evaluate(
@@ -141,7 +134,7 @@ test('a thousand queues make a small first page', async () => {
 
 test('read-only: there are no buttons, and requests are refused', async () => {
   const own = await serve(['-u', `local:${folder}`, '--read-only']);
-  const { page } = await openTab(browser, own.address);
+  const { page } = await openTab(own.address);
   await page.goto(`${own.origin}/q/orders`);
   expect(await page.locator('[data-ask]').count()).toBe(0);
   const { status } = await ask(`${own.origin}/actions`, {

@@ -1,8 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createConsumer, createProducer, deadLetters, defineQueue } from '../../src/index.js';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { queueNames } from '../cli/queues.js';
@@ -10,22 +9,14 @@ import { amqpUrl } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
-import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab } from './browser.js';
+import { browserOfFile } from './browser.js';
 import { failing, ready } from './operated.js';
 import { serve } from './served.js';
 
 const nextQueue = queueNames('page-outage');
-let missing: string | undefined;
-let browser: Browser;
+const { openTab } = browserOfFile();
 
-beforeAll(async () => {
-  missing = await missingBrowser();
-  if (missing === undefined) browser = await openBrowser();
-}, INSTALL_LIMIT_MS);
-afterAll(() => browser?.close());
-
-test('an outage of the broker is shown, and the page continues afterwards', async ({ skip }) => {
-  skip(missing !== undefined, missing);
+test('an outage of the broker is shown, and the page continues afterwards', async () => {
   const queue = nextQueue();
   const broker = await connect(amqpUrl());
   const producer = createProducer(broker, defineQueue(queue, anyValue, { deadLetter: false }));
@@ -41,7 +32,7 @@ test('an outage of the broker is shown, and the page continues afterwards', asyn
     '-q',
     queue,
   ]);
-  const { page } = await openTab(browser, none.address);
+  const { page } = await openTab(none.address);
   const ready = page.locator('td[data-c=ready]');
   await expect.poll(() => ready.innerText()).toBe('1');
   expect(await page.locator('#gone').isHidden()).toBe(true);
@@ -58,10 +49,7 @@ test('an outage of the broker is shown, and the page continues afterwards', asyn
   await proxy.close();
 });
 
-test('a replay that the broker leaves loses nothing, and the page shows what it could not when it is back', async ({
-  skip,
-}) => {
-  skip(missing !== undefined, missing);
+test('a replay that the broker leaves loses nothing, and the page shows what it could not when it is back', async () => {
   const total = 60;
   const broker = await connect(amqpUrl());
   const queue = await failing(broker, nextQueue(), total, 0);
@@ -69,7 +57,7 @@ test('a replay that the broker leaves loses nothing, and the page shows what it 
   const proxy = await TcpProxy.start({ host: hostname, port: Number(port) });
   const flags = ['--management-url', 'http://127.0.0.1:9', '-q', queue];
   const served = await serve(['-u', proxy.url(amqpUrl()), ...flags]);
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   await page.goto(`${served.origin}/q/${queue}/dead`);
   await page.locator(`button[data-ask]:has-text("Replay ${total}…")`).click();
   // So slowly that the link is cut in between, however slow the machine is.
@@ -117,14 +105,13 @@ test('a replay that the broker leaves loses nothing, and the page shows what it 
   await broker.close();
 });
 
-test('a folder that is removed while its page is open: the page says so', async ({ skip }) => {
-  skip(missing !== undefined, missing);
+test('a folder that is removed while its page is open: the page says so', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-page-removed-'));
   const broker = await connect(`local:${folder}`);
   await createProducer(broker, defineQueue('orders', anyValue)).send(1);
   await broker.close();
   const served = await serve(['-u', `local:${folder}`]);
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   await page.locator('th a:text-is("orders")').waitFor();
   rmSync(folder, { recursive: true, force: true });
   await page.locator('#gone:has-text("was removed or replaced while it was open")').waitFor();
@@ -134,12 +121,9 @@ test('a folder that is removed while its page is open: the page says so', async 
   await page.context().close();
 });
 
-test('RabbitMQ without its management API: the page says what it takes, and which queues may be named', async ({
-  skip,
-}) => {
-  skip(missing !== undefined, missing);
+test('RabbitMQ without its management API: the page says what it takes, and which queues may be named', async () => {
   const served = await serve(['-u', amqpUrl(), '--management-url', 'http://127.0.0.1:9']);
-  const { page } = await openTab(browser, served.address);
+  const { page } = await openTab(served.address);
   const text = await page.locator('.notice').first().innerText();
   expect(text).toContain('management');
   expect(text).toContain('millrace ui -q');

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
 import { Deferred } from '../../src/common/waiting.js';
@@ -13,23 +13,14 @@ import { Millrace } from '../cli/spawn-millrace.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
-import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab, type Tab } from './browser.js';
+import { browserOfFile, type Tab } from './browser.js';
 import { agree, failing, places, ready, SCRIPT } from './operated.js';
-import { type Served, serve } from './served.js';
+import type { Served } from './served.js';
 
 const nextQueue = queueNames('page-views');
 const folder = mkdtempSync(join(tmpdir(), 'millrace-page-views-'));
-let missing: string | undefined;
-let browser: Browser;
-
-beforeAll(async () => {
-  missing = await missingBrowser();
-  if (missing === undefined) browser = await openBrowser();
-}, INSTALL_LIMIT_MS);
-afterAll(async () => {
-  await browser?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { serveTab } = browserOfFile();
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
   const isLocal = where === 'in a folder';
@@ -43,18 +34,13 @@ describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
     // Its schedules have a name of their own, so that others of the same folder or broker are left alone.
     prefix = nextQueue();
   });
-  beforeEach(async ({ skip }) => {
-    skip(missing !== undefined, missing);
+  beforeEach(async () => {
     if (isLocal) await broker.declare(defineQueue('any', anyValue).spec);
     const schedules = fileURLToPath(new URL('../cli/schedule/schedules.mjs', import.meta.url));
-    served = await serve(['-u', url(), ...flags, '--schedules', schedules], { TEST_PREFIX: prefix });
-    tab = await openTab(browser, served.address);
+    const opened = await serveTab(['-u', url(), ...flags, '--schedules', schedules], { TEST_PREFIX: prefix });
+    ({ served, tab } = opened);
     page = tab.page;
-    return async () => {
-      await page.context().close();
-      served.process.child.kill('SIGTERM');
-      await served.process.exit();
-    };
+    return opened.close;
   });
   afterAll(() => broker?.close());
   let prefix = '';
