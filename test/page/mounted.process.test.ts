@@ -171,6 +171,11 @@ test('with the metrics of its workers, the page says how long handlers take and 
   metrics.stop();
   const { body } = await ask(`${origin}/ops/q/orders`);
   expect(body).toContain('data-chart="durations"');
+  const [strip = ''] = /<dl class="strip">.*?<\/dl>/s.exec(body) ?? [];
+  const labels = [...strip.matchAll(/<dt>(.*?)<\/dt>/g)].map(([, label]) => label);
+  expect(labels.slice(5)).toEqual(['sent /s', 'handled /s', 'failed /s', 'handlers p95', 'consumers']);
+  // Nothing but figures with their labels.
+  expect(strip.replaceAll(/<div><dt>.*?<\/dd><\/div>/gs, '')).toBe('<dl class="strip"></dl>');
   expect(body).not.toContain('--metrics');
   const chart = JSON.parse((await ask(`${origin}/ops/q/orders/chart`)).body) as { names: string[] };
   expect(chart.names).toEqual(expect.arrayContaining(['failed', 'p50', 'p95', 'p99']));

@@ -44,7 +44,7 @@ export async function queueView(context: ViewContext, name: string): Promise<Vie
     return html`<div><dt>${label}</dt><dd>${href === undefined ? cell : html`<a href="${href}">${cell}</a>`}</dd></div>`;
   };
   const view = html`<h1>${name} ${renderCell('why', first.get('why') as Cell)}</h1>
-<dl class="strip">${figure('ready', 'ready', links.queue(name))}${figure('unsettled', 'being handled', links.queue(name, { tab: 'unsettled' }))}${figure('delayed', 'waiting', links.queue(name, { tab: 'delayed' }))}${figure('dead', 'dead', links.dead(name))}${figure('oldest', 'oldest ready')}${figure('in', 'sent /s')}XX, 'consumers', links.view('workers', { f: name }))}</dl>
+<dl class="strip">${figure('ready', 'ready', links.queue(name))}${figure('unsettled', 'being handled', links.queue(name, { tab: 'unsettled' }))}${figure('delayed', 'waiting', links.queue(name, { tab: 'delayed' }))}${figure('dead', 'dead', links.dead(name))}${figure('oldest', 'oldest ready')}${figure('in', 'sent /s')}${figure('out', 'handled /s')}${figure('failed', 'failed /s')}${figure('p95', 'handlers p95')}${figure('consumers', 'consumers', links.view('workers', { f: name }))}</dl>
 <div class="actions">${buttons(context, info)}</div>
 ${charts(context, info)}
 <nav class="tabs" aria-label="Messages">${TABS.map(
