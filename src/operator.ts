@@ -187,8 +187,9 @@ export interface WaitQueue {
   /** Messages that wait in it. */
   readonly messages: number;
   /**
-   * `unused`: it is empty, and no consumer of its queue is there that could use it. `orphaned`: it holds messages for a queue
-   * that does not exist. `used` otherwise.
+   * `unused`: it is empty, and no consumer of its queue has its delay in its `retry.delaysMs`; for the queue of a delay that
+   * is computed or set by a handler: there is no consumer. `orphaned`: it holds messages for a queue that does not exist.
+   * `used` otherwise.
    */
   readonly state: 'used' | 'unused' | 'orphaned';
 }

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker.js';
-import { errorText } from '../common/options.js';
+import { errorText, refusePromise } from '../common/options.js';
 import { Deadlines } from '../common/waiting.js';
 import type { HandlerContext } from '../consumer/consumer.js';
 import type { HandlerHost } from '../consumer/handler-threads.js';
@@ -90,6 +90,7 @@ export class Batcher<Out> implements HandlerHost {
     let kind: unknown;
     try {
       kind = by(value);
+      refusePromise('by', 'a string to be returned', kind);
     } catch (error) {
       throw new RejectMessage(`the function 'by' failed: ${errorText(error)}`);
     }

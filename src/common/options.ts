@@ -133,7 +133,7 @@ export function callHarmless(call: () => unknown): void {
 export function refusePromise(name: string, expected: string, returned: unknown): void {
   if (!isThenable(returned)) return;
   returned.then(undefined, () => {});
-  throw invalidOption(name, `${expected}, not a promise`, returned);
+  throw new QueueError('INVALID_OPTION', `${name}: expected ${expected}, not a promise`);
 }
 
 /** Whether it is a promise, also of another realm or library, or a callable one such as a query builder. */

@@ -51,6 +51,8 @@ export class Dispatcher<Out> {
   readonly #exitGap = new ExitGap(() => this.#runNext());
   /** Whether handlers may start. */
   isOpen = false;
+  /** Whether messages that arrive meanwhile are kept: a subscription that is being opened would deliver them again at once. */
+  keepsArrivals = false;
   #keepsAlive = true;
   #isAbandoned = false;
   #unfinished = 0;
@@ -116,10 +118,10 @@ export class Dispatcher<Out> {
     this.#runNext();
   }
 
-  /** Accepts a delivery, or returns it to the queue if no handler may start. */
+  /** Accepts a delivery, or returns it to the queue if no handler will start. */
   readonly accept = (delivery: Delivery): void => {
     this.#report.arrived(delivery);
-    if (this.isOpen) {
+    if (this.isOpen || this.keepsArrivals) {
       this.#line.add(delivery);
       this.#runNext();
     } else {

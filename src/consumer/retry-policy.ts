@@ -1,6 +1,12 @@
 /** How often a failed message is retried, and when: the options, their check, and the resulting delays. */
 import type { DelayedRetry } from '../broker.js';
-import { checkOptionNames, integerOption, invalidOption, MAX_DELAY_MS } from '../common/options.js';
+import {
+  checkOptionNames,
+  integerOption,
+  invalidOption,
+  MAX_DELAY_MS,
+  refusePromise,
+} from '../common/options.js';
 import { MAX_ATTEMPTS } from '../common/retry-headers.js';
 
 /** How often a failed message is retried, and when: a list of delays, or a rule to compute them. */
@@ -126,6 +132,7 @@ function exponential(attempt: number): number {
 function chosenDelay(backoff: (attempt: number) => number, attempt: number): number | undefined {
   try {
     const delayMs = backoff(attempt);
+    refusePromise('retry.backoff', 'milliseconds', delayMs);
     return typeof delayMs === 'number' && delayMs >= 0 ? delayMs : undefined;
   } catch {
     return undefined;

@@ -249,6 +249,7 @@ export class RunningConsumer<Out> implements Consumer {
   #become(state: ConsumerState): void {
     this.#state = state;
     this.#dispatcher.isOpen = (state === 'starting' || state === 'running') && !this.#pausing.isWanted;
+    this.#dispatcher.keepsArrivals = state === 'starting';
   }
 
   stop(options: StopOptions = {}): Promise<StopResult> {

@@ -94,7 +94,10 @@ function propertiesOf<In>(
     const headers =
       own.headers && all.headers ? { ...all.headers, ...own.headers } : (own.headers ?? all.headers);
     const given = Object.fromEntries(Object.entries(own).filter(([, option]) => option !== undefined));
-    return messageProperties({ ...all, ...given, headers });
+    // One time of delivery replaces the other.
+    const { delayMs, at, ...others } = all;
+    const due = 'delayMs' in given || 'at' in given ? {} : { delayMs, at };
+    return messageProperties({ ...others, ...due, ...given, headers });
   } catch (error) {
     const text = `each, of the value at position ${index}: ${errorText(error)}`;
     throw new QueueError('INVALID_OPTION', text, { cause: error });

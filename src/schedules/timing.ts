@@ -90,13 +90,20 @@ function parse(cron: string, tz: string): Croner.Cron {
   return times;
 }
 
-/** Searches back in growing steps: expressions only support searching forward. */
+/** From this number of ticks on, what is left is searched by halves: an expression may tick in each second of a month. */
+const MANY_TICKS = 10;
+
+/** Searches back in growing steps, and from there forward: expressions only support searching forward. */
 function lastUpTo(next: Timing['next'], upTo: number): number {
-  for (let windowMs = 60_000; ; windowMs *= 4) {
-    let last = next(upTo - windowMs);
-    if (last === undefined || last > upTo) continue;
-    for (let tick = next(last); tick !== undefined && tick <= upTo; tick = next(tick)) last = tick;
-    return last;
+  let last = Number.POSITIVE_INFINITY;
+  for (let windowMs = 60_000; last > upTo; windowMs *= 4)
+    last = next(upTo - windowMs) ?? Number.POSITIVE_INFINITY;
+  for (let end = upTo, ticks = 1; ; ticks++) {
+    const after = ticks < MANY_TICKS ? last : Math.floor((last + end) / 2);
+    const tick = next(after) ?? Number.POSITIVE_INFINITY;
+    if (tick <= end) last = tick;
+    else if (after === last) return last;
+    else end = after;
   }
 }
 

@@ -57,7 +57,8 @@ describe('a RabbitMQ', () => {
     expect(exitCode).toBe(0);
     // Other tests lose delayed messages.
     const names = checks.map(({ check }) => check).filter((name) => name !== 'delayed messages');
-    expect(names).toEqual(['address', 'connection', 'version', 'limits', 'round trip']);
+    expect(names).toEqual(['address', 'connection', 'version', 'limits', 'round trip', 'wait queues']);
+    expect(of('wait queues')).toMatchObject({ status: 'ok', text: expect.stringContaining('unknown') });
     const { text, ...means } = brokerVersion();
     expect(of('version')).toMatchObject({ version: text, ...means });
     expect(of('limits')).toMatchObject({ frameMax: 131_072, channelMax: 2047, heartbeatSeconds: 20 });

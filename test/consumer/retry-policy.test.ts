@@ -46,6 +46,19 @@ test('exponential delays double from a second on', () => {
   expect(exactDelaysMs).toEqual([]);
 });
 
+test('an asynchronous function is none, and its rejection does not end the process', async () => {
+  const rejected: unknown[] = [];
+  const onRejection = (reason: unknown) => rejected.push(reason);
+  process.on('unhandledRejection', onRejection);
+  const later = async () => {
+    throw new Error('no delay');
+  };
+  expect(check({ attempts: 9, backoff: later }).delayAfter(2)).toBe(2000);
+  await new Promise(setImmediate);
+  process.off('unhandledRejection', onRejection);
+  expect(rejected).toEqual([]);
+});
+
 test('jitter leaves a share of the delay to chance', () => {
   const { delayAfter } = check({ attempts: 9, backoff: () => 1000, jitter: 0.5 });
   const drawn = Array.from({ length: 200 }, () => delayAfter(1));

@@ -99,6 +99,36 @@ export const paceCases: Cases = {
     await consumer.stop();
   },
 
+  'a key of a rate is computed once for each message, and a promise for one ends neither it nor the process':
+    async (t) => {
+      const unhandled: unknown[] = [];
+      const onUnhandled = (reason: unknown) => unhandled.push(reason);
+      process.on('unhandledRejection', onUnhandled);
+      try {
+        const seen = new Set<string>();
+        const { log, consumer } = await paced(t, ['async', 'a', 'b'], () => {}, {
+          rate: {
+            limit: 1,
+            perMs: 20,
+            key: (text) => {
+              if (text === 'async') return Promise.reject(new Error('no account')) as unknown as string;
+              if (seen.has(text)) throw new Error('asked twice');
+              seen.add(text);
+              return 'all';
+            },
+          },
+        });
+        await consumer.start();
+        await log.until('handled', 2);
+        const error = 'the key function failed: rate.key: expected a string to be returned, not a promise';
+        expect(await log.until('dead-lettered')).toMatchObject([{ failure: { code: 'invalid', error } }]);
+        await consumer.stop();
+      } finally {
+        process.off('unhandledRejection', onUnhandled);
+      }
+      expect(unhandled).toEqual([]);
+    },
+
   'a rate of the queue is shared by all of its consumers, or refused where nobody can count over them':
     async (t) => {
       const begun: number[] = [];
@@ -198,6 +228,22 @@ export const paceCases: Cases = {
     await consumer.stop();
     expect(await t.ready(queue.name)).toBe(0);
     expect(consumer.counts).toMatchObject({ handled: 6, retried: 0, deadLettered: 0, lost: 0 });
+  },
+
+  'a pause in the handler of the first message keeps or returns the next ones once': async (t) => {
+    const texts: string[] = [];
+    const { log, consumer } = await paced(t, ['a', 'b', 'c'], (text) => {
+      if (texts.push(text) === 1) void consumer.pause();
+    });
+    await consumer.start();
+    await log.until('paused');
+    await log.until('handled');
+    await consumer.resume();
+    await log.until('handled', 3);
+    expect(texts.sort()).toEqual(['a', 'b', 'c']);
+    // One that arrived while it was subscribing was returned over and over.
+    expect(consumer.counts.released).toBeLessThanOrEqual(4);
+    await consumer.stop();
   },
 
   'a handler that runs on through a pause and a resume is acknowledged, or retried': async (t) => {

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { SendManyCounts } from '../../src/producer/each-value.js';
+import type { MessageOptions } from '../../src/producer/message-options.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
@@ -137,6 +138,16 @@ export const sendManyCases: Cases = {
       ['import-7-b', { import: '7', tenant: 'red', row: '1' }, 'b'],
       [expect.stringMatching(/^[0-9a-f-]{36}$/), { import: '7', tenant: 'none' }, 'all'],
     ]);
+  },
+
+  'a time of delivery of one message replaces that of all, of either kind': async (t) => {
+    const queue = t.define(z.string());
+    const { sendMany } = createProducer(t.broker, queue);
+    const each = (options: MessageOptions) => (text: string) => (text === 'now' ? options : {});
+    const at = new Date(Date.now() + 3_600_000);
+    await sendMany(['later', 'now'], { at, each: each({ delayMs: 0 }) });
+    await sendMany(['later', 'now'], { delayMs: 3_600_000, each: each({ at: new Date(0) }) });
+    expect(await texts(t, queue.name, 2)).toEqual(['now', 'now']);
   },
 
   'sendMany stops where what is said of a message can not be sent': async (t) => {

@@ -105,6 +105,13 @@ test.each(pairs)(
   },
 );
 
+test('the last tick of an expression that ticks each second of a month is found at once, from long after it', () => {
+  const timing = timingOption({ cron: '* * * * 1 *', tz: 'UTC' });
+  // One by one they would take longer than the time limit of a test.
+  expect(timing.last(Date.parse('2026-12-30T12:00Z'))).toBe(Date.parse('2026-01-31T23:59:59Z'));
+  expect(timing.last(Date.parse('2026-01-10T12:00:00.500Z'))).toBe(Date.parse('2026-01-10T12:00Z'));
+});
+
 test('intervals count from 1970', () => {
   const timing = timingOption({ everyMs: 15_000 });
   expect(timing.next(29_999)).toBe(30_000);

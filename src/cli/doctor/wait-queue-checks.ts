@@ -16,7 +16,13 @@ export async function* waitQueueChecks(
     if (fix) yield ok('wait queues', 'there are none on this broker, and nothing to remove');
     return;
   }
-  if (!isAsked) return;
+  if (!isAsked) {
+    yield ok(
+      'wait queues',
+      'unknown whether any is unused: only the management API lists them (--management-url)',
+    );
+    return;
+  }
   try {
     const all = await operator.waitQueues();
     for (const { name, queue, messages } of all.filter(({ state }) => state === 'orphaned')) {
@@ -32,7 +38,7 @@ export async function* waitQueueChecks(
     if (unused.length > 0 && !fix) {
       yield warn(
         'wait queues',
-        `unused: ${names}: empty, and no consumer of their queues runs`,
+        `unused: ${names}: empty, and no consumer's retry policy needs them`,
         'millrace doctor --fix removes them; a consumer that needs one declares it again',
         { unused: unused.map(({ name }) => name) },
       );

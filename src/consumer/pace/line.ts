@@ -44,7 +44,8 @@ export class PlainLine implements Line {
 export type KeyOf<Out> = (value: Out) => string | readonly string[];
 
 interface KeyedLineSettings<Out> {
-  readonly keyOf: KeyOf<Out>;
+  /** Called once for each delivery. */
+  readonly keyOf: (value: Out, delivery: Delivery) => ReturnType<KeyOf<Out>>;
   /** How many deliveries with the same key may be taken at once. */
   readonly maxPerKey: number;
   /** Must not throw or reject, and must end in time, since later deliveries wait for it. */
@@ -134,7 +135,7 @@ export class KeyedLine<Out> implements Line {
     let keys: readonly string[] = [];
     let known = decoded;
     try {
-      if (decoded.ok) keys = checkKeys(this.#settings.keyOf(decoded.value));
+      if (decoded.ok) keys = checkKeys(this.#settings.keyOf(decoded.value, delivery));
     } catch (error) {
       // Calling it again would have the same result, so the message is treated as invalid.
       const text = `the key function failed: ${errorText(error)}`;

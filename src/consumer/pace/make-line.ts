@@ -1,5 +1,5 @@
 import type { Delivery } from '../../broker.js';
-import { invalidOption } from '../../common/options.js';
+import { invalidOption, refusePromise } from '../../common/options.js';
 import type { Decoded } from '../settlement.js';
 import { KeyedLine, type KeyOf, type Line, PlainLine } from './line.js';
 import type { Rate } from './rate.js';
@@ -42,31 +42,28 @@ export function makeLine<Out>(
         : new RatedLine(plain, { rate, takeStarts, keyOf: undefined, onReady, onTooLong });
     return { line, decoded: undefined };
   }
+  const rateKeys = new WeakMap<Delivery, string>();
   const keyed: KeyedLine<Out> = new KeyedLine<Out>({
-    keyOf: keysOf(key, rate),
+    keyOf: (value, delivery) => {
+      if (rate?.key !== undefined) rateKeys.set(delivery, rateKeyOf(rate.key, value));
+      return key === undefined ? [] : key(value);
+    },
     maxPerKey,
     decode: (delivery) => decodeAhead(delivery, () => keyed.isDecoding(delivery)),
     onReady,
   });
   const decoded: Decode<Out> = (delivery) => keyed.decodedOf(delivery);
   if (rate === undefined) return { line: keyed, decoded };
-  const rateKey = rate.key;
+  // A message for which it failed is not limited: it becomes a dead letter.
   const keyOf =
-    rateKey &&
-    ((delivery: Delivery) => {
-      const value = keyed.decodedOf(delivery);
-      return value.ok ? rateKey(value.value) : undefined;
-    });
+    rate.key && ((delivery: Delivery) => (keyed.decodedOf(delivery).ok ? rateKeys.get(delivery) : undefined));
   return { line: new RatedLine(keyed, { rate, takeStarts, keyOf, onReady, onTooLong }), decoded };
 }
 
-/** Also calls the rate's key function, so that a message for which it throws becomes a dead letter on arrival. */
-function keysOf<Out>(key: KeyOf<Out> | undefined, rate: Rate<Out> | undefined): KeyOf<Out> {
-  const rateKey = rate?.key;
-  if (key !== undefined && rateKey === undefined) return key;
-  return (value) => {
-    const counted: unknown = rateKey?.(value);
-    if (typeof counted !== 'string') throw invalidOption('rate.key', 'a string to be returned', counted);
-    return key === undefined ? [] : key(value);
-  };
+/** Throws `INVALID_OPTION`, and as the function of the program does. */
+function rateKeyOf<Out>(keyOf: (value: Out) => unknown, value: Out): string {
+  const key = keyOf(value);
+  refusePromise('rate.key', 'a string to be returned', key);
+  if (typeof key !== 'string') throw invalidOption('rate.key', 'a string to be returned', key);
+  return key;
 }

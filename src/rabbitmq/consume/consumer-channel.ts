@@ -6,6 +6,7 @@ import { QueueError } from '../../errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import { onOwnChannel } from '../connection/request.js';
 import type { ServerVersion } from '../connection/server-version.js';
+import { delaysArgument } from '../topology/named-retry-delays.js';
 import type { ReceivedMessage } from '../wire/amqp-message.js';
 import { fromAmqplib } from '../wire/amqplib-message.js';
 import { ConsumedQueue } from './consumed-queue.js';
@@ -201,6 +202,7 @@ export class ConsumerChannel {
     const { priority } = this.#settings;
     await this.#channel.consume(this.queue, onMessage, {
       consumerTag: this.#consumerTag,
+      arguments: delaysArgument(this.exactDelaysMs),
       ...(priority === undefined ? {} : { priority }),
     });
   }

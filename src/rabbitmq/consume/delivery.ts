@@ -4,7 +4,7 @@ import { attemptOf, postponesOf } from '../../common/retry-headers.js';
 import { pause } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
-import { delayStepOf } from '../topology/retry-delay-steps.js';
+import { delayStepOf, type RetryDelay } from '../topology/retry-delay-steps.js';
 import { fromWire, RESENT_HEADER, type ReceivedMessage } from '../wire/amqp-message.js';
 import { countOf } from '../wire/broker-death.js';
 import { NO_HEADERS } from '../wire/header-table.js';
@@ -118,8 +118,10 @@ export class RabbitMqDelivery implements HeldDelivery {
         throw new QueueError('INVALID_OPTION', `delayMs: expected 0 to ${MAX_DELAY_MS} ms, got ${delayMs}`);
       }
       const { queue, exactDelaysMs } = this.#source;
-      const waitMs = exactDelaysMs.includes(delayMs) ? Math.ceil(delayMs) : delayStepOf(delayMs);
-      await this.#republisher.retry(queue, this, waitMs, failure, signal);
+      const delay: RetryDelay = exactDelaysMs.includes(delayMs)
+        ? { ms: Math.ceil(delayMs), isStep: false }
+        : { ms: delayStepOf(delayMs), isStep: true };
+      await this.#republisher.retry(queue, this, delay, failure, signal);
       return true;
     });
   }

@@ -8,6 +8,7 @@ import type { Publisher } from '../publish/publisher.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
 import { isDelayOf } from '../topology/queue-arguments.js';
 import type { RetryAndDeadLetterQueues } from '../topology/retry-and-dead-letter-queues.js';
+import type { RetryDelay } from '../topology/retry-delay-steps.js';
 import type { ReceivedMessage, WireMessage } from '../wire/amqp-message.js';
 import { deathHeaders, republished, thinned } from '../wire/republished.js';
 
@@ -61,12 +62,12 @@ export class Republisher {
   async retry(
     queue: string,
     delivery: MovableMessage,
-    delayMs: number,
+    delay: RetryDelay,
     failure: Failure | undefined,
     signal: AbortSignal,
   ): Promise<void> {
     const wait = { signal, timeoutMs: RETRY_LIMIT_MS };
-    const target = () => this.#retryAndDeadLetterQueues.ensureRetryTarget(queue, delayMs, wait);
+    const target = () => this.#retryAndDeadLetterQueues.ensureRetryTarget(queue, delay, wait);
     const change = (headers: MessageHeaders) =>
       failure === undefined
         ? postponeHeaders(headers, delivery.attempt)

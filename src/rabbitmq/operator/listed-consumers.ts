@@ -11,6 +11,17 @@ export interface ListedConsumer {
     readonly connection_name?: unknown;
     readonly peer_host?: unknown;
   };
+  readonly arguments?: unknown;
+}
+
+/** The consumers of a list. */
+export function listOf(answer: unknown): readonly ListedConsumer[] {
+  return Array.isArray(answer) ? answer : [];
+}
+
+/** The consumers in the description of a queue. */
+export function consumersIn(answer: unknown): readonly ListedConsumer[] {
+  return listOf((answer as { readonly consumer_details?: unknown } | undefined)?.consumer_details);
 }
 
 export interface ListedChannel {

@@ -1,5 +1,5 @@
 /** Converts the management API's list into the queues that an operator sees. */
-import type { QueueFigure, QueueInfo, QueueRates, WaitQueue } from '../../broker.js';
+import type { QueueFigure, QueueInfo, QueueRates } from '../../broker.js';
 import { CLASSIC_LENGTH_OFFSET } from '../connection/broker-errors.js';
 import { DELAY_PREFIX } from '../wire/origin.js';
 
@@ -51,7 +51,7 @@ export const COLUMNS = [
   'message_stats.get_no_ack_details.rate',
 ].join(',');
 
-const AUXILIARY = /\.retry\.(?:\d+|ready)$/;
+const AUXILIARY = /\.retry\.(?:(?:step\.)?\d+|ready)$/;
 const LADDER = new RegExp(`^${DELAY_PREFIX.replaceAll('.', '\\.')}\\d+$`);
 
 /** Whether it is one of those in which delayed messages of all queues wait. */
@@ -69,31 +69,6 @@ export function retriedQueue(
   const ready = next === undefined ? undefined : byName.get(next);
   if (ready !== undefined) next = retryTarget(ready) ?? next;
   return next;
-}
-
-/** Those among the queues in which retries wait. Figures that are missing count as use. */
-export function waitQueuesOf(queues: readonly ListedQueue[]): WaitQueue[] {
-  const byQueue = new Map(queues.map((queue) => [queue.name, queue]));
-  const found: WaitQueue[] = [];
-  for (const waiting of queues) {
-    // Consumers attend to the ready queue, and declare it with the first retry of the process: it stays.
-    const queue = waiting.name.endsWith('.ready') ? undefined : retriedQueue(waiting, byQueue);
-    if (queue === undefined) continue;
-    const messages = heldIn(waiting);
-    const own = byQueue.get(queue);
-    const isIdle = own === undefined || (own.consumers === 0 && numberOf(own.messages_unacknowledged) === 0);
-    const unused = messages === 0 && isIdle ? 'unused' : 'used';
-    const state = own === undefined && (messages ?? 0) > 0 ? 'orphaned' : unused;
-    found.push({ name: waiting.name, queue, messages: messages ?? 0, state });
-  }
-  return found;
-}
-
-/** Including those that can't reach the next queue. Undefined: unknown. */
-function heldIn({ type, messages, messages_dlx }: ListedQueue): number | undefined {
-  const own = numberOf(messages);
-  const expired = type === 'quorum' ? numberOf(messages_dlx) : 0;
-  return own === undefined || expired === undefined ? undefined : own + expired;
 }
 
 function retryTarget({ name, arguments: given = {} }: ListedQueue): string | undefined {

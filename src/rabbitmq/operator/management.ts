@@ -15,7 +15,7 @@ import type { RabbitMqAddress } from '../address.js';
 import { credentialsFor, tlsOf } from '../connection/log-in.js';
 import type { RabbitMqSettings } from '../options.js';
 import type { QueueCounts } from '../topology/topology.js';
-import { CHANNEL_COLUMNS, CONNECTION_COLUMNS, consumersOf, type ListedConsumer } from './listed-consumers.js';
+import { CHANNEL_COLUMNS, CONNECTION_COLUMNS, consumersIn, consumersOf, listOf } from './listed-consumers.js';
 import {
   COLUMNS,
   deadLetterQueueOf,
@@ -24,8 +24,8 @@ import {
   type ListedQueue,
   numberOf,
   retriedQueue,
-  waitQueuesOf,
 } from './listed-queue.js';
+import { mayBeUsed, RETRYING_COLUMNS, waitQueuesOf } from './listed-wait-queues.js';
 import { getJson, getPages, type ManagementAccess, unusable } from './management-api.js';
 
 /** 100,000 queues. */
@@ -81,8 +81,20 @@ export class Management {
 
   /** All wait queues of the virtual host. Rejects as `list` does. */
   async waitQueues(wait: WaitOptions): Promise<WaitQueue[]> {
-    const { queues } = await this.#ask(wait, (access) => this.#listed(access, '', wait));
-    return waitQueuesOf(queues).sort(byName);
+    const { vhost } = this.#address();
+    const [{ queues }, consumers] = await this.#ask(wait, async (access) => [
+      await this.#listed(access, '', wait),
+      await getJson(access, `consumers/${segment(vhost)}?columns=${RETRYING_COLUMNS}`, wait.signal),
+    ]);
+    return waitQueuesOf(queues, listOf(consumers)).sort(byName);
+  }
+
+  /** Whether any of the `count` consumers of its queue may use a wait queue. Rejects as `list` does. */
+  async mayBeUsed({ name, queue }: WaitQueue, count: number, wait: WaitOptions): Promise<boolean> {
+    if (count === 0) return false;
+    const path = `queues/${segment(this.#address().vhost)}/${segment(queue)}?columns=consumer_details`;
+    const answer = await this.#ask(wait, (access) => getJson(access, path, wait.signal));
+    return mayBeUsed(name, count, consumersIn(answer));
   }
 
   /**
@@ -114,9 +126,7 @@ export class Management {
     const [consumers, channels, connections] = await this.#ask(wait, async (access) => {
       const path = queue === undefined ? `consumers/${vhost}` : `queues/${vhost}/${segment(queue)}`;
       const answer = await getJson(access, path, wait.signal);
-      const listed =
-        queue === undefined ? answer : (answer as { consumer_details?: unknown })?.consumer_details;
-      const consumers = (Array.isArray(listed) ? listed : []) as readonly ListedConsumer[];
+      const consumers = queue === undefined ? listOf(answer) : consumersIn(answer);
       if (consumers.length === 0) return [consumers, [], []] as const;
       return [
         consumers,
@@ -275,7 +285,7 @@ function segment(name: string): string {
 
 /** A regular expression for the names of a queue, of its wait queues and of its usual dead-letter queue. */
 function ownAndRetries(name: string): string {
-  return `^${name.replace(/[^\p{L}\p{N}]/gu, (character) => (character > '~' ? '.+' : `\\${character}`))}(\\.retry\\.(\\d+|ready)|\\.dead)?$`;
+  return `^${name.replace(/[^\p{L}\p{N}]/gu, (character) => (character > '~' ? '.+' : `\\${character}`))}(\\.retry\\.((step\\.)?\\d+|ready)|\\.dead)?$`;
 }
 
 /** Why figures that the management API would report are unknown. */

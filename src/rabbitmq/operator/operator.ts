@@ -140,15 +140,23 @@ export class RabbitMqOperator implements Operator {
     return this.#ask('listing wait queues', options, (wait) => this.#parts.management.waitQueues(wait));
   }
 
-  async removeWaitQueue({ name, queue }: WaitQueue, options: WaitOptions = {}): Promise<boolean> {
+  async removeWaitQueue(waitQueue: WaitQueue, options: WaitOptions = {}): Promise<boolean> {
+    const { name, queue } = waitQueue;
     const wait = this.#begin(`removing '${name}'`, options);
-    const { broker, counts } = this.#parts;
+    const { broker, counts, management } = this.#parts;
     // The API's list may be seconds old, and quorum queues do not support conditional removal.
     const { consumers } = await counts(queue, wait).catch(ifMissing);
+    if (await management.mayBeUsed(waitQueue, consumers, wait)) return false;
     const { ready } = await counts(name, wait).catch(ifMissing);
-    if (consumers > 0 || ready > 0) return false;
-    await broker.remove(name, wait);
-    return true;
+    if (ready > 0) return false;
+    try {
+      await broker.remove(name, wait);
+      return true;
+    } catch (error) {
+      // The list was older than its end.
+      if (isQueueError(error, 'QUEUE_MISSING')) return false;
+      throw error;
+    }
   }
 
   /** Requests end with the wait for them: those of a slow server must not pile up. */

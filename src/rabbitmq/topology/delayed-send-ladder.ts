@@ -87,7 +87,7 @@ export class DelayedSendLadder {
     const delay = Math.min(seconds, MAX_SECONDS);
     const top = Math.floor(Math.log2(delay));
     // A queue with a capacity receives them like its retries, when it has room.
-    const target = await this.#retryAndDeadLetterQueues.ensureRetryTarget(queue, 0, wait);
+    const target = await this.#retryAndDeadLetterQueues.ensureRetryTarget(queue, undefined, wait);
     this.#forgetOldBinding(target);
     await this.#ready.ensure(`to ${target}`, LADDER, wait, async (connection) => {
       await this.#declareEnd(connection);

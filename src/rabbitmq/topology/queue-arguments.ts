@@ -4,6 +4,7 @@ import type { Options } from 'amqplib';
 import type { DelayedRetry, QueueSpec } from '../../broker.js';
 import { CLASSIC_LENGTH_OFFSET } from '../connection/broker-errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
+import type { RetryDelay } from './retry-delay-steps.js';
 
 const MAX_NAME_BYTES = 255;
 
@@ -70,17 +71,22 @@ export function deadLetterQueueDeclaration(
 }
 
 /**
- * The queue in which retried messages of `queue` wait for `delayMs` before the broker moves them to the ready queue.
- * There is one queue per delay: with several delays in one queue, messages would be held up by those ahead of them. The
+ * The queue in which retried messages of `queue` wait for the delay before the broker moves them to the ready queue.
+ * There is one queue per delay: with several delays in one queue, messages would be held up by those ahead of them. A
+ * step has a name of its own, so that the queue of a listed delay is used by policies that list it, and by nothing else. The
  * broker removes a message only when the next queue has stored it. The wait queue of an exclusive queue is just as
  * transient, since it would otherwise keep messages that have nowhere to go.
  *
  * Earlier versions had the broker move messages straight to `queue`.
  */
-export function waitQueueDeclaration(queue: string, delayMs: number, exclusive: boolean): QueueDeclaration {
+export function waitQueueDeclaration(
+  queue: string,
+  { ms, isStep }: RetryDelay,
+  exclusive: boolean,
+): QueueDeclaration {
   return declarationOf(
-    ownedName(queue, `.retry.${delayMs}`),
-    [readyQueueName(queue), queue].map((next) => delayingOptions(delayMs, next, exclusive)),
+    ownedName(queue, isStep ? `.retry.step.${ms}` : `.retry.${ms}`),
+    [readyQueueName(queue), queue].map((next) => delayingOptions(ms, next, exclusive)),
   );
 }
 

@@ -13,6 +13,7 @@ import {
   waitQueueDeclaration,
 } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
+import type { RetryDelay } from './retry-delay-steps.js';
 
 /** The time between two checks for a ready queue: RabbitMQ logs an error for each check that finds none. */
 const LOOK_BACKOFF = { initialDelayMs: 500, maxDelayMs: 60_000 };
@@ -64,14 +65,15 @@ export class RetryAndDeadLetterQueues {
   }
 
   /**
-   * Declares the queue to publish a message to that is to return to `queue` after `delayMs`: a wait queue. Without a delay
+   * Declares the queue to publish a message to that is to return to `queue` after the delay: a wait queue. Without a delay
    * it is `queue` itself, or its ready queue if the message may have to wait for room.
    */
-  async ensureRetryTarget(queue: string, delayMs: number, wait: WaitOptions): Promise<string> {
-    if (delayMs === 0 && this.#queues.capacityOf(queue) === undefined) return queue;
+  async ensureRetryTarget(queue: string, delay: RetryDelay | undefined, wait: WaitOptions): Promise<string> {
+    const hasDelay = delay !== undefined && delay.ms > 0;
+    if (!hasDelay && this.#queues.capacityOf(queue) === undefined) return queue;
     const ready = await this.#readyQueue(queue, wait);
-    if (delayMs === 0) return ready;
-    return this.#assert(waitQueueDeclaration(queue, delayMs, this.#queues.isExclusive(queue)), wait);
+    if (!hasDelay) return ready;
+    return this.#assert(waitQueueDeclaration(queue, delay, this.#queues.isExclusive(queue)), wait);
   }
 
   /**

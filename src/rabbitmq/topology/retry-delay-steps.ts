@@ -8,6 +8,14 @@ const DAY = 24 * HOUR;
 
 const times = (unit: number, ...counts: number[]) => counts.map((count) => count * unit);
 
+/** How long a retry waits. */
+export interface RetryDelay {
+  /** Milliseconds. */
+  readonly ms: number;
+  /** Whether it is one of the steps, and not a delay that the policy lists. */
+  readonly isStep: boolean;
+}
+
 /** They include common values of Retry-After and of policies. Each is at most twice the previous one. */
 export const DELAY_STEPS_MS: readonly number[] = [
   ...times(1, 10, 20, 30, 50, 100, 200, 300, 500, 700),

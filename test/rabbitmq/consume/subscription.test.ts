@@ -337,7 +337,7 @@ describe('a retry', () => {
     const inbox = await Inbox.open(broker, queue.name);
     await (await inbox.next()).retry(50, failure);
     const second = await inbox.next();
-    await raw.deleteQueue(`${queue.name}.retry.50`);
+    await raw.deleteQueue(`${queue.name}.retry.step.50`);
     await second.retry(50, failure);
     const third = await inbox.next();
     expect(third.attempt).toBe(3);

@@ -2,6 +2,7 @@ import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { Backend, BrokerEvent, WaitQueue } from '../../../src/broker.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
+import { RetryLater } from '../../../src/errors.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
@@ -54,7 +55,7 @@ function waitQueue(broker: Backend, name: string, state: WaitQueue['state']): Pr
 }
 
 test.skipIf(knownManagementUrl() === undefined)(
-  'a wait queue is used while consumers run or messages wait in it, and can be removed after that',
+  'a wait queue is used while messages wait in it or a consumer’s policy has its delay, and can be removed after that',
   async () => {
     const broker = await open();
     const queue = define('policy');
@@ -64,8 +65,23 @@ test.skipIf(knownManagementUrl() === undefined)(
     expect(used).toMatchObject({ queue: queue.name, messages: 0 });
     // The list may be older than the consumer: it is asked again.
     expect(await broker.operator?.removeWaitQueue?.({ ...used, state: 'unused' })).toBe(false);
+    // The next version of the program has another policy, and delays that its handler chooses.
     await consumer.stop();
+    await createProducer(broker, queue).send('x');
+    const log2 = new EventLog();
+    const changed = createConsumer(
+      broker,
+      queue,
+      (_text, { attempt }) => {
+        if (attempt === 1) throw new RetryLater(90);
+      },
+      { retry: { delaysMs: [70] }, observe: log2.observe },
+    );
+    await changed.start();
+    await log2.until('handled');
     await waitQueue(broker, used.name, 'unused');
+    const step = await waitQueue(broker, `${queue.name}.retry.step.100`, 'used');
+    expect(await broker.operator?.removeWaitQueue?.({ ...step, state: 'unused' })).toBe(false);
     const args = ['doctor', '--management-url', managementUrl()];
     const env = { MILLRACE_URL: amqpUrl() };
     expect((await millrace(args, { env })).stdout).toMatch(
@@ -73,7 +89,11 @@ test.skipIf(knownManagementUrl() === undefined)(
     );
     const fixed = await millrace([...args, '--fix'], { env });
     expect(fixed.stdout).toMatch(new RegExp(`^ok {4}wait queues +removed .*'${used.name}'`, 'm'));
-    expect((await broker.operator?.waitQueues?.())?.map(({ name }) => name)).not.toContain(used.name);
+    expect(await broker.operator?.removeWaitQueue?.({ ...used, state: 'unused' })).toBe(false);
+    const left = (await broker.operator?.waitQueues?.())?.map(({ name }) => name);
+    expect(left).not.toContain(used.name);
+    expect(left).toContain(step.name);
+    await changed.stop();
     // The same process, which had declared it before, retries through it again.
     const again = await retriedOnce(broker, queue, 50);
     await again.log.until('handled');

@@ -102,8 +102,8 @@ describe('a queue defined with delayedRetry', () => {
     const last = await inbox.next();
     expect([...seen, last.attempt]).toEqual([1, 2, 3, 4, 5, 6]);
     last.ack();
-    expect(await isThere(`${queue.name}.retry.30`)).toBe(true);
-    expect(await isThere(`${queue.name}.retry.50`)).toBe(!delays);
+    expect(await isThere(`${queue.name}.retry.step.30`)).toBe(true);
+    expect(await isThere(`${queue.name}.retry.step.50`)).toBe(!delays);
   });
 
   it('is no match for one that delays otherwise', async () => {
@@ -128,7 +128,7 @@ describe('a queue defined with delayedRetry', () => {
     const again = await inbox.next();
     expect(again.message.headers).toMatchObject({ 'x-millrace-error': 'connection refused' });
     again.ack();
-    expect(await isThere(`${queue.name}.retry.50`)).toBe(true);
+    expect(await isThere(`${queue.name}.retry.step.50`)).toBe(true);
   });
 
   it('that was there without it, and differs besides, is a mismatch', async () => {
@@ -190,7 +190,7 @@ describe('a message that waits for its retry', () => {
     const ids = ['a', 'b', 'c'];
     for (const messageId of ids) {
       const options = { messageId, headers: { 'x-millrace-attempt': '2' } };
-      raw.sendToQueue(`${queue.name}.retry.20`, Buffer.from('x'), options);
+      raw.sendToQueue(`${queue.name}.retry.step.20`, Buffer.from('x'), options);
     }
     // The broker itself would now try again after three minutes.
     await eventually(async () => (await broker.inspect(ready)).ready === 3);

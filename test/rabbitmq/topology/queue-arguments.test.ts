@@ -148,7 +148,7 @@ describe('the queues besides it', () => {
   });
 
   it('a wait queue keeps its messages until they have arrived in the ready queue, or in the queue as before', () => {
-    const { name, options, earlier } = waitQueueDeclaration('orders', 1000, false);
+    const { name, options, earlier } = waitQueueDeclaration('orders', { ms: 1000, isStep: false }, false);
     expect(name).toBe('orders.retry.1000');
     expect(options).toEqual({
       durable: true,
@@ -169,15 +169,15 @@ describe('the queues besides it', () => {
   it('have names that fit into AMQP, different ones for names with a common start', () => {
     for (const queue of ['x'.repeat(255), 'ü'.repeat(127), '🐇'.repeat(63), `${'x'.repeat(250)}é`]) {
       const names = [queue, `${queue.slice(0, -1)}y`].flatMap((each) => [
-        waitQueueDeclaration(each, 2_147_483_647, false).name,
-        waitQueueDeclaration(each, 1, false).name,
+        waitQueueDeclaration(each, { ms: 2_147_483_647, isStep: true }, false).name,
+        waitQueueDeclaration(each, { ms: 1, isStep: false }, false).name,
         readyQueueDeclaration(each, false).name,
       ]);
       expect(new Set(names).size).toBe(6);
       for (const name of names) {
         expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
         expect(name).not.toContain('\ufffd');
-        expect(name).toMatch(/\.retry\.(\d+|ready)$/);
+        expect(name).toMatch(/\.retry\.(step\.2147483647|1|ready)$/);
       }
     }
   });
@@ -195,7 +195,7 @@ describe('the queues besides it', () => {
 
 describe('the wait queue of an exclusive queue', () => {
   it('goes with the connection, as the queue does', () => {
-    expect(waitQueueDeclaration('mine', 1000, true).options).toEqual({
+    expect(waitQueueDeclaration('mine', { ms: 1000, isStep: false }, true).options).toEqual({
       durable: false,
       exclusive: true,
       arguments: {

@@ -67,9 +67,10 @@ test('many computed delays share a wait queue, and a listed delay has its own', 
     else await delivery.retry(delays[index] ?? 0, failure);
   }
   await inbox.ackNext(delays.length);
-  const queues = [171, 176, 180, 186, 192, 200].map((ms) => `${name}.retry.${ms}`);
+  const suffixes = ['171', '176', '180', '186', '192', '200', 'step.200'];
+  const queues = suffixes.map((suffix) => `${name}.retry.${suffix}`);
   const found: boolean[] = [];
   for (const queue of queues) found.push(await isThere(queue));
-  expect(found).toEqual([false, true, false, false, false, true]);
+  expect(found).toEqual([false, true, false, false, false, false, true]);
   await inbox.subscription.close();
 });
