@@ -5,7 +5,7 @@ import type { ListedConsumer } from './listed-consumers.js';
 import { type ListedQueue, numberOf, retriedQueue } from './listed-queue.js';
 
 /** The requested fields of consumers. */
-export const RETRYING_COLUMNS = 'queue.name,queue.vhost,arguments';
+export const RETRYING_COLUMNS = 'queue.name,arguments';
 
 /** Those among the queues in which retries wait. Figures that are missing count as use. */
 export function waitQueuesOf(
