@@ -1,8 +1,13 @@
 import type { Broker, QueueStats } from '../broker.js';
+import { ConcurrencyLimit } from '../common/concurrency-limit.js';
+import { isQueueError } from '../errors.js';
 import { type Labels, Value, writeAll } from './instruments.js';
 
 /** How long one queue may take to answer. */
 const INSPECT_LIMIT_MS = 2000;
+
+/** Queues that a broker is asked for at once: more would only wait for each other, and be late. */
+const AT_ONCE = 50;
 
 /** The figures that are read at each scrape: the state of brokers, and of their queues. */
 export class StateMetrics {
@@ -104,16 +109,21 @@ export class StateMetrics {
 
   async #readQueues(broker: Broker): Promise<void> {
     if (broker.state === 'closed' || broker.state === 'connecting') return;
-    await Promise.all(
-      this.#queues.map(async (queue) => {
-        const ofQueue = { broker: broker.url, messaging_destination_name: queue };
+    const limit = new ConcurrencyLimit(AT_ONCE);
+    // The others would not be in time either, and are left out.
+    let isLate = false;
+    for (const queue of this.#queues) {
+      const labels = { broker: broker.url, messaging_destination_name: queue };
+      await limit.begin(async () => {
         try {
-          this.#add(ofQueue, await broker.inspect(queue, { timeoutMs: INSPECT_LIMIT_MS }));
-        } catch {
-          this.#unknown.add(ofQueue);
+          if (!isLate) this.#add(labels, await broker.inspect(queue, { timeoutMs: INSPECT_LIMIT_MS }));
+        } catch (error) {
+          isLate ||= isQueueError(error, 'TIMEOUT');
+          this.#unknown.add(labels);
         }
-      }),
-    );
+      });
+    }
+    await limit.ended();
   }
 
   /** Figures that a backend can't know are omitted. */

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Broker } from '../../src/broker.js';
 import { onTrace } from '../../src/common/tracing.js';
@@ -8,7 +8,7 @@ import { Deferred } from '../../src/common/waiting.js';
 import { connect } from '../../src/connect.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
-import { Postpone, RejectMessage } from '../../src/errors.js';
+import { Postpone, QueueError, RejectMessage } from '../../src/errors.js';
 import { createMetrics, type MetricsOptions } from '../../src/metrics/index.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
@@ -112,6 +112,30 @@ test('brokers and queues are asked when the metrics are read', async () => {
   expect(await value('millrace_queue_inspect_errors_total', '"missing"')).toBeGreaterThan(1);
   await broker.close();
   expect(await value('millrace_link_connected')).toBe(0);
+});
+
+test('a broker is asked for a bounded number of queues at once, and for no more once it is late', async () => {
+  let underWay = 0;
+  let most = 0;
+  let answer: 'once' | 'never' = 'once';
+  const inspect: Broker['inspect'] = async (name) => {
+    most = Math.max(most, ++underWay);
+    await new Promise(setImmediate);
+    underWay--;
+    if (answer === 'never') throw new QueueError('TIMEOUT', `inspecting '${name}'`);
+    return broker.inspect(name);
+  };
+  const asked = vi.fn(inspect);
+  const counting = Object.defineProperty(aroundBroker(broker as Backend, {}), 'inspect', { value: asked });
+  await createProducer(broker, queue).send('x');
+  const queues = Array.from({ length: 200 }, () => 'orders');
+  const { value } = metricsOf({ brokers: [counting], queues });
+  expect(await value('millrace_queue_ready', '"orders"')).toBe(1);
+  expect(most).toBe(50);
+  expect(asked).toHaveBeenCalledTimes(200);
+  answer = 'never';
+  expect(await value('millrace_queue_ready', '"orders"')).toBeUndefined();
+  expect(asked).toHaveBeenCalledTimes(250);
 });
 
 test('a name can not break out of its label, and ten thousand names make no ten thousand series', async () => {

@@ -36,9 +36,12 @@ export async function getJson(
   const { base, username } = access;
   if (status === 401 || status === 403) {
     const reason = reasonIn(text);
+    const remedy = /login failed/i.test(reason)
+      ? 'check the user and the password'
+      : "give it the tag 'monitoring', and a permission for the virtual host";
     throw new QueueError(
       'ACCESS_REFUSED',
-      `the management API at ${base.host} refuses the user '${username}'${reason}: give it the tag 'monitoring', and a permission for the virtual host`,
+      `the management API at ${base.host} refuses the user '${username}'${reason}: ${remedy}`,
     );
   }
   const answer = parse(text);
@@ -125,7 +128,7 @@ function get(
     response.on('close', () => fail('it closed the connection in the middle of its response'));
   };
   const request = isTls ? httpsRequest(options, onResponse) : httpRequest(options, onResponse);
-  request.on('error', (error) => fail(error.message || String((error as NodeJS.ErrnoException).code)));
+  request.on('error', (error) => fail(connectFailure(error, isTls)));
   const timer = setTimeout(() => {
     fail(timeoutText(timeoutMs, 'no answer'));
     request.destroy();
@@ -136,6 +139,15 @@ function get(
     clearTimeout(timer);
     unlisten?.();
   });
+}
+
+/** What Node says of servers of another protocol names its own source files. */
+function connectFailure(error: NodeJS.ErrnoException, isTls: boolean): string {
+  const { code = '', message } = error;
+  if (code.startsWith('HPE_')) return 'the server there does not speak HTTP';
+  if (isTls && code === 'EPROTO') return 'the server there does not speak TLS: write http:// for https://';
+  if (!isTls && code === 'ECONNRESET') return `${message}: if it speaks TLS, write https:// for http://`;
+  return message || code;
 }
 
 function parse(text: string): unknown {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { operatorOf } from '../../../src/common/backend-of.js';
 import { Deferred } from '../../../src/common/waiting.js';
-import { getPages, type ManagementAccess } from '../../../src/rabbitmq/operator/management-api.js';
+import { getJson, getPages, type ManagementAccess } from '../../../src/rabbitmq/operator/management-api.js';
 import { amqpUrl } from '../../support/broker.js';
 import { connect } from '../../support/connect.js';
 import { rejection } from '../../support/rejection.js';
@@ -54,4 +54,25 @@ test('a server that is too slow is not asked any further after the time limit', 
   await rejection(operatorOf(broker).queues({ timeoutMs: 100 }), 'TIMEOUT');
   // The first request is for the overview; it was ended, and is the only one.
   expect(await given.promise).toMatch(/^\/api\/overview/);
+});
+
+test.each([
+  [
+    'a wrong password',
+    401,
+    '{"error":"not_authorised","reason":"Login failed"}',
+    /Login failed\): check the user/,
+  ],
+  ['a user without a tag', 401, '{"reason":"Not management user"}', /Not management user\): give it the tag/],
+])('%s is refused with what to do', async (_, status, body, text) => {
+  const server = createServer((__, response) => response.writeHead(status).end(body)).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  const access = { username: 'u', password: 'secret', tls: {}, timeoutMs: 30_000, isGiven: true };
+  const asked = getJson({ ...access, base: new URL(`http://127.0.0.1:${port}`) }, 'overview', undefined);
+  const { message } = await rejection(asked, 'ACCESS_REFUSED');
+  expect(message).toMatch(text);
+  const overTls = getJson({ ...access, base: new URL(`https://127.0.0.1:${port}`) }, 'overview', undefined);
+  expect((await rejection(overTls, 'UNREACHABLE')).message).toContain('does not speak TLS');
 });
