@@ -1,7 +1,8 @@
 /**
  * `node scripts/check-release.mjs v1.2.3`: fails unless that is the version of package.json and of package-lock.json,
- * package.json names the repository, which npm compares with the provenance, and the changelog has a section of that
- * version, with a date and with text, and nothing left under Unreleased.
+ * package.json has the fields of the package page, with the repository that publishes, which npm compares with the
+ * provenance, and the changelog has a section of that version, with a date and with text, and nothing left under
+ * Unreleased.
  */
 import { readFileSync } from 'node:fs';
 
@@ -16,8 +17,13 @@ for (const file of ['package.json', 'package-lock.json']) {
   if (tag !== `v${version}`) faults.push(`the tag is '${tag}', ${file} says ${version}`);
 }
 
-if (JSON.parse(read('package.json')).repository === undefined)
-  faults.push('package.json has no repository, without which npm refuses a provenance');
+const manifest = JSON.parse(read('package.json'));
+for (const field of ['description', 'license', 'author', 'repository', 'homepage', 'bugs'])
+  if (manifest[field] === undefined) faults.push(`package.json has no ${field}`);
+const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository } = process.env;
+const url = manifest.repository?.url;
+if (url !== undefined && repository !== undefined && url !== `git+${server}/${repository}.git`)
+  faults.push(`package.json names the repository ${url}, but ${server}/${repository} publishes`);
 
 /** The text of each section of the changelog, by what stands in brackets in its heading. */
 const sections = new Map(

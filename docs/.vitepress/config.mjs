@@ -52,6 +52,7 @@ export default defineConfig({
   lastUpdated: false,
   // Without a site there is no telling where its pages are: only addresses of this machine are exempt.
   ignoreDeadLinks: [/^https?:\/\/(localhost|127\.0\.0\.1)/],
+  markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' } },
   themeConfig: {
     search: { provider: 'local' },
     outline: [2, 3],

@@ -61,7 +61,7 @@ function write(page, text) {
 
 rmSync(out, { recursive: true, force: true });
 /** Pages whose tables need the room beside them. */
-const WIDE = ['docs/faults.md'];
+const WIDE = ['docs/faults.md', 'docs/comparison.md'];
 for (const [source, page] of pages) {
   if (source === 'README.md') continue;
   const text = withLinks(readFileSync(join(root, source), 'utf8'), source, page);

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { withAbsoluteLinks } from '../../scripts/link-readme.mjs';
 import { serviceFiles } from '../../src/cli/commands/init/service.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -179,12 +180,33 @@ describe('a release', () => {
     expect(jobs.publish.permissions).toEqual({ contents: 'read', 'id-token': 'write' });
     expect(runs.at(-1)).toBe('npm publish --provenance --access public');
     const before = runs.slice(0, -1).join('\n');
-    for (const check of ['check-release.mjs', 'npm test', 'npm run check', 'publint', 'attw'])
+    for (const check of [
+      'check-release.mjs',
+      'npm test',
+      'npm run check',
+      'publint',
+      'attw',
+      'link-readme.mjs',
+    ])
       expect(before).toContain(check);
+    // First the repository is named, then it is checked that it is.
+    for (const field of ['repository.url=', 'homepage=', 'bugs.url='])
+      expect(before.indexOf(field)).toBeLessThan(before.indexOf('check-release.mjs'));
+  });
+
+  test('has a README whose links work without the other files', () => {
+    const linked = withAbsoluteLinks(read('README.md'), 'https://host/owner/name', 'v1.2.3');
+    const targets = [...linked.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/\]\(([^)\s]+)\)/g)].map(
+      ([, target = '']) => target,
+    );
+    expect(targets.filter((target) => !target.startsWith('https://'))).toEqual([]);
+    expect(targets).toContain('https://host/owner/name/blob/v1.2.3/docs/getting-started.md');
+    expect(targets).toContain('https://host/owner/name/raw/v1.2.3/docs/start.svg');
   });
 
   test('is refused for a tag that is no version of this package, and while no repository is named', async () => {
-    const { version, repository } = JSON.parse(read('package.json'));
+    const { version, author, repository } = JSON.parse(read('package.json'));
+    expect(author).toBe('the millrace authors');
     const refused = (tag: string) =>
       promisify(execFile)(process.execPath, [join(root, 'scripts/check-release.mjs'), tag]).then(
         () => '',
@@ -192,7 +214,8 @@ describe('a release', () => {
       );
     expect(await refused('v99.0.0')).toContain(`the tag is 'v99.0.0', package.json says ${version}`);
     if (repository === undefined)
-      expect(await refused(`v${version}`)).toContain('package.json has no repository');
+      for (const field of ['repository', 'homepage', 'bugs'])
+        expect(await refused(`v${version}`)).toContain(`package.json has no ${field}\n`);
   });
 });
 

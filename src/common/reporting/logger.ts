@@ -1,10 +1,14 @@
 /** Reports the events of brokers and consumers to the program's logger, or as process warnings. */
 import type { Broker, BrokerEvent } from '../../broker.js';
+import { isQueueError } from '../../errors.js';
 import { callHarmless, invalidOption, observerOption } from '../options.js';
 import { brokerEventLine, type EventLine } from './event-line.js';
 import { onOneLine } from './terminal-text.js';
 
-/** Called with an object and a text: `console`, pino, bunyan. What its methods throw is ignored. */
+/**
+ * Called with an object and a text: pino, bunyan. `console` gets the text alone, with the stack of an error that is not
+ * millrace's own. What its methods throw is ignored.
+ */
 export interface Logger {
   /** Progress, such as a reconnect. */
   info(fields: object, text: string): void;
@@ -39,9 +43,14 @@ export function loggerOf(broker: Broker): Logger | undefined {
 
 /** Writes the line of an event. `error`: the thrown error, if any. Never throws. */
 export function logEvent(logger: Logger, { event, level, text, fields }: EventLine, error?: unknown): void {
-  const all = { event, ...fields, ...(error instanceof Error && { err: error }) };
+  const line = onOneLine(text);
   // A logger must not interrupt the code that logs.
-  callHarmless(() => logger[level](all, onOneLine(text)));
+  callHarmless(() => {
+    if (logger !== console)
+      return logger[level]({ event, ...fields, ...(error instanceof Error && { err: error }) }, line);
+    const { detail } = isQueueError(error) ? {} : detailOf(error);
+    console[level](detail === undefined ? line : `${line}\n${detail}`);
+  });
 }
 
 /** Writes a process warning, which `--disable-warning=MillraceWarning`, or its code, turns off. */

@@ -56,6 +56,22 @@ test('a logger is called with an object and a text for the events of consumers',
   expect(lines.all[0]?.[1].err).toEqual(new Error('no paper'));
 });
 
+test('a console gets a text for people, with the stack of what a handler threw', async () => {
+  const printed: unknown[][] = [];
+  for (const level of ['warn', 'error'] as const)
+    vi.spyOn(console, level).mockImplementation((...args: unknown[]) => void printed.push(args));
+  onTestFinished(() => void vi.restoreAllMocks());
+  await failing({ logger: console });
+  expect(printed).toEqual([
+    [
+      expect.stringMatching(
+        /^message m-1: attempt 1 failed \(no paper\); retrying in 0 ms\nError: no paper\n +at /,
+      ),
+    ],
+    [expect.stringMatching(/^message m-1: dead-lettered .*no paper\nError: no paper\n +at /)],
+  ]);
+});
+
 test('an observer and a logger both learn of everything', async () => {
   const lines = new Lines();
   const log = new EventLog();
