@@ -1,6 +1,6 @@
 /**
- * `npm run test:frameworks`: compiles the servers in examples/frameworks, starts each on a folder, or on the broker that
- * MILLRACE_URL names, sends it a good order and a bad one, waits until the good one is handled, and stops it by SIGTERM.
+ * `npm run test:frameworks`: compiles the servers in examples/frameworks, starts each on a folder, and on the broker that
+ * TEST_AMQP_URL names, sends it a good order and a bad one, waits until the good one is handled, and stops it by SIGTERM.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,16 +23,27 @@ symlinkSync(join(root, 'dist'), join(installed, 'dist'), 'junction');
 const compiler = join(root, 'node_modules/typescript/bin/tsc');
 if (spawnSync(process.execPath, [compiler, '-p', folder], { stdio: 'inherit' }).status !== 0) process.exit(1);
 
-for (const name of ['fastify', 'nest']) {
-  await tryServer(name);
-  console.log(`${name}: an order was stored, handled, and a bad one refused`);
+const queues = mkdtempSync(join(tmpdir(), 'millrace-frameworks-'));
+const amqpUrl = process.env.TEST_AMQP_URL;
+try {
+  for (const name of ['fastify', 'nest']) {
+    for (const url of [`local:${queues}`, ...(amqpUrl ? [amqpUrl] : [])]) {
+      await tryServer(name, url);
+      const where = url === amqpUrl ? 'RabbitMQ' : 'a folder';
+      console.log(`${name}, on ${where}: an order was stored, handled, and a bad one refused`);
+    }
+  }
+} finally {
+  rmSync(queues, { recursive: true, maxRetries: 3 });
 }
 
-/** @param {string} name */
-async function tryServer(name) {
-  const queues = mkdtempSync(join(tmpdir(), 'millrace-frameworks-'));
+/**
+ * @param {string} name
+ * @param {string} address
+ */
+async function tryServer(name, address) {
   const server = spawn(process.execPath, [join(folder, `dist/${name}.js`)], {
-    env: { MILLRACE_URL: `local:${queues}`, ...process.env, PORT: '0' },
+    env: { ...process.env, MILLRACE_URL: address, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: LIMIT_MS,
   });
@@ -72,7 +83,6 @@ async function tryServer(name) {
   } finally {
     server.kill('SIGKILL');
     await ended;
-    rmSync(queues, { recursive: true, maxRetries: 3 });
   }
 }
 
