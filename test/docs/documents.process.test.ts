@@ -2,11 +2,10 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, posix } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { withAbsoluteLinks } from '../../scripts/link-readme.mjs';
 import { serviceFiles } from '../../src/cli/commands/init/service.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -194,8 +193,9 @@ describe('a release', () => {
       expect(before.indexOf(field)).toBeLessThan(before.indexOf('check-release.mjs'));
   });
 
-  test('has a README whose links work without the other files', () => {
-    const linked = withAbsoluteLinks(read('README.md'), 'https://host/owner/name', 'v1.2.3');
+  test('has a README whose links work without the other files', async () => {
+    const { withAbsoluteLinks } = await import(pathToFileURL(join(root, 'scripts/link-readme.mjs')).href);
+    const linked: string = withAbsoluteLinks(read('README.md'), 'https://host/owner/name', 'v1.2.3');
     const targets = [...linked.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/\]\(([^)\s]+)\)/g)].map(
       ([, target = '']) => target,
     );
