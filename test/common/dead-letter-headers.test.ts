@@ -30,6 +30,16 @@ describe('the headers of a dead letter', () => {
     expect(Date.parse(deadAt)).toBeGreaterThanOrEqual(before);
   });
 
+  test('are without the history of the message in its old queue: it neither expires nor has had attempts', () => {
+    const old = { 'x-millrace-attempt': '2', 'x-millrace-postpones': '3', 'x-millrace-expires-at': '1' };
+    const headers = deadLetterHeaders(
+      { ...old, tenant: 'blue' },
+      { queue: 'q', attempt: 2, failure: rejected },
+    );
+    expect(Object.keys(headers).filter((name) => name in old)).toEqual([]);
+    expect(headers.tenant).toBe('blue');
+  });
+
   test('are distinguished from those of a message that is not a dead letter', () => {
     expect(deadLetterHistory({})).toBeUndefined();
     expect(deadLetterHistory({ 'x-millrace-attempt': '3', 'x-millrace-error': 'e' })).toBeUndefined();

@@ -193,6 +193,15 @@ test('a deadline that is added while others end is kept', async () => {
   expect(calls).toBe(2);
 });
 
+test('a timer for deadlines keeps no process alive', () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  const deadlines = new Deadlines(() => Number.POSITIVE_INFINITY);
+  deadlines.add(performance.now() + 60_000);
+  expect(timers()).toBe(before);
+  deadlines.stop();
+});
+
 test('the back-off doubles its bound up to the maximum', () => {
   const bounds = { initialDelayMs: 100, maxDelayMs: 1000 };
   for (const [attempt, bound] of [
@@ -208,4 +217,7 @@ test('the back-off doubles its bound up to the maximum', () => {
       expect(delayMs).toBeLessThanOrEqual(bound);
     }
   }
+  const drawn = new Set(Array.from({ length: 50 }, () => backoffMs(5, bounds)));
+  // Clients that lost their broker together must not come back together.
+  expect(drawn.size).toBeGreaterThan(10);
 });

@@ -13,18 +13,24 @@ import { aroundBroker, withVerbs } from '../../src/testing/around-broker.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings, type SeenWarning } from '../support/warnings.js';
 
 const queue = defineQueue('orders', z.string());
-const warnings: string[] = [];
-const listen = ({ message }: Error) => warnings.push(message);
+let warnings: readonly SeenWarning[];
+const texts = () => warnings.map(({ message }) => message);
 let broker: Backend;
 beforeEach(() => {
   broker = openMemoryBroker();
-  warnings.length = 0;
-  process.on('warning', listen);
+  warnings = recordWarnings(
+    'MILLRACE_ATTEMPT_FAILED',
+    'MILLRACE_CONSUMER_ENDED',
+    'MILLRACE_DEAD_LETTER',
+    'MILLRACE_EXPIRED',
+    'MILLRACE_REPLY_FAILED',
+    'MILLRACE_SETTLE_FAILED',
+  );
 });
 afterEach(async () => {
-  process.off('warning', listen);
   await broker.close();
 });
 
@@ -52,7 +58,7 @@ async function failing(options: ConsumerOptions<string>) {
 
 test('a message that can be neither retried nor moved goes round, and the process is warned once', async () => {
   const consumer = await failing({});
-  expect(warnings).toEqual([expect.stringMatching(/^message .* of 'orders' .*the user may not publish$/)]);
+  expect(texts()).toEqual([expect.stringMatching(/^message .* of 'orders' .*the user may not publish$/)]);
   expect(consumer.counts).toMatchObject({ handled: 0, retried: 0, deadLettered: 0, lost: 0 });
 });
 
@@ -107,9 +113,25 @@ test('what expires is one warning, and what can not be replied to another', asyn
   await eventually(() => dropping.counts.expired === 2 && replying.counts.handled === 2);
   await untilAsserted(() => expect(warnings).toHaveLength(2));
   const further = 'Further ones are not reported';
-  expect(warnings.toSorted()).toEqual([
+  expect(texts().toSorted()).toEqual([
     expect.stringMatching(`^'orders': message 1: the reply can't be stored: .*none.*\\. ${further}`),
     expect.stringMatching(`^'soon': message .*: dropped: it expired before it was handled\\. ${further}`),
+  ]);
+});
+
+test('dead letters that were only counted are reported when the consumer stops', async () => {
+  const options = { retry: { delaysMs: [] } };
+  const consumer = createConsumer(broker, queue, () => Promise.reject(new Error('no')), options);
+  await consumer.start();
+  await createProducer(broker, queue).sendMany(['x', 'y', 'z']);
+  await eventually(() => consumer.counts.deadLettered === 3);
+  await consumer.stop();
+  await turn();
+  expect(texts()).toEqual([
+    expect.stringMatching(/^'orders': message .* dead-lettered after attempt 1, failed: no\. /),
+    expect.stringMatching(
+      /^'orders': message .* dead-lettered after attempt 1, failed: no, and 1 more before it\. /,
+    ),
   ]);
 });
 
@@ -141,7 +163,7 @@ test('a consumer that ends by itself emits a process warning if nothing awaits o
   end();
   await eventually(() => consumer.state === 'stopped');
   await turn();
-  expect(warnings).toEqual(["the consumer of 'orders' has ended: the queue was deleted"]);
+  expect(texts()).toEqual(["the consumer of 'orders' has ended: the queue was deleted"]);
 });
 
 test('there is no warning if the program awaits its end', async () => {

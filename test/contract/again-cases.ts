@@ -7,6 +7,7 @@ import { Postpone, RetryLater } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';
+import { recordWarnings } from '../support/warnings.js';
 import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -196,6 +197,7 @@ export const againCases: Cases = {
   },
 
   'a request that is postponed or retried later is answered when it is handled': async (t) => {
+    recordWarnings('MILLRACE_ATTEMPT_FAILED');
     const queue = t.define(z.number());
     let calls = 0;
     const consumer = createConsumer(t.broker, queue, (n) => {

@@ -7,6 +7,7 @@ import { Postpone, type QueueError, RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
+import { recordWarnings } from '../support/warnings.js';
 import { type ContractContext, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -128,29 +129,23 @@ export const batchCases: Cases = {
   },
 
   'fail that is called when the handler has returned is too late, and says so': async (t) => {
-    const warnings: string[] = [];
-    const onWarning = ({ message }: Error) => warnings.push(message);
-    process.on('warning', onWarning);
-    try {
-      let failLate = () => {};
-      const { log, consumer } = await batched(
-        t,
-        ['a'],
-        ([item], { fail }) => {
-          failLate = () => item !== undefined && fail(item, new Error('late'));
-        },
-        { size: 1 },
-      );
-      await log.until('handled');
-      failLate();
-      await eventually(() =>
-        warnings.some((text) => /^fail\(\) of a batch of '.*' was called after/.test(text)),
-      );
-      expect(consumer.counts).toMatchObject({ handled: 1, retried: 0 });
-      await consumer.stop();
-    } finally {
-      process.off('warning', onWarning);
-    }
+    const warnings = recordWarnings('MILLRACE_LATE_FAIL');
+    let failLate = () => {};
+    const { log, consumer } = await batched(
+      t,
+      ['a'],
+      ([item], { fail }) => {
+        failLate = () => item !== undefined && fail(item, new Error('late'));
+      },
+      { size: 1 },
+    );
+    await log.until('handled');
+    failLate();
+    await eventually(() =>
+      warnings.some(({ message }) => /^fail\(\) of a batch of '.*' was called after/.test(message)),
+    );
+    expect(consumer.counts).toMatchObject({ handled: 1, retried: 0 });
+    await consumer.stop();
   },
 
   'fail takes items of its own batch only, and the first error of an item counts': async (t) => {

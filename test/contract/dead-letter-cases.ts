@@ -10,6 +10,7 @@ import { EventLog } from '../support/event-log.js';
 import { untilAsserted } from '../support/eventually.js';
 import { Inbox, idsOf } from '../support/inbox.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 import { addressOf, type ContractContext, message, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -386,6 +387,7 @@ export const deadLetterCases: Cases = {
   },
 
   'a dead letter of higher priority that fails again is not sent again before the others': async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.string());
     await t.broker.declare(queue.spec);
     const urgent = numbered(10, 'urgent-');

@@ -7,6 +7,7 @@ import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
+import { recordWarnings } from '../support/warnings.js';
 import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -83,6 +84,7 @@ export const expiryCases: Cases = {
   },
 
   'a retry neither resurrects a message nor shortens its time': async (t) => {
+    recordWarnings('MILLRACE_ATTEMPT_FAILED');
     const queue = t.define(z.string());
     const producer = createProducer(t.broker, queue);
     const attempts: [string, number, number | undefined][] = [];

@@ -7,6 +7,7 @@ import { isQueueError, RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
+import { recordWarnings } from '../support/warnings.js';
 import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -135,6 +136,7 @@ export const handlerCases: Cases = {
   },
 
   'without retries the first failure is the last': async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.string());
     await createProducer(t.broker, queue).send('x');
     const consumer = createConsumer(
@@ -443,6 +445,7 @@ export const handlerCases: Cases = {
   },
 
   'a consumer counts the outcomes of its messages, with or without an observer': async (t) => {
+    recordWarnings('MILLRACE_ATTEMPT_FAILED', 'MILLRACE_DEAD_LETTER');
     const queue = t.define(z.string());
     const { promise: open, resolve: letGo } = gate();
     let begun = false;
@@ -483,6 +486,7 @@ export const handlerCases: Cases = {
   },
 
   'a context is its public fields, and a copy of it has a live signal': async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.string());
     await createProducer(t.broker, queue).send('x', { headers: { tenant: 'blue' } });
     const copies: HandlerContext[] = [];

@@ -7,6 +7,7 @@ import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { eventually } from '../support/eventually.js';
+import { recordWarnings } from '../support/warnings.js';
 import { addressOf, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 import type { BrokerSubject } from './subject.js';
@@ -138,6 +139,7 @@ export const propertyCases: Cases = {
   },
 
   'changes that a handler makes to a header do not reach the next attempt': async (t) => {
+    recordWarnings('MILLRACE_ATTEMPT_FAILED');
     const queue = t.define(z.string());
     const seen: unknown[] = [];
     const consumer = createConsumer(

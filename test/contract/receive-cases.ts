@@ -7,6 +7,7 @@ import { type Received, receive } from '../../src/consumer/receive.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 import { addressOf, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -104,6 +105,7 @@ export const receiveCases: Cases = {
   },
 
   'messages that fail the schema are dead letters, and the loop does not see them': async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.number());
     await t.broker.declare(queue.spec);
     for (const body of ['{', '"x"', '7']) {

@@ -10,6 +10,7 @@ import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
 import { rejection, watch } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 import { addressOf, type ContractContext, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -176,9 +177,7 @@ export const requestCases: Cases = {
   },
 
   'one signal may end any number of requests': async (t) => {
-    const warnings: Error[] = [];
-    const onWarning = (warning: Error) => warnings.push(warning);
-    process.on('warning', onWarning);
+    const warnings = recordWarnings();
     const { requester } = await asked(t, () => new Promise(() => {}));
     const controller = new AbortController();
     const { signal } = controller;
@@ -188,7 +187,6 @@ export const requestCases: Cases = {
     await new Promise(setImmediate);
     controller.abort();
     await Promise.all(requests);
-    process.off('warning', onWarning);
     expect(warnings).toEqual([]);
     await requester.close();
   },
@@ -337,6 +335,7 @@ export const requestCases: Cases = {
   },
 
   "a handler's request to its own queue at concurrency 1 is refused at once": async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.number());
     const requester = createRequester(t.broker, queue, { reply: z.number(), timeoutMs: 60_000 });
     const consumer = createConsumer(
@@ -357,6 +356,7 @@ export const requestCases: Cases = {
   "a handler's request with a key that it holds is refused, and one with another key is served": async (
     t,
   ) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.object({ key: z.string(), asks: z.string().optional() }));
     const requester = createRequester(t.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
     const consumer = createConsumer(
@@ -445,6 +445,7 @@ export const requestCases: Cases = {
   },
 
   'a handler holds the keys of its message, even if it changes the value': async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.object({ key: z.string(), asks: z.string().optional() }));
     const requester = createRequester(t.broker, queue, { reply: z.string(), timeoutMs: 60_000 });
     const consumer = createConsumer(

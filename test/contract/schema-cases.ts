@@ -8,6 +8,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
+import { recordWarnings } from '../support/warnings.js';
 import type { Cases } from './contract-suite.js';
 
 /** A schema of strings that answers when, and as, it is told. */
@@ -208,6 +209,7 @@ export const schemaCases: Cases = {
   ),
 
   'a loop retries a message that could not be validated, and continues with the next': async (t) => {
+    recordWarnings('MILLRACE_ATTEMPT_FAILED');
     const defined = t.define(schemaOf((value) => ({ value })));
     const producer = createProducer(t.broker, defined);
     await producer.send('x');

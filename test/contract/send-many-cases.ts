@@ -6,6 +6,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { rejection, watch } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 import { numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -64,19 +65,13 @@ export const sendManyCases: Cases = {
   'sendMany with a signal raises no warning, however many values wait': async (t) => {
     const queue = t.define(z.string(), { capacity: 5 });
     await t.broker.declare(queue.spec);
-    const warnings: Error[] = [];
-    const onWarning = (warning: Error) => warnings.push(warning);
-    process.on('warning', onWarning);
-    try {
-      const { signal } = new AbortController();
-      const sending = createProducer(t.broker, queue).sendMany(numbered(50), { signal });
-      await (await t.inbox(queue.name)).ackNext(50);
-      await sending;
-      // Warnings are emitted a moment later.
-      await new Promise(setImmediate);
-    } finally {
-      process.off('warning', onWarning);
-    }
+    const warnings = recordWarnings();
+    const { signal } = new AbortController();
+    const sending = createProducer(t.broker, queue).sendMany(numbered(50), { signal });
+    await (await t.inbox(queue.name)).ackNext(50);
+    await sending;
+    // Warnings are emitted a moment later.
+    await new Promise(setImmediate);
     expect(warnings).toEqual([]);
   },
 

@@ -5,6 +5,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';
 import { eventually } from '../support/eventually.js';
 import { rejection, watch } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 import type { ContractContext } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -117,6 +118,7 @@ export const stopCases: Cases = {
   },
 
   'a failure in progress when stop is called is still stored': async (t) => {
+    recordWarnings('MILLRACE_ATTEMPT_FAILED');
     const queue = t.define(z.string());
     await createProducer(t.broker, queue).send('x');
     const { promise: failing, fail } = failure();

@@ -6,6 +6,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import { EventLog } from '../support/event-log.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 import type { Cases } from './contract-suite.js';
 
 const event = z.discriminatedUnion('type', [
@@ -72,6 +73,7 @@ export const typedHandlerCases: Cases = {
   },
 
   'what the handler for its type returns is the reply': async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(event);
     const consumer = createConsumer(
       t.broker,

@@ -10,6 +10,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import type { Queue } from '../../src/queue.js';
 import { EventLog } from '../support/event-log.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 import { addressOf, type ContractContext, message } from './contract-context.js';
 import type { Cases } from './contract-suite.js';
 
@@ -304,6 +305,7 @@ export const valueCases: Cases = {
   },
 
   'a message over the size limit becomes a dead letter unparsed, and keeps its body': async (t) => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const queue = t.define(z.string());
     await publishRaw(t, queue, { contentType: 'application/json', body: `"${'x'.repeat(500)}"` });
     const consumer = createConsumer(withLimit(t.broker, 100), queue, () => {

@@ -4,6 +4,7 @@ import type { Broker, BrokerEvent } from '../../src/broker.js';
 import { type ConnectOptions, connect } from '../../src/connect.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
+import { recordWarnings } from '../support/warnings.js';
 import { newFolder } from './disk/folders.js';
 
 async function open(url: string, options: ConnectOptions = {}): Promise<[Broker, BrokerEvent[]]> {
@@ -42,21 +43,15 @@ test.each(addresses)('options of connect that only RabbitMQ knows are reported, 
   expect(events).toEqual([{ type: 'ignored', queue: undefined, options: ['heartbeatMs', 'reconnect'] }]);
 });
 
-test('whoever does not observe is warned', async () => {
-  const warnings: string[] = [];
-  const listener = (warning: Error & { code?: string }) =>
-    warnings.push(`${warning.code}: ${warning.message}`);
-  process.on('warning', listener);
-  onTestFinished(() => {
-    process.off('warning', listener);
-  });
+test('without an observer they are process warnings', async () => {
+  const warnings = recordWarnings('MILLRACE_IGNORED');
   const broker = await connect('local:', { leaseMs: 5000 });
   const queue = defineQueue('jobs', z.string(), { arguments: { 'x-expires': 5000 } });
   await createProducer(broker, queue).send('a');
   await broker.close();
   // Node.js emits them a moment later.
   await new Promise((resolve) => setImmediate(resolve));
-  expect(warnings).toEqual([
+  expect(warnings.map(({ code, message }) => `${code}: ${message}`)).toEqual([
     'MILLRACE_IGNORED: options of connect without effect on this broker: leaseMs',
     "MILLRACE_IGNORED: arguments of 'jobs' without effect on this broker: x-expires",
   ]);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { LocalQueue } from '../../src/local-queue/local-queue.js';
 import { collected } from '../support/garbage.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 
 describe('a queue holds nothing of', () => {
   const orders = ['fifo', 'lifo', { priority: () => 1 }] as const;
@@ -68,9 +69,7 @@ test('the collector would find an item that is still in the queue', async () => 
 });
 
 test('a thousand waits under one signal share one listener, and leave none', async () => {
-  const warnings: Error[] = [];
-  const onWarning = (warning: Error) => warnings.push(warning);
-  process.on('warning', onWarning);
+  const warnings = recordWarnings();
   const queue = new LocalQueue<number>();
   const { signal } = new AbortController();
   const takes = Array.from({ length: 1000 }, () => queue.take({ signal }));
@@ -79,7 +78,6 @@ test('a thousand waits under one signal share one listener, and leave none', asy
   for (let i = 0; i < 1000; i++) queue.tryPut(i);
   await Promise.all(takes);
   await turn();
-  process.off('warning', onWarning);
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   expect(warnings).toEqual([]);
 });

@@ -15,6 +15,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 
 let broker: Broker | undefined;
 afterEach(() => broker?.close());
@@ -70,10 +71,7 @@ test('a process is instrumented once', () => {
 });
 
 test('a tracer and a meter that throw are one process warning, and messages are sent and handled', async () => {
-  const warnings: Error[] = [];
-  const listen = (warning: Error) => warnings.push(warning);
-  process.on('warning', listen);
-  onTestFinished(() => void process.off('warning', listen));
+  const warnings = recordWarnings('MILLRACE_TELEMETRY');
   const fail = () => {
     throw new Error('no exporter');
   };

@@ -41,6 +41,16 @@ async function slowlyDeclaring(): Promise<Backend> {
   return slow;
 }
 
+test('a queue that was removed is declared again for the message after the one that was unroutable', async () => {
+  const broker = await memory();
+  const producer = createProducer(broker, defineQueue('orders', z.number()));
+  await producer.send(1);
+  await broker.remove('orders');
+  await rejection(producer.send(2), 'UNROUTABLE');
+  await producer.send(3);
+  expect(await bodies(broker, 'orders', 1)).toEqual(['3']);
+});
+
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 test('its methods can be handed around on their own', async () => {
@@ -139,6 +149,21 @@ describe('an asynchronous schema', () => {
     expect(await bodies(broker, 'a', 200)).toEqual(numbers(200).map(String));
   });
 
+  test('validates a limited number of values of sendMany at once', async () => {
+    let open = 0;
+    let most = 0;
+    const counting = z.number().refine(async () => {
+      most = Math.max(most, ++open);
+      await turn();
+      open--;
+      return true;
+    });
+    await createProducer(await memory(), defineQueue('a', counting)).sendMany(numbers(300));
+    expect(most).toBeGreaterThan(1);
+    // One more: the first value is validated twice.
+    expect(most).toBeLessThanOrEqual(65);
+  });
+
   test('that refuses a value of sendMany stops it, with the right account', async () => {
     const broker = await memory();
     const even = z.number().refine(async (n) => n !== 5, 'is five');
@@ -162,9 +187,12 @@ describe('sendMany', () => {
     const queue = defineQueue('a', z.string(), { capacity: 10 });
     const sending = createProducer(broker, queue).sendMany(values());
     sending.catch(() => {});
-    // Ten are in the queue, and 16 MiB wait for room.
-    while (taken < 20) await turn();
-    await delay(100);
+    // Ten are in the queue, and 16 MiB wait for room: no more are taken.
+    for (let before = -1, turns = 0; turns < 50 || taken < 20; turns++) {
+      await turn();
+      if (taken !== before) turns = 0;
+      before = taken;
+    }
     expect(taken).toBeLessThanOrEqual(30);
     expect((await bodies(broker, 'a', 60)).length).toBe(60);
     expect(await sending).toEqual({ stored: 60 });
@@ -176,6 +204,15 @@ describe('sendMany', () => {
     const body = 'x'.repeat(20 * 1024 * 1024);
     const producer = createProducer(broker, defineQueue('a', z.string(), { codec: 'text' }));
     expect(await producer.sendMany([body, 'y', body])).toEqual({ stored: 3 });
+  });
+
+  test('reports its progress at most ten times a second, and at the end', async () => {
+    const reports: unknown[] = [];
+    const startedAt = performance.now();
+    const onProgress = (progress: unknown) => reports.push(progress);
+    await createProducer(await memory(), defineQueue('a', z.number())).sendMany(numbers(500), { onProgress });
+    expect(reports.length).toBeLessThanOrEqual((performance.now() - startedAt) / 100 + 1);
+    expect(reports.at(-1)).toEqual({ taken: 500, stored: 500, skipped: 0 });
   });
 
   test('lets the event loop turn while a synchronous iterable has values', async () => {

@@ -5,11 +5,13 @@ import { grantStarts, idleAt, type StartCounts } from '../shared-rate.js';
 const MANY = 1000;
 
 /**
- * Grants the starts that consumers of a broker in memory count together, by queue and key. `check` throws if the broker
- * can no longer be used.
+ * Grants the starts that consumers of a broker in memory count together. `check` throws if the broker can no longer be
+ * used. `known`: the counts so far, by queue and key.
  */
-export function memorySharedRates(check: () => void): (request: StartsRequest) => Promise<StartsGrant> {
-  const known = new Map<string, StartCounts>();
+export function memorySharedRates(
+  check: () => void,
+  known = new Map<string, StartCounts>(),
+): (request: StartsRequest) => Promise<StartsGrant> {
   let many = MANY;
   return async (request) => {
     check();

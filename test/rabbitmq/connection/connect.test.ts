@@ -9,6 +9,7 @@ import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { amqpUrl, closeConnectionsByName, uniqueName } from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
+import { recordWarnings } from '../../support/warnings.js';
 
 async function open(addresses: string | string[], options: RabbitMqOptions = {}): Promise<Backend> {
   const broker = await openRabbitMqBroker([addresses].flat(), options);
@@ -108,15 +109,9 @@ describe('connecting', () => {
   });
 
   it('is reported by a process warning if nothing observes it, once for each reason', async () => {
-    const warnings: string[] = [];
-    const listener = (warning: Error & { code?: string }) =>
-      warnings.push(`${warning.code} ${warning.message}`);
-    process.on('warning', listener);
-    onTestFinished(() => {
-      process.off('warning', listener);
-    });
+    const warnings = recordWarnings('MILLRACE_WAITING');
     await rejection(connect(await deadAddress(), { connectTimeoutMs: 2000 }), 'UNREACHABLE');
-    expect(warnings).toEqual([
+    expect(warnings.map(({ code, message }) => `${code} ${message}`)).toEqual([
       expect.stringMatching(/^MILLRACE_WAITING waiting for up to [\d.]+ m?s: .*ECONNREFUSED/),
     ]);
   });

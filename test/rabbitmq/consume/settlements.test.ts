@@ -1,8 +1,7 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ConsumerChannel } from '../../../src/rabbitmq/consume/consumer-channel.js';
 import { Settlements, type UnsettledDelivery } from '../../../src/rabbitmq/consume/settlements.js';
-import { eventually } from '../../support/eventually.js';
 import { ModelBroker } from './model-broker.js';
 
 /** Settlements, and what was written of them. */
@@ -48,11 +47,13 @@ describe('acknowledgements', () => {
   it('that hold up nothing wait for more, and then go out by themselves', async () => {
     const { owner, written, receive } = settlements(100);
     const deliveries = receive(30);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     for (const each of deliveries.slice(0, 10)) owner.settle(each, 'ack');
-    await Promise.resolve();
+    await new Promise(setImmediate);
     expect(written).toEqual([]);
-    await eventually(() => written.length > 0);
+    vi.advanceTimersByTime(1);
     expect(written).toEqual(['ack 10 and all below']);
+    vi.useRealTimers();
   });
 
   it('beyond a delivery that is not acknowledged go out singly', async () => {

@@ -17,6 +17,7 @@ import { eventually } from '../../support/eventually.js';
 import { Inbox, idsOf } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
+import { recordWarnings } from '../../support/warnings.js';
 
 const prefix = uniqueName('subscription');
 const failure = { code: 'failed', error: 'not today' } as const;
@@ -195,12 +196,7 @@ describe('a subscription', () => {
   it("outlives a subscriber's exception, and the message is redelivered as a failure", async () => {
     const queue = await declare();
     await publish(queue, ['a']);
-    const warnings: Error[] = [];
-    const onWarning = (warning: Error) => warnings.push(warning);
-    process.on('warning', onWarning);
-    onTestFinished(() => {
-      process.off('warning', onWarning);
-    });
+    const warnings = recordWarnings('MILLRACE_SUBSCRIBER');
     const attempts: number[] = [];
     const subscription = await broker.subscribe(queue.name, { prefetch: 1 }, (delivery) => {
       attempts.push(delivery.attempt);
