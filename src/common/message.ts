@@ -163,6 +163,8 @@ export function checkShortString(message: Message, what: string, value: string |
   if (value === undefined) return;
   if (typeof value !== 'string') throw faultOf(message)(what, 'a string', value);
   // A UTF-16 code unit makes at most three bytes.
+  if (!value.isWellFormed())
+    throw faultOf(message)(what, "text without half a surrogate pair, which UTF-8 can't carry", value);
   if (value.length * 3 <= MAX_SHORT_STRING_BYTES) return;
   const bytes = Buffer.byteLength(value);
   if (bytes <= MAX_SHORT_STRING_BYTES) return;

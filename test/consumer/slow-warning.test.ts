@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest';
+import type { Delivery } from '../../src/broker.js';
+import type { ConsumerEvent } from '../../src/consumer/consumer.js';
+import { OutcomeReport } from '../../src/consumer/outcome-report.js';
 import { slowWarning } from '../../src/consumer/slow-warning.js';
+import { connect } from '../support/connect.js';
 
 const none = { settleWithinMs: undefined, heldMs: 0 };
 
@@ -30,4 +34,19 @@ test('there is no warning without a limit, or with one beyond the range of a tim
   const forever = Number.POSITIVE_INFINITY;
   expect(slowWarning({ ...none, handlerTimeoutMs: forever })).toBeUndefined();
   expect(slowWarning({ settleWithinMs: 2 ** 40, heldMs: 0, handlerTimeoutMs: forever })).toBeUndefined();
+});
+
+test('a delivery is reported once, though its schema and its handler may both be slow', async () => {
+  const broker = await connect('local:');
+  const events: ConsumerEvent[] = [];
+  const report = new OutcomeReport(broker, { name: 'orders', deadLetter: false }, (event) => {
+    events.push(event);
+  });
+  const [one, other] = ['a', 'b'].map((id) => ({ message: { id }, attempt: 1 }) as Delivery);
+  for (const delivery of [one, other, one]) if (delivery !== undefined) report.slow(delivery, 'handler', 5);
+  expect(events).toMatchObject([
+    { type: 'slow', id: 'a' },
+    { type: 'slow', id: 'b' },
+  ]);
+  await broker.close();
 });

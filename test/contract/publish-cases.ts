@@ -43,6 +43,8 @@ export const publishCases: Cases = {
     const long = 'x'.repeat(256);
     const cases: [Record<string, unknown>, string][] = [
       [{ id: long }, 'id'],
+      // The broker would return it under another id, and nobody would know that no queue took it.
+      [{ id: 'half a pair: \ud83d' }, 'id'],
       [{ contentType: long }, 'contentType'],
       [{ contentEncoding: long }, 'contentEncoding'],
       [{ correlationId: 'é'.repeat(128) }, 'correlationId'],

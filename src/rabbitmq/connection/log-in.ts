@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type ChannelModel, credentials, type SocketOptions } from 'amqplib';
+import { MAX_DELAY_MS } from '../../common/options.js';
 import { pause, RPC_LIMIT_MS, within } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
@@ -12,6 +13,9 @@ import { replyText } from './broker-errors.js';
 const RENEW_AFTER = 0.75;
 
 const RENEW_AGAIN_MS = 5_000;
+
+/** The shortest wait before a renewal: a token's server is not to be asked without a pause. */
+const MIN_RENEW_MS = 50;
 
 /** The credentials for the next connection. Rejects with the error of the application's function. */
 export async function credentialsFor(
@@ -43,7 +47,7 @@ export async function keepSecretValid(
   { validForMs }: RabbitMqCredentials,
   signal: AbortSignal,
 ): Promise<void> {
-  let waitMs = validForMs === undefined ? undefined : validForMs * RENEW_AFTER;
+  let waitMs = renewAfterMs(validForMs);
   while (settings.credentials !== undefined && waitMs !== undefined) {
     await pause(waitMs, signal);
     if (signal.aborted) return;
@@ -51,11 +55,21 @@ export async function keepSecretValid(
       const renewed = await within(askFor(settings.credentials), 'credentials()', { signal });
       const updated = model.updateSecret(Buffer.from(renewed.password), 'renewed before its end');
       await within(updated, 'renewing the secret', { signal, timeoutMs: RPC_LIMIT_MS });
-      waitMs = renewed.validForMs === undefined ? undefined : renewed.validForMs * RENEW_AFTER;
+      waitMs = renewAfterMs(renewed.validForMs);
     } catch {
       waitMs = RENEW_AGAIN_MS;
     }
   }
+}
+
+/**
+ * When to renew a secret. Undefined: never. One that is invalid already, or whose validity is no number, is renewed after a
+ * pause, as one that could not be renewed.
+ */
+export function renewAfterMs(validForMs: number | undefined): number | undefined {
+  if (validForMs === undefined || validForMs === Number.POSITIVE_INFINITY) return undefined;
+  if (!(validForMs > 0)) return RENEW_AGAIN_MS;
+  return Math.min(Math.max(validForMs * RENEW_AFTER, MIN_RENEW_MS), MAX_DELAY_MS);
 }
 
 /** The first argument of amqplib's `connect`. */

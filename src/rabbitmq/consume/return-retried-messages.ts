@@ -38,8 +38,8 @@ export async function returnRetriedMessages(
       });
       const close = () => void subscription.close();
       if (signal.aborted) close();
-      else onAbort(signal, close);
-      await subscription.ended;
+      const unlisten = onAbort(signal, close);
+      await subscription.ended.finally(unlisten);
       return;
     } catch (error) {
       // The queue was deleted. The broker retries what it can't route there only after minutes.

@@ -11,7 +11,14 @@ import type {
 } from '../../broker.js';
 import { newMessage } from '../../common/message.js';
 import { queueSpec } from '../../common/queue-spec.js';
-import { CLOSE_LIMIT_MS, limitsLeft, pause, settledWithin } from '../../common/waiting.js';
+import {
+  anyOf,
+  CLOSE_LIMIT_MS,
+  limitsLeft,
+  pause,
+  settledWithin,
+  throwIfAborted,
+} from '../../common/waiting.js';
 import { isQueueError } from '../../errors.js';
 
 /** Those that differ are merged at once, so there are only as many as programs that start at the same time. */
@@ -239,8 +246,11 @@ async function readAll(
     values.push(typeof body === 'string' ? body : Buffer.from(body).toString());
     if (values.length >= count) all.abort();
   });
-  await pause(Math.min(VIEW_LIMIT_MS, wait.timeoutMs ?? VIEW_LIMIT_MS), all.signal, { keepAlive: true });
+  const { signal, release } = anyOf(wait.signal === undefined ? [all.signal] : [all.signal, wait.signal]);
+  await pause(Math.min(VIEW_LIMIT_MS, wait.timeoutMs ?? VIEW_LIMIT_MS), signal, { keepAlive: true });
+  release();
   await subscription.close();
+  throwIfAborted(wait.signal, `reading '${name}'`);
   return values;
 }
 

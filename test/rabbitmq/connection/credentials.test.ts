@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { BrokerEvent } from '../../../src/broker.js';
+import { renewAfterMs } from '../../../src/rabbitmq/connection/log-in.js';
 import type { RabbitMqCredentials } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import {
@@ -63,6 +64,16 @@ describe('credentials by a function', () => {
     const before = asked;
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(asked).toBe(before);
+  });
+
+  it('are renewed after a pause, however long or short they say that they are valid', () => {
+    expect(renewAfterMs(1000)).toBe(750);
+    expect(renewAfterMs(undefined)).toBeUndefined();
+    expect(renewAfterMs(Number.POSITIVE_INFINITY)).toBeUndefined();
+    // A token from a cache may have ended, and a timer takes no more than 2^31 - 1 ms: beyond that it fires at once.
+    for (const validForMs of [0, -5, Number.NaN]) expect(renewAfterMs(validForMs)).toBe(5000);
+    expect(renewAfterMs(0.001)).toBeGreaterThan(1);
+    expect(renewAfterMs(1e12)).toBe(2 ** 31 - 1);
   });
 
   it('that throw or are none leave the broker unreachable or the option invalid, and are not shown', async () => {
