@@ -21,29 +21,26 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../common/options.js';
-import { CLOSE_LIMIT_MS, RPC_LIMIT_MS, settledWithin, throwIfAborted } from '../common/waiting.js';
+import { CLOSE_LIMIT_MS, settledWithin, throwIfAborted } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
-import { BrokerConnections } from './connection/broker-connections.js';
-import { KeepAlive, type Senders } from './connection/keep-alive.js';
+import { BrokerParts } from './broker-parts.js';
+import type { BrokerConnections } from './connection/broker-connections.js';
+import { KeepAlive } from './connection/keep-alive.js';
 import { DirectReplies } from './consume/direct-replies.js';
-import { Republisher } from './consume/republisher.js';
 import { removeState, StateQueue, viewState } from './consume/state-queue.js';
-import { Subscriptions } from './consume/subscriptions.js';
+import type { Subscriptions } from './consume/subscriptions.js';
 import { EventCounts } from './event-counts.js';
 import { amqpStats } from './operator/amqp-stats.js';
-import { Management } from './operator/management.js';
+import type { Management } from './operator/management.js';
 import { RabbitMqOperator } from './operator/operator.js';
 import { checkRabbitMqOptions, type RabbitMqOptions, type RabbitMqSettings } from './options.js';
-import { PreparedPublisher } from './publish/prepared-publisher.js';
-import { Publisher } from './publish/publisher.js';
-import { Bindings } from './topology/bindings.js';
-import { DeclaredQueues } from './topology/declared-queues.js';
-import { DelayedSendLadder } from './topology/delayed-send-ladder.js';
-import { Exchanges } from './topology/exchanges.js';
-import { QueueDeclarer } from './topology/queue-declarer.js';
-import { RetryAndDeadLetterQueues } from './topology/retry-and-dead-letter-queues.js';
-import { Topology } from './topology/topology.js';
+import type { PreparedPublisher } from './publish/prepared-publisher.js';
+import type { Publisher } from './publish/publisher.js';
+import type { DeclaredQueues } from './topology/declared-queues.js';
+import type { DelayedSendLadder } from './topology/delayed-send-ladder.js';
+import type { Exchanges } from './topology/exchanges.js';
+import type { Topology } from './topology/topology.js';
 import { toWire } from './wire/amqp-message.js';
 
 /** How long `close` tries to end everything in order before it closes the connections anyway. */
@@ -62,17 +59,14 @@ export async function openRabbitMqBroker(
 
 class RabbitMqBroker implements Backend {
   readonly maxMessageBytes: number;
-  readonly #settings: RabbitMqSettings;
   readonly #counts = new EventCounts();
   readonly #connections: BrokerConnections;
   readonly #exchanges: Exchanges;
-  readonly #queues = new DeclaredQueues();
-  readonly #retryAndDeadLetterQueues: RetryAndDeadLetterQueues;
+  readonly #queues: DeclaredQueues;
   readonly #topology: Topology;
   readonly #delays: DelayedSendLadder;
   readonly #publisher: Publisher;
   readonly #prepared: PreparedPublisher;
-  /** For retries and dead letters, which must not wait behind sends that wait for consumers. */
   readonly #movingPublisher: Publisher;
   readonly #subscriptions: Subscriptions;
   readonly #management: Management;
@@ -88,55 +82,22 @@ class RabbitMqBroker implements Backend {
         checked.observe(event);
       },
     };
-    this.#settings = settings;
     this.maxMessageBytes = settings.maxMessageBytes;
-    const connections = new BrokerConnections(addresses, settings, (connection) =>
-      this.#topology.restore(connection),
-    );
+    const parts = new BrokerParts(addresses, settings, this.#keepAlive);
+    const { connections, management } = parts;
     this.#connections = connections;
-    const declarer = new QueueDeclarer(() => connections.openSeparate());
-    this.#exchanges = new Exchanges(connections.consume);
-    this.#retryAndDeadLetterQueues = new RetryAndDeadLetterQueues(
-      connections.consume,
-      declarer,
-      this.#queues,
-    );
-    this.#delays = new DelayedSendLadder(connections.consume, this.#retryAndDeadLetterQueues, {
-      ...settings,
-      declarer,
-    });
-    this.#topology = new Topology(connections.consume, declarer, {
-      queues: this.#queues,
-      exchanges: this.#exchanges,
-      bindings: new Bindings(this.#exchanges),
-    });
-    this.#publisher = this.#newPublisher(this.#keepAlive.senders);
-    this.#prepared = new PreparedPublisher({
-      publisher: this.#publisher,
-      queues: this.#queues,
-      exchanges: this.#exchanges,
-      delays: this.#delays,
-      onMissing: (exchange) => this.#topology.invalidateExchange(exchange),
-    });
-    // Its consumers decide whether the process stays alive.
-    this.#movingPublisher = this.#newPublisher({ waiting: 0, onChange: undefined });
-    const parts = {
-      link: connections.consume,
-      topology: this.#topology,
-      republisher: new Republisher(
-        connections.publish,
-        this.#movingPublisher,
-        this.#queues,
-        this.#retryAndDeadLetterQueues,
-      ),
-      keepAlive: this.#keepAlive,
-      observe: settings.observe,
-    };
-    this.#subscriptions = new Subscriptions(parts, this.#retryAndDeadLetterQueues);
-    this.#management = new Management(() => connections.currentAddress, settings);
+    this.#exchanges = parts.exchanges;
+    this.#queues = parts.queues;
+    this.#topology = parts.topology;
+    this.#delays = parts.delays;
+    this.#publisher = parts.publisher;
+    this.#prepared = parts.prepared;
+    this.#movingPublisher = parts.movingPublisher;
+    this.#subscriptions = parts.subscriptions;
+    this.#management = management;
     this.operator = new RabbitMqOperator({
       broker: this,
-      management: this.#management,
+      management,
       checkUsable: () => this.#throwIfClosed(),
       counts: (queue, wait) => this.#keepAlive.during(this.#inspect(queue, wait)),
     });
@@ -276,13 +237,6 @@ class RabbitMqBroker implements Backend {
     await this.#subscriptions.end();
   }
 
-  #onUnroutable({ exchange, routingKey }: Destination, isDropped: boolean): void {
-    this.#topology.onUnroutable(exchange, isDropped);
-    if (exchange !== '') return;
-    this.#queues.invalidate(routingKey);
-    this.#retryAndDeadLetterQueues.invalidate(routingKey);
-  }
-
   /** The check at the start of each operation. */
   #check(action: string, wait: WaitOptions, queue?: string): void {
     this.#throwIfClosed();
@@ -293,20 +247,5 @@ class RabbitMqBroker implements Backend {
 
   #throwIfClosed(): void {
     if (this.#closing !== undefined) throw new QueueError('CLOSED', 'the broker was closed');
-  }
-
-  #newPublisher(senders: Senders): Publisher {
-    const { maxUnconfirmed, observe } = this.#settings;
-    return new Publisher({
-      senders,
-      link: this.#connections.publish,
-      maxUnconfirmed,
-      capacityOf: (queue) => this.#queues.capacityOf(queue),
-      isHeld: (queue) =>
-        this.#queues.isHeld(queue, () => this.#connections.consume.connection?.isOpen === true),
-      readyIn: async (queue) => (await this.#topology.inspect(queue, { timeoutMs: RPC_LIMIT_MS })).ready,
-      onUnroutable: (to, isDropped) => this.#onUnroutable(to, isDropped),
-      onResend: (count) => observe({ type: 'resent', count }),
-    });
   }
 }

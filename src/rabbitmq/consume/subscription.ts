@@ -14,7 +14,7 @@ import { ConsumerChannel } from './consumer-channel.js';
 import { consumerSettings } from './consumer-settings.js';
 import { RabbitMqDelivery } from './delivery.js';
 import type { Republisher } from './republisher.js';
-import { restoreQueueOrGiveUp } from './restore-queue.js';
+import { resubscribeFailure } from './resubscribe-failure.js';
 import type { UnsettledDelivery } from './settlements.js';
 
 const RESUBSCRIBE_BACKOFF = { initialDelayMs: 100, maxDelayMs: 10_000 };
@@ -137,7 +137,7 @@ export class RabbitMqSubscription implements QueueSubscription {
         this.#parts.link,
         `declaring '${this.#queue}' again`,
         wait,
-        (connection) => this.#parts.topology.restoreQueue(connection, this.#queue),
+        (connection) => this.#parts.topology.lost.restoreQueue(connection, this.#queue),
       );
       if (!isRestored || this.#stopped.signal.aborted) throw error;
       return this.#begin(wait);
@@ -155,7 +155,7 @@ export class RabbitMqSubscription implements QueueSubscription {
     await this.#parts.topology.untilRunning(connection, this.#queue);
     const settings = consumerSettings(this.#options, this.#parts.topology.specOf(this.#queue));
     // The client that deleted the queue may have recreated it, without the bindings.
-    if (this.#attempts > 0) await this.#parts.topology.restoreBindings(connection, this.#queue);
+    if (this.#attempts > 0) await this.#parts.topology.lost.restoreBindings(connection, this.#queue);
     const consumer = await ConsumerChannel.open(connection, this.#queue, settings, {
       onMessage: (received, unsettled, source) => this.#onMessage(received, unsettled, source),
       onLost: this.#options.onLost,
@@ -183,7 +183,7 @@ export class RabbitMqSubscription implements QueueSubscription {
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
         reason = error instanceof Error ? error : new Error(String(error));
-        const failure = await restoreQueueOrGiveUp(
+        const failure = await resubscribeFailure(
           error,
           this.#queue,
           this.#parts.link.connection,

@@ -9,7 +9,8 @@ import type { WireMessage } from '../wire/amqp-message.js';
 import type { PublishChannel } from '../wire/publish-channel.js';
 import { type BoundedTarget, BoundedTargets, type BoundedTargetsSettings } from './bounded-target.js';
 import { ConfirmWindow } from './confirm-window.js';
-import { keepChannelOpen } from './open-channel.js';
+import { GivenUpPublishes } from './given-up-publishes.js';
+import { keepChannelOpen } from './keep-channel-open.js';
 import { PendingPublish, type PendingPublishListener, SendQueue } from './pending-publish.js';
 import { UnconfirmedPublishes } from './unconfirmed-publishes.js';
 
@@ -42,14 +43,15 @@ export class Publisher {
   readonly #waiting = new SendQueue();
   readonly #boundedTargets: BoundedTargets;
   readonly #unconfirmed = new UnconfirmedPublishes();
-  readonly #deadlines = new Deadlines((now) => this.#expire(now));
+  readonly #givenUp: GivenUpPublishes;
+  readonly #deadlines = new Deadlines((now) => this.#givenUp.expire(now));
   /** No further channel is opened. */
   readonly #closing = new AbortController();
   /** One for all messages. */
   readonly #listener: PendingPublishListener = {
     onAborted: (pending) => {
       pending.abort();
-      this.#forget(pending);
+      this.#givenUp.forget(pending);
     },
     onSettled: () => {
       const { senders } = this.#settings;
@@ -75,8 +77,19 @@ export class Publisher {
   constructor(settings: PublisherSettings) {
     this.#settings = settings;
     this.#boundedTargets = new BoundedTargets({ ...settings, wake: () => this.#pump() });
+    this.#givenUp = new GivenUpPublishes({
+      waiting: this.#waiting,
+      boundedTargets: this.#boundedTargets,
+      window: this.#window,
+      suspects: this.#unconfirmed.suspects,
+      outage: () => settings.link.outage,
+      onForgotten: () => this.#pump(),
+    });
     settings.link.listen({
-      onDisconnected: () => this.#refuseNoWait(),
+      onDisconnected: () => {
+        this.#refusesNoWait = true;
+        this.#givenUp.refuseNoWait();
+      },
       onBlocked: () => {
         this.#isBlocked = true;
       },
@@ -120,8 +133,7 @@ export class Publisher {
     const error = new QueueError('CLOSED', 'the broker was closed');
     this.#ended ??= error;
     this.#closing.abort();
-    for (const pending of this.#allWaiting()) pending.giveUp('CLOSED', error.message);
-    this.#dropSettled();
+    this.#givenUp.giveUpWaiting(error);
     const idle = new Deferred();
     this.#onIdle = idle.resolve;
     if (this.#window.size > 0) await settledWithin(idle.promise, graceMs);
@@ -177,7 +189,7 @@ export class Publisher {
     if (this.#ended === undefined) this.#waiting.addAll(again);
     else for (const pending of again) pending.giveUp('CLOSED', this.#ended.message);
     // A message that was refused along with those may have waited.
-    this.#dropSettled();
+    this.#givenUp.dropSettled();
     this.#onIdle?.();
   }
 
@@ -251,51 +263,11 @@ export class Publisher {
     pending.giveUp('INVALID_MESSAGE', `its properties can't be encoded (${errorText(error)})`, error);
   }
 
-  /** The connection is lost: sends that do not wait are refused at once. */
-  #refuseNoWait(): void {
-    this.#refusesNoWait = true;
-    for (const pending of this.#allWaiting()) {
-      if (!pending.noWait || pending.uncertain) continue;
-      pending.fail('FULL', 'there is currently no connection to the broker');
-      this.#forget(pending);
-    }
-  }
-
-  /** Gives up messages that have timed out, and returns the next deadline. */
-  #expire(now: number): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (const pending of [...this.#allWaiting(), ...this.#window.all()]) {
-      if (pending.settled) continue;
-      if (pending.deadline <= now) pending.expire(this.#settings.link.outage);
-      else next = Math.min(next, pending.deadline);
-    }
-    this.#dropSettled();
-    return next;
-  }
-
-  #allWaiting(): PendingPublish[] {
-    return [...this.#waiting, ...this.#boundedTargets.waiting];
-  }
-
-  #dropSettled(): void {
-    for (const pending of this.#allWaiting()) if (pending.settled) this.#forget(pending);
-  }
-
-  /** A settled message that waits leaves its queue; one on the wire stays until the broker has answered. */
-  #forget(pending: PendingPublish): void {
-    this.#unconfirmed.suspects.delete(pending);
-    if (!this.#waiting.remove(pending)) this.#boundedTargets.remove(pending);
-    // Others may have waited behind it.
-    this.#pump();
-  }
-
   #end(error: QueueError): void {
     this.#ended ??= error;
     this.#closing.abort();
     this.#deadlines.stop();
-    const left = [...this.#allWaiting(), ...this.#window.all()];
-    for (const pending of left) pending.giveUp('CLOSED', error.message, error.cause);
-    this.#dropSettled();
+    this.#givenUp.giveUpAll(error);
     this.#boundedTargets.stop();
     this.#onIdle?.();
   }

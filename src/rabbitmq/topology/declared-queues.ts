@@ -15,10 +15,16 @@ export interface DeclaredQueue {
 
 /** The state of the queues that this process declared. */
 export class DeclaredQueues {
+  readonly #isConnected: () => boolean;
   readonly #declared = new Map<string, DeclaredQueue>();
   readonly #capacities = new Map<string, number | undefined>();
   /** The queues that are known to delay retries themselves. */
   readonly #delaying = new Set<QueueSpec>();
+
+  /** `isConnected`: whether the connection that declares queues is up. */
+  constructor(isConnected: () => boolean) {
+    this.#isConnected = isConnected;
+  }
 
   get(queue: string): DeclaredQueue | undefined {
     return this.#declared.get(queue);
@@ -40,12 +46,12 @@ export class DeclaredQueues {
 
   /**
    * Whether messages to the queue have to wait, because it is defined as exclusive and this process does not own it at
-   * the moment. `isConnected`: whether the connection that declares queues is up.
+   * the moment.
    */
-  isHeld(queue: string, isConnected: () => boolean): boolean {
+  isHeld(queue: string): boolean {
     const declared = this.#declared.get(queue);
     if (declared?.spec.exclusive !== true) return false;
-    return declared.state === 'locked' || !isConnected();
+    return declared.state === 'locked' || !this.#isConnected();
   }
 
   /** How many messages a queue may hold; undefined if that is unlimited or unknown. */

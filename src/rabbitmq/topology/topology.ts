@@ -1,13 +1,14 @@
 import type { ExchangeSpec, QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
-import { backoffMs, pause } from '../../common/waiting.js';
+import { pause } from '../../common/waiting.js';
 import { isQueueError } from '../../errors.js';
-import { isAccessRefused, isLocked } from '../connection/broker-errors.js';
+import { isAccessRefused } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onOwnChannel, request } from '../connection/request.js';
 import type { Bindings } from './bindings.js';
-import type { DeclaredQueue, DeclaredQueues } from './declared-queues.js';
+import type { DeclaredQueues } from './declared-queues.js';
 import type { Exchanges } from './exchanges.js';
+import { LostQueues } from './lost-queues.js';
 import {
   deadLetterQueueDeclaration,
   delayedRetryOf,
@@ -16,17 +17,16 @@ import {
 } from './queue-arguments.js';
 import type { QueueDeclarer } from './queue-declarer.js';
 
-/** The delays between attempts to declare an exclusive queue that another connection still holds. */
-const RECLAIM_BACKOFF = { initialDelayMs: 100, maxDelayMs: 2_000 };
-
 /** How long a queue that can be found may take to start: about ten milliseconds on an idle server. */
 const STARTING_MS = 100;
 
 /** The figures that AMQP reports about a queue. */
 export type QueueCounts = Pick<QueueStats, 'ready' | 'consumers'>;
 
-/** Declares the queues of a broker on request, and again after each reconnect. */
+/** Declares the queues of a broker on request, and again when they were lost. */
 export class Topology {
+  /** Restores queues and bindings. */
+  readonly lost: LostQueues;
   readonly #link: ReconnectingConnection;
   readonly #declarer: QueueDeclarer;
   readonly #queues: DeclaredQueues;
@@ -43,6 +43,11 @@ export class Topology {
     this.#queues = parts.queues;
     this.#exchanges = parts.exchanges;
     this.#bindings = parts.bindings;
+    this.lost = new LostQueues({
+      ...parts,
+      declarer,
+      declareOn: (connection, spec) => this.#declareOn(connection, spec),
+    });
   }
 
   /** The spec that was last declared under this name. */
@@ -65,17 +70,6 @@ export class Topology {
   }
 
   /**
-   * Declares a queue again that a subscriber found missing. False if this process may not do so: it never declared the
-   * queue, or the definition requires it to exist.
-   */
-  async restoreQueue(connection: Connection, queue: string): Promise<boolean> {
-    const spec = this.specOf(queue);
-    if (spec === undefined || spec.declare === 'existing') return false;
-    await this.#declareOn(connection, spec);
-    return true;
-  }
-
-  /**
    * Called before a subscription, on servers where a new queue can be found before it runs: another process may be declaring
    * it. A queue with a message or a consumer runs; any other gets a moment. Never rejects: errors show in the subscription.
    */
@@ -89,26 +83,6 @@ export class Topology {
     } catch {
       // Missing, refused, or the connection is gone.
     }
-  }
-
-  /** Binds a queue again that may have been deleted and created without its bindings. Does nothing if it is missing. */
-  async restoreBindings(connection: Connection, queue: string): Promise<void> {
-    if (!this.#bindings.has(queue)) return;
-    try {
-      await this.#declarer.check(connection, queue);
-    } catch (error) {
-      if (isQueueError(error, 'QUEUE_MISSING')) return;
-      throw error;
-    }
-    await this.#bindings.declareOn(connection, { name: queue });
-  }
-
-  /** Declares all queues again on a new connection. Rejects only if that connection is lost, too. */
-  async restore(connection: Connection): Promise<void> {
-    await this.#exchanges.restore(connection);
-    // Pending declarations are left out: they wait for the link, and the link waits for this.
-    await Promise.all(this.#queues.settled.map((declared) => this.#restoreOn(connection, declared)));
-    if (!connection.isOpen) throw connection.failure;
   }
 
   inspect(queue: string, wait: WaitOptions): Promise<QueueCounts> {
@@ -182,36 +156,6 @@ export class Topology {
   onUnroutable(exchange: string, isDropped: boolean): void {
     if (exchange === '' || (isDropped && this.#exchanges.alternateOf(exchange) === undefined)) return;
     this.invalidateExchange(exchange);
-  }
-
-  /** Never rejects: the error shows at the next `declare`, publish or subscription that needs the queue. */
-  async #restoreOn(connection: Connection, declared: DeclaredQueue): Promise<void> {
-    try {
-      await this.#declareOn(connection, declared.spec);
-      declared.state = 'there';
-    } catch (error) {
-      declared.state = 'stale';
-      if (declared.spec.exclusive && isLocked(error)) {
-        declared.state = 'locked';
-        void this.#reclaim(connection, declared);
-      }
-    }
-  }
-
-  /** Retries to declare an exclusive queue until the broker notices that the connection which held it is gone. */
-  async #reclaim(connection: Connection, declared: DeclaredQueue): Promise<void> {
-    for (let attempt = 1; connection.isOpen; attempt++) {
-      await pause(backoffMs(attempt, RECLAIM_BACKOFF));
-      try {
-        await this.#declareOn(connection, declared.spec);
-        declared.state = 'there';
-        return;
-      } catch (error) {
-        if (isLocked(error)) continue;
-        declared.state = 'stale';
-        return;
-      }
-    }
   }
 
   async #declareOn(connection: Connection, spec: QueueSpec): Promise<void> {

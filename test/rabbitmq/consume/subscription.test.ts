@@ -262,7 +262,7 @@ describe('a subscription that begins again after a lost connection', () => {
       const message = await eventually(() => raw.get(queue.name));
       expect(message.properties.messageId).toBe(id);
       expect(message.fields.redelivered).toBe(false);
-      expect(message.properties.headers).not.toHaveProperty('x-delivery-count');
+      expect(message.properties.headers?.['x-delivery-count'] ?? 0).toBe(0);
       raw.ack(message);
     }
     expect(events.map(({ type }) => type)).not.toContain('resubscribed');

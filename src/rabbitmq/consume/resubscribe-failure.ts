@@ -4,10 +4,10 @@ import type { Connection } from '../connection/connection.js';
 import type { Topology } from '../topology/topology.js';
 
 /**
- * Called when an attempt to subscribe again has failed. If the queue was deleted, declares it again, with its bindings.
- * Returns the error that ends the subscription; undefined if another attempt may help.
+ * Called when an attempt to subscribe again has failed. A queue that was deleted is restored (see `LostQueues`). Resolves
+ * to the error that ends the subscription; to undefined if another attempt may help.
  */
-export async function restoreQueueOrGiveUp(
+export async function resubscribeFailure(
   error: unknown,
   queue: string,
   connection: Connection | undefined,
@@ -22,7 +22,7 @@ export async function restoreQueueOrGiveUp(
   }
   if (connection === undefined) return undefined;
   try {
-    const isRestored = await topology.restoreQueue(connection, queue);
+    const isRestored = await topology.lost.restoreQueue(connection, queue);
     return isRestored ? undefined : queueError(error, what, queue);
   } catch (refusal) {
     const failure = queueError(refusal, what, queue);
