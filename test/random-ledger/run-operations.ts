@@ -76,10 +76,17 @@ class Run {
     }
     await this.#drain();
     await this.#settles('a send or a fault', Promise.all(this.#meanwhile));
+    const place = this.#ledger.ahead > 0 ? await this.#whereMessagesAre() : '';
     await this.close();
     const growth = this.#memory.growthBytes();
     if (growth > MAX_GROWTH_BYTES) this.#breach(`memory grew by ${Math.round(growth / 1e6)} MB`);
-    this.breaches.push(...this.#ledger.breaches());
+    this.breaches.push(...this.#ledger.breaches().map((breach) => breach + place));
+  }
+
+  /** Messages that were not handled are lost, or a consumer has stopped consuming: this tells which. */
+  async #whereMessagesAre(): Promise<string> {
+    const counts = await this.#withBroker((broker) => broker.inspect(this.#open.queue)).catch(String);
+    return `; in the queue, before it was closed: ${JSON.stringify(counts)}`;
   }
 
   async close(): Promise<void> {
