@@ -37,7 +37,8 @@ test.skipIf(!isFull && !hasBuiltinSqlite).each(nodes)(
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ lost: [], invented: [], unmarked: [], failures: [] });
-    expect(report.terminated).toBeGreaterThan(seconds);
+    // Of which there are several a second; fewer where threads start slowly.
+    expect(report.terminated).toBeGreaterThan(seconds / 10);
     expect(report.sent).toBeGreaterThan(100);
     // Nobody is locked out.
     const broker = await openDiskBroker(folder);

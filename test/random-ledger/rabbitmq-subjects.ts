@@ -60,7 +60,6 @@ async function openServer({ type, capacity }: Subject['queueOptions']): Promise<
   /** At a restart a classic queue drops what is over a policy's limit, `reject-publish` or not, and dead-letters none. */
   const restart = async (anew: () => Promise<void>) => {
     let lost = isClassic && policies > 0;
-    await syncNames();
     await anew();
     lost ||= isClassic && policies > 0;
     return { lost };
@@ -119,7 +118,7 @@ async function openServer({ type, capacity }: Subject['queueOptions']): Promise<
       case 'restart':
         return restart(container.restart);
       case 'crash':
-        return restart(container.crash);
+        return restart(crash);
     }
   };
   return {
@@ -139,12 +138,19 @@ async function openServer({ type, capacity }: Subject['queueOptions']): Promise<
   };
 }
 
+/** What a new quorum queue is called is on disk only some seconds later, and without it its messages are lost. */
+const SYNC_NAMES = '[dets:sync(Table) || Table <- dets:all()]';
+
 /**
- * What a new quorum queue is called is on disk only some seconds later, and without it its messages are lost with the
- * broker.
+ * The names are written and the broker is killed in one command: a queue that is declared in between would lose its
+ * messages.
  */
-async function syncNames(): Promise<void> {
-  await container.rabbitmqctl('eval', '[dets:sync(Table) || Table <- dets:all()].');
+async function crash(): Promise<void> {
+  // Where no command is answered, nothing is killed.
+  await container.rabbitmqctl('eval', `${SYNC_NAMES}.`);
+  // It answers no more.
+  await container.rabbitmqctl('eval', `${SYNC_NAMES}, erlang:halt(137, [{flush, false}]).`).catch(() => {});
+  await container.crash();
 }
 
 async function clearPolicy(name: string): Promise<void> {

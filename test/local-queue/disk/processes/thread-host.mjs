@@ -8,7 +8,8 @@ import { defineQueue } from '../../../../dist/queue.js';
 const [folder, seconds] = process.argv.slice(2);
 const SENDERS = 2;
 const WORKERS = 2;
-const LONGEST_LIFE_MS = 300;
+/** Where threads start slower, they live longer: one that has not started yet neither sends nor handles. */
+const LEAST_LONGEST_LIFE_MS = 300;
 
 const [tried, sent, handled] = [new Set(), new Set(), new Map()];
 const unmarked = [];
@@ -23,11 +24,17 @@ await broker.declare(defineQueue('ledger', anything, { deliveryLimit: 100_000 })
 function record({ tried: begun = [], sent: confirmed = [], handled: id, redelivered }) {
   for (const each of begun) tried.add(each);
   for (const each of confirmed) sent.add(each);
+  if (sent.size > 0) onFirstSent();
   if (id === undefined) return;
   const times = handled.get(id) ?? 0;
   if (times > 0 && !redelivered) unmarked.push(id);
   handled.set(id, times + 1);
 }
+
+let onFirstSent = () => {};
+const firstSent = new Promise((resolve) => {
+  onFirstSent = resolve;
+});
 
 let count = 0;
 function start(role) {
@@ -41,11 +48,14 @@ function start(role) {
   threads.add(thread);
 }
 
+const begin = performance.now();
 for (let index = 0; index < SENDERS; index++) start('sender');
 for (let index = 0; index < WORKERS; index++) start('worker');
+await Promise.race([firstSent, delay(60_000)]);
+const longestLifeMs = Math.max(LEAST_LONGEST_LIFE_MS, performance.now() - begin);
 const end = performance.now() + Number(seconds) * 1000;
 while (performance.now() < end && failures.length === 0) {
-  await delay(Math.random() * LONGEST_LIFE_MS);
+  await delay(Math.random() * longestLifeMs);
   const victim = [...threads][Math.floor(Math.random() * threads.size)];
   threads.delete(victim);
   // Not awaited: the others go on meanwhile.
