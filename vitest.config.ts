@@ -70,7 +70,7 @@ const withBroker = ['test/support/global-setup.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
-    // Two more than there are cores: the files that talk to the broker wait nine tenths of their time.
+    // Two more than there are cores: the files that talk to the broker wait most of their time.
     maxWorkers: Math.min(availableParallelism() + 2, 8),
     // Waits within the tests have shorter limits and say what did not come: these only end what hangs, on any machine.
     testTimeout: 300_000,

@@ -42,6 +42,11 @@ export class FanOutLines<Item extends Linked<Item>, Line extends LinkedList<Item
     return found.line;
   }
 
+  /** Whether all messages that are the first of their line pass. */
+  everyFirst(test: (item: Item) => boolean): boolean {
+    return this.#open.every(({ line }) => line.first === undefined || test(line.first));
+  }
+
   /**
    * Passes the messages to `take` in the order of arrival, but none behind one of its line that was not taken. `take`
    * returns whether the message has left its line.

@@ -9,6 +9,8 @@ import { StoredMessage } from './stored-message.js';
 
 interface WaitingPublish extends FanOutEntry {
   readonly message: Message;
+  /** Where it was found to have to wait: one of its queues, which was full then. */
+  blocked?: { readonly by: MemoryQueue; readonly among: readonly MemoryQueue[] } | undefined;
 }
 
 type Waiting = Waiter<WaitingPublish, boolean>;
@@ -52,7 +54,7 @@ export class FanOuts {
     }
     if (options?.noWait === true) throw fullError(full);
     const { exchange, routingKey } = to;
-    const waiting = { message, to: { exchange, routingKey }, number: ++this.#lastNumber };
+    const waiting: WaitingPublish = { message, to: { exchange, routingKey }, number: ++this.#lastNumber };
     const { promise } = this.#waiting.lineTo(to).join(waiting, options);
     // A message that gives up may have blocked others.
     promise.catch(() => this.admit());
@@ -69,21 +71,30 @@ export class FanOuts {
   /** Called when a queue may have room, or was removed. */
   admit(): void {
     if (this.#admitting || this.#waiting.isEmpty) return;
+    // Each message that leaves one of a thousand queues would cost a look at all of them.
+    if (this.#waiting.everyFirst(({ payload }) => this.#isStillBlocked(payload))) return;
     this.#admitting = true;
     const claimed = new Set<MemoryQueue>();
     this.#waiting.serve((waiter) => {
       const { message, to } = waiter.payload;
       const queues = this.#route(to);
-      const fits = queues.every((queue) => queue.hasRoom && !claimed.has(queue));
-      if (fits) {
+      // The last one: queues of the same pace make room in the order of their copies.
+      const by = queues.findLast((queue) => !queue.hasRoom || claimed.has(queue));
+      if (by === undefined) {
         store(message, queues);
         waiter.resolve(queues.length > 0);
-      } else {
-        for (const queue of queues) claimed.add(queue);
+        return true;
       }
-      return fits;
+      waiter.payload.blocked = { by, among: queues };
+      for (const queue of queues) claimed.add(queue);
+      return false;
     });
     this.#admitting = false;
+  }
+
+  /** Whether it has the same queues as when it was looked at, and the full one is still full. */
+  #isStillBlocked({ to, blocked }: WaitingPublish): boolean {
+    return blocked !== undefined && !blocked.by.hasRoom && this.#route(to) === blocked.among;
   }
 
   end(error: () => QueueError): void {
