@@ -12,7 +12,7 @@ import {
 import { Sender, type SenderSettings } from '../producer/sender.js';
 import type { Values } from '../producer/value-source.js';
 import type { EncodedValue } from '../queue.js';
-import type { EventInputs, EventSchemas, Topic } from './topic.js';
+import type { EventInputs, EventSchemas, EventValues, Topic } from './topic.js';
 
 /** Options of `publish`: those of `send`, but no address for a reply, and no type, which is the event. */
 export type PublishEventOptions = Omit<SendOptions, 'replyTo' | 'type'>;
@@ -108,7 +108,7 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
       mandatory: topic.unrouted === 'error',
       keepsAll: topic.unrouted === 'keep',
       compress: topic.compress,
-      encode: (pair: Pair) => encode(topic, pair),
+      encode: (pair: Pair) => encode(topic, routes, pair),
       route: (pair: Pair) => routes.get(pair[0]) as EventRoute,
       declare: (backend: Backend, wait: WaitOptions) => declareTopic(backend, topic, wait),
       result: (id: string, routed: boolean) => ({ id, routed }),
@@ -140,27 +140,33 @@ class TopicPublisher implements Publisher<Record<string, unknown>> {
 }
 
 /** State shared by the messages of an event. */
-type EventRoute = Required<Pick<Message, 'origin' | 'type'>>;
+interface EventRoute extends Required<Pick<Message, 'origin' | 'type'>> {
+  readonly encode: EventValues['encode'];
+}
 
 /** Created once: an object for each message would be a large part of its cost, and backends recognize the object. */
-function routesOf({ name: exchange, events }: Topic): ReadonlyMap<string, EventRoute> {
+function routesOf({ name: exchange, events }: Topic): ReadonlyMap<unknown, EventRoute> {
   return new Map(
-    Object.keys(events).map((event) => [
+    Object.entries(events).map(([event, { encode }]) => [
       event,
-      { origin: Object.freeze({ exchange, routingKey: event }), type: event },
+      { origin: Object.freeze({ exchange, routingKey: event }), type: event, encode },
     ]),
   );
 }
 
 /** Throws `INVALID_MESSAGE`. */
-function encode(topic: Topic, pair: Pair): EncodedValue | Promise<EncodedValue> {
+function encode(
+  topic: Topic,
+  routes: ReadonlyMap<unknown, EventRoute>,
+  pair: Pair,
+): EncodedValue | Promise<EncodedValue> {
   if (!Array.isArray(pair) || pair.length !== 2) {
     throw invalidEvent(topic, `expected an event and its value, got ${quote(pair)}`);
   }
-  // By index: taking it apart as a list would cost as much as the rest.
+  // By index: taking it apart as a list would cost as much as the rest. What only turns into a name is none.
   const event = pair[0];
-  if (Object.hasOwn(topic.events, event))
-    return (topic.events[event] as Topic['events'][string]).encode(pair[1]);
+  const route = routes.get(event);
+  if (route !== undefined) return route.encode(pair[1]);
   const names = Object.keys(topic.events).map(quote).join(', ');
   throw invalidEvent(topic, `there is no event ${quote(event)}; its events are ${names}`);
 }

@@ -303,6 +303,9 @@ export const topicCases: Cases = {
     );
     expect(unknown.message).toContain('order.cancelled');
     await rejection(publisher.publish('toString' as 'order.placed', {} as never), 'INVALID_MESSAGE');
+    // A list that turns into the name is not the name.
+    const list = ['customer.new'] as unknown as 'customer.new';
+    await rejection(publisher.publish(list, { name: 'Ada' }), 'INVALID_MESSAGE');
     await rejection(publisher.publish('order.placed', { id: 'A', total: 'x' as never }), 'INVALID_MESSAGE');
     const invalid = await rejection(
       publisher.publishMany([['order.placed', { id: 1 as never, total: 1 }]]),

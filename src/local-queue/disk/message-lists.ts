@@ -13,8 +13,10 @@ export interface MessageLists {
   /** A text as it is; for bytes, the end in `bytes`. They start at the end of those before them. */
   readonly bodies: (string | number)[];
   bytes: Uint8Array<ArrayBuffer>;
-  /** Rarely used properties, by position. */
-  readonly extras: Map<number, MessageExtras>;
+  /** Rarely used properties: each for the messages from a position on, up to the next. Most runs of messages share them. */
+  readonly extras: (MessageExtras | null)[];
+  /** These positions. */
+  readonly extrasFrom: number[];
 }
 
 export interface MessageExtras {
@@ -36,13 +38,13 @@ export class MessageWriter {
     priorities: [],
     bodies: [],
     bytes: NO_BYTES,
-    extras: new Map(),
+    extras: [],
+    extrasFrom: [],
   };
   #buffer = NO_BYTES;
   #bytes = 0;
   #characters = 0;
-  /** One object for equal ones in a row, which crosses once. */
-  #lastExtras: MessageExtras | undefined = undefined;
+  #lastExtras: MessageExtras | null = null;
 
   /** About how much there is to move. */
   get size(): number {
@@ -50,33 +52,33 @@ export class MessageWriter {
   }
 
   append(message: Message): void {
+    const { timestamp = null, priority = null, expiresAt = null } = message;
+    const headers = headersText(message.headers);
+    const properties = propertiesText(message);
     this.add(
       message.id,
       message.contentType,
-      message.timestamp ?? null,
-      message.priority ?? null,
+      timestamp,
+      priority,
       message.body,
+      headers,
+      properties,
+      expiresAt,
     );
-    const headers = headersText(message.headers);
-    const properties = propertiesText(message);
-    const { expiresAt = null } = message;
-    if (headers === null && properties === null && expiresAt === null) return;
-    const last = this.#lastExtras;
-    const isSame =
-      last !== undefined &&
-      last.properties === properties &&
-      last.headers === headers &&
-      last.expiresAt === expiresAt;
-    this.addExtras(isSame ? last : { headers, properties, expiresAt });
   }
 
+  // Not an object, which would be made for each message.
   add(
     id: string,
     contentType: string,
     timestamp: number | null,
     priority: number | null,
     body: string | Uint8Array,
+    headers: string | null,
+    properties: string | null,
+    expiresAt: number | null,
   ): void {
+    this.#addExtras(headers, properties, expiresAt);
     const { lists } = this;
     lists.ids.push(id);
     lists.contentTypes.push(contentType);
@@ -91,11 +93,18 @@ export class MessageWriter {
     }
   }
 
-  /** To the message that was added last. */
-  addExtras(extras: MessageExtras): void {
-    this.#lastExtras = extras;
-    this.lists.extras.set(this.lists.ids.length - 1, extras);
-    this.#characters += (extras.headers?.length ?? 0) + (extras.properties?.length ?? 0);
+  /** To the message that is added next. */
+  #addExtras(headers: string | null, properties: string | null, expiresAt: number | null): void {
+    const last = this.#lastExtras;
+    const isNone = headers === null && properties === null && expiresAt === null;
+    const isAsBefore = last === null ? isNone : areSame(last, headers, properties, expiresAt);
+    if (!isAsBefore) {
+      this.#lastExtras = isNone ? null : { headers, properties, expiresAt };
+      this.lists.extras.push(this.#lastExtras);
+      this.lists.extrasFrom.push(this.lists.ids.length);
+    }
+    if (headers !== null) this.#characters += headers.length;
+    if (properties !== null) this.#characters += properties.length;
   }
 
   /** The lists, with their transferable parts. */
@@ -115,6 +124,27 @@ export class MessageWriter {
     this.#buffer.set(bytes, this.#bytes);
     this.#bytes = needed;
   }
+}
+
+function areSame(
+  one: MessageExtras,
+  headers: string | null,
+  properties: string | null,
+  expiresAt: number | null,
+): boolean {
+  return one.properties === properties && one.headers === headers && one.expiresAt === expiresAt;
+}
+
+/** The rarely used properties of one of the messages; null: none. */
+export function extrasAt({ extras, extrasFrom }: MessageLists, index: number): MessageExtras | null {
+  let low = 0;
+  let high = extrasFrom.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((extrasFrom[middle] as number) <= index) low = middle + 1;
+    else high = middle;
+  }
+  return extras[low - 1] ?? null;
 }
 
 /** The bodies of lists, one after the other. Bodies of bytes share the memory of the lists. */
@@ -138,7 +168,7 @@ export class BodyReader {
 
 /** One of the messages. Throws if the stored data can't be read. */
 export function messageAt(lists: MessageLists, index: number, body: string | Uint8Array): Message {
-  const extras = lists.extras.get(index);
+  const extras = extrasAt(lists, index);
   return {
     id: lists.ids[index] as string,
     contentType: lists.contentTypes[index] as string,

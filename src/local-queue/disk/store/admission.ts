@@ -1,6 +1,6 @@
 import { DEFAULT_PRIORITY, type Destination } from '../../../broker.js';
 import { QueueError } from '../../../errors.js';
-import { BodyReader, type MessageLists } from '../message-lists.js';
+import { BodyReader, extrasAt, type MessageLists } from '../message-lists.js';
 import {
   type DeadLetterRequest,
   NO_WAIT,
@@ -68,10 +68,7 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
     const dueAt = request.due.get(index);
     if (run?.target !== target || run.rank !== rank || dueAt !== undefined) storeRun();
     const taken = run?.rows.length ?? 0;
-    const full =
-      to.exchange === ''
-        ? takers.find((taker) => !hasRoomFor(taker, taken) || isWaitedFor(transaction, to.routingKey))
-        : takers.find((taker) => !hasRoomFor(taker, taken) || claimed.has(taker.queue));
+    const full = fullAmong(transaction, takers, taken, to, claimed);
     if (full === undefined) {
       if (dueAt === undefined) {
         run ??= { target, rank, rows: [] };
@@ -102,6 +99,21 @@ function takersOf({ queues, exchanges }: WriteTransaction, to: Destination): Tak
     takers.push({ queue, counters: queues.counters(queue), capacity: capacityOf(queue) });
   }
   return takers;
+}
+
+/** One of them without room for a message behind `taken` others, or that earlier messages wait for. */
+function fullAmong(
+  transaction: WriteTransaction,
+  takers: readonly Taker[],
+  taken: number,
+  { exchange, routingKey }: Destination,
+  claimed: ReadonlySet<StoredQueue>,
+): Taker | undefined {
+  for (const taker of takers) {
+    if (!hasRoomFor(taker, taken)) return taker;
+    if (exchange === '' ? isWaitedFor(transaction, routingKey) : claimed.has(taker.queue)) return taker;
+  }
+  return undefined;
 }
 
 function hasRoomFor({ counters, capacity }: Taker, more: number): boolean {
@@ -188,7 +200,7 @@ export function admitNow(
 }
 
 function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array): MessageColumns {
-  const extras = lists.extras.get(index);
+  const extras = extrasAt(lists, index);
   const hasNul = typeof body === 'string' && body.includes(NUL);
   return [
     textColumn(lists.ids[index] as string),

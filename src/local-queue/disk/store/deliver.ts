@@ -130,9 +130,10 @@ class Batch {
       timestamp,
       priority,
       bodyIsText === 1 ? (textOf(body) as string) : body,
+      headers,
+      properties,
+      expiresAt,
     );
-    if (headers !== null || properties !== null || expiresAt !== null)
-      this.#writer.addExtras({ headers, properties, expiresAt });
   }
 
   finish(): DeliveryBatch {
