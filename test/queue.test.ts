@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Message } from '../src/broker.js';
+import type { BindingOptions } from '../src/common/exchange-spec.js';
 import { isQueueError, type QueueError } from '../src/errors.js';
 import { defineQueue, type Queue, type QueueOptions } from '../src/queue.js';
 
@@ -305,4 +306,17 @@ describe('a schema that throws', () => {
       failure: { code: 'failed', error: expect.stringContaining('no database') },
     });
   });
+});
+
+test('a binding that a definition both has and removes is refused: backends would do either', () => {
+  const binding = { exchange: 'events', routingKey: 'order.*' };
+  const define = (unbind: BindingOptions[]) =>
+    defineQueue('q', z.unknown(), { bindings: [binding], unbind }).spec.unbind?.length;
+  expect(() => define([binding])).toThrow(/unbind: .*"order\.\*"/);
+  expect(
+    define([
+      { ...binding, routingKey: 'order.#' },
+      { ...binding, arguments: { a: 1 } },
+    ]),
+  ).toBe(2);
 });

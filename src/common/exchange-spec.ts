@@ -1,4 +1,5 @@
 /** The definitions of exchanges and bindings: the options of users, checked and completed. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Binding, DeclareMode, ExchangeSpec, ExchangeType } from '../broker.js';
 import { QueueError } from '../errors.js';
 import { booleanOption, checkOptionNames, invalidOption, quote, wordOption } from './options.js';
@@ -67,6 +68,23 @@ export function bindingsOption(option: string, bindings: readonly BindingOptions
       checkPattern(`${name}.routingKey`, routingKey);
     return { exchange, routingKey, arguments: { ...binding.arguments } };
   });
+}
+
+/**
+ * Throws `INVALID_OPTION` for a binding that a definition both has and removes: what is left would depend on the order,
+ * which differs between backends.
+ */
+export function checkUnbind(bindings: readonly Binding[], unbind: readonly Binding[]): void {
+  for (const { exchange, routingKey, arguments: args } of unbind) {
+    const isWanted = bindings.some(
+      (other) =>
+        other.routingKey === routingKey &&
+        other.exchange.name === exchange.name &&
+        isDeepStrictEqual(other.arguments, args),
+    );
+    if (isWanted)
+      throw invalidOption('unbind', 'bindings that the definition does not have itself', routingKey);
+  }
 }
 
 function needsKey({ declare, type }: ExchangeSpec): boolean {

@@ -3,7 +3,7 @@ import type { DeclareMode, DelayedRetry, QueueSpec } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { Codec } from './encoding/codec.js';
 import type { Compression } from './encoding/content-encoding.js';
-import { type BindingOptions, bindingsOption, checkNotReserved } from './exchange-spec.js';
+import { type BindingOptions, bindingsOption, checkNotReserved, checkUnbind } from './exchange-spec.js';
 import {
   booleanOption,
   checkOptionNames,
@@ -134,6 +134,9 @@ export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
       `maxPriority applies only to type: 'classic'; the quorum queue '${name}' always has priorities`,
     );
   }
+  const bindings = bindingsOption('bindings', options.bindings);
+  const unbind = bindingsOption('unbind', options.unbind);
+  checkUnbind(bindings, unbind);
   return {
     name,
     declare,
@@ -159,8 +162,8 @@ export function queueSpec(name: string, options: QueueOptions = {}): QueueSpec {
         ? undefined
         : integerOption('maxPriority', options.maxPriority, { min: 1, max: 31, default: 31 }),
     arguments: argumentsOption(options.arguments),
-    ...(options.bindings !== undefined && { bindings: bindingsOption('bindings', options.bindings) }),
-    ...(options.unbind !== undefined && { unbind: bindingsOption('unbind', options.unbind) }),
+    ...(options.bindings !== undefined && { bindings }),
+    ...(options.unbind !== undefined && { unbind }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { DEFAULT_PRIORITY, type Destination } from '../../../broker.js';
 import { QueueError } from '../../../errors.js';
-import { BodyReader, extrasAt, type MessageLists } from '../message-lists.js';
+import { BodyReader } from '../message-lists.js';
 import {
   type DeadLetterRequest,
   NO_WAIT,
@@ -8,11 +8,10 @@ import {
   type PublishRequest,
   type StatePublishing,
 } from '../protocol.js';
-import type { MessageColumns } from './message-columns.js';
+import { columnsAt, type MessageColumns } from './message-columns.js';
 import { ensureDeadLetterQueue } from './queue-definition.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
 import { moveToNewDeadLetterQueue, settleAsDeadLetter } from './settle.js';
-import type { SqliteValue } from './sqlite.js';
 import { WaitingFanOut, type WaitingMessage, type WriteTransaction } from './transaction.js';
 
 /** A queue that receives messages, and its free room. */
@@ -64,7 +63,7 @@ export function publish(transaction: WriteTransaction, request: PublishRequest):
       continue;
     }
     const rank = lists.priorities[index] ?? DEFAULT_PRIORITY;
-    const columns = columnsOf(lists, index, body);
+    const columns = columnsAt(lists, index, body);
     const dueAt = request.due.get(index);
     if (run?.target !== target || run.rank !== rank || dueAt !== undefined) storeRun();
     const taken = run?.rows.length ?? 0;
@@ -194,32 +193,9 @@ export function admitNow(
   const full = queues.find((queue) => !hasRoom(transaction, queue) || claimed.has(queue));
   if (full !== undefined) throw fullError(full);
   const rank = message.priorities[0] ?? DEFAULT_PRIORITY;
-  const columns = columnsOf(message, 0, new BodyReader(message).next());
+  const columns = columnsAt(message, 0, new BodyReader(message).next());
   if (dueAt === undefined) transaction.messages.insertInAll(queues, rank, [columns]);
   else for (const queue of queues) transaction.messages.insertDelayed(queue, rank, columns, dueAt);
-}
-
-function columnsOf(lists: MessageLists, index: number, body: string | Uint8Array): MessageColumns {
-  const extras = extrasAt(lists, index);
-  const hasNul = typeof body === 'string' && body.includes(NUL);
-  return [
-    textColumn(lists.ids[index] as string),
-    textColumn(lists.contentTypes[index] as string),
-    extras?.headers ?? null,
-    extras?.properties ?? null,
-    lists.timestamps[index] ?? null,
-    lists.priorities[index] ?? null,
-    extras?.expiresAt ?? null,
-    hasNul ? 1 : null,
-    hasNul ? Buffer.from(body) : body,
-  ];
-}
-
-const NUL = '\0';
-
-/** A text with NUL in it is stored as a blob: some SQLite packages for Node truncate it there. */
-function textColumn(text: string): SqliteValue {
-  return text.includes(NUL) ? Buffer.from(text) : text;
 }
 
 function fullError(queue: StoredQueue): QueueError {

@@ -1,6 +1,7 @@
 /** The columns of a message that hold its sender's data, their checksum, and how they are written. */
 import { crc32 } from 'node:zlib';
 import { parseProperties } from '../message-json.js';
+import { extrasAt, type MessageLists } from '../message-lists.js';
 import type { Database } from './database.js';
 import type { QueueTable } from './queue-table.js';
 import type { Row, SqliteValue, Statements } from './sqlite.js';
@@ -38,6 +39,30 @@ export function columnsOf(row: Row, at: number): MessageColumns {
     row[at + 7] === 1 ? 1 : null,
     textOrBytes(row[at + 8]),
   ];
+}
+
+/** The columns of a message on its way to the store. */
+export function columnsAt(lists: MessageLists, index: number, body: string | Uint8Array): MessageColumns {
+  const extras = extrasAt(lists, index);
+  const hasNul = typeof body === 'string' && body.includes(NUL);
+  return [
+    textColumn(lists.ids[index] as string),
+    textColumn(lists.contentTypes[index] as string),
+    extras?.headers ?? null,
+    extras?.properties ?? null,
+    lists.timestamps[index] ?? null,
+    lists.priorities[index] ?? null,
+    extras?.expiresAt ?? null,
+    hasNul ? 1 : null,
+    hasNul ? Buffer.from(body) : body,
+  ];
+}
+
+const NUL = '\0';
+
+/** A text with NUL in it is stored as a blob: some SQLite packages for Node truncate it there. */
+function textColumn(text: string): SqliteValue {
+  return text.includes(NUL) ? Buffer.from(text) : text;
 }
 
 function textOrBytes(value: Row[number]): string | Uint8Array {
