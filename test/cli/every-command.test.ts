@@ -64,7 +64,7 @@ const commands = (): readonly Command[] => [
   { args: ['move', HOSTILE_NAME, 'hello', '--limit', '1'], exitCode: 0, row: /^ \[\*\] Moved 1 of / },
   { args: ['purge', HOSTILE_NAME, '--dry-run'], exitCode: 0, row: /^ \[\*\] Would / },
   { args: ['remove', HOSTILE_NAME, '--dry-run'], exitCode: 0, row: /^ \[\*\] Would / },
-  { args: ['dlq', 'list'], exitCode: 0, row: /^ID +DEAD SINCE/, isTable: true },
+  { args: ['dlq', 'list'], exitCode: 0, row: /^ID +(DEAD SINCE|REASON) +/, isTable: true },
   { args: ['dlq', 'show', 'dead'], exitCode: 0, row: /^reason: +rejected$/ },
   { args: ['dlq', 'show', 'dead', '--json'], exitCode: 0 },
   { args: ['dlq', 'replay', '--dry-run'], exitCode: 0, row: /Would/ },

@@ -26,11 +26,19 @@ describe.skipIf(!hasTerminal)('on a terminal (needs script of util-linux)', () =
       const { exitCode, screen, rows } = await onTerminal(['doctor'], { columns, env });
       expect(exitCode).toBe(0);
       expect(screen.unknown).toEqual([]);
-      expect(rows[0]).toMatch(/^ok {4}address +local:/);
+      // A long address has a row of its own where there are few columns.
+      expect(`${rows[0]} ${rows[1]?.trim()}`).toMatch(/^ok {4}address +local:/);
       expect(screen.colored(0, '32')).toBe('ok  ');
       expect(rows.join('')).not.toContain('\\x1b');
     },
   );
+
+  test.each(SIZES)('doctor breaks its sentences between words, at $columns columns', async ({ columns }) => {
+    const { rows } = await onTerminal(['doctor'], { columns, env });
+    const [begin = '', next = ''] = rows.slice(rows.findIndex((text) => /^ok {4}store /.test(text)));
+    expect(`${begin} ${next.trim()}`).toMatch(/^ok {4}store {9}\d+ MiB on the disk, \d+ MiB of it unused/);
+    expect(next).toMatch(columns === 80 ? /^ {20}\S/ : /^ {6}\S/);
+  });
 
   test('doctor marks a failure in red', async () => {
     const { exitCode, screen, rows } = await onTerminal(['doctor', '-u', 'amqp://127.0.0.1:1'], {

@@ -52,7 +52,7 @@ export async function* folderChecks(chosen: ChosenAddress, path: string): AsyncG
 function spaceCheck(freeBytes: number): Check {
   const text = `${Math.floor(freeBytes / MIB)} MiB free`;
   return freeBytes < LITTLE_BYTES
-    ? warn('disk', text, 'free some space: on a full disk sends wait, then fail', { freeBytes })
+    ? warn('disk', text, 'free some space: on a full disk sends are refused', { freeBytes })
     : ok('disk', text, { freeBytes });
 }
 
@@ -62,7 +62,7 @@ function* storeChecks({ bytes, freeBytes, damage, queues, processes }: StoreFact
   const where = queues.length === 1 ? 'one queue' : `${queues.length} queues`;
   yield ok(
     'store',
-    `${Math.ceil(bytes / MIB)} MiB, of which ${Math.floor(freeBytes / MIB)} MiB are free for new messages; ${held} messages in ${where}, ${ready} of them ready`,
+    `${Math.ceil(bytes / MIB)} MiB on the disk, ${Math.floor(freeBytes / MIB)} MiB of it unused; ${held} messages in ${where}, ${ready} of them ready`,
     { bytes, freeBytes, queues },
   );
   yield damage.length === 0

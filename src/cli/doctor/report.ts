@@ -1,9 +1,15 @@
 import { count } from '../../common/reporting/count.js';
+import { onOneLine } from '../../common/reporting/terminal-text.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
+import { widthOf, wrap } from '../layout.js';
 import type { Output } from '../output.js';
 import type { Check } from './check.js';
 
 const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
+/** Below this width of a terminal the sentences have no column of their own. */
+const NARROW = 60;
+/** Of the mark and the space behind it. */
+const MARK_WIDTH = 6;
 
 /** Prints one line per check, and determines the exit code. */
 export class Report {
@@ -24,10 +30,21 @@ export class Report {
     if (this.#output.json) {
       await this.#output.record({ check: name, status, text, advice, ...facts });
     } else if (!this.#output.quiet || status === 'fail') {
-      const mark = { style: COLORS[status], text: status.padEnd(4) };
       const sentence = advice === undefined ? text : `${text}; ${advice}`;
-      await this.#output.data([mark, `  ${name.padEnd(12)}  ${sentence}`]);
+      const [first = '', ...rest] = this.#rows(name.padEnd(12), sentence);
+      await this.#output.data([{ style: COLORS[status], text: status.padEnd(4) }, `  ${first}`]);
+      for (const row of rest) await this.#output.data(row);
     }
+  }
+
+  /** Breaks a sentence between words where it would not fit the terminal. */
+  #rows(name: string, sentence: string): string[] {
+    const { columns } = this.#output;
+    const isNarrow = columns < NARROW;
+    const lead = isNarrow ? '' : `${name}  `;
+    const indent = MARK_WIDTH + widthOf(lead);
+    const text = wrap(onOneLine(isNarrow ? `${name}  ${sentence}` : sentence), columns - indent);
+    return text.split('\n').map((row, index) => (index === 0 ? lead : ' '.repeat(indent)) + row);
   }
 
   end(): ExitCode {

@@ -10,13 +10,28 @@ import { cut, padTo, widthOf } from '../../layout.js';
 import { showBody } from '../../output.js';
 
 const COLUMNS = ['ID', 'DEAD SINCE', 'QUEUE', 'REASON', 'ATTEMPTS', 'ERROR'] as const;
+const ERROR = COLUMNS.indexOf('ERROR');
+/** What makes room for the errors, and how much of them has to be seen. */
+const OMITTED = ['QUEUE', 'ATTEMPTS', 'DEAD SINCE'] as const;
+const ERROR_WIDTH = 24;
+const GAP = 2;
 
-/** A header line and a line per dead letter. `width`: the maximum length of a line. */
+/**
+ * A header line and a line per dead letter. `width`: the maximum length of a line; columns that say less than the error
+ * are omitted to keep it.
+ */
 export function deadLetterTable(letters: readonly DeadLetter[], width = Number.POSITIVE_INFINITY): string[] {
   const rows = [COLUMNS, ...letters.map(cells)];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))));
+  const shown = new Set(widths.keys());
+  const needed = Math.min(ERROR_WIDTH, widths[ERROR] ?? 0);
+  const room = () =>
+    width - [...shown].reduce((sum, column) => sum + (column === ERROR ? 0 : (widths[column] ?? 0) + GAP), 0);
+  for (const name of OMITTED) if (room() < needed) shown.delete(COLUMNS.indexOf(name));
   return rows.map((row) => {
-    const line = row.map((cell, column) => padTo(cell, widths[column] ?? 0)).join('  ');
+    const line = [...shown]
+      .map((column) => padTo(row[column] ?? '', widths[column] ?? 0))
+      .join(' '.repeat(GAP));
     return cut(line.trimEnd(), width);
   });
 }
