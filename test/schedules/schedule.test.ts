@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { WaitOptions } from '../../src/broker.js';
+import { backendOf } from '../../src/common/backend-of.js';
 import { connect } from '../../src/connect.js';
 import { QueueError } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
@@ -113,6 +114,37 @@ test('forgetting a schedule that is held ends with ABORTED when it is aborted', 
   };
   const held = Object.assign(Object.create(memory), { viewState });
   await rejection(forgetSchedule(held, 'n', { signal: abort.signal }), 'ABORTED');
+});
+
+test('a scheduler that catches up in memory lets other events through, and stops meanwhile', async () => {
+  await using broker = await connect('local:');
+  const unbounded = defineQueue('unbounded', z.object({ day: z.string() }), {
+    capacity: Number.POSITIVE_INFINITY,
+  });
+  const since = Date.now() - 20_000 * 100;
+  const progress = { timing: { everyMs: 100 }, chosenAt: 0, since, tick: null, resets: 0 };
+  const state = await backendOf(broker).openState('schedule.n', {
+    initial: JSON.stringify(progress),
+    merge: (value) => value,
+    onTurn: () => {},
+    onLost: () => {},
+  });
+  await state.close();
+  let sent = 0;
+  const often = defineSchedule('n', {
+    everyMs: 100,
+    catchUp: 'all',
+    send: [unbounded, { day: 'x' }],
+  });
+  const scheduler = createScheduler(broker, [often], {
+    observe: ({ type }) => {
+      if (type === 'sent') sent++;
+    },
+  });
+  const stopped = new Promise((resolve) => setTimeout(() => resolve(scheduler.stop()), 1));
+  await scheduler.start().catch(() => {});
+  await stopped;
+  expect(sent).toBeLessThan(20_000);
 });
 
 test('a scheduler stops, whatever functions never end', async () => {
