@@ -192,7 +192,7 @@ export class RetryLater extends Error {
  * (see `ConsumerOptions`) the message becomes a dead letter with the reason `postponed`.
  *
  * ```ts
- * if (response.status === 429) throw new Postpone(Number(response.headers.get('retry-after') ?? 30) * 1000);
+ * if (response.status === 429) throw new Postpone((Number(response.headers.get('retry-after')) || 30) * 1000);
  * ```
  */
 export class Postpone extends Error {

@@ -22,8 +22,8 @@ const webhooks = defineQueue(values.prefix, z.object({ path: z.string() }));
 async function deliver({ path }: { readonly path: string }, signal: AbortSignal): Promise<void> {
   const response = await fetch(address + path, { method: 'POST', signal });
   await response.arrayBuffer();
-  // They have said when: that is no failure.
-  if (response.status === 429) throw new Postpone(Number(response.headers.get('retry-after') ?? 30) * 1000);
+  // They have said when, in seconds (or as a date, which is not read here): that is no failure.
+  if (response.status === 429) throw new Postpone((Number(response.headers.get('retry-after')) || 30) * 1000);
   if (!response.ok) throw new Error(`they answered ${response.status}`);
 }
 

@@ -14,7 +14,7 @@ import {
 } from './progress.js';
 import type { Schedule } from './schedule.js';
 import { asError, makeTick, type Sending, sendTick, type TickFunctions } from './send-tick.js';
-import { type Timing, timingOf, timingText } from './timing.js';
+import { storedTiming, type Timing, timingText } from './timing.js';
 
 /** An event of a schedule. */
 export type ScheduleEvent =
@@ -151,17 +151,8 @@ export class RunningSchedule {
     const from = this.#toldTiming ?? this.#replacedTiming ?? to;
     this.#toldTiming = to;
     if (from !== to) this.#observe({ type: 'redefined', schedule: this.name, from, to });
-    this.#timing = this.#timingOf(progress);
+    this.#timing = storedTiming(progress.timing, this.#schedule.timing);
     this.#work();
-  }
-
-  /** A timing that this version of the toolkit can't read is replaced by that of its own definition. */
-  #timingOf({ timing }: Progress): Timing {
-    try {
-      return timingOf(timing);
-    } catch {
-      return this.#schedule.timing;
-    }
   }
 
   #onLost(reason: Error): void {

@@ -24,7 +24,7 @@ import {
 import { checkScheduleName, type Schedule } from './schedule.js';
 import { makeTick, sendTick } from './send-tick.js';
 import type { ScheduleTarget } from './target.js';
-import { timingOf, timingText } from './timing.js';
+import { storedTiming, timingText } from './timing.js';
 
 /** Options of `createScheduler`. All have defaults. */
 export interface SchedulerOptions {
@@ -253,7 +253,7 @@ class ScheduleRunner implements Scheduler {
     const { values, isHeld } = await this.#broker.viewState(stateName(name), wait);
     const [stored] = values.map(parseProgress).filter((progress) => progress !== undefined);
     const known = own ?? stored;
-    const inForce = known === undefined ? timing : timingOf(known.timing);
+    const inForce = known === undefined ? timing : storedTiming(known.timing, timing);
     const now = Date.now();
     // Ticks that are due and not sent are the next.
     const from = known === undefined ? now : Math.min(now, Math.max(reachedBy(known), now - 60_000));

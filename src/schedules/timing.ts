@@ -43,9 +43,17 @@ export function timingOption({ cron, tz, everyMs }: TimingOptions): Timing {
   return timing;
 }
 
-/** Of a stored schedule, which may have been written by another version. Throws. */
-export function timingOf(spec: TimingSpec): Timing {
-  return 'everyMs' in spec ? timingOption(spec) : cronTiming(spec.cron, spec.tz);
+/**
+ * The timing of a stored schedule; `own` if this program can't read it: another version may have written it, or one with
+ * time zones that are unknown here.
+ */
+export function storedTiming(spec: TimingSpec, own: Timing): Timing {
+  try {
+    if ('everyMs' in spec) return timingOption(spec);
+    return isTimeZone(spec.tz) ? cronTiming(spec.cron, spec.tz) : own;
+  } catch {
+    return own;
+  }
 }
 
 /** As events and listings show it. */

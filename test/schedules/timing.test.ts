@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { timingOption } from '../../src/schedules/timing.js';
+import { storedTiming, timingOption } from '../../src/schedules/timing.js';
 import { rejection } from '../support/rejection.js';
 
 function ticks(cron: string, tz: string, from: string, count: number): string[] {
@@ -110,6 +110,19 @@ test('the last tick of an expression that ticks each second of a month is found 
   // One by one they would take longer than the time limit of a test.
   expect(timing.last(Date.parse('2026-12-30T12:00Z'))).toBe(Date.parse('2026-01-31T23:59:59Z'));
   expect(timing.last(Date.parse('2026-01-10T12:00:00.500Z'))).toBe(Date.parse('2026-01-10T12:00Z'));
+});
+
+test('stored times that this program can not read give way to its own', () => {
+  const own = timingOption({ everyMs: 1000 });
+  expect(storedTiming({ everyMs: 500 }, own).spec).toEqual({ everyMs: 500 });
+  expect(storedTiming({ cron: '0 3 * * *', tz: 'Asia/Tokyo' }, own).spec).toMatchObject({ tz: 'Asia/Tokyo' });
+  for (const unknown of [
+    { everyMs: 0 },
+    { cron: '0 3 * * *', tz: 'Mars/Base' },
+    { cron: 'every night', tz: 'UTC' },
+  ]) {
+    expect(storedTiming(unknown, own)).toBe(own);
+  }
 });
 
 test('intervals count from 1970', () => {
