@@ -112,6 +112,8 @@ test('brokers and queues are asked when the metrics are read', async () => {
   expect(await value('millrace_queue_inspect_errors_total', '"missing"')).toBeGreaterThan(1);
   await broker.close();
   expect(await value('millrace_link_connected')).toBe(0);
+  // What is no longer known is not shown as it was.
+  expect(await value('millrace_queue_ready')).toBeUndefined();
 });
 
 test('a broker is asked for a bounded number of queues at once, and for no more once it is late', async () => {

@@ -3,6 +3,7 @@ import { onTestFinished } from 'vitest';
 /** A process warning, as its listeners get it. */
 export interface SeenWarning extends Error {
   readonly code?: string;
+  readonly detail?: string;
 }
 
 interface Recording {

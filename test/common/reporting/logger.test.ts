@@ -1,7 +1,7 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Broker } from '../../../src/broker.js';
-import { brokerObserver } from '../../../src/common/reporting/logger.js';
+import { brokerObserver, emitWarning } from '../../../src/common/reporting/logger.js';
 import { type ConnectOptions, connect } from '../../../src/connect.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { receive } from '../../../src/consumer/receive.js';
@@ -10,6 +10,7 @@ import { defineQueue } from '../../../src/queue.js';
 import { EventLog } from '../../support/event-log.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
+import { recordWarnings } from '../../support/warnings.js';
 
 type Line = readonly [level: string, fields: Record<string, unknown>, text: string];
 
@@ -168,4 +169,25 @@ test('refuses values that are not loggers', async () => {
   const logger = { info: () => {} } as unknown as Lines;
   const error = await rejection(connect('local:', { logger }), 'INVALID_OPTION');
   expect(error.message).toContain('info, warn and error');
+});
+
+test('a broker without a logger or an observer warns once in ten seconds of each kind, however many there are', async () => {
+  const warnings = recordWarnings('MILLRACE_DEAD_LETTER', 'MILLRACE_SETTLE_FAILED');
+  const observe = brokerObserver(undefined, undefined);
+  const failure = { code: 'undecodable', error: 'no JSON' } as const;
+  for (const id of ['1', '2', '3']) {
+    observe({ type: 'dead-lettered', queue: 'orders', id, failure });
+    observe({ type: 'settle-failed', queue: 'orders', id, error: new Error('away') });
+  }
+  await new Promise(setImmediate);
+  expect(warnings.map(({ code }) => code)).toEqual(['MILLRACE_DEAD_LETTER', 'MILLRACE_SETTLE_FAILED']);
+});
+
+test('a process warning shows the first lines of a stack only', async () => {
+  const warnings = recordWarnings('MILLRACE_TELEMETRY');
+  const error = new Error('deep');
+  error.stack = Array.from({ length: 50 }, (_, line) => `at ${line}`).join('\n');
+  emitWarning('MILLRACE_TELEMETRY', 'it failed', error);
+  await new Promise(setImmediate);
+  expect(warnings[0]?.detail?.split('\n')).toHaveLength(12);
 });
