@@ -135,10 +135,7 @@ test('a loop reports the messages that it never shows, since they have expired',
 });
 
 test('an outage is one warning after ten seconds, and so is one that is given up', async () => {
-  const warnings: string[] = [];
-  const listen = ({ message }: Error) => warnings.push(message);
-  process.on('warning', listen);
-  onTestFinished(() => void process.off('warning', listen));
+  const warnings = recordWarnings('MILLRACE_DISCONNECTED', 'MILLRACE_UNSUBSCRIBED');
   let now = 0;
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
   onTestFinished(() => clock.mockRestore());
@@ -157,7 +154,7 @@ test('an outage is one warning after ten seconds, and so is one that is given up
   emit({ type: 'unsubscribed', queue: 'orders', reason: new Error('no permission'), retryInMs: 500 });
   emit({ type: 'unsubscribed', queue: 'orders', reason: new Error('no permission'), retryInMs: 500 });
   await new Promise(setImmediate);
-  expect(warnings).toEqual([
+  expect(warnings.map(({ message }) => message)).toEqual([
     'connection lost (consume): reset at 10000; reconnecting in 500 ms',
     'connection lost (consume): reset at 80000; reconnecting in 500 ms',
     'connection lost (consume): over; giving up',
