@@ -11,7 +11,7 @@ import {
 } from '../common/options.js';
 import { MAX_ATTEMPTS } from '../common/retry-headers.js';
 import type { RepliesTo } from './answer.js';
-import type { ConsumerEvent, HandlerContext } from './consumer.js';
+import type { ConsumerEvent, HandlerContext, StopOptions } from './consumer.js';
 import { type BreakerOptions, type BreakerSettings, breakerOption } from './pace/breaker.js';
 import type { KeyOf } from './pace/line.js';
 import type { LineSettings } from './pace/make-line.js';
@@ -185,4 +185,10 @@ export function startLimits(method: 'start' | 'resume', options: WaitOptions): W
   checkSignal(options.signal);
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
   return { signal: options.signal, timeoutMs };
+}
+
+/** The deadline of `stop`. Throws `INVALID_OPTION`. */
+export function stopDeadlineMs(options: StopOptions): number {
+  checkOptionNames('stop', options, ['deadlineMs']);
+  return durationOption('deadlineMs', options.deadlineMs, { infinity: true, default: 30_000 });
 }

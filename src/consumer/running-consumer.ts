@@ -1,10 +1,9 @@
 import type { Backend, WaitOptions } from '../broker.js';
-import { checkOptionNames, durationOption } from '../common/options.js';
 import { anyOf, Deferred } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import type { Consumer, ConsumerCounts, ConsumerState, StopOptions, StopResult } from './consumer.js';
-import { type ConsumerSettings, startLimits } from './consumer-options.js';
+import { type ConsumerSettings, startLimits, stopDeadlineMs } from './consumer-options.js';
 import { CurrentSubscription } from './current-subscription.js';
 import { Dispatcher, type Handlers } from './dispatcher.js';
 import { Draining } from './draining.js';
@@ -133,7 +132,7 @@ export class RunningConsumer<Out> implements Consumer {
       this.#pausing.endWait();
       this.#report.resumed();
     }
-    if (this.#pausing.isWanted) this.#beginPause();
+    if (this.#pausing.hasCause) this.#beginPause();
     else this.#adjustPrefetch();
     this.#subscription.onEnded(
       () => void this.stop(),
@@ -172,7 +171,7 @@ export class RunningConsumer<Out> implements Consumer {
   async resume(options: WaitOptions = {}): Promise<void> {
     const wait = startLimits('resume', options);
     this.#checkStarted('resumed');
-    this.#pausing.lift();
+    this.#pausing.clear();
     this.#become(this.#state);
     this.#breaker?.reset();
     await this.#resume(wait);
@@ -184,7 +183,7 @@ export class RunningConsumer<Out> implements Consumer {
   }
 
   async #pause(by: 'call' | 'breaker', forMs: number | undefined): Promise<void> {
-    this.#pausing.want(by, forMs);
+    this.#pausing.add(by, forMs);
     this.#become(this.#state);
     if (this.#state === 'running') this.#beginPause();
     await this.#interruption;
@@ -207,7 +206,7 @@ export class RunningConsumer<Out> implements Consumer {
   async #resume(wait: WaitOptions): Promise<void> {
     await this.#interruption;
     if (this.#state === 'starting') return this.#starting;
-    if (this.#state !== 'paused' || this.#pausing.isWanted) return;
+    if (this.#state !== 'paused' || this.#pausing.hasCause) return;
     await this.#begin('paused', wait, (error) => {
       if (this.#state === 'starting') this.#become('paused');
       this.#dispatcher.loseUnbegun(error);
@@ -216,7 +215,7 @@ export class RunningConsumer<Out> implements Consumer {
 
   /** Called after the breaker's pause. */
   #tryOne(): void {
-    this.#pausing.endBreaker();
+    this.#pausing.remove('breaker');
     this.#become(this.#state);
     this.#dispatcher.useSlots(1);
     this.#resume({ timeoutMs: Number.POSITIVE_INFINITY }).catch((error) => this.#notRenewed(error));
@@ -248,14 +247,12 @@ export class RunningConsumer<Out> implements Consumer {
   /** Handlers may start while the consumer runs and is not paused. */
   #become(state: ConsumerState): void {
     this.#state = state;
-    this.#dispatcher.isOpen = (state === 'starting' || state === 'running') && !this.#pausing.isWanted;
+    this.#dispatcher.isOpen = (state === 'starting' || state === 'running') && !this.#pausing.hasCause;
     this.#dispatcher.keepsArrivals = state === 'starting';
   }
 
   stop(options: StopOptions = {}): Promise<StopResult> {
-    checkOptionNames('stop', options, ['deadlineMs']);
-    const deadlineMs = durationOption('deadlineMs', options.deadlineMs, { infinity: true, default: 30_000 });
-    this.#draining.bringForward(deadlineMs);
+    this.#draining.bringForward(stopDeadlineMs(options));
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }

@@ -1,14 +1,16 @@
 /** How often a paused consumer checks whether its broker is still there. */
 const CHECK_EVERY_MS = 1000;
 
+type PauseCause = 'call' | 'breaker';
+
 /**
- * The pause of a consumer: who wants it, and the wait for its end. While it lasts, the process is kept alive, as by the
- * subscription before, and a timer detects that the broker was closed, which a consumer without a subscription would not
- * notice.
+ * The pause of a consumer: its causes, and the wait for its end. During the wait the process is kept alive, as the
+ * subscription did before, and a timer detects that the broker was closed, which a consumer without a subscription would
+ * not notice.
  */
 export class ConsumerPause {
   /** Each with the length of its pause in milliseconds, if that is known. */
-  readonly #wantedBy = new Map<'call' | 'breaker', number | undefined>();
+  readonly #causes = new Map<PauseCause, number | undefined>();
   readonly #check: () => void;
   #timer: NodeJS.Timeout | undefined;
 
@@ -17,27 +19,26 @@ export class ConsumerPause {
     this.#check = check;
   }
 
-  get isWanted(): boolean {
-    return this.#wantedBy.size > 0;
+  get hasCause(): boolean {
+    return this.#causes.size > 0;
   }
 
   /** The length of the breaker's pause; undefined if the program has paused the consumer, too. */
   get forMs(): number | undefined {
-    return this.#wantedBy.has('call') ? undefined : this.#wantedBy.get('breaker');
+    return this.#causes.has('call') ? undefined : this.#causes.get('breaker');
   }
 
-  want(by: 'call' | 'breaker', forMs: number | undefined): void {
-    this.#wantedBy.set(by, forMs);
+  add(cause: PauseCause, forMs: number | undefined): void {
+    this.#causes.set(cause, forMs);
   }
 
-  /** The breaker wants it no longer; the program may. */
-  endBreaker(): void {
-    this.#wantedBy.delete('breaker');
+  remove(cause: PauseCause): void {
+    this.#causes.delete(cause);
   }
 
-  /** Nobody wants it any longer. */
-  lift(): void {
-    this.#wantedBy.clear();
+  /** Removes all causes. */
+  clear(): void {
+    this.#causes.clear();
   }
 
   beginWait(keepsAlive: boolean): void {

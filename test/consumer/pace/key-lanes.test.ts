@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { KeyLanes } from '../../../src/consumer/pace/key-lanes.js';
+import { collectGarbage } from '../../support/garbage.js';
 
 const KEYS = ['a', 'b', 'c', 'd'];
 
@@ -135,4 +136,21 @@ test('takes as many items of a key as its width, in the order of arrival, and fo
       },
     ),
   );
+});
+
+test('keys whose items are gone take no memory', () => {
+  const lanes = new KeyLanes<number>();
+  const pass = (count: number) => {
+    for (let n = 0; n < count; n++) {
+      lanes.add(n, [`${n} ${'x'.repeat(2000)}`.toUpperCase()]);
+      lanes.take();
+      lanes.remove(n);
+    }
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = pass(100);
+  // Kept, they would take 40 MB.
+  expect(pass(20_000) - before).toBeLessThan(10_000_000);
+  expect(lanes.size).toBe(0);
 });
