@@ -12,7 +12,7 @@ import type { Workers } from '../workers.js';
 
 /** Why a figure of handlers is missing. */
 export const HANDLERS_UNKNOWN =
-  'Failed attempts and how long handlers take are known to the workers: millrace ui --metrics http://HOST:PORT/metrics, where each runs as millrace work --http PORT';
+  'Failed attempts and handler times are known to the workers: millrace ui --metrics http://HOST:PORT/metrics, where each runs as millrace work --http PORT';
 
 export interface ViewContext {
   readonly broker: Broker;
