@@ -2,7 +2,10 @@
  * Pictures of the page, for people to look at: light, dark and on a phone, in test/page/.pictures. `npm run pictures` takes
  * them again and puts those that the documentation shows into docs/.
  */
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +19,7 @@ import {
   defineQueue,
   RejectMessage,
 } from '../../src/index.js';
+import { createMetrics } from '../../src/metrics/index.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
 import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab } from './browser.js';
@@ -87,11 +91,16 @@ const LOOKS: readonly (readonly [string, BrowserContextOptions])[] = [
 test('the page has its looks', async ({ skip }) => {
   skip(missing !== undefined, missing);
   await createProducer(broker, queue('payments')).send({ order: 'A-1', total: 1 });
-  const served = await serve(['-u', `local:${folder}`]);
+  const metrics = createMetrics();
+  const worker = createServer(metrics.handler).listen(0, '127.0.0.1');
+  await once(worker, 'listening');
+  const metricsUrl = `http://127.0.0.1:${(worker.address() as AddressInfo).port}/metrics`;
+  const served = await serve(['-u', `local:${folder}`, '--metrics', metricsUrl]);
   // It sees how the dead letters come.
   const watching = await openTab(browser, served.address);
   const close = await openShop();
   await watching.page.locator('td[data-c=dead] [data-s=bad]').first().waitFor();
+  await watching.page.locator('.strip div:has(dt:text-is("failed /s")) [data-s=bad]').waitFor();
   await watching.page.context().close();
   for (const [look, options] of LOOKS) {
     const { page, errors } = await openTab(browser, served.address, {
@@ -132,6 +141,9 @@ test('the page has its looks', async ({ skip }) => {
     await page.context().close();
   }
   await close();
+  metrics.stop();
+  worker.closeAllConnections();
+  worker.close();
 });
 
 /** Nothing is cut at the right, on a phone neither. */
