@@ -64,14 +64,23 @@ function bindingCheck({ name, bindings = [] }: QueueSpec, listed: readonly Liste
   const leftOver = [...found].filter((each) => !wanted.has(each));
   const facts = { queue: name, missing, leftOver };
   if (missing.length > 0) {
-    const text = `'${name}' lacks ${missing.join(', ')}`;
+    const text = `'${name}' lacks ${firstOf(missing)}`;
     return fail('bindings', text, EXIT.failed, 'millrace topology apply adds them', facts);
   }
   if (leftOver.length > 0) {
-    const text = `'${name}' has ${leftOver.join(', ')}, which its definition does not name`;
+    const text = `'${name}' has ${firstOf(leftOver)}, which its definition does not name`;
     return warn('bindings', text, "name it in 'unbind', and run millrace topology apply", facts);
   }
-  return ok('bindings', `'${name}' has ${wanted.size === 0 ? 'none' : [...wanted].join(', ')}`, facts);
+  return ok('bindings', `'${name}' has ${wanted.size === 0 ? 'none' : firstOf([...wanted])}`, facts);
+}
+
+/** How many bindings a line shows. */
+const SHOWN = 10;
+
+/** The first ones, and how many there are more. */
+export function firstOf(bindings: readonly string[]): string {
+  const more = bindings.length - SHOWN;
+  return `${bindings.slice(0, SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function label({ exchange, routingKey, arguments: given }: ListedBinding): string {

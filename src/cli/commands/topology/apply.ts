@@ -5,7 +5,7 @@ import { backendOf } from '../../../common/backend-of.js';
 import { isQueueError } from '../../../errors.js';
 import { chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../../common-options.js';
-import { changeAdvice } from '../../doctor/exchange-checks.js';
+import { changeAdvice, firstOf } from '../../doctor/exchange-checks.js';
 import { removeLeftOver, topicsWithoutKeep } from '../../doctor/left-over-checks.js';
 import { EXIT, type ExitCode, exitCodeOf } from '../../exit-code.js';
 import { importTopology } from '../../import-module.js';
@@ -89,5 +89,5 @@ async function apply(module: string, flags: CommonFlags, output: Output): Promis
 function bindingsText({ bindings = [] }: QueueSpec): string {
   if (bindings.length === 0) return '';
   const parts = bindings.map(({ exchange, routingKey }) => `${exchange.name} ${routingKey}`.trimEnd());
-  return `, bound to ${parts.join(', ')}`;
+  return `, bound to ${firstOf(parts)}`;
 }
