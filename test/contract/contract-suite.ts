@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { asTest } from '../support/warnings.js';
 import { ContractContext } from './contract-context.js';
 import type { BrokerSubject, Skips } from './subject.js';
 
@@ -29,14 +30,16 @@ export function contractSuite(
             test.skip(`${caseTitle} (${reason})`, () => {});
             continue;
           }
-          test(caseTitle, async () => {
-            const t = await ContractContext.open(subject);
-            try {
-              await run(t);
-            } finally {
-              await t.close();
-            }
-          });
+          test(caseTitle, (context) =>
+            asTest(context, async () => {
+              const t = await ContractContext.open(subject);
+              try {
+                await run(t);
+              } finally {
+                await t.close();
+              }
+            }),
+          );
         }
       });
     }

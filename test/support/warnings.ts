@@ -1,4 +1,5 @@
-import { onTestFinished } from 'vitest';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { onTestFinished, type TestContext } from 'vitest';
 
 /** A process warning, as its listeners get it. */
 export interface SeenWarning extends Error {
@@ -12,6 +13,8 @@ interface Recording {
 }
 
 const recordings = new Set<Recording>();
+/** The test that runs: vitest itself loses track of tests that run at the same time. */
+const tests = new AsyncLocalStorage<TestContext>();
 /** Node's own listener, which prints; undefined if warnings are turned off. */
 const print = process.listeners('warning').find(({ name }) => name === 'onWarning');
 
@@ -19,6 +22,11 @@ function onWarning(warning: SeenWarning): void {
   const isExpected = [...recordings].some(({ expected }) => expected.includes(warning.code ?? ''));
   for (const { seen } of recordings) seen.push(warning);
   if (!isExpected) print?.(warning);
+}
+
+/** Runs a test that may run at the same time as others. */
+export function asTest<T>(context: TestContext, run: () => T): T {
+  return tests.run(context, run);
 }
 
 /**
@@ -32,7 +40,7 @@ export function recordWarnings(...expected: readonly string[]): readonly SeenWar
     process.on('warning', onWarning);
   }
   recordings.add(recording);
-  onTestFinished(() => {
+  (tests.getStore()?.onTestFinished ?? onTestFinished)(() => {
     recordings.delete(recording);
     if (recordings.size > 0) return;
     process.off('warning', onWarning);
