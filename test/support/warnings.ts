@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setImmediate } from 'node:timers';
 import { onTestFinished, type TestContext } from 'vitest';
 
 /** A process warning, as its listeners get it. */
@@ -40,7 +41,9 @@ export function recordWarnings(...expected: readonly string[]): readonly SeenWar
     process.on('warning', onWarning);
   }
   recordings.add(recording);
-  (tests.getStore()?.onTestFinished ?? onTestFinished)(() => {
+  (tests.getStore()?.onTestFinished ?? onTestFinished)(async () => {
+    // Warnings are emitted a moment later.
+    await new Promise<void>((resolve) => setImmediate(resolve));
     recordings.delete(recording);
     if (recordings.size > 0) return;
     process.off('warning', onWarning);
