@@ -34,8 +34,7 @@ const EXAMPLES = `
 Examples:
   $ millrace ui                                  print a URL to open in a browser
   $ millrace ui --read-only --hide-bodies        look, but don't touch
-  $ millrace ui --metrics http://127.0.0.1:9464/metrics
-                                                 with how long handlers take
+  $ millrace ui --metrics http://127.0.0.1:9464/metrics  add handler times
   $ millrace ui -u amqp://localhost -q orders    without the management API: these queues`;
 
 const NOTES = `
