@@ -5,12 +5,14 @@ import type {
   Message,
   PublishOptions,
   QueueRates,
+  QueueSpec,
   QueueStats,
   SubscribeOptions,
   WaitOptions,
 } from '../broker.js';
 import { checkMessage, copiedHeaders, copyMessage } from '../common/message.js';
 import { checkWaitOptions, quote } from '../common/options.js';
+import { deadLetterSpecOf } from '../common/queue-spec.js';
 import { throwIfAborted } from '../common/waiting.js';
 import { QueueError } from '../errors.js';
 
@@ -99,6 +101,12 @@ export function takeIn(message: Message, to: Destination): Message {
   const { exchange, routingKey } = to;
   if (exchange === '' || (copy.origin === to && Object.isFrozen(to))) return copy;
   return { ...copy, origin: Object.freeze({ exchange, routingKey }) };
+}
+
+/** The definition of a dead-letter queue that was removed, by that of its queue, which may not name it. */
+export function missingDeadLetterSpec(spec: QueueSpec, name: string): QueueSpec {
+  const capacity = spec.deadLetter === false ? undefined : spec.deadLetter.capacity;
+  return deadLetterSpecOf({ ...spec, deadLetter: { queue: name, capacity } }) as QueueSpec;
 }
 
 export function queueMissing(name: string): QueueError {

@@ -233,6 +233,35 @@ export const settlementCases: Cases = {
     await rejection(t.broker.inspect(`${queue.name}.dead`), 'QUEUE_MISSING');
   },
 
+  'a dead-letter queue that was removed is created again for the next dead letter': async (t) => {
+    const queue = await t.declare();
+    const dead = `${queue.name}.dead`;
+    await t.publishAll(queue, ['a', 'b']);
+    for (const delivery of await (await t.inbox(queue)).take(2)) {
+      await t.broker.remove(dead);
+      await delivery.deadLetter(failure);
+      expect(await t.ready(dead)).toBe(1);
+    }
+    expect(await (await t.inbox(dead)).ackNext(1)).toEqual(['b']);
+  },
+
+  'a dead letter that waits for room is stored when its full dead-letter queue is removed': async (t) => {
+    const queue = await t.declare({ deadLetter: { capacity: 2 } });
+    const dead = `${queue.name}.dead`;
+    await t.fill(dead);
+    await t.publish(queue, 'a');
+    const delivery = await (await t.inbox(queue)).next();
+    let isStored = false;
+    const storing = delivery.deadLetter(failure).then(() => {
+      isStored = true;
+    });
+    await rejection(t.publish(dead, 'probe', { noWait: true }), 'FULL');
+    expect(isStored).toBe(false);
+    await t.broker.remove(dead);
+    await storing;
+    expect(await (await t.inbox(dead)).ackNext(1)).toEqual(['a']);
+  },
+
   'an error text of any length and script fits into the headers': async (t) => {
     const queue = await t.declare();
     await t.publish(queue, 'a');

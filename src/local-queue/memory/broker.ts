@@ -27,10 +27,8 @@ import {
   DEFAULT_MAX_MESSAGE_BYTES,
   integerOption,
 } from '../../common/options.js';
-import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { ReplyQueue } from '../../common/reply-queue.js';
-import { QueueError } from '../../errors.js';
-import { bindingName, Exchanges } from '../exchanges.js';
+import { Exchanges } from '../exchanges.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
 import {
   checkWait,
@@ -41,11 +39,11 @@ import {
   takeIn,
   unrouted,
 } from '../local-broker.js';
-import { checkMatches } from '../queue-mismatch.js';
 import { LocalSharedState } from '../shared-state.js';
 import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
-import { MemoryQueue } from './queue.js';
+import type { MemoryQueue } from './queue.js';
+import { MemoryQueues } from './queues.js';
 import { memorySharedRates } from './shared-rates.js';
 import { MemorySharedStates, nowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
@@ -80,26 +78,31 @@ class MemoryBroker implements Backend {
   readonly outage = undefined;
   readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
-  readonly #defaultCapacity: number;
   readonly #ignored: IgnoredArguments;
-  readonly #queues = new Map<string, MemoryQueue>();
+  readonly #queues: MemoryQueues;
   readonly #exchanges = new Exchanges<MemoryQueue>();
   readonly #fanOuts = new FanOuts((to) => this.#exchanges.route(to) ?? []);
   readonly #states = new MemorySharedStates();
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
-  readonly operator = new MemoryOperator({
-    queues: this.#queues,
-    subscriptions: this.#subscriptions,
-    checkUsable: (action, options) => this.#checkUsable(action, options),
-  });
+  readonly operator: MemoryOperator;
   readonly takeStarts = memorySharedRates(() => this.#checkUsable('takeStarts', undefined));
   #state: BrokerState = 'connected';
 
   constructor(maxMessageBytes: number, defaultCapacity: number, observe: (event: BrokerEvent) => void) {
     this.#ignored = new IgnoredArguments(observe);
     this.maxMessageBytes = maxMessageBytes;
-    this.#defaultCapacity = defaultCapacity;
+    this.#queues = new MemoryQueues({
+      exchanges: this.#exchanges,
+      fanOuts: this.#fanOuts,
+      defaultCapacity,
+      isClosed: () => this.#state === 'closed',
+    });
+    this.operator = new MemoryOperator({
+      queues: this.#queues,
+      subscriptions: this.#subscriptions,
+      checkUsable: (action, options) => this.#checkUsable(action, options),
+    });
   }
 
   get state(): BrokerState {
@@ -108,26 +111,8 @@ class MemoryBroker implements Backend {
 
   async declare(spec: QueueSpec, options?: WaitOptions): Promise<void> {
     this.#checkUsable('declare', options);
-    const existing = this.#queues.get(spec.name);
-    if (existing === undefined && spec.declare === 'existing') throw queueMissing(spec.name);
-    const deadLetterSpec = deadLetterSpecOf(spec);
-    // Both are checked before either is created, so that a refused declaration leaves nothing behind.
-    if (spec.declare === 'match') {
-      this.#checkMatches(spec);
-      if (deadLetterSpec !== undefined) this.#checkMatches(deadLetterSpec);
-    }
-    for (const { exchange } of spec.bindings ?? []) this.#exchanges.check(exchange);
+    this.#queues.declare(spec);
     this.#ignored.report(spec);
-    const queue = existing ?? this.#create(spec, this.#defaultCapacity);
-    if (spec.declare === 'match') queue.onExpired = spec.onExpired;
-    this.#bind(queue, spec);
-    if (deadLetterSpec === undefined) return;
-    const deadLetterQueue =
-      this.#queues.get(deadLetterSpec.name) ?? this.#create(deadLetterSpec, Number.POSITIVE_INFINITY);
-    // Also for a queue that is used as it is and has none: an additional queue is better than dropped messages.
-    if (queue.deadLetterQueue === undefined || queue.deadLetterQueue.ended) {
-      queue.deadLetterQueue = deadLetterQueue;
-    }
   }
 
   async declareExchange(spec: ExchangeSpec, options?: WaitOptions): Promise<void> {
@@ -173,7 +158,7 @@ class MemoryBroker implements Backend {
     this.#checkUsable('subscribe', options);
     refuseUnknown(options);
     const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
-    const found = this.#queue(queue);
+    const found = this.#queues.named(queue);
     const subscription = new MemorySubscription(found, { ...options, prefetch }, onDelivery);
     this.#subscriptions.add(subscription);
     const forget = () => this.#subscriptions.delete(subscription);
@@ -208,29 +193,29 @@ class MemoryBroker implements Backend {
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
     checkQueueName(queue);
     this.#checkUsable('inspect', options);
-    return statsOf(this.#queue(queue));
+    return statsOf(this.#queues.named(queue), this.#queues);
   }
 
   async listBindings(queue: string, options?: WaitOptions): Promise<readonly ListedBinding[]> {
     checkQueueName(queue);
     this.#checkUsable('listBindings', options);
-    return this.#exchanges.bindingsOf(this.#queue(queue));
+    return this.#exchanges.bindingsOf(this.#queues.named(queue));
   }
 
   async purge(queue: string, options?: WaitOptions): Promise<number> {
     checkQueueName(queue);
     this.#checkUsable('purge', options);
-    return this.#queue(queue).purge();
+    return this.#queues.named(queue).purge();
   }
 
   async remove(queue: string, options?: WaitOptions): Promise<void> {
     checkQueueName(queue);
     this.#checkUsable('remove', options);
-    const found = this.#queue(queue);
+    const found = this.#queues.named(queue);
     for (const subscription of this.#subscriptions) {
       if (subscription.queue === found) subscription.endByRemoval(queueMissing(queue));
     }
-    this.#delete(found, 'was removed');
+    this.#queues.remove(found, 'was removed');
   }
 
   async close(): Promise<void> {
@@ -238,8 +223,7 @@ class MemoryBroker implements Backend {
     this.#state = 'closed';
     for (const subscription of this.#subscriptions) subscription.endByBroker(closedError());
     this.#fanOuts.end(closedError);
-    for (const queue of this.#queues.values()) queue.end(closedError);
-    this.#queues.clear();
+    this.#queues.end(closedError);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -249,46 +233,5 @@ class MemoryBroker implements Backend {
   #checkUsable(action: string, options: WaitOptions | undefined): void {
     if (this.#state === 'closed') throw closedError();
     checkWait(action, options);
-  }
-
-  #queue(name: string): MemoryQueue {
-    const queue = this.#queues.get(name);
-    if (queue === undefined) throw queueMissing(name);
-    return queue;
-  }
-
-  #create(spec: QueueSpec, defaultCapacity: number): MemoryQueue {
-    const queue = new MemoryQueue(spec, defaultCapacity, {
-      onAbandoned: (abandoned) => {
-        if (spec.autoDelete && this.#state === 'connected')
-          this.#delete(abandoned, 'was deleted when its last subscriber left');
-      },
-      onRoom: () => this.#fanOuts.admit(),
-    });
-    this.#queues.set(spec.name, queue);
-    return queue;
-  }
-
-  #delete(queue: MemoryQueue, how: string): void {
-    this.#queues.delete(queue.name);
-    this.#exchanges.forgetQueue(queue);
-    queue.end(() => new QueueError('UNROUTABLE', `the queue '${queue.name}' ${how}`));
-  }
-
-  #bind(queue: MemoryQueue, { bindings = [], unbind = [] }: QueueSpec): void {
-    let hasUnbound = false;
-    for (const binding of unbind)
-      hasUnbound = this.#exchanges.unbind(queue, bindingName(binding)) || hasUnbound;
-    for (const binding of bindings) {
-      this.#exchanges.declare(binding.exchange);
-      this.#exchanges.bind(queue, bindingName(binding));
-    }
-    // What waited for room in this queue may need it no more.
-    if (hasUnbound) this.#fanOuts.admit();
-  }
-
-  #checkMatches(spec: QueueSpec): void {
-    const existing = this.#queues.get(spec.name);
-    if (existing !== undefined) checkMatches(spec, existing);
   }
 }

@@ -1,11 +1,12 @@
 import type { Destination, Message, PublishOptions } from '../../broker.js';
-import { QueueError } from '../../errors.js';
+import type { QueueError } from '../../errors.js';
 import { type FanOutEntry, FanOutLines } from '../fan-out-lines.js';
 import { unrouted } from '../local-broker.js';
 import { type Waiter, WaitList } from '../wait-list.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { type MemoryQueue, PUBLISHES_PER_TURN } from './queue.js';
 import { StoredMessage } from './stored-message.js';
+import { fullError } from './waiting-publishes.js';
 
 interface WaitingPublish extends FanOutEntry {
   readonly message: Message;
@@ -120,10 +121,6 @@ export class FanOuts {
 
 function isFull(queue: MemoryQueue): boolean {
   return !queue.hasRoom;
-}
-
-function fullError({ name, capacity }: MemoryQueue): QueueError {
-  return new QueueError('FULL', `the queue '${name}' is at its capacity of ${capacity} messages`);
 }
 
 /** All of them have room. */

@@ -24,14 +24,15 @@ import {
 } from '../../common/operator-requests.js';
 import { checkQueueName } from '../../common/options.js';
 import { type Cursor, PageWriter } from '../../common/peek-page.js';
-import { localFigures, queueMissing } from '../local-broker.js';
+import { localFigures } from '../local-broker.js';
 import type { MemoryQueue } from './queue.js';
+import type { MemoryQueues } from './queues.js';
 import type { StoredMessage } from './stored-message.js';
 import type { MemorySubscription } from './subscription.js';
 
 /** The operator's view of the broker. */
 interface Parts {
-  readonly queues: ReadonlyMap<string, MemoryQueue>;
+  readonly queues: MemoryQueues;
   /** Throws `CLOSED` and `ABORTED`. */
   checkUsable(action: string, options: WaitOptions | undefined): void;
   readonly subscriptions: Iterable<MemorySubscription>;
@@ -49,13 +50,15 @@ export class MemoryOperator implements Operator {
   async queues(options?: QueuesOptions): Promise<QueueList> {
     const { match, limit } = checkQueues(options);
     this.#parts.checkUsable('listing queues', options);
-    const found = [...this.#parts.queues.values()].filter(({ name }) => name.includes(match)).sort(byName);
-    return { queues: found.slice(0, limit).map(infoOf), total: found.length, parked: 0 };
+    const { queues } = this.#parts;
+    const found = [...queues.all()].filter(({ name }) => name.includes(match)).sort(byName);
+    const infos = found.slice(0, limit).map((queue) => infoOf(queue, queues));
+    return { queues: infos, total: found.length, parked: 0 };
   }
 
   async queue(name: string, options?: WaitOptions): Promise<QueueInfo> {
     checkQueueName(name);
-    return infoOf(this.#named(name, 'inspect', options));
+    return infoOf(this.#named(name, 'inspect', options), this.#parts.queues);
   }
 
   async consumers(options?: ConsumersOptions): Promise<ConsumerList> {
@@ -110,9 +113,7 @@ export class MemoryOperator implements Operator {
 
   #named(queue: string, action: string, options: WaitOptions | undefined): MemoryQueue {
     this.#parts.checkUsable(action, options);
-    const found = this.#parts.queues.get(queue);
-    if (found === undefined) throw queueMissing(queue);
-    return found;
+    return this.#parts.queues.named(queue);
   }
 
   *#placed(queue: MemoryQueue, { state }: PeekRequest): Iterable<Placed> {
@@ -150,32 +151,34 @@ function consumerOf({ queue, since, unsettled }: MemorySubscription): QueueConsu
   };
 }
 
-function infoOf(queue: MemoryQueue): QueueInfo {
+function infoOf(queue: MemoryQueue, queues: MemoryQueues): QueueInfo {
   const { name, capacity, deadLetterQueue, paused, spec } = queue;
   return {
     name,
     type: 'local',
     capacity,
-    deadLetterQueue: deadLetterQueue?.name ?? null,
+    deadLetterQueue: deadLetterQueue ?? null,
     exclusive: spec.exclusive,
     autoDelete: spec.autoDelete,
     paused,
     internal: false,
-    ...statsOf(queue),
+    ...statsOf(queue, queues),
   };
 }
 
-export function statsOf(queue: MemoryQueue): QueueStats {
+export function statsOf(queue: MemoryQueue, queues: MemoryQueues): QueueStats {
   const held = queue.countHeld();
   const ready = queue.listReady();
   const delayed = queue.delayed.length;
   const waiting = ready.length;
+  const { deadLetterQueue } = queue;
+  const dead = deadLetterQueue === undefined ? undefined : queues.get(deadLetterQueue);
   return {
     ready: waiting,
     consumers: queue.consumers,
     unsettled: held - waiting - delayed,
     delayed,
-    dead: queue.deadLetterQueue?.countHeld() ?? 0,
+    dead: dead?.countHeld() ?? 0,
     ...localFigures(waiting, ready.oldestTimestamp, queue.flow.look()),
   };
 }

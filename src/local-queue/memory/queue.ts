@@ -2,13 +2,14 @@ import type { PublishOptions, QueueSpec } from '../../broker.js';
 import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
-import { type Waiter, WaitList } from '../wait-list.js';
+import type { Waiter } from '../wait-list.js';
 import { DelayedMessages } from './delayed-messages.js';
 import { EventLoopYield } from './event-loop-yield.js';
 import { ExpiryTimer } from './expiry-timer.js';
 import { FlowMeter } from './flow-meter.js';
 import { ReadyMessages } from './ready-messages.js';
 import { deadLetterOf, type StoredMessage } from './stored-message.js';
+import { WaitingPublishes } from './waiting-publishes.js';
 
 /** A subscription, as its queue sees it. */
 interface Subscriber {
@@ -23,12 +24,14 @@ interface Subscriber {
 /** Shared by every publish that need not wait. */
 const STORED: Promise<true> = Promise.resolve(true);
 
-/** The reports of a queue to its broker. */
-interface QueueListener {
+/** The broker, as its queues see it. */
+interface QueueBroker {
   /** The last subscriber has left. */
   onAbandoned(queue: MemoryQueue): void;
   /** The queue has room that none of its own publishers needed, or it has ended. */
   onRoom(): void;
+  /** Where the dead letters of a queue go; created again if it was removed. Undefined: they are dropped. */
+  ensureDeadLetterQueue(queue: MemoryQueue): MemoryQueue | undefined;
 }
 
 /** Fewer in than out, so that a queue without a bound does not grow just because of the turns. */
@@ -54,17 +57,17 @@ export class MemoryQueue {
   readonly defaultCapacity: number;
   /** According to the latest definition. */
   onExpired: QueueSpec['onExpired'];
-  /** Undefined: dead letters are dropped. */
-  deadLetterQueue: MemoryQueue | undefined = undefined;
+  /** The name of the queue for dead letters, which may have been removed; undefined: they are dropped. */
+  deadLetterQueue: string | undefined = undefined;
   /** Its subscribers get nothing; `wake` is to follow when that changes. */
   paused = false;
 
-  readonly #listener: QueueListener;
+  readonly #broker: QueueBroker;
   readonly #ready = new ReadyMessages();
   readonly #expiry = new ExpiryTimer(() => this.#removeExpired());
   readonly delayed = new DelayedMessages((stored) => this.#arrive(stored));
-  /** While publishers wait here, the queue is at its capacity; so a publish that finds room overtakes none. */
-  readonly #publishers: WaitList<StoredMessage, true>;
+  /** While publishes wait, the queue is at its capacity; so a publish that finds room overtakes none. */
+  readonly #waiting: WaitingPublishes;
   /** How many messages are ready, unsettled or delayed. */
   #held = 0;
   readonly flow = new FlowMeter();
@@ -80,17 +83,14 @@ export class MemoryQueue {
   readonly #inflow = new EventLoopYield(PUBLISHES_PER_TURN);
   readonly #outflow = new EventLoopYield(DELIVERIES_PER_TURN);
 
-  constructor(spec: QueueSpec, defaultCapacity: number, listener: QueueListener) {
+  constructor(spec: QueueSpec, defaultCapacity: number, broker: QueueBroker) {
     this.name = spec.name;
     this.spec = spec;
     this.defaultCapacity = defaultCapacity;
     this.onExpired = spec.onExpired;
     this.capacity = spec.capacity ?? defaultCapacity;
-    this.#listener = listener;
-    this.#publishers = new WaitList({
-      action: `publishing to '${this.name}'`,
-      unmet: `no room (the capacity is ${this.capacity})`,
-    });
+    this.#broker = broker;
+    this.#waiting = new WaitingPublishes(this);
   }
 
   get ended(): boolean {
@@ -118,13 +118,7 @@ export class MemoryQueue {
       this.enterOver(stored);
       return undefined;
     }
-    if (options?.noWait === true) {
-      throw new QueueError(
-        'FULL',
-        `the queue '${this.name}' is at its capacity of ${this.capacity} messages`,
-      );
-    }
-    return this.#publishers.join(stored, options);
+    return this.#waiting.join(stored, options);
   }
 
   /** Accepts a message whether there is room or not: a dead letter, for which nothing waits. */
@@ -138,11 +132,12 @@ export class MemoryQueue {
   remove(): void {
     this.#held--;
     this.flow.settled++;
-    this.#admitPublishers();
+    this.#admitWaiting();
   }
 
   /** Returns a delivered message to its old position. */
   putBack(stored: StoredMessage): void {
+    if (this.#ended) return; // The message is gone, as its queue is.
     stored.redelivered = true;
     this.#ready.unshift(stored);
     this.#noteExpiry(stored);
@@ -160,7 +155,7 @@ export class MemoryQueue {
     this.#removeExpired();
     const purged = this.#ready.clear();
     this.#held -= purged;
-    this.#admitPublishers();
+    this.#admitWaiting();
     return purged;
   }
 
@@ -191,17 +186,22 @@ export class MemoryQueue {
     const position = this.#subscriptions.indexOf(subscription);
     this.#subscriptions.splice(position, 1);
     if (position < this.#nextSubscriber) this.#nextSubscriber--;
-    if (this.#subscriptions.length === 0) this.#listener.onAbandoned(this);
+    if (this.#subscriptions.length === 0) this.#broker.onAbandoned(this);
   }
 
-  /** Ends a removed queue. Waiting publishers get the error; messages that return later are never delivered. */
+  /** Where its dead letters go; created again if it was removed. Undefined: they are dropped. */
+  ensureDeadLetterQueue(): MemoryQueue | undefined {
+    return this.#broker.ensureDeadLetterQueue(this);
+  }
+
+  /** Ends a removed queue. Waiting publishers get the error; messages that return later are gone. */
   end(error: () => QueueError): void {
     this.#ended = true;
-    this.#publishers.cancelAll(error);
+    this.#waiting.end(error);
     this.delayed.clear();
     this.#expiry.stop();
     this.#ready.clear();
-    this.#listener.onRoom();
+    this.#broker.onRoom();
   }
 
   /**
@@ -265,25 +265,18 @@ export class MemoryQueue {
     const { expired, next } = this.#ready.removeExpired(Date.now());
     this.#expiry.swept(next);
     this.#held -= expired.length;
-    const target = this.onExpired === 'drop' ? undefined : this.deadLetterQueue;
+    if (expired.length === 0) return;
+    const target = this.onExpired === 'drop' ? undefined : this.ensureDeadLetterQueue();
     for (const stored of expired) {
       const failure = expiredFailure(stored.message.expiresAt);
       target?.enterOver(deadLetterOf(stored, this.name, failure));
     }
-    if (expired.length > 0) this.#admitPublishers();
+    this.#admitWaiting();
   }
 
-  /** Gives free room to the publishers that have waited longest. */
-  #admitPublishers(): void {
-    while (this.hasRoom) {
-      const publisher = this.#publishers.first;
-      if (publisher === undefined) {
-        this.#listener.onRoom();
-        return;
-      }
-      this.enterOver(publisher.payload);
-      publisher.resolve(true);
-    }
+  #admitWaiting(): void {
+    this.#waiting.admit();
+    if (this.hasRoom) this.#broker.onRoom();
   }
 
   #arrive(stored: StoredMessage): void {

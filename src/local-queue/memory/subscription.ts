@@ -201,8 +201,11 @@ class MemoryDelivery implements Delivery {
   }
 
   deadLetter(failure: Failure): Promise<void> {
-    if (this.#state !== 'unsettled') return DONE;
-    const target = this.#queue.deadLetterQueue;
+    return this.#state === 'unsettled' ? this.#moveToDeadLetters(failure) : DONE;
+  }
+
+  #moveToDeadLetters(failure: Failure): Promise<void> {
+    const target = this.#queue.ensureDeadLetterQueue();
     if (target === undefined) {
       this.#finish();
       return DONE;
@@ -221,6 +224,8 @@ class MemoryDelivery implements Delivery {
     return this.#moving.promise.then(
       () => this.#finish(),
       (error) => {
+        // The dead-letter queue was removed meanwhile: the message goes to a new one.
+        if (this.#state === 'moving' && target.ended) return this.#moveToDeadLetters(failure);
         this.#goBack();
         throw error;
       },

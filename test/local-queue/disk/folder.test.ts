@@ -250,3 +250,18 @@ describe('a folder whose files are removed while it is open', () => {
     await broker.close();
   });
 });
+
+test.each([0, 100])(
+  'a store that is cut off at %i bytes while it is open is a STORAGE_ERROR',
+  async (bytes) => {
+    const folder = newFolder();
+    const broker = await openDiskBroker(folder);
+    await broker.declare(plainQueue('grain'));
+    const subscription = await broker.subscribe('grain', { prefetch: 1 }, () => {});
+    truncateSync(join(folder, 'queue.db'), bytes);
+    const error = await rejection(subscription.ended, 'STORAGE_ERROR');
+    expect(error.message).toMatch(/cut off or overwritten while it was open|damaged/);
+    expect(error.message).toContain('keep them to rescue');
+    await broker.close();
+  },
+);

@@ -6,7 +6,7 @@ import type { PublishRequest, Request } from '../../../src/local-queue/disk/prot
 import { MessageTable } from '../../../src/local-queue/disk/store/message-table.js';
 import { ExitGuard } from '../../../src/local-queue/disk/store/sqlite.js';
 import { Store } from '../../../src/local-queue/disk/store/store.js';
-import { WaitingFanOut, WaitingFanOuts } from '../../../src/local-queue/disk/store/transaction.js';
+import { WaitingFanOut, WaitingFanOuts } from '../../../src/local-queue/disk/store/waiting-publishes.js';
 import { WriteLock } from '../../../src/local-queue/disk/store/write-lock.js';
 import { defineQueue } from '../../../src/queue.js';
 import { newFolder } from './folders.js';

@@ -491,19 +491,30 @@ describe('declare', () => {
     expect(await ready('q.dead')).toBe(1);
   });
 
-  test('a dead-letter queue that was deleted refuses dead letters until it is declared again', async () => {
+  test('a dead-letter queue that was deleted with its last subscriber is created again, for good', async () => {
     await declare({ type: 'classic', autoDelete: true, deadLetter: false }, 'graveyard');
     await declare({ declare: 'if-missing', deadLetter: 'graveyard' });
     await (await Inbox.open(broker, 'graveyard')).subscription.close();
     await publish('a');
-    const inbox = await Inbox.open(broker, 'q');
-    await rejection((await inbox.next()).deadLetter(failure), 'UNROUTABLE');
-    const again = await inbox.next();
-    expect(again).toMatchObject({ message: { id: 'a' }, redelivered: true });
-
-    await declare({ declare: 'if-missing', deadLetter: 'graveyard' });
-    await again.deadLetter(failure);
+    await (await (await Inbox.open(broker, 'q')).next()).deadLetter(failure);
     expect(await ready('graveyard')).toBe(1);
+    await (await Inbox.open(broker, 'graveyard')).subscription.close();
+    expect(await ready('graveyard')).toBe(1);
+  });
+
+  test('messages that return to a deleted queue are gone: they neither expire nor keep a timer', async () => {
+    await declare({ type: 'classic', autoDelete: true });
+    await publish('a', { expiresAt: Date.now() + 1 });
+    await publish('b');
+    const inbox = await Inbox.open(broker, 'q', { prefetch: 2 });
+    const [a] = (await inbox.take(2)) as [Delivery, Delivery];
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    await inbox.subscription.cancel();
+    await rejection(broker.inspect('q'), 'QUEUE_MISSING');
+    a.release();
+    await inbox.subscription.close();
+    expect(vi.getTimerCount()).toBe(0);
+    expect(await ready('q.dead')).toBe(0);
   });
 
   test('an auto-delete queue is deleted with its last subscriber, and rejects waiting sends', async () => {

@@ -11,8 +11,9 @@ import {
 import { columnsAt, type MessageColumns } from './message-columns.js';
 import { ensureDeadLetterQueue } from './queue-definition.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
-import { moveToNewDeadLetterQueue, settleAsDeadLetter } from './settle.js';
-import { WaitingFanOut, type WaitingMessage, type WriteTransaction } from './transaction.js';
+import { settleAsDeadLetter } from './settle.js';
+import type { WriteTransaction } from './transaction.js';
+import { join, leave, WaitingFanOut, type WaitingPublish } from './waiting-publishes.js';
 
 /** A queue that receives messages, and its free room. */
 interface Taker {
@@ -132,27 +133,31 @@ function refuseUnrouted(
 /** The queues that messages for several queues wait for: a later message to such a queue may not overtake them. */
 export function claimedQueues(transaction: WriteTransaction): Set<StoredQueue> {
   const claimed = new Set<StoredQueue>();
+  if (transaction.state.fanOuts.size === 0) return claimed;
   for (const to of transaction.state.fanOuts.destinations) {
     for (const queue of transaction.exchanges.route(to) ?? []) claimed.add(queue);
   }
   return claimed;
 }
 
-/** Gives the free room to the publishes that have waited longest. */
+/** Gives the free room to the publishes and dead letters that have waited longest. */
 export function admitWaiting(transaction: WriteTransaction): void {
-  for (const [name, line] of transaction.state.waiting) {
-    const queue = transaction.queues.byName(name);
-    const counters = queue && transaction.queues.counters(queue);
+  const { queues, state } = transaction;
+  for (const [name, line] of state.waiting) {
     for (const message of line.values()) {
-      if (queue !== undefined && counters !== undefined && counters.held >= capacityOf(queue)) break;
-      leave(transaction, message);
+      const { id, what } = message;
+      const deadLetter = 'deadLetter' in what ? what.deadLetter : undefined;
+      const queue = queues.byName(name) ?? (deadLetter && targetOf(transaction, deadLetter));
+      if (queue !== undefined && queues.counters(queue).held >= capacityOf(queue)) break;
+      leave(state, message);
       transaction.admitted.push(message);
-      if (queue !== undefined) admit(transaction, queue, message);
-      else if ('deadLetter' in message.what) moveToNewDeadLetterQueue(transaction, message.what.deadLetter);
-      else transaction.refuse(message.id, unroutable(transaction, { exchange: '', routingKey: name }));
+      if (deadLetter !== undefined) settleAsDeadLetter(transaction, deadLetter, queue);
+      else if (queue !== undefined) admit(transaction, queue, what as WaitingPublish);
+      if (queue !== undefined || deadLetter !== undefined) transaction.reply.done.push(id);
+      else transaction.refuse(id, unroutable(transaction, { exchange: '', routingKey: name }));
     }
   }
-  admitFanOuts(transaction);
+  if (state.fanOuts.size > 0) admitFanOuts(transaction);
 }
 
 function admitFanOuts(transaction: WriteTransaction): void {
@@ -175,11 +180,9 @@ function admitFanOuts(transaction: WriteTransaction): void {
   });
 }
 
-function admit(transaction: WriteTransaction, queue: StoredQueue, { id, what }: WaitingMessage): void {
-  if ('deadLetter' in what) settleAsDeadLetter(transaction, what.deadLetter, queue);
-  else if (what.dueAt === undefined) transaction.messages.insert(queue, what.rank, [what.columns]);
-  else transaction.messages.insertDelayed(queue, what.rank, what.columns, what.dueAt);
-  transaction.reply.done.push(id);
+function admit({ messages }: WriteTransaction, queue: StoredQueue, what: WaitingPublish): void {
+  if (what.dueAt === undefined) messages.insert(queue, what.rank, [what.columns]);
+  else messages.insertDelayed(queue, what.rank, what.columns, what.dueAt);
 }
 
 /** Admits a message that does not wait for room. Throws `UNROUTABLE` and `FULL`. */
@@ -218,8 +221,7 @@ function unroutable({ exchanges }: WriteTransaction, to: Destination): QueueErro
 
 /** Waits for room in the dead-letter queue; the message keeps its place in its own meanwhile. */
 export function deadLetter(transaction: WriteTransaction, request: DeadLetterRequest): void {
-  const ticket = transaction.state.tickets.get(request.ticket);
-  const target = ticket && ensureDeadLetterQueue(transaction.queues, ticket.queue);
+  const target = targetOf(transaction, request);
   if (target !== undefined && !hasRoom(transaction, target)) {
     const { id } = request;
     join(transaction, { id, queue: target.spec.name, what: { deadLetter: request } });
@@ -229,53 +231,18 @@ export function deadLetter(transaction: WriteTransaction, request: DeadLetterReq
   transaction.reply.done.push(request.id);
 }
 
+/** Undefined: the message is dropped, or was settled before. */
+function targetOf({ state, queues }: WriteTransaction, request: DeadLetterRequest): StoredQueue | undefined {
+  const ticket = state.tickets.get(request.ticket);
+  return ticket && ensureDeadLetterQueue(queues, ticket.queue);
+}
+
 function hasRoom(transaction: WriteTransaction, queue: StoredQueue): boolean {
   const { held } = transaction.queues.counters(queue);
   return held < capacityOf(queue) && !isWaitedFor(transaction, queue.spec.name);
 }
 
-function join(transaction: WriteTransaction, message: WaitingMessage): void {
-  const { waiting } = transaction.state;
-  const line = waiting.get(message.queue) ?? new Map<number, WaitingMessage>();
-  line.set(message.id, message);
-  waiting.set(message.queue, line);
-  transaction.onFailure(() => leave(transaction, message));
-}
-
-/** The dead letters of these deliveries that wait for room. */
-export function waitingDeadLetters(
-  { state }: WriteTransaction,
-  tickets: { has(ticket: number): boolean },
-): WaitingMessage[] {
-  return [...state.waiting.values()]
-    .flatMap((line) => [...line.values()])
-    .filter(({ what }) => 'deadLetter' in what && tickets.has(what.deadLetter.ticket));
-}
-
-export function leave(
-  { state }: Pick<WriteTransaction, 'state'>,
-  { id, queue }: Pick<WaitingMessage, 'id' | 'queue'>,
-): void {
-  const line = state.waiting.get(queue);
-  line?.delete(id);
-  if (line?.size === 0) state.waiting.delete(queue);
-}
-
 /** Whether a new publish would overtake one of this process that waits. */
 function isWaitedFor({ state }: WriteTransaction, queue: string): boolean {
   return state.waiting.size > 0 && state.waiting.has(queue);
-}
-
-/** Removes those that wait for room, and returns them. */
-export function giveUpWaiting(state: WriteTransaction['state'], ids: ReadonlySet<number>): number[] {
-  const givenUp: number[] = [];
-  for (const [queue, line] of state.waiting) {
-    for (const id of line.keys()) {
-      if (!ids.has(id)) continue;
-      leave({ state }, { id, queue });
-      givenUp.push(id);
-    }
-  }
-  for (const id of ids) if (state.fanOuts.remove(id)) givenUp.push(id);
-  return givenUp;
 }

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { QueueError } from '../../../errors.js';
 import { ADDED_COLUMNS, APPLICATION_ID, FORMAT, SCHEMA } from './schema.js';
@@ -20,7 +19,6 @@ export class Database {
   readonly file: string;
   readonly #lock: WriteLock;
   readonly #database: SqliteDatabase;
-  readonly #identities: ReadonlyMap<string, string>;
 
   /**
    * Creates the tables if there are none. Throws `STORAGE_ERROR` if the file is not a store of ours, and SQLite's
@@ -32,9 +30,6 @@ export class Database {
     this.#database = lock.alone(() => new (loadSqlite().DatabaseSync)(this.file));
     try {
       lock.retry(() => this.#prepare());
-      this.#identities = new Map(
-        ['', ...SIDE_FILES].map((suffix) => [this.file + suffix, identityOf(this.file + suffix)]),
-      );
     } catch (error) {
       this.#database.close();
       throw error;
@@ -60,17 +55,6 @@ export class Database {
       this.exec('ROLLBACK');
     } catch {
       // SQLite has done so itself.
-    }
-  }
-
-  /** Throws `STORAGE_ERROR` if a file was removed or replaced: writes are lost then. */
-  checkFiles(): void {
-    for (const [file, identity] of this.#identities) {
-      if (identityOf(file) === identity) continue;
-      throw new QueueError(
-        'STORAGE_ERROR',
-        `${file} was removed or replaced while it was open: messages confirmed in the last half second may be lost; open the folder again`,
-      );
     }
   }
 
@@ -143,9 +127,4 @@ export class Database {
   #pragma(name: string): number {
     return this.prepare(`PRAGMA ${name}`).number();
   }
-}
-
-function identityOf(file: string): string {
-  const stats = statSync(file, { throwIfNoEntry: false });
-  return stats === undefined ? 'none' : `${stats.dev}/${stats.ino}`;
 }

@@ -6,13 +6,9 @@ import { queueMissing } from './queue-definition.js';
 import { capacityOf, type StoredQueue } from './queue-table.js';
 import { setDamagedAside } from './settle.js';
 import type { SqliteValue } from './sqlite.js';
+import type { Subscriber, Ticket } from './store-state.js';
 import { unsubscribe } from './subscribers.js';
-import {
-  MAX_ROWS_PER_TRANSACTION,
-  type Subscriber,
-  type Ticket,
-  type WriteTransaction,
-} from './transaction.js';
+import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
 
 /** The most that one transaction delivers, plus a portion: the bytes are copied, and other processes wait. */
 const BYTES_PER_TRANSACTION = 4 * 1024 * 1024;
@@ -60,6 +56,12 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
     const taken = messages.take(queue, transaction.ensureOwner(), limit, BYTES_PER_TRANSACTION);
     const batches = subscribers.map((subscriber) => new Batch(subscriber));
     const tickets: Ticket[] = [];
+    transaction.onFailure(() => {
+      for (const { number, subscriber } of tickets) {
+        state.tickets.delete(number);
+        subscriber.unsettled.delete(number);
+      }
+    });
     let next = 0;
     for (const message of taken) {
       if (message.isDamaged) {
@@ -79,12 +81,6 @@ function deliverFrom(transaction: WriteTransaction, queue: StoredQueue, subscrib
       batch.add(ticket.number, message);
     }
     wanted -= tickets.length;
-    transaction.onFailure(() => {
-      for (const { number, subscriber } of tickets) {
-        state.tickets.delete(number);
-        subscriber.unsettled.delete(number);
-      }
-    });
     for (const batch of batches) if (batch.length > 0) reply.deliveries.push(batch.finish());
     // The next transaction starts with another one.
     rotate(transaction, subscribers, next);

@@ -55,12 +55,9 @@ const SQL = {
   remove: 'DELETE FROM messages WHERE id BETWEEN ? AND ?',
   putBack: 'UPDATE messages SET owner = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
   changeable: 'SELECT headers, expires, checksum FROM messages WHERE id = ?',
-  delay:
-    'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, delayed = ?, due = ? WHERE id = ?',
   again:
     'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
   move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
-  makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
   isAheadOfTheClock: 'SELECT 1 FROM messages WHERE delayed > ? LIMIT 1',
@@ -77,8 +74,9 @@ const SQL = {
  *
  *   insert ──► ready ──take──► handled ──remove──► gone        (insertDelayed ──► delayed)
  *               ▲ ▲              │ │ └──move──► ready in another queue
- *               │ └──putBack─────┘ │
- *               └──due── delayed ◄─┘ redeliver
+ *               │ ├──putBack─────┘ │
+ *               │ └──redeliver─────┤
+ *               └──due── delayed ◄─┘ DelayedMessages.retry
  */
 export class MessageTable {
   readonly #queues: QueueTable;
@@ -139,14 +137,14 @@ export class MessageTable {
   remove(messages: readonly Handled[]): void {
     for (const [queue, ids] of byQueue(messages)) {
       const count = this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
-      if (this.#isThere(queue)) this.#queues.takenOut(queue, count);
+      if (this.isThere(queue)) this.#queues.takenOut(queue, count);
     }
   }
 
   /** Returns messages that were being handled to their places. `delivered`: they may have been handled in part. */
   putBack(messages: readonly Handled[], delivered: boolean): void {
     for (const [queue, ids] of byQueue(messages)) {
-      if (!this.#isThere(queue)) {
+      if (!this.isThere(queue)) {
         this.#change(ids, (first, last) => this.#sql.remove.run(first, last));
         continue;
       }
@@ -156,27 +154,23 @@ export class MessageTable {
     }
   }
 
-  /** A message that was handled is redelivered after the delay, as that attempt. `change`: of its headers, in JSON. */
-  redeliver(message: Handled, attempt: number, change: HeaderChange, delayMs: number): void {
+  /** A message that was handled is redelivered at once, as that attempt. `change`: of its headers, in JSON. */
+  redeliver(message: Handled, attempt: number, change: HeaderChange): void {
     const { id, queue } = message;
-    const { headers, checksum } = this.#changed(id, change);
-    if (!this.#isThere(queue)) {
+    if (!this.isThere(queue)) {
       this.remove([message]);
-    } else if (delayMs > 0) {
-      // The wall clock runs on over restarts. Rounded up, plus one for the fraction that it does not show.
-      const now = Date.now();
-      this.#sql.delay.run(attempt, headers, checksum, now, now + Math.ceil(delayMs) + 1, id);
-    } else {
-      const place = this.#queues.nextNumber();
-      this.#queues.counters(queue).ready += this.#sql.again.run(attempt, headers, checksum, place, id);
+      return;
     }
+    const { headers, checksum } = this.changed(id, change);
+    const place = this.#queues.nextNumber();
+    this.#queues.counters(queue).ready += this.#sql.again.run(attempt, headers, checksum, place, id);
   }
 
   /** Moves a message to another queue, behind all others there; it no longer expires. */
   move({ id, queue }: Pick<Handled, 'id' | 'queue'>, target: StoredQueue, change: HeaderChange): void {
-    const { headers, checksum } = this.#changed(id, change, { from: queue.id, to: target.id });
+    const { headers, checksum } = this.changed(id, change, { from: queue.id, to: target.id });
     const count = this.#sql.move.run(target.id, this.#queues.nextNumber(), headers, checksum, id);
-    if (this.#isThere(queue)) this.#queues.takenOut(queue, count);
+    if (this.isThere(queue)) this.#queues.takenOut(queue, count);
     this.#queues.comeIn(target, count, count);
   }
 
@@ -221,11 +215,6 @@ export class MessageTable {
     );
   }
 
-  /** A delayed message is ready, behind all others of its rank. */
-  makeReady(id: number, queue: StoredQueue): void {
-    this.#queues.counters(queue).ready += this.#sql.makeReady.run(this.#queues.nextNumber(), id);
-  }
-
   /** A ready message that will be removed or moved, like one that is being handled. */
   withdraw(queue: StoredQueue): void {
     this.#queues.counters(queue).ready -= 1;
@@ -246,8 +235,12 @@ export class MessageTable {
     return purged < limit ? purged + this.#sql.purgeDelayed.run(queueId, limit - purged) : purged;
   }
 
-  /** Replaces the headers, and adapts the checksum so that a damaged message stays damaged. */
-  #changed(id: number, change: HeaderChange, move?: { readonly from: number; readonly to: number }) {
+  /** Other headers, and the checksum with them, by which a damaged message stays damaged. */
+  changed(
+    id: number,
+    change: HeaderChange,
+    move?: { readonly from: number; readonly to: number },
+  ): { readonly headers: string; readonly checksum: number } {
     const [before = null, expires = null, checksum = 0] = this.#sql.changeable.first(id) ?? [];
     const old = typeof before === 'string' ? before : null;
     const headers = change(old);
@@ -259,7 +252,7 @@ export class MessageTable {
   }
 
   /** Nothing may be counted for a queue that was removed while its messages were being handled. */
-  #isThere(queue: StoredQueue): boolean {
+  isThere(queue: StoredQueue): boolean {
     return this.#queues.byId(queue.id) !== undefined;
   }
 

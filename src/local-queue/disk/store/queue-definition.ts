@@ -3,6 +3,7 @@ import type { QueueSpec } from '../../../broker.js';
 import { quote } from '../../../common/options.js';
 import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
+import { missingDeadLetterSpec } from '../../local-broker.js';
 import { type Difference, differencesOf, mismatchError } from '../../queue-mismatch.js';
 import { DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 import { asStored } from './stored-spec.js';
@@ -61,9 +62,7 @@ export function ensureDeadLetterQueue(queues: QueueTable, queue: StoredQueue): S
   const existing = queues.deadLetterQueueOf(queue);
   const { deadLetterQueue: name, spec } = queue;
   if (existing !== undefined || name === undefined) return existing;
-  const capacity = spec.deadLetter === false ? undefined : spec.deadLetter.capacity;
-  const removed = deadLetterSpecOf({ ...spec, deadLetter: { queue: name, capacity } });
-  return removed && queues.create(asStored(removed), undefined, undefined);
+  return queues.create(asStored(missingDeadLetterSpec(spec, name)), undefined, undefined);
 }
 
 export function queueMissing(name: string): QueueError {

@@ -1,9 +1,16 @@
 import { isQueueError } from '../../../errors.js';
-import type { Command, CommandResult, ReadCommand, Request, StateRequest } from '../protocol.js';
+import {
+  type Command,
+  type CommandResult,
+  FLUSH,
+  type ReadCommand,
+  type Request,
+  type StateRequest,
+} from '../protocol.js';
 import { admitNow, deadLetter, publish } from './admission.js';
 import { declareQueue, queueNamed } from './queue-definition.js';
 import { ack, release, retry } from './settle.js';
-import { cancel, reclaimMessages, subscribe, unregister, unsubscribe } from './subscribers.js';
+import { cancel, endOwner, reclaimMessages, subscribe, unsubscribe } from './subscribers.js';
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
 
 /** Applies one request within its transaction. */
@@ -92,9 +99,8 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
       return undefined;
     case 'close':
       for (const subscription of [...state.subscribers.keys()]) unsubscribe(transaction, subscription);
-      if (state.owner !== undefined) unregister(transaction, state.owner);
+      endOwner(transaction);
       reclaimMessages(transaction);
-      state.owner = undefined;
       return undefined;
   }
 }
@@ -116,6 +122,13 @@ export function sizeOf(requests: readonly Request[]): number {
   let size = 0;
   for (const request of requests) if (request.kind === 'publish') size += request.size;
   return size;
+}
+
+/** Whether all are publishes whose senders do not wait for a flush. */
+export function areOfCommitOnly(requests: readonly Request[]): boolean {
+  return requests.every(
+    (request) => request.kind === 'publish' && request.flags.every((flags) => (flags & FLUSH) === 0),
+  );
 }
 
 const READS: readonly Request['kind'][] = ['queues', 'queue', 'consumers', 'peek'];

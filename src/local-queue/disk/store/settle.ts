@@ -7,7 +7,8 @@ import type { Handled, Taken } from './message-table.js';
 import { ensureDeadLetterQueue } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import type { SqliteValue } from './sqlite.js';
-import type { Ticket, WriteTransaction } from './transaction.js';
+import type { Ticket } from './store-state.js';
+import type { WriteTransaction } from './transaction.js';
 
 export function ack(transaction: WriteTransaction, tickets: readonly number[]): void {
   const settled = settle(transaction, tickets);
@@ -24,7 +25,7 @@ export function retry(
   transaction: WriteTransaction,
   { id, ticket: number, delayMs, failure }: RetryRequest,
 ): void {
-  const { messages, reply } = transaction;
+  const { messages, delayed, reply } = transaction;
   const settled = settle(transaction, [number]);
   noteSettled(transaction, settled);
   for (const ticket of settled) {
@@ -35,7 +36,8 @@ export function retry(
         failure === undefined ? postponeHeaders(headers, attempt) : retryHeaders(headers, attempt, failure),
       );
     };
-    messages.redeliver(ticket, attempt, change, delayMs);
+    if (delayMs > 0) delayed.retry(ticket, attempt, change, delayMs);
+    else messages.redeliver(ticket, attempt, change);
   }
   reply.done.push(id);
 }
@@ -52,14 +54,6 @@ export function settleAsDeadLetter(
     if (target === undefined) transaction.messages.remove([ticket]);
     else makeDeadLetter(transaction, ticket, target, request.failure);
   }
-}
-
-/** The dead-letter queue was removed while the message waited for room in it. */
-export function moveToNewDeadLetterQueue(transaction: WriteTransaction, request: DeadLetterRequest): void {
-  const ticket = transaction.state.tickets.get(request.ticket);
-  const target = ticket && ensureDeadLetterQueue(transaction.queues, ticket.queue);
-  settleAsDeadLetter(transaction, request, target);
-  transaction.reply.done.push(request.id);
 }
 
 /** Moves a message of this queue, delivered or ready, to `target`, with its history. */

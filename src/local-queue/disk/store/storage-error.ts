@@ -16,7 +16,8 @@ const CODES = {
 
 type Code = keyof typeof CODES;
 
-const RESCUE =
+/** What to do about a damaged file. */
+export const RESCUE =
   "move the file away with its '-wal' and '-shm' to start with an empty store, and keep them to rescue their messages";
 
 /** The error for a fault in a file of the store. `file` is the database. */

@@ -42,7 +42,9 @@ let running = false;
 let next: NodeJS.Immediate | undefined;
 /** Whether others have the lock. */
 let blocked = false;
-/** Settlements that could not be stored. At most as many as there are unsettled deliveries. */
+/**
+ * Settlements that could not be stored, and what has to wait for them. Not many more than there are unsettled deliveries.
+ */
 let failed: Request[] = [];
 let tryAgain: NodeJS.Timeout | undefined;
 let dueTimer: NodeJS.Timeout | undefined;
@@ -92,6 +94,8 @@ function run(): void {
   if (closing) return;
   running = true;
   collect();
+  if (failed.length > 0 && inbox.some(returnsDeliveries)) settleFailed();
+  if (closing) return;
   applying = nextRequests();
   const outcome = store.apply(applying);
   applying = [];
@@ -152,31 +156,42 @@ function nextRequests(): Request[] {
     if (request.kind === 'publish') bytes += request.size;
     if (request.kind === 'close') closing = true;
   }
-  return inbox.splice(0, count);
+  const requests = inbox.splice(0, count);
+  if (failed.length === 0) return requests;
+  if (closing) return [...failed.splice(0), ...requests];
+  failed.push(...requests.filter(returnsDeliveries));
+  return requests.filter((request) => !returnsDeliveries(request));
+}
+
+/** Whether it returns unsettled deliveries. Settlements that failed go first, or messages that were handled come again. */
+function returnsDeliveries({ kind }: Request): boolean {
+  return kind === 'unsubscribe' || kind === 'close';
 }
 
 /** Passes on the results of a transaction. Returns whether there is more to do right away. */
 function finish({ reply, wakesOthers, unfinished, failed: again }: TransactionResult): boolean {
-  if (reply.fatal !== undefined) closing = true;
   if (wakesOthers) wakeFile.wakeOthers();
   post(reply);
-  if (again.length > 0 && !closing) {
-    failed.push(...again);
-    tryAgain ??= setTimeout(settleAgain, settlingAgain ? TRY_AGAIN_MS : 0);
-  }
+  if (reply.fatal !== undefined) closing = true;
+  failed = reply.fatal === undefined ? [...failed, ...again] : [];
   if (closing) close();
+  else if (failed.length > 0) tryAgain ??= setTimeout(settleAgain, settlingAgain ? TRY_AGAIN_MS : 0);
   return unfinished;
 }
 
-/** Alone, without requests that need room. */
 function settleAgain(): void {
   tryAgain = undefined;
+  if (settleFailed()) run();
+}
+
+/** Alone, without requests that need room. Returns whether there is more to do right away. */
+function settleFailed(): boolean {
   const requests = failed;
   failed = [];
   settlingAgain = true;
   const unfinished = finish(store.settle(requests));
   settlingAgain = false;
-  if (unfinished) run();
+  return unfinished;
 }
 
 function post(reply: Reply): void {
@@ -194,7 +209,7 @@ function post(reply: Reply): void {
 function look(): void {
   if (store.hasDead && finish(store.reclaim())) run();
   if (closing) return;
-  if (store.isReplaced || (store.isWaiting && store.hasWork)) run();
+  if (store.seemsDamaged || (store.isWaiting && store.hasWork)) run();
   if (closing) return;
   setDueTimer();
   store.tidy();
@@ -216,6 +231,12 @@ function onDue(): void {
 }
 
 function close(): void {
+  // The last try: settlements may have failed because of the requests along with them.
+  if (failed.length > 0) {
+    const { reply, wakesOthers } = store.settle(failed);
+    if (wakesOthers) wakeFile.wakeOthers();
+    post(reply);
+  }
   for (const timer of [renewing, looking, tryAgain, dueTimer]) clearTimeout(timer);
   wakeFile.close();
   store.close();

@@ -1,42 +1,43 @@
-import { FLUSH, type Request } from '../protocol.js';
-import { admitWaiting, giveUpWaiting } from './admission.js';
+import type { Request } from '../protocol.js';
+import { admitWaiting } from './admission.js';
 import { Database } from './database.js';
-import { DelayedAndExpiredMessages } from './delayed-and-expired-messages.js';
+import { DelayedMessages } from './delayed-messages.js';
 import { answerWakeFlags, deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
 import { ExchangeTable } from './exchange-table.js';
+import { ExpiredMessages } from './expired-messages.js';
 import { MessageTable } from './message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
-import { applyRequest, isRead, sizeOf } from './requests.js';
+import { applyRequest, areOfCommitOnly, isRead, sizeOf } from './requests.js';
 import { SharedRateTable } from './shared/rate-table.js';
 import { SharedStateTable } from './shared/state-table.js';
 import type { Statement } from './sqlite.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
+import { StoreFiles } from './store-files.js';
+import { StoreState } from './store-state.js';
 import { loseLease, reclaimMessages } from './subscribers.js';
 import {
   emptyReply,
   failedResult,
   MAX_ROWS_PER_TRANSACTION,
-  StoreState,
   type TransactionParts,
   type TransactionResult,
   WriteTransaction,
 } from './transaction.js';
 import { StoreView } from './view/store-view.js';
+import { giveUpWaiting } from './waiting-publishes.js';
 import type { WriteLock } from './write-lock.js';
-
-/** How often the files are checked, at most. */
-const CHECK_FILES_EVERY_MS = 500;
 
 /** The store on disk as the store thread works with it: requests in, replies out, one transaction at a time. */
 export class Store {
   readonly #lock: WriteLock;
   readonly #database: Database;
+  readonly #files: StoreFiles;
   readonly #space: DiskSpace;
   readonly #queues: QueueTable;
   readonly #messages: MessageTable;
-  readonly #due: DelayedAndExpiredMessages;
+  readonly #expired: ExpiredMessages;
   readonly #state = new StoreState();
   readonly #parts: TransactionParts;
   readonly #begin: Statement;
@@ -45,21 +46,22 @@ export class Store {
   #flushes = true;
   /** The last transaction left something to do. */
   #isUnfinished = false;
-  #filesCheckedAt = performance.now();
 
   /** Throws SQLite's errors, and `STORAGE_ERROR`. */
   constructor(folder: string, leaseMs: number, lock: WriteLock) {
     this.#lock = lock;
     const database = new Database(folder, lock);
     this.#database = database;
+    this.#files = new StoreFiles(database);
     this.#space = new DiskSpace(database);
     this.#queues = new QueueTable(database);
     this.#messages = new MessageTable(database, this.#queues);
-    this.#due = new DelayedAndExpiredMessages(database);
+    this.#expired = new ExpiredMessages(database);
     this.#parts = {
       queues: this.#queues,
       exchanges: new ExchangeTable(database, this.#queues),
       messages: this.#messages,
+      delayed: new DelayedMessages(database, this.#messages, this.#queues),
       owners: new OwnerTable(database, leaseMs),
       states: new SharedStateTable(database),
       rates: new SharedRateTable(database),
@@ -114,9 +116,9 @@ export class Store {
   /** Whether another process may have created work for this one: messages for its subscribers, room for its senders. */
   get hasWork(): boolean {
     return this.#read(() => {
-      const { subscribers, isWaiting } = this.#state;
+      const { subscribers } = this.#state;
       this.#queues.begin();
-      if (isWaiting || this.#queues.removed !== undefined) return true;
+      if (this.#anyWaits || this.#queues.removed !== undefined) return true;
       for (const { active, queue: name, prefetch, inspects, unsettled } of subscribers.values()) {
         if (!active) continue;
         const queue = this.#queues.byName(name);
@@ -142,19 +144,18 @@ export class Store {
 
   /** Whether other processes could give this one something to do. */
   get isWaiting(): boolean {
-    return this.#state.subscribers.size > 0 || this.#state.isWaiting;
+    return this.#state.subscribers.size > 0 || this.#anyWaits;
   }
 
-  /** Whether the files were removed. The next transaction reports it. */
-  get isReplaced(): boolean {
-    this.#filesCheckedAt = Number.NEGATIVE_INFINITY;
-    try {
-      this.#checkFiles();
-      return false;
-    } catch {
-      this.#filesCheckedAt = Number.NEGATIVE_INFINITY;
-      return true;
-    }
+  /** Whether the files seem removed, replaced or cut off. The next transaction reports it. */
+  get seemsDamaged(): boolean {
+    return this.#lock.alone(() => this.#files.seemChanged);
+  }
+
+  /** Whether anything waits for room. */
+  get #anyWaits(): boolean {
+    const { waiting, fanOuts } = this.#state;
+    return waiting.size > 0 || fanOuts.size > 0;
   }
 
   get isOwner(): boolean {
@@ -181,18 +182,23 @@ export class Store {
   ): TransactionResult {
     const transaction = new WriteTransaction(this.#parts);
     try {
-      this.#checkFiles();
+      const isToCheck = performance.now() >= this.#files.checkedUntil;
+      if (isToCheck) this.#files.check();
       const isTight = performance.now() >= this.#space.ampleUntil;
       if (isTight && admits) this.#lock.alone(() => this.#space.check(sizeOf(requests)));
       this.#setDurability(!this.#mayBeUndone(requests));
       this.#lock.take(() => this.#begin.run());
       this.#lock.alone(() => {
         try {
+          if (isToCheck) this.#files.checkSize();
           transaction.queues.begin();
           if (transaction.hasLostLease) loseLease(transaction);
           this.#removeSome(transaction);
           const now = Date.now();
-          if (transaction.messages.nextDue(now) <= now) this.#due.settle(transaction, now);
+          if (transaction.messages.nextDue(now) <= now) {
+            transaction.delayed.makeReady(now);
+            this.#expired.remove(transaction, now);
+          }
           for (const request of requests) if (!isRead(request)) applyRequest(transaction, request);
           work(transaction);
           if (admits) admitWaiting(transaction);
@@ -224,7 +230,7 @@ export class Store {
   /** SQLite's errors for removed files are misleading. */
   #causeOf(error: unknown): unknown {
     try {
-      this.#database.checkFiles();
+      this.#files.check();
       return error;
     } catch (replaced) {
       return replaced;
@@ -239,18 +245,9 @@ export class Store {
     }
   }
 
-  #checkFiles(): void {
-    const now = performance.now();
-    if (now - this.#filesCheckedAt < CHECK_FILES_EVERY_MS) return;
-    this.#filesCheckedAt = now;
-    this.#database.checkFiles();
-  }
-
   /** Whether the transaction admits messages; one that only moves and removes some has room even on a full disk. */
   #admits(requests: readonly Request[]): boolean {
-    return (
-      this.#state.isWaiting || requests.some(({ kind }) => kind === 'publish' || kind === 'change-state')
-    );
+    return this.#anyWaits || requests.some(({ kind }) => kind === 'publish' || kind === 'change-state');
   }
 
   /**
@@ -258,11 +255,8 @@ export class Store {
    * flushed: a power failure that undid them would redeliver messages without their mark.
    */
   #mayBeUndone(requests: readonly Request[]): boolean {
-    const { subscribers, isWaiting } = this.#state;
-    if (subscribers.size > 0 || isWaiting || requests.length === 0) return false;
-    return requests.every(
-      (request) => request.kind === 'publish' && request.flags.every((flags) => (flags & FLUSH) === 0),
-    );
+    if (this.isWaiting || requests.length === 0) return false;
+    return areOfCommitOnly(requests);
   }
 
   #setDurability(flushes: boolean): void {
@@ -283,7 +277,7 @@ export class Store {
 
   /** Whether the stored state is outdated: something is due, or was left by a process that died. */
   get #isBehind(): boolean {
-    return this.#isUnfinished || this.isReplaced || this.hasWork || this.hasDead;
+    return this.#isUnfinished || this.seemsDamaged || this.hasWork || this.hasDead;
   }
 
   /** The present state of the database; false, too, if others keep SQLite from reading. */

@@ -1,12 +1,12 @@
 /** The consumers: subscribers of this process as they come and go, and owners that have died. */
 import type { Failure } from '../../../broker.js';
 import type { Command } from '../protocol.js';
-import { leave, waitingDeadLetters } from './admission.js';
 import type { Orphan } from './message-table.js';
 import { ensureDeadLetterQueue, queueNamed } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import { makeDeadLetter, release } from './settle.js';
 import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
+import { withdrawDeadLetters } from './waiting-publishes.js';
 
 export function subscribe(
   transaction: WriteTransaction,
@@ -51,9 +51,8 @@ export function unsubscribe(transaction: WriteTransaction, id: number): void {
   const subscriber = state.subscribers.get(id);
   if (subscriber === undefined) return;
   const { unsettled } = subscriber;
-  for (const waiting of waitingDeadLetters(transaction, unsettled)) {
-    leave(transaction, waiting);
-    transaction.reply.refused.push({ id: waiting.id, code: 'GIVEN_UP', message: '' });
+  for (const request of withdrawDeadLetters(transaction, unsettled)) {
+    transaction.reply.refused.push({ id: request, code: 'GIVEN_UP', message: '' });
   }
   release(transaction, [...unsettled], true);
   cancel(transaction, id);
@@ -101,8 +100,20 @@ export function reclaimMessages(transaction: WriteTransaction): void {
   }
 }
 
+/** This process is an owner no longer. */
+export function endOwner(transaction: WriteTransaction): void {
+  const { state } = transaction;
+  const { owner } = state;
+  if (owner === undefined) return;
+  unregister(transaction, owner);
+  state.owner = undefined;
+  transaction.onFailure(() => {
+    state.owner = owner;
+  });
+}
+
 /** An owner is gone, and with it its exclusive queues, and those that end with its subscribers. */
-export function unregister(transaction: WriteTransaction, owner: number): void {
+function unregister(transaction: WriteTransaction, owner: number): void {
   const { owners, queues } = transaction;
   for (const id of owners.unregister(owner)) {
     const queue = queues.byId(id);
@@ -140,9 +151,8 @@ export function loseLease(transaction: WriteTransaction): void {
   const message =
     'the lease of this process expired while it was stalled, so its unsettled messages went to others';
   const lost = [...state.tickets.values()];
-  for (const waiting of waitingDeadLetters(transaction, state.tickets)) {
-    leave(transaction, waiting);
-    reply.refused.push({ id: waiting.id, code: 'BROKER_ERROR', message });
+  for (const id of withdrawDeadLetters(transaction, state.tickets)) {
+    reply.refused.push({ id, code: 'BROKER_ERROR', message });
   }
   state.tickets.clear();
   for (const { subscriber } of lost) subscriber.unsettled.clear();

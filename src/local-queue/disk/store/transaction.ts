@@ -1,123 +1,14 @@
-import type { Destination } from '../../../broker.js';
-import { type Linked, LinkedList } from '../../../common/linked-list.js';
 import type { QueueError } from '../../../errors.js';
-import { FanOutLines } from '../../fan-out-lines.js';
-import type { DeadLetterRequest, ReleaseRequest, Reply, Request } from '../protocol.js';
+import type { ReleaseRequest, Reply, Request } from '../protocol.js';
+import type { DelayedMessages } from './delayed-messages.js';
 import type { ExchangeTable } from './exchange-table.js';
-import type { MessageColumns } from './message-columns.js';
-import type { Handled, MessageTable } from './message-table.js';
+import type { MessageTable } from './message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
 import type { SharedRateTable } from './shared/rate-table.js';
 import type { SharedStateTable } from './shared/state-table.js';
-
-/** A subscriber of this process. */
-export interface Subscriber {
-  readonly id: number;
-  readonly queue: string;
-  readonly prefetch: number;
-  /** Whether it only inspects messages, and gets them even from a paused queue. */
-  readonly inspects: boolean;
-  /** The tickets of its unsettled deliveries. */
-  readonly unsettled: Set<number>;
-  /** Whether it gets more. */
-  active: boolean;
-  /** When one of its settlements was last recorded. Milliseconds since 1970. */
-  settledAt: number;
-}
-
-/** A delivery of this process that is not settled. */
-export interface Ticket extends Handled {
-  readonly number: number;
-  readonly subscriber: Subscriber;
-}
-
-/** A message that waits for room in a queue. */
-export interface WaitingMessage {
-  /** The request that is answered when it is in. */
-  readonly id: number;
-  readonly queue: string;
-  readonly what:
-    | { readonly columns: MessageColumns; readonly rank: number; readonly dueAt: number | undefined }
-    | { readonly deadLetter: DeadLetterRequest };
-}
-
-/** A message that waits until there is room in all its queues. */
-export class WaitingFanOut implements Linked<WaitingFanOut> {
-  list: LinkedList<WaitingFanOut> | undefined = undefined;
-  previous: WaitingFanOut | undefined = undefined;
-  next: WaitingFanOut | undefined = undefined;
-  /** The request that is answered when it is in. Requests have growing numbers. */
-  readonly id: number;
-  readonly to: Destination;
-  /** Whether it is no error if no queue takes it. */
-  readonly isOptional: boolean;
-  readonly what: { readonly columns: MessageColumns; readonly rank: number };
-
-  constructor(id: number, to: Destination, isOptional: boolean, what: WaitingFanOut['what']) {
-    this.id = id;
-    this.to = to;
-    this.isOptional = isOptional;
-    this.what = what;
-  }
-
-  get number(): number {
-    return this.id;
-  }
-}
-
-/** The messages that wait until there is room in all their queues. */
-export class WaitingFanOuts {
-  readonly #byId = new Map<number, WaitingFanOut>();
-  readonly #lines = new FanOutLines<WaitingFanOut, LinkedList<WaitingFanOut>>(
-    () => new LinkedList(),
-    (waiting) => waiting,
-  );
-
-  get size(): number {
-    return this.#byId.size;
-  }
-
-  get destinations(): Destination[] {
-    return this.size === 0 ? [] : this.#lines.destinations;
-  }
-
-  add(waiting: WaitingFanOut): void {
-    this.#byId.set(waiting.id, waiting);
-    this.#lines.lineTo(waiting.to).append(waiting);
-  }
-
-  /** False if it does not wait any more. */
-  remove(id: number): boolean {
-    const waiting = this.#byId.get(id);
-    waiting?.list?.remove(waiting);
-    const waited = this.#byId.delete(id);
-    if (this.size === 0) this.#lines.forgetEmpty();
-    return waited;
-  }
-
-  /** As {@link FanOutLines.serve}. */
-  serve(take: (waiting: WaitingFanOut) => boolean): void {
-    if (this.size > 0) this.#lines.serve(take);
-  }
-}
-
-/** The state that the store thread keeps between transactions. It is private to this thread. */
-export class StoreState {
-  /** This thread among the owners, from its first subscriber or exclusive queue on. */
-  owner: number | undefined = undefined;
-  lastTicket = 0;
-  readonly tickets = new Map<number, Ticket>();
-  readonly subscribers = new Map<number, Subscriber>();
-  /** By queue, then by request, in the order of arrival, which a map keeps. None is empty. */
-  readonly waiting = new Map<string, Map<number, WaitingMessage>>();
-  readonly fanOuts = new WaitingFanOuts();
-
-  /** Whether anything waits for room. */
-  get isWaiting(): boolean {
-    return this.waiting.size > 0 || this.fanOuts.size > 0;
-  }
-}
+import type { StoreState } from './store-state.js';
+import type { WaitingFanOut, WaitingMessage } from './waiting-publishes.js';
 
 /** How many messages one transaction moves on its own, so that it holds the write lock for milliseconds. */
 export const MAX_ROWS_PER_TRANSACTION = 1000;
@@ -125,7 +16,7 @@ export const MAX_ROWS_PER_TRANSACTION = 1000;
 /** The tables, and the state kept between transactions. */
 export type TransactionParts = Pick<
   WriteTransaction,
-  'queues' | 'exchanges' | 'messages' | 'owners' | 'states' | 'rates' | 'state'
+  'queues' | 'exchanges' | 'messages' | 'delayed' | 'owners' | 'states' | 'rates' | 'state'
 >;
 
 /**
@@ -136,6 +27,7 @@ export class WriteTransaction {
   readonly queues: QueueTable;
   readonly exchanges: ExchangeTable;
   readonly messages: MessageTable;
+  readonly delayed: DelayedMessages;
   readonly owners: OwnerTable;
   readonly states: SharedStateTable;
   readonly rates: SharedRateTable;
@@ -158,6 +50,7 @@ export class WriteTransaction {
     this.queues = parts.queues;
     this.exchanges = parts.exchanges;
     this.messages = parts.messages;
+    this.delayed = parts.delayed;
     this.owners = parts.owners;
     this.states = parts.states;
     this.rates = parts.rates;
@@ -241,6 +134,7 @@ export function failedResult(
       case 'release':
       case 'cancel':
       case 'unsubscribe':
+      case 'close':
         failed.push(request);
         break;
       case 'retry':
