@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { defineExchange } from '../../../src/exchange.js';
 import { MessageWriter } from '../../../src/local-queue/disk/message-lists.js';
 import type { PublishRequest, Request } from '../../../src/local-queue/disk/protocol.js';
-import { MessageTable } from '../../../src/local-queue/disk/store/message-table.js';
+import { MessageTable } from '../../../src/local-queue/disk/store/messages/message-table.js';
 import { ExitGuard } from '../../../src/local-queue/disk/store/sqlite.js';
 import { Store } from '../../../src/local-queue/disk/store/store.js';
 import { WaitingFanOut, WaitingFanOuts } from '../../../src/local-queue/disk/store/waiting-publishes.js';

@@ -8,7 +8,7 @@ import {
   type PublishRequest,
   type StatePublishing,
 } from '../protocol.js';
-import { columnsAt, type MessageColumns } from './message-columns.js';
+import { columnsAt, type MessageColumns } from './messages/message-columns.js';
 import { ensureDeadLetterQueue } from './queue-definition.js';
 import { type Counters, capacityOf, type StoredQueue } from './queue-table.js';
 import { settleAsDeadLetter } from './settle.js';

@@ -1,7 +1,7 @@
 import { MessageWriter } from '../message-lists.js';
 import type { DeliveryBatch } from '../protocol.js';
 import { claimedQueues } from './admission.js';
-import type { Taken } from './message-table.js';
+import type { Taken } from './messages/message-table.js';
 import { queueMissing } from './queue-definition.js';
 import { capacityOf, type StoredQueue } from './queue-table.js';
 import { setDamagedAside } from './settle.js';

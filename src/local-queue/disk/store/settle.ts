@@ -3,7 +3,7 @@ import { deadLetterHeaders, deadLetterHistory } from '../../../common/dead-lette
 import { postponeHeaders, retryHeaders } from '../../../common/retry-headers.js';
 import { headersText, parseHeaders } from '../message-json.js';
 import type { DeadLetterRequest, RetryRequest } from '../protocol.js';
-import type { Handled, Taken } from './message-table.js';
+import type { Handled, Taken } from './messages/message-table.js';
 import { ensureDeadLetterQueue } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import type { SqliteValue } from './sqlite.js';

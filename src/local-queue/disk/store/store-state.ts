@@ -1,4 +1,4 @@
-import type { Handled } from './message-table.js';
+import type { Handled } from './messages/message-table.js';
 import { WaitingFanOuts, type WaitingMessage } from './waiting-publishes.js';
 
 /** A subscriber of this process. */

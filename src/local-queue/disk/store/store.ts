@@ -1,12 +1,12 @@
 import type { Request } from '../protocol.js';
 import { admitWaiting } from './admission.js';
 import { Database } from './database.js';
-import { DelayedMessages } from './delayed-messages.js';
 import { answerWakeFlags, deliver } from './deliver.js';
 import { DiskSpace } from './disk-space.js';
 import { ExchangeTable } from './exchange-table.js';
-import { ExpiredMessages } from './expired-messages.js';
-import { MessageTable } from './message-table.js';
+import { DelayedMessages } from './messages/delayed-messages.js';
+import { ExpiredMessages } from './messages/expired-messages.js';
+import { MessageTable } from './messages/message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
 import { applyRequest, areOfCommitOnly, isRead, sizeOf } from './requests.js';
@@ -196,7 +196,7 @@ export class Store {
           this.#removeSome(transaction);
           const now = Date.now();
           if (transaction.messages.nextDue(now) <= now) {
-            transaction.delayed.makeReady(now);
+            transaction.delayed.makeReady(now, MAX_ROWS_PER_TRANSACTION);
             this.#expired.remove(transaction, now);
           }
           for (const request of requests) if (!isRead(request)) applyRequest(transaction, request);

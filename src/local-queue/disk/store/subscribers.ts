@@ -1,7 +1,7 @@
 /** The consumers: subscribers of this process as they come and go, and owners that have died. */
 import type { Failure } from '../../../broker.js';
 import type { Command } from '../protocol.js';
-import type { Orphan } from './message-table.js';
+import type { Orphan } from './messages/message-table.js';
 import { ensureDeadLetterQueue, queueNamed } from './queue-definition.js';
 import type { StoredQueue } from './queue-table.js';
 import { makeDeadLetter, release } from './settle.js';

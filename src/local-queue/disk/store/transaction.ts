@@ -1,8 +1,8 @@
 import type { QueueError } from '../../../errors.js';
 import type { ReleaseRequest, Reply, Request } from '../protocol.js';
-import type { DelayedMessages } from './delayed-messages.js';
 import type { ExchangeTable } from './exchange-table.js';
-import type { MessageTable } from './message-table.js';
+import type { DelayedMessages } from './messages/delayed-messages.js';
+import type { MessageTable } from './messages/message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
 import type { SharedRateTable } from './shared/rate-table.js';

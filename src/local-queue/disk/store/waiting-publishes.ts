@@ -3,9 +3,7 @@ import type { Destination } from '../../../broker.js';
 import { type Linked, LinkedList } from '../../../common/linked-list.js';
 import { FanOutLines } from '../../fan-out-lines.js';
 import type { DeadLetterRequest } from '../protocol.js';
-import type { MessageColumns } from './message-columns.js';
-import type { StoreState } from './store-state.js';
-import type { WriteTransaction } from './transaction.js';
+import type { MessageColumns } from './messages/message-columns.js';
 
 export interface WaitingPublish {
   readonly columns: MessageColumns;
@@ -82,7 +80,20 @@ export class WaitingFanOuts {
   }
 }
 
-export function join(transaction: WriteTransaction, message: WaitingMessage): void {
+/** The part of the store thread's state that waits. */
+interface WaitingState {
+  /** By queue, then by request. */
+  readonly waiting: Map<string, Map<number, WaitingMessage>>;
+  readonly fanOuts: WaitingFanOuts;
+}
+
+/** A transaction, as far as what waits is concerned. */
+interface Transaction {
+  readonly state: WaitingState;
+  onFailure(undo: () => void): void;
+}
+
+export function join(transaction: Transaction, message: WaitingMessage): void {
   const { waiting } = transaction.state;
   const line = waiting.get(message.queue) ?? new Map<number, WaitingMessage>();
   line.set(message.id, message);
@@ -91,7 +102,7 @@ export function join(transaction: WriteTransaction, message: WaitingMessage): vo
 }
 
 /** For good: a transaction that fails does not undo it. */
-export function leave({ waiting }: StoreState, { id, queue }: Pick<WaitingMessage, 'id' | 'queue'>): void {
+export function leave({ waiting }: WaitingState, { id, queue }: Pick<WaitingMessage, 'id' | 'queue'>): void {
   const line = waiting.get(queue);
   line?.delete(id);
   if (line?.size === 0) waiting.delete(queue);
@@ -99,7 +110,7 @@ export function leave({ waiting }: StoreState, { id, queue }: Pick<WaitingMessag
 
 /** The dead letters of these deliveries wait no longer. Returns the numbers of their requests. */
 export function withdrawDeadLetters(
-  transaction: WriteTransaction,
+  transaction: Transaction,
   tickets: { has(ticket: number): boolean },
 ): number[] {
   const { state } = transaction;
@@ -116,7 +127,7 @@ export function withdrawDeadLetters(
 }
 
 /** Each goes back to its place: requests have growing numbers. */
-function restore({ waiting }: StoreState, messages: readonly WaitingMessage[]): void {
+function restore({ waiting }: WaitingState, messages: readonly WaitingMessage[]): void {
   for (const queue of new Set(messages.map((message) => message.queue))) {
     const line = [
       ...(waiting.get(queue)?.values() ?? []),
@@ -128,7 +139,7 @@ function restore({ waiting }: StoreState, messages: readonly WaitingMessage[]): 
 }
 
 /** Removes those with these numbers, and returns which there were. */
-export function giveUpWaiting(state: StoreState, ids: ReadonlySet<number>): number[] {
+export function giveUpWaiting(state: WaitingState, ids: ReadonlySet<number>): number[] {
   const givenUp: number[] = [];
   for (const [queue, line] of state.waiting) {
     for (const id of line.keys()) {

@@ -3,7 +3,7 @@ import type { PeekRequest } from '../../../../common/operator-requests.js';
 import { type Cursor, cutText, MAX_PAGE_BYTES, PageWriter } from '../../../../common/peek-page.js';
 import { parseHeaders, parseProperties } from '../../message-json.js';
 import type { Database } from '../database.js';
-import { columnsOf } from '../message-columns.js';
+import { columnsOf } from '../messages/message-columns.js';
 import type { StoredQueue } from '../queue-table.js';
 import type { Row, SqliteValue, Statements } from '../sqlite.js';
 

@@ -1,9 +1,9 @@
-import { expiredFailure } from '../../../common/expiry.js';
-import type { Database } from './database.js';
-import { ensureDeadLetterQueue } from './queue-definition.js';
-import { makeDeadLetter } from './settle.js';
-import type { Statements } from './sqlite.js';
-import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from './transaction.js';
+import { expiredFailure } from '../../../../common/expiry.js';
+import type { Database } from '../database.js';
+import { ensureDeadLetterQueue } from '../queue-definition.js';
+import { makeDeadLetter } from '../settle.js';
+import type { Statements } from '../sqlite.js';
+import { MAX_ROWS_PER_TRANSACTION, type WriteTransaction } from '../transaction.js';
 
 const SQL = {
   expired:

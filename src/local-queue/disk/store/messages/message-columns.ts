@@ -1,10 +1,10 @@
 /** The columns of a message that hold its sender's data, their checksum, and how they are written. */
 import { crc32 } from 'node:zlib';
-import { parseProperties } from '../message-json.js';
-import { extrasAt, type MessageLists } from '../message-lists.js';
-import type { Database } from './database.js';
-import type { QueueTable } from './queue-table.js';
-import type { Row, SqliteValue, Statements } from './sqlite.js';
+import { parseProperties } from '../../message-json.js';
+import { extrasAt, type MessageLists } from '../../message-lists.js';
+import type { Database } from '../database.js';
+import type { QueueTable } from '../queue-table.js';
+import type { Row, SqliteValue, Statements } from '../sqlite.js';
 
 /** A message as its sender made it, in the order of the table's columns: all from `message_id` on. */
 export type MessageColumns = readonly [

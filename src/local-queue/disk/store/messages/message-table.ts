@@ -1,5 +1,7 @@
-import { DEFAULT_PRIORITY } from '../../../broker.js';
-import type { Database } from './database.js';
+import { DEFAULT_PRIORITY } from '../../../../broker.js';
+import type { Database } from '../database.js';
+import type { QueueTable, StoredQueue } from '../queue-table.js';
+import type { Row, Statements } from '../sqlite.js';
 import {
   COLUMNS,
   checksumOf,
@@ -10,8 +12,6 @@ import {
   salvaged,
   textChecksum,
 } from './message-columns.js';
-import type { QueueTable, StoredQueue } from './queue-table.js';
-import type { Row, Statements } from './sqlite.js';
 
 /** A message that some owner handles. */
 export interface Handled {

@@ -1,8 +1,7 @@
-import type { Database } from './database.js';
+import type { Database } from '../database.js';
+import type { QueueTable } from '../queue-table.js';
+import type { Statements } from '../sqlite.js';
 import { CLOCK_SLACK_MS, type Handled, type HeaderChange, type MessageTable } from './message-table.js';
-import type { QueueTable } from './queue-table.js';
-import type { Statements } from './sqlite.js';
-import { MAX_ROWS_PER_TRANSACTION } from './transaction.js';
 
 const SQL = {
   retry:
@@ -41,13 +40,13 @@ export class DelayedMessages {
     this.#sql.retry.run(attempt, headers, checksum, now, now + Math.ceil(delayMs) + 1, id);
   }
 
-  /** Those that are due become ready, behind all others of their rank. */
-  makeReady(now: number): void {
+  /** Those that are due become ready, at most `limit`, behind all others of their rank. */
+  makeReady(now: number, limit: number): void {
     // The clock was ahead when these began to wait. They wait as long from now on.
-    for (const [id, delay] of this.#sql.aheadOfTheClock.all(now + CLOCK_SLACK_MS, MAX_ROWS_PER_TRANSACTION)) {
+    for (const [id, delay] of this.#sql.aheadOfTheClock.all(now + CLOCK_SLACK_MS, limit)) {
       this.#sql.setDue.run(now, now + Number(delay), Number(id));
     }
-    for (const [id, queueId] of this.#sql.due.all(now, MAX_ROWS_PER_TRANSACTION)) {
+    for (const [id, queueId] of this.#sql.due.all(now, limit)) {
       const queue = this.#queues.byId(Number(queueId));
       if (queue === undefined) this.#messages.drop(Number(id), undefined);
       else
