@@ -80,14 +80,26 @@ export function cutText(bytes: Buffer, maxBytes: number): string {
   return bytes.toString('utf8', 0, end);
 }
 
-/** Of a character of UTF-8, after its first. */
-const MAX_CONTINUATION_BYTES = 3;
-
 /** Cut bytes without the beginning of a character at their end, which would make them no text; other bytes as they are. */
 export function wholeCharacters(cut: Buffer): Buffer {
-  for (let left = 0; left <= MAX_CONTINUATION_BYTES; left++) {
-    const part = cut.subarray(0, Math.max(0, cut.length - left));
-    if (isUtf8(part)) return part;
+  const begun = bytesOfBegunCharacter(cut);
+  const whole = cut.subarray(0, cut.length - begun);
+  return begun > 0 && isUtf8(whole) ? whole : cut;
+}
+
+/** How many bytes at the end begin a character of UTF-8 that has more. */
+function bytesOfBegunCharacter(bytes: Buffer): number {
+  for (let count = 1; count <= Math.min(3, bytes.length); count++) {
+    const byte = bytes[bytes.length - count] as number;
+    // A byte 10xxxxxx continues a character.
+    if ((byte & 0xc0) !== 0x80) return count < characterBytes(byte) ? count : 0;
   }
-  return cut;
+  return 0;
+}
+
+/** By its first byte; 0: that begins none, or is one. */
+function characterBytes(first: number): number {
+  if (first < 0xc2 || first > 0xf4) return 0;
+  if (first < 0xe0) return 2;
+  return first < 0xf0 ? 3 : 4;
 }

@@ -49,8 +49,7 @@ export class Dispatcher<Out> {
   readonly #running = new Runs();
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #exitGap = new ExitGap(() => this.#runNext());
-  /** Whether handlers may start. */
-  isOpen = false;
+  #isOpen = false;
   /** Whether messages that arrive meanwhile are kept: a subscription that is being opened would deliver them again at once. */
   keepsArrivals = false;
   #keepsAlive = true;
@@ -95,6 +94,18 @@ export class Dispatcher<Out> {
       onSettleFailed: (run, error) => this.#settleFailed(run, error),
       onDone: (run) => this.#leave(run),
     };
+  }
+
+  /** Whether handlers may start. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  set isOpen(isOpen: boolean) {
+    const opens = isOpen && !this.#isOpen;
+    this.#isOpen = isOpen;
+    // Messages that arrived while it was closed may have been kept.
+    if (opens) this.#runNext();
   }
 
   /** Whether messages are being handled or settled. */

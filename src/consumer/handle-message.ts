@@ -143,8 +143,10 @@ function finish<Out>(
   }
   // The reply comes first: if the process dies in between, the request is answered twice rather than never.
   return answer(message, outcome, settings.broker).then((error) => {
+    // Already reported as lost or released.
+    if (run.abandoned) return undefined;
     if (error !== undefined) settings.report.replyFailed(run.delivery, error);
-    return run.abandoned ? undefined : settle(run, settlement, outcome, settings);
+    return settle(run, settlement, outcome, settings);
   });
 }
 

@@ -37,4 +37,8 @@ test('bytes that were cut within a character are text without it; what is no tex
   expect(shown).toEqual(['', 'a', 'a', 'aü', 'aü', 'aü', 'aü€', 'aü€', 'aü€', 'aü€']);
   const bytes = Buffer.alloc(10, 0x80);
   expect(wholeCharacters(bytes)).toEqual(bytes);
+  for (const end of [[0xff], [0x80], [0xc3, 0x28], [0xc3, 0x80, 0x80], [0xc1]]) {
+    const noText = Buffer.from([...Buffer.from('abc'), ...end]);
+    expect(wholeCharacters(noText)).toEqual(noText);
+  }
 });

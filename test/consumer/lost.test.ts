@@ -102,7 +102,10 @@ test('messages that a cut link takes away are counted as lost, and as nothing el
   await consumer.stop();
 });
 
-test('a request that is taken away while its answer is being stored is lost, and not handled', async () => {
+test.each([
+  ['is being stored', true],
+  ['has nowhere to go', false],
+])('a request that is taken away while its answer %s is lost, and nothing else', async (_name, isStored) => {
   const link = cuttable();
   const log = new EventLog();
   const consumer = createConsumer(link.broker, queue, () => 'the answer', {
@@ -110,7 +113,7 @@ test('a request that is taken away while its answer is being stored is lost, and
     observe: log.observe,
   });
   await consumer.start();
-  await broker.declare(defineQueue('answers', z.string()).spec);
+  if (isStored) await broker.declare(defineQueue('answers', z.string()).spec);
   link.holdPublishes();
   const request = message({
     contentType: 'application/json',
@@ -122,7 +125,7 @@ test('a request that is taken away while its answer is being stored is lost, and
   await eventually(() => link.heldPublishes === 1);
   expect(link.cut()).toBe(1);
   link.letPublishesGo();
-  await eventually(async () => (await broker.inspect('answers')).ready === 1);
+  if (isStored) await eventually(async () => (await broker.inspect('answers')).ready === 1);
   await consumer.stop();
   expect(log.events.map(({ type }) => type)).toEqual(['lost']);
   expect(consumer.counts).toMatchObject({ handled: 0, lost: 1, released: 0 });

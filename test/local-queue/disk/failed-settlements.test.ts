@@ -35,6 +35,34 @@ function failuresIn(folder: string): number {
   return existsSync(file) ? readFileSync(file).length : 0;
 }
 
+/** A subscriber without a broker around it, and its deliveries. */
+async function delivered(folder: string, count: number) {
+  const broker = await openDiskBroker(folder);
+  await broker.declare(plainQueue('grain'));
+  for (let n = 0; n < count; n++)
+    await broker.publish(
+      { exchange: '', routingKey: 'grain' },
+      { id: `m${n}`, contentType: '', headers: {}, body: '' },
+    );
+  await broker.close();
+  const client = new StoreClient({ folder, leaseMs: 30_000, thread });
+  await client.open();
+  const subscription = client.newSubscription();
+  const tickets: number[] = [];
+  const deliver = (batch: DeliveryBatch) => void tickets.push(...batch.tickets);
+  client.receive(subscription, { deliver, lost() {}, setAside() {}, fail() {} });
+  const command = {
+    kind: 'subscribe',
+    subscription,
+    queue: 'grain',
+    prefetch: count,
+    inspects: false,
+  } as const;
+  await client.command(command, (answer) => answer);
+  await eventually(() => tickets.length === count);
+  return { client, subscription, tickets };
+}
+
 test('an acknowledgement that could not be stored goes before the end of its subscription', async () => {
   const folder = newFolder();
   const { broker, inbox } = await unstored(folder);
@@ -62,26 +90,25 @@ test('an acknowledgement that could not be stored is tried once more when the br
 
 test('an acknowledgement that could not be stored along with the end of the store is stored alone', async () => {
   const folder = newFolder();
-  const first = await openDiskBroker(folder);
-  await first.declare(plainQueue('grain'));
-  await first.publish(
-    { exchange: '', routingKey: 'grain' },
-    { id: 'handled', contentType: '', headers: {}, body: '' },
-  );
-  await first.close();
-  const client = new StoreClient({ folder, leaseMs: 30_000, thread });
-  await client.open();
-  const subscription = client.newSubscription();
-  const ticket = new Promise<number>((resolve) => {
-    const deliver = ({ tickets }: DeliveryBatch) => resolve(tickets[0] as number);
-    client.receive(subscription, { deliver, lost() {}, setAside() {}, fail() {} });
-  });
-  const command = { kind: 'subscribe', subscription, queue: 'grain', prefetch: 1, inspects: false } as const;
-  await client.command(command, (answer) => answer);
-  client.outbox.ack(await ticket);
+  const { client, tickets } = await delivered(folder, 1);
+  client.outbox.ack(tickets[0] as number);
   writeFileSync(join(folder, 'fail'), '1');
   await client.close();
   expect(failuresIn(folder)).toBe(1);
   expect(inDatabase(folder, 'SELECT * FROM messages')).toEqual([]);
   expect(inDatabase(folder, 'SELECT * FROM owners')).toEqual([]);
+});
+
+test('an acknowledgement that fails along with the end of its subscription, after an earlier one, is stored before that', async () => {
+  const folder = newFolder();
+  const { client, subscription, tickets } = await delivered(folder, 2);
+  // The first one, also alone; that again before the end of the subscription; and the second one.
+  writeFileSync(join(folder, 'fail'), '4');
+  client.outbox.ack(tickets[0] as number);
+  await eventually(() => failuresIn(folder) >= 2);
+  client.outbox.ack(tickets[1] as number);
+  const ended = client.command({ kind: 'unsubscribe', subscription }, (answer) => answer);
+  await eventually(() => failuresIn(folder) === 4);
+  await Promise.all([client.close(), ended]);
+  expect(inDatabase(folder, 'SELECT * FROM messages')).toEqual([]);
 });

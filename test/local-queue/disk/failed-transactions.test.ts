@@ -300,7 +300,7 @@ test('a transaction that fails leaves the state as it was, and no request withou
         vi.restoreAllMocks();
       }
     }),
-    { numRuns: 6 },
+    { numRuns: 3 },
   );
 });
 

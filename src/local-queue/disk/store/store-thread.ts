@@ -168,19 +168,24 @@ function returnsDeliveries({ kind }: Request): boolean {
   return kind === 'unsubscribe' || kind === 'close';
 }
 
+/** What returns deliveries goes last: of two transactions that failed, the later one may have held the settlement. */
+function settlementsFirst(requests: readonly Request[]): Request[] {
+  const settlements = requests.filter((request) => !returnsDeliveries(request));
+  return [...settlements, ...requests.filter(returnsDeliveries)];
+}
+
 /** Passes on the results of a transaction. Returns whether there is more to do right away. */
 function finish({ reply, wakesOthers, unfinished, failed: again }: TransactionResult): boolean {
   if (wakesOthers) wakeFile.wakeOthers();
   post(reply);
   if (reply.fatal !== undefined) closing = true;
-  failed = reply.fatal === undefined ? [...failed, ...again] : [];
+  failed = reply.fatal === undefined ? settlementsFirst([...failed, ...again]) : [];
   if (closing) close();
   else if (failed.length > 0) tryAgain ??= setTimeout(settleAgain, settlingAgain ? TRY_AGAIN_MS : 0);
   return unfinished;
 }
 
 function settleAgain(): void {
-  tryAgain = undefined;
   if (settleFailed()) run();
 }
 
@@ -188,6 +193,8 @@ function settleAgain(): void {
 function settleFailed(): boolean {
   const requests = failed;
   failed = [];
+  clearTimeout(tryAgain);
+  tryAgain = undefined;
   settlingAgain = true;
   const unfinished = finish(store.settle(requests));
   settlingAgain = false;
