@@ -8,7 +8,7 @@ import type { Failure } from './message.js';
  */
 export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 
-/** Events of a broker, for logs and metrics. Local brokers have no connections and emit only `redefined` and `ignored`. */
+/** Events of a broker, for logs and metrics. Local brokers emit `ignored`, on disk also `redefined` and `dead-lettered`. */
 export type BrokerEvent =
   /**
    * `connect` has not reached the broker yet, and keeps trying for `leftMs` milliseconds. Emitted for the first reason

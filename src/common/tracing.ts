@@ -109,6 +109,18 @@ export function measuredName(queue: string): string {
   return queue.replace(OF_A_PROCESS, '.process');
 }
 
+const MAX_LABEL = 200;
+
+/** A label as the metrics have it: not of any length. */
+export function cutLabel(value: string): string {
+  return value.length <= MAX_LABEL ? value : `${value.slice(0, MAX_LABEL)}…`;
+}
+
+/** The name of a queue as the metrics have it. */
+export function measuredLabel(queue: string): string {
+  return cutLabel(measuredName(queue));
+}
+
 /** From the call of `send` until the message is stored. */
 export const sendTracing: TraceChannel<SendTrace> = tracingChannel<unknown, SendTrace>('millrace.send');
 

@@ -1,5 +1,4 @@
 import { emitWarning, QUIET_MS } from '../common/reporting/logger.js';
-import { pause } from '../common/waiting.js';
 import { isQueueError } from '../errors.js';
 import type { ConsumerEvent } from './consumer.js';
 import { consumerEventLine } from './event-line.js';
@@ -71,20 +70,27 @@ export class FailureWarnings {
       this.#last = event;
       return;
     }
-    this.#isQuiet = true;
     this.#warn(event, '');
-    void pause(QUIET_MS).then(() => {
-      this.#isQuiet = false;
-      this.flush();
-    });
+    this.#beQuiet();
   }
 
-  /** Reports the dead letters that were only counted so far. */
-  flush(): void {
+  #beQuiet(): void {
+    this.#isQuiet = true;
+    const timer = setTimeout(() => {
+      this.#isQuiet = false;
+      if (this.flush()) this.#beQuiet();
+    }, QUIET_MS);
+    timer.unref();
+  }
+
+  /** Reports the dead letters that were only counted so far, and returns whether there were any. */
+  flush(): boolean {
     const [last, others] = [this.#last, this.#untold - 1];
     this.#last = undefined;
     this.#untold = 0;
-    if (last !== undefined) this.#warn(last, others === 0 ? '' : `, and ${others} more before it`);
+    if (last === undefined) return false;
+    this.#warn(last, others === 0 ? '' : `, and ${others} more before it`);
+    return true;
   }
 
   #warn(event: DeadLettered, others: string): void {

@@ -1,4 +1,5 @@
 /** Counters, gauges and histograms, and how Prometheus reads them: its text format 0.0.4. */
+import { cutLabel } from '../common/tracing.js';
 
 /** Label names and values. Undefined ones are left out. */
 export type Labels = Readonly<Record<string, string | undefined>>;
@@ -165,8 +166,8 @@ function writeLabels(labels: Labels): string {
 /** Labels come from the names of queues and errors. A line break in one would start another metric. */
 function escaped(value: string): string {
   // Nearly all are plain, and this is done several times for each message.
-  if (value.length <= 200 && !/[\\"\n\r]/.test(value)) return value;
-  const text = value.length > 200 ? `${value.slice(0, 200)}…` : value;
+  const text = cutLabel(value);
+  if (!/[\\"\n\r]/.test(text)) return text;
   return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n').replaceAll('\r', ' ');
 }
 

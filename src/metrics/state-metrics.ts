@@ -116,7 +116,8 @@ export class StateMetrics {
       const labels = { broker: broker.url, messaging_destination_name: queue };
       await limit.begin(async () => {
         try {
-          if (!isLate) this.#add(labels, await broker.inspect(queue, { timeoutMs: INSPECT_LIMIT_MS }));
+          if (isLate) this.#unknown.add(labels);
+          else this.#add(labels, await broker.inspect(queue, { timeoutMs: INSPECT_LIMIT_MS }));
         } catch (error) {
           isLate ||= isQueueError(error, 'TIMEOUT');
           this.#unknown.add(labels);

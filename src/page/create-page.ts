@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Broker } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
 import { booleanOption, checkOptionNames, checkQueueName, invalidOption } from '../common/options.js';
+import { QueueError } from '../errors.js';
 import { Access, randomToken } from './access.js';
 import { App } from './app.js';
 import { Audit } from './audit.js';
@@ -84,10 +85,10 @@ function metricsOption(metrics: PageOptions['metrics'] = []): readonly MetricsSo
   const isSource = (one: MetricsSource) =>
     typeof one === 'string' ? isHttpUrl(one) : typeof one?.text === 'function';
   if (Array.isArray(metrics) && metrics.every(isSource)) return [...new Set(metrics)];
-  throw invalidOption(
-    'metrics',
-    "a list of URLs without a password, such as 'http://127.0.0.1:9464/metrics'",
-    metrics,
+  // Not quoted: a URL may have been refused for its password.
+  throw new QueueError(
+    'INVALID_OPTION',
+    "metrics: expected a list of URLs without a password, such as 'http://127.0.0.1:9464/metrics'",
   );
 }
 

@@ -1,7 +1,13 @@
 /** How long handlers took and how many failed, out of the metrics that a worker writes for Prometheus. */
 
 const METRIC = 'messaging_process_duration_seconds_bucket{';
-const MAX_QUEUES = 1000;
+export const MAX_QUEUES = 1000;
+/** Of one queue. A worker writes 15. */
+const MAX_BOUNDS = 50;
+/** Longer lines are skipped; a worker cuts its labels at 200 characters. */
+const MAX_LINE = 4096;
+/** What a handler throws to wait is no failure. */
+const NO_FAILURE = 'Postpone';
 
 /** Counts of one worker for one queue, which only grow while it runs. */
 export interface HandlerCounts {
@@ -15,7 +21,7 @@ export interface HandlerCounts {
 export function handlerCountsOf(text: string, system: string): ReadonlyMap<string, HandlerCounts> {
   const series = new Map<string, { queue: string; isFailed: boolean; below: Map<number, number> }>();
   for (const line of text.split('\n')) {
-    if (!line.startsWith(METRIC)) continue;
+    if (line.length > MAX_LINE || !line.startsWith(METRIC)) continue;
     const end = line.lastIndexOf('}');
     const labels = labelsOf(line.slice(METRIC.length, end));
     const [queue, le] = [labels.get('messaging_destination_name'), labels.get('le')];
@@ -30,8 +36,10 @@ export function handlerCountsOf(text: string, system: string): ReadonlyMap<strin
     if (Number.isNaN(bound) || !(value >= 0)) continue;
     labels.delete('le');
     const key = JSON.stringify([...labels].sort());
-    const known = series.get(key) ?? { queue, isFailed: labels.has('error_type'), below: new Map() };
-    known.below.set(bound, value);
+    const error = labels.get('error_type');
+    const isFailed = error !== undefined && error !== NO_FAILURE;
+    const known = series.get(key) ?? { queue, isFailed, below: new Map() };
+    if (known.below.size < MAX_BOUNDS || known.below.has(bound)) known.below.set(bound, value);
     series.set(key, known);
   }
   const counts = new Map<string, { durations: Map<number, number>; failed: number }>();
@@ -41,8 +49,7 @@ export function handlerCountsOf(text: string, system: string): ReadonlyMap<strin
     counts.set(queue, found);
     let before = 0;
     for (const [bound, value] of [...below].sort(([one], [other]) => one - other)) {
-      const within = Math.max(0, value - before);
-      found.durations.set(bound, (found.durations.get(bound) ?? 0) + within);
+      addTo(found.durations, bound, Math.max(0, value - before));
       before = Math.max(before, value);
     }
     if (isFailed) found.failed += before;
@@ -50,9 +57,16 @@ export function handlerCountsOf(text: string, system: string): ReadonlyMap<strin
   return counts;
 }
 
+/** Ignores further bounds beyond the limit. */
+export function addTo(durations: Map<number, number>, bound: number, count: number): void {
+  const known = durations.get(bound);
+  if (known !== undefined || durations.size < MAX_BOUNDS) durations.set(bound, (known ?? 0) + count);
+}
+
+/** Up to the first one that is broken: a search for the next would take quadratic time. */
 function labelsOf(text: string): Map<string, string> {
   const labels = new Map<string, string>();
-  for (const [, name = '', value = ''] of text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g))
+  for (const [, name = '', value = ''] of text.matchAll(/ *(\w+)="((?:[^"\\]|\\.)*)" *(?:,|$)/gy))
     labels.set(
       name,
       value.replace(/\\(.)/g, (_, character: string) => (character === 'n' ? '\n' : character)),

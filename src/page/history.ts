@@ -60,7 +60,7 @@ export class History {
   add(
     at: number,
     queues: readonly QueueInfo[],
-    handlers: ReadonlyMap<string, HandlerFigures> = new Map(),
+    handlers: Pick<ReadonlyMap<string, HandlerFigures>, 'get'> = new Map(),
   ): void {
     const isFirst = !this.#hasBegun;
     const kept = new Map<string, Kept>();

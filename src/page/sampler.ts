@@ -154,7 +154,7 @@ export class Sampler {
       this.error = undefined;
       // Not awaited: a worker that does not respond must not hold up the others.
       void this.#workers.read(at);
-      this.history.add(at, queues, this.#workers.figures);
+      this.history.add(at, queues, { get: (name) => this.#workers.figuresOf(name) });
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       const since = this.error?.since ?? this.#broker.outage?.since ?? Date.now();

@@ -1,7 +1,8 @@
 /** Reads the metrics of workers: only they know how long handlers take, and which attempts failed. */
 import { errorText } from '../common/options.js';
+import { measuredLabel } from '../common/tracing.js';
 import { within } from '../common/waiting.js';
-import { type HandlerCounts, handlerCountsOf, quantile } from './handler-metrics.js';
+import { addTo, type HandlerCounts, handlerCountsOf, MAX_QUEUES, quantile } from './handler-metrics.js';
 import type { MetricsSource } from './page-types.js';
 
 /** A worker may have to query its broker for an answer. */
@@ -31,15 +32,22 @@ interface Reading {
   readonly byQueue: ReadonlyMap<string, Counts>;
 }
 
+/** The response of one source. */
+interface Report {
+  readonly at: number;
+  readonly counts: ReadonlyMap<string, HandlerCounts>;
+}
+
 export class Workers {
   readonly #sources: readonly MetricsSource[];
   readonly #system: string;
   readonly #signal: AbortSignal;
   /** What each source said last: its counts start again with its process. */
-  readonly #last = new Map<MetricsSource, ReadonlyMap<string, HandlerCounts>>();
+  readonly #last = new Map<MetricsSource, Report>();
   readonly #errors = new Map<MetricsSource, string>();
-  /** Counts of all sources, from the first reading on. */
+  /** Counts of all sources, from the first reading that has the queue. */
   readonly #totals = new Map<string, Counts>();
+  #figures: ReadonlyMap<string, HandlerFigures> = new Map();
   #readings: Reading[] = [];
   #reading: Promise<void> | undefined;
 
@@ -70,15 +78,29 @@ export class Workers {
     return this.#reading;
   }
 
-  /** By queue: those whose handlers some worker has run. Empty before the second reading. */
+  /**
+   * By the name that the metrics have for the queue, see `measuredLabel`: those whose handlers some worker has run. Empty
+   * before the second reading.
+   */
   get figures(): ReadonlyMap<string, HandlerFigures> {
+    return this.#figures;
+  }
+
+  /** Those of one queue. */
+  figuresOf(queue: string): HandlerFigures | undefined {
+    return this.#figures.get(measuredLabel(queue));
+  }
+
+  #computed(): ReadonlyMap<string, HandlerFigures> {
     const newest = this.#readings.at(-1);
     const oldest = this.#readings[0];
     const figures = new Map<string, HandlerFigures>();
     if (newest === undefined || oldest === undefined || newest === oldest) return figures;
     const seconds = (newest.at - oldest.at) / 1000;
     for (const [queue, { durations, failed }] of newest.byQueue) {
-      const before = oldest.byQueue.get(queue);
+      // One that was forgotten meanwhile has begun again at 0.
+      const isKnown = this.#readings.every(({ byQueue }) => byQueue.has(queue));
+      const before = isKnown ? oldest.byQueue.get(queue) : undefined;
       const since = new Map(
         [...durations].map(([bound, count]) => [bound, count - (before?.durations.get(bound) ?? 0)]),
       );
@@ -93,7 +115,10 @@ export class Workers {
   }
 
   async #readAll(at: number): Promise<void> {
-    await Promise.all(this.#sources.map((source) => this.#readOne(source)));
+    await Promise.all(this.#sources.map((source) => this.#readOne(source, at)));
+    const reports = [...this.#last.values()];
+    for (const queue of this.#totals.keys())
+      if (!reports.some(({ counts }) => counts.has(queue))) this.#totals.delete(queue);
     const byQueue = new Map(
       [...this.#totals].map(([queue, { durations, failed }]) => [
         queue,
@@ -106,61 +131,76 @@ export class Workers {
     // The oldest one is the last from before the window.
     while (this.#readings.length > 2 && (this.#readings[1] as Reading).at <= at - WINDOW_MS)
       this.#readings.shift();
+    this.#figures = this.#computed();
   }
 
-  async #readOne(source: MetricsSource): Promise<void> {
+  async #readOne(source: MetricsSource, at: number): Promise<void> {
+    const request = new AbortController();
     try {
-      const reading = typeof source === 'string' ? this.#fetch(source) : source.text();
+      const reading = typeof source === 'string' ? fetched(source, request.signal) : source.text();
       const text = await within(reading, 'reading the metrics', {
         signal: this.#signal,
         timeoutMs: LIMIT_MS,
       });
       const counts = handlerCountsOf(text, this.#system);
-      const before = this.#last.get(source);
-      this.#last.set(source, counts);
+      const before = this.#last.get(source)?.counts;
+      this.#last.set(source, { at, counts });
       this.#errors.delete(source);
       // What it counted before the page began belongs to no minute.
       if (before !== undefined) for (const [queue, now] of counts) this.#add(queue, now, before.get(queue));
       else for (const queue of counts.keys()) this.#totalOf(queue);
     } catch (error) {
       if (this.#signal.aborted) return;
-      const name = typeof source === 'string' ? source : 'the metrics of this process';
+      // What it counts until it responds again will be of no minute either.
+      if (at - (this.#last.get(source)?.at ?? at) > WINDOW_MS) this.#last.delete(source);
+      const name = typeof source === 'string' ? placeOf(source) : 'the metrics of this process';
       // What fetch itself says is no reason.
       const { cause = error } = error as Error;
       this.#errors.set(source, `${name}: ${errorText(cause)}`);
+    } finally {
+      // Without a time limit of its own: `within` has one.
+      request.abort();
     }
   }
 
   #add(queue: string, now: HandlerCounts, before: HandlerCounts | undefined): void {
     const total = this.#totalOf(queue);
+    if (total === undefined) return;
     const isRestarted = before !== undefined && countOf(now) < countOf(before);
     const last = isRestarted ? undefined : before;
     for (const [bound, count] of now.durations) {
-      const more = Math.max(0, count - (last?.durations.get(bound) ?? 0));
-      total.durations.set(bound, (total.durations.get(bound) ?? 0) + more);
+      addTo(total.durations, bound, Math.max(0, count - (last?.durations.get(bound) ?? 0)));
     }
     total.failed += Math.max(0, now.failed - (last?.failed ?? 0));
   }
 
-  #totalOf(queue: string): Counts {
-    const total = this.#totals.get(queue) ?? { durations: new Map<number, number>(), failed: 0 };
+  /** Undefined if there are too many queues. */
+  #totalOf(queue: string): Counts | undefined {
+    const known = this.#totals.get(queue);
+    if (known !== undefined || this.#totals.size >= MAX_QUEUES) return known;
+    const total: Counts = { durations: new Map(), failed: 0 };
     this.#totals.set(queue, total);
     return total;
   }
+}
 
-  async #fetch(url: string): Promise<string> {
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(LIMIT_MS)]);
-    const response = await fetch(url, { signal, redirect: 'error', headers: { accept: 'text/plain' } });
-    if (!response.ok) throw new Error(`it responded with HTTP ${response.status}`);
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length;
-      if (size > MAX_BYTES) throw new Error(`its response has more than ${MAX_BYTES} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks).toString();
+async function fetched(url: string, signal: AbortSignal): Promise<string> {
+  const response = await fetch(url, { signal, redirect: 'error', headers: { accept: 'text/plain' } });
+  if (!response.ok) throw new Error(`it responded with HTTP ${response.status}`);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > MAX_BYTES) throw new Error(`its response has more than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
   }
+  return Buffer.concat(chunks).toString();
+}
+
+/** Without the query, which may hold a token. */
+function placeOf(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
 }
 
 function countOf({ durations }: HandlerCounts): number {

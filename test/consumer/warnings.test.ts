@@ -5,6 +5,7 @@ import type { Backend, Delivery } from '../../src/broker.js';
 import { Deferred } from '../../src/common/waiting.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
+import { FailureWarnings } from '../../src/consumer/failure-warnings.js';
 import { QueueError } from '../../src/errors.js';
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { createProducer } from '../../src/producer/producer.js';
@@ -133,6 +134,39 @@ test('dead letters that were only counted are reported when the consumer stops',
       /^'orders': message .* dead-lettered after attempt 1, failed: no, and 1 more before it\. /,
     ),
   ]);
+});
+
+test('dead letters are reported at most every ten seconds, also after those that were only counted', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { observe } = new FailureWarnings('orders', true);
+  const failure = { code: 'failed', error: 'no' } as const;
+  const die = (id: string) =>
+    observe({
+      type: 'dead-lettered',
+      queue: 'orders',
+      id,
+      attempt: 1,
+      redelivered: false,
+      failure,
+      error: new Error('no'),
+    });
+  const seen = async () => {
+    await turn();
+    return texts().length;
+  };
+  die('1');
+  die('2');
+  expect(await seen()).toBe(1);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(await seen()).toBe(2);
+  die('3');
+  expect(await seen()).toBe(2);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(await seen()).toBe(3);
+  await vi.advanceTimersByTimeAsync(10_000);
+  die('4');
+  expect(await seen()).toBe(4);
 });
 
 /** A broker whose subscriptions end when `end` is called. */

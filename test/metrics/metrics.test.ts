@@ -138,6 +138,7 @@ test('a broker is asked for a bounded number of queues at once, and for no more 
   answer = 'never';
   expect(await value('millrace_queue_ready', '"orders"')).toBeUndefined();
   expect(asked).toHaveBeenCalledTimes(250);
+  expect(await value('millrace_queue_inspect_errors_total', '"orders"')).toBe(400);
 });
 
 test('a name can not break out of its label, and ten thousand names make no ten thousand series', async () => {
@@ -220,6 +221,15 @@ test('the process reports itself where that is asked for', async () => {
   const { metrics } = metricsOf({ process: true });
   expect(await metrics.text()).toMatch(/process_resident_memory_bytes \d+/);
   expect(await metricsOf().metrics.text()).not.toContain('process_resident');
+});
+
+test('a delay of the event loop is seen by every reader', async () => {
+  const { value } = metricsOf({ process: true });
+  const lag = () => value('nodejs_eventloop_lag_p99_seconds');
+  // Where nothing was measured, it is far below a millisecond.
+  await untilAsserted(async () => expect(await lag()).toBeGreaterThan(0.001));
+  expect(await lag()).toBeGreaterThan(0.001);
+  expect(await lag()).toBeGreaterThan(0.001);
 });
 
 test('the handler answers a request', async () => {

@@ -140,3 +140,97 @@ test('one that does not respond is told by its URL, and takes nothing from the o
   await workers.read(at + 10_000);
   expect(workers.errors.join()).toContain(`${url}: it responded with HTTP 500`);
 });
+
+test('long and broken lines, too many queues and too many bounds count for nothing', () => {
+  const name = 'messaging_process_duration_seconds_bucket';
+  const labels = 'messaging_system="millrace",messaging_destination_name';
+  // A search of such a line for labels would take quadratic time.
+  for (const before of [`x="${'x'.repeat(5000)}",`, 'xxx,'])
+    expect(handlerCountsOf(`${name}{${before}${labels}="q",le="1"} 1`, 'millrace').size).toBe(0);
+  const text = [
+    ...Array.from({ length: 200 }, (_, le) => `${name}{${labels}="orders",le="${le}"} ${le}`),
+    ...Array.from({ length: 1200 }, (_, n) => `${name}{${labels}="q${n}",le="1"} 1`),
+  ].join('\n');
+  const counts = handlerCountsOf(text, 'millrace');
+  expect(counts.size).toBe(1000);
+  expect(counts.get('orders')?.durations.size).toBe(50);
+});
+
+test('a handler that threw Postpone has not failed', () => {
+  const text = written('orders', [5], true);
+  expect(handlerCountsOf(text, 'millrace').get('orders')?.failed).toBe(5);
+  const postponed = handlerCountsOf(text.replaceAll('"Error"', '"Postpone"'), 'millrace').get('orders');
+  expect(postponed).toEqual({
+    failed: 0,
+    durations: new Map([
+      [1, 5],
+      [10, 0],
+      [Number.POSITIVE_INFINITY, 0],
+    ]),
+  });
+});
+
+test('a queue that no worker has any more is forgotten, and begins again at nothing', async () => {
+  let text = written('orders', [5], true);
+  const workers = new Workers([{ text: async () => text }], 'local:', stop.signal);
+  const at = Date.now();
+  await workers.read(at);
+  text = written('orders', [15], true);
+  await workers.read(at + 10_000);
+  expect(workers.figures.get('orders')?.failed).toBe(1);
+  expect(workers.figures).toBe(workers.figures);
+  text = written('others', [15], true);
+  await workers.read(at + 20_000);
+  expect([...workers.figures.keys()]).toEqual(['others']);
+  text = written('orders', [3], true);
+  await workers.read(at + 30_000);
+  expect(workers.figures.get('orders')?.failed).toBe(0.1);
+  // However many names there were, a thousand are kept.
+  for (let n = 0; n < 3; n++) {
+    text = Array.from({ length: 900 }, (_, index) => written(`${n}.${index}`, [1])).join('');
+    await workers.read(at + 40_000 + n * 10_000);
+  }
+  expect(workers.figures.size).toBe(900);
+});
+
+test('what a worker counted while it did not respond for longer than a minute belongs to no minute', async () => {
+  let text: string | undefined = written('orders', [5], true);
+  const source = {
+    text: async () => {
+      if (text === undefined) throw new Error('away');
+      return text;
+    },
+  };
+  const workers = new Workers([source], 'local:', stop.signal);
+  const at = Date.now();
+  await workers.read(at);
+  text = undefined;
+  for (const seconds of [30, 60, 90, 120]) await workers.read(at + seconds * 1000);
+  text = written('orders', [1005], true);
+  await workers.read(at + 150_000);
+  expect(workers.figures.get('orders')?.failed ?? 0).toBe(0);
+  text = written('orders', [1065], true);
+  await workers.read(at + 180_000);
+  expect(workers.figures.get('orders')?.failed).toBe(1);
+});
+
+test('figures are found by the name of the queue, however the metrics call it', async () => {
+  const ofProcess = 'news.process-01234567-0123-0123-0123-0123456789ab';
+  const long = 'q'.repeat(250);
+  const write = (count: number) =>
+    written('news.process', [count], true) + written(`${'q'.repeat(200)}…`, [count], true);
+  let text = write(0);
+  const workers = new Workers([{ text: async () => text }], 'local:', stop.signal);
+  const at = Date.now();
+  await workers.read(at);
+  text = write(10);
+  await workers.read(at + 10_000);
+  expect(workers.figuresOf(ofProcess)?.failed).toBe(1);
+  expect(workers.figuresOf(long)?.failed).toBe(1);
+});
+
+test('the query of a URL that does not respond is not shown: it may hold a token', async () => {
+  const workers = new Workers(['http://127.0.0.1:9/metrics?token=secret'], 'local:', stop.signal);
+  await workers.read(Date.now());
+  expect(workers.errors).toEqual([expect.stringMatching(/^http:\/\/127\.0\.0\.1:9\/metrics: /)]);
+});

@@ -116,9 +116,9 @@ function warningsOf(): (event: BrokerEvent) => void {
     if (!isWorthAWarning(event) || code === undefined) return;
     const now = performance.now();
     // Emitted once in any case.
-    const isQuiet =
-      event.type !== 'ignored' && now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS;
-    if (isQuiet) return;
+    const isLast =
+      event.type === 'ignored' || (event.type === 'disconnected' && event.retryInMs === undefined);
+    if (!isLast && now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     warnedAt.set(code, now);
     // The text of these names its queue.
     const isNamed = !('queue' in event) || event.type === 'ignored' || event.type === 'unsubscribed';

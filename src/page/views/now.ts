@@ -1,5 +1,6 @@
 /** The first view: the broker's state, and its queues, those first that need attention. */
 import type { QueueInfo } from '../../broker.js';
+import { measuredLabel } from '../../common/tracing.js';
 import { attentionOf, medianAge } from '../attention.js';
 import { type Cell, type Cells, renderCell } from '../cells.js';
 import { age, count, number, rate, sinceText, sparkPoints, UNKNOWN } from '../format.js';
@@ -107,7 +108,7 @@ function stripCells({ sampler, workers }: ViewContext): Cells {
     ['strip.queues', { text: number(own.length) }],
     ['strip.in', sum('in')],
     ['strip.out', sum('out')],
-    ['strip.failed', failedCell(workers)],
+    ['strip.failed', failedCell(workers, latest.queues)],
     ['strip.ready', { text: number(ready) }],
     [
       'strip.dead',
@@ -118,9 +119,12 @@ function stripCells({ sampler, workers }: ViewContext): Cells {
   ]);
 }
 
-function failedCell(workers: ViewContext['workers']): Cell {
+function failedCell(workers: ViewContext['workers'], queues: readonly QueueInfo[]): Cell {
   if (!workers.areKnown) return { text: UNKNOWN, title: HANDLERS_UNKNOWN };
-  const failed = [...workers.figures.values()].reduce((sum, figures) => sum + figures.failed, 0);
+  const failing = [...workers.figures].filter(([, figures]) => figures.failed > 0);
+  // Workers may have other queues, too.
+  const shown = new Set(failing.length === 0 ? [] : queues.map(({ name }) => measuredLabel(name)));
+  const failed = failing.reduce((sum, [name, figures]) => sum + (shown.has(name) ? figures.failed : 0), 0);
   const title = ['Attempts, over the last minute', ...workers.errors].join('; ');
   return { text: rate(failed), state: failed > 0 ? 'bad' : undefined, title };
 }

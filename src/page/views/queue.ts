@@ -75,7 +75,7 @@ function figureCells({ sampler, workers }: ViewContext, name: string): Cells {
   const queue = latest.byName.get(name);
   const cells = new Map<string, Cell>();
   const put = (key: string, cell: Cell) => cells.set(key, cell);
-  const { failed, p95 } = workers.figures.get(name) ?? {};
+  const { failed, p95 } = workers.figuresOf(name) ?? {};
   const title = workers.areKnown
     ? ['Of all workers over the last minute', ...workers.errors].join('; ')
     : HANDLERS_UNKNOWN;

@@ -149,7 +149,7 @@ test('an outage is one warning after ten seconds, and so is one that is given up
   for (const at of [50_000, 59_999]) lose(at);
   emit({ type: 'connected', connection: 'consume', url: 'amqp://mill' });
   for (const at of [70_000, 80_000]) lose(at);
-  now = 100_000;
+  now = 81_000;
   emit({ type: 'disconnected', connection: 'consume', reason: new Error('over'), retryInMs: undefined });
   emit({ type: 'unsubscribed', queue: 'orders', reason: new Error('no permission'), retryInMs: 500 });
   emit({ type: 'unsubscribed', queue: 'orders', reason: new Error('no permission'), retryInMs: 500 });
