@@ -92,7 +92,7 @@ function runSection({ machine, node, versions, broker, servers, takenAt, targets
       subject.replaceAll(/[ -]/g, '').includes(name.replaceAll(/[ -]/g, '').toLowerCase()),
     ),
   );
-  return `## Targets: ${workloads.some(({ id }) => id.startsWith('disk')) ? 'the queue on disk' : 'in the process, and RabbitMQ'}
+  return `## Targets: ${places(workloads)}
 
 Measured on ${takenAt.slice(0, 10)} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}${beside ? `, with ${beside} on the same machine` : ''}:
 millrace ${millrace}${named.map(([name, version]) => `, ${name} ${version}`).join('')}.
@@ -101,6 +101,14 @@ millrace ${millrace}${named.map(([name, version]) => `, ${name} ${version}`).joi
 |---|---:|---:|---|
 ${targets.map(targetRow).join('\n')}
 `;
+}
+
+/** What the workloads of a run measured. */
+function places(workloads) {
+  if (workloads.some(({ id }) => id.startsWith('disk'))) return 'the queue on disk';
+  const onRabbitMq = workloads.filter(({ id }) => /quorum|classic|rabbitmq|reconnect/.test(id));
+  if (onRabbitMq.length === 0) return 'in the process';
+  return onRabbitMq.length === workloads.length ? 'RabbitMQ' : 'in the process, and RabbitMQ';
 }
 
 function targetRow({ what, at, limit, reached, met }) {
