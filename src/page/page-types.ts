@@ -20,7 +20,12 @@ export interface PageResponse {
 }
 
 /** Where a worker's metrics are: the URL of its text for Prometheus, or what `createMetrics` returns in this process. */
-export type MetricsSource = string | { text(): Promise<string> };
+export type MetricsSource =
+  | string
+  | {
+      /** The metrics in Prometheus's text format, as the `Metrics` of `millrace/metrics` write them. */
+      text(): Promise<string>;
+    };
 
 /** The options of `createPage`. All have defaults. */
 export interface PageOptions {
