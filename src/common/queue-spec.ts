@@ -242,7 +242,7 @@ const BARE: Omit<QueueSpec, 'name' | 'type'> = {
 /**
  * A dead-letter queue as declared on RabbitMQ: a quorum queue without a delivery limit, regardless of the main queue.
  */
-export function deadLetterSpecOf({ deadLetter }: QueueSpec): QueueSpec | undefined {
+export function deadLetterSpecOf({ deadLetter }: Pick<QueueSpec, 'deadLetter'>): QueueSpec | undefined {
   if (deadLetter === false) return undefined;
   return { ...BARE, name: deadLetter.queue, type: 'quorum', capacity: deadLetter.capacity };
 }

@@ -103,10 +103,37 @@ export function takeIn(message: Message, to: Destination): Message {
   return { ...copy, origin: Object.freeze({ exchange, routingKey }) };
 }
 
-/** The definition of a dead-letter queue that was removed, by that of its queue, which may not name it. */
-export function missingDeadLetterSpec(spec: QueueSpec, name: string): QueueSpec {
-  const capacity = spec.deadLetter === false ? undefined : spec.deadLetter.capacity;
-  return deadLetterSpecOf({ ...spec, deadLetter: { queue: name, capacity } }) as QueueSpec;
+/** Where the dead letters of a queue go, according to the latest definition. */
+export interface DeadLetterTarget {
+  /** The name of the queue for them, which may have been removed; undefined: they are dropped. */
+  readonly deadLetterQueue: string | undefined;
+  /** The capacity of that queue if it has to be created again; undefined: no limit. */
+  readonly deadLetterCapacity: number | undefined;
+}
+
+export function deadLetterTargetOf(spec: Pick<QueueSpec, 'name' | 'capacity'> | undefined): DeadLetterTarget {
+  return { deadLetterQueue: spec?.name, deadLetterCapacity: spec?.capacity };
+}
+
+/** The definition of a dead-letter queue that was removed; undefined: there was none. */
+export function missingDeadLetterSpec(target: DeadLetterTarget): QueueSpec | undefined {
+  const { deadLetterQueue: queue, deadLetterCapacity: capacity } = target;
+  return queue === undefined ? undefined : deadLetterSpecOf({ deadLetter: { queue, capacity } });
+}
+
+/**
+ * Whether a definition says where the dead letters of an existing queue go from now on. One that uses the queue as it is
+ * does if that has no dead-letter queue, or has lost it: an additional queue is better than dropped messages, or than one
+ * that nobody reads. `exists`: whether there is a queue of that name.
+ */
+export function changesDeadLetterTarget(
+  { declare }: QueueSpec,
+  to: QueueSpec,
+  { deadLetterQueue, deadLetterCapacity }: DeadLetterTarget,
+  exists: (name: string) => boolean,
+): boolean {
+  if (deadLetterQueue === to.name) return deadLetterCapacity !== to.capacity;
+  return declare === 'match' || deadLetterQueue === undefined || !exists(deadLetterQueue);
 }
 
 export function queueMissing(name: string): QueueError {

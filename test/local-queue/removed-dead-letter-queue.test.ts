@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
+import { operatorOf } from '../../src/common/backend-of.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { openDiskBroker } from '../../src/local-queue/disk/broker.js';
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
@@ -17,6 +18,10 @@ function letterOf(broker: Backend) {
     const [letter = false] = (await deadLetters(broker, 'orders').list()).deadLetters;
     return letter;
   });
+}
+
+async function capacityOf(broker: Backend, queue: string): Promise<number | undefined> {
+  return (await operatorOf(broker).queue(queue)).capacity;
 }
 
 function publish(broker: Backend, id: string, expiresAt?: number): Promise<boolean> {
@@ -60,6 +65,53 @@ describe.each([
     expect(await letterOf(broker)).toMatchObject({ id: 'late', reason: 'expired' });
   });
 
+  test('with the capacity of the latest definition', async () => {
+    await broker.remove('orders.dead');
+    await broker.declare(plainQueue('orders', { deadLetter: { capacity: 2 } }));
+    await removeAndFill('orders', 'orders.dead');
+    expect(await capacityOf(broker, 'orders.dead')).toBe(2);
+    await broker.remove('orders.dead');
+    await broker.declare(plainQueue('orders', { declare: 'if-missing', deadLetter: { capacity: 3 } }));
+    await removeAndFill('orders', 'orders.dead');
+    expect(await capacityOf(broker, 'orders.dead')).toBe(3);
+  });
+
+  test('with the capacity that a program gave it which uses the queue as it is', async () => {
+    await broker.declare(plainQueue('bare', { deadLetter: false }));
+    await broker.declare(plainQueue('bare', { declare: 'existing', deadLetter: { capacity: 2 } }));
+    await removeAndFill('bare', 'bare.dead');
+    expect(await capacityOf(broker, 'bare.dead')).toBe(2);
+  });
+
+  test('unless a program that uses the queue as it is has named another one meanwhile', async () => {
+    const other = plainQueue('orders', {
+      declare: 'if-missing',
+      deadLetter: { queue: 'orders.other', capacity: 4 },
+    });
+    await broker.declare(other);
+    await removeAndFill('orders', 'orders.dead');
+    expect(await broker.inspect('orders.dead')).toMatchObject({ ready: 1 });
+    await broker.remove('orders.dead');
+    await broker.declare(other);
+    await removeAndFill('orders', 'orders.other');
+    expect(await capacityOf(broker, 'orders.other')).toBe(4);
+    await broker.declare(plainQueue('orders', { deadLetter: { capacity: 5 } }));
+    await removeAndFill('orders', 'orders.dead');
+    expect(await capacityOf(broker, 'orders.dead')).toBe(5);
+  });
+
+  /** A dead letter after the dead-letter queue was removed. */
+  async function removeAndFill(name: string, dead: string): Promise<void> {
+    await broker.remove(dead);
+    await broker.publish(
+      { exchange: '', routingKey: name },
+      { id: 'a', contentType: '', headers: {}, body: '' },
+    );
+    const inbox = await Inbox.open(broker, name);
+    await (await inbox.next()).deadLetter(failure);
+    await inbox.subscription.close();
+  }
+
   test('and one of the same name that was declared meanwhile is used', async () => {
     await broker.remove('orders.dead');
     await broker.declare(plainQueue('orders.dead', { deadLetter: false }));
@@ -68,6 +120,20 @@ describe.each([
     expect(await broker.inspect('orders.dead')).toMatchObject({ ready: 1 });
     expect(await broker.inspect('orders')).toMatchObject({ dead: 1 });
   });
+});
+
+test('a removed dead-letter queue on disk is created again with its capacity in a later process, too', async () => {
+  const folder = newFolder();
+  const first = await openDiskBroker(folder);
+  await first.declare(plainQueue('orders', { deadLetter: { capacity: 1 } }));
+  await first.declare(plainQueue('orders', { deadLetter: { capacity: 2 } }));
+  await first.remove('orders.dead');
+  await first.close();
+  const broker = await openDiskBroker(folder);
+  await publish(broker, 'late', Date.now() + 1);
+  await letterOf(broker);
+  expect(await capacityOf(broker, 'orders.dead')).toBe(2);
+  await broker.close();
 });
 
 test.each([

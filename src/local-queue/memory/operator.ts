@@ -152,12 +152,12 @@ function consumerOf({ queue, since, unsettled }: MemorySubscription): QueueConsu
 }
 
 function infoOf(queue: MemoryQueue, queues: MemoryQueues): QueueInfo {
-  const { name, capacity, deadLetterQueue, paused, spec } = queue;
+  const { name, capacity, deadLetterTarget, paused, spec } = queue;
   return {
     name,
     type: 'local',
     capacity,
-    deadLetterQueue: deadLetterQueue ?? null,
+    deadLetterQueue: deadLetterTarget.deadLetterQueue ?? null,
     exclusive: spec.exclusive,
     autoDelete: spec.autoDelete,
     paused,
@@ -171,7 +171,7 @@ export function statsOf(queue: MemoryQueue, queues: MemoryQueues): QueueStats {
   const ready = queue.listReady();
   const delayed = queue.delayed.length;
   const waiting = ready.length;
-  const { deadLetterQueue } = queue;
+  const { deadLetterQueue } = queue.deadLetterTarget;
   const dead = deadLetterQueue === undefined ? undefined : queues.get(deadLetterQueue);
   return {
     ready: waiting,

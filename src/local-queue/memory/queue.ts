@@ -2,6 +2,7 @@ import type { PublishOptions, QueueSpec } from '../../broker.js';
 import { expiredFailure } from '../../common/expiry.js';
 import { Deferred } from '../../common/waiting.js';
 import { QueueError } from '../../errors.js';
+import { type DeadLetterTarget, deadLetterTargetOf } from '../local-broker.js';
 import type { Waiter } from '../wait-list.js';
 import { DelayedMessages } from './delayed-messages.js';
 import { EventLoopYield } from './event-loop-yield.js';
@@ -57,8 +58,7 @@ export class MemoryQueue {
   readonly defaultCapacity: number;
   /** According to the latest definition. */
   onExpired: QueueSpec['onExpired'];
-  /** The name of the queue for dead letters, which may have been removed; undefined: they are dropped. */
-  deadLetterQueue: string | undefined = undefined;
+  deadLetterTarget: DeadLetterTarget = deadLetterTargetOf(undefined);
   /** Its subscribers get nothing; `wake` is to follow when that changes. */
   paused = false;
 

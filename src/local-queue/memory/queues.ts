@@ -2,7 +2,12 @@ import type { QueueSpec } from '../../broker.js';
 import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import { QueueError } from '../../errors.js';
 import { bindingName, type Exchanges } from '../exchanges.js';
-import { missingDeadLetterSpec, queueMissing } from '../local-broker.js';
+import {
+  changesDeadLetterTarget,
+  deadLetterTargetOf,
+  missingDeadLetterSpec,
+  queueMissing,
+} from '../local-broker.js';
 import { checkMatches } from '../queue-mismatch.js';
 import type { FanOuts } from './fan-out.js';
 import { MemoryQueue } from './queue.js';
@@ -61,8 +66,10 @@ export class MemoryQueues {
     this.#bind(queue, spec);
     if (deadLetterSpec === undefined) return;
     this.#ensureDeadLetterQueue(deadLetterSpec);
-    // Also for a queue that is used as it is and has none: an additional queue is better than dropped messages.
-    queue.deadLetterQueue ??= deadLetterSpec.name;
+    if (
+      changesDeadLetterTarget(spec, deadLetterSpec, queue.deadLetterTarget, (name) => this.#byName.has(name))
+    )
+      queue.deadLetterTarget = deadLetterTargetOf(deadLetterSpec);
   }
 
   /** From now on it does not exist. `how` it was removed, for those who wait for room in it. */
@@ -85,9 +92,9 @@ export class MemoryQueues {
           this.remove(abandoned, 'was deleted when its last subscriber left');
       },
       onRoom: () => this.#fanOuts.admit(),
-      ensureDeadLetterQueue: ({ deadLetterQueue: name }) => {
-        if (name === undefined) return undefined;
-        return this.#byName.get(name) ?? this.#ensureDeadLetterQueue(missingDeadLetterSpec(spec, name));
+      ensureDeadLetterQueue: ({ deadLetterTarget }) => {
+        const missing = missingDeadLetterSpec(deadLetterTarget);
+        return missing && this.#ensureDeadLetterQueue(missing);
       },
     });
     this.#byName.set(spec.name, queue);

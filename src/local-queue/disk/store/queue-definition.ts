@@ -3,7 +3,7 @@ import type { QueueSpec } from '../../../broker.js';
 import { quote } from '../../../common/options.js';
 import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
-import { missingDeadLetterSpec } from '../../local-broker.js';
+import { changesDeadLetterTarget, deadLetterTargetOf, missingDeadLetterSpec } from '../../local-broker.js';
 import { type Difference, differencesOf, mismatchError } from '../../queue-mismatch.js';
 import { DEFAULT_CAPACITY, type QueueTable, type StoredQueue } from './queue-table.js';
 import { asStored } from './stored-spec.js';
@@ -46,23 +46,24 @@ export function declareQueue(
       );
     }
   }
-  const queue = queues.byName(spec.name) ?? queues.create(spec, deadLetterSpec?.name, owner);
+  const queue = queues.byName(spec.name) ?? queues.create(spec, deadLetterTargetOf(deadLetterSpec), owner);
   const hasUnbound = exchanges.bind(queue, { bindings, unbind });
   // Publishes that wait for room in the queue: it may have more now, or they may need none there any more.
   if (hasUnbound || changes.length > 0) transaction.wakesOthers = true;
   if (deadLetterSpec === undefined) return changes;
-  if (queues.byName(deadLetterSpec.name) === undefined) queues.create(deadLetterSpec, undefined, undefined);
-  // Even for a queue used as it is, if it has none: keeping dead letters in two places beats dropping them.
-  if (queue.deadLetterQueue === undefined) queues.update(queue, queue.spec, deadLetterSpec.name);
+  const exists = (name: string) => queues.byName(name) !== undefined;
+  if (!exists(deadLetterSpec.name)) queues.create(deadLetterSpec, deadLetterTargetOf(undefined), undefined);
+  if (changesDeadLetterTarget(spec, deadLetterSpec, queue, exists))
+    queues.update(queue, deadLetterTargetOf(deadLetterSpec));
   return changes;
 }
 
 /** Undefined: its dead letters are dropped. A dead-letter queue that was removed is created again. */
 export function ensureDeadLetterQueue(queues: QueueTable, queue: StoredQueue): StoredQueue | undefined {
   const existing = queues.deadLetterQueueOf(queue);
-  const { deadLetterQueue: name, spec } = queue;
-  if (existing !== undefined || name === undefined) return existing;
-  return queues.create(asStored(missingDeadLetterSpec(spec, name)), undefined, undefined);
+  if (existing !== undefined) return existing;
+  const missing = missingDeadLetterSpec(queue);
+  return missing && queues.create(asStored(missing), deadLetterTargetOf(undefined), undefined);
 }
 
 export function queueMissing(name: string): QueueError {
@@ -110,11 +111,12 @@ function change(queues: QueueTable, existing: StoredQueue, wanted: QueueSpec): s
   const { changes } = compareDefinitions(wanted, existing.spec);
   if (changes.length === 0) return [];
   const { capacity, deadLetter, deliveryLimit, onExpired } = wanted;
-  queues.update(
-    existing,
-    { ...existing.spec, capacity, deadLetter, deliveryLimit, onExpired },
-    deadLetter === false ? undefined : deadLetter.queue,
-  );
+  const target =
+    changes.some(({ property }) => property === 'deadLetter') && deadLetterTargetOf(deadLetterSpecOf(wanted));
+  queues.update(existing, {
+    spec: { ...existing.spec, capacity, deadLetter, deliveryLimit, onExpired },
+    ...target,
+  });
   return changes.map(
     ({ property, there, here }) => `${property} of '${wanted.name}' from ${quote(there)} to ${quote(here)}`,
   );

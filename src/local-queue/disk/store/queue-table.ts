@@ -1,15 +1,14 @@
 import type { QueueSpec } from '../../../broker.js';
+import type { DeadLetterTarget } from '../../local-broker.js';
 import type { Database } from './database.js';
 import type { Row, Statements } from './sqlite.js';
 import { parseSpec, specText } from './stored-spec.js';
 
 /** A queue as it was declared. */
-export interface StoredQueue {
+export interface StoredQueue extends DeadLetterTarget {
   /** A queue that is removed and created again gets another one. */
   readonly id: number;
   readonly spec: QueueSpec;
-  /** Where its dead letters go; undefined: they are dropped. */
-  readonly deadLetterQueue: string | undefined;
   /** Whose exclusive queue this is. */
   readonly owner: number | undefined;
   /** Whether it is paused: its subscribers get nothing. Stored as a property of the definition. */
@@ -212,16 +211,18 @@ export class QueueTable {
     counters.settled += count;
   }
 
-  create(spec: QueueSpec, deadLetterQueue: string | undefined, owner: number | undefined): StoredQueue {
-    const id = this.#sql.insert.number(spec.name, specText(spec), deadLetterQueue ?? null, owner ?? null);
-    const queue = { id, spec, deadLetterQueue, owner, paused: false };
+  create(spec: QueueSpec, target: DeadLetterTarget, owner: number | undefined): StoredQueue {
+    const { deadLetterQueue = null, deadLetterCapacity } = target;
+    const text = specText({ ...spec, deadLetterCapacity });
+    const id = this.#sql.insert.number(spec.name, text, deadLetterQueue, owner ?? null);
+    const queue = { ...target, id, spec, owner, paused: false };
     this.#learn(queue);
     this.#revision++;
     return queue;
   }
 
-  update(queue: StoredQueue, spec: QueueSpec, deadLetterQueue: string | undefined): void {
-    this.#change({ ...queue, spec, deadLetterQueue });
+  update(queue: StoredQueue, changes: Partial<DeadLetterTarget & Pick<StoredQueue, 'spec'>>): void {
+    this.#change({ ...queue, ...changes });
   }
 
   setPaused(queue: StoredQueue, paused: boolean): void {
@@ -236,8 +237,8 @@ export class QueueTable {
   }
 
   #change(queue: StoredQueue): void {
-    const { id, spec, deadLetterQueue = null, paused } = queue;
-    const text = specText(paused ? { ...spec, paused } : spec);
+    const { id, spec, deadLetterQueue = null, deadLetterCapacity, paused } = queue;
+    const text = specText({ ...spec, deadLetterCapacity, ...(paused && { paused }) });
     this.#sql.update.run(text, deadLetterQueue, id);
     this.#learn(queue);
     this.#revision++;
@@ -268,12 +269,13 @@ export class QueueTable {
 }
 
 function queueOf([id, , definition, deadLetterQueue, owner]: Row): StoredQueue {
-  const { paused, ...spec } = parseSpec(String(definition));
+  const { paused, deadLetterCapacity, ...spec } = parseSpec(String(definition));
   return {
     id: Number(id),
     spec,
     paused: paused === true,
     deadLetterQueue: deadLetterQueue === null ? undefined : String(deadLetterQueue),
+    deadLetterCapacity,
     owner: owner === null ? undefined : Number(owner),
   };
 }

@@ -6,7 +6,10 @@ import { quote } from '../../../common/options.js';
 const INFINITY = '\u221e';
 
 /** A definition as it is stored. */
-export type StoredSpec = QueueSpec & { readonly paused?: boolean };
+export type StoredSpec = QueueSpec & {
+  readonly paused?: boolean;
+  readonly deadLetterCapacity?: number | undefined;
+};
 
 /**
  * The spec as it will be read back, for comparison with a stored one; without values that can't be passed to another
