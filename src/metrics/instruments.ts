@@ -40,6 +40,10 @@ class SeriesTable<State> {
     this.#series.clear();
   }
 
+  has(labels: Labels): boolean {
+    return this.#series.has(writeLabels(labels));
+  }
+
   of(labels: Labels): State {
     const key = writeLabels(labels);
     const known = this.#series.get(key);
@@ -77,8 +81,10 @@ export class Value {
     this.#series.of(labels).value += value;
   }
 
-  set(labels: Labels, value: number): void {
-    this.#series.of(labels).value = value;
+  /** `join`: what the series `other` says of two that it stands for. */
+  set(labels: Labels, value: number, join = (_before: number, now: number) => now): void {
+    const cell = this.#series.of(labels);
+    cell.value = this.#series.has(labels) ? value : join(cell.value, value);
   }
 
   clear(): void {

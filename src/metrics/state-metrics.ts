@@ -129,14 +129,15 @@ export class StateMetrics {
 
   /** Figures that a backend can't know are omitted. */
   #add(labels: Labels, stats: QueueStats): void {
-    const set = (gauge: Value, value: number | undefined) => {
-      if (value !== undefined) gauge.set(labels, value);
+    const sum = (one: number, other: number) => one + other;
+    const set = (gauge: Value, value: number | undefined, join = sum) => {
+      if (value !== undefined) gauge.set(labels, value, join);
     };
     set(this.#ready, stats.ready);
     set(this.#consumers, stats.consumers);
     set(this.#delayed, stats.delayed);
     set(this.#unsettled, stats.unsettled);
     set(this.#dead, stats.dead);
-    set(this.#age, stats.oldestAgeMs === undefined ? undefined : stats.oldestAgeMs / 1000);
+    set(this.#age, stats.oldestAgeMs === undefined ? undefined : stats.oldestAgeMs / 1000, Math.max);
   }
 }

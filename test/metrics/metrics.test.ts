@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
-import type { Backend, Broker } from '../../src/broker.js';
+import type { Backend, Broker, QueueStats } from '../../src/broker.js';
 import { onTrace } from '../../src/common/tracing.js';
 import { Deferred } from '../../src/common/waiting.js';
 import { connect } from '../../src/connect.js';
@@ -139,6 +139,21 @@ test('a broker is asked for a bounded number of queues at once, and for no more 
   expect(await value('millrace_queue_ready', '"orders"')).toBeUndefined();
   expect(asked).toHaveBeenCalledTimes(250);
   expect(await value('millrace_queue_inspect_errors_total', '"orders"')).toBe(400);
+});
+
+test('queues beyond a thousand are one series, with their sum and the age of the oldest', async () => {
+  const inspect = async (name: string): Promise<QueueStats> => ({
+    ...(await broker.inspect('orders')),
+    ready: 2,
+    oldestAgeMs: name === 'q1050' ? 9_000 : 1_000,
+  });
+  await createProducer(broker, queue).send('x');
+  const counting = Object.defineProperty(aroundBroker(broker as Backend, {}), 'inspect', { value: inspect });
+  const queues = Array.from({ length: 1100 }, (_, n) => `q${n}`);
+  const { value } = metricsOf({ brokers: [counting], queues });
+  const other = 'messaging_destination_name="other"';
+  for (let scrape = 0; scrape < 2; scrape++) expect(await value('millrace_queue_ready', other)).toBe(200);
+  expect(await value('millrace_queue_oldest_age_seconds', other)).toBe(9);
 });
 
 test('a name can not break out of its label, and ten thousand names make no ten thousand series', async () => {
