@@ -2,9 +2,14 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { operatorOf } from '../../src/common/backend-of.js';
 import { connect, createConsumer, createProducer, defineQueue } from '../../src/index.js';
 import { createMetrics } from '../../src/metrics/index.js';
 import { handlerCountsOf, quantile } from '../../src/page/handler-metrics.js';
+import { History } from '../../src/page/history.js';
+import { Links } from '../../src/page/links.js';
+import { nowView } from '../../src/page/views/now.js';
+import type { ViewContext } from '../../src/page/views/view.js';
 import { Workers } from '../../src/page/workers.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
@@ -233,4 +238,29 @@ test('the query of a URL that does not respond is not shown: it may hold a token
   const workers = new Workers(['http://127.0.0.1:9/metrics?token=secret'], 'local:', stop.signal);
   await workers.read(Date.now());
   expect(workers.errors).toEqual([expect.stringMatching(/^http:\/\/127\.0\.0\.1:9\/metrics: /)]);
+});
+
+test('failed attempts of queues that the page does not show are in no sum', async () => {
+  const broker = await connect('local:');
+  open.push(() => broker.close());
+  await createProducer(broker, defineQueue('shown', anyValue)).send(1);
+  const write = (count: number) => written('shown', [count], true) + written('hidden', [count], true);
+  let text = write(0);
+  const workers = new Workers([{ text: async () => text }], 'local:', stop.signal);
+  const at = Date.now();
+  await workers.read(at);
+  text = write(20);
+  await workers.read(at + 10_000);
+  const queue = await operatorOf(broker).queue('shown');
+  const latest = {
+    at,
+    queues: [queue],
+    byName: new Map([['shown', queue]]),
+    parked: 0,
+    deadLetterQueues: new Set(),
+  };
+  const sampler = { latest, history: new History(at) };
+  const context = { broker, sampler, workers, links: new Links(''), query: new URLSearchParams() };
+  const cells = nowView(context as unknown as ViewContext).cells?.();
+  expect(cells?.get('strip.failed')?.text).toBe('2.0');
 });
