@@ -10,8 +10,8 @@ import { afterAll, expect, test } from 'vitest';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
-// Within the package, which then finds itself by its name.
-const folder = mkdtempSync(join(root, 'dist/bundled-'));
+// Within the package, which then finds itself by its name, but not in `dist`, which others pack at the same time.
+const folder = mkdtempSync(join(root, 'test/package/.bundled-'));
 const queues = mkdtempSync(join(tmpdir(), 'millrace-bundled-'));
 afterAll(() => {
   for (const path of [folder, queues]) rmSync(path, { recursive: true, maxRetries: 3 });
