@@ -12,7 +12,8 @@ cd "$(dirname "$0")/.." || exit 1
 
 status=0
 workdir=$(mktemp -d -t millrace-versions.XXXXXX)
-trap 'rm -rf "$workdir"' EXIT
+# Also what ran when a time limit ended the script.
+trap 'cat "$workdir"/node-*.txt 2>/dev/null; rm -rf "$workdir"' EXIT
 
 readonly arguments=("$@")
 
@@ -47,6 +48,7 @@ for each in "${nodes[@]}"; do
   wait "${each%%:*}" || status=1
   printf '\n== Node %s, the queue on disk\n' "${each#*:}"
   cat "$workdir/node-${each#*:}.txt"
+  rm "$workdir/node-${each#*:}.txt"
 done
 
 printf '\n== Several versions of Node on one folder\n'

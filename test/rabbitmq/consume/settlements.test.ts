@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ConsumerChannel } from '../../../src/rabbitmq/consume/consumer-channel.js';
 import { Settlements, type UnsettledDelivery } from '../../../src/rabbitmq/consume/settlements.js';
 import { ModelBroker } from './model-broker.js';
@@ -48,12 +48,12 @@ describe('acknowledgements', () => {
     const { owner, written, receive } = settlements(100);
     const deliveries = receive(30);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     for (const each of deliveries.slice(0, 10)) owner.settle(each, 'ack');
     await new Promise(setImmediate);
     expect(written).toEqual([]);
     vi.advanceTimersByTime(1);
     expect(written).toEqual(['ack 10 and all below']);
-    vi.useRealTimers();
   });
 
   it('beyond a delivery that is not acknowledged go out singly', async () => {
