@@ -1,14 +1,24 @@
 /** Checks the queues that the toolkit creates on RabbitMQ for retries and delays. */
-import type { Backend } from '../../broker.js';
+import type { Backend, Operator, WaitQueue } from '../../broker.js';
+import { errorText } from '../../common/options.js';
+import { pause } from '../../common/waiting.js';
 import { isQueueError } from '../../errors.js';
-import { type Check, failure, ok, warn } from './check.js';
+import { exitCodeOf } from '../exit-code.js';
+import { type Check, fail, failure, ok, warn } from './check.js';
 
 const LOST = 'millrace.delay.lost';
+
+/** The management API's figures may be 5 seconds old. */
+const LOOK_AGAIN_MS = 6000;
 
 /** `isAsked`: whether the management API may be queried. `fix`: removes unused ones. */
 export async function* waitQueueChecks(
   broker: Backend,
-  { isAsked, fix }: { readonly isAsked: boolean; readonly fix: boolean },
+  {
+    isAsked,
+    fix,
+    lookAgainMs = LOOK_AGAIN_MS,
+  }: { readonly isAsked: boolean; readonly fix: boolean; readonly lookAgainMs?: number },
 ): AsyncGenerator<Check> {
   yield* lostCheck(broker);
   const { operator } = broker;
@@ -45,11 +55,26 @@ export async function* waitQueueChecks(
       return;
     }
     const removed: string[] = [];
-    for (const queue of unused) if (await operator.removeWaitQueue?.(queue)) removed.push(queue.name);
+    const failed: { readonly name: string; readonly error: unknown }[] = [];
+    for (const queue of await stillUnused(operator, unused, lookAgainMs)) {
+      try {
+        if (await operator.removeWaitQueue?.(queue)) removed.push(queue.name);
+      } catch (error) {
+        failed.push({ name: queue.name, error });
+      }
+    }
     const used = all.length - removed.length;
     const text =
       removed.length === 0 ? 'none is unused' : `removed ${removed.map((name) => `'${name}'`).join(', ')}`;
-    yield ok('wait queues', `${text}; ${used} in use`, { removed, used });
+    if (failed.length === 0) yield ok('wait queues', `${text}; ${used} in use`, { removed, used });
+    else
+      yield fail(
+        'wait queues',
+        `${text}; not removed: ${failed.map(({ name, error }) => `'${name}': ${errorText(error)}`).join('; ')}`,
+        exitCodeOf(failed[0]?.error),
+        undefined,
+        { removed, failed: failed.map(({ name }) => name), used },
+      );
   } catch (error) {
     if (!isQueueError(error, 'UNSUPPORTED')) yield failure('wait queues', error);
     else
@@ -59,6 +84,19 @@ export async function* waitQueueChecks(
         'add --management-url, such as http://localhost:15672',
       );
   }
+}
+
+/** Those that a second, newer list has as unused, too. */
+async function stillUnused(
+  operator: Operator,
+  unused: readonly WaitQueue[],
+  lookAgainMs: number,
+): Promise<readonly WaitQueue[]> {
+  if (unused.length === 0) return [];
+  await pause(lookAgainMs, undefined, { keepAlive: true });
+  const names = new Set(unused.map(({ name }) => name));
+  const again = (await operator.waitQueues?.()) ?? [];
+  return again.filter(({ name, state }) => state === 'unused' && names.has(name));
 }
 
 async function* lostCheck(broker: Backend): AsyncGenerator<Check> {

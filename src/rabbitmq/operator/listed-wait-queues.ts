@@ -28,9 +28,10 @@ export function waitQueuesOf(
     const own = byQueue.get(queue);
     const isNeeded =
       own !== undefined &&
-      (own.consumers === 0
-        ? numberOf(own.messages_unacknowledged) !== 0
-        : mayBeUsed(waiting.name, own.consumers, consumersOf.get(queue) ?? []));
+      // Only the connection that holds an exclusive queue may look into it.
+      (own.exclusive === true ||
+        mayHoldUnlisted(own) ||
+        (own.consumers !== 0 && mayBeUsed(waiting.name, own.consumers, consumersOf.get(queue) ?? [])));
     const unused = messages === 0 && !isNeeded ? 'unused' : 'used';
     const state = own === undefined && (messages ?? 0) > 0 ? 'orphaned' : unused;
     found.push({ name: waiting.name, queue, messages: messages ?? 0, state });
@@ -46,6 +47,11 @@ export function mayBeUsed(name: string, count: unknown, consumers: readonly List
   const delayMs = policyDelayOf(name);
   if (delayMs === undefined || count !== consumers.length) return true;
   return consumers.some((consumer) => mayHaveDelay(consumer.arguments, delayMs));
+}
+
+/** Whether a cancelled consumer may have messages that it has yet to retry. A quorum queue still counts such a consumer. */
+function mayHoldUnlisted({ type, consumers, messages_unacknowledged }: ListedQueue): boolean {
+  return (type !== 'quorum' || consumers === 0) && numberOf(messages_unacknowledged) !== 0;
 }
 
 /** The delay of a wait queue for policies that list it. Undefined: it is for delays that are computed, or set by a handler. */

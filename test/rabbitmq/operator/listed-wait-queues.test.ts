@@ -47,5 +47,10 @@ test('what is not known counts as use', () => {
   expect(states([consumer(delaysArgument([]), 'other')])).toEqual(['used', 'used', 'used']);
   // Messages of consumers that are gone.
   expect(states([], { consumers: 0, messages_unacknowledged: 1 })).toEqual(['used', 'used', 'used']);
+  // A classic queue neither lists nor counts a cancelled consumer that still has messages.
+  const classic = { type: 'classic', messages_unacknowledged: 1 };
+  expect(states([named], classic)).toEqual(['used', 'used', 'used']);
+  expect(states([named], { ...classic, messages_unacknowledged: 0 })).toEqual(['unused', 'used', 'used']);
+  expect(states([named], { exclusive: true })).toEqual(['used', 'used', 'used']);
   expect(states([], { consumers: 0, messages_unacknowledged: 0 })).toEqual(['unused', 'unused', 'unused']);
 });
