@@ -249,6 +249,8 @@ describe('a subscription that begins again after a lost connection', () => {
     const inbox = await Inbox.open(far, queue.name);
     const opening = reconnected(() => proxy.freeze());
     await cut();
+    // The broker delivers to the lost consumer until it has noticed, and marks what comes back.
+    await eventually(async () => (await raw.checkQueue(queue.name)).consumerCount === 0);
     await publish(queue, numbered(3));
     await repair();
     await opening;
