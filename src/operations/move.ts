@@ -10,7 +10,7 @@ import {
   invalidOption,
 } from '../common/options.js';
 import { QueueScan } from '../common/queue-scan.js';
-import { pause } from '../common/waiting.js';
+import { pause, throwIfAborted, withGrace } from '../common/waiting.js';
 import { keyOf } from '../dead-letters/replay.js';
 
 /** Which messages to move. */
@@ -31,6 +31,9 @@ export interface MoveResult {
 
 /** How many messages may be on their way at once. */
 const MAX_UNDER_WAY = 50;
+
+/** After an abort, how long it waits for the confirms of what was sent: without them, it would be in both queues. */
+const GRACE_MS = 1000;
 
 /** More than are delivered and not settled at once. */
 const MAX_REMEMBERED = 4000;
@@ -84,10 +87,13 @@ export async function moveMessages(
     if (was === 'removed') scan.uncount();
     return was !== undefined;
   };
+  const grace = withGrace(wait.signal, GRACE_MS);
+  const publishWait = { ...wait, signal: grace.signal };
   const move = async (delivery: Delivery, isBack: boolean) => {
+    throwIfAborted(wait.signal, `moving from '${from}'`);
     const { message } = delivery;
     const key = keyOf({ id: message.id, message });
-    await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
+    await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), publishWait);
     if (!scan.holds(delivery)) {
       // Its connection was lost meanwhile: it is in the queue again, and is moved when it is redelivered.
       if (isBack) earlier.lose(key);
@@ -117,6 +123,7 @@ export async function moveMessages(
     }
   } finally {
     await moving.ended();
+    grace.release();
     await scan.end();
   }
   // With a limit, a message like the last ones may be next, and must not be taken for one of them.

@@ -61,6 +61,22 @@ export const laterCases: Cases = {
     expect(Date.now()).toBeGreaterThanOrEqual(at.getTime() - TIMER_GRAIN_MS);
   },
 
+  'a delayed message keeps the contents it had when it was sent': async (t) => {
+    const queue = t.define(z.string());
+    await createProducer(t.broker, queue).send('first');
+    const inbox = await t.inbox(queue.name);
+    await inbox.next();
+    const body = Buffer.alloc(1);
+    const dueAt = Date.now() + 1000;
+    const publishing = [1, 2, 3].map((value) => {
+      body.writeUInt8(value);
+      return t.broker.publish(addressOf(queue.name), message({ body, dueAt }));
+    });
+    await Promise.all(publishing);
+    const delivered = await inbox.take(3);
+    expect(delivered.map(({ message }) => Buffer.from(message.body)[0]).sort()).toEqual([1, 2, 3]);
+  },
+
   'equal delays keep their order, and a short one overtakes a long one': async (t) => {
     const queue = t.define(z.string());
     const producer = createProducer(t.broker, queue);

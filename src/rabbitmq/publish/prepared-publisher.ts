@@ -1,5 +1,5 @@
 import type { Destination, Message, PublishOptions } from '../../broker.js';
-import { checkMessage, refuseDelay } from '../../common/message.js';
+import { checkMessage, copyUnsent, refuseDelay } from '../../common/message.js';
 import { limitsLeft } from '../../common/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
@@ -46,7 +46,8 @@ export class PreparedPublisher {
     const startedAt = performance.now();
     checkMessage(message);
     refuseDelay(to, message);
-    const { dueAt, ...now } = message;
+    // The message waits here, and its body may be the caller's own buffer.
+    const { dueAt, ...now } = copyUnsent(message);
     const seconds = Math.ceil(((dueAt as number) - Date.now()) / 1000);
     if (seconds <= 0) return publishNow(now);
     const entry = await this.#delays.entry(to.routingKey, seconds, options).catch((error) => {

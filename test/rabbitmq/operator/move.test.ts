@@ -50,6 +50,25 @@ test('a move whose connection is cut moves everything, loses nothing, and counts
   await inbox.subscription.close();
 });
 
+test('a move that is aborted leaves no message in both queues', async () => {
+  const { broker } = await cutable();
+  const [from, to] = ['stopped-from', 'stopped-to'].map((name) =>
+    defineQueue(`${prefix}-${name}`, z.string()),
+  );
+  if (from === undefined || to === undefined) throw new Error('there are two');
+  await broker.declare(to.spec);
+  await createProducer(broker, from).sendMany(numbered(300));
+  const stop = new AbortController();
+  const moving = moveMessages(broker, from.name, to.name, {
+    signal: stop.signal,
+    onMoved: () => stop.abort(),
+  });
+  await expect(moving).rejects.toMatchObject({ code: 'ABORTED' });
+  const left = (await broker.inspect(from.name)).ready;
+  expect(left).toBeGreaterThan(0);
+  expect(left + (await broker.inspect(to.name)).ready).toBe(300);
+});
+
 test('a message that comes back twice counts once, and the limit holds', async () => {
   const { proxy, broker } = await cutable();
   const [from, to] = ['twice-from', 'twice-to'].map((name) => defineQueue(`${prefix}-${name}`, z.string()));
