@@ -20,6 +20,11 @@ export class ConcurrencyLimit {
     this.#running.add(run);
   }
 
+  /** How many run. */
+  get running(): number {
+    return this.#running.size;
+  }
+
   /** Resolves when all have ended. Never rejects. */
   async ended(): Promise<void> {
     await Promise.all(this.#running);

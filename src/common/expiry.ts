@@ -27,7 +27,8 @@ export function expiryIn(headers: MessageHeaders): {
   readonly others: MessageHeaders;
 } {
   const { [EXPIRES_AT]: text, ...others } = headers;
-  const isTime = typeof text === 'string' && /^\d{1,16}$/.test(text);
+  // A stranger may have written another number there.
+  const isTime = typeof text === 'string' && /^\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text));
   return { expiresAt: isTime ? Number(text) : undefined, others };
 }
 

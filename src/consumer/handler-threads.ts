@@ -68,6 +68,8 @@ export class HandlerThreads implements HandlerHost {
   readonly #module: string;
   readonly #terminateAfterMs: number;
   #pool: Promise<Piscina<ThreadTask, ThreadResult>> | undefined;
+  /** Whether a thread could load the module. */
+  #isLoadable = false;
 
   /** Throws `INVALID_OPTION`. */
   constructor(options: ThreadedHandler) {
@@ -85,10 +87,13 @@ export class HandlerThreads implements HandlerHost {
   async open(wait: WaitOptions): Promise<void> {
     this.#pool ??= this.#open();
     const pool = await this.#pool;
+    // A consumer that resumes would wait for a thread that has finished.
+    if (this.#isLoadable) return;
     const task: ThreadTask = { module: this.#module, call: undefined };
     // A module may end its thread, or run out of memory.
     const loading = pool.run(task).catch((error): ThreadResult => ({ ok: false, failure: toFailure(error) }));
     const result = await within(loading, `loading ${this.#module}`, wait);
+    this.#isLoadable = result.ok;
     if (result.ok) return;
     const cause = toError(result.failure);
     throw new QueueError('INVALID_OPTION', `module: ${this.#module} can't be loaded: ${cause.message}`, {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { WaitOptions } from '../broker.js';
+import type { Delivery, WaitOptions } from '../broker.js';
 import { ConcurrencyLimit } from '../common/concurrency-limit.js';
 import { booleanOption, errorText, invalidOption, observerOption } from '../common/options.js';
 import type { QueueScan } from '../common/queue-scan.js';
-import { withGrace } from '../common/waiting.js';
+import { withGrace, within } from '../common/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { brokerDeath, type DeadLetter, withoutHistory } from './dead-letter.js';
 import { RateLimit } from './rate-limit.js';
@@ -94,12 +94,16 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const grace = withGrace(selection.wait.signal, GRACE_MS);
   const wait = { ...selection.wait, signal: grace.signal };
   try {
-    await forEachSelected(scan, selection, async (deadLetter, delivery) => {
+    const take = async (deadLetter: DeadLetter, delivery: Delivery) => {
       if (sent.hasSent(deadLetter, scan)) return false;
       const refusal =
         damage(deadLetter, options) ??
         (options.to === undefined ? foreignDeadLetter(deadLetter, source) : undefined) ??
-        (await schemaMismatch(deadLetter, source));
+        (await within(
+          schemaMismatch(deadLetter, source),
+          `checking dead letter ${deadLetter.id}`,
+          selection.wait,
+        ));
       if (refusal !== undefined) {
         report({ deadLetter, to, ...refusal });
         return false;
@@ -118,7 +122,14 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
         );
       });
       return true;
-    });
+    };
+    /** Large dead letters that are being sent are held, and leave no room for more. */
+    const untilRoom = async () => {
+      const isSending = sending.running > 0;
+      await sending.ended();
+      return isSending;
+    };
+    await forEachSelected(scan, selection, take, untilRoom);
     await sending.succeeded();
   } finally {
     await sending.ended();

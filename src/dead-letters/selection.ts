@@ -127,18 +127,23 @@ export async function beginScan(
 
 /**
  * Calls `take` with each selected dead letter, until it has returned true as often as the limit allows. The scan holds
- * each of them, so `take` may remove it.
+ * each of them, so `take` may remove it. `untilRoom` is called where the scan can hold no more: if it resolves to true,
+ * there may be room again.
  */
 export async function forEachSelected(
   scan: QueueScan,
   { limit, matches, isUnfiltered, wait }: Selection,
   take: (deadLetter: DeadLetter, delivery: Delivery) => boolean | Promise<boolean>,
+  untilRoom: () => Promise<boolean> = async () => false,
 ): Promise<void> {
   let taken = 0;
   while (taken < limit) {
     throwIfAborted(wait.signal, 'scanning dead letters');
     const delivery = await scan.next(isUnfiltered ? limit - taken : undefined);
-    if (delivery === undefined) return;
+    if (delivery === undefined) {
+      if (scan.scanned < scan.total && (await untilRoom())) continue;
+      return;
+    }
     const deadLetter = toDeadLetter(delivery.message);
     if (matches(deadLetter) && (await take(deadLetter, delivery))) taken++;
   }

@@ -111,15 +111,19 @@ export async function moveMessages(
   try {
     while (mayHaveMore && begun < limit) {
       mayHaveMore = false;
+      let hasTaken = false;
       for (; begun < limit; begun++) {
         const delivery = await scan.next(limit - begun);
         if (delivery === undefined) break;
+        hasTaken = true;
         // RabbitMQ before 4.3 does not flag every message as redelivered that is.
         const isBack = scan.mayReturnRemoved && cameBack(delivery);
         if (isBack) begun--;
         await moving.begin(() => move(delivery, isBack));
       }
       await moving.succeeded();
+      // There may have been no room for more: large messages that are being moved are held.
+      if (hasTaken && scan.scanned < scan.total) mayHaveMore = true;
     }
   } finally {
     await moving.ended();

@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Backend, Broker, Message, Replies } from '../broker.js';
 import { type Around, aroundSendOption, type SendContext } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
-import { copyMessage, newMessage } from '../common/message.js';
+import { copyUnsent, newMessage } from '../common/message.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -155,7 +155,7 @@ class QueueRequester<In, Reply extends StandardSchemaV1>
       const encoded = isThenable(encoding) ? await call.whilePreparing(Promise.resolve(encoding)) : encoding;
       // It waits until the queue is declared, and its body may be the caller's own buffer.
       const body = packed(encoded, properties, this.#queue, this.#broker.maxMessageBytes);
-      const message = copyMessage(newMessage(body, { ...properties, correlationId }));
+      const message = copyUnsent(newMessage(body, { ...properties, correlationId }));
       return await this.#ask(call, message, correlationId);
     } finally {
       call.end();

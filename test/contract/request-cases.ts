@@ -34,6 +34,13 @@ async function asked(
 }
 
 export const requestCases: Cases = {
+  'a request may be delayed': async (t) => {
+    const { requester } = await asked(t, async () => Date.now());
+    const before = Date.now();
+    // A timer may be early by a millisecond.
+    expect(await requester.request(1, { delayMs: 400 })).toBeGreaterThan(before + 395);
+  },
+
   'a request resolves to what the handler returned, and is acknowledged': async (t) => {
     const { queue, log, requester, consumer } = await asked(t, async (n) => ({ square: n * n }), {
       reply: z.object({ square: z.number() }),

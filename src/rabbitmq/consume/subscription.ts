@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { BrokerEvent, Failure, QueueSubscription, SubscribeOptions, WaitOptions } from '../../broker.js';
 import { errorText } from '../../common/options.js';
 import { emitWarning } from '../../common/reporting/logger.js';
@@ -63,8 +64,10 @@ export class RabbitMqSubscription implements QueueSubscription {
     parts: SubscriptionParts,
   ) {
     this.#queue = queue;
-    this.#options = options;
-    this.#onDelivery = onDelivery;
+    // Frames arrive in the async context in which the connection was opened, by any caller.
+    const onLost = options.onLost && AsyncResource.bind(options.onLost);
+    this.#options = { ...options, onLost };
+    this.#onDelivery = AsyncResource.bind(onDelivery);
     this.#parts = parts;
     this.ended.catch(() => {});
   }

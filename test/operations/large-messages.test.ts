@@ -1,0 +1,66 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import { backendOf } from '../../src/backend.js';
+import { connect } from '../../src/connect.js';
+import { deadLetters } from '../../src/dead-letters/dead-letters.js';
+import { isQueueError } from '../../src/errors.js';
+import { moveMessages } from '../../src/operations/move.js';
+import { defineQueue } from '../../src/queue.js';
+
+const MIB = 2 ** 20;
+const COUNT = 20;
+
+async function openBackend() {
+  const broker = await connect('local:', { maxMessageBytes: 4 * MIB });
+  onTestFinished(() => broker.close());
+  return { broker, backend: backendOf(broker) };
+}
+
+/** A queue that takes the next message only when one has been handled. */
+async function declareSlow(backend: ReturnType<typeof backendOf>, name: string): Promise<void> {
+  await backend.declare(defineQueue(name, z.unknown(), { capacity: 1 }).spec);
+  await backend.subscribe(name, { prefetch: 1 }, (delivery) => void setTimeout(() => delivery.ack(), 10));
+}
+
+/** More of them than are held at a time, of which 64 MiB are. */
+async function fill(backend: ReturnType<typeof backendOf>, queue: string): Promise<void> {
+  for (let id = 0; id < COUNT; id++) {
+    const body = Buffer.alloc(3 * MIB);
+    await backend.publish(
+      { exchange: '', routingKey: queue },
+      { id: String(id), contentType: '', headers: {}, body },
+    );
+  }
+}
+
+describe('large messages', () => {
+  it('are all moved, though few of them can be held at a time', async () => {
+    const { broker, backend } = await openBackend();
+    await backend.declare(defineQueue('from', z.unknown()).spec);
+    await declareSlow(backend, 'to');
+    await fill(backend, 'from');
+    expect(await moveMessages(broker, 'from', 'to')).toEqual({ moved: COUNT, total: COUNT });
+  });
+
+  it('are all replayed, though few of them can be held at a time', async () => {
+    const { broker, backend } = await openBackend();
+    await backend.declare(defineQueue('work', z.unknown()).spec);
+    await fill(backend, 'work.dead');
+    await declareSlow(backend, 'slow');
+    const result = await deadLetters(broker, 'work').replay({ to: 'slow' });
+    expect(result).toMatchObject({ replayed: COUNT, total: COUNT });
+  });
+});
+
+it('a schema that never answers ends a replay at its time limit', async () => {
+  const { broker, backend } = await openBackend();
+  const never = z.unknown().refine(() => new Promise<boolean>(() => {}));
+  const queue = defineQueue('work', never);
+  await backend.declare(queue.spec);
+  const destination = { exchange: '', routingKey: 'work.dead' };
+  await backend.publish(destination, { id: 'a', contentType: 'application/json', headers: {}, body: '1' });
+  const error = await deadLetters(broker, queue)
+    .replay({ timeoutMs: 50, to: 'work' })
+    .catch((reason) => reason);
+  expect(isQueueError(error, 'TIMEOUT')).toBe(true);
+});
