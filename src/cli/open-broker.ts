@@ -9,6 +9,12 @@ import { CommandError, EXIT, type ExitCode } from './exit-code.js';
 import type { Output } from './output.js';
 import { abortOnStopSignal } from './stop-signal.js';
 
+/**
+ * For commands about messages that are stored already: what an application may send, they can move. RabbitMQ refuses
+ * more than this in any version, unless it is configured otherwise.
+ */
+export const STORED_MESSAGE_BYTES = 128 * 1024 * 1024;
+
 /** Connects a command to its broker, and prints its address unless the command does so itself (`isNamedLater`). */
 export async function openBroker(
   chosen: ChosenAddress,
@@ -18,6 +24,7 @@ export async function openBroker(
     readonly observe: (event: BrokerEvent) => void;
     readonly isNamedLater?: boolean;
     readonly managementUrl?: string | undefined;
+    readonly maxMessageBytes?: number;
   },
 ): Promise<Broker> {
   try {
@@ -25,6 +32,7 @@ export async function openBroker(
       connectTimeoutMs: options.connectTimeout,
       observe: options.observe,
       managementUrl: options.managementUrl,
+      maxMessageBytes: options.maxMessageBytes,
     });
     // With --json, commands name the broker in their data.
     if (!output.json && !options.isNamedLater) output.note(` [*] Broker: ${broker.url} (${chosen.source})`);
@@ -64,7 +72,8 @@ export async function withBroker(
 ): Promise<ExitCode> {
   const chosen = chooseAddress(flags);
   refuseMemory(chosen, command);
-  return runOn(chosen, flags, output, async (broker, { signal }) => {
+  const limits = { maxMessageBytes: STORED_MESSAGE_BYTES };
+  return runOn(chosen, flags, output, limits, async (broker, { signal }) => {
     try {
       return await job(broker, signal);
     } catch (error) {
@@ -83,7 +92,7 @@ export async function withTrialBroker(
   job: (broker: Broker, signal: AbortSignal) => Promise<void>,
 ): Promise<ExitCode> {
   const chosen = chooseAddress(flags, {}, () => 'local:');
-  return runOn(chosen, flags, output, async (broker, interruption) => {
+  return runOn(chosen, flags, output, {}, async (broker, interruption) => {
     output.closed.then(() => interruption.abort());
     await job(broker, interruption.signal);
     return EXIT.ok;
@@ -95,9 +104,11 @@ async function runOn(
   chosen: ChosenAddress,
   { connectTimeout }: CommonFlags,
   output: Output,
+  limits: { readonly maxMessageBytes?: number },
   job: (broker: Broker, interruption: ReturnType<typeof abortOnStopSignal>) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const broker = await openBroker(chosen, output, {
+    ...limits,
     connectTimeout,
     observe: (event) => {
       if (event.type !== 'connected') output.event(brokerEventLine(event));

@@ -12,6 +12,7 @@ import {
 import { QueueScan } from '../common/queue-scan.js';
 import { pause, throwIfAborted, withGrace } from '../common/waiting.js';
 import { keyOf } from '../dead-letters/replay.js';
+import { isQueueError, type QueueError } from '../errors.js';
 
 /** Which messages to move. */
 export interface MoveOptions extends WaitOptions {
@@ -19,15 +20,22 @@ export interface MoveOptions extends WaitOptions {
   readonly limit?: number | undefined;
   /** Called with the id of each message that was moved, and awaited. If it throws or rejects, the move ends. */
   readonly onMoved?: ((id: string) => void) | undefined;
+  /** Called with the id of each message that stays because it can't be sent, and the reason. Its errors end the move. */
+  readonly onLeft?: ((id: string, error: QueueError) => void) | undefined;
 }
 
 /** The result of a move. */
 export interface MoveResult {
   /** How many messages are in the other queue now. */
   readonly moved: number;
+  /** How many stay because they can't be sent: `TOO_LARGE` or `INVALID_MESSAGE`. `onLeft` tells which. */
+  readonly left: number;
   /** How many were ready when it began. */
   readonly total: number;
 }
+
+/** Errors that concern one message; any other would affect the next message as well. */
+const OF_ONE_MESSAGE = ['INVALID_MESSAGE', 'TOO_LARGE'] as const;
 
 /** How many messages may be on their way at once. */
 const MAX_UNDER_WAY = 50;
@@ -64,7 +72,7 @@ export async function moveMessages(
   const backend = backendOf(broker);
   checkQueueName(from);
   checkQueueName(to);
-  checkOptionNames('moveMessages', options, ['limit', 'onMoved', 'signal', 'timeoutMs']);
+  checkOptionNames('moveMessages', options, ['limit', 'onMoved', 'onLeft', 'signal', 'timeoutMs']);
   checkWaitOptions(options);
   const limit = integerOption('limit', options.limit, {
     min: 1,
@@ -80,6 +88,7 @@ export async function moveMessages(
   const earlier = new Moved();
   let begun = 0;
   let moved = 0;
+  let left = 0;
   let mayHaveMore = true;
   const cameBack = ({ message }: Delivery) => {
     earlier.notice(scan.interruptions);
@@ -93,7 +102,17 @@ export async function moveMessages(
     throwIfAborted(wait.signal, `moving from '${from}'`);
     const { message } = delivery;
     const key = keyOf({ id: message.id, message });
-    await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), publishWait);
+    try {
+      await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), publishWait);
+    } catch (error) {
+      if (!isQueueError(error, ...OF_ONE_MESSAGE)) throw error;
+      // It must not keep those behind it from being moved.
+      left++;
+      if (!isBack) begun--;
+      mayHaveMore = true;
+      options.onLeft?.(message.id, error);
+      return;
+    }
     if (!scan.holds(delivery)) {
       // Its connection was lost meanwhile: it is in the queue again, and is moved when it is redelivered.
       if (isBack) earlier.lose(key);
@@ -135,7 +154,7 @@ export async function moveMessages(
     earlier.notice(scan.interruptions);
     await moveReturned(backend, { from, to, moved: earlier, wait });
   }
-  return { moved, total: scan.total };
+  return { moved, left, total: scan.total };
 }
 
 /**

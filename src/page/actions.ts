@@ -111,8 +111,10 @@ async function move(
   // No more than the dialog named: others may have arrived since.
   const limit = Math.max(1, expected);
   const onMoved = (id: string) => outcome({ id, outcome: 'moved', detail: `to '${to}'` });
-  const { moved } = await moveMessages(broker, queue, to, { limit, signal, onMoved });
-  return `moved ${count(moved, 'message')} to '${to}'${missing(expected - moved)}`;
+  const onLeft = (id: string, error: Error) => outcome({ id, outcome: 'stays', detail: error.message });
+  const { moved, left } = await moveMessages(broker, queue, to, { limit, signal, onMoved, onLeft });
+  const stays = left === 0 ? '' : `; ${left} can't be sent, and ${left === 1 ? 'stays' : 'stay'}`;
+  return `moved ${count(moved, 'message')} to '${to}'${stays}${missing(expected - moved - left)}`;
 }
 
 async function replay(

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Backend } from '../../src/broker.js';
+import type { ConnectOptions } from '../../src/connect.js';
 import { defineQueue } from '../../src/queue.js';
 import { amqpUrl, knownManagementUrl } from '../support/broker.js';
 import { connect } from '../support/connect.js';
@@ -25,8 +26,8 @@ afterAll(async () => {
 
 const local = `local:${join(folder, 'queues')}`;
 
-async function open(url: string): Promise<Backend> {
-  const broker = await connect(url);
+async function open(url: string, options?: ConnectOptions): Promise<Backend> {
+  const broker = await connect(url, options);
   opened.push(broker);
   return broker;
 }
@@ -132,6 +133,15 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
     const broker = await open(url());
     const from = await queueWith(broker, ['a', 'b', 'c']);
     const to = await queueWith(broker, []);
+    // More than a program may send by default.
+    const large = await open(url(), { maxMessageBytes: 2 ** 21 });
+    const body = Buffer.alloc(2 ** 21);
+    await large.publish(
+      { exchange: '', routingKey: to },
+      { id: 'large', contentType: '', headers: {}, body },
+    );
+    expect(await run('move', to, from, '-n', '1')).toMatchObject({ exitCode: 0 });
+    expect(await run('remove', from, 'large', '--force')).toMatchObject({ exitCode: 0 });
     const dry = await run('move', from, to, '--dry-run');
     expect(dry).toMatchObject({
       exitCode: 0,
@@ -141,7 +151,7 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
     expect(jsonLines(some.stdout)).toEqual([
       { outcome: 'moved', id: 'a', to },
       { outcome: 'moved', id: 'b', to },
-      { from, to, moved: 2, total: 3 },
+      { from, to, moved: 2, left: 0, total: 3 },
     ]);
     const inbox = await Inbox.open(broker, to);
     expect(await inbox.ackNext(2)).toEqual(['a', 'b']);

@@ -289,7 +289,11 @@ export const operatorCases: Cases = {
     await t.untilCounted(from, { ready: 4 });
     const told: string[] = [];
     const onMoved = (id: string) => told.push(id);
-    expect(await moveMessages(t.broker, from.name, to.name, { onMoved })).toEqual({ moved: 4, total: 4 });
+    expect(await moveMessages(t.broker, from.name, to.name, { onMoved })).toEqual({
+      moved: 4,
+      left: 0,
+      total: 4,
+    });
     expect(told.toSorted()).toEqual(['a', 'b', 'c', 'd']);
     const moved = await (await t.inbox(to)).take(4);
     expect(idsOf(moved).filter((id) => id !== 'a')).toEqual(['b', 'c', 'd']);
@@ -306,7 +310,11 @@ export const operatorCases: Cases = {
     await inbox.take(3);
     await inbox.subscription.close();
     await t.untilCounted(from, { ready: 3 });
-    expect(await moveMessages(t.broker, from.name, to.name, { limit: 2 })).toEqual({ moved: 2, total: 3 });
+    expect(await moveMessages(t.broker, from.name, to.name, { limit: 2 })).toEqual({
+      moved: 2,
+      left: 0,
+      total: 3,
+    });
     await t.untilCounted(from, { ready: 1 });
     await t.untilCounted(to, { ready: 2 });
   },

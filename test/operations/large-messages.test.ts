@@ -6,6 +6,7 @@ import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { isQueueError } from '../../src/errors.js';
 import { moveMessages } from '../../src/operations/move.js';
 import { defineQueue } from '../../src/queue.js';
+import { newFolder } from '../local-queue/disk/folders.js';
 
 const MIB = 2 ** 20;
 const COUNT = 20;
@@ -39,7 +40,7 @@ describe('large messages', () => {
     await backend.declare(defineQueue('from', z.unknown()).spec);
     await declareSlow(backend, 'to');
     await fill(backend, 'from');
-    expect(await moveMessages(broker, 'from', 'to')).toEqual({ moved: COUNT, total: COUNT });
+    expect(await moveMessages(broker, 'from', 'to')).toEqual({ moved: COUNT, left: 0, total: COUNT });
   });
 
   it('are all replayed, though few of them can be held at a time', async () => {
@@ -50,6 +51,33 @@ describe('large messages', () => {
     const result = await deadLetters(broker, 'work').replay({ to: 'slow' });
     expect(result).toMatchObject({ replayed: COUNT, total: COUNT });
   });
+});
+
+it('a message that cannot be sent stays, is named, and keeps none behind it from being moved', async () => {
+  const address = `local:${newFolder()}`;
+  const writer = await connect(address, { maxMessageBytes: 4 * MIB });
+  onTestFinished(() => writer.close());
+  const backend = backendOf(writer);
+  for (const name of ['from', 'to']) await backend.declare(defineQueue(name, z.unknown()).spec);
+  for (const [id, bytes] of [
+    ['large', 2 * MIB],
+    ['small', 1],
+    ['last', 1],
+  ] as const) {
+    const body = Buffer.alloc(bytes);
+    await backend.publish({ exchange: '', routingKey: 'from' }, { id, contentType: '', headers: {}, body });
+  }
+  const mover = await connect(address);
+  onTestFinished(() => mover.close());
+  const left: unknown[] = [];
+  const onLeft = (id: string, { code }: { code: string }) => left.push([id, code]);
+  expect(await moveMessages(mover, 'from', 'to', { limit: 2, onLeft })).toEqual({
+    moved: 2,
+    left: 1,
+    total: 3,
+  });
+  expect(left).toEqual([['large', 'TOO_LARGE']]);
+  expect((await mover.inspect('from')).ready).toBe(1);
 });
 
 it('a schema that never answers ends a replay at its time limit', async () => {

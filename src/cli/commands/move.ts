@@ -1,7 +1,7 @@
 /** `millrace move` */
 
 import { type Command, Option } from 'commander';
-import { errorText } from '../../common/options.js';
+import { errorText, quote } from '../../common/options.js';
 import { count } from '../../common/reporting/count.js';
 import { moveMessages } from '../../operations/move.js';
 import { addHelp, type Execute } from '../common-options.js';
@@ -47,8 +47,9 @@ function move(from: string, to: string, flags: MoveFlags, output: Output): Promi
   const { limit = Number.POSITIVE_INFINITY } = flags;
   return withOperator('move', flags, output, noSuchQueue(from), async ({ broker, operator, wait }) => {
     let moved = 0;
+    let left = 0;
     const say = (verb: string, total: number) => {
-      if (output.json) void output.record({ from, to, moved: verb === 'Moved' ? moved : 0, total });
+      if (output.json) void output.record({ from, to, moved: verb === 'Moved' ? moved : 0, left, total });
       else output.note(` [*] ${verb} ${moved} of ${count(total, 'message')} of '${from}' to '${to}'`);
     };
     if (flags.dryRun === true) {
@@ -63,8 +64,12 @@ function move(from: string, to: string, flags: MoveFlags, output: Output): Promi
       moved++;
       if (output.json) await output.record({ outcome: 'moved', id, to });
     };
+    const onLeft = (id: string, error: Error) => {
+      left++;
+      output.error(`message ${quote(id)} stays: ${error.message}`);
+    };
     try {
-      const { total } = await moveMessages(broker, from, to, { ...wait, limit, onMoved });
+      const { total } = await moveMessages(broker, from, to, { ...wait, limit, onMoved, onLeft });
       say('Moved', total);
     } catch (error) {
       if (moved === 0) throw error;
@@ -72,6 +77,7 @@ function move(from: string, to: string, flags: MoveFlags, output: Output): Promi
       output.error(`moved ${count(moved, 'message')}, then: ${errorText(aborted ? reason : error)}`);
       return aborted ? exitCodeOf(reason) : EXIT.partial;
     }
+    if (left > 0) return EXIT.partial;
     return moved === 0 ? EXIT.empty : EXIT.ok;
   });
 }

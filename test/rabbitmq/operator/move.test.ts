@@ -41,7 +41,7 @@ test('a move whose connection is cut moves everything, loses nothing, and counts
       if (told.push(id) % 200 === 100) proxy.cut();
     },
   });
-  expect(result).toEqual({ moved: 600, total: 600 });
+  expect(result).toEqual({ moved: 600, left: 0, total: 600 });
   expect(new Set(told).size).toBe(600);
   expect((await broker.inspect(from.name)).ready).toBe(0);
   const { ready } = await broker.inspect(to.name);
@@ -108,7 +108,7 @@ test('a message that comes back twice counts once, and the limit holds', async (
     },
   );
   expect(cuts).toBe(2);
-  expect(result).toEqual({ moved: 3, total: 6 });
+  expect(result).toEqual({ moved: 3, left: 0, total: 6 });
   expect(told.length).toBe(3);
   const { ready } = await broker.inspect(to.name);
   const inbox = await Inbox.open(broker, to.name, { prefetch: 2000 });
@@ -149,7 +149,7 @@ test('of messages that are alike, as many move as the limit says, though the fir
       },
     },
   );
-  expect(result).toEqual({ moved: 4, total: 6 });
+  expect(result).toEqual({ moved: 4, left: 0, total: 6 });
   expect(told).toBe(4);
   await eventually(async () => (await broker.inspect(from.name)).ready === 2);
   expect((await broker.inspect(to.name)).ready).toBeGreaterThanOrEqual(4);
@@ -172,7 +172,7 @@ test("a dead letter keeps RabbitMQ's record of its death, but not the counts of 
   await raw.waitForConfirms();
   raw.nack(await eventually(() => raw.get(from)), false, false);
   await eventually(async () => (await broker.inspect(`${from}.dead`)).ready === 1);
-  expect(await moveMessages(broker, `${from}.dead`, to)).toEqual({ moved: 1, total: 1 });
+  expect(await moveMessages(broker, `${from}.dead`, to)).toEqual({ moved: 1, left: 0, total: 1 });
   const { properties } = await eventually(() => raw.get(to, { noAck: true }));
   expect(properties.headers).toMatchObject({
     tenant: 'blue',

@@ -9,7 +9,7 @@ import { isQueueError } from '../../../errors.js';
 import { type ChosenAddress, chooseAddress } from '../../address.js';
 import { ADDRESS_HELP, addHelp, type CommonFlags } from '../../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../../exit-code.js';
-import { openBroker, refuseMemory } from '../../open-broker.js';
+import { openBroker, refuseMemory, STORED_MESSAGE_BYTES } from '../../open-broker.js';
 import {
   durationOption,
   type ManagementFlags,
@@ -74,6 +74,7 @@ export async function withOperator(
   const broker = await openBroker(chosen, output, {
     connectTimeout,
     managementUrl,
+    maxMessageBytes: STORED_MESSAGE_BYTES,
     observe: (event) => {
       if (event.type !== 'connected') output.event(brokerEventLine(event));
     },
