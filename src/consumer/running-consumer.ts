@@ -216,8 +216,8 @@ export class RunningConsumer<Out> implements Consumer {
   /** Called after the breaker's pause. */
   #tryOne(): void {
     this.#pausing.remove('breaker');
-    this.#become(this.#state);
     this.#dispatcher.useSlots(1);
+    this.#become(this.#state);
     this.#resume({ timeoutMs: Number.POSITIVE_INFINITY }).catch((error) => this.#notRenewed(error));
   }
 

@@ -123,17 +123,22 @@ export function missingDeadLetterSpec(target: DeadLetterTarget): QueueSpec | und
 
 /**
  * Whether a definition says where the dead letters of an existing queue go from now on. One that uses the queue as it is
- * does if that has no dead-letter queue, or has lost it: an additional queue is better than dropped messages, or than one
- * that nobody reads. `exists`: whether there is a queue of that name.
+ * does if that has no dead-letter queue, or if it names another one than the usual and the old one was removed: an
+ * additional queue is better than dropped messages, or than one that nobody reads. `exists`: whether there is a queue of
+ * that name.
  */
 export function changesDeadLetterTarget(
-  { declare }: QueueSpec,
+  { name, declare }: QueueSpec,
   to: QueueSpec,
   { deadLetterQueue, deadLetterCapacity }: DeadLetterTarget,
   exists: (name: string) => boolean,
 ): boolean {
-  if (deadLetterQueue === to.name) return deadLetterCapacity !== to.capacity;
-  return declare === 'match' || deadLetterQueue === undefined || !exists(deadLetterQueue);
+  const decides = declare === 'match';
+  // Without a capacity, it uses the queue as it is.
+  if (deadLetterQueue === to.name)
+    return deadLetterCapacity !== to.capacity && (decides || to.capacity !== undefined);
+  if (decides || deadLetterQueue === undefined) return true;
+  return to.name !== `${name}.dead` && !exists(deadLetterQueue);
 }
 
 export function queueMissing(name: string): QueueError {

@@ -155,7 +155,7 @@ export class Workers {
       if (at - (this.#last.get(source)?.at ?? at) > WINDOW_MS) this.#last.delete(source);
       const name = typeof source === 'string' ? placeOf(source) : 'the metrics of this process';
       // What fetch itself says is no reason.
-      const { cause = error } = error as Error;
+      const cause = (error as Error | undefined)?.cause ?? error;
       this.#errors.set(source, `${name}: ${errorText(cause)}`);
     } finally {
       // Without a time limit of its own: `within` has one.

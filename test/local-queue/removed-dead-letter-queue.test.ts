@@ -70,6 +70,9 @@ describe.each([
     await broker.declare(plainQueue('orders', { deadLetter: { capacity: 2 } }));
     await removeAndFill('orders', 'orders.dead');
     expect(await capacityOf(broker, 'orders.dead')).toBe(2);
+    await broker.declare(plainQueue('orders', { declare: 'if-missing' }));
+    await removeAndFill('orders', 'orders.dead');
+    expect(await capacityOf(broker, 'orders.dead')).toBe(2);
     await broker.remove('orders.dead');
     await broker.declare(plainQueue('orders', { declare: 'if-missing', deadLetter: { capacity: 3 } }));
     await removeAndFill('orders', 'orders.dead');
@@ -100,9 +103,21 @@ describe.each([
     expect(await capacityOf(broker, 'orders.dead')).toBe(5);
   });
 
+  test('under its own name, though a program that uses the queue as it is has named none', async () => {
+    await broker.declare(plainQueue('mine', { deadLetter: { queue: 'graveyard' } }));
+    await broker.remove('graveyard');
+    await broker.declare(plainQueue('mine', { declare: 'if-missing' }));
+    await fill('mine');
+    expect(await broker.inspect('graveyard')).toMatchObject({ ready: 1 });
+  });
+
   /** A dead letter after the dead-letter queue was removed. */
   async function removeAndFill(name: string, dead: string): Promise<void> {
     await broker.remove(dead);
+    await fill(name);
+  }
+
+  async function fill(name: string): Promise<void> {
     await broker.publish(
       { exchange: '', routingKey: name },
       { id: 'a', contentType: '', headers: {}, body: '' },

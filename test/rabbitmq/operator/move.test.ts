@@ -10,7 +10,7 @@ import { aroundBroker } from '../../../src/testing/around-broker.js';
 import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import { numbered } from '../../contract/contract-context.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
-import { eventually } from '../../support/eventually.js';
+import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox, idsOf } from '../../support/inbox.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
@@ -64,9 +64,11 @@ test('a move that is aborted leaves no message in both queues', async () => {
     onMoved: () => stop.abort(),
   });
   await expect(moving).rejects.toMatchObject({ code: 'ABORTED' });
-  const left = (await broker.inspect(from.name)).ready;
-  expect(left).toBeGreaterThan(0);
-  expect(left + (await broker.inspect(to.name)).ready).toBe(300);
+  await untilAsserted(async () => {
+    const [left, moved] = [await broker.inspect(from.name), await broker.inspect(to.name)];
+    expect(left.ready).toBeGreaterThan(0);
+    expect(left.ready + moved.ready).toBe(300);
+  });
 });
 
 test('a message that comes back twice counts once, and the limit holds', async () => {
