@@ -49,7 +49,7 @@ const PROGRAMS: Readonly<Record<string, readonly (Prints | 'a part' | 'a module'
     /^error dead-lettered message m-1: dead-lettered after attempt 1, rejected: no paper for A-1\n$/,
   ],
   'docs/operations.md': [
-    /^orders 1 1 0\norders\.dead 0 0 0\n\{"id":"A-2"\}\ntrue\n\{ moved: 1, total: 1 \}\n$/,
+    /^orders 1 1 0\norders\.dead 0 0 0\n\{"id":"A-2"\}\ntrue\n\{ moved: 1, left: 0, total: 1 \}\n$/,
   ],
   'docs/ordering.md': [/^$/, /^transfers\.[0-7]\n$/],
   'docs/pace.md': [/^12 took their time\npaused\n$/],
