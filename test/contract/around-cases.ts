@@ -11,7 +11,7 @@ import { createProducer } from '../../src/producer/producer.js';
 import { createRequester } from '../../src/producer/requester.js';
 import type { Queue } from '../../src/queue.js';
 import { EventLog } from '../support/event-log.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilAsserted } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 import type { Cases } from './contract-suite.js';
 
@@ -37,6 +37,29 @@ function telling(told: string[], name: string): Around<HandlerContext> {
 
 /** What `around` promises; its other cases, which no backend has a part in, are in test/common/around.test.ts. */
 export const aroundCases: Cases = {
+  'handlers run in the async context of the call that began to consume, not of connect or send': async (
+    t,
+  ) => {
+    const context = new AsyncLocalStorage<string>();
+    const queue = t.define(z.string());
+    const broker = await context.run('connect', () => t.open());
+    const seen: (string | undefined)[] = [];
+    const [first, second] = ['first', 'second'].map((name) =>
+      createConsumer(broker, queue, (value) => {
+        seen.push(`${value} in ${name}: ${context.getStore()}`);
+      }),
+    );
+    await context.run('start', () => first?.start());
+    const producer = createProducer(broker, queue);
+    await context.run('send', () => producer.send('a'));
+    await untilAsserted(() => expect(seen).toEqual(['a in first: start']));
+    await first?.stop();
+    await second?.start();
+    await context.run('send', () => producer.send('b'));
+    await untilAsserted(() => expect(seen).toEqual(['a in first: start', 'b in second: undefined']));
+    await second?.stop();
+  },
+
   'functions around a send add headers, the outermost first, and those around a handler surround each attempt':
     async (t) => {
       const queue = t.define(z.string());
