@@ -20,7 +20,7 @@ export interface MoveOptions extends WaitOptions {
   readonly limit?: number | undefined;
   /** Called with the id of each message that was moved, and awaited. If it throws or rejects, the move ends. */
   readonly onMoved?: ((id: string) => void) | undefined;
-  /** Called with the id of each message that stays because it can't be sent, and the reason. Its errors end the move. */
+  /** Called with the id of each message that stays because it can't be sent, and the reason. Awaited; its errors end the move. */
   readonly onLeft?: ((id: string, error: QueueError) => void) | undefined;
 }
 
@@ -110,7 +110,7 @@ export async function moveMessages(
       left++;
       if (!isBack) begun--;
       mayHaveMore = true;
-      options.onLeft?.(message.id, error);
+      await (options.onLeft?.(message.id, error) as unknown);
       return;
     }
     if (!scan.holds(delivery)) {
