@@ -1,15 +1,15 @@
 /** What the parts of the page share. */
 import type { Broker } from '../broker.js';
 import type { Schedule } from '../schedules/schedule.js';
-import type { Access } from './access.js';
-import type { Audit } from './audit.js';
-import type { BrokerStatus } from './broker-status.js';
-import type { DeadReader } from './dead-reader.js';
-import type { Jobs } from './jobs.js';
-import type { Live } from './live.js';
+import type { Audit } from './actions/audit.js';
+import type { Jobs } from './actions/jobs.js';
+import type { BrokerStatus } from './figures/broker-status.js';
+import type { Sampler } from './figures/sampler.js';
+import type { Workers } from './figures/workers.js';
+import type { Access } from './http/access.js';
+import type { Live } from './http/live.js';
+import type { DeadReader } from './messages/dead-reader.js';
 import type { MetricsSource, PageRequest } from './page-types.js';
-import type { Sampler } from './sampler.js';
-import type { Workers } from './workers.js';
 
 /** Its options, checked. */
 export interface AppParts {

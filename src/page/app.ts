@@ -1,19 +1,19 @@
 /** Answers the requests for the page: checks who asks, and passes them on to what reads or acts. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorText } from '../common/options.js';
-import { ActionEndpoint } from './action-endpoint.js';
+import { Jobs } from './actions/jobs.js';
 import type { AppParts } from './app-parts.js';
-import { BrokerStatus } from './broker-status.js';
-import { DeadReader } from './dead-reader.js';
-import { html } from './html.js';
-import { locate, sendHtml, sendJson, statusOf } from './http.js';
-import { Jobs } from './jobs.js';
-import type { Links } from './links.js';
-import { Live } from './live.js';
-import { Sampler } from './sampler.js';
-import { ViewEndpoint } from './view-endpoint.js';
+import { BrokerStatus } from './figures/broker-status.js';
+import { Sampler } from './figures/sampler.js';
+import { Workers } from './figures/workers.js';
+import { html } from './html/html.js';
+import type { Links } from './html/links.js';
+import { ActionEndpoint } from './http/action-endpoint.js';
+import { locate, sendHtml, sendJson, statusOf } from './http/exchange.js';
+import { Live } from './http/live.js';
+import { ViewEndpoint } from './http/view-endpoint.js';
+import { DeadReader } from './messages/dead-reader.js';
 import { plainPage } from './views/layout.js';
-import { Workers } from './workers.js';
 
 const SECURITY: Readonly<Record<string, string>> = {
   'content-security-policy':

@@ -3,9 +3,9 @@ import type { Broker } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
 import { booleanOption, checkOptionNames, checkQueueName, invalidOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
-import { Access, randomToken } from './access.js';
+import { Audit } from './actions/audit.js';
 import { App } from './app.js';
-import { Audit } from './audit.js';
+import { Access, randomToken } from './http/access.js';
 import type { MetricsSource, Page, PageOptions, PageRequest, PageResponse } from './page-types.js';
 
 const NAMES = [

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { expect, test } from 'vitest';
-import { Access } from '../../src/page/access.js';
+import { Access } from '../../src/page/http/access.js';
 
 test('an IPv6 address that it listens at is a host name', () => {
   const access = new Access(undefined, ['FD00::7', 'ops.example']);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { QueueInfo } from '../../src/broker.js';
-import { History } from '../../src/page/history.js';
+import { History } from '../../src/page/figures/history.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

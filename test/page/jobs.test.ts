@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseAction } from '../../src/page/actions.js';
-import { type Job, type JobPlan, Jobs } from '../../src/page/jobs.js';
+import { parseAction } from '../../src/page/actions/actions.js';
+import { type Job, type JobPlan, Jobs } from '../../src/page/actions/jobs.js';
 
 const plan = (expected: number, run: JobPlan['run'], turn = 'dead orders.dead'): JobPlan => ({
   action: 'replay',

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import type { Cells } from '../../src/page/cells.js';
-import { Live } from '../../src/page/live.js';
+import type { Cells } from '../../src/page/html/cells.js';
+import { Live } from '../../src/page/http/live.js';
 import { eventually } from '../support/eventually.js';
 
 let server: Server | undefined;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { bodyText, indent } from '../../src/page/body-text.js';
-import { fold, groupsOf, summaryOf } from '../../src/page/error-groups.js';
-import { age, number, sparkPoints } from '../../src/page/format.js';
-import { html } from '../../src/page/html.js';
-import { Links, nameOf } from '../../src/page/links.js';
+import { age, number, sparkPoints } from '../../src/page/html/format.js';
+import { html } from '../../src/page/html/html.js';
+import { Links, nameOf } from '../../src/page/html/links.js';
+import { bodyText, indent } from '../../src/page/messages/body-text.js';
+import { fold, groupsOf, summaryOf } from '../../src/page/messages/error-groups.js';
 import { json } from '../../src/page/views/view.js';
 
 describe('text of strangers in HTML', () => {

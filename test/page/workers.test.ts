@@ -5,12 +5,12 @@ import { afterEach, expect, test } from 'vitest';
 import { operatorOf } from '../../src/common/backend-of.js';
 import { connect, createConsumer, createProducer, defineQueue } from '../../src/index.js';
 import { createMetrics } from '../../src/metrics/index.js';
-import { handlerCountsOf, quantile } from '../../src/page/handler-metrics.js';
-import { History } from '../../src/page/history.js';
-import { Links } from '../../src/page/links.js';
+import { handlerCountsOf, quantile } from '../../src/page/figures/handler-metrics.js';
+import { History } from '../../src/page/figures/history.js';
+import { Workers } from '../../src/page/figures/workers.js';
+import { Links } from '../../src/page/html/links.js';
 import { nowView } from '../../src/page/views/now.js';
 import type { ViewContext } from '../../src/page/views/view.js';
-import { Workers } from '../../src/page/workers.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
 

@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Command } from 'commander';
 import { onAbort } from '../../common/waiting.js';
-import { auditLine } from '../../page/audit.js';
+import { auditLine } from '../../page/actions/audit.js';
 import type { PageOptions } from '../../page/page-types.js';
 import { addHelp, type Execute, shellQuoted } from '../common-options.js';
 import { CommandError, EXIT, type ExitCode } from '../exit-code.js';

@@ -1,10 +1,10 @@
 /** Dead letters: grouped by reason, and those of one group. */
 import type { QueueInfo } from '../../broker.js';
 import { errorText } from '../../common/options.js';
-import { type DeadScan, deadLetterQueueOf, MAX_READ } from '../dead-reader.js';
-import { type DeadGroup, type DeadSummary, groupsOf } from '../error-groups.js';
-import { bytes, count, number, time } from '../format.js';
-import { type Html, html } from '../html.js';
+import { bytes, count, number, time } from '../html/format.js';
+import { type Html, html } from '../html/html.js';
+import { type DeadScan, deadLetterQueueOf, MAX_READ } from '../messages/dead-reader.js';
+import { type DeadGroup, type DeadSummary, groupsOf } from '../messages/error-groups.js';
 import { missingQueue } from './queue.js';
 import {
   actionButton,

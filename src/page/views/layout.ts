@@ -1,7 +1,8 @@
 /** The frame around each view. */
-import { asset, IMPORTED } from '../assets.js';
-import { type Html, html } from '../html.js';
-import type { Links } from '../links.js';
+
+import { type Html, html } from '../html/html.js';
+import type { Links } from '../html/links.js';
+import { asset, IMPORTED } from '../http/assets.js';
 import type { View } from './view.js';
 
 const TABS = [

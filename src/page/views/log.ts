@@ -1,6 +1,6 @@
 /** The actions taken on this page. */
-import { time } from '../format.js';
-import { html } from '../html.js';
+import { time } from '../html/format.js';
+import { html } from '../html/html.js';
 import { emptyState, type View, type ViewContext } from './view.js';
 
 export function logView({ audit, readOnly }: ViewContext): View {

@@ -1,8 +1,8 @@
 /** A message in HTML: its properties, headers and body. */
 import type { HeaderValue, Message } from '../../broker.js';
-import { bodyText } from '../body-text.js';
-import { bytes, time } from '../format.js';
-import { type Html, html, type Part } from '../html.js';
+import { bytes, time } from '../html/format.js';
+import { type Html, html, type Part } from '../html/html.js';
+import { bodyText } from '../messages/body-text.js';
 
 const PROPERTIES = [
   'contentType',

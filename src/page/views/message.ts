@@ -2,9 +2,9 @@
 import type { ServerResponse } from 'node:http';
 import type { QueueInfo } from '../../broker.js';
 import type { DeadLetter } from '../../dead-letters/dead-letter.js';
-import { deadLetterQueueOf } from '../dead-reader.js';
-import { number, time } from '../format.js';
-import { type Html, html } from '../html.js';
+import { number, time } from '../html/format.js';
+import { type Html, html } from '../html/html.js';
+import { deadLetterQueueOf } from '../messages/dead-reader.js';
 import { body, definitions, headers, properties } from './message-parts.js';
 import { missingQueue } from './queue.js';
 import {

@@ -1,11 +1,11 @@
 /** The first view: the broker's state, and its queues, those first that need attention. */
 import type { QueueInfo } from '../../broker.js';
 import { measuredLabel } from '../../common/tracing.js';
-import { attentionOf, medianAge } from '../attention.js';
-import { type Cell, type Cells, renderCell } from '../cells.js';
-import { age, count, number, rate, sinceText, sparkPoints, UNKNOWN } from '../format.js';
-import { type Html, html } from '../html.js';
-import type { Query } from '../links.js';
+import { attentionOf, medianAge } from '../figures/attention.js';
+import { type Cell, type Cells, renderCell } from '../html/cells.js';
+import { age, count, number, rate, sinceText, sparkPoints, UNKNOWN } from '../html/format.js';
+import { type Html, html } from '../html/html.js';
+import type { Query } from '../html/links.js';
 import {
   addressFlag,
   emptyState,

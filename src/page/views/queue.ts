@@ -2,12 +2,12 @@
 import type { MessageState, PeekedMessage, PeekPage, QueueInfo } from '../../broker.js';
 import { operatorOf } from '../../common/backend-of.js';
 import { errorText } from '../../common/options.js';
-import { attentionOf, medianAge } from '../attention.js';
-import { type Cell, type Cells, renderCell } from '../cells.js';
-import { deadLetterQueueOf } from '../dead-reader.js';
-import { age, bytes, count, duration, number, rate, sinceText, time, UNKNOWN } from '../format.js';
-import { MAX_CHARTED, type Span } from '../history.js';
-import { type Html, html } from '../html.js';
+import { attentionOf, medianAge } from '../figures/attention.js';
+import { MAX_CHARTED, type Span } from '../figures/history.js';
+import { type Cell, type Cells, renderCell } from '../html/cells.js';
+import { age, bytes, count, duration, number, rate, sinceText, time, UNKNOWN } from '../html/format.js';
+import { type Html, html } from '../html/html.js';
+import { deadLetterQueueOf } from '../messages/dead-reader.js';
 import { body, definitions, headers, properties } from './message-parts.js';
 import {
   actionButton,

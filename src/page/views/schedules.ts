@@ -1,7 +1,7 @@
 /** The schedules that the page was given. */
 import { createScheduler, type ScheduleInfo } from '../../schedules/scheduler.js';
-import { time } from '../format.js';
-import { html } from '../html.js';
+import { time } from '../html/format.js';
+import { html } from '../html/html.js';
 import { emptyState, type View, type ViewContext } from './view.js';
 
 export async function schedulesView(context: ViewContext): Promise<View> {

@@ -1,14 +1,14 @@
 /** Shared parts of the page's views. */
 import type { Broker, QueueInfo } from '../../broker.js';
 import type { Schedule } from '../../schedules/schedule.js';
-import type { Audit } from '../audit.js';
-import type { Cells } from '../cells.js';
-import type { DeadReader } from '../dead-reader.js';
-import { type Html, html } from '../html.js';
-import type { Jobs } from '../jobs.js';
-import type { Links } from '../links.js';
-import type { Sampler } from '../sampler.js';
-import type { Workers } from '../workers.js';
+import type { Audit } from '../actions/audit.js';
+import type { Jobs } from '../actions/jobs.js';
+import type { Sampler } from '../figures/sampler.js';
+import type { Workers } from '../figures/workers.js';
+import type { Cells } from '../html/cells.js';
+import { type Html, html } from '../html/html.js';
+import type { Links } from '../html/links.js';
+import type { DeadReader } from '../messages/dead-reader.js';
 
 /** Why a figure of handlers is missing. */
 export const HANDLERS_UNKNOWN =

@@ -2,8 +2,8 @@
 import type { ConsumerList, QueueConsumer } from '../../broker.js';
 import { operatorOf } from '../../common/backend-of.js';
 import { errorText } from '../../common/options.js';
-import { age, number, time } from '../format.js';
-import { type Html, html } from '../html.js';
+import { age, number, time } from '../html/format.js';
+import { type Html, html } from '../html/html.js';
 import { emptyState, notice, type View, type ViewContext } from './view.js';
 
 const SHOWN = 500;

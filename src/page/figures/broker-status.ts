@@ -1,6 +1,6 @@
 /** The state of the broker as the page shows it, and since when. */
-import type { Broker } from '../broker.js';
-import type { Status } from './live.js';
+import type { Broker } from '../../broker.js';
+import type { Status } from '../http/live.js';
 import type { Sampler } from './sampler.js';
 
 export class BrokerStatus {

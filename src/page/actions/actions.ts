@@ -1,13 +1,13 @@
 /** The actions of an operator on the page. */
-import type { Broker, QueueInfo } from '../broker.js';
-import { operatorOf } from '../common/backend-of.js';
-import { deadLetters } from '../dead-letters/dead-letters.js';
-import type { SelectionOptions } from '../dead-letters/selection.js';
-import { QueueError } from '../errors.js';
-import { moveMessages } from '../operations/move.js';
-import { deadLetterQueueOf } from './dead-reader.js';
-import { groupOf } from './error-groups.js';
-import { count } from './format.js';
+import type { Broker, QueueInfo } from '../../broker.js';
+import { operatorOf } from '../../common/backend-of.js';
+import { deadLetters } from '../../dead-letters/dead-letters.js';
+import type { SelectionOptions } from '../../dead-letters/selection.js';
+import { QueueError } from '../../errors.js';
+import { moveMessages } from '../../operations/move.js';
+import { count } from '../html/format.js';
+import { deadLetterQueueOf } from '../messages/dead-reader.js';
+import { groupOf } from '../messages/error-groups.js';
 import type { JobContext, JobPlan } from './jobs.js';
 
 /** The request that the page's script sends. */

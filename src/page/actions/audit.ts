@@ -1,6 +1,6 @@
 /** The audit of actions: the last entries, for the log view, and a line for each elsewhere. */
-import { onOneLine } from '../common/reporting/terminal-text.js';
-import type { AuditEntry } from './page-types.js';
+import { onOneLine } from '../../common/reporting/terminal-text.js';
+import type { AuditEntry } from '../page-types.js';
 
 const KEPT = 1000;
 

@@ -1,6 +1,6 @@
 /** Which queues need attention, and why, in one or two words. */
-import type { QueueInfo } from '../broker.js';
-import { age, number } from './format.js';
+import type { QueueInfo } from '../../broker.js';
+import { age, number } from '../html/format.js';
 import type { History } from './history.js';
 
 export interface Attention {

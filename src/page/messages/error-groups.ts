@@ -1,6 +1,6 @@
 /** Dead letters grouped by reason: by their errors without the varying parts. */
 import { createHash } from 'node:crypto';
-import type { DeadLetter } from '../dead-letters/dead-letter.js';
+import type { DeadLetter } from '../../dead-letters/dead-letter.js';
 
 const MAX_TEXT = 160;
 

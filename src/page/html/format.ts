@@ -1,5 +1,5 @@
 /** Formats numbers, ages, sizes and times for operators. */
-import { count as countOf } from '../common/reporting/count.js';
+import { count as countOf } from '../../common/reporting/count.js';
 import { type Html, html } from './html.js';
 
 /** The sign for unknown figures. */

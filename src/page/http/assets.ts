@@ -32,7 +32,7 @@ const loaded = new Map<string, Asset>();
 function load(name: string): Asset {
   const known = loaded.get(name);
   if (known !== undefined) return known;
-  const body = readFileSync(new URL(`./client/${name}`, import.meta.url));
+  const body = readFileSync(new URL(`../client/${name}`, import.meta.url));
   const file = { body, zipped: gzipSync(body), tag: digest(body) };
   loaded.set(name, file);
   return file;

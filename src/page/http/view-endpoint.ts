@@ -1,21 +1,21 @@
 /** Answers requests that read: views, files, the stream of a view and the data of its charts. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { errorText } from '../common/options.js';
-import type { AppParts, AppServices } from './app-parts.js';
+import { errorText } from '../../common/options.js';
+import type { AppParts, AppServices } from '../app-parts.js';
+import type { SampleError } from '../figures/sampler.js';
+import { type Html, html } from '../html/html.js';
+import { type Links, nameOf } from '../html/links.js';
+import { deadView } from '../views/dead.js';
+import { layout } from '../views/layout.js';
+import { logView } from '../views/log.js';
+import { messageBody, messageView } from '../views/message.js';
+import { nowView } from '../views/now.js';
+import { chartData, queueView } from '../views/queue.js';
+import { schedulesView } from '../views/schedules.js';
+import { emptyState, notice, type View, type ViewContext } from '../views/view.js';
+import { workersView } from '../views/workers.js';
 import { serveAsset } from './assets.js';
-import { type Html, html } from './html.js';
-import { headersOf, type Place, sendHtml, sendJson, sendOutcomes, statusOf } from './http.js';
-import { type Links, nameOf } from './links.js';
-import type { SampleError } from './sampler.js';
-import { deadView } from './views/dead.js';
-import { layout } from './views/layout.js';
-import { logView } from './views/log.js';
-import { messageBody, messageView } from './views/message.js';
-import { nowView } from './views/now.js';
-import { chartData, queueView } from './views/queue.js';
-import { schedulesView } from './views/schedules.js';
-import { emptyState, notice, type View, type ViewContext } from './views/view.js';
-import { workersView } from './views/workers.js';
+import { headersOf, type Place, sendHtml, sendJson, sendOutcomes, statusOf } from './exchange.js';
 
 const ANSWER_LIMIT_MS = 10_000;
 /** While the broker is away, an operator sees that instead of nothing. */

@@ -1,9 +1,9 @@
 /** Reads the metrics of workers: only they know how long handlers take, and which attempts failed. */
-import { errorText } from '../common/options.js';
-import { measuredLabel } from '../common/tracing.js';
-import { within } from '../common/waiting.js';
+import { errorText } from '../../common/options.js';
+import { measuredLabel } from '../../common/tracing.js';
+import { within } from '../../common/waiting.js';
+import type { MetricsSource } from '../page-types.js';
 import { addTo, type HandlerCounts, handlerCountsOf, MAX_QUEUES, quantile } from './handler-metrics.js';
-import type { MetricsSource } from './page-types.js';
 
 /** A worker may have to query its broker for an answer. */
 const READ_EVERY_MS = 5_000;

@@ -1,10 +1,10 @@
 /** Answers requests that act: starts what an operator has confirmed, and writes it to the audit. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { errorText } from '../common/options.js';
-import { type ActionRequest, actAtOnce, parseAction, planOf } from './actions.js';
-import type { AppParts, AppServices } from './app-parts.js';
-import { BadRequest, readJson, sendJson } from './http.js';
-import type { PageRequest } from './page-types.js';
+import { errorText } from '../../common/options.js';
+import { type ActionRequest, actAtOnce, parseAction, planOf } from '../actions/actions.js';
+import type { AppParts, AppServices } from '../app-parts.js';
+import type { PageRequest } from '../page-types.js';
+import { BadRequest, readJson, sendJson } from './exchange.js';
 
 export class ActionEndpoint {
   readonly #parts: AppParts;

@@ -1,10 +1,10 @@
 /** Reads requests and writes answers. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gzip } from 'node:zlib';
-import { isQueueError, type QueueErrorCode } from '../errors.js';
+import { isQueueError, type QueueErrorCode } from '../../errors.js';
+import type { Job } from '../actions/jobs.js';
+import { Links } from '../html/links.js';
 import { ACTION_HEADER } from './access.js';
-import type { Job } from './jobs.js';
-import { Links } from './links.js';
 
 /** The body of an action: some ids. */
 const MAX_REQUEST_BYTES = 512 * 1024;

@@ -1,5 +1,5 @@
 /** HTML as templates: interpolated values are escaped, unless they are HTML themselves. */
-import { escapeControls } from '../common/reporting/terminal-text.js';
+import { escapeControls } from '../../common/reporting/terminal-text.js';
 
 /** Text that is HTML already. Only {@link html} creates it. */
 export class Html {

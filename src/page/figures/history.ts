@@ -1,5 +1,5 @@
 /** The history of the queues, for the charts: in memory, as long as the page's process runs. */
-import type { QueueInfo } from '../broker.js';
+import type { QueueInfo } from '../../broker.js';
 import { Ring } from './ring.js';
 import type { HandlerFigures } from './workers.js';
 

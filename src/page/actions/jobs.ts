@@ -1,7 +1,7 @@
 /** Long-running work: replays, drops and moves, with their progress and the outcome of each message. */
-import { errorText } from '../common/options.js';
-import { isQueueError } from '../errors.js';
-import type { JobView } from './client/job-view.js';
+import { errorText } from '../../common/options.js';
+import { isQueueError } from '../../errors.js';
+import type { JobView } from '../client/job-view.js';
 
 /** The limit for the kept outcomes of one job: no job of the page takes more dead letters. */
 const MAX_OUTCOMES = 50_000;

@@ -1,10 +1,10 @@
 /** Reads the figures of all queues: once a second while the page is being viewed, else now and then for the charts. */
-import type { Broker, Operator, QueueInfo } from '../broker.js';
-import { operatorOf } from '../common/backend-of.js';
-import { errorText } from '../common/options.js';
-import { settledWithin } from '../common/waiting.js';
-import { isQueueError } from '../errors.js';
-import { deadLetterQueueOf } from './dead-reader.js';
+import type { Broker, Operator, QueueInfo } from '../../broker.js';
+import { operatorOf } from '../../common/backend-of.js';
+import { errorText } from '../../common/options.js';
+import { settledWithin } from '../../common/waiting.js';
+import { isQueueError } from '../../errors.js';
+import { deadLetterQueueOf } from '../messages/dead-reader.js';
 import { History } from './history.js';
 import type { Workers } from './workers.js';
 

@@ -1,8 +1,8 @@
 /** Updates open pages: one stream of server-sent events for each. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Cells, changedCells } from './cells.js';
-import type { Sampler } from './sampler.js';
+import type { Sampler } from '../figures/sampler.js';
+import { type Cells, changedCells } from '../html/cells.js';
 
 /** Rendered pages that can be updated; the oldest are dropped, and reload themselves. */
 const MAX_VIEWS = 500;
