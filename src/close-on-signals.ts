@@ -1,6 +1,6 @@
 import type { Broker } from './broker.js';
 import { checkOptionNames, durationOption, invalidOption } from './common/options.js';
-import { Deferred } from './common/waiting.js';
+import { Deferred } from './common/waiting/waiting.js';
 
 /** Anything that {@link closeOnSignals} stops before it closes the broker: consumers, batch consumers, schedulers. */
 export interface Stoppable {

@@ -1,18 +1,18 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { ExchangeSpec } from './broker.js';
-import type { Codec, CodecName } from './common/encoding/codec.js';
 import {
   checkRoutingKey,
   type Exchange,
   type ExchangeOptions,
   exchangeOption,
   exchangeSpec,
-} from './common/exchange-spec.js';
+} from './common/definitions/exchange-spec.js';
+import type { Codec, CodecName } from './common/encoding/codec.js';
 import { checkOptionNames } from './common/options.js';
 import { isQueueError, QueueError } from './errors.js';
 import { defineQueue, type Queue } from './queue.js';
 
-export type { BindingOptions, Exchange, ExchangeOptions } from './common/exchange-spec.js';
+export type { BindingOptions, Exchange, ExchangeOptions } from './common/definitions/exchange-spec.js';
 
 /**
  * Defines an exchange, for the `bindings` of a queue and for {@link defineRoute}. Nothing is declared yet. Within one

@@ -46,12 +46,12 @@ export {
   type SignalName,
   type Stoppable,
 } from './close-on-signals.js';
-export type { Around, SendContext } from './common/around.js';
 export { operatorOf } from './common/backend-of.js';
-export { type DeadLetterHistory, deadLetterHistory } from './common/dead-letter-headers.js';
 export type { Codec, CodecName } from './common/encoding/codec.js';
+export type { Around, SendContext } from './common/hooks/around.js';
+export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/hooks/tracing.js';
+export { type DeadLetterHistory, deadLetterHistory } from './common/message/dead-letter-headers.js';
 export type { Logger } from './common/reporting/logger.js';
-export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/tracing.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type {
   Consumer,

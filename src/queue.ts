@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Failure, Message, QueueSpec } from './broker.js';
+import { type QueueOptions, queueSpec } from './common/definitions/queue-spec.js';
 import { type Codec, codecFor, codecOption, fidelityOf } from './common/encoding/codec.js';
 import { compressionOption, type Decompressed, decompress } from './common/encoding/compression.js';
 import { type Compression, compressionsIn } from './common/encoding/content-encoding.js';
@@ -11,12 +12,11 @@ import {
   type Verdict,
   validatorOf,
 } from './common/encoding/schema.js';
-import { copyBody } from './common/message.js';
+import { copyBody } from './common/message/new-message.js';
 import { DEFAULT_MAX_MESSAGE_BYTES, errorText, quote } from './common/options.js';
-import { type QueueOptions, queueSpec } from './common/queue-spec.js';
 import { QueueError } from './errors.js';
 
-export type { QueueOptions } from './common/queue-spec.js';
+export type { QueueOptions } from './common/definitions/queue-spec.js';
 
 /** An encoded value. */
 export interface EncodedValue {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Message } from '../src/broker.js';
-import type { BindingOptions } from '../src/common/exchange-spec.js';
+import type { BindingOptions } from '../src/common/definitions/exchange-spec.js';
 import { isQueueError, type QueueError } from '../src/errors.js';
 import { defineQueue, type Queue, type QueueOptions } from '../src/queue.js';
 

@@ -1,8 +1,8 @@
 import type { Broker } from '../broker.js';
-import { instrumentation } from '../common/instrumentation.js';
+import { instrumentation } from '../common/hooks/instrumentation.js';
 import { quote } from '../common/options.js';
 import { emitWarning } from '../common/reporting/logger.js';
-import { Deferred, onAbort } from '../common/waiting.js';
+import { Deferred, onAbort } from '../common/waiting/waiting.js';
 import type { HandlerContext, MessageInfo } from '../consumer/consumer.js';
 import { Context, type HandlerRun } from '../consumer/handler-run.js';
 import { isPostpone, isRejectMessage, isRetryLater, QueueError } from '../errors.js';

@@ -1,6 +1,6 @@
 import type { Broker } from '../broker.js';
 import { errorText, refusePromise } from '../common/options.js';
-import { Deadlines } from '../common/waiting.js';
+import { Deadlines } from '../common/waiting/waiting.js';
 import type { HandlerContext } from '../consumer/consumer.js';
 import type { HandlerHost } from '../consumer/handler-threads.js';
 import { RejectMessage } from '../errors.js';

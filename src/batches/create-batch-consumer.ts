@@ -1,8 +1,8 @@
 import type { Broker } from '../broker.js';
-import { type Around, aroundHandlerOption } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
+import { type Around, aroundHandlerOption } from '../common/hooks/around.js';
 import { checkOptionNames, integerOption, invalidOption } from '../common/options.js';
-import { within } from '../common/waiting.js';
+import { within } from '../common/waiting/waiting.js';
 import type { Consumer, Handler } from '../consumer/consumer.js';
 import { type ConsumerOptions, checkConsumerOptions } from '../consumer/consumer-options.js';
 import { RunningConsumer } from '../consumer/running-consumer.js';

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { showHeaders } from '../common/headers.js';
+import { showHeaders } from '../common/message/headers.js';
 import type { HandlerContext } from '../consumer/consumer.js';
 
 /** The JSON that `work` and `tail` print for a message. */

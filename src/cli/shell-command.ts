@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { showHeaders } from '../common/headers.js';
-import { onAbort, pause } from '../common/waiting.js';
+import { showHeaders } from '../common/message/headers.js';
+import { onAbort, pause } from '../common/waiting/waiting.js';
 import type { HandlerContext } from '../consumer/consumer.js';
 import type { LabelledBody } from './text-queue.js';
 

@@ -1,6 +1,6 @@
 import type { Backend, Message } from '../broker.js';
+import { errorReplyTo, isReplyAddress, type Request, replyTo } from '../common/message/reply-format.js';
 import { errorText } from '../common/options.js';
-import { errorReplyTo, isReplyAddress, type Request, replyTo } from '../common/reply-format.js';
 import { isQueueError, type RemoteFailure } from '../errors.js';
 import type { Outcome, Unhandled } from './settlement.js';
 

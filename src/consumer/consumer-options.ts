@@ -1,5 +1,6 @@
 import type { DelayedRetry, WaitOptions } from '../broker.js';
-import { type Around, aroundHandlerOption } from '../common/around.js';
+import { type Around, aroundHandlerOption } from '../common/hooks/around.js';
+import { MAX_ATTEMPTS } from '../common/message/retry-headers.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -9,7 +10,6 @@ import {
   observerOption,
   wordOption,
 } from '../common/options.js';
-import { MAX_ATTEMPTS } from '../common/retry-headers.js';
 import type { RepliesTo } from './answer.js';
 import type { ConsumerEvent, HandlerContext, StopOptions } from './consumer.js';
 import { type BreakerOptions, type BreakerSettings, breakerOption } from './pace/breaker.js';

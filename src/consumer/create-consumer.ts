@@ -1,6 +1,6 @@
 import type { Broker } from '../broker.js';
-import type { Around } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
+import type { Around } from '../common/hooks/around.js';
 import { invalidOption } from '../common/options.js';
 import type { EventQueue, Queue } from '../queue.js';
 import { isAnswered } from './answer.js';

@@ -1,5 +1,5 @@
 import type { Backend, Delivery, QueueSubscription } from '../broker.js';
-import { CLOSE_LIMIT_MS, Deadlines, settledWithin } from '../common/waiting.js';
+import { CLOSE_LIMIT_MS, Deadlines, settledWithin } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import type { Handler } from './consumer.js';

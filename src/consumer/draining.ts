@@ -1,5 +1,5 @@
 import { MAX_DELAY_MS } from '../common/options.js';
-import { Deferred } from '../common/waiting.js';
+import { Deferred } from '../common/waiting/waiting.js';
 
 /**
  * How long a stopping consumer waits for its running handlers: until they have ended, or until a deadline, which can only

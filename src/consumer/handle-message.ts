@@ -1,10 +1,10 @@
 import type { Backend, Delivery, Message } from '../broker.js';
-import { isExpired } from '../common/expiry.js';
-import { instrumentation } from '../common/instrumentation.js';
+import { instrumentation } from '../common/hooks/instrumentation.js';
+import { handlerTracking } from '../common/hooks/running-handler.js';
+import { processTracing } from '../common/hooks/tracing.js';
+import { isExpired } from '../common/message/expiry.js';
 import { isThenable, isTooLarge } from '../common/options.js';
-import { handlerTracking } from '../common/running-handler.js';
-import { processTracing } from '../common/tracing.js';
-import { Deadlines, Deferred } from '../common/waiting.js';
+import { Deadlines, Deferred } from '../common/waiting/waiting.js';
 import type { DecodedValue, Queue } from '../queue.js';
 import { answer, isAnswered, type RepliesTo } from './answer.js';
 import type { Handler } from './consumer.js';

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type { WaitOptions } from '../broker.js';
-import { instrumentation } from '../common/instrumentation.js';
+import { instrumentation } from '../common/hooks/instrumentation.js';
 import {
   checkOptionNames,
   durationOption,
@@ -11,7 +11,7 @@ import {
   invalidOption,
 } from '../common/options.js';
 import { emitWarning } from '../common/reporting/logger.js';
-import { onAbort, within } from '../common/waiting.js';
+import { onAbort, within } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
 import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread-task.js';

@@ -1,6 +1,6 @@
 import type { Broker, Delivery, QueueSpec } from '../broker.js';
+import { type SettleTrace, settleChannel } from '../common/hooks/tracing.js';
 import { logEvent, loggerOf } from '../common/reporting/logger.js';
-import { type SettleTrace, settleChannel } from '../common/tracing.js';
 import type { ConsumerCounts, ConsumerEvent } from './consumer.js';
 import { consumerEventLine } from './event-line.js';
 import { FailureWarnings } from './failure-warnings.js';

@@ -1,6 +1,6 @@
 import type { Backend, Broker, Delivery, QueueSubscription } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
-import { isExpired } from '../common/expiry.js';
+import { isExpired } from '../common/message/expiry.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -9,7 +9,7 @@ import {
   integerOption,
   MAX_DELAY_MS,
 } from '../common/options.js';
-import { Deferred, onAbort } from '../common/waiting.js';
+import { Deferred, onAbort } from '../common/waiting/waiting.js';
 import type { Queue } from '../queue.js';
 import type { MessageInfo } from './consumer.js';
 import { decode, store } from './handle-message.js';

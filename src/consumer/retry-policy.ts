@@ -1,5 +1,6 @@
 /** How often a failed message is retried, and when: the options, their check, and the resulting delays. */
 import type { DelayedRetry } from '../broker.js';
+import { MAX_ATTEMPTS } from '../common/message/retry-headers.js';
 import {
   checkOptionNames,
   integerOption,
@@ -7,7 +8,6 @@ import {
   MAX_DELAY_MS,
   refusePromise,
 } from '../common/options.js';
-import { MAX_ATTEMPTS } from '../common/retry-headers.js';
 
 /** How often a failed message is retried, and when: a list of delays, or a rule to compute them. */
 export type RetryPolicy = RetryDelays | RetryBackoff;

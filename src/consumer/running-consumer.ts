@@ -1,5 +1,5 @@
 import type { Backend, WaitOptions } from '../broker.js';
-import { anyOf, Deferred } from '../common/waiting.js';
+import { anyOf, Deferred } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import type { Consumer, ConsumerCounts, ConsumerState, StopOptions, StopResult } from './consumer.js';

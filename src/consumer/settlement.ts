@@ -1,8 +1,8 @@
 /** The settlement policy: whether an attempt's outcome leads to ack, drop, retry, postpone or dead-letter. */
 import type { DeadLetterCode, Delivery, Failure, QueueSpec } from '../broker.js';
-import { expiredFailure } from '../common/expiry.js';
+import { expiredFailure } from '../common/message/expiry.js';
+import { postponesOf } from '../common/message/retry-headers.js';
 import { errorText, MAX_DELAY_MS } from '../common/options.js';
-import { postponesOf } from '../common/retry-headers.js';
 import { isPostpone, isRejectMessage, isRetryLater } from '../errors.js';
 import type { Retries } from './retry-policy.js';
 

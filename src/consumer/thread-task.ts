@@ -1,6 +1,6 @@
 /** The messages between a consumer and the threads of its handler, and the code that runs inside a thread. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { instrumentation } from '../common/instrumentation.js';
+import { instrumentation } from '../common/hooks/instrumentation.js';
 import { errorText } from '../common/options.js';
 import { Postpone, RejectMessage, RetryLater } from '../errors.js';
 import type { Handler, HandlerContext } from './consumer.js';

@@ -1,6 +1,6 @@
 import type { Backend, Message } from '../broker.js';
+import { type RunningHandler, runAs, runningHandler } from '../common/hooks/running-handler.js';
 import { isThenable } from '../common/options.js';
-import { type RunningHandler, runAs, runningHandler } from '../common/running-handler.js';
 import type { Queue } from '../queue.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import type { ConsumerSettings } from './consumer-options.js';

@@ -1,7 +1,7 @@
 import type { DeadLetterCode, Message, MessageHeaders } from '../broker.js';
-import { BROKER_HEADERS, latestDeath } from '../common/broker-headers.js';
-import { deadLetterHistory } from '../common/dead-letter-headers.js';
-import { RESERVED_HEADER_PREFIX } from '../common/retry-headers.js';
+import { BROKER_HEADERS, latestDeath } from '../common/message/broker-headers.js';
+import { deadLetterHistory } from '../common/message/dead-letter-headers.js';
+import { RESERVED_HEADER_PREFIX } from '../common/message/retry-headers.js';
 
 /** A message in a dead-letter queue, with the history of its failure. */
 export interface DeadLetter {

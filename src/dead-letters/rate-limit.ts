@@ -1,4 +1,4 @@
-import { pause, throwIfAborted } from '../common/waiting.js';
+import { pause, throwIfAborted } from '../common/waiting/waiting.js';
 
 /** Spaces steps evenly. A step that took long is not caught up. */
 export class RateLimit {

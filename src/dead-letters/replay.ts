@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Delivery, WaitOptions } from '../broker.js';
-import { ConcurrencyLimit } from '../common/concurrency-limit.js';
+import type { QueueScan } from '../common/operator/queue-scan.js';
 import { booleanOption, errorText, invalidOption, observerOption } from '../common/options.js';
-import type { QueueScan } from '../common/queue-scan.js';
-import { withGrace, within } from '../common/waiting.js';
+import { ConcurrencyLimit } from '../common/waiting/concurrency-limit.js';
+import { withGrace, within } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { brokerDeath, type DeadLetter, withoutHistory } from './dead-letter.js';
 import { RateLimit } from './rate-limit.js';

@@ -1,5 +1,6 @@
 /** Selects the dead letters for a call, and iterates over them. */
 import type { Backend, Delivery, WaitOptions } from '../broker.js';
+import { QueueScan } from '../common/operator/queue-scan.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -8,8 +9,7 @@ import {
   invalidOption,
   refusePromise,
 } from '../common/options.js';
-import { QueueScan } from '../common/queue-scan.js';
-import { throwIfAborted } from '../common/waiting.js';
+import { throwIfAborted } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import type { Queue } from '../queue.js';
 import { type DeadLetter, toDeadLetter } from './dead-letter.js';

@@ -1,7 +1,7 @@
 import type { Binding, Destination, ExchangeSpec, ListedBinding } from '../broker.js';
-import { checkRemovable } from '../common/exchange-spec.js';
+import { checkRemovable } from '../common/definitions/exchange-spec.js';
+import { matchesTopic, type TopicPattern, topicWords } from '../common/definitions/topic-pattern.js';
 import { quote } from '../common/options.js';
-import { matchesTopic, type TopicPattern, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
 
 /** The size of an exchange's cache of routes. Bounded, since keys may contain values that never recur. */

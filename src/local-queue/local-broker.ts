@@ -10,10 +10,10 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../broker.js';
-import { checkMessage, copiedHeaders, copyMessage } from '../common/message.js';
+import { deadLetterSpecOf } from '../common/definitions/queue-spec.js';
+import { checkMessage, copiedHeaders, copyMessage } from '../common/message/new-message.js';
 import { checkWaitOptions, quote } from '../common/options.js';
-import { deadLetterSpecOf } from '../common/queue-spec.js';
-import { throwIfAborted } from '../common/waiting.js';
+import { throwIfAborted } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 
 /** A local broker has no connections that could be lost. */

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { WaitOptions } from '../broker.js';
 import { booleanOption, checkOptionNames, checkWaitOptions, integerOption } from '../common/options.js';
-import { throwIfAborted } from '../common/waiting.js';
+import { throwIfAborted } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import { type ItemOrder, type ItemStore, storeFor } from './item-order.js';
 import { takeIterator } from './take-iterator.js';

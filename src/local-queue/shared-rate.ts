@@ -1,6 +1,6 @@
 /** How many handlers started recently, over all consumers of a queue. Pure: times are on any monotonic clock. */
 import type { StartsGrant, StartsRequest } from '../broker.js';
-import { MAX_GRANT_MS } from '../common/waiting.js';
+import { MAX_GRANT_MS } from '../common/waiting/waiting.js';
 
 /** Starts, ordered by the time until which they count as recent. */
 export interface StartCounts {

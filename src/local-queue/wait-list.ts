@@ -1,7 +1,7 @@
 import type { WaitOptions } from '../broker.js';
 import { type Linked, LinkedList } from '../common/linked-list.js';
 import { checkWaitOptions } from '../common/options.js';
-import { Deferred, limitWait, throwIfAborted } from '../common/waiting.js';
+import { Deferred, limitWait, throwIfAborted } from '../common/waiting/waiting.js';
 import type { QueueError } from '../errors.js';
 
 /** The words of an error: `put: no room within 100 ms`. */

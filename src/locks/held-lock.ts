@@ -1,5 +1,5 @@
 import type { Delivery, QueueSubscription } from '../broker.js';
-import { Deferred } from '../common/waiting.js';
+import { Deferred } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 
 /** A permit of a lock, as returned by `Lock.acquire`. */

@@ -1,7 +1,7 @@
 import type { Broker } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
 import { checkOptionNames, checkSignal, durationOption, integerOption } from '../common/options.js';
-import { within, withOutage } from '../common/waiting.js';
+import { within, withOutage } from '../common/waiting/waiting.js';
 import { isQueueError } from '../errors.js';
 import { type HeldLock, Permit } from './held-lock.js';
 import { checkLockName, fillPermits, permitQueueSpec } from './permit-queue.js';

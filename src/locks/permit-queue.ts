@@ -21,7 +21,7 @@
 import { randomInt } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Backend, QueueSpec } from '../broker.js';
-import { pause } from '../common/waiting.js';
+import { pause } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { defineQueue, type QueueOptions } from '../queue.js';
 

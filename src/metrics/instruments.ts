@@ -1,5 +1,5 @@
 /** Counters, gauges and histograms, and how Prometheus reads them: its text format 0.0.4. */
-import { cutLabel } from '../common/tracing.js';
+import { cutLabel } from '../common/hooks/tracing.js';
 
 /** Label names and values. Undefined ones are left out. */
 export type Labels = Readonly<Record<string, string | undefined>>;

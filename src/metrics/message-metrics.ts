@@ -1,4 +1,3 @@
-import { postponesOf } from '../common/retry-headers.js';
 import {
   measuredName,
   onSettled,
@@ -7,7 +6,8 @@ import {
   type RequestTrace,
   type SendTrace,
   type SettleTrace,
-} from '../common/tracing.js';
+} from '../common/hooks/tracing.js';
+import { postponesOf } from '../common/message/retry-headers.js';
 import { isQueueError } from '../errors.js';
 import { Histogram, type Labels, SECONDS, Value, writeAll } from './instruments.js';
 

@@ -1,5 +1,5 @@
 import type { Broker, QueueStats } from '../broker.js';
-import { ConcurrencyLimit } from '../common/concurrency-limit.js';
+import { ConcurrencyLimit } from '../common/waiting/concurrency-limit.js';
 import { isQueueError } from '../errors.js';
 import { type Labels, Value, writeAll } from './instruments.js';
 

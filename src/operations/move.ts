@@ -1,7 +1,7 @@
 import type { Backend, Broker, Delivery, Message, WaitOptions } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
-import { BROKER_HEADERS, DEATH_HEADERS } from '../common/broker-headers.js';
-import { ConcurrencyLimit } from '../common/concurrency-limit.js';
+import { BROKER_HEADERS, DEATH_HEADERS } from '../common/message/broker-headers.js';
+import { QueueScan } from '../common/operator/queue-scan.js';
 import {
   checkOptionNames,
   checkQueueName,
@@ -9,8 +9,8 @@ import {
   integerOption,
   invalidOption,
 } from '../common/options.js';
-import { QueueScan } from '../common/queue-scan.js';
-import { pause, throwIfAborted, withGrace } from '../common/waiting.js';
+import { ConcurrencyLimit } from '../common/waiting/concurrency-limit.js';
+import { pause, throwIfAborted, withGrace } from '../common/waiting/waiting.js';
 import { keyOf } from '../dead-letters/replay.js';
 import { isQueueError, type QueueError } from '../errors.js';
 

@@ -1,8 +1,8 @@
 /** `millrace/otel`: traces and metrics with OpenTelemetry. Needs the package `@opentelemetry/api`. */
 import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api';
-import { instrumentation } from '../common/instrumentation.js';
+import { instrumentation } from '../common/hooks/instrumentation.js';
+import { onSettled, onTrace } from '../common/hooks/tracing.js';
 import { checkOptionNames, wordOption } from '../common/options.js';
-import { onSettled, onTrace } from '../common/tracing.js';
 import { QueueError } from '../errors.js';
 import { Measurements } from './measurements.js';
 import { ProcessSpans, SendSpans } from './spans.js';

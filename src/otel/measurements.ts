@@ -5,7 +5,7 @@ import {
   type RequestTrace,
   type SendTrace,
   type SettleTrace,
-} from '../common/tracing.js';
+} from '../common/hooks/tracing.js';
 import { commonAttributes, errorType } from './messages.js';
 
 /** As the conventions have them, in seconds. */

@@ -11,9 +11,9 @@ import {
   trace as traceApi,
 } from '@opentelemetry/api';
 import type { HeaderValue, MessageHeaders } from '../broker.js';
-import type { Instrumentation, TracedBatch } from '../common/instrumentation.js';
+import type { Instrumentation, TracedBatch } from '../common/hooks/instrumentation.js';
+import { harmless, type ProcessTrace, type RequestTrace, type SendTrace } from '../common/hooks/tracing.js';
 import { errorText } from '../common/options.js';
-import { harmless, type ProcessTrace, type RequestTrace, type SendTrace } from '../common/tracing.js';
 import { commonAttributes, errorType, headerGetter, messageAttributes } from './messages.js';
 
 /** How many messages of a batch its span is linked to. */

@@ -1,7 +1,7 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { Message, Outage } from '../broker.js';
 import { MAX_DELAY_MS } from '../common/options.js';
-import { Deferred, onAbort, outageText, timeoutText } from '../common/waiting.js';
+import { Deferred, onAbort, outageText, timeoutText } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 
 /**

@@ -1,6 +1,6 @@
 import type { Broker } from '../broker.js';
-import { type Around, aroundSendOption, type SendContext } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
+import { type Around, aroundSendOption, type SendContext } from '../common/hooks/around.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
 import type { Route } from '../exchange.js';
 import type { Queue } from '../queue.js';

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Backend, Broker, Message, Replies } from '../broker.js';
-import { type Around, aroundSendOption, type SendContext } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
-import { copyUnsent, newMessage } from '../common/message.js';
+import { type Around, aroundSendOption, type SendContext } from '../common/hooks/around.js';
+import { handlerTracking, type RunningHandler, runningHandler } from '../common/hooks/running-handler.js';
+import { requestTracing } from '../common/hooks/tracing.js';
+import { copyUnsent, newMessage } from '../common/message/new-message.js';
+import { NOTHING, remoteFailure } from '../common/message/reply-format.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -12,9 +15,6 @@ import {
   isThenable,
   isTooLarge,
 } from '../common/options.js';
-import { NOTHING, remoteFailure } from '../common/reply-format.js';
-import { handlerTracking, type RunningHandler, runningHandler } from '../common/running-handler.js';
-import { requestTracing } from '../common/tracing.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type Queue } from '../queue.js';
 import { Call } from './call.js';

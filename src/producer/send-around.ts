@@ -1,9 +1,9 @@
 import type { Message, PublishOptions } from '../broker.js';
-import type { Around, SendContext } from '../common/around.js';
+import type { Around, SendContext } from '../common/hooks/around.js';
+import { type SendTrace, sendTracing } from '../common/hooks/tracing.js';
+import { RESERVED_HEADER_PREFIX } from '../common/message/retry-headers.js';
 import { quote } from '../common/options.js';
-import { RESERVED_HEADER_PREFIX } from '../common/retry-headers.js';
-import { type SendTrace, sendTracing } from '../common/tracing.js';
-import { Deferred, limitWait, throwIfAborted } from '../common/waiting.js';
+import { Deferred, limitWait, throwIfAborted } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 
 /** The way of one message through the functions around its sending. */

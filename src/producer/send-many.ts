@@ -1,7 +1,7 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { Message } from '../broker.js';
 import { errorText } from '../common/options.js';
-import { abortedError, onAbort } from '../common/waiting.js';
+import { abortedError, onAbort } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError, type SendManyProgress } from '../errors.js';
 import {
   type EachValue,

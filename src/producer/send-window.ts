@@ -1,4 +1,4 @@
-import { Deferred } from '../common/waiting.js';
+import { Deferred } from '../common/waiting/waiting.js';
 
 /**
  * The maximum number of messages in flight: the default limit of unconfirmed messages on RabbitMQ. If the backend's own

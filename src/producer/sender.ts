@@ -1,9 +1,9 @@
 import type { Backend, Destination, Message, PublishOptions } from '../broker.js';
-import type { Around, SendContext } from '../common/around.js';
-import { copyUnsent, newMessage, newMessageId } from '../common/message.js';
+import type { Around, SendContext } from '../common/hooks/around.js';
+import { type SendTrace, sendTracing } from '../common/hooks/tracing.js';
+import { copyUnsent, newMessage, newMessageId } from '../common/message/new-message.js';
 import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
-import { type SendTrace, sendTracing } from '../common/tracing.js';
-import { limitsLeft, within, withOutage } from '../common/waiting.js';
+import { limitsLeft, within, withOutage } from '../common/waiting/waiting.js';
 import { isQueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';
 import { checkEachValue, EACH_VALUE_OPTION_NAMES, type EachValueOptions } from './each-value.js';

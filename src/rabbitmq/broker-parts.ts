@@ -1,5 +1,5 @@
 import type { Destination } from '../broker.js';
-import { RPC_LIMIT_MS } from '../common/waiting.js';
+import { RPC_LIMIT_MS } from '../common/waiting/waiting.js';
 import type { RabbitMqAddress } from './address.js';
 import { BrokerConnections } from './connection/broker-connections.js';
 import type { KeepAlive, Senders } from './connection/keep-alive.js';

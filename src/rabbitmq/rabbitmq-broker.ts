@@ -21,7 +21,7 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../common/options.js';
-import { CLOSE_LIMIT_MS, settledWithin, throwIfAborted } from '../common/waiting.js';
+import { CLOSE_LIMIT_MS, settledWithin, throwIfAborted } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';
 import { BrokerParts } from './broker-parts.js';

@@ -1,7 +1,7 @@
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import type { Backend, Publishing, SharedState, WaitOptions } from '../broker.js';
-import type { Around, SendContext } from '../common/around.js';
-import { backoffMs, CLOSE_LIMIT_MS, settledWithin } from '../common/waiting.js';
+import type { Around, SendContext } from '../common/hooks/around.js';
+import { backoffMs, CLOSE_LIMIT_MS, settledWithin } from '../common/waiting/waiting.js';
 import { isQueueError } from '../errors.js';
 import {
   isSameTiming,

@@ -1,6 +1,6 @@
 import type { Backend, Broker, Publishing, WaitOptions } from '../broker.js';
-import { type Around, aroundSendOption, type SendContext } from '../common/around.js';
 import { backendOf } from '../common/backend-of.js';
+import { type Around, aroundSendOption, type SendContext } from '../common/hooks/around.js';
 import {
   checkOptionNames,
   checkSignal,
@@ -10,7 +10,7 @@ import {
   observerOption,
   quote,
 } from '../common/options.js';
-import { anyOf, limitsLeft, pause } from '../common/waiting.js';
+import { anyOf, limitsLeft, pause } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
 import { scheduleObserver } from './event-report.js';
 import { parseProgress, reachedBy } from './progress.js';

@@ -1,8 +1,8 @@
 import type { Backend, Message, Publishing } from '../broker.js';
-import type { Around, SendContext } from '../common/around.js';
+import type { Around, SendContext } from '../common/hooks/around.js';
+import { sendTracing } from '../common/hooks/tracing.js';
 import { quote } from '../common/options.js';
-import { sendTracing } from '../common/tracing.js';
-import { within } from '../common/waiting.js';
+import { within } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import { sendAround } from '../producer/send-around.js';
 import type { Schedule } from './schedule.js';

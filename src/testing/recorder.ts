@@ -1,7 +1,7 @@
 import type { Broker, Delivery, Destination, Failure, Message } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
 import { checkOptionNames, durationOption } from '../common/options.js';
-import { timeoutText } from '../common/waiting.js';
+import { timeoutText } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import { aroundBroker, withVerbs } from './around-broker.js';
 

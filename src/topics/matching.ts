@@ -1,4 +1,4 @@
-/** Pattern matching at compile time: the rules of common/topic-pattern.ts as types. */
+/** Pattern matching at compile time: the rules of common/definitions/topic-pattern.ts as types. */
 
 type Words<Text extends string> = Text extends ''
   ? []

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from '../broker.js';
-import { bindingsOption } from '../common/exchange-spec.js';
+import { bindingsOption } from '../common/definitions/exchange-spec.js';
+import { type QueueOptions, queueSpec } from '../common/definitions/queue-spec.js';
+import { matchesTopic, topicWords } from '../common/definitions/topic-pattern.js';
 import { invalidOption, quote } from '../common/options.js';
-import { type QueueOptions, queueSpec } from '../common/queue-spec.js';
-import { matchesTopic, topicWords } from '../common/topic-pattern.js';
 import { QueueError } from '../errors.js';
 import type { DecodedValue, EventQueue, EventSchema } from '../queue.js';
 import type { Checked, Matching } from './matching.js';

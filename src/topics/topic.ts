@@ -1,10 +1,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { DeclareMode, QueueSpec } from '../broker.js';
+import { checkRoutingKey, type Exchange, exchangeSpec } from '../common/definitions/exchange-spec.js';
+import { queueSpec } from '../common/definitions/queue-spec.js';
 import type { Codec } from '../common/encoding/codec.js';
 import type { Compression } from '../common/encoding/content-encoding.js';
-import { checkRoutingKey, type Exchange, exchangeSpec } from '../common/exchange-spec.js';
 import { checkOptionNames, invalidOption, quote, wordOption } from '../common/options.js';
-import { queueSpec } from '../common/queue-spec.js';
 import { QueueError } from '../errors.js';
 import { defineQueue, type Queue } from '../queue.js';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { createBatchConsumer } from '../../src/batches/create-batch-consumer.js';
-import { Deferred } from '../../src/common/waiting.js';
+import { Deferred } from '../../src/common/waiting/waiting.js';
 import type { ConsumerEvent } from '../../src/consumer/consumer.js';
 import { Postpone, RejectMessage, RetryLater } from '../../src/errors.js';
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Delivery } from '../../src/broker.js';
-import { Deferred } from '../../src/common/waiting.js';
+import { Deferred } from '../../src/common/waiting/waiting.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { FailureWarnings } from '../../src/consumer/failure-warnings.js';

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { createBatchConsumer } from '../../src/batches/create-batch-consumer.js';
-import type { Around, SendContext } from '../../src/common/around.js';
+import type { Around, SendContext } from '../../src/common/hooks/around.js';
 import type { HandlerContext } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
@@ -35,7 +35,7 @@ function telling(told: string[], name: string): Around<HandlerContext> {
   };
 }
 
-/** What `around` promises; its other cases, which no backend has a part in, are in test/common/around.test.ts. */
+/** What `around` promises; its other cases, which no backend has a part in, are in test/common/hooks/around.test.ts. */
 export const aroundCases: Cases = {
   'handlers run in the async context of the call that began to consume, not of connect or send': async (
     t,

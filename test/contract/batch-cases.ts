@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import type { BatchHandler, BatchItem } from '../../src/batches/batch.js';
 import { type BatchConsumerOptions, createBatchConsumer } from '../../src/batches/create-batch-consumer.js';
-import { Deferred } from '../../src/common/waiting.js';
+import { Deferred } from '../../src/common/waiting/waiting.js';
 import { Postpone, type QueueError, RejectMessage } from '../../src/errors.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { Delivery, MessageHeaders, QueueSpec } from '../../src/broker.js';
-import { deadLetterHeaders } from '../../src/common/dead-letter-headers.js';
+import { deadLetterHeaders } from '../../src/common/message/dead-letter-headers.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';
 import type { ReplayEvent } from '../../src/dead-letters/replay.js';

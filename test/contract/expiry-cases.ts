@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { onSettled, type SettleTrace } from '../../src/common/tracing.js';
+import { onSettled, type SettleTrace } from '../../src/common/hooks/tracing.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { receive } from '../../src/consumer/receive.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';

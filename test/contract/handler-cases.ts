@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { deadLetterHistory } from '../../src/common/dead-letter-headers.js';
+import { deadLetterHistory } from '../../src/common/message/dead-letter-headers.js';
 import type { HandlerContext } from '../../src/consumer/consumer.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { isQueueError, RejectMessage } from '../../src/errors.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { deadLetterHistory } from '../../src/common/dead-letter-headers.js';
+import { deadLetterHistory } from '../../src/common/message/dead-letter-headers.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { EventLog } from '../support/event-log.js';

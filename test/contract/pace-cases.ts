@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { Deferred } from '../../src/common/waiting.js';
+import { Deferred } from '../../src/common/waiting/waiting.js';
 import type { Handler } from '../../src/consumer/consumer.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';

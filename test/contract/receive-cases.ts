@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { deadLetterHistory } from '../../src/common/dead-letter-headers.js';
+import { deadLetterHistory } from '../../src/common/message/dead-letter-headers.js';
 import { type Received, receive } from '../../src/consumer/receive.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { eventually } from '../support/eventually.js';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Delivery, Failure } from '../../src/broker.js';
-import { deadLetterHistory } from '../../src/common/dead-letter-headers.js';
+import { deadLetterHistory } from '../../src/common/message/dead-letter-headers.js';
 import { rejection } from '../support/rejection.js';
 import { addressOf, message, numbered } from './contract-context.js';
 import type { Cases } from './contract-suite.js';

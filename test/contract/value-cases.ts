@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Message, MessageHeaders } from '../../src/broker.js';
-import { deadLetterHistory } from '../../src/common/dead-letter-headers.js';
 import type { Codec } from '../../src/common/encoding/codec.js';
+import { deadLetterHistory } from '../../src/common/message/dead-letter-headers.js';
 import type { ConsumerOptions } from '../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { deadLetters } from '../../src/dead-letters/dead-letters.js';

@@ -4,7 +4,7 @@ import type { Options } from 'amqplib';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Delivery } from '../../src/broker.js';
-import { type DeadLetterHistory, deadLetterHistory } from '../../src/common/dead-letter-headers.js';
+import { type DeadLetterHistory, deadLetterHistory } from '../../src/common/message/dead-letter-headers.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue, type Queue } from '../../src/queue.js';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
-import { Deferred } from '../../src/common/waiting.js';
+import { Deferred } from '../../src/common/waiting/waiting.js';
 import { createConsumer, createProducer, defineQueue } from '../../src/index.js';
 import { queueNames } from '../cli/queues.js';
 import { Millrace } from '../cli/spawn-millrace.js';

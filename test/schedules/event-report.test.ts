@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Around, SendContext } from '../../src/common/around.js';
+import type { Around, SendContext } from '../../src/common/hooks/around.js';
 import { connect } from '../../src/connect.js';
 import { defineQueue } from '../../src/queue.js';
 import type { ScheduleEvent } from '../../src/schedules/running-schedule.js';

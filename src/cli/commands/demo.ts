@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Broker } from '../../broker.js';
-import { Deferred, onAbort } from '../../common/waiting.js';
+import { Deferred, onAbort } from '../../common/waiting/waiting.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { isQueueError } from '../../errors.js';
 import { createProducer, type Producer } from '../../producer/producer.js';

@@ -3,8 +3,8 @@
 import { isUtf8 } from 'node:buffer';
 import { type Command, Option } from 'commander';
 import type { MessageState, PeekedMessage } from '../../broker.js';
-import { showHeaders, showValue } from '../../common/headers.js';
-import { wholeCharacters } from '../../common/peek-page.js';
+import { showHeaders, showValue } from '../../common/message/headers.js';
+import { wholeCharacters } from '../../common/operator/peek-page.js';
 import { count } from '../../common/reporting/count.js';
 import { onOneLine } from '../../common/reporting/terminal-text.js';
 import { addHelp, addressFlags, type Execute, shellQuoted } from '../common-options.js';

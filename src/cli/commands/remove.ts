@@ -1,7 +1,7 @@
 /** `millrace remove` */
 import type { Command } from 'commander';
 import { backendOf } from '../../common/backend-of.js';
-import { checkRemovable, exchangeOption } from '../../common/exchange-spec.js';
+import { checkRemovable, exchangeOption } from '../../common/definitions/exchange-spec.js';
 import { count } from '../../common/reporting/count.js';
 import { deadLetters } from '../../dead-letters/dead-letters.js';
 import { addHelp, type Execute } from '../common-options.js';

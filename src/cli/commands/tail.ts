@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import type { BrokerEvent } from '../../broker.js';
 import { brokerEventLine, type EventLine } from '../../common/reporting/event-line.js';
-import { Deferred, onAbort } from '../../common/waiting.js';
+import { Deferred, onAbort } from '../../common/waiting/waiting.js';
 import { createConsumer } from '../../consumer/create-consumer.js';
 import { defineExchange, type Exchange } from '../../exchange.js';
 import type { Queue } from '../../queue.js';

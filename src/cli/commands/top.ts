@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { QueueInfo } from '../../broker.js';
 import { count } from '../../common/reporting/count.js';
-import { onAbort, pause } from '../../common/waiting.js';
+import { onAbort, pause } from '../../common/waiting/waiting.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { durationOption, oneOrMore, positiveDurationValue } from '../option-values.js';

@@ -3,7 +3,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Command } from 'commander';
-import { onAbort } from '../../common/waiting.js';
+import { onAbort } from '../../common/waiting/waiting.js';
 import { auditLine } from '../../page/actions/audit.js';
 import type { PageOptions } from '../../page/page-types.js';
 import { addHelp, type Execute, shellQuoted } from '../common-options.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Backend } from '../../broker.js';
-import { Deferred, within } from '../../common/waiting.js';
+import { Deferred, within } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import { defineQueue } from '../../queue.js';
 import { unchecked } from '../text-queue.js';

@@ -1,7 +1,7 @@
 /** Checks the queues that the toolkit creates on RabbitMQ for retries and delays. */
 import type { Backend, Operator, WaitQueue } from '../../broker.js';
 import { errorText } from '../../common/options.js';
-import { pause } from '../../common/waiting.js';
+import { pause } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import { exitCodeOf } from '../exit-code.js';
 import { type Check, fail, failure, ok, warn } from './check.js';

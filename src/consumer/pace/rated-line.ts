@@ -1,6 +1,6 @@
 /** A line whose deliveries wait for a rate. */
 import type { Delivery } from '../../broker.js';
-import { Deadlines } from '../../common/waiting.js';
+import { Deadlines } from '../../common/waiting/waiting.js';
 import type { Line } from './line.js';
 import { MAX_TURN_WAIT_MS, type Rate } from './rate.js';
 import { RateWindow, type StartWindow } from './rate-window.js';

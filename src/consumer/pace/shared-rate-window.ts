@@ -1,5 +1,5 @@
 import type { Backend, StartsGrant, StartsRequest } from '../../broker.js';
-import { MAX_GRANT_MS } from '../../common/waiting.js';
+import { MAX_GRANT_MS } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { Rate } from './rate.js';
 import type { StartWindow } from './rate-window.js';

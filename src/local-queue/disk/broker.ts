@@ -21,13 +21,13 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { checkMessage, refuseDelay, storableHeaders } from '../../common/message.js';
+import { checkMessage, refuseDelay, storableHeaders } from '../../common/message/new-message.js';
 import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../../common/options.js';
-import { ReplyQueue } from '../../common/reply-queue.js';
-import { Deadlines, throwIfAborted, within } from '../../common/waiting.js';
+import { Deadlines, throwIfAborted, within } from '../../common/waiting/waiting.js';
 import { isQueueError, type QueueError } from '../../errors.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
 import { closedError, NO_LINK_COUNTS, refuseUnknown } from '../local-broker.js';
+import { ReplyQueue } from '../reply-queue.js';
 import { LocalSharedState } from '../shared-state.js';
 import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options.js';
 import { lockHolder } from './lock-holder.js';

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { QueueSpec } from '../../broker.js';
+import { deadLetterSpecOf } from '../../common/definitions/queue-spec.js';
 import { quote } from '../../common/options.js';
-import { deadLetterSpecOf } from '../../common/queue-spec.js';
 import type { Difference } from '../queue-mismatch.js';
 import { Database, STORE_FILE } from './store/database.js';
 import { compareDefinitions } from './store/queue-definition.js';

@@ -6,7 +6,7 @@
  *   {"$table": {…}}   a table that could be taken for one of these
  */
 import type { HeaderValue, Message, MessageHeaders } from '../../broker.js';
-import { isList, isTable } from '../../common/headers.js';
+import { isList, isTable } from '../../common/message/headers.js';
 
 const NO_HEADERS: MessageHeaders = Object.freeze({});
 

@@ -1,5 +1,5 @@
 import { quote } from '../../common/options.js';
-import { within } from '../../common/waiting.js';
+import { within } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { prepareFolder } from './folder.js';
 import { lockHolder } from './lock-holder.js';

@@ -9,7 +9,7 @@ import type {
   QueuesOptions,
   WaitOptions,
 } from '../../broker.js';
-import { checkConsumers, checkPeek, checkQueues } from '../../common/operator-requests.js';
+import { checkConsumers, checkPeek, checkQueues } from '../../common/operator/operator-requests.js';
 import { checkQueueName } from '../../common/options.js';
 import type { CommandResult } from './protocol.js';
 import type { Asked } from './store-client.js';

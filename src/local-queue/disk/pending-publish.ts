@@ -1,6 +1,6 @@
 import type { Message, PublishOptions } from '../../broker.js';
 import { quote } from '../../common/options.js';
-import { abortedError, onAbort, timeoutError } from '../../common/waiting.js';
+import { abortedError, onAbort, timeoutError } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { CommandResult, Refusal } from './protocol.js';
 import type { Pending } from './store-client.js';

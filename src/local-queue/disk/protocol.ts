@@ -16,7 +16,11 @@ import type {
   StartsGrant,
   StartsRequest,
 } from '../../broker.js';
-import type { ConsumersRequest, PeekRequest, QueuesRequest } from '../../common/operator-requests.js';
+import type {
+  ConsumersRequest,
+  PeekRequest,
+  QueuesRequest,
+} from '../../common/operator/operator-requests.js';
 import type { QueueErrorCode } from '../../errors.js';
 import type { MessageLists } from './message-lists.js';
 

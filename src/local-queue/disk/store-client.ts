@@ -1,5 +1,5 @@
 import type { Destination, Failure, Message } from '../../broker.js';
-import { settledWithin, timeoutError } from '../../common/waiting.js';
+import { settledWithin, timeoutError } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import { Outbox } from './outbox.js';
 import type {

@@ -8,7 +8,7 @@ import type {
   QueueSubscription,
   SubscribeOptions,
 } from '../../broker.js';
-import { Deferred } from '../../common/waiting.js';
+import { Deferred } from '../../common/waiting/waiting.js';
 import type { QueueError } from '../../errors.js';
 import { DiskDelivery } from './delivery.js';
 import { BodyReader, messageAt } from './message-lists.js';

@@ -19,7 +19,7 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { refuseDelay } from '../../common/message.js';
+import { refuseDelay } from '../../common/message/new-message.js';
 import {
   checkOptionNames,
   checkQueueName,
@@ -27,7 +27,6 @@ import {
   DEFAULT_MAX_MESSAGE_BYTES,
   integerOption,
 } from '../../common/options.js';
-import { ReplyQueue } from '../../common/reply-queue.js';
 import { Exchanges } from '../exchanges.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
 import {
@@ -39,6 +38,7 @@ import {
   takeIn,
   unrouted,
 } from '../local-broker.js';
+import { ReplyQueue } from '../reply-queue.js';
 import { LocalSharedState } from '../shared-state.js';
 import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';

@@ -1,6 +1,6 @@
 // From the module, not from globalThis: tests with fake timers would otherwise stop the queues.
 import { setImmediate } from 'node:timers';
-import { Deferred } from '../../common/waiting.js';
+import { Deferred } from '../../common/waiting/waiting.js';
 
 /**
  * Tasks that only wait for each other's promises never let the event loop turn, so timers, signals and sockets starve.

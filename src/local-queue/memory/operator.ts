@@ -14,16 +14,16 @@ import {
   type QueuesOptions,
   type WaitOptions,
 } from '../../broker.js';
-import { shareHeaders } from '../../common/headers.js';
+import { shareHeaders } from '../../common/message/headers.js';
 import {
   byName,
   checkConsumers,
   checkPeek,
   checkQueues,
   type PeekRequest,
-} from '../../common/operator-requests.js';
+} from '../../common/operator/operator-requests.js';
+import { type Cursor, PageWriter } from '../../common/operator/peek-page.js';
 import { checkQueueName } from '../../common/options.js';
-import { type Cursor, PageWriter } from '../../common/peek-page.js';
 import { localFigures } from '../local-broker.js';
 import type { MemoryQueue } from './queue.js';
 import type { MemoryQueues } from './queues.js';

@@ -1,6 +1,6 @@
 import type { PublishOptions, QueueSpec } from '../../broker.js';
-import { expiredFailure } from '../../common/expiry.js';
-import { Deferred } from '../../common/waiting.js';
+import { expiredFailure } from '../../common/message/expiry.js';
+import { Deferred } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import { type DeadLetterTarget, deadLetterTargetOf } from '../local-broker.js';
 import type { Waiter } from '../wait-list.js';

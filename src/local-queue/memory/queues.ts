@@ -1,5 +1,5 @@
 import type { QueueSpec } from '../../broker.js';
-import { deadLetterSpecOf } from '../../common/queue-spec.js';
+import { deadLetterSpecOf } from '../../common/definitions/queue-spec.js';
 import { QueueError } from '../../errors.js';
 import { bindingName, type Exchanges } from '../exchanges.js';
 import {

@@ -7,9 +7,9 @@ import type {
   QueueSubscription,
   SubscribeOptions,
 } from '../../broker.js';
+import { postponeHeaders, retryHeaders } from '../../common/message/retry-headers.js';
 import { durationOption, MAX_DELAY_MS } from '../../common/options.js';
-import { postponeHeaders, retryHeaders } from '../../common/retry-headers.js';
-import { Deferred } from '../../common/waiting.js';
+import { Deferred } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { Waiter } from '../wait-list.js';
 import type { MemoryQueue } from './queue.js';

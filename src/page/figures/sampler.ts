@@ -2,7 +2,7 @@
 import type { Broker, Operator, QueueInfo } from '../../broker.js';
 import { operatorOf } from '../../common/backend-of.js';
 import { errorText } from '../../common/options.js';
-import { settledWithin } from '../../common/waiting.js';
+import { settledWithin } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import { deadLetterQueueOf } from '../messages/dead-reader.js';
 import { History } from './history.js';

@@ -1,7 +1,8 @@
 /** Reads the metrics of workers: only they know how long handlers take, and which attempts failed. */
+
+import { measuredLabel } from '../../common/hooks/tracing.js';
 import { errorText } from '../../common/options.js';
-import { measuredLabel } from '../../common/tracing.js';
-import { within } from '../../common/waiting.js';
+import { within } from '../../common/waiting/waiting.js';
 import type { MetricsSource } from '../page-types.js';
 import { addTo, type HandlerCounts, handlerCountsOf, MAX_QUEUES, quantile } from './handler-metrics.js';
 

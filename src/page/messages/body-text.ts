@@ -1,6 +1,6 @@
 /** Bodies of messages as text: JSON indented, bytes as a hex dump. */
 import { isUtf8 } from 'node:buffer';
-import { wholeCharacters } from '../../common/peek-page.js';
+import { wholeCharacters } from '../../common/operator/peek-page.js';
 
 export interface BodyText {
   readonly kind: 'JSON' | 'text' | 'bytes';

@@ -1,7 +1,7 @@
 /** Reads dead letters for the page: on a local broker in place; RabbitMQ has to deliver them, and gets them back. */
 import type { Broker, QueueInfo } from '../../broker.js';
 import { operatorOf } from '../../common/backend-of.js';
-import { cutBody } from '../../common/peek-page.js';
+import { cutBody } from '../../common/operator/peek-page.js';
 import { type DeadLetter, toDeadLetter } from '../../dead-letters/dead-letter.js';
 import { deadLetters } from '../../dead-letters/dead-letters.js';
 import { isQueueError } from '../../errors.js';

@@ -1,6 +1,6 @@
 /** The first view: the broker's state, and its queues, those first that need attention. */
 import type { QueueInfo } from '../../broker.js';
-import { measuredLabel } from '../../common/tracing.js';
+import { measuredLabel } from '../../common/hooks/tracing.js';
 import { attentionOf, medianAge } from '../figures/attention.js';
 import { type Cell, type Cells, renderCell } from '../html/cells.js';
 import { age, count, number, rate, sinceText, sparkPoints, UNKNOWN } from '../html/format.js';

@@ -9,7 +9,7 @@ import {
   settledWithin,
   timeoutText,
   within,
-} from '../../common/waiting.js';
+} from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';

@@ -1,5 +1,5 @@
 import type { BrokerEvent } from '../../broker.js';
-import { backoffMs, pause, timeoutText } from '../../common/waiting.js';
+import { backoffMs, pause, timeoutText } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type ChannelModel, credentials, type SocketOptions } from 'amqplib';
 import { MAX_DELAY_MS } from '../../common/options.js';
-import { pause, RPC_LIMIT_MS, within } from '../../common/waiting.js';
+import { pause, RPC_LIMIT_MS, within } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqCredentials, RabbitMqSettings } from '../options.js';

@@ -1,5 +1,5 @@
 import type { BrokerEvent, Outage, WaitOptions } from '../../broker.js';
-import { backoffMs, Deferred, pause, within, withOutage } from '../../common/waiting.js';
+import { backoffMs, Deferred, pause, within, withOutage } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import type { RabbitMqSettings } from '../options.js';

@@ -1,5 +1,5 @@
 import type { Channel } from 'amqplib';
-import { RPC_LIMIT_MS, within } from '../../common/waiting.js';
+import { RPC_LIMIT_MS, within } from '../../common/waiting/waiting.js';
 
 /** How many channels of a connection may serve requests at once. */
 export const MAX_REQUEST_CHANNELS = 4;

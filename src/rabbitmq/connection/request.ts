@@ -1,6 +1,6 @@
 import type { Channel } from 'amqplib';
 import type { WaitOptions } from '../../broker.js';
-import { pause, RPC_LIMIT_MS, settledWithin } from '../../common/waiting.js';
+import { pause, RPC_LIMIT_MS, settledWithin } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import { causedByRequest, isInterrupted, queueError, replyCode, replyText } from './broker-errors.js';
 import type { Connection } from './connection.js';

@@ -1,5 +1,5 @@
 import type { Channel } from 'amqplib';
-import { pause, settledWithin } from '../../common/waiting.js';
+import { pause, settledWithin } from '../../common/waiting/waiting.js';
 
 /** How long the broker may take to process settlements before the channel is closed anyway. */
 const SETTLE_LIMIT_MS = 1_000;

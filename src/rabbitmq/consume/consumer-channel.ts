@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { SubscribeOptions } from '../../broker.js';
-import { CLOSE_LIMIT_MS, Deferred, RPC_LIMIT_MS, settledWithin, within } from '../../common/waiting.js';
+import {
+  CLOSE_LIMIT_MS,
+  Deferred,
+  RPC_LIMIT_MS,
+  settledWithin,
+  within,
+} from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';
 import { onOwnChannel } from '../connection/request.js';

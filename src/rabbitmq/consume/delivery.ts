@@ -1,7 +1,7 @@
 import type { Failure, Message } from '../../broker.js';
+import { attemptOf, postponesOf } from '../../common/message/retry-headers.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
-import { attemptOf, postponesOf } from '../../common/retry-headers.js';
-import { pause } from '../../common/waiting.js';
+import { pause } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { delayStepOf, type RetryDelay } from '../topology/retry-delay-steps.js';

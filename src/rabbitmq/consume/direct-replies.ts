@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Replies, ReplyListener } from '../../broker.js';
-import { RPC_LIMIT_MS, within } from '../../common/waiting.js';
+import { RPC_LIMIT_MS, within } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { queueError } from '../connection/broker-errors.js';
 import { type Connection, closeChannel, onChannelClosed } from '../connection/connection.js';

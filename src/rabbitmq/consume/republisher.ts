@@ -1,7 +1,7 @@
 import type { Failure, Message, MessageHeaders } from '../../broker.js';
-import { deadLetterHeaders } from '../../common/dead-letter-headers.js';
-import { hasExpiry, withExpiry } from '../../common/expiry.js';
-import { postponeHeaders, retryHeaders } from '../../common/retry-headers.js';
+import { deadLetterHeaders } from '../../common/message/dead-letter-headers.js';
+import { hasExpiry, withExpiry } from '../../common/message/expiry.js';
+import { postponeHeaders, retryHeaders } from '../../common/message/retry-headers.js';
 import { isQueueError } from '../../errors.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import type { Publisher } from '../publish/publisher.js';

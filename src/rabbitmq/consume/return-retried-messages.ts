@@ -1,5 +1,5 @@
 import type { QueueSubscription, WaitOptions } from '../../broker.js';
-import { onAbort, pause } from '../../common/waiting.js';
+import { onAbort, pause } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import type { RabbitMqDelivery } from './delivery.js';
 

@@ -9,8 +9,8 @@ import type {
   SharedStateView,
   WaitOptions,
 } from '../../broker.js';
-import { newMessage } from '../../common/message.js';
-import { queueSpec } from '../../common/queue-spec.js';
+import { queueSpec } from '../../common/definitions/queue-spec.js';
+import { newMessage } from '../../common/message/new-message.js';
 import {
   anyOf,
   CLOSE_LIMIT_MS,
@@ -18,7 +18,7 @@ import {
   pause,
   settledWithin,
   throwIfAborted,
-} from '../../common/waiting.js';
+} from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 
 /** Those that differ are merged at once, so there are only as many as programs that start at the same time. */

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { BrokerEvent, Failure, QueueSubscription, SubscribeOptions, WaitOptions } from '../../broker.js';
 import { errorText } from '../../common/options.js';
 import { emitWarning } from '../../common/reporting/logger.js';
-import { anyOf, backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/waiting.js';
+import { anyOf, backoffMs, CLOSE_LIMIT_MS, Deferred, pause } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import { isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';

@@ -1,6 +1,6 @@
 /** Converts the management API's list into the consumers that an operator sees. */
 import type { ConsumerFigure, ConsumerList, QueueConsumer } from '../../broker.js';
-import { byName } from '../../common/operator-requests.js';
+import { byName } from '../../common/operator/operator-requests.js';
 import { numberOf } from './listed-queue.js';
 
 /** A consumer as it is listed; any of it may be missing. */

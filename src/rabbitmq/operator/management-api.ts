@@ -1,7 +1,7 @@
 /** Queries RabbitMQ's management API (https://www.rabbitmq.com/docs/http-api-reference). */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { Deferred, onAbort, throwIfAborted, timeoutText } from '../../common/waiting.js';
+import { Deferred, onAbort, throwIfAborted, timeoutText } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import { numberOf } from './listed-queue.js';
 

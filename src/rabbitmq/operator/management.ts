@@ -7,9 +7,13 @@ import type {
   WaitOptions,
   WaitQueue,
 } from '../../broker.js';
-import { byName, type ConsumersRequest, type QueuesRequest } from '../../common/operator-requests.js';
+import {
+  byName,
+  type ConsumersRequest,
+  type QueuesRequest,
+} from '../../common/operator/operator-requests.js';
 import { quote } from '../../common/options.js';
-import { RPC_LIMIT_MS, within } from '../../common/waiting.js';
+import { RPC_LIMIT_MS, within } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { RabbitMqAddress } from '../address.js';
 import { credentialsFor, tlsOf } from '../connection/log-in.js';

@@ -18,11 +18,11 @@ import {
   checkConsumers,
   checkPeek,
   checkQueues,
-} from '../../common/operator-requests.js';
+} from '../../common/operator/operator-requests.js';
+import { PageWriter } from '../../common/operator/peek-page.js';
+import { QueueScan } from '../../common/operator/queue-scan.js';
 import { checkQueueName } from '../../common/options.js';
-import { PageWriter } from '../../common/peek-page.js';
-import { QueueScan } from '../../common/queue-scan.js';
-import { anyOf, throwIfAborted, within } from '../../common/waiting.js';
+import { anyOf, throwIfAborted, within } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { QueueCounts } from '../topology/topology.js';
 import { type Management, unknownBecause } from './management.js';

@@ -1,5 +1,5 @@
 import type { ConfirmChannel, Message } from 'amqplib';
-import { pause } from '../../common/waiting.js';
+import { pause } from '../../common/waiting/waiting.js';
 import { type Connection, onChannelClosed } from '../connection/connection.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { PublishChannel, type PublishChannelListener } from '../wire/publish-channel.js';

@@ -1,6 +1,6 @@
 import type { Outage, PublishOptions } from '../../broker.js';
 import { type Linked, LinkedList } from '../../common/linked-list.js';
-import { onAbort, outageText, timeoutText } from '../../common/waiting.js';
+import { onAbort, outageText, timeoutText } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import { asResent, type WireMessage, type WireProperties } from '../wire/amqp-message.js';
 

@@ -1,6 +1,6 @@
 import type { Destination, Message, PublishOptions } from '../../broker.js';
-import { checkMessage, copyUnsent, refuseDelay } from '../../common/message.js';
-import { limitsLeft } from '../../common/waiting.js';
+import { checkMessage, copyUnsent, refuseDelay } from '../../common/message/new-message.js';
+import { limitsLeft } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';
 import type { DelayedSendLadder } from '../topology/delayed-send-ladder.js';

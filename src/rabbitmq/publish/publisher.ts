@@ -1,7 +1,7 @@
 import { IllegalOperationError } from 'amqplib';
 import type { Destination, PublishOptions } from '../../broker.js';
 import { errorText } from '../../common/options.js';
-import { Deadlines, Deferred, settledWithin, throwIfAborted } from '../../common/waiting.js';
+import { Deadlines, Deferred, settledWithin, throwIfAborted } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { Senders } from '../connection/keep-alive.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';

@@ -1,6 +1,6 @@
 import type { Channel } from 'amqplib';
 import type { ExchangeSpec, WaitOptions } from '../../broker.js';
-import { checkRemovable } from '../../common/exchange-spec.js';
+import { checkRemovable } from '../../common/definitions/exchange-spec.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import { isAccessRefused, isInterrupted, isNotFound, queueError } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';

@@ -1,5 +1,5 @@
 import type { BrokerEvent } from '../../broker.js';
-import { Deadlines } from '../../common/waiting.js';
+import { Deadlines } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { onOwnChannel, request } from '../connection/request.js';

@@ -1,5 +1,5 @@
 import type { QueueSpec } from '../../broker.js';
-import { backoffMs, pause } from '../../common/waiting.js';
+import { backoffMs, pause } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import { isLocked } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';

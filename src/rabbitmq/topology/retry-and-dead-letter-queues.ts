@@ -1,5 +1,5 @@
 import type { QueueSpec, WaitOptions } from '../../broker.js';
-import { backoffMs, Deferred, pause, within } from '../../common/waiting.js';
+import { backoffMs, Deferred, pause, within } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
 import { request } from '../connection/request.js';

@@ -1,5 +1,5 @@
 import type { ExchangeSpec, QueueSpec, QueueStats, WaitOptions } from '../../broker.js';
-import { pause } from '../../common/waiting.js';
+import { pause } from '../../common/waiting/waiting.js';
 import { isQueueError } from '../../errors.js';
 import { isAccessRefused } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';

@@ -3,7 +3,7 @@
  * JavaScript type are `{ '!': type, value }`.
  */
 import type { ConsumeMessage } from 'amqplib';
-import { MAX_HEADER_DEPTH } from '../../common/headers.js';
+import { MAX_HEADER_DEPTH } from '../../common/message/headers.js';
 import type { ReceivedMessage } from './amqp-message.js';
 import { asShortString } from './frames.js';
 import { type HeaderField, HeaderTable } from './header-table.js';

@@ -1,8 +1,8 @@
 /** RabbitMQ's record, in the headers of a message, of its deliveries and moves between queues. */
 import type { MessageHeaders } from '../../broker.js';
-import { latestDeath } from '../../common/broker-headers.js';
-import { deadLetterHeaders, deadLetterHistory } from '../../common/dead-letter-headers.js';
-import { attemptOf } from '../../common/retry-headers.js';
+import { latestDeath } from '../../common/message/broker-headers.js';
+import { deadLetterHeaders, deadLetterHistory } from '../../common/message/dead-letter-headers.js';
+import { attemptOf } from '../../common/message/retry-headers.js';
 import type { HeaderTable } from './header-table.js';
 
 /** Whether the broker gave the message up. A message whose retry delay has elapsed has the reason `expired`, too. */

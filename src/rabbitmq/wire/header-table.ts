@@ -9,7 +9,7 @@
  * shortest integer that fits, and treats every number from 2^50 on as an integer.
  */
 import type { HeaderValue, MessageHeaders } from '../../broker.js';
-import { MAX_HEADER_DEPTH, setField } from '../../common/headers.js';
+import { MAX_HEADER_DEPTH, setField } from '../../common/message/headers.js';
 import { asShortString } from './frames.js';
 import { decode, encode, endOfValue, guarded, shortString } from './table-values.js';
 

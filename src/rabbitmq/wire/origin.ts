@@ -3,7 +3,7 @@
  * toolkit's headers carry it.
  */
 import type { Destination, MessageHeaders } from '../../broker.js';
-import { firstDeath } from '../../common/broker-headers.js';
+import { firstDeath } from '../../common/message/broker-headers.js';
 import type { HeaderTable } from './header-table.js';
 
 /** Begins the names of the exchanges and queues in which delayed messages wait on their way to a queue. */

@@ -1,7 +1,7 @@
 /** How a received message is published again: which of its headers are carried on, and which are dropped. */
 import type { MessageHeaders } from '../../broker.js';
-import { BROKER_HEADERS, DEATH_HEADERS } from '../../common/broker-headers.js';
-import { RESERVED_HEADER_PREFIX } from '../../common/retry-headers.js';
+import { BROKER_HEADERS, DEATH_HEADERS } from '../../common/message/broker-headers.js';
+import { RESERVED_HEADER_PREFIX } from '../../common/message/retry-headers.js';
 import { PERSISTENT, type ReceivedMessage, type WireMessage } from './amqp-message.js';
 import { carry } from './carried-headers.js';
 import type { HeaderField } from './header-table.js';

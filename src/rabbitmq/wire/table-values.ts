@@ -1,6 +1,6 @@
 /** The values of AMQP 0-9-1 tables (4.2.5.5), with the tags of https://www.rabbitmq.com/amqp-0-9-1-errata#section_3. */
 import type { HeaderValue } from '../../broker.js';
-import { isList, setField } from '../../common/headers.js';
+import { isList, setField } from '../../common/message/headers.js';
 import { asShortString } from './frames.js';
 
 /** Bytes that are not a table. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Backend } from '../../../src/broker.js';
-import { Deferred } from '../../../src/common/waiting.js';
+import { Deferred } from '../../../src/common/waiting/waiting.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { openMemoryBroker } from '../../../src/local-queue/memory/broker.js';
 import { createProducer } from '../../../src/producer/producer.js';

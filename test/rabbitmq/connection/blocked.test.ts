@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import type { BrokerEvent, Message } from '../../../src/broker.js';
-import { pause, RPC_LIMIT_MS } from '../../../src/common/waiting.js';
+import { pause, RPC_LIMIT_MS } from '../../../src/common/waiting/waiting.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { canStartOwnBroker, startOwnBroker } from '../../support/broker.js';

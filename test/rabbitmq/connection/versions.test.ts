@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Backend, QueueSpec } from '../../../src/broker.js';
-import { deadLetterHistory } from '../../../src/common/dead-letter-headers.js';
+import { deadLetterHistory } from '../../../src/common/message/dead-letter-headers.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { amqpUrl, brokerVersion, uniqueName } from '../../support/broker.js';

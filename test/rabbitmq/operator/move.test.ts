@@ -1,7 +1,7 @@
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { Backend } from '../../../src/broker.js';
-import { Deferred } from '../../../src/common/waiting.js';
+import { Deferred } from '../../../src/common/waiting/waiting.js';
 import { moveMessages } from '../../../src/operations/move.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { operatorOf } from '../../../src/common/backend-of.js';
-import { Deferred } from '../../../src/common/waiting.js';
+import { Deferred } from '../../../src/common/waiting/waiting.js';
 import { getJson, getPages, type ManagementAccess } from '../../../src/rabbitmq/operator/management-api.js';
 import { amqpUrl } from '../../support/broker.js';
 import { connect } from '../../support/connect.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Message } from '../../../src/broker.js';
-import { deadLetterHistory } from '../../../src/common/dead-letter-headers.js';
+import { deadLetterHistory } from '../../../src/common/message/dead-letter-headers.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { RejectMessage } from '../../../src/errors.js';
 import { createProducer } from '../../../src/producer/producer.js';

@@ -2,7 +2,7 @@ import type { ConsumeMessage } from 'amqplib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../../src/broker.js';
-import { deadLetterHistory } from '../../../src/common/dead-letter-headers.js';
+import { deadLetterHistory } from '../../../src/common/message/dead-letter-headers.js';
 import { asResent, fromWire, type ReceivedMessage, toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { amqplibValue, fromAmqplib } from '../../../src/rabbitmq/wire/amqplib-message.js';
 import { republished, thinned } from '../../../src/rabbitmq/wire/republished.js';

@@ -1,7 +1,7 @@
 /** The producers of `millrace bench`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
-import { anyOf, Deferred } from '../../../common/waiting.js';
+import { anyOf, Deferred } from '../../../common/waiting/waiting.js';
 import { isQueueError } from '../../../errors.js';
 import { createProducer, type Producer } from '../../../producer/producer.js';
 import type { Queue } from '../../../queue.js';

@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { HeaderValue } from '../../../broker.js';
-import { showHeaders, showValue } from '../../../common/headers.js';
+import { showHeaders, showValue } from '../../../common/message/headers.js';
 import { count } from '../../../common/reporting/count.js';
 import { onOneLine } from '../../../common/reporting/terminal-text.js';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';

@@ -2,7 +2,7 @@ import { setTimeout as delay, setInterval } from 'node:timers/promises';
 import type { Broker } from '../../../broker.js';
 import { count } from '../../../common/reporting/count.js';
 import { type EventLine, showDuration } from '../../../common/reporting/event-line.js';
-import { Deferred } from '../../../common/waiting.js';
+import { Deferred } from '../../../common/waiting/waiting.js';
 import type { Consumer, ConsumerEvent } from '../../../consumer/consumer.js';
 import { consumerEventLine } from '../../../consumer/event-line.js';
 import { isQueueError } from '../../../errors.js';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { QueueSpec } from '../../../broker.js';
+import { deadLetterSpecOf } from '../../../common/definitions/queue-spec.js';
 import { quote } from '../../../common/options.js';
-import { deadLetterSpecOf } from '../../../common/queue-spec.js';
 import { QueueError } from '../../../errors.js';
 import { changesDeadLetterTarget, deadLetterTargetOf, missingDeadLetterSpec } from '../../local-broker.js';
 import { type Difference, differencesOf, mismatchError } from '../../queue-mismatch.js';

@@ -1,6 +1,6 @@
 import type { Failure, MessageHeaders } from '../../../broker.js';
-import { deadLetterHeaders, deadLetterHistory } from '../../../common/dead-letter-headers.js';
-import { postponeHeaders, retryHeaders } from '../../../common/retry-headers.js';
+import { deadLetterHeaders, deadLetterHistory } from '../../../common/message/dead-letter-headers.js';
+import { postponeHeaders, retryHeaders } from '../../../common/message/retry-headers.js';
 import { headersText, parseHeaders } from '../message-json.js';
 import type { DeadLetterRequest, RetryRequest } from '../protocol.js';
 import type { Handled, Taken } from './messages/message-table.js';

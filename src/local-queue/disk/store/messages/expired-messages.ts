@@ -1,4 +1,4 @@
-import { expiredFailure } from '../../../../common/expiry.js';
+import { expiredFailure } from '../../../../common/message/expiry.js';
 import type { Database } from '../database.js';
 import { ensureDeadLetterQueue } from '../queue-definition.js';
 import { makeDeadLetter } from '../settle.js';

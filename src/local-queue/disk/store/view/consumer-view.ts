@@ -1,5 +1,5 @@
 import type { ConsumerList, QueueConsumer } from '../../../../broker.js';
-import { byName, type ConsumersRequest } from '../../../../common/operator-requests.js';
+import { byName, type ConsumersRequest } from '../../../../common/operator/operator-requests.js';
 import type { Database } from '../database.js';
 import { queueNamed } from '../queue-definition.js';
 import type { QueueTable } from '../queue-table.js';

@@ -1,6 +1,6 @@
 import { MAX_PRIORITY, type Message, type PeekPage } from '../../../../broker.js';
-import type { PeekRequest } from '../../../../common/operator-requests.js';
-import { type Cursor, cutText, MAX_PAGE_BYTES, PageWriter } from '../../../../common/peek-page.js';
+import type { PeekRequest } from '../../../../common/operator/operator-requests.js';
+import { type Cursor, cutText, MAX_PAGE_BYTES, PageWriter } from '../../../../common/operator/peek-page.js';
 import { parseHeaders, parseProperties } from '../../message-json.js';
 import type { Database } from '../database.js';
 import { columnsOf } from '../messages/message-columns.js';

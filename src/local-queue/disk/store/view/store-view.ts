@@ -1,5 +1,5 @@
 import type { QueueInfo, QueueList, QueueRates } from '../../../../broker.js';
-import { byName, type QueuesRequest } from '../../../../common/operator-requests.js';
+import { byName, type QueuesRequest } from '../../../../common/operator/operator-requests.js';
 import { localFigures } from '../../../local-broker.js';
 import type { CommandResult, ReadCommand, Reply } from '../../protocol.js';
 import type { Database } from '../database.js';
