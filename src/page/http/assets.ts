@@ -8,15 +8,6 @@ const TYPES: Readonly<Record<string, string>> = {
   'page.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',
   'page.js': 'text/javascript; charset=utf-8',
-  'actions.js': 'text/javascript; charset=utf-8',
-  'charts.js': 'text/javascript; charset=utf-8',
-  'jobs.js': 'text/javascript; charset=utf-8',
-  'keep.js': 'text/javascript; charset=utf-8',
-  'keys.js': 'text/javascript; charset=utf-8',
-  'request.js': 'text/javascript; charset=utf-8',
-  'roles.js': 'text/javascript; charset=utf-8',
-  'stream.js': 'text/javascript; charset=utf-8',
-  'visit.js': 'text/javascript; charset=utf-8',
   'uPlot.iife.min.js': 'text/javascript; charset=utf-8',
   'uPlot.min.css': 'text/css; charset=utf-8',
 };
@@ -38,12 +29,9 @@ function load(name: string): Asset {
   return file;
 }
 
-/** The scripts that the first one imports: named in the page, a browser loads all of them at once. */
-export const IMPORTED = Object.keys(TYPES).filter((name) => /^[a-z]+\.js$/.test(name) && name !== 'page.js');
-
 let version: string | undefined;
 
-/** Of all files together, for their path: scripts import each other by relative paths. */
+/** Of all files together, for their path. */
 function currentVersion(): string {
   version ??= digest(
     Object.keys(TYPES)

@@ -2,7 +2,7 @@
 
 import { type Html, html } from '../html/html.js';
 import type { Links } from '../html/links.js';
-import { asset, IMPORTED } from '../http/assets.js';
+import { asset } from '../http/assets.js';
 import type { View } from './view.js';
 
 const TABS = [
@@ -33,8 +33,7 @@ export function layout({ title, body, tab, hasCharts }: View, frame: Frame): Htm
 <title>${title} · millrace</title>
 <link rel="icon" href="${file('icon.svg')}" type="image/svg+xml">
 <link rel="stylesheet" href="${file('page.css')}">${hasCharts === true && html`<link rel="stylesheet" href="${file('uPlot.min.css')}"><script src="${file('uPlot.iife.min.js')}" defer></script>`}
-${IMPORTED.map((name) => html`<link rel="modulepreload" href="${file(name)}">`)}
-<script type="module" src="${file('page.js')}"></script></head>
+<script src="${file('page.js')}" defer></script></head>
 <body data-base="${links.base}"${stream !== undefined && html` data-stream="${stream}"`}>
 <a class="skip" href="#main">Skip to the content</a>
 <header><nav aria-label="Views">${TABS.map(link)}</nav><p class="broker"><span id="state" data-s="${state === 'connected' ? 'ok' : 'bad'}">${state}</span> <span id="since"></span> <span class="url">${brokerUrl}</span>${readOnly && html` <span class="badge">read-only</span>`}</p><button type="button" class="plain" id="help" aria-label="Keys">?</button></header>
