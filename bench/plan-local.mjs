@@ -13,18 +13,23 @@ const henrygd = 'in-process/henrygd-queue.mjs';
 
 const PRICED = [
   'nothing',
+  'nothing, once more',
   'a string schema',
   'the JSON codec',
   'the structured codec',
   'the structured codec, with a date and a set',
   'the JSON codec and an object schema',
-  'tracing, with a listener',
-  'metrics',
-  'observe',
-  'an empty list of functions around it',
-  'a function around it',
   'a handler time limit off',
   'a retry of every tenth message',
+  'an empty list of functions around it',
+  'a function around it',
+  'observe',
+  'a logger',
+  'tracing, with a listener',
+  'metrics',
+  'OpenTelemetry without an SDK',
+  'OpenTelemetry, exported to nowhere',
+  'the page, watched by nobody',
 ];
 
 /** @returns {import('./workload.js').Workload[]} */
@@ -181,7 +186,9 @@ export function localWorkloads({ quick }) {
       title: 'The price of what is added to a message, on the broker in memory',
       figure: 'cpuUsEach',
       reference: 'nothing',
-      rounds: quick ? 1 : 2,
+      // What is measured is less than what one process differs from the next.
+      fresh: true,
+      rounds: quick ? 1 : 9,
       subjects: PRICED.map((part) => ({
         subject: part,
         module: 'in-process/price.mjs',

@@ -4,32 +4,36 @@ import { fileURLToPath } from 'node:url';
 const MEASURE = fileURLToPath(new URL('measure.mjs', import.meta.url));
 
 /**
- * Has the subjects of a workload take turns, each in a process of its own that stays: in each round every subject has
- * one turn, beginning with another one every time. So what else the machine does for some seconds hits all of them.
- * Adds to the `runs` of each; a subject that fails gets an `error` and no more runs. `goesOn` is asked before each round.
+ * Has the subjects of a workload take turns, each in a process of its own that stays, or in a `fresh` one for each turn: in
+ * each round every subject has one turn, in another order every time. So what else the machine does for some seconds
+ * hits all of them. Adds to the `runs` of each; a subject that fails gets an `error` and no more runs. `goesOn` is asked
+ * before each round.
  *
  * @param {import('./workload.js').Result[]} results
- * @param {{ rounds: number, limitMs: number, goesOn: (round: number) => boolean }} limits
+ * @param {{ rounds: number, limitMs: number, fresh?: boolean, goesOn: (round: number) => boolean }} limits
  * @param {(subject: string) => void} onRun
  */
-export async function measureInRounds(results, { rounds, limitMs, goesOn }, onRun) {
-  const processes = [];
-  for (const result of results) {
-    await attempt(result, async () => {
-      processes.push({ result, subject: await SubjectProcess.start(result, limitMs) });
-    });
-  }
+export async function measureInRounds(results, { rounds, limitMs, fresh = false, goesOn }, onRun) {
+  const processes = new Map();
+  const start = async (result) => processes.set(result, await SubjectProcess.start(result, limitMs));
+  const close = (result) => processes.get(result).close(limitMs);
+  if (!fresh) for (const result of results) await attempt(result, () => start(result));
   for (let round = 0; round < rounds && goesOn(round); round++) {
-    for (let step = 0; step < processes.length; step++) {
-      const { result, subject } = processes[(step + round) % processes.length];
+    for (const result of shuffled(results)) {
       onRun(result.subject);
-      if (result.error !== undefined) continue;
-      await attempt(result, async () => result.runs.push(await subject.turn(limitMs)));
+      await attempt(result, async () => {
+        if (fresh) await start(result);
+        result.runs.push(await processes.get(result).turn(limitMs));
+        if (fresh) await close(result);
+      });
     }
   }
-  for (const { result, subject } of processes) {
-    if (result.error === undefined) await attempt(result, () => subject.close(limitMs));
-  }
+  if (!fresh) for (const result of results) await attempt(result, () => close(result));
+}
+
+function shuffled(list) {
+  const order = list.map((each) => ({ each, at: Math.random() }));
+  return order.sort((one, other) => one.at - other.at).map(({ each }) => each);
 }
 
 /**
@@ -44,7 +48,9 @@ export async function measureSideBySide(results, { limitMs }, onRun) {
   await Promise.all(results.map((result) => measureInRounds([result], alone, onRun)));
 }
 
+/** Does nothing for a subject that has failed. */
 async function attempt(result, work) {
+  if (result.error !== undefined) return;
   try {
     await work();
   } catch (error) {

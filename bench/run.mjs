@@ -74,11 +74,11 @@ async function measureAll() {
   );
   const begin = performance.now();
   const goesOn = (round) => round < LEAST_ROUNDS || performance.now() - begin < LAST_ROUND_MS;
-  for (const { results, title, sideBySide, rounds = 1, limitMs = 60_000 } of workloads) {
+  for (const { results, title, sideBySide, fresh, rounds = 1, limitMs = 60_000 } of workloads) {
     progress.workload(title);
     const onRun = (subject) => progress.run(subject);
     if (sideBySide) await measureSideBySide(results, { limitMs }, onRun);
-    else await measureInRounds(results, { rounds, limitMs, goesOn }, onRun);
+    else await measureInRounds(results, { rounds, limitMs, fresh, goesOn }, onRun);
   }
   progress.clear();
 }

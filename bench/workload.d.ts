@@ -29,6 +29,8 @@ export interface Workload {
   /** All subjects run at the same time, once. */
   readonly sideBySide?: boolean;
   readonly rounds?: number;
+  /** Each turn is one of a new process, warm as well. Otherwise the process of a subject stays for all rounds. */
+  readonly fresh?: boolean;
   readonly limitMs?: number;
   readonly subjects: readonly Subject[];
 }

@@ -53,6 +53,7 @@ millrace beside what else could be used for the same work. \`npm run bench:repor
 
 - Each subject is a process of its own that stays, and is warm. The subjects of a workload take turns, a second or two
   each, in up to ten rounds (two or three of what takes long), so that whatever else the machine does hits all of them alike.
+  Where they differ by less than two processes of one program do, each turn is one of a new process.
   The tables show medians over the rounds; the ratios are medians of the ratios within each round.
 - millrace runs as it is shipped, with its defaults: with a schema and JSON, confirmed, acknowledged. The peers get
   bytes that exist already, and neither validate nor encode anything, unless the table says so.
