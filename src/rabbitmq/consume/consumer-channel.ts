@@ -32,6 +32,8 @@ interface ConsumerChannelListener {
   readonly onLost: SubscribeOptions['onLost'];
 }
 
+type Lose = (deliveries: readonly UnsettledDelivery[]) => void;
+
 /**
  * One consumer on one channel, until either ends. All settlements go through here, so that none can reach another channel,
  * where the same delivery tag means another message.
@@ -160,12 +162,14 @@ export class ConsumerChannel {
 
   async #close(reason: Error, onLost: SubscribeOptions['onLost']): Promise<void> {
     this.#isEnding = true;
+    const lose: Lose = (deliveries) => {
+      for (const { holder } of deliveries) if (holder?.lose(reason)) onLost?.(holder, reason);
+    };
     const { isSingleActive } = this.#settings;
-    const endsWithChannel = isSingleActive && this.#hasConsumed && !(await this.#handedOver());
+    const endsWithChannel = isSingleActive && this.#hasConsumed && !(await this.#handedOver(lose));
     if (this.#closed) return;
     // All at once: a return that the broker has not processed when the channel closes would count as a failure.
-    const open = endsWithChannel ? this.#settlements.clear() : this.#settlements.returnAll();
-    for (const { holder } of open) if (holder?.lose(reason)) onLost?.(holder, reason);
+    lose(endsWithChannel ? this.#settlements.clear() : this.#settlements.returnAll());
     this.#closed = true;
     this.#end.resolve(reason);
     await this.#settled();
@@ -177,9 +181,10 @@ export class ConsumerChannel {
   /**
    * Ends the turn of a single active consumer. With nothing left but acknowledgements it is cancelled, and then they
    * are written. Otherwise false: the rest can return before the next consumer's first delivery only together with the
-   * channel, at the cost of a failure in the broker's count.
+   * channel, at the cost of a failure in the broker's count. `lose` gives up what could still be settled: what is written
+   * after the last wait would not be processed before the channel closes.
    */
-  async #handedOver(): Promise<boolean> {
+  async #handedOver(lose: Lose): Promise<boolean> {
     this.#settlements.hold();
     await settledWithin(this.#quiet(), CLOSE_LIMIT_MS);
     if (this.#settlements.onlyAcks) {
@@ -187,7 +192,10 @@ export class ConsumerChannel {
       await this.#cancelling;
       return true;
     }
+    lose(this.#settlements.undecided.filter(({ holder }) => holder?.isMoving !== true));
+    await this.allMoved(CLOSE_LIMIT_MS);
     this.#settlements.writeAllButReturns();
+    lose(this.#settlements.undecided);
     await settledWithin(this.#quiet(), CLOSE_LIMIT_MS);
     return false;
   }

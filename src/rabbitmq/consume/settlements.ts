@@ -120,6 +120,11 @@ export class Settlements {
     return this.#acks.length === this.#size;
   }
 
+  /** The deliveries whose settlement nobody has chosen yet. */
+  get undecided(): readonly UnsettledDelivery[] {
+    return [...this.#unsettled].filter(({ settlement }) => settlement === undefined);
+  }
+
   get isMoving(): boolean {
     for (const { holder } of this.#unsettled) if (holder?.isMoving) return true;
     return false;

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ConsumerChannel } from '../../../src/rabbitmq/consume/consumer-channel.js';
-import { Settlements, type UnsettledDelivery } from '../../../src/rabbitmq/consume/settlements.js';
+import type { ConsumerSettings } from '../../../src/rabbitmq/consume/consumer-settings.js';
+import {
+  type HeldDelivery,
+  Settlements,
+  type UnsettledDelivery,
+} from '../../../src/rabbitmq/consume/settlements.js';
 import { ModelBroker } from './model-broker.js';
 
 /** Settlements, and what was written of them. */
@@ -25,6 +30,17 @@ function settlements(prefetch: number) {
     return deliveries;
   };
   return { owner, written, receive };
+}
+
+function settings(prefetch: number, isSingleActive: boolean): ConsumerSettings {
+  return {
+    prefetch,
+    priority: undefined,
+    settleWithinMs: undefined,
+    countsReturns: true,
+    exactDelaysMs: [],
+    isSingleActive,
+  };
 }
 
 describe('acknowledgements', () => {
@@ -139,6 +155,52 @@ describe('a delivery', () => {
   });
 });
 
+describe.each(['quorum', 'classic'] as const)('the end of a single active consumer (%s)', (type) => {
+  it('settles at the broker all that was settled here, however late, and reports the rest as lost', async () => {
+    const broker = new ModelBroker(type, 12);
+    const open: { message: number; unsettled: UnsettledDelivery }[] = [];
+    const over = new Set<UnsettledDelivery>();
+    let lost = 0;
+    const channel = await ConsumerChannel.open(broker.connection, 'q', settings(4, true), {
+      onMessage: ({ content }, unsettled, source) => {
+        if (ending !== undefined) {
+          source.settle(unsettled, 'return');
+          return;
+        }
+        open.push({ message: Number(content), unsettled });
+        unsettled.holder = {
+          isMoving: false,
+          lose: () => !over.has(unsettled) && over.add(unsettled) !== undefined,
+        } as HeldDelivery;
+      },
+      onLost: undefined,
+    });
+    let ending: Promise<void> | undefined;
+    let isOver = false;
+    await channel.start();
+    broker.pumpAll();
+    ending = channel.cancel().then(() => channel.close(new Error('closed'), () => void lost++));
+    void ending.then(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      // Each wait of the closing ends with an answer, and a handler ends during each.
+      const next = open.find(({ unsettled }) => !over.has(unsettled));
+      if (next !== undefined && broker.wires.toChannel.length > 0) {
+        over.add(next.unsettled);
+        broker.done.add(next.message);
+        channel.settle(next.unsettled, 'ack');
+      }
+      broker.pumpAll();
+      await new Promise(setImmediate);
+    }
+    broker.pumpAll();
+    expect(broker.done.size).toBeGreaterThan(0);
+    expect(broker.acked).toEqual(broker.done);
+    expect(broker.acked.size + lost).toBe(4);
+  });
+});
+
 type Step =
   | { readonly kind: 'pump'; readonly wire: keyof ModelBroker['wires']; readonly times: number }
   | { readonly kind: 'settle'; readonly how: 'ack' | 'return' | 'fail' | 'reject'; readonly which: number }
@@ -184,25 +246,13 @@ describe.each([
       /** Those whose order a stop promises to keep: they were not settled before it began. */
       const undisturbed = new Set(Array.from({ length: MESSAGES }, (_, index) => index));
       let stopped = false;
-      const channel = await ConsumerChannel.open(
-        broker.connection,
-        'q',
-        {
-          prefetch,
-          priority: undefined,
-          settleWithinMs: undefined,
-          countsReturns: true,
-          exactDelaysMs: [],
-          isSingleActive,
+      const channel = await ConsumerChannel.open(broker.connection, 'q', settings(prefetch, isSingleActive), {
+        onMessage: (raw, unsettled, source) => {
+          if (stopped) source.settle(unsettled, 'return');
+          else open.push({ message: Number(raw.content), unsettled });
         },
-        {
-          onMessage: (raw, unsettled, source) => {
-            if (stopped) source.settle(unsettled, 'return');
-            else open.push({ message: Number(raw.content), unsettled });
-          },
-          onLost: undefined,
-        },
-      );
+        onLost: undefined,
+      });
       await channel.start();
       let ending: Promise<void> | undefined;
       let cancelling: Promise<void> | undefined;
