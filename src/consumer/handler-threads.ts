@@ -12,9 +12,9 @@ import {
 } from '../common/options.js';
 import { emitWarning } from '../common/reporting/logger.js';
 import { onAbort, within } from '../common/waiting/waiting.js';
-import { QueueError } from '../errors.js';
+import { QueueError, RejectMessage } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
-import { type ThreadResult, type ThreadTask, toError, toFailure } from './thread-task.js';
+import { ThreadReply, type ThreadResult, type ThreadTask, toError, toFailure } from './thread-task.js';
 
 /** The compiled thread module. Code that runs from its source uses that of the build, since Node 20 can't load .ts. */
 const THREAD = new URL(
@@ -31,8 +31,8 @@ const LOAD_LIMIT_MS = 30_000;
 export interface ThreadedHandler {
   /**
    * A module whose default export is the handler: `new URL('./resize.js', import.meta.url)`. Each thread loads it once.
-   * `start` rejects with `INVALID_OPTION` if it can't be loaded. The value, and what the handler returns to a request,
-   * are passed as structured clones.
+   * `start` rejects with `INVALID_OPTION` if it can't be loaded. The value is passed as a structured clone; one that
+   * can't be cloned, because it contains a function for example, makes its message a dead letter (`rejected`).
    */
   readonly module: URL;
   /** The number of threads, and so of handlers that run at once. Default: the number of processors. */
@@ -102,8 +102,8 @@ export class HandlerThreads implements HandlerHost {
   }
 
   /**
-   * Runs the handler in a thread. `wantsReply`: whether the return value is sent as a reply. Rejects with its error, or
-   * when its thread has ended.
+   * Runs the handler in a thread. `wantsReply`: whether the return value is sent as a reply. Rejects with its error, with
+   * `RejectMessage` if the value can't be passed, or when its thread has ended.
    */
   async run(value: unknown, context: HandlerContext, wantsReply: boolean): Promise<unknown> {
     // Before anything is awaited.
@@ -134,7 +134,7 @@ export class HandlerThreads implements HandlerHost {
     if (signal.aborted) passOn();
     try {
       const { signal: _, ...cloneable } = context;
-      const call = { value, context: cloneable, wantsReply, carried, port: port2 };
+      const call = { value: compact(value), context: cloneable, wantsReply, carried, port: port2 };
       return unwrap(await runOn(pool, { module: this.#module, call }, port2, termination.signal));
     } finally {
       unlisten();
@@ -163,6 +163,8 @@ export class HandlerThreads implements HandlerHost {
       atomics: 'disabled',
     });
     pool.on('error', (error) => {
+      // A handler that ended while its thread was being terminated: the outcome was settled before.
+      if (String(error?.message).startsWith('Unexpected message from Worker')) return;
       const text = `a handler's thread has ended between two messages: ${errorText(error)}`;
       emitWarning('MILLRACE_THREAD_ENDED', text, error);
     });
@@ -179,11 +181,31 @@ async function runOn(
   try {
     return await pool.run(task, { transferList: [port], signal });
   } catch (error) {
+    throwIfUncloneable(task);
     throw new Error(`the handler's thread has ended: ${errorText(error)}`, { cause: error });
   }
 }
 
+/** A clone of a view has all of the memory behind it: for a small message that is what arrived together with it. */
+function compact(value: unknown): unknown {
+  return value instanceof Uint8Array && value.byteLength < value.buffer.byteLength
+    ? new Uint8Array(value)
+    : value;
+}
+
+/** Throws `RejectMessage`. No further attempt at the message can have another value. */
+function throwIfUncloneable({ call }: ThreadTask): void {
+  try {
+    structuredClone({ ...call, port: undefined });
+  } catch (error) {
+    throw new RejectMessage(
+      `its value can't be passed to the handler's thread, as a structured clone: ${errorText(error)}`,
+      { cause: error },
+    );
+  }
+}
+
 function unwrap(result: ThreadResult): unknown {
-  if (result.ok) return result.value;
+  if (result.ok) return result.reply && new ThreadReply(result.reply);
   throw toError(result.failure);
 }

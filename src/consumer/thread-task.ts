@@ -2,6 +2,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { instrumentation } from '../common/hooks/instrumentation.js';
 import { errorText } from '../common/options.js';
+import { replyJson } from '../common/reply-format.js';
 import { Postpone, RejectMessage, RetryLater } from '../errors.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import { thrown } from './settlement.js';
@@ -26,8 +27,26 @@ interface ThreadCall {
 }
 
 export type ThreadResult =
-  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: true; readonly reply: EncodedReply | undefined }
   | { readonly ok: false; readonly failure: ThreadFailure };
+
+/** A return value as JSON, or why it can't be sent: encoded in its thread, since a clone loses its class and `toJSON`. */
+type EncodedReply = { readonly json: string } | { readonly error: string };
+
+/** A handler's return value that came from its thread. Its JSON is the value's own. */
+export class ThreadReply {
+  readonly #reply: EncodedReply;
+
+  constructor(reply: EncodedReply) {
+    this.#reply = reply;
+  }
+
+  /** Throws if the value can't be sent. */
+  toJSON(): unknown {
+    if ('error' in this.#reply) throw new TypeError(this.#reply.error);
+    return JSON.parse(this.#reply.json);
+  }
+}
 
 /** An error of the other thread: a structured clone would lose most of it. */
 interface ThreadFailure {
@@ -84,7 +103,7 @@ function withVerdict({ verdict, delayMs = 0, message }: ThreadFailure): Error {
 export default async function runInThread({ module, call }: ThreadTask): Promise<ThreadResult> {
   try {
     const handler = await handlerOf(module);
-    return { ok: true, value: call === undefined ? undefined : await callHandler(handler, call) };
+    return { ok: true, reply: call === undefined ? undefined : await callHandler(handler, call) };
   } catch (error) {
     return { ok: false, failure: toFailure(error) };
   } finally {
@@ -95,7 +114,7 @@ export default async function runInThread({ module, call }: ThreadTask): Promise
 async function callHandler(
   handler: Handler<unknown>,
   { value, context, wantsReply, carried, port }: ThreadCall,
-): Promise<unknown> {
+): Promise<EncodedReply | undefined> {
   // The time may be over before the module was loaded.
   const early = receiveMessageOnPort(port)?.message as ThreadFailure | undefined;
   if (early !== undefined) throw toError(early);
@@ -107,8 +126,17 @@ async function callHandler(
   const result = await (current === undefined || carried === undefined
     ? call()
     : current.resume(carried, call));
-  // Cloned here, so that the error can name the value that can't be cloned.
-  return wantsReply ? structuredClone(result) : undefined;
+  return wantsReply ? encoded(result) : undefined;
+}
+
+/** Never throws: the handler has done its work. */
+function encoded(result: unknown): EncodedReply | undefined {
+  try {
+    const json = replyJson(result);
+    return json === undefined ? undefined : { json };
+  } catch (error) {
+    return { error: errorText(error) };
+  }
 }
 
 async function handlerOf(module: string): Promise<Handler<unknown>> {

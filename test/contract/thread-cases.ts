@@ -16,6 +16,7 @@ import type { Cases } from './contract-suite.js';
 
 const HANDLER = new URL('threads/handler.mjs', import.meta.url);
 const command = z.looseObject({ do: z.string() });
+type Command = z.infer<typeof command>;
 
 /** What the handler reports about itself. */
 const told = z.object({ threadId: z.number(), attempt: z.number(), id: z.string(), tenant: z.string() });
@@ -27,10 +28,14 @@ const OFTEN = { delaysMs: Array.from({ length: 50 }, () => 0) };
 /** A started consumer whose handlers run in threads, and a requester for it. */
 async function threaded(
   t: ContractContext,
-  options: ConsumerOptions & { readonly threads?: number; readonly terminateAfterMs?: number } = {},
+  options: ConsumerOptions & {
+    readonly threads?: number;
+    readonly terminateAfterMs?: number;
+    readonly schema?: z.ZodType<Command, Command>;
+  } = {},
 ) {
-  const { threads = 1, terminateAfterMs = 50, ...rest } = options;
-  const queue = t.define(command);
+  const { threads = 1, terminateAfterMs = 50, schema = command, ...rest } = options;
+  const queue = t.define(schema);
   const log = new EventLog();
   const consumer = createConsumer(
     t.broker,
@@ -188,12 +193,31 @@ export const threadCases: Cases = {
     await requester.close();
   },
 
-  "a value that can't be cloned between threads fails only its message": async (t) => {
-    const { requester, close } = await threaded(t);
-    await rejection(requester.request({ do: 'return a function' }), 'REMOTE_ERROR');
+  "a value that can't be cloned for a thread makes its message a dead letter at once, and says so": async (
+    t,
+  ) => {
+    const schema = command.transform((value) => (value.do === 'carry' ? { ...value, callback() {} } : value));
+    const { producer, requester, log, close } = await threaded(t, { retry: OFTEN, schema });
+    await producer.send({ do: 'carry' });
+    const [dead] = await log.until('dead-lettered');
+    expect(dead).toMatchObject({ attempt: 1, failure: { code: 'rejected' } });
+    expect(dead?.failure.error).toMatch(/^its value can't be passed to the handler's thread, .*callback/);
     expect(await requester.request({ do: 'square', n: 5 })).toBe(25);
     await close();
   },
+
+  'a reply from a thread is the same JSON as elsewhere, and one that has no JSON fails without another attempt':
+    async (t) => {
+      const { requester, log, close } = await threaded(t, { retry: OFTEN });
+      const instance = { value: { amount: '1.50' }, bytes: { type: 'Buffer', data: [7] } };
+      expect(await requester.request({ do: 'return instances' })).toEqual(instance);
+      const error = await rejection(requester.request({ do: 'return a function' }), 'REMOTE_ERROR');
+      expect(error.remote).toMatchObject({ code: 'INVALID_MESSAGE' });
+      expect(error.remote?.message).toContain('type function');
+      await log.until('handled', 2);
+      expect(log.of('retried')).toEqual([]);
+      await close();
+    },
 
   'in a thread, too, a RejectMessage is recognized by its mark, not by its class or name': async (t) => {
     const { producer, log, close } = await threaded(t, { retry: { delaysMs: [0] } });

@@ -37,9 +37,6 @@ test.skipIf(!isFull && !hasBuiltinSqlite).each(nodes)(
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ lost: [], invented: [], unmarked: [], failures: [] });
-    // Of which there are several a second; fewer where threads start slowly.
-    expect(report.terminated).toBeGreaterThan(seconds / 10);
-    expect(report.sent).toBeGreaterThan(100);
     // Nobody is locked out.
     const broker = await openDiskBroker(folder);
     expect((await broker.inspect('ledger')).ready).toBe(0);

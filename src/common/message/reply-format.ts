@@ -25,9 +25,14 @@ export function isReplyAddress(address: string): boolean {
 
 /** Throws for a value that JSON can't carry. */
 export function replyTo(request: Request, value: unknown): Message {
+  const body = replyJson(value);
+  return body === undefined ? reply(request, NOTHING, '') : reply(request, 'application/json', body);
+}
+
+/** The body of a reply; undefined for undefined. Throws for a value that JSON can't carry. */
+export function replyJson(value: unknown): string | undefined {
   const body: string | undefined = JSON.stringify(value);
-  if (body !== undefined) return reply(request, 'application/json', body);
-  if (value === undefined) return reply(request, NOTHING, '');
+  if (body !== undefined || value === undefined) return body;
   throw new TypeError(`JSON has no form for a value of type ${typeof value}`);
 }
 

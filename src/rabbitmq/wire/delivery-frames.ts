@@ -32,6 +32,9 @@ const BASIC_DELIVER = (BASIC << 16) + DELIVER;
 /** Flags of properties that do not exist. */
 const UNKNOWN = 0x0003;
 
+/** No RabbitMQ can be configured to take more. Only a broken peer announces such a body, and might never end it. */
+const MAX_BODY_BYTES = 512 * 1024 * 1024;
+
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /** The content of a delivery's header frame. */
@@ -118,6 +121,7 @@ export class DeliveryFrames {
     this.#begin(bytes, at + FRAME_HEAD_BYTES, end);
     if (bytes.readUInt16BE(this.#skip(4)) !== BASIC) throw new MalformedFrame('a header of another class');
     const size = longLong(bytes, this.#skip(8));
+    if (size > MAX_BODY_BYTES) throw new MalformedFrame(`a body of ${size} bytes, which no RabbitMQ accepts`);
     const flags = bytes.readUInt16BE(this.#skip(2));
     if ((flags & UNKNOWN) !== 0) throw new MalformedFrame('a header with properties that do not exist');
     const contentType = flags & CONTENT_TYPE ? this.#shortString(this.#contentType) : undefined;

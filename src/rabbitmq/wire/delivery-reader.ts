@@ -118,8 +118,10 @@ export class DeliveryReader {
       partial.head = this.#frames.readHead(bytes, at, end);
     } else {
       if (bytes[at] !== BODY_FRAME) throw new MalformedFrame('a delivery without the whole of its body');
-      partial.body.push(bytes.subarray(at + FRAME_HEAD_BYTES, end - 1));
-      partial.bytes += end - at - FRAME_HEAD_BYTES - 1;
+      const piece = bytes.subarray(at + FRAME_HEAD_BYTES, end - 1);
+      // Pieces without bytes would accumulate, and never fill the body.
+      if (piece.length > 0) partial.body.push(piece);
+      partial.bytes += piece.length;
     }
     const { head, fields, body } = partial;
     if (partial.bytes > head.size) throw new MalformedFrame('a body that is longer than its header says');

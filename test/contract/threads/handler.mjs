@@ -3,6 +3,17 @@ import { existsSync } from 'node:fs';
 import { threadId } from 'node:worker_threads';
 import { Postpone, RejectMessage, RetryLater } from 'millrace';
 
+/** Its JSON is not that of its fields. */
+class Amount {
+  constructor(cents) {
+    this.cents = cents;
+  }
+
+  toJSON() {
+    return { amount: (this.cents / 100).toFixed(2) };
+  }
+}
+
 export default async function handle(command, { attempt, id, signal, headers }) {
   if (command.attempts !== undefined && attempt > command.attempts) return { attempt };
   switch (command.do) {
@@ -43,6 +54,8 @@ export default async function handle(command, { attempt, id, signal, headers }) 
       return new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(new RejectMessage(`told: ${signal.reason.code}`)));
       });
+    case 'return instances':
+      return { value: new Amount(150), bytes: Buffer.of(7), callback() {} };
     case 'return a function':
       return () => {};
     default:

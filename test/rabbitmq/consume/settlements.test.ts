@@ -171,7 +171,7 @@ describe.each(['quorum', 'classic'] as const)('the end of a single active consum
         unsettled.holder = {
           isMoving: false,
           lose: () => !over.has(unsettled) && over.add(unsettled) !== undefined,
-        } as HeldDelivery;
+        } as Partial<HeldDelivery> as HeldDelivery;
       },
       onLost: undefined,
     });

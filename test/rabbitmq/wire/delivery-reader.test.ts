@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { AmqplibInternals } from '../../../src/rabbitmq/connection/amqplib-internals.js';
 import type { ReceivedMessage } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { DeliveryReader } from '../../../src/rabbitmq/wire/delivery-reader.js';
+import { FRAME_HEAD_BYTES } from '../../../src/rabbitmq/wire/frames.js';
 import { MalformedFrame } from '../../../src/rabbitmq/wire/table-values.js';
 import { rawConnection } from '../../support/broker.js';
 import { eventually } from '../../support/eventually.js';
@@ -121,6 +122,28 @@ test('frames that make no delivery close the connection', () => {
     new DeliveryReader(connection).receive(channelNumbered(1), () => {});
     expect(() => arrive(Buffer.concat(frames))).toThrow(MalformedFrame);
   }
+});
+
+test.each([2n ** 63n, 2n ** 64n - 1n, 512n * 1024n * 1024n + 1n])(
+  'a body of %d bytes closes the connection before any of it is kept',
+  (size) => {
+    const [method, header] = piecesOf({ channel: 1, size: 1, frameMax: 1 }) as [Buffer, Buffer];
+    header.writeBigUInt64BE(size, FRAME_HEAD_BYTES + 4);
+    const { connection, arrive } = wired();
+    new DeliveryReader(connection).receive(channelNumbered(1), () => {});
+    expect(() => arrive(Buffer.concat([method, header]))).toThrow(`${Number(size)} bytes`);
+  },
+);
+
+test('body frames without bytes are skipped', () => {
+  const [method, header, body] = piecesOf({ channel: 1, size: 10, frameMax: 10 }) as [Buffer, Buffer, Buffer];
+  const empty = Buffer.from([3, 0, 1, 0, 0, 0, 0, 0xce]);
+  const { connection, arrive, left } = wired();
+  const past: ReceivedMessage[] = [];
+  new DeliveryReader(connection).receive(channelNumbered(1), (message) => past.push(message));
+  arrive(Buffer.concat([method, header, empty, empty, body, method, header, body]));
+  expect(past.map(({ content }) => content.length)).toEqual([10, 10]);
+  expect(left()).toBe(0);
 });
 
 /** As much of a channel as the reader knows of. */

@@ -1,5 +1,5 @@
 // Has threads send and handle, and terminates one of them at random again and again. Then compares what was sent with
-// what was handled, and prints it as JSON. Usage: FOLDER SECONDS
+// what was handled, and prints it as JSON. Goes on for the time given, and until enough has happened. Usage: FOLDER SECONDS
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { openDiskBroker } from '../../../../dist/local-queue/disk/broker.js';
@@ -10,6 +10,8 @@ const SENDERS = 2;
 const WORKERS = 2;
 /** Where threads start slower, they live longer: one that has not started yet neither sends nor handles. */
 const LEAST_LONGEST_LIFE_MS = 300;
+/** Without as many, a comparison shows little. */
+const [LEAST_TERMINATED, LEAST_SENT] = [10, 100];
 
 const [tried, sent, handled] = [new Set(), new Set(), new Map()];
 const unmarked = [];
@@ -54,7 +56,8 @@ for (let index = 0; index < WORKERS; index++) start('worker');
 await Promise.race([firstSent, delay(60_000)]);
 const longestLifeMs = Math.max(LEAST_LONGEST_LIFE_MS, performance.now() - begin);
 const end = performance.now() + Number(seconds) * 1000;
-while (performance.now() < end && failures.length === 0) {
+const isEnough = () => performance.now() >= end && terminated >= LEAST_TERMINATED && sent.size >= LEAST_SENT;
+while (!isEnough() && failures.length === 0) {
   await delay(Math.random() * longestLifeMs);
   const victim = [...threads][Math.floor(Math.random() * threads.size)];
   threads.delete(victim);
