@@ -1,8 +1,8 @@
 /** The messages between a consumer and the threads of its handler, and the code that runs inside a thread. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { instrumentation } from '../common/hooks/instrumentation.js';
+import { replyJson } from '../common/message/reply-format.js';
 import { errorText } from '../common/options.js';
-import { replyJson } from '../common/reply-format.js';
 import { Postpone, RejectMessage, RetryLater } from '../errors.js';
 import type { Handler, HandlerContext } from './consumer.js';
 import { thrown } from './settlement.js';

@@ -41,7 +41,7 @@ export class BrokerParts {
     this.connections = connections;
     const { consume } = connections;
     this.queues = new DeclaredQueues(() => consume.connection?.isOpen === true);
-    const declarer = new QueueDeclarer(() => connections.openSeparate());
+    const declarer = new QueueDeclarer(connections.separate);
     this.exchanges = new Exchanges(consume);
     this.#retryAndDeadLetterQueues = new RetryAndDeadLetterQueues(consume, declarer, this.queues);
     this.delays = new DelayedSendLadder(consume, this.#retryAndDeadLetterQueues, { ...settings, declarer });

@@ -4,6 +4,7 @@ import type { RabbitMqSettings } from '../options.js';
 import { Connection } from './connection.js';
 import { ReconnectingConnection } from './reconnecting-connection.js';
 import { MAX_REQUEST_CHANNELS } from './request-channels.js';
+import { SeparateConnection } from './separate-connection.js';
 
 /**
  * Two connections, since a broker that blocks publishers blocks their whole connection: one for consumers and everything
@@ -12,6 +13,8 @@ import { MAX_REQUEST_CHANNELS } from './request-channels.js';
 export class BrokerConnections {
   readonly consume: ReconnectingConnection;
   readonly publish: ReconnectingConnection;
+  /** For declarations whose refusal would end the connection they are made on. */
+  readonly separate = new SeparateConnection(() => this.#openSeparate());
   readonly #addresses: readonly RabbitMqAddress[];
   readonly #settings: RabbitMqSettings;
   #url: string;
@@ -66,8 +69,7 @@ export class BrokerConnections {
     return address;
   }
 
-  /** Opens a third connection, for a declaration whose refusal would end the connection it is made on. */
-  openSeparate(): Promise<Connection> {
+  #openSeparate(): Promise<Connection> {
     return Connection.open(
       this.currentAddress,
       this.#settings,

@@ -3,15 +3,16 @@ import { isQueueError, QueueError } from '../../errors.js';
 import { isInterrupted, queueError, replyCode } from '../connection/broker-errors.js';
 import type { Connection } from '../connection/connection.js';
 import { onOwnChannel } from '../connection/request.js';
+import type { SeparateConnection } from '../connection/separate-connection.js';
 import type { QueueDeclaration, QueueOptions } from './queue-arguments.js';
 
 /** Declares one queue at a time, so that a refusal affects nothing else. */
 export class QueueDeclarer {
-  readonly #openSeparate: () => Promise<Connection>;
+  readonly #separate: SeparateConnection;
 
-  /** `openSeparate` opens a connection for declarations that may make the broker close it. */
-  constructor(openSeparate: () => Promise<Connection>) {
-    this.#openSeparate = openSeparate;
+  /** `separate`: for declarations that may make the broker close their connection. */
+  constructor(separate: SeparateConnection) {
+    this.#separate = separate;
   }
 
   /**
@@ -61,7 +62,8 @@ export class QueueDeclarer {
   async #assertOnce(connection: Connection, name: string, options: QueueOptions): Promise<void> {
     const assert = (channel: Channel) => channel.assertQueue(name, options);
     try {
-      if (options.durable === false && options.exclusive !== true) await this.#assertSeparately(assert);
+      const mayEndConnection = options.durable === false && options.exclusive !== true;
+      if (mayEndConnection) await this.#separate.use(connection, (separate) => assertOn(separate, assert));
       else await onOwnChannel(connection, assert);
     } catch (error) {
       throw refusalOf(error, name);
@@ -77,25 +79,22 @@ export class QueueDeclarer {
       return false;
     }
   }
+}
 
-  /**
-   * RabbitMQ 4.3 and later refuse a transient queue that is not exclusive by closing the connection (541), and with it
-   * everything else on that connection.
-   */
-  async #assertSeparately(assert: (channel: Channel) => Promise<unknown>): Promise<void> {
-    const separate = await this.#openSeparate();
-    try {
-      await onOwnChannel(separate, assert);
-    } catch (error) {
-      if (replyCode(separate.failure) === undefined) throw error;
-      throw new QueueError(
-        'BROKER_ERROR',
-        `the broker refuses queues that are neither durable nor exclusive (RabbitMQ since 4.3); use durable: true or exclusive: true: ${separate.failure?.message}`,
-        { cause: separate.failure },
-      );
-    } finally {
-      void separate.close();
-    }
+/**
+ * RabbitMQ 4.3 and later refuse a transient queue that is not exclusive by closing the connection (541), and with it
+ * everything else on that connection.
+ */
+async function assertOn(separate: Connection, assert: (channel: Channel) => Promise<unknown>): Promise<void> {
+  try {
+    await onOwnChannel(separate, assert);
+  } catch (error) {
+    if (replyCode(separate.failure) === undefined) throw error;
+    throw new QueueError(
+      'BROKER_ERROR',
+      `the broker refuses queues that are neither durable nor exclusive (RabbitMQ since 4.3); use durable: true or exclusive: true: ${separate.failure?.message}`,
+      { cause: separate.failure },
+    );
   }
 }
 

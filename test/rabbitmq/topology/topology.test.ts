@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { z } from 'zod';
 import type { Backend } from '../../../src/broker.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
+import { Connection } from '../../../src/rabbitmq/connection/connection.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import {
   amqpUrl,
@@ -159,6 +160,29 @@ describe('declaring', () => {
     );
     await eventually(() => deliveries.length === 1);
     await subscription.close();
+  });
+
+  it('many transient shared queues takes one connection more, not one for each', async () => {
+    const { open } = Connection;
+    const others: Connection[] = [];
+    let most = 0;
+    const spy = vi.spyOn(Connection, 'open').mockImplementation(async (...settings) => {
+      const connection = await open.apply(Connection, settings);
+      others.push(connection);
+      most = Math.max(most, others.filter(({ isOpen }) => isOpen).length);
+      return connection;
+    });
+    onTestFinished(() => spy.mockRestore());
+    const queues = Array.from({ length: 8 }, () =>
+      spec({ type: 'classic', durable: false, deadLetter: false }),
+    );
+    const declared = await Promise.allSettled(queues.map((queue) => broker.declare(queue)));
+    const status = brokerVersion().takesTransientQueues ? 'fulfilled' : 'rejected';
+    expect(declared.map((each) => each.status)).toEqual(queues.map(() => status));
+    expect(most).toBe(1);
+    // Where none was refused they shared it.
+    if (status === 'fulfilled') expect(others).toHaveLength(1);
+    await eventually(() => others.every(({ isOpen }) => !isOpen));
   });
 
   it('refuses a queue that another connection holds for itself', async () => {
