@@ -3,7 +3,7 @@ import type { WaitOptions } from './delivery.js';
 import type { Message } from './message.js';
 
 /** Figures of a queue that not every backend knows. */
-export type QueueFigure = 'unsettled' | 'delayed' | 'dead' | 'oldestAgeMs' | 'bytes' | 'rates';
+export type QueueFigure = 'consumers' | 'unsettled' | 'delayed' | 'dead' | 'oldestAgeMs' | 'bytes' | 'rates';
 
 /**
  * The content of a queue, and its number of subscribers. Settlements and cancelled subscriptions may show with a short
@@ -45,7 +45,9 @@ export interface QueueRates {
 }
 
 /** One queue: its properties and its content. */
-export interface QueueInfo extends QueueStats {
+export interface QueueInfo extends Omit<QueueStats, 'consumers'> {
+  /** Subscribers, as in {@link QueueStats}. A list of RabbitMQ has none if the server collects no statistics. */
+  readonly consumers: number | undefined;
   /** As in its definition. */
   readonly name: string;
   /** `local` in memory and on disk; on RabbitMQ also `stream`, and any type that a plugin adds. */
@@ -79,8 +81,8 @@ export interface QueueList {
   /** By name, in the order of code units. */
   readonly queues: readonly QueueInfo[];
   /**
-   * How many there are that match; more than `queues` has if the limit was reached. Beyond 100,000 queues of a RabbitMQ
-   * virtual host, the first by name are searched, and the others are counted as if they matched.
+   * How many there are that match; more than `queues` has if the limit was reached. Of more than 100,000 queues on
+   * RabbitMQ whose names match regardless of case, the first by name are read, and all others are counted.
    */
   readonly total: number;
   /**

@@ -6,6 +6,7 @@ import type { KeepAlive, Senders } from './connection/keep-alive.js';
 import { Republisher } from './consume/republisher.js';
 import { Subscriptions } from './consume/subscriptions.js';
 import { Management } from './operator/management.js';
+import { ManagementClient } from './operator/management-client.js';
 import type { RabbitMqSettings } from './options.js';
 import { PreparedPublisher } from './publish/prepared-publisher.js';
 import { Publisher } from './publish/publisher.js';
@@ -70,7 +71,7 @@ export class BrokerParts {
     const { observe } = settings;
     const parts = { link: consume, topology, republisher, keepAlive, observe };
     this.subscriptions = new Subscriptions(parts, this.#retryAndDeadLetterQueues);
-    this.management = new Management(() => connections.currentAddress, settings);
+    this.management = new Management(new ManagementClient(() => connections.currentAddress, settings));
   }
 
   #newPublisher(senders: Senders): Publisher {

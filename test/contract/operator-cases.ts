@@ -59,15 +59,27 @@ export const operatorCases: Cases = {
     expect((await operatorOf(t.broker).queues({ match: `${match}-none` })).queues).toEqual([]);
   },
 
-  'what is handled, what waits for a retry and what is dead is counted': async (t) => {
-    const queue = await t.declare();
+  'what is handled, what waits for a retry and what is dead is counted, also in a filtered list': async (
+    t,
+  ) => {
+    // The name leaves no room for those of wait queues, and that of the dead-letter queue is another one.
+    const prefix = t.queueName();
+    const deadLetter = { queue: `dead (${t.queueName()})+é` };
+    const queue = t.spec({ deadLetter }, prefix.padEnd(178, '-ü'));
+    await t.broker.declare(queue);
     const inbox = await t.inbox(queue, { prefetch: 3 });
     await t.publishAll(queue, ['held', 'waits', 'dead', 'ready', 'ready too']);
     const [, waits, dead] = await inbox.take(3);
     await inbox.subscription.cancel();
     await waits?.retry(3_600_000, failure);
     await dead?.deadLetter(failure);
-    await untilKnown(t, queue.name, { ready: 2, unsettled: 1, delayed: 1, dead: 1 });
+    const counts = { ready: 2, unsettled: 1, delayed: 1, dead: 1 };
+    await untilKnown(t, queue.name, counts);
+    await untilAsserted(async () => {
+      const { queues } = await operatorOf(t.broker).queues({ match: prefix });
+      expect(queues).toMatchObject([{ name: queue.name, ...counts, deadLetterQueue: deadLetter.queue }]);
+    });
+    expect(await operatorOf(t.broker).queues({ match: prefix.toUpperCase() })).toMatchObject({ total: 0 });
   },
 
   'rates count the messages stored and settled': async (t) => {

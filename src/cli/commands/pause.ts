@@ -1,5 +1,6 @@
 /** `millrace pause` and `millrace resume` */
 import type { Command } from 'commander';
+import { count } from '../../common/reporting/count.js';
 import { addHelp, type Execute } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
 import { nameValue } from '../option-values.js';
@@ -40,11 +41,11 @@ function set(
 ): Promise<ExitCode> {
   return withOperator(verb, flags, output, noSuchQueue(queue), async ({ operator, wait }) => {
     await operator[verb](queue, wait);
-    const { ready, unsettled = 0, consumers } = await operator.queue(queue, wait);
+    const { ready, unsettled = 0, consumers = 0 } = await operator.queue(queue, wait);
     const isPaused = verb === 'pause';
     if (output.json) await output.record({ queue, paused: isPaused });
     else if (!isPaused)
-      output.note(` [*] '${queue}' is delivered again: ${ready} ready, ${consumers} consumers`);
+      output.note(` [*] '${queue}' is delivered again: ${ready} ready, ${count(consumers, 'consumer')}`);
     else output.note(` [*] '${queue}' is paused: ${ready} ready, ${unsettled} still being handled`);
     return EXIT.ok;
   });

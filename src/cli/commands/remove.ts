@@ -108,7 +108,7 @@ async function removeQueue(
   { operator, broker, signal, wait }: Operation,
 ): Promise<ExitCode> {
   const info = await operator.queue(queue, wait);
-  const what = `the queue '${queue}' with ${contentOf(info)} and ${count(info.consumers, 'consumer')}`;
+  const what = `the queue '${queue}' with ${contentOf(info)} and ${count(info.consumers ?? 0, 'consumer')}`;
   const isDry = flags.dryRun === true;
   if (!isDry) {
     const question = `Permanently remove ${what} at ${broker.url}?`;

@@ -201,8 +201,8 @@ class DiskBroker implements Backend {
 
   async inspect(queue: string, options?: WaitOptions): Promise<QueueStats> {
     checkQueueName(queue);
-    const { ready, consumers, unsettled, delayed, dead, oldestAgeMs, bytes, rates, unknown } =
-      await this.operator.queue(queue, options);
+    const { consumers = 0, ...others } = await this.operator.queue(queue, options);
+    const { ready, unsettled, delayed, dead, oldestAgeMs, bytes, rates, unknown } = others;
     return { ready, consumers, unsettled, delayed, dead, oldestAgeMs, bytes, rates, unknown };
   }
 

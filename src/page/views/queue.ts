@@ -112,7 +112,7 @@ function figureCells({ sampler, workers }: ViewContext, name: string): Cells {
 
 function buttons(
   context: ViewContext,
-  { name, ready, paused, consumers, unsettled = 0, type }: QueueInfo,
+  { name, ready, paused, consumers = 0, unsettled = 0, type }: QueueInfo,
 ): Html {
   if (context.readOnly) return html`<p class="hint">This page is read-only.</p>`;
   const pausing = paused

@@ -28,6 +28,14 @@ export interface ListedQueue {
   readonly message_stats?: Readonly<Record<string, unknown>>;
 }
 
+/** What the configuration of the server lets it report. */
+export interface ServerStatistics {
+  /** Not with `management.disable_stats` or `management_agent.disable_metrics_collector`. */
+  readonly collected: boolean;
+  /** Not with `management_agent.rates_mode = none` either. */
+  readonly rates: boolean;
+}
+
 /** The requested fields: without this, a response is several times as large. */
 export const COLUMNS = [
   'name',
@@ -98,11 +106,11 @@ interface Surroundings {
   /** Undefined: it has none, or its dead letters go elsewhere. */
   readonly dead: ListedQueue | undefined;
   readonly deadLetterQueue: string | null | undefined;
-  /** Whether the server counts rates at all. */
-  readonly hasRates: boolean;
+  readonly statistics: ServerStatistics;
 }
 
-const NO_STATISTICS = 'the management API has no statistics for the queue yet';
+const NOT_YET = 'the management API has no statistics for the queue yet';
+export const NO_STATISTICS = 'the server is configured to collect no statistics';
 
 export function infoOf(queue: ListedQueue, around: Surroundings): QueueInfo {
   const unknown: Partial<Record<QueueFigure, string>> = {};
@@ -111,7 +119,8 @@ export function infoOf(queue: ListedQueue, around: Surroundings): QueueInfo {
     return value;
   };
   const ready = numberOf(queue.messages_ready) ?? 0;
-  const { waiting, dead, deadLetterQueue } = around;
+  const { waiting, dead, deadLetterQueue, statistics } = around;
+  const missing = statistics.collected ? NOT_YET : NO_STATISTICS;
   return {
     name: queue.name,
     type: typeof queue.type === 'string' ? queue.type : undefined,
@@ -122,9 +131,14 @@ export function infoOf(queue: ListedQueue, around: Surroundings): QueueInfo {
     paused: false,
     internal: isLadder(queue) || retryTarget(queue) !== undefined,
     ready,
-    consumers: numberOf(queue.consumers) ?? 0,
-    unsettled: known('unsettled', numberOf(queue.messages_unacknowledged), NO_STATISTICS),
-    delayed: known('delayed', delayedIn(queue, waiting), NO_STATISTICS),
+    consumers: known(
+      'consumers',
+      // A new queue has no statistics, and no consumers.
+      numberOf(queue.consumers) ?? (statistics.collected ? 0 : undefined),
+      missing,
+    ),
+    unsettled: known('unsettled', numberOf(queue.messages_unacknowledged), missing),
+    delayed: known('delayed', statistics.collected ? delayedIn(queue, waiting) : undefined, missing),
     dead: known(
       'dead',
       deadLetterQueue === null
@@ -132,18 +146,18 @@ export function infoOf(queue: ListedQueue, around: Surroundings): QueueInfo {
         : dead === undefined && deadLetterQueue !== undefined
           ? 0
           : numberOf(dead?.messages),
-      deadLetterQueue === undefined ? 'its dead letters go to an exchange' : NO_STATISTICS,
+      deadLetterQueue === undefined ? 'its dead letters go to an exchange' : missing,
     ),
     oldestAgeMs: known('oldestAgeMs', ageOf(queue, ready), 'RabbitMQ does not report the age of messages'),
     bytes: known(
       'bytes',
       sum([queue, ...waiting], ({ message_bytes }) => message_bytes),
-      NO_STATISTICS,
+      missing,
     ),
     rates: known(
       'rates',
-      around.hasRates ? ratesOf(queue) : undefined,
-      'the server is configured not to count rates',
+      statistics.rates ? ratesOf(queue) : undefined,
+      statistics.collected ? 'the server is configured not to count rates' : NO_STATISTICS,
     ),
     unknown,
   };

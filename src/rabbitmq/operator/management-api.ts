@@ -88,6 +88,12 @@ export async function getPages(
   return { items: all, unread };
 }
 
+/** A name as one segment of a path. */
+export function segment(name: string): string {
+  const encoded = encodeURIComponent(name);
+  return /^\.+$/.test(encoded) ? encoded.replaceAll('.', '%2E') : encoded;
+}
+
 function get(
   access: ManagementAccess,
   path: string,

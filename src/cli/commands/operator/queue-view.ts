@@ -18,7 +18,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'DELAYED', rank: 4, cell: ({ delayed }) => figure(delayed) },
   { title: 'DEAD', rank: 2, cell: ({ dead }) => figure(dead) },
   { title: 'OLDEST', rank: 3, cell: ({ oldestAgeMs, ready }) => (ready === 0 ? '-' : age(oldestAgeMs)) },
-  { title: 'CONSUMERS', rank: 8, cell: ({ consumers }) => String(consumers) },
+  { title: 'CONSUMERS', rank: 8, cell: ({ consumers }) => figure(consumers) },
   { title: 'IN/S', rank: 5, cell: ({ rates }) => rate(rates?.in) },
   { title: 'OUT/S', rank: 6, cell: ({ rates }) => rate(rates?.out) },
 ];
@@ -86,6 +86,7 @@ export function age(ms: number | undefined): string {
 }
 
 const WORDS: Readonly<Record<QueueFigure, string>> = {
+  consumers: 'consumers',
   unsettled: 'unsettled',
   delayed: 'delayed',
   dead: 'dead',
@@ -107,7 +108,7 @@ export function queueDetails(queue: QueueInfo, list?: ConsumerList): string[] {
     ['dead', queue.dead?.toString()],
     ['oldest', queue.oldestAgeMs === undefined || queue.ready === 0 ? undefined : age(queue.oldestAgeMs)],
     ['bytes', queue.bytes?.toString()],
-    ['consumers', String(queue.consumers)],
+    ['consumers', queue.consumers?.toString()],
     ...(list?.consumers ?? []).map((consumer): [string, string] => ['consumer', consumerLine(consumer)]),
     ['rates', rates && `${rate(rates.in)} in, ${rate(rates.out)} out per second`],
     [
