@@ -1,14 +1,14 @@
-import { accountCases } from './account-cases.js';
-import { capacityCases } from './capacity-cases.js';
-import { closingCases } from './closing-cases.js';
 import { contractSuite } from './contract-suite.js';
-import { declarationCases } from './declaration-cases.js';
-import { deliveryCases } from './delivery-cases.js';
-import { atomicFanOutCases, exchangeCases } from './exchange-cases.js';
-import { publishCases } from './publish-cases.js';
-import { replyCases } from './reply-cases.js';
-import { settlementCases } from './settlement-cases.js';
-import { sharedStateCases } from './shared-state-cases.js';
+import { sharedStateCases } from './coordination/shared-state-cases.js';
+import { declarationCases } from './definitions/declaration-cases.js';
+import { atomicFanOutCases, exchangeCases } from './definitions/exchange-cases.js';
+import { accountCases } from './delivery/account-cases.js';
+import { deliveryCases } from './delivery/delivery-cases.js';
+import { settlementCases } from './delivery/settlement-cases.js';
+import { replyCases } from './requests/reply-cases.js';
+import { capacityCases } from './sending/capacity-cases.js';
+import { publishCases } from './sending/publish-cases.js';
+import { closingCases } from './start-and-stop/closing-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
 
 /** What src/broker.ts promises, as cases. Every backend passes them. */

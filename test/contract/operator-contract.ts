@@ -1,5 +1,5 @@
 import { contractSuite } from './contract-suite.js';
-import { localOperatorCases, operatorCases } from './operator-cases.js';
+import { localOperatorCases, operatorCases } from './operations/operator-cases.js';
 import type { BrokerSubject, Skips } from './subject.js';
 
 /** What src/operator.ts promises, as cases. */

@@ -21,7 +21,7 @@ test('a handler that keeps its thread busy for longer than three heartbeats does
       deadLetter: false,
     });
     const log = new EventLog();
-    const module = new URL('../../contract/threads/handler.mjs', import.meta.url);
+    const module = new URL('../../contract/handlers/threads/handler.mjs', import.meta.url);
     const consumer = createConsumer(broker, queue, { module, threads: 1 }, { observe: log.observe });
     await consumer.start();
     await createProducer(broker, queue).send({ do: 'spin', until: Date.now() + 7000 });
