@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { canStartOwnBroker, startOwnBroker, uniqueName } from '../support/broker.js';
-import type { BrokerContainer } from '../support/broker-container.js';
 import { connect } from '../support/connect.js';
+import type { BrokerContainer } from '../support/containers/broker-container.js';
 import { closingBroker, openFanOut } from './fan-out.js';
 import { size } from './size.js';
 

@@ -2,7 +2,7 @@ import { connect as connectAmqplib } from 'amqplib';
 import { connect } from '../../src/connect.js';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { canStartOwnBroker, startOwnBroker, uniqueName } from '../support/broker.js';
-import type { BrokerContainer } from '../support/broker-container.js';
+import type { BrokerContainer } from '../support/containers/broker-container.js';
 import { eventually } from '../support/eventually.js';
 import { CLIENT_WEIGHTS, type Fault, LINK_WEIGHTS, OPERATOR_WEIGHTS, SERVER_WEIGHTS } from './operations.js';
 import type { OpenSubject, Subject } from './subject.js';

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { type ChannelModel, connect } from 'amqplib';
 import { afterAll, inject, TestRunner } from 'vitest';
 import { type ServerVersion, serverVersion } from '../../src/rabbitmq/connection/server-version.js';
-import type { BrokerCluster } from './broker-cluster.js';
-import type { BrokerContainer } from './broker-container.js';
+import type { BrokerCluster } from './containers/broker-cluster.js';
+import type { BrokerContainer } from './containers/broker-container.js';
 import { eventually } from './eventually.js';
 import type { TestBroker } from './test-broker.js';
 
@@ -64,7 +64,7 @@ export function canStartOwnBroker(): boolean {
 export async function rabbitmqctl(...args: string[]): Promise<string> {
   const { container } = testBroker();
   if (container === undefined) return skip('needs rabbitmqctl: set TEST_BROKER_CONTAINER');
-  const { rabbitmqctlIn } = await import('./broker-container.js');
+  const { rabbitmqctlIn } = await import('./containers/broker-container.js');
   return rabbitmqctlIn(container, args);
 }
 
@@ -141,7 +141,7 @@ export async function startOwnBroker(): Promise<BrokerContainer> {
   const { more } = testBroker();
   if (more === undefined)
     throw new Error('a broker of its own needs Docker: run this test without TEST_AMQP_URL');
-  const { startBrokerContainer } = await import('./broker-container.js');
+  const { startBrokerContainer } = await import('./containers/broker-container.js');
   const broker = await startBrokerContainer(more.image, more.owner);
   ownBrokers.add(broker);
   return broker;
@@ -151,7 +151,7 @@ export async function startOwnBroker(): Promise<BrokerContainer> {
 export async function startOwnCluster(): Promise<BrokerCluster> {
   const { more } = testBroker();
   if (more === undefined) throw new Error('a cluster needs Docker: run this test without TEST_AMQP_URL');
-  const { startBrokerCluster } = await import('./broker-cluster.js');
+  const { startBrokerCluster } = await import('./containers/broker-cluster.js');
   const cluster = await startBrokerCluster(more.image, more.owner);
   ownBrokers.add(cluster);
   return cluster;

@@ -2,14 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { connect } from 'amqplib';
 import type { TestProject } from 'vitest/node';
-import { chooseBrokerImage } from './broker-image.js';
+import { chooseBrokerImage } from './containers/broker-image.js';
 import {
   ownerOfThisRun,
   removeContainersOf,
   removeContainersOnSignal,
   removeLeftovers,
-} from './container-owner.js';
-import { configureTestcontainers, ensureDocker } from './docker-engine.js';
+} from './containers/container-owner.js';
+import { configureTestcontainers, ensureDocker } from './containers/docker-engine.js';
 import { NO_BROKER, noBroker } from './no-broker.js';
 import type { TestBroker } from './test-broker.js';
 
@@ -70,7 +70,7 @@ async function brokerInContainer(): Promise<BrokerOfRun> {
   const image = await chooseBrokerImage(report);
   await configureTestcontainers(report);
   // Not at the top: testcontainers is slow to load, and reads at that moment what was configured.
-  const { startBrokerContainer } = await import('./broker-container.js');
+  const { startBrokerContainer } = await import('./containers/broker-container.js');
   await removeLeftovers(report);
   const owner = ownerOfThisRun();
   removeContainersOnSignal(owner);

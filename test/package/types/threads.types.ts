@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Broker, createConsumer, defineQueue, type ThreadedHandler } from '../../src/index.js';
+import { type Broker, createConsumer, defineQueue, type ThreadedHandler } from '../../../src/index.js';
 
 declare const broker: Broker;
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { hostname } from 'node:os';
-import { run } from './command.js';
-import { processIdentity } from './process-identity.js';
+import { run } from '../command.js';
+import { processIdentity } from '../process-identity.js';
 
 /** Every container and network of a test run carries the identity of the run's main process. */
 export const OWNER_LABEL = 'millrace.test-run';

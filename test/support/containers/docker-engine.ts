@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
+import { runScript } from '../command.js';
+import { noBroker } from '../no-broker.js';
 import { hasOwnImage, isHere, isPulled } from './broker-image.js';
-import { runScript } from './command.js';
-import { noBroker } from './no-broker.js';
 
 const RYUK_IMAGE = process.env.RYUK_CONTAINER_IMAGE ?? 'testcontainers/ryuk:0.14.0';
 const INSTALL_LIMIT_MS = 900_000;

@@ -14,7 +14,7 @@ import { amqpUrl, uniqueName } from '../support/broker.js';
 import { Inbox } from '../support/inbox.js';
 import { removeQueues } from '../support/remove-queues.js';
 
-const SENDER = fileURLToPath(new URL('processes/sender.mjs', import.meta.url));
+const SENDER = fileURLToPath(new URL('processes/delayed-sender.mjs', import.meta.url));
 const DELAY_MS = 4000;
 
 async function addressOf(backend: 'local' | 'amqp', prefix: string): Promise<string> {

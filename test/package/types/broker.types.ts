@@ -1,4 +1,4 @@
-import type { Delivery } from '../../src/backend.js';
+import type { Delivery } from '../../../src/backend.js';
 import {
   type Broker,
   connect,
@@ -6,7 +6,7 @@ import {
   LocalQueue,
   QueueError,
   type QueueErrorCode,
-} from '../../src/index.js';
+} from '../../../src/index.js';
 import type { Equal, Expect } from './equal.js';
 
 const connecting = connect('local:');

@@ -10,7 +10,7 @@ import {
   type Received,
   RetryLater,
   receive,
-} from '../../src/index.js';
+} from '../../../src/index.js';
 import type { Equal, Expect } from './equal.js';
 
 declare const broker: Broker;

@@ -1,5 +1,5 @@
-import { run, runScript } from './command.js';
-import { noBroker } from './no-broker.js';
+import { run, runScript } from '../command.js';
+import { noBroker } from '../no-broker.js';
 
 const OFFICIAL_IMAGE = 'rabbitmq:4.3-management-alpine';
 const OWN_IMAGES = 'millrace/rabbitmq';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineQueue, defineSchedule, defineTopic } from '../../src/index.js';
+import { defineQueue, defineSchedule, defineTopic } from '../../../src/index.js';
 
 const queue = defineQueue('q', z.object({ n: z.number() }));
 const days = defineTopic('days', { ended: z.object({ day: z.string() }), other: z.number() });

@@ -5,7 +5,7 @@ import {
   type Consumer,
   createBatchConsumer,
   defineQueue,
-} from '../../src/index.js';
+} from '../../../src/index.js';
 import type { Equal, Expect } from './equal.js';
 
 declare const broker: Broker;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Broker, createConsumer, defineQueue, type HandlersByType } from '../../src/index.js';
+import { type Broker, createConsumer, defineQueue, type HandlersByType } from '../../../src/index.js';
 import type { Equal, Expect } from './equal.js';
 
 declare const broker: Broker;

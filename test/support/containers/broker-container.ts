@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 import { RabbitMQContainer } from '@testcontainers/rabbitmq';
-import { run } from './command.js';
+import { run } from '../command.js';
+import { eventually } from '../eventually.js';
 import { OWNER_LABEL } from './container-owner.js';
-import { eventually } from './eventually.js';
 
 const AMQP_PORT = 5672;
 const MANAGEMENT_PORT = 15672;

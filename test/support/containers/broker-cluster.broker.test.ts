@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { canStartOwnBroker, rawConnection, startOwnCluster } from './broker.js';
-import { eventually } from './eventually.js';
+import { canStartOwnBroker, rawConnection, startOwnCluster } from '../broker.js';
+import { eventually } from '../eventually.js';
 
 test('a cluster of three replicates a quorum queue, loses its leader and gets it back', async (context) => {
   context.skip(!canStartOwnBroker(), 'needs Docker, not the broker of TEST_AMQP_URL');

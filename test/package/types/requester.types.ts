@@ -6,7 +6,7 @@ import {
   isQueueError,
   type RemoteFailure,
   type Requester,
-} from '../../src/index.js';
+} from '../../../src/index.js';
 import type { Equal, Expect } from './equal.js';
 
 declare const broker: Broker;

@@ -1,6 +1,6 @@
-/** What compiles, and what must not. Run by the compiler alone (see test/types.process.test.ts). */
+/** What compiles, and what must not. Run by the compiler alone (see test/package/types.process.test.ts). */
 import { z } from 'zod';
-import { type Codec, defineQueue, type Queue } from '../../src/index.js';
+import { type Codec, defineQueue, type Queue } from '../../../src/index.js';
 import type { Equal, Expect } from './equal.js';
 
 const order = z.object({ id: z.string(), total: z.number() });

@@ -10,8 +10,8 @@ import {
   defineSubscription,
   defineTopic,
   receive,
-} from '../../src/index.js';
-import type { Matching } from '../../src/topics/matching.js';
+} from '../../../src/index.js';
+import type { Matching } from '../../../src/topics/matching.js';
 import type { Equal, Expect } from './equal.js';
 
 declare const broker: Broker;

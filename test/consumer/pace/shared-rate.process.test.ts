@@ -7,10 +7,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, type TestContext, test } from 'vitest';
 import { z } from 'zod';
-import { connect } from '../../src/connect.js';
-import { createProducer } from '../../src/producer/producer.js';
-import { defineQueue } from '../../src/queue.js';
-import { eventually } from '../support/eventually.js';
+import { connect } from '../../../src/connect.js';
+import { createProducer } from '../../../src/producer/producer.js';
+import { defineQueue } from '../../../src/queue.js';
+import { eventually } from '../../support/eventually.js';
 
 const WORKER = fileURLToPath(new URL('processes/rated-worker.mjs', import.meta.url));
 const queue = defineQueue('calls', z.string());

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { run } from '../command.js';
+import { eventually } from '../eventually.js';
 import { type BrokerContainer, startBrokerContainer } from './broker-container.js';
-import { run } from './command.js';
 import { OWNER_LABEL } from './container-owner.js';
-import { eventually } from './eventually.js';
 
 const HOSTNAMES = ['r1', 'r2', 'r3'] as const;
 const COMMAND_LIMIT_MS = 30_000;

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Compiles the tests, those of types included, and gives what the compiler complains about. */
 async function complaints(): Promise<string> {
-  const tsc = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url));
+  const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
   const compiling = promisify(execFile)(process.execPath, [tsc, '-p', 'test/tsconfig.json'], { cwd: root });
   return compiling.then(
     ({ stdout }) => stdout,
