@@ -8,7 +8,7 @@ import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** @typedef {import('../test/faults/figures.js').Figures} Figures */
+/** @typedef {import('../test/faults/ledger/figures.js').Figures} Figures */
 
 const root = new URL('../', import.meta.url);
 const page = new URL('docs/faults.md', root);

@@ -52,7 +52,7 @@ for each in "${nodes[@]}"; do
 done
 
 printf '\n== Several versions of Node on one folder\n'
-LEDGER_NODES=${NODE_VERSIONS-22.13 24} run nodes test/local-queue/disk/nodes.test.ts \
+LEDGER_NODES=${NODE_VERSIONS-22.13 24} run nodes test/local-queue/disk/several-processes/nodes.test.ts \
   npx --no -- vitest run --project processes || status=1
 
 for image in $images; do

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { Example, linesOf } from './run-example.js';
+import { Example, linesOf } from './support/run-example.js';
 
 const folder = fileURLToPath(new URL('../../examples/', import.meta.url));
 const entries = await readdir(folder, { withFileTypes: true });

@@ -10,7 +10,7 @@ import { connect } from '../support/connect.js';
 import type { BrokerContainer } from '../support/containers/broker-container.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
-import { runLedger } from './ledger.js';
+import { runLedger } from './ledger/ledger.js';
 import { secretUser } from './secret-user.js';
 import { size } from './size.js';
 

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { canStartOwnBroker, startOwnBroker, uniqueName } from '../support/broker.js';
 import type { BrokerContainer } from '../support/containers/broker-container.js';
 import { eventually } from '../support/eventually.js';
-import { runLedger, type Scene } from './ledger.js';
+import { runLedger, type Scene } from './ledger/ledger.js';
 import { secretUser } from './secret-user.js';
 import { size } from './size.js';
 

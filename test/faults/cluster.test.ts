@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { canStartOwnBroker, startOwnCluster, uniqueName } from '../support/broker.js';
 import type { BrokerContainer } from '../support/containers/broker-container.js';
-import { runLedger } from './ledger.js';
+import { runLedger } from './ledger/ledger.js';
 import { secretUser } from './secret-user.js';
 import { size } from './size.js';
 

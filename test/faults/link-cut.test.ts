@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { uniqueName } from '../support/broker.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { brokerBehindProxy } from './addresses.js';
-import { runLedger } from './ledger.js';
+import { brokerBehindProxy } from './ledger/addresses.js';
+import { runLedger } from './ledger/ledger.js';
 import { size } from './size.js';
 
 const prefix = uniqueName('link-cut');

@@ -3,8 +3,8 @@ import type { BrokerEvent } from '../../src/index.js';
 import { uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { brokerBehindProxy } from './addresses.js';
-import { type LedgerPlan, runLedger, type Scene } from './ledger.js';
+import { brokerBehindProxy } from './ledger/addresses.js';
+import { type LedgerPlan, runLedger, type Scene } from './ledger/ledger.js';
 import { size } from './size.js';
 
 const prefix = uniqueName('link-frozen');

@@ -10,7 +10,7 @@ import {
 } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { runLedger } from './ledger.js';
+import { runLedger } from './ledger/ledger.js';
 import { secretUser } from './secret-user.js';
 import { isFull, size } from './size.js';
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { test } from 'vitest';
 import { newFolder } from '../local-queue/disk/folders.js';
-import { runLedger } from '../local-queue/disk/ledger.js';
+import { runLedger } from '../local-queue/disk/several-processes/ledger.js';
 import { isFull } from './size.js';
 
 /** As a container has it: its first process, of which it sees no other, and that ends with its starter. */

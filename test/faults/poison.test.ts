@@ -16,8 +16,8 @@ import { EventLog } from '../support/event-log.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { addressOf } from './addresses.js';
-import { runLedger } from './ledger.js';
+import { addressOf } from './ledger/addresses.js';
+import { runLedger } from './ledger/ledger.js';
 import { isFull, size } from './size.js';
 
 const prefix = uniqueName('poison');

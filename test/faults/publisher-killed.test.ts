@@ -12,10 +12,10 @@ import { uniqueName } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { addressOf } from './addresses.js';
+import { addressOf } from './ledger/addresses.js';
 import { size } from './size.js';
 
-const SCRIPT = fileURLToPath(new URL('processes/fan-out-publisher.mjs', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('fan-out/fan-out-publisher.mjs', import.meta.url));
 const prefix = uniqueName('publisher-killed');
 const KILLS = size(3, 30);
 const EVENTS_PER_LIFE = size(100, 300);

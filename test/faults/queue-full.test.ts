@@ -3,9 +3,9 @@ import type { QueueOptions } from '../../src/queue.js';
 import { uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { addressOf } from './addresses.js';
-import { type LedgerPlan, runLedger } from './ledger.js';
-import type { Grain } from './senders.js';
+import { addressOf } from './ledger/addresses.js';
+import { type LedgerPlan, runLedger } from './ledger/ledger.js';
+import type { Grain } from './ledger/senders.js';
 import { size } from './size.js';
 
 const prefix = uniqueName('queue-full');

@@ -14,8 +14,8 @@ import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { addressOf, brokerBehindProxy } from './addresses.js';
-import { type LedgerPlan, runLedger } from './ledger.js';
+import { addressOf, brokerBehindProxy } from './ledger/addresses.js';
+import { type LedgerPlan, runLedger } from './ledger/ledger.js';
 import { size } from './size.js';
 
 const MESSAGES = size(1000, 10_000);

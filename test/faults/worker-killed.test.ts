@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { uniqueName } from '../support/broker.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { addressOf } from './addresses.js';
-import { type LedgerPlan, runLedger } from './ledger.js';
+import { addressOf } from './ledger/addresses.js';
+import { type LedgerPlan, runLedger } from './ledger/ledger.js';
 import { size } from './size.js';
 
 const prefix = uniqueName('worker-killed');

@@ -16,7 +16,7 @@ async function complaints(): Promise<string> {
   );
 }
 
-test('the cases of test/types compile, and what must not compile does not', async () => {
+test('the cases of test/package/types compile, and what must not compile does not', async () => {
   expect(readdirSync(new URL('types/', import.meta.url)).length).toBeGreaterThan(3);
   // An unused @ts-expect-error is a complaint, too.
   expect(await complaints()).toBe('');

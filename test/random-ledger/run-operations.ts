@@ -8,7 +8,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import * as millrace from '../../src/index.js';
-import { watchMemory } from '../faults/memory.js';
+import { watchMemory } from '../faults/ledger/memory.js';
 import { Ledger } from '../support/ledger.js';
 import { Actor, type ActorOrder, type Grain, type Report } from './actor.mjs';
 import type { Operation, SendOperation } from './operations.js';

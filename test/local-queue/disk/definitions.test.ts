@@ -6,8 +6,8 @@ import { connect } from '../../support/connect.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
-import { Actor } from './actor.js';
 import { inDatabase, newFolder, plainQueue } from './folders.js';
+import { Actor } from './several-processes/actor.js';
 
 const to = (queue: string) => ({ exchange: '', routingKey: queue });
 const message = (id: string) => ({ id, contentType: '', headers: {}, body: id });

@@ -19,8 +19,8 @@ import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
 import { checkFolder } from '../../../src/local-queue/disk/folder.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
-import { Actor } from './actor.js';
 import { canMount, inDatabase, mountedFolder, newFolder, plainQueue, untilClosed } from './folders.js';
+import { Actor } from './several-processes/actor.js';
 
 const FILES = ['queue.db', 'queue.db-wal', 'queue.db-shm', 'wake'];
 

@@ -1,7 +1,0 @@
-import { test } from 'vitest';
-import { expectAsInReadme } from './readme-output.js';
-import { linesOf } from './run-example.js';
-
-test('mail: what may pass is tried again, what may not is a dead letter with its reason', async () => {
-  await expectAsInReadme('mail', await linesOf('mail'), { anyOrder: true });
-});

@@ -1,8 +1,0 @@
-import { test } from 'vitest';
-import { expectAsInReadme } from './readme-output.js';
-import { linesOf } from './run-example.js';
-
-test('web-api: stored, refused, or too many requests', async () => {
-  // The answer to the last order and its handling are two processes in earnest.
-  await expectAsInReadme('web-api', await linesOf('web-api'), { anyOrder: true });
-});
