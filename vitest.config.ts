@@ -11,7 +11,7 @@ const processes = [
   'test/contract/disk.test.ts',
   'test/contract/memory.test.ts',
   'test/examples/**/*.test.ts',
-  'test/embedded/**/*.test.ts',
+  'test/cli/local/**/*.test.ts',
   'test/local-queue/disk/**/*.test.ts',
 ];
 
@@ -23,7 +23,8 @@ const broker = [
   'test/**/*.broker.test.ts',
   'test/rabbitmq/**/*.test.ts',
   'test/contract/rabbitmq.test.ts',
-  'test/cli/**/*.test.ts',
+  'test/cli/*.test.ts',
+  'test/cli/commands/**/*.test.ts',
   'test/readme/**/*.test.ts',
 ];
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
 import { amqpUrl } from '../support/broker.js';
-import { queueNames } from './queues.js';
-import { millrace } from './spawn-millrace.js';
+import { queueNames } from './support/queues.js';
+import { millrace } from './support/spawn-millrace.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-address-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { canStartOwnBroker, startOwnBroker } from '../support/broker.js';
 import { run } from '../support/command.js';
-import { Millrace, millrace } from './spawn-millrace.js';
+import { Millrace, millrace } from './support/spawn-millrace.js';
 
 test('a worker reports when the broker blocks publishers, as doctor does, and when it unblocks them', async (context) => {
   context.skip(!canStartOwnBroker(), 'an alarm would block everybody on the broker of TEST_AMQP_URL');

@@ -10,8 +10,8 @@ import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue, type QueueOptions } from '../../src/queue.js';
 import { amqpUrl } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
-import { queueNames } from './queues.js';
-import { millrace } from './spawn-millrace.js';
+import { queueNames } from './support/queues.js';
+import { millrace } from './support/spawn-millrace.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-by-hand-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { amqpUrl, uniqueName } from '../support/broker.js';
 import { removeQueues } from '../support/remove-queues.js';
-import { runMany } from './run-many.js';
+import { runMany } from './support/run-many.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-changing-'));
 const prefix = uniqueName('cli-changing');

@@ -5,9 +5,9 @@ import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { amqpUrl } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
-import { declareAsTutorial, queueNames, rawChannel, ready } from './queues.js';
-import { hasTerminal, onTerminal } from './screen.js';
-import { millrace } from './spawn-millrace.js';
+import { declareAsTutorial, queueNames, rawChannel, ready } from './support/queues.js';
+import { hasTerminal, onTerminal } from './support/screen.js';
+import { millrace } from './support/spawn-millrace.js';
 
 /** What a stranger writes to drive the terminal of the person who reads it, or to fake a line of the log. */
 const HOSTILE =

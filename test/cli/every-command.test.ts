@@ -7,12 +7,12 @@ import { promisify, stripVTControlCharacters } from 'node:util';
 import type { Command as Program } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli/program.js';
-import { endedCommands, MANY, runMany } from './run-many.js';
-import { hasTerminal, onTerminal, Screen, TerminalRun } from './screen.js';
+import { endedCommands, MANY, runMany } from './support/run-many.js';
+import { hasTerminal, onTerminal, Screen, TerminalRun } from './support/screen.js';
 
 const BIN = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
-const SCHEDULES = fileURLToPath(new URL('schedule/schedules.mjs', import.meta.url));
-const SHOP = fileURLToPath(new URL('topology/shop.mjs', import.meta.url));
+const SCHEDULES = fileURLToPath(new URL('commands/schedule/schedules.mjs', import.meta.url));
+const SHOP = fileURLToPath(new URL('commands/topology/shop.mjs', import.meta.url));
 
 /** What a stranger writes to drive the terminal of the person who reads it, or to fake a line of the log. */
 const HOSTILE =

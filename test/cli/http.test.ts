@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { untilAsserted } from '../support/eventually.js';
-import { Millrace, millrace } from './spawn-millrace.js';
+import { Millrace, millrace } from './support/spawn-millrace.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-http-'));
 afterAll(() => rmSync(folder, { recursive: true }));

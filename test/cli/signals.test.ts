@@ -5,9 +5,9 @@ import type { ConfirmChannel } from 'amqplib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { amqpUrl } from '../support/broker.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
-import { declareAsTutorial, put, queueNames, rawChannel, ready, takeAll } from './queues.js';
-import { hasTerminal, TerminalRun } from './screen.js';
-import { Millrace } from './spawn-millrace.js';
+import { declareAsTutorial, put, queueNames, rawChannel, ready, takeAll } from './support/queues.js';
+import { hasTerminal, TerminalRun } from './support/screen.js';
+import { Millrace } from './support/spawn-millrace.js';
 
 const nextQueue = queueNames('cli-signals');
 const folder = mkdtempSync(join(tmpdir(), 'millrace-cli-signals-'));

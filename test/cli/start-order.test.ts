@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { BrokerEvent } from '../../src/broker.js';
 import { connect } from '../../src/connect.js';
 import { startOwnBroker } from '../support/broker.js';
-import { Millrace, millrace } from './spawn-millrace.js';
+import { Millrace, millrace } from './support/spawn-millrace.js';
 
 test('a worker and a program that start before their broker are there when it is', async () => {
   const broker = await startOwnBroker();

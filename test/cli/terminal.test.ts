@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasTerminal, onTerminal, Screen, TerminalRun } from './screen.js';
-import { millrace } from './spawn-millrace.js';
+import { hasTerminal, onTerminal, Screen, TerminalRun } from './support/screen.js';
+import { millrace } from './support/spawn-millrace.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-terminal-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { millrace } from './spawn-millrace.js';
+import { millrace } from './support/spawn-millrace.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-usage-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -8,7 +8,7 @@ import { type DeadLetterHistory, deadLetterHistory } from '../../src/common/mess
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue, type Queue } from '../../src/queue.js';
-import { Millrace } from '../cli/spawn-millrace.js';
+import { Millrace } from '../cli/support/spawn-millrace.js';
 import { newFolder } from '../local-queue/disk/folders.js';
 import { amqpUrl, brokerVersion, rawConnection, uniqueName } from '../support/broker.js';
 import { connect } from '../support/connect.js';

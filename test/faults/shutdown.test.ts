@@ -8,7 +8,7 @@ import type { Delivery } from '../../src/broker.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue, type Queue } from '../../src/queue.js';
-import { Millrace } from '../cli/spawn-millrace.js';
+import { Millrace } from '../cli/support/spawn-millrace.js';
 import { uniqueName } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';

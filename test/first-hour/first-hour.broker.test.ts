@@ -8,7 +8,7 @@ import { connect } from '../../src/connect.js';
 import { createConsumer } from '../../src/consumer/create-consumer.js';
 import { createProducer } from '../../src/producer/producer.js';
 import { defineQueue } from '../../src/queue.js';
-import { millrace } from '../cli/spawn-millrace.js';
+import { millrace } from '../cli/support/spawn-millrace.js';
 import { amqpUrl, knownManagementUrl, uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';
 import { removeQueues } from '../support/remove-queues.js';

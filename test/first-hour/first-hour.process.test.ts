@@ -23,8 +23,8 @@ import { defineQueue, type Queue } from '../../src/queue.js';
 import { createPublisher } from '../../src/topics/publisher.js';
 import { defineSubscription } from '../../src/topics/subscription.js';
 import { defineTopic } from '../../src/topics/topic.js';
-import { hasTerminal, onTerminal } from '../cli/screen.js';
-import { millrace } from '../cli/spawn-millrace.js';
+import { hasTerminal, onTerminal } from '../cli/support/screen.js';
+import { millrace } from '../cli/support/spawn-millrace.js';
 import { eventually } from '../support/eventually.js';
 import { rejection } from '../support/rejection.js';
 

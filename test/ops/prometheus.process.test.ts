@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Millrace, millrace } from '../cli/spawn-millrace.js';
+import { Millrace, millrace } from '../cli/support/spawn-millrace.js';
 import { missingPackage, succeeds } from '../support/debian-package.js';
 import { eventually, untilAsserted } from '../support/eventually.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { connect, createProducer, defineQueue } from '../../src/index.js';
-import { Millrace } from '../cli/spawn-millrace.js';
+import { Millrace } from '../cli/support/spawn-millrace.js';
 import { anyValue } from './any-value.js';
 import { ask, type Served, serve } from './served.js';
 

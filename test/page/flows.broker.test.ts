@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/broker.js';
 import { createProducer, defineQueue } from '../../src/index.js';
-import { queueNames } from '../cli/queues.js';
+import { queueNames } from '../cli/support/queues.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createConsumer, createProducer, deadLetters, defineQueue } from '../../src/index.js';
 import { TcpProxy } from '../../src/testing/tcp-proxy.js';
-import { queueNames } from '../cli/queues.js';
+import { queueNames } from '../cli/support/queues.js';
 import { amqpUrl } from '../support/broker.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';

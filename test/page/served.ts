@@ -1,7 +1,7 @@
 /** `millrace ui` in a process of its own, and requests to it that no browser would send. */
 import { type OutgoingHttpHeaders, request } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { Millrace } from '../cli/spawn-millrace.js';
+import { Millrace } from '../cli/support/spawn-millrace.js';
 
 export interface Served {
   readonly process: Millrace;

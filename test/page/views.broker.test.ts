@@ -8,8 +8,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Backend } from '../../src/broker.js';
 import { Deferred } from '../../src/common/waiting/waiting.js';
 import { createConsumer, createProducer, defineQueue } from '../../src/index.js';
-import { queueNames } from '../cli/queues.js';
-import { Millrace } from '../cli/spawn-millrace.js';
+import { queueNames } from '../cli/support/queues.js';
+import { Millrace } from '../cli/support/spawn-millrace.js';
 import { connect } from '../support/connect.js';
 import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
@@ -36,7 +36,7 @@ describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
   });
   beforeEach(async () => {
     if (isLocal) await broker.declare(defineQueue('any', anyValue).spec);
-    const schedules = fileURLToPath(new URL('../cli/schedule/schedules.mjs', import.meta.url));
+    const schedules = fileURLToPath(new URL('../cli/commands/schedule/schedules.mjs', import.meta.url));
     const opened = await serveTab(['-u', url(), ...flags, '--schedules', schedules], { TEST_PREFIX: prefix });
     ({ served, tab } = opened);
     page = tab.page;

@@ -8,7 +8,7 @@ import { defineQueue } from '../../src/queue.js';
 import { openRabbitMqBroker } from '../../src/rabbitmq/rabbitmq-broker.js';
 import type { ReceivedMessage } from '../../src/rabbitmq/wire/amqp-message.js';
 import { DeliveryReader, type ReadInternals } from '../../src/rabbitmq/wire/delivery-reader.js';
-import { Millrace } from '../cli/spawn-millrace.js';
+import { Millrace } from '../cli/support/spawn-millrace.js';
 import { countInReport } from '../support/amounts.js';
 import { amqpUrl, rawConnection, uniqueName } from '../support/broker.js';
 import { eventually } from '../support/eventually.js';

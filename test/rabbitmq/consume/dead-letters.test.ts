@@ -4,7 +4,7 @@ import type { Broker } from '../../../src/broker.js';
 import { deadLetters } from '../../../src/dead-letters/dead-letters.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
-import { consume } from '../../cli/queues.js';
+import { consume } from '../../cli/support/queues.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
 import { removeQueues } from '../../support/remove-queues.js';

@@ -6,7 +6,7 @@ import { RetryLater } from '../../../src/errors.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
-import { millrace } from '../../cli/spawn-millrace.js';
+import { millrace } from '../../cli/support/spawn-millrace.js';
 import { amqpUrl, knownManagementUrl, managementUrl, uniqueName } from '../../support/broker.js';
 import { EventLog } from '../../support/event-log.js';
 import { eventually } from '../../support/eventually.js';

@@ -6,7 +6,7 @@ import { createProducer } from '../../../src/producer/producer.js';
 import { defineQueue } from '../../../src/queue.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { ladderKey, undelayable } from '../../../src/rabbitmq/topology/delayed-send-ladder.js';
-import { millrace } from '../../cli/spawn-millrace.js';
+import { millrace } from '../../cli/support/spawn-millrace.js';
 import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox } from '../../support/inbox.js';

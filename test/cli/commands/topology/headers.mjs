@@ -1,0 +1,3 @@
+import { defineExchange } from '../../../../dist/index.js';
+
+export const sorted = defineExchange('sorted', { type: 'headers' });

@@ -1,3 +1,0 @@
-import { defineExchange } from '../../../dist/index.js';
-
-export const sorted = defineExchange('sorted', { type: 'headers' });

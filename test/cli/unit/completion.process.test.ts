@@ -1,0 +1,135 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineQueue } from '../../../src/queue.js';
+import { connect } from '../../support/connect.js';
+import { type Ended, millrace } from '../support/spawn-millrace.js';
+
+const BIN = fileURLToPath(new URL('../../../dist/cli/bin.js', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../../dist/man/millrace.1', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'millrace-completion-'));
+const local = `local:${join(folder, 'queues')}`;
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Names that a shell would not take as they are must not be offered. */
+const DANGEROUS = ['$(touch pwned)', 'two words', '-rf', "it's", '`id`', 'a;b', '~root'];
+
+beforeAll(async () => {
+  const broker = await connect(local);
+  for (const name of ['orders', 'orders.eu', 'bills', ...DANGEROUS]) {
+    await broker.declare(defineQueue(name, z.unknown(), { deadLetter: false }).spec);
+  }
+  await broker.close();
+});
+
+async function offered(words: readonly string[], url = local): Promise<string[]> {
+  const { exitCode, stdout, stderr } = await millrace(['complete', '--', ...words], {
+    env: { MILLRACE_URL: url },
+  });
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  const lines = stdout.trimEnd().split('\n');
+  // What the shell is to do with them.
+  expect(lines.pop()).toMatch(/^:\d+$/);
+  return lines.map((line) => line.split('\t')[0] ?? '');
+}
+
+test('commands, options and the values of options are completed', async () => {
+  expect(await offered(['sho'])).toEqual(['show']);
+  expect(await offered(['dlq', ''])).toEqual(expect.arrayContaining(['list', 'show', 'replay', 'drop']));
+  expect(await offered(['queues', '--so'])).toEqual(['--sort']);
+  expect(await offered(['queues', '--sort', ''])).toEqual(expect.arrayContaining(['name', 'ready', 'dead']));
+  expect(await offered(['completion', 'z'])).toEqual(['zsh']);
+  expect(await offered(['no-such-command', ''])).not.toContain('undefined');
+});
+
+test('queues of a folder are completed, but for names that mean more to a shell', async () => {
+  expect(await offered(['show', 'ord'])).toEqual(['orders', 'orders.eu']);
+  expect((await offered(['purge', ''])).sort()).toEqual(['bills', 'orders', 'orders.eu']);
+  expect(await offered(['move', 'orders', 'b'])).toEqual(['bills']);
+  expect(await offered(['work', '-q', 'bi'])).toEqual(['bills']);
+  expect(await offered(['work', '--queue', 'bi'])).toEqual(['bills']);
+  expect(await offered(['show', '-u', local, 'b'], 'local:')).toEqual(['bills']);
+});
+
+test('completion makes no folder, waits for no broker, and is silent about an address that makes no sense', async () => {
+  const none = join(folder, 'none');
+  expect(await offered(['show', ''], `local:${none}`)).toEqual([]);
+  expect(existsSync(none)).toBe(false);
+  let connections = 0;
+  const server = createServer(() => connections++).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  expect(await offered(['show', ''], `amqp://127.0.0.1:${port}`)).toEqual([]);
+  expect(connections).toBe(0);
+  server.close();
+  expect(await offered(['show', ''], 'gopher://x')).toEqual([]);
+});
+
+test('there is a script for each shell, and none for others', async () => {
+  const shells = ['bash', 'zsh', 'fish', 'powershell'];
+  const scripts = await Promise.all(shells.map((shell) => millrace(['completion', shell])));
+  for (const [index, shell] of shells.entries()) {
+    const { exitCode, stdout } = scripts[index] as Ended;
+    expect([shell, exitCode]).toEqual([shell, 0]);
+    expect(stdout).toMatch(/millrace complete '?--'? /);
+  }
+  const other = await millrace(['completion', 'tcsh']);
+  expect(other.exitCode).toBe(2);
+  expect(other.stderr).toContain('bash');
+});
+
+test.runIf(existsSync('/bin/bash'))(
+  'bash takes the script, and offers what is completed (needs bash)',
+  async () => {
+    const { stdout: script } = await millrace(['completion', 'bash']);
+    const file = join(folder, 'millrace.bash');
+    writeFileSync(file, script);
+    execFileSync('/bin/bash', ['-n', file]);
+    const command = join(folder, 'millrace');
+    writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n`);
+    chmodSync(command, 0o755);
+    // Twice, as from two start files. `compopt` works while something is completed only.
+    const typed = `compopt() { :; }; source ${file}; source ${file}
+    COMP_LINE='millrace show or'; COMP_POINT=16
+    __millrace_complete; printf '%s\\n' "\${COMPREPLY[@]}"
+    COMP_LINE='millrace move orders '; COMP_POINT=21
+    __millrace_complete; printf 'to %s\\n' "\${COMPREPLY[@]}"`;
+    const env = { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}`, MILLRACE_URL: local };
+    const { stdout, stderr } = spawnSync('/bin/bash', ['-c', typed], { env, encoding: 'utf8' });
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^orders\b/m);
+    expect(stdout).toMatch(/^orders\.eu\b/m);
+    expect(stdout).toMatch(/^to orders\.eu\b/m);
+  },
+);
+
+test('the man page has every command and option of the help', async () => {
+  const { stdout } = await millrace(['complete', '--', '']);
+  const commands = stdout
+    .split('\n')
+    .flatMap((line) => (line.includes('\t') ? [line.split('\t')[0] ?? ''] : []));
+  expect(commands.length).toBeGreaterThan(20);
+  const page = readFileSync(PAGE, 'utf8').replaceAll('\\-', '-');
+  for (const command of commands.filter((name) => name !== 'help'))
+    expect(page).toMatch(new RegExp(`^\\.SS millrace ${command}\\b`, 'm'));
+  expect(page).toContain('--management-url');
+  expect(page).toContain('Exit codes: 0 success');
+});
+
+test.runIf(existsSync('/usr/bin/groff'))('the man page is rendered without a warning (needs groff)', () => {
+  const { stdout, stderr } = spawnSync('/usr/bin/groff', ['-man', '-Tutf8', '-ww', PAGE], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: groff underlines and makes bold by them
+  const text = stdout.replace(/\u001b\[[\d;]*m|.\u0008/g, '');
+  expect(text).toContain('millrace show [options] <queue>');
+  expect(text).toContain("$ millrace send 'Hello World!'");
+});
