@@ -95,7 +95,7 @@ function needsKey({ declare, type }: ExchangeSpec): boolean {
 const MAX_HASHES = 2;
 
 function checkPattern(option: string, pattern: string): void {
-  const hashes = pattern.split('..').filter((word) => word === '#').length;
+  const hashes = pattern.split('.').filter((word) => word === '#').length;
   if (hashes <= MAX_HASHES) return;
   throw invalidOption(
     option,

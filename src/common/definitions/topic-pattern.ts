@@ -7,7 +7,7 @@ export type TopicPattern = readonly string[];
 
 /** A pattern or a key, ready for {@link matchesTopic}. */
 export function topicWords(text: string): TopicPattern {
-  return text === '' ? [] : text.split('..');
+  return text === '' ? [] : text.split('.');
 }
 
 /** Whether the pattern matches the key, both as {@link topicWords}. */

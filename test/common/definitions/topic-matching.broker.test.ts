@@ -42,7 +42,7 @@ function texts(count: number, words: readonly string[], random: () => number): s
     const length = Math.floor(random() * 6);
     const text = Array.from({ length }, () => words[Math.floor(random() * words.length)]);
     // RabbitMQ takes no pattern with more.
-    if (text.filter((word) => word === '#').length <= 2) made.add(text.join('..'));
+    if (text.filter((word) => word === '#').length <= 2) made.add(text.join('.'));
   }
   return [...made];
 }
