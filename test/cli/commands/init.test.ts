@@ -98,7 +98,7 @@ beforeAll(async () => {
     '--strip-components=1',
   ]);
   for (const name of readdirSync(join(root, 'node_modules'))) {
-    if (!name.startsWith('..')) symlinkSync(join(root, 'node_modules', name), join(modules, name));
+    if (!name.startsWith('.')) symlinkSync(join(root, 'node_modules', name), join(modules, name));
   }
   await execute(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], { cwd: service }).catch(
     ({ stdout: complaints }) => expect(complaints).toBe(''),

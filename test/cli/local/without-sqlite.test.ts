@@ -16,7 +16,7 @@ beforeAll(() => {
   const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const name of Object.keys(dependencies)) {
     const link = join(place, 'node_modules', name);
-    mkdirSync(join(link, '../..'), { recursive: true });
+    mkdirSync(join(link, '..'), { recursive: true });
     symlinkSync(join(root, 'node_modules', name), link);
   }
 });

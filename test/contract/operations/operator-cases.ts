@@ -240,7 +240,7 @@ export const operatorCases: Cases = {
 
   'queues may have any name': async (t) => {
     const prefix = t.queueName();
-    for (const end of ['/a/../b', ' %2f%', '?x=1&y#z', '"\'\\', 'ü 😀 漢', '<b>', '*.#', '../..', '\u202e']) {
+    for (const end of ['/a/../b', ' %2f%', '?x=1&y#z', '"\'\\', 'ü 😀 漢', '<b>', '*.#', '..', '\u202e']) {
       const { name } = await t.declare({}).then(async () => {
         const spec = t.spec({ deadLetter: false }, prefix + end);
         await t.broker.declare(spec);
