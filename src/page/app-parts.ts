@@ -19,6 +19,7 @@ export interface AppParts {
   readonly queues: readonly string[] | undefined;
   readonly schedules: readonly Schedule[];
   readonly metrics: readonly MetricsSource[];
+  readonly history: 'watched' | 'always';
   readonly readOnly: boolean;
   readonly hideBodies: boolean;
   readonly path: string;

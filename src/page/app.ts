@@ -36,10 +36,10 @@ export class App {
   readonly #closed = new AbortController();
 
   constructor(parts: AppParts) {
-    const { broker, queues, metrics } = parts;
+    const { broker, queues, metrics, history } = parts;
     const { signal } = this.#closed;
     const workers = new Workers(metrics, broker.url, signal);
-    const sampler = new Sampler(broker, queues, workers);
+    const sampler = new Sampler(broker, queues, workers, history === 'always');
     const reader = new DeadReader(broker, signal);
     const jobs = new Jobs(() => live.pushAll());
     const status = new BrokerStatus(broker, sampler);
@@ -111,6 +111,8 @@ export class App {
    * the token from the address and the history.
    */
   #letIn(request: IncomingMessage, response: ServerResponse, links: Links, path: string): Promise<void> {
+    // The view that the browser asks for next need not wait for it.
+    void this.#sampler.refresh();
     response.setHeader('set-cookie', this.#parts.access.cookie(links.base));
     // Two slashes would name another server.
     const target = `${links.base}/${path.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/^[\\/]+/, '')}`;

@@ -1,7 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Broker } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
-import { booleanOption, checkOptionNames, checkQueueName, invalidOption } from '../common/options.js';
+import {
+  booleanOption,
+  checkOptionNames,
+  checkQueueName,
+  invalidOption,
+  wordOption,
+} from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { Audit } from './actions/audit.js';
 import { App } from './app.js';
@@ -15,6 +21,7 @@ const NAMES = [
   'queues',
   'schedules',
   'metrics',
+  'history',
   'readOnly',
   'hideBodies',
   'user',
@@ -47,6 +54,7 @@ export function createPage(broker: Broker, options: PageOptions = {}): Page {
     queues: queuesOption(options.queues),
     schedules: options.schedules ?? [],
     metrics: metricsOption(options.metrics),
+    history: wordOption('history', options.history, ['watched', 'always'], 'watched'),
     readOnly: booleanOption('readOnly', options.readOnly, false),
     hideBodies: booleanOption('hideBodies', options.hideBodies, false),
     path: pathOption(options.path),

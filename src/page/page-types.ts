@@ -51,10 +51,15 @@ export interface PageOptions {
   readonly schedules?: readonly Schedule[] | undefined;
   /**
    * The metrics of the workers, such as `http://127.0.0.1:9464/metrics` of `millrace work --http 9464`, for what no broker
-   * knows: how long handlers take, and failed attempts per second. Read every five seconds while the page is being viewed,
-   * else twice a minute. Default: none.
+   * knows: how long handlers take, and failed attempts per second. Read every five seconds while the page is open.
+   * Default: none.
    */
   readonly metrics?: readonly MetricsSource[] | undefined;
+  /**
+   * When figures are collected for the charts. `'watched'`: while the page is open, so that it costs nothing while nobody
+   * looks. `'always'`: also while it is closed, twice a minute. Default: `'watched'`.
+   */
+  readonly history?: 'watched' | 'always' | undefined;
   /** Disables all actions. Default: false. */
   readonly readOnly?: boolean | undefined;
   /** Hides the bodies and headers of messages, also from downloads. Default: false. */

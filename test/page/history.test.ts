@@ -80,6 +80,47 @@ test('while the machine slept there is nothing, however long it was, and then it
   expect(field(history, 'ready', '24h').filter((value) => value !== null)).toEqual([1, 2]);
 });
 
+describe('a page that was closed for a time', () => {
+  const closed = (hours: number) => {
+    const history = new History(START);
+    history.add(START, [queue('orders', { dead: 3 })]);
+    const end = START + hours * HOUR;
+    history.add(end, [queue('orders', { dead: 10, ready: 5 })]);
+    return { history, end };
+  };
+
+  test('says in which time the dead letters came that it has not seen coming', () => {
+    const { history, end } = closed(8);
+    expect(history.newDead(end)).toEqual({ count: 7, ms: 8 * HOUR });
+    // As new as what it sees itself.
+    expect(history.deadRise('orders')).toBe(7);
+    // Later the last hour is known again.
+    for (let at = end + SECOND; at <= end + 62 * MINUTE; at += SECOND)
+      history.add(at, [queue('orders', { dead: at < end + 30 * MINUTE ? 10 : 11 })]);
+    expect(history.newDead(end + 62 * MINUTE)).toEqual({ count: 1, ms: HOUR });
+    expect(history.deadRise('orders')).toBe(0);
+  });
+
+  test('and nothing longer than an hour if none came', () => {
+    const history = new History(START);
+    for (const hours of [0, 8]) history.add(START + hours * HOUR, [queue('orders', { dead: 3 })]);
+    expect(history.newDead(START + 8 * HOUR)).toEqual({ count: 0, ms: HOUR });
+  });
+
+  test('draws nothing for that time, and no peak at its end', () => {
+    const { history, end } = closed(2);
+    const values = field(history, 'ready', '3h');
+    expect(values.filter((value) => value !== null)).toEqual([1, 5]);
+    expect(values.slice(-121, -1).every((value, index) => (value === null) === index > 0)).toBe(true);
+    // Over the time in which they came.
+    expect(field(history, 'died', '3h').at(-1)).toBeCloseTo(7 / (2 * 60 * 60), 6);
+    // Nothing that was before fifteen minutes makes a queue grow.
+    expect(history.spark('orders').filter((value) => !Number.isNaN(value))).toEqual([5]);
+    expect(history.readyRise('orders')).toBe(0);
+    expect(history.newDead(end).count).toBe(7);
+  });
+});
+
 describe('a clock that is set back', () => {
   test('by an hour: the charts go on from there, without the hour that is yet to come', () => {
     const history = new History(START);

@@ -167,7 +167,7 @@ test.each<[string, PageOptions, string, Parameters<typeof mount>[1]]>([
 
 test('with the metrics of its workers, the page says how long handlers take and how many fail', async () => {
   const metrics = metricsOf.createMetrics();
-  const { origin } = await mount({ path: '/ops', token: false, metrics: [metrics] });
+  const { origin } = await mount({ path: '/ops', token: false, metrics: [metrics], history: 'always' });
   metrics.stop();
   const { body } = await ask(`${origin}/ops/q/orders`);
   expect(body).toContain('data-chart="durations"');
@@ -177,11 +177,15 @@ test('with the metrics of its workers, the page says how long handlers take and 
   // Nothing but figures with their labels.
   expect(strip.replaceAll(/<div><dt>.*?<\/dd><\/div>/gs, '')).toBe('<dl class="strip"></dl>');
   expect(body).not.toContain('--metrics');
+  expect(body).not.toContain('--keep-history');
   const chart = JSON.parse((await ask(`${origin}/ops/q/orders/chart`)).body) as { names: string[] };
   expect(chart.names).toEqual(expect.arrayContaining(['failed', 'p50', 'p95', 'p99']));
   // Without them, it says who knows.
   const other = await mount({ path: '/ops', token: false });
-  expect((await ask(`${other.origin}/ops/q/orders`)).body).toContain('millrace ui --metrics');
+  const bare = (await ask(`${other.origin}/ops/q/orders`)).body;
+  expect(bare).toContain('millrace ui --metrics');
+  // And that figures are kept only while somebody looks.
+  expect(bare).toContain('--keep-history');
 });
 
 test.each([['http://ada:secret@host/metrics'], ['host:9464'], [{}], [undefined]])(

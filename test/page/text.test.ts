@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { age, number, sparkPoints } from '../../src/page/html/format.js';
+import { age, number, sparkPath } from '../../src/page/html/format.js';
 import { html } from '../../src/page/html/html.js';
 import { Links, nameOf } from '../../src/page/html/links.js';
 import { bodyText, indent } from '../../src/page/messages/body-text.js';
@@ -138,7 +138,10 @@ test('figures', () => {
     '2 h',
     '–',
   ]);
-  expect(sparkPoints([Number.NaN, 0, 10])).toBe('50,23 100,1');
+  expect(sparkPath([Number.NaN, 0, 10])).toBe('M50,23 100,1');
+  // Broken where nothing was read for long.
+  const gap = Array.from({ length: 7 }, () => Number.NaN);
+  expect(sparkPath([1, Number.NaN, 1, ...gap, 1])).toBe('M0,1 20,1M100,1');
 });
 
 test('bytes that were cut within a character are text, others are not', () => {

@@ -219,6 +219,25 @@ test('what a worker counted while it did not respond for longer than a minute be
   expect(workers.figures.get('orders')?.failed).toBe(1);
 });
 
+test('what workers did while nobody looked belongs to no minute, nor do the figures from before', async () => {
+  let text = written('orders', [0], true);
+  const workers = new Workers([{ text: async () => text }], 'local:', stop.signal);
+  const at = Date.now();
+  await workers.read(at);
+  text = written('orders', [5], true);
+  await workers.read(at + 1_000);
+  expect(workers.figures.get('orders')?.failed).toBe(5);
+  text = written('orders', [100_005], true);
+  const later = at + 8 * 3_600_000;
+  const reading = workers.read(later);
+  expect(workers.figures.size).toBe(0);
+  await reading;
+  expect(workers.figures.size).toBe(0);
+  text = written('orders', [100_025], true);
+  await workers.read(later + 1_000);
+  expect(workers.figures.get('orders')?.failed).toBe(20);
+});
+
 test('figures are found by the name of the queue, however the metrics call it', async () => {
   const ofProcess = 'news.process-01234567-0123-0123-0123-0123456789ab';
   const long = 'q'.repeat(250);

@@ -20,6 +20,7 @@ interface UiFlags extends OperatorFlags {
   readonly queue: readonly string[];
   readonly schedules?: string;
   readonly metrics: readonly string[];
+  readonly keepHistory?: boolean;
   readonly readOnly?: boolean;
   readonly hideBodies?: boolean;
 }
@@ -67,6 +68,7 @@ export function addUiCommand(program: Command, execute: Execute): void {
       collect,
       [],
     )
+    .option('--keep-history', 'collect figures for the charts also while the page is closed')
     .option('--read-only', 'disable all actions')
     .option('--hide-bodies', 'hide the bodies and headers of messages')
     .action((flags: UiFlags) => execute(flags, (output) => ui(flags, output)));
@@ -89,6 +91,7 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
       queues: flags.queue.length === 0 ? undefined : flags.queue,
       schedules,
       metrics: flags.metrics,
+      history: flags.keepHistory === true ? 'always' : 'watched',
       readOnly: flags.readOnly,
       hideBodies: flags.hideBodies,
       audit: (entry) => {

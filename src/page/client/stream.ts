@@ -166,7 +166,7 @@ function showCells(cells: Record<string, readonly [string, string, string]>): vo
     const cell = find<HTMLElement | SVGElement>(`[data-k="${CSS.escape(key)}"]`);
     if (cell === undefined) continue;
     if (cell instanceof SVGElement) {
-      cell.setAttribute('points', text);
+      cell.setAttribute('d', text);
       continue;
     }
     if (cell.textContent !== text) cell.textContent = text;

@@ -38,6 +38,12 @@ export interface ChartData {
   readonly fields: readonly (readonly (number | null)[])[];
 }
 
+interface NewDead {
+  readonly count: number;
+  /** When those were there that came while nobody looked; infinite if none did. */
+  readonly from: number;
+}
+
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
@@ -48,8 +54,10 @@ export class History {
   #charted = 0;
   #hasBegun = false;
   readonly #lastDead = new Map<string, number>();
-  /** New dead letters of all queues, by the minute since the epoch. */
-  readonly #newDead = new Map<number, number>();
+  /** New dead letters of all queues, by the minute since the epoch in which they were seen. */
+  readonly #newDead = new Map<number, NewDead>();
+  /** The last sample. */
+  #at: number | undefined;
 
   /** `hasHandlers`: the figures of handlers will be known. */
   constructor(now: number, hasHandlers = false) {
@@ -94,12 +102,20 @@ export class History {
     return ready.length === 0 ? 0 : (ready.at(-1) as number) - (ready[0] as number);
   }
 
-  /** New dead letters within the last hour, and over how much of it the page has watched. */
+  /**
+   * New dead letters that were seen within the last hour, and the time in which they came: shorter if the page has not
+   * run for an hour; longer if some came while it was closed, at a time that is not known.
+   */
   newDead(now: number): { readonly count: number; readonly ms: number } {
-    const from = Math.floor((now - HOUR_MS) / MINUTE_MS);
+    const first = Math.floor((now - HOUR_MS) / MINUTE_MS);
     let total = 0;
-    for (const [minute, dead] of this.#newDead) if (minute > from) total += dead;
-    return { count: total, ms: Math.min(HOUR_MS, Math.max(0, now - this.since)) };
+    let since = Math.max(this.since, now - HOUR_MS);
+    for (const [minute, { count, from }] of this.#newDead) {
+      if (minute <= first) continue;
+      total += count;
+      since = Math.min(since, from);
+    }
+    return { count: total, ms: Math.max(0, now - since) };
   }
 
   /** Undefined if no chart of the queue is kept. */
@@ -154,14 +170,24 @@ export class History {
       seen.add(holder);
       const rise = dead - (this.#lastDead.get(name) ?? (isFirst ? dead : 0));
       this.#lastDead.set(name, dead);
-      if (rise > 0) this.#newDead.set(minute, (this.#newDead.get(minute) ?? 0) + rise);
+      if (rise > 0) this.#addDead(minute, rise, Math.min(at, this.#at ?? at));
     }
-    for (const [old, count] of this.#newDead) {
+    this.#at = at;
+    for (const [old, { count }] of this.#newDead) {
       if (old >= minute - 60 && old <= minute) continue;
       this.#newDead.delete(old);
       // The clock was set back: they have come all the same.
-      if (old > minute) this.#newDead.set(minute, (this.#newDead.get(minute) ?? 0) + count);
+      if (old > minute) this.#addDead(minute, count, at);
     }
+  }
+
+  #addDead(minute: number, rise: number, from: number): void {
+    const known = this.#newDead.get(minute);
+    const count = (known?.count ?? 0) + rise;
+    // Between two samples of an open page, the minute says it well enough.
+    const isKnown = minute * MINUTE_MS - from < MINUTE_MS;
+    const since = isKnown ? Number.POSITIVE_INFINITY : from;
+    this.#newDead.set(minute, { count, from: Math.min(known?.from ?? Number.POSITIVE_INFINITY, since) });
   }
 }
 

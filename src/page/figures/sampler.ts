@@ -1,4 +1,4 @@
-/** Reads the figures of all queues: once a second while the page is being viewed, else now and then for the charts. */
+/** Reads the figures of all queues: once a second while the page is open, and else not at all, or twice a minute. */
 import type { Broker, Operator, QueueInfo } from '../../broker.js';
 import { operatorOf } from '../../common/backend-of.js';
 import { errorText } from '../../common/options.js';
@@ -9,14 +9,15 @@ import { History } from './history.js';
 import type { Workers } from './workers.js';
 
 const WATCHED_MS = 1_000;
-/** So that a chart opened at night shows how the problem began. */
+/** If they are always kept: so that a chart opened at night shows how the problem began. */
 const UNWATCHED_MS = 30_000;
 const ANSWER_LIMIT_MS = 10_000;
 /** A broker with very many queues takes longer to respond: the page uses at most a quarter of its time. */
 const SHARE_OF_TIME = 4;
-/** The maximum age of the figures in a response. */
-const FRESH_MS = 1_000;
-const OUTAGE_LIMIT_MS = 1_000;
+/** The maximum age of the figures in a response, unless sampling takes longer: an open page has newer ones soon. */
+const FRESH_MS = 2_000;
+/** While the broker does not respond, an operator sees that instead of nothing. */
+const ANSWER_SOON_MS = 1_000;
 const MAX_QUEUES = 100_000;
 /** The broker is reachable, but its management API is not, or not for this user. */
 const OF_MANAGEMENT = ['UNSUPPORTED', 'UNREACHABLE', 'ACCESS_REFUSED'] as const;
@@ -60,15 +61,24 @@ export class Sampler {
   readonly #watchers = new Set<() => void>();
   #sampling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When the last sample ended, on the clock of `performance`. */
+  #sampledAt = 0;
   #costMs = 0;
+  readonly #isAlwaysKept: boolean;
   readonly #closed = new AbortController();
 
-  /** `queues`: only these; undefined: all. */
-  constructor(broker: Broker, queues: readonly string[] | undefined, workers: Workers) {
+  /** `queues`: only these; undefined: all. `isAlwaysKept`: also while no page is open. */
+  constructor(
+    broker: Broker,
+    queues: readonly string[] | undefined,
+    workers: Workers,
+    isAlwaysKept: boolean,
+  ) {
     this.#broker = broker;
     this.#operator = operatorOf(broker);
     this.#queues = queues;
     this.#workers = workers;
+    this.#isAlwaysKept = isAlwaysKept;
     this.history = new History(Date.now(), workers.areKnown);
     // So that the first view need not wait for it.
     void this.#sample().finally(() => this.#schedule());
@@ -84,16 +94,14 @@ export class Sampler {
     };
   }
 
-  /**
-   * Resolves when `latest` and `error` are current, or soon if the broker did not respond before; within `limitMs` if
-   * there are older figures. Never rejects.
-   */
-  async refresh(limitMs?: number): Promise<void> {
-    if (this.error !== undefined) return settledWithin(this.#sample(), OUTAGE_LIMIT_MS);
+  /** Resolves when `latest` and `error` are current, or soon if the broker does not respond. Never rejects. */
+  async refresh(): Promise<void> {
     const ageMs = Date.now() - this.latest.at;
-    if (ageMs >= 0 && ageMs < FRESH_MS) return;
-    if (limitMs === undefined || this.latest.at === 0) await this.#sample();
-    else await settledWithin(this.#sample(), limitMs);
+    const isFresh = ageMs >= 0 && ageMs < Math.max(FRESH_MS, 2 * SHARE_OF_TIME * this.#costMs);
+    if (isFresh && this.error === undefined) return;
+    const isFirst = this.latest.at === 0 && this.error === undefined && this.#broker.outage === undefined;
+    if (isFirst) await this.#sample();
+    else await settledWithin(this.#sample(), ANSWER_SOON_MS);
   }
 
   /** Resolves when they are current, even if they were recent. Never rejects. */
@@ -123,12 +131,16 @@ export class Sampler {
 
   #schedule(): void {
     clearTimeout(this.#timer);
-    if (this.#closed.signal.aborted) return;
-    const intervalMs = this.#watchers.size > 0 ? WATCHED_MS : UNWATCHED_MS;
-    const waitMs = Math.max(intervalMs, this.#costMs * SHARE_OF_TIME);
-    this.#timer = setTimeout(() => void this.#sample().finally(() => this.#schedule()), waitMs);
+    const isWanted = this.#watchers.size > 0 || this.#isAlwaysKept;
+    if (this.#closed.signal.aborted || !isWanted) return;
+    const waitMs = this.#sampledAt + this.#intervalMs() - performance.now();
+    this.#timer = setTimeout(() => void this.#sample().finally(() => this.#schedule()), Math.max(0, waitMs));
     // A page must not keep the process alive.
     this.#timer.unref();
+  }
+
+  #intervalMs(): number {
+    return Math.max(this.#watchers.size > 0 ? WATCHED_MS : UNWATCHED_MS, this.#costMs * SHARE_OF_TIME);
   }
 
   /** Concurrent callers share one request. */
@@ -162,7 +174,8 @@ export class Sampler {
       const text = this.#broker.outage?.reason.message ?? errorText(error);
       this.error = { since, text, isUnsupported };
     }
-    this.#costMs = performance.now() - begun;
+    this.#sampledAt = performance.now();
+    this.#costMs = this.#sampledAt - begun;
     for (const onSample of [...this.#watchers]) onSample();
   }
 

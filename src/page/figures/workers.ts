@@ -8,6 +8,8 @@ import { addTo, type HandlerCounts, handlerCountsOf, MAX_QUEUES, quantile } from
 
 /** A worker may have to query its broker for an answer. */
 const READ_EVERY_MS = 5_000;
+/** The second time: two readings make a figure. */
+const READ_SOON_MS = 1_000;
 const LIMIT_MS = 5_000;
 const MAX_BYTES = 4 * 1024 * 1024;
 /** The figures are those of this long, or since the last reading if that is longer ago. */
@@ -71,8 +73,10 @@ export class Workers {
   /** Reads all sources, unless that was done a moment ago. Never rejects. */
   read(now: number): Promise<void> {
     const last = this.#readings.at(-1)?.at ?? 0;
-    const isRecent = now >= last && now - last < READ_EVERY_MS;
+    const waitMs = this.#readings.length === 1 ? READ_SOON_MS : READ_EVERY_MS;
+    const isRecent = now >= last && now - last < waitMs;
     if (!this.areKnown || isRecent) return Promise.resolve();
+    if (now < last || now - last > WINDOW_MS) this.#forget();
     this.#reading ??= this.#readAll(now).finally(() => {
       this.#reading = undefined;
     });
@@ -90,6 +94,12 @@ export class Workers {
   /** Those of one queue. */
   figuresOf(queue: string): HandlerFigures | undefined {
     return this.#figures.get(measuredLabel(queue));
+  }
+
+  /** After a clock that was set back, or a time in which nobody looked: its figures would be of no minute. */
+  #forget(): void {
+    this.#readings = [];
+    this.#figures = new Map();
   }
 
   #computed(): ReadonlyMap<string, HandlerFigures> {
@@ -126,8 +136,6 @@ export class Workers {
         { durations: new Map(durations), failed },
       ]),
     );
-    // The clock was set back.
-    if (at <= (this.#readings.at(-1)?.at ?? 0)) this.#readings = [];
     this.#readings.push({ at, byQueue });
     // The oldest one is the last from before the window.
     while (this.#readings.length > 2 && (this.#readings[1] as Reading).at <= at - WINDOW_MS)

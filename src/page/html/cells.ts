@@ -7,7 +7,7 @@ export interface Cell {
   readonly state?: 'bad' | 'warn' | 'ok' | 'off' | undefined;
   /** The tooltip. */
   readonly title?: string | undefined;
-  /** `text` is the points of a line. */
+  /** `text` is the path of a line. */
   readonly isLine?: boolean;
 }
 
@@ -17,7 +17,7 @@ export type Cells = ReadonlyMap<string, Cell>;
 /** A cell in the initial HTML of a view. */
 export function renderCell(key: string, { text, state, title, isLine }: Cell): Html {
   if (isLine === true)
-    return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline data-k="${key}" points="${text}"/></svg>`;
+    return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><path data-k="${key}" d="${text}"/></svg>`;
   return html`<span data-k="${key}"${state !== undefined && html` data-s="${state}"`}${title !== undefined && html` title="${title}"`}>${text}</span>`;
 }
 

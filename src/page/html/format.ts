@@ -64,16 +64,22 @@ export function sinceText(now: number, ageMs: number | undefined): string | unde
   return `since ${new Date(now - ageMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-/** An SVG line of some figures, oldest first, in a box of 100 by 24; NaN where nothing is known. */
-export function sparkPoints(values: readonly number[]): string {
+/** Steps without a value between two that are joined: the figures may be read more seldom than they are shown. */
+const MAX_JOINED = 6;
+
+/** The path of an SVG line of some figures, oldest first, in a box of 100 by 24; NaN where nothing is known. */
+export function sparkPath(values: readonly number[]): string {
   const known = values.filter((value) => !Number.isNaN(value));
   const top = Math.max(...known, 1);
   if (known.length < 2) return '';
   const step = 100 / Math.max(1, values.length - 1);
-  return values
-    .map((value, index) =>
-      Number.isNaN(value) ? '' : `${Math.round(index * step)},${Math.round(23 - (value / top) * 22)}`,
-    )
-    .filter((point) => point !== '')
-    .join(' ');
+  let path = '';
+  let last = Number.NEGATIVE_INFINITY;
+  for (const [index, value] of values.entries()) {
+    if (Number.isNaN(value)) continue;
+    const begins = index - last > MAX_JOINED;
+    path += `${begins ? 'M' : ' '}${Math.round(index * step)},${Math.round(23 - (value / top) * 22)}`;
+    last = index;
+  }
+  return path;
 }

@@ -1,5 +1,6 @@
 /** Answers requests that read: views, files, the stream of a view and the data of its charts. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Broker } from '../../broker.js';
 import { errorText } from '../../common/options.js';
 import type { AppParts, AppServices } from '../app-parts.js';
 import type { SampleError } from '../figures/sampler.js';
@@ -20,9 +21,6 @@ import { headersOf, type Place, sendHtml, sendJson, sendOutcomes, statusOf } fro
 const ANSWER_LIMIT_MS = 10_000;
 /** While the broker is away, an operator sees that instead of nothing. */
 const OUTAGE_LIMIT_MS = 1_000;
-
-/** The first view shows figures that are older than that, and newer ones as soon as they are there. */
-const FIRST_VIEW_LIMIT_MS = 50;
 
 export class ViewEndpoint {
   readonly #parts: AppParts;
@@ -53,16 +51,17 @@ export class ViewEndpoint {
     await this.#sendView(view, links, request, response);
   }
 
-  async #context({ path, query, links }: Place): Promise<ViewContext> {
-    const { broker, audit, schedules, readOnly, hideBodies } = this.#parts;
+  async #context({ query, links }: Place): Promise<ViewContext> {
+    const { broker, audit, schedules, history, readOnly, hideBodies } = this.#parts;
     const { sampler, workers, reader, jobs } = this.#services;
-    await sampler.refresh(path === '/' ? FIRST_VIEW_LIMIT_MS : undefined);
+    await sampler.refresh();
     const timeoutMs = broker.outage === undefined ? ANSWER_LIMIT_MS : OUTAGE_LIMIT_MS;
     const wait = { signal: this.#signal, timeoutMs };
     return {
       broker,
       audit,
       schedules,
+      history,
       readOnly,
       hideBodies,
       links,
@@ -100,7 +99,7 @@ export class ViewEndpoint {
     const { live, status, sampler } = this.#services;
     const stream = live.register(view.cells ?? (() => new Map()));
     const { state } = status.read();
-    const { error } = sampler;
+    const error = sampler.error ?? outageOf(broker);
     const body = error === undefined ? view.body : html`${sampleNotice(error)}${view.body}`;
     const text = layout({ ...view, body }, { links, brokerUrl: broker.url, readOnly, stream, state }).text;
     await sendHtml(request, response, view.status ?? 200, text);
@@ -113,8 +112,13 @@ function failed(error: unknown): View {
   return { title: 'Something went wrong', tab: undefined, status: statusOf(error), body };
 }
 
+/** Known before a sample has failed: it waits for the broker. */
+function outageOf({ outage }: Broker): Pick<SampleError, 'text' | 'isUnsupported'> | undefined {
+  return outage && { text: outage.reason.message, isUnsupported: false };
+}
+
 /** Why there are no figures, or old ones. */
-function sampleNotice({ text, isUnsupported }: SampleError): Html {
+function sampleNotice({ text, isUnsupported }: Pick<SampleError, 'text' | 'isUnsupported'>): Html {
   if (!isUnsupported) return notice(`The broker is not responding: ${text}`, 'error');
   return notice(`${text}. Or name the queues to show: millrace ui -q orders -q mails`);
 }

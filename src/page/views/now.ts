@@ -3,7 +3,7 @@ import type { QueueInfo } from '../../broker.js';
 import { measuredLabel } from '../../common/hooks/tracing.js';
 import { attentionOf, medianAge } from '../figures/attention.js';
 import { type Cell, type Cells, renderCell } from '../html/cells.js';
-import { age, count, number, rate, sinceText, sparkPoints, UNKNOWN } from '../html/format.js';
+import { age, count, number, rate, sinceText, sparkPath, UNKNOWN } from '../html/format.js';
 import { type Html, html } from '../html/html.js';
 import type { Query } from '../html/links.js';
 import {
@@ -17,6 +17,8 @@ import {
 } from './view.js';
 
 const PAGE_SIZE = 50;
+/** Older figures say how old they are: the broker does not respond, or slowly. */
+const OLD_MS = 10_000;
 const ORDERS = ['attention', 'name', 'ready', 'dead', 'oldest', 'in', 'out'] as const;
 type Order = (typeof ORDERS)[number];
 
@@ -103,7 +105,12 @@ function stripCells({ sampler, workers }: ViewContext): Cells {
       ? { text: UNKNOWN, title: why }
       : { text: rate(known.reduce((total, { rates }) => total + (rates?.[direction] ?? 0), 0)) };
   const ready = own.reduce((total, queue) => total + queue.ready, 0);
-  const watched = dead.ms >= 3_600_000 ? 'the last hour' : `${age(dead.ms)}, since this page runs`;
+  const hourMs = 3_600_000;
+  const oldMs = latest.at === 0 ? 0 : Date.now() - latest.at;
+  const watched =
+    dead.ms === hourMs
+      ? 'the last hour'
+      : `${age(dead.ms)}, ${dead.ms < hourMs ? 'since this page runs' : 'of which the page was closed for some time'}`;
   return new Map<string, Cell>([
     ['strip.queues', { text: number(own.length) }],
     ['strip.in', sum('in')],
@@ -114,8 +121,9 @@ function stripCells({ sampler, workers }: ViewContext): Cells {
       'strip.dead',
       { text: number(dead.count), state: dead.count > 0 ? 'bad' : undefined, title: `in ${watched}` },
     ],
-    ['strip.deadIn', { text: dead.ms >= 3_600_000 ? 'dead in the last hour' : `dead in ${age(dead.ms)}` }],
+    ['strip.deadIn', { text: dead.ms === hourMs ? 'dead in the last hour' : `dead in ${age(dead.ms)}` }],
     ['strip.parked', { text: latest.parked > 0 ? `plus ${number(latest.parked)} delayed` : '' }],
+    ['strip.old', { text: oldMs > OLD_MS ? `These figures are ${age(oldMs)} old.` : '', state: 'warn' }],
   ]);
 }
 
@@ -134,7 +142,7 @@ function strip(cells: Cells): Html {
     html`<div><dt>${label}</dt><dd>${renderCell(key, cells.get(key) as Cell)}</dd></div>`;
   const deadLabel = renderCell('strip.deadIn', cells.get('strip.deadIn') as Cell);
   return html`<dl class="strip">${figure('strip.queues', 'queues')}${figure('strip.in', 'sent /s')}${figure('strip.out', 'handled /s')}${figure('strip.failed', 'failed /s')}${figure('strip.ready', 'ready')}${figure('strip.dead', deadLabel)}</dl>
-<p class="hint">${renderCell('strip.parked', cells.get('strip.parked') as Cell)}</p>`;
+<p class="hint">${renderCell('strip.parked', cells.get('strip.parked') as Cell)} ${renderCell('strip.old', cells.get('strip.old') as Cell)}</p>`;
 }
 
 const COLUMNS: readonly (readonly [key: string, title: string])[] = [
@@ -180,7 +188,7 @@ function tableCells({ sampler }: ViewContext, shown: readonly string[]): Cells {
     });
     put('in', { text: rate(rates?.in), title: unknown.rates });
     put('out', { text: rate(rates?.out), title: unknown.rates });
-    put('spark', { text: sparkPoints(history.spark(name)), isLine: true });
+    put('spark', { text: sparkPath(history.spark(name)), isLine: true });
     put('consumers', { text: number(queue.consumers) });
   }
   return cells;

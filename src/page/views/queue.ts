@@ -148,7 +148,8 @@ ${actionButton(context, {
 })}`;
 }
 
-function charts({ sampler, workers, links, query }: ViewContext, { name, unknown }: QueueInfo): Html {
+function charts(context: ViewContext, { name, unknown }: QueueInfo): Html {
+  const { sampler, workers, links, query, history } = context;
   const span = SPANS.find((one) => one === query.get('span')) ?? '15m';
   const choice = (one: Span) =>
     html`<a href="${links.queue(name, { tab: query.get('tab') ?? undefined, span: one === '15m' ? undefined : one })}"${one === span && html` aria-current="true"`}>${one.replace('m', ' min').replace('h', ' h')}</a>`;
@@ -160,7 +161,7 @@ function charts({ sampler, workers, links, query }: ViewContext, { name, unknown
 <figure><figcaption>per second</figcaption>${unknown.rates === undefined ? html`<div data-chart="rates" role="img" aria-label="Messages per second over time: sent, handled, dead; the figures above are the latest"></div>` : html`<p class="hint">Not known: ${unknown.rates}.</p>`}</figure>
 <figure><figcaption>seconds that handlers take</figcaption>${workers.areKnown ? html`<div data-chart="durations" role="img" aria-label="How long handlers take over time: p50, p95, p99; the figures above are the latest"></div>` : html`<p class="hint">${HANDLERS_UNKNOWN}.</p>`}</figure>
 ${workers.errors.map((error) => notice(`The metrics of a worker can't be read: ${error}`))}
-<p class="hint">Kept by this page's process, since ${time(sampler.history.since)}. A line is broken where it did not run, or the broker did not respond.</p></section>`;
+<p class="hint">Kept by this page's process since ${time(sampler.history.since)}${history === 'watched' && ', and only while the page is open: with millrace ui --keep-history always'}. A line is broken where nothing is known.</p></section>`;
 }
 
 async function messages(context: ViewContext, info: QueueInfo, tab: MessageState): Promise<Html> {

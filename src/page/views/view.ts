@@ -22,6 +22,8 @@ export interface ViewContext {
   readonly jobs: Jobs;
   readonly audit: Audit;
   readonly schedules: readonly Schedule[];
+  /** When figures are collected for the charts. */
+  readonly history: 'watched' | 'always';
   readonly readOnly: boolean;
   readonly hideBodies: boolean;
   readonly links: Links;
