@@ -57,12 +57,13 @@ export class SendSpans {
   }
 }
 
-/** A header that the sender set itself stays. */
+/** What the sender set itself stays: the headers of the trace, which belong together, and the baggage. */
 function inject(from: Context, headers: Record<string, HeaderValue>): void {
   const carrier: Record<string, string> = {};
   propagation.inject(from, carrier);
-  if (Object.keys(carrier).some((name) => Object.hasOwn(headers, name))) return;
-  Object.assign(headers, carrier);
+  const { baggage, ...trace } = carrier;
+  if (baggage !== undefined && !Object.hasOwn(headers, 'baggage')) Object.assign(headers, { baggage });
+  if (!Object.keys(trace).some((name) => Object.hasOwn(headers, name))) Object.assign(headers, trace);
 }
 
 /** The spans of handlers, which are active while these run. */
