@@ -171,7 +171,7 @@ const dashboard = {
   time: { from: 'now-3h', to: 'now' },
   templating: {
     list: [
-      { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', current: {} },
+      { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus' },
       {
         name: 'queue',
         label: 'Queue',

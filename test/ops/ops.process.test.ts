@@ -55,8 +55,10 @@ test('the configuration of Prometheus is valid', async ({ skip }) => {
 });
 
 interface Panel {
+  readonly id: number;
   readonly title: string;
   readonly type: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
   readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[];
 }
 
@@ -74,6 +76,22 @@ test('the dashboard is what its script writes, and its queries are valid', async
   }));
   writeFileSync(join(folder, 'panels.yml'), JSON.stringify({ groups: [{ name: 'panels', rules }] }));
   expect(await promtool('check', 'rules', 'panels.yml')).toMatchObject({ ok: true });
+});
+
+test('the panels of the dashboard have ids of their own and do not overlap, and legends name labels that are kept', () => {
+  const { panels } = JSON.parse(read('grafana/millrace.json')) as { panels: readonly Panel[] };
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
+    expect(x + w).toBeLessThanOrEqual(24);
+    return Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)} ${y + Math.floor(cell / w)}`);
+  });
+  expect(new Set(cells).size).toBe(cells.length);
+  for (const { expr, legendFormat } of panels.flatMap(({ targets = [] }) => targets)) {
+    const kept = / by \(([^)]*)\)/.exec(expr)?.[1]?.split(', ');
+    const named = [...legendFormat.matchAll(/{{(\w+)}}/g)].map(([, label]) => label as string);
+    expect(named, expr).not.toEqual([]);
+    if (kept !== undefined) expect(kept).toEqual(expect.arrayContaining(named));
+  }
 });
 
 test('what the dashboard and the alerts ask for are metrics that there are', () => {
