@@ -30,7 +30,7 @@ function checkMetrics(text: string): Promise<{ readonly code: number | null; rea
 test('promtool accepts the metrics', async ({ skip }) => {
   skip(missing !== undefined, missing);
   const broker = await connect('local:');
-  const queue = defineQueue('a "quoted" name', z.string());
+  const queue = defineQueue('a "quoted" \\ name, 🐇', z.string());
   const metrics = createMetrics({ brokers: [broker], queues: [queue], process: true });
   const consumer = createConsumer(
     broker,

@@ -1,13 +1,13 @@
 /** Reports the events of brokers and consumers to the program's logger, or as process warnings. */
 import type { Broker, BrokerEvent } from '../../broker.js';
-import { isQueueError } from '../../errors.js';
-import { callHarmless, invalidOption, observerOption } from '../options.js';
+import { isQueueError, QueueError } from '../../errors.js';
+import { callHarmless, observerOption } from '../options.js';
 import { brokerEventLine, type EventLine } from './event-line.js';
 import { onOneLine } from './terminal-text.js';
 
 /**
- * Called with an object and a text: pino, bunyan. `console` gets the text alone, with the stack of an error that is not
- * millrace's own. What its methods throw is ignored.
+ * Called with an object and a text: pino, bunyan. `console` gets the text alone, with the name of the queue, and with the stack of
+ * an error that is not millrace's own. What its methods throw is ignored.
  */
 export interface Logger {
   /** Progress, such as a reconnect. */
@@ -24,9 +24,11 @@ const LEVELS = ['info', 'warn', 'error'] as const satisfies readonly (keyof Logg
 export function checkLogger(logger: Logger | undefined): void {
   if (logger === undefined) return;
   const methods = (logger ?? {}) as Partial<Logger>;
-  if (LEVELS.every((level) => typeof methods[level] === 'function')) return;
+  const missing = LEVELS.filter((level) => typeof methods[level] !== 'function');
+  if (missing.length === 0) return;
   // Not quoted: a logger is large.
-  throw invalidOption('logger', 'an object with the methods info, warn and error', typeof logger);
+  const text = `logger: expected an object with the methods info, warn and error; it has no ${missing.join(', ')}`;
+  throw new QueueError('INVALID_OPTION', text);
 }
 
 const loggers = new WeakMap<Broker, Logger>();
@@ -42,15 +44,24 @@ export function loggerOf(broker: Broker): Logger | undefined {
 }
 
 /** Writes the line of an event. `error`: the thrown error, if any. Never throws. */
-export function logEvent(logger: Logger, { event, level, text, fields }: EventLine, error?: unknown): void {
-  const line = onOneLine(text);
+export function logEvent(logger: Logger, line: EventLine, error?: unknown): void {
+  const { event, level, text, fields } = line;
   // A logger must not interrupt the code that logs.
   callHarmless(() => {
     if (logger !== console)
-      return logger[level]({ event, ...fields, ...(error instanceof Error && { err: error }) }, line);
+      return logger[level](
+        { event, ...fields, ...(error instanceof Error && { err: error }) },
+        onOneLine(text),
+      );
+    const named = onOneLine(withQueue(line));
     const { detail } = isQueueError(error) ? {} : detailOf(error);
-    console[level](detail === undefined ? line : `${line}\n${detail}`);
+    console[level](detail === undefined ? named : `${named}\n${detail}`);
   });
+}
+
+/** For readers who do not get the fields. */
+function withQueue({ text, fields: { queue } }: EventLine): string {
+  return typeof queue !== 'string' || text.includes(`'${queue}'`) ? text : `'${queue}': ${text}`;
 }
 
 /** Writes a process warning, which `--disable-warning=MillraceWarning`, or its code, turns off. */
@@ -120,12 +131,9 @@ function warningsOf(): (event: BrokerEvent) => void {
       event.type === 'ignored' || (event.type === 'disconnected' && event.retryInMs === undefined);
     if (!isLast && now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     warnedAt.set(code, now);
-    // The text of these names its queue.
-    const isNamed = !('queue' in event) || event.type === 'ignored' || event.type === 'unsubscribed';
-    const queue = isNamed ? '' : `'${event.queue}': `;
     // The stack of a failed attempt to connect is useless: all attempts fail at the same place.
     const error = event.type === 'waiting' ? undefined : errorOf(event);
-    emitWarning(code, queue + brokerEventLine(event).text, error);
+    emitWarning(code, withQueue(brokerEventLine(event)), error);
   };
 }
 

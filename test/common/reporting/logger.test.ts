@@ -66,10 +66,10 @@ test('a console gets a text for people, with the stack of what a handler threw',
   expect(printed).toEqual([
     [
       expect.stringMatching(
-        /^message m-1: attempt 1 failed \(no paper\); retrying in 0 ms\nError: no paper\n +at /,
+        /^'orders': message m-1: attempt 1 failed \(no paper\); retrying in 0 ms\nError: no paper\n +at /,
       ),
     ],
-    [expect.stringMatching(/^message m-1: dead-lettered .*no paper\nError: no paper\n +at /)],
+    [expect.stringMatching(/^'orders': message m-1: dead-lettered .*no paper\nError: no paper\n +at /)],
   ]);
 });
 
@@ -165,7 +165,7 @@ test('an outage is one warning after ten seconds, and so is one that is given up
 test('refuses values that are not loggers', async () => {
   const logger = { info: () => {} } as unknown as Lines;
   const error = await rejection(connect('local:', { logger }), 'INVALID_OPTION');
-  expect(error.message).toContain('info, warn and error');
+  expect(error.message).toContain('info, warn and error; it has no warn, error');
 });
 
 test('a broker without a logger or an observer warns once in ten seconds of each kind, however many there are', async () => {
