@@ -73,6 +73,8 @@ export interface QueueSubscription {
 export interface Delivery {
   /** The message as it was published, plus the headers that retries add. */
   readonly message: Message;
+  /** True if its sender gave it no id: then `message.id` differs from delivery to delivery. */
+  readonly hasGeneratedId?: boolean | undefined;
   /**
    * 1 for the first attempt; incremented by each retry and, if the backend counts them, by each delivery whose process
    * died.

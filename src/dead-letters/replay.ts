@@ -1,12 +1,12 @@
-import { createHash } from 'node:crypto';
-import type { Delivery, WaitOptions } from '../broker.js';
-import type { QueueScan } from '../common/operator/queue-scan.js';
+import type { Delivery, Message, WaitOptions } from '../broker.js';
 import { booleanOption, errorText, invalidOption, observerOption } from '../common/options.js';
 import { ConcurrencyLimit } from '../common/waiting/concurrency-limit.js';
 import { withGrace, within } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
-import { brokerDeath, type DeadLetter, withoutHistory } from './dead-letter.js';
+import { brokerDeath, type DeadLetter } from './dead-letter.js';
 import { RateLimit } from './rate-limit.js';
+import { ReplayMark } from './replay-mark.js';
+import { keyOf, ReturnedMessages } from './returned-messages.js';
 import {
   beginScan,
   checkSelection,
@@ -81,7 +81,7 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const observe = observerOption(options.observe);
   const rateLimit = new RateLimit(rate);
   const counts = { replayed: 0, invalid: 0, failed: 0 };
-  const sent = new Replayed(Date.now());
+  const mark = new ReplayMark();
 
   const report = (event: ReplayEvent) => {
     counts[event.type]++;
@@ -90,12 +90,24 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
 
   const scan = await beginScan(source, selection, Math.max(1, Math.floor(rate * WINDOW_SECONDS)));
   if (scan === undefined) return { total: 0, scanned: 0, ...counts };
+  const removed = new ReturnedMessages(scan);
+  const kept = new ReturnedMessages(scan);
   const sending = new ConcurrencyLimit(MAX_UNDER_WAY);
   const grace = withGrace(selection.wait.signal, GRACE_MS);
   const wait = { ...selection.wait, signal: grace.signal };
   try {
     const take = async (deadLetter: DeadLetter, delivery: Delivery) => {
-      if (sent.hasSent(deadLetter, scan)) return false;
+      if (mark.isOn(deadLetter.message)) {
+        // It failed again. With a high priority it comes before others, which are to be read as well.
+        scan.uncount();
+        return false;
+      }
+      // They stay, even if they are others that are like them: rather left for the next replay than sent twice.
+      if (kept.takeBack(delivery) !== undefined) return false;
+      const back = removed.takeBack(delivery);
+      if (back?.was === 'handled') scan.uncount();
+      if (back !== undefined) return false;
+      const key = keyOf(delivery);
       const refusal =
         damage(deadLetter, options) ??
         (options.to === undefined ? foreignDeadLetter(deadLetter, source) : undefined) ??
@@ -106,15 +118,21 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
         ));
       if (refusal !== undefined) {
         report({ deadLetter, to, ...refusal });
+        kept.handled(key);
         return false;
       }
       await rateLimit.step(selection.wait.signal);
       // A delivery whose connection was lost is in the queue again, and will be redelivered.
       if (!scan.holds(delivery)) return false;
-      sent.add(deadLetter, scan);
       await sending.begin(async () => {
-        const error = dryRun ? await checkTarget(source, to, wait) : await send(source, deadLetter, to, wait);
-        if (error === undefined && !dryRun) scan.remove(delivery);
+        const error = dryRun
+          ? await checkTarget(source, to, wait)
+          : await send(source, mark.put(deadLetter.message), to, wait);
+        const isSent = error === undefined && !dryRun;
+        const into = isSent ? removed : kept;
+        if (scan.holds(delivery)) into.handled(key);
+        else into.lost(key, deadLetter.message, true);
+        if (isSent) scan.remove(delivery);
         report(
           error === undefined
             ? { type: 'replayed', deadLetter, to }
@@ -137,45 +155,6 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
     await scan.end();
   }
   return { total: scan.total, scanned: scan.scanned, ...counts };
-}
-
-/** RabbitMQ records the time of a death in whole seconds. */
-const TIME_RESOLUTION_MS = 1000;
-
-/**
- * The messages that were replayed. One that fails again at once lines up behind the others, unless it has a higher
- * priority; it must not be replayed twice. Another one may be like it in all but its history. Bounded by the number of
- * dead letters at the start.
- */
-class Replayed {
-  readonly #startedAt: number;
-  /** By message: the window that it came in first. */
-  readonly #windows = new Map<string, number>();
-
-  constructor(startedAt: number) {
-    this.#startedAt = startedAt;
-  }
-
-  add(deadLetter: DeadLetter, { window }: QueueScan): void {
-    const key = keyOf(deadLetter);
-    if (!this.#windows.has(key)) this.#windows.set(key, window);
-  }
-
-  /** Whether it was replayed before, and has failed again, or is back because its connection was lost. */
-  hasSent(deadLetter: DeadLetter, { window, mayReturnRemoved }: QueueScan): boolean {
-    const first = this.#windows.get(keyOf(deadLetter));
-    if (first === undefined) return false;
-    if (mayReturnRemoved) return true;
-    const { deadAt } = deadLetter;
-    const wasDeadBefore = deadAt === undefined || Date.parse(deadAt) < this.#startedAt - TIME_RESOLUTION_MS;
-    return first !== window && !wasDeadBefore;
-  }
-}
-
-/** Identifies a message. Its id alone does not: some programs give all their messages the same one. */
-export function keyOf({ id, message }: Pick<DeadLetter, 'id' | 'message'>): string {
-  const { timestamp, body } = withoutHistory(message);
-  return `${createHash('sha1').update(body).digest('base64')} ${timestamp} ${id}`;
 }
 
 /** Whether the disk has damaged it. Such a message is sent only if it is selected explicitly. */
@@ -227,12 +206,12 @@ async function schemaMismatch(
 /** Resolves to the error if the message can't be stored. Rejects with errors that affect all messages. */
 async function send(
   { broker }: Source,
-  deadLetter: DeadLetter,
+  message: Message,
   to: string,
   wait: WaitOptions,
 ): Promise<QueueError | undefined> {
   try {
-    await broker.publish({ exchange: '', routingKey: to }, withoutHistory(deadLetter.message), wait);
+    await broker.publish({ exchange: '', routingKey: to }, message, wait);
     return undefined;
   } catch (error) {
     if (isQueueError(error, ...OF_ONE_MESSAGE)) return error;

@@ -11,7 +11,7 @@ import {
 } from '../common/options.js';
 import { ConcurrencyLimit } from '../common/waiting/concurrency-limit.js';
 import { pause, throwIfAborted, withGrace } from '../common/waiting/waiting.js';
-import { keyOf } from '../dead-letters/replay.js';
+import { keyOf, type Return, ReturnedMessages } from '../dead-letters/returned-messages.js';
 import { isQueueError, type QueueError } from '../errors.js';
 
 /** Which messages to move. */
@@ -43,9 +43,6 @@ const MAX_UNDER_WAY = 50;
 /** After an abort, how long it waits for the confirms of what was sent: without them, it would be in both queues. */
 const GRACE_MS = 1000;
 
-/** More than are delivered and not settled at once. */
-const MAX_REMEMBERED = 4000;
-
 /** How long a broker may take to put back what a lost connection held. */
 const BACK_LIMIT_MS = 2000;
 const BACK_INTERVAL_MS = 50;
@@ -57,8 +54,9 @@ const ATTEMPTS = /^x-millrace-(attempt|postpones)$/;
  * Moves the ready messages of a queue to another one, in order, even if either is paused. Each is stored there before
  * it is removed here: a process that dies in between leaves it in both, and one that loses its connection may store it
  * there twice, under the same id. It begins there with its first attempt; ids, properties and headers stay, including the
- * history of a dead letter. After a lost connection, messages that are alike in id and body can't be told apart: more of
- * them may move than `limit` and `moved` say.
+ * history of a dead letter. After a lost connection, messages that are alike in everything can't be told apart: more of
+ * them may move than `limit` and `moved` say. A message that was sent without an id gets one; it may be there twice under
+ * two ids if the connection is lost after it was removed here, before the broker knew.
  *
  * Waits for room in the other queue. Rejects: `QUEUE_MISSING`, `INVALID_OPTION`, `TIMEOUT` if no further message can be
  * moved in time, `ABORTED`, `CLOSED`, and what publishing rejects with; what was not moved stays.
@@ -84,45 +82,39 @@ export async function moveMessages(
   await backend.inspect(to, wait);
   const scan = await QueueScan.begin(backend, from, wait);
   const moving = new ConcurrencyLimit(MAX_UNDER_WAY);
-  /** Those that may come back: the broker may not know yet that they were removed. */
-  const earlier = new Moved();
+  const returned = new ReturnedMessages(scan);
   let begun = 0;
   let moved = 0;
   let left = 0;
   let mayHaveMore = true;
-  const cameBack = ({ message }: Delivery) => {
-    earlier.notice(scan.interruptions);
-    const was = earlier.takeBack(keyOf({ id: message.id, message }));
-    if (was === 'removed') scan.uncount();
-    return was !== undefined;
-  };
   const grace = withGrace(wait.signal, GRACE_MS);
   const publishWait = { ...wait, signal: grace.signal };
-  const move = async (delivery: Delivery, isBack: boolean) => {
+  const move = async (delivery: Delivery, back: Return | undefined) => {
     throwIfAborted(wait.signal, `moving from '${from}'`);
-    const { message } = delivery;
-    const key = keyOf({ id: message.id, message });
+    const message = backUnderItsId(delivery, back);
+    const key = keyOf(delivery);
+    const isCounted = back !== undefined && (back.was === 'handled' || back.isCounted);
     try {
       await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), publishWait);
     } catch (error) {
       if (!isQueueError(error, ...OF_ONE_MESSAGE)) throw error;
       // It must not keep those behind it from being moved.
       left++;
-      if (!isBack) begun--;
+      if (!isCounted) begun--;
       mayHaveMore = true;
       await (options.onLeft?.(message.id, error) as unknown);
       return;
     }
     if (!scan.holds(delivery)) {
       // Its connection was lost meanwhile: it is in the queue again, and is moved when it is redelivered.
-      if (isBack) earlier.lose(key);
-      else begun--;
+      returned.lost(key, message, isCounted);
+      if (!isCounted) begun--;
       mayHaveMore = true;
       return;
     }
     scan.remove(delivery);
-    earlier.remove(key);
-    if (isBack) return;
+    returned.handled(key);
+    if (isCounted) return;
     moved++;
     // From JavaScript, it may be asynchronous.
     await (options.onMoved?.(message.id) as unknown);
@@ -135,10 +127,10 @@ export async function moveMessages(
         const delivery = await scan.next(limit - begun);
         if (delivery === undefined) break;
         hasTaken = true;
-        // RabbitMQ before 4.3 does not flag every message as redelivered that is.
-        const isBack = scan.mayReturnRemoved && cameBack(delivery);
-        if (isBack) begun--;
-        await moving.begin(() => move(delivery, isBack));
+        const back = returned.takeBack(delivery);
+        if (back?.was === 'handled') scan.uncount();
+        if (back?.was === 'handled' || back?.isCounted) begun--;
+        await moving.begin(() => move(delivery, back));
       }
       await moving.succeeded();
       // There may have been no room for more: large messages that are being moved are held.
@@ -151,8 +143,7 @@ export async function moveMessages(
   }
   // With a limit, a message like the last ones may be next, and must not be taken for one of them.
   if (begun < limit && scan.mayReturnRemoved) {
-    earlier.notice(scan.interruptions);
-    await moveReturned(backend, { from, to, moved: earlier, wait });
+    await moveReturned(backend, { from, to, returned, wait });
   }
   return { moved, left, total: scan.total };
 }
@@ -163,7 +154,7 @@ export async function moveMessages(
  */
 async function moveReturned(
   backend: Backend,
-  { from, to, moved, wait }: { from: string; to: string; moved: Moved; wait: WaitOptions },
+  { from, to, returned, wait }: { from: string; to: string; returned: ReturnedMessages; wait: WaitOptions },
 ): Promise<void> {
   for (let waitedMs = 0; waitedMs < BACK_LIMIT_MS; waitedMs += BACK_INTERVAL_MS) {
     if ((await backend.inspect(from, wait)).ready > 0) break;
@@ -174,10 +165,11 @@ async function moveReturned(
     for (;;) {
       const delivery = await scan.next();
       if (delivery === undefined) return;
-      const { message } = delivery;
-      if (moved.takeBack(keyOf({ id: message.id, message })) === undefined) return;
+      const back = returned.takeBack(delivery);
+      if (back === undefined) return;
       // It may be another message that is like a moved one: rather there twice than lost.
-      await backend.publish({ exchange: '', routingKey: to }, withoutAttempts(message), wait);
+      const message = withoutAttempts(backUnderItsId(delivery, back));
+      await backend.publish({ exchange: '', routingKey: to }, message, wait);
       scan.remove(delivery);
     }
   } finally {
@@ -185,62 +177,9 @@ async function moveReturned(
   }
 }
 
-interface MovedCounts {
-  /** Removed since the last interruption: the broker knows, or will. */
-  recent: number;
-  /** Removed before an interruption: they may be back. */
-  removed: number;
-  /** They came back, and were lost once more before they were removed again. */
-  lost: number;
-}
-
-/** The last messages that were moved: those that are alike have the same key, and each of them may come back. */
-class Moved {
-  readonly #counts = new Map<string, MovedCounts>();
-  #interruptions = 0;
-
-  /** It was removed from its queue. */
-  remove(key: string): void {
-    this.#countsOf(key).recent++;
-  }
-
-  /** It came back, and was lost once more before it was removed again. */
-  lose(key: string): void {
-    this.#countsOf(key).lost++;
-  }
-
-  /** How often the connection may have been lost so far. */
-  notice(interruptions: number): void {
-    if (interruptions === this.#interruptions) return;
-    this.#interruptions = interruptions;
-    for (const counts of this.#counts.values()) {
-      counts.removed += counts.recent;
-      counts.recent = 0;
-    }
-  }
-
-  /** Whether one with this key may be back. `'removed'`: its last removal had been counted. */
-  takeBack(key: string): 'removed' | 'lost' | undefined {
-    const counts = this.#counts.get(key);
-    if (counts === undefined) return undefined;
-    const was = counts.lost > 0 ? 'lost' : 'removed';
-    if (counts[was] === 0) return undefined;
-    counts[was]--;
-    return was;
-  }
-
-  /** The oldest are forgotten: their removal is known long since. */
-  #countsOf(key: string): MovedCounts {
-    const counts = this.#counts.get(key) ?? { recent: 0, removed: 0, lost: 0 };
-    // So that it is the newest.
-    this.#counts.delete(key);
-    this.#counts.set(key, counts);
-    if (this.#counts.size > MAX_REMEMBERED) {
-      const [oldest = key] = this.#counts.keys();
-      this.#counts.delete(oldest);
-    }
-    return counts;
-  }
+/** A message that was stored under a generated id, and came back under another one: receivers can tell it by its first. */
+function backUnderItsId({ message, hasGeneratedId }: Delivery, back: Return | undefined): Message {
+  return hasGeneratedId === true && back?.was === 'lost' ? { ...message, id: back.id } : message;
 }
 
 function withoutAttempts(message: Message): Message {

@@ -80,6 +80,10 @@ export class RabbitMqDelivery implements HeldDelivery {
       (hasHistory && (postponesOf(values) > 0 || Object.hasOwn(values, RESENT_HEADER)));
   }
 
+  get hasGeneratedId(): boolean {
+    return !this.received.properties.messageId;
+  }
+
   /** Whether it is being moved to another queue, and should arrive there before its channel is closed. */
   get isMoving(): boolean {
     return this.#state === 'moving' && !this.#isBroughtBack;

@@ -157,6 +157,50 @@ test('of messages that are alike, as many move as the limit says, though the fir
   expect((await broker.inspect(to.name)).ready).toBeGreaterThanOrEqual(4);
 });
 
+test('messages without an id are counted once after a cut, and one that was stored twice has one id', async () => {
+  const { proxy, broker } = await cutable();
+  const [from, to] = ['nameless-from', 'nameless-to'].map((name) =>
+    defineQueue(`${prefix}-${name}`, z.string()),
+  );
+  if (from === undefined || to === undefined) throw new Error('there are two');
+  await broker.declare(from.spec);
+  await broker.declare(to.spec);
+  const raw = await (await rawConnection()).createConfirmChannel();
+  const bodies = numbered(6);
+  for (const body of bodies) raw.sendToQueue(from.name, Buffer.from(body));
+  await raw.waitForConfirms();
+  const cut = new Deferred();
+  let published = 0;
+  const publish: Backend['publish'] = async (at, message, options) => {
+    // All but the first are stored before they can be removed.
+    if (++published > 1) await cut.promise;
+    return broker.publish(at, message, options);
+  };
+  const told: string[] = [];
+  const onMoved = async (id: string) => {
+    if (told.push(id) > 1) return;
+    proxy.cut();
+    await eventually(() => broker.counts.disconnected > 0);
+    cut.resolve();
+  };
+  const around = Object.assign(aroundBroker(broker, {}), { publish });
+  expect(await moveMessages(around, from.name, to.name, { onMoved })).toEqual({
+    moved: 6,
+    left: 0,
+    total: 6,
+  });
+  const { ready } = await broker.inspect(to.name);
+  const stored = await (await Inbox.open(broker, to.name, { prefetch: 2000 })).take(ready);
+  const ids = new Map<string, Set<string>>();
+  for (const { message } of stored) {
+    const body = Buffer.from(message.body).toString();
+    ids.set(body, (ids.get(body) ?? new Set()).add(message.id));
+  }
+  expect([...ids.keys()].sort()).toEqual(bodies);
+  // The first was removed before the cut, and the broker did not learn of it.
+  for (const body of bodies.slice(1)) expect(ids.get(body)?.size).toBe(1);
+});
+
 test("a dead letter keeps RabbitMQ's record of its death, but not the counts of its old queue", async () => {
   const { broker } = await cutable();
   const raw = await (await rawConnection()).createConfirmChannel();
