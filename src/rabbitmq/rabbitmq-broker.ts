@@ -28,7 +28,7 @@ import { BrokerParts } from './broker-parts.js';
 import type { BrokerConnections } from './connection/broker-connections.js';
 import { KeepAlive } from './connection/keep-alive.js';
 import { DirectReplies } from './consume/direct-replies.js';
-import { removeState, StateQueue, viewState } from './consume/state-queue.js';
+import { removeState, StateQueue, viewState } from './consume/shared-state.js';
 import type { Subscriptions } from './consume/subscriptions.js';
 import { EventCounts } from './event-counts.js';
 import { amqpStats } from './operator/amqp-stats.js';

@@ -44,7 +44,7 @@ import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
 import type { MemoryQueue } from './queue.js';
 import { MemoryQueues } from './queues.js';
-import { memorySharedRates } from './shared-rates.js';
+import { memorySharedRates } from './rate-grants.js';
 import { MemorySharedStates, nowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';

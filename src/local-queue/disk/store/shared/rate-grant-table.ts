@@ -1,5 +1,5 @@
 import type { StartsGrant, StartsRequest } from '../../../../broker.js';
-import { grantStarts, idleAt, type StartCounts } from '../../../shared-rate.js';
+import { grantStarts, idleAt, type StartCounts } from '../../../rate-grants.js';
 import type { Database } from '../database.js';
 import { bootClock, bootId } from '../owner-table.js';
 import { RATES_TABLE } from '../schema.js';

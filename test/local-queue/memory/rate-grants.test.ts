@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { memorySharedRates } from '../../../src/local-queue/memory/shared-rates.js';
-import type { StartCounts } from '../../../src/local-queue/shared-rate.js';
+import { memorySharedRates } from '../../../src/local-queue/memory/rate-grants.js';
+import type { StartCounts } from '../../../src/local-queue/rate-grants.js';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] });

@@ -1,5 +1,5 @@
 import type { StartsGrant, StartsRequest } from '../../broker.js';
-import { grantStarts, idleAt, type StartCounts } from '../shared-rate.js';
+import { grantStarts, idleAt, type StartCounts } from '../rate-grants.js';
 
 /** Above this number, idle ones are deleted. */
 const MANY = 1000;

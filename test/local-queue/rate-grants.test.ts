@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MAX_GRANT_MS } from '../../src/common/waiting/waiting.js';
-import { grantStarts, idleAt, type StartCounts } from '../../src/local-queue/shared-rate.js';
+import { grantStarts, idleAt, type StartCounts } from '../../src/local-queue/rate-grants.js';
 
 /** What one of several consumers does next, after a while. */
 const step = fc.record({
