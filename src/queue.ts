@@ -12,7 +12,7 @@ import {
   type Verdict,
   validatorOf,
 } from './common/encoding/schema.js';
-import { copyBody } from './common/message/new-message.js';
+import { copyBody } from './common/message/create-and-check.js';
 import { DEFAULT_MAX_MESSAGE_BYTES, errorText, quote } from './common/options.js';
 import { QueueError } from './errors.js';
 

@@ -11,7 +11,7 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { deadLetterSpecOf } from '../common/definitions/queue-spec.js';
-import { checkMessage, copiedHeaders, copyMessage } from '../common/message/new-message.js';
+import { checkMessage, copiedHeaders, copyMessage } from '../common/message/create-and-check.js';
 import { checkWaitOptions, quote } from '../common/options.js';
 import { throwIfAborted } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';

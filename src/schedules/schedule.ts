@@ -1,5 +1,5 @@
 import type { Message } from '../broker.js';
-import { newMessage, newMessageId } from '../common/message/new-message.js';
+import { newMessage, newMessageId } from '../common/message/create-and-check.js';
 import { checkOptionNames, invalidOption, isThenable, quote, wordOption } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import { type MessageOptions, messageProperties, packed } from '../producer/message-options.js';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { BatchEntry, handleBatch } from '../../src/batches/batch.js';
 import type { Delivery } from '../../src/broker.js';
-import { newMessage } from '../../src/common/message/new-message.js';
+import { newMessage } from '../../src/common/message/create-and-check.js';
 import { Context, HandlerRun } from '../../src/consumer/handler-run.js';
 
 function entry(value: string): BatchEntry<string> {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Delivery } from '../../src/broker.js';
-import { newMessage } from '../../src/common/message/new-message.js';
+import { newMessage } from '../../src/common/message/create-and-check.js';
 import { Deferred } from '../../src/common/waiting/waiting.js';
 import { decodeInTime, type HandlingSettings } from '../../src/consumer/handle-message.js';
 import type { Decoded } from '../../src/consumer/settlement.js';

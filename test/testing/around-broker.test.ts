@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import type { Delivery } from '../../src/broker.js';
 import { queueSpec } from '../../src/common/definitions/queue-spec.js';
-import { newMessage } from '../../src/common/message/new-message.js';
+import { newMessage } from '../../src/common/message/create-and-check.js';
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { aroundBroker, withVerbs } from '../../src/testing/around-broker.js';
 import { eventually } from '../support/eventually.js';

@@ -1,7 +1,7 @@
 /** The format of replies: JSON with the request's correlation id, or an error. */
 import type { Message } from '../../broker.js';
 import type { RemoteFailure } from '../../errors.js';
-import { newMessage } from './new-message.js';
+import { newMessage } from './create-and-check.js';
 
 /** The content type of a reply whose handler returned undefined, which JSON can't represent. */
 export const NOTHING = 'application/x-millrace-nothing';

@@ -1,4 +1,4 @@
-import { checkMessage, refuseDelay, storableHeaders } from '../../common/message/new-message.js';
+import { checkMessage, refuseDelay, storableHeaders } from '../../common/message/create-and-check.js';
 import { checkSize } from '../../common/options.js';
 import type { SharedStateStore } from '../shared-state.js';
 import { MessageWriter } from './message-lists.js';

@@ -19,7 +19,7 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { refuseDelay } from '../../common/message/new-message.js';
+import { refuseDelay } from '../../common/message/create-and-check.js';
 import {
   checkOptionNames,
   checkQueueName,

@@ -1,7 +1,7 @@
 import { DEFAULT_PRIORITY, type Failure, type HeaderValue, type Message } from '../../broker.js';
+import { copyMessage } from '../../common/message/create-and-check.js';
 import { deadLetterHeaders } from '../../common/message/dead-letter-headers.js';
 import { shareHeaders } from '../../common/message/headers.js';
-import { copyMessage } from '../../common/message/new-message.js';
 
 /** A message in a queue. */
 export class StoredMessage {

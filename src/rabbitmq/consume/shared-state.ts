@@ -10,7 +10,7 @@ import type {
   WaitOptions,
 } from '../../broker.js';
 import { queueSpec } from '../../common/definitions/queue-spec.js';
-import { newMessage } from '../../common/message/new-message.js';
+import { newMessage } from '../../common/message/create-and-check.js';
 import {
   anyOf,
   CLOSE_LIMIT_MS,

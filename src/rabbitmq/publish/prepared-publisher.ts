@@ -1,5 +1,5 @@
 import type { Destination, Message, PublishOptions } from '../../broker.js';
-import { checkMessage, copyUnsent, refuseDelay } from '../../common/message/new-message.js';
+import { checkMessage, copyUnsent, refuseDelay } from '../../common/message/create-and-check.js';
 import { limitsLeft } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { DeclaredQueues } from '../topology/declared-queues.js';

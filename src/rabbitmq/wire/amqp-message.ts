@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { ConsumeMessage } from 'amqplib';
 import { type Destination, MAX_PRIORITY, type Message, type MessageHeaders } from '../../broker.js';
+import { checkMessage, checkShortString, faultOf } from '../../common/message/create-and-check.js';
 import { expiryIn, hasExpiry, withExpiry } from '../../common/message/expiry.js';
 import { checkHeaderName, checkHeaders } from '../../common/message/headers.js';
-import { checkMessage, checkShortString, faultOf } from '../../common/message/new-message.js';
 import { isDeadLetter, withBrokerDeath } from './broker-death.js';
 import { carry, isUnchanged } from './carried-headers.js';
 import { type HeaderField, type HeaderTable, NO_HEADERS } from './header-table.js';

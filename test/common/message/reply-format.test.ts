@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { newMessage } from '../../../src/common/message/new-message.js';
+import { newMessage } from '../../../src/common/message/create-and-check.js';
 import { errorReplyTo, remoteFailure } from '../../../src/common/message/reply-format.js';
 
 const request = {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { newMessageId } from '../../../src/common/message/new-message.js';
+import { newMessageId } from '../../../src/common/message/create-and-check.js';
 
 it('a new message id is a random UUID, and another one each time', () => {
   const ids = Array.from({ length: 10_000 }, newMessageId);
