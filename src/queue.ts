@@ -12,8 +12,8 @@ import {
   type Verdict,
   validatorOf,
 } from './common/encoding/schema.js';
-import { copyBody } from './common/message/create-and-check.js';
-import { DEFAULT_MAX_MESSAGE_BYTES, errorText, quote } from './common/options.js';
+import { copyBody, DEFAULT_MAX_MESSAGE_BYTES } from './common/message/create-and-check.js';
+import { errorText, quote } from './common/options.js';
 import { QueueError } from './errors.js';
 
 export type { QueueOptions } from './common/definitions/queue-spec.js';

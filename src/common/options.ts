@@ -1,6 +1,6 @@
 /** Checks arguments: options, signals, observers, sizes. Each is checked once, where it enters the toolkit. */
 import { inspect } from 'node:util';
-import type { Message, WaitOptions } from '../broker.js';
+import type { WaitOptions } from '../broker.js';
 import { MAX_DELAY_MS, QueueError } from '../errors.js';
 
 export { MAX_DELAY_MS };
@@ -157,30 +157,4 @@ export function checkOptionNames(where: string, options: object | undefined, kno
       );
     }
   }
-}
-
-/** 1 MiB: far below RabbitMQ's own limit (16 MiB since 4.0), above which the broker closes the channel. */
-export const DEFAULT_MAX_MESSAGE_BYTES = 1024 * 1024;
-
-/** Whether the body is over the limit. Counts the bytes of a text only if necessary. */
-export function isTooLarge(body: Uint8Array | string, maxBytes: number): boolean {
-  if (typeof body !== 'string') return body.byteLength > maxBytes;
-  // A UTF-16 code unit makes one to three bytes of UTF-8.
-  return body.length * 3 > maxBytes && (body.length > maxBytes || Buffer.byteLength(body) > maxBytes);
-}
-
-/** Throws `TOO_LARGE`. */
-export function checkSize({ id, body }: Message, maxBytes: number): void {
-  if (typeof body !== 'string' && !(body instanceof Uint8Array)) return;
-  if (isTooLarge(body, maxBytes)) checkBodySize(`message ${id}`, body, maxBytes);
-}
-
-/** Throws `TOO_LARGE`. */
-export function checkBodySize(what: string, body: Message['body'], maxBytes: number): void {
-  if (!isTooLarge(body, maxBytes)) return;
-  const bytes = Buffer.byteLength(body);
-  throw new QueueError(
-    'TOO_LARGE',
-    `${what} has ${bytes} bytes, the limit is ${maxBytes}: send a reference to the data, or raise maxMessageBytes in connect()`,
-  );
 }

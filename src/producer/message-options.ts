@@ -1,9 +1,10 @@
 import { MAX_PRIORITY, type MessageHeaders } from '../broker.js';
 import { compress, compressionOption } from '../common/encoding/compression.js';
 import type { Compression } from '../common/encoding/content-encoding.js';
+import { checkBodySize } from '../common/message/create-and-check.js';
 import { copyHeaders, headersBytes, isWellFormed, MAX_HEADERS_BYTES } from '../common/message/headers.js';
 import { RESERVED_HEADER_PREFIX } from '../common/message/retry-headers.js';
-import { booleanOption, checkBodySize, integerOption, invalidOption, quote } from '../common/options.js';
+import { booleanOption, integerOption, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';
 

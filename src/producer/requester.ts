@@ -5,7 +5,7 @@ import { backendOf } from '../common/backend-of.js';
 import { type Around, aroundSendOption, type SendContext } from '../common/hooks/around.js';
 import { handlerTracking, type RunningHandler, runningHandler } from '../common/hooks/running-handler.js';
 import { requestTracing } from '../common/hooks/tracing.js';
-import { copyUnsent, newMessage } from '../common/message/create-and-check.js';
+import { copyUnsent, isTooLarge, newMessage } from '../common/message/create-and-check.js';
 import { NOTHING, remoteFailure } from '../common/message/reply-format.js';
 import {
   checkOptionNames,
@@ -13,7 +13,6 @@ import {
   durationOption,
   invalidOption,
   isThenable,
-  isTooLarge,
 } from '../common/options.js';
 import { QueueError, type RemoteFailure } from '../errors.js';
 import { type DecodedValue, defineQueue, type Queue } from '../queue.js';

@@ -1,8 +1,8 @@
 import type { Backend, Destination, Message, PublishOptions } from '../broker.js';
 import type { Around, SendContext } from '../common/hooks/around.js';
 import { type SendTrace, sendTracing } from '../common/hooks/tracing.js';
-import { copyUnsent, newMessage, newMessageId } from '../common/message/create-and-check.js';
-import { checkOptionNames, checkSignal, checkSize, durationOption, isThenable } from '../common/options.js';
+import { checkSize, copyUnsent, newMessage, newMessageId } from '../common/message/create-and-check.js';
+import { checkOptionNames, checkSignal, durationOption, isThenable } from '../common/options.js';
 import { limitsLeft, within, withOutage } from '../common/waiting/waiting.js';
 import { isQueueError } from '../errors.js';
 import type { EncodedValue, Queue } from '../queue.js';

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import type { BrokerEvent } from '../broker.js';
+import { DEFAULT_MAX_MESSAGE_BYTES } from '../common/message/create-and-check.js';
 import {
   booleanOption,
   checkOptionNames,
-  DEFAULT_MAX_MESSAGE_BYTES,
   durationOption,
   integerOption,
   invalidOption,

@@ -20,7 +20,8 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../broker.js';
-import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../common/options.js';
+import { checkSize } from '../common/message/create-and-check.js';
+import { checkQueueName, checkWaitOptions, integerOption } from '../common/options.js';
 import { CLOSE_LIMIT_MS, settledWithin, throwIfAborted } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
 import { parseAddress, type RabbitMqAddress } from './address.js';

@@ -1,4 +1,4 @@
-/** Creates, checks and copies messages. What handlers and loops receive of them: `Context` and `toReceived`. */
+/** Creates, copies and checks messages, their size included. Handlers and loops receive a `Context` or what `toReceived` makes. */
 import { randomFillSync } from 'node:crypto';
 import { type Destination, MAX_PRIORITY, type Message } from '../../broker.js';
 import { QueueError } from '../../errors.js';
@@ -215,4 +215,30 @@ function fitting(message: Message, headers: Message['headers']): Message['header
 export function refuseDelay(to: Destination, message: Message): void {
   if (to.exchange === '' || message.dueAt === undefined) return;
   throw faultOf(message)('dueAt', 'none, since only messages to a queue can be delayed', message.dueAt);
+}
+
+/** 1 MiB: far below RabbitMQ's own limit (16 MiB since 4.0), above which the broker closes the channel. */
+export const DEFAULT_MAX_MESSAGE_BYTES = 1024 * 1024;
+
+/** Whether the body is over the limit. Counts the bytes of a text only if necessary. */
+export function isTooLarge(body: Uint8Array | string, maxBytes: number): boolean {
+  if (typeof body !== 'string') return body.byteLength > maxBytes;
+  // A UTF-16 code unit makes one to three bytes of UTF-8.
+  return body.length * 3 > maxBytes && (body.length > maxBytes || Buffer.byteLength(body) > maxBytes);
+}
+
+/** Throws `TOO_LARGE`. */
+export function checkSize({ id, body }: Message, maxBytes: number): void {
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) return;
+  if (isTooLarge(body, maxBytes)) checkBodySize(`message ${id}`, body, maxBytes);
+}
+
+/** Throws `TOO_LARGE`. */
+export function checkBodySize(what: string, body: Message['body'], maxBytes: number): void {
+  if (!isTooLarge(body, maxBytes)) return;
+  const bytes = Buffer.byteLength(body);
+  throw new QueueError(
+    'TOO_LARGE',
+    `${what} has ${bytes} bytes, the limit is ${maxBytes}: send a reference to the data, or raise maxMessageBytes in connect()`,
+  );
 }

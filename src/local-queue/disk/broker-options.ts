@@ -1,11 +1,6 @@
 import type { BrokerEvent } from '../../broker.js';
-import {
-  checkOptionNames,
-  DEFAULT_MAX_MESSAGE_BYTES,
-  durationOption,
-  integerOption,
-  wordOption,
-} from '../../common/options.js';
+import { DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message/create-and-check.js';
+import { checkOptionNames, durationOption, integerOption, wordOption } from '../../common/options.js';
 
 export interface DiskBrokerOptions {
   /** Larger bodies are refused. Bytes. Default: 1 MiB. */

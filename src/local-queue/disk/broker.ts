@@ -21,8 +21,13 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { checkMessage, refuseDelay, storableHeaders } from '../../common/message/create-and-check.js';
-import { checkQueueName, checkSize, checkWaitOptions, integerOption } from '../../common/options.js';
+import {
+  checkMessage,
+  checkSize,
+  refuseDelay,
+  storableHeaders,
+} from '../../common/message/create-and-check.js';
+import { checkQueueName, checkWaitOptions, integerOption } from '../../common/options.js';
 import { Deadlines, throwIfAborted, within } from '../../common/waiting/waiting.js';
 import { isQueueError, type QueueError } from '../../errors.js';
 import { IgnoredArguments } from '../ignored-arguments.js';

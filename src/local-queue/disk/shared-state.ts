@@ -1,5 +1,9 @@
-import { checkMessage, refuseDelay, storableHeaders } from '../../common/message/create-and-check.js';
-import { checkSize } from '../../common/options.js';
+import {
+  checkMessage,
+  checkSize,
+  refuseDelay,
+  storableHeaders,
+} from '../../common/message/create-and-check.js';
 import type { SharedStateStore } from '../shared-state.js';
 import { MessageWriter } from './message-lists.js';
 import type { CommandResult, StateRequest } from './protocol.js';

@@ -19,14 +19,8 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { refuseDelay } from '../../common/message/create-and-check.js';
-import {
-  checkOptionNames,
-  checkQueueName,
-  checkSize,
-  DEFAULT_MAX_MESSAGE_BYTES,
-  integerOption,
-} from '../../common/options.js';
+import { checkSize, DEFAULT_MAX_MESSAGE_BYTES, refuseDelay } from '../../common/message/create-and-check.js';
+import { checkOptionNames, checkQueueName, integerOption } from '../../common/options.js';
 import { Exchanges } from '../exchanges.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
 import {
@@ -44,7 +38,7 @@ import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
 import type { MemoryQueue } from './queue.js';
 import { MemoryQueues } from './queues.js';
-import { memorySharedRates } from './rate-grants.js';
+import { memoryRateGrants } from './rate-grants.js';
 import { MemorySharedStates, nowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
 import { MemorySubscription } from './subscription.js';
@@ -86,7 +80,7 @@ class MemoryBroker implements Backend {
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly operator: MemoryOperator;
-  readonly takeStarts = memorySharedRates(() => this.#checkUsable('takeStarts', undefined));
+  readonly takeStarts = memoryRateGrants(() => this.#checkUsable('takeStarts', undefined));
   #state: BrokerState = 'connected';
 
   constructor(maxMessageBytes: number, defaultCapacity: number, observe: (event: BrokerEvent) => void) {

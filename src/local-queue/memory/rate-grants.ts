@@ -8,7 +8,7 @@ const MANY = 1000;
  * Grants the starts that consumers of a broker in memory count together. `check` throws if the broker can no longer be
  * used. `known`: the counts so far, by queue and key.
  */
-export function memorySharedRates(
+export function memoryRateGrants(
   check: () => void,
   known = new Map<string, StartCounts>(),
 ): (request: StartsRequest) => Promise<StartsGrant> {

@@ -1,6 +1,5 @@
 import type { Publishing, SharedStateView } from '../../broker.js';
-import { refuseDelay } from '../../common/message/create-and-check.js';
-import { checkSize } from '../../common/options.js';
+import { checkSize, refuseDelay } from '../../common/message/create-and-check.js';
 import type { Exchanges } from '../exchanges.js';
 import { takeIn, unroutable } from '../local-broker.js';
 import type { SharedStateStore } from '../shared-state.js';

@@ -10,7 +10,7 @@ import { MessageTable } from './messages/message-table.js';
 import { OwnerTable } from './owner-table.js';
 import { QueueTable } from './queue-table.js';
 import { applyRequest, areOfCommitOnly, isRead, sizeOf } from './requests.js';
-import { SharedRateTable } from './shared/rate-grant-table.js';
+import { RateGrantTable } from './shared/rate-grant-table.js';
 import { SharedStateTable } from './shared/state-table.js';
 import type { Statement } from './sqlite.js';
 import { isBusy, isFatal, storageError } from './storage-error.js';
@@ -64,7 +64,7 @@ export class Store {
       delayed: new DelayedMessages(database, this.#messages, this.#queues),
       owners: new OwnerTable(database, leaseMs),
       states: new SharedStateTable(database),
-      rates: new SharedRateTable(database),
+      rates: new RateGrantTable(database),
       state: this.#state,
     };
     this.#view = new StoreView(database, lock, this.#queues);

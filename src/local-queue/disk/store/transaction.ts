@@ -5,7 +5,7 @@ import type { DelayedMessages } from './messages/delayed-messages.js';
 import type { MessageTable } from './messages/message-table.js';
 import type { OwnerTable } from './owner-table.js';
 import type { QueueTable } from './queue-table.js';
-import type { SharedRateTable } from './shared/rate-grant-table.js';
+import type { RateGrantTable } from './shared/rate-grant-table.js';
 import type { SharedStateTable } from './shared/state-table.js';
 import type { StoreState } from './store-state.js';
 import type { WaitingFanOut, WaitingMessage } from './waiting-publishes.js';
@@ -30,7 +30,7 @@ export class WriteTransaction {
   readonly delayed: DelayedMessages;
   readonly owners: OwnerTable;
   readonly states: SharedStateTable;
-  readonly rates: SharedRateTable;
+  readonly rates: RateGrantTable;
   readonly state: StoreState;
   readonly reply: Reply = emptyReply();
   /** Whether other processes have something to do now. */

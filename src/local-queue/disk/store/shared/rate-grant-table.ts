@@ -17,7 +17,7 @@ const SQL = {
  * The starts that the consumers of a queue count together, in all processes of the folder. Their times are on the
  * monotonic clock of the machine's boot; those of another boot no longer count.
  */
-export class SharedRateTable {
+export class RateGrantTable {
   readonly #database: Database;
   readonly #boot = bootId();
   #prepared: Statements<typeof SQL> | undefined;
