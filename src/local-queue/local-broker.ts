@@ -11,7 +11,7 @@ import type {
   WaitOptions,
 } from '../broker.js';
 import { deadLetterSpecOf } from '../common/definitions/queue-spec.js';
-import { checkMessage, copiedHeaders, copyMessage } from '../common/message/create-and-check.js';
+import { copiedHeaders, copyMessage } from '../common/message/create-and-check.js';
 import { checkWaitOptions, quote } from '../common/options.js';
 import { throwIfAborted } from '../common/waiting/waiting.js';
 import { QueueError } from '../errors.js';
@@ -94,9 +94,8 @@ export function closedError(): QueueError {
   return new QueueError('CLOSED', 'the local broker was closed');
 }
 
-/** A copy that the sender can't change any more. Throws `INVALID_MESSAGE`. */
+/** A copy of a checked message, which the sender can't change any more. Throws `INVALID_MESSAGE` for its headers. */
 export function takeIn(message: Message, to: Destination): Message {
-  checkMessage(message);
   const copy = copyMessage(message, copiedHeaders(message));
   const { exchange, routingKey } = to;
   if (exchange === '' || (copy.origin === to && Object.isFrozen(to))) return copy;

@@ -242,3 +242,10 @@ export function checkBodySize(what: string, body: Message['body'], maxBytes: num
     `${what} has ${bytes} bytes, the limit is ${maxBytes}: send a reference to the data, or raise maxMessageBytes in connect()`,
   );
 }
+
+/** Checks what a broker is given to publish, except the headers. Throws `TOO_LARGE` and `INVALID_MESSAGE`. */
+export function checkPublishing(to: Destination, message: Message, maxBytes: number): void {
+  checkSize(message, maxBytes);
+  refuseDelay(to, message);
+  checkMessage(message);
+}

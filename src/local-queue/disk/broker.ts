@@ -21,12 +21,7 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import {
-  checkMessage,
-  checkSize,
-  refuseDelay,
-  storableHeaders,
-} from '../../common/message/create-and-check.js';
+import { checkPublishing, storableHeaders } from '../../common/message/create-and-check.js';
 import { checkQueueName, checkWaitOptions, integerOption } from '../../common/options.js';
 import { Deadlines, throwIfAborted, within } from '../../common/waiting/waiting.js';
 import { isQueueError, type QueueError } from '../../errors.js';
@@ -126,9 +121,7 @@ class DiskBroker implements Backend {
   publish(to: Destination, message: Message, options?: PublishOptions): Promise<boolean> {
     try {
       this.#checkUsable('publish', options);
-      checkSize(message, this.maxMessageBytes);
-      refuseDelay(to, message);
-      checkMessage(message);
+      checkPublishing(to, message, this.maxMessageBytes);
       const headers = storableHeaders(message);
       const origin = to.exchange === '' ? message.origin : to;
       const isAsGiven = headers === message.headers && origin === message.origin;

@@ -1,9 +1,4 @@
-import {
-  checkMessage,
-  checkSize,
-  refuseDelay,
-  storableHeaders,
-} from '../../common/message/create-and-check.js';
+import { checkPublishing, storableHeaders } from '../../common/message/create-and-check.js';
 import type { SharedStateStore } from '../shared-state.js';
 import { MessageWriter } from './message-lists.js';
 import type { CommandResult, StateRequest } from './protocol.js';
@@ -21,9 +16,7 @@ export function stateStore(
       let stored: StateRequest['publishing'];
       if (publishing !== undefined) {
         const { to: destination, mandatory, message } = publishing;
-        checkSize(message, maxMessageBytes);
-        checkMessage(message);
-        refuseDelay(destination, message);
+        checkPublishing(destination, message, maxMessageBytes);
         const writer = new MessageWriter();
         const { exchange, routingKey } = destination;
         const origin = exchange === '' ? message.origin : destination;

@@ -19,7 +19,7 @@ import type {
   SubscribeOptions,
   WaitOptions,
 } from '../../broker.js';
-import { checkSize, DEFAULT_MAX_MESSAGE_BYTES, refuseDelay } from '../../common/message/create-and-check.js';
+import { checkPublishing, DEFAULT_MAX_MESSAGE_BYTES } from '../../common/message/create-and-check.js';
 import { checkOptionNames, checkQueueName, integerOption } from '../../common/options.js';
 import { Exchanges } from '../exchanges.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
@@ -124,8 +124,7 @@ class MemoryBroker implements Backend {
     // Not an async function, whose promise would be a large part of the cost of a publish.
     try {
       this.#checkUsable('publish', options);
-      checkSize(message, this.maxMessageBytes);
-      refuseDelay(to, message);
+      checkPublishing(to, message, this.maxMessageBytes);
       const stored = takeIn(message, to);
       if (to.exchange !== '') return this.#fanOut(to, stored, options);
       const queue = this.#queues.get(to.routingKey);

@@ -1,5 +1,5 @@
 import type { Publishing, SharedStateView } from '../../broker.js';
-import { checkSize, refuseDelay } from '../../common/message/create-and-check.js';
+import { checkPublishing } from '../../common/message/create-and-check.js';
 import type { Exchanges } from '../exchanges.js';
 import { takeIn, unroutable } from '../local-broker.js';
 import type { SharedStateStore } from '../shared-state.js';
@@ -23,8 +23,7 @@ export function nowPublisher(
   maxMessageBytes: number,
 ): NowPublisher {
   return ({ to, message, mandatory }) => {
-    checkSize(message, maxMessageBytes);
-    refuseDelay(to, message);
+    checkPublishing(to, message, maxMessageBytes);
     const stored = takeIn(message, to);
     const queue = to.exchange === '' ? queueNamed(to.routingKey) : undefined;
     const queues = to.exchange === '' ? undefined : exchanges.route(to);
