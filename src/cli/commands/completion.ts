@@ -1,10 +1,8 @@
 /** `millrace completion`, and the hidden `millrace complete` that its scripts call. */
 import { Argument, type Command } from 'commander';
-import { operatorOf } from '../../common/backend-of.js';
-import { connect, targetOf } from '../../connect.js';
-import { folderHasStore } from '../../diagnose.js';
-import { chooseAddress } from '../address.js';
 import { addHelp } from '../common-options.js';
+import { BASH_SCRIPT } from './completion/bash-script.js';
+import { queueNames } from './completion/queue-names.js';
 
 const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
 
@@ -16,11 +14,10 @@ Examples:
   $ millrace completion powershell | Out-String | Invoke-Expression`;
 
 const NOTES = `
-Completes commands, options and their values, and in a folder the names of the queues.`;
+Completes commands, options and their values, files, and the names of queues: of the broker that the words before or the environment name, if it answers within a moment (RabbitMQ's management API in 1.5 s). Names with characters that mean more to a shell are left out.`;
 
-/** The maximum number of queue names offered, and the time limit for finding them. */
-const MAX_NAMES = 200;
-const LIMIT_MS = 10_000;
+/** How the names of arguments and of the values of options show that they are paths. */
+const PATHS: readonly string[] = ['handler', 'module', 'file', 'dir', 'path'];
 
 /** `bare`: all commands but these. */
 export function addCompletionCommands(program: Command, bare: () => Command): void {
@@ -29,19 +26,35 @@ export function addCompletionCommands(program: Command, bare: () => Command): vo
     .description('Prints a script that completes commands in your shell.')
     .addArgument(new Argument('<shell>', 'your shell').choices(SHELLS))
     .action(async (shell: string) => {
-      const script = scriptOf(await completer(bare()), shell);
-      process.stdout.write(shell === 'bash' ? forAnyBash(script) : script);
+      const root = await completer(bare());
+      const generated = printed(() => root.setup('millrace', 'millrace', shell)).join('\n');
+      process.stdout.write(shell === 'bash' ? BASH_SCRIPT : `${forZsh(generated)}\n`);
     });
   addHelp(completion, EXAMPLES, NOTES);
   program
     .command('complete', { hidden: true })
     .argument('[words...]')
     .action(async (words: string[]) => {
-      const root = await completer(bare());
-      offerQueues(root, await queueNames(words));
-      root.parse(words);
+      const commands = bare();
+      const root = await completer(commands);
+      let isAsked = false;
+      offerQueues(root, () => {
+        isAsked = true;
+        return [];
+      });
+      let lines = printed(() => root.parse([...words]));
+      if (isAsked) {
+        const names = await queueNames(words);
+        offerQueues(root, () => names);
+        lines = printed(() => root.parse([...words]));
+      }
+      if (lines.length === 1 && isPath(commands, words)) lines = [FILES];
+      process.stdout.write(lines.map((line) => `${line}\n`).join(''));
     });
 }
+
+/** Lets the shell complete the names of files. */
+const FILES = ':0';
 
 async function completer(program: Command) {
   const { default: tab } = await import('@bomb.sh/tab/commander');
@@ -54,71 +67,47 @@ async function completer(program: Command) {
   return root;
 }
 
-/** The generator prints its script. */
-function scriptOf(root: Awaited<ReturnType<typeof completer>>, shell: string): string {
+/** Its colons, which separate names from descriptions, need a backslash; and where there is no description, no separator. */
+function forZsh(script: string): string {
+  return script
+    .replace(/(?<=\{comp\/\/:\/)\\:/, '\\\\:')
+    .replace(/\{comp(?=\/\/\$tab\/:)/, () => '{$'.concat('{comp%$tab}'));
+}
+
+/** The lines that the package prints. */
+function printed(job: () => void): string[] {
   const lines: string[] = [];
   const { log } = console;
-  console.log = (line: unknown) => lines.push(`${line}\n`);
+  console.log = (line: unknown) => lines.push(String(line));
   try {
-    root.setup('millrace', 'millrace', shell);
+    job();
   } finally {
     console.log = log;
   }
-  return lines.join('');
-}
-
-/**
- * The words as they are typed, without the package bash-completion, which is not everywhere; and constants that another
- * program's script, or this one sourced again, may set, too.
- */
-function forAnyBash(script: string): string {
-  return script.replaceAll(/^readonly (?=ShellComp)/gm, '').replace(
-    /^ *_get_comp_words_by_ref .*$/m,
-    `    read -ra words <<< "\${COMP_LINE:0:COMP_POINT}"
-    [[ "\${COMP_LINE:0:COMP_POINT}" == *[[:space:]] ]] && words+=("")
-    cword=$((\${#words[@]} - 1))
-    cur=\${words[cword]}`,
-  );
+  return lines;
 }
 
 /** Wherever a queue is named. */
-function offerQueues(root: Awaited<ReturnType<typeof completer>>, names: readonly string[]): void {
+function offerQueues(root: Awaited<ReturnType<typeof completer>>, names: () => readonly string[]): void {
   const offer = (add: (value: string, description: string) => void) => {
-    for (const name of names) add(name, '');
+    for (const name of names()) add(name, '');
   };
   for (const command of root.commands.values()) {
     for (const argument of command.arguments.values())
-      if (['queue', 'from', 'to'].includes(argument.name)) argument.handler = offer;
-    const option = command.options.get('queue');
-    if (option !== undefined) option.handler = offer;
-  }
-}
-
-/**
- * The queues of the folder that the words, or the environment, name. RabbitMQ is not queried: a keystroke needs an
- * instant response.
- */
-async function queueNames(words: readonly string[]): Promise<string[]> {
-  try {
-    const at = words.findIndex((word) => word === '-u' || word === '--url');
-    const url = at === -1 ? words.find((word) => word.startsWith('--url='))?.slice(6) : words[at + 1];
-    const { address } = chooseAddress(url === undefined ? {} : { url });
-    const target = targetOf(address);
-    if (target.kind !== 'folder' || !(await folderHasStore(target.path))) return [];
-    const broker = await connect(address, { connectTimeoutMs: LIMIT_MS });
-    try {
-      const { queues } = await operatorOf(broker).queues({ limit: MAX_NAMES, timeoutMs: LIMIT_MS });
-      return queues.map(({ name }) => name).filter(isPlain);
-    } finally {
-      await broker.close();
+      if (['queue', 'from', 'to', 'text'].includes(argument.name)) argument.handler = offer;
+    for (const name of ['queue', 'to', 'dead-letter-queue']) {
+      const option = command.options.get(name);
+      if (option !== undefined) option.handler = offer;
     }
-  } catch {
-    // Nothing may be printed while the user is typing.
-    return [];
   }
 }
 
-/** The shell treats suggestions as typed input: names with special characters are left out. */
-function isPlain(name: string): boolean {
-  return /^[\w.@%+,/][\w.@%+,/-]*$/.test(name);
+/** Whether the last word is a path: the value of such an option, or an argument of a command that takes one. */
+function isPath(program: Command, words: readonly string[]): boolean {
+  const [previous = '', current = ''] = words.slice(-2);
+  let command = program;
+  for (const word of words) command = command.commands.find((each) => each.name() === word) ?? command;
+  const option = command.options.find(({ short, long }) => [short, long].includes(previous));
+  if (option?.required === true) return PATHS.some((name) => option.flags.endsWith(`<${name}>`));
+  return !current.startsWith('-') && command.registeredArguments.some((each) => PATHS.includes(each.name()));
 }

@@ -23,7 +23,7 @@ const DANGEROUS = ['$(touch pwned)', 'two words', '-rf', "it's", '`id`', 'a;b', 
 
 beforeAll(async () => {
   const broker = await connect(local);
-  for (const name of ['orders', 'orders.eu', 'bills', ...DANGEROUS]) {
+  for (const name of ['orders', 'orders.eu', 'bills', 'ünï', 'a:b:c', ...DANGEROUS]) {
     await broker.declare(defineQueue(name, z.unknown(), { deadLetter: false }).spec);
   }
   await broker.close();
@@ -51,23 +51,42 @@ test('commands, options and the values of options are completed', async () => {
 
 test('queues of a folder are completed, but for names that mean more to a shell', async () => {
   expect(await offered(['show', 'ord'])).toEqual(['orders', 'orders.eu']);
-  expect((await offered(['purge', ''])).sort()).toEqual(['bills', 'orders', 'orders.eu']);
+  expect((await offered(['purge', ''])).sort()).toEqual(['a:b:c', 'bills', 'orders', 'orders.eu', 'ünï']);
+  expect(await offered(['queues', 'ü'])).toEqual(['ünï']);
+  expect(await offered(['dlq', 'replay', '--to', 'bi'])).toEqual(['bills']);
   expect(await offered(['move', 'orders', 'b'])).toEqual(['bills']);
   expect(await offered(['work', '-q', 'bi'])).toEqual(['bills']);
   expect(await offered(['work', '--queue', 'bi'])).toEqual(['bills']);
   expect(await offered(['show', '-u', local, 'b'], 'local:')).toEqual(['bills']);
 });
 
-test('completion makes no folder, waits for no broker, and is silent about an address that makes no sense', async () => {
+test('the shell completes files where a path is expected, and nowhere else', async () => {
+  const directive = async (...words: string[]) =>
+    (await millrace(['complete', '--', ...words])).stdout.trim();
+  expect(await directive('send', '--file', '')).toBe(':0');
+  expect(await directive('work', '')).toBe(':0');
+  expect(await directive('backup', 'mon')).toBe(':0');
+  expect(await directive('send', '--id', '')).toBe(':4');
+  expect(await directive('pause', '-u', 'local:./none', 'x')).toBe(':4');
+});
+
+test('completion makes no folder, asks no broker unless a queue is named, and does not wait for one that is silent', async () => {
   const none = join(folder, 'none');
   expect(await offered(['show', ''], `local:${none}`)).toEqual([]);
   expect(existsSync(none)).toBe(false);
   let connections = 0;
-  const server = createServer(() => connections++).listen(0, '127.0.0.1');
+  const server = createServer((socket) => {
+    connections++;
+    socket.on('error', () => {});
+  }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  expect(await offered(['show', ''], `amqp://127.0.0.1:${port}`)).toEqual([]);
+  const silent = `amqp://127.0.0.1:${port}`;
+  expect(await offered(['sho'], silent)).toEqual(['show']);
+  expect(await offered(['queues', '--sort', 'r'], silent)).toEqual(['ready']);
   expect(connections).toBe(0);
+  expect(await offered(['show', ''], silent)).toEqual([]);
+  expect(connections).toBeGreaterThan(0);
   server.close();
   expect(await offered(['show', ''], 'gopher://x')).toEqual([]);
 });
@@ -78,7 +97,9 @@ test('there is a script for each shell, and none for others', async () => {
   for (const [index, shell] of shells.entries()) {
     const { exitCode, stdout } = scripts[index] as Ended;
     expect([shell, exitCode]).toEqual([shell, 0]);
-    expect(stdout).toMatch(/millrace complete '?--'? /);
+    expect(stdout).toMatch(/ complete '?--'? /);
+    // Names with colons.
+    if (shell === 'zsh') expect(stdout).toMatch(/\{comp\/\/:\/\\\\:\}/);
   }
   const other = await millrace(['completion', 'tcsh']);
   expect(other.exitCode).toBe(2);
@@ -86,7 +107,7 @@ test('there is a script for each shell, and none for others', async () => {
 });
 
 test.runIf(existsSync('/bin/bash'))(
-  'bash takes the script, and offers what is completed (needs bash)',
+  'bash takes the script, offers what is completed, and runs nothing that is typed (needs bash)',
   async () => {
     const { stdout: script } = await millrace(['completion', 'bash']);
     const file = join(folder, 'millrace.bash');
@@ -95,18 +116,34 @@ test.runIf(existsSync('/bin/bash'))(
     const command = join(folder, 'millrace');
     writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n`);
     chmodSync(command, 0o755);
+    writeFileSync(join(folder, 'kept'), 'kept');
     // Twice, as from two start files. `compopt` works while something is completed only.
-    const typed = `compopt() { :; }; source ${file}; source ${file}
-    COMP_LINE='millrace show or'; COMP_POINT=16
-    __millrace_complete; printf '%s\\n' "\${COMPREPLY[@]}"
-    COMP_LINE='millrace move orders '; COMP_POINT=21
-    __millrace_complete; printf 'to %s\\n' "\${COMPREPLY[@]}"`;
+    const typed = `compopt() { :; }; source ${file}; source ${file}; cd ${folder}
+    tab() { COMP_LINE=$1 COMP_POINT=\${#1}; __millrace_complete millrace; echo "$2: \${COMPREPLY[*]}"; }
+    tab 'millrace show or' typed
+    tab 'millrace move orders ' second
+    tab 'X=1 millrace queues --sort=r' value
+    tab 'millrace show a:b' colon
+    tab 'millrace show "bi' quoted
+    tab 'millrace show -u $MILLRACE_URL bi' variable
+    tab 'millrace send -l > kept -q bi' redirected
+    tab 'millrace send $(echo > kept) -q bi' substituted
+    cat kept`;
     const env = { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}`, MILLRACE_URL: local };
     const { stdout, stderr } = spawnSync('/bin/bash', ['-c', typed], { env, encoding: 'utf8' });
     expect(stderr).toBe('');
-    expect(stdout).toMatch(/^orders\b/m);
-    expect(stdout).toMatch(/^orders\.eu\b/m);
-    expect(stdout).toMatch(/^to orders\.eu\b/m);
+    expect(stdout.trim().split('\n')).toEqual([
+      'typed: orders orders.eu',
+      expect.stringMatching(/^second: .*\borders\.eu\b/),
+      'value: ready',
+      // Readline has the part up to the colon already.
+      'colon: b:c',
+      'quoted: bills',
+      'variable: bills',
+      'redirected: bills',
+      'substituted: bills',
+      'kept',
+    ]);
   },
 );
 
