@@ -17,7 +17,7 @@ interface ConsumerCount {
 export class ConsumedQueue {
   readonly #channel: Channel;
   readonly #queue: string;
-  /** How many consumers there were when this one was about to be cancelled, including this one. */
+  /** How many consumers there were when they were last counted, including this one. */
   #consumersBefore: number | undefined;
   #isGone = false;
 
@@ -45,6 +45,20 @@ export class ConsumedQueue {
       if (performance.now() >= until) return;
       await pause(POLL_MS, undefined, { keepAlive: true });
     }
+  }
+
+  /**
+   * Counts the consumers again, while this one still has unsettled messages: the count includes those that came since its
+   * cancellation, which would hide that it is gone. Always resolves, in time.
+   */
+  async recount(): Promise<void> {
+    const counted = async () => {
+      if (this.#isGone) return;
+      const { consumerCount } = await this.#channel.checkQueue(this.#queue);
+      // A classic queue does not count this one any more.
+      this.#consumersBefore = Math.max(consumerCount, this.#consumersBefore ?? 0);
+    };
+    await settledWithin(counted(), SETTLE_LIMIT_MS);
   }
 
   /**

@@ -167,6 +167,7 @@ export class ConsumerChannel {
     };
     const { isSingleActive } = this.#settings;
     const endsWithChannel = isSingleActive && this.#hasConsumed && !(await this.#handedOver(lose));
+    if (this.#cancelling !== undefined && this.#settlements.size > 0) await this.#counts.recount();
     if (this.#closed) return;
     // All at once: a return that the broker has not processed when the channel closes would count as a failure.
     lose(endsWithChannel ? this.#settlements.clear() : this.#settlements.returnAll());

@@ -72,6 +72,27 @@ describe('acknowledgements', () => {
 });
 
 describe('a subscription', () => {
+  it('that is cancelled closes at once, also if others have begun and been cancelled since', async () => {
+    const queue = await declare();
+    await publish(queue, numbered(4));
+    const inboxes: Inbox[] = [];
+    for (let index = 0; index < 4; index++) {
+      const inbox = await Inbox.open(broker, queue.name, { prefetch: 1 });
+      await inbox.take(1);
+      await inbox.subscription.cancel();
+      inboxes.push(inbox);
+    }
+    let answers = 0;
+    let isClosed = false;
+    const closing = inboxes[0]?.subscription.close().then(() => {
+      isClosed = true;
+    });
+    for (; !isClosed && answers < 100; answers++) await broker.inspect(queue.name);
+    expect(answers).toBeLessThan(100);
+    await closing;
+    for (const { subscription } of inboxes) await subscription.close();
+  });
+
   it('that the broker cancels because its queue is deleted declares the queue again and continues', async () => {
     const events: BrokerEvent[] = [];
     const own = await open({ observe: (event) => events.push(event) });
