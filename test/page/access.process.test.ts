@@ -42,6 +42,9 @@ describe('the page lets in', () => {
     expect(body).toContain('url=/"');
     const page = await ask(`${served.origin}/`, { headers: { cookie: served.cookie } });
     expect(page.body).toContain('orders');
+    // Another server of this machine has set one of the same name, for a longer path.
+    const cookie = `${served.cookie.replace(/=.*/, '=x')}; ${served.cookie}`;
+    expect((await ask(`${served.origin}/`, { headers: { cookie } })).status).toBe(200);
   });
 
   test('nobody without it, with a guessed one or a cookie of another page', async () => {
@@ -73,14 +76,17 @@ describe('the page lets in', () => {
   });
 
   test('no foreign site that embeds a part of it; one may link to it', async () => {
-    const get = (site: string, mode: string) =>
-      ask(`${served.origin}/q/orders`, {
-        headers: { cookie: served.cookie, 'sec-fetch-site': site, 'sec-fetch-mode': mode },
-      });
+    const get = (site: string, mode: string, dest?: string) => {
+      const fetched = { 'sec-fetch-site': site, 'sec-fetch-mode': mode };
+      const headers = { cookie: served.cookie, ...fetched, ...(dest && { 'sec-fetch-dest': dest }) };
+      return ask(`${served.origin}/q/orders`, { headers });
+    };
     expect((await get('cross-site', 'no-cors')).status).toBe(403);
     // Another port of this machine.
     expect((await get('same-site', 'cors')).status).toBe(403);
+    expect((await get('same-site', 'navigate', 'iframe')).status).toBe(403);
     expect((await get('cross-site', 'navigate')).status).toBe(200);
+    expect((await get('cross-site', 'navigate', 'document')).status).toBe(200);
     expect((await get('same-origin', 'cors')).status).toBe(200);
   });
 });

@@ -42,7 +42,7 @@ export class Access {
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const foreign = isRead ? embedded(request) : this.#foreign(request, host);
     if (foreign !== undefined) return { status: 403, title: 'Refused', text: foreign };
-    if (this.#token === undefined || this.#matches(cookieOf(request, this.#cookie))) return undefined;
+    if (this.#token === undefined || this.#isSignedIn(request)) return undefined;
     const text =
       'Open the address that was printed when the page was started: it ends with ?token=… and signs this browser in.';
     return { status: 401, title: 'Sign-in required', text };
@@ -58,8 +58,13 @@ export class Access {
     return `${this.#cookie}=${this.#token}; Path=${path === '' ? '/' : path}; HttpOnly; SameSite=Strict`;
   }
 
-  #matches(token: string | undefined): boolean {
-    return token !== undefined && timingSafeEqual(digest(token), digest(this.#token ?? ''));
+  /** Any server of this machine can set a cookie of the same name, for a path that comes first: it keeps nobody out. */
+  #isSignedIn(request: IncomingMessage): boolean {
+    return cookiesOf(request, this.#cookie).some((token) => this.#matches(token));
+  }
+
+  #matches(token: string): boolean {
+    return timingSafeEqual(digest(token), digest(this.#token ?? ''));
   }
 
   #foreign({ headers }: IncomingMessage, host: string): string | undefined {
@@ -78,8 +83,10 @@ function inHeader(host: string): string {
 
 /** A foreign site may link to the page, but not load parts of it: a read may cost the broker something. */
 function embedded({ headers }: IncomingMessage): string | undefined {
-  const { 'sec-fetch-site': site = 'none', 'sec-fetch-mode': mode } = headers;
-  if (site === 'none' || site === 'same-origin' || mode === 'navigate') return undefined;
+  const { 'sec-fetch-site': site = 'none', 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = headers;
+  if (site === 'none' || site === 'same-origin') return undefined;
+  // A frame navigates, too.
+  if (mode === 'navigate' && (dest === undefined || dest === 'document')) return undefined;
   return 'The request comes from another site.';
 }
 
@@ -94,10 +101,7 @@ function isOrigin(origin: string, host: string): boolean {
   );
 }
 
-function cookieOf({ headers }: IncomingMessage, name: string): string | undefined {
-  for (const part of (headers.cookie ?? '').split(';')) {
-    const [key, value] = part.trim().split('=', 2);
-    if (key === name) return value;
-  }
-  return undefined;
+function cookiesOf({ headers }: IncomingMessage, name: string): string[] {
+  const cookies = (headers.cookie ?? '').split(';').map((part) => part.trim().split('=', 2));
+  return cookies.flatMap(([key, value]) => (key === name && value !== undefined ? [value] : []));
 }
