@@ -40,7 +40,7 @@ export class App {
     const { signal } = this.#closed;
     const workers = new Workers(metrics, broker.url, signal);
     const sampler = new Sampler(broker, queues, workers, history === 'always');
-    const reader = new DeadReader(broker, signal);
+    const reader = new DeadReader(broker, signal, () => sampler.isSilent);
     const jobs = new Jobs(() => live.pushAll());
     const status = new BrokerStatus(broker, sampler);
     const live = new Live(sampler, { status: () => status.read(), jobs: () => jobs.views });

@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Broker } from '../../src/broker.js';
-import { connect, createProducer, defineQueue } from '../../src/index.js';
+import { connect, createProducer, defineQueue, QueueError } from '../../src/index.js';
+import { BrokerStatus } from '../../src/page/figures/broker-status.js';
 import { Sampler } from '../../src/page/figures/sampler.js';
 import { Workers } from '../../src/page/figures/workers.js';
 import { anyValue } from './any-value.js';
@@ -14,12 +15,17 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** A broker in memory, with what is asked of its operator functions. */
-async function counted(): Promise<{ broker: Broker; asked: string[] }> {
+/** A broker in memory, with what is asked of its operator functions. Paused, it answers none before their time limit. */
+async function counted(): Promise<{ broker: Broker; asked: string[]; pause(): void }> {
   const broker = await connect('local:');
   open.push(() => broker.close());
   await createProducer(broker, defineQueue('orders', anyValue)).send(1);
   const asked: string[] = [];
+  let isPaused = false;
+  const late = async ({ timeoutMs }: { timeoutMs: number }) => {
+    await new Promise((resolve) => setTimeout(resolve, timeoutMs));
+    throw new QueueError('TIMEOUT', `no answer within ${timeoutMs} ms`);
+  };
   const noting = <T extends object>(target: T, note: (name: string, value: unknown) => unknown): T =>
     new Proxy(target, {
       get(_, name) {
@@ -32,10 +38,13 @@ async function counted(): Promise<{ broker: Broker; asked: string[] }> {
     if (name !== 'operator') return value;
     return noting(value as object, (asking, method) => {
       asked.push(asking);
-      return method;
+      return isPaused ? late : method;
     });
   });
-  return { broker: watched as Broker, asked };
+  const pause = () => {
+    isPaused = true;
+  };
+  return { broker: watched as Broker, asked, pause };
 }
 
 function sample(broker: Broker, metrics: string[], isAlwaysKept: boolean): Sampler {
@@ -101,4 +110,22 @@ test('views of an open page do not ask the broker for each of them, and one that
   await createProducer(broker, defineQueue('orders', anyValue)).send(2);
   await sampler.refresh();
   expect(sampler.latest.byName.get('orders')?.ready).toBe(2);
+});
+
+test('a broker that no longer answers has been away since it was asked, not since the time limit', async () => {
+  const { broker, pause } = await counted();
+  const sampler = sample(broker, [], false);
+  const stop = sampler.watch(() => {});
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  expect(sampler.isSilent).toBe(false);
+  pause();
+  const pausedAt = Date.now();
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  stop();
+  expect(sampler.isSilent).toBe(true);
+  expect((sampler.error?.since ?? 0) - pausedAt).toBeLessThanOrEqual(SECOND);
+  // Its connection was found to be lost only now.
+  const outage = { since: Date.now(), reason: new QueueError('CLOSED', 'Heartbeat timeout') };
+  const { since } = new BrokerStatus({ state: 'connecting', outage }, sampler).read();
+  expect(since - pausedAt).toBeLessThanOrEqual(SECOND);
 });

@@ -4,13 +4,13 @@ import type { Status } from '../http/live.js';
 import type { Sampler } from './sampler.js';
 
 export class BrokerStatus {
-  readonly #broker: Broker;
+  readonly #broker: Pick<Broker, 'state' | 'outage'>;
   readonly #sampler: Pick<Sampler, 'error'>;
   /** Since when it has been in its last known state. */
   #since = Date.now();
   #state: string | undefined;
 
-  constructor(broker: Broker, sampler: Pick<Sampler, 'error'>) {
+  constructor(broker: Pick<Broker, 'state' | 'outage'>, sampler: Pick<Sampler, 'error'>) {
     this.#broker = broker;
     this.#sampler = sampler;
   }
@@ -21,10 +21,15 @@ export class BrokerStatus {
     const state = error === undefined || error.isUnsupported ? broker.state : 'no answer';
     if (this.#state !== undefined && this.#state !== state) this.#since = Date.now();
     this.#state = state;
+    // A broker that hangs is found to be away before its connection is.
     const failedSince = error === undefined || error.isUnsupported ? undefined : error.since;
+    const since = Math.min(
+      broker.outage?.since ?? Number.POSITIVE_INFINITY,
+      failedSince ?? Number.POSITIVE_INFINITY,
+    );
     return {
       state,
-      since: broker.outage?.since ?? failedSince ?? this.#since,
+      since: since === Number.POSITIVE_INFINITY ? this.#since : since,
       text: error?.text ?? broker.outage?.reason.message ?? '',
     };
   }

@@ -94,6 +94,11 @@ export class Sampler {
     };
   }
 
+  /** Whether the broker did not answer when it was last asked, even if its connection is still there. */
+  get isSilent(): boolean {
+    return this.error !== undefined && !this.error.isUnsupported;
+  }
+
   /** Resolves when `latest` and `error` are current, or soon if the broker does not respond. Never rejects. */
   async refresh(): Promise<void> {
     const ageMs = Date.now() - this.latest.at;
@@ -153,6 +158,7 @@ export class Sampler {
 
   async #read(): Promise<void> {
     const begun = performance.now();
+    const begunAt = Date.now();
     try {
       const { queues, parked } = await this.#list();
       const at = Date.now();
@@ -169,7 +175,7 @@ export class Sampler {
       this.history.add(at, queues, { get: (name) => this.#workers.figuresOf(name) });
     } catch (error) {
       if (this.#closed.signal.aborted) return;
-      const since = this.error?.since ?? this.#broker.outage?.since ?? Date.now();
+      const since = this.error?.since ?? this.#broker.outage?.since ?? begunAt;
       const isUnsupported = this.#broker.outage === undefined && isQueueError(error, ...OF_MANAGEMENT);
       const text = this.#broker.outage?.reason.message ?? errorText(error);
       this.error = { since, text, isUnsupported };

@@ -55,8 +55,8 @@ export class ViewEndpoint {
     const { broker, audit, schedules, history, readOnly, hideBodies } = this.#parts;
     const { sampler, workers, reader, jobs } = this.#services;
     await sampler.refresh();
-    const timeoutMs = broker.outage === undefined ? ANSWER_LIMIT_MS : OUTAGE_LIMIT_MS;
-    const wait = { signal: this.#signal, timeoutMs };
+    const isAway = broker.outage !== undefined || sampler.isSilent;
+    const wait = { signal: this.#signal, timeoutMs: isAway ? OUTAGE_LIMIT_MS : ANSWER_LIMIT_MS };
     return {
       broker,
       audit,

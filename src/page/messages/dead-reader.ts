@@ -45,10 +45,13 @@ export class DeadReader {
   /** By queue: the last of those that read it, or wait to. Never rejects. */
   readonly #lastReader = new Map<string, Promise<unknown>>();
   readonly #signal: AbortSignal;
+  readonly #isSilent: () => boolean;
 
-  constructor(broker: Broker, signal: AbortSignal) {
+  /** `isSilent`: whether the broker did not answer when it was last asked. */
+  constructor(broker: Broker, signal: AbortSignal, isSilent: () => boolean) {
     this.#broker = broker;
     this.#signal = signal;
+    this.#isSilent = isSilent;
   }
 
   /** All dead letters of the queue, up to {@link MAX_READ}. Concurrent callers share one read. */
@@ -154,8 +157,8 @@ export class DeadReader {
   }
 
   #wait() {
-    const timeoutMs = this.#broker.outage === undefined ? LIMIT_MS : OUTAGE_LIMIT_MS;
-    return { signal: this.#signal, timeoutMs };
+    const isAway = this.#broker.outage !== undefined || this.#isSilent();
+    return { signal: this.#signal, timeoutMs: isAway ? OUTAGE_LIMIT_MS : LIMIT_MS };
   }
 
   #keep(name: string, scan: DeadScan): DeadScan {

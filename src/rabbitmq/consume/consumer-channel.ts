@@ -173,7 +173,7 @@ export class ConsumerChannel {
     lose(endsWithChannel ? this.#settlements.clear() : this.#settlements.returnAll());
     this.#closed = true;
     this.#end.resolve(reason);
-    await this.#settled();
+    if (this.#cancelling !== undefined) await this.#counts.untilSettled();
     this.#stopReceiving();
     await closeChannel(this.#channel);
     if (endsWithChannel) await this.#counts.untilForgotten(this.#checkQueue);
@@ -242,11 +242,6 @@ export class ConsumerChannel {
   #quiet(): Promise<void> {
     const most = Math.min(this.#settings.prefetch, QUORUM_MAX_PREFETCH);
     return this.#counts.untilQuiet(() => this.#settlements.size >= most || !this.#settlements.hasReceived);
-  }
-
-  /** Waits until the broker has processed all settlements. */
-  async #settled(): Promise<void> {
-    if (this.#cancelling !== undefined) await this.#counts.untilSettled();
   }
 
   readonly #onMessage = (received: ReceivedMessage): void => {
