@@ -58,6 +58,7 @@ test('an address in use is an error, and an invalid one is refused', async () =>
   const taken = await millrace(['work', '--http', String(port)], { env });
   expect(taken).toMatchObject({ exitCode: 1 });
   expect(taken.stderr).toContain(`--http 127.0.0.1:${port}: listen EADDRINUSE`);
+  expect(taken.stderr).toContain('--http 0 picks a free port');
   server.close();
   const wrong = await millrace(['work', '--http', 'metrics'], { env });
   expect(wrong).toMatchObject({ exitCode: 2 });

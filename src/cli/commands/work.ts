@@ -1,8 +1,10 @@
 /** `millrace work` */
 import type { Command } from 'commander';
+import type { Broker } from '../../broker.js';
+import { operatorOf } from '../../common/backend-of.js';
 import { brokerEventLine, type EventLine } from '../../common/reporting/event-line.js';
 import { chooseAddress } from '../address.js';
-import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute } from '../common-options.js';
+import { ADDRESS_HELP, addHelp, type CommonFlags, type Execute, shellQuoted } from '../common-options.js';
 import type { ExitCode } from '../exit-code.js';
 import { openBroker, refuseMemory } from '../open-broker.js';
 import {
@@ -19,6 +21,9 @@ import { makeIfMissing } from '../text-queue.js';
 import type { HttpServer } from './work/http-server.js';
 import { chooseJob, type JobFlags } from './work/job.js';
 import { Worker } from './work/worker.js';
+
+/** How long the check for a pause may take. Milliseconds. */
+const PAUSED_LIMIT_MS = 10_000;
 
 interface WorkFlags extends CommonFlags, JobFlags {
   readonly count?: number;
@@ -131,6 +136,7 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
       shutdownTimeoutMs: flags.shutdownTimeout,
       reportIntervalMs: flags.report,
       announce: () => output.log(startedLine(flags.queue, broker.url, chosen.source)),
+      onIdle: () => void warnIfPaused(broker, flags.queue, output),
     });
     const consumer = job.createConsumer(broker, worker);
     if (flags.http !== undefined) {
@@ -150,4 +156,15 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
 function startedLine(queue: string, broker: string, source: string): EventLine {
   const text = `Waiting for messages in '${queue}'. To exit press CTRL+C`;
   return { event: 'started', level: 'info', text, fields: { queue, broker, source } };
+}
+
+/** Nothing else says why the worker gets no messages. RabbitMQ can't pause a queue. */
+async function warnIfPaused(broker: Broker, queue: string, output: Output): Promise<void> {
+  if (!broker.url.startsWith('local:')) return;
+  const info = await operatorOf(broker)
+    .queue(queue, { timeoutMs: PAUSED_LIMIT_MS })
+    .catch(() => undefined);
+  if (info?.paused !== true) return;
+  const text = `'${queue}' is paused: its messages wait until 'millrace resume ${shellQuoted(queue)}'`;
+  output.log({ event: 'queue-paused', level: 'warn', text, fields: { queue } });
 }

@@ -209,7 +209,9 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
     async () => {
       const broker = await open(url());
       const queue = await queueWith(broker, ['a']);
-      const worker = new Millrace(['work', '-q', queue], { env: { MILLRACE_URL: url() } });
+      const worker = new Millrace(['work', '-q', queue, '--report', '50ms'], {
+        env: { MILLRACE_URL: url() },
+      });
       await worker.said('body of a');
       expect(await run('pause', queue)).toMatchObject({ exitCode: 0 });
       await broker.publish(
@@ -222,6 +224,7 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
       });
       expect((await run('queues', queue)).stdout).toContain(`${queue} (paused)`);
       expect(worker.stdout).not.toContain('body of b');
+      await worker.said(`'${queue}' is paused: its messages wait until 'millrace resume ${queue}'`);
       expect((await run('resume', queue)).exitCode).toBe(0);
       await worker.said('body of b');
       worker.child.kill('SIGTERM');

@@ -35,9 +35,9 @@ export class HttpServer {
       await server.#listen(host, port);
     } catch (error) {
       await server.close();
-      throw new CommandError(EXIT.failed, `--http ${host}:${port}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      const { message, code } = error as NodeJS.ErrnoException;
+      const hint = code === 'EADDRINUSE' ? '; --http 0 picks a free port' : '';
+      throw new CommandError(EXIT.failed, `--http ${host}:${port}: ${message}${hint}`, { cause: error });
     }
     return server;
   }

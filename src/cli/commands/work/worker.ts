@@ -22,6 +22,8 @@ export interface WorkerOptions {
   readonly reportIntervalMs: number;
   /** Called when the consumer has started. */
   readonly announce: () => void;
+  /** Called after the start, and whenever nothing was taken for the time of a report. */
+  readonly onIdle: () => void;
 }
 
 /** How long the consumer may take to return unfinished messages before the connection is closed anyway. */
@@ -110,6 +112,7 @@ export class Worker {
     this.#output.closed.then(() => this.#returnUnfinished(consumer, EXIT.ok));
     this.#stopAtCount();
     this.#options.announce();
+    this.#options.onIdle();
     this.#started.resolve();
     return true;
   }
@@ -120,6 +123,7 @@ export class Worker {
     try {
       for await (const _ of setInterval(reportIntervalMs, undefined, { signal: over, ref: false })) {
         if (handedOut !== this.#taken) this.#report('counts', consumer);
+        else this.#options.onIdle();
         handedOut = this.#taken;
       }
     } catch (error) {
