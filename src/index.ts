@@ -151,8 +151,8 @@ export type {
   RabbitMqReconnectOptions,
   RabbitMqTlsOptions,
 } from './rabbitmq/options.js';
+export type { ScheduleEvent } from './schedules/event-report.js';
 export type { CatchUp } from './schedules/progress.js';
-export type { ScheduleEvent } from './schedules/running-schedule.js';
 export {
   defineSchedule,
   type EventScheduleOptions,

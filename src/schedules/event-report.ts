@@ -2,7 +2,24 @@
 import type { Broker } from '../broker.js';
 import { type EventLine, showDuration } from '../common/reporting/event-line.js';
 import { emitWarning, logEvent, loggerOf } from '../common/reporting/logger.js';
-import type { ScheduleEvent } from './running-schedule.js';
+
+/** An event of a schedule. */
+export type ScheduleEvent =
+  /** This program may send its ticks from now on: on a local broker along with others, on RabbitMQ exclusively. */
+  | { readonly type: 'held'; readonly schedule: string }
+  /** Another program may send them, since the connection was lost. */
+  | { readonly type: 'lost'; readonly schedule: string; readonly reason: Error }
+  | { readonly type: 'sent'; readonly schedule: string; readonly tick: Date; readonly id: string }
+  /** The ticks from the first to the last of these passed while no scheduler ran, and are not sent. */
+  | { readonly type: 'skipped'; readonly schedule: string; readonly from: Date; readonly to: Date }
+  /** Another timing is in force: that of the program that started last. */
+  | { readonly type: 'redefined'; readonly schedule: string; readonly from: string; readonly to: string }
+  /** The last tick is hours ahead of the clock, which was wrong when that was sent: ticks follow the clock again. */
+  | { readonly type: 'clock-set-back'; readonly schedule: string; readonly tick: Date }
+  /** A tick could not be sent; it is retried after `retryInMs`. */
+  | { readonly type: 'failed'; readonly schedule: string; readonly error: Error; readonly retryInMs: number }
+  /** A function around a message threw after that was sent. It is not sent again. */
+  | { readonly type: 'around-failed'; readonly schedule: string; readonly id: string; readonly error: Error };
 
 /** `observe`: the scheduler's observer, which never throws. */
 export function scheduleObserver(

@@ -12,16 +12,11 @@ import {
 } from '../common/options.js';
 import { anyOf, limitsLeft, pause } from '../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../errors.js';
-import { scheduleObserver } from './event-report.js';
+import { type ScheduleEvent, scheduleObserver } from './event-report.js';
 import { parseProgress, reachedBy } from './progress.js';
-import {
-  RunningSchedule,
-  type RunningScheduleOptions,
-  type ScheduleEvent,
-  stateName,
-  tickFunctions,
-} from './running-schedule.js';
+import { RunningSchedule, type RunningScheduleOptions, tickFunctions } from './running-schedule.js';
 import { checkScheduleName, type Schedule } from './schedule.js';
+import { stateName } from './schedule-claim.js';
 import { makeTick, sendTick } from './send-tick.js';
 import type { ScheduleTarget } from './target.js';
 import { storedTiming, timingText } from './timing.js';

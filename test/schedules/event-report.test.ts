@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Around, SendContext } from '../../src/common/hooks/around.js';
 import { connect } from '../../src/connect.js';
 import { defineQueue } from '../../src/queue.js';
-import type { ScheduleEvent } from '../../src/schedules/running-schedule.js';
+import type { ScheduleEvent } from '../../src/schedules/event-report.js';
 import { defineSchedule } from '../../src/schedules/schedule.js';
 import { createScheduler } from '../../src/schedules/scheduler.js';
 import { eventually } from '../support/eventually.js';

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, vi } from 'vitest';
 import { z } from 'zod';
 import type { Backend, Delivery } from '../../../src/broker.js';
-import type { ScheduleEvent } from '../../../src/schedules/running-schedule.js';
+import type { ScheduleEvent } from '../../../src/schedules/event-report.js';
 import { defineSchedule, type ScheduleOptions } from '../../../src/schedules/schedule.js';
 import { createScheduler, forgetSchedule } from '../../../src/schedules/scheduler.js';
 import { defineSubscription } from '../../../src/topics/subscription.js';
