@@ -3,7 +3,7 @@ import { startActions } from './actions.js';
 import { drawCharts, keepCharts } from './charts.js';
 import { keepTicksOverReload } from './keep.js';
 import { startKeys } from './keys.js';
-import { tableRoles } from './roles.js';
+import { keepTableRoles, tableRoles } from './roles.js';
 import { follow, watchSilence } from './stream.js';
 import { find, localTimes, onShown, shown, visit } from './visit.js';
 
@@ -18,6 +18,7 @@ onShown(follow);
 startActions();
 startKeys();
 keepCharts();
+keepTableRoles();
 watchSilence();
 startFilter();
 startRefresh();

@@ -162,9 +162,10 @@ function showBar(): void {
 
 /** Only the changes; cells that are no longer shown are skipped. */
 function showCells(cells: Record<string, readonly [string, string, string]>): void {
-  for (const [key, [text, state, title]] of Object.entries(cells)) {
-    const cell = find<HTMLElement | SVGElement>(`[data-k="${CSS.escape(key)}"]`);
-    if (cell === undefined) continue;
+  for (const cell of document.querySelectorAll<HTMLElement | SVGElement>('[data-k]')) {
+    const changed = cells[cell.dataset.k ?? ''];
+    if (changed === undefined) continue;
+    const [text, state, title] = changed;
     if (cell instanceof SVGElement) {
       cell.setAttribute('d', text);
       continue;

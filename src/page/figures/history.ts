@@ -89,17 +89,12 @@ export class History {
   deadRise(queue: string): number {
     const kept = this.#queues.get(queue);
     if (kept?.dead === undefined || kept.dead === 0) return 0;
-    const came = kept.spark.field(1).filter((value) => value > 0);
-    return Math.min(
-      kept.dead,
-      came.reduce((sum, value) => sum + value, 0),
-    );
+    return Math.min(kept.dead, kept.spark.sum(1));
   }
 
   /** The growth of `ready` over the last 15 minutes. */
   readyRise(queue: string): number {
-    const ready = this.spark(queue).filter((value) => !Number.isNaN(value));
-    return ready.length === 0 ? 0 : (ready.at(-1) as number) - (ready[0] as number);
+    return this.#queues.get(queue)?.spark.rise(0) ?? 0;
   }
 
   /**

@@ -25,6 +25,29 @@ export class Ring {
     if (more !== undefined) this.#values[last] = more + (Number.isNaN(before) ? 0 : before);
   }
 
+  /** The sum of a field over all steps. */
+  sum(index: number): number {
+    let sum = 0;
+    for (let at = index; at < this.#values.length; at += this.#fields) {
+      const value = this.#values[at] as number;
+      if (!Number.isNaN(value)) sum += value;
+    }
+    return sum;
+  }
+
+  /** The newest known value of a field less the oldest; 0 if none is known. */
+  rise(index: number): number {
+    let oldest: number | undefined;
+    let newest = 0;
+    for (let step = this.#newest - this.#points + 1; step <= this.#newest; step++) {
+      const value = this.#values[(Math.max(0, step) % this.#points) * this.#fields + index] as number;
+      if (Number.isNaN(value)) continue;
+      oldest ??= value;
+      newest = value;
+    }
+    return oldest === undefined ? 0 : newest - oldest;
+  }
+
   /** Oldest first. */
   field(index: number): number[] {
     return this.#steps().map((step) => this.#values[(step % this.#points) * this.#fields + index] as number);

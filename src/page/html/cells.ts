@@ -14,11 +14,12 @@ export interface Cell {
 /** By their keys, which are unique in a view. */
 export type Cells = ReadonlyMap<string, Cell>;
 
-/** A cell in the initial HTML of a view. */
-export function renderCell(key: string, { text, state, title, isLine }: Cell): Html {
+/** A cell in the initial HTML of a view; `href`: it is a link, which the tabulator key skips. */
+export function renderCell(key: string, { text, state, title, isLine }: Cell, href?: string): Html {
   if (isLine === true)
     return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><path data-k="${key}" d="${text}"/></svg>`;
-  return html`<span data-k="${key}"${state !== undefined && html` data-s="${state}"`}${title !== undefined && html` title="${title}"`}>${text}</span>`;
+  const rest = html` data-k="${key}"${state !== undefined && html` data-s="${state}"`}${title !== undefined && html` title="${title}"`}>${text}</`;
+  return href === undefined ? html`<span${rest}span>` : html`<a href="${href}" tabindex="-1"${rest}a>`;
 }
 
 /** A cell as the script of the page gets it: text, state, title. */

@@ -14,7 +14,8 @@ const TYPES: Readonly<Record<string, string>> = {
 
 interface Asset {
   readonly body: Buffer;
-  readonly zipped: Buffer;
+  /** Once it was asked for: the first view need not wait for it. */
+  zipped: Buffer | undefined;
   readonly tag: string;
 }
 
@@ -24,7 +25,7 @@ function load(name: string): Asset {
   const known = loaded.get(name);
   if (known !== undefined) return known;
   const body = readFileSync(new URL(`../client/${name}`, import.meta.url));
-  const file = { body, zipped: gzipSync(body), tag: digest(body) };
+  const file: Asset = { body, zipped: undefined, tag: digest(body) };
   loaded.set(name, file);
   return file;
 }
@@ -59,7 +60,8 @@ export function serveAsset(
 ): boolean {
   const type = Object.hasOwn(TYPES, name) ? TYPES[name] : undefined;
   if (type === undefined) return false;
-  const { body, zipped, tag } = load(name);
+  const file = load(name);
+  const { body, tag } = file;
   const etag = `"${tag}"`;
   const caching = wanted === currentVersion() ? 'private, max-age=31536000, immutable' : 'no-cache';
   const common = { etag, 'cache-control': caching, vary: 'accept-encoding' };
@@ -69,6 +71,9 @@ export function serveAsset(
   }
   const isZipped = /\bgzip\b/.test(headers['accept-encoding'] ?? '');
   const encoding = isZipped ? { 'content-encoding': 'gzip' } : {};
-  response.writeHead(200, { ...common, ...encoding, 'content-type': type }).end(isZipped ? zipped : body);
+  if (isZipped) file.zipped ??= gzipSync(body);
+  response
+    .writeHead(200, { ...common, ...encoding, 'content-type': type })
+    .end(isZipped ? file.zipped : body);
   return true;
 }

@@ -204,9 +204,9 @@ function table(context: ViewContext, shown: readonly string[], choice: Choice): 
     return links.queue(name, { tab: tab === 'ready' ? undefined : tab });
   };
   const cell = (name: string, row: number, [column, title]: readonly [string, string]) => {
-    const shownCell = renderCell(`${row}.${column}`, cells.get(`${row}.${column}`) as Cell);
-    const isLink = !['spark', 'oldest'].includes(column);
-    return html`<td data-c="${column}" data-l="${title}">${isLink ? html`<a href="${target(name, column)}" tabindex="-1">${shownCell}</a>` : shownCell}</td>`;
+    const href = ['spark', 'oldest'].includes(column) ? undefined : target(name, column);
+    const shownCell = renderCell(`${row}.${column}`, cells.get(`${row}.${column}`) as Cell, href);
+    return html`<td data-c="${column}" data-l="${title}">${shownCell}</td>`;
   };
   const row = (name: string, index: number) =>
     html`<tr data-row="${name}"><th scope="row"><a href="${links.queue(name)}">${name}</a> ${renderCell(`${index}.why`, cells.get(`${index}.why`) as Cell)}</th>${COLUMNS.map((column) => cell(name, index, column))}</tr>
