@@ -2,7 +2,7 @@ import type { Failure, Message } from '../../broker.js';
 import { attemptOf, postponesOf } from '../../common/message/retry-headers.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
 import { pause } from '../../common/waiting/waiting.js';
-import { QueueError } from '../../errors.js';
+import { isQueueError, QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { delayStepOf, type RetryDelay } from '../topology/retry-delay-steps.js';
 import { fromWire, RESENT_HEADER, type ReceivedMessage } from '../wire/amqp-message.js';
@@ -13,6 +13,12 @@ import type { BrokerSettlement, HeldDelivery, UnsettledDelivery } from './settle
 
 /** How long a message that could not be moved is kept before it returns to its queue. */
 const FAILED_MOVE_REST_MS = 1_000;
+
+/** The same for one that can't be moved until an operator raises the broker's limit. */
+const TOO_LARGE_REST_MS = 60_000;
+
+/** The longest time that a delivery waits here for its retry. RabbitMQ's own limit is 30 minutes by default. */
+const MAX_WAIT_MS = 10 * 60_000;
 
 /** Settles deliveries on the channel that they came on, while it is open. */
 export interface DeliverySource {
@@ -30,7 +36,7 @@ export interface DeliverySource {
 /**
  *   open ──ack, release, a retry that the queue delays itself──► over
  *    │ └──retry, postpone, deadLetter──► moving ──stored, then acknowledged; or failed, then back──► over
- *    └──lost──► over ◄──lost────┘
+ *    └──lost──► over ◄──lost────┘ └──too large to be stored anew──► staying ──after a while, back───► ▲
  */
 export class RabbitMqDelivery implements HeldDelivery {
   readonly message: Message;
@@ -49,7 +55,7 @@ export class RabbitMqDelivery implements HeldDelivery {
   readonly #unsettled: UnsettledDelivery;
   readonly #source: DeliverySource;
   readonly #republisher: Republisher;
-  #state: 'open' | 'moving' | 'over' = 'open';
+  #state: 'open' | 'moving' | 'staying' | 'over' = 'open';
   #isBroughtBack = false;
   #lost: AbortController | undefined;
 
@@ -72,7 +78,10 @@ export class RabbitMqDelivery implements HeldDelivery {
     this.receivedAt = this.settleWithinMs === undefined ? undefined : performance.now();
     const { values } = received.headers;
     const hasHistory = received.headers !== NO_HEADERS;
-    this.attempt = (hasHistory ? attemptOf(values) : 1) + failures;
+    const attempt = (hasHistory ? attemptOf(values) : 1) + failures;
+    this.attempt = received.fields.redelivered
+      ? Math.max(attempt, republisher.oversized.attemptOf(source.queue, this.message.id))
+      : attempt;
     this.redelivered =
       received.fields.redelivered ||
       this.returns > 0 ||
@@ -116,8 +125,7 @@ export class RabbitMqDelivery implements HeldDelivery {
     otherwise: 'fail' | 'return',
   ): Promise<void> {
     if (!this.#take('moving')) return;
-    const goBack = () => this.#settle(otherwise);
-    await this.#move(goBack, async (signal) => {
+    await this.#move(otherwise, async (signal) => {
       if (!(delayMs >= 0 && delayMs <= MAX_DELAY_MS)) {
         throw new QueueError('INVALID_OPTION', `delayMs: expected 0 to ${MAX_DELAY_MS} ms, got ${delayMs}`);
       }
@@ -125,17 +133,37 @@ export class RabbitMqDelivery implements HeldDelivery {
       const delay: RetryDelay = exactDelaysMs.includes(delayMs)
         ? { ms: Math.ceil(delayMs), isStep: false }
         : { ms: delayStepOf(delayMs), isStep: true };
-      await this.#republisher.retry(queue, this, delay, failure, signal);
-      return true;
+      try {
+        await this.#republisher.retry(queue, this, delay, failure, signal);
+      } catch (error) {
+        if (!isQueueError(error, 'TOO_LARGE')) throw error;
+        // Its next attempt is one at the message as it is. Its queue may not count that.
+        const attempt = failure === undefined ? this.attempt : this.attempt + 1;
+        this.#republisher.oversized.setAttempt(queue, this.message.id, attempt);
+        this.#stay(delayMs, otherwise);
+        return undefined;
+      }
+      return 'ack';
     });
   }
 
   async deadLetter(failure: Failure): Promise<void> {
     if (!this.#take('moving')) return;
-    const goBack = () => this.#settle('return');
-    await this.#move(goBack, (signal) =>
-      this.#republisher.deadLetter(this.#source.queue, this, failure, signal),
-    );
+    const { queue } = this.#source;
+    await this.#move('return', async (signal) => {
+      try {
+        return (await this.#republisher.deadLetter(queue, this, failure, signal)) ? 'ack' : 'reject';
+      } catch (error) {
+        if (!isQueueError(error, 'TOO_LARGE')) throw error;
+        // The broker's own dead-lettering has no such limit, and keeps no failure.
+        if (await this.#republisher.ensureBrokerDeadLetters(queue, signal)) {
+          this.#republisher.oversized.forget(queue, this.message.id);
+          return 'reject';
+        }
+        this.#stay(TOO_LARGE_REST_MS, 'return');
+        throw error;
+      }
+    });
   }
 
   /** Moves it to another queue unchanged. Always resolves: if moving fails, it is redelivered. */
@@ -151,8 +179,7 @@ export class RabbitMqDelivery implements HeldDelivery {
   async #bringBack(store: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (!this.#take('moving')) return;
     this.#isBroughtBack = true;
-    const goBack = () => this.#settle('return');
-    await this.#move(goBack, (signal) => store(signal).then(() => true)).catch(() => {});
+    await this.#move('return', (signal) => store(signal).then(() => 'ack')).catch(() => {});
   }
 
   lose(reason: Error): boolean {
@@ -162,25 +189,41 @@ export class RabbitMqDelivery implements HeldDelivery {
     return this.isSubscribers;
   }
 
-  /** Stores it elsewhere before removing it: a crash in between duplicates the message, and never loses it. */
-  async #move(goBack: () => void, store: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
+  /**
+   * Stores it elsewhere before removing it: a crash in between duplicates the message, and never loses it. `store` resolves
+   * to how it is settled then; undefined if it stays. `otherwise`: how it is settled when it could not be stored.
+   */
+  async #move(
+    otherwise: BrokerSettlement,
+    store: (signal: AbortSignal) => Promise<BrokerSettlement | undefined>,
+  ): Promise<void> {
     this.#lost = new AbortController();
-    let stored: boolean;
+    let settlement: BrokerSettlement | undefined;
     try {
-      stored = await store(this.#lost.signal);
+      settlement = await store(this.#lost.signal);
     } catch (error) {
       // Without a pause, a message that can't be stored would be redelivered in a tight loop.
-      await pause(FAILED_MOVE_REST_MS, this.#lost.signal);
-      if (this.#state === 'moving') {
-        this.#state = 'over';
-        goBack();
-      }
+      if (this.#state === 'moving') await pause(FAILED_MOVE_REST_MS, this.#lost.signal);
+      this.#finish('moving', otherwise);
       throw error;
     }
+    if (settlement !== undefined) this.#finish('moving', settlement);
+  }
+
+  /** Keeps it unsettled for a while before it returns to its queue. For its subscriber that is over. */
+  #stay(waitMs: number, settlement: BrokerSettlement): void {
     if (this.#state !== 'moving') return;
+    this.#state = 'staying';
+    this.isSubscribers = false;
+    const { settleWithinMs = Number.POSITIVE_INFINITY } = this;
+    const ms = Math.min(waitMs, MAX_WAIT_MS, settleWithinMs / 2);
+    void pause(ms, this.#lost?.signal).then(() => this.#finish('staying', settlement));
+  }
+
+  #finish(from: 'moving' | 'staying', settlement: BrokerSettlement): void {
+    if (this.#state !== from) return;
     this.#state = 'over';
-    if (stored) this.#settle('ack');
-    else this.#settle('reject');
+    this.#settle(settlement);
   }
 
   #settle(settlement: BrokerSettlement): void {

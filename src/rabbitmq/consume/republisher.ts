@@ -11,6 +11,7 @@ import type { RetryAndDeadLetterQueues } from '../topology/retry-and-dead-letter
 import type { RetryDelay } from '../topology/retry-delay-steps.js';
 import type { ReceivedMessage, WireMessage } from '../wire/amqp-message.js';
 import { deathHeaders, republished, thinned } from '../wire/republished.js';
+import { OversizedMessages } from './oversized-messages.js';
 
 /** How long storing a message for another attempt may take; then it returns to its queue at once. */
 const RETRY_LIMIT_MS = 30_000;
@@ -32,6 +33,7 @@ export interface MovableMessage {
  * a full queue, the consumers that make room in it would wait forever.
  */
 export class Republisher {
+  readonly oversized = new OversizedMessages();
   readonly #link: ReconnectingConnection;
   readonly #publisher: Publisher;
   readonly #queues: DeclaredQueues;
@@ -54,6 +56,21 @@ export class Republisher {
   isDelayOfQueue(queue: string, { returns }: MovableMessage, delayMs: number): boolean {
     const spec = this.#queues.delayingSpecOf(queue);
     return spec !== undefined && isDelayOf(spec, returns, delayMs);
+  }
+
+  /**
+   * Whether the broker itself moves a rejected message of `queue` to its dead-letter queue and loses none: a classic queue
+   * drops those that a limited one refuses. Then that queue exists when this resolves.
+   */
+  async ensureBrokerDeadLetters(queue: string, signal: AbortSignal): Promise<boolean> {
+    const spec = this.#queues.specOf(queue);
+    if (spec?.declare !== 'match' || spec.deadLetter === false) return false;
+    const { queue: name, capacity } = spec.deadLetter;
+    if (spec.type === 'classic' && capacity !== undefined) return false;
+    if (Object.keys(spec.arguments).some((argument) => argument.startsWith('x-dead-letter-'))) return false;
+    this.#retryAndDeadLetterQueues.invalidate(name);
+    await this.#retryAndDeadLetterQueues.ensureDeadLetterQueue(queue, spec, { signal });
+    return true;
   }
 
   /**

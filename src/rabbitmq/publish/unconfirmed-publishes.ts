@@ -4,6 +4,9 @@ import type { PendingPublish } from './pending-publish.js';
 /** A message that was on the wire at this many connection errors is not sent again. */
 const MAX_CONNECTION_ERRORS = 3;
 
+/** How long the broker's limit of sizes is taken for granted once it has refused a message: it may be raised. */
+const SIZE_LIMIT_VALID_MS = 60_000;
+
 /**
  * The handling of unconfirmed messages when their channel is lost.
  *
@@ -18,6 +21,25 @@ export class UnconfirmedPublishes {
    * or that the broker has answered about, is to be deleted.
    */
   readonly suspects = new Set<PendingPublish>();
+  /** A refusal because of the size. */
+  #tooLarge: { readonly refusal: Error; readonly maxBytes: number; readonly until: number } | undefined;
+
+  /**
+   * Fails a message that is larger than the broker takes, and returns whether it did. Each refusal by the broker ends the
+   * channel, and all other messages on it are sent again.
+   */
+  refuseIfTooLarge(pending: PendingPublish): boolean {
+    const known = this.#tooLarge;
+    if (known === undefined) return false;
+    if (performance.now() > known.until) {
+      this.#tooLarge = undefined;
+      return false;
+    }
+    const bytes = Buffer.byteLength(pending.wire.content);
+    if (bytes <= known.maxBytes) return false;
+    failAsTooLarge(pending, `${bytes} bytes, and the broker takes ${known.maxBytes}`, known.refusal);
+    return true;
+  }
 
   /**
    * The unconfirmed messages of a lost channel that are to be sent again, in their order; others are settled here.
@@ -39,6 +61,10 @@ export class UnconfirmedPublishes {
 
   /** `sent`: all unanswered messages of the channel, in order. Marks those that may be stored as uncertain. */
   attributeChannelError(sent: readonly PendingPublish[], refusal: Error): void {
+    const maxBytes = maxBytesOf(refusal);
+    if (maxBytes !== undefined) {
+      this.#tooLarge = { refusal, maxBytes, until: performance.now() + SIZE_LIMIT_VALID_MS };
+    }
     const suspects = suspectsOf(sent, refusal);
     const last = suspects.at(-1);
     const isNamed = sizeOf(refusal) !== undefined || userIdOf(refusal) !== undefined;
@@ -114,9 +140,23 @@ function sizeOf(refusal: Error): number | undefined {
   return size === undefined ? undefined : Number(size);
 }
 
+function maxBytesOf(refusal: Error): number | undefined {
+  const bytes = /is larger than configured max size (\d+)/.exec(replyText(refusal))?.[1];
+  return bytes === undefined ? undefined : Number(bytes);
+}
+
 /** PRECONDITION_FAILED - user_id property set to 'someone' but authenticated user was 'guest' */
 function userIdOf(refusal: Error): string | undefined {
   return /user_id property set to '(.*)' but authenticated user was '/.exec(replyText(refusal))?.[1];
+}
+
+/** No broker ever accepts it, so it is known not to be stored. */
+function failAsTooLarge(pending: PendingPublish, text: string, refusal: Error): void {
+  pending.fail(
+    'TOO_LARGE',
+    `${text}; lower maxMessageBytes, or raise the broker's max_message_size`,
+    refusal,
+  );
 }
 
 function refuse(pending: PendingPublish, refusal: Error): void {
@@ -125,8 +165,7 @@ function refuse(pending: PendingPublish, refusal: Error): void {
   if (code === 404) pending.refuse('UNROUTABLE', text, refusal);
   else if (code === 403) pending.refuse('ACCESS_REFUSED', text, refusal);
   else if (sizeOf(refusal) !== undefined) {
-    // No broker ever accepts it, so it is known not to be stored.
-    pending.fail('TOO_LARGE', `${text}; lower maxMessageBytes, or raise the broker's limit`, refusal);
+    failAsTooLarge(pending, text, refusal);
   } else if (userIdOf(refusal) !== undefined) {
     const advice = 'leave userId out, or set it to the user of the connection';
     pending.fail('INVALID_MESSAGE', `${text}; ${advice}`, refusal);

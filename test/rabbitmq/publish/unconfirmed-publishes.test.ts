@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { PendingPublish } from '../../../src/rabbitmq/publish/pending-publish.js';
 import { UnconfirmedPublishes } from '../../../src/rabbitmq/publish/unconfirmed-publishes.js';
 import type { WireProperties } from '../../../src/rabbitmq/wire/amqp-message.js';
@@ -73,6 +73,21 @@ describe('a channel that the broker closed over one of several messages', () => 
     const all = [sent('e', 'x'), sent('e', '12345'), sent('e', 'x'), sent('e', '12345')];
     new UnconfirmedPublishes().attributeChannelError(pendings(all), TOO_LARGE);
     expect(codes(all)).toEqual([undefined, 'TOO_LARGE', undefined, 'TOO_LARGE']);
+  });
+
+  it('shows the limit of sizes: for a while, larger ones are refused without asking the broker', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const refusals = new UnconfirmedPublishes();
+    const [before, large, largest] = [sent('e', '12345'), sent('e', '12345'), sent('e', '1234')];
+    expect(refusals.refuseIfTooLarge(before.pending)).toBe(false);
+    refusals.attributeChannelError([before.pending], TOO_LARGE);
+    expect(refusals.refuseIfTooLarge(large.pending)).toBe(true);
+    expect(refusals.refuseIfTooLarge(largest.pending)).toBe(false);
+    expect(codes([before, large, largest])).toEqual(['TOO_LARGE', 'TOO_LARGE', undefined]);
+    // It may have been raised.
+    vi.advanceTimersByTime(60_001);
+    expect(refusals.refuseIfTooLarge(sent('e', '12345').pending)).toBe(false);
   });
 
   it('calls a message that was sent before over a lost link unconfirmed, even when it is the only one', () => {
