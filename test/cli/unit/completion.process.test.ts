@@ -156,8 +156,12 @@ test('the man page has every command and option of the help', async () => {
   const page = readFileSync(PAGE, 'utf8').replaceAll('\\-', '-');
   for (const command of commands.filter((name) => name !== 'help'))
     expect(page).toMatch(new RegExp(`^\\.SS millrace ${command}\\b`, 'm'));
-  expect(page).toContain('--management-url');
-  expect(page).toContain('Exit codes: 0 success');
+  const help = readFileSync(new URL('../../../docs/command-line.md', import.meta.url), 'utf8');
+  for (const [option] of help.matchAll(/(?<=^ {2}(?:-\w, )?)--[\w-]+/gm)) expect(page).toContain(option);
+  for (const code of help.match(/Exit codes: 0 success[^.]*/)?.[0].match(/\d+(?=[ ,])/g) ?? [])
+    expect(page).toMatch(new RegExp(`^\\.B .*\\b${code}\\b`, 'm'));
+  for (const title of ['EXIT STATUS', 'ENVIRONMENT', 'FILES', 'EXAMPLES'])
+    expect(page).toContain(`\n.SH ${title}\n`);
 });
 
 test.runIf(existsSync('/usr/bin/groff'))('the man page is rendered without a warning (needs groff)', () => {
@@ -167,6 +171,7 @@ test.runIf(existsSync('/usr/bin/groff'))('the man page is rendered without a war
   expect(stderr).toBe('');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: groff underlines and makes bold by them
   const text = stdout.replace(/\u001b\[[\d;]*m|.\u0008/g, '');
+  expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
   expect(text).toContain('millrace show [options] <queue>');
   expect(text).toContain("$ millrace send 'Hello World!'");
 });
