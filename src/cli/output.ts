@@ -33,6 +33,8 @@ export type Line = string | readonly (string | Styled)[];
 /** Erases the terminal's current row, and returns to its start. */
 const ERASE_ROW = '\r\x1b[2K';
 
+const PROGRESS_INTERVAL_MS = 1000;
+
 export class Output {
   readonly json: boolean;
   readonly quiet: boolean;
@@ -45,6 +47,7 @@ export class Output {
   readonly #wide: boolean;
   readonly #color: 'never' | 'terminals' | 'always';
   #isClosed = false;
+  #hasProgress = false;
 
   constructor(flags: OutputFlags = {}) {
     this.json = flags.json === true;
@@ -110,7 +113,7 @@ export class Output {
 
   /** Writes a line for the user to standard error, unless `quiet`. */
   note(line: string): void {
-    if (!this.quiet) process.stderr.write(`${onOneLine(line)}\n`);
+    if (!this.quiet) this.#say(onOneLine(line));
   }
 
   /** Writes a line of a worker's log: readable on a terminal, JSON elsewhere. */
@@ -127,16 +130,34 @@ export class Output {
     if (this.quiet && level === 'info') return;
     if (asJson) {
       const line = { time: new Date().toISOString(), level, event, message: text, ...fields };
-      process.stderr.write(`${toJson(line)}\n`);
+      this.#say(toJson(line));
       return;
     }
     const line: Line = level === 'info' ? ` [*] ${text}` : [{ style: 'yellow', text: ` [!] ${text}` }];
-    process.stderr.write(`${this.#render(line, process.stderr)}\n`);
+    this.#say(this.#render(line, process.stderr));
   }
 
   error(message: string): void {
     const line: Line = [{ style: 'red', text: `millrace: ${maskPasswords(message)}` }];
-    process.stderr.write(`${this.#render(line, process.stderr)}\n`);
+    this.#say(this.#render(line, process.stderr));
+  }
+
+  /** Runs a job. On a terminal, a row on standard error says each second what it does and for how long, until it ends. */
+  async during<T>(what: () => string, job: () => Promise<T>): Promise<T> {
+    const { stderr, env } = process;
+    if (stderr.isTTY !== true || env.TERM === 'dumb' || this.quiet || this.json) return job();
+    let seconds = 0;
+    const timer = setInterval(() => {
+      const row = onOneLine(` [*] ${what()} (${++seconds} s)`);
+      stderr.write(`${ERASE_ROW}${cut(row, (stderr.columns || 80) - 1)}`);
+      this.#hasProgress = true;
+    }, PROGRESS_INTERVAL_MS);
+    try {
+      return await job();
+    } finally {
+      clearInterval(timer);
+      this.#eraseProgress();
+    }
   }
 
   /** Asks the user. Any answer but yes counts as no, and so does an aborted signal. */
@@ -154,8 +175,19 @@ export class Output {
     }
   }
 
+  #say(line: string): void {
+    this.#eraseProgress();
+    process.stderr.write(`${line}\n`);
+  }
+
+  #eraseProgress(): void {
+    if (this.#hasProgress) process.stderr.write(ERASE_ROW);
+    this.#hasProgress = false;
+  }
+
   #write(text: string): Promise<boolean> {
     if (this.#isClosed) return Promise.resolve(false);
+    this.#eraseProgress();
     return new Promise((resolve) => {
       process.stdout.write(text, (error) => resolve(error === null || error === undefined));
     });

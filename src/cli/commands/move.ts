@@ -69,7 +69,10 @@ function move(from: string, to: string, flags: MoveFlags, output: Output): Promi
       output.error(`message ${quote(id)} stays: ${error.message}`);
     };
     try {
-      const { total } = await moveMessages(broker, from, to, { ...wait, limit, onMoved, onLeft });
+      const { total } = await output.during(
+        () => `Moving messages of '${from}' to '${to}': ${moved}`,
+        () => moveMessages(broker, from, to, { ...wait, limit, onMoved, onLeft }),
+      );
       say('Moved', total);
     } catch (error) {
       if (moved === 0) throw error;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { showBody, toJson } from '../../../src/cli/output.js';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Output, showBody, toJson } from '../../../src/cli/output.js';
 import { escapeControls, onOneLine } from '../../../src/common/reporting/terminal-text.js';
 
 const ESC = '\u001b';
@@ -103,4 +103,36 @@ test('JSON says the same to whoever parses it, with nothing harmful in it', () =
       expect(json).not.toContain('\n');
     }),
   );
+});
+
+test('a long job shows a row that is erased before anything else is written', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const { isTTY, columns } = process.stderr;
+  Object.assign(process.stderr, { isTTY: true, columns: 40 });
+  const written: string[] = [];
+  const write = vi
+    .spyOn(process.stderr, 'write')
+    .mockImplementation((text) => written.push(String(text)) > 0);
+  onTestFinished(() => {
+    write.mockRestore();
+    Object.assign(process.stderr, { isTTY, columns });
+    vi.useRealTimers();
+  });
+  const work = async (output: Output) =>
+    output.during(
+      () => `Reading '${ESC}[2J' ${'x'.repeat(100)}`,
+      async () => {
+        vi.advanceTimersByTime(1000);
+        output.error('one stays');
+        vi.advanceTimersByTime(1000);
+        return 'done';
+      },
+    );
+  expect(await work(new Output({ color: false }))).toBe('done');
+  const row = `\r${ESC}[2K [*] Reading '\\x1b[2J' xxxxxxxxxxxxxxx…`;
+  const erase = `\r${ESC}[2K`;
+  expect(written).toEqual([row, erase, 'millrace: one stays\n', row, erase]);
+  written.length = 0;
+  for (const flags of [{ quiet: true }, { json: true }]) await work(new Output({ ...flags, color: false }));
+  expect(written.join('')).not.toContain(ESC);
 });

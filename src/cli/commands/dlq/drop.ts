@@ -68,7 +68,10 @@ async function ask(
   output: Output,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  const { dropped, total } = await dead.drop({ ...selection, dryRun: true });
+  const { dropped, total } = await output.during(
+    () => `Counting the dead letters of '${queue}'`,
+    () => dead.drop({ ...selection, dryRun: true }),
+  );
   if (dropped === 0) return 0;
   const question = `Permanently drop ${dropped} of ${countOf(total)} of '${queue}'?`;
   return (await output.confirm(question, signal)) ? dropped : undefined;

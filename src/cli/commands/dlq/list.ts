@@ -24,7 +24,10 @@ export function addListCommand(dlq: Command, execute: Execute): void {
 
 function list(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
-    const { deadLetters, ...scan } = await dead.list(selectionOf(ids, flags, signal));
+    const { deadLetters, ...scan } = await output.during(
+      () => `Reading the dead letters of '${flags.queue}'`,
+      () => dead.list(selectionOf(ids, flags, signal)),
+    );
     if (output.json) {
       for (const deadLetter of deadLetters) await output.record(deadLetterFacts(deadLetter));
     } else if (deadLetters.length > 0) {

@@ -18,7 +18,10 @@ export function addShowCommand(dlq: Command, execute: Execute): void {
 function show(ids: readonly string[], flags: DlqFlags, output: Output): Promise<ExitCode> {
   return withDeadLetters(flags.queue, flags, output, async (dead, signal) => {
     const limit = flags.limit ?? (ids.length === 0 ? 1 : Number.POSITIVE_INFINITY);
-    const { deadLetters, total, scanned } = await dead.list({ ...selectionOf(ids, flags, signal), limit });
+    const { deadLetters, total, scanned } = await output.during(
+      () => `Reading the dead letters of '${flags.queue}'`,
+      () => dead.list({ ...selectionOf(ids, flags, signal), limit }),
+    );
     if (deadLetters.length === 0) {
       const read = scanned < total ? `, of which the first ${scanned} were read` : '';
       throw new CommandError(EXIT.empty, `no match among the ${countOf(total)} in '${dead.queue}'${read}`);
