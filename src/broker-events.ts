@@ -67,7 +67,10 @@ export interface Outage {
   readonly since: number;
 }
 
-/** Counts of connection events since the broker was opened; all 0 on local brokers. They never decrease. */
+/**
+ * Counts of connection events since the broker was opened. They never decrease. On local brokers all are 0, but for
+ * subscriptions to a queue in a folder that another program has removed.
+ */
 export interface BrokerCounts {
   /** Messages sent again, under the same ids, because their connection was lost before they were confirmed. */
   readonly resent: number;

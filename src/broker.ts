@@ -127,8 +127,8 @@ export interface Broker extends AsyncDisposable {
   purge(queue: string, options?: WaitOptions): Promise<number>;
 
   /**
-   * Removes a queue and its messages. Its dead-letter queue is kept. Consumers of the queue end with `QUEUE_MISSING`,
-   * unless it is declared again before that. Rejects with `QUEUE_MISSING` if there is no such queue.
+   * Removes a queue and its messages. Its dead-letter queue is kept. Other brokers that consume the queue and have declared
+   * it declare it again and go on; all other consumers end with `QUEUE_MISSING`, unless it is there again before. Rejects with `QUEUE_MISSING` if there is no such queue.
    */
   remove(queue: string, options?: WaitOptions): Promise<void>;
 

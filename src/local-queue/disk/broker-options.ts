@@ -19,8 +19,16 @@ export interface DiskBrokerOptions {
   readonly leaseMs?: number | undefined;
   /** How long opening may take; a stalled process can delay it. Milliseconds. Default: 10,000. */
   readonly connectTimeoutMs?: number | undefined;
-  /** Receives `redefined` when a definition changes an existing queue. */
+  /**
+   * Receives `redefined` when a definition changes an existing queue, `unsubscribed` and `resubscribed` when another
+   * program has removed a queue that is consumed, and `ignored`.
+   */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
+}
+
+/** For tests: a replacement for the store thread's module. */
+export interface DiskBrokerInternals {
+  readonly thread?: URL | undefined;
 }
 
 /** Throws `INVALID_OPTION`. */

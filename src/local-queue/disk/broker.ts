@@ -1,5 +1,6 @@
 import type {
   Backend,
+  BrokerCounts,
   BrokerEvent,
   BrokerState,
   Delivery,
@@ -23,28 +24,28 @@ import type {
 } from '../../broker.js';
 import { checkPublishing, storableHeaders } from '../../common/message/create-and-check.js';
 import { checkQueueName, checkWaitOptions, integerOption } from '../../common/options.js';
-import { Deadlines, throwIfAborted, within } from '../../common/waiting/waiting.js';
-import { isQueueError, type QueueError } from '../../errors.js';
+import { throwIfAborted, within } from '../../common/waiting/waiting.js';
+import { isQueueError } from '../../errors.js';
 import { IgnoredArguments } from '../ignored-arguments.js';
 import { closedError, NO_LINK_COUNTS, refuseUnknown } from '../local-broker.js';
+import { MergedState, viewOf } from '../merged-state.js';
 import { ReplyQueue } from '../reply-queue.js';
-import { LocalSharedState } from '../shared-state.js';
-import { checkDiskBrokerOptions, type DiskBrokerOptions } from './broker-options.js';
+import {
+  checkDiskBrokerOptions,
+  type DiskBrokerInternals,
+  type DiskBrokerOptions,
+} from './broker-options.js';
+import { DeclaredQueues } from './declared-queues.js';
 import { lockHolder } from './lock-holder.js';
 import { leaveStore, openStore } from './open-stores.js';
 import { DiskOperator } from './operator.js';
-import { because, PendingPublish, unwritable } from './pending-publish.js';
+import { because, PendingPublish, PublishLimits, unwritable } from './pending-publish.js';
 import { type CommandResult, FLUSH, NO_WAIT, OPTIONAL } from './protocol.js';
-import { stateStore } from './shared-state.js';
+import { stateCommands } from './state-commands.js';
 import { checkSqlite } from './store/sqlite.js';
 import { asStored } from './store/stored-spec.js';
 import { type Asked, answerLimit, type StoreClient, withinAnswerLimit } from './store-client.js';
-import { DiskSubscription } from './subscription.js';
-
-/** For tests: a replacement for the store thread's module. */
-export interface DiskBrokerInternals {
-  readonly thread?: URL | undefined;
-}
+import { DiskSubscription, type SubscribedTo } from './subscription.js';
 
 /**
  * A broker whose queues are stored in a folder: `local:./folder`. Any number of processes on this machine, and brokers in
@@ -68,17 +69,18 @@ export async function openDiskBroker(
 class DiskBroker implements Backend {
   readonly url: string;
   readonly outage = undefined;
-  readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
   readonly #client: StoreClient;
   readonly #flags: number;
   readonly #observe: (event: BrokerEvent) => void;
   readonly operator = new DiskOperator((action, options, command) => this.#command(action, options, command));
   readonly #ignored: IgnoredArguments;
+  readonly #counts = { ...NO_LINK_COUNTS };
+  readonly #declared = new DeclaredQueues();
   readonly #subscriptions = new Set<DiskSubscription>();
   /** Names of queues that end with this broker. */
   readonly #exclusive = new Set<string>();
-  readonly #deadlines = new Deadlines((now) => this.#expire(now));
+  readonly #publishes: PublishLimits;
   #closing: Promise<void> | undefined = undefined;
 
   constructor(
@@ -90,6 +92,7 @@ class DiskBroker implements Backend {
     this.url = `local:${client.folder}`;
     this.maxMessageBytes = maxMessageBytes;
     this.#client = client;
+    this.#publishes = new PublishLimits(client, this);
     this.#flags = flags;
     this.#observe = observe;
     this.#ignored = new IgnoredArguments(observe);
@@ -99,15 +102,23 @@ class DiskBroker implements Backend {
     return this.#closing === undefined && this.#client.ended === undefined ? 'connected' : 'closed';
   }
 
+  get counts(): BrokerCounts {
+    return { ...this.#counts };
+  }
+
   async declare(spec: QueueSpec, options?: WaitOptions): Promise<void> {
-    // As JSON: arguments may hold values that can't be passed to another thread.
-    const stored = asStored(spec);
-    const changes = await this.#command('declare', options, { kind: 'declare', spec: stored });
+    const changes = await this.#declare(spec, options);
     if (spec.exclusive) this.#exclusive.add(spec.name);
+    this.#declared.add(spec);
     this.#ignored.report(spec);
     for (const change of changes as string[]) {
       this.#observe({ type: 'redefined', queue: spec.name, change });
     }
+  }
+
+  #declare(spec: QueueSpec, options: WaitOptions | undefined): Promise<CommandResult> {
+    // As JSON: arguments may hold values that can't be passed to another thread.
+    return this.#command('declare', options, { kind: 'declare', spec: asStored(spec) });
   }
 
   async declareExchange(exchange: ExchangeSpec, options?: WaitOptions): Promise<void> {
@@ -132,9 +143,7 @@ class DiskBroker implements Backend {
         (options?.mandatory === false ? OPTIONAL : 0);
       const pending = new PendingPublish(this, message.id, options);
       const id = this.#client.publish(pending, to, stored, flags);
-      this.#deadlines.add(pending.deadline);
-      const signal = options?.signal;
-      if (signal !== undefined) pending.watch(signal, (reason) => this.#giveUp(id, pending, reason));
+      this.#publishes.limit(id, pending, options?.signal);
       return pending.promise;
     } catch (error) {
       return Promise.reject(isQueueError(error) ? error : unwritable(message, error));
@@ -151,11 +160,10 @@ class DiskBroker implements Backend {
     refuseUnknown(options);
     const number = this.#client.newSubscription();
     // Before the response, which comes with the first deliveries.
-    const at = { client: this.#client, number, queue, observe: this.#observe };
-    const subscription = new DiskSubscription(at, options, onDelivery);
+    const inspects = options.sparesLimit === true;
+    const command = { kind: 'subscribe', subscription: number, queue, prefetch, inspects } as const;
+    const subscription = new DiskSubscription(this.#subscribedTo(command), options, onDelivery);
     try {
-      const inspects = options.sparesLimit === true;
-      const command = { kind: 'subscribe', subscription: number, queue, prefetch, inspects } as const;
       await this.#command('subscribe', options, command);
     } catch (error) {
       // Without waiting for it: if the time limit ended, the store may be blocked.
@@ -172,6 +180,16 @@ class DiskBroker implements Backend {
     return subscription;
   }
 
+  #subscribedTo(command: SubscribedTo['command']): SubscribedTo {
+    const observe = (event: BrokerEvent) => {
+      if (event.type === 'unsubscribed' || event.type === 'resubscribed') this.#counts[event.type]++;
+      this.#observe(event);
+    };
+    const declare = (spec: QueueSpec) => this.#declare(spec, undefined);
+    const restore = () => this.#declared.restore(command.queue, declare);
+    return { client: this.#client, command, observe, restore };
+  }
+
   receiveReplies(listener: ReplyListener): Replies {
     return new ReplyQueue(this, listener);
   }
@@ -179,14 +197,12 @@ class DiskBroker implements Backend {
   async openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState> {
     this.#checkUsable(`opening '${name}'`, wait);
     const command = (asked: Asked) => this.#command(asked.kind, wait, asked);
-    return new LocalSharedState(stateStore(name, this.maxMessageBytes, command), options).open();
+    return new MergedState(stateCommands(name, this.maxMessageBytes, command), options).open();
   }
 
   async viewState(name: string, wait?: WaitOptions): Promise<SharedStateView> {
-    const value = (await this.#command(`reading '${name}'`, wait, { kind: 'read-state', name })) as
-      | string
-      | undefined;
-    return { values: value === undefined ? [] : [value], isHeld: undefined };
+    const value = await this.#command(`reading '${name}'`, wait, { kind: 'read-state', name });
+    return viewOf(value as string | undefined);
   }
 
   async removeState(name: string, wait?: WaitOptions): Promise<boolean> {
@@ -226,7 +242,7 @@ class DiskBroker implements Backend {
 
   async remove(queue: string, options?: WaitOptions): Promise<void> {
     checkQueueName(queue);
-    await this.#command('remove', options, { kind: 'remove', queue });
+    await this.#declared.forget(queue, () => this.#command('remove', options, { kind: 'remove', queue }));
     this.#exclusive.delete(queue);
   }
 
@@ -242,38 +258,13 @@ class DiskBroker implements Backend {
   async #close(): Promise<void> {
     const begin = performance.now();
     const reason = closedError();
-    this.#deadlines.stop();
-    for (const [id, pending] of this.#publishes()) this.#giveUp(id, pending, reason);
+    this.#publishes.end(reason);
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.endByBroker(reason)));
     const inTime = (answer: Promise<unknown>) => withinAnswerLimit(answer, begin);
     for (const queue of this.#exclusive) void this.#client.command({ kind: 'remove', queue }, inTime);
     // The response comes after those of all earlier requests: acknowledgements are stored, publishes settled.
     await this.#client.command({ kind: 'settled' }, inTime);
     await leaveStore(this.#client, answerLimit(begin));
-  }
-
-  /** The publishes of this broker in progress: others may share the client. */
-  #publishes(): [number, PendingPublish][] {
-    const publishes: [number, PendingPublish][] = [];
-    for (const [id, pending] of this.#client.pending) {
-      if (pending instanceof PendingPublish && pending.sender === this) publishes.push([id, pending]);
-    }
-    return publishes;
-  }
-
-  #expire(now: number): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (const [id, pending] of this.#publishes()) {
-      if (pending.deadline <= now) this.#giveUp(id, pending, pending.timeout);
-      else next = Math.min(next, pending.deadline);
-    }
-    return next;
-  }
-
-  /** The store thread knows whether the message is in; if not, it removes it from the waiting publishes. */
-  #giveUp(id: number, pending: PendingPublish, reason: QueueError): void {
-    pending.giveUp(reason);
-    this.#client.giveUp(id);
   }
 
   async #command(action: string, options: WaitOptions | undefined, command: Asked): Promise<CommandResult> {

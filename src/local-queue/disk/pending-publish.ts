@@ -1,9 +1,9 @@
 import type { Message, PublishOptions } from '../../broker.js';
 import { quote } from '../../common/options.js';
-import { abortedError, onAbort, timeoutError } from '../../common/waiting/waiting.js';
+import { abortedError, Deadlines, onAbort, timeoutError } from '../../common/waiting/waiting.js';
 import { QueueError } from '../../errors.js';
 import type { CommandResult, Refusal } from './protocol.js';
-import type { Pending } from './store-client.js';
+import type { Pending, StoreClient } from './store-client.js';
 
 /** The error, with the reason for the wait; unchanged if that is unknown. */
 export function because(error: QueueError, why: string | undefined): QueueError {
@@ -95,5 +95,51 @@ export class PendingPublish implements Pending {
 
   get #action(): string {
     return `message ${this.#id}`;
+  }
+}
+
+/** What ends the publishes of one broker: their time limits and signals, and its close. Others may share its client. */
+export class PublishLimits {
+  readonly #client: StoreClient;
+  readonly #sender: object;
+  readonly #deadlines = new Deadlines((now) => this.#expire(now));
+
+  constructor(client: StoreClient, sender: object) {
+    this.#client = client;
+    this.#sender = sender;
+  }
+
+  limit(id: number, pending: PendingPublish, signal: AbortSignal | undefined): void {
+    this.#deadlines.add(pending.deadline);
+    if (signal !== undefined) pending.watch(signal, (reason) => this.#giveUp(id, pending, reason));
+  }
+
+  /** The broker is closed. */
+  end(reason: QueueError): void {
+    this.#deadlines.stop();
+    for (const [id, pending] of this.#pending()) this.#giveUp(id, pending, reason);
+  }
+
+  #pending(): [number, PendingPublish][] {
+    const publishes: [number, PendingPublish][] = [];
+    for (const [id, pending] of this.#client.pending) {
+      if (pending instanceof PendingPublish && pending.sender === this.#sender) publishes.push([id, pending]);
+    }
+    return publishes;
+  }
+
+  #expire(now: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [id, pending] of this.#pending()) {
+      if (pending.deadline <= now) this.#giveUp(id, pending, pending.timeout);
+      else next = Math.min(next, pending.deadline);
+    }
+    return next;
+  }
+
+  /** The store thread knows whether the message is in; if not, it removes it from the waiting publishes. */
+  #giveUp(id: number, pending: PendingPublish, reason: QueueError): void {
+    pending.giveUp(reason);
+    this.#client.giveUp(id);
   }
 }

@@ -8,33 +8,47 @@ import type {
   QueueSubscription,
   SubscribeOptions,
 } from '../../broker.js';
-import { Deferred } from '../../common/waiting/waiting.js';
-import type { QueueError } from '../../errors.js';
+import { Deferred, pause } from '../../common/waiting/waiting.js';
+import { isQueueError, type QueueError } from '../../errors.js';
 import { DiskDelivery } from './delivery.js';
 import { BodyReader, messageAt } from './message-lists.js';
-import type { DeliveryBatch } from './protocol.js';
-import { type Pending, type Receiver, type StoreClient, withinAnswerLimit } from './store-client.js';
+import type { Command, DeliveryBatch } from './protocol.js';
+import {
+  type Asked,
+  type Pending,
+  type Receiver,
+  type StoreClient,
+  withinAnswerLimit,
+} from './store-client.js';
 
 const NO_CALLER: Pending = { done() {}, refused() {}, gone() {} };
 
-interface SubscribedTo {
+/** How long a subscription rests that can't be renewed, because the disk is full, for example. */
+const REST_MS = 1000;
+
+export interface SubscribedTo {
   readonly client: StoreClient;
-  /** The subscription's, at the client. */
-  readonly number: number;
-  readonly queue: string;
+  readonly command: Asked<Extract<Command, { kind: 'subscribe' }>>;
   /** Must not throw. */
   readonly observe: (event: BrokerEvent) => void;
+  /** Declares the queue again. Resolves to false if that is not this broker's to do. */
+  readonly restore: () => Promise<boolean>;
 }
 
 /**
  *   active ──cancel()──► cancelled ──close(), the broker's close, the thread's end──► closed
- *     └──close(), the broker's close, the thread's end──────────────────────────────► ▲
+ *    │ ▲└──close(), the broker's close, the thread's end, no renewal────────────────► ▲
+ *    └─┘ renewed, when another program has removed the queue
  */
 export class DiskSubscription implements QueueSubscription, Receiver {
   readonly client: StoreClient;
-  readonly #number: number;
+  readonly #command: SubscribedTo['command'];
+  /** At the client and the store. A renewed subscription gets another one. */
+  #number: number;
   readonly #queue: string;
   readonly #observe: (event: BrokerEvent) => void;
+  readonly #restore: () => Promise<boolean>;
+  #keepsAlive = true;
   readonly #onDelivery: (delivery: Delivery) => void;
   readonly #onLost: SubscribeOptions['onLost'];
   /** By ticket. */
@@ -45,14 +59,16 @@ export class DiskSubscription implements QueueSubscription, Receiver {
   readonly #ended = new Deferred();
 
   constructor(
-    { client, number, queue, observe }: SubscribedTo,
+    { client, command, observe, restore }: SubscribedTo,
     options: SubscribeOptions,
     onDelivery: (delivery: Delivery) => void,
   ) {
     this.client = client;
-    this.#number = number;
-    this.#queue = queue;
+    this.#command = command;
+    this.#number = command.subscription;
+    this.#queue = command.queue;
     this.#observe = observe;
+    this.#restore = restore;
     this.#onDelivery = onDelivery;
     this.#onLost = options.onLost;
     // `ended` may be ignored without an unhandled rejection.
@@ -60,7 +76,7 @@ export class DiskSubscription implements QueueSubscription, Receiver {
     // Replies arrive in the async context in which the store was first opened, by any caller.
     this.deliver = AsyncResource.bind(this.deliver.bind(this));
     this.lost = AsyncResource.bind(this.lost.bind(this));
-    client.receive(number, this);
+    client.receive(this.#number, this);
   }
 
   get ended(): Promise<void> {
@@ -105,9 +121,48 @@ export class DiskSubscription implements QueueSubscription, Receiver {
   /** The store thread ended, or the queue was removed. */
   fail(error: QueueError): void {
     if (this.#state === 'closed') return;
-    this.#state = 'closed';
     this.lost([...this.#unsettled.keys()], error);
+    if (this.#state === 'active' && isQueueError(error, 'QUEUE_MISSING')) void this.#renew(error);
+    else this.#end(error);
+  }
+
+  #end(error: QueueError): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
     this.#ended.reject(error);
+  }
+
+  /**
+   * Another program has removed the queue: this one declares it again and goes on, as on RabbitMQ. Never rejects. Unsettled
+   * deliveries are lost by then.
+   */
+  async #renew(removed: QueueError): Promise<void> {
+    const { client } = this;
+    const tell = (reason: Error, retryInMs: number) =>
+      this.#observe({ type: 'unsubscribed', queue: this.#queue, reason, retryInMs });
+    let attempts = 0;
+    while (this.#state === 'active') {
+      try {
+        if (!(await this.#restore())) return this.#end(removed);
+        if (attempts++ === 0) tell(removed, 0);
+        if (this.#state !== 'active') return;
+        const subscription = client.newSubscription();
+        this.#number = subscription;
+        client.receive(subscription, this);
+        client.keepAliveFor(subscription, this.#keepsAlive);
+        await client.command({ ...this.#command, subscription }, (answer) => answer);
+        this.#observe({ type: 'resubscribed', queue: this.#queue });
+        return;
+      } catch (error) {
+        client.stopReceiving(this.#number);
+        if (this.#state !== 'active') return;
+        const reason = error as QueueError;
+        if (client.ended !== undefined) return this.#end(reason);
+        // It was removed once more, or the disk is full, for example.
+        tell(reason, REST_MS);
+        await pause(REST_MS, undefined, { keepAlive: this.#keepsAlive });
+      }
+    }
   }
 
   forget(ticket: number): void {
@@ -115,10 +170,12 @@ export class DiskSubscription implements QueueSubscription, Receiver {
   }
 
   unref(): void {
+    this.#keepsAlive = false;
     this.client.keepAliveFor(this.#number, false);
   }
 
   ref(): void {
+    this.#keepsAlive = true;
     this.client.keepAliveFor(this.#number, true);
   }
 

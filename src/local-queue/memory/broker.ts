@@ -32,15 +32,15 @@ import {
   takeIn,
   unrouted,
 } from '../local-broker.js';
+import { MergedState } from '../merged-state.js';
 import { ReplyQueue } from '../reply-queue.js';
-import { LocalSharedState } from '../shared-state.js';
 import { FanOuts } from './fan-out.js';
 import { MemoryOperator, statsOf } from './operator.js';
 import type { MemoryQueue } from './queue.js';
 import { MemoryQueues } from './queues.js';
 import { memoryRateGrants } from './rate-grants.js';
-import { MemorySharedStates, nowPublisher } from './shared-states.js';
 import { dueOf, StoredMessage } from './stored-message.js';
+import { nowPublisher, StoredStates } from './stored-states.js';
 import { MemorySubscription } from './subscription.js';
 
 interface MemoryBrokerOptions {
@@ -76,7 +76,7 @@ class MemoryBroker implements Backend {
   readonly #queues: MemoryQueues;
   readonly #exchanges = new Exchanges<MemoryQueue>();
   readonly #fanOuts = new FanOuts((to) => this.#exchanges.route(to) ?? []);
-  readonly #states = new MemorySharedStates();
+  readonly #states = new StoredStates();
   /** All subscriptions that are not closed, including cancelled ones. */
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly operator: MemoryOperator;
@@ -170,7 +170,7 @@ class MemoryBroker implements Backend {
     const parts = { queueNamed, exchanges: this.#exchanges, fanOuts: this.#fanOuts };
     const publish = nowPublisher(parts, this.maxMessageBytes);
     const ifUsable = () => this.#checkUsable('setting', undefined);
-    return new LocalSharedState(this.#states.store(name, publish, ifUsable), options).open();
+    return new MergedState(this.#states.store(name, publish, ifUsable), options).open();
   }
 
   async viewState(name: string, wait?: WaitOptions): Promise<SharedStateView> {

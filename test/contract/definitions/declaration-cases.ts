@@ -244,4 +244,30 @@ export const declarationCases: Cases = {
     delivery.ack();
     await inbox.subscription.close();
   },
+
+  'a queue that another connection removes is declared again by those that consume it, who go on': async (
+    t,
+  ) => {
+    const [, other = t.broker] = await t.connections(2);
+    // In memory there is no other: what a broker removes itself it does not declare again.
+    if (other === t.broker) return;
+    const queue = await t.declare({ capacity: 5 });
+    await t.publish(queue, 'a');
+    const inbox = await t.inbox(queue);
+    const delivery = await inbox.next();
+    for (const id of ['b', 'c']) {
+      await other.remove(queue.name);
+      // It is sent to the new queue as soon as that is there.
+      const isStored = () =>
+        t.publish(queue, id).then(
+          () => true,
+          () => false,
+        );
+      await eventually(isStored);
+      expect((await inbox.next()).message.id).toBe(id);
+    }
+    expect(inbox.lost).toContain(delivery);
+    await inbox.subscription.close();
+    expect(await t.ready(queue)).toBe(1);
+  },
 };

@@ -1,11 +1,11 @@
 import { checkPublishing, storableHeaders } from '../../common/message/create-and-check.js';
-import type { SharedStateStore } from '../shared-state.js';
+import type { SharedStateStore } from '../merged-state.js';
 import { MessageWriter } from './message-lists.js';
 import type { CommandResult, StateRequest } from './protocol.js';
 import type { Asked } from './store-client.js';
 
 /** A state in the store, by commands to the store thread. */
-export function stateStore(
+export function stateCommands(
   name: string,
   maxMessageBytes: number,
   command: (asked: Asked) => Promise<CommandResult>,

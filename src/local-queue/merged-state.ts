@@ -1,4 +1,4 @@
-import type { Publishing, SharedState, SharedStateOptions } from '../broker.js';
+import type { Publishing, SharedState, SharedStateOptions, SharedStateView } from '../broker.js';
 
 /** How often a program checks whether another one has set the state. A change by `set` itself shows at once. */
 const LOOK_EVERY_MS = 5000;
@@ -18,8 +18,13 @@ export interface SharedStateStore {
   change(change: StateChange): Promise<string | undefined>;
 }
 
+/** A state as operators see it. */
+export function viewOf(value: string | undefined): SharedStateView {
+  return { values: value === undefined ? [] : [value], isHeld: undefined };
+}
+
 /** A state that all programs which have it open may set: the one that loses a race gets the new value. */
-export class LocalSharedState implements SharedState {
+export class MergedState implements SharedState {
   readonly #store: SharedStateStore;
   readonly #options: SharedStateOptions;
   #value = '';

@@ -2,7 +2,7 @@ import type { Publishing, SharedStateView } from '../../broker.js';
 import { checkPublishing } from '../../common/message/create-and-check.js';
 import type { Exchanges } from '../exchanges.js';
 import { takeIn, unroutable } from '../local-broker.js';
-import type { SharedStateStore } from '../shared-state.js';
+import { type SharedStateStore, viewOf } from '../merged-state.js';
 import type { FanOuts } from './fan-out.js';
 import type { MemoryQueue } from './queue.js';
 import { dueOf, StoredMessage } from './stored-message.js';
@@ -35,7 +35,7 @@ export function nowPublisher(
 }
 
 /** The shared states of a broker in memory, by name. */
-export class MemorySharedStates {
+export class StoredStates {
   readonly #values = new Map<string, string>();
 
   /** `check` throws if the broker can no longer be used. */
@@ -62,7 +62,6 @@ export class MemorySharedStates {
   }
 
   view(name: string): SharedStateView {
-    const value = this.#values.get(name);
-    return { values: value === undefined ? [] : [value], isHeld: undefined };
+    return viewOf(this.#values.get(name));
   }
 }
