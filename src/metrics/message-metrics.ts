@@ -6,6 +6,7 @@ import {
   type RequestTrace,
   type SendTrace,
   type SettleTrace,
+  TraceTimes,
 } from '../common/hooks/tracing.js';
 import { postponesOf } from '../common/message/retry-headers.js';
 import { isQueueError } from '../errors.js';
@@ -65,7 +66,7 @@ export class MessageMetrics {
    * The property of a trace for its start, on the clock of `performance.now()`. A weak map costs the garbage collector
    * more.
    */
-  readonly #begun = Symbol('begun');
+  readonly #times = new TraceTimes();
   readonly #errorTypes = new Set<string>();
 
   // The series that nearly every message needs, by the name of its queue.
@@ -84,14 +85,14 @@ export class MessageMetrics {
 
   readonly #send = {
     start: (trace: SendTrace) => {
-      this.#begin(trace);
+      this.#times.begin(trace);
       this.#sendOf(trace).underWay.value++;
     },
     asyncEnd: (trace: SendTrace) => {
-      if (!this.#hasBegun(trace)) return;
+      if (!this.#times.hasBegun(trace)) return;
       const { underWay, sent, duration } = this.#sendOf(trace);
       underWay.value--;
-      const seconds = this.#secondsOf(trace);
+      const seconds = this.#times.secondsOf(trace);
       if (trace.error === undefined) {
         sent.value++;
         this.#operation.observe(duration, seconds);
@@ -106,22 +107,22 @@ export class MessageMetrics {
 
   readonly #request = {
     start: (trace: RequestTrace) => {
-      this.#begin(trace);
+      this.#times.begin(trace);
     },
     asyncEnd: (trace: RequestTrace) => {
-      if (!this.#hasBegun(trace)) return;
+      if (!this.#times.hasBegun(trace)) return;
       const operation = { messaging_operation_name: 'request', error_type: this.#errorType(trace.error) };
       const duration =
         trace.error === undefined
           ? this.#requests.of(trace)
           : this.#operation.distribution({ ...labelsOf(trace), ...operation });
-      this.#operation.observe(duration, this.#secondsOf(trace));
+      this.#operation.observe(duration, this.#times.secondsOf(trace));
     },
   };
 
   readonly #run = {
     start: (trace: ProcessTrace) => {
-      this.#begin(trace);
+      this.#times.begin(trace);
       const { consumed, running } = this.#handlers.of(trace);
       consumed.value++;
       running.value++;
@@ -131,14 +132,14 @@ export class MessageMetrics {
       }
     },
     asyncEnd: (trace: ProcessTrace) => {
-      if (!this.#hasBegun(trace)) return;
+      if (!this.#times.hasBegun(trace)) return;
       const { running, duration } = this.#handlers.of(trace);
       running.value--;
       const failed =
         trace.error === undefined
           ? undefined
           : this.#process.distribution({ ...labelsOf(trace), error_type: this.#errorType(trace.error) });
-      this.#process.observe(failed ?? duration, this.#secondsOf(trace));
+      this.#process.observe(failed ?? duration, this.#times.secondsOf(trace));
     },
   };
 
@@ -193,21 +194,6 @@ export class MessageMetrics {
     };
   }
 
-  #begin(trace: object): void {
-    (trace as Begun)[this.#begun] = performance.now();
-  }
-
-  /** False for what began before this was created: it was not counted as under way. */
-  #hasBegun(trace: object): boolean {
-    return (trace as Begun)[this.#begun] !== undefined;
-  }
-
-  /** From its beginning until now. */
-  #secondsOf(trace: object): number {
-    const now = performance.now();
-    return (now - ((trace as Begun)[this.#begun] ?? now)) / 1000;
-  }
-
   /** Programs may throw errors of any number of names, which must not take the series of the queues. */
   #errorType(error: unknown): string | undefined {
     const type = errorType(error);
@@ -243,9 +229,6 @@ class KnownQueues<Series> {
     return made;
   }
 }
-
-/** With a symbol of each listener. */
-type Begun = Record<symbol, number | undefined>;
 
 /** By the queue, exchange or topic: routing keys may be any number. */
 function labelsOf({ queue, url }: Pick<SendTrace, 'queue' | 'url'>): Labels {

@@ -5,14 +5,12 @@ import {
   type RequestTrace,
   type SendTrace,
   type SettleTrace,
+  TraceTimes,
 } from '../common/hooks/tracing.js';
 import { commonAttributes, errorType } from './messages.js';
 
 /** As the conventions have them, in seconds. */
 const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
-
-/** With a symbol of each listener. */
-type Begun = Record<symbol, number | undefined>;
 
 /** The metrics of OpenTelemetry's messaging conventions, and those that they have no name for (`millrace.…`). */
 export class Measurements {
@@ -28,7 +26,7 @@ export class Measurements {
    * The property of a trace for its start, on the clock of `performance.now()`. A weak map costs the garbage collector
    * more.
    */
-  readonly #begun = Symbol('begun');
+  readonly #times = new TraceTimes();
 
   constructor(meter: Meter) {
     const seconds = { unit: 's', advice: { explicitBucketBoundaries: BOUNDS } };
@@ -44,34 +42,40 @@ export class Measurements {
   }
 
   readonly send = {
-    start: (sent: SendTrace) => this.#begin(sent),
+    start: (sent: SendTrace) => this.#times.begin(sent),
     asyncEnd: (sent: SendTrace) => {
-      if (!this.#hasBegun(sent)) return;
+      if (!this.#times.hasBegun(sent)) return;
       const attributes = this.#attributesOf(sent, sent.verb, sent.error);
       this.#sent.add(1, attributes);
-      this.#operation.record(this.#secondsOf(sent), { ...attributes, 'messaging.operation.type': 'send' });
+      this.#operation.record(this.#times.secondsOf(sent), {
+        ...attributes,
+        'messaging.operation.type': 'send',
+      });
     },
   };
 
   readonly request = {
-    start: (request: RequestTrace) => this.#begin(request),
+    start: (request: RequestTrace) => this.#times.begin(request),
     asyncEnd: (request: RequestTrace) => {
-      if (!this.#hasBegun(request)) return;
+      if (!this.#times.hasBegun(request)) return;
       const attributes = this.#attributesOf(request, 'request', request.error);
-      this.#operation.record(this.#secondsOf(request), { ...attributes, 'messaging.operation.type': 'send' });
+      this.#operation.record(this.#times.secondsOf(request), {
+        ...attributes,
+        'messaging.operation.type': 'send',
+      });
     },
   };
 
   readonly process = {
     start: (run: ProcessTrace) => {
-      this.#begin(run);
+      this.#times.begin(run);
       this.#consumed.add(1, this.#attributesOf(run, 'process', undefined));
       this.#handling.add(1, measuredAttributes(run));
     },
     asyncEnd: (run: ProcessTrace) => {
-      if (!this.#hasBegun(run)) return;
+      if (!this.#times.hasBegun(run)) return;
       this.#handling.add(-1, measuredAttributes(run));
-      this.#process.record(this.#secondsOf(run), this.#attributesOf(run, 'process', run.error));
+      this.#process.record(this.#times.secondsOf(run), this.#attributesOf(run, 'process', run.error));
     },
   };
 
@@ -84,20 +88,6 @@ export class Measurements {
       this.#dead.add(1, { ...attributes, ...(failure && { 'millrace.reason': failure.code }) });
     }
   };
-
-  #begin(trace: object): void {
-    (trace as Begun)[this.#begun] = performance.now();
-  }
-
-  /** False for what began before: it was not counted as under way. */
-  #hasBegun(trace: object): boolean {
-    return (trace as Begun)[this.#begun] !== undefined;
-  }
-
-  #secondsOf(trace: object): number {
-    const now = performance.now();
-    return (now - ((trace as Begun)[this.#begun] ?? now)) / 1000;
-  }
 
   #attributesOf(
     trace: SendTrace | RequestTrace | ProcessTrace,

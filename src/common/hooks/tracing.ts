@@ -171,6 +171,29 @@ export function onTrace<T extends object>(
   return () => traced.unsubscribe(all);
 }
 
+/** How long what is traced takes. Each keeps its own times, so that several subscribers can measure the same trace. */
+export class TraceTimes {
+  readonly #begun = Symbol('begun');
+
+  /** `trace` begins now. */
+  begin(trace: object): void {
+    (trace as Times)[this.#begun] = performance.now();
+  }
+
+  /** False for what began before this was created. */
+  hasBegun(trace: object): boolean {
+    return (trace as Times)[this.#begun] !== undefined;
+  }
+
+  /** From its beginning until now. */
+  secondsOf(trace: object): number {
+    const now = performance.now();
+    return (now - ((trace as Times)[this.#begun] ?? now)) / 1000;
+  }
+}
+
+type Times = Record<symbol, number | undefined>;
+
 /** Subscribes to the outcomes of messages. Returns a function that unsubscribes. */
 export function onSettled(subscriber: (trace: SettleTrace) => void): () => void {
   const onMessage = (message: unknown) => void harmless(() => subscriber(message as SettleTrace));
