@@ -1,4 +1,4 @@
-/** What the parts of the page share. */
+/** The objects that the parts of the page share. */
 import type { Broker } from '../broker.js';
 import type { Schedule } from '../schedules/schedule.js';
 import type { Audit } from './actions/audit.js';
@@ -11,7 +11,7 @@ import type { Live } from './http/live.js';
 import type { DeadReader } from './messages/dead-reader.js';
 import type { MetricsSource, PageRequest } from './page-types.js';
 
-/** Its options, checked. */
+/** The checked options of the page. */
 export interface AppParts {
   readonly broker: Broker;
   readonly access: Access;
@@ -26,7 +26,7 @@ export interface AppParts {
   readonly user: (request: PageRequest) => string;
 }
 
-/** What it has made of them. */
+/** The services that the page creates. */
 export interface AppServices {
   readonly sampler: Sampler;
   readonly workers: Workers;

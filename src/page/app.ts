@@ -107,7 +107,7 @@ export class App {
   }
 
   /**
-   * Not by a redirect: a browser that follows a link from another site would not send the cookie to its target. Removes
+   * Does not redirect, since a browser that follows a link from another site would not send the cookie to the target. Removes
    * the token from the address and the history.
    */
   #letIn(request: IncomingMessage, response: ServerResponse, links: Links, path: string): Promise<void> {

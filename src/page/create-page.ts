@@ -39,9 +39,9 @@ const MIN_TOKEN_LENGTH = 16;
  * console.log(`http://127.0.0.1:7070/?token=${page.token}`);
  * ```
  *
- * Below a path of your own server: `app.use('/queues', page)` with Express, the option `path` elsewhere.
+ * To mount it below a path of your server, use `app.use('/queues', page)` with Express, and the option `path` elsewhere.
  *
- * Throws `INVALID_OPTION`, and `UNSUPPORTED` for a backend that can't be looked into.
+ * Throws `INVALID_OPTION`, and `UNSUPPORTED` for a backend without operator functions.
  */
 export function createPage(broker: Broker, options: PageOptions = {}): Page {
   checkOptionNames('createPage', options, NAMES);
@@ -100,7 +100,7 @@ function metricsOption(metrics: PageOptions['metrics'] = []): readonly MetricsSo
   );
 }
 
-/** A password would be on the page as soon as the URL does not respond. */
+/** Refuses passwords: the page shows the URL when it does not respond. */
 function isHttpUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';

@@ -7,7 +7,7 @@ import { emitWarning, logEvent, loggerOf } from '../common/reporting/logger.js';
 export type ScheduleEvent =
   /** This program may send its ticks from now on: on a local broker along with others, on RabbitMQ exclusively. */
   | { readonly type: 'held'; readonly schedule: string }
-  /** Another program may send them, since the connection was lost. */
+  /** The connection was lost, so another program may send them. */
   | { readonly type: 'lost'; readonly schedule: string; readonly reason: Error }
   | { readonly type: 'sent'; readonly schedule: string; readonly tick: Date; readonly id: string }
   /** The ticks from the first to the last of these passed while no scheduler ran, and are not sent. */
@@ -75,7 +75,7 @@ function lateText({ message }: Error): string {
   return `an 'around' function threw afterwards: ${message}`;
 }
 
-/** Each once for each schedule. */
+/** Emits each warning once for each schedule. */
 function warnOnce(): (event: ScheduleEvent) => void {
   const warned = new Set<string>();
   return (event) => {

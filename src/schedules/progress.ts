@@ -4,7 +4,7 @@ import { type Timing, type TimingSpec, timingText } from './timing.js';
 /** How missed ticks are handled. */
 export type CatchUp = 'skip' | 'last' | 'all';
 
-/** As it is stored. Times are in milliseconds since 1970. */
+/** The stored progress. Times are in milliseconds since 1970. */
 export interface Progress {
   /** The times that are in force. */
   readonly timing: TimingSpec;
@@ -46,12 +46,12 @@ export function nextStep(progress: Progress, timing: Timing, catchUp: CatchUp, n
   return { type: 'skip', from: first, to: timing.last(last - 1) };
 }
 
-/** Up to when ticks are done. */
+/** The time up to which all ticks were sent or skipped. */
 export function reachedBy({ tick, since }: Progress): number {
   return Math.max(tick ?? Number.NEGATIVE_INFINITY, since);
 }
 
-/** The same for the same value on every program: backends compare the texts. */
+/** All programs write the same text for the same progress, since backends compare the texts. */
 export function progressText({ timing, chosenAt, since, tick, resets }: Progress): string {
   const { cron, tz, everyMs } = timing as { cron?: string; tz?: string; everyMs?: number };
   return JSON.stringify({ timing: { cron, tz, everyMs }, chosenAt, since, tick, resets });

@@ -169,7 +169,7 @@ export function checkScheduleName(name: unknown): string {
   return name;
 }
 
-/** As little known as to a program without types. */
+/** The options as a program without types passes them. */
 type AnyOptions = Omit<ScheduleOptions<never>, 'send'> & {
   readonly send?: unknown;
   readonly publish?: unknown;

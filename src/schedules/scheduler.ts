@@ -36,10 +36,10 @@ export interface SchedulerOptions {
   readonly observe?: ((event: ScheduleEvent) => void) | undefined;
 }
 
-/** For how long a scheduler that has stopped may be counted by the broker. */
+/** How long the broker may still count a scheduler that has stopped. */
 const JUST_STOPPED_MS = 2_000;
 
-/** As a `send` has them by default. */
+/** The defaults of `send`. */
 const RUN_NOW_LIMITS = { timeoutMs: 30_000 };
 
 const OPTION_NAMES: readonly (keyof SchedulerOptions)[] = ['around', 'observe'];

@@ -8,7 +8,7 @@ import { sendAround } from '../producer/send-around.js';
 import type { Schedule } from './schedule.js';
 import type { ScheduleTarget } from './target.js';
 
-/** How long making and sending the message of a tick may be held up by functions of the program. */
+/** How long functions of the program may hold up the making and sending of a message. */
 const TICK_LIMIT_MS = 30_000;
 
 /** A message of a schedule, and where it goes. */
@@ -71,7 +71,7 @@ export async function sendTick(
   }
 }
 
-/** What was thrown, as an error. */
+/** The thrown value as an error. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new QueueError('INVALID_MESSAGE', `thrown: ${quote(thrown)}`);
 }

@@ -8,7 +8,7 @@ import type { Topic } from '../topics/topic.js';
 
 /** Where the messages of a schedule go. */
 export interface ScheduleTarget {
-  /** What it is. */
+  /** The kind of target. */
   readonly kind: 'queue' | 'topic';
   /** The name of the queue or topic. */
   readonly name: string;

@@ -4,7 +4,7 @@ import type * as Croner from 'croner';
 import { durationOption, errorText, invalidOption, quote } from '../common/options.js';
 import { QueueError } from '../errors.js';
 
-/** As it is stored, and compared. */
+/** The stored form, by which timings are compared. */
 export type TimingSpec = { readonly cron: string; readonly tz: string } | { readonly everyMs: number };
 
 /** Times are in milliseconds since 1970. */
@@ -13,7 +13,7 @@ export interface Timing {
   readonly spec: TimingSpec;
   /** The first tick after that time; undefined: there is none. */
   next(after: number): number | undefined;
-  /** The last tick up to that time, itself included, for a time that some tick comes before. */
+  /** The last tick at or before that time. There must be one. */
   last(upTo: number): number;
 }
 
@@ -56,7 +56,7 @@ export function storedTiming(spec: TimingSpec, own: Timing): Timing {
   }
 }
 
-/** As events and listings show it. */
+/** The text that events and listings show. */
 export function timingText(spec: TimingSpec): string {
   return 'everyMs' in spec ? `every ${spec.everyMs} ms` : `${spec.cron} (${spec.tz})`;
 }
@@ -98,7 +98,7 @@ function parse(cron: string, tz: string): Croner.Cron {
   return times;
 }
 
-/** From this number of ticks on, what is left is searched by halves: an expression may tick in each second of a month. */
+/** Beyond this number of ticks the search is binary: an expression may tick in each second of a month. */
 const MANY_TICKS = 10;
 
 /** Searches back in growing steps, and from there forward: expressions only support searching forward. */

@@ -17,7 +17,7 @@ import type { EventInputs, EventSchemas, EventValues, Topic } from './topic.js';
 /** Options of `publish`: those of `send`, but no address for a reply, and no type, which is the event. */
 export type PublishEventOptions = Omit<SendOptions, 'replyTo' | 'type'>;
 
-/** As {@link PublishEventOptions}, for each of the events; ids are always new. */
+/** Like {@link PublishEventOptions}, for each of the events; ids are always new. */
 export type PublishManyOptions<Inputs extends object = Record<string, unknown>> = Omit<
   SendManyOptions<EventOf<Inputs>>,
   'replyTo' | 'type'
@@ -91,7 +91,7 @@ export function createPublisher<Schemas extends EventSchemas>(
   options?: ProducerOptions,
 ): Publisher<EventInputs<Schemas>> {
   const settings = senderSettings('createPublisher', options);
-  // Inside, events and values are as little known as to a program without types.
+  // Inside, the types of events and values are unknown.
   return new TopicPublisher(backendOf(broker), topic, settings) as object as Publisher<EventInputs<Schemas>>;
 }
 
@@ -163,7 +163,7 @@ function encode(
   if (!Array.isArray(pair) || pair.length !== 2) {
     throw invalidEvent(topic, `expected an event and its value, got ${quote(pair)}`);
   }
-  // By index: taking it apart as a list would cost as much as the rest. What only turns into a name is none.
+  // Read by index, since destructuring would cost as much as the rest. An object that only converts to a name is refused.
   const event = pair[0];
   const route = routes.get(event);
   if (route !== undefined) return route.encode(pair[1]);
@@ -175,7 +175,7 @@ function invalidEvent({ name }: Topic, why: string): QueueError {
   return new QueueError('INVALID_MESSAGE', `the topic '${name}': ${why}`);
 }
 
-/** A request has one answer, and a topic any number of subscriptions. */
+/** Refused, since a request has one answer, and a topic any number of subscriptions. */
 function refuseOthers(method: string, options: object | undefined): void {
   if (typeof options !== 'object' || options === null) return;
   if ('replyTo' in options)

@@ -130,7 +130,7 @@ function checkEventName(event: string): void {
   );
 }
 
-/** As errors call it, which name their queue. */
+/** The name of an event in errors. */
 function labelOf(topic: string, event: string): string {
   const label = `${topic} ${event}`;
   return Buffer.byteLength(label) <= 255 ? label : event;

@@ -49,7 +49,7 @@ export async function* bindingChecks(broker: Backend, queues: readonly QueueSpec
       );
       return;
     } catch (error) {
-      // Reported as a queue that is missing.
+      // Reported as a missing queue.
       if (isQueueError(error, 'QUEUE_MISSING')) continue;
       yield failure('bindings', error);
       if (!isQueueError(error, 'BROKER_ERROR')) return;
@@ -77,7 +77,7 @@ function bindingCheck({ name, bindings = [] }: QueueSpec, listed: readonly Liste
 /** How many bindings a line shows. */
 const SHOWN = 10;
 
-/** The first ones, and how many there are more. */
+/** The first bindings, and how many more there are. */
 export function firstOf(bindings: readonly string[]): string {
   const more = bindings.length - SHOWN;
   return `${bindings.slice(0, SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;

@@ -1,4 +1,4 @@
-/** Queues that an earlier definition has left: those of topics that had `unrouted: 'keep'`. */
+/** Checks for queues that an earlier definition left behind: those of topics that had `unrouted: 'keep'`. */
 import type { Backend, QueueSpec, QueueStats } from '../../broker.js';
 import { count } from '../../common/reporting/count.js';
 import { isQueueError } from '../../errors.js';

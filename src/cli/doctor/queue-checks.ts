@@ -20,7 +20,7 @@ export type Compare = (spec: QueueSpec) => Promise<readonly Compared[]>;
 /** The missing queues and exchanges, by the name of the check. */
 export type Missing = 'exchange' | 'queue' | 'dead letters';
 
-/** `flags`: the flags that name the same broker, for hints. `missing`: the text for something that would be created. */
+/** `flags`: the flags that name the same broker, for hints. `missing`: the text for what a declaration would create. */
 export async function* queueChecks(
   specs: readonly QueueSpec[],
   compare: Compare,
@@ -60,7 +60,7 @@ export function factsOf(kind: Missing, name: string): Check['facts'] {
   return { [kind === 'exchange' ? 'exchange' : 'queue']: name };
 }
 
-/** Nothing is there: for brokers in memory, and for folders without a store. */
+/** Reports every queue as missing: for brokers in memory, and for folders without a store. */
 export async function compareWithNothing(spec: QueueSpec): Promise<readonly Compared[]> {
   const nothing = { stats: undefined, differences: [], lacksDelayedRetry: false };
   const names = [spec.name, ...(spec.deadLetter === false ? [] : [spec.deadLetter.queue])];

@@ -6,9 +6,9 @@ import type { Output } from '../output.js';
 import type { Check } from './check.js';
 
 const COLORS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
-/** Below this width of a terminal the sentences have no column of their own. */
+/** On narrower terminals the sentences have no column of their own. */
 const NARROW = 60;
-/** Of the mark and the space behind it. */
+/** The width of the mark and the space after it. */
 const MARK_WIDTH = 6;
 
 /** Prints one line per check, and determines the exit code. */

@@ -88,7 +88,7 @@ export async function* waitQueueChecks(
   }
 }
 
-/** Those that a second, newer list has as unused, too. */
+/** The queues that are unused in a second, newer list as well. */
 async function stillUnused(
   operator: Operator,
   unused: readonly WaitQueue[],

@@ -14,15 +14,15 @@ import type { JobContext, JobPlan } from './jobs.js';
 export interface ActionRequest {
   readonly action: 'pause' | 'resume' | 'purge' | 'move' | 'replay' | 'drop';
   readonly queue: string;
-  /** Which dead letters: these. */
+  /** The selected dead letters, by id. */
   readonly ids: readonly string[] | undefined;
-  /** Which dead letters: those of this group of errors. */
+  /** The selected dead letters, by their group of errors. */
   readonly group: string | undefined;
   /** How many messages the dialog named. */
   readonly expected: number;
-  /** Of a move and a replay. */
+  /** The target queue of a move or a replay. */
   readonly to: string | undefined;
-  /** For a replay: messages per second; undefined: no limit. */
+  /** The speed of a replay, in messages per second; undefined: no limit. */
   readonly rate: number | undefined;
 }
 
@@ -56,7 +56,7 @@ export function parseAction(body: unknown): ActionRequest {
   };
 }
 
-/** The log keeps it: it must not be longer than that of a queue can be. */
+/** The log keeps it, so it may not be longer than a queue's name. */
 function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= MAX_NAME_BYTES;
 }
@@ -108,7 +108,7 @@ async function move(
   to: string,
   { signal, outcome }: JobContext,
 ): Promise<string> {
-  // No more than the dialog named: others may have arrived since.
+  // At most as many as the dialog named: more may have arrived since.
   const limit = Math.max(1, expected);
   const onMoved = (id: string) => outcome({ id, outcome: 'moved', detail: `to '${to}'` });
   const onLeft = (id: string, error: Error) => outcome({ id, outcome: 'stays', detail: error.message });
@@ -162,7 +162,7 @@ async function drop(
   return `dropped ${count(dropped, 'message')} for good${missing(gone)}`;
 }
 
-/** The selected ones, and no more than the dialog named: others may have arrived since. */
+/** The selected dead letters, at most as many as the dialog named: more may have arrived since. */
 function selectionOf({ ids, group, expected }: ActionRequest, signal: AbortSignal): SelectionOptions {
   return {
     signal,
@@ -172,7 +172,7 @@ function selectionOf({ ids, group, expected }: ActionRequest, signal: AbortSigna
   };
 }
 
-/** How many were not there any more. */
+/** How many messages were gone. */
 function reportGone(
   { ids, expected }: ActionRequest,
   seen: ReadonlySet<string>,

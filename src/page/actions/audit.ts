@@ -12,7 +12,7 @@ export class Audit {
     this.#listener = listener;
   }
 
-  /** The latest first. */
+  /** The latest entry comes first. */
   get entries(): readonly AuditEntry[] {
     return this.#kept.toReversed();
   }

@@ -3,9 +3,9 @@ import { errorText } from '../../common/options.js';
 import { isQueueError } from '../../errors.js';
 import type { JobView } from '../client/job-view.js';
 
-/** The limit for the kept outcomes of one job: no job of the page takes more dead letters. */
+/** How many outcomes are kept for one job. No job of the page takes more dead letters. */
 const MAX_OUTCOMES = 50_000;
-/** Jobs that have ended are kept for their outcomes; of all of them together, no more than these many. */
+/** How many ended jobs are kept, and how many of their outcomes in all. */
 const MAX_KEPT = 50;
 const MAX_KEPT_OUTCOMES = 100_000;
 const MAX_DETAIL = 300;
@@ -17,7 +17,7 @@ export interface MessageResult {
   readonly detail: string;
 }
 
-/** What the work of a job reports to, and what stops it. */
+/** Receives the outcomes of a job, and stops it. */
 export interface JobContext {
   outcome(outcome: MessageResult): void;
   readonly signal: AbortSignal;
@@ -26,7 +26,7 @@ export interface JobContext {
 export interface JobPlan {
   readonly action: string;
   readonly queue: string;
-  /** Jobs with the same one run one after the other: they would take each other's messages. */
+  /** Jobs with the same value run one after the other, since they would take each other's messages. */
   readonly turn: string;
   /** The number of messages that was shown to its user. */
   readonly expected: number;
@@ -106,7 +106,7 @@ export class Jobs {
     this.#onChange = onChange;
   }
 
-  /** Those that have not ended, and the last ones that have. */
+  /** The running jobs, and the last ones that have ended. */
   get views(): readonly JobView[] {
     return [...this.#jobs.values()].slice(-MAX_UNDER_WAY).map(({ view }) => view);
   }
@@ -147,7 +147,7 @@ export class Jobs {
     await Promise.all(this.#turns.values());
   }
 
-  /** `latest`: has just begun or ended, and is kept in any case. */
+  /** Forgets old jobs, but not `latest`, which has just begun or ended. */
   #forgetOld(latest: Job): void {
     let outcomes = 0;
     for (const job of this.#jobs.values()) outcomes += job.outcomes.length;

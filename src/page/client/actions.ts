@@ -77,7 +77,7 @@ function ask(button: HTMLElement): void {
   form.append(error, actions);
   dialog().replaceChildren(form);
   dialog().showModal();
-  // Enter does nothing that can't be undone.
+  // Enter must not trigger what can't be undone.
   (isDangerous ? cancel : (find<HTMLInputElement>('input', form) ?? go)).focus();
   const again = placeOf(button, document.body);
   const back = () => (button.isConnected ? button : (again?.() ?? find<HTMLElement>('#main')))?.focus();
@@ -120,7 +120,7 @@ async function act(
   try {
     const answer = await post('/actions', { ...values, ...entered });
     dialog().close();
-    // One that fails again and comes back must be chosen again.
+    // A message that fails again and returns must be ticked again.
     for (const box of document.querySelectorAll<HTMLInputElement>('input[data-id]')) box.checked = false;
     if (typeof answer.job === 'object') follow(answer.job as JobView);
     else {

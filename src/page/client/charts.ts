@@ -9,7 +9,7 @@ interface Chart {
 
 declare const uPlot: new (options: object, data: readonly unknown[], place: HTMLElement) => Chart;
 
-/** As the server sends it: null where nothing is known. */
+/** The columns that the server sends: null where nothing is known. */
 interface ChartData {
   readonly names: readonly string[];
   readonly times: readonly number[];
@@ -19,7 +19,7 @@ interface ChartData {
 const EVERY_MS = 5000;
 const HEIGHT = 180;
 const MIN_POINTS = 24;
-/** The server samples twice a minute while nobody looks. Longer without a sample is a gap: it slept, or the broker was away. */
+/** Longer without a sample is a gap: the machine slept, or the broker was away. A closed page samples twice a minute. */
 const MAX_JOINED_SECONDS = 90;
 
 const SERIES: Readonly<Record<string, readonly (readonly [field: string, label: string, color: string])[]>> =
@@ -137,7 +137,7 @@ function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
   charts.set(place, new uPlot(options, columns, place));
 }
 
-/** From the first known value on, unless the line would be too short to be visible. */
+/** Starts at the first known value, unless the line would be too short to be visible. */
 function known(columns: readonly (readonly (number | null)[])[]): readonly (readonly (number | null)[])[] {
   const [times = [], ...fields] = columns;
   const first = times.findIndex((_, index) => fields.some((values) => values[index] !== null));
@@ -145,7 +145,7 @@ function known(columns: readonly (readonly (number | null)[])[]): readonly (read
   return columns.map((values) => values.slice(from));
 }
 
-/** Undefined is no gap: the line goes on to the next known value. */
+/** Undefined makes no gap: the line continues to the next known value. */
 function joined(columns: readonly (readonly (number | null)[])[]): readonly (readonly unknown[])[] {
   const [times = [], ...fields] = columns;
   const join = (values: readonly (number | null)[]): unknown[] => {
@@ -170,7 +170,7 @@ function figure(value: number): string {
   return Number.isInteger(rounded) ? rounded.toLocaleString('fr') : String(rounded);
 }
 
-/** Midnight is the day that begins. */
+/** Midnight is labelled with the day that begins. */
 function mark(seconds: number, isFiner: boolean): string {
   const at = new Date(seconds * 1000);
   const isMidnight = at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0;

@@ -1,4 +1,4 @@
-/** What an operator has chosen in a view, kept while its content is replaced: ticks, focus and opened messages. */
+/** Keeps the ticks, the focus and the opened messages of a view while its content is replaced. */
 
 const TICKS = 'millrace-ticks';
 const FOCUSABLE = 'a[href], button, input, select, summary, [tabindex]';
@@ -46,7 +46,7 @@ export function placeOf(
   };
 }
 
-/** A reload by the browser loses the ticks, for nothing of the page is cached. */
+/** The ticks would be lost when the browser reloads the page, which is never cached. */
 export function keepTicksOverReload(part: HTMLElement): void {
   addEventListener('pagehide', () => {
     store({ url: location.href, ids: ticks(part) });

@@ -104,7 +104,7 @@ async function again(): Promise<void> {
 function reload(): void {
   source?.close();
   source = undefined;
-  // Not in circles.
+  // Not again so soon: the page would reload in a loop.
   if (Date.now() - reloadedAt < AGAIN_MS) {
     setTimeout(() => void visit(location.href), AGAIN_MS);
     return;
@@ -130,7 +130,7 @@ function showStatus(next: Status): void {
   const wasAway = find<HTMLElement>('#state')?.dataset.s === 'bad';
   status = next;
   showBar();
-  // What could not be read then can be read now.
+  // What could not be read before can be read now.
   const isBack = wasAway && next.state === 'connected';
   if (isBack && find('#main [data-until-back]') !== undefined) void visit(location.href);
 }

@@ -1,4 +1,4 @@
-/** Shows another state of the page without losing the place: the frame stays, its content is replaced. */
+/** Shows another state of the page and keeps the scroll position: the frame stays, its content is replaced. */
 import { keep } from './keep.js';
 
 export const base = document.body.dataset.base ?? '';
@@ -76,7 +76,7 @@ const format: Intl.DateTimeFormatOptions = {
   timeZoneName: 'short',
 };
 
-/** In the reader's time zone, which is named; with the day unless it is today. */
+/** Shows times in the reader's time zone, with its name, and with the day unless it is today. */
 export function timeText(at: Date): string {
   const isRecent = Math.abs(Date.now() - at.getTime()) < DAY_MS && at.getDate() === new Date().getDate();
   const day = { day: 'numeric', month: 'short' } as const;

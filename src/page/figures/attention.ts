@@ -4,19 +4,19 @@ import { age, number } from '../html/format.js';
 import type { History } from './history.js';
 
 export interface Attention {
-  /** The higher, the sooner; 0: nothing to do. */
+  /** A queue with a higher urgency comes first; 0: it needs no attention. */
   readonly rank: number;
   readonly words: string;
   readonly state: 'bad' | 'warn' | undefined;
 }
 
-/** An age that is never remarkable, regardless of the other queues' median. */
+/** Up to this age a queue needs no attention, regardless of the median of the others. */
 const SHORT_MS = 60_000;
 const TIMES_MEDIAN = 5;
 
 const FINE: Attention = { rank: 0, words: '', state: undefined };
 
-/** The age of the oldest message in the middle one of the queues that have any. */
+/** The median of the ages of the oldest messages, over the queues that have messages. */
 export function medianAge(queues: readonly QueueInfo[]): number {
   const ages = queues
     .flatMap(({ ready, oldestAgeMs }) => (ready > 0 ? (oldestAgeMs ?? []) : []))

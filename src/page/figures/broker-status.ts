@@ -21,7 +21,7 @@ export class BrokerStatus {
     const state = error === undefined || error.isUnsupported ? broker.state : 'no answer';
     if (this.#state !== undefined && this.#state !== state) this.#since = Date.now();
     this.#state = state;
-    // A broker that hangs is found to be away before its connection is.
+    // A broker that hangs is noticed before its connection is lost.
     const failedSince = error === undefined || error.isUnsupported ? undefined : error.since;
     const since = Math.min(
       broker.outage?.since ?? Number.POSITIVE_INFINITY,

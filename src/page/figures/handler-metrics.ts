@@ -1,23 +1,23 @@
-/** How long handlers took and how many failed, out of the metrics that a worker writes for Prometheus. */
+/** Reads how long handlers took and how many failed from a worker's Prometheus metrics. */
 
 const METRIC = 'messaging_process_duration_seconds_bucket{';
 export const MAX_QUEUES = 1000;
-/** Of one queue. A worker writes 15. */
+/** The limit of bounds for one queue. A worker writes 15. */
 const MAX_BOUNDS = 50;
 /** Longer lines are skipped; a worker cuts its labels at 200 characters. */
 const MAX_LINE = 4096;
-/** What a handler throws to wait is no failure. */
+/** A handler that throws these waits; it has not failed. */
 const NO_FAILURE = 'Postpone';
 
 /** Counts of one worker for one queue, which only grow while it runs. */
 export interface HandlerCounts {
-  /** By the upper bound of a duration in seconds: how many lie between the bound before and it. */
+  /** How many durations are within each bound and above the one before it, by the bound in seconds. */
   readonly durations: ReadonlyMap<number, number>;
   /** Attempts that ended with an error. */
   readonly failed: number;
 }
 
-/** By queue. `system`: `rabbitmq` or `millrace`; a worker may consume from both. */
+/** The counts by queue. `system` is `rabbitmq` or `millrace`; a worker may consume from both. */
 export function handlerCountsOf(text: string, system: string): ReadonlyMap<string, HandlerCounts> {
   const series = new Map<string, { queue: string; isFailed: boolean; below: Map<number, number> }>();
   for (const line of text.split('\n')) {
@@ -63,7 +63,7 @@ export function addTo(durations: Map<number, number>, bound: number, count: numb
   if (known !== undefined || durations.size < MAX_BOUNDS) durations.set(bound, (known ?? 0) + count);
 }
 
-/** Up to the first one that is broken: a search for the next would take quadratic time. */
+/** Stops at the first broken label, since a search for the next one would take quadratic time. */
 function labelsOf(text: string): Map<string, string> {
   const labels = new Map<string, string>();
   for (const [, name = '', value = ''] of text.matchAll(/ *(\w+)="((?:[^"\\]|\\.)*)" *(?:,|$)/gy))
@@ -81,7 +81,7 @@ export function quantile(durations: ReadonlyMap<number, number>, share: number):
   if (total === 0) return undefined;
   let [below, from] = [0, 0];
   for (const [bound, count] of bounds) {
-    // Longer than all bounds: at least the last one.
+    // Longer than every bound, so at least the last one.
     if (bound === Number.POSITIVE_INFINITY) return from;
     if (count > 0 && below + count >= share * total)
       return from + ((share * total - below) / count) * (bound - from);

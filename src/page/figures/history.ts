@@ -5,7 +5,7 @@ import type { HandlerFigures } from './workers.js';
 
 /** The figures of a chart. `died` is the last: it adds up over a step. */
 const FIELDS = ['ready', 'unsettled', 'delayed', 'dead', 'in', 'out', 'died'] as const;
-/** With the metrics of workers. */
+/** The figures that need the metrics of workers. */
 const HANDLER_FIELDS = ['failed', 'p50', 'p95', 'p99'] as const;
 
 export type Span = '15m' | '3h' | '24h';
@@ -13,20 +13,20 @@ export type Span = '15m' | '3h' | '24h';
 const POINTS = 180;
 const STEPS_MS: Readonly<Record<Span, number>> = { '15m': 5_000, '3h': 60_000, '24h': 480_000 };
 
-/** Charts of more queues than that would take too much memory: 15 to 24 kB each. */
+/** How many queues have charts, which take 15 to 24 kB each. */
 export const MAX_CHARTED = 1000;
 
 const SPARK_POINTS = 60;
 const SPARK_STEP_MS = 15_000;
 
 interface Kept {
-  /** For the last 15 minutes: `ready`, and the number of new dead letters. */
+  /** `ready` and the number of new dead letters, over the last 15 minutes. */
   readonly spark: Ring;
   dead: number | undefined;
-  /** The number of new dead letters in the present step of `spark`. */
+  /** The number of new dead letters in the current step of `spark`. */
   came: number;
   step: number;
-  /** Of the last sample. Milliseconds since the epoch. */
+  /** The time of the last sample, in milliseconds since the epoch. */
   at: number;
   charts: Readonly<Record<Span, Ring>> | undefined;
 }
@@ -40,7 +40,7 @@ export interface ChartData {
 
 interface NewDead {
   readonly count: number;
-  /** When those were there that came while nobody looked; infinite if none did. */
+  /** When dead letters that arrived while the page was closed were found; infinite if there were none. */
   readonly from: number;
 }
 
@@ -85,7 +85,7 @@ export class History {
     return this.#queues.get(queue)?.spark.field(0) ?? [];
   }
 
-  /** How many of the present dead letters arrived within the last 15 minutes. */
+  /** How many of the dead letters arrived within the last 15 minutes. */
   deadRise(queue: string): number {
     const kept = this.#queues.get(queue);
     if (kept?.dead === undefined || kept.dead === 0) return 0;
@@ -126,7 +126,7 @@ export class History {
   #addQueue(at: number, queue: QueueInfo, handlers: HandlerFigures | undefined): Kept {
     const kept = this.#queues.get(queue.name) ?? {
       spark: new Ring(SPARK_STEP_MS, SPARK_POINTS, 2),
-      // The page has seen how all of them came.
+      // The page saw all of them arrive.
       dead: this.#hasBegun ? 0 : undefined,
       came: 0,
       step: 0,
@@ -148,7 +148,7 @@ export class History {
     const sinceMs = at - kept.at;
     kept.at = at;
     for (const [span, ring] of Object.entries(kept.charts ?? {})) {
-      // Per second, over the step, or over the time in which they came.
+      // Per second, over the step, or over the time in which they arrived.
       const died = (came * 1000) / Math.max(STEPS_MS[span as Span], sinceMs);
       ring.add(at, values, queue.dead === undefined ? Number.NaN : died);
     }
@@ -171,7 +171,7 @@ export class History {
     for (const [old, { count }] of this.#newDead) {
       if (old >= minute - 60 && old <= minute) continue;
       this.#newDead.delete(old);
-      // The clock was set back: they have come all the same.
+      // They have arrived, even if the clock was set back.
       if (old > minute) this.#addDead(minute, count, at);
     }
   }
@@ -179,7 +179,7 @@ export class History {
   #addDead(minute: number, rise: number, from: number): void {
     const known = this.#newDead.get(minute);
     const count = (known?.count ?? 0) + rise;
-    // Between two samples of an open page, the minute says it well enough.
+    // Between two samples of an open page, the minute is precise enough.
     const isKnown = minute * MINUTE_MS - from < MINUTE_MS;
     const since = isKnown ? Number.POSITIVE_INFINITY : from;
     this.#newDead.set(minute, { count, from: Math.min(known?.from ?? Number.POSITIVE_INFINITY, since) });

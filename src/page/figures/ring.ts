@@ -1,4 +1,4 @@
-/** Figures over time in a fixed amount of memory: the last of each step, for a number of steps. */
+/** Figures over time in a fixed amount of memory: the last value of each of a fixed number of steps. */
 export class Ring {
   readonly #stepMs: number;
   readonly #points: number;
@@ -14,7 +14,7 @@ export class Ring {
     this.#values = new Float32Array(points * fields).fill(Number.NaN);
   }
 
-  /** `more`: the last field, to which all values of a step add up. */
+  /** `more`: added to the last field, which sums up the values of a step. */
   add(at: number, values: readonly number[], more?: number): void {
     const step = Math.floor(at / this.#stepMs);
     this.#moveTo(step);

@@ -9,14 +9,14 @@ import { History } from './history.js';
 import type { Workers } from './workers.js';
 
 const WATCHED_MS = 1_000;
-/** If they are always kept: so that a chart opened at night shows how the problem began. */
+/** The interval with `history: 'always'`, so that a chart opened at night shows how the problem began. */
 const UNWATCHED_MS = 30_000;
 const ANSWER_LIMIT_MS = 10_000;
 /** A broker with very many queues takes longer to respond: the page uses at most a quarter of its time. */
 const SHARE_OF_TIME = 4;
 /** The maximum age of the figures in a response, unless sampling takes longer: an open page has newer ones soon. */
 const FRESH_MS = 2_000;
-/** While the broker does not respond, an operator sees that instead of nothing. */
+/** After this time the page says that the broker does not respond. */
 const ANSWER_SOON_MS = 1_000;
 const MAX_QUEUES = 100_000;
 /** The broker is reachable, but its management API is not, or not for this user. */
@@ -41,7 +41,7 @@ const NOTHING: Sample = {
   deadLetterQueues: new Set(),
 };
 
-/** Why the newest figures are not there. */
+/** Why the newest figures are missing. */
 export interface SampleError {
   readonly since: number;
   readonly text: string;
@@ -51,7 +51,7 @@ export interface SampleError {
 
 export class Sampler {
   readonly history: History;
-  /** The last that could be read. */
+  /** The last figures that could be read. */
   latest: Sample = NOTHING;
   error: SampleError | undefined;
   readonly #broker: Broker;
@@ -80,7 +80,7 @@ export class Sampler {
     this.#workers = workers;
     this.#isAlwaysKept = isAlwaysKept;
     this.history = new History(Date.now(), workers.areKnown);
-    // So that the first view need not wait for it.
+    // The first view then need not wait for it.
     void this.#sample().finally(() => this.#schedule());
   }
 
@@ -170,7 +170,7 @@ export class Sampler {
         deadLetterQueues: new Set(queues.flatMap((queue) => deadLetterQueueOf(queue) ?? [])),
       };
       this.error = undefined;
-      // Not awaited: a worker that does not respond must not hold up the others.
+      // Not awaited, since a worker that does not respond must not hold up the others.
       void this.#workers.read(at);
       this.history.add(at, queues, { get: (name) => this.#workers.figuresOf(name) });
     } catch (error) {

@@ -8,14 +8,14 @@ import { addTo, type HandlerCounts, handlerCountsOf, MAX_QUEUES, quantile } from
 
 /** A worker may have to query its broker for an answer. */
 const READ_EVERY_MS = 5_000;
-/** The second time: two readings make a figure. */
+/** When a source is read for the second time: a figure takes two readings. */
 const READ_SOON_MS = 1_000;
 const LIMIT_MS = 5_000;
 const MAX_BYTES = 4 * 1024 * 1024;
-/** The figures are those of this long, or since the last reading if that is longer ago. */
+/** The span of the figures, or longer if the last reading is further back. */
 const WINDOW_MS = 60_000;
 
-/** Of the handlers of one queue, in all workers, over the last minute. */
+/** The figures of the handlers of one queue, in all workers, over the last minute. */
 export interface HandlerFigures {
   /** Failed attempts per second. */
   readonly failed: number;
@@ -45,7 +45,7 @@ export class Workers {
   readonly #sources: readonly MetricsSource[];
   readonly #system: string;
   readonly #signal: AbortSignal;
-  /** What each source said last: its counts start again with its process. */
+  /** The last counts of each source, which start again at 0 with its process. */
   readonly #last = new Map<MetricsSource, Report>();
   readonly #errors = new Map<MetricsSource, string>();
   /** Counts of all sources, from the first reading that has the queue. */
@@ -54,7 +54,7 @@ export class Workers {
   #readings: Reading[] = [];
   #reading: Promise<void> | undefined;
 
-  /** `url`: of the broker. */
+  /** `url`: the address of the broker. */
   constructor(sources: readonly MetricsSource[], url: string, signal: AbortSignal) {
     this.#sources = sources;
     this.#system = url.startsWith('amqp') ? 'rabbitmq' : 'millrace';
@@ -91,12 +91,12 @@ export class Workers {
     return this.#figures;
   }
 
-  /** Those of one queue. */
+  /** The figures of one queue. */
   figuresOf(queue: string): HandlerFigures | undefined {
     return this.#figures.get(measuredLabel(queue));
   }
 
-  /** After a clock that was set back, or a time in which nobody looked: its figures would be of no minute. */
+  /** After the clock was set back, or while the page was closed, figures would belong to no minute. */
   #forget(): void {
     this.#readings = [];
     this.#figures = new Map();
@@ -109,7 +109,7 @@ export class Workers {
     if (newest === undefined || oldest === undefined || newest === oldest) return figures;
     const seconds = (newest.at - oldest.at) / 1000;
     for (const [queue, { durations, failed }] of newest.byQueue) {
-      // One that was forgotten meanwhile has begun again at 0.
+      // A queue that was forgotten meanwhile starts again at 0.
       const isKnown = this.#readings.every(({ byQueue }) => byQueue.has(queue));
       const before = isKnown ? oldest.byQueue.get(queue) : undefined;
       const since = new Map(
@@ -137,7 +137,7 @@ export class Workers {
       ]),
     );
     this.#readings.push({ at, byQueue });
-    // The oldest one is the last from before the window.
+    // The oldest reading is the last one before the window.
     while (this.#readings.length > 2 && (this.#readings[1] as Reading).at <= at - WINDOW_MS)
       this.#readings.shift();
     this.#figures = this.#computed();
@@ -155,19 +155,19 @@ export class Workers {
       const before = this.#last.get(source)?.counts;
       this.#last.set(source, { at, counts });
       this.#errors.delete(source);
-      // What it counted before the page began belongs to no minute.
+      // What it counted before the page was opened belongs to no minute.
       if (before !== undefined) for (const [queue, now] of counts) this.#add(queue, now, before.get(queue));
       else for (const queue of counts.keys()) this.#totalOf(queue);
     } catch (error) {
       if (this.#signal.aborted) return;
-      // What it counts until it responds again will be of no minute either.
+      // What it counts until it responds again belongs to no minute either.
       if (at - (this.#last.get(source)?.at ?? at) > WINDOW_MS) this.#last.delete(source);
       const name = typeof source === 'string' ? placeOf(source) : 'the metrics of this process';
-      // What fetch itself says is no reason.
+      // The message of fetch itself does not say why.
       const cause = (error as Error | undefined)?.cause ?? error;
       this.#errors.set(source, `${name}: ${errorText(cause)}`);
     } finally {
-      // Without a time limit of its own: `within` has one.
+      // `within` has the time limit.
       request.abort();
     }
   }
@@ -206,7 +206,7 @@ async function fetched(url: string, signal: AbortSignal): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** Without the query, which may hold a token. */
+/** The URL without its query, which may contain a token. */
 function placeOf(url: string): string {
   const { origin, pathname } = new URL(url);
   return origin + pathname;

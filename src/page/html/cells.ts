@@ -11,7 +11,7 @@ export interface Cell {
   readonly isLine?: boolean;
 }
 
-/** By their keys, which are unique in a view. */
+/** The cells of a view by their keys. */
 export type Cells = ReadonlyMap<string, Cell>;
 
 /** A cell in the initial HTML of a view; `href`: it is a link, which the tabulator key skips. */
@@ -27,7 +27,7 @@ export type SentCell = readonly [text: string, state: string, title: string];
 
 /** The differences from the cells sent before, which are updated. */
 export function changedCells(cells: Cells, sent: Map<string, string>): Record<string, SentCell> {
-  // Not by assignment: keys are ours, but a plain object has inherited names.
+  // Not by assignment, since a plain object has inherited names.
   const changed: [string, SentCell][] = [];
   for (const [key, { text, state = '', title = '' }] of cells) {
     const line = `${text}\0${state}\0${title}`;

@@ -5,7 +5,7 @@ import { type Html, html } from './html.js';
 /** The sign for unknown figures. */
 export const UNKNOWN = '–';
 
-/** From five digits on, thin spaces between the thousands. */
+/** Separates thousands by thin spaces from five digits on. */
 export function number(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return UNKNOWN;
   const digits = String(Math.round(value));
@@ -31,14 +31,14 @@ const UNITS: readonly (readonly [ms: number, unit: string])[] = [
   [1000, 's'],
 ];
 
-/** In the largest unit that fits at least once: `3 min`. */
+/** Uses the largest unit that fits at least once: `3 min`. */
 export function age(ms: number | undefined): string {
   if (ms === undefined) return UNKNOWN;
   for (const [size, unit] of UNITS) if (ms >= size) return `${Math.floor(ms / size)} ${unit}`;
   return ms > 0 ? '< 1 s' : '0 s';
 }
 
-/** In milliseconds or seconds, to two digits. */
+/** Uses milliseconds or seconds, with two digits. */
 export function duration(seconds: number | undefined): string {
   if (seconds === undefined) return UNKNOWN;
   if (seconds < 1) return `${Number((seconds * 1000).toPrecision(2))} ms`;
@@ -51,7 +51,7 @@ export function bytes(size: number): string {
   return `${(size / 1024 / 1024).toFixed(1)} MB`;
 }
 
-/** In UTC; the page's script shows it in the reader's time zone. */
+/** A time in UTC; the page's script shows it in the reader's time zone. */
 export function time(at: number | undefined): Html {
   if (at === undefined || !Number.isFinite(at) || Math.abs(at) > 8.64e15) return html`${UNKNOWN}`;
   const iso = new Date(at).toISOString();
@@ -64,7 +64,7 @@ export function sinceText(now: number, ageMs: number | undefined): string | unde
   return `since ${new Date(now - ageMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-/** Steps without a value between two that are joined: the figures may be read more seldom than they are shown. */
+/** How many steps without a value a line bridges: figures may be read less often than they are shown. */
 const MAX_JOINED = 6;
 
 /** The path of an SVG line of some figures, oldest first, in a box of 100 by 24; NaN where nothing is known. */

@@ -12,7 +12,7 @@ export class Html {
 
 export type Part = Html | string | number | undefined | false | readonly Part[];
 
-/** `undefined` and `false` insert nothing, a list all of its parts. */
+/** `undefined` and `false` insert nothing; a list inserts each of its items. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   let text = strings[0] ?? '';
   for (const [index, part] of parts.entries()) text += textOf(part) + (strings[index + 1] ?? '');

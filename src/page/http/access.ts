@@ -58,7 +58,7 @@ export class Access {
     return `${this.#cookie}=${this.#token}; Path=${path === '' ? '/' : path}; HttpOnly; SameSite=Strict`;
   }
 
-  /** Any server of this machine can set a cookie of the same name, for a path that comes first: it keeps nobody out. */
+  /** Other servers on this machine can set a cookie of the same name for a longer path, so each one is tried. */
   #isSignedIn(request: IncomingMessage): boolean {
     return cookiesOf(request, this.#cookie).some((token) => this.#matches(token));
   }
@@ -76,12 +76,12 @@ export class Access {
   }
 }
 
-/** An IPv6 address is in brackets there. */
+/** The header has IPv6 addresses in brackets. */
 function inHeader(host: string): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }
 
-/** A foreign site may link to the page, but not load parts of it: a read may cost the broker something. */
+/** A foreign site may link to the page, but not load parts of it, since reading may be costly for the broker. */
 function embedded({ headers }: IncomingMessage): string | undefined {
   const { 'sec-fetch-site': site = 'none', 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = headers;
   if (site === 'none' || site === 'same-origin') return undefined;
@@ -90,7 +90,7 @@ function embedded({ headers }: IncomingMessage): string | undefined {
   return 'The request comes from another site.';
 }
 
-/** Of equal length for any token. */
+/** A hash, which has the same length for any token. */
 function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

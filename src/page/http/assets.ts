@@ -32,7 +32,7 @@ function load(name: string): Asset {
 
 let version: string | undefined;
 
-/** Of all files together, for their path. */
+/** Identifies the contents of all files; a part of their path. */
 function currentVersion(): string {
   version ??= digest(
     Object.keys(TYPES)
@@ -51,7 +51,7 @@ export function asset(name: string): string {
   return `/assets/${currentVersion()}/${name}`;
 }
 
-/** Serves a file; false if there is none of that name. A browser keeps the current version, and asks again for others. */
+/** Serves a file; false if there is none with that name. Browsers cache the current version only. */
 export function serveAsset(
   name: string,
   wanted: string | undefined,

@@ -8,7 +8,7 @@ import { ACTION_HEADER } from './access.js';
 
 /** The body of an action: some ids. */
 const MAX_REQUEST_BYTES = 512 * 1024;
-/** Smaller answers are not worth packing. */
+/** Smaller answers are not worth compressing. */
 const MIN_ZIPPED_BYTES = 1024;
 
 const STATUS: Readonly<Partial<Record<QueueErrorCode, number>>> = {
@@ -35,9 +35,9 @@ export class BadRequest extends Error {
   }
 }
 
-/** Where a request leads. */
+/** The target of a request. */
 export interface Place {
-  /** Below the path of the page. */
+  /** The path below that of the page. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly links: Links;
@@ -120,7 +120,7 @@ export async function sendHtml(
     .end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** The outcome of each message of a job, a line of JSON each. */
+/** Sends the outcomes of a job, one line of JSON per message. */
 export function sendOutcomes(response: ServerResponse, job: Job | undefined): void {
   if (job === undefined) {
     sendJson(response, 404, { error: 'this is not known any more' });

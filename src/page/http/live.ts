@@ -4,16 +4,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Sampler } from '../figures/sampler.js';
 import { type Cells, changedCells } from '../html/cells.js';
 
-/** Rendered pages that can be updated; the oldest are dropped, and reload themselves. */
+/** How many rendered pages can be updated. The oldest are dropped, and reload themselves. */
 const MAX_VIEWS = 500;
 const MAX_STREAMS = 100;
-/** A browser opens at most six connections to a server: one that has all of them for streams could load nothing more. */
+/** A browser opens at most six connections to a server: if all were streams, it could load nothing else. */
 const MAX_STREAMS_OF_BROWSER = 4;
 /** A page without a stream asks this often. */
 const POLL_MS = 5_000;
 /** Something is sent this often, even while the broker does not respond: a browser that receives nothing says so. */
 const HEARTBEAT_MS = 5_000;
-/** A browser that has read nothing for this long is gone; its place is for others. */
+/** A browser that has read nothing for this long is considered gone. */
 const UNREAD_MS = 60_000;
 
 /** The state of the broker, as the script of the page shows it. */
@@ -33,13 +33,13 @@ export interface Shared {
 }
 
 interface Stream {
-  /** As it names itself; the same for all of its tabs. */
+  /** The id that it chose, the same for all of its tabs. */
   readonly browser: string;
   readonly response: ServerResponse;
   readonly cells: () => Cells;
   readonly sent: Map<string, string>;
   jobs: string;
-  /** When its browser last kept up. */
+  /** When its browser had last read everything. */
   readAt: number;
 }
 
@@ -159,7 +159,7 @@ export class Live {
     try {
       response.write(this.#events(stream));
     } catch {
-      // The browser connects again. An error of one view ends neither the others nor the process.
+      // The browser connects again. The other views, and the process, are unaffected.
       response.destroy();
     }
   }

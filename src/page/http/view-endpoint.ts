@@ -19,7 +19,7 @@ import { serveAsset } from './assets.js';
 import { headersOf, type Place, sendHtml, sendJson, sendOutcomes, statusOf } from './exchange.js';
 
 const ANSWER_LIMIT_MS = 10_000;
-/** While the broker is away, an operator sees that instead of nothing. */
+/** After this time the view says that the broker does not respond. */
 const OUTAGE_LIMIT_MS = 1_000;
 
 export class ViewEndpoint {
@@ -33,7 +33,7 @@ export class ViewEndpoint {
     this.#signal = signal;
   }
 
-  /** For `GET` and `HEAD`. */
+  /** Answers `GET` and `HEAD`. */
   async answer(place: Place, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { path, query, links } = place;
     const { live, jobs } = this.#services;
@@ -106,13 +106,13 @@ export class ViewEndpoint {
   }
 }
 
-/** In the frame of the page: it leads elsewhere, and says when the broker is back. */
+/** An error in the frame of the page, which has links, and shows when the broker is back. */
 function failed(error: unknown): View {
   const body = html`<h1>Something went wrong</h1>${notice(errorText(error), 'error')}<p><a href="" data-refresh>Try again</a></p>`;
   return { title: 'Something went wrong', tab: undefined, status: statusOf(error), body };
 }
 
-/** Known before a sample has failed: it waits for the broker. */
+/** Known before the sample fails, which is still waiting for the broker. */
 function outageOf({ outage }: Broker): Pick<SampleError, 'text' | 'isUnsupported'> | undefined {
   return outage && { text: outage.reason.message, isUnsupported: false };
 }

@@ -9,7 +9,7 @@ export interface BodyText {
 
 /** A hex dump takes about five times the room. */
 const MAX_HEX_BYTES = 4096;
-/** Deeper parts stay on one line: of a body that only nests, each line would be longer than the one before. */
+/** Deeper parts stay on one line: in a deeply nested body, each line would be longer than the one before. */
 const MAX_INDENT = 20;
 
 /** `isWhole`: it was not cut. */
@@ -20,7 +20,7 @@ export function bodyText(body: Uint8Array | string, isWhole: boolean): BodyText 
   return { kind: 'JSON', text: indent(text) };
 }
 
-/** Undefined for bytes that are no text. */
+/** Undefined for bytes that are not UTF-8 text. */
 function textOf(body: Uint8Array | string, isWhole: boolean): string | undefined {
   if (typeof body === 'string') return body;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
@@ -48,7 +48,7 @@ export function indent(json: string): string {
     const isClosing = token === '}' || token === ']';
     const isFirst = before === '{' || before === '[';
     if (isClosing) depth--;
-    // An empty one stays together, and so does what is too deep.
+    // Empty objects and lists stay on one line, and so does what is too deep.
     if (isClosing ? !isFirst && depth < MAX_INDENT : isFirst || before === ',') text += line();
     text += token === ':' ? ': ' : token;
     if (token === '{' || token === '[') depth++;

@@ -7,14 +7,14 @@ import { deadLetters } from '../../dead-letters/dead-letters.js';
 import { isQueueError } from '../../errors.js';
 import { type DeadSummary, summaryOf } from './error-groups.js';
 
-/** More are not read; the page says so. */
+/** How many are read; the page says if there are more. */
 export const MAX_READ = 50_000;
 const PEEKED_AT_ONCE = 1000;
-/** An opened one is searched among this many at once, whose bodies are held. */
+/** How many are searched at once for the one to show. Their bodies are held meanwhile. */
 const SEARCHED_AT_ONCE = 100;
-/** Dead letters that were read are shown again for this long. */
+/** How long dead letters that were read are shown without reading them again. */
 const KEPT_MS = 3_000;
-/** Of all queues together, but for the last one that was read. */
+/** How many are kept of all queues together, not counting the queue that was read last. */
 const MAX_KEPT = 100_000;
 const LIMIT_MS = 30_000;
 const OUTAGE_LIMIT_MS = 1_000;
@@ -42,7 +42,7 @@ export class DeadReader {
   readonly #broker: Broker;
   readonly #kept = new Map<string, DeadScan>();
   readonly #reading = new Map<string, Promise<DeadScan>>();
-  /** By queue: the last of those that read it, or wait to. Never rejects. */
+  /** The last reader of each queue, which may still be waiting for the others. Never rejects. */
   readonly #lastReader = new Map<string, Promise<unknown>>();
   readonly #signal: AbortSignal;
   readonly #isSilent: () => boolean;
@@ -109,7 +109,7 @@ export class DeadReader {
     return undefined;
   }
 
-  /** One reader at a time: what RabbitMQ has delivered to one of them, another would miss. */
+  /** Admits one reader at a time: another would miss what RabbitMQ has delivered to it. */
   #inTurn<T>(name: string, read: () => Promise<T>): Promise<T> {
     const reading = (this.#lastReader.get(name) ?? Promise.resolve()).then(read);
     const ended = reading
@@ -125,7 +125,7 @@ export class DeadReader {
     try {
       return queue.type === 'local' ? await this.#peekAll(name) : await this.#list(queue.name, name);
     } catch (error) {
-      // It is created when it is first needed.
+      // The queue is created when it is first needed.
       if (isQueueError(error, 'QUEUE_MISSING')) return { at: Date.now(), total: 0, summaries: [] };
       throw error;
     }

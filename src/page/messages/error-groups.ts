@@ -27,7 +27,7 @@ export interface DeadGroup {
   readonly last: number | undefined;
 }
 
-/** Numbers, ids and quotes folded. */
+/** Replaces numbers, ids and quoted text. */
 export function fold(error: string): string {
   const [line = ''] = error.split('\n', 1);
   return line
@@ -58,7 +58,7 @@ export function summaryOf(deadLetter: DeadLetter, bodyBytes: number): DeadSummar
   };
 }
 
-/** The largest first. */
+/** The largest group comes first. */
 export function groupsOf(summaries: readonly DeadSummary[]): readonly DeadGroup[] {
   const groups = new Map<string, DeadGroup>();
   for (const { group, reason, error, deadAt } of summaries) {

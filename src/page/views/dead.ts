@@ -23,7 +23,7 @@ const PAGE_SIZE = 100;
 const MAX_GROUPS = 100;
 const MAX_QUEUES = 20;
 
-/** Of one queue, or of all. */
+/** The dead letters of one queue, or of all. */
 export async function deadView(context: ViewContext, name: string | undefined): Promise<View> {
   if (name === undefined) return allQueues(context);
   const info = await findQueue(context, name);
@@ -39,7 +39,7 @@ export async function deadView(context: ViewContext, name: string | undefined): 
   if (dead === undefined) return done(emptyState(`'${name}' drops its dead letters: none are kept.`));
   let scan: DeadScan | undefined;
   try {
-    // A job holds them: on RabbitMQ a reader would find few.
+    // A job holds them, so on RabbitMQ a reader would find few.
     scan = jobs.isBusy(`dead ${dead}`) ? context.reader.lastOf(info) : await context.reader.read(info);
   } catch (error) {
     return done(notice(`The dead letters can't be read: ${errorText(error)}`, 'error'));
@@ -74,7 +74,7 @@ async function allQueues(context: ViewContext): Promise<View> {
   const failing = sampler.latest.queues
     .filter(({ dead = 0 }) => dead > 0)
     .sort((one, other) => (other.dead ?? 0) - (one.dead ?? 0));
-  // No more of them are read than of one queue.
+  // All queues together have the limit of one.
   let room = MAX_READ;
   const sections = await Promise.all(
     failing.slice(0, MAX_QUEUES).map(async (info) => {

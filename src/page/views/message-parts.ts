@@ -50,7 +50,7 @@ function headerText(value: HeaderValue): string {
   return text ?? String(value);
 }
 
-/** `more`: how to get the rest. */
+/** `more` says how to get the rest of a cut body. */
 export function body({ body: content }: Message, bodyBytes: number, more?: Html): Html {
   const isWhole = Buffer.byteLength(content) >= bodyBytes;
   const { kind, text } = bodyText(content, isWhole);

@@ -18,7 +18,7 @@ import {
   type ViewContext,
 } from './view.js';
 
-/** The rest is to be downloaded. */
+/** The rest can be downloaded. */
 const SHOWN_BODY_BYTES = 64 * 1024;
 
 export async function messageView(context: ViewContext, name: string): Promise<View> {

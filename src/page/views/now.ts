@@ -1,4 +1,4 @@
-/** The first view: the broker's state, and its queues, those first that need attention. */
+/** The first view: the state of the broker, and its queues, those that need attention first. */
 import type { QueueInfo } from '../../broker.js';
 import { measuredLabel } from '../../common/hooks/tracing.js';
 import { attentionOf, medianAge } from '../figures/attention.js';
@@ -17,7 +17,7 @@ import {
 } from './view.js';
 
 const PAGE_SIZE = 50;
-/** Older figures say how old they are: the broker does not respond, or slowly. */
+/** Older figures are shown with their age: the broker responds slowly, or not at all. */
 const OLD_MS = 10_000;
 const ORDERS = ['attention', 'name', 'ready', 'dead', 'oldest', 'in', 'out'] as const;
 type Order = (typeof ORDERS)[number];
@@ -69,7 +69,7 @@ function choiceOf(query: URLSearchParams): Choice {
   };
 }
 
-/** Dead-letter queues appear as a figure of their queues, and internal queues of the toolkit not at all. */
+/** Hides dead-letter queues, which are a figure of their queues, and the toolkit's internal queues. */
 function chosen({ sampler }: ViewContext, { filter, all }: Choice): readonly QueueInfo[] {
   const { queues } = sampler.latest;
   const text = filter.toLowerCase();

@@ -28,14 +28,14 @@ export interface ViewContext {
   readonly hideBodies: boolean;
   readonly links: Links;
   readonly query: URLSearchParams;
-  /** Of requests to the broker. */
+  /** The limits of requests to the broker. */
   readonly wait: { readonly signal: AbortSignal; readonly timeoutMs: number };
 }
 
 export interface View {
   readonly title: string;
   readonly body: Html;
-  /** Which part of the page it is. */
+  /** The part of the page that the view belongs to. */
   readonly tab: 'now' | 'dead' | 'schedules' | 'workers' | 'log' | undefined;
   /** The part that is updated while it is open. */
   readonly cells?: () => Cells;
@@ -84,12 +84,12 @@ export function notice(text: string, tone: 'info' | 'error' = 'info'): Html {
   return html`<p class="notice ${tone}"${tone === 'error' && html` role="alert" data-until-back`}>${text}</p>`;
 }
 
-/** The queue as it is; undefined if there is none. */
+/** The current state of the queue; undefined if it does not exist. */
 export function findQueue({ sampler }: ViewContext, name: string): Promise<QueueInfo | undefined> {
   return sampler.find(name);
 }
 
-/** A command that does the same in a terminal. */
+/** The command that does the same in a terminal. */
 export function terminal(command: string): Html {
   return html`<p class="terminal"><span>In a terminal:</span> <code>${command}</code></p>`;
 }
