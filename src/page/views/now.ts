@@ -44,7 +44,7 @@ export function nowView(context: ViewContext): View {
   const cells = () =>
     new Map([...stripCells(context), ...tableCells(context, shown), ['list.added', addedCell()]]);
   const body = html`<h1 class="quiet">Now</h1>
-${strip(stripCells(context))}
+${strip(context)}
 <form class="bar" role="search" action="${links.now()}" data-filter>
 <label>Filter <kbd>/</kbd> <input type="search" name="f" value="${choice.filter}" autocomplete="off" spellcheck="false"></label>
 <label>Order <select name="order">${ORDERS.map((order) => html`<option${order === choice.order && html` selected`}>${order}</option>`)}</select></label>
@@ -137,11 +137,14 @@ function failedCell(workers: ViewContext['workers'], queues: readonly QueueInfo[
   return { text: rate(failed), state: failed > 0 ? 'bad' : undefined, title };
 }
 
-function strip(cells: Cells): Html {
-  const figure = (key: string, label: string | Html) =>
-    html`<div><dt>${label}</dt><dd>${renderCell(key, cells.get(key) as Cell)}</dd></div>`;
+function strip(context: ViewContext): Html {
+  const { links } = context;
+  const cells = stripCells(context);
+  const figure = (key: string, label: string | Html, href: string) =>
+    html`<div><dt>${label}</dt><dd><a href="${href}">${renderCell(key, cells.get(key) as Cell)}</a></dd></div>`;
+  const by = (order: Order) => links.now({ order });
   const deadLabel = renderCell('strip.deadIn', cells.get('strip.deadIn') as Cell);
-  return html`<dl class="strip">${figure('strip.queues', 'queues')}${figure('strip.in', 'sent /s')}${figure('strip.out', 'handled /s')}${figure('strip.failed', 'failed /s')}${figure('strip.ready', 'ready')}${figure('strip.dead', deadLabel)}</dl>
+  return html`<dl class="strip">${figure('strip.queues', 'queues', by('name'))}${figure('strip.in', 'sent /s', by('in'))}${figure('strip.out', 'handled /s', by('out'))}${figure('strip.failed', 'failed /s', links.view('workers'))}${figure('strip.ready', 'ready', by('ready'))}${figure('strip.dead', deadLabel, links.view('dead'))}</dl>
 <p class="hint">${renderCell('strip.parked', cells.get('strip.parked') as Cell)} ${renderCell('strip.old', cells.get('strip.old') as Cell)}</p>`;
 }
 
@@ -204,7 +207,7 @@ function table(context: ViewContext, shown: readonly string[], choice: Choice): 
     return links.queue(name, { tab: tab === 'ready' ? undefined : tab });
   };
   const cell = (name: string, row: number, [column, title]: readonly [string, string]) => {
-    const href = ['spark', 'oldest'].includes(column) ? undefined : target(name, column);
+    const href = column === 'spark' ? undefined : target(name, column);
     const shownCell = renderCell(`${row}.${column}`, cells.get(`${row}.${column}`) as Cell, href);
     return html`<td data-c="${column}" data-l="${title}">${shownCell}</td>`;
   };

@@ -39,12 +39,12 @@ export async function queueView(context: ViewContext, name: string): Promise<Vie
   const tab = TABS.find(([state]) => state === query.get('tab'))?.[0] ?? 'ready';
   const cells = () => figureCells(context, name);
   const first = cells();
-  const figure = (key: string, label: string, href?: string) => {
+  const figure = (key: string, label: string, href: string) => {
     const cell = renderCell(key, first.get(key) as Cell);
-    return html`<div><dt>${label}</dt><dd>${href === undefined ? cell : html`<a href="${href}">${cell}</a>`}</dd></div>`;
+    return html`<div><dt>${label}</dt><dd><a href="${href}">${cell}</a></dd></div>`;
   };
   const view = html`<h1>${name} ${renderCell('why', first.get('why') as Cell)}</h1>
-<dl class="strip">${figure('ready', 'ready', links.queue(name))}${figure('unsettled', 'being handled', links.queue(name, { tab: 'unsettled' }))}${figure('delayed', 'waiting', links.queue(name, { tab: 'delayed' }))}${figure('dead', 'dead', links.dead(name))}${figure('oldest', 'oldest ready')}${figure('in', 'sent /s')}${figure('out', 'handled /s')}${figure('failed', 'failed /s')}${figure('p95', 'handlers p95')}${figure('consumers', 'consumers', links.view('workers', { f: name }))}</dl>
+<dl class="strip">${figure('ready', 'ready', links.queue(name))}${figure('unsettled', 'being handled', links.queue(name, { tab: 'unsettled' }))}${figure('delayed', 'waiting', links.queue(name, { tab: 'delayed' }))}${figure('dead', 'dead', links.dead(name))}${figure('oldest', 'oldest ready', links.queue(name))}${figure('in', 'sent /s', '#charts')}${figure('out', 'handled /s', '#charts')}${figure('failed', 'failed /s', '#charts')}${figure('p95', 'handlers p95', '#charts')}${figure('consumers', 'consumers', links.view('workers', { f: name }))}</dl>
 <div class="actions">${buttons(context, info)}</div>
 ${charts(context, info)}
 <nav class="tabs" aria-label="Messages">${TABS.map(
@@ -156,12 +156,12 @@ function charts(context: ViewContext, { name, unknown }: QueueInfo): Html {
   const isKept = sampler.history.chart(name, span) !== undefined;
   if (!isKept)
     return html`<p class="hint">Charts begin with the first message, for the first ${number(MAX_CHARTED)} queues that have one.</p>`;
-  return html`<section class="charts" data-charts="${links.queuePart(name, 'chart', { span })}" aria-label="Charts"><nav class="tabs" aria-label="Time">${SPANS.map(choice)}</nav>
+  return html`<section class="charts" id="charts" data-charts="${links.queuePart(name, 'chart', { span })}" aria-label="Charts"><nav class="tabs" aria-label="Time">${SPANS.map(choice)}</nav>
 <figure><figcaption>messages</figcaption><div data-chart="amounts" role="img" aria-label="Messages over time: ready, being handled, waiting, dead; the figures above are the latest"></div></figure>
 <figure><figcaption>per second</figcaption>${unknown.rates === undefined ? html`<div data-chart="rates" role="img" aria-label="Messages per second over time: sent, handled, dead; the figures above are the latest"></div>` : html`<p class="hint">Not known: ${unknown.rates}.</p>`}</figure>
 <figure><figcaption>seconds that handlers take</figcaption>${workers.areKnown ? html`<div data-chart="durations" role="img" aria-label="How long handlers take over time: p50, p95, p99; the figures above are the latest"></div>` : html`<p class="hint">${HANDLERS_UNKNOWN}.</p>`}</figure>
 ${workers.errors.map((error) => notice(`The metrics of a worker can't be read: ${error}`))}
-<p class="hint">Kept by this page's process since ${time(sampler.history.since)}${history === 'watched' && ', and only while the page is open: with millrace ui --keep-history always'}. A line is broken where nothing is known.</p></section>`;
+<p class="hint">Kept by this page's process since ${time(sampler.history.since)}${history === 'watched' && ', while the page is open; with millrace ui --keep-history, also while it is closed'}. A line is broken where nothing is known.</p></section>`;
 }
 
 async function messages(context: ViewContext, info: QueueInfo, tab: MessageState): Promise<Html> {

@@ -31,9 +31,9 @@ export async function consumers(context: ViewContext, queue: string | undefined)
     return emptyState('No consumers. To start one:', `millrace work -q ${queue ?? 'hello'}`);
   }
   const reasons = [...new Set(Object.values(list.unknown))];
-  return html`<table class="wide"><thead><tr><th scope="col">queue</th><th scope="col">process</th><th scope="col">host</th><th scope="col">since</th><th scope="col" class="figure">has</th><th scope="col">last settled</th></tr></thead><tbody>
+  return html`<table class="wide"><thead><tr><th scope="col">queue</th><th scope="col">process</th><th scope="col">host</th><th scope="col">since</th><th scope="col" class="figure">in flight</th><th scope="col">last settled</th></tr></thead><tbody>
 ${shown.map((consumer) => row(context, consumer))}</tbody></table>
-<p class="hint">A consumer has the messages that it is handling and those delivered to it in advance. ${list.total > SHOWN && `The first ${SHOWN} of ${number(list.total)}. `}${reasons.length > 0 && `Not known for all: ${reasons.join('; ')}.`}</p>`;
+<p class="hint">In flight are the messages that a consumer is handling, and those delivered to it in advance. ${list.total > SHOWN && `The first ${SHOWN} of ${number(list.total)}. `}${reasons.length > 0 && `Not known for all: ${reasons.join('; ')}.`}</p>`;
 }
 
 function row({ links }: ViewContext, consumer: QueueConsumer): Html {
@@ -41,6 +41,6 @@ function row({ links }: ViewContext, consumer: QueueConsumer): Html {
   const name = pid === undefined ? (connection ?? 'not known') : `process ${pid}`;
   const settled =
     settledAt === undefined ? 'not known' : html`${age(Date.now() - settledAt)} ago, ${time(settledAt)}`;
-  return html`<tr data-row="${queue} ${host} ${name}"><th scope="row"><a href="${links.queue(queue)}">${queue}</a></th><td data-l="process">${name}${subscriptions > 1 && `, ${number(subscriptions)} subscriptions`}</td><td data-l="host">${host ?? 'not known'}</td><td data-l="since">${time(since)}</td><td data-l="has" class="figure">${number(unsettled)}</td><td data-l="last settled">${settled}</td></tr>
+  return html`<tr data-row="${queue} ${host} ${name}"><th scope="row"><a href="${links.queue(queue)}">${queue}</a></th><td data-l="process">${name}${subscriptions > 1 && `, ${number(subscriptions)} subscriptions`}</td><td data-l="host">${host ?? 'not known'}</td><td data-l="since">${time(since)}</td><td data-l="in flight" class="figure">${number(unsettled)}</td><td data-l="last settled">${settled}</td></tr>
 `;
 }
