@@ -18,14 +18,15 @@ type Once = Extract<ConsumerEvent, { readonly type: keyof typeof ONCE }>;
 
 /**
  * Process warnings of a consumer without `observe` or `logger`, so that nothing fails silently: about its first failure, about its
- * dead letters (at most one warning in ten seconds), and about the first message that can't be moved, has expired, was lost
- * or could not be replied to.
+ * dead letters (at most one warning in ten seconds), about the first pause of its breaker, and about the first message that
+ * can't be moved, has expired, was lost or could not be replied to.
  */
 export class FailureWarnings {
   readonly #queue: string;
   /** Whether dead letters are kept. */
   readonly #keeps: boolean;
   #hasFailed = false;
+  #hasBroken = false;
   #isStuck = false;
   readonly #told = new Set<Once['type']>();
   #isQuiet = false;
@@ -42,6 +43,7 @@ export class FailureWarnings {
     else if (event.type === 'dead-lettered') this.#deadLettered(event);
     else if (event.type === 'settle-failed') this.#settleFailed(event);
     else if (event.type in ONCE) this.#once(event as Once);
+    else if (event.type === 'paused' && event.forMs !== undefined) this.#broken(event);
     else if (event.type === 'ended') {
       const { message } = event.error;
       emitWarning('MILLRACE_CONSUMER_ENDED', `the consumer of '${this.#queue}' has ended: ${message}`);
@@ -62,6 +64,14 @@ export class FailureWarnings {
     this.#told.add(event.type);
     const text = `'${this.#queue}': ${textOf(event)}. Further ones are not reported. ${REMEDY}`;
     emitWarning(ONCE[event.type], text);
+  }
+
+  /** By its breaker: a pause that the program makes itself is no surprise. */
+  #broken(event: Extract<ConsumerEvent, { readonly type: 'paused' }>): void {
+    if (this.#hasBroken) return;
+    this.#hasBroken = true;
+    const text = `${textOf(event)} by its breaker, since its handlers fail. Further pauses are not reported. ${REMEDY}`;
+    emitWarning('MILLRACE_BREAKER', text);
   }
 
   #deadLettered(event: DeadLettered): void {

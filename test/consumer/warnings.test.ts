@@ -24,6 +24,7 @@ beforeEach(() => {
   broker = openMemoryBroker();
   warnings = recordWarnings(
     'MILLRACE_ATTEMPT_FAILED',
+    'MILLRACE_BREAKER',
     'MILLRACE_CONSUMER_ENDED',
     'MILLRACE_DEAD_LETTER',
     'MILLRACE_EXPIRED',
@@ -118,6 +119,26 @@ test('what expires is one warning, and what can not be replied to another', asyn
     expect.stringMatching(`^'orders': message 1: the reply can't be stored: .*none.*\\. ${further}`),
     expect.stringMatching(`^'soon': message .*: dropped: it expired before it was handled\\. ${further}`),
   ]);
+});
+
+test('a breaker that pauses its consumer is one warning, and a pause of the program none', async () => {
+  const breaker = { failures: 1, ofLast: 1, pauseMs: 1 };
+  const retry = { delaysMs: [600_000] };
+  const consumer = createConsumer(broker, queue, () => Promise.reject(new Error('no')), { breaker, retry });
+  await consumer.start();
+  await consumer.pause();
+  await consumer.resume();
+  await createProducer(broker, queue).sendMany(['x', 'x', 'x']);
+  await eventually(() => consumer.counts.retried === 3);
+  await consumer.stop();
+  await turn();
+  expect(warnings.map(({ code }) => code).toSorted()).toEqual([
+    'MILLRACE_ATTEMPT_FAILED',
+    'MILLRACE_BREAKER',
+  ]);
+  expect(texts().toSorted()[1]).toMatch(
+    /^'orders': paused for 1 ms by its breaker, since its handlers fail\. Further pauses/,
+  );
 });
 
 test('dead letters that were only counted are reported when the consumer stops', async () => {
