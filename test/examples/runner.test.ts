@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { Example, linesOf } from './support/run-example.js';
@@ -19,11 +20,11 @@ test('without a name, all examples are listed with a description', async () => {
 
 test('each example has its page, which says how to run it, a line in the table, and its test', async () => {
   const table = await readFile(`${folder}README.md`, 'utf8');
-  const tests = await readdir(new URL('.', import.meta.url));
+  const tests = await readdir(new URL('.', import.meta.url), { recursive: true });
   for (const name of names) {
     expect(await readFile(`${folder}${name}/README.md`, 'utf8')).toContain(`npm run example -- ${name}`);
     expect(table).toContain(`[${name}](${name}/README.md)`);
-    expect(tests.filter((file) => file.startsWith(`${name}.`))).not.toEqual([]);
+    expect(tests.filter((file) => basename(file).startsWith(`${name}.`))).not.toEqual([]);
   }
 });
 

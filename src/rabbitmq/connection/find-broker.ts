@@ -31,12 +31,15 @@ export async function findBroker(
     try {
       return await connect(deadline);
     } catch (error) {
-      if (closing.aborted || !isQueueError(error, 'UNREACHABLE') || !mayPass(error)) throw error;
+      if (closing.aborted || !isQueueError(error, 'UNREACHABLE')) throw error;
       const leftMs = deadline - performance.now();
+      const isTimeUp = leftMs < MIN_TRY_MS;
       // The time limit itself ended the last attempt: an earlier error explains the reason better.
-      if (leftMs > 0 || failure === undefined) failure = error;
-      if (leftMs < MIN_TRY_MS || tries > reconnect.maxAttempts)
-        throw notFound(failure, tries, connectTimeoutMs);
+      if (!isTimeUp || failure === undefined) {
+        if (!mayPass(error)) throw error;
+        failure = error;
+      }
+      if (isTimeUp || tries > reconnect.maxAttempts) throw notFound(failure, tries, connectTimeoutMs);
       if (reported !== error.message) observe({ type: 'waiting', reason: error, leftMs: Math.round(leftMs) });
       reported = error.message;
       await pause(Math.min(backoffMs(tries, bounds), leftMs / 2), closing, { keepAlive: true });
