@@ -51,6 +51,7 @@ export type { Codec, CodecName } from './common/encoding/codec.js';
 export type { Around, SendContext } from './common/hooks/around.js';
 export type { ProcessTrace, RequestTrace, SendTrace, SettleTrace } from './common/hooks/tracing.js';
 export { type DeadLetterHistory, deadLetterHistory } from './common/message/dead-letter-headers.js';
+export type { AttemptFailure } from './common/message/failure-headers.js';
 export type { Logger } from './common/reporting/logger.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type {
@@ -76,7 +77,8 @@ export type {
 export type { BreakerOptions } from './consumer/pace/breaker.js';
 export type { KeyOf } from './consumer/pace/line.js';
 export type { Rate } from './consumer/pace/rate.js';
-export { type Received, type ReceiveOptions, receive } from './consumer/receive.js';
+export { type ReceiveOptions, receive } from './consumer/receive.js';
+export type { Received } from './consumer/received.js';
 export type { RetryBackoff, RetryDelays, RetryPolicy } from './consumer/retry-policy.js';
 export type { DeadLetter } from './dead-letters/dead-letter.js';
 export {

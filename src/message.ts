@@ -124,4 +124,8 @@ export interface Failure {
   readonly code: DeadLetterCode;
   /** The error's text. */
   readonly error: string;
+  /** The error's stack, for people to read; undefined if there is none, or none is to be kept. Only its first 4096 bytes count. */
+  readonly stack?: string | undefined;
+  /** When the attempt failed, in milliseconds since the epoch. Default: when the failure is stored. */
+  readonly at?: number | undefined;
 }

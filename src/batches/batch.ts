@@ -4,6 +4,7 @@ import { quote } from '../common/options.js';
 import { emitWarning } from '../common/reporting/logger.js';
 import { Deferred, onAbort } from '../common/waiting/waiting.js';
 import type { HandlerContext, MessageInfo } from '../consumer/consumer.js';
+import { withoutFrames } from '../consumer/error-stack.js';
 import { Context, type HandlerRun } from '../consumer/handler-run.js';
 import { isPostpone, isRejectMessage, isRetryLater, QueueError } from '../errors.js';
 
@@ -171,10 +172,8 @@ class BatchCall<Out> {
     const expired = new Deferred<never>();
     if (timeoutMs !== Number.POSITIVE_INFINITY) {
       timer = setTimeout(() => {
-        this.#timeout = new QueueError(
-          'TIMEOUT',
-          `a batch of ${this.#entries.size} messages of '${this.#queue}' was not handled within ${Math.ceil(timeoutMs)} ms (handlerTimeoutMs)`,
-        );
+        const text = `a batch of ${this.#entries.size} messages of '${this.#queue}' was not handled within ${Math.ceil(timeoutMs)} ms (handlerTimeoutMs)`;
+        this.#timeout = withoutFrames(new QueueError('TIMEOUT', text));
         this.#controller?.abort(this.#timeout);
         expired.reject(this.#timeout);
       }, timeoutMs).unref();

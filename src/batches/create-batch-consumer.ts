@@ -14,7 +14,7 @@ import { Batcher } from './batcher.js';
 export interface BatchConsumerOptions<Out = unknown>
   extends Pick<
     ConsumerOptions<Out>,
-    'priority' | 'retry' | 'maxPostpones' | 'handlerTimeoutMs' | 'replies' | 'observe'
+    'priority' | 'retry' | 'maxPostpones' | 'handlerTimeoutMs' | 'replies' | 'errorStacks' | 'observe'
   > {
   /** A batch closes when it has this many messages. 1 to 2000 (the prefetch limit of quorum queues). Default: 100. */
   readonly size?: number | undefined;
@@ -55,6 +55,7 @@ const OPTION_NAMES: readonly (keyof BatchConsumerOptions)[] = [
   'maxPostpones',
   'handlerTimeoutMs',
   'replies',
+  'errorStacks',
   'observe',
 ];
 

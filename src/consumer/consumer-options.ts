@@ -2,6 +2,7 @@ import type { DelayedRetry, WaitOptions } from '../broker.js';
 import { type Around, aroundHandlerOption } from '../common/hooks/around.js';
 import { MAX_ATTEMPTS } from '../common/message/retry-headers.js';
 import {
+  booleanOption,
   checkOptionNames,
   checkSignal,
   durationOption,
@@ -86,6 +87,12 @@ export interface ConsumerOptions<Out = unknown> {
    * their errors as its errors. See {@link Around}. For a handler in threads they run outside of its thread.
    */
   readonly around?: readonly Around<HandlerContext>[] | undefined;
+  /**
+   * Whether a message that has failed carries the stack of its last error, and those of its causes: the text that
+   * `error.stack` has, at most 4096 bytes, and no other properties. Whoever can read the queue can read it. The texts of
+   * errors are kept in any case. Default: true.
+   */
+  readonly errorStacks?: boolean | undefined;
   /** Called with the outcome of each message. Its errors are ignored. */
   readonly observe?: ((event: ConsumerEvent) => void) | undefined;
 }
@@ -101,6 +108,7 @@ export interface ConsumerSettings<Out> extends LineSettings<Out> {
   readonly handlerTimeoutMs: number;
   readonly replies: RepliesTo;
   readonly around: Around<HandlerContext> | undefined;
+  readonly errorStacks: boolean;
   readonly emit: ((event: ConsumerEvent) => void) | undefined;
 }
 
@@ -117,6 +125,7 @@ const OPTION_NAMES: readonly (keyof ConsumerOptions)[] = [
   'handlerTimeoutMs',
   'replies',
   'around',
+  'errorStacks',
   'observe',
 ];
 
@@ -175,6 +184,7 @@ export function checkConsumerOptions<Out>(
     }),
     replies: wordOption('replies', options.replies, ['ours', 'any'], 'ours'),
     around: aroundHandlerOption(options.around),
+    errorStacks: booleanOption('errorStacks', options.errorStacks, true),
     emit: observerOption(options.observe),
   };
 }

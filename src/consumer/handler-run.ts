@@ -1,6 +1,7 @@
 import type { Delivery, MessageHeaders } from '../broker.js';
 import { QueueError } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
+import { withoutFrames } from './error-stack.js';
 
 /** The warning before a run's time limit. */
 export interface RunWarning {
@@ -128,10 +129,8 @@ export class HandlerRun {
 
 /** The error for a handler that has timed out. */
 export function handlerTimeout(queue: string, { message }: Delivery, timeoutMs: number): QueueError {
-  return new QueueError(
-    'TIMEOUT',
-    `message ${message.id} of '${queue}' was not handled within ${Math.ceil(timeoutMs)} ms (handlerTimeoutMs)`,
-  );
+  const text = `message ${message.id} of '${queue}' was not handled within ${Math.ceil(timeoutMs)} ms (handlerTimeoutMs)`;
+  return withoutFrames(new QueueError('TIMEOUT', text));
 }
 
 /** The context that a handler receives. All public fields are own properties, so it can be spread. */

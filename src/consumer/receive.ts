@@ -2,18 +2,17 @@ import type { Backend, Broker, Delivery, QueueSubscription } from '../broker.js'
 import { backendOf } from '../common/backend-of.js';
 import { isExpired } from '../common/message/expiry.js';
 import {
+  booleanOption,
   checkOptionNames,
   checkSignal,
   durationOption,
-  errorText,
   integerOption,
-  MAX_DELAY_MS,
 } from '../common/options.js';
 import { Deferred, onAbort } from '../common/waiting/waiting.js';
 import type { Queue } from '../queue.js';
-import type { MessageInfo } from './consumer.js';
 import { decode, store } from './handle-message.js';
 import { OutcomeReport } from './outcome-report.js';
+import { type Received, toReceived } from './received.js';
 import { DEFAULT_MAX_POSTPONES, DEFAULT_RETRIES } from './retry-policy.js';
 import { expired, type Unhandled, unhandledSettlementFor } from './settlement.js';
 
@@ -25,28 +24,8 @@ export interface ReceiveOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long subscribing may take, in milliseconds; then the loop throws `TIMEOUT`. Default: 30,000. */
   readonly timeoutMs?: number | undefined;
-}
-
-/** A message that the loop has to settle with one of `ack`, `retry`, `postpone`, `deadLetter` and `release`. */
-export interface Received<Out> extends MessageInfo {
-  /** The decoded and validated value. */
-  readonly value: Out;
-  /** Done: the message is removed. */
-  ack(): void;
-  /**
-   * Later: the message is redelivered after `delayMs` (default 0) with `attempt` incremented; `error` says why. RabbitMQ
-   * rounds the delay up to one of about forty (see docs/retries.md).
-   */
-  retry(delayMs?: number, error?: unknown): Promise<void>;
-  /**
-   * Not yet: as `retry`, but not as a failure: `attempt` is not raised. The header `x-millrace-postpones` counts how often,
-   * for a loop that wants a limit; there is none.
-   */
-  postpone(delayMs: number): Promise<void>;
-  /** Never: the message moves to the dead-letter queue; `error` says why. */
-  deadLetter(error: unknown): Promise<void>;
-  /** Not now: the message returns to its queue at no cost. */
-  release(): void;
+  /** Whether messages carry the stacks of the errors passed to `retry` and `deadLetter`, as in `createConsumer`. Default: true. */
+  readonly errorStacks?: boolean | undefined;
 }
 
 /**
@@ -73,13 +52,22 @@ export function receive<Out>(
   /** Subscribes at the first `next`; leaving the loop ends the subscription. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Received<Out>, undefined>;
 } {
-  checkOptionNames('receive', options, ['prefetch', 'signal', 'timeoutMs']);
+  checkOptionNames('receive', options, ['prefetch', 'signal', 'timeoutMs', 'errorStacks']);
   const prefetch = integerOption('prefetch', options.prefetch, { min: 1, max: 65_535, default: 1 });
   const timeoutMs = durationOption('timeoutMs', options.timeoutMs, { infinity: true, default: 30_000 });
+  const errorStacks = booleanOption('errorStacks', options.errorStacks, true);
   const { signal } = options;
   checkSignal(signal);
   const backend = backendOf(broker);
-  return { [Symbol.asyncIterator]: () => new Receiving(backend, queue, { prefetch, timeoutMs, signal }) };
+  return {
+    [Symbol.asyncIterator]: () => new Receiving(backend, queue, { prefetch, timeoutMs, errorStacks, signal }),
+  };
+}
+
+interface Settings {
+  readonly prefetch: number;
+  readonly timeoutMs: number;
+  readonly errorStacks: boolean;
 }
 
 type Result<Out> = IteratorResult<Received<Out>, undefined>;
@@ -97,7 +85,7 @@ const END = { done: true, value: undefined } as const;
 class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> {
   readonly #broker: Backend;
   readonly #queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>;
-  readonly #options: { readonly prefetch: number; readonly timeoutMs: number };
+  readonly #options: Settings;
   /** Reports messages that never reach the loop: they can't be read, or have expired. */
   readonly #report: OutcomeReport;
   /** Aborted at the end of the loop; it also ends a pending subscription. */
@@ -117,7 +105,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
   constructor(
     broker: Backend,
     queue: Pick<Queue<never, Out>, 'name' | 'spec' | 'decode'>,
-    { signal, ...options }: { prefetch: number; timeoutMs: number; signal: AbortSignal | undefined },
+    { signal, ...options }: Settings & { readonly signal: AbortSignal | undefined },
   ) {
     this.#broker = broker;
     this.#queue = queue;
@@ -202,7 +190,9 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     // At the end, unsettled messages are returned.
     if (decoded === undefined || this.#over.signal.aborted || !this.#remove(delivery)) return undefined;
     const isOver = isExpired(delivery.message);
-    if (decoded.ok && !isOver) return toReceived(delivery, decoded.value, this.#queue.name);
+    if (decoded.ok && !isOver) {
+      return toReceived(delivery, decoded.value, this.#queue.name, this.#options.errorStacks);
+    }
     const outcome = decoded.ok || isOver ? expired(delivery.message.expiresAt) : decoded.outcome;
     await this.#settleUnread(delivery, outcome);
     return undefined;
@@ -214,6 +204,7 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
       retries: DEFAULT_RETRIES,
       maxPostpones: DEFAULT_MAX_POSTPONES,
       onExpired: this.#queue.spec.onExpired,
+      errorStacks: this.#options.errorStacks,
     });
     if (settlement.verb === 'drop') {
       delivery.ack();
@@ -255,37 +246,4 @@ class Receiving<Out> implements AsyncIterableIterator<Received<Out>, undefined> 
     })();
     return this.#closing;
   }
-}
-
-function toReceived<Out>(delivery: Delivery, value: Out, queue: string): Received<Out> {
-  const { message, attempt, redelivered } = delivery;
-  return {
-    value,
-    queue,
-    exchange: message.origin?.exchange ?? '',
-    routingKey: message.origin?.routingKey ?? queue,
-    id: message.id,
-    attempt,
-    redelivered,
-    headers: message.headers,
-    timestamp: message.timestamp,
-    type: message.type,
-    appId: message.appId,
-    userId: message.userId,
-    expiresAt: message.expiresAt,
-    correlationId: message.correlationId,
-    replyTo: message.replyTo,
-    ack: () => delivery.ack(),
-    retry: async (delayMs, error = 'no reason given') => {
-      const checked = integerOption('delayMs', delayMs, { min: 0, max: MAX_DELAY_MS, default: 0 });
-      await delivery.retry(checked, { code: 'failed', error: errorText(error) });
-    },
-    postpone: async (delayMs) => {
-      await delivery.postpone(
-        integerOption('delayMs', delayMs ?? Number.NaN, { min: 0, max: MAX_DELAY_MS, default: 0 }),
-      );
-    },
-    deadLetter: (error) => delivery.deadLetter({ code: 'rejected', error: errorText(error) }),
-    release: () => delivery.release(),
-  };
 }

@@ -4,6 +4,7 @@ import { expiredFailure } from '../common/message/expiry.js';
 import { postponesOf } from '../common/message/retry-headers.js';
 import { errorText, MAX_DELAY_MS } from '../common/options.js';
 import { isPostpone, isRejectMessage, isRetryLater } from '../errors.js';
+import { stackOf } from './error-stack.js';
 import type { Retries } from './retry-policy.js';
 
 /** How an attempt at one message ended. */
@@ -49,6 +50,8 @@ export interface SettlementPolicy {
   /** How often a message may be postponed. */
   readonly maxPostpones: number;
   readonly onExpired: QueueSpec['onExpired'];
+  /** Whether failures carry the stacks of errors. */
+  readonly errorStacks: boolean;
 }
 
 const NOTHING_RETURNED: Outcome = { type: 'handled', value: undefined };
@@ -79,6 +82,12 @@ function delayOf(error: { readonly delayMs: unknown }): number | undefined {
   }
 }
 
+/**
+ * Nobody looks at a message that waits for less: it is retried without the stack of its error, which costs as much as the
+ * error itself.
+ */
+const SHOWN_DELAY_MS = 1000;
+
 const ACK: Settlement = { verb: 'ack' };
 const DROP: UnhandledSettlement = { verb: 'drop' };
 
@@ -101,21 +110,39 @@ export function settlementFor(
 export function unhandledSettlementFor(
   outcome: Unhandled,
   { attempt, message }: Pick<Delivery, 'attempt' | 'message'>,
-  { retries, maxPostpones, onExpired }: SettlementPolicy,
+  { retries, maxPostpones, onExpired, errorStacks }: SettlementPolicy,
 ): UnhandledSettlement {
+  const dead = (code: DeadLetterCode, text: string): UnhandledSettlement => ({
+    verb: 'dead-letter',
+    failure: failure(code, text, outcome.error, errorStacks),
+  });
   switch (outcome.type) {
     case 'hopeless':
       if (outcome.code === 'expired' && onExpired === 'drop') return DROP;
-      return { verb: 'dead-letter', failure: { code: outcome.code, error: outcome.text } };
+      return dead(outcome.code, outcome.text);
     case 'postponed': {
       if (postponesOf(message.headers) < maxPostpones) return { verb: 'postpone', delayMs: outcome.delayMs };
       const error = `postponed ${maxPostpones} times, and then: ${outcome.text}`;
-      return { verb: 'dead-letter', failure: { code: 'postponed', error } };
+      return dead('postponed', error);
     }
     case 'failed': {
-      const failure: Failure = { code: 'failed', error: outcome.text };
-      if (attempt >= retries.attempts) return { verb: 'dead-letter', failure };
-      return { verb: 'retry', delayMs: outcome.delayMs ?? retries.delayAfter(attempt), failure };
+      if (attempt >= retries.attempts) return dead('failed', outcome.text);
+      const delayMs = outcome.delayMs ?? retries.delayAfter(attempt);
+      return {
+        verb: 'retry',
+        delayMs,
+        failure: retryFailure(delayMs, outcome.text, outcome.error, errorStacks),
+      };
     }
   }
+}
+
+/** The failure of a message that becomes a dead letter now. */
+export function failure(code: DeadLetterCode, error: string, thrown: unknown, errorStacks: boolean): Failure {
+  return { code, error, stack: errorStacks ? stackOf(thrown) : undefined, at: Date.now() };
+}
+
+/** The failure of a message that is retried after the delay. */
+export function retryFailure(delayMs: number, error: string, thrown: unknown, errorStacks: boolean): Failure {
+  return failure('failed', error, thrown, errorStacks && delayMs >= SHOWN_DELAY_MS);
 }

@@ -58,22 +58,45 @@ interface ThreadFailure {
   readonly message: string;
   readonly code: string | undefined;
   readonly stack: string | undefined;
+  /** Its `cause` and `errors`, if they are errors. */
+  readonly cause: ThreadFailure | undefined;
+  readonly errors: readonly ThreadFailure[];
 }
 
+/** Of causes of causes, and of the errors of an `AggregateError`, that cross between threads. */
+const MAX_DEPTH = 4;
+const MAX_ERRORS = 5;
+
 /** An error in the form that crosses between threads. Never throws. */
-export function toFailure(error: unknown): ThreadFailure {
+export function toFailure(error: unknown, depth = 0): ThreadFailure {
   const message = errorText(error);
   const verdict = verdictOf(error);
   try {
     if (error instanceof Error) {
       const { name, stack } = error;
       const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-      return { ...verdict, name: String(name), message, code, stack: stack && String(stack) };
+      const causes = causesOf(error, depth);
+      return { ...verdict, name: String(name), message, code, stack: stack && String(stack), ...causes };
     }
   } catch {
     // A getter that throws.
   }
-  return { ...verdict, name: 'Error', message, code: undefined, stack: undefined };
+  return {
+    ...verdict,
+    name: 'Error',
+    message,
+    code: undefined,
+    stack: undefined,
+    cause: undefined,
+    errors: [],
+  };
+}
+
+function causesOf(error: Error, depth: number): Pick<ThreadFailure, 'cause' | 'errors'> {
+  const pass = (one: unknown) => (one instanceof Error ? [toFailure(one, depth + 1)] : []);
+  if (depth >= MAX_DEPTH) return { cause: undefined, errors: [] };
+  const errors = 'errors' in error && Array.isArray(error.errors) ? error.errors.slice(0, MAX_ERRORS) : [];
+  return { cause: pass(error.cause)[0], errors: errors.flatMap(pass) };
 }
 
 function verdictOf(error: unknown): Pick<ThreadFailure, 'verdict' | 'delayMs'> {
@@ -86,10 +109,12 @@ function verdictOf(error: unknown): Pick<ThreadFailure, 'verdict' | 'delayMs'> {
 
 /** An error that came from the other thread. */
 export function toError(failure: ThreadFailure): Error {
-  const { name, code, stack } = failure;
+  const { name, code, stack, cause, errors } = failure;
   const error = withVerdict(failure);
   if (failure.verdict === undefined) error.name = name;
   if (stack !== undefined) error.stack = stack;
+  if (cause !== undefined) error.cause = toError(cause);
+  if (errors.length > 0) Object.assign(error, { errors: errors.map(toError) });
   return code === undefined ? error : Object.assign(error, { code });
 }
 

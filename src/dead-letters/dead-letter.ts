@@ -1,6 +1,7 @@
 import type { DeadLetterCode, Message, MessageHeaders } from '../broker.js';
 import { BROKER_HEADERS, latestDeath } from '../common/message/broker-headers.js';
 import { deadLetterHistory } from '../common/message/dead-letter-headers.js';
+import { type AttemptFailure, failuresIn, stackIn } from '../common/message/failure-headers.js';
 import { RESERVED_HEADER_PREFIX } from '../common/message/retry-headers.js';
 
 /** A message in a dead-letter queue, with the history of its failure. */
@@ -26,6 +27,16 @@ export interface DeadLetter {
   readonly firstError: string;
   /** The number of attempts; undefined if unknown. */
   readonly attempts: number | undefined;
+  /**
+   * How its first attempt and its last nine failed, oldest first; empty if unknown. An attempt whose process died is not
+   * among them.
+   */
+  readonly failures: readonly AttemptFailure[];
+  /**
+   * The stack of the last error, followed by those of its causes, for people to read. At most 4096 bytes of UTF-8;
+   * undefined if unknown. A message that expired, or was never settled, has that of the error before.
+   */
+  readonly stack: string | undefined;
   /** When it became a dead letter, ISO 8601; undefined if unknown. */
   readonly deadAt: string | undefined;
   /** The message as it is stored, with the headers that carry this history. */
@@ -35,19 +46,21 @@ export interface DeadLetter {
 /** Reads the history headers of a dead letter. Those of the toolkit say more than RabbitMQ's, and take precedence. */
 export function toDeadLetter(message: Message): DeadLetter {
   const { id, headers } = message;
+  const failures = failuresIn(headers);
+  const stack = stackIn(headers);
   const history = deadLetterHistory(headers);
   const death = brokerDeath(headers);
   if (history !== undefined) {
     const { reason, error, firstError, attempts } = history;
     const queue = history.queue === '' ? death?.queue : history.queue;
     const deadAt = Number.isNaN(Date.parse(history.deadAt)) ? undefined : history.deadAt;
-    return { id, queue, reason, error, firstError, attempts, deadAt, message };
+    return { id, queue, reason, error, firstError, attempts, failures, stack, deadAt, message };
   }
   if (death !== undefined) {
     const { queue, reason, deadAt } = death;
     const attempts = reason === 'rejected' ? death.count : undefined;
     const error = DEATH_DESCRIPTIONS[reason] ?? '';
-    return { id, queue, reason, error, firstError: '', attempts, deadAt, message };
+    return { id, queue, reason, error, firstError: '', attempts, failures, stack, deadAt, message };
   }
   return {
     id,
@@ -56,6 +69,8 @@ export function toDeadLetter(message: Message): DeadLetter {
     error: '',
     firstError: '',
     attempts: undefined,
+    failures,
+    stack,
     deadAt: undefined,
     message,
   };

@@ -126,7 +126,11 @@ describe('what others wrote is harmless wherever it is printed', () => {
     const shown = lines(stdout);
     const body = shown.findIndex((line) => line.startsWith('body '));
     expect(shown.slice(0, body).join('\n')).toMatch(/^header name/m);
-    for (const line of shown.slice(0, body)) expect(line).toMatch(/^\S.*:/);
+    const stack = shown.indexOf('stack:');
+    expect(shown[stack + 1]).toMatch(/^ {2}Error: /);
+    for (const line of shown.slice(0, body)) {
+      expect(line).toMatch(shown.indexOf(line) > stack && line.startsWith('  ') ? /^ {2}/ : /^\S.*:/);
+    }
   });
 
   test('a dead letter for another queue that does not exist, in the error', async () => {

@@ -112,7 +112,7 @@ test('a message has one of four outcomes, and its attempts and postponements are
           const settlement = settlementFor(
             thrown(make()),
             { attempt, message: message({ headers }) },
-            { retries, maxPostpones, onExpired: undefined },
+            { retries, maxPostpones, onExpired: undefined, errorStacks: false },
           );
           isDead = settlement.verb === 'dead-letter';
           if (isDead) break;

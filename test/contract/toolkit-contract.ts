@@ -1,9 +1,11 @@
 import { contractSuite } from './contract-suite.js';
+
 import { lockCases } from './coordination/lock-cases.js';
 import { scheduleCases } from './coordination/schedule-cases.js';
 import { topicCases } from './definitions/topic-cases.js';
 import { againCases } from './delivery/again-cases.js';
 import { deadLetterCases } from './delivery/dead-letter-cases.js';
+import { historyCases } from './delivery/history-cases.js';
 import { receiveCases } from './delivery/receive-cases.js';
 import { aroundCases } from './handlers/around-cases.js';
 import { batchCases } from './handlers/batch-cases.js';
@@ -23,6 +25,7 @@ import { sendCases } from './sending/send-cases.js';
 import { sendManyCases } from './sending/send-many-cases.js';
 import { valueCases } from './sending/value-cases.js';
 import { stopCases } from './start-and-stop/stop-cases.js';
+
 import type { BrokerSubject, Skips } from './subject.js';
 
 /** What producers and consumers promise, as cases. They hold on every backend. */
@@ -48,6 +51,7 @@ export function toolkitContract(subject: BrokerSubject, skips: Skips = {}): void
     request: requestCases,
     receive: receiveCases,
     'dead letters': deadLetterCases,
+    'failure history': historyCases,
     locks: lockCases,
     topics: topicCases,
     schedules: scheduleCases,

@@ -73,6 +73,8 @@ test('four thousand time-outs are one group, with its first and last time', () =
         error: `no answer within ${n} ms`,
         firstError: '',
         attempts: 1,
+        failures: [],
+        stack: undefined,
         deadAt: new Date(1_700_000_000_000 + n).toISOString(),
         message: { id: `m-${n}`, contentType: '', headers: {}, body: '' },
       },

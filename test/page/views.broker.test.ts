@@ -130,6 +130,12 @@ describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
     const text = await page.locator('main').innerText();
     expect(text).not.toContain('the end');
     expect(text).toContain('the first 64');
+    // How its attempt failed.
+    expect(await page.locator('h3:text-is("Stack") + pre').innerText()).toMatch(/^Error: no\n {4}at /);
+    const row = page.locator('h3:text-is("Attempts") + table tbody tr');
+    expect(await row.locator('td').allInnerTexts()).toEqual(['1', `${hostname()}, ${process.pid}`, 'no']);
+    expect(await row.locator('th time').getAttribute('datetime')).toMatch(/^\d{4}-.*Z$/);
+    expect(text).not.toContain('x-millrace-stack');
     expect(await page.locator('pre.body').last().innerText()).toContain('<script>');
     const [download] = await Promise.all([
       page.waitForEvent('download'),

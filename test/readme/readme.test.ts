@@ -23,7 +23,10 @@ const PROGRAMS: Readonly<Record<string, readonly (Prints | 'a part' | 'a module'
     /^\{"queue":"orders","id":"m-1","attempt":1,"text":"shipped"\}\n$/,
   ],
   'docs/batches.md': [/^rye,oats 1\n$/],
-  'docs/dead-letters.md': [/^rejected no licence 1\n0 would be dropped\n1 replayed\n$/],
+  'docs/dead-letters.md': [
+    /^rejected no licence 1\n0 would be dropped\n1 replayed\n$/,
+    /^(attempt [12]: order A-1 was not placed string string number\n){2}Error: order A-1 was not placed\n {2}\[cause\]: RangeError: no route to warehouse 2\n$/,
+  ],
   'docs/events.md': [
     /^((true 36|billing A-1: 12\.5|mail A-1: order\.placed)\n){3}$/,
     /^Map\(1\) \{ 'rye' => 3 \}\n$/,

@@ -3,12 +3,14 @@
 import { isUtf8 } from 'node:buffer';
 import { type Command, Option } from 'commander';
 import type { MessageState, PeekedMessage } from '../../broker.js';
+import { FAILURES, failuresIn, STACK, stackIn } from '../../common/message/failure-headers.js';
 import { showHeaders, showValue } from '../../common/message/headers.js';
 import { wholeCharacters } from '../../common/operator/peek-page.js';
 import { count } from '../../common/reporting/count.js';
 import { onOneLine } from '../../common/reporting/terminal-text.js';
 import { addHelp, addressFlags, type Execute, shellQuoted } from '../common-options.js';
 import { EXIT, type ExitCode } from '../exit-code.js';
+import { failureFacts, stackLines } from '../failure-view.js';
 import { padTo, widthOf } from '../layout.js';
 import { integerValue, nameValue } from '../option-values.js';
 import { type Output, showBody } from '../output.js';
@@ -88,6 +90,11 @@ function bytesOf({ message: { body }, bodyBytes }: PeekedMessage): Buffer {
 function detailsOf(peeked: PeekedMessage): string {
   const { message, bodyBytes, state, attempt, redelivered, dueAt, holder } = peeked;
   const body = bytesOf(peeked);
+  const failures = failuresIn(message.headers);
+  const stack = stackIn(message.headers);
+  const headers = { ...message.headers };
+  if (failures.length > 0) delete headers[FAILURES];
+  if (stack !== undefined) delete headers[STACK];
   const cutTo = body.byteLength < bodyBytes ? `, the first ${body.byteLength} shown` : '';
   const facts: [string, string | undefined][] = [
     ['id', message.id],
@@ -104,7 +111,8 @@ function detailsOf(peeked: PeekedMessage): string {
     ['correlation id', message.correlationId],
     ['reply to', message.replyTo],
     ['exchange', message.origin && `${message.origin.exchange}, routing key ${message.origin.routingKey}`],
-    ...Object.entries(message.headers).map(([name, value]): [string, string] => {
+    ...failureFacts(failures),
+    ...Object.entries(headers).map(([name, value]): [string, string] => {
       const shown = showValue(value);
       return [`header ${name}`, typeof shown === 'string' ? shown : JSON.stringify(shown)];
     }),
@@ -114,7 +122,9 @@ function detailsOf(peeked: PeekedMessage): string {
     .filter((fact): fact is [string, string] => Boolean(fact[1]))
     .map(([name, value]) => [onOneLine(`${name}:`), onOneLine(value)] as const);
   const width = Math.max(...known.map(([name]) => widthOf(name)));
-  return [...known.map(([name, value]) => `${padTo(name, width)}  ${value}`), showBody(body)].join('\n');
+  const lines = known.map(([name, value]) => `${padTo(name, width)}  ${value}`);
+  // The last line is that of the body.
+  return [...lines.slice(0, -1), ...stackLines(stack), ...lines.slice(-1), showBody(body)].join('\n');
 }
 
 function recordOf(peeked: PeekedMessage): object {

@@ -1,6 +1,7 @@
 /** The headers in which a dead letter carries its history. They are the same on every backend. */
 import type { DeadLetterCode, Failure, HeaderValue, MessageHeaders } from '../../broker.js';
 import { EXPIRES_AT } from './expiry.js';
+import { type AttemptFailure, failuresIn, fitting, stackIn, withFailure } from './failure-headers.js';
 import { ATTEMPT, ERROR, FIRST_ERROR, POSTPONES, shorten, toCount } from './retry-headers.js';
 
 /** On a dead letter: the number of its attempts. In its new queue it starts at attempt 1. */
@@ -9,27 +10,35 @@ const REASON = 'x-millrace-reason';
 const QUEUE = 'x-millrace-queue';
 const DEAD_AT = 'x-millrace-dead-at';
 
-/** The headers of a message that is moved to a dead-letter queue. */
-export function deadLetterHeaders(
+/** How a message became a dead letter. */
+export interface Death {
+  readonly queue: string;
+  readonly attempt: number;
+  readonly failure: Failure;
+  /** Default: now. */
+  readonly deadAt?: Date | undefined;
+}
+
+/** The headers of a message that is moved to a dead-letter queue, after a failure in this process. */
+export function deadLetterHeaders(headers: MessageHeaders, death: Death): Record<string, HeaderValue> {
+  return fitting(deadLetterFields(withFailure(headers, death.attempt, death.failure), death));
+}
+
+/** The same without an entry for its last failure, which happened elsewhere. */
+export function deadLetterFields(
   headers: MessageHeaders,
-  history: {
-    readonly queue: string;
-    readonly attempt: number;
-    readonly failure: Failure;
-    /** Default: now. */
-    readonly deadAt?: Date | undefined;
-  },
+  { queue, attempt, failure, deadAt = new Date() }: Death,
 ): Record<string, HeaderValue> {
-  const error = shorten(history.failure.error);
+  const error = shorten(failure.error);
   const { [ATTEMPT]: _, [POSTPONES]: _postpones, [EXPIRES_AT]: _expired, ...others } = headers;
   return {
     [FIRST_ERROR]: error,
     ...others,
-    [ATTEMPTS]: String(history.attempt),
+    [ATTEMPTS]: String(attempt),
     [ERROR]: error,
-    [REASON]: history.failure.code,
-    [QUEUE]: history.queue,
-    [DEAD_AT]: (history.deadAt ?? new Date()).toISOString(),
+    [REASON]: failure.code,
+    [QUEUE]: queue,
+    [DEAD_AT]: deadAt.toISOString(),
   };
 }
 
@@ -43,6 +52,13 @@ export interface DeadLetterHistory {
   readonly firstError: string;
   /** The number of attempts. */
   readonly attempts: number;
+  /** How the first attempt and the last nine failed, oldest first; empty if its headers don't say. */
+  readonly failures: readonly AttemptFailure[];
+  /**
+   * The stack of the last error, with those of its causes, at most 4096 bytes of UTF-8; undefined if there is none. A
+   * message that expired, or was never settled, has that of the error before.
+   */
+  readonly stack: string | undefined;
   /** The queue that it came from. */
   readonly queue: string;
   /** ISO 8601. */
@@ -58,6 +74,8 @@ export function deadLetterHistory(headers: MessageHeaders): DeadLetterHistory | 
     error: textOf(headers[ERROR]),
     firstError: textOf(headers[FIRST_ERROR]),
     attempts: toCount(headers[ATTEMPTS]),
+    failures: failuresIn(headers),
+    stack: stackIn(headers),
     queue: textOf(headers[QUEUE]),
     deadAt: textOf(headers[DEAD_AT]),
   };

@@ -1,5 +1,6 @@
 /** The headers in which a retried or postponed message carries its history. They are the same on every backend. */
 import type { Failure, HeaderValue, MessageHeaders } from '../../broker.js';
+import { fitting, withFailure } from './failure-headers.js';
 
 /** Header names with this prefix belong to the toolkit; senders can't set them. */
 export const RESERVED_HEADER_PREFIX = 'x-millrace-';
@@ -30,7 +31,12 @@ export function retryHeaders(
   failure: Failure,
 ): Record<string, HeaderValue> {
   const error = shorten(failure.error);
-  return { [FIRST_ERROR]: error, ...headers, [ATTEMPT]: String(nextAttempt), [ERROR]: error };
+  return fitting({
+    [FIRST_ERROR]: error,
+    ...withFailure(headers, nextAttempt - 1, failure),
+    [ATTEMPT]: String(nextAttempt),
+    [ERROR]: error,
+  });
 }
 
 /** The headers of a message that is postponed. */

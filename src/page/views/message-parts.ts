@@ -1,6 +1,13 @@
 /** A message in HTML: its properties, headers and body. */
 import type { HeaderValue, Message } from '../../broker.js';
-import { bytes, time } from '../html/format.js';
+import {
+  type AttemptFailure,
+  FAILURES,
+  failuresIn,
+  STACK,
+  stackIn,
+} from '../../common/message/failure-headers.js';
+import { bytes, number, time } from '../html/format.js';
 import { type Html, html, type Part } from '../html/html.js';
 import { bodyText } from '../messages/body-text.js';
 
@@ -35,8 +42,27 @@ export function definitions(rows: readonly (readonly [string, Part])[]): Html {
   return html`<dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
+/** How the attempts failed, and the stack of the last error. */
+export function failures({ headers: values }: Message): Html {
+  const list = failuresIn(values);
+  const stack = stackIn(values);
+  return html`${stack !== undefined && html`<h3>Stack</h3><pre class="body" tabindex="0">${stack}</pre>`}
+${list.length > 0 && html`<h3>Attempts</h3><table class="wide"><thead><tr><th scope="col">failed</th><th scope="col" class="figure">attempt</th><th scope="col">process</th><th scope="col">error</th></tr></thead><tbody>${list.map(failureRow)}</tbody></table>`}`;
+}
+
+function failureRow({ attempt, at, host, pid, error }: AttemptFailure): Html {
+  const process = [host, pid].filter((part) => part !== undefined).join(', ');
+  return html`
+<tr><th scope="row">${time(Date.parse(at))}</th><td data-l="attempt" class="figure">${number(attempt)}</td><td data-l="process">${process === '' ? 'not known' : process}</td><td data-l="error">${error}</td></tr>`;
+}
+
+/** All but those that {@link failures} shows. */
 export function headers({ headers: values }: Message): Html {
-  const rows = Object.entries(values);
+  const hasStack = stackIn(values) !== undefined;
+  const hasFailures = failuresIn(values).length > 0;
+  const rows = Object.entries(values).filter(
+    ([name]) => !(name === STACK && hasStack) && !(name === FAILURES && hasFailures),
+  );
   if (rows.length === 0) return html`<p class="hint">none</p>`;
   return definitions(rows.map(([name, value]) => [name, headerText(value)]));
 }

@@ -5,7 +5,7 @@ import type { DeadLetter } from '../../dead-letters/dead-letter.js';
 import { number, time } from '../html/format.js';
 import { type Html, html } from '../html/html.js';
 import { deadLetterQueueOf } from '../messages/dead-reader.js';
-import { body, definitions, headers, properties } from './message-parts.js';
+import { body, definitions, failures, headers, properties } from './message-parts.js';
 import { missingQueue } from './queue.js';
 import {
   actionButton,
@@ -53,13 +53,14 @@ ${actionButton(context, { label: 'Drop…', title: `Drop 1 dead letter of '${nam
 <h2>Why it failed</h2>
 ${error === '' ? html`<p class="hint">No error is recorded.</p>` : html`<pre class="body error">${error}</pre>`}
 ${firstError !== '' && firstError !== error && html`<h3>At its first attempt</h3><pre class="body error">${firstError}</pre>`}
+${failures(message)}
 ${definitions([
   ['attempts', number(attempts)],
   ['sent', time(message.timestamp)],
   ['died', time(deadAt === undefined ? undefined : Date.parse(deadAt))],
   ['came from', queue ?? 'not known'],
 ])}
-<p class="hint">A dead letter carries its first and its last error, up to 1000 characters of each. Stacks are in the log of its worker.</p>
+<p class="hint">A dead letter carries its first and its last error, up to 1000 characters of each, a line about its first attempt and the last nine, and the beginning of the last stack, unless its consumer has <code>errorStacks: false</code>.</p>
 <h2>Message</h2>${properties(message, bodyBytes)}
 ${
   hideBodies

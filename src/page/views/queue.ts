@@ -8,7 +8,7 @@ import { type Cell, type Cells, renderCell } from '../html/cells.js';
 import { age, bytes, count, duration, number, rate, sinceText, time, UNKNOWN } from '../html/format.js';
 import { type Html, html } from '../html/html.js';
 import { deadLetterQueueOf } from '../messages/dead-reader.js';
-import { body, definitions, headers, properties } from './message-parts.js';
+import { body, definitions, failures, headers, properties } from './message-parts.js';
 import {
   actionButton,
   addressFlag,
@@ -209,7 +209,7 @@ function peeked({ hideBodies }: ViewContext, one: PeekedMessage): Html {
   const { message, attempt, holder, dueAt, redelivered, bodyBytes } = one;
   const { error } = { error: message.headers['x-millrace-error'] };
   return html`<li data-row="${message.id}"><details><summary><code>${message.id}</code> <span class="hint">${bytes(bodyBytes)}${message.type !== undefined && html`, ${message.type}`}${attempt > 1 && `, attempt ${attempt}`}${redelivered && ', redelivered'}${holder !== undefined && `, ${holder}`}</span>${dueAt !== undefined && html` <span>due ${time(dueAt)}</span>`}${typeof error === 'string' && html` <span data-s="warn">${error.split('\n', 1)[0]?.slice(0, 200)}</span>`}</summary>
-${properties(message, bodyBytes)}${hideBodies ? html`<p class="hint">Headers and bodies are hidden on this page.</p>` : html`<h3>Headers</h3>${headers(message)}<h3>Body</h3>${body(message, bodyBytes)}`}</details></li>`;
+${failures(message)}${properties(message, bodyBytes)}${hideBodies ? html`<p class="hint">Headers and bodies are hidden on this page.</p>` : html`<h3>Headers</h3>${headers(message)}<h3>Body</h3>${body(message, bodyBytes)}`}</details></li>`;
 }
 
 function facts(info: QueueInfo): Html {

@@ -1,6 +1,7 @@
 import type { Failure, Message, MessageHeaders } from '../../broker.js';
 import { deadLetterHeaders } from '../../common/message/dead-letter-headers.js';
 import { hasExpiry, withExpiry } from '../../common/message/expiry.js';
+import { FAILURES, STACK } from '../../common/message/failure-headers.js';
 import { postponeHeaders, retryHeaders } from '../../common/message/retry-headers.js';
 import { isQueueError } from '../../errors.js';
 import type { ReconnectingConnection } from '../connection/reconnecting-connection.js';
@@ -10,7 +11,7 @@ import { isDelayOf } from '../topology/queue-arguments.js';
 import type { RetryAndDeadLetterQueues } from '../topology/retry-and-dead-letter-queues.js';
 import type { RetryDelay } from '../topology/retry-delay-steps.js';
 import type { ReceivedMessage, WireMessage } from '../wire/amqp-message.js';
-import { deathHeaders, republished, thinned } from '../wire/republished.js';
+import { deathHeaders, republished, stripped, thinned } from '../wire/republished.js';
 import { OversizedMessages } from './oversized-messages.js';
 
 /** How long storing a message for another attempt may take; then it returns to its queue at once. */
@@ -176,15 +177,19 @@ export class Republisher {
     return true;
   }
 
-  /** Every message can be moved: one with too many headers drops the largest, if necessary all of them. */
+  /**
+   * Every message can be moved: where its headers don't fit, it drops the stack of its error, then its failures, then the
+   * largest of its sender's headers, if necessary all of them.
+   */
   async #carry(
     message: WireMessage,
     wait: { readonly signal: AbortSignal; readonly timeoutMs?: number },
   ): Promise<void> {
-    // All headers share one frame with the history, which takes up to 6 kB.
+    // All headers share one frame with the history, which then takes up to 6 kB.
     const most = this.#link.frameMax / 4;
-    const thin = KEPT_HEADER_BYTES.map((bytes) => () => thinned(message, Math.min(bytes, most)));
-    const versions = [() => message, ...thin];
+    const short = () => stripped(message, [STACK, FAILURES]);
+    const thin = KEPT_HEADER_BYTES.map((bytes) => () => thinned(short(), Math.min(bytes, most)));
+    const versions = [() => message, () => stripped(message, [STACK]), short, ...thin];
     for (const [index, version] of versions.entries()) {
       try {
         await this.#publisher.publish(version(), wait);

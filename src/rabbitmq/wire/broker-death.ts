@@ -1,8 +1,8 @@
 /** RabbitMQ's record, in the headers of a message, of its deliveries and moves between queues. */
 import type { MessageHeaders } from '../../broker.js';
 import { latestDeath } from '../../common/message/broker-headers.js';
-import { deadLetterHeaders, deadLetterHistory } from '../../common/message/dead-letter-headers.js';
-import { attemptOf } from '../../common/message/retry-headers.js';
+import { deadLetterFields, deadLetterHistory } from '../../common/message/dead-letter-headers.js';
+import { attemptOf, FIRST_ERROR } from '../../common/message/retry-headers.js';
 import type { HeaderTable } from './header-table.js';
 
 /** Whether the broker gave the message up. A message whose retry delay has elapsed has the reason `expired`, too. */
@@ -19,16 +19,14 @@ export function withBrokerDeath(headers: HeaderTable, values: MessageHeaders): M
   if (deadLetterHistory(values) !== undefined) return values;
   const last = latestDeath(values);
   if (last?.reason !== 'delivery_limit' || typeof last.queue !== 'string') return values;
-  const death = deadLetterHeaders(
-    {},
-    {
-      queue: last.queue,
-      // It counts all failed deliveries, one of which `attemptOf` already includes.
-      attempt: attemptOf(values) - 1 + (countOf(headers, 'x-delivery-count') || 1),
-      failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
-      deadAt: last.time instanceof Date ? last.time : undefined,
-    },
-  );
+  const firstError = values[FIRST_ERROR];
+  const death = deadLetterFields(firstError === undefined ? {} : { [FIRST_ERROR]: firstError }, {
+    queue: last.queue,
+    // It counts all failed deliveries, one of which `attemptOf` already includes.
+    attempt: attemptOf(values) - 1 + (countOf(headers, 'x-delivery-count') || 1),
+    failure: { code: 'delivery-limit', error: 'delivered again and again without being settled' },
+    deadAt: last.time instanceof Date ? last.time : undefined,
+  });
   return { ...values, ...death };
 }
 

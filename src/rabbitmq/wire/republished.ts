@@ -53,6 +53,13 @@ export function deathHeaders({ headers }: ReceivedMessage): MessageHeaders {
   return Object.fromEntries(Object.entries(headers.values).filter(([name]) => DEATH_HEADERS.test(name)));
 }
 
+/** The same message without some headers of the toolkit. */
+export function stripped(message: WireMessage, names: readonly string[]): WireMessage {
+  const kept = Object.entries(message.options.headers).filter(([name]) => !names.includes(name));
+  const carried = message.carried?.filter(({ name }) => !names.includes(name));
+  return { ...message, carried, options: { ...message.options, headers: Object.fromEntries(kept) } };
+}
+
 /** On a moved message: the names of the sender's headers that did not fit. */
 const DROPPED_HEADERS = 'x-millrace-dropped-headers';
 

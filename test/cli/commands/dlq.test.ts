@@ -92,8 +92,10 @@ describe.each(places)('dead letters %s', (_where, url) => {
     const show = await dlq('show', '-q', queue, 'greeting');
     expect(show.exitCode).toBe(0);
     expect(show.stdout).toMatch(
-      /attempts: +1\n.*last error: +the command exited with 7\n.*\nHello World!\n$/s,
+      /attempts: +1\n.*last error: +the command exited with 7\nattempt 1: +20\d\d-\S+Z, .*, process \d+: the command exited with 7\n.*\nHello World!\n$/s,
     );
+    // A stack would only name the command line.
+    expect(show.stdout).not.toContain('stack:');
 
     const replay = await dlq('replay', '-q', queue);
     expect(replay).toMatchObject({ exitCode: 0, stdout: ` [x] Replayed greeting to '${queue}'\n` });
@@ -119,7 +121,12 @@ describe.each(places)('dead letters %s', (_where, url) => {
     expect(jsonLines(list.stderr)).toMatchObject([{ event: 'summary', total: 3, shown: 2 }]);
     const show = await dlq('show', '-q', queue, '--json', '--match', 'body of c');
     expect(jsonLines(show.stdout)).toMatchObject([
-      { id: 'c', body: '"body of c"', headers: { tenant: 'blue' } },
+      {
+        id: 'c',
+        body: '"body of c"',
+        headers: { tenant: 'blue' },
+        failures: [{ attempt: 1, error: 'no licence', pid: process.pid }],
+      },
     ]);
     const replay = await dlq('replay', '-q', queue, '--json', 'b');
     expect(jsonLines(replay.stdout)).toEqual([{ outcome: 'replayed', id: 'b', to: queue }]);

@@ -21,6 +21,11 @@ describe('the headers of a dead letter', () => {
       error: 'negative total',
       firstError: 'connection refused',
       attempts: 2,
+      failures: [
+        expect.objectContaining({ attempt: 1, error: 'connection refused' }),
+        expect.objectContaining({ attempt: 2, error: 'negative total' }),
+      ],
+      stack: undefined,
       queue: 'orders',
       deadAt: expect.any(String),
     });
@@ -51,6 +56,8 @@ describe('the headers of a dead letter', () => {
       error: '',
       firstError: '',
       attempts: 1,
+      failures: [],
+      stack: undefined,
       queue: '',
       deadAt: '',
     });

@@ -14,6 +14,9 @@ describe('the headers of a retried message', () => {
       'x-millrace-attempt': '2',
       'x-millrace-error': 'connection refused',
       'x-millrace-first-error': 'connection refused',
+      'x-millrace-failures': expect.stringMatching(
+        /^\[{"attempt":1,"at":".*,"error":"connection refused"}\]$/,
+      ),
     });
     expect(attemptOf(headers)).toBe(2);
   });

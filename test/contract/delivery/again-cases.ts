@@ -132,6 +132,8 @@ export const againCases: Cases = {
     expect(event?.failure).toEqual({
       code: 'postponed',
       error: 'postponed 3 times, and then: the mill stands still',
+      stack: expect.stringMatching(/^Postpone: the mill stands still\n/),
+      at: expect.any(Number),
     });
     const dead = (await (await t.inbox(`${queue.name}.dead`)).next()).message;
     expect(deadLetterHistory(dead.headers)).toMatchObject({

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { expect } from 'vitest';
 import { z } from 'zod';
+
 import { deadLetterHistory } from '../../../src/common/message/dead-letter-headers.js';
-import { type Received, receive } from '../../../src/consumer/receive.js';
+import { receive } from '../../../src/consumer/receive.js';
+import type { Received } from '../../../src/consumer/received.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';

@@ -197,6 +197,11 @@ export const settlementCases: Cases = {
       error: 'last error',
       firstError: 'first error: ünicode 👩‍👩‍👧',
       attempts: 2,
+      failures: [
+        expect.objectContaining({ attempt: 1, error: 'first error: ünicode 👩‍👩‍👧' }),
+        expect.objectContaining({ attempt: 2, error: 'last error' }),
+      ],
+      stack: undefined,
       queue: queue.name,
       deadAt: expect.any(String),
     });

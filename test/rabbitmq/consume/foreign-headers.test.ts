@@ -331,12 +331,39 @@ describe('a message is moved, whatever its headers', () => {
       headers: frameMax > 8192 ? headers : { h: 'x'.repeat(7900) },
     });
     const inbox = await Inbox.open(narrow, queue.name);
-    await (await inbox.next()).deadLetter({ code: 'failed', error: 'e'.repeat(5000) });
+    const failure = { code: 'failed', error: 'e'.repeat(5000), stack: 's'.repeat(5000) } as const;
+    await (await inbox.next()).deadLetter(failure);
     await inbox.subscription.close();
     const { deadLetters: letters } = await deadLetters(broker, queue).list();
     expect(letters).toMatchObject([{ id: 'm', reason: 'failed', queue: queue.name }]);
     expect(letters[0]?.message.headers['x-millrace-dropped-headers']).toContain('h');
   });
+});
+
+it('in a narrow frame the history gives way, and all else is kept', async () => {
+  const narrow = await openRabbitMqBroker([`${amqpUrl()}?frame_max=8192`], {});
+  onTestFinished(() => narrow.close());
+  const queue = await declare();
+  const inbox = await Inbox.open(narrow, queue.name);
+  const stack = 's'.repeat(4000);
+  const bytes = { nothing: 1000, stack: 4500, both: 7760 };
+  for (const [id, size] of Object.entries(bytes)) {
+    await publish(queue.name, { messageId: id, headers: { h: 'x'.repeat(size) } });
+    await (await inbox.next()).retry(0, { code: 'failed', error: 'first', stack });
+    await (await inbox.next()).deadLetter({ code: 'failed', error: 'last', stack });
+  }
+  await inbox.subscription.close();
+  const { deadLetters: letters } = await deadLetters(broker, queue).list();
+  expect(letters.map(({ id, failures, stack: kept }) => [id, failures.length, kept?.length])).toEqual([
+    ['nothing', 2, 4000],
+    ['stack', 2, undefined],
+    ['both', 0, undefined],
+  ]);
+  for (const { error, firstError, message } of letters) {
+    expect([error, firstError]).toEqual(['last', 'first']);
+    expect(message.headers).toHaveProperty('h');
+    expect(message.headers).not.toHaveProperty('x-millrace-dropped-headers');
+  }
 });
 
 it('a message that was sent again after a lost link is told as redelivered: it may be a duplicate', async () => {

@@ -6,6 +6,7 @@ import { showHeaders, showValue } from '../../../common/message/headers.js';
 import { count } from '../../../common/reporting/count.js';
 import { onOneLine } from '../../../common/reporting/terminal-text.js';
 import { type DeadLetter, withoutHistory } from '../../../dead-letters/dead-letter.js';
+import { failureFacts, stackLines } from '../../failure-view.js';
 import { cut, padTo, widthOf } from '../../layout.js';
 import { showBody } from '../../output.js';
 
@@ -52,6 +53,7 @@ export function deadLetterDetails(deadLetter: DeadLetter): string {
     ['attempts', deadLetter.attempts?.toString()],
     ['first error', deadLetter.firstError],
     ['last error', deadLetter.error],
+    ...failureFacts(deadLetter.failures),
     ['dead since', deadLetter.deadAt],
     ['sent', message.timestamp === undefined ? undefined : dateOf(message.timestamp)],
     ['content type', message.contentType],
@@ -74,7 +76,10 @@ export function deadLetterDetails(deadLetter: DeadLetter): string {
     .map(([name, value]) => [onOneLine(`${name}:`), onOneLine(value)] as const);
   const width = Math.max(...known.map(([name]) => widthOf(name)));
   const lines = known.map(([name, value]) => `${padTo(name, width)}  ${value}`);
-  return [...lines, showBody(body)].join('\n');
+  // The last line is that of the body.
+  return [...lines.slice(0, -1), ...stackLines(deadLetter.stack), ...lines.slice(-1), showBody(body)].join(
+    '\n',
+  );
 }
 
 /** The JSON that `list` prints for a dead letter. */
@@ -95,6 +100,8 @@ export function wholeDeadLetter(deadLetter: DeadLetter): Readonly<Record<string,
   const content = isUtf8(body) ? { body: body.toString('utf8') } : { bodyBase64: body.toString('base64') };
   return {
     ...deadLetterFacts(deadLetter),
+    failures: deadLetter.failures,
+    stack: deadLetter.stack,
     timestamp,
     priority,
     correlationId,

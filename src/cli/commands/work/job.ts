@@ -76,6 +76,8 @@ function jobOf<T>(
     prefetch: Math.min(prefetch, most, 65_535),
     ...(flags.retry === undefined ? {} : { retry: { delaysMs: flags.retry } }),
     handlerTimeoutMs: flags.handlerTimeout,
+    // That of a failed command would only name this program.
+    errorStacks: flags.exec === undefined,
   };
   return {
     createConsumer: (broker, worker) =>

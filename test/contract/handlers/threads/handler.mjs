@@ -23,6 +23,8 @@ export default async function handle(command, { attempt, id, signal, headers }) 
       return { threadId, attempt, id, tenant: headers.tenant };
     case 'throw':
       throw Object.assign(new Error('out of flour'), { code: 'EFLOUR' });
+    case 'throw with a cause':
+      throw new Error('out of flour', { cause: new RangeError('no mill') });
     case 'reject':
       throw new RejectMessage('negative');
     case 'choose':
