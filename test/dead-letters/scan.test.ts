@@ -5,6 +5,7 @@ import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { defineQueue } from '../../src/queue.js';
 import { message } from '../contract/contract-context.js';
 import { untilAsserted } from '../support/eventually.js';
+import { forwardTo } from '../support/forward-broker.js';
 import { rejection } from '../support/rejection.js';
 
 const schema = {
@@ -43,32 +44,7 @@ function poisoned(broker: Backend, times = Number.POSITIVE_INFINITY): Backend {
       }, 1);
     });
   };
-  return { ...bound(broker), subscribe };
-}
-
-function bound(broker: Backend): Backend {
-  return {
-    url: broker.url,
-    state: broker.state,
-    outage: broker.outage,
-    counts: broker.counts,
-    maxMessageBytes: broker.maxMessageBytes,
-    declare: (...args) => broker.declare(...args),
-    declareExchange: (...args) => broker.declareExchange(...args),
-    removeExchange: (...args) => broker.removeExchange(...args),
-    listBindings: (...args) => broker.listBindings(...args),
-    publish: (...args) => broker.publish(...args),
-    subscribe: (...args) => broker.subscribe(...args),
-    receiveReplies: (...args) => broker.receiveReplies(...args),
-    openState: (...args) => broker.openState(...args),
-    viewState: (...args) => broker.viewState(...args),
-    removeState: async () => false,
-    inspect: (...args) => broker.inspect(...args),
-    purge: (...args) => broker.purge(...args),
-    remove: (...args) => broker.remove(...args),
-    close: () => broker.close(),
-    [Symbol.asyncDispose]: () => broker.close(),
-  };
+  return forwardTo(broker, { subscribe });
 }
 
 type Action = (letters: DeadLetters, wait: { timeoutMs?: number; signal?: AbortSignal }) => Promise<unknown>;

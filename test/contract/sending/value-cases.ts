@@ -9,6 +9,7 @@ import { deadLetters } from '../../../src/dead-letters/dead-letters.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import type { Queue } from '../../../src/queue.js';
 import { EventLog } from '../../support/event-log.js';
+import { forwardTo } from '../../support/forward-broker.js';
 import { rejection } from '../../support/rejection.js';
 import { recordWarnings } from '../../support/warnings.js';
 import { addressOf, type ContractContext, message } from '../contract-context.js';
@@ -72,28 +73,7 @@ async function reasons(
 
 /** The same broker under another limit, as a process with other settings would see it. */
 function withLimit(broker: Backend, maxMessageBytes: number): Backend {
-  return {
-    url: broker.url,
-    state: broker.state,
-    outage: broker.outage,
-    counts: broker.counts,
-    maxMessageBytes,
-    declare: (...args) => broker.declare(...args),
-    declareExchange: (...args) => broker.declareExchange(...args),
-    removeExchange: (...args) => broker.removeExchange(...args),
-    listBindings: (...args) => broker.listBindings(...args),
-    publish: (...args) => broker.publish(...args),
-    subscribe: (...args) => broker.subscribe(...args),
-    receiveReplies: (listener) => broker.receiveReplies(listener),
-    openState: (...args) => broker.openState(...args),
-    viewState: (...args) => broker.viewState(...args),
-    removeState: async () => false,
-    inspect: (...args) => broker.inspect(...args),
-    purge: (...args) => broker.purge(...args),
-    remove: (...args) => broker.remove(...args),
-    close: () => broker.close(),
-    [Symbol.asyncDispose]: () => broker.close(),
-  };
+  return forwardTo(broker, { maxMessageBytes });
 }
 
 export const valueCases: Cases = {
