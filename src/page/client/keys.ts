@@ -74,14 +74,11 @@ function tick(): boolean {
 
 /** Ticked rows take precedence over shown ones. */
 function push(key: string): boolean {
-  const verb = key === 'r' ? '"replay"' : '"drop"';
-  const chosen =
-    ticked().length > 0
-      ? [...document.querySelectorAll<HTMLElement>('[data-ticked]')].find((one) =>
-          one.dataset.do?.includes(verb),
-        )
-      : undefined;
-  const button = chosen ?? find<HTMLElement>(`[data-key="${key}"]`);
+  const action = key === 'r' ? 'replay' : key === 'd' ? 'drop' : undefined;
+  const ofTicked = [...document.querySelectorAll<HTMLElement>('[data-ticked]')].find(
+    ({ dataset }) => JSON.parse(dataset.do ?? '{}').action === action,
+  );
+  const button = (ticked().length > 0 ? ofTicked : undefined) ?? find<HTMLElement>(`[data-key="${key}"]`);
   button?.click();
   return button !== undefined;
 }
