@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { type Broker, connect, createProducer, defineQueue } from '../../src/index.js';
 import { anyValue } from './any-value.js';
 import { browserOfFile } from './browser.js';
@@ -102,6 +104,35 @@ test('a page whose process has gone says so, and goes on when it is back', async
   const again = await serve(['-u', `local:${folder}`, '--port', port]);
   await page.locator('#gone:has-text("The page was restarted")').waitFor();
   await page.goto(again.address);
+  await page.locator('#gone').waitFor({ state: 'hidden' });
+  await page.context().close();
+});
+
+test('a connection that is gone without an end is opened again', async () => {
+  const passed: Socket[] = [];
+  let isSilent = false;
+  const between = createServer((client) => {
+    client.on('error', () => {});
+    if (isSilent) return;
+    const server = createConnection(Number(new URL(served.origin).port), '127.0.0.1');
+    passed.push(server);
+    client.pipe(server).pipe(client);
+    server.on('error', () => {});
+    onTestFinished(() => void server.destroy());
+  });
+  await once(between.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => void between.close());
+  const { port } = between.address() as AddressInfo;
+  const { page } = await openTab(served.address.replace(/:\d+/, `:${port}`));
+  await page.locator('#state:text-is("connected")').waitFor();
+  await page.clock.install();
+  // As a network that has forgotten them.
+  isSilent = true;
+  for (const server of passed) server.unpipe().resume();
+  await page.clock.fastForward(16_000);
+  await page.locator('#gone:has-text("No connection to the server")').waitFor();
+  isSilent = false;
+  await page.clock.fastForward(16_000);
   await page.locator('#gone').waitFor({ state: 'hidden' });
   await page.context().close();
 });

@@ -14,6 +14,7 @@ interface Status {
 }
 
 let source: EventSource | undefined;
+let openedAt = 0;
 let name: string | undefined;
 let lastEvent = Date.now();
 /** When the link to the server was lost. */
@@ -37,6 +38,7 @@ export function follow(): void {
   const query = new URLSearchParams({ view: name, browser: browserId() });
   const opened = new EventSource(`${base}/events?${query}`);
   source = opened;
+  openedAt = Date.now();
   const listen = (type: string, take: (data: unknown) => void) =>
     opened.addEventListener(type, (event) => {
       arrived();
@@ -56,20 +58,27 @@ export function follow(): void {
     if (source !== opened) return;
     if (polledMs === undefined) lost();
     // The browser tries again on its own unless the server has refused.
-    if (opened.readyState === EventSource.CLOSED) setTimeout(() => void again(), AGAIN_MS);
+    if (opened.readyState === EventSource.CLOSED) setTimeout(() => void again(opened), AGAIN_MS);
   });
 }
 
 export function watchSilence(): void {
   setInterval(() => {
-    if (document.visibilityState === 'visible' && Date.now() - lastEvent > SILENT_MS) lost();
+    if (document.visibilityState !== 'visible' || Date.now() - lastEvent <= SILENT_MS) return;
+    lost();
+    // After a sleep, or behind a proxy, a connection may be gone without an end that the browser would notice.
+    if (Date.now() - openedAt > SILENT_MS) reopen();
   }, 1000);
   document.addEventListener('visibilitychange', () => {
     lastEvent = Date.now();
-    source?.close();
-    source = undefined;
-    follow();
+    reopen();
   });
+}
+
+function reopen(): void {
+  source?.close();
+  source = undefined;
+  follow();
 }
 
 /** Tells the server which tabs are of one browser. */
@@ -84,7 +93,7 @@ function browserId(): string {
   }
 }
 
-async function again(): Promise<void> {
+async function again(closed: EventSource): Promise<void> {
   try {
     const { status: code } = await fetch(`${base}/assets/icon.svg`, { method: 'HEAD', cache: 'no-store' });
     refusal =
@@ -96,6 +105,7 @@ async function again(): Promise<void> {
   } catch {
     refusal = '';
   }
+  if (source !== closed) return;
   source = undefined;
   showBar();
   follow();
