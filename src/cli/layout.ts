@@ -30,6 +30,17 @@ export function cut(text: string, width: number): string {
   return `${text.slice(0, end)}…`;
 }
 
+/** Cuts the middle out of a name: those that begin alike differ at the end. */
+export function cutName(name: string, width: number): string {
+  if (widthOf(name) <= width || width < 3) return cut(name, width);
+  const characters = [...name];
+  let left = Math.floor((width - 1) / 2);
+  let begin = characters.length;
+  while (left >= columnsOf(characters[begin - 1] ?? '')) left -= columnsOf(characters[--begin] ?? '');
+  const end = characters.slice(begin).join('');
+  return cut(name, width - widthOf(end)) + end;
+}
+
 /** Wraps the lines of a text between words, at `width` columns. */
 export function wrap(text: string, width: number): string {
   return text

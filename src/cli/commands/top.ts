@@ -18,6 +18,9 @@ interface TopFlags extends ListFlags {
 
 /** How many frames a chart goes back. */
 const HISTORY = 20;
+/** On a narrow terminal: it takes no more room than its title. */
+const SHORT_HISTORY = 11;
+const WIDE_COLUMNS = 110;
 /** The rest of a long list is left out. */
 const MAX_ROWS = 10_000;
 /** A broker with very many queues takes longer to list them: it is left alone for twice as long. */
@@ -58,7 +61,7 @@ async function top(text: string | undefined, flags: TopFlags, output: Output): P
     const over = new AbortController();
     output.closed.then(() => over.abort());
     onAbort(operation.signal, () => over.abort());
-    screen.open();
+    screen.open(operation);
     try {
       for (let frame = 1; !over.signal.aborted; frame++) {
         const begun = performance.now();
@@ -120,8 +123,11 @@ class Screen {
     this.#flags = flags;
   }
 
-  open(): void {
-    if (this.#output.live) this.#output.enterScreen();
+  open({ broker }: Operation): void {
+    if (!this.#output.live) return;
+    this.#output.enterScreen();
+    // The first list of a slow broker takes a while.
+    this.#output.frame([`millrace top  ${broker.url}`, 'listing the queues']);
   }
 
   close(): void {
@@ -146,7 +152,8 @@ class Screen {
     const state = error ?? `${count(total, 'queue')}${cut}${all}`;
     const chart = {
       title: 'LAST FRAMES',
-      cell: ({ name }: QueueInfo) => sparkline(this.#history.get(name) ?? []),
+      cell: ({ name }: QueueInfo) =>
+        sparkline((this.#history.get(name) ?? []).slice(columns < WIDE_COLUMNS ? -SHORT_HISTORY : 0)),
     };
     this.#output.frame([
       `millrace top  ${at.toLocaleTimeString()}  every ${this.#flags.interval / 1000} s  ${broker.url}`,

@@ -36,7 +36,8 @@ export async function getJson(
   const { base, username } = access;
   if (status === 401 || status === 403) {
     const reason = reasonIn(text);
-    const remedy = /login failed/i.test(reason)
+    // Since 4.0, a wrong password is no more than 'Not_Authorized'.
+    const remedy = /login failed|not_authorized/i.test(reason)
       ? 'check the user and the password'
       : "give it the tag 'monitoring', and a permission for the virtual host";
     throw new QueueError(

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cut, padTo, widthOf, wrap } from '../../../src/cli/layout.js';
+import { cut, cutName, padTo, widthOf, wrap } from '../../../src/cli/layout.js';
 
 test('a text takes the columns that terminals give it', () => {
   expect(widthOf('Grüße')).toBe(5);
@@ -34,4 +34,13 @@ test('a line is wrapped between words, and keeps the spaces within its rows', ()
   expect(wrap('  one   two three', 11)).toBe('  one   two\nthree');
   expect(wrap('one two\nthree four', 7)).toBe('one two\nthree\nfour');
   expect(wrap('incomprehensible', 5)).toBe('incomprehensible');
+});
+
+test('a name is cut in the middle, to exactly the width, since names often differ at their end only', () => {
+  expect(cutName('orders-of-the-north-1', 12)).toBe('orders…rth-1');
+  expect(cutName('orders', 6)).toBe('orders');
+  expect(cutName('orders', 2)).toBe('o…');
+  expect(cutName('漢字漢字漢字', 8)).toBe('漢字…字');
+  for (const width of [3, 4, 5, 9, 20])
+    expect(widthOf(cutName('漢a字b漢c字d漢e字f', width))).toBeLessThanOrEqual(width);
 });

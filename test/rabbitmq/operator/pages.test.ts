@@ -63,6 +63,12 @@ test.each([
     '{"error":"not_authorised","reason":"Login failed"}',
     /Login failed\): check the user/,
   ],
+  [
+    'a wrong password since 4.0',
+    401,
+    '{"error":"not_authorized","reason":"Not_Authorized"}',
+    /Not_Authorized\): check the user/,
+  ],
   ['a user without a tag', 401, '{"reason":"Not management user"}', /Not management user\): give it the tag/],
 ])('%s is refused with what to do', async (_, status, body, text) => {
   const server = createServer((__, response) => response.writeHead(status).end(body)).listen(0, '127.0.0.1');

@@ -1,7 +1,7 @@
 /** Formats queues as a table, as details, and as a line of a chart. */
 import type { ConsumerList, QueueConsumer, QueueFigure, QueueInfo } from '../../../broker.js';
 import { onOneLine } from '../../../common/reporting/terminal-text.js';
-import { cut, padTo, widthOf } from '../../layout.js';
+import { cut, cutName, padTo, widthOf } from '../../layout.js';
 
 interface Column {
   readonly title: string;
@@ -23,8 +23,8 @@ const COLUMNS: readonly Column[] = [
   { title: 'OUT/S', rank: 6, cell: ({ rates }) => rate(rates?.out) },
 ];
 
-/** A name cut below this is useless. */
-const MIN_NAME = 12;
+/** A name cut below this is useless: columns are left out instead. */
+const MIN_NAME = 20;
 const GAP = 2;
 
 /**
@@ -59,7 +59,7 @@ export function queueTable(
       const gap = ' '.repeat(Math.max(0, (widths[index] ?? 0) - widthOf(cell)));
       return title === extra?.title ? cell + gap : gap + cell;
     });
-    return cut([padTo(cut(name, nameWidth), nameWidth), ...cells].join('  ').trimEnd(), width);
+    return cut([padTo(cutName(name, nameWidth), nameWidth), ...cells].join('  ').trimEnd(), width);
   });
 }
 
