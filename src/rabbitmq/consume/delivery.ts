@@ -1,7 +1,7 @@
 import type { Failure, Message } from '../../broker.js';
 import { attemptOf, postponesOf } from '../../common/message/retry-headers.js';
 import { MAX_DELAY_MS } from '../../common/options.js';
-import { pause } from '../../common/waiting/waiting.js';
+import { backoffMs, pause } from '../../common/waiting/waiting.js';
 import { isQueueError, QueueError } from '../../errors.js';
 import type { ServerVersion } from '../connection/server-version.js';
 import { delayStepOf, type RetryDelay } from '../topology/retry-delay-steps.js';
@@ -19,6 +19,9 @@ const TOO_LARGE_REST_MS = 60_000;
 
 /** The longest time that a delivery waits here for its retry. RabbitMQ's own limit is 30 minutes by default. */
 const MAX_WAIT_MS = 10 * 60_000;
+
+/** Between two tries at moving a message that can't return to its queue. */
+const LAST_MOVE_BACKOFF = { initialDelayMs: 1_000, maxDelayMs: 60_000 };
 
 /** Settles deliveries on the channel that they came on, while it is open. */
 export interface DeliverySource {
@@ -48,6 +51,9 @@ export class RabbitMqDelivery implements HeldDelivery {
   readonly received: ReceivedMessage;
   /** How often it returned to its queue; classic queues do not count that. */
   readonly returns: number;
+
+  /** Whether its queue would drop it if it returned in any way: it is kept until it can be moved. */
+  isLast = false;
 
   /** Whether it was handed to the subscriber, and is not just moved elsewhere by its subscription. */
   isSubscribers = false;
@@ -203,16 +209,30 @@ export class RabbitMqDelivery implements HeldDelivery {
       settlement = await store(this.#lost.signal);
     } catch (error) {
       // Without a pause, a message that can't be stored would be redelivered in a tight loop.
-      if (this.#state === 'moving') await pause(FAILED_MOVE_REST_MS, this.#lost.signal);
+      if (this.isLast) void this.#moveLater(store, this.#lost.signal);
+      else if (this.#state === 'moving') await pause(FAILED_MOVE_REST_MS, this.#lost.signal);
       this.#finish('moving', otherwise);
       throw error;
     }
     if (settlement !== undefined) this.#finish('moving', settlement);
   }
 
+  /** Tries again until it is stored, or its channel has ended. Never rejects. */
+  async #moveLater(
+    store: (signal: AbortSignal) => Promise<BrokerSettlement | undefined>,
+    signal: AbortSignal,
+  ) {
+    if (this.#state === 'moving') this.#state = 'staying';
+    for (let tries = 1; this.#state === 'staying'; tries++) {
+      await pause(backoffMs(tries, LAST_MOVE_BACKOFF), signal);
+      const settlement = await store(signal).catch(() => undefined);
+      if (settlement !== undefined) this.#finish('staying', settlement);
+    }
+  }
+
   /** Keeps it unsettled for a while before it returns to its queue. For its subscriber that is over. */
   #stay(waitMs: number, settlement: BrokerSettlement): void {
-    if (this.#state !== 'moving') return;
+    if (this.#state !== 'moving' || this.isLast) return;
     this.#state = 'staying';
     this.isSubscribers = false;
     const { settleWithinMs = Number.POSITIVE_INFINITY } = this;

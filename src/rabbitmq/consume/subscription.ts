@@ -219,6 +219,7 @@ export class RabbitMqSubscription implements QueueSubscription {
       return;
     }
     const delivery = new RabbitMqDelivery(received, unsettled, source, this.#parts.republisher);
+    delivery.isLast = !source.version.countsFailuresOnly && this.#isLastDelivery(delivery, source);
     if (this.#isToBeSpared(delivery, source)) {
       void delivery.putAtEnd();
       return;

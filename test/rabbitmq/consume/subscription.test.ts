@@ -506,6 +506,28 @@ describe('a dead letter', () => {
     dead.ack();
   });
 
+  it('that is refused is tried again, and the message never returns to a queue that would drop it', async () => {
+    const queue = await declare({ declare: 'if-missing', deliveryLimit: 2, deadLetter: true });
+    raw.sendToQueue(queue.name, Buffer.from('x'), { messageId: 'deadly' });
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const received = await eventually(() => raw.get(queue.name));
+      raw.reject(received, true);
+    }
+    const holder = await rawConnection();
+    await (await holder.createChannel()).assertQueue(`${queue.name}.dead`, { exclusive: true });
+    const events: BrokerEvent[] = [];
+    const own = await open({ observe: (event) => events.push(event) });
+    await own.declare(queue);
+    const inbox = await Inbox.open(own, queue.name);
+    await eventually(() => events.some(({ type }) => type === 'settle-failed'));
+    await holder.close();
+    await eventually(async () => {
+      const { ready } = await broker.inspect(`${queue.name}.dead`).catch(() => ({ ready: 0 }));
+      return ready === 1;
+    });
+    expect(inbox.deliveries).toEqual([]);
+  });
+
   it('is not made by a subscriber that only inspects messages', async () => {
     const queue = await declare({ declare: 'if-missing', deliveryLimit: 2, deadLetter: true });
     raw.sendToQueue(queue.name, Buffer.from('x'), { messageId: 'deadly' });
