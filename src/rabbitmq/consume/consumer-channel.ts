@@ -280,8 +280,8 @@ export class ConsumerChannel {
       `the broker cancelled the consumer of '${this.queue}': the queue was deleted or moved, or a message took longer than its consumer time-out`,
     );
     this.#cancelling ??= this.#cancel(this.#cancelNow());
+    // It ends only then: the next consumer may get the same messages, after these were reported as lost.
     void this.#cancelling.then(() => this.close(reason, this.#listener.onLost));
-    this.#end.resolve(reason);
   }
 
   #onClosed(reason: Error): void {

@@ -75,6 +75,11 @@ export class ModelBroker {
     this.#events.emit('close');
   }
 
+  /** Ends the consumer, as for a message that takes too long. */
+  cancelConsumer(): void {
+    this.wires.toClient.push(() => this.#onMessage(null));
+  }
+
   #channel(): Channel {
     const tell = (what: () => void) => {
       if (this.#isGone) return;

@@ -201,6 +201,26 @@ describe.each(['quorum', 'classic'] as const)('the end of a single active consum
   });
 });
 
+it('a consumer that the broker cancels ends after its messages are reported as lost: the next one may get them', async () => {
+  const broker = new ModelBroker('quorum', 1);
+  const order: string[] = [];
+  const channel = await ConsumerChannel.open(broker.connection, 'q', settings(1, false), {
+    onMessage: (_, unsettled) => {
+      unsettled.holder = { isMoving: false, lose: () => true } as Partial<HeldDelivery> as HeldDelivery;
+    },
+    onLost: () => void order.push('lost'),
+  });
+  await channel.start();
+  broker.cancelConsumer();
+  const ended = channel.ended.then(() => order.push('ended'));
+  while (order.length < 2) {
+    broker.pumpAll();
+    await new Promise(setImmediate);
+  }
+  await ended;
+  expect(order).toEqual(['lost', 'ended']);
+});
+
 type Step =
   | { readonly kind: 'pump'; readonly wire: keyof ModelBroker['wires']; readonly times: number }
   | { readonly kind: 'settle'; readonly how: 'ack' | 'return' | 'fail' | 'reject'; readonly which: number }
