@@ -77,6 +77,8 @@ export class QueueTable {
   readonly #byId = new Map<number, StoredQueue>();
   readonly #open = new Map<number, OpenCounters>();
   #removed: number[] = [];
+  /** By id, as last read: parsing thousands of definitions is slow, and few change. */
+  #read = new Map<Row[0], { readonly row: Row; readonly queue: StoredQueue }>();
   /** The version of the definitions in memory. */
   #revision = -1;
   #readings = 0;
@@ -100,10 +102,16 @@ export class QueueTable {
     this.#readings++;
     this.#byName.clear();
     this.#byId.clear();
-    this.#removed = [];
-    for (const row of this.#sql.all.all()) {
-      if (row[1] === null) this.#removed.push(Number(row[0]));
-      else this.#learn(queueOf(row));
+    const rows = this.#sql.all.all();
+    this.#removed = rows.filter(([, name]) => name === null).map(([id]) => Number(id));
+    const before = this.#read;
+    this.#read = new Map();
+    for (const row of rows.filter(([, name]) => name !== null)) {
+      const known = before.get(row[0]);
+      const isKnown = known?.row.every((value, column) => value === row[column]) === true;
+      const read = isKnown ? known : { row, queue: queueOf(row) };
+      this.#read.set(row[0], read);
+      this.#learn(read.queue);
     }
   }
 

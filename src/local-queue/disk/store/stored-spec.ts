@@ -27,9 +27,9 @@ export function specText(spec: StoredSpec): string {
 /** Throws for a text that is not a definition. */
 export function parseSpec(text: string): StoredSpec {
   try {
-    const spec: StoredSpec = JSON.parse(text, (_key, value) =>
-      value === INFINITY ? Number.POSITIVE_INFINITY : value,
-    );
+    const revive = (_key: string, value: unknown) => (value === INFINITY ? Number.POSITIVE_INFINITY : value);
+    // Several times as fast without.
+    const spec: StoredSpec = JSON.parse(text, text.includes(INFINITY) ? revive : undefined);
     if (typeof spec.name === 'string') return spec;
   } catch {
     // Reported below.
