@@ -5,7 +5,6 @@
  *     npm run build && node bench/tab.mjs [--samples 86400] [--charts 17280]
  */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
@@ -114,32 +113,19 @@ async function sendDay(response) {
   onSent();
 }
 
-/** After garbage was collected. */
+/** After garbage was collected. Its process holds more: what the developer tools have recorded, which drive it here. */
 async function held({ session }) {
   await session.send('HeapProfiler.collectGarbage');
   const { metrics } = await session.send('Performance.getMetrics');
   const of = (name) => metrics.find((one) => one.name === name)?.value ?? Number.NaN;
-  const system = await browser.newBrowserCDPSession();
-  const { processInfo } = await system.send('SystemInfo.getProcessInfo');
-  const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => privateBytes(id));
   return {
     heap: of('JSHeapUsedSize'),
     nodes: of('Nodes'),
     listeners: of('JSEventListeners'),
-    process: Math.max(...renderers),
   };
 }
 
-/** The memory that only this process has. */
-function privateBytes(pid) {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const [, clean = 0, dirty = 0] = /Private_Clean: +(\d+) kB\nPrivate_Dirty: +(\d+) kB/.exec(rollup) ?? [];
-  return (Number(clean) + Number(dirty)) * 1024;
-}
-
-function print(what, { heap, nodes, listeners, process }) {
+function print(what, { heap, nodes, listeners }) {
   const mb = (/** @type {number} */ bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-  console.log(
-    `${what}: heap ${mb(heap)}, ${nodes} nodes, ${listeners} listeners, its process ${mb(process)}`,
-  );
+  console.log(`${what}: heap ${mb(heap)}, ${nodes} nodes, ${listeners} listeners`);
 }

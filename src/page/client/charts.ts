@@ -128,13 +128,22 @@ function draw(place: HTMLElement, { names, times, fields }: ChartData): void {
         stroke: color(name),
         width: 2,
         spanGaps: false,
-        points: { show: false },
+        points: { show: false, size: 4, filter: isolated },
         value: (_: unknown, value: number | null) =>
           value === null || value === undefined ? '–' : figure(value),
       })),
     ],
   };
   charts.set(place, new uPlot(options, columns, place));
+}
+
+/** The indexes of the values that have no neighbour to draw a line to: the first of all, and those between two gaps. */
+function isolated({ data }: { readonly data: readonly (readonly unknown[])[] }, series: number): number[] {
+  const values = [...(data[series] ?? []).entries()].filter(([, value]) => value !== undefined);
+  return values.flatMap(([index, value], at) => {
+    const isJoined = [values[at - 1], values[at + 1]].some((next) => next !== undefined && next[1] !== null);
+    return value === null || isJoined ? [] : [index];
+  });
 }
 
 /** Starts at the first known value, unless the line would be too short to be visible. */

@@ -90,9 +90,11 @@ async function allQueues(context: ViewContext): Promise<View> {
     }),
   );
   const unknown = sampler.latest.queues.find(({ unknown: { dead } }) => dead !== undefined)?.unknown.dead;
+  const isUnread = failing.some(({ type }) => type !== 'local');
   const body = html`<h1>Dead letters</h1>
 ${sections.length === 0 ? emptyState('No queue has dead letters.') : sections}
 ${failing.length > MAX_QUEUES && html`<p class="hint">The ${MAX_QUEUES} queues with the most, of ${number(failing.length)}.</p>`}
+${isUnread && html`<p class="hint">RabbitMQ has to deliver dead letters to show them. Open those of a queue to see why they died.</p>`}
 ${unknown !== undefined && html`<p class="hint">Of some queues it is not known: ${unknown}.</p>`}`;
   return { title: 'Dead letters', tab: 'dead', body };
 }

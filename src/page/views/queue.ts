@@ -169,10 +169,12 @@ async function messages(context: ViewContext, info: QueueInfo, tab: MessageState
   const { name, type } = info;
   if (type !== 'local') {
     if (tab !== 'ready') {
-      const why = info.unknown[tab] ?? 'RabbitMQ shows ready messages only';
       const known =
-        tab === 'unsettled' ? 'Their number is known; only their consumers know which ones they are.' : why;
-      return notice(`RabbitMQ can't show these messages. ${known}`);
+        tab === 'unsettled'
+          ? 'only their consumers know which ones they are'
+          : 'they wait where no consumer can read them until they are due';
+      const why = info.unknown[tab] ?? `Their number is known; ${known}`;
+      return notice(`RabbitMQ can't show these messages. ${why}.`);
     }
     if (query.get('look') !== '1') {
       return html`<div class="empty"><p>RabbitMQ has to deliver messages to show them: consumers miss them for a moment, and then receive them marked as redelivered.</p><p><a class="button" href="${links.queue(name, { look: 1 })}">Show the first ${SHOWN}</a></p></div>`;
