@@ -72,7 +72,7 @@ describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
       await open(`/workers?f=${queue}`);
       const rows = page.locator(`tr:has(th a:text-is("${queue}"))`);
       if ((await rows.count()) !== 1) return false;
-      return (await rows.locator('[data-l=has]').innerText()) === '1' && rows.innerText();
+      return (await rows.locator('[data-l="in flight"]').innerText()) === '1' && rows.innerText();
     });
     expect(text).toContain(`process ${process.pid}`);
     expect(text).toContain(hostname());
