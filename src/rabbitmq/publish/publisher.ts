@@ -141,7 +141,7 @@ export class Publisher {
   }
 
   #begin(pending: PendingPublish): void {
-    if (this.#unconfirmed.refuseIfTooLarge(pending)) return;
+    if (this.#unconfirmed.tooLarge !== undefined && this.#unconfirmed.refuseIfTooLarge(pending)) return;
     const target = this.#boundedTargets.of(pending);
     if (this.#waiting.isEmpty && this.#mayBeSent(pending)) {
       if (target === undefined || (target.waiting.isEmpty && target.maySend(pending))) {

@@ -21,18 +21,18 @@ export class UnconfirmedPublishes {
    * or that the broker has answered about, is to be deleted.
    */
   readonly suspects = new Set<PendingPublish>();
-  /** A refusal because of the size. */
-  #tooLarge: { readonly refusal: Error; readonly maxBytes: number; readonly until: number } | undefined;
+  /** The last refusal of a message because of its size, while that is taken for granted. */
+  tooLarge: { readonly refusal: Error; readonly maxBytes: number; readonly until: number } | undefined;
 
   /**
    * Fails a message that is larger than the broker takes, and returns whether it did. Each refusal by the broker ends the
    * channel, and all other messages on it are sent again.
    */
   refuseIfTooLarge(pending: PendingPublish): boolean {
-    const known = this.#tooLarge;
+    const known = this.tooLarge;
     if (known === undefined) return false;
     if (performance.now() > known.until) {
-      this.#tooLarge = undefined;
+      this.tooLarge = undefined;
       return false;
     }
     const bytes = Buffer.byteLength(pending.wire.content);
@@ -63,7 +63,7 @@ export class UnconfirmedPublishes {
   attributeChannelError(sent: readonly PendingPublish[], refusal: Error): void {
     const maxBytes = maxBytesOf(refusal);
     if (maxBytes !== undefined) {
-      this.#tooLarge = { refusal, maxBytes, until: performance.now() + SIZE_LIMIT_VALID_MS };
+      this.tooLarge = { refusal, maxBytes, until: performance.now() + SIZE_LIMIT_VALID_MS };
     }
     const suspects = suspectsOf(sent, refusal);
     const last = suspects.at(-1);
