@@ -166,9 +166,15 @@ export class Output {
     terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
     try {
       const answer = await terminal.question(` [?] ${onOneLine(question)} [y/N] `, { signal });
-      return /^y(es)?$/i.test(answer.trim());
+      const isAgreed = /^y(es)?$/i.test(answer.trim());
+      if (!isAgreed) this.note(' [*] Nothing was changed');
+      return isAgreed;
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (signal.aborted) return false;
+      if (!(error instanceof Error && error.name === 'AbortError')) throw error;
+      // Ctrl+D leaves the cursor on the row of the question.
+      process.stderr.write('\n');
+      this.note(' [*] Nothing was changed');
       return false;
     } finally {
       terminal.close();

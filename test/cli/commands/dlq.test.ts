@@ -287,6 +287,11 @@ describe('on a terminal', () => {
     const no = await answered(`dlq drop -u ${url}`, 'n\r', cwd);
     expect(no.screen).toContain("Permanently drop 2 of 2 dead letters of 'hello'?");
     expect(no.exitCode).toBe(1);
+    expect(no.screen).toContain('Nothing was changed');
+    // The end of the input.
+    const ended = await answered(`dlq drop -u ${url}`, '\x04', cwd);
+    expect(ended.exitCode).toBe(1);
+    expect(ended.screen).toContain('\n [*] Nothing was changed');
     const interrupted = await answered(`dlq drop -u ${url}`, '\x03', cwd);
     expect(interrupted.exitCode).toBe(130);
     const yes = await answered(`dlq drop a -u ${url}`, 'y\r', cwd);
