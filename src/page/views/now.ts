@@ -3,9 +3,10 @@ import type { QueueInfo } from '../../broker.js';
 import { measuredLabel } from '../../common/hooks/tracing.js';
 import { attentionOf, medianAge } from '../figures/attention.js';
 import { type Cell, type Cells, renderCell } from '../html/cells.js';
-import { age, count, number, rate, sinceText, sparkPath, UNKNOWN } from '../html/format.js';
+import { age, count, number, rate, sparkPath, UNKNOWN } from '../html/format.js';
 import { type Html, html } from '../html/html.js';
 import type { Query } from '../html/links.js';
+import { queueFigures } from './queue-figures.js';
 import {
   addressFlag,
   emptyState,
@@ -165,34 +166,9 @@ function tableCells({ sampler }: ViewContext, shown: readonly string[]): Cells {
   const median = medianAge(latest.queues);
   const cells = new Map<string, Cell>();
   for (const [row, name] of shown.entries()) {
-    const queue = latest.byName.get(name);
-    const put = (column: string, cell: Cell) => cells.set(`${row}.${column}`, cell);
-    if (queue === undefined) {
-      put('why', { text: 'removed', state: 'off' });
-      for (const [column] of COLUMNS)
-        put(column, { text: column === 'spark' ? '' : UNKNOWN, isLine: column === 'spark' });
-      continue;
-    }
-    const { words, state } = attentionOf(queue, history, median);
-    const { unknown, dead, rates } = queue;
-    put('why', { text: words, state });
-    put('ready', { text: number(queue.ready) });
-    put('unsettled', { text: number(queue.unsettled), title: unknown.unsettled });
-    put('delayed', { text: number(queue.delayed), title: unknown.delayed });
-    put('dead', {
-      text: number(dead),
-      state: dead !== undefined && dead > 0 ? 'bad' : undefined,
-      title: unknown.dead,
-    });
-    const since = queue.ready === 0 ? undefined : sinceText(latest.at, queue.oldestAgeMs);
-    put('oldest', {
-      text: queue.ready === 0 ? UNKNOWN : age(queue.oldestAgeMs),
-      title: since ?? unknown.oldestAgeMs,
-    });
-    put('in', { text: rate(rates?.in), title: unknown.rates });
-    put('out', { text: rate(rates?.out), title: unknown.rates });
-    put('spark', { text: sparkPath(history.spark(name)), isLine: true });
-    put('consumers', { text: number(queue.consumers) });
+    for (const [column, cell] of queueFigures(sampler, name, median)) cells.set(`${row}.${column}`, cell);
+    const spark = latest.byName.has(name) ? sparkPath(history.spark(name)) : '';
+    cells.set(`${row}.spark`, { text: spark, isLine: true });
   }
   return cells;
 }

@@ -2,13 +2,14 @@
 import type { MessageState, PeekedMessage, PeekPage, QueueInfo } from '../../broker.js';
 import { operatorOf } from '../../common/backend-of.js';
 import { errorText } from '../../common/options.js';
-import { attentionOf, medianAge } from '../figures/attention.js';
+import { medianAge } from '../figures/attention.js';
 import { MAX_CHARTED, type Span } from '../figures/history.js';
 import { type Cell, type Cells, renderCell } from '../html/cells.js';
-import { age, bytes, count, duration, number, rate, sinceText, time, UNKNOWN } from '../html/format.js';
+import { bytes, count, duration, number, rate, time } from '../html/format.js';
 import { type Html, html } from '../html/html.js';
 import { deadLetterQueueOf } from '../messages/dead-reader.js';
 import { body, definitions, failures, headers, properties } from './message-parts.js';
+import { queueFigures } from './queue-figures.js';
 import {
   actionButton,
   addressFlag,
@@ -71,8 +72,6 @@ export function chartData({ sampler, query }: ViewContext, name: string): object
 }
 
 function figureCells({ sampler, workers }: ViewContext, name: string): Cells {
-  const { latest, history } = sampler;
-  const queue = latest.byName.get(name);
   const cells = new Map<string, Cell>();
   const put = (key: string, cell: Cell) => cells.set(key, cell);
   const { failed, p95 } = workers.figuresOf(name) ?? {};
@@ -81,31 +80,8 @@ function figureCells({ sampler, workers }: ViewContext, name: string): Cells {
     : HANDLERS_UNKNOWN;
   put('failed', { text: rate(failed), state: failed !== undefined && failed > 0 ? 'bad' : undefined, title });
   put('p95', { text: duration(p95), title });
-  if (queue === undefined) {
-    for (const key of ['ready', 'unsettled', 'delayed', 'dead', 'oldest', 'in', 'out', 'consumers'])
-      put(key, { text: UNKNOWN });
-    put('why', { text: 'removed', state: 'off' });
-  } else {
-    const { unknown, dead, rates, ready } = queue;
-    const { words, state } = attentionOf(queue, history, medianAge(latest.queues));
-    put('why', { text: words, state });
-    put('ready', { text: number(ready) });
-    put('unsettled', { text: number(queue.unsettled), title: unknown.unsettled });
-    put('delayed', { text: number(queue.delayed), title: unknown.delayed });
-    put('dead', {
-      text: number(dead),
-      state: dead !== undefined && dead > 0 ? 'bad' : undefined,
-      title: unknown.dead,
-    });
-    const since = ready === 0 ? undefined : sinceText(latest.at, queue.oldestAgeMs);
-    put('oldest', {
-      text: ready === 0 ? UNKNOWN : age(queue.oldestAgeMs),
-      title: since ?? unknown.oldestAgeMs,
-    });
-    put('in', { text: rate(rates?.in), title: unknown.rates });
-    put('out', { text: rate(rates?.out), title: unknown.rates });
-    put('consumers', { text: number(queue.consumers) });
-  }
+  const median = medianAge(sampler.latest.queues);
+  for (const [key, cell] of queueFigures(sampler, name, median)) put(key, cell);
   for (const key of ['ready', 'unsettled', 'delayed', 'dead']) put(`tab.${key}`, cells.get(key) as Cell);
   return cells;
 }
