@@ -18,3 +18,9 @@ test('time that steps took is not caught up by a burst', async () => {
   const waiting = limit.step(AbortSignal.timeout(1));
   await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' });
 });
+
+test('a step that is due in more than a timer can wait does not start at once', async () => {
+  const limit = new RateLimit(1e-9);
+  await limit.step(undefined);
+  await expect(limit.step(AbortSignal.timeout(20))).rejects.toMatchObject({ code: 'ABORTED' });
+});

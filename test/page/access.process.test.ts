@@ -119,6 +119,10 @@ describe('nothing is done', () => {
     expect((await action(own, { action: 'move', queue: 'orders', to: 'others', expected: 1 })).status).toBe(
       403,
     );
+    // Its dialog said that nothing is moved, whatever has come since.
+    expect((await action(own, { action: 'move', queue: 'orders', to: 'orders', expected: 0 })).status).toBe(
+      400,
+    );
     expect((await action(own, { action: 'delete', queue: 'orders' })).status).toBe(400);
     expect((await action(own, { action: 'replay', queue: 'orders', ids: 'all' })).status).toBe(400);
     expect((await action(own, { action: 'replay', queue: 'orders', expected: -1 })).status).toBe(400);

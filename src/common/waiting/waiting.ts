@@ -1,7 +1,7 @@
 /** The means to wait: signals, time limits, deferred promises, pauses and back-off. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outage, PublishOptions, WaitOptions } from '../../broker.js';
-import { isQueueError, QueueError } from '../../errors.js';
+import { isQueueError, MAX_DELAY_MS, QueueError } from '../../errors.js';
 
 /** How long one answer of the broker may take. A live broker answers in milliseconds. */
 export const RPC_LIMIT_MS = 10_000;
@@ -200,13 +200,16 @@ export async function settledWithin(work: Promise<unknown>, timeoutMs: number): 
   await within(work, 'closing', { timeoutMs }).catch(() => {});
 }
 
-/** Resolves after the time, or when the signal is aborted. Does not keep the process alive unless `keepAlive` is set. */
+/**
+ * Resolves after the time, or when the signal is aborted. Does not keep the process alive unless `keepAlive` is set. A
+ * timer that is set for longer than 24 days would fire at once.
+ */
 export async function pause(
   ms: number,
   signal?: AbortSignal | undefined,
   { keepAlive = false }: { readonly keepAlive?: boolean } = {},
 ): Promise<void> {
-  await delay(ms, undefined, { signal, ref: keepAlive }).catch(() => {});
+  await delay(Math.min(ms, MAX_DELAY_MS), undefined, { signal, ref: keepAlive }).catch(() => {});
 }
 
 /**

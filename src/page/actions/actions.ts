@@ -86,6 +86,7 @@ export function planOf(broker: Broker, request: ActionRequest, info: QueueInfo):
   if (action === 'move') {
     const { to } = request;
     if (to === undefined) throw new QueueError('INVALID_OPTION', 'name the queue to move the messages to');
+    if (expected === 0) throw new QueueError('INVALID_OPTION', 'no message was ready when this was shown');
     const run = (context: JobContext) => move(broker, request, to, context);
     return { action: `move to '${to}'`, queue, turn: `ready ${queue}`, expected, run };
   }
@@ -109,10 +110,9 @@ async function move(
   { signal, outcome }: JobContext,
 ): Promise<string> {
   // At most as many as the dialog named: more may have arrived since.
-  const limit = Math.max(1, expected);
   const onMoved = (id: string) => outcome({ id, outcome: 'moved', detail: `to '${to}'` });
   const onLeft = (id: string, error: Error) => outcome({ id, outcome: 'stays', detail: error.message });
-  const { moved, left } = await moveMessages(broker, queue, to, { limit, signal, onMoved, onLeft });
+  const { moved, left } = await moveMessages(broker, queue, to, { limit: expected, signal, onMoved, onLeft });
   const stays = left === 0 ? '' : `; ${left} can't be sent, and ${left === 1 ? 'stays' : 'stay'}`;
   return `moved ${count(moved, 'message')} to '${to}'${stays}${missing(expected - moved - left)}`;
 }
