@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../../src/broker.js';
 import { deadLetterHistory } from '../../../src/common/message/dead-letter-headers.js';
+import { retryHeaders } from '../../../src/common/message/retry-headers.js';
 import { asResent, fromWire, type ReceivedMessage, toWire } from '../../../src/rabbitmq/wire/amqp-message.js';
 import { amqplibValue, fromAmqplib } from '../../../src/rabbitmq/wire/amqplib-message.js';
 import { republished, thinned } from '../../../src/rabbitmq/wire/republished.js';
@@ -162,13 +163,21 @@ describe('fromWire', () => {
     const headers = {
       'x-death': [{ reason: 'delivery_limit', queue: 'orders', count: 1 }],
       'x-delivery-count': 3,
-      'x-millrace-attempt': '2',
+      ...retryHeaders({}, 2, {
+        code: 'failed',
+        error: 'no licence',
+        stack: 'Error: no licence\n    at place',
+      }),
     };
-    expect(deadLetterHistory(fromWire(message({ headers })).headers)).toMatchObject({
-      reason: 'delivery-limit',
-      queue: 'orders',
-      attempts: 4,
+    const history = deadLetterHistory(fromWire(message({ headers })).headers);
+    expect(history).toMatchObject({ reason: 'delivery-limit', queue: 'orders', attempts: 4 });
+    // What is known of the attempt before.
+    expect(history).toMatchObject({
+      firstError: 'no licence',
+      failures: [{ attempt: 1, error: 'no licence' }],
+      stack: 'Error: no licence\n    at place',
     });
+    expect(history?.failures).toHaveLength(1);
     const expired = { 'x-death': [{ reason: 'expired', queue: 'orders.retry.100', count: 1 }] };
     expect(deadLetterHistory(fromWire(message({ headers: expired })).headers)).toBeUndefined();
   });
