@@ -3,6 +3,7 @@ import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import { afterEach, expect, test } from 'vitest';
 import type { HeaderValue } from '../../src/broker.js';
 import { ProcessSpans, SendSpans } from '../../src/otel/spans.js';
+import { recordWarnings } from '../support/warnings.js';
 
 afterEach(() => {
   for (const api of [context, propagation, trace]) api.disable();
@@ -19,6 +20,7 @@ const broken: TextMapPropagator = {
 };
 
 test('a propagator that throws fails no handler, nor the way of its context into a thread', async () => {
+  recordWarnings('MILLRACE_TELEMETRY');
   propagation.setGlobalPropagator(broken);
   const spans = new ProcessSpans(trace.getTracer('test'), true);
   const carried = spans.carry();

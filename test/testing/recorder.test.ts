@@ -13,6 +13,7 @@ import { createPublisher } from '../../src/topics/publisher.js';
 import { defineSubscription } from '../../src/topics/subscription.js';
 import { defineTopic } from '../../src/topics/topic.js';
 import { rejection } from '../support/rejection.js';
+import { recordWarnings } from '../support/warnings.js';
 
 const orders = defineQueue('orders', z.object({ total: z.number() }));
 
@@ -48,6 +49,7 @@ test('what is sent and handled is told, whenever one asks', async () => {
 });
 
 test('a failure is reported with its reason: retried at once, and dead-lettered in the end', async () => {
+  recordWarnings('MILLRACE_ATTEMPT_FAILED', 'MILLRACE_DEAD_LETTER');
   const recorder = await bench();
   await handle(recorder.broker, (_order, { attempt }) => {
     if (attempt === 1) throw new Error('no paper');
@@ -94,6 +96,7 @@ test('what goes back unbegun, or is taken away, is told as well', async () => {
 });
 
 test('what is published to a topic is recorded once, and what each subscription does with it by itself', async () => {
+  recordWarnings('MILLRACE_DEAD_LETTER');
   const recorder = await bench();
   const shop = defineTopic('shop', { 'order.placed': z.object({ total: z.number() }) });
   const billing = defineSubscription(shop, 'billing', { to: ['order.*'] });

@@ -14,6 +14,7 @@ import {
 } from '../../../src/index.js';
 import { eventually } from '../../support/eventually.js';
 import { rejection } from '../../support/rejection.js';
+import { recordWarnings } from '../../support/warnings.js';
 
 const sends = tracingChannel<unknown, SendTrace>('millrace.send');
 const processes = tracingChannel<unknown, ProcessTrace>('millrace.process');
@@ -97,6 +98,7 @@ describe('millrace.send', () => {
 
 describe('millrace.process', () => {
   it('publishes each run of a handler, and its error', async () => {
+    recordWarnings('MILLRACE_ATTEMPT_FAILED');
     const failure = new Error('no luck');
     const { producer, consumer } = await open(
       (_, { attempt }) => {
@@ -134,6 +136,7 @@ describe('millrace.process', () => {
   });
 
   it('does not change the time limit of a handler', async () => {
+    recordWarnings('MILLRACE_DEAD_LETTER');
     const { producer, consumer } = await open(() => new Promise(() => {}), {
       handlerTimeoutMs: 5,
       retry: { delaysMs: [] },
