@@ -42,6 +42,7 @@ export const expiryCases: Cases = {
   },
 
   'a message that expires is dropped where its queue says so': async (t) => {
+    recordWarnings('MILLRACE_EXPIRED');
     const queue = t.define(z.string(), { onExpired: 'drop' });
     const producer = createProducer(t.broker, queue);
     await producer.send('late', { expiresInMs: 1 });
@@ -152,6 +153,7 @@ export const expiryCases: Cases = {
   },
 
   'a loop reports what has expired and is dropped': async (t) => {
+    recordWarnings('MILLRACE_EXPIRED');
     const queue = t.define(z.string(), { onExpired: 'drop' });
     const producer = createProducer(t.broker, queue);
     await producer.send('first');
