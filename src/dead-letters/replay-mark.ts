@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Message } from '../broker.js';
+import { headersBytes, MAX_HEADERS_BYTES } from '../common/message/headers.js';
 import { withoutHistory } from './dead-letter.js';
 
 /** On a replayed message: the replays that sent it, the latest first. */
@@ -26,7 +27,9 @@ export class ReplayMark {
   put(message: Message): Message {
     const marks = [this.#id, ...marksOf(message)].slice(0, MAX_MARKS).join(' ');
     const sent = withoutHistory(message);
-    return { ...sent, headers: { ...sent.headers, [REPLAY]: marks } };
+    const headers = { ...sent.headers, [REPLAY]: marks };
+    // A message whose own headers leave no room for it is sent without it.
+    return headersBytes(headers) > MAX_HEADERS_BYTES ? sent : { ...sent, headers };
   }
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Backend, Delivery } from '../../src/broker.js';
+import { headersBytes, MAX_HEADERS_BYTES } from '../../src/common/message/headers.js';
 import { type DeadLetters, deadLetters } from '../../src/dead-letters/dead-letters.js';
 import { openMemoryBroker } from '../../src/local-queue/memory/broker.js';
 import { defineQueue } from '../../src/queue.js';
@@ -103,6 +104,17 @@ test.each([9e15, 0.5])(
     expect(delivery.message).toMatchObject({ id: 'a', timestamp: undefined });
   },
 );
+
+test('a dead letter whose headers leave no room for a mark is replayed without it', async () => {
+  const broker = await withDeadLetters([]);
+  const headers = { tenant: 'x'.repeat(MAX_HEADERS_BYTES - headersBytes({ tenant: '' })) };
+  await broker.publish({ exchange: '', routingKey: 'q.dead' }, message({ id: 'a', headers }));
+  expect(await deadLetters(broker, 'q').replay()).toMatchObject({ replayed: 1, failed: 0 });
+  const delivery = await new Promise<Delivery>((resolve) => {
+    void broker.subscribe('q', { prefetch: 1 }, resolve);
+  });
+  expect(delivery.message.headers).toEqual(headers);
+});
 
 test('replaying to a dead-letter queue is refused', async () => {
   const broker = await withDeadLetters(['a']);
