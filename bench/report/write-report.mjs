@@ -93,15 +93,17 @@ function runSection({ machine, node, versions, broker, servers, takenAt, targets
       subject.replaceAll(/[ -]/g, '').includes(name.replaceAll(/[ -]/g, '').toLowerCase()),
     ),
   );
-  return `## Targets: ${places(workloads)}
-
-Measured on ${takenAt.slice(0, 10)} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}${beside ? `, with ${beside} on the same machine` : ''}:
-millrace ${millrace}${named.map(([name, version]) => `, ${name} ${version}`).join('')}.
-
+  const heading = targets.length > 0 ? 'Targets' : 'Measured apart, without a target';
+  const table = `
 | | limit | reached | |
 |---|---:|---:|---|
 ${targets.map(targetRow).join('\n')}
 `;
+  return `## ${heading}: ${places(workloads)}
+
+Measured on ${takenAt.slice(0, 10)} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${node}${beside ? `, with ${beside} on the same machine` : ''}:
+millrace ${millrace}${named.map(([name, version]) => `, ${name} ${version}`).join('')}.
+${targets.length > 0 ? table : ''}`;
 }
 
 /** What the workloads of a run measured. */

@@ -9,17 +9,25 @@ const { values } = parseArgs({
     url: { type: 'string', short: 'u', default: 'local:./processes-data' },
     prefix: { type: 'string', default: 'processes' },
     name: { type: 'string', default: `worker-${process.pid}` },
+    'hang-at': { type: 'string' },
   },
 });
 const { jobs, results } = queuesOf(values.prefix);
 const broker = await connect(values.url);
 const done = createProducer(broker, results);
 
-const consumer = createConsumer(broker, jobs, async ({ job }, { redelivered }) => {
-  if (redelivered) console.log(`${values.name}: job ${job} is redelivered: its first worker has died`);
-  await delay(25);
-  await done.send({ job, worker: values.name }); // before the acknowledgement: better twice than never
-});
+let begun = 0;
+const consumer = createConsumer(
+  broker,
+  jobs,
+  async ({ job }, { redelivered }) => {
+    if (redelivered) console.log(`${values.name}: job ${job} is redelivered: its first worker has died`);
+    if (++begun === Number(values['hang-at'])) await new Promise(() => {});
+    await delay(25);
+    await done.send({ job, worker: values.name }); // before the acknowledgement: better twice than never
+  },
+  { prefetch: 1 }, // it holds one job, and leaves the others to the other processes
+);
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, async () => {
     await consumer.stop();
