@@ -128,7 +128,8 @@ export interface Broker extends AsyncDisposable {
 
   /**
    * Removes a queue and its messages. Its dead-letter queue is kept. Other brokers that consume the queue and have declared
-   * it declare it again and go on; all other consumers end with `QUEUE_MISSING`, unless it is there again before. Rejects with `QUEUE_MISSING` if there is no such queue.
+   * it declare it again and go on; all other consumers end with `QUEUE_MISSING`, unless it is there again before. Rejects
+   * with `QUEUE_MISSING` if there is no such queue.
    */
   remove(queue: string, options?: WaitOptions): Promise<void>;
 

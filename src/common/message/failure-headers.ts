@@ -132,12 +132,23 @@ function append(before: HeaderValue | undefined, failure: string): string {
   if (entries.length === 0) return `[${failure}]`;
   const text = `${String(before).trimEnd().slice(0, -1)},${failure}]`;
   if (entries.length < MAX_FAILURES && isWithin(text, MAX_FAILURES_BYTES)) return text;
-  const texts = [...entries.map((entry) => JSON.stringify(entry)), failure];
+  const texts = [...entries.map(textOf), failure];
   while (texts.length > 2 && (texts.length > MAX_FAILURES || !isWithin(join(texts), MAX_FAILURES_BYTES))) {
     texts.splice(1, 1);
   }
   // Only an entry of a stranger is that long.
   return isWithin(join(texts), MAX_FAILURES_BYTES) ? join(texts) : `[${failure}]`;
+}
+
+/** Without the fields of other clients, which may be nested too deep to be written. */
+function textOf({ attempt, at, host, pid, error }: Entry): string {
+  return JSON.stringify({
+    attempt,
+    at,
+    host: typeof host === 'string' ? host : undefined,
+    pid: isCount(pid) ? pid : undefined,
+    error,
+  });
 }
 
 function join(texts: readonly string[]): string {
@@ -149,7 +160,7 @@ function isWithin(text: string, maxBytes: number): boolean {
   return text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes;
 }
 
-/** Whether all of them are text, of which so little that its bytes need not be counted. */
+/** Whether all values are text, and so short that their bytes need not be counted. */
 function areSmall(headers: MessageHeaders): boolean {
   let units = 0;
   for (const name in headers) {

@@ -93,6 +93,14 @@ describe('the header with the failures', () => {
     expect(failuresIn(headers)).toMatchObject([{ attempt: 2, error: 'connection refused' }]);
   });
 
+  test('a stranger can write one that is nested too deep to be written again', () => {
+    const deep = '['.repeat(8000) + ']'.repeat(8000);
+    const text = `[{"attempt":1,"at":"2026-01-31T09:14:03.000Z","error":"no","more":${deep}}]`;
+    const next = withFailure({ [FAILURES]: text }, 2, refused);
+    expect(failuresIn(next)).toMatchObject([{ attempt: 1, error: 'no' }, { attempt: 2 }]);
+    expect(bytesIn(next, FAILURES)).toBeLessThanOrEqual(4096);
+  });
+
   test('is written for a failure whose time is none', () => {
     for (const at of [Number.NaN, Number.POSITIVE_INFINITY, 1e300]) {
       const [failure] = failuresIn(withFailure({}, 1, { ...refused, at }));
