@@ -16,7 +16,7 @@ export class SeparateConnection {
     this.#open = open;
   }
 
-  /** Makes a request that is wanted while the connection `main` is open, when those before it are over. */
+  /** Makes a request when those before it are over; rejects if the connection `main` has ended by then. */
   use<T>(main: Connection, ask: (separate: Connection) => Promise<T>): Promise<T> {
     this.#requests++;
     const outcome = this.#last.then(() => this.#use(main, ask));

@@ -86,7 +86,7 @@ export class RabbitMqDelivery implements HeldDelivery {
     const hasHistory = received.headers !== NO_HEADERS;
     const attempt = (hasHistory ? attemptOf(values) : 1) + failures;
     this.attempt = received.fields.redelivered
-      ? Math.max(attempt, republisher.oversized.attemptOf(source.queue, this.message.id))
+      ? Math.max(attempt, republisher.oversized.attemptOf(source.queue, received))
       : attempt;
     this.redelivered =
       received.fields.redelivered ||
@@ -145,7 +145,7 @@ export class RabbitMqDelivery implements HeldDelivery {
         if (!isQueueError(error, 'TOO_LARGE')) throw error;
         // Its next attempt is one at the message as it is. Its queue may not count that.
         const attempt = failure === undefined ? this.attempt : this.attempt + 1;
-        this.#republisher.oversized.setAttempt(queue, this.message.id, attempt);
+        this.#republisher.oversized.setAttempt(queue, this.received, attempt);
         this.#stay(delayMs, otherwise);
         return undefined;
       }
@@ -162,10 +162,7 @@ export class RabbitMqDelivery implements HeldDelivery {
       } catch (error) {
         if (!isQueueError(error, 'TOO_LARGE')) throw error;
         // The broker's own dead-lettering has no such limit, and keeps no failure.
-        if (await this.#republisher.ensureBrokerDeadLetters(queue, signal)) {
-          this.#republisher.oversized.forget(queue, this.message.id);
-          return 'reject';
-        }
+        if (await this.#republisher.ensureBrokerDeadLetters(queue, signal)) return 'reject';
         this.#stay(TOO_LARGE_REST_MS, 'return');
         throw error;
       }
@@ -247,6 +244,8 @@ export class RabbitMqDelivery implements HeldDelivery {
   }
 
   #settle(settlement: BrokerSettlement): void {
+    const isRemoved = settlement === 'ack' || settlement === 'reject';
+    if (isRemoved && this.redelivered) this.#republisher.oversized.forget(this.#source.queue, this.received);
     this.#source.settle(this.#unsettled, settlement);
   }
 

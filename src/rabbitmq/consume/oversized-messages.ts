@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import type { ReceivedMessage } from '../wire/amqp-message.js';
+
 /** The most messages whose attempts are remembered: enough for what handlers can hold at once. */
 const MAX_REMEMBERED = 10_000;
 
@@ -9,12 +12,12 @@ export class OversizedMessages {
   readonly #attempts = new Map<string, number>();
 
   /** The number of the next attempt at a redelivered message; 0 if it is not one of them. */
-  attemptOf(queue: string, id: string): number {
-    return this.#attempts.size === 0 ? 0 : (this.#attempts.get(keyOf(queue, id)) ?? 0);
+  attemptOf(queue: string, message: ReceivedMessage): number {
+    return this.#attempts.size === 0 ? 0 : (this.#attempts.get(keyOf(queue, message)) ?? 0);
   }
 
-  setAttempt(queue: string, id: string, attempt: number): void {
-    const key = keyOf(queue, id);
+  setAttempt(queue: string, message: ReceivedMessage, attempt: number): void {
+    const key = keyOf(queue, message);
     this.#attempts.delete(key);
     this.#attempts.set(key, attempt);
     if (this.#attempts.size <= MAX_REMEMBERED) return;
@@ -24,11 +27,14 @@ export class OversizedMessages {
     }
   }
 
-  forget(queue: string, id: string): void {
-    this.#attempts.delete(keyOf(queue, id));
+  /** Called when the message has left its queue: the next one may have the same id. */
+  forget(queue: string, message: ReceivedMessage): void {
+    if (this.#attempts.size > 0) this.#attempts.delete(keyOf(queue, message));
   }
 }
 
-function keyOf(queue: string, id: string): string {
-  return `${queue}\n${id}`;
+/** Messages of other clients may have no id, or all the same one. */
+function keyOf(queue: string, { properties: { messageId }, content }: ReceivedMessage): string {
+  const id = messageId || createHash('sha1').update(content).digest('base64');
+  return `${queue}\n${id}\n${content.length}`;
 }

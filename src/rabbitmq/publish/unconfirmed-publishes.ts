@@ -134,14 +134,18 @@ function exchangeOf(refusal: Error): string | undefined {
   return name === 'amq.default' ? '' : name;
 }
 
+/** Other refusals quote names that anybody may have chosen. */
+const SIZE_REFUSAL =
+  /^PRECONDITION_FAILED - message size (\d+) is larger than (?:configured )?max size (\d+)/;
+
 /** PRECONDITION_FAILED - message size 17000000 is larger than configured max size 16777216 */
 function sizeOf(refusal: Error): number | undefined {
-  const size = /message size (\d+) is larger/.exec(replyText(refusal))?.[1];
+  const size = SIZE_REFUSAL.exec(replyText(refusal))?.[1];
   return size === undefined ? undefined : Number(size);
 }
 
 function maxBytesOf(refusal: Error): number | undefined {
-  const bytes = /is larger than configured max size (\d+)/.exec(replyText(refusal))?.[1];
+  const bytes = SIZE_REFUSAL.exec(replyText(refusal))?.[2];
   return bytes === undefined ? undefined : Number(bytes);
 }
 

@@ -10,6 +10,7 @@ import {
   brokerRunsInContainer,
   brokerVersion,
   rabbitmqctl,
+  rawConnection,
   uniqueName,
 } from '../../support/broker.js';
 import { EventLog } from '../../support/event-log.js';
@@ -27,6 +28,7 @@ const cases = [
   ['a classic queue', queueOf('classic', { type: 'classic' })],
   ["another program's queue", queueOf('other', { type: 'classic', declare: 'if-missing' })],
 ] as const;
+const anonymous = queueOf('anonymous', { type: 'classic' });
 let broker: Backend;
 let limit = '';
 
@@ -48,6 +50,12 @@ beforeAll(async () => {
       { id: 'large', contentType: 'application/octet-stream', headers: {}, body: Buffer.alloc(LARGE) },
     );
   }
+  await broker.declare(anonymous.spec);
+  const connection = await rawConnection();
+  const channel = await connection.createConfirmChannel();
+  channel.sendToQueue(anonymous.name, Buffer.alloc(LARGE));
+  await channel.waitForConfirms();
+  await connection.close();
   await setLimit(LOWERED);
 });
 afterAll(async () => {
@@ -92,5 +100,26 @@ it.skipIf(!canLower).each(cases)(
     expect(log.of('retried')).toHaveLength(2);
     const left = isOurs ? 0 : 1;
     await untilAsserted(async () => expect((await broker.inspect(queue.name)).ready).toBe(left));
+  },
+);
+
+it.skipIf(!canLower)(
+  'the attempts at one that another client sent without an id are counted, too',
+  async () => {
+    const log = new EventLog();
+    const attempts: number[] = [];
+    const consumer = createConsumer(
+      broker,
+      anonymous,
+      (_value, { attempt }) => {
+        attempts.push(attempt);
+        throw new Error('no');
+      },
+      { retry: { delaysMs: [1, 1] }, observe: log.observe },
+    );
+    await consumer.start();
+    await log.until('dead-lettered');
+    await consumer.stop();
+    expect(attempts).toEqual([1, 2, 3]);
   },
 );

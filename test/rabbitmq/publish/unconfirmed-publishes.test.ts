@@ -75,6 +75,18 @@ describe('a channel that the broker closed over one of several messages', () => 
     expect(codes(all)).toEqual([undefined, 'TOO_LARGE', undefined, 'TOO_LARGE']);
   });
 
+  it('is not taken for a refusal of a size because of the name of an exchange', () => {
+    const name = 'message size 1 is larger than configured max size 0';
+    const refusals = new UnconfirmedPublishes();
+    const [misled, other] = [sent(name), sent('e')];
+    refusals.attributeChannelError(
+      [misled.pending],
+      refusal(404, `NOT_FOUND - no exchange '${name}' in vhost '/'`),
+    );
+    expect(refusals.refuseIfTooLarge(other.pending)).toBe(false);
+    expect(codes([misled, other])).toEqual(['UNROUTABLE', undefined]);
+  });
+
   it('shows the limit of sizes: for a while, larger ones are refused without asking the broker', () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
