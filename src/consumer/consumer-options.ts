@@ -84,7 +84,8 @@ export interface ConsumerOptions<Out = unknown> {
   /**
    * Functions around the handler: each is called with `next` and the handler's context, for every attempt, after the
    * value was decoded and validated. The first is the outermost. Their return value counts as that of the handler, and
-   * their errors as its errors. See {@link Around}. For a handler in threads they run outside of its thread.
+   * their errors as its errors. See {@link Around}. For a handler in threads they run outside of its thread, and
+   * `next` resolves to its reply as JSON has it; to undefined if the message is no request.
    */
   readonly around?: readonly Around<HandlerContext>[] | undefined;
   /**

@@ -14,7 +14,7 @@ import { emitWarning } from '../common/reporting/logger.js';
 import { onAbort, within } from '../common/waiting/waiting.js';
 import { QueueError, RejectMessage } from '../errors.js';
 import type { HandlerContext } from './consumer.js';
-import { ThreadReply, type ThreadResult, type ThreadTask, toError, toFailure } from './thread-task.js';
+import { replyValue, type ThreadResult, type ThreadTask, toError, toFailure } from './thread-task.js';
 
 /** The compiled thread module. Code that runs from its source uses that of the build, since Node 20 can't load .ts. */
 const THREAD = new URL(
@@ -206,6 +206,6 @@ function throwIfUncloneable({ call }: ThreadTask): void {
 }
 
 function unwrap(result: ThreadResult): unknown {
-  if (result.ok) return result.reply && new ThreadReply(result.reply);
+  if (result.ok) return result.reply && replyValue(result.reply);
   throw toError(result.failure);
 }

@@ -33,19 +33,14 @@ export type ThreadResult =
 /** A return value as JSON, or why it can't be sent: encoded in its thread, since a clone loses its class and `toJSON`. */
 type EncodedReply = { readonly json: string } | { readonly error: string };
 
-/** A handler's return value that came from its thread. Its JSON is the value's own. */
-export class ThreadReply {
-  readonly #reply: EncodedReply;
-
-  constructor(reply: EncodedReply) {
-    this.#reply = reply;
-  }
-
-  /** Throws if the value can't be sent. */
-  toJSON(): unknown {
-    if ('error' in this.#reply) throw new TypeError(this.#reply.error);
-    return JSON.parse(this.#reply.json);
-  }
+/** A value with the same JSON as the one that the handler returned in its thread, which may have none. */
+export function replyValue(reply: EncodedReply): unknown {
+  if ('json' in reply) return JSON.parse(reply.json);
+  return {
+    toJSON() {
+      throw new TypeError(reply.error);
+    },
+  };
 }
 
 /** An error of the other thread: a structured clone would lose most of it. */
@@ -67,15 +62,15 @@ interface ThreadFailure {
 const MAX_DEPTH = 4;
 const MAX_ERRORS = 5;
 
-/** An error in the form that crosses between threads. Never throws. */
-export function toFailure(error: unknown, depth = 0): ThreadFailure {
+/** An error in the form that crosses between threads. Never throws. `above`: the errors that it belongs to. */
+export function toFailure(error: unknown, above: readonly unknown[] = []): ThreadFailure {
   const message = errorText(error);
   const verdict = verdictOf(error);
   try {
     if (error instanceof Error) {
       const { name, stack } = error;
       const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-      const causes = causesOf(error, depth);
+      const causes = causesOf(error, [...above, error]);
       return { ...verdict, name: String(name), message, code, stack: stack && String(stack), ...causes };
     }
   } catch {
@@ -92,9 +87,10 @@ export function toFailure(error: unknown, depth = 0): ThreadFailure {
   };
 }
 
-function causesOf(error: Error, depth: number): Pick<ThreadFailure, 'cause' | 'errors'> {
-  const pass = (one: unknown) => (one instanceof Error ? [toFailure(one, depth + 1)] : []);
-  if (depth >= MAX_DEPTH) return { cause: undefined, errors: [] };
+function causesOf(error: Error, above: readonly unknown[]): Pick<ThreadFailure, 'cause' | 'errors'> {
+  const pass = (one: unknown) =>
+    one instanceof Error && !above.includes(one) ? [toFailure(one, above)] : [];
+  if (above.length > MAX_DEPTH) return { cause: undefined, errors: [] };
   const errors = 'errors' in error && Array.isArray(error.errors) ? error.errors.slice(0, MAX_ERRORS) : [];
   return { cause: pass(error.cause)[0], errors: errors.flatMap(pass) };
 }

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import type { Around } from '../../../src/common/hooks/around.js';
+import type { HandlerContext } from '../../../src/consumer/consumer.js';
 import type { ConsumerOptions } from '../../../src/consumer/consumer-options.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
 import { createProducer } from '../../../src/producer/producer.js';
@@ -218,6 +220,19 @@ export const threadCases: Cases = {
       expect(log.of('retried')).toEqual([]);
       await close();
     },
+
+  'a function around a handler in a thread gets the reply as its requester does': async (t) => {
+    const replies: unknown[] = [];
+    const keeping: Around<HandlerContext> = async (next) => {
+      const reply = await next();
+      replies.push(reply);
+      return reply;
+    };
+    const { requester, close } = await threaded(t, { around: [keeping] });
+    const reply = await requester.request({ do: 'return instances' });
+    expect(replies).toEqual([reply]);
+    await close();
+  },
 
   'in a thread, too, a RejectMessage is recognized by its mark, not by its class or name': async (t) => {
     const { producer, log, close } = await threaded(t, { retry: { delaysMs: [0] } });
