@@ -62,10 +62,6 @@ export class MessageMetrics {
     'Sends in progress: waiting or unconfirmed.',
   );
   readonly #handling = new Value('gauge', 'millrace_handlers_in_flight', 'Handlers that run at present.');
-  /**
-   * The property of a trace for its start, on the clock of `performance.now()`. A weak map costs the garbage collector
-   * more.
-   */
   readonly #times = new TraceTimes();
   readonly #errorTypes = new Set<string>();
 

@@ -22,10 +22,6 @@ export class Measurements {
   readonly #dead: Counter;
   readonly #settled: Counter;
   readonly #handling: UpDownCounter;
-  /**
-   * The property of a trace for its start, on the clock of `performance.now()`. A weak map costs the garbage collector
-   * more.
-   */
   readonly #times = new TraceTimes();
 
   constructor(meter: Meter) {

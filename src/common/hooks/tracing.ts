@@ -171,7 +171,10 @@ export function onTrace<T extends object>(
   return () => traced.unsubscribe(all);
 }
 
-/** How long what is traced takes. Each keeps its own times, so that several subscribers can measure the same trace. */
+/**
+ * Measures how long traced operations take. Each instance keeps the start in a property of the trace of its own, so that
+ * several subscribers can measure the same trace: a weak map costs the garbage collector more.
+ */
 export class TraceTimes {
   readonly #begun = Symbol('begun');
 
