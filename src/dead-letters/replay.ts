@@ -96,18 +96,22 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
   const grace = withGrace(selection.wait.signal, GRACE_MS);
   const wait = { ...selection.wait, signal: grace.signal };
   try {
+    /** Rather takes another one that is like it for it, and leaves that for the next replay, than sends one twice. */
+    const isSeen = (deadLetter: DeadLetter, delivery: Delivery) => {
+      if (kept.takeBack(delivery) !== undefined) return true;
+      const hasFailedAgain = mark.isOn(deadLetter.message);
+      const back = hasFailedAgain ? undefined : removed.takeBack(delivery);
+      // With a high priority it comes before others, which are to be read as well.
+      if (hasFailedAgain || back?.was === 'handled') scan.uncount();
+      return hasFailedAgain || back !== undefined;
+    };
     const take = async (deadLetter: DeadLetter, delivery: Delivery) => {
-      if (mark.isOn(deadLetter.message)) {
-        // It failed again. With a high priority it comes before others, which are to be read as well.
-        scan.uncount();
+      const key = keyOf(delivery);
+      if (isSeen(deadLetter, delivery)) {
+        // It stays, and may come back once more.
+        kept.handled(key);
         return false;
       }
-      // They stay, even if they are others that are like them: rather left for the next replay than sent twice.
-      if (kept.takeBack(delivery) !== undefined) return false;
-      const back = removed.takeBack(delivery);
-      if (back?.was === 'handled') scan.uncount();
-      if (back !== undefined) return false;
-      const key = keyOf(delivery);
       const refusal =
         damage(deadLetter, options) ??
         (options.to === undefined ? foreignDeadLetter(deadLetter, source) : undefined) ??
@@ -147,7 +151,10 @@ export async function replay(source: Source, options: ReplayOptions): Promise<Re
       await sending.ended();
       return isSending;
     };
-    await forEachSelected(scan, selection, take, untilRoom);
+    // What failed again may do so for another reason.
+    const matches = (deadLetter: DeadLetter) =>
+      mark.isOn(deadLetter.message) || selection.matches(deadLetter);
+    await forEachSelected(scan, { ...selection, matches }, take, untilRoom);
     await sending.succeeded();
   } finally {
     await sending.ended();

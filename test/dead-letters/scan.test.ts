@@ -89,6 +89,70 @@ test('what is lost and read again is listed once', async () => {
   expect(scan).toEqual({ total: 3, scanned: 3 });
 });
 
+/** The same broker, whose link can be cut: until then it learns of no acknowledgement, and then has all messages again. */
+function cuttable(broker: Backend): { readonly broker: Backend; readonly cut: () => void } {
+  const counts = { ...broker.counts };
+  const losing: (() => void)[] = [];
+  const subscribe: Backend['subscribe'] = (queue, options, onDelivery) =>
+    broker.subscribe(queue, options, (delivery: Delivery) => {
+      let isSettled = false;
+      const ack = () => {
+        isSettled = true;
+      };
+      const { message, attempt, redelivered } = delivery;
+      const seen = { message, attempt, redelivered, ack } as Delivery;
+      losing.push(() => {
+        if (!isSettled) options.onLost?.(seen, new Error('the link is gone'));
+        delivery.release();
+      });
+      onDelivery(seen);
+    });
+  const cut = () => {
+    counts.disconnected++;
+    for (const lose of losing.splice(0)) lose();
+  };
+  return { broker: forwardTo(broker, { subscribe, counts }), cut };
+}
+
+test('a replay whose link is cut twice sends and reports each dead letter once', async () => {
+  const ids = Array.from({ length: 18 }, (_, index) => `m${index}`);
+  const broker = await withDeadLetters([]);
+  const publish = (id: string, body: string) => {
+    const sent = message({ id, body, contentType: 'application/json' });
+    return broker.publish({ exchange: '', routingKey: 'q.dead' }, sent);
+  };
+  await publish('unfit', '{');
+  for (const id of ids) await publish(id, '1');
+  const link = cuttable(broker);
+  const told: string[] = [];
+  const result = await deadLetters(link.broker, defineQueue('q', schema)).replay({
+    observe: ({ type, deadLetter: { id } }) => {
+      told.push(`${type} ${id}`);
+      // All of the first window, and some of the next.
+      if (told.length === 16 || told.length === 17) link.cut();
+    },
+  });
+  expect(told.sort()).toEqual(['invalid unfit', ...ids.map((id) => `replayed ${id}`)].sort());
+  expect(result).toEqual({ total: 19, scanned: 19, replayed: 18, invalid: 1, failed: 0 });
+  expect(await broker.inspect('q')).toMatchObject({ ready: 18 });
+});
+
+test('a replay of what is selected reads on behind what fails again for another reason', async () => {
+  const broker = openMemoryBroker();
+  opened.push(broker);
+  const queue = defineQueue('q', schema);
+  await broker.declare(queue.spec);
+  const publish = (id: string, priority: number) =>
+    broker.publish({ exchange: '', routingKey: 'q.dead' }, message({ id, priority }));
+  for (let n = 0; n < 16; n++) await publish(`first-${n}`, 9);
+  for (let n = 0; n < 4; n++) await publish(`last-${n}`, 0);
+  await broker.subscribe('q', { prefetch: 100 }, (delivery) =>
+    delivery.deadLetter({ code: 'failed', error: 'still no' }),
+  );
+  const result = await deadLetters(broker, 'q').replay({ reason: 'unknown' });
+  expect(result).toMatchObject({ total: 20, replayed: 20 });
+});
+
 test.each([9e15, 0.5])(
   'a dead letter sent at the impossible time %d is listed and replayed, without that time',
   async (timestamp) => {

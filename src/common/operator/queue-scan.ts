@@ -96,14 +96,6 @@ export class QueueScan {
     return this.#losses + interruptionsOf(this.#broker) - this.#interruptionsBefore;
   }
 
-  /**
-   * The number of the window whose messages `next` returns. All of one window were in the queue before the first of them
-   * was returned.
-   */
-  get window(): number {
-    return this.#windows.length;
-  }
-
   /** Whether the scan still holds the delivery, and may remove it. It may have been lost with its connection. */
   holds(delivery: Delivery): boolean {
     return this.#held.has(delivery);

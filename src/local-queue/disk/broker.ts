@@ -191,7 +191,11 @@ class DiskBroker implements Backend {
   }
 
   receiveReplies(listener: ReplyListener): Replies {
-    return new ReplyQueue(this, listener);
+    const declare = async (spec: QueueSpec, options?: WaitOptions) => {
+      await this.#declare(spec, options);
+    };
+    // Not declared again if others remove it: replies in it are lost, and their requests are told so.
+    return new ReplyQueue({ declare, subscribe: (...args) => this.subscribe(...args) }, listener);
   }
 
   async openState(name: string, options: SharedStateOptions, wait?: WaitOptions): Promise<SharedState> {

@@ -113,3 +113,19 @@ test('a dead-letter queue that was removed is created again for the next dead le
   );
   await broker.close();
 });
+
+test('a reply queue that another program removes is not declared again: its requests are lost, and told so', async () => {
+  const folder = newFolder();
+  const broker = await openDiskBroker(folder);
+  const other = await openDiskBroker(folder);
+  const losses: Error[] = [];
+  const replies = broker.receiveReplies({ onReply: () => {}, onLost: (reason) => losses.push(reason) });
+  const address = await replies.replyTo();
+  await other.remove(address);
+  await eventually(() => losses.length === 1);
+  expect(losses[0]).toMatchObject({ code: 'QUEUE_MISSING' });
+  expect(await replies.replyTo()).not.toBe(address);
+  await replies.close();
+  expect((await operatorOf(other).queues()).queues).toEqual([]);
+  await Promise.all([broker.close(), other.close()]);
+});
