@@ -60,6 +60,11 @@ export async function folderHasStore(path: string): Promise<boolean> {
   return (await import('./local-queue/disk/compare-queues.js')).hasStore(path);
 }
 
+/** Identifies the queues of a folder: a copy of them has another identity. Undefined if there are none, or it is unknown. */
+export async function storeIdentity(path: string): Promise<string | undefined> {
+  return (await import('./local-queue/disk/compare-queues.js')).storeIdentity(path);
+}
+
 /** Compares a definition with the queues in a folder that has some. Declares nothing. Rejects with `STORAGE_ERROR`. */
 export async function diagnoseStoredQueues(path: string, spec: QueueSpec): Promise<StoredQueueComparison[]> {
   return (await import('./local-queue/disk/compare-queues.js')).compareStoredQueues(path, spec);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -105,7 +105,7 @@ test('a replay that the broker leaves loses nothing, and the page shows what it 
   await broker.close();
 });
 
-test('a folder that is removed while its page is open: the page says so', async () => {
+test('a folder that is moved away while its page is open: the page says so, and continues when it is back', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-page-removed-'));
   const broker = await connect(`local:${folder}`);
   await createProducer(broker, defineQueue('orders', anyValue)).send(1);
@@ -113,12 +113,23 @@ test('a folder that is removed while its page is open: the page says so', async 
   const served = await serve(['-u', `local:${folder}`]);
   const { page } = await openTab(served.address);
   await page.locator('th a:text-is("orders")').waitFor();
+  renameSync(folder, `${folder}-away`);
+  await page.locator('#gone:has-text("was removed or replaced while it was open")').waitFor();
+  await served.process.said(/was moved or removed/);
+  renameSync(`${folder}-away`, folder);
+  await page.locator('#gone').waitFor({ state: 'hidden' });
+  await page.locator('td[data-c=ready] :text-is("1")').waitFor();
+  expect(await page.locator('#state').innerText()).toBe('connected');
   rmSync(folder, { recursive: true, force: true });
   await page.locator('#gone:has-text("was removed or replaced while it was open")').waitFor();
+  // A new store may be a backup that is not complete yet.
+  const restored = await connect(`local:${folder}`);
+  await restored.close();
   await page.goto(`${served.origin}/q/orders/dead`);
   await page.locator('header nav a:text-is("Now")').waitFor();
   expect(await page.locator('[role=alert]').first().innerText()).toContain('open the folder again');
   await page.context().close();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 test('RabbitMQ without its management API: the page says what it takes, and which queues may be named', async () => {

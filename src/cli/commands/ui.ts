@@ -12,6 +12,7 @@ import { importSchedules } from '../import-module.js';
 import { integerValue, nameValue } from '../option-values.js';
 import type { Output } from '../output.js';
 import { addOperatorOptions, type OperatorFlags, withOperator } from './operator/operator-command.js';
+import { CurrentPage } from './ui/current-page.js';
 
 interface UiFlags extends OperatorFlags {
   readonly port: number;
@@ -85,8 +86,8 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
       `${where} has no queues yet; to create one: millrace send hello -u ${shellQuoted(where)}`,
     );
   };
-  return withOperator('ui', flags, output, whenEmpty, async ({ broker, signal }) => {
-    const page = createPage(broker, {
+  return withOperator('ui', flags, output, whenEmpty, async ({ broker, reopen, signal }) => {
+    const options = {
       hosts: [flags.host, ...flags.allowHost],
       queues: flags.queue.length === 0 ? undefined : flags.queue,
       schedules,
@@ -99,14 +100,22 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
         const fields = { user, action, queue, outcome };
         output.log({ event: 'action', level: ok ? 'info' : 'warn', text: auditLine(entry), fields });
       },
-    } satisfies PageOptions);
+    } satisfies PageOptions;
+    const page = new CurrentPage(broker, {
+      createPage: (current, token) => createPage(current, { ...options, token }),
+      reopen,
+      onGone: (folder) => {
+        const text = `${folder} was moved or removed: the page continues if the same files are back`;
+        output.log({ event: 'folder-gone', level: 'warn', text, fields: { folder } });
+      },
+    });
     const { createServer } = await import('node:http');
     const limits = {
       requestTimeout: REQUEST_LIMIT_MS,
       headersTimeout: REQUEST_LIMIT_MS,
       connectionsCheckingInterval: LIMIT_CHECK_MS,
     };
-    const server = createServer(limits, page);
+    const server = createServer(limits, page.handle);
     try {
       const url = await listen(server, flags);
       // It is the purpose of the command, so it is printed even with --quiet.

@@ -31,6 +31,17 @@ export async function hasStore(folder: string): Promise<boolean> {
   }
 }
 
+/** Identifies the file of a store. Undefined if there is none, or the file system does not know when it was created. */
+export async function storeIdentity(folder: string): Promise<string | undefined> {
+  try {
+    const { dev, ino, birthtimeNs } = await stat(join(folder, STORE_FILE), { bigint: true });
+    // The number of a file that was removed is soon given to another one.
+    return birthtimeNs > 0n ? `${dev}/${ino}/${birthtimeNs}` : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Compares the queue and the dead-letter queue of a definition with those in the folder, which must have a store. One that
  * is missing has no differences. Changes nothing. Rejects with `STORAGE_ERROR`.

@@ -50,6 +50,8 @@ export function addDangerousOptions(command: Command, what: string): Command {
 export interface Operation {
   readonly broker: Broker;
   readonly operator: Operator;
+  /** Opens the address of a broker that has ended once more. The job closes it. */
+  readonly reopen: (ended: Broker) => Promise<Broker>;
   readonly signal: AbortSignal;
   /** For each request. */
   readonly wait: { readonly signal: AbortSignal; readonly timeoutMs: number };
@@ -71,18 +73,26 @@ export async function withOperator(
   const empty = await emptyFolder(chosen);
   if (empty !== undefined) return whenEmpty(`local:${empty}`);
   const { connectTimeout, managementUrl, timeout } = flags;
-  const broker = await openBroker(chosen, output, {
-    connectTimeout,
-    managementUrl,
-    maxMessageBytes: STORED_MESSAGE_BYTES,
-    observe: (event) => {
-      if (event.type !== 'connected') output.event(brokerEventLine(event));
-    },
-  });
+  const open = (address: string) =>
+    openBroker({ ...chosen, address }, output, {
+      connectTimeout,
+      managementUrl,
+      maxMessageBytes: STORED_MESSAGE_BYTES,
+      observe: (event) => {
+        if (event.type !== 'connected') output.event(brokerEventLine(event));
+      },
+    });
+  const broker = await open(chosen.address);
   const interruption = abortOnStopSignal();
   const { signal } = interruption;
   try {
-    return await job({ broker, operator: operatorOf(broker), signal, wait: { signal, timeoutMs: timeout } });
+    return await job({
+      broker,
+      operator: operatorOf(broker),
+      reopen: ({ url }) => open(url),
+      signal,
+      wait: { signal, timeoutMs: timeout },
+    });
   } catch (error) {
     if (signal.aborted && isQueueError(error, 'ABORTED')) throw signal.reason;
     throw isQueueError(error, 'UNSUPPORTED') ? withFlag(error) : error;
