@@ -1,5 +1,5 @@
 /** The charts of a queue, drawn by uPlot from the figures that the page's process has kept. */
-import { find, timeText } from './visit.js';
+import { find, numberText, timeText } from './visit.js';
 
 interface Chart {
   setData(data: readonly unknown[]): void;
@@ -176,7 +176,7 @@ function joined(columns: readonly (readonly (number | null)[])[]): readonly (rea
 /** Figures are kept in single precision, which their digits would show. */
 function figure(value: number): string {
   const rounded = value >= 100 ? Math.round(value) : Number(value.toPrecision(3));
-  return Number.isInteger(rounded) ? rounded.toLocaleString('fr') : String(rounded);
+  return Number.isInteger(rounded) ? numberText(rounded) : String(rounded);
 }
 
 /** Midnight is labelled with the day that begins. */

@@ -1,7 +1,7 @@
 /** The running jobs: their progress, a button to stop them, and their results. */
 import type { JobView } from './job-view.js';
 import { post } from './request.js';
-import { base, element, find } from './visit.js';
+import { base, element, find, numberText } from './visit.js';
 
 /** The jobs of this tab, which stay until their results have been seen; and those of others. */
 const mine = new Set<string>();
@@ -65,7 +65,7 @@ function rowOf(place: HTMLElement, { id }: JobView): HTMLElement {
 function update(row: HTMLElement, job: JobView): void {
   const { action, queue, expected, done, stay, state, text, ok } = job;
   const hasEnded = state === 'ended';
-  const amount = `${done.toLocaleString('fr')} of ${expected.toLocaleString('fr')}${stay > 0 ? `, ${stay} stay` : ''}`;
+  const amount = `${numberText(done)} of ${numberText(expected)}${stay > 0 ? `, ${numberText(stay)} stay` : ''}`;
   const words = hasEnded ? text : state === 'running' ? amount : `${state}, ${amount}`;
   const line = `${action} '${queue}': ${words}`;
   const [status, progress] = [find<HTMLElement>('p', row), find<HTMLProgressElement>('progress', row)];

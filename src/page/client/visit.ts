@@ -67,6 +67,12 @@ export async function visit(url: string, part = '#main'): Promise<void> {
   restore();
 }
 
+/** Separates thousands by thin spaces from five digits on, as the server does. */
+export function numberText(value: number): string {
+  const digits = String(value);
+  return digits.length < 5 ? digits : digits.replace(/\B(?=(\d{3})+$)/g, '\u2009');
+}
+
 const DAY_MS = 86_400_000;
 const format: Intl.DateTimeFormatOptions = {
   hour: '2-digit',
