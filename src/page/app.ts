@@ -84,11 +84,13 @@ export class App {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    // A body that is not read, because the request is refused, must not keep the connection open.
+    if (!isRead) response.setHeader('connection', 'close');
     if (this.#closed.signal.aborted) {
       return sendHtml(request, response, 503, plainPage('Closed', 'This page has been closed.').text);
     }
     const { path, query, links } = locate(request, this.#parts.path);
-    const isRead = request.method === 'GET' || request.method === 'HEAD';
     const token = query.get('token');
     const { access } = this.#parts;
     const refusal = access.refusal(request);

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { connect, createProducer, defineQueue } from '../../src/index.js';
 import { Millrace } from '../cli/support/spawn-millrace.js';
@@ -127,6 +129,21 @@ describe('nothing is done', () => {
     expect((await action(own, { action: 'replay', queue: 'orders', ids: 'all' })).status).toBe(400);
     expect((await action(own, { action: 'replay', queue: 'orders', expected: -1 })).status).toBe(400);
     expect(await ready()).toBe(1);
+  });
+
+  test('for a body that never comes: the refusal ends the connection', async () => {
+    const refused = async (path: string, headers = '') => {
+      const socket = connectSocket(Number(new URL(served.origin).port), '127.0.0.1');
+      socket.write(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n${headers}\r\n`);
+      const answer = await text(socket);
+      // Without it, the server waits ten seconds for the body.
+      expect(answer).toMatch(/^connection: close\r$/im);
+      return answer.slice('HTTP/1.1 '.length, answer.indexOf('\r\n'));
+    };
+    const signedIn = `Cookie: ${served.cookie}\r\nX-Millrace-Page: 1\r\n`;
+    expect(await refused('/actions')).toBe('403 Forbidden');
+    expect(await refused('/nowhere', signedIn)).toBe('404 Not Found');
+    expect(await refused('/actions', signedIn)).toBe('415 Unsupported Media Type');
   });
 
   test('without end: a request that is too large is refused', async () => {

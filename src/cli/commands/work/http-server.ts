@@ -76,7 +76,8 @@ export class HttpServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const path = request.url?.split('?', 1)[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.writeHead(405, { allow: 'GET, HEAD' }).end();
+      // A body that is not read must not keep the connection open.
+      response.writeHead(405, { allow: 'GET, HEAD', connection: 'close' }).end();
     } else if (path === '/metrics') {
       this.#writeMetrics(request, response);
     } else if (!this.#health.handler(request, response)) {
