@@ -26,6 +26,8 @@ export class Call {
   #state: 'preparing' | 'sending' | 'unknown' | 'waiting' = 'preparing';
   #publish = new AbortController();
   #publishing: Promise<unknown> | undefined;
+  /** What `stop` was called with. */
+  #stopReason = '';
   /** Why the address of this call's publish is gone. */
   #lost: Error | undefined;
   readonly #reply = new Deferred<Message>();
@@ -130,6 +132,7 @@ export class Call {
   stop(code: 'TIMEOUT' | 'ABORTED' | 'CLOSED', why: string, options?: { readonly cause: unknown }): void {
     if (this.stopped.aborted) return;
     const reason = new QueueError(code, `the request to '${this.#queue}': ${why}`, options);
+    this.#stopReason = why;
     if (this.#state === 'preparing') this.#reply.reject(reason);
     this.#stop.abort(reason);
     if (this.#state === 'waiting') this.#reply.reject(this.#unanswered('was stored', reason));
@@ -143,9 +146,11 @@ export class Call {
   }
 
   #unanswered(state: string, cause: Error): QueueError {
+    // Its message names the request, too.
+    const why = cause === this.stopped.reason ? this.#stopReason : cause.message;
     return new QueueError(
       'UNCONFIRMED',
-      `the request to '${this.#queue}' ${state}, and may already have been, or may yet be, handled: ${cause.message}`,
+      `the request to '${this.#queue}' ${state}, and may already have been, or may yet be, handled: ${why}`,
       { cause },
     );
   }
