@@ -1,4 +1,4 @@
-import type { Backend, Broker, Delivery, Message, WaitOptions } from '../broker.js';
+import type { Backend, Broker, Delivery, Message, QueueInfo, WaitOptions } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
 import { BROKER_HEADERS, DEATH_HEADERS } from '../common/message/broker-headers.js';
 import { QueueScan } from '../common/operator/queue-scan.js';
@@ -12,7 +12,7 @@ import {
 import { ConcurrencyLimit } from '../common/waiting/concurrency-limit.js';
 import { pause, throwIfAborted, withGrace } from '../common/waiting/waiting.js';
 import { keyOf, type Return, ReturnedMessages } from '../dead-letters/returned-messages.js';
-import { isQueueError, type QueueError } from '../errors.js';
+import { isQueueError, QueueError } from '../errors.js';
 
 /** Which messages to move. */
 export interface MoveOptions extends WaitOptions {
@@ -43,6 +43,9 @@ const MAX_UNDER_WAY = 50;
 /** After an abort, how long it waits for the confirms of what was sent: without them, it would be in both queues. */
 const GRACE_MS = 1000;
 
+/** How long the management API of RabbitMQ, which may be out of reach, is asked for the type of a queue. */
+const TYPE_LIMIT_MS = 2000;
+
 /** How long a broker may take to put back what a lost connection held. */
 const BACK_LIMIT_MS = 2000;
 const BACK_INTERVAL_MS = 50;
@@ -58,8 +61,8 @@ const ATTEMPTS = /^x-millrace-(attempt|postpones)$/;
  * them may move than `limit` and `moved` say. A message that was sent without an id gets one; it may be there twice under
  * two ids if the connection is lost after it was removed here, before the broker knew.
  *
- * Waits for room in the other queue. Rejects: `QUEUE_MISSING`, `INVALID_OPTION`, `TIMEOUT` if no further message can be
- * moved in time, `ABORTED`, `CLOSED`, and what publishing rejects with; what was not moved stays.
+ * Waits for room in the other queue. Rejects: `QUEUE_MISSING`, `INVALID_OPTION`, `UNSUPPORTED` for a stream, `TIMEOUT` if
+ * no further message can be moved in time, `ABORTED`, `CLOSED`, and what publishing rejects with; what was not moved stays.
  */
 export async function moveMessages(
   broker: Broker,
@@ -80,6 +83,8 @@ export async function moveMessages(
   if (from === to) throw invalidOption('to', 'a queue other than the one to move from', to);
   const wait = { signal: options.signal, timeoutMs: options.timeoutMs };
   await backend.inspect(to, wait);
+  if ((await typeOf(backend, from, wait)) === 'stream')
+    throw new QueueError('UNSUPPORTED', `'${from}' is a stream, whose messages can't be removed one by one`);
   const scan = await QueueScan.begin(backend, from, wait);
   const moving = new ConcurrencyLimit(MAX_UNDER_WAY);
   const returned = new ReturnedMessages(scan);
@@ -175,6 +180,17 @@ async function moveReturned(
   } finally {
     await scan.end();
   }
+}
+
+/** Undefined if the broker does not say it in time. */
+async function typeOf(
+  { operator }: Backend,
+  queue: string,
+  { signal, timeoutMs = TYPE_LIMIT_MS }: WaitOptions,
+): Promise<QueueInfo['type']> {
+  const limits = { signal, timeoutMs: Math.min(timeoutMs, TYPE_LIMIT_MS) };
+  // An error that concerns the move, too, comes from its next step.
+  return (await operator?.queue(queue, limits).catch(() => undefined))?.type;
 }
 
 /** A message that was stored under a generated id, and came back under another one: receivers can tell it by its first. */
