@@ -8,7 +8,7 @@ import type { Failure } from './message.js';
  */
 export type BrokerState = 'connected' | 'connecting' | 'blocked' | 'closed';
 
-/** Events of a broker, for logs and metrics. Local brokers emit `ignored`, on disk also `redefined` and `dead-lettered`. */
+/** Events of a broker, for logs and metrics. Local brokers emit `ignored` and `queue-paused`, on disk also `redefined` and `dead-lettered`. */
 export type BrokerEvent =
   /**
    * `connect` has not reached the broker yet, and keeps trying for `leftMs` milliseconds. Emitted for the first reason
@@ -36,6 +36,8 @@ export type BrokerEvent =
       readonly retryInMs: number;
     }
   | { readonly type: 'resubscribed'; readonly queue: string }
+  /** A consumer has subscribed to a queue that an operator has paused: it gets nothing until the queue is resumed. */
+  | { readonly type: 'queue-paused'; readonly queue: string }
   /**
    * Options without effect on this broker: arguments of a queue that only RabbitMQ knows, or options of `connect` for
    * another kind of broker. Emitted once for each queue, and for each `connect`.

@@ -15,7 +15,7 @@ import { isQueueError } from '../../src/errors.js';
 import { defineQueue, type Queue, type QueueOptions } from '../../src/queue.js';
 import { untilAsserted } from '../support/eventually.js';
 import { Inbox } from '../support/inbox.js';
-import type { BrokerSubject } from './subject.js';
+import type { BrokerSubject, SubjectOptions } from './subject.js';
 
 /** The context of one case: an open broker of the subject, and queues that no other case uses. */
 export class ContractContext {
@@ -37,7 +37,7 @@ export class ContractContext {
   }
 
   /** One more broker of the subject, closed with this one. */
-  async open(options?: { readonly maxMessageBytes?: number }): Promise<Backend> {
+  async open(options?: SubjectOptions): Promise<Backend> {
     const broker = await this.subject.open(options);
     this.#opened.push(broker);
     return broker;

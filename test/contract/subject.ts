@@ -1,11 +1,17 @@
-import type { Backend } from '../../src/broker.js';
+import type { Backend, BrokerEvent } from '../../src/broker.js';
 import type { QueueOptions } from '../../src/queue.js';
+
+/** The options that all backends have. */
+export interface SubjectOptions {
+  readonly maxMessageBytes?: number;
+  readonly observe?: (event: BrokerEvent) => void;
+}
 
 /** A backend under test, and the few facts about it that a case has to know. */
 export interface BrokerSubject {
   readonly name: string;
   /** A fresh connection to the same broker; a private broker where it lives in memory. */
-  open(options?: { readonly maxMessageBytes?: number }): Promise<Backend>;
+  open(options?: SubjectOptions): Promise<Backend>;
   /** The type of all queues that the cases declare. */
   readonly queueType: 'quorum' | 'classic';
   /** What all queues that the cases declare are to have besides. */

@@ -123,6 +123,8 @@ async function work(handlerPath: string | undefined, flags: WorkFlags, output: O
     connectTimeout: flags.connectTimeout,
     observe: (event) => {
       if (event.type === 'disconnected') wasLost = true;
+      // `onIdle` says it with the command to resume the queue.
+      if (event.type === 'queue-paused') return;
       if (event.type !== 'connected' || wasLost) output.log(brokerEventLine(event));
     },
     isNamedLater: output.logsAsJson,

@@ -59,6 +59,12 @@ export function brokerEventLine(event: BrokerEvent): EventLine {
       );
     case 'resubscribed':
       return line('info', `subscribed to '${event.queue}' again`, { queue: event.queue });
+    case 'queue-paused':
+      return line(
+        'warn',
+        `'${event.queue}' is paused: its consumers get nothing until it is resumed (millrace resume, or operatorOf(broker).resume)`,
+        { queue: event.queue },
+      );
     case 'ignored': {
       const whose = event.queue === undefined ? 'options of connect' : `arguments of '${event.queue}'`;
       return line('warn', `${whose} without effect on this broker: ${event.options.join(', ')}`, {

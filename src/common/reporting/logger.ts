@@ -107,7 +107,7 @@ function errorOf(event: BrokerEvent): unknown {
 
 /**
  * Messages that no consumer gets to see, a broker that is not there yet or stays away, a connection that is given up, and
- * subscriptions that the broker ends.
+ * subscriptions that the broker ends, or to which it delivers nothing.
  */
 function warningsOf(): (event: BrokerEvent) => void {
   const codes: Partial<Record<BrokerEvent['type'], string>> = {
@@ -119,6 +119,7 @@ function warningsOf(): (event: BrokerEvent) => void {
     unsubscribed: 'MILLRACE_UNSUBSCRIBED',
     blocked: 'MILLRACE_BLOCKED',
     ignored: 'MILLRACE_IGNORED',
+    'queue-paused': 'MILLRACE_PAUSED',
   };
   const warnedAt = new Map<string, number>();
   const isWorthAWarning = outages();
@@ -129,8 +130,10 @@ function warningsOf(): (event: BrokerEvent) => void {
     // Emitted once in any case.
     const isLast =
       event.type === 'ignored' || (event.type === 'disconnected' && event.retryInMs === undefined);
-    if (!isLast && now - (warnedAt.get(code) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
-    warnedAt.set(code, now);
+    // Each queue that is paused is another reason why nothing arrives.
+    const kind = event.type === 'queue-paused' ? `${code} ${event.queue}` : code;
+    if (!isLast && now - (warnedAt.get(kind) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
+    warnedAt.set(kind, now);
     // The stack of a failed attempt to connect is useless: all attempts fail at the same place.
     const error = event.type === 'waiting' ? undefined : errorOf(event);
     emitWarning(code, withQueue(brokerEventLine(event)), error);

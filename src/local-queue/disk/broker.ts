@@ -163,8 +163,9 @@ class DiskBroker implements Backend {
     const inspects = options.sparesLimit === true;
     const command = { kind: 'subscribe', subscription: number, queue, prefetch, inspects } as const;
     const subscription = new DiskSubscription(this.#subscribedTo(command), options, onDelivery);
+    let isPaused: CommandResult;
     try {
-      await this.#command('subscribe', options, command);
+      isPaused = await this.#command('subscribe', options, command);
     } catch (error) {
       // Without waiting for it: if the time limit ended, the store may be blocked.
       subscription.close();
@@ -177,6 +178,7 @@ class DiskBroker implements Backend {
     this.#subscriptions.add(subscription);
     const forget = () => this.#subscriptions.delete(subscription);
     subscription.ended.then(forget, forget);
+    if (isPaused === true && !inspects) this.#observe({ type: 'queue-paused', queue });
     return subscription;
   }
 

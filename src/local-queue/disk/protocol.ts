@@ -117,6 +117,7 @@ export type Command =
   | { readonly kind: 'declare'; readonly id: number; readonly spec: QueueSpec }
   | { readonly kind: 'declare-exchange'; readonly id: number; readonly exchange: ExchangeSpec }
   | { readonly kind: 'remove-exchange'; readonly id: number; readonly exchange: string }
+  /** Answered with whether the queue is paused. */
   | {
       readonly kind: 'subscribe';
       readonly id: number;
@@ -224,5 +225,5 @@ export type CommandResult =
   | number
   | string
   | string[]
-  | false
+  | boolean
   | undefined;

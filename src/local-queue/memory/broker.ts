@@ -48,7 +48,7 @@ interface MemoryBrokerOptions {
   readonly maxMessageBytes?: number | undefined;
   /** The capacity of queues that are declared without one, in messages; `Infinity` for no limit. Default: 1024. */
   readonly defaultCapacity?: number | undefined;
-  /** Receives `ignored`. */
+  /** Receives `ignored` and `queue-paused`. */
   readonly observe?: ((event: BrokerEvent) => void) | undefined;
 }
 
@@ -72,6 +72,7 @@ class MemoryBroker implements Backend {
   readonly outage = undefined;
   readonly counts = NO_LINK_COUNTS;
   readonly maxMessageBytes: number;
+  readonly #observe: (event: BrokerEvent) => void;
   readonly #ignored: IgnoredArguments;
   readonly #queues: MemoryQueues;
   readonly #exchanges = new Exchanges<MemoryQueue>();
@@ -84,6 +85,7 @@ class MemoryBroker implements Backend {
   #state: BrokerState = 'connected';
 
   constructor(maxMessageBytes: number, defaultCapacity: number, observe: (event: BrokerEvent) => void) {
+    this.#observe = observe;
     this.#ignored = new IgnoredArguments(observe);
     this.maxMessageBytes = maxMessageBytes;
     this.#queues = new MemoryQueues({
@@ -157,6 +159,7 @@ class MemoryBroker implements Backend {
     const forget = () => this.#subscriptions.delete(subscription);
     subscription.ended.then(forget, forget);
     found.join(subscription);
+    if (found.paused && !subscription.inspects) this.#observe({ type: 'queue-paused', queue });
     return subscription;
   }
 

@@ -225,6 +225,12 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
       expect((await run('queues', queue)).stdout).toContain(`${queue} (paused)`);
       expect(worker.stdout).not.toContain('body of b');
       await worker.said(`'${queue}' is paused: its messages wait until 'millrace resume ${queue}'`);
+      const late = new Millrace(['work', '-q', queue], { env: { MILLRACE_URL: url() } });
+      await late.said(`'${queue}' is paused: its messages wait until`);
+      late.child.kill('SIGTERM');
+      await late.exit();
+      // The broker's own event would say it a second time.
+      expect(late.stderr.split('is paused')).toHaveLength(2);
       expect((await run('resume', queue)).exitCode).toBe(0);
       await worker.said('body of b');
       worker.child.kill('SIGTERM');

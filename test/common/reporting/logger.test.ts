@@ -1,6 +1,7 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Broker } from '../../../src/broker.js';
+import { operatorOf } from '../../../src/common/backend-of.js';
 import { brokerObserver, emitWarning } from '../../../src/common/reporting/logger.js';
 import { type ConnectOptions, connect } from '../../../src/connect.js';
 import { createConsumer } from '../../../src/consumer/create-consumer.js';
@@ -178,6 +179,22 @@ test('a broker without a logger or an observer warns once in ten seconds of each
   }
   await new Promise(setImmediate);
   expect(warnings.map(({ code }) => code)).toEqual(['MILLRACE_DEAD_LETTER', 'MILLRACE_SETTLE_FAILED']);
+});
+
+test('a consumer of a queue that an operator has paused is a process warning, for each queue', async () => {
+  const warnings = recordWarnings('MILLRACE_PAUSED');
+  broker = await connect('local:');
+  for (const name of ['orders', 'bills', 'orders']) {
+    const paused = defineQueue(name, z.string());
+    await createProducer(broker, paused).send('x');
+    await operatorOf(broker).pause(name);
+    await createConsumer(broker, paused, () => {}).start();
+  }
+  await new Promise(setImmediate);
+  expect(warnings.map(({ code, message }) => [code, message.split(':', 1)[0]])).toEqual([
+    ['MILLRACE_PAUSED', "'orders' is paused"],
+    ['MILLRACE_PAUSED', "'bills' is paused"],
+  ]);
 });
 
 test('a process warning shows the first lines of a stack only', async () => {

@@ -1,14 +1,14 @@
 import { hostname } from 'node:os';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { QueueFigure } from '../../../src/broker.js';
+import type { BrokerEvent, QueueFigure } from '../../../src/broker.js';
 import { operatorOf } from '../../../src/common/backend-of.js';
 import { deadLetters } from '../../../src/dead-letters/dead-letters.js';
 import { moveMessages } from '../../../src/operations/move.js';
 import type { PeekedMessage, PeekOptions, QueueInfo } from '../../../src/operator.js';
 import { createProducer } from '../../../src/producer/producer.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
-import { idsOf } from '../../support/inbox.js';
+import { Inbox, idsOf } from '../../support/inbox.js';
 import { rejection } from '../../support/rejection.js';
 import { addressOf, type ContractContext, message, numbered } from '../contract-context.js';
 import type { Cases } from '../contract-suite.js';
@@ -460,6 +460,22 @@ export const localOperatorCases: Cases = {
     await operator.resume(queue.name);
     await rejection(operator.pause(t.queueName()), 'QUEUE_MISSING');
     await rejection(operator.resume(t.queueName()), 'QUEUE_MISSING');
+  },
+
+  'a consumer that subscribes to a paused queue is an event, and what only looks at it is none': async (t) => {
+    const events: BrokerEvent[] = [];
+    const broker = await t.open({ observe: (event) => events.push(event) });
+    const [paused, other] = [t.spec(), t.spec()];
+    for (const spec of [paused, other]) await broker.declare(spec);
+    const operator = operatorOf(broker);
+    await operator.pause(paused.name);
+    for (const { name } of [other, paused]) await Inbox.open(broker, name);
+    expect(events).toEqual([{ type: 'queue-paused', queue: paused.name }]);
+    await broker.publish(addressOf(paused), message({ id: 'a' }));
+    expect(await moveMessages(broker, paused.name, other.name)).toMatchObject({ moved: 1 });
+    await operator.resume(paused.name);
+    await Inbox.open(broker, paused.name);
+    expect(events).toHaveLength(1);
   },
 
   'a paused queue can be declared again, purged and removed, and its dead letters handled': async (t) => {

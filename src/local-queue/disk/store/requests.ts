@@ -66,7 +66,7 @@ function execute(transaction: WriteTransaction, command: Command): CommandResult
     case 'subscribe':
       subscribe(transaction, command);
       reclaimMessages(transaction);
-      return undefined;
+      return queueNamed(queues, command.queue).paused;
     case 'cancel':
       cancel(transaction, command.subscription);
       return undefined;
