@@ -462,7 +462,7 @@ export const localOperatorCases: Cases = {
     await rejection(operator.resume(t.queueName()), 'QUEUE_MISSING');
   },
 
-  'a consumer that subscribes to a paused queue is an event, and what only looks at it is none': async (t) => {
+  'a subscription to a paused queue is an event, and a look at it is none': async (t) => {
     const events: BrokerEvent[] = [];
     const broker = await t.open({ observe: (event) => events.push(event) });
     const [paused, other] = [t.spec(), t.spec()];
