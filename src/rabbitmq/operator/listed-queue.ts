@@ -163,11 +163,11 @@ export function infoOf(queue: ListedQueue, around: Surroundings): QueueInfo {
   };
 }
 
-/** Undefined before the first statistics. */
+/** Undefined before the first statistics of each of them. */
 function delayedIn(queue: ListedQueue, waiting: readonly ListedQueue[]): number | undefined {
   if (numberOf(queue.messages) === undefined) return undefined;
   const own = numberOf(queue.messages_delayed) ?? 0;
-  const others = sum(waiting, ({ messages }) => messages ?? 0);
+  const others = sum(waiting, ({ messages }) => messages);
   return others === undefined ? undefined : own + others;
 }
 

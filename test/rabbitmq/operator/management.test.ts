@@ -57,6 +57,14 @@ const holds = (name: string, messages: number, others: Item = {}): Item => ({
 });
 const all = { internal: false, limit: 100 };
 
+test('while a wait queue has no statistics, it is not known how many messages are delayed', async () => {
+  const { messages: _, messages_ready: __, ...unknown } = waits('orders.retry.1000', 'orders', 2);
+  const { management } = await api([holds('orders', 1), unknown, waits('orders.retry.2000', 'orders', 2)]);
+  const info = await management.queue('orders', { ready: 1, consumers: 0 }, {});
+  expect(info).toMatchObject({ ready: 1, delayed: undefined });
+  expect(info?.unknown.delayed).toContain('no statistics for the queue yet');
+});
+
 test('of a server with many queues, a filtered list reads those that match and what belongs to them', async () => {
   const long = 'orders-'.padEnd(240, 'x');
   const { management, asked } = await api([

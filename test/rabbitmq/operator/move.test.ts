@@ -9,9 +9,10 @@ import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
 import { aroundBroker } from '../../../src/testing/around-broker.js';
 import { TcpProxy } from '../../../src/testing/tcp-proxy.js';
 import { numbered } from '../../contract/contract-context.js';
-import { amqpUrl, rawConnection, uniqueName } from '../../support/broker.js';
+import { amqpUrl, knownManagementUrl, rawConnection, uniqueName } from '../../support/broker.js';
 import { eventually, untilAsserted } from '../../support/eventually.js';
 import { Inbox, idsOf } from '../../support/inbox.js';
+import { rejection } from '../../support/rejection.js';
 import { removeQueues } from '../../support/remove-queues.js';
 
 const prefix = uniqueName('move');
@@ -226,4 +227,17 @@ test("a dead letter keeps RabbitMQ's record of its death, but not the counts of 
     'x-first-death-queue': from,
   });
   expect(properties.headers?.['x-delivery-count'] ?? 0).toBe(0);
+});
+
+test('a stream keeps its messages: a move from it is refused at once', async ({ skip }) => {
+  const managementUrl = knownManagementUrl();
+  skip(managementUrl === undefined, 'AMQP does not report the types of queues');
+  const broker = await openRabbitMqBroker([amqpUrl()], { managementUrl, observe: () => {} });
+  onTestFinished(() => broker.close());
+  const [from, to] = [`${prefix}-stream`, `${prefix}-not-a-stream`];
+  const channel = await (await rawConnection()).createChannel();
+  await channel.assertQueue(from, { arguments: { 'x-queue-type': 'stream' } });
+  await broker.declare(defineQueue(to, z.string()).spec);
+  const error = await rejection(moveMessages(broker, from, to), 'UNSUPPORTED');
+  expect(error.message).toContain(`'${from}' is a stream`);
 });
