@@ -45,14 +45,17 @@ export class CurrentPage {
   async close(): Promise<void> {
     this.#closed.abort();
     await this.#keeping;
-    await this.#end();
+    await this.#page.close();
+    await this.#broker.close();
   }
 
   /** Resolves after `close`. Never rejects. */
   async #keep(): Promise<void> {
-    const target = targetOf(this.#broker.url);
-    const identity = target.kind === 'folder' ? await storeIdentity(target.path) : undefined;
-    if (target.kind !== 'folder' || identity === undefined) return;
+    const { url } = this.#broker;
+    const target = url.startsWith('local:') ? targetOf(url) : undefined;
+    if (target?.kind !== 'folder') return;
+    const identity = await storeIdentity(target.path);
+    if (identity === undefined) return;
     const { signal } = this.#closed;
     let isGone = false;
     try {
@@ -80,15 +83,12 @@ export class CurrentPage {
       // The folder may be gone once more.
       return false;
     }
-    const page = this.#source.createPage(broker, this.#page.token);
-    await this.#end();
+    const [oldBroker, oldPage] = [this.#broker, this.#page];
+    this.#page = this.#source.createPage(broker, oldPage.token);
     this.#broker = broker;
-    this.#page = page;
+    // Its open pages connect again, and find the new one.
+    await oldPage.close();
+    await oldBroker.close();
     return true;
-  }
-
-  async #end(): Promise<void> {
-    await this.#page.close();
-    await this.#broker.close();
   }
 }
