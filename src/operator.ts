@@ -123,6 +123,11 @@ export interface PeekedMessage {
   readonly dueAt: number | undefined;
   /** For an unsettled message: its holder, such as `process 4711`, if known. */
   readonly holder: string | undefined;
+  /**
+   * For an unsettled message: when it was delivered to its holder, in milliseconds since the epoch, if known. A consumer
+   * fetches messages ahead, so its handler may not have begun yet.
+   */
+  readonly heldSince: number | undefined;
 }
 
 /** Some messages of a queue, and the position of the next ones. */

@@ -155,7 +155,7 @@ test.each([
   ['damaged', "UPDATE messages SET body = 'x'"],
   [
     'delivery-limit',
-    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 1, 'mill')",
+    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 1, 'mill', NULL)",
     'UPDATE messages SET owner = 99, returns = 20',
   ],
 ])(

@@ -78,6 +78,7 @@ describe.each(places(folder))('what the page shows %s', (where, url, flags) => {
     expect(text).toContain(hostname());
     await open(part(queue, '?tab=unsettled'));
     expect(await page.locator('main').innerText()).toContain(`process ${process.pid}`);
+    if (isLocal) expect(await page.locator('[title^=since]:has-text("held for")').count()).toBe(1);
     finish.resolve();
     await consumer.stop();
     await worker.close();

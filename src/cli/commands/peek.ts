@@ -20,6 +20,7 @@ import {
   type OperatorFlags,
   withOperator,
 } from './operator/operator-command.js';
+import { age } from './operator/queue-view.js';
 
 interface PeekFlags extends OperatorFlags {
   readonly limit: number;
@@ -88,7 +89,7 @@ function bytesOf({ message: { body }, bodyBytes }: PeekedMessage): Buffer {
 }
 
 function detailsOf(peeked: PeekedMessage): string {
-  const { message, bodyBytes, state, attempt, redelivered, dueAt, holder } = peeked;
+  const { message, bodyBytes, state, attempt, redelivered, dueAt, holder, heldSince } = peeked;
   const body = bytesOf(peeked);
   const failures = failuresIn(message.headers);
   const stack = stackIn(message.headers);
@@ -99,6 +100,12 @@ function detailsOf(peeked: PeekedMessage): string {
   const facts: [string, string | undefined][] = [
     ['id', message.id],
     ['state', `${state}${holder === undefined ? '' : `, held by ${holder}`}`],
+    [
+      'held since',
+      heldSince === undefined
+        ? undefined
+        : `${dateOf(heldSince)}, for ${age(Math.max(0, Date.now() - heldSince))}`,
+    ],
     ['ready at', dueAt === undefined ? undefined : dateOf(dueAt)],
     ['attempt', attempt > 1 || redelivered ? `${attempt}${redelivered ? ', redelivered' : ''}` : undefined],
     ['sent', message.timestamp === undefined ? undefined : dateOf(message.timestamp)],
@@ -128,7 +135,7 @@ function detailsOf(peeked: PeekedMessage): string {
 }
 
 function recordOf(peeked: PeekedMessage): object {
-  const { message, bodyBytes, state, attempt, redelivered, dueAt, holder } = peeked;
+  const { message, bodyBytes, state, attempt, redelivered, dueAt, holder, heldSince } = peeked;
   const { headers, body: _, ...properties } = message;
   const body = bytesOf(peeked);
   const content = isUtf8(body) ? { body: body.toString('utf8') } : { bodyBase64: body.toString('base64') };
@@ -139,6 +146,7 @@ function recordOf(peeked: PeekedMessage): object {
     redelivered,
     dueAt,
     holder,
+    heldSince,
     headers: showHeaders(headers),
     bodyBytes,
     ...(body.byteLength < bodyBytes && { cut: true }),

@@ -92,6 +92,7 @@ export class MemoryOperator implements Operator {
         redelivered,
         dueAt: undefined,
         holder: undefined,
+        heldSince: undefined,
         ...more,
       });
       if (!added) return page.finish(false);
@@ -126,13 +127,13 @@ export class MemoryOperator implements Operator {
         yield [[dueAt, arrival], stored, { dueAt: Math.round(epoch + dueAt) }];
       }
     } else {
-      const unsettled: StoredMessage[] = [];
+      const unsettled: MemorySubscription['unsettled'][number][] = [];
       for (const subscription of this.#parts.subscriptions) {
         if (subscription.queue === queue) unsettled.push(...subscription.unsettled);
       }
       const holder = `process ${process.pid}`;
-      for (const stored of unsettled.sort((one, other) => one.place - other.place)) {
-        yield [[0, stored.place], stored, { holder }];
+      for (const { stored, since } of unsettled.sort((one, other) => one.stored.place - other.stored.place)) {
+        yield [[0, stored.place], stored, { holder, heldSince: since }];
       }
     }
   }

@@ -54,8 +54,8 @@ export class MemorySubscription implements QueueSubscription {
   }
 
   /** Those that were delivered and are not settled. */
-  get unsettled(): StoredMessage[] {
-    return this.#unsettled.map(({ stored }) => stored);
+  get unsettled(): readonly Pick<MemoryDelivery, 'stored' | 'since'>[] {
+    return this.#unsettled;
   }
 
   get hasCredit(): boolean {
@@ -148,6 +148,8 @@ class MemoryDelivery implements Delivery {
   /** Its index among the unsettled deliveries. For the subscription only. */
   position: number;
   readonly stored: StoredMessage;
+  /** When it was delivered. Milliseconds since the epoch. */
+  readonly since = Date.now();
   readonly #queue: MemoryQueue;
   readonly #subscription: MemorySubscription;
   #state: 'unsettled' | 'moving' | 'settled' = 'unsettled';

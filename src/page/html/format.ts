@@ -58,9 +58,9 @@ export function time(at: number | undefined): Html {
   return html`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')} UTC</time>`;
 }
 
-/** The exact time of an age, for a tooltip; undefined if the age is unknown. */
+/** The exact time of an age, for a tooltip; undefined if the age is unknown, or begins at no date. */
 export function sinceText(now: number, ageMs: number | undefined): string | undefined {
-  if (ageMs === undefined) return undefined;
+  if (ageMs === undefined || !(Math.abs(now - ageMs) <= 8.64e15)) return undefined;
   return `since ${new Date(now - ageMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 

@@ -5,7 +5,7 @@ import { errorText } from '../../common/options.js';
 import { medianAge } from '../figures/attention.js';
 import { MAX_CHARTED, type Span } from '../figures/history.js';
 import { type Cell, type Cells, renderCell } from '../html/cells.js';
-import { bytes, count, duration, number, rate, time } from '../html/format.js';
+import { age, bytes, count, duration, number, rate, sinceText, time } from '../html/format.js';
 import { type Html, html } from '../html/html.js';
 import { deadLetterQueueOf } from '../messages/dead-reader.js';
 import { body, definitions, failures, headers, properties } from './message-parts.js';
@@ -169,7 +169,7 @@ async function messages(context: ViewContext, info: QueueInfo, tab: MessageState
     page.next === undefined
       ? false
       : html`<a href="${links.queue(name, { tab, after: page.next })}" rel="next">Next ${SHOWN}</a>`;
-  return html`<ol class="messages">${page.messages.map((message) => peeked(context, message))}</ol><p class="pager">${next}</p>
+  return html`<ol class="messages">${page.messages.map((message) => peeked(context, message))}</ol>${tab === 'unsettled' && html`<p class="hint">Held since they were delivered to their process, which may handle others first.</p>`}<p class="pager">${next}</p>
 ${terminal(`millrace peek ${quoted(name)} --state ${tab}${addressFlag(broker)}`)}`;
 }
 
@@ -184,10 +184,16 @@ function nothing({ broker }: ViewContext, { name, paused }: QueueInfo, tab: Mess
 }
 
 function peeked({ hideBodies }: ViewContext, one: PeekedMessage): Html {
-  const { message, attempt, holder, dueAt, redelivered, bodyBytes } = one;
+  const { message, attempt, holder, heldSince, dueAt, redelivered, bodyBytes } = one;
   const { error } = { error: message.headers['x-millrace-error'] };
-  return html`<li data-row="${message.id}"><details><summary><code>${message.id}</code> <span class="hint">${bytes(bodyBytes)}${message.type !== undefined && html`, ${message.type}`}${attempt > 1 && `, attempt ${attempt}`}${redelivered && ', redelivered'}${holder !== undefined && `, ${holder}`}</span>${dueAt !== undefined && html` <span>due ${time(dueAt)}</span>`}${typeof error === 'string' && html` <span data-s="warn">${error.split('\n', 1)[0]?.slice(0, 200)}</span>`}</summary>
+  return html`<li data-row="${message.id}"><details><summary><code>${message.id}</code> <span class="hint">${bytes(bodyBytes)}${message.type !== undefined && html`, ${message.type}`}${attempt > 1 && `, attempt ${attempt}`}${redelivered && ', redelivered'}${holder !== undefined && `, ${holder}`}</span>${heldSince !== undefined && held(heldSince)}${dueAt !== undefined && html` <span>due ${time(dueAt)}</span>`}${typeof error === 'string' && html` <span data-s="warn">${error.split('\n', 1)[0]?.slice(0, 200)}</span>`}</summary>
 ${failures(message)}${properties(message, bodyBytes)}${hideBodies ? html`<p class="hint">Headers and bodies are hidden on this page.</p>` : html`<h3>Headers</h3>${headers(message)}<h3>Body</h3>${body(message, bodyBytes)}`}</details></li>`;
+}
+
+/** As of now: it may be settled at any time, so the page's stream must not let it grow. */
+function held(since: number): Html {
+  const ms = Math.max(0, Date.now() - since);
+  return html` <span title="${sinceText(Date.now(), ms)}">held for ${age(ms)}</span>`;
 }
 
 function facts(info: QueueInfo): Html {

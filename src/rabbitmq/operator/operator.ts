@@ -95,7 +95,8 @@ export class RabbitMqOperator implements Operator {
         if (delivery === undefined) break;
         const { message, attempt, redelivered } = delivery;
         const facts = { message, state: 'ready', attempt, redelivered } as const;
-        if (!page.add([0, count], { ...facts, dueAt: undefined, holder: undefined })) break;
+        if (!page.add([0, count], { ...facts, dueAt: undefined, holder: undefined, heldSince: undefined }))
+          break;
       }
     } finally {
       await scan.end();

@@ -103,6 +103,10 @@ describe.each(places)('what an operator does %s', (where, url, flags) => {
         new RegExp(`^consumer: +process ${process.pid} on \\S+: 1 unsettled, here for \\d+ s`, 'm'),
       );
     });
+    if (url() === local) {
+      const { stdout: held } = await run('peek', queue, '--state', 'unsettled');
+      expect(held).toMatch(/^held since: +20[\d-]+T[\d:.]+Z, for (< 1|\d+) s$/m);
+    }
     await inbox.subscription.close();
     await eventually(async () => (await broker.inspect(queue)).ready === 1);
     const { stdout: json } = await run('show', queue, '--json');

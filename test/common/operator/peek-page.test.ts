@@ -8,6 +8,7 @@ const facts = (body: string | Uint8Array) => ({
   redelivered: false,
   dueAt: undefined,
   holder: undefined,
+  heldSince: undefined,
 });
 
 const newPage = (limit: number, maxBodyBytes: number) =>

@@ -157,6 +157,7 @@ export const operatorCases: Cases = {
         attempt: 1,
         dueAt: undefined,
         holder: undefined,
+        heldSince: undefined,
       })),
     );
     expect(String(messages[0]?.message.body)).toMatch(/^body of m0$|^98,111/);
@@ -387,6 +388,7 @@ export const localOperatorCases: Cases = {
     await producer.send('later', { id: 'later', at: new Date(at.getTime() + 1000) });
     await producer.send('sooner', { id: 'sooner', at });
     await producer.send('held', { id: 'held' });
+    const sentAt = Date.now();
     const inbox = await t.inbox(queue.name);
     await inbox.next();
     const peek = async (state: PeekOptions['state'], after?: string) =>
@@ -397,9 +399,12 @@ export const localOperatorCases: Cases = {
     expect(Math.abs(dueAt - at.getTime())).toBeLessThan(1500);
     const second = await peek('delayed', first.next);
     expect(idsIn(second.messages)).toEqual(['later']);
-    expect((await peek('unsettled')).messages).toMatchObject([
+    const { messages: unsettled } = await peek('unsettled');
+    expect(unsettled).toMatchObject([
       { message: { id: 'held' }, state: 'unsettled', attempt: 1, holder: `process ${process.pid}` },
     ]);
+    expect(unsettled[0]?.heldSince).toBeGreaterThanOrEqual(sentAt);
+    expect(unsettled[0]?.heldSince).toBeLessThanOrEqual(Date.now());
     expect((await peek('ready')).messages).toEqual([]);
     expect(await operatorOf(t.broker).queue(queue.name)).toMatchObject({
       ready: 0,

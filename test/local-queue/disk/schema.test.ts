@@ -1,8 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { operatorOf } from '../../../src/common/backend-of.js';
+import { checkPeek } from '../../../src/common/operator/operator-requests.js';
 import { openDiskBroker } from '../../../src/local-queue/disk/broker.js';
+import { Database } from '../../../src/local-queue/disk/store/database.js';
+import { queueNamed } from '../../../src/local-queue/disk/store/queue-definition.js';
+import { QueueTable } from '../../../src/local-queue/disk/store/queue-table.js';
 import { ADDED_COLUMNS, SCHEMA } from '../../../src/local-queue/disk/store/schema.js';
+import { ExitGuard } from '../../../src/local-queue/disk/store/sqlite.js';
+import { MessageView } from '../../../src/local-queue/disk/store/view/message-view.js';
+import { WriteLock } from '../../../src/local-queue/disk/store/write-lock.js';
 import { eventually } from '../../support/eventually.js';
 import { inDatabase, newFolder, plainQueue } from './folders.js';
 
@@ -36,13 +43,14 @@ test('the queries in docs/disk.md show the documented results', async () => {
   await eventually(() => settled.length === 2);
   await Promise.all(settled);
   await broker.close();
+  expect(inDatabase(folder, 'SELECT id FROM messages WHERE taken_at IS NOT NULL')).toEqual([]);
   // A message each that is handled and delayed, as others would see it meanwhile.
   inDatabase(
     folder,
     "UPDATE messages SET attempt = 1, redelivered = 0, place = id WHERE message_id = 'second'",
     "UPDATE messages SET attempt = 2, redelivered = 1, owner = NULL, due = 1e15, delayed = 1 WHERE message_id = 'third'",
     "UPDATE messages SET redelivered = 0 WHERE message_id IN ('fourth', 'fifth')",
-    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 0, 'mill')",
+    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 0, 'mill', NULL)",
     "UPDATE messages SET owner = 99 WHERE message_id = 'second'",
     "UPDATE queues SET ready = 2 WHERE name = 'orders'",
   );
@@ -127,4 +135,33 @@ test('a folder of an earlier version gets the missing columns, and keeps its mes
   expect(await operatorOf(second).queue('orders')).toMatchObject({ ready: 1, rates: { in: 0, out: 0 } });
   await second.close();
   expect(columns()).toEqual(complete);
+});
+
+test('a message shows no time of its delivery if its owner is of an earlier version, which does not set it', async () => {
+  const folder = newFolder();
+  const broker = await openDiskBroker(folder);
+  await broker.declare(plainQueue('orders'));
+  await broker.publish(
+    { exchange: '', routingKey: 'orders' },
+    { id: 'A', contentType: 'text/plain', headers: {}, body: 'a' },
+  );
+  await broker.close();
+  const peek = () => {
+    const database = new Database(folder, new WriteLock(new ExitGuard()));
+    const queues = new QueueTable(database);
+    queues.begin();
+    const request = checkPeek('orders', { state: 'unsettled' });
+    const { messages } = new MessageView(database).peek(queueNamed(queues, 'orders'), request);
+    database.close();
+    return messages.map(({ holder, heldSince }) => ({ holder, heldSince }));
+  };
+  // The message was taken before, by a newer version whose process died.
+  inDatabase(
+    folder,
+    "INSERT INTO owners VALUES (99, 42, '42', '', '', '', 0, 0, 'mill', NULL)",
+    'UPDATE messages SET owner = 99, taken_at = 5000',
+  );
+  expect(peek()).toEqual([{ holder: 'process 42', heldSince: undefined }]);
+  inDatabase(folder, 'UPDATE owners SET since = 4000');
+  expect(peek()).toEqual([{ holder: 'process 42', heldSince: 5000 }]);
 });

@@ -5,7 +5,7 @@ import type { Row, Statements } from './sqlite.js';
 
 const SQL = {
   insert:
-    'INSERT INTO owners (pid, thread, started, namespace, boot, valid_until, host) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id',
+    'INSERT INTO owners (pid, thread, started, namespace, boot, valid_until, host, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id',
   isRegistered: 'SELECT 1 FROM owners WHERE id = ? AND gone = 0',
   renew: 'UPDATE owners SET valid_until = ? WHERE id = ? AND gone = 0',
   markAsGone: 'UPDATE owners SET gone = 1 WHERE id = ?',
@@ -40,7 +40,7 @@ export class OwnerTable {
   register(): number {
     const { pid, thread, started, namespace, boot } = this.#self;
     const validUntil = bootClock() + this.#leaseMs;
-    return this.#sql.insert.number(pid, thread, started, namespace, boot, validUntil, hostname());
+    return this.#sql.insert.number(pid, thread, started, namespace, boot, validUntil, hostname(), Date.now());
   }
 
   isRegistered(id: number): boolean {

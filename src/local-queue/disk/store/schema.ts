@@ -45,6 +45,8 @@ export const ADDED_COLUMNS: readonly (readonly [table: string, column: string, t
     'earlier_settled',
   ].map((column) => ['queues', column, 'INTEGER NOT NULL DEFAULT 0'] as const),
   ['owners', 'host', 'TEXT'],
+  ['owners', 'since', 'INTEGER'],
+  ['messages', 'taken_at', 'INTEGER'],
   ['subscribers', 'since', 'INTEGER'],
   ['subscribers', 'settled_at', 'INTEGER'],
 ];
@@ -94,6 +96,7 @@ CREATE TABLE messages (
   rank INTEGER NOT NULL,             -- 0 to 31, the greater first: the priority, or what counts as none
   place INTEGER NOT NULL,            -- among those of its rank, the smaller first
   owner INTEGER,                     -- who handles it
+  taken_at INTEGER,                  -- when the owner got it, in milliseconds since 1970; only if that has a \`since\`
   due INTEGER,                       -- when it is ready again, in milliseconds since 1970
   delayed INTEGER,                   -- when that was set
   attempt INTEGER NOT NULL DEFAULT 1,
@@ -125,7 +128,8 @@ CREATE TABLE owners (                -- processes that handle messages
   boot TEXT NOT NULL,                -- changes with every start of the machine
   valid_until INTEGER NOT NULL,      -- milliseconds on the clock of that boot
   gone INTEGER NOT NULL DEFAULT 0,   -- 1: what it handled is being put back
-  host TEXT                          -- the name of its machine or container
+  host TEXT,                         -- the name of its machine or container
+  since INTEGER                      -- when it came, in milliseconds since 1970; null: it sets no \`taken_at\`
 );
 
 CREATE TABLE subscribers (

@@ -5,7 +5,7 @@ import { CLOCK_SLACK_MS, type Handled, type HeaderChange, type MessageTable } fr
 
 const SQL = {
   retry:
-    'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, delayed = ?, due = ? WHERE id = ?',
+    'UPDATE messages SET owner = NULL, taken_at = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, delayed = ?, due = ? WHERE id = ?',
   due: 'SELECT id, queue FROM messages WHERE due <= ? ORDER BY due, id LIMIT ?',
   makeReady: 'UPDATE messages SET due = NULL, delayed = NULL, place = ? WHERE id = ?',
   aheadOfTheClock: 'SELECT id, due - delayed FROM messages WHERE delayed > ? ORDER BY delayed LIMIT ?',

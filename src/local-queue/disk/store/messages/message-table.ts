@@ -51,19 +51,20 @@ export const CLOCK_SLACK_MS = 1000;
 
 const SQL = {
   ready: `SELECT id, attempt, redelivered, checksum, ${COLUMNS} FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} ORDER BY rank DESC, place LIMIT ?`,
-  take: 'UPDATE messages SET owner = ? WHERE id BETWEEN ? AND ?',
+  take: 'UPDATE messages SET owner = ?, taken_at = ? WHERE id BETWEEN ? AND ?',
   remove: 'DELETE FROM messages WHERE id BETWEEN ? AND ?',
-  putBack: 'UPDATE messages SET owner = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
+  putBack:
+    'UPDATE messages SET owner = NULL, taken_at = NULL, redelivered = max(redelivered, ?) WHERE id BETWEEN ? AND ?',
   changeable: 'SELECT headers, expires, checksum FROM messages WHERE id = ?',
   again:
-    'UPDATE messages SET owner = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
-  move: 'UPDATE messages SET owner = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
+    'UPDATE messages SET owner = NULL, taken_at = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
+  move: 'UPDATE messages SET owner = NULL, taken_at = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
   isAheadOfTheClock: 'SELECT 1 FROM messages WHERE delayed > ? LIMIT 1',
   handled: 'SELECT id, queue, attempt, returns FROM messages WHERE owner = ? ORDER BY id LIMIT ?',
   reclaim:
-    'UPDATE messages SET owner = NULL, attempt = attempt + 1, returns = returns + 1, redelivered = 1 WHERE id = ?',
+    'UPDATE messages SET owner = NULL, taken_at = NULL, attempt = attempt + 1, returns = returns + 1, redelivered = 1 WHERE id = ?',
   purge: `DELETE FROM messages WHERE id IN (SELECT id FROM messages INDEXED BY ready WHERE queue = ? AND ${IS_READY} LIMIT ?)`,
   purgeDelayed:
     'DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE due IS NOT NULL AND queue = ? LIMIT ?)',
@@ -109,6 +110,7 @@ export class MessageTable {
   /** Gives the first ready messages to an owner, at most `limit`, and about that many bytes. */
   take(queue: StoredQueue, owner: number, limit: number, maxBytes: number): Taken[] {
     const taken: Taken[] = [];
+    const now = Date.now();
     let bytes = 0;
     let portion = FIRST_PORTION;
     while (taken.length < limit && bytes < maxBytes) {
@@ -121,7 +123,7 @@ export class MessageTable {
       }
       this.#change(
         rows.map(([id]) => Number(id)),
-        (first, last) => this.#sql.take.run(owner, first, last),
+        (first, last) => this.#sql.take.run(owner, now, first, last),
       );
       if (rows.length < count) break;
       if ((bytes / taken.length) * portion * 2 < maxBytes) portion *= 2;

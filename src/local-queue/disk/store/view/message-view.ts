@@ -7,8 +7,11 @@ import { columnsOf } from '../messages/message-columns.js';
 import type { StoredQueue } from '../queue-table.js';
 import type { Row, SqliteValue, Statements } from '../sqlite.js';
 
-/** Bodies are cut here: one may be larger than the whole page. */
-const SHOWN = `m.id, m.rank, m.place, m.due, o.pid, m.attempt, m.redelivered,
+/**
+ * Bodies are cut here: one may be larger than the whole page. An owner of an older version takes messages without setting
+ * `taken_at`, which may then be that of an owner before it.
+ */
+const SHOWN = `m.id, m.rank, m.place, m.due, o.pid, CASE WHEN o.since IS NOT NULL THEN m.taken_at END AS held_since, m.attempt, m.redelivered,
   CASE typeof(m.body) WHEN 'blob' THEN length(m.body) ELSE length(CAST(m.body AS BLOB)) END AS body_bytes,
   CASE WHEN typeof(m.body) = 'text' OR m.body_is_text = 1 THEN 1 END AS is_text,
   m.message_id, m.content_type, m.headers, m.properties, m.timestamp, m.priority, m.expires, m.body_is_text,
@@ -73,10 +76,10 @@ export class MessageView {
 }
 
 function peekedOf(row: Row, { state, maxBodyBytes }: PeekRequest) {
-  const [id, rank, place, due, pid, attempt, redelivered, bodyBytes, isText] = row;
+  const [id, rank, place, due, pid, heldSince, attempt, redelivered, bodyBytes, isText] = row;
   const [messageId, contentType, headers, properties, timestamp, priority, expires, , body] = columnsOf(
     row,
-    9,
+    10,
   );
   const bytes = Buffer.from(body as Uint8Array);
   const message: Message = {
@@ -96,6 +99,7 @@ function peekedOf(row: Row, { state, maxBodyBytes }: PeekRequest) {
     redelivered: redelivered === 1,
     dueAt: typeof due === 'number' ? due : undefined,
     holder: state === 'unsettled' && typeof pid === 'number' ? `process ${pid}` : undefined,
+    heldSince: state === 'unsettled' && typeof heldSince === 'number' ? heldSince : undefined,
     place: placeOf(state, Number(id), Number(rank), Number(place), Number(due)),
   };
 }
