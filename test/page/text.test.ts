@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { age, number, sparkPath } from '../../src/page/html/format.js';
+import { age, number, sinceText, sparkPath } from '../../src/page/html/format.js';
 import { html } from '../../src/page/html/html.js';
 import { Links, nameOf } from '../../src/page/html/links.js';
 import { bodyText, indent } from '../../src/page/messages/body-text.js';
@@ -140,6 +140,8 @@ test('figures', () => {
     '2 h',
     '–',
   ]);
+  expect(sinceText(61_000, 60_000)).toBe('since 1970-01-01 00:00:01 UTC');
+  expect(sinceText(0, 1e17)).toBeUndefined();
   expect(sparkPath([Number.NaN, 0, 10])).toBe('M50,23 100,1');
   // Broken where nothing was read for long.
   const gap = Array.from({ length: 7 }, () => Number.NaN);
