@@ -47,15 +47,15 @@ export interface DeadLetter {
 export function toDeadLetter(message: Message): DeadLetter {
   const { id, headers } = message;
   const failures = failuresIn(headers);
-  const stack = stackIn(headers);
   const history = deadLetterHistory(headers);
   const death = brokerDeath(headers);
   if (history !== undefined) {
-    const { reason, error, firstError, attempts } = history;
+    const { reason, error, firstError, attempts, stack } = history;
     const queue = history.queue === '' ? death?.queue : history.queue;
     const deadAt = Number.isNaN(Date.parse(history.deadAt)) ? undefined : history.deadAt;
     return { id, queue, reason, error, firstError, attempts, failures, stack, deadAt, message };
   }
+  const stack = stackIn(headers);
   if (death !== undefined) {
     const { queue, reason, deadAt } = death;
     const attempts = reason === 'rejected' ? death.count : undefined;

@@ -1,6 +1,7 @@
 import type { Backend, Broker, Delivery, Message, QueueInfo, WaitOptions } from '../broker.js';
 import { backendOf } from '../common/backend-of.js';
 import { BROKER_HEADERS, DEATH_HEADERS } from '../common/message/broker-headers.js';
+import { headersFit } from '../common/message/failure-headers.js';
 import { QueueScan } from '../common/operator/queue-scan.js';
 import {
   checkOptionNames,
@@ -11,6 +12,7 @@ import {
 } from '../common/options.js';
 import { ConcurrencyLimit } from '../common/waiting/concurrency-limit.js';
 import { pause, throwIfAborted, withGrace } from '../common/waiting/waiting.js';
+import { withoutHistory } from '../dead-letters/dead-letter.js';
 import { keyOf, type Return, ReturnedMessages } from '../dead-letters/returned-messages.js';
 import { isQueueError, QueueError } from '../errors.js';
 
@@ -57,9 +59,10 @@ const ATTEMPTS = /^x-millrace-(attempt|postpones)$/;
  * Moves the ready messages of a queue to another one, in order, even if either is paused. Each is stored there before
  * it is removed here: a process that dies in between leaves it in both, and one that loses its connection may store it
  * there twice, under the same id. It begins there with its first attempt; ids, properties and headers stay, including the
- * history of a dead letter. After a lost connection, messages that are alike in everything can't be told apart: more of
- * them may move than `limit` and `moved` say. A message that was sent without an id gets one; it may be there twice under
- * two ids if the connection is lost after it was removed here, before the broker knew.
+ * history of a dead letter unless its sender's headers leave no room for that. After a lost connection, messages that are
+ * alike in everything can't be told apart: more of them may move than `limit` and `moved` say. A message that was sent
+ * without an id gets one; it may be there twice under two ids if the connection is lost after it was removed here, before
+ * the broker knew.
  *
  * Waits for room in the other queue. Rejects: `QUEUE_MISSING`, `INVALID_OPTION`, `UNSUPPORTED` for a stream, `TIMEOUT` if
  * no further message can be moved in time, `ABORTED`, `CLOSED`, and what publishing rejects with; what was not moved stays.
@@ -199,8 +202,11 @@ function backUnderItsId({ message, hasGeneratedId }: Delivery, back: Return | un
 }
 
 function withoutAttempts(message: Message): Message {
-  const kept = Object.entries(message.headers).filter(
-    ([name]) => !ATTEMPTS.test(name) && (DEATH_HEADERS.test(name) || !BROKER_HEADERS.test(name)),
+  const headers = Object.fromEntries(
+    Object.entries(message.headers).filter(
+      ([name]) => !ATTEMPTS.test(name) && (DEATH_HEADERS.test(name) || !BROKER_HEADERS.test(name)),
+    ),
   );
-  return { ...message, headers: Object.fromEntries(kept) };
+  // Local brokers store the history beside headers that leave no room for it; what is sent has to fit.
+  return headersFit(headers) ? { ...message, headers } : withoutHistory(message);
 }

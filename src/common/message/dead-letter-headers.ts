@@ -1,8 +1,16 @@
 /** The headers in which a dead letter carries its history. They are the same on every backend. */
 import type { DeadLetterCode, Failure, HeaderValue, MessageHeaders } from '../../broker.js';
 import { EXPIRES_AT } from './expiry.js';
-import { type AttemptFailure, failuresIn, fitting, stackIn, withFailure } from './failure-headers.js';
-import { ATTEMPT, ERROR, FIRST_ERROR, POSTPONES, shorten, toCount } from './retry-headers.js';
+import {
+  type AttemptFailure,
+  ERROR,
+  FIRST_ERROR,
+  failuresIn,
+  fitting,
+  stackOfLast,
+  withFailure,
+} from './failure-headers.js';
+import { ATTEMPT, POSTPONES, shorten, toCount } from './retry-headers.js';
 
 /** On a dead letter: the number of its attempts. In its new queue it starts at attempt 1. */
 const ATTEMPTS = 'x-millrace-attempts';
@@ -69,13 +77,14 @@ export interface DeadLetterHistory {
 export function deadLetterHistory(headers: MessageHeaders): DeadLetterHistory | undefined {
   const reason = headers[REASON];
   if (typeof reason !== 'string') return undefined;
+  const attempts = toCount(headers[ATTEMPTS]);
   return {
     reason,
     error: textOf(headers[ERROR]),
     firstError: textOf(headers[FIRST_ERROR]),
-    attempts: toCount(headers[ATTEMPTS]),
+    attempts,
     failures: failuresIn(headers),
-    stack: stackIn(headers),
+    stack: stackOfLast(headers, reason, attempts),
     queue: textOf(headers[QUEUE]),
     deadAt: textOf(headers[DEAD_AT]),
   };

@@ -10,6 +10,8 @@ import { hostname } from 'node:os';
 import type { DeadLetterCode, Failure, HeaderValue, MessageHeaders } from '../../broker.js';
 import { headersBytes, isTable, MAX_HEADERS_BYTES } from './headers.js';
 
+export const ERROR = 'x-millrace-error';
+export const FIRST_ERROR = 'x-millrace-first-error';
 export const FAILURES = 'x-millrace-failures';
 export const STACK = 'x-millrace-stack';
 
@@ -22,6 +24,8 @@ const MAX_FAILURES = 10;
 /** The header `x-millrace-failures`, in bytes. A text may take more in JSON than by itself. */
 const MAX_FAILURES_BYTES = 4096;
 const MAX_ERROR_BYTES = 200;
+/** What is left of the first and the last error where there is hardly any room. */
+const MIN_ERROR_BYTES = 100;
 const MAX_HOST_BYTES = 64;
 
 /** Longer texts were not written by the toolkit, and are not parsed. UTF-16 code units. */
@@ -64,13 +68,26 @@ export function withFailure(
   return all;
 }
 
-/** The same headers if they fit into a header table; otherwise without the stack, and if necessary without the failures. */
+/**
+ * The same headers if they fit into a header table; otherwise without the stack, and if necessary without the failures,
+ * and with only the beginnings of the first and the last error.
+ */
 export function fitting(headers: Record<string, HeaderValue>): Record<string, HeaderValue> {
-  if (areSmall(headers) || headersBytes(headers) <= MAX_HEADERS_BYTES) return headers;
+  if (headersFit(headers)) return headers;
   const { [STACK]: _, ...withoutStack } = headers;
-  if (headersBytes(withoutStack) <= MAX_HEADERS_BYTES) return withoutStack;
+  if (headersFit(withoutStack)) return withoutStack;
   const { [FAILURES]: __, ...others } = withoutStack;
+  if (headersFit(others)) return others;
+  for (const name of [FIRST_ERROR, ERROR]) {
+    const error = others[name];
+    if (typeof error === 'string') others[name] = cutToBytes(error, MIN_ERROR_BYTES);
+  }
   return others;
+}
+
+/** Whether headers fit into a header table. */
+export function headersFit(headers: MessageHeaders): boolean {
+  return areSmall(headers) || headersBytes(headers) <= MAX_HEADERS_BYTES;
 }
 
 /** The failures in the headers of a message, oldest first; none if the toolkit did not write them. Never throws. */
@@ -88,6 +105,18 @@ export function failuresIn(headers: MessageHeaders): readonly AttemptFailure[] {
 export function stackIn(headers: MessageHeaders): string | undefined {
   const stack = headers[STACK];
   return typeof stack === 'string' && stack !== '' ? cutToBytes(stack, MAX_STACK_BYTES) : undefined;
+}
+
+/**
+ * The stack of the error that a dead letter ended with. Versions that write no stack leave that of an earlier attempt.
+ */
+export function stackOfLast(headers: MessageHeaders, reason: string, attempts: number): string | undefined {
+  const last = failuresIn(headers).at(-1);
+  const isOfLast =
+    last === undefined ||
+    last.attempt === attempts ||
+    (WITHOUT_HANDLER as readonly string[]).includes(reason);
+  return isOfLast ? stackIn(headers) : undefined;
 }
 
 /** The beginning of a text, in at most so many bytes of UTF-8, and well-formed. */

@@ -1,6 +1,6 @@
 /** The headers in which a retried or postponed message carries its history. They are the same on every backend. */
 import type { Failure, HeaderValue, MessageHeaders } from '../../broker.js';
-import { fitting, withFailure } from './failure-headers.js';
+import { ERROR, FIRST_ERROR, fitting, withFailure } from './failure-headers.js';
 
 /** Header names with this prefix belong to the toolkit; senders can't set them. */
 export const RESERVED_HEADER_PREFIX = 'x-millrace-';
@@ -9,8 +9,6 @@ export const RESERVED_HEADER_PREFIX = 'x-millrace-';
 export const ATTEMPT = 'x-millrace-attempt';
 /** On a postponed message: how often it was postponed. */
 export const POSTPONES = 'x-millrace-postpones';
-export const ERROR = 'x-millrace-error';
-export const FIRST_ERROR = 'x-millrace-first-error';
 
 /** The maximum number of attempts of a retry policy, and so of a message. */
 export const MAX_ATTEMPTS = 100_000;

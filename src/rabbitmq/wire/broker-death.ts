@@ -2,7 +2,8 @@
 import type { MessageHeaders } from '../../broker.js';
 import { latestDeath } from '../../common/message/broker-headers.js';
 import { deadLetterFields, deadLetterHistory } from '../../common/message/dead-letter-headers.js';
-import { attemptOf, FIRST_ERROR } from '../../common/message/retry-headers.js';
+import { FIRST_ERROR } from '../../common/message/failure-headers.js';
+import { attemptOf } from '../../common/message/retry-headers.js';
 import type { HeaderTable } from './header-table.js';
 
 /** Whether the broker gave the message up. A message whose retry delay has elapsed has the reason `expired`, too. */

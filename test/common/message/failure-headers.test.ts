@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Failure, HeaderValue, MessageHeaders } from '../../../src/broker.js';
-import { deadLetterHeaders } from '../../../src/common/message/dead-letter-headers.js';
+import { deadLetterHeaders, deadLetterHistory } from '../../../src/common/message/dead-letter-headers.js';
 import {
   cutToBytes,
+  ERROR,
   FAILURES,
+  FIRST_ERROR,
   failuresIn,
   STACK,
   stackIn,
@@ -131,6 +133,13 @@ describe('the header with the stack', () => {
   );
 });
 
+test('a dead letter has no stack where a version that writes none had the last attempt', () => {
+  const first = retryHeaders({}, 2, { ...refused, stack: 'Error: first' });
+  const byOldVersion = { ...first, 'x-millrace-attempts': '2', 'x-millrace-reason': 'failed' };
+  expect(deadLetterHistory(byOldVersion)?.stack).toBeUndefined();
+  expect(deadLetterHistory({ ...byOldVersion, 'x-millrace-attempts': '1' })?.stack).toBe('Error: first');
+});
+
 test('headers that would not fit lose the stack first, and then the failures', () => {
   const stack = 'x'.repeat(4000);
   const with_ = (room: number) => {
@@ -142,6 +151,19 @@ test('headers that would not fit lose the stack first, and then the failures', (
   expect(with_(6000)).toEqual([STACK, FAILURES]);
   expect(with_(2000)).toEqual([FAILURES]);
   expect(with_(150)).toEqual([]);
+});
+
+test('errors too long for the room that is left are shortened', () => {
+  const fill = 'x'.repeat(MAX_HEADERS_BYTES - 3000 - headersBytes({ fill: '' }));
+  const error = '€'.repeat(1000);
+  const retried = retryHeaders({ fill }, 2, { ...refused, error });
+  const dead = deadLetterHeaders(retried, { queue: 'q', attempt: 2, failure: { ...refused, error } });
+  for (const headers of [retried, dead]) {
+    expect(headersBytes(headers)).toBeLessThanOrEqual(MAX_HEADERS_BYTES);
+    expect(headers.fill).toBe(fill);
+    expect(headers[ERROR]).toMatch(/^€{32}…$/);
+    expect(headers[FIRST_ERROR]).toMatch(/^€{32}…$/);
+  }
 });
 
 test('a text is cut to bytes, and stays well-formed wherever the cut falls', () => {

@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import type { BrokerEvent, QueueFigure } from '../../../src/broker.js';
 import { operatorOf } from '../../../src/common/backend-of.js';
+import { headersBytes, MAX_HEADERS_BYTES } from '../../../src/common/message/headers.js';
 import { deadLetters } from '../../../src/dead-letters/dead-letters.js';
 import { moveMessages } from '../../../src/operations/move.js';
 import type { PeekedMessage, PeekOptions, QueueInfo } from '../../../src/operator.js';
@@ -313,6 +314,17 @@ export const operatorCases: Cases = {
     const retried = moved.find(({ message: { id } }) => id === 'a');
     expect(retried).toMatchObject({ attempt: 1, message: { type: 'order', headers: { tenant: 'blue' } } });
     await t.untilCounted(from, { ready: 0 });
+  },
+
+  'a message whose headers leave no room for its history can be moved': async (t) => {
+    const [from, to] = [await t.declare(), await t.declare()];
+    const large = 'x'.repeat(MAX_HEADERS_BYTES - headersBytes({ small: 'kept', large: '' }));
+    await t.broker.publish(addressOf(from), message({ id: 'a', headers: { small: 'kept', large } }));
+    const first = await (await t.inbox(from)).next();
+    await first.deadLetter(failure);
+    const dead = `${from.name}.dead`;
+    expect(await moveMessages(t.broker, dead, to.name)).toEqual({ moved: 1, left: 0, total: 1 });
+    expect((await (await t.inbox(to)).next()).message).toMatchObject({ id: 'a', headers: { small: 'kept' } });
   },
 
   'of messages that are alike and were delivered before, each is moved and counted': async (t) => {
