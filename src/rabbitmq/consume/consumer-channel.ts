@@ -66,6 +66,7 @@ export class ConsumerChannel {
   /** Set by the first of `cancel` and `close`. */
   #isEnding = false;
   #cancelling: Promise<void> | undefined;
+  #cancelledByBroker: Error | undefined;
   #closing: Promise<void> | undefined;
   /** Whether deliveries and settlements have ended. */
   #closed = false;
@@ -279,12 +280,14 @@ export class ConsumerChannel {
     const reason = new Error(
       `the broker cancelled the consumer of '${this.queue}': the queue was deleted or moved, or a message took longer than its consumer time-out`,
     );
+    this.#cancelledByBroker = reason;
     this.#cancelling ??= this.#cancel(this.#cancelNow());
     // It ends only then: the next consumer may get the same messages, after these were reported as lost.
     void this.#cancelling.then(() => this.close(reason, this.#listener.onLost));
   }
 
-  #onClosed(reason: Error): void {
+  #onClosed(error: Error): void {
+    const reason = this.#cancelledByBroker ?? error;
     this.#counts.stop();
     this.#stopReceiving();
     if (this.#closed) return;

@@ -1,7 +1,8 @@
 import type { Channel } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { Backend, BrokerEvent, Message, QueueSpec } from '../../../src/broker.js';
+import type { Backend, BrokerEvent, Delivery, Message, QueueSpec } from '../../../src/broker.js';
+import { Deferred } from '../../../src/common/waiting/waiting.js';
 import { defineQueue, type QueueOptions } from '../../../src/queue.js';
 import type { RabbitMqOptions } from '../../../src/rabbitmq/options.js';
 import { openRabbitMqBroker } from '../../../src/rabbitmq/rabbitmq-broker.js';
@@ -112,6 +113,32 @@ describe('a subscription', () => {
       resubscribed: times('resubscribed'),
     });
   });
+
+  it.each(['quorum', 'classic'] as const)(
+    'that the broker cancels says so, and not what it was refused afterwards: %s',
+    async (type) => {
+      const events: BrokerEvent[] = [];
+      const own = await open({ observe: (event) => events.push(event) });
+      const singleActive = { 'x-single-active-consumer': true };
+      for (const more of [{}, { arguments: singleActive }]) {
+        const queue = await declare({ type, ...more }, own);
+        await publish(queue, ['held']);
+        const delivered = new Deferred();
+        const lost = new Deferred<Error>();
+        const onLost = (_: Delivery, reason: Error) => lost.resolve(reason);
+        await own.subscribe(queue.name, { prefetch: 1, onLost }, () => delivered.resolve());
+        await delivered.promise;
+        await raw.deleteQueue(queue.name);
+        expect((await lost.promise).message).toContain(
+          `the broker cancelled the consumer of '${queue.name}'`,
+        );
+        const first = await eventually(() =>
+          events.find((event) => event.type === 'unsubscribed' && event.queue === queue.name),
+        );
+        expect(first).toMatchObject({ reason: await lost.promise });
+      }
+    },
+  );
 
   it('that the broker cancels ends with QUEUE_MISSING where the queue is not ours to make', async () => {
     const name = `${prefix}-foreign`;
