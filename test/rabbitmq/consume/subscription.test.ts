@@ -132,10 +132,9 @@ describe('a subscription', () => {
         expect((await lost.promise).message).toContain(
           `the broker cancelled the consumer of '${queue.name}'`,
         );
-        const first = await eventually(() =>
-          events.find((event) => event.type === 'unsubscribed' && event.queue === queue.name),
-        );
-        expect(first).toMatchObject({ reason: await lost.promise });
+        const isItsEnd = (event: BrokerEvent) => event.type === 'unsubscribed' && event.queue === queue.name;
+        await eventually(() => events.some(isItsEnd));
+        expect(events.find(isItsEnd)).toMatchObject({ reason: await lost.promise });
       }
     },
   );
