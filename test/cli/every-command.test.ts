@@ -83,7 +83,7 @@ const commands = (): readonly Command[] => [
   { args: ['purge', HOSTILE_NAME, '--force'], exitCode: 0 },
   { args: ['init', join(folder, `service-${++files}`)], exitCode: 0, row: /^ \[x\] package\.json$/ },
   { args: ['init', folder], exitCode: 2, color: ['31', 'millrace: '] },
-  { args: ['completion', 'bash'], exitCode: 0, row: /^complete .*millrace$/ },
+  { args: ['completion', 'bash'], exitCode: 0, row: /^complete -o default -F / },
   { args: ['completion', HOSTILE], exitCode: 2 },
   { args: ['quues'], exitCode: 2, row: /^error: unknown command 'quues'/ },
 ];
