@@ -19,7 +19,7 @@ const MAX_CONSUMERS = 100;
 
 const EXAMPLES = `
 Examples:
-  $ millrace show orders                   what it is, what it holds, and who takes it
+  $ millrace show orders                   what it is, holds, and who takes it
   $ millrace show orders --json | jq .ready`;
 
 export function addShowCommand(program: Command, execute: Execute): void {

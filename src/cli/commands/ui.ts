@@ -17,10 +17,10 @@ import { CurrentPage } from './ui/current-page.js';
 interface UiFlags extends OperatorFlags {
   readonly port: number;
   readonly host: string;
-  readonly allowHost: readonly string[];
-  readonly queue: readonly string[];
+  readonly allowHost?: readonly string[];
+  readonly queue?: readonly string[];
   readonly schedules?: string;
-  readonly metrics: readonly string[];
+  readonly metrics?: readonly string[];
   readonly keepHistory?: boolean;
   readonly readOnly?: boolean;
   readonly hideBodies?: boolean;
@@ -36,13 +36,13 @@ const EXAMPLES = `
 Examples:
   $ millrace ui                                  print a URL to open in a browser
   $ millrace ui --read-only --hide-bodies        look, but don't touch
-  $ millrace ui --metrics http://127.0.0.1:9464/metrics  add handler times
-  $ millrace ui -u amqp://localhost -q orders    without the management API: these queues`;
+  $ millrace ui --metrics http://127.0.0.1:9464/metrics
+  $ millrace ui -u amqp://localhost -q orders    need no management API`;
 
 const NOTES = `
 Anyone with the printed URL can use the page: it ends with a token that is new each time. --host serves other machines, without encryption: put a TLS proxy in front of it. Actions are logged here.`;
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 export function addUiCommand(program: Command, execute: Execute): void {
   const command = program
@@ -50,24 +50,17 @@ export function addUiCommand(program: Command, execute: Execute): void {
     .description('Serves a web page for inspecting queues and dead letters and acting on them.')
     .option('--port <port>', 'the port; 0 picks a free one', integerValue(0, 65_535), DEFAULT_PORT)
     .option('--host <address>', 'the address to listen at', '127.0.0.1')
-    .option(
-      '--allow-host <name>',
-      'another host name under which browsers may reach it; repeatable',
-      collect,
-      [],
-    )
+    .option('--allow-host <name>', 'another host name under which browsers may reach it; repeatable', collect)
     .option(
       '-q, --queue <name>',
       'only this queue; repeatable (default: all)',
-      (name: string, before: readonly string[]) => collect(nameValue(name), before),
-      [],
+      (name: string, before?: readonly string[]) => collect(nameValue(name), before),
     )
     .option('--schedules <module>', 'show the schedules that this module exports')
     .option(
       '--metrics <url>',
       "the metrics of a worker, as 'millrace work --http PORT' serves them at /metrics; repeatable",
       collect,
-      [],
     )
     .option('--keep-history', 'collect figures for the charts also while the page is closed')
     .option('--read-only', 'disable all actions')
@@ -88,8 +81,8 @@ async function ui(flags: UiFlags, output: Output): Promise<ExitCode> {
   };
   return withOperator('ui', flags, output, whenEmpty, async ({ broker, reopen, signal }) => {
     const options = {
-      hosts: [flags.host, ...flags.allowHost],
-      queues: flags.queue.length === 0 ? undefined : flags.queue,
+      hosts: [flags.host, ...(flags.allowHost ?? [])],
+      queues: flags.queue,
       schedules,
       metrics: flags.metrics,
       history: flags.keepHistory === true ? 'always' : 'watched',
