@@ -26,7 +26,7 @@ Examples:
   $ millrace move orders parked --limit 1  the first one`;
 
 const NOTES = `
-Each message is stored in the other queue before it is removed from this one. Dead letters keep their history: to have them handled again, use 'millrace dlq replay'. --timeout is for each message: it waits while the other queue is full.`;
+The other queue must exist; 'millrace topology apply' declares queues. Each message is stored there before it is removed from this queue. Dead letters keep their history: to have them handled again, use 'millrace dlq replay'. --timeout is for each message: it waits while the other queue is full.`;
 
 export function addMoveCommand(program: Command, execute: Execute): void {
   const command = program
