@@ -1,7 +1,7 @@
 /** Keeps the view up to date by one stream of events, and says when it is not. */
 import type { JobView } from './job-view.js';
 import { showJobs } from './jobs.js';
-import { base, find, timeText, visit } from './visit.js';
+import { base, find, localTitle, timeText, visit } from './visit.js';
 
 /** The server sends something at least every five seconds. */
 const SILENT_MS = 15_000;
@@ -184,6 +184,6 @@ function showCells(cells: Record<string, readonly [string, string, string]>): vo
     if (state === '') delete cell.dataset.s;
     else cell.dataset.s = state;
     if (title === '') cell.removeAttribute('title');
-    else cell.title = title;
+    else cell.title = localTitle(title);
   }
 }

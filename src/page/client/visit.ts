@@ -97,4 +97,14 @@ export function localTimes(): void {
     time.textContent = timeText(at);
     time.title = at.toISOString();
   }
+  for (const element of document.querySelectorAll<HTMLElement>('[title$=" UTC"]'))
+    element.title = localTitle(element.title);
+}
+
+/** A tooltip with its times, which the server writes in UTC, in the reader's time zone. */
+export function localTitle(title: string): string {
+  return title.replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC/g, (text, day, time) => {
+    const at = new Date(`${day}T${time}Z`);
+    return Number.isNaN(at.getTime()) ? text : timeText(at);
+  });
 }

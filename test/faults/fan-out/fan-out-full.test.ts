@@ -30,6 +30,8 @@ describe.each(['quorum', 'local:', 'local:./folder'] as const)('a full subscript
     if (all === undefined || full === undefined || chaff === undefined) throw new Error('no such branch');
     for (const { consumer } of [all, full, chaff]) await consumer.start();
     const signal = AbortSignal.timeout(LIMIT_MS);
+    // RabbitMQ refuses at once; an event that waits for its turn must reach it even on a slow machine. Others wait for room.
+    const limitMs = backend === 'quorum' ? LIMIT_MS : 1000;
     const refusals: (string | undefined)[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       await full.consumer.pause();
@@ -37,10 +39,10 @@ describe.each(['quorum', 'local:', 'local:./folder'] as const)('a full subscript
       // Quorum queues take some more than their capacity, and refuse only what comes later.
       let refused: string | undefined;
       while (refused === undefined) {
-        refused = await publish('grain', number++, 1000);
+        refused = await publish('grain', number++, limitMs);
         refusals.push(refused);
       }
-      const grains = Array.from({ length: 50 }, () => publish('grain', number++, 1000));
+      const grains = Array.from({ length: 50 }, () => publish('grain', number++, limitMs));
       // Those behind grains that wait, wait as well.
       const chaffs = Array.from({ length: CHAFFS }, (_, index) => publish('chaff', round * CHAFFS + index));
       refusals.push(...(await Promise.all(grains)));
