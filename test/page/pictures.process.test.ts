@@ -1,6 +1,6 @@
 /**
  * Pictures of the page, for people to look at: light, dark and on a phone, in test/page/.pictures. `npm run pictures` takes
- * them again and puts those that the documentation shows into docs/.
+ * them again, after some minutes of traffic, and puts those that the documentation shows into docs/.
  */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -24,6 +25,9 @@ import { eventually } from '../support/eventually.js';
 import { anyValue } from './any-value.js';
 import { INSTALL_LIMIT_MS, missingBrowser, openBrowser, openTab } from './browser.js';
 import { serve } from './served.js';
+
+/** How long the shop is open before the first picture. */
+const TRAFFIC_MS = Number(process.env.PICTURES_TRAFFIC_MS ?? 0);
 
 const pictures = fileURLToPath(new URL('.pictures/', import.meta.url));
 let missing: string | undefined;
@@ -70,15 +74,25 @@ async function openShop(): Promise<() => Promise<void>> {
       if (total % 7 < 1) throw new RejectMessage(`the card of ${order} was declined`);
       throw new Error(`connect ETIMEDOUT 10.0.3.${handled % 200}:443 after ${3000 + handled} ms`);
     },
-    { retry: { delaysMs: [] }, observe: () => {} },
+    { retry: { delaysMs: [50] }, observe: () => {} },
   );
-  const idle = ['invoices', 'search-index', 'thumbnails', 'webhooks'].map((name) =>
-    createConsumer(broker, queue(name), () => {}),
+  const others = ['invoices', 'search-index', 'thumbnails', 'webhooks'].map((name) =>
+    createConsumer(broker, queue(name), () => delay(TRAFFIC_MS === 0 ? 0 : 250)),
   );
-  await Promise.all([payments, ...idle].map((consumer) => consumer.start()));
-  await eventually(() => handled > 160);
+  await Promise.all(others.map((consumer) => consumer.start()));
+  for (let ms = 0; ms < TRAFFIC_MS; ms += 20_000) {
+    await Promise.all([
+      send('mails', 3),
+      send('thumbnails', 90 - (ms % 70_000) / 1000),
+      send('webhooks', 10),
+    ]);
+    if (ms % 60_000 === 0) await send('search-index', 120);
+    await delay(20_000);
+  }
+  await payments.start();
+  await eventually(() => payments.counts.deadLettered > 160);
   return async () => {
-    await Promise.all([payments, ...idle].map((consumer) => consumer.stop()));
+    await Promise.all([payments, ...others].map((consumer) => consumer.stop()));
   };
 }
 
