@@ -58,7 +58,8 @@ const SQL = {
   changeable: 'SELECT headers, expires, checksum FROM messages WHERE id = ?',
   again:
     'UPDATE messages SET owner = NULL, taken_at = NULL, redelivered = 1, attempt = ?, headers = ?, checksum = ?, place = ? WHERE id = ?',
-  move: 'UPDATE messages SET owner = NULL, taken_at = NULL, queue = ?, place = ?, attempt = 1, returns = 0, redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?',
+  move: `UPDATE messages SET owner = NULL, taken_at = NULL, queue = ?, place = ?, attempt = 1, returns = 0,
+    redelivered = 0, headers = ?, expires = NULL, checksum = ? WHERE id = ?`,
   nextDue: 'SELECT min(due) FROM messages WHERE due IS NOT NULL',
   nextExpiry: 'SELECT min(expires) FROM messages WHERE expires IS NOT NULL AND owner IS NULL AND due IS NULL',
   isAheadOfTheClock: 'SELECT 1 FROM messages WHERE delayed > ? LIMIT 1',
