@@ -193,6 +193,6 @@ function checkSame(wanted: ExchangeSpec, existing: ExchangeSpec): void {
 function exchangeMissing(name: string): QueueError {
   return new QueueError(
     'QUEUE_MISSING',
-    `there is no exchange ${quote(name)} on the local broker: declare it first`,
+    `there is no exchange ${quote(name)} on the local broker: declare it first, or check the name`,
   );
 }

@@ -63,10 +63,10 @@ export function unroutable(
 ): QueueError {
   const why =
     exchange === ''
-      ? `there is no queue ${quote(routingKey)}: declare it first`
+      ? `there is no queue ${quote(routingKey)}: declare it first, or check the name`
       : isExchange
         ? `no queue is bound to the exchange ${quote(exchange)} for the routing key ${quote(routingKey)}`
-        : `there is no exchange ${quote(exchange)}: declare it first`;
+        : `there is no exchange ${quote(exchange)}: declare it first, or check the name`;
   return new QueueError('UNROUTABLE', `message ${id} was not stored: ${why}`);
 }
 
@@ -143,6 +143,6 @@ export function changesDeadLetterTarget(
 export function queueMissing(name: string): QueueError {
   return new QueueError(
     'QUEUE_MISSING',
-    `there is no queue ${quote(name)} on the local broker: declare it first`,
+    `there is no queue ${quote(name)} on the local broker: declare it first, or check the name`,
   );
 }

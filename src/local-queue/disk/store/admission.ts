@@ -212,9 +212,9 @@ function unroutable({ exchanges }: WriteTransaction, to: Destination): QueueErro
   const { exchange, routingKey } = to;
   const why =
     exchange === ''
-      ? `there is no queue '${routingKey}' in the folder: declare it first`
+      ? `there is no queue '${routingKey}' in the folder: declare it first, or check the name`
       : exchanges.route(to) === undefined
-        ? `there is no exchange '${exchange}' in the folder: declare it first`
+        ? `there is no exchange '${exchange}' in the folder: declare it first, or check the name`
         : `no queue is bound to the exchange '${exchange}' for the routing key '${routingKey}'`;
   return new QueueError('UNROUTABLE', why);
 }

@@ -67,7 +67,10 @@ export function ensureDeadLetterQueue(queues: QueueTable, queue: StoredQueue): S
 }
 
 export function queueMissing(name: string): QueueError {
-  return new QueueError('QUEUE_MISSING', `there is no queue ${quote(name)} in the folder: declare it first`);
+  return new QueueError(
+    'QUEUE_MISSING',
+    `there is no queue ${quote(name)} in the folder: declare it first, or check the name`,
+  );
 }
 
 export function queueNamed(queues: QueueTable, name: string): StoredQueue {
